@@ -1,0 +1,10 @@
+"""The agents app."""
+
+from django.apps import AppConfig
+
+
+class AgentsConfig(AppConfig):
+    """Agents: identity only."""
+
+    name = "catalyst.agents"
+    label = "agents"

@@ -1,0 +1,27 @@
+"""The agents of a project: stable identities that traces, sessions and signals refer to."""
+
+from django.db import models
+
+from catalyst.core.models import Project
+
+
+class Agent(models.Model):
+    """One agent of a project, known by the identity its spans carry."""
+
+    class Source(models.TextChoices):
+        AGENT_ID = "agent_id", "agent.id"
+        AGENT_NAME = "agent_name", "agent.name"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="agents")
+    identity = models.CharField(max_length=256, help_text="agent.id, or agent.name where spans carry no id.")
+    source = models.CharField(max_length=10, choices=Source)
+    name = models.CharField(max_length=256, help_text="What people call it: agent.name, else the identity.")
+    first_seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "identity"], name="agents_agent_once_per_project")
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.identity

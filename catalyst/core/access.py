@@ -1,0 +1,62 @@
+"""Who is asking, for which project: every page under /p/<project>/ passes here."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django_htmx.middleware import HtmxDetails
+
+from catalyst.core.models import Membership, Project, User
+
+
+class ProjectRequest(HttpRequest):
+    """A request by a signed-in member of `project`."""
+
+    user: User
+    htmx: HtmxDetails
+    project: Project
+    membership: Membership
+
+
+class ProjectMiddleware:
+    """Turn the `project` in a URL into `request.project`.
+
+    Someone who is not a member gets the same 404 as for a project that does not exist.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: ProjectRequest, view: Callable[..., HttpResponse], args: list[Any], kwargs: dict[str, Any]
+    ) -> None:
+        """Look the membership up; runs after LoginRequiredMiddleware has turned strangers away."""
+        slug = kwargs.pop("project", None)
+        if slug is None:
+            return
+        membership = (
+            Membership.objects.select_related("project").filter(project__slug=slug, user_id=request.user.pk).first()
+        )
+        if membership is None:
+            raise Http404("No such project")
+        request.membership = membership
+        request.project = membership.project
+
+
+def editor_required[**P](
+    view: Callable[Concatenate[ProjectRequest, P], HttpResponse],
+) -> Callable[Concatenate[ProjectRequest, P], HttpResponse]:
+    """Let owners and members through; a viewer gets 403."""
+
+    @wraps(view)
+    def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.membership.can_edit:
+            raise PermissionDenied("Viewers can look but not change anything. Ask an owner for the member role.")
+        return view(request, *args, **kwargs)
+
+    return checked

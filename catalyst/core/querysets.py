@@ -1,0 +1,40 @@
+"""Queries over projects and keys."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from catalyst.core.models import ApiKey, Project, User
+
+    ProjectBase = models.QuerySet[Project]
+    ApiKeyBase = models.QuerySet[ApiKey]
+else:
+    ProjectBase = ApiKeyBase = models.QuerySet
+
+LAST_USED_RESOLUTION = timedelta(minutes=1)
+
+
+class ProjectQuerySet(ProjectBase):
+    """Projects."""
+
+    def for_user(self, user: "User") -> "ProjectQuerySet":
+        """Projects this person is a member of, by name."""
+        return self.filter(memberships__user=user).order_by("name")
+
+
+class ApiKeyQuerySet(ApiKeyBase):
+    """API keys."""
+
+    def find(self, key: str) -> "ApiKey | None":
+        """The live key with this text, with its project; None when unknown or revoked."""
+        digest = self.model.digest_of(key)
+        return self.filter(digest=digest, revoked_at=None).select_related("project").first()
+
+    def mark_used(self, key: "ApiKey", now: datetime) -> None:
+        """Note the use, at most once a minute, so that reading a key rarely writes."""
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)
+        if key.last_used_at is None or key.last_used_at < now - LAST_USED_RESOLUTION:
+            self.filter(stale, pk=key.pk).update(last_used_at=now)

@@ -1,0 +1,79 @@
+"""Every environment variable Catalyst reads, typed, in one place."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_data_folder() -> Path:
+    """The user's data directory: XDG on Linux, Application Support on macOS."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "catalyst"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "catalyst"
+
+
+class Env(BaseSettings):
+    """What the environment says; field descriptions are the reference in docs/reference/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="CATALYST_", extra="ignore", populate_by_name=True)
+
+    host: str = Field("127.0.0.1", description="Address the web process listens on.")
+    port: int = Field(8799, ge=1, le=65535, description="Port of the web process; 8799 is where unconfigured SDKs post.")
+    data: Path = Field(
+        default_factory=default_data_folder,
+        description="Folder of the embedded PostgreSQL, logs and up.json.",
+    )
+    url: str = Field("", description="Address people use, if it differs from http://HOST:PORT.")
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="Further host names the web process answers to, comma-separated."
+    )
+    secret_key: str = Field(
+        "", description="Signs sessions and links. Empty: a key kept in the data folder, made at first start."
+    )
+    debug: bool = Field(False, description="Django's debug pages. Never on a server.")
+    database_url: str = Field(
+        "",
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="PostgreSQL 15 or newer; empty: the embedded one.",
+    )
+    database_pool: int = Field(0, ge=0, description="Connections pooled by this process; the web process sets it.")
+
+    max_body_mb: int = Field(
+        32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."
+    )
+    retention_days: int = Field(30, ge=1, description="Days of spans kept; older clocks count as skewed.")
+    settle_trace_seconds: float = Field(10, ge=1, description="Quiet time after its root ended until a trace settles.")
+    settle_rootless_seconds: float = Field(300, ge=1, description="Quiet time until a trace without an ended root settles.")
+    settle_session_seconds: float = Field(1800, ge=1, description="Quiet time until a session settles.")
+
+    judge_url: str = Field(
+        "",
+        validation_alias=AliasChoices("CATALYST_JUDGE_URL", "OPENAI_BASE_URL", "judge_url"),
+        description="Base URL of an OpenAI-compatible endpoint, for example https://api.openai.com/v1.",
+    )
+    judge_model: str = Field(
+        "",
+        validation_alias=AliasChoices("CATALYST_JUDGE_MODEL", "OPENAI_MODEL", "judge_model"),
+        description="Model that judges when a signal names none; empty: the offline judge.",
+    )
+    judge_api_key: str = Field(
+        "",
+        validation_alias=AliasChoices("CATALYST_JUDGE_API_KEY", "OPENAI_API_KEY", "judge_api_key"),
+        description="Bearer key for the judge endpoint.",
+    )
+    judge_concurrency: int = Field(64, ge=1, le=512, description="Judge calls under way at once.")
+    judge_timeout_seconds: float = Field(60, ge=1, description="Longest wait for one judge call.")
+    judge_budget_tokens: int = Field(
+        24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
+    )
+
+    def base_url(self) -> str:
+        """The address people use, without a trailing slash."""
+        return (self.url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+env = Env()

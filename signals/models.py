@@ -1,0 +1,207 @@
+"""Signals: what to ask a judge about an agent's traffic, and the labels it gave."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project, User
+from signals.querysets import LabelQuerySet, SignalQuerySet
+
+
+class Scope(models.TextChoices):
+    """What one label is about; fixed for a signal's life."""
+
+    SPAN = "span", "Span"
+    TRACE = "trace", "Trace"
+    SESSION = "session", "Session"
+
+
+class Sentiment(models.TextChoices):
+    """Whether an outcome is good news."""
+
+    POSITIVE = "positive", "Positive"
+    NEGATIVE = "negative", "Negative"
+    NEUTRAL = "neutral", "Neutral"
+
+
+class Signal(models.Model):
+    """A classifier for one agent. What it asks is in its versions; the newest one is current."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        ACTIVE = "active", "Active"
+        DISABLED = "disabled", "Disabled"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="signals")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="signals")
+    name = models.CharField(max_length=100)
+    scope = models.CharField(max_length=7, choices=Scope)
+    state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
+    template = models.CharField(max_length=40, blank=True, help_text="Key of the built-in template it came from.")
+    current_version = models.ForeignKey("SignalVersion", on_delete=models.SET_NULL, null=True, related_name="+")
+    activated_at = models.DateTimeField(null=True, help_text="Last activation: only traffic received since is judged live.")
+    archived_at = models.DateTimeField(null=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="active") | (Q(activated_at__isnull=False) & Q(archived_at=None)),
+                name="signals_signal_active_has_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("signals:signal-detail", args=[self.project.slug, self.pk])
+
+
+class SignalVersion(models.Model):
+    """What a signal asks, as it was from one edit to the next. Never changed: labels name the version that made them."""
+
+    class Type(models.TextChoices):
+        BINARY = "binary", "Yes or no"
+        STRING = "string", "One of several labels"
+
+    BINARY_LABELS = ("yes", "no")
+
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    type = models.CharField(max_length=6, choices=Type)
+    prompt = models.TextField()
+    labels = ArrayField(models.CharField(max_length=60), help_text="The possible outcomes; yes and no for a binary.")
+    sentiments = models.JSONField(help_text="Outcome to positive, negative or neutral.")
+    sample_rate = models.PositiveSmallIntegerField(help_text="Percent of the targets, 0 to 100.")
+    judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["signal", "number"], name="signals_version_number"),
+            models.CheckConstraint(condition=Q(sample_rate__lte=100), name="signals_version_rate_is_a_percentage"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.signal} v{self.number}"
+
+
+class SignalRun(models.Model):
+    """A manual run of one version over a window of the past; its labels are tied to it."""
+
+    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="runs")
+    window_start = models.DateTimeField()
+    window_end = models.DateTimeField()
+    sample_rate = models.PositiveSmallIntegerField()
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sample_rate__lte=100), name="signals_run_rate_is_a_percentage"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} run {self.pk}"
+
+
+class Label(models.Model):
+    """The current answer of one version about one target. The row is also the job that produces it.
+
+    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. A target that grew has `wanted_revision` above `judged_revision`
+    and is queued again; its value stays readable meanwhile.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Being judged"
+        DONE = "done", "Labelled"
+        FAILED = "failed", "Failed"
+        SKIPPED = "skipped", "No content"
+
+    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="label_set")
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="label_set")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    run = models.ForeignKey(SignalRun, on_delete=models.SET_NULL, null=True, related_name="label_set")
+
+    scope = models.CharField(max_length=7, choices=Scope)
+    target_key = models.CharField(
+        max_length=256, help_text="Trace id; trace id and span id with a colon between; or session id."
+    )
+    trace_id = models.UUIDField(null=True, help_text="Of a span or trace target.")
+    span_id = models.BigIntegerField(null=True, help_text="Of a span target.")
+    session_key = models.CharField(max_length=256, blank=True, help_text="Of a session target.")
+    target_time = models.DateTimeField(help_text="Start of the target.")
+
+    value = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    judge = models.CharField(max_length=200, blank=True, help_text="The model that gave the value, or offline.")
+    labelled_at = models.DateTimeField(null=True)
+
+    status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
+    wanted_revision = models.BigIntegerField()
+    judged_revision = models.BigIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    not_before = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, help_text="Why the last attempt gave no label, in words for people.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LabelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "target_key"], name="signals_label_once_per_version_and_target"),
+            models.CheckConstraint(
+                condition=~Q(status="done") | (~Q(value="") & Q(labelled_at__isnull=False)),
+                name="signals_label_done_has_value",
+            ),
+        ]
+        indexes = [
+            # The judge's claim: open work, due first.
+            models.Index(
+                fields=["not_before", "id"], name="signals_label_open", condition=Q(status__in=["queued", "running"])
+            ),
+            # A signal's page: newest labels, all or of one value.
+            models.Index(fields=["signal", "-target_time", "-id"], name="signals_label_newest"),
+            models.Index(fields=["signal", "value", "-target_time", "-id"], name="signals_label_by_value"),
+            # Pills beside traces, spans and sessions.
+            models.Index(fields=["project", "trace_id"], name="signals_label_trace", condition=Q(trace_id__isnull=False)),
+            models.Index(fields=["project", "session_key"], name="signals_label_session", condition=~Q(session_key="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.target_key}: {self.value or self.status}"
+
+    @property
+    def sentiment(self) -> str:
+        """The sentiment that this label's version gives its value."""
+        return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
+
+
+class Verdict(models.Model):
+    """One judge call that ended. Never changed. `value` is empty when the call gave no valid answer; `error` says why."""
+
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="verdicts")
+    revision = models.BigIntegerField(help_text="Revision of the target that was shown.")
+    value = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    model = models.CharField(max_length=200)
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: unpriced.")
+    latency_ms = models.PositiveIntegerField()
+    shown_digest = models.CharField(max_length=64, help_text="SHA-256 of the messages that the judge was sent.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.label_id}: {self.value or self.error}"

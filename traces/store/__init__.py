@@ -1,0 +1,1 @@
+"""Where spans live, behind one interface."""

@@ -1,0 +1,99 @@
+"""What a store of spans can do, and the two records that go in and come out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+type Json = dict[str, Any]
+type SpanKey = tuple[int, UUID, int, datetime]
+
+
+@dataclass(slots=True, kw_only=True)
+class SpanRecord:
+    """One span in our columns, without its text. Names and units are those of `traces.models.Span`."""
+
+    project_id: int
+    trace_id: UUID
+    span_id: int
+    start_time: datetime
+    parent_id: int | None
+    duration_us: int | None
+    received_at: datetime
+    revision: int = 1
+    digest: int = 0
+    kind: str = "SPAN"
+    name: str = ""
+    status: str = "unset"
+    status_message: str = ""
+    service: str = ""
+    environment: str = ""
+    agent_id: int | None = None
+    session_key: str = ""
+    user: str = ""
+    model: str = ""
+    provider: str = ""
+    outcome: str = "unknown"
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: Decimal | None = None
+    input_size: int = 0
+    output_size: int = 0
+    skewed: bool = False
+    attribute_tokens: list[int] = field(default_factory=list)
+
+    @property
+    def key(self) -> SpanKey:
+        """The stored key."""
+        return self.project_id, self.trace_id, self.span_id, self.start_time
+
+    @property
+    def ended(self) -> bool:
+        """False while the sender has not said when it ended."""
+        return self.duration_us is not None
+
+
+@dataclass(slots=True, kw_only=True)
+class PayloadRecord:
+    """The text of one span. `input_messages` and `output_messages` are lists of message objects, nested as OpenInference
+    names them: {"message.role"…} flattened keys become {"role", "content", "tool_calls": [{"id", "function": {"name",
+    "arguments"}}], "tool_call_id", "name", "contents": […]}."""
+
+    input: str | None = None
+    output: str | None = None
+    input_messages: list[Json] | None = None
+    output_messages: list[Json] | None = None
+    attributes: Json = field(default_factory=dict)
+    events: list[Json] | None = None
+    links: list[Json] | None = None
+    resource_digest: int = 0
+
+
+@dataclass(slots=True, frozen=True)
+class Extent:
+    """Where one trace's spans lie: enough to find them without looking at every day."""
+
+    trace_id: UUID
+    first: datetime
+    last: datetime
+
+
+class SpanStore(Protocol):
+    """Where spans live. Everything is scoped to one project; writes take part in the caller's transaction."""
+
+    def insert(self, spans: Sequence[tuple[SpanRecord, PayloadRecord]]) -> None:
+        """Add spans that the store does not have; the caller holds the lock of their traces."""
+
+    def replace(self, spans: Sequence[tuple[SpanRecord, PayloadRecord]]) -> None:
+        """Put fuller versions in the place of stored spans with the same keys."""
+
+    def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
+        """All spans of these traces, each trace in order of start."""
+
+    def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
+        """The text of the named spans of one trace."""
