@@ -1,22 +1,35 @@
 """Where the database is: the server of DATABASE_URL, else the embedded one's socket in the data folder."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from catalyst.env import Env
 
+NAME = "catalyst"
+SOCKET = ".s.PGSQL.5432"
+LONGEST_SOCKET_PATH = 103  # bytes; macOS allows one less than 104, Linux a few more
+
 
 def socket_folder(data: Path) -> Path:
-    """Folder of the embedded server's unix socket."""
-    return data / "postgres" / "socket"
+    """Folder of the embedded server's unix socket.
+
+    It lies in the data folder, unless that path is too long for a unix socket: then in /tmp, named by the path's hash.
+    """
+    folder = data.absolute() / "postgres" / "socket"
+    if len(os.fsencode(folder / SOCKET)) <= LONGEST_SOCKET_PATH:
+        return folder
+    digest = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
+    return Path(f"/tmp/catalyst-{os.getuid()}-{digest}")
 
 
-def embedded_url(data: Path) -> str:
-    """Connection URL of the embedded server."""
-    return f"postgresql://postgres@/catalyst?host={socket_folder(data)}"
+def embedded_url(data: Path, name: str = NAME) -> str:
+    """Connection URL of a database of the embedded server."""
+    return f"postgresql://postgres@/{name}?host={quote(str(socket_folder(data)), safe='')}"
 
 
 def django_database(env: Env) -> dict[str, Any]:
@@ -29,17 +42,21 @@ def django_database(env: Env) -> dict[str, Any]:
         raise ImproperlyConfigured(
             f"DATABASE_URL has the scheme {parts.scheme!r}; Catalyst needs postgresql://USER:PASSWORD@HOST:PORT/NAME."
         )
+    try:
+        port = str(parts.port or "")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
     if env.database_pool:
         options["pool"] = {"min_size": 1, "max_size": env.database_pool, "timeout": 10}
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or "catalyst",
+        "NAME": unquote(parts.path.lstrip("/")) or NAME,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or ""),
+        "PORT": port,
         "CONN_MAX_AGE": 0,
         "OPTIONS": options,
     }

@@ -40,6 +40,11 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
         description="PostgreSQL 15 or newer; empty: the embedded one.",
     )
+    embedded_pg_bin: str = Field(
+        "",
+        validation_alias=AliasChoices("EMBEDDED_PG_BIN", "embedded_pg_bin"),
+        description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
+    )
     database_pool: int = Field(0, ge=0, description="Connections pooled by this process; the web process sets it.")
 
     max_body_mb: int = Field(

@@ -1,0 +1,188 @@
+"""Every test's ground: a real PostgreSQL, a database per worker, the personas and no network.
+
+The embedded server is shared by all runs of this checkout; the last one to end stops it. With DATABASE_URL set that
+server is used instead.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import django
+import psycopg
+import pytest
+from django.conf import settings
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / ".cache" / "test"
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+DATABASE_PREFIX = "test_catalyst_"
+OURS = ("CATALYST_", "OPENAI_", "OTEL_")
+KEPT = {"CATALYST_SHARED", "CATALYST_TEST_RUN"}
+
+for name in [name for name in os.environ if name.startswith(OURS) and name not in KEPT]:
+    del os.environ[name]
+os.environ["CATALYST_DATA"] = str(DATA)
+os.environ["CATALYST_SECRET_KEY"] = "for tests only".ljust(50, ".")
+os.environ["DJANGO_SETTINGS_MODULE"] = "catalyst.settings"
+if not WORKER:
+    os.environ["CATALYST_TEST_RUN"] = str(os.getpid())
+django.setup()
+
+from django.test import Client  # noqa: E402
+
+from catalyst import postgres  # noqa: E402
+from catalyst.core.models import Membership, Project, User  # noqa: E402
+from catalyst.database import embedded_url  # noqa: E402
+from catalyst.env import env  # noqa: E402
+
+FAST = {**postgres.SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = DATABASE_PREFIX + os.environ["CATALYST_TEST_RUN"]
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+settings.STORAGES = {
+    **settings.STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Attach to the embedded server; the run that leaves last stops it."""
+    if env.database_url or WORKER:
+        return
+    (DATA / "static").mkdir(parents=True, exist_ok=True)
+    users = os.open(DATA / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(users, fcntl.LOCK_SH)
+    config.add_cleanup(lambda: _leave(users))
+    postgres.ensure(DATA, FAST)
+    _drop_stale_databases()
+
+
+def _leave(users: int) -> None:
+    with suppress(BlockingIOError):
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        postgres.stop(DATA)
+    os.close(users)
+
+
+def _drop_stale_databases() -> None:
+    """Drop what killed runs left behind."""
+    with psycopg.connect(embedded_url(DATA, "postgres"), autocommit=True) as connection:
+        for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
+            run = name.removeprefix(DATABASE_PREFIX).split("_")[0]
+            if name.startswith(DATABASE_PREFIX) and run.isdigit() and not _runs(int(run)):
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """Let tests reach this machine only."""
+    connect, connect_ex, lookup = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def check(host: Any) -> None:
+        host = host.decode() if isinstance(host, bytes) else host
+        if host not in {"localhost", "::1", "", None} and not host.startswith("127."):
+            raise OSError(f"Tests may not reach {host}")
+
+    def guarded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(sock: socket.socket, address: Any) -> Any:
+            if sock.family in {socket.AF_INET, socket.AF_INET6}:
+                check(address[0])
+            return real(sock, address)
+
+        return call
+
+    def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        check(host)
+        return lookup(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(connect_ex))
+        patch.setattr(socket, "getaddrinfo", guarded_lookup)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The reference material outside the repository: CATALYST_SHARED, else ../shared; without it the test is skipped."""
+    folder = Path(os.environ.get("CATALYST_SHARED") or ROOT.parent / "shared").resolve()
+    if not folder.is_dir():
+        pytest.skip(f"needs the shared reference material (CATALYST_SHARED), not found at {folder}")
+    return folder
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The time of the test."""
+    return datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    """The project Default, of alice, bob and the viewer."""
+    return Project.objects.create(name="Default", slug="default")
+
+
+@pytest.fixture
+def other_project(db: None) -> Project:
+    """A project of charlie alone."""
+    return Project.objects.create(name="Other", slug="other")
+
+
+@pytest.fixture
+def alice(project: Project) -> User:
+    """Owner of Default."""
+    return _person("alice", project, Membership.Role.OWNER)
+
+
+@pytest.fixture
+def bob(project: Project) -> User:
+    """Member of Default."""
+    return _person("bob", project, Membership.Role.MEMBER)
+
+
+@pytest.fixture
+def viewer(project: Project) -> User:
+    """Viewer of Default."""
+    return _person("viewer", project, Membership.Role.VIEWER)
+
+
+@pytest.fixture
+def charlie(project: Project, other_project: Project) -> User:
+    """Owner of another project: an outsider to Default."""
+    return _person("charlie", other_project, Membership.Role.OWNER)
+
+
+def _person(name: str, project: Project, role: Membership.Role) -> User:
+    user = User.objects.create_user(name, email=f"{name}@example.org")
+    Membership.objects.create(user=user, project=project, role=role)
+    return user
+
+
+@pytest.fixture
+def client_as() -> Callable[[User], Client]:
+    """`client_as(alice)`: a browser in which she is signed in."""
+
+    def client_as(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return client_as
