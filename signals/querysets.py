@@ -7,15 +7,10 @@ from django.db import models
 if TYPE_CHECKING:
     from signals.models import Label, Signal
 
-    SignalBase = models.QuerySet[Signal]
-    LabelBase = models.QuerySet[Label]
-else:
-    SignalBase = LabelBase = models.QuerySet
 
-
-class SignalQuerySet(SignalBase):
+class SignalQuerySet(models.QuerySet["Signal"]):
     """Signals."""
 
 
-class LabelQuerySet(LabelBase):
+class LabelQuerySet(models.QuerySet["Label"]):
     """Labels."""

@@ -121,7 +121,7 @@ def _no_network() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The reference material outside the repository: CATALYST_SHARED, else ../shared; without it the test is skipped."""
+    """The reference material beside the repository: CATALYST_SHARED, else ../shared; without it the test is skipped."""
     folder = Path(os.environ.get("CATALYST_SHARED") or ROOT.parent / "shared").resolve()
     if not folder.is_dir():
         pytest.skip(f"needs the shared reference material (CATALYST_SHARED), not found at {folder}")

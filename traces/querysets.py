@@ -7,15 +7,10 @@ from django.db import models
 if TYPE_CHECKING:
     from traces.models import Session, Trace
 
-    TraceBase = models.QuerySet[Trace]
-    SessionBase = models.QuerySet[Session]
-else:
-    TraceBase = SessionBase = models.QuerySet
 
-
-class TraceQuerySet(TraceBase):
+class TraceQuerySet(models.QuerySet["Trace"]):
     """Traces."""
 
 
-class SessionQuerySet(SessionBase):
+class SessionQuerySet(models.QuerySet["Session"]):
     """Sessions."""

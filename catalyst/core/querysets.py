@@ -9,15 +9,10 @@ from django.db.models import Q
 if TYPE_CHECKING:
     from catalyst.core.models import ApiKey, Project, User
 
-    ProjectBase = models.QuerySet[Project]
-    ApiKeyBase = models.QuerySet[ApiKey]
-else:
-    ProjectBase = ApiKeyBase = models.QuerySet
-
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
-class ProjectQuerySet(ProjectBase):
+class ProjectQuerySet(models.QuerySet["Project"]):
     """Projects."""
 
     def for_user(self, user: "User") -> "ProjectQuerySet":
@@ -25,7 +20,7 @@ class ProjectQuerySet(ProjectBase):
         return self.filter(memberships__user=user).order_by("name")
 
 
-class ApiKeyQuerySet(ApiKeyBase):
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """API keys."""
 
     def find(self, key: str) -> "ApiKey | None":
