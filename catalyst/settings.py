@@ -1,5 +1,6 @@
 """Django settings. What a server may change comes from `catalyst.env`; the rest is fixed here."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +101,12 @@ STORAGES = {
 
 # Plotly adds one empty <style> element; its hash is the only style that is not a file of ours.
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+RETENTION_DAYS = env.retention_days
+SETTLE_TRACE = timedelta(seconds=env.settle_trace_seconds)
+SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
+SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)
+MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
+
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF],

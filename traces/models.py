@@ -258,6 +258,7 @@ class Span(SpanKey):
     revision = models.IntegerField(default=1, help_text="Grows when a fuller version of the span arrives.")
     digest = models.BigIntegerField(help_text="Of everything sent, to recognise a re-delivery.")
     kind = models.CharField(max_length=9, choices=Kind)
+    otel_kind = models.SmallIntegerField(help_text="OpenTelemetry's span kind: 1 internal, 2 server, 3 client…")
     name = models.TextField()
     status = models.CharField(max_length=5, choices=Status)
     status_message = models.TextField()
@@ -293,7 +294,9 @@ class Payload(SpanKey):
 
     input = models.TextField(null=True)
     output = models.TextField(null=True)
-    input_messages = models.JSONField(null=True, help_text="[{role, content, tool_calls…}], nested as OpenInference names them.")
+    input_messages = models.JSONField(
+        null=True, help_text="[{role, content, tool_calls…}], nested as OpenInference names them."
+    )
     output_messages = models.JSONField(null=True)
     attributes = models.JSONField(help_text="Every attribute but the input, output and messages beside it.")
     events = models.JSONField(null=True)
@@ -321,4 +324,3 @@ def parse_span_id(text: str) -> int:
     if len(text) != 16:
         raise ValueError(f"a span id has 16 hexadecimal digits, not {len(text)}")
     return int.from_bytes(bytes.fromhex(text), "big", signed=True)
-

@@ -25,6 +25,7 @@ class SpanRecord:
     revision: int = 1
     digest: int = 0
     kind: str = "SPAN"
+    otel_kind: int = 0
     name: str = ""
     status: str = "unset"
     status_message: str = ""
@@ -89,8 +90,8 @@ class SpanStore(Protocol):
     def insert(self, spans: Sequence[tuple[SpanRecord, PayloadRecord]]) -> None:
         """Add spans that the store does not have; the caller holds the lock of their traces."""
 
-    def replace(self, spans: Sequence[tuple[SpanRecord, PayloadRecord]]) -> None:
-        """Put fuller versions in the place of stored spans with the same keys."""
+    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
+        """Put each fuller version (second) and its text in the place of the stored one (first)."""
 
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
         """All spans of these traces, each trace in order of start."""

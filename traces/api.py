@@ -1,0 +1,146 @@
+"""OTLP/HTTP in: who may post, how much, in what encoding; then decode and store. 200 means committed."""
+
+import logging
+import zlib
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from google.protobuf.json_format import MessageToJson
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from catalyst.core.models import ApiKey
+from traces import ingest
+from traces.otlp import Decoded, OtlpError, decode_json, decode_protobuf
+
+logger = logging.getLogger(__name__)
+
+JSON, PROTOBUF = "application/json", "application/x-protobuf"
+DECODERS: dict[str, Callable[[bytes], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
+REASONS_SHOWN = 5
+RETRY_AFTER_SECONDS = 5
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}
+
+
+class Refused(Exception):
+    """A request that is answered with an error; the message goes to the sender."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@csrf_exempt
+@login_not_required
+@require_POST
+def export_traces(request: HttpRequest) -> HttpResponse:
+    """Take an ExportTraceServiceRequest. Answers in the encoding of the request, errors too."""
+    encoding = request.content_type if request.content_type in DECODERS else JSON
+    try:
+        key = _authenticate(request)
+        decoded = _decode(request)
+        now = timezone.now()
+        ingest.store(key.project_id, decoded.spans, now)
+        ApiKey.objects.mark_used(key, now)
+    except Refused as refused:
+        return _error(encoding, refused.status, str(refused))
+    except DatabaseError:
+        logger.exception("Spans could not be stored")
+        return _error(
+            encoding, 503, "The database can't take spans now; nothing of this request was stored. Send it again."
+        )
+    return _accepted(encoding, decoded.rejected)
+
+
+def _authenticate(request: HttpRequest) -> ApiKey:
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
+    if not text:
+        raise Refused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
+    key = ApiKey.objects.find(text)
+    if key is None:
+        raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
+    if ApiKey.Scope.INGEST not in key.scopes:
+        raise Refused(403, "The API key may not post traces. Use one with the scope ingest.")
+    return key
+
+
+def _decode(request: HttpRequest) -> Decoded:
+    decoder = DECODERS.get(request.content_type or "")
+    if decoder is None:
+        said = request.content_type or "no content type"
+        raise Refused(415, f"{said} is not supported. Send {JSON} or {PROTOBUF}.")
+    body = request.read(settings.MAX_BODY_BYTES + 1)
+    if len(body) > settings.MAX_BODY_BYTES:
+        raise _too_large()
+    try:
+        return decoder(_decompress(body, request.headers.get("Content-Encoding", "identity").strip().lower()))
+    except OtlpError as error:
+        raise Refused(400, str(error)) from error
+
+
+def _too_large() -> Refused:
+    limit = settings.MAX_BODY_BYTES // 1024**2
+    return Refused(413, f"The body is larger than {limit} MiB. Send smaller batches, or raise CATALYST_MAX_BODY_MB.")
+
+
+def _decompress(body: bytes, encoding: str) -> bytes:
+    """The plain body. Stops at the limit, whatever a small body would unfold to."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise Refused(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
+    try:
+        return _inflate(body, zlib.MAX_WBITS | 32)  # gzip or zlib, told apart by the header
+    except zlib.error as error:
+        if encoding == "deflate":
+            try:
+                return _inflate(body, -zlib.MAX_WBITS)
+            except zlib.error:
+                pass
+        raise Refused(400, f"The body is not valid {encoding}: {error}.") from error
+
+
+def _inflate(body: bytes, window_bits: int) -> bytes:
+    parts, total = [], 0
+    while body:  # gzip allows several members one after the other
+        stream = zlib.decompressobj(window_bits)
+        part = stream.decompress(body, settings.MAX_BODY_BYTES + 1 - total)
+        total += len(part)
+        if total > settings.MAX_BODY_BYTES:
+            raise _too_large()
+        if not stream.eof:
+            raise zlib.error("it ends too early")
+        parts.append(part)
+        body = stream.unused_data
+    return b"".join(parts)
+
+
+def _accepted(encoding: str, rejected: list[str]) -> HttpResponse:
+    response = ExportTraceServiceResponse()
+    if rejected:
+        response.partial_success.rejected_spans = len(rejected)
+        more = len(rejected) - REASONS_SHOWN
+        shown = "; ".join(rejected[:REASONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+        response.partial_success.error_message = f"{len(rejected)} spans were not stored: {shown}"
+    return _answer(encoding, 200, response)
+
+
+def _error(encoding: str, status: int, message: str) -> HttpResponse:
+    response = _answer(encoding, status, Status(code=_RPC_CODES[status], message=message))
+    if status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _answer(encoding: str, status: int, message: ExportTraceServiceResponse | Status) -> HttpResponse:
+    body = message.SerializeToString() if encoding == PROTOBUF else MessageToJson(message, indent=None)
+    return HttpResponse(body, status=status, content_type=encoding)

@@ -1,0 +1,226 @@
+"""Store decoded spans: one transaction, exact whatever arrives twice, late or out of order.
+
+A trace's row is its lock: it is taken first, in key order. A trace that is new is summed up from the batch; one that exists is summed up
+again from its spans, old and new together, and the difference goes to every rollup (docs/adr/0005).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from psycopg.errors import DeadlockDetected
+
+from traces import rollups, trace_rows, unsettled
+from traces.attributes import Reading, read_span, resource_digest
+from traces.identities import agent_ids, keep_resources, session_ids
+from traces.otlp import SentSpan, Source
+from traces.rollups import Change
+from traces.store.base import PayloadRecord, SpanRecord, SpanStore
+from traces.store.postgres import PostgresSpanStore
+from traces.summary import Summary, span_end, summarise
+from traces.trace_rows import Claim, TraceRow
+from traces.transcript import input_preview, output_preview
+
+MAX_TRIES = 3
+
+type Row = tuple[SpanRecord, PayloadRecord]
+type Preview = Callable[[PayloadRecord], str]
+
+
+@dataclass(slots=True, frozen=True)
+class Stored:
+    """What became of a batch: spans new, put in the place of a less complete version, and already there."""
+
+    inserted: int = 0
+    replaced: int = 0
+    duplicate: int = 0
+
+
+@dataclass(slots=True)
+class Batch:
+    """The arriving spans of one trace, each once, and what the store had of it."""
+
+    arriving: dict[int, Row] = field(default_factory=dict)
+    stored: dict[int, SpanRecord] = field(default_factory=dict)
+
+    def add(self, span: SpanRecord, payload: PayloadRecord) -> None:
+        """Take an arriving span; of two versions the fuller one."""
+        other = self.arriving.get(span.span_id)
+        if other is None or fullness(span) > fullness(other[0]):
+            self.arriving[span.span_id] = span, payload
+
+    def drop_known(self) -> None:
+        """Leave out what the store has as full or fuller."""
+        for span_id, old in self.stored.items():
+            new = self.arriving.get(span_id)
+            if new is not None and fullness(new[0]) <= fullness(old):
+                del self.arriving[span_id]
+            elif new is not None:
+                new[0].revision = old.revision + 1
+
+    def final(self) -> list[SpanRecord]:
+        """All spans of the trace as they are with this batch."""
+        return list((self.stored | {span_id: span for span_id, (span, _) in self.arriving.items()}).values())
+
+
+def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
+    """Of two versions of a span the greater one stays, in whatever order they come: ended over open, then the later end, then
+    more of everything; the digest makes the order total."""
+    return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
+
+
+def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
+    """Store spans of one project. When this returns they are committed; when it raises nothing of them is.
+
+    `now` is when they were received. Raises django.db.Error when the database can't take them.
+    """
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            return _store(project_id, sent, now)
+        except OperationalError as error:
+            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+@transaction.atomic
+def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
+    if not sent:
+        return Stored()
+    batches = _batches(project_id, sent, now)
+    summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
+    sessions = session_ids(project_id, summaries.values(), now)
+    rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
+    claims = trace_rows.claim(project_id, rows, now)
+    store = PostgresSpanStore()
+    known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
+    for trace_id, spans in known.items():
+        batches[trace_id].stored = {span.span_id: span for span in spans}
+        batches[trace_id].drop_known()
+    changes = {
+        trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
+        for trace_id, claim in claims.items()
+        if claim.created
+    }
+    changes |= _revise(project_id, batches, claims, store, now)
+    stored = _write_spans(store, [batches[trace_id] for trace_id in changes], len(sent))
+    _follow_up(project_id, batches, claims, changes, now)
+    return stored
+
+
+def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> dict[UUID, Batch]:
+    """The spans in our columns, by trace; their agents and resources exist."""
+    sources: dict[int, tuple[int, Source]] = {}
+    readings: list[Reading] = []
+    retention = timedelta(days=settings.RETENTION_DAYS)
+    for span in sent:
+        digest, _ = sources.get(id(span.source)) or sources.setdefault(
+            id(span.source), (resource_digest(span.source), span.source)
+        )
+        readings.append(read_span(span, project_id=project_id, digest=digest, now=now, retention=retention))
+    keep_resources(project_id, dict(sources.values()))
+    agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
+    batches: dict[UUID, Batch] = defaultdict(Batch)
+    for reading in readings:
+        if reading.agent is not None:
+            reading.span.agent_id = agents[reading.agent.identity]
+        batches[reading.span.trace_id].add(reading.span, reading.payload)
+    return batches
+
+
+def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
+    def text(span: SpanRecord | None, preview: Preview) -> str:
+        return preview(batch.arriving[span.span_id][1]) if span is not None else ""
+
+    return TraceRow(
+        trace_id,
+        summary,
+        sessions.get(summary.session_key),
+        text(summary.input_span, input_preview),
+        text(summary.output_span, output_preview),
+    )
+
+
+def _revise(
+    project_id: int, batches: Mapping[UUID, Batch], claims: Mapping[UUID, Claim], store: SpanStore, now: datetime
+) -> dict[UUID, Change]:
+    """Sum up again the traces that existed and that this batch changes."""
+    revised = [c for c in claims.values() if not c.created and batches[c.trace_id].arriving]
+    after = {claim.trace_id: summarise(batches[claim.trace_id].final()) for claim in revised}
+    sessions = session_ids(project_id, after.values(), now)
+    changes, rows = {}, []
+    for claim in revised:
+        batch, summary = batches[claim.trace_id], after[claim.trace_id]
+        before = summarise(list(batch.stored.values())) if batch.stored else None
+        session = sessions.get(summary.session_key)
+        changes[claim.trace_id] = Change(before, summary, claim.session_id, session)
+        previews = _previews(project_id, batch, claim, before, summary, store)
+        rows.append(TraceRow(claim.trace_id, summary, session, *previews))
+    trace_rows.update(project_id, rows, now)
+    return changes
+
+
+def _previews(
+    project_id: int, batch: Batch, claim: Claim, before: Summary | None, after: Summary, store: SpanStore
+) -> tuple[str, str]:
+    """First and last words of a trace: of its new spans, as they were, or read again from the span that now has them."""
+
+    def text(span: SpanRecord | None, old: SpanRecord | None, kept: str, preview: Preview) -> str:
+        if span is None:
+            return ""
+        if span.span_id in batch.arriving:
+            return preview(batch.arriving[span.span_id][1])
+        if old is not None and old.span_id == span.span_id:
+            return kept
+        payload = store.payloads(project_id, claim.extent, [span.span_id]).get(span.span_id)
+        return preview(payload) if payload is not None else ""
+
+    old_input, old_output = (before.input_span, before.output_span) if before else (None, None)
+    return (
+        text(after.input_span, old_input, claim.input_preview, input_preview),
+        text(after.output_span, old_output, claim.output_preview, output_preview),
+    )
+
+
+def _write_spans(store: SpanStore, batches: Sequence[Batch], sent: int) -> Stored:
+    inserts: list[Row] = []
+    replaces: list[tuple[SpanRecord, SpanRecord, PayloadRecord]] = []
+    for batch in batches:
+        for span_id, (span, payload) in batch.arriving.items():
+            old = batch.stored.get(span_id)
+            if old is None:
+                inserts.append((span, payload))
+            else:
+                replaces.append((old, span, payload))
+    if replaces:
+        store.replace(replaces)
+    if inserts:
+        store.insert(inserts)
+    return Stored(len(inserts), len(replaces), sent - len(inserts) - len(replaces))
+
+
+def _follow_up(
+    project_id: int,
+    batches: Mapping[UUID, Batch],
+    claims: Mapping[UUID, Claim],
+    changes: Mapping[UUID, Change],
+    now: datetime,
+) -> None:
+    """Apply the changes to every rollup and queue what they touched to settle."""
+    if not changes:
+        return
+    ordered = list(changes.values())
+    rollups.apply(project_id, ordered, now)
+    queued = []
+    for trace_id, change in changes.items():
+        claim = claims[trace_id]
+        renamed = change.before is not None and change.before.agent_id != change.after.agent_id
+        ended = any(span.ended for span, _ in batches[trace_id].arriving.values())
+        queued.append((claim.pk, change.after, ended, claim.first_received_at if renamed else now))
+    unsettled.enqueue_traces(queued, now)
+    touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
+    unsettled.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)

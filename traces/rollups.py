@@ -1,0 +1,202 @@
+"""Differences between trace summaries, added to sessions and hours.
+
+Every statement touches its rows in key order, so that two transactions never wait for each other in a circle.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from traces.summary import COUNTS, Counts, Summary
+
+OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count")
+SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
+HOUR_SUMS = (*OWN_SUMS, *COUNTS)
+FIRST_TRACES = 100
+"""A session's agent and user come from the earliest of this many traces that names one."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What some traces add to a session or an hour."""
+
+    trace_count: int = 0
+    error_trace_count: int = 0
+    success_count: int = 0
+    failure_count: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+    def add(self, summary: Summary, sign: int) -> None:
+        """Add one trace, or take it away with sign -1."""
+        self.trace_count += sign
+        self.error_trace_count += sign * (summary.status == "error")
+        self.success_count += sign * (summary.outcome == "success")
+        self.failure_count += sign * (summary.outcome == "failure")
+        self.counts.add(summary.counts, sign)
+
+    def values(self, names: Sequence[str]) -> tuple[Any, ...]:
+        """The named sums in order."""
+        return tuple(getattr(self if name in OWN_SUMS else self.counts, name) for name in names)
+
+
+@dataclass(slots=True)
+class Change:
+    """One trace before and after a batch, and the sessions (by primary key) it belonged and belongs to."""
+
+    before: Summary | None
+    after: Summary
+    session_before: int | None
+    session_after: int | None
+
+
+def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
+    """Bring sessions, hours and latency histograms up to date with changed traces, whose rows are already written."""
+    _add_sessions(changes, now)
+    _add_hours(project_id, changes)
+    _add_latencies(project_id, changes)
+
+
+def _sides(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
+    for change in changes:
+        if change.before is not None:
+            yield change.before, change.session_before, -1
+        yield change.after, change.session_after, 1
+
+
+def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
+    sums: dict[int, Sums] = defaultdict(Sums)
+    times: dict[int, list[datetime]] = defaultdict(list)
+    for summary, session, sign in _sides(changes):
+        if session is not None:
+            sums[session].add(summary, sign)
+            times[session] += [summary.start_time, summary.end_time] if sign > 0 else []
+    if not sums:
+        return
+    shrunk = {change.session_before for change in changes if _shrinks(change)} - {None}
+    grown = sorted(session for session in sums if session not in shrunk)
+    _update_sessions([(pk, min(times[pk]), max(times[pk]), *sums[pk].values(SESSION_SUMS)) for pk in grown], now)
+    _recount_sessions(sorted(pk for pk in shrunk if pk is not None), now)
+    _name_sessions(sorted(sums))
+
+
+def _shrinks(change: Change) -> bool:
+    """Whether the old session may now cover less time, which no sum can tell."""
+    before, after = change.before, change.after
+    if before is None or change.session_before is None:
+        return False
+    moved = change.session_before != change.session_after
+    return moved or after.start_time > before.start_time or after.end_time < before.end_time
+
+
+def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
+    if not rows:
+        return
+    sums = ", ".join(f"{name} = s.{name} + d.{name}" for name in SESSION_SUMS)
+    _execute(
+        f"""
+        UPDATE traces_session s SET start_time = least(s.start_time, d.start_time),
+            end_time = greatest(s.end_time, d.end_time), last_received_at = greatest(s.last_received_at, %s),
+            revision = s.revision + 1, {sums}
+        FROM (SELECT d.* FROM {_unnest("id bigint, start_time timestamptz, end_time timestamptz", SESSION_SUMS)}
+              JOIN traces_session l ON l.id = d.id ORDER BY d.id FOR NO KEY UPDATE OF l) d
+        WHERE s.id = d.id
+        """,
+        [now, *_columns(rows)],
+    )
+
+
+def _recount_sessions(sessions: list[int], now: datetime) -> None:
+    """Sum these sessions up again from their traces. One that is left empty keeps its times and has no traces.
+
+    The lock is a statement of its own: only the next one is sure to see what its former holder committed.
+    """
+    if not sessions:
+        return
+    _execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
+    counted = {"trace_count": "count(t.id)", "error_trace_count": "count(t.id) FILTER (WHERE t.status = 'error')"}
+    sums = ", ".join(f"{counted.get(name, f'coalesce(sum(t.{name}), 0)')} AS {name}" for name in SESSION_SUMS)
+    _execute(
+        f"""
+        UPDATE traces_session s SET start_time = coalesce(d.start_time, s.start_time),
+            end_time = coalesce(d.end_time, s.end_time), last_received_at = greatest(s.last_received_at, %s),
+            revision = s.revision + 1, {", ".join(f"{name} = d.{name}" for name in SESSION_SUMS)}
+        FROM (SELECT l.id, min(t.start_time) AS start_time, max(t.end_time) AS end_time, {sums}
+              FROM traces_session l LEFT JOIN traces_trace t ON t.session_id = l.id
+              WHERE l.id = ANY(%s) GROUP BY l.id) d
+        WHERE s.id = d.id
+        """,
+        [now, sessions],
+    )
+
+
+def _name_sessions(sessions: list[int]) -> None:
+    """Agent and user of each session: those of its earliest trace that has one."""
+    first = """
+        (SELECT t.{0} FROM (SELECT {0}, start_time, id FROM traces_trace WHERE session_id = s.id
+                            ORDER BY start_time, id LIMIT %s) t
+         WHERE {1} ORDER BY t.start_time, t.id LIMIT 1)
+    """
+    agent, user = first.format("agent_id", "t.agent_id IS NOT NULL"), first.format('"user"', "t.\"user\" <> ''")
+    _execute(
+        f"""
+        UPDATE traces_session s SET agent_id = d.agent_id, "user" = d.end_user
+        FROM (SELECT s.id, {agent} AS agent_id, coalesce({user}, '') AS end_user
+              FROM traces_session s WHERE s.id = ANY(%s)) d
+        WHERE s.id = d.id AND (s.agent_id, s."user") IS DISTINCT FROM (d.agent_id, d.end_user)
+        """,
+        [FIRST_TRACES, FIRST_TRACES, sessions],
+    )
+
+
+def _add_hours(project_id: int, changes: Sequence[Change]) -> None:
+    sums: dict[tuple[int | None, datetime], Sums] = defaultdict(Sums)
+    for summary, _, sign in _sides(changes):
+        sums[summary.agent_id, summary.hour].add(summary, sign)
+    rows = [(*key, *change.values(HOUR_SUMS)) for key, change in sums.items() if change != Sums()]
+    _upsert("traces_agenthour", project_id, "agent_id bigint, hour timestamptz", HOUR_SUMS, rows)
+
+
+def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
+    sums: dict[tuple[int | None, datetime, int], int] = defaultdict(int)
+    for summary, _, sign in _sides(changes):
+        sums[summary.agent_id, summary.hour, summary.bucket] += sign
+    rows = [(*key, count) for key, count in sums.items() if count]
+    keys = "agent_id bigint, hour timestamptz, bucket smallint"
+    _upsert("traces_agenthourlatency", project_id, keys, ("trace_count",), rows)
+
+
+def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+    """Add to the rows with these keys, or make them."""
+    if not rows:
+        return
+    names = [key.split()[0] for key in keys.split(", ")]
+    columns = ", ".join([*names, *sums])
+    _execute(
+        f"""
+        INSERT INTO {table} AS r (project_id, {columns})
+        SELECT %s, {columns} FROM {_unnest(keys, sums)} ORDER BY {", ".join(names)}
+        ON CONFLICT (project_id, {", ".join(names)})
+        DO UPDATE SET {", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in sums)}
+        """,
+        [project_id, *_columns(rows)],
+    )
+
+
+def _unnest(keys: str, sums: Sequence[str]) -> str:
+    """Rows passed as one array per column, as table d."""
+    columns = [*(key.split() for key in keys.split(", ")), *([n, "numeric" if n == "cost" else "bigint"] for n in sums)]
+    arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
+    return f"unnest({arrays}) AS d({', '.join(name for name, _ in columns)})"
+
+
+def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _execute(statement: str, parameters: list[Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)

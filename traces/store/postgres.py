@@ -1,0 +1,109 @@
+"""Spans in PostgreSQL: day partitions, written by COPY, read by key within a trace's extent."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from traces.models import Payload, Span
+from traces.store.base import Extent, PayloadRecord, SpanRecord
+
+type Row = tuple[SpanRecord, PayloadRecord]
+
+SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
+PAYLOAD_COLUMNS = tuple(field.name for field in fields(PayloadRecord))
+KEY_COLUMNS = ("project_id", "trace_id", "span_id", "start_time")
+JSON_COLUMNS = frozenset(("input_messages", "output_messages", "attributes", "events", "links"))
+
+_span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
+
+
+@cache
+def _types(model: type[Span] | type[Payload], columns: tuple[str, ...]) -> list[str]:
+    """PostgreSQL's names of the columns' types, for binary COPY."""
+    names = [model._meta.get_field(column).db_type(connection) or "text" for column in columns]
+    plain = {"timestamp with time zone": "timestamptz", "varchar": "text"}
+    return [plain.get(name := kind.split("(")[0], name) for kind in names]
+
+
+class PostgresSpanStore:
+    """The SpanStore on Django's default database."""
+
+    def insert(self, spans: Sequence[Row]) -> None:
+        """Add spans that the store does not have; the caller holds the lock of their traces."""
+        _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
+        _copy(Payload, KEY_COLUMNS + PAYLOAD_COLUMNS, (span.key + _payload_values(payload) for span, payload in spans))
+
+    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
+        """Put each fuller version (second) and its text in the place of the stored one (first)."""
+        self._delete([old for old, _, _ in spans])
+        self.insert([(new, payload) for _, new, payload in spans])
+
+    def _delete(self, spans: Sequence[SpanRecord]) -> None:
+        columns = [list(values) for values in zip(*(span.key for span in spans), strict=True)]
+        with connection.cursor() as cursor:
+            for model in (Span, Payload):
+                cursor.execute(
+                    f"DELETE FROM {model._meta.db_table} s "
+                    "USING unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]) AS k(project, trace, span, start) "
+                    "WHERE s.project_id = k.project AND s.trace_id = k.trace AND s.span_id = k.span AND s.start_time = k.start",
+                    columns,
+                )
+
+    def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
+        """All spans of these traces, each trace in order of start."""
+        found: dict[UUID, list[SpanRecord]] = defaultdict(list)
+        wanted = list(extents)
+        if not wanted:
+            return found
+        rows = (
+            Span.objects.filter(
+                project_id=project_id,
+                trace_id__in=[extent.trace_id for extent in wanted],
+                start_time__gte=min(extent.first for extent in wanted),
+                start_time__lte=max(extent.last for extent in wanted),
+            )
+            .order_by("start_time", "span_id")
+            .values_list(*SPAN_COLUMNS)
+        )
+        for row in rows.iterator(chunk_size=2000):
+            span = SpanRecord(**dict(zip(SPAN_COLUMNS, row, strict=True)))
+            found[span.trace_id].append(span)
+        return found
+
+    def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
+        """The text of the named spans of one trace."""
+        rows = Payload.objects.filter(
+            project_id=project_id,
+            trace_id=extent.trace_id,
+            span_id__in=list(span_ids),
+            start_time__gte=extent.first,
+            start_time__lte=extent.last,
+        ).values_list("span_id", *PAYLOAD_COLUMNS)
+        return {row[0]: PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, row[1:], strict=True))) for row in rows}
+
+
+def _payload_values(payload: PayloadRecord) -> tuple[Any, ...]:
+    values = []
+    for column in PAYLOAD_COLUMNS:
+        value = getattr(payload, column)
+        values.append(Jsonb(value, dumps=orjson.dumps) if column in JSON_COLUMNS and value is not None else value)
+    return tuple(values)
+
+
+def _copy(model: type[Span] | type[Payload], columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(_types(model, columns))
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,203 @@
+"""What a trace's spans add up to, and what that adds to its session and hour. Pure.
+
+Every rollup is a sum over traces of a function of their final spans, so the order in which spans arrive can't matter: ingest applies
+the difference between a trace's summary before and after.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from traces.store.base import SpanRecord
+
+MAX_MODELS = 20
+BUCKET_BASE = math.log(1.1)
+
+
+@dataclass(slots=True)
+class Counts:
+    """The sums of `traces.models.Counters`."""
+
+    span_count: int = 0
+    llm_count: int = 0
+    tool_count: int = 0
+    error_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced_count: int = 0
+
+    def add(self, other: "Counts", sign: int = 1) -> None:
+        """Add the other's numbers, or take them away with sign -1."""
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
+
+
+COUNTS = tuple(field.name for field in fields(Counts))
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """One trace in the columns of `traces.models.Trace`."""
+
+    agent_id: int | None
+    session_key: str
+    user: str
+    service: str
+    environment: str
+    name: str
+    status: str
+    outcome: str
+    start_time: datetime
+    end_time: datetime
+    duration_us: int
+    root_span_id: int | None
+    root_ended: bool
+    model_names: list[str]
+    counts: Counts = field(default_factory=Counts)
+    input_span: SpanRecord | None
+    output_span: SpanRecord | None
+
+    @property
+    def hour(self) -> datetime:
+        """The hour that this run counts in."""
+        return self.start_time.replace(minute=0, second=0, microsecond=0)
+
+    @property
+    def bucket(self) -> int:
+        """The latency bucket: within 5 % of the duration."""
+        return latency_bucket(self.duration_us)
+
+
+def latency_bucket(duration_us: int) -> int:
+    """floor(ln(duration in µs) / ln(1.1)); 0 for anything under a microsecond."""
+    return math.floor(math.log(max(duration_us, 1)) / BUCKET_BASE)
+
+
+def bucket_duration_us(bucket: int) -> float:
+    """The middle of a latency bucket, in microseconds."""
+    return math.exp((bucket + 0.5) * BUCKET_BASE)
+
+
+def span_end(span: SpanRecord) -> datetime:
+    """When it ended; an open span is known to have lived until its start."""
+    return span.start_time + timedelta(microseconds=span.duration_us or 0)
+
+
+def summarise(spans: Sequence[SpanRecord]) -> Summary:
+    """Summarise all spans of one trace. Its identity is the root's, else that of the earliest span that has one."""
+    root = min((span for span in spans if span.parent_id is None), key=_seniority, default=None)
+    ordered = sorted(spans, key=lambda span: (span is not root, _seniority(span)))
+    start, end = min(span.start_time for span in spans), max(map(span_end, spans))
+    duration = root.duration_us if root is not None else None
+    return Summary(
+        agent_id=next((span.agent_id for span in ordered if span.agent_id is not None), None),
+        session_key=_first(span.session_key for span in ordered),
+        user=_first(span.user for span in ordered),
+        service=_first(span.service for span in ordered),
+        environment=_first(span.environment for span in ordered),
+        name=ordered[0].name,
+        status=_status(root, spans),
+        outcome=_outcome(root, ordered),
+        start_time=start,
+        end_time=end,
+        duration_us=(end - start) // timedelta(microseconds=1) if duration is None else duration,
+        root_span_id=root.span_id if root is not None else None,
+        root_ended=root is not None and root.ended,
+        model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
+        counts=_count(spans),
+        input_span=next((span for span in ordered if span.input_size), None),
+        output_span=_output_span(root, ordered),
+    )
+
+
+def _seniority(span: SpanRecord) -> tuple[datetime, int, int]:
+    """Parents come before children: earlier, or as early and longer."""
+    return span.start_time, -(span.duration_us if span.duration_us is not None else 1 << 62), span.span_id
+
+
+def _first(values: Iterable[str]) -> str:
+    return next((value for value in values if value), "")
+
+
+def _status(root: SpanRecord | None, spans: Sequence[SpanRecord]) -> str:
+    if root is not None:
+        return root.status
+    return "error" if any(span.status == "error" for span in spans) else "unset"
+
+
+def _outcome(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> str:
+    said = next((span.outcome for span in ordered if span.outcome != "unknown"), None)
+    if said is not None:
+        return said
+    return {"ok": "success", "error": "failure"}.get(root.status, "unknown") if root is not None else "unknown"
+
+
+def _output_span(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> SpanRecord | None:
+    if root is not None and root.output_size:
+        return root
+    speaking = [span for span in ordered if span.output_size and span.kind != "TOOL"]
+    return max(speaking, key=lambda span: (span_end(span), span.span_id), default=None)
+
+
+def has_usage(span: SpanRecord) -> bool:
+    """Whether an LLM span says what it used."""
+    return span.kind == "LLM" and (
+        span.input_tokens is not None or span.output_tokens is not None or span.cost is not None
+    )
+
+
+def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
+    """Ids of LLM spans under another LLM span that has usage: their tokens are the same tokens, so they don't count."""
+    users = {span.span_id for span in spans if has_usage(span)}
+    parents = {span.span_id: span.parent_id for span in spans}
+    if users.isdisjoint(parents.values()):
+        return set()
+    under: dict[int | None, bool] = {None: False}
+    return {span.span_id for span in spans if span.kind == "LLM" and _is_under(span.span_id, parents, users, under)}
+
+
+def _is_under(
+    span_id: int | None, parents: dict[int, int | None], users: set[int], under: dict[int | None, bool]
+) -> bool:
+    """Whether an ancestor is in `users`. `under` remembers, so that a deep tree is walked once; a cycle has no ancestors."""
+    path = []
+    while span_id not in under:
+        under[span_id] = False
+        path.append(span_id)
+        span_id = parents.get(span_id) if span_id is not None else None
+    found = under[span_id]
+    for below in reversed(path):
+        found = found or (below is not None and parents.get(below) in users)
+        under[below] = found
+    return found
+
+
+def _count(spans: Sequence[SpanRecord]) -> Counts:
+    counts, nested = Counts(span_count=len(spans)), nested_llm_spans(spans)
+    for span in spans:
+        counts.error_count += span.status == "error"
+        counts.tool_count += span.kind == "TOOL"
+        if span.kind != "LLM":
+            continue
+        counts.llm_count += 1
+        if span.span_id not in nested:
+            _add_usage(counts, span)
+    return counts
+
+
+def _add_usage(counts: Counts, span: SpanRecord) -> None:
+    counts.input_tokens += span.input_tokens or 0
+    counts.output_tokens += span.output_tokens or 0
+    counts.cached_tokens += span.cached_tokens or 0
+    counts.cache_write_tokens += span.cache_write_tokens or 0
+    counts.reasoning_tokens += span.reasoning_tokens or 0
+    if span.cost is not None:
+        counts.cost += span.cost
+    elif span.input_tokens or span.output_tokens:
+        counts.unpriced_count += 1

@@ -1,0 +1,52 @@
+"""Ingest's side of the settle queue: when each changed target is due."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection
+
+from traces.models import Unsettled
+from traces.summary import Summary
+
+_UPSERT = """
+    INSERT INTO traces_unsettled AS u (scope, target_id, due_at, since)
+    {} ORDER BY 1, 2
+    ON CONFLICT (scope, target_id) DO UPDATE SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since)
+"""
+_TRACES = _UPSERT.format("SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])")
+_SESSIONS = _UPSERT.format(
+    "SELECT 'session', id, CASE WHEN end_time < %s THEN %s ELSE %s END, %s::timestamptz "
+    "FROM traces_session WHERE id = ANY(%s)"
+)
+
+
+def trace_due(summary: Summary, now: datetime) -> datetime:
+    """When a trace settles if nothing more comes: after a short quiet time once its root ended, else after a longer one.
+
+    What ended longer ago than that is a replay or an import, and due at once.
+    """
+    quiet = settings.SETTLE_TRACE if summary.root_ended else settings.SETTLE_ROOTLESS
+    return now if summary.end_time < now - quiet else now + quiet
+
+
+def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: datetime) -> None:
+    """Queue changed traces and their spans: (primary key, summary, whether spans ended, since when spans may be new).
+
+    Ended spans are due at once if the agent is known, else with the trace.
+    """
+    rows = []
+    for pk, summary, has_ended_spans, since in changed:
+        due = trace_due(summary, now)
+        spans_due = now if has_ended_spans and summary.agent_id is not None else due
+        rows += [(Unsettled.Scope.TRACE, pk, due, now), (Unsettled.Scope.SPAN, pk, spans_due, since)]
+    with connection.cursor() as cursor:
+        cursor.execute(_TRACES, [list(column) for column in zip(*rows, strict=True)])
+
+
+def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
+    """Queue sessions (primary keys) that got spans; their rows are up to date."""
+    if sessions:
+        quiet = settings.SETTLE_SESSION
+        with connection.cursor() as cursor:
+            cursor.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
