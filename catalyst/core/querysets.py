@@ -28,6 +28,14 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         digest = self.model.digest_of(key)
         return self.filter(digest=digest, revoked_at=None).select_related("project").first()
 
+    def for_list(self) -> "ApiKeyQuerySet":
+        """Newest first, the revoked ones last, with who made them."""
+        return self.select_related("created_by").order_by("-revoked_at", "-created_at")
+
+    def revoke(self, now: datetime) -> int:
+        """Revoke these keys where they still work; returns how many did."""
+        return self.filter(revoked_at=None).update(revoked_at=now)
+
     def mark_used(self, key: "ApiKey", now: datetime) -> None:
         """Note the use, at most once a minute, so that reading a key rarely writes."""
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)

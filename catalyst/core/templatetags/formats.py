@@ -1,0 +1,63 @@
+"""Template filters for numbers and times; the wording is in `catalyst.formats`."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from catalyst import formats
+
+register = template.Library()
+
+register.filter("duration", formats.duration)
+register.filter("short", formats.short)
+register.filter("usd", formats.usd)
+register.filter("percent_of", formats.percent)
+
+
+class Priced(Protocol):
+    """Anything with the counters that decide what may be said about cost."""
+
+    cost: Decimal
+    unpriced_count: int
+    llm_count: int
+
+
+@register.filter
+def spent(row: Priced) -> str:
+    """The cost of a trace, session or hour: `unpriced` when no call had a known price, `+` when some had none."""
+    if row.cost:
+        return formats.usd(row.cost) + ("+" if row.unpriced_count else "")
+    if row.unpriced_count:
+        return "unpriced"
+    return "$0" if row.llm_count else ""
+
+
+@register.filter
+def ago(when: datetime | None) -> SafeString | str:
+    """A `<time>` that says how long ago, with the exact time in its title."""
+    if when is None:
+        return ""
+    exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    words = formats.ago(when, timezone.now())
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', exact, exact, words)
+
+
+@register.filter
+def clock(when: datetime | None) -> SafeString | str:
+    """A `<time>` that says date and time in UTC."""
+    if when is None:
+        return ""
+    exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{when:%-d %b %H:%M:%S}")
+
+
+@register.filter
+def ratio(part: float, whole: float) -> str:
+    """`part` of `whole` as a percentage for an SVG attribute."""
+    return f"{100 * part / whole:.2f}%" if whole else "0%"
+

@@ -1,0 +1,23 @@
+"""Template tags that every page uses: icons, and carrying a page's query along in a form."""
+
+from django import template
+from django.http import HttpRequest
+from django.template.context import RequestContext
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A symbol of `components/icons.html`; decoration only, so it is hidden from screen readers."""
+    return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+@register.simple_tag(takes_context=True)
+def carry(context: RequestContext, *names: str) -> SafeString:
+    """Hidden fields that keep the page's query in a GET form, but for the names that the form sets itself."""
+    request: HttpRequest = context["request"]
+    kept = ((name, value) for name, value in request.GET.items() if name not in names)
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)

@@ -1,0 +1,74 @@
+"""Numbers and times as people read them. Pure."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+DAY = 86_400
+
+
+def duration(microseconds: float | None) -> str:
+    """`742 ms`, `1.24 s`, `11.8 s`, `3m 04s`, `2h 05m`, `3d 4h`; empty when unknown."""
+    if microseconds is None:
+        return ""
+    seconds = microseconds / 1_000_000
+    if seconds < 0.001:
+        return f"{microseconds:.0f} µs" if microseconds >= 1 else "0 ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < DAY:
+        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
+    return f"{whole // DAY}d {whole % DAY // 3600}h"
+
+
+def short(number: float | None) -> str:
+    """`742`, `9.2k`, `18.3k`, `413k`, `1.2M`; empty when unknown."""
+    if number is None:
+        return ""
+    for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")):
+        if number >= size * 0.9995:
+            scaled = number / size
+            return f"{scaled:.0f}{unit}" if scaled >= 100 else f"{scaled:.1f}{unit}"
+    return f"{number:,.0f}"
+
+
+def usd(amount: Decimal | float | None) -> str:
+    """`$0.0042`, `$0.287`, `$1.92`, `$412.80`; empty when unknown."""
+    if amount is None:
+        return ""
+    value = float(amount)
+    if value == 0:
+        return "$0"
+    if value < 0.0001:
+        return "<$0.0001"
+    if value < 0.1:
+        return f"${value:.4f}"
+    return f"${value:.3f}" if value < 1 else f"${value:,.2f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """`4.3%`; `0%` and `100%` only when exact; empty for nothing of nothing."""
+    if not whole:
+        return ""
+    share = 100 * part / whole
+    if share in (0, 100):
+        return f"{share:.0f}%"
+    return f"{min(max(share, 0.1), 99.9):.1f}%"
+
+
+def ago(when: datetime, now: datetime) -> str:
+    """`just now`, `14 s ago`, `3 min ago`, `2 h ago`, `5 d ago`; a date when older than a month."""
+    gap = now - when
+    if gap >= timedelta(days=30):
+        return f"{when:%-d %b %Y}" if when.year != now.year else f"{when:%-d %b}"
+    seconds = int(gap.total_seconds())
+    if seconds < 5:
+        return "just now" if seconds > -60 else "in the future"
+    for size, unit in ((DAY, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"

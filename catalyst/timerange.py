@@ -1,0 +1,115 @@
+"""The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+# Each range and the width of one bar in its charts.
+RANGES: dict[str, tuple[timedelta, timedelta]] = {
+    "1h": (HOUR, MINUTE),
+    "6h": (6 * HOUR, 5 * MINUTE),
+    "12h": (12 * HOUR, 10 * MINUTE),
+    "1d": (DAY, HOUR),
+    "3d": (3 * DAY, HOUR),
+    "7d": (7 * DAY, 3 * HOUR),
+    "14d": (14 * DAY, 6 * HOUR),
+    "30d": (30 * DAY, 12 * HOUR),
+    "90d": (90 * DAY, DAY),
+}
+DEFAULT = "1d"
+CUSTOM = "custom"
+STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
+MOST_BARS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From `start` (kept) to `end` (left out). Both lie on the edge of a bar, so that lists and charts agree."""
+
+    key: str
+    start: datetime
+    end: datetime
+    step: timedelta
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The range as query parameters."""
+        if self.key != CUSTOM:
+            return {"range": self.key}
+        return {"from": iso(self.start), "to": iso(self.end)}
+
+    @property
+    def words(self) -> str:
+        """`the last 7 d`, or the two ends."""
+        if self.key != CUSTOM:
+            return f"the last {self.key[:-1]} {self.key[-1]}"
+        return f"{self.start:%-d %b %Y %H:%M} to {self.end:%-d %b %Y %H:%M}"
+
+    @property
+    def choices(self) -> list[str]:
+        """The ranges to choose from."""
+        return list(RANGES)
+
+    @property
+    def is_default(self) -> bool:
+        """True for the range that a page shows when the URL names none."""
+        return self.key == DEFAULT
+
+    def buckets(self) -> list[datetime]:
+        """The start of every bar."""
+        count = -((self.start - self.end) // self.step)
+        return [self.start + index * self.step for index in range(count)]
+
+    def bucket_query(self, start: datetime) -> str:
+        """Query string of the range that is one bar."""
+        return urlencode({"from": iso(start), "to": iso(start + self.step)})
+
+
+def iso(when: datetime) -> str:
+    """A time for the URL, to the minute, in UTC."""
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M}"
+
+
+def floor(when: datetime, step: timedelta) -> datetime:
+    """The last bar edge at or before this time."""
+    return when - (when - EPOCH) % step
+
+
+def ceil(when: datetime, step: timedelta) -> datetime:
+    """The first bar edge at or after this time."""
+    return -(-(when - EPOCH) // step) * step + EPOCH
+
+
+def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
+    """The range that the URL names; anything it can't mean gives the default range."""
+    start, end = _time(params.get("from")), _time(params.get("to"))
+    if start and (end or now) > start:
+        return between(start, end or now)
+    key = params.get("range", DEFAULT)
+    return named(key if key in RANGES else DEFAULT, now)
+
+
+def named(key: str, now: datetime) -> TimeRange:
+    """One of RANGES, up to the end of the bar that is now."""
+    length, step = RANGES[key]
+    end = ceil(now + timedelta(microseconds=1), step)
+    return TimeRange(key, end - length, end, step)
+
+
+def between(start: datetime, end: datetime) -> TimeRange:
+    """A range of one's own, with bars as fine as fit."""
+    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), STEPS[-1])
+    edge = min(step, HOUR)
+    return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

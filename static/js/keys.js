@@ -1,0 +1,42 @@
+// The keyboard: / filter, j and k move through the rows of a list, Enter opens, g then a letter goes to a section, ? lists the keys.
+{
+  const rows = () => [...document.querySelectorAll(".list tbody tr")].filter((row) => row.querySelector(".open"));
+  let goUntil = 0;
+
+  const move = (step) => {
+    const all = rows();
+    if (!all.length) return;
+    const at = all.findIndex((row) => row.classList.contains("at") || row.getAttribute("aria-selected") === "true");
+    const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
+    all.forEach((row) => row.classList.toggle("at", row === next));
+    next.scrollIntoView({ block: "nearest" });
+    next.querySelector(".open").focus({ preventScroll: true, focusVisible: false });
+  };
+
+  const commands = {
+    "/": () => document.querySelector("[data-filter]")?.focus(),
+    "?": () => document.getElementById("keys")?.showModal(),
+    j: () => move(1),
+    k: () => move(-1),
+    Enter: () => document.querySelector("tr.at .open")?.click(),
+    g: () => { goUntil = Date.now() + 1200; },
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.metaKey || event.ctrlKey || event.altKey) return;
+    if (event.key === "Escape") return document.activeElement?.blur();
+    if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
+    if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
+    const link = Date.now() < goUntil && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    goUntil = 0;
+    if (link) return link.click();
+    const command = commands[event.key];
+    if (!command) return;
+    event.preventDefault();
+    command();
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-keys]")) document.getElementById("keys")?.showModal();
+  });
+}
