@@ -12,6 +12,7 @@ from catalyst.env import Env
 
 NAME = "catalyst"
 SOCKET = ".s.PGSQL.5432"
+KEPT_SECONDS = 60  # a worker's connection; the web process pools its connections and keeps none
 LONGEST_SOCKET_PATH = 103  # bytes; macOS allows one less than 104, Linux a few more
 
 
@@ -57,6 +58,7 @@ def django_database(env: Env) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "CONN_MAX_AGE": 0,
+        "CONN_MAX_AGE": 0 if env.database_pool else KEPT_SECONDS,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }

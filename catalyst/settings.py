@@ -136,7 +136,7 @@ TASKS = {
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
     "orm": "default",
-    "workers": 1,
+    "workers": 2,
     "timeout": 120,
     "retry": 180,
     "max_attempts": 3,
@@ -158,5 +158,5 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"httpx": {"level": "WARNING"}, "django_q": {"level": "WARNING"}},
+    "loggers": {"httpx": {"level": "WARNING"}, "django-q": {"level": "WARNING"}},
 }

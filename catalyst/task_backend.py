@@ -1,13 +1,65 @@
-"""Django's tasks over django-q2: the only module that imports django_q."""
+"""Django's tasks over django-q2: the only module that imports django_q.
 
+The queue is a table of the default database, so a task enqueued in a transaction commits or rolls back with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.backends.base import BaseTaskBackend
+from django.tasks.exceptions import InvalidTask
+from django.tasks.signals import task_enqueued
 from django.utils import timezone
+from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
+from django_q.models import Failure, OrmQ
 from django_q.tasks import async_task
 
 
 class Q2Backend(BaseTaskBackend):
     """Send Django tasks to the django-q2 cluster of their queue. A task runs at least once."""
+
+    def validate_task(self, task: Task) -> None:
+        """Raises InvalidTask also for a task that wants its context: there are no stored results."""
+        super().validate_task(task)
+        if task.takes_context:
+            raise InvalidTask("Backend does not support tasks that take their context.")
+
+    def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
+        """Queue the task. Arguments are JSON: ids and small scalars."""
+        self.validate_task(task)
+        args, kwargs = normalize_json(list(args)), normalize_json(dict(kwargs))
+        options = {"cluster": task.queue_name, "task_name": task.name[:100]}
+        result = TaskResult(
+            task=task,
+            id=async_task(run, task.module_path, args, kwargs, q_options=options),
+            status=TaskResultStatus.READY,
+            enqueued_at=timezone.now(),
+            started_at=None,
+            last_attempted_at=None,
+            finished_at=None,
+            args=args,
+            kwargs=kwargs,
+            backend=self.alias,
+            errors=[],
+            worker_ids=[],
+        )
+        task_enqueued.send(type(self), task_result=result)
+        return result
+
+
+def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
+    """The worker's side: find the task by its dotted path and call it."""
+    import_string(path).call(*args, **kwargs)
+
+
+def waiting(queue: str) -> int:
+    """Tasks of a queue that are not done: waiting, running, or of a worker that died."""
+    return OrmQ.objects.filter(key=queue).count()
+
+
+def forget_failures(before: datetime) -> int:
+    """Drop the records of tasks that failed before that time; returns how many."""
+    return Failure.objects.filter(stopped__lt=before).delete()[0]

@@ -1,0 +1,44 @@
+"""Periodic work that no single app owns, and the task every wake-up of the clock arrives in."""
+
+from datetime import datetime, timedelta
+
+from django.tasks import task
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from catalyst.ops.models import Wakeup
+from catalyst.task_backend import forget_failures
+from traces.store import partitions
+
+FAILURES_KEPT = timedelta(days=7)
+
+
+@task
+def wake(kind: str, path: str, token: str) -> None:
+    """Run one wake-up of the clock.
+
+    At least once; safe to repeat because one that has ended or was replaced is not run, and the work itself is safe.
+    """
+    moment = datetime.fromisoformat(token)
+    if not Wakeup.objects.is_outstanding(kind, moment):
+        return
+    error = "interrupted"
+    try:
+        import_string(path).call()
+        error = ""
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {problem}"[:1000]
+        raise
+    finally:
+        Wakeup.objects.finish(kind, moment, timezone.now(), error)
+
+
+@task
+def minute() -> None:
+    """Once a minute: partitions ahead of the spans, old records of failed tasks away.
+
+    At least once; safe to repeat because both do nothing when there is nothing to do.
+    """
+    now = timezone.now()
+    partitions.ensure(now)
+    forget_failures(now - FAILURES_KEPT)

@@ -1,0 +1,115 @@
+"""The clock wakes each kind of work when it is due, once at a time."""
+
+import os
+import signal
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from catalyst import task_backend
+from catalyst.core.models import Project
+from catalyst.ops import clock, tasks
+from catalyst.ops.clock import Kind
+from catalyst.ops.models import Wakeup
+from tests.processes import eventually, running
+
+SECOND = timedelta(seconds=1)
+NOTE = Kind("note", SECOND, "tests.ops.sample_tasks.note_periodically")
+FAIL = Kind("fail", SECOND, "tests.ops.sample_tasks.fail")
+KINDS = (NOTE, FAIL)
+
+
+@pytest.fixture
+def registered(db: None, now: datetime) -> None:
+    Wakeup.objects.register([kind.name for kind in KINDS], now)
+
+
+def wake(kind: Kind, token: datetime) -> None:
+    """What a worker does with the wake-up enqueued at `token`."""
+    task_backend.run("catalyst.ops.tasks.wake", [kind.name, kind.task, token.isoformat()], {})
+
+
+def test_it_knows_its_kinds() -> None:
+    assert [(kind.name, kind.queue) for kind in clock.KINDS] == [
+        ("settle", "default"),
+        ("judge", "judge"),
+        ("minute", "default"),
+    ]
+
+
+def test_it_enqueues_what_is_due_once(registered: None, now: datetime) -> None:
+    assert clock.tick(now, KINDS) == ["note", "fail"]
+    assert clock.tick(now, KINDS) == []
+    assert clock.tick(now + 10 * SECOND, KINDS) == []
+    assert task_backend.waiting("default") == 2
+
+
+def test_it_enqueues_the_next_one_when_the_last_has_ended(registered: None, now: datetime) -> None:
+    clock.tick(now, (NOTE,))
+    wake(NOTE, now)
+    assert Project.objects.count() == 1
+    assert clock.tick(now + SECOND / 2, (NOTE,)) == []
+    assert clock.tick(now + SECOND, (NOTE,)) == ["note"]
+
+
+def test_it_replaces_one_that_got_lost(registered: None, now: datetime) -> None:
+    clock.tick(now, (NOTE,))
+    later = now + 20 * SECOND
+    assert clock.tick(later, (NOTE,)) == ["note"]
+    wake(NOTE, now)
+    assert Project.objects.count() == 0
+    wake(NOTE, later)
+    wake(NOTE, later)
+    assert Project.objects.count() == 1
+
+
+def test_it_notes_an_error_and_pauses(registered: None, now: datetime) -> None:
+    clock.tick(now, (FAIL,))
+    with pytest.raises(ValueError, match="no such luck"):
+        wake(FAIL, now)
+    row = Wakeup.objects.get(kind="fail")
+    assert row.last_error == "ValueError: no such luck"
+    assert row.due_at >= timezone.now() + 5 * SECOND
+
+
+def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
+    clock.tick(now, (NOTE,))
+    Wakeup.objects.register(["note", "more"], now)
+    assert Wakeup.objects.get(kind="note").enqueued_at == now
+    assert Wakeup.objects.count() == 3
+
+
+def test_it_keeps_house_every_minute(db: None) -> None:
+    tasks.minute.call()
+    tasks.minute.call()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_it_goes_on_when_the_database_comes_back() -> None:
+    ticks = 0
+
+    def until() -> bool:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 2:
+            with connection.cursor() as cursor, pytest.raises(Exception, match="terminating"):
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return ticks > 6
+
+    clock.run(until, (NOTE,))
+    assert Wakeup.objects.get().enqueued_at
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_it_wakes_real_workers_again_and_again() -> None:
+    with running("qcluster"), running("qcluster", Q_CLUSTER_NAME="judge"), running("clock") as process:
+        kinds = [kind.name for kind in clock.KINDS]
+        eventually(lambda: Wakeup.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
+        second_time = timezone.now()
+        eventually(lambda: Wakeup.objects.answered_since(["settle"], second_time))
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(10) == 0
