@@ -1,0 +1,248 @@
+"""Asking a chat model, against a real server on loopback."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import count
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from catalyst.llm import LLM, InvalidReply, LLMError, Reply, plain
+from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
+
+MESSAGES = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "Hello"}]
+SCHEMA = {"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}}
+MODELS = count()
+
+
+def ask(url: str, *, key: str = "", timeout: float = 5, model: str = "", schema: dict[str, Any] | None = None) -> Reply:
+    async def once() -> Reply:
+        async with LLM(url, key, timeout=timeout) as llm:
+            return await llm.ask(MESSAGES, model=model or f"model-{next(MODELS)}", schema=schema)
+
+    return asyncio.run(once())
+
+
+@pytest.fixture
+def server() -> Iterator[JudgeServer]:
+    with JudgeServer(lambda _: says("yes")) as running:
+        yield running
+
+
+def test_it_speaks_the_shape_that_openais_own_client_reads(server: JudgeServer) -> None:
+    client = openai.OpenAI(base_url=server.url, api_key="k", max_retries=0)
+    answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
+    assert answer.choices[0].message.content == '{"reason": "Because it says so.", "label": "yes"}'
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens_details is not None
+    assert answer.usage.prompt_tokens_details.cached_tokens == 100
+
+    server.script = lambda _: error(429, "Slow down.", retry_after="7")
+    with pytest.raises(openai.RateLimitError, match=r"Slow down\.") as caught:
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
+    assert caught.value.response.headers["retry-after"] == "7"
+
+
+def test_it_returns_the_text_and_what_it_cost(server: JudgeServer) -> None:
+    reply = ask(server.url, key="secret", model="big", schema=SCHEMA)
+    assert reply.text == '{"reason": "Because it says so.", "label": "yes"}'
+    assert (reply.input_tokens, reply.output_tokens, reply.cached_tokens) == (120, 12, 100)
+    assert (reply.model, reply.latency_ms >= 0) == ("scripted-judge-1", True)
+    (asked,) = server.asked
+    assert asked.headers["authorization"] == "Bearer secret"
+    assert (asked.payload["model"], asked.payload["temperature"]) == ("big", 0)
+    assert asked.payload["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+def test_it_sends_no_authorization_without_a_key(server: JudgeServer) -> None:
+    ask(server.url)
+    assert "authorization" not in server.asked[0].headers
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_it_does_without_a_schema_where_the_server_refuses_one_and_remembers(server: JudgeServer, status: int) -> None:
+    server.script = refusing_schemas(lambda _: says("no"), status)
+    for _ in range(2):
+        assert "no" in ask(server.url, model="plain", schema=SCHEMA).text
+    assert ["response_format" in asked.payload for asked in server.asked] == [True, False, False]
+    assert all(asked.payload["temperature"] == 0 for asked in server.asked)
+    ask(server.url, model="another", schema=SCHEMA)
+    assert "response_format" in server.asked[3].payload
+
+
+def test_it_does_without_a_temperature_where_the_model_has_none(server: JudgeServer) -> None:
+    def reasoning_model(asked: Asked) -> Answer:
+        if "temperature" in asked.payload:
+            return error(
+                400, "Unsupported value: 'temperature' does not support 0 with this model.", param="temperature"
+            )
+        return says("yes")
+
+    server.script = reasoning_model
+    ask(server.url, model="thinker", schema=SCHEMA)
+    assert ["temperature" in asked.payload for asked in server.asked] == [True, False]
+    assert all("response_format" in asked.payload for asked in server.asked)
+
+
+def test_it_learns_nothing_from_a_request_that_fails_without_options_too(server: JudgeServer) -> None:
+    server.script = lambda _: error(400, "This model's maximum context length is 8192 tokens.")
+    with pytest.raises(LLMError, match="maximum context length") as caught:
+        ask(server.url, model="small", schema=SCHEMA)
+    assert caught.value.permanent
+    server.script = lambda _: says("yes")
+    ask(server.url, model="small", schema=SCHEMA)
+    assert "response_format" in server.asked[-1].payload
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent", "suspect", "words"),
+    [
+        (401, True, False, "refused the API key"),
+        (402, True, False, "refused the request"),
+        (403, True, False, "does not allow this key to use the model"),
+        (404, True, False, "does not know this model or address"),
+        (302, True, False, "refused the request"),
+        (408, False, False, "has trouble"),
+        (409, False, False, "has trouble"),
+        (425, False, False, "has trouble"),
+        (429, False, False, "asks to slow down"),
+        (500, False, True, "has trouble"),
+        (503, False, False, "has trouble"),
+    ],
+)
+def test_it_tells_lasting_errors_from_passing_ones(
+    server: JudgeServer, status: int, permanent: bool, suspect: bool, words: str
+) -> None:
+    server.script = lambda _: error(status, "Because.")
+    with pytest.raises(LLMError) as caught:
+        ask(server.url)
+    assert (caught.value.permanent, caught.value.suspect) == (permanent, suspect)
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    assert str(caught.value) == f"{host} {words} ({status}): Because."
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (lambda: "7", 7),
+        (lambda: "0.5", 0.5),
+        (lambda: "-3", 0),
+        (lambda: "99999999", 3600),
+        (lambda: "nan", None),
+        (lambda: "soon", None),
+        (lambda: format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True), 90),
+        (lambda: "Wed, 21 Oct 2015 07:28:00 GMT", 0),
+    ],
+)
+def test_it_reads_when_to_come_back(server: JudgeServer, header: Callable[[], str], seconds: float | None) -> None:
+    server.script = lambda _: error(429, retry_after=header())
+    with pytest.raises(LLMError) as caught:
+        ask(server.url)
+    assert caught.value.retry_after == (None if seconds is None else pytest.approx(seconds, abs=2))
+
+
+def test_it_never_repeats_the_key_in_an_error(server: JudgeServer) -> None:
+    server.script = lambda _: error(401, "Incorrect API key provided: sk-topsecret.")
+    with pytest.raises(LLMError, match=r"Incorrect API key provided: …\."):
+        ask(server.url, key="sk-topsecret")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Sign in</html>", b"[]", b"{}", {"choices": []}, {"choices": [{}]}, b"\xff\xfe", b"[" * 100_000],
+)
+def test_it_refuses_what_is_not_a_chat_completion(server: JudgeServer, body: object) -> None:
+    server.script = lambda _: Answer(body)
+    with pytest.raises(InvalidReply, match="sent no chat completion"):
+        ask(server.url)
+
+
+def test_it_reads_no_more_than_its_bound(server: JudgeServer) -> None:
+    server.script = lambda _: completion("a" * 3_000_000)
+    with pytest.raises(InvalidReply, match="more than 1 MiB"):
+        ask(server.url)
+
+
+@pytest.mark.parametrize("lie", [-5, 1 << 40, "many", None, True, {"a": 1}])
+def test_it_takes_no_impossible_token_counts(server: JudgeServer, lie: object) -> None:
+    answer = says("yes")
+    assert isinstance(answer.body, dict)
+    answer.body["usage"] = {"prompt_tokens": lie, "completion_tokens": lie, "prompt_tokens_details": lie}
+    server.script = lambda _: answer
+    reply = ask(server.url)
+    assert (reply.input_tokens, reply.output_tokens, reply.cached_tokens) == (None, None, None)
+
+
+def test_it_reads_content_given_in_parts_and_a_refusal(server: JudgeServer) -> None:
+    answer = completion(None, refusal="I can't.")
+    assert isinstance(answer.body, dict)
+    answer.body["choices"][0]["message"]["content"] = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    server.script = lambda _: answer
+    reply = ask(server.url)
+    assert (reply.text, reply.refusal) == ("ab", "I can't.")
+
+
+def test_it_gives_up_on_a_server_that_takes_too_long(server: JudgeServer) -> None:
+    server.script = lambda _: Answer(says("yes").body, delay=30)
+    with pytest.raises(LLMError, match=r"did not answer (within|in)") as caught:
+        ask(server.url, timeout=0.1)
+    assert (caught.value.permanent, caught.value.suspect) == (False, True)
+
+
+def test_it_says_when_nobody_listens(server: JudgeServer) -> None:
+    url = server.url
+    server.__exit__()
+    with pytest.raises(LLMError, match="can't be reached") as caught:
+        ask(url)
+    assert (caught.value.permanent, caught.value.suspect) == (False, False)
+
+
+@pytest.mark.parametrize("url", ["api.openai.com/v1", "ftp://example.org", "http://"])
+def test_it_says_when_the_address_is_none(url: str) -> None:
+    with pytest.raises(LLMError, match="is not a web address") as caught:
+        ask(url)
+    assert caught.value.permanent
+
+
+def test_it_keeps_at_most_32_connections_in_one_client(server: JudgeServer) -> None:
+    together = 70
+    llm = LLM("https://example.org/v1", concurrency=together)
+    assert len(llm._clients) == 3
+
+    async def all_at_once() -> list[Reply]:
+        async with LLM(server.url, concurrency=together, timeout=20) as shared:
+            return await asyncio.gather(*(shared.ask(MESSAGES, model="m") for _ in range(together)))
+
+    gate = threading.Barrier(together)
+
+    def when_all_are_here(_: Asked) -> Answer:
+        gate.wait(15)
+        return says("yes")
+
+    server.script = when_all_are_here
+    assert len(asyncio.run(all_at_once())) == together
+    assert server.most_at_once == together
+
+
+def test_it_takes_a_transport_for_tests_without_a_network() -> None:
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=says("yes").body)
+
+    async def once() -> Reply:
+        async with LLM("https://example.org/v1", transport=httpx.MockTransport(handler)) as llm:
+            return await llm.ask(MESSAGES, model="m")
+
+    assert asyncio.run(once()).finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [("a\x00b\n\tc", "a b c"), ("\ud800x", "?x"), ("a" * 11, "a" * 9 + "…"), ("  ", "")],
+)
+def test_it_makes_foreign_text_plain(text: str, result: str) -> None:
+    assert plain(text, 10) == result
