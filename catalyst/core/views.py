@@ -63,9 +63,7 @@ def key_create(request: ProjectRequest) -> HttpResponse:
     form = ApiKeyForm(request.POST, auto_id="key_%s")
     if not form.is_valid():
         return _keys(request, form, status=422)
-    _, key = request.project.api_keys.model.issue(
-        project=request.project, created_by=request.user, **form.cleaned_data
-    )
+    _, key = request.project.api_keys.model.issue(project=request.project, created_by=request.user, **form.cleaned_data)
     return _keys(request, ApiKeyForm(auto_id="key_%s"), key)
 
 

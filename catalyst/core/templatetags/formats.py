@@ -60,4 +60,3 @@ def clock(when: datetime | None) -> SafeString | str:
 def ratio(part: float, whole: float) -> str:
     """`part` of `whole` as a percentage for an SVG attribute."""
     return f"{100 * part / whole:.2f}%" if whole else "0%"
-

@@ -1,0 +1,161 @@
+"""Rows to pictures: Plotly figures checked in Python, and the geometry of small server-rendered SVGs. Pure.
+
+A tone is a name that the stylesheets and charts.js turn into a colour: positive, negative, neutral, warn, quiet,
+accent, or cat-1 to cat-6 for things without judgement. Figures hold no colours: one figure serves light and dark.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One named row of values, one per bucket; None where there is no data, which is drawn as a gap."""
+
+    name: str
+    values: Sequence[float | None]
+    tone: str = "accent"
+
+
+def stacked_bars(starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = ()) -> dict[str, Any]:
+    """Bars over time, the first series at the base. `queries`: per bucket, the query string that a click goes to."""
+    traces = [
+        go.Bar(
+            name=each.name,
+            x=list(starts),
+            y=list(each.values),
+            customdata=list(queries) or None,
+            meta={"tone": each.tone},
+            hovertemplate="%{y:,} %{fullData.name}<extra></extra>",
+        )
+        for each in series
+    ]
+    return _figure(traces, barmode="stack", bargap=0.15)
+
+
+def lines(starts: Sequence[datetime], series: Sequence[Series], hover: str = "%{y:,.3~s}") -> dict[str, Any]:
+    """Lines over time; `hover` is the d3 format of one value."""
+    traces = [
+        go.Scatter(
+            name=each.name,
+            x=list(starts),
+            y=list(each.values),
+            mode="lines",
+            connectgaps=False,
+            meta={"tone": each.tone},
+            hovertemplate=hover + " %{fullData.name}<extra></extra>",
+        )
+        for each in series
+    ]
+    return _figure(traces)
+
+
+def _figure(traces: list[Any], **layout: Any) -> dict[str, Any]:
+    figure = go.Figure(
+        data=traces,
+        layout={
+            "template": "none",
+            "showlegend": False,
+            "hovermode": "x unified",
+            "margin": {"l": 40, "r": 8, "t": 8, "b": 24},
+            "xaxis": {"type": "date", "fixedrange": True, "showgrid": False},
+            "yaxis": {"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
+            **layout,
+        },
+    )
+    plain: dict[str, Any] = figure.to_plotly_json()
+    plain["layout"].pop("template", None)
+    return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One rectangle of an SVG, in percent of its width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    tone: str = ""
+    title: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Bars over time with the numbers beside their axes."""
+
+    bars: list[Bar]
+    hits: list[Bar]
+    y_labels: list[int]
+    x_labels: list[str]
+
+
+def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence[int], queries: Sequence[str]) -> Strip:
+    """Errors at the base, the rest above; one transparent bar per bucket, with its exact numbers, to point at."""
+    top = nice_ceiling(max((good + bad for good, bad in zip(ok, errors, strict=True)), default=0))
+    slot = 100 / max(len(starts), 1)
+    bars, hits = [], []
+    for index, (start, good, bad, query) in enumerate(zip(starts, ok, errors, queries, strict=True)):
+        x, width = round(index * slot + slot * 0.1, 3), round(slot * 0.8, 3)
+        low, high = 100 * bad / top, 100 * good / top
+        if bad:
+            bars.append(Bar(x, round(100 - low, 2), width, round(low, 2), "error"))
+        if good:
+            bars.append(Bar(x, round(100 - low - high, 2), width, round(high, 2), "quiet"))
+        title = f"{start:%-d %b %H:%M} UTC: {good + bad:,} traces, {bad:,} with errors"
+        hits.append(Bar(round(index * slot, 3), 0, round(slot, 3), 100, title=title, query=query))
+    return Strip(bars, hits, [top, top // 2, 0] if top > 1 else [1, 0], axis_labels(starts))
+
+
+def axis_labels(starts: Sequence[datetime], count: int = 7) -> list[str]:
+    """A few evenly spread times: hours within two days, else days."""
+    if not starts:
+        return []
+    shown = starts
+    if len(starts) > count:
+        shown = [starts[index * (len(starts) - 1) // (count - 1)] for index in range(count)]
+    wide = (starts[-1] - starts[0]).days >= 2
+    return [f"{when:%-d %b}" if wide else f"{when:%H:%M}" for when in shown]
+
+
+def nice_ceiling(value: float) -> int:
+    """The next of 1, 2, 4, 6, 10 times a power of ten: even, so that its half is a whole number."""
+    if value <= 1:
+        return 1
+    power = 10 ** (len(str(int(value))) - 1)
+    return next(step * power for step in (1, 2, 4, 6, 10) if step * power >= value)
+
+
+def sparkline(values: Sequence[float | None], width: float = 96, height: float = 22) -> list[str]:
+    """The `points` of one polyline per run of values without a gap."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return []
+    low, spread = min(known), (max(known) - min(known)) or 1
+    step = width / max(len(values) - 1, 1)
+    runs: list[list[str]] = [[]]
+    for index, value in enumerate(values):
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append(f"{index * step:.1f},{height - 1 - (value - low) / spread * (height - 2):.1f}")
+    return [" ".join(run if len(run) > 1 else run * 2) for run in runs if run]
+
+
+def stackbar(parts: Sequence[tuple[str, float, str]]) -> list[Bar]:
+    """One bar of 100 per cent from (name, amount, tone), with a hairline of ground between the parts."""
+    total = sum(amount for _, amount, _ in parts)
+    edges = [0.0]
+    for _, amount, _ in parts:
+        edges.append(edges[-1] + (100 * amount / total if total else 0))
+    return [
+        Bar(round(left, 3), 0, round(max(right - left - 0.4, 0.2), 3), 100, tone, f"{name}: {amount:,.0f}")
+        for (name, amount, tone), (left, right) in zip(parts, pairwise(edges), strict=True)
+        if amount
+    ]
