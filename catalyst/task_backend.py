@@ -21,27 +21,27 @@ from django_q.tasks import async_task
 class Q2Backend(BaseTaskBackend):
     """Send Django tasks to the django-q2 cluster of their queue. A task runs at least once."""
 
-    def validate_task(self, task: Task) -> None:
+    def validate_task(self, task: "Task[..., Any]") -> None:
         """Raises InvalidTask also for a task that wants its context: there are no stored results."""
         super().validate_task(task)
         if task.takes_context:
             raise InvalidTask("Backend does not support tasks that take their context.")
 
-    def enqueue(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> TaskResult:
+    def enqueue[**P, R](self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]) -> "TaskResult[P, R]":
         """Queue the task. Arguments are JSON: ids and small scalars."""
         self.validate_task(task)
-        args, kwargs = normalize_json(list(args)), normalize_json(dict(kwargs))
+        plain: Any = normalize_json([list(args), dict(kwargs)])
         options = {"cluster": task.queue_name, "task_name": task.name[:100]}
-        result = TaskResult(
+        result: TaskResult[P, R] = TaskResult(
             task=task,
-            id=async_task(run, task.module_path, args, kwargs, q_options=options),
+            id=async_task(run, task.module_path, *plain, q_options=options),
             status=TaskResultStatus.READY,
             enqueued_at=timezone.now(),
             started_at=None,
             last_attempted_at=None,
             finished_at=None,
-            args=args,
-            kwargs=kwargs,
+            args=plain[0],
+            kwargs=plain[1],
             backend=self.alias,
             errors=[],
             worker_ids=[],
@@ -57,9 +57,9 @@ def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
 
 def waiting(queue: str) -> int:
     """Tasks of a queue that are not done: waiting, running, or of a worker that died."""
-    return OrmQ.objects.filter(key=queue).count()
+    return int(OrmQ.objects.filter(key=queue).count())
 
 
 def forget_failures(before: datetime) -> int:
     """Drop the records of tasks that failed before that time; returns how many."""
-    return Failure.objects.filter(stopped__lt=before).delete()[0]
+    return int(Failure.objects.filter(stopped__lt=before).delete()[0])

@@ -36,7 +36,7 @@ def database_url() -> str:
 
 @contextmanager
 def running(*arguments: str, **extra: str) -> Iterator[subprocess.Popen[str]]:
-    """`manage.py ARGUMENTS` in a process group of its own, killed at the end. It shares this test's database and key."""
+    """`manage.py ARGUMENTS` on this test's database, in a process group of its own that is killed at the end."""
     shared = {"DATABASE_URL": database_url(), "CATALYST_SECRET_KEY": settings.SECRET_KEY}
     shared["CATALYST_DATA"] = str(env.data)
     process = subprocess.Popen(

@@ -32,7 +32,7 @@ def test_it_chooses_the_queue() -> None:
 @pytest.mark.django_db
 def test_it_refuses_arguments_that_are_not_json(project: Project) -> None:
     with pytest.raises(TypeError):
-        sample_tasks.note.enqueue(project)
+        sample_tasks.note.enqueue(project)  # type: ignore[arg-type]
     assert task_backend.waiting("default") == 0
 
 

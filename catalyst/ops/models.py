@@ -6,7 +6,7 @@ from catalyst.ops.querysets import WakeupQuerySet
 
 
 class Wakeup(models.Model):
-    """One kind of periodic work. While `enqueued_at` is set, a wake-up is outstanding; its value is that one's token."""
+    """One kind of periodic work. While `enqueued_at` is set a wake-up is outstanding; the value is its token."""
 
     kind = models.CharField(max_length=40, primary_key=True)
     due_at = models.DateTimeField(help_text="When the next one may be enqueued.")
