@@ -1,0 +1,354 @@
+"""What senders call a message, in one form: OpenAI, Anthropic, Gemini, Bedrock, GenAI, Vercel, LangChain. Pure.
+
+Everything here is the sender's: wrong types are skipped or shown as text, never an error; depth and count are bounded.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+MAX_MESSAGES = 2_000
+MAX_PARTS = 500
+MAX_DEPTH = 12
+MAX_JSON = 2_000_000
+"""Longer texts are shown as they are, without looking for messages in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that was asked for or run. `arguments` and `result` are text, JSON where the sender sent JSON.
+
+    `result` is None when none was seen. `span_id` is the TOOL span that ran it, when there is one.
+    """
+
+    name: str
+    arguments: str = ""
+    result: str | None = None
+    error: str = ""
+    id: str = ""
+    span_id: int | None = None
+    duration_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said. `role` is system, user, assistant or tool; `span_id` the span of `trace_id` it was first seen in.
+
+    `produced` is true for what a span put out, false for what it was given. A message of role tool is a result whose
+    call was not seen: its one tool call holds it.
+    """
+
+    role: str
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    span_id: int | None = None
+    produced: bool = False
+    error: str = ""
+    trace_id: UUID | None = None
+
+
+type Json = dict[str, Any]
+
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "model": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+_CALLS = frozenset(("tool_call", "tool_use", "function_call", "server_tool_use", "mcp_call"))
+_RESULTS = frozenset(("tool_result", "tool_call_response", "function_call_output", "tool_response"))
+_THOUGHTS = frozenset(("thinking", "redacted_thinking", "reasoning", "thought"))
+_MEDIA = ("image", "audio", "video", "file", "document", "blob", "uri")
+_ATTACHMENTS = frozenset(("image", "audio", "video", "document", "inlineData", "inline_data"))
+_MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
+_CALL_KEYS = ("functionCall", "function_call", "toolUse", "tool_call")
+_RESULT_KEYS = ("functionResponse", "function_response", "toolResult")
+_CONTENT = ("content", "contents", "parts", "text")
+_SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
+_GIVEN = ("messages", "contents", "input", "inputs", "prompt", "question", "query", "text", "content")
+_PRODUCED = (
+    *("choices", "candidates", "generations", "output", "outputs", "message", "messages", "update", "response"),
+    *("answer", "result", "text", "content"),
+)
+_TEXTS = frozenset(("question", "query", "answer", "result", "text"))
+_ALTERNATIVES = frozenset(("choices", "candidates", "generations"))
+"""Several answers to one question: the first is the one that was used."""
+
+
+def read(value: object, role: str) -> list[Message]:
+    """The messages in a value of any shape; `role` speaks where the value doesn't say who does.
+
+    Of more than MAX_MESSAGES the newest are kept and a note says how many are not shown.
+    """
+    left_out = 0
+    if isinstance(value, list) and len(value) > MAX_MESSAGES:
+        left_out = len(value) - MAX_MESSAGES
+        value = value[-MAX_MESSAGES:]
+    messages = list(_read(value, role, 0))
+    left_out += max(0, len(messages) - MAX_MESSAGES)
+    if left_out:
+        return [Message("system", f"[{left_out:,} earlier messages are not shown]"), *messages[-MAX_MESSAGES:]]
+    return messages
+
+
+def read_text(text: str, role: str) -> list[Message]:
+    """The messages in a text that may be JSON; otherwise the text is the message."""
+    parsed = parse(text)
+    if parsed is not None and (messages := read(parsed, role)):
+        return messages
+    return [Message(role, text)] if text.strip() else []
+
+
+def parse(text: object, limit: int = MAX_JSON) -> Json | list[Any] | None:
+    """The object or list that a text is the JSON of, else None. Texts longer than `limit` are not looked at."""
+    if not isinstance(text, str) or not 2 <= len(text) <= limit or text.lstrip()[:1] not in ("{", "["):
+        return None
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict | list) else None
+
+
+def as_text(value: object) -> str:
+    """A value as people read it: text as it is, None as nothing, everything else as JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, TypeError, RecursionError):
+        return "[unreadable]"
+
+
+def first(source: Json, *names: str) -> Any:
+    """The first of these keys that holds something."""
+    return next((source[name] for name in names if source.get(name) not in (None, "", [], {})), None)
+
+
+def name_of(source: Json, *names: str) -> str:
+    """The first of these keys that holds a text."""
+    return next((value for name in names if isinstance(value := source.get(name), str) and value), "")
+
+
+def _read(value: object, role: str, depth: int) -> Iterator[Message]:
+    if depth > MAX_DEPTH or value is None:
+        return
+    if isinstance(value, list):
+        yield from _read_list(value[:MAX_MESSAGES], role, depth + 1)
+    elif isinstance(value, dict):
+        yield from _read_object(value, role, depth + 1)
+    elif text := as_text(value).strip():
+        yield Message(role, text)
+
+
+def _read_list(items: list[Any], role: str, depth: int) -> Iterator[Message]:
+    """Messages, lists of messages, and between them the bare parts of one message; else the list itself as text."""
+    if any(isinstance(item, dict) and not _holds_messages(item, role) for item in items):
+        yield Message(role, as_text(items))
+        return
+    for parts, group in groupby(items, key=_is_part):
+        if parts:
+            yield from _from_parts(list(group), role, depth)
+            continue
+        for item in group:
+            yield from _read(item, role, depth)
+
+
+def _holds_messages(item: Json, role: str) -> bool:
+    source = _unpacked(item)
+    return _is_part(source) or _is_message(source) or _held(source, role) is not None
+
+
+def _is_part(item: object) -> bool:
+    if not isinstance(item, dict) or "role" in item or any(key in item for key in _MESSAGE_KEYS):
+        return False
+    kind = _kind(item)
+    if kind in _CALLS | _RESULTS | _THOUGHTS or _media(kind):
+        return True
+    return kind not in ROLES and isinstance(item.get("text"), str)
+
+
+def _from_parts(parts: list[Any], role: str, depth: int) -> Iterator[Message]:
+    """Bare parts as messages: results stand alone, what lies between them is one message."""
+    for _, group in groupby(parts, key=lambda part: _kind(part) in _RESULTS):
+        yield from _read_message({"content": list(group)}, role, depth)
+
+
+def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
+    """A message, or a request, response or state that holds some; else the object itself as text."""
+    source = _unpacked(source)
+    if _is_part(source):
+        yield from _from_parts([source], role, depth)
+        return
+    if _is_message(source):
+        yield from _read_message(source, role, depth)
+        return
+    held = _held(source, role)
+    if held is None:
+        if source:
+            yield Message(role, as_text(source))
+        return
+    if role != "assistant" and (system := first(source, *_SYSTEM)) is not None:
+        yield from _read(system, "system", depth)
+    inner = source[held]
+    if held in _ALTERNATIVES and isinstance(inner, list):
+        inner = inner[0]
+    yield from _read(inner, role, depth)
+
+
+def _held(source: Json, role: str) -> str | None:
+    """The key under which an object holds messages. A text counts only if nothing else would be lost with it."""
+    keys = _PRODUCED if role == "assistant" else _GIVEN
+    held = next((key for key in keys if source.get(key) not in (None, "", [], {})), None)
+    if held is None or (isinstance(source[held], list | dict) and held not in _TEXTS):
+        return held
+    return held if "model" in source or len(source) == 1 else None
+
+
+def _unpacked(source: Json) -> Json:
+    """LangChain's serialised messages without their envelope; its type names who speaks."""
+    for envelope in ("kwargs", "data"):
+        inner = source.get(envelope)
+        if isinstance(inner, dict) and "content" in inner:
+            kind = source["id"][-1] if isinstance(source.get("id"), list) and source["id"] else source.get("type")
+            speaker = str(kind).removesuffix("Chunk").removesuffix("Message").lower()
+            return {"role": speaker, **inner} if speaker in ROLES else inner
+    return source
+
+
+def _is_message(source: Json) -> bool:
+    if name_of(source, "role").lower() in ROLES:
+        said = (*_CONTENT, "tool_calls", "toolCalls", "refusal", "audio", *_CALL_KEYS)
+        return len(source) == 1 or any(key in source for key in said)
+    if _kind(source) in ROLES or _kind(source) == "message":
+        return any(key in source for key in _CONTENT)
+    return isinstance(first(source, "tool_calls", "toolCalls"), list) or "parts" in source
+
+
+def _kind(source: Json) -> str:
+    kind = source.get("type")
+    return kind.replace("-", "_") if isinstance(kind, str) else ""
+
+
+def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
+    """One message as sent: the results it carries as messages of their own, then what it says and asks for."""
+    speaker = ROLES.get((name_of(source, "role") or _kind(source)).lower(), role)
+    content = _Content()
+    content.add(first(source, *_CONTENT), depth)
+    if not content.calls:
+        content.calls = list(_asked(source))
+    text = content.text() or as_text(source.get("refusal")) or _transcript(source)
+    answered = name_of(source, "tool_call_id", "toolCallId")
+    if (speaker == "tool" and not content.results) or (answered and speaker == "user"):
+        error = text if source.get("status") == "error" else ""
+        yield Message("tool", tool_calls=(ToolCall(name_of(source, "name"), result=text, error=error, id=answered),))
+        return
+    results = [Message("tool", tool_calls=(result,)) for result in content.results]
+    said = [Message("assistant" if content.calls else speaker, text, tuple(content.calls))]
+    if not text and not content.calls:
+        said = []
+    yield from [*said, *results] if content.calls else [*results, *said]
+
+
+def _asked(source: Json) -> Iterator[ToolCall]:
+    """The calls that stand beside a message's content."""
+    extra = source.get("additional_kwargs")
+    calls = first(source, "tool_calls", "toolCalls") or (
+        first(extra, "tool_calls") if isinstance(extra, dict) else None
+    )
+    if isinstance(calls, list):
+        for call in calls[:MAX_PARTS]:
+            if isinstance(call, dict):
+                yield read_call(call)
+    elif isinstance(call := source.get("function_call"), dict):
+        yield read_call(call)
+
+
+def read_call(source: Json) -> ToolCall:
+    """A tool call in any dialect."""
+    inner = first(source, *_CALL_KEYS)
+    source = inner if isinstance(inner, dict) else source
+    function = source.get("function")
+    body = function if isinstance(function, dict) else source
+    return ToolCall(
+        name=name_of(body, "name", "toolName", "tool_name"),
+        arguments=as_text(first(body, "arguments", "args", "input", "parameters")),
+        id=name_of(source, "call_id", "toolCallId", "toolUseId", "tool_call_id", "id"),
+    )
+
+
+def _read_result(source: Json, depth: int) -> ToolCall:
+    inner = first(source, *_RESULT_KEYS)
+    source = inner if isinstance(inner, dict) else source
+    content = _Content()
+    content.add(first(source, "content", "output", "result", "response"), depth)
+    text = content.text()
+    failed = source.get("is_error") is True or source.get("isError") is True or source.get("status") == "error"
+    return ToolCall(
+        name=name_of(source, "name", "toolName", "tool_name"),
+        result=text,
+        error=text if failed else "",
+        id=name_of(source, "tool_use_id", "call_id", "toolCallId", "toolUseId", "tool_call_id", "id"),
+    )
+
+
+def _transcript(source: Json) -> str:
+    audio = source.get("audio")
+    return name_of(audio, "transcript") if isinstance(audio, dict) else ""
+
+
+@dataclass(slots=True)
+class _Content:
+    """A message's content taken apart."""
+
+    texts: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    results: list[ToolCall] = field(default_factory=list)
+
+    def text(self) -> str:
+        return "\n".join(text for text in self.texts if text)
+
+    def add(self, content: object, depth: int) -> None:
+        """Read text, one part or a list of parts."""
+        parts: Sequence[object] = content[:MAX_PARTS] if isinstance(content, list) else [content]
+        if depth > MAX_DEPTH:
+            return
+        for part in parts:
+            if isinstance(part, dict):
+                self.add_part(part, depth + 1)
+            elif isinstance(part, list):
+                self.add(part, depth + 1)
+            else:
+                self.texts.append(as_text(part))
+
+    def add_part(self, part: Json, depth: int) -> None:
+        kind = _kind(part)
+        if kind in _CALLS or any(isinstance(part.get(key), dict) for key in _CALL_KEYS):
+            self.calls.append(read_call(part))
+        elif kind in _RESULTS or any(isinstance(part.get(key), dict) for key in _RESULT_KEYS):
+            self.results.append(_read_result(part, depth))
+        elif kind in _THOUGHTS or part.get("thought") is True:
+            return
+        elif (inner := first(part, "text", "content", "refusal", "transcript", "parts", "message_content")) is not None:
+            self.add(inner, depth)
+        elif media := _media(kind) or next((key for key in part if key in _ATTACHMENTS), ""):
+            self.texts.append(f"[{media}]")
+        else:
+            self.texts.append(as_text(part))
+
+
+def _media(kind: str) -> str:
+    """What kind of attachment a part is; empty when it is none."""
+    return next((word for word in _MEDIA if word in kind), "")

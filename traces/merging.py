@@ -1,0 +1,256 @@
+"""Many model calls merged into one conversation: history told once, results in the calls that asked for them. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from traces.dialects import Json, Message, ToolCall, parse
+
+MAX_ENTRIES = 5_000
+LONGEST_ERROR = 2_000
+LONGEST_NAME = 200
+
+type Key = tuple[str, ...]
+type Slot = tuple["Entry", int]
+"""One tool call of one entry."""
+
+
+def key_of(message: Message) -> Key:
+    """Equal for a message and its copies in later requests, however those are spaced, quoted or dated."""
+    asked = [call.id or f"{call.name}({_canonical(call.arguments)})" for call in message.tool_calls]
+    if any(call.id for call in message.tool_calls) and message.role != "tool":
+        return message.role, *asked
+    text = " ".join(message.text.split())
+    if message.role == "system":
+        text = re.sub(r"\d+", "0", text)
+    if message.role == "tool":
+        asked += [" ".join((call.result or "").split()) for call in message.tool_calls]
+    return message.role, text, *asked
+
+
+def _canonical(arguments: str) -> str:
+    parsed: Json | list[object] | None = parse(arguments, limit=10_000)
+    if isinstance(parsed, dict):
+        return repr(sorted(parsed.items(), key=lambda item: item[0])) if parsed else ""
+    return "".join(arguments.split())
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A message under way: its calls still wait for results."""
+
+    message: Message
+    calls: list[ToolCall]
+
+    def done(self) -> Message:
+        return replace(self.message, tool_calls=tuple(self.calls))
+
+
+class Conversation:
+    """One trace's conversation, built up call by call in order of time.
+
+    Messages are recognised by what they say and by how often it has been said: the third "yes" of a request is the
+    third of the conversation.
+    """
+
+    def __init__(self, trace_id: UUID) -> None:
+        self._trace_id = trace_id
+        self._entries: list[Entry] = []
+        self._known: dict[Key, list[Entry]] = {}
+        self._by_id: dict[str, list[Slot]] = {}
+        self._by_name: dict[str, list[Slot]] = {}
+        self._steps: list[Entry] = []
+        self._given: Counter[Key] = Counter()
+        self._errors: list[str] = []
+        self._left_out = 0
+
+    def heard(self, messages: Iterable[Message], span_id: int) -> None:
+        """Take in what a call was given: what is new is put where it stands between what is known."""
+        self._given = Counter()
+        waiting: list[Slot] = []
+        new: list[Entry] = []
+        for message in messages:
+            if message.role == "tool":
+                if not self._answer(message.tool_calls[0], waiting):
+                    self._hear(message, span_id, new)
+                continue
+            entry = self._hear(message, span_id, new)
+            waiting += [(entry, index) for index in range(len(entry.calls))]
+        self._place(new, None)
+
+    def said(self, messages: Iterable[Message], span_id: int) -> None:
+        """Take in what a call put out, unless another span has said it in answer to the same."""
+        waiting: list[Slot] = []
+        for message in messages:
+            if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
+                continue
+            key = key_of(message)
+            self._given[key] += 1
+            if self._given[key] > len(self._known.get(key, ())):
+                entry = self._enter(replace(message, produced=True), span_id)
+                waiting += [(entry, index) for index in range(len(entry.calls))]
+                self._place([entry], None)
+
+    def ran(self, call: ToolCall) -> None:
+        """Take in a tool that ran: into the call that asked for it, else as a step of its own."""
+        candidates = [*(self._by_id.get(call.id, ()) if call.id else ()), *self._by_name.get(_plain(call.name), ())]
+        slot = next((slot for slot in candidates if self._free(slot) and _same_tool(self._at(slot), call)), None)
+        if slot is None:
+            entry = self._enter(Message("assistant", tool_calls=(call,), produced=True), call.span_id or 0)
+            self._steps.append(entry)
+            self._place([entry], None)
+        else:
+            self._fill(slot, call)
+        if call.error:
+            self._errors.append(call.error)
+
+    def failed(self, error: str, span_id: int) -> None:
+        """Take in an error; the same one twice in a row is told once."""
+        last = self._entries[-1].message if self._entries else None
+        if last and last.error and _core(error) in last.error:
+            return
+        self._errors.append(error)
+        if last and last.span_id == span_id and last.produced and not last.error:
+            self._entries[-1].message = replace(last, error=error)
+        else:
+            self._place([self._enter(Message("assistant", error=error, produced=True), span_id)], None)
+
+    def tells_error(self, error: str) -> bool:
+        """Whether an error told so far is this one, perhaps wrapped in another name."""
+        return any(_core(error) in told for told in self._errors)
+
+    def began(self, messages: Iterable[Message], span_id: int) -> None:
+        """Put these before everything but system messages."""
+        entries = [self._enter(message, span_id) for message in messages if message.role != "tool"]
+        first = next((entry for entry in self._entries if entry.message.role != "system"), None)
+        self._place(entries, first)
+
+    def has(self, role: str) -> bool:
+        """Whether this role has said anything."""
+        return any(entry.message.role == role for entry in self._entries)
+
+    def tells(self, text: str) -> bool:
+        """Whether a text put out so far is this one, holds it, or is most of it."""
+        wanted = " ".join(text.split())
+        said = [
+            " ".join(entry.message.text.split())
+            for entry in reversed(self._entries)
+            if entry.message.role == "assistant" and entry.message.text
+        ]
+        return any(wanted in one or (one in wanted and len(one) * 2 > len(wanted)) for one in said[:50])
+
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation in order; when it had to be cut, a last message says so."""
+        done = [entry.done() for entry in self._entries]
+        if self._left_out:
+            note = f"[{self._left_out:,} later messages are not shown]"
+            done.append(Message("system", note, trace_id=self._trace_id))
+        return tuple(done)
+
+    def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
+        """The entry of a message that was given: a known one, before which all new ones belong, or one more new one."""
+        key = key_of(message)
+        self._given[key] += 1
+        known = self._known.get(key, [])
+        if self._given[key] <= len(known):
+            entry = known[self._given[key] - 1]
+            if entry not in new:
+                self._place(new, entry)
+                new.clear()
+            return entry
+        entry = self._enter(replace(message, produced=False), span_id)
+        new.append(entry)
+        self._absorb_runs(entry)
+        return entry
+
+    def _enter(self, message: Message, span_id: int) -> Entry:
+        entry = Entry(replace(message, span_id=span_id, trace_id=self._trace_id), list(message.tool_calls))
+        self._known.setdefault(key_of(message), []).append(entry)
+        if message.role != "tool":
+            for index, call in enumerate(entry.calls):
+                self._by_name.setdefault(_plain(call.name), []).append((entry, index))
+                if call.id:
+                    self._by_id.setdefault(call.id, []).append((entry, index))
+        return entry
+
+    def _place(self, entries: list[Entry], before: Entry | None) -> None:
+        if not entries:
+            return
+        room = max(0, MAX_ENTRIES - len(self._entries))
+        self._left_out += max(0, len(entries) - room)
+        at = len(self._entries) if before is None or before not in self._entries else self._entries.index(before)
+        self._entries[at:at] = entries[:room]
+
+    def _answer(self, result: ToolCall, waiting: list[Slot]) -> bool:
+        """Give a result to the call that it answers; False when no such call is known."""
+        wanted = [slot for slot in waiting if _answers(result, self._at(slot))]
+        if wanted:
+            waiting.remove(wanted[0])
+        else:
+            wanted = [slot for slot in self._by_id.get(result.id, ()) if self._at(slot).result is None]
+        if not wanted:
+            return False
+        call = self._at(wanted[0])
+        if call.result is None or call.span_id is not None:
+            self._set(wanted[0], replace(call, result=result.result, error=call.error or result.error))
+        return True
+
+    def _fill(self, slot: Slot, run: ToolCall) -> None:
+        call = self._at(slot)
+        self._set(
+            slot,
+            replace(
+                run,
+                name=call.name or run.name,
+                arguments=call.arguments or run.arguments,
+                result=call.result if call.result is not None else run.result,
+                id=call.id or run.id,
+            ),
+        )
+
+    def _absorb_runs(self, entry: Entry) -> None:
+        """A call that is heard of only after its tool ran takes the place of that step."""
+        for index, call in enumerate(entry.calls):
+            step = next((step for step in self._steps if _same_tool(call, step.calls[0])), None)
+            if step is not None:
+                self._fill((entry, index), step.calls[0])
+                self._steps.remove(step)
+                self._drop(step)
+
+    def _drop(self, entry: Entry) -> None:
+        if entry in self._entries:
+            self._entries.remove(entry)
+
+    def _at(self, slot: Slot) -> ToolCall:
+        return slot[0].calls[slot[1]]
+
+    def _set(self, slot: Slot, call: ToolCall) -> None:
+        slot[0].calls[slot[1]] = call
+
+    def _free(self, slot: Slot) -> bool:
+        return self._at(slot).span_id is None
+
+
+def _answers(result: ToolCall, call: ToolCall) -> bool:
+    if result.id and call.id:
+        return result.id == call.id
+    return not result.name or result.name == call.name
+
+
+def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
+    """Whether a run is what was asked for, as far as ids and names tell."""
+    if asked.id and run.id:
+        return asked.id == run.id
+    return _plain(asked.name) == _plain(run.name)
+
+
+def _plain(name: str) -> str:
+    name = name[:LONGEST_NAME].lower().replace("handoff to ", "transfer_to_")
+    return re.sub(r"[\W_]", "", name)
+
+
+def _core(error: str) -> str:
+    """An error without the name of its type."""
+    return error.partition(": ")[2] or error
