@@ -1,0 +1,130 @@
+"""What senders wrote, made safe to show: Markdown, JSON, long text. Everything here is hostile input.
+
+`mark_safe` appears once in the project, here, on the output of nh3.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import nh3
+from django import template
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+register = template.Library()
+
+MOST_MARKDOWN = 50_000
+"""Longer texts are shown as they are: parsing them would be slow and nobody reads them for their headings."""
+MOST_HIGHLIGHTED = 30_000
+MOST_SHOWN = 500_000
+FOLD_ABOVE = 1_500
+PREVIEW = 600
+SHORT_LINES = 12
+TAGS = {
+    *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote"),
+    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),
+}
+TOKEN = re.compile(r'(?P<k>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<s>"(?:[^"\\]|\\.)*")|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)')
+
+
+@cache
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """Markdown as HTML: no raw HTML, no images, links only to http and mailto and without a referrer."""
+    if len(text) > MOST_MARKDOWN:
+        return format_html('<div class="plain-text">{}</div>', text[:MOST_SHOWN])
+    html = nh3.clean(
+        _parser().render(text),
+        tags=TAGS,
+        attributes={"a": {"href", "title"}, "ol": {"start"}},
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+    return mark_safe(html)  # noqa: S308
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """JSON with two spaces; text that is not JSON as it is."""
+    if isinstance(value, str):
+        parsed = parse_json(value)
+        if parsed is None:
+            return value[:MOST_SHOWN]
+        value = parsed
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:MOST_SHOWN]
+
+
+@register.filter
+def highlighted(text: str) -> SafeString:
+    """Pretty JSON with its keys, strings, numbers and words marked for colour."""
+    if len(text) > MOST_HIGHLIGHTED or not looks_like_json(text):
+        return format_html("{}", text)
+    return format_html_join("", "{}", ((piece,) for piece in _pieces(text)))
+
+
+@register.filter
+def one_line(text: str | None) -> str:
+    """JSON object as `name: value, name: value`, other text without its line breaks; at most 160 characters."""
+    parsed = parse_json(text or "")
+    if isinstance(parsed, dict):
+        line = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in list(parsed.items())[:12])
+    else:
+        line = " ".join((text or "")[:400].split())
+    return f"{line[:159]}…" if len(line) > 160 else line
+
+
+@register.filter
+def is_json(text: str | None) -> bool:
+    """True for the text of a JSON object or list."""
+    return parse_json(text or "") is not None
+
+
+@register.filter
+def is_long(text: str) -> bool:
+    """True for text that is folded when it stands in a conversation."""
+    return len(text) > FOLD_ABOVE
+
+
+@register.filter
+def is_tall(text: str) -> bool:
+    """True for pretty JSON that starts closed."""
+    return text.count("\n") > SHORT_LINES
+
+
+@register.filter
+def preview(text: str) -> str:
+    """The beginning of long text, cut at a word."""
+    return text[:PREVIEW].rsplit(" ", 1)[0] + "…"
+
+
+def looks_like_json(text: str) -> bool:
+    """True for text that begins and ends like a JSON object or list."""
+    stripped = text.strip()
+    return bool(stripped) and (stripped[0] + stripped[-1]) in ("{}", "[]")
+
+
+def parse_json(text: str) -> Any:
+    """A JSON object or list; None for anything else, nested too deep included."""
+    if not looks_like_json(text) or len(text) > MOST_SHOWN:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _pieces(text: str) -> Iterator[str | SafeString]:
+    at = 0
+    for match in TOKEN.finditer(text):
+        yield text[at : match.start()]
+        yield format_html('<span class="{}">{}</span>', match.lastgroup, match.group())
+        at = match.end()
+    yield text[at:]
