@@ -74,6 +74,8 @@ _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
 _CALL_KEYS = ("functionCall", "function_call", "toolUse", "tool_call")
 _RESULT_KEYS = ("functionResponse", "function_response", "toolResult")
 _CONTENT = ("content", "contents", "parts", "text")
+_SAYING = frozenset((*_CONTENT, *_CALL_KEYS, "tool_calls", "toolCalls", "refusal", "audio"))
+_ADDRESS = frozenset(("role", "name", "id", "type", "tool_call_id", "toolCallId", "finish_reason"))
 _SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
 _GIVEN = ("messages", "contents", "input", "inputs", "prompt", "question", "query", "text", "content")
 _PRODUCED = (
@@ -230,8 +232,7 @@ def _unpacked(source: Json) -> Json:
 
 def _is_message(source: Json) -> bool:
     if name_of(source, "role").lower() in ROLES:
-        said = (*_CONTENT, "tool_calls", "toolCalls", "refusal", "audio", *_CALL_KEYS)
-        return len(source) == 1 or any(key in source for key in said)
+        return not source.keys().isdisjoint(_SAYING) or source.keys() <= _ADDRESS
     if _kind(source) in ROLES or _kind(source) == "message":
         return any(key in source for key in _CONTENT)
     return isinstance(first(source, "tool_calls", "toolCalls"), list) or "parts" in source
