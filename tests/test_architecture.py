@@ -1,0 +1,58 @@
+"""Budgets and bans that no linter knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("catalyst", "traces", "signals")
+SOURCES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts)
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
+OLD_ROWS_SAVED = re.compile(r"\.save\(\s*\)")
+DRAWERS = {"utils", "helpers", "services", "common", "misc"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_it_keeps_files_and_functions_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+    budget = 25 if path.stem == "views" else 40
+    long = {node.name: size for node in functions(path) if (size := (node.end_lineno or 0) - node.lineno + 1) > budget}
+    assert not long, f"longer than {budget} lines"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_it_says_which_columns_it_saves(path: Path) -> None:
+    assert not OLD_ROWS_SAVED.search(path.read_text()), "use save(update_fields=[...]) or .update(...)"
+
+
+def test_it_has_no_drawers() -> None:
+    assert not [name_of(path) for path in SOURCES if path.stem in DRAWERS]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_it_writes_templates_that_a_strict_policy_allows(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"\|\s*safe\b|\bautoescape off\b", text), "hostile text must stay escaped"
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text), "scripts live in static/js"
+    assert not re.search(r"<style\b|\sstyle\s*=", text), "styles live in static/css"
+    assert not re.search(r"\son[a-z]+\s*=|\shx-on|javascript:|['\"]js:", text), "no inline handlers"
+    assert not re.search(r"(?:src|href)\s*=\s*[\"'](?:https?:)?//[^\"']+\.(?:js|css|woff2?|png|svg)\b", text), "no CDN"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_it_writes_scripts_that_a_strict_policy_allows(path: Path) -> None:
+    assert not re.search(r"\beval\(|new Function\(|https?://(?!www\.w3\.org/)", path.read_text())
