@@ -3,7 +3,12 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from traces.api import export_traces
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("v1/traces", export_traces, name="otlp"),
+    path("otel/v1/traces", export_traces),
+    path("v1/otel/v1/traces", export_traces),
     path("", include("catalyst.core.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),

@@ -96,4 +96,5 @@ def keep_resources(project_id: int, sources: Mapping[int, Source]) -> None:
 def _fetch(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

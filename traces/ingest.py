@@ -1,7 +1,8 @@
 """Store decoded spans: one transaction, exact whatever arrives twice, late or out of order.
 
-A trace's row is its lock: it is taken first, in key order. A trace that is new is summed up from the batch; one that exists is summed up
-again from its spans, old and new together, and the difference goes to every rollup (docs/adr/0005).
+A trace's row is its lock: it is taken first, in key order. A trace that is new is summed up from the batch; one that
+exists is summed up again from its spans, old and new together, and the difference goes to every rollup
+(docs/adr/0005).
 """
 
 from collections import defaultdict
@@ -68,8 +69,10 @@ class Batch:
 
 
 def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
-    """Of two versions of a span the greater one stays, in whatever order they come: ended over open, then the later end, then
-    more of everything; the digest makes the order total."""
+    """Of two versions of a span the greater one stays, in whatever order they come.
+
+    Ended comes over open, then the later end, then more of everything; the digest makes the order total.
+    """
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 
 
@@ -167,7 +170,7 @@ def _revise(
 def _previews(
     project_id: int, batch: Batch, claim: Claim, before: Summary | None, after: Summary, store: SpanStore
 ) -> tuple[str, str]:
-    """First and last words of a trace: of its new spans, as they were, or read again from the span that now has them."""
+    """First and last words of a trace: of new spans, as they were, or read again from the span that now has them."""
 
     def text(span: SpanRecord | None, old: SpanRecord | None, kept: str, preview: Preview) -> str:
         if span is None:

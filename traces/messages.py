@@ -33,7 +33,7 @@ class Messages:
 
 
 def read_messages(attributes: Json) -> tuple[Messages, Json]:
-    """Split attributes into messages and the rest. Flattened keys become nested objects without OpenInference's wrappers."""
+    """Split attributes into messages and the rest. Flattened keys become nested objects without wrapping levels."""
     rest: Json = {}
     flat: dict[str, dict[str, Any]] = {}
     packed: dict[str, list[Json]] = {}
@@ -103,5 +103,5 @@ def _listed(value: Any) -> Any:
         return value
     inner = {key: _listed(item) for key, item in value.items()}
     if inner and all(_is_index(key) for key in inner):
-        return [inner[key] for key in sorted(inner, key=lambda key: int(key))]
+        return [inner[key] for key in sorted(inner, key=int)]
     return inner

@@ -1,4 +1,4 @@
-"""Spans and payloads (partitioned by day, written by `traces.store`), and what is kept ready from them: traces, sessions, hours.
+"""Spans and payloads (partitioned by day, written by `traces.store`) and what is kept ready: traces, sessions, hours.
 
 Every key starts with the project. Ids in OTLP are the sender's; only (project, trace id, span id) is ours.
 """
@@ -143,13 +143,13 @@ class Trace(Counters):
     def __str__(self) -> str:
         return self.name or self.hex_id
 
+    def get_absolute_url(self) -> str:
+        return reverse("traces:trace-detail", args=[self.project.slug, self.hex_id])
+
     @property
     def hex_id(self) -> str:
         """The trace id as OpenTelemetry writes it: 32 hexadecimal digits."""
         return self.trace_id.hex
-
-    def get_absolute_url(self) -> str:
-        return reverse("traces:trace-detail", args=[self.project.slug, self.hex_id])
 
 
 class AgentHour(Counters):
@@ -175,7 +175,7 @@ class AgentHour(Counters):
 
 
 class AgentHourLatency(models.Model):
-    """How many traces of an agent's hour took how long: `bucket` is floor(ln(duration in µs) / ln(1.1)), so within 5 %."""
+    """How many traces of an agent's hour took how long, within 5 % (`traces.summary.latency_bucket`)."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+")
@@ -195,10 +195,10 @@ class AgentHourLatency(models.Model):
 
 
 class Unsettled(models.Model):
-    """The settle queue: a target that received spans and is due to be looked at when it has been quiet long enough.
+    """The settle queue: a target that received spans, due to be looked at when it has been quiet long enough.
 
-    Ingest upserts the row in its own transaction; whoever settles deletes it in theirs. SPAN and TRACE rows name a Trace,
-    SESSION rows a Session.
+    Ingest upserts the row in its own transaction; whoever settles deletes it in theirs. SPAN and TRACE rows name a
+    Trace, SESSION rows a Session.
     """
 
     class Scope(models.TextChoices):

@@ -1,7 +1,7 @@
 """OTLP/HTTP bodies, protobuf and JSON, to spans as sent. Pure.
 
-JSON comes in dialects (recorded from real SDKs): ids in hexadecimal or base64, enums as names or numbers, 64-bit integers as strings
-or numbers. Source: https://opentelemetry.io/docs/specs/otlp/ and proto3's JSON mapping.
+JSON comes in dialects (recorded from real SDKs): ids in hexadecimal or base64, enums as names or numbers, 64-bit
+integers as strings or numbers. Source: https://opentelemetry.io/docs/specs/otlp/ and proto3's JSON mapping.
 """
 
 import base64
@@ -246,7 +246,7 @@ def _cleaned(value: Any, depth: int = 0) -> Any:
 
 
 def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int, Attributes]]:
-    found = next((parent[name] for name in names if parent.get(name) is not None), [])
+    found: Any = next((parent[name] for name in names if parent.get(name) is not None), [])
     if not isinstance(found, list):
         raise OtlpError(f"{where}: {names[0]} is no list.")
     for n, item in enumerate(found):

@@ -1,7 +1,7 @@
 """What a trace's spans add up to, and what that adds to its session and hour. Pure.
 
-Every rollup is a sum over traces of a function of their final spans, so the order in which spans arrive can't matter: ingest applies
-the difference between a trace's summary before and after.
+Every rollup is a sum over traces of a function of their final spans, so the order in which spans arrive can't matter:
+ingest applies the difference between a trace's summary before and after.
 """
 
 import math
@@ -165,7 +165,7 @@ def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
 def _is_under(
     span_id: int | None, parents: dict[int, int | None], users: set[int], under: dict[int | None, bool]
 ) -> bool:
-    """Whether an ancestor is in `users`. `under` remembers, so that a deep tree is walked once; a cycle has no ancestors."""
+    """Whether an ancestor is in `users`. `under` remembers, so a deep tree is walked once; a cycle ends the walk."""
     path = []
     while span_id not in under:
         under[span_id] = False

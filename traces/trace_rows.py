@@ -92,7 +92,8 @@ def claim(project_id: int, rows: Sequence[TraceRow], now: datetime) -> dict[UUID
         INSERT INTO traces_trace AS t (project_id, revision, first_received_at, last_received_at, {_COLUMNS})
         SELECT %s, 1, %s, %s, {_COLUMNS} FROM json_to_recordset(%s::json) AS d({_RECORD}) ORDER BY trace_id
         ON CONFLICT (project_id, trace_id) DO UPDATE SET last_received_at = t.last_received_at
-        RETURNING id, trace_id, xmax = 0, start_time, end_time, session_id, first_received_at, input_preview, output_preview
+        RETURNING id, trace_id, xmax = 0, start_time, end_time, session_id, first_received_at,
+            input_preview, output_preview
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [project_id, now, now, _json(rows)])

@@ -22,7 +22,7 @@ _SESSIONS = _UPSERT.format(
 
 
 def trace_due(summary: Summary, now: datetime) -> datetime:
-    """When a trace settles if nothing more comes: after a short quiet time once its root ended, else after a longer one.
+    """When a trace settles if nothing more comes: soon once its root ended, else after a longer quiet time.
 
     What ended longer ago than that is a replay or an import, and due at once.
     """

@@ -61,9 +61,12 @@ class SpanRecord:
 
 @dataclass(slots=True, kw_only=True)
 class PayloadRecord:
-    """The text of one span. `input_messages` and `output_messages` are lists of message objects, nested as OpenInference
-    names them: {"message.role"…} flattened keys become {"role", "content", "tool_calls": [{"id", "function": {"name",
-    "arguments"}}], "tool_call_id", "name", "contents": […]}."""
+    """The text of one span.
+
+    `input_messages` and `output_messages` are lists of message objects: as GenAI packs them (`parts`), or nested from
+    OpenInference's flattened keys: {"role", "content", "contents", "tool_calls": [{"id", "function": {"name",
+    "arguments"}}], "tool_call_id", "name"}.
+    """
 
     input: str | None = None
     output: str | None = None

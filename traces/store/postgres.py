@@ -52,9 +52,10 @@ class PostgresSpanStore:
         with connection.cursor() as cursor:
             for model in (Span, Payload):
                 cursor.execute(
-                    f"DELETE FROM {model._meta.db_table} s "
-                    "USING unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]) AS k(project, trace, span, start) "
-                    "WHERE s.project_id = k.project AND s.trace_id = k.trace AND s.span_id = k.span AND s.start_time = k.start",
+                    f"""
+                    DELETE FROM {model._meta.db_table} WHERE (project_id, trace_id, span_id, start_time) IN
+                        (SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]))
+                    """,
                     columns,
                 )
 

@@ -1,0 +1,210 @@
+"""POST /v1/traces as SDKs do it."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from pytest_django import Settings
+
+from catalyst.core.models import ApiKey, Project
+from traces.models import Span, Trace
+
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+URL = "/v1/traces"
+NOW_NS = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()) * 1_000_000_000
+
+type Post = Callable[..., Any]
+
+
+@pytest.fixture
+def key(project: Project) -> str:
+    return ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1]
+
+
+@pytest.fixture
+def post(client: Client, key: str) -> Post:
+    def post(body: bytes, content_type: str = PROTOBUF, url: str = URL, **headers: str) -> Any:
+        return client.post(url, body, content_type, headers={"Authorization": f"Bearer {key}", **headers})
+
+    return post
+
+
+def request_with(*names: str) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    spans = request.resource_spans.add().scope_spans.add().spans
+    for number, name in enumerate(names, start=1):
+        spans.add(
+            trace_id=b"t" * 16,
+            span_id=number.to_bytes(8, "big"),
+            name=name,
+            start_time_unix_nano=NOW_NS,
+            end_time_unix_nano=NOW_NS + 1_000_000,
+        )
+    return request
+
+
+def json_body(**changes: Any) -> bytes:
+    span = {"traceId": "ab" * 16, "spanId": "cd" * 8, "name": "a", "startTimeUnixNano": str(NOW_NS), **changes}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+
+
+@pytest.mark.parametrize("url", ["/v1/traces", "/otel/v1/traces", "/v1/otel/v1/traces"])
+def test_it_stores_spans_and_answers_in_protobuf(post: Post, project: Project, url: str) -> None:
+    response = post(request_with("a", "b").SerializeToString(), url=url)
+    assert response.status_code == 200
+    assert response["Content-Type"] == PROTOBUF
+    assert not ExportTraceServiceResponse.FromString(response.content).HasField("partial_success")
+    assert Trace.objects.get(project=project).span_count == 2
+
+
+def test_it_answers_in_json(post: Post) -> None:
+    response = post(json_body(), JSON)
+    assert (response.status_code, response["Content-Type"], response.json()) == (200, JSON, {})
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("deflate", lambda body: zlib.compress(body, wbits=-15)),
+        ("gzip", lambda body: gzip.compress(body[:20]) + gzip.compress(body[20:])),
+    ],
+)
+def test_it_unpacks(post: Post, project: Project, encoding: str, compress: Callable[[bytes], bytes]) -> None:
+    response = post(compress(request_with("a").SerializeToString()), **{"Content-Encoding": encoding})
+    assert response.status_code == 200
+    assert Trace.objects.get(project=project).name == "a"
+
+
+def test_it_takes_the_key_of_plain_opentelemetry(client: Client, key: str, project: Project) -> None:
+    response = client.post(URL, request_with("a").SerializeToString(), PROTOBUF, headers={"x-api-key": key})
+    assert response.status_code == 200
+    assert ApiKey.objects.get(project=project).last_used_at is not None
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}])
+def test_it_refuses_strangers(client: Client, project: Project, header: dict[str, str]) -> None:
+    response = client.post(URL, request_with("a").SerializeToString(), PROTOBUF, headers=header)
+    assert response.status_code == 401
+    assert "API key" in Status.FromString(response.content).message
+    assert not Trace.objects.exists()
+
+
+def test_it_refuses_a_revoked_key(post: Post, project: Project, now: datetime) -> None:
+    ApiKey.objects.update(revoked_at=now)
+    assert post(json_body(), JSON).status_code == 401
+
+
+def test_it_refuses_a_key_that_may_only_read(client: Client, project: Project) -> None:
+    _, key = ApiKey.issue(project=project, name="reader", scopes=["read"])
+    response = client.post(URL, json_body(), JSON, headers={"x-api-key": key})
+    assert response.status_code == 403
+    assert "scope ingest" in response.json()["message"]
+
+
+def test_it_refuses_other_content(post: Post) -> None:
+    assert post(b"a=b", "text/plain").status_code == 415
+    assert post(json_body(), JSON, **{"Content-Encoding": "br"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "words"),
+    [
+        (b"\xff\xff\xff", PROTOBUF, "protobuf"),
+        (b"{", JSON, "no JSON"),
+        (b"[]", JSON, "no object"),
+        (b'{"resourceSpans": 3}', JSON, "resourceSpans is no list"),
+        (b'{"resourceSpans": [{"scopeSpans": [7]}]}', JSON, "resourceSpans[0]: scopeSpans[0] is no object"),
+    ],
+)
+def test_it_says_what_is_wrong_and_where(post: Post, body: bytes, content_type: str, words: str) -> None:
+    response = post(body, content_type)
+    assert response.status_code == 400
+    message = response.json()["message"] if content_type == JSON else Status.FromString(response.content).message
+    assert words in message
+
+
+def test_it_refuses_what_is_not_gzip(post: Post) -> None:
+    response = post(b"plain", **{"Content-Encoding": "gzip"})
+    assert response.status_code == 400
+
+
+def test_it_stops_a_gzip_bomb_at_the_limit(post: Post, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 1024 * 1024
+    bomb = gzip.compress(bytes(20 * 1024 * 1024))
+    assert len(bomb) < settings.MAX_BODY_BYTES
+    response = post(bomb, **{"Content-Encoding": "gzip"})
+    assert response.status_code == 413
+    assert "CATALYST_MAX_BODY_MB" in Status.FromString(response.content).message
+
+
+def test_it_refuses_a_large_body(post: Post, settings: Settings) -> None:
+    settings.MAX_BODY_BYTES = 1000
+    assert post(b"x" * 1001).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"traceId": "ab"}, "the trace id"),
+        ({"traceId": "00" * 16}, "the trace id is all zeros"),
+        ({"traceId": None}, "the trace id is missing"),
+        ({"spanId": "zz" * 8}, "the span id"),
+        ({"startTimeUnixNano": "0"}, "no start time"),
+        ({"startTimeUnixNano": "soon"}, "no integer"),
+    ],
+)
+def test_it_counts_bad_spans_with_the_reason_and_stores_the_good(
+    post: Post, project: Project, changes: dict[str, Any], reason: str
+) -> None:
+    document = json.loads(json_body(**changes))
+    good = json.loads(json_body())["resourceSpans"][0]
+    document["resourceSpans"].append(good)
+    response = post(json.dumps(document).encode(), JSON)
+    assert response.status_code == 200
+    partial = response.json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "1"
+    assert reason in partial["errorMessage"]
+    assert Span.objects.filter(project_id=project.pk).count() == 1
+
+
+def test_it_stores_text_that_postgresql_has_no_place_for(post: Post, project: Project) -> None:
+    body = json_body(name="nul \u0000 here", attributes=[{"key": "k\u0000", "value": {"stringValue": "\ud800 lone"}}])
+    assert post(body, JSON).status_code == 200
+    assert Trace.objects.get(project=project).name == "nul \ufffd here"
+
+
+def test_it_keeps_the_same_bytes_in_two_projects_apart(
+    client: Client, post: Post, project: Project, other_project: Project
+) -> None:
+    body = request_with("a").SerializeToString()
+    _, other_key = ApiKey.issue(project=other_project, name="sdk", scopes=["ingest"])
+    post(body)
+    client.post(URL, body, PROTOBUF, headers={"x-api-key": other_key})
+    changed = request_with("a")
+    changed.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano += 10**9
+    client.post(URL, changed.SerializeToString(), PROTOBUF, headers={"x-api-key": other_key})
+    assert Trace.objects.get(project=project).duration_us == 1000
+    assert Trace.objects.get(project=other_project).duration_us == 1_001_000
+
+
+def test_it_marks_a_span_whose_clock_is_off_and_keeps_its_key(post: Post, project: Project) -> None:
+    assert post(json_body(startTimeUnixNano="1000000000"), JSON).status_code == 200
+    span = Span.objects.get(project_id=project.pk)
+    assert span.skewed
+    assert span.start_time == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+
+
+def test_it_refuses_other_methods(client: Client) -> None:
+    assert client.get(URL).status_code == 405
