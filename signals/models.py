@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
-from signals.querysets import LabelQuerySet, SignalQuerySet
+from signals.querysets import JudgeHealthQuerySet, LabelQuerySet, SignalQuerySet
 
 
 class Scope(models.TextChoices):
@@ -41,8 +41,10 @@ class Signal(models.Model):
     state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
     template = models.CharField(max_length=40, blank=True, help_text="Key of the built-in template it came from.")
     current_version = models.ForeignKey("SignalVersion", on_delete=models.SET_NULL, null=True, related_name="+")
-    activated_at = models.DateTimeField(null=True, help_text="Last activation: only traffic received since is judged live.")
-    archived_at = models.DateTimeField(null=True)
+    activated_at = models.DateTimeField(
+        null=True, blank=True, help_text="Last activation: only traffic received since is judged live."
+    )
+    archived_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -64,7 +66,7 @@ class Signal(models.Model):
 
 
 class SignalVersion(models.Model):
-    """What a signal asks, as it was from one edit to the next. Never changed: labels name the version that made them."""
+    """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
 
     class Type(models.TextChoices):
         BINARY = "binary", "Yes or no"
@@ -115,8 +117,8 @@ class SignalRun(models.Model):
 class Label(models.Model):
     """The current answer of one version about one target. The row is also the job that produces it.
 
-    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. A target that grew has `wanted_revision` above `judged_revision`
-    and is queued again; its value stays readable meanwhile.
+    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. A target that grew has `wanted_revision` above
+    `judged_revision` and is queued again; its value stays readable meanwhile.
     """
 
     class Status(models.TextChoices):
@@ -126,10 +128,17 @@ class Label(models.Model):
         FAILED = "failed", "Failed"
         SKIPPED = "skipped", "No content"
 
-    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="label_set")
-    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="label_set")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    run = models.ForeignKey(SignalRun, on_delete=models.SET_NULL, null=True, related_name="label_set")
+    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="label_set", db_index=False)
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="label_set", db_index=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    run = models.ForeignKey(
+        SignalRun,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="label_set",
+        db_index=False,
+        help_text="The manual run that asked first; null for live traffic.",
+    )
 
     scope = models.CharField(max_length=7, choices=Scope)
     target_key = models.CharField(
@@ -147,10 +156,10 @@ class Label(models.Model):
 
     status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
     wanted_revision = models.BigIntegerField()
-    judged_revision = models.BigIntegerField(default=0)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    not_before = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True)
+    judged_revision = models.BigIntegerField(default=0, help_text="Revision of the target that was judged last.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries for the wanted revision.")
+    not_before = models.DateTimeField(help_text="When it may be tried.")
+    lease_until = models.DateTimeField(null=True, help_text="While running: until when its worker has it.")
     error = models.TextField(blank=True, help_text="Why the last attempt gave no label, in words for people.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -163,17 +172,34 @@ class Label(models.Model):
                 condition=~Q(status="done") | (~Q(value="") & Q(labelled_at__isnull=False)),
                 name="signals_label_done_has_value",
             ),
+            models.CheckConstraint(
+                condition=Q(scope="span", trace_id__isnull=False, span_id__isnull=False, session_key="")
+                | Q(scope="trace", trace_id__isnull=False, span_id=None, session_key="")
+                | (Q(scope="session", trace_id=None, span_id=None) & ~Q(session_key="")),
+                name="signals_label_target_of_scope",
+            ),
         ]
         indexes = [
-            # The judge's claim: open work, due first.
+            # The judge's claim: open work, due first; live traffic before manual runs.
             models.Index(
-                fields=["not_before", "id"], name="signals_label_open", condition=Q(status__in=["queued", "running"])
+                fields=["not_before", "id"],
+                name="signals_label_open_live",
+                condition=Q(status__in=["queued", "running"], run=None),
             ),
+            models.Index(
+                fields=["not_before", "id"],
+                name="signals_label_open_run",
+                condition=Q(status__in=["queued", "running"], run__isnull=False),
+            ),
+            # A run's labels.
+            models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
             # A signal's page: newest labels, all or of one value.
             models.Index(fields=["signal", "-target_time", "-id"], name="signals_label_newest"),
             models.Index(fields=["signal", "value", "-target_time", "-id"], name="signals_label_by_value"),
             # Pills beside traces, spans and sessions.
-            models.Index(fields=["project", "trace_id"], name="signals_label_trace", condition=Q(trace_id__isnull=False)),
+            models.Index(
+                fields=["project", "trace_id"], name="signals_label_trace", condition=Q(trace_id__isnull=False)
+            ),
             models.Index(fields=["project", "session_key"], name="signals_label_session", condition=~Q(session_key="")),
         ]
 
@@ -187,7 +213,7 @@ class Label(models.Model):
 
 
 class Verdict(models.Model):
-    """One judge call that ended. Never changed. `value` is empty when the call gave no valid answer; `error` says why."""
+    """One judge call that ended. Never changed. `value` is empty when it gave no valid answer; `error` says why."""
 
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="verdicts")
     revision = models.BigIntegerField(help_text="Revision of the target that was shown.")
@@ -205,3 +231,23 @@ class Verdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label_id}: {self.value or self.error}"
+
+
+class JudgeHealth(models.Model):
+    """Whether a judge model answers. While it does not, nothing is sent to it until `paused_until`, and work waits."""
+
+    url = models.CharField(max_length=500)
+    model = models.CharField(max_length=200)
+    failures = models.PositiveIntegerField(default=0, help_text="Pauses since it last answered.")
+    paused_until = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, help_text="Why it is paused, in words for people; empty once it answers.")
+    answered_at = models.DateTimeField(null=True, help_text="Last answer, to within ten seconds.")
+
+    objects = JudgeHealthQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["url", "model"], name="signals_judgehealth_key")]
+        verbose_name_plural = "judge health"
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.url}"

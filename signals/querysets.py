@@ -1,16 +1,233 @@
-"""Queries over signals and labels."""
+"""Queries over signals, labels and the judges' health."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from django.db import models
+from django.db import connection, models, transaction
+from django.db.models import Count, F, Func, Q, Value
+from django.db.models.functions import Collate
+
+from catalyst.timerange import TimeRange
+from traces.querysets import Cursor
 
 if TYPE_CHECKING:
-    from signals.models import Label, Signal
+    from catalyst.agents.models import Agent
+    from catalyst.core.models import Project
+    from signals.models import JudgeHealth, Label, Signal
+
+MAX_ATTEMPTS = 5
+BATCH = 2_000
+CANCELLED = "Taken out of the queue when the signal was changed or disabled."
+WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
 class SignalQuerySet(models.QuerySet["Signal"]):
     """Signals."""
 
+    def for_project(self, project: "Project") -> "SignalQuerySet":
+        """Signals of one project."""
+        return self.filter(project=project)
+
+    def for_agent(self, agent: "Agent") -> "SignalQuerySet":
+        """Signals of one agent."""
+        return self.filter(agent=agent)
+
+    def unarchived(self) -> "SignalQuerySet":
+        """Signals that were not put away."""
+        return self.filter(archived_at=None)
+
+    def live(self) -> "SignalQuerySet":
+        """Signals that judge arriving traffic."""
+        return self.filter(state="active", archived_at=None, current_version__isnull=False)
+
+    def for_list(self) -> "SignalQuerySet":
+        """With all that a list shows of the signal itself, by name."""
+        return self.select_related("project", "agent", "current_version").order_by("name", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A target that is to have a label: the fields of `Label` by the same names."""
+
+    version_id: int
+    signal_id: int
+    project_id: int
+    scope: str
+    target_key: str
+    trace_id: UUID | None
+    span_id: int | None
+    session_key: str
+    target_time: datetime
+    wanted_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many labels are in each state. Every sampled target is counted once."""
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def sampled(self) -> int:
+        """All of them."""
+        return self.queued + self.running + self.done + self.failed + self.skipped
+
 
 class LabelQuerySet(models.QuerySet["Label"]):
-    """Labels."""
+    """Labels, which are also the judge's queue."""
+
+    def want(self, wanted: Sequence[Wanted], now: datetime) -> int:
+        """Queue these targets; returns how many are new or are to be judged again.
+
+        A target that is known goes back to the queue only if it has grown beyond what is wanted and was judged. Nothing
+        is ever lowered. Rows are locked in order of (version, target key), as in `held`.
+        """
+        if not wanted:
+            return 0
+        columns = [list(column) for column in zip(*map(astuple, wanted), strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_WANT, [now, now, *columns])
+            return int(cursor.rowcount)
+
+    def claimable(self, now: datetime) -> "LabelQuerySet":
+        """Work that is due, and work whose worker's lease ran out."""
+        return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
+
+    @transaction.atomic
+    def claim(self, limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[int]:
+        """Take up to `limit` labels for judging and return their ids; live traffic goes before manual runs.
+
+        The attempt counts from here, so a target that kills its worker fails in the end. Judge models of
+        `without_models` are left alone.
+        """
+        taken: list[int] = []
+        for run in (Q(run=None), Q(run__isnull=False)):
+            open_work = self.claimable(now).filter(run)
+            if without_models:
+                open_work = open_work.exclude(version__judge_model__in=without_models)
+            ids = open_work.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
+            taken += ids.values_list("id", flat=True)[: limit - len(taken)]
+        worn_out = self.filter(id__in=taken, attempts__gte=MAX_ATTEMPTS)
+        worn_out.update(status="failed", lease_until=None, error=WORKER_DIED, judged_revision=F("wanted_revision"))
+        claimed = self.filter(id__in=taken, attempts__lt=MAX_ATTEMPTS)
+        claimed.update(status="running", attempts=F("attempts") + 1, lease_until=now + lease)
+        return taken
+
+    def for_judging(self, ids: Iterable[int]) -> "LabelQuerySet":
+        """Running labels with all that a judge must know of them but the target."""
+        return self.filter(id__in=list(ids), status="running").select_related("version__signal")
+
+    def held(self, ids: Iterable[int]) -> "LabelQuerySet":
+        """Lock these labels for writing, in the order that `want` locks them."""
+        ordered = self.filter(id__in=list(ids)).order_by("version_id", Collate(F("target_key"), "C"))
+        return ordered.select_for_update(of=("self",))
+
+    def cancel_waiting(self) -> int:
+        """Take live work out of the queue: what was never tried goes, what has a value keeps it. Returns how many."""
+        waiting = self.filter(status="queued", run=None)
+        kept = waiting.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="")
+        tried = waiting.filter(value="", attempts__gt=0).update(status="failed", error=CANCELLED)
+        deleted = 0
+        while ids := list(waiting.filter(value="", attempts=0).values_list("id", flat=True)[:BATCH]):
+            self.model.objects.filter(id__in=ids).delete()
+            deleted += len(ids)
+        return kept + tried + deleted
+
+    def labelled(self) -> "LabelQuerySet":
+        """Labels that have a value, also while their grown target waits for another."""
+        return self.exclude(value="")
+
+    def within(self, time_range: TimeRange) -> "LabelQuerySet":
+        """Labels of targets that began in the time range."""
+        return self.filter(target_time__gte=time_range.start, target_time__lt=time_range.end)
+
+    def newest(self, after: Cursor | None = None) -> "LabelQuerySet":
+        """Newest targets first, by their start; from behind `after`."""
+        found = self.select_related("version").order_by("-target_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
+
+    def counts_by_value(self) -> dict[str, int]:
+        """How many labels have each value."""
+        return dict(self.labelled().values_list("value").annotate(n=Count("id")).order_by("value"))
+
+    def counts_over_time(self, time_range: TimeRange) -> dict[tuple[datetime, str], int]:
+        """How many labels have each value, by the bucket of the range that their target began in."""
+        bucket = Func(
+            Value(time_range.step), F("target_time"), Value(time_range.start), function="date_bin",
+            output_field=models.DateTimeField(),
+        )  # fmt: skip
+        labels = self.labelled().within(time_range).order_by()
+        rows = labels.annotate(bucket=bucket).values_list("bucket", "value").annotate(n=Count("id"))
+        return {(start, value): count for start, value, count in rows}
+
+    def coverage(self) -> Coverage:
+        """How many of these labels are in which state."""
+        return Coverage(**dict(self.values_list("status").annotate(n=Count("id")).order_by("status")))
+
+    def coverage_by_signal(self) -> dict[int, Coverage]:
+        """The same for every signal among these labels, by its id."""
+        found: dict[int, dict[str, int]] = {}
+        rows = self.values_list("signal_id", "status").annotate(n=Count("id")).order_by("signal_id")
+        for signal_id, status, count in rows:
+            found.setdefault(signal_id, {})[status] = count
+        return {signal_id: Coverage(**counts) for signal_id, counts in found.items()}
+
+    def for_traces(self, project: "Project", trace_ids: Iterable[UUID]) -> "LabelQuerySet":
+        """Labels of these traces, without those of spans within them."""
+        return self.filter(project=project, trace_id__in=list(trace_ids), scope="trace")._with_signal()
+
+    def for_spans(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
+        """Labels of the spans of one trace."""
+        return self.filter(project=project, trace_id=trace_id, scope="span")._with_signal()
+
+    def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
+        """Labels of these sessions."""
+        return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()
+
+    def _with_signal(self) -> "LabelQuerySet":
+        """Of signals that are not archived, oldest version first."""
+        shown = self.filter(signal__archived_at=None).select_related("signal", "version")
+        return shown.order_by("signal__name", "signal_id", "version__number", "id")
+
+
+_WANT = """
+    INSERT INTO signals_label AS l (
+        version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
+        wanted_revision, judged_revision, status, attempts, not_before, created_at, value, reason, judge, error
+    )
+    SELECT w.*, 0, 'queued', 0, %s, %s, '', '', '', ''
+    FROM unnest(
+        %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[],
+        %s::timestamptz[], %s::bigint[]
+    ) AS w (version_id, signal_id, project_id, scope, target_key)
+    ORDER BY w.version_id, w.target_key COLLATE "C"
+    ON CONFLICT (version_id, target_key) DO UPDATE SET
+        wanted_revision = EXCLUDED.wanted_revision,
+        status = CASE l.status WHEN 'running' THEN l.status ELSE EXCLUDED.status END,
+        attempts = CASE WHEN l.status IN ('running', 'queued') THEN l.attempts ELSE 0 END,
+        not_before = CASE WHEN l.status IN ('running', 'queued') THEN l.not_before ELSE EXCLUDED.not_before END,
+        error = CASE WHEN l.status IN ('running', 'queued') THEN l.error ELSE '' END
+    WHERE EXCLUDED.wanted_revision > greatest(l.wanted_revision, l.judged_revision)
+"""
+
+
+class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
+    """Whether the judges answer."""
+
+    def paused(self, url: str, now: datetime) -> dict[str, datetime]:
+        """The models at this address that are not to be asked, and until when."""
+        rows = self.filter(url=url, paused_until__gt=now).values_list("model", "paused_until")
+        return {model: until for model, until in rows if until is not None}
+
+    def troubled(self) -> "JudgeHealthQuerySet":
+        """Judges that did not answer when last asked, for people to see."""
+        return self.filter(failures__gt=0).order_by("model")

@@ -1,0 +1,206 @@
+"""What people do with signals. Every rule about a signal's definition is here, whoever asks: page, admin or machine.
+
+What is not allowed raises `django.core.exceptions.ValidationError` by field, with words for people.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import User
+from signals.models import Label, Scope, Sentiment, Signal, SignalVersion
+
+LONGEST_NAME = 100
+LONGEST_PROMPT = 20_000
+LONGEST_LABEL = 60
+LABEL_COUNTS = range(2, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a version asks, before it is one. A binary has the labels yes and no, whatever is given here.
+
+    Outcomes that `sentiments` doesn't name get theirs from `default_sentiments`.
+    """
+
+    type: str
+    prompt: str
+    sample_rate: int
+    labels: Sequence[str] = ()
+    sentiments: Mapping[str, str] = field(default_factory=dict)
+    judge_model: str = ""
+
+
+def create_signal(
+    agent: Agent, *, name: str, scope: str, question: Question, by: User | None = None, template: str = ""
+) -> Signal:
+    """Make a draft with its first version, in the agent's project."""
+    if scope not in Scope.values:
+        raise ValidationError({"scope": "The scope is span, trace or session."})
+    checked = _checked(question)
+    with transaction.atomic():
+        signal = Signal.objects.create(
+            project_id=agent.project_id,
+            agent=agent,
+            name=_checked_name(name),
+            scope=scope,
+            template=template,
+            created_by=by,
+        )
+        _add_version(signal, checked, by)
+    return signal
+
+
+def publish_version(signal: Signal, question: Question, by: User | None = None) -> SignalVersion:
+    """Make the question the signal's current version; an unchanged one stays the version it is.
+
+    Live work of the version before leaves the queue. Labels keep the version that made them.
+    """
+    checked = _checked(question)
+    with transaction.atomic():
+        locked = Signal.objects.select_for_update(of=("self",)).select_related("current_version").get(pk=signal.pk)
+        current = locked.current_version
+        if current is not None and _asked(current) == checked:
+            return current
+        version = _add_version(signal, checked, by)
+        Label.objects.filter(signal=signal).exclude(version=version).cancel_waiting()
+    return version
+
+
+def rename(signal: Signal, name: str) -> None:
+    """Change the name; nothing else depends on it."""
+    signal.name = _checked_name(name)
+    signal.save(update_fields=["name"])
+
+
+def activate(signal: Signal, now: datetime) -> None:
+    """Judge what arrives from now on. An active signal stays active since when it was."""
+    if signal.archived_at is not None:
+        raise ValidationError("An archived signal can't be activated. Unarchive it first.")
+    changed = Signal.objects.filter(pk=signal.pk, archived_at=None).exclude(state=Signal.State.ACTIVE)
+    changed.update(state=Signal.State.ACTIVE, activated_at=now)
+    signal.refresh_from_db(fields=["state", "activated_at"])
+
+
+def disable(signal: Signal) -> None:
+    """Stop judging live traffic. What waits leaves the queue; labels stay."""
+    with transaction.atomic():
+        Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED)
+        Label.objects.filter(signal=signal).cancel_waiting()
+    signal.refresh_from_db(fields=["state"])
+
+
+def archive(signal: Signal, now: datetime) -> None:
+    """Stop it, hide it, keep its labels."""
+    with transaction.atomic():
+        disable(signal)
+        Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now)
+    signal.refresh_from_db(fields=["archived_at"])
+
+
+def unarchive(signal: Signal) -> None:
+    """Show it again, in the state it had."""
+    Signal.objects.filter(pk=signal.pk).update(archived_at=None)
+    signal.refresh_from_db(fields=["archived_at"])
+
+
+def retry_failed(signal: Signal, now: datetime) -> int:
+    """Queue the failed labels of the current version again; returns how many."""
+    failed = Label.objects.filter(version=signal.current_version_id, status=Label.Status.FAILED)
+    return failed.update(status=Label.Status.QUEUED, attempts=0, not_before=now, error="")
+
+
+def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
+    """The sentiments of outcomes that nobody has set: yes is bad news, the first of several labels is good news."""
+    good = "no" if type_ == SignalVersion.Type.BINARY else labels[0]
+    return {label: Sentiment.POSITIVE if label == good else Sentiment.NEGATIVE for label in labels}
+
+
+def _add_version(signal: Signal, checked: Question, by: User | None) -> SignalVersion:
+    latest = signal.versions.order_by("-number").values_list("number", flat=True).first() or 0
+    version = signal.versions.create(
+        number=latest + 1,
+        type=checked.type,
+        prompt=checked.prompt,
+        labels=list(checked.labels),
+        sentiments=dict(checked.sentiments),
+        sample_rate=checked.sample_rate,
+        judge_model=checked.judge_model,
+        created_by=by,
+    )
+    signal.current_version = version
+    signal.save(update_fields=["current_version"])
+    return version
+
+
+def _asked(version: SignalVersion) -> Question:
+    """A version as the question it was made from."""
+    return Question(
+        type=version.type,
+        prompt=version.prompt,
+        sample_rate=version.sample_rate,
+        labels=tuple(version.labels),
+        sentiments=version.sentiments,
+        judge_model=version.judge_model,
+    )
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME:
+        raise ValidationError({"name": f"A signal needs a name of at most {LONGEST_NAME} characters."})
+    return name
+
+
+def _checked(question: Question) -> Question:
+    """The question as it is stored. Raises ValidationError with everything that is wrong with it."""
+    errors: dict[str, str] = {}
+    labels = tuple(" ".join(label.split()) for label in question.labels if label.strip())
+    if question.type == SignalVersion.Type.BINARY:
+        labels = SignalVersion.BINARY_LABELS
+    elif question.type != SignalVersion.Type.STRING:
+        errors["type"] = "The type is binary or string."
+    errors |= _label_errors(labels)
+    prompt = question.prompt.replace("\r\n", "\n").strip()
+    if not 1 <= len(prompt) <= LONGEST_PROMPT or "\0" in prompt:
+        errors["prompt"] = f"A signal needs a prompt of at most {LONGEST_PROMPT:,} characters."
+    if not 0 <= question.sample_rate <= 100:
+        errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
+    if errors:
+        raise ValidationError(errors)
+    sentiments = default_sentiments(question.type, labels) | dict(question.sentiments)
+    _check_sentiments(question.type, labels, sentiments)
+    return Question(
+        type=str(question.type),
+        prompt=prompt,
+        sample_rate=question.sample_rate,
+        labels=labels,
+        sentiments={label: str(sentiments[label]) for label in labels},
+        judge_model=question.judge_model.strip(),
+    )
+
+
+def _label_errors(labels: Sequence[str]) -> dict[str, str]:
+    if len(labels) not in LABEL_COUNTS:
+        return {"labels": f"A signal has {LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, not {len(labels)}."}
+    if len({label.casefold() for label in labels}) < len(labels):
+        return {"labels": "Labels must differ, also without regard to upper and lower case."}
+    if any(len(label) > LONGEST_LABEL or not label.isprintable() for label in labels):
+        return {"labels": f"A label has at most {LONGEST_LABEL} printable characters."}
+    return {}
+
+
+def _check_sentiments(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> None:
+    given = [sentiments[label] for label in labels]
+    if unknown := set(sentiments) - set(labels):
+        raise ValidationError({"sentiments": f"There is no label {', '.join(sorted(unknown))}."})
+    if not set(given) <= set(Sentiment.values):
+        raise ValidationError({"sentiments": "A sentiment is positive, negative or neutral."})
+    if Sentiment.POSITIVE not in given:
+        raise ValidationError({"sentiments": "At least one label must be positive."})
+    if type_ == SignalVersion.Type.BINARY and sorted(given) != [Sentiment.NEGATIVE, Sentiment.POSITIVE]:
+        raise ValidationError({"sentiments": "Of yes and no, one is positive and the other negative."})
