@@ -149,6 +149,8 @@ KIND_WORDS = {
 }
 OUTCOMES = {"success": "success", "failure": "failure", "error": "failure"}
 
+LANGCHAIN_AGENT = "lc_agent_name"
+METADATA_LIMIT = 20_000
 NAME_LIMIT = 256
 SPAN_NAME_LIMIT = 512
 MESSAGE_LIMIT = 2_000
@@ -256,7 +258,20 @@ def _agent(attributes: Attributes) -> Identity | None:
     ):
         if identity := _name(names, attributes):
             return Identity(identity, source, name or identity)
-    return None
+    return _langchain_agent(attributes)
+
+
+def _langchain_agent(attributes: Attributes) -> Identity | None:
+    """LangChain names its agents only inside the metadata, which OpenInference keeps as JSON text."""
+    metadata = attributes.get("metadata")
+    if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
+        return None
+    try:
+        parsed = orjson.loads(metadata)
+    except orjson.JSONDecodeError:
+        return None
+    name = _name((LANGCHAIN_AGENT,), parsed) if isinstance(parsed, dict) else ""
+    return Identity(name, "agent_name", name) if name else None
 
 
 def _kind(own: Attributes) -> str:

@@ -111,7 +111,7 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
         root_ended=root is not None and root.ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
         counts=_count(spans),
-        input_span=next((span for span in ordered if span.input_size), None),
+        input_span=next((span for span in ordered if span.input_size and span.kind != "TOOL"), None),
         output_span=_output_span(root, ordered),
     )
 
