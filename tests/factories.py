@@ -1,0 +1,143 @@
+"""Rows for tests, made the way the product makes them: traffic through ingest, signals through actions."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project
+from signals import actions, settling
+from signals.actions import Question
+from signals.models import Label, Signal
+from tests.traces.sent import sent_span
+from traces import ingest
+from traces.models import Session, Trace
+from traces.otlp import SentSpan
+
+AGENT = "support-bot"
+OPENING = ("Where is my parcel?", "It arrives on Tuesday.")
+LATER = timedelta(hours=2)
+
+
+def make_agent(project: Project, name: str = AGENT, *, seen: datetime | None = None) -> Agent:
+    """An agent as its first span would make it."""
+    first_seen = seen or datetime.fromisoformat("2026-11-01T00:00:00+00:00")
+    source = Agent.Source.AGENT_NAME
+    defaults = {"name": name, "source": source, "first_seen_at": first_seen}
+    return Agent.objects.get_or_create(project=project, identity=name, defaults=defaults)[0]
+
+
+def make_signal(
+    agent: Agent,
+    *,
+    name: str = "Refund wanted",
+    scope: str = "trace",
+    prompt: str = "Does the user ask for a refund?",
+    labels: Sequence[str] = (),
+    sample_rate: int = 100,
+    judge_model: str = "",
+    template: str = "",
+    active_since: datetime | None = None,
+) -> Signal:
+    """A signal; a binary unless it has labels, a draft unless it is active since some time."""
+    question = Question(
+        type="string" if labels else "binary",
+        prompt=prompt,
+        labels=labels,
+        sample_rate=sample_rate,
+        judge_model=judge_model,
+    )
+    signal = actions.create_signal(agent, name=name, scope=scope, question=question, template=template)
+    if active_since is not None:
+        actions.activate(signal, active_since)
+    return signal
+
+
+def turn(
+    trace: int,
+    *,
+    start: datetime,
+    said: tuple[str, str] = OPENING,
+    agent: str = AGENT,
+    session: str = "",
+    error: str = "",
+) -> list[SentSpan]:
+    """The spans of one run: a root that names the agent, a model call, and a failed tool if there is an error."""
+    identity = {"agent__name": agent} if agent else {}
+    if session:
+        identity["session__id"] = session
+    asked, answered = said
+    first = trace * 16
+    spans = [
+        sent_span(first + 1, trace=trace, start=start, openinference__span__kind="AGENT", **identity),
+        sent_span(
+            first + 2,
+            first + 1,
+            trace=trace,
+            start=start,
+            openinference__span__kind="LLM",
+            llm__model_name="gpt-4o-mini",
+            llm__token_count__prompt=100,
+            llm__token_count__completion=10,
+            **messages("input", ("user", asked)),
+            **messages("output", ("assistant", answered)),
+        ),
+    ]
+    if error:
+        failed = sent_span(
+            first + 3,
+            first + 1,
+            trace=trace,
+            start=start + timedelta(milliseconds=500),
+            status="error",
+            openinference__span__kind="TOOL",
+            tool__name="lookup",
+            input__value=json.dumps({"order": trace}),
+        )
+        failed.status_message = error
+        spans.append(failed)
+    return spans
+
+
+def messages(side: str, *said: tuple[str, str]) -> dict[str, Any]:
+    """Messages as OpenInference flattens them; side is input or output."""
+    return {
+        f"llm__{side}_messages__{number}__message__{key}": value
+        for number, (role, text) in enumerate(said)
+        for key, value in (("role", role), ("content", text))
+    }
+
+
+def make_trace(project: Project, trace: int = 1, *, now: datetime, **about: Any) -> Trace:
+    """Post a `turn` that just ended and return its row."""
+    ingest.store(project.pk, turn(trace, start=now - timedelta(seconds=2), **about), now)
+    return Trace.objects.get(project=project, trace_id=UUID(int=trace))
+
+
+def make_session(
+    project: Project, key: str = "conversation", *, turns: int = 2, first: int = 1, now: datetime
+) -> Session:
+    """Post a session of several turns and return its row."""
+    for number in range(first, first + turns):
+        make_trace(project, number, now=now, session=key, said=(f"Question {number}?", f"Answer {number}."))
+    return Session.objects.get(project=project, key=key)
+
+
+def settle_all(now: datetime) -> int:
+    """Settle everything as if long quiet; returns how many labels were queued."""
+    labels = 0
+    while (settled := settling.settle(now + LATER)).targets:
+        labels += settled.labels
+    return labels
+
+
+def make_labels(signal: Signal, project: Project, count: int, *, now: datetime) -> list[Label]:
+    """Queued trace labels of an active signal, through ingest and settling."""
+    for number in range(1, count + 1):
+        make_trace(
+            project, number, now=now, said=(f"Question {number}?", f"Answer {number}."), agent=signal.agent.identity
+        )
+    settle_all(now)
+    return list(Label.objects.filter(signal=signal).order_by("trace_id"))
