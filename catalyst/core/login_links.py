@@ -1,0 +1,39 @@
+"""Signed links that sign a person in, once."""
+
+from datetime import datetime, timedelta
+
+from django.core import signing
+from django.urls import reverse
+
+from catalyst.core.models import User
+
+LIFETIME = timedelta(hours=24)
+_SALT = "catalyst.core.login_links"
+
+
+def make(user: User, now: datetime) -> str:
+    """A token that signs this user in. Void once they have signed in by whatever way, and after LIFETIME."""
+    last = user.last_login and user.last_login.isoformat()
+    return signing.dumps({"user": user.pk, "last": last, "made": now.isoformat()}, salt=_SALT)
+
+
+def path(user: User, now: datetime) -> str:
+    """The path of the page that redeems a fresh token."""
+    return reverse("core:login-link", args=[make(user, now)])
+
+
+def redeem(token: str, now: datetime) -> User | None:
+    """The user the token signs in, and void it; None when it is not one of ours, too old or used.
+
+    Of two browsers at once one gets the user: the token names the last sign-in, and only who moves that on has redeemed.
+    """
+    try:
+        claim = signing.loads(token, salt=_SALT)
+    except signing.BadSignature:
+        return None
+    made = datetime.fromisoformat(claim["made"])
+    if not made <= now <= made + LIFETIME:
+        return None
+    last = claim["last"] and datetime.fromisoformat(claim["last"])
+    redeemed = User.objects.filter(pk=claim["user"], is_active=True, last_login=last).update(last_login=now)
+    return User.objects.get(pk=claim["user"]) if redeemed else None
