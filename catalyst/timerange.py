@@ -22,6 +22,7 @@ RANGES: dict[str, tuple[timedelta, timedelta]] = {
 }
 DEFAULT = "1d"
 CUSTOM = "custom"
+PARAMETERS = ("range", "from", "to", "after")
 STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
 MOST_BARS = 90
 
@@ -36,11 +37,11 @@ class TimeRange:
     step: timedelta
 
     @property
-    def query(self) -> dict[str, str]:
-        """The range as query parameters."""
+    def query(self) -> dict[str, str | None]:
+        """The range as query parameters; None takes one away."""
         if self.key != CUSTOM:
-            return {"range": self.key}
-        return {"from": iso(self.start), "to": iso(self.end)}
+            return {"range": self.key, "from": None, "to": None}
+        return {"range": None, "from": iso(self.start), "to": iso(self.end)}
 
     @property
     def words(self) -> str:
@@ -64,9 +65,10 @@ class TimeRange:
         count = -((self.start - self.end) // self.step)
         return [self.start + index * self.step for index in range(count)]
 
-    def bucket_query(self, start: datetime) -> str:
-        """Query string of the range that is one bar."""
-        return urlencode({"from": iso(start), "to": iso(start + self.step)})
+    def bucket_query(self, start: datetime, keep: Mapping[str, str]) -> str:
+        """Query string of the range that is one bar, with the other parameters of the page."""
+        others = {name: value for name, value in keep.items() if name not in PARAMETERS}
+        return urlencode({**others, "from": iso(start), "to": iso(start + self.step)})
 
 
 def iso(when: datetime) -> str:
@@ -105,6 +107,15 @@ def between(start: datetime, end: datetime) -> TimeRange:
     step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), STEPS[-1])
     edge = min(step, HOUR)
     return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
+
+
+def around(when: datetime, now: datetime) -> TimeRange:
+    """The shortest of RANGES that holds this time, else the day around it."""
+    for key in RANGES:
+        found = named(key, now)
+        if found.start <= when < found.end:
+            return found
+    return between(floor(when, DAY), floor(when, DAY) + DAY)
 
 
 def _time(text: str | None) -> datetime | None:

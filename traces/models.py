@@ -3,13 +3,15 @@
 Every key starts with the project. Ids in OTLP are the sender's; only (project, trace id, span id) is ours.
 """
 
+from datetime import timedelta
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from traces.querysets import SessionQuerySet, TraceQuerySet
+from traces.querysets import AgentHourQuerySet, ResourceQuerySet, SessionQuerySet, TraceQuerySet
 
 
 class Kind(models.TextChoices):
@@ -97,6 +99,11 @@ class Session(Counters):
     def __str__(self) -> str:
         return self.key
 
+    @property
+    def duration_us(self) -> int:
+        """From the start of its first span to the end of its last."""
+        return (self.end_time - self.start_time) // timedelta(microseconds=1)
+
 
 class Trace(Counters):
     """One run: what is known of all spans that share a trace id in one project."""
@@ -163,6 +170,8 @@ class AgentHour(Counters):
     success_count = models.BigIntegerField(default=0)
     failure_count = models.BigIntegerField(default=0)
 
+    objects = AgentHourQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -228,6 +237,8 @@ class Resource(models.Model):
     attributes = models.JSONField(default=dict)
     scope_name = models.CharField(max_length=512, blank=True)
     scope_version = models.CharField(max_length=256, blank=True)
+
+    objects = ResourceQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "digest"], name="traces_resource_key")]

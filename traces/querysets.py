@@ -1,16 +1,199 @@
-"""Queries over traces and sessions."""
+"""Queries over traces, sessions and their hours."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.db import models
+from django.db.models import Count, F, Func, Q, Sum, Value
+
+from catalyst.timerange import TimeRange
 
 if TYPE_CHECKING:
-    from traces.models import Session, Trace
+    from catalyst.core.models import Project
+    from traces.models import AgentHour, Resource, Session, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """What a list of traces is narrowed to. `agent` 0 means: traces that name none."""
+
+    agent: int | None = None
+    status: str = ""
+    session: int | None = None
+    text: str = ""
+
+    @property
+    def needs_rows(self) -> bool:
+        """True when hourly sums can't answer, because they don't know sessions and text."""
+        return bool(self.session or self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The traces of one agent that started in one bucket."""
+
+    bucket: datetime
+    agent_id: int | None
+    traces: int
+    errors: int
+    cost: Decimal
+    unpriced: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of a list ended: the next one starts after this row."""
+
+    time: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.time.isoformat()}_{self.id}"
+
+
+SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
 
 
 class TraceQuerySet(models.QuerySet["Trace"]):
     """Traces."""
 
+    def within(self, time_range: TimeRange) -> "TraceQuerySet":
+        """Traces that started in the range."""
+        return self.filter(start_time__gte=time_range.start, start_time__lt=time_range.end)
+
+    def matching(self, wanted: TraceFilter) -> "TraceQuerySet":
+        """Traces that pass a filter."""
+        found = self
+        if wanted.agent is not None:
+            found = found.filter(agent_id=wanted.agent or None)
+        if wanted.status == "error":
+            found = found.filter(status="error")
+        elif wanted.status == "ok":
+            found = found.exclude(status="error")
+        if wanted.session is not None:
+            found = found.filter(session_id=wanted.session)
+        if wanted.text:
+            found = found.filter(Q(name__icontains=wanted.text) | Q(input_preview__icontains=wanted.text))
+        return found
+
+    def newest(self, after: Cursor | None = None) -> "TraceQuerySet":
+        """Newest first, by start; from behind `after`."""
+        found = self.order_by("-start_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
+
+    def in_order(self) -> "TraceQuerySet":
+        """Oldest first: the turns of a session."""
+        return self.order_by("start_time", "id")
+
+    def for_list(self) -> "TraceQuerySet":
+        """Only what a row shows; anything else is an error, not a query."""
+        return (
+            self.select_related("agent", "session")
+            .only(
+                *("trace_id", "name", "status", "start_time", "duration_us", "root_ended", "model_names"),
+                *("input_preview", "user", *SHOWN_COUNTERS, "agent__name", "agent__identity", "session__key"),
+            )
+            .fetch_mode(models.FETCH_RAISE)
+        )
+
+    def for_detail(self) -> "TraceQuerySet":
+        """With its agent and session."""
+        return self.select_related("agent", "session")
+
+    def volume(self, time_range: TimeRange) -> list[Volume]:
+        """Counts per bucket and agent from the traces: for short ranges and filters that hours don't know."""
+        bucket = Func(
+            Value(time_range.step), F("start_time"), Value(time_range.start), function="date_bin",
+            output_field=models.DateTimeField(),
+        )  # fmt: skip
+        rows = (
+            self.within(time_range)
+            .order_by()
+            .values("agent_id", bucket=bucket)
+            .annotate(
+                traces=Count("id"), errors=Count("id", filter=Q(status="error")),
+                spent=Sum("cost"), unpriced=Sum("unpriced_count"),
+            )
+        )  # fmt: skip
+        return [_volume(row) for row in rows]
+
+    def neighbours(self, trace: "Trace") -> tuple[UUID | None, UUID | None]:
+        """The trace ids of the turns before and after this one in its session."""
+        turns = self.filter(session_id=trace.session_id)
+        here = Q(start_time=trace.start_time)
+        before = turns.filter(Q(start_time__lt=trace.start_time) | here & Q(id__lt=trace.pk))
+        after = turns.filter(Q(start_time__gt=trace.start_time) | here & Q(id__gt=trace.pk))
+        return (
+            before.order_by("-start_time", "-id").values_list("trace_id", flat=True).first(),
+            after.in_order().values_list("trace_id", flat=True).first(),
+        )
+
 
 class SessionQuerySet(models.QuerySet["Session"]):
     """Sessions."""
+
+    def within(self, time_range: TimeRange) -> "SessionQuerySet":
+        """Sessions that were last active in the range."""
+        return self.filter(end_time__gte=time_range.start, end_time__lt=time_range.end)
+
+    def matching(self, wanted: TraceFilter) -> "SessionQuerySet":
+        """Sessions that pass the parts of a filter that sessions know."""
+        found = self
+        if wanted.agent is not None:
+            found = found.filter(agent_id=wanted.agent or None)
+        if wanted.status:
+            failed = Q(error_trace_count__gt=0)
+            found = found.filter(failed if wanted.status == "error" else ~failed)
+        return found
+
+    def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
+        """Last active first; from behind `after`."""
+        found = self.order_by("-end_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
+
+    def for_list(self, traces: TraceQuerySet) -> "SessionQuerySet":
+        """With the agent and `opening`: what the user said first, in these traces."""
+        first = traces.filter(session=models.OuterRef("pk")).in_order().values("input_preview")[:1]
+        return self.select_related("agent").annotate(opening=models.Subquery(first)).fetch_mode(models.FETCH_RAISE)
+
+
+class AgentHourQuerySet(models.QuerySet["AgentHour"]):
+    """Hourly sums."""
+
+    def volume(self, time_range: TimeRange) -> list[Volume]:
+        """Counts per bucket and agent. The range's step is a whole number of hours."""
+        bucket = Func(
+            Value(time_range.step), F("hour"), Value(time_range.start), function="date_bin",
+            output_field=models.DateTimeField(),
+        )  # fmt: skip
+        rows = (
+            self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
+            .values("agent_id", bucket=bucket)
+            .annotate(
+                traces=Sum("trace_count"), errors=Sum("error_trace_count"),
+                spent=Sum("cost"), unpriced=Sum("unpriced_count"),
+            )
+        )  # fmt: skip
+        return [_volume(row) for row in rows]
+
+
+class ResourceQuerySet(models.QuerySet["Resource"]):
+    """Resources."""
+
+    def of(self, project: "Project", digest: int) -> "Resource | None":
+        """The resource that a payload names."""
+        return self.filter(project=project, digest=digest).first()
+
+
+def _volume(row: dict[str, Any]) -> Volume:
+    return Volume(
+        bucket=row["bucket"], agent_id=row["agent_id"], traces=row["traces"], errors=row["errors"],
+        cost=row["spent"], unpriced=row["unpriced"],
+    )  # fmt: skip

@@ -1,15 +1,140 @@
 """Traces and sessions, as pages."""
 
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest
-from catalyst.htmx import render
+from catalyst.htmx import render, wants_partial
+from catalyst.timerange import TimeRange
+from traces import conversations, forms, labels, reading, tree
+from traces.models import AgentHour, Resource, Trace, hex_span_id
+from traces.overview import overview
+from traces.querysets import Cursor, TraceFilter
+from traces.store.base import SpanRecord
+
+PAGE = 50
+MOST_AGENTS = 12
+MOST_ROWS = 500
+MOST_FAILURES = 3
+PANES = ("io", "attributes", "events", "labels")
 
 
 @require_safe
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """The traces of a project, newest first."""
-    return render(request, "traces/list.html", {"time_range": timerange.parse(request.GET.dict(), timezone.now())})
+    """The traces of a project, newest first. `after` continues a list; without any trace: how to send the first."""
+    now = timezone.now()
+    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    if (exact := forms.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
+        return redirect("traces:trace-detail", request.project.slug, exact.hex)
+    after = forms.cursor(request.GET.get("after"))
+    traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
+    context = {"time_range": time_range, "wanted": wanted, **_rows(request, traces)}
+    if not traces and not request.project.traces.exists():
+        return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
+    if request.htmx.target == "first-trace":
+        return HttpResponseClientRefresh()
+    if not wants_partial(request):
+        context |= _head(request, time_range, wanted)
+        context["nearest"] = None if traces else _nearest(request, wanted, now)
+    return render(request, "traces/list.html", context, partial="trace-rows")
+
+
+@require_safe
+def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
+    """One trace: its spans as a tree beside the chosen span, or beside the whole turn as a conversation."""
+    trace = get_object_or_404(request.project.traces.for_detail(), trace_id=trace_id)
+    spans = conversations.spans_of(trace)
+    chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
+    partial, context = "span-pane", {"trace": trace, "span": chosen, "span_count": len(spans)}
+    start = int(request.GET["row"]) if request.GET.get("row", "").isdecimal() else 0
+    if start:
+        partial = "span-rows"
+    else:
+        context |= _pane(request, trace, spans, chosen)
+    if start or not wants_partial(request):
+        context |= _tree(spans, start)
+    if not wants_partial(request):
+        context |= _surroundings(request, trace, spans)
+    return render(request, "traces/trace.html", context, partial=partial)
+
+
+def _tree(spans: list[SpanRecord], start: int) -> dict[str, Any]:
+    """A bounded part of the tree."""
+    rows = tree.rows(spans)
+    more = start + MOST_ROWS if len(rows) > start + MOST_ROWS else None
+    return {"tree": rows[start : start + MOST_ROWS], "ticks": tree.ticks(spans), "more_rows": more}
+
+
+def _surroundings(request: ProjectRequest, trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
+    """What stands over the panes: labels, what failed, the turns before and after."""
+    before, after = request.project.traces.neighbours(trace) if trace.session_id else (None, None)
+    return {
+        "labels": labels.pills_for_trace(request.project, trace.trace_id),
+        "failures": [(span, hex_span_id(span.span_id)) for span in reading.failures(spans)[:MOST_FAILURES]],
+        "before": before,
+        "after": after,
+    }
+
+
+def _pane(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], chosen: SpanRecord | None) -> dict[str, Any]:
+    """The right-hand side: the whole turn, or one span."""
+    span_labels = labels.pills_for_spans(request.project, trace.trace_id)
+    if chosen is None:
+        conversation, read = conversations.of_trace(trace, spans)
+        return {
+            "conversation": conversation,
+            "unread": len(reading.with_text(spans)) - read,
+            "trace_labels": labels.pills_for_trace(request.project, trace.trace_id),
+            "span_labels": [(hex_span_id(span), pills) for span, pills in span_labels.items()],
+        }
+    payload = conversations.payload_of(trace, chosen)
+    pane = request.GET.get("pane", "")
+    return {
+        "pane": pane if pane in PANES else PANES[0],
+        "conversation": conversations.of_span(chosen, payload),
+        "row": tree.rows([chosen])[0],
+        "payload": payload,
+        "attributes": sorted(payload.attributes.items())[: reading.MOST_ATTRIBUTES],
+        "resource": Resource.objects.of(request.project, payload.resource_digest),
+        "events": reading.events(chosen, payload),
+        "span_labels": span_labels.get(chosen.span_id, []),
+    }
+
+
+def _rows(request: ProjectRequest, traces: list[Trace]) -> dict[str, Any]:
+    """Each trace of the page with its pills, and where the next page starts."""
+    shown = traces[:PAGE]
+    pills = labels.pills_for_traces(request.project, [trace.trace_id for trace in shown])
+    more = Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None
+    return {"rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown], "more": more}
+
+
+def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
+    """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
+    if wanted.needs_rows or time_range.step < timerange.HOUR:
+        others = TraceFilter(session=wanted.session, text=wanted.text)
+        volumes = request.project.traces.matching(others).volume(time_range)
+    else:
+        volumes = AgentHour.objects.filter(project=request.project).volume(time_range)
+    found = overview(volumes, time_range, wanted, request.GET.dict())
+    names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
+    return {
+        "overview": found,
+        "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MOST_AGENTS]],
+        "agent": names.get(wanted.agent or 0),
+        "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
+    }
+
+
+def _nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
+    """The smallest range that has a trace which passes the filter."""
+    newest = request.project.traces.matching(wanted).newest().values_list("start_time", flat=True).first()
+    return timerange.around(newest, now) if newest else None

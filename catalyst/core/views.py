@@ -84,14 +84,8 @@ def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: 
         "form": form,
         "keys": request.project.api_keys.for_list(),
         "new_key": new_key,
-        "origin": origin(request),
     }
     return render(request, "core/settings.html", context, partial="api-keys", status=status)
-
-
-def origin(request: HttpRequest) -> str:
-    """The address that this page was reached at, for snippets to copy."""
-    return f"{request.scheme}://{request.get_host()}"
 
 
 def _next(request: HttpRequest) -> str:

@@ -28,7 +28,9 @@ TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote"),
     *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),
 }
-TOKEN = re.compile(r'(?P<k>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<s>"(?:[^"\\]|\\.)*")|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)')
+TOKEN = re.compile(
+    r'(?P<k>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<s>"(?:[^"\\]|\\.)*")|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)'
+)
 
 
 @cache
@@ -48,7 +50,7 @@ def markdown(text: str) -> SafeString:
         url_schemes={"http", "https", "mailto"},
         link_rel="noopener noreferrer nofollow",
     )
-    return mark_safe(html)  # noqa: S308
+    return mark_safe(html)
 
 
 @register.filter

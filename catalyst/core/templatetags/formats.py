@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from math import log10
 from typing import Protocol
 
 from django import template
@@ -54,6 +55,18 @@ def clock(when: datetime | None) -> SafeString | str:
         return ""
     exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{when:%-d %b %H:%M:%S}")
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """`7,412`; empty when unknown."""
+    return "" if number is None else f"{number:,}"
+
+
+@register.filter
+def latency_share(microseconds: int) -> str:
+    """The width of a latency bar: from 100 ms to 5 minutes on a logarithmic scale, the same on every page."""
+    return f"{min(max(log10(max(microseconds, 1) / 1e5) / log10(3000), 0.02), 1):.0%}"
 
 
 @register.filter

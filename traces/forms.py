@@ -1,0 +1,46 @@
+"""What the URL of a list says: which filter, after which row."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from traces.querysets import Cursor, TraceFilter
+
+STATUSES = ("ok", "error")
+MOST_TEXT = 200
+
+
+def trace_filter(params: Mapping[str, str]) -> TraceFilter:
+    """The filter in a query string; what makes no sense filters nothing."""
+    status = params.get("status", "")
+    return TraceFilter(
+        agent=_number(params.get("agent")),
+        status=status if status in STATUSES else "",
+        session=_number(params.get("session")),
+        text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
+    )
+
+
+def cursor(text: str | None) -> Cursor | None:
+    """The row that a page starts after; None for the first page and for nonsense."""
+    time, _, pk = (text or "").partition("_")
+    number = _number(pk)
+    try:
+        when = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return Cursor(when, number) if when.tzinfo and number else None
+
+
+def trace_id(text: str) -> UUID | None:
+    """The trace id that this text is, if it is one."""
+    if len(text) != 32:
+        return None
+    try:
+        return UUID(hex=text)
+    except ValueError:
+        return None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

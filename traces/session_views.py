@@ -1,0 +1,59 @@
+"""Sessions, as pages."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render
+from traces import conversations, forms, labels
+from traces.querysets import Cursor
+
+PAGE = 50
+MOST_TURNS = 50
+
+
+@require_safe
+def session_list(request: ProjectRequest) -> HttpResponse:
+    """The sessions of a project, last active first. `key` leads straight to the session with that id."""
+    now = timezone.now()
+    if key := request.GET.get("key", "").replace("\0", ""):
+        session = get_object_or_404(request.project.sessions, key=key)
+        return redirect("traces:session-detail", request.project.slug, session.pk)
+    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    found = request.project.sessions.matching(wanted)
+    after = forms.cursor(request.GET.get("after"))
+    listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
+    shown = listed[:PAGE]
+    pills = labels.pills_for_sessions(request.project, [session.key for session in shown])
+    newest = None if listed else found.newest().values_list("end_time", flat=True).first()
+    context = {
+        "time_range": time_range,
+        "wanted": wanted,
+        "rows": [(session, pills.get(session.key, ())) for session in shown],
+        "more": Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None,
+        "nearest": timerange.around(newest, now) if newest else None,
+    }
+    return render(request, "traces/sessions.html", context, partial="session-rows")
+
+
+@require_safe
+def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """One session: the conversation of all its traces in order. A very long one in parts, by `turn`."""
+    session = get_object_or_404(request.project.sessions.select_related("agent"), pk=pk)
+    start = int(request.GET["turn"]) if request.GET.get("turn", "").isdecimal() else 1
+    first = max(start, 1) - 1
+    traces = list(request.project.traces.filter(session=session).in_order()[first : first + MOST_TURNS])
+    turn_pills = labels.pills_for_traces(request.project, [trace.trace_id for trace in traces])
+    context = {
+        "session": session,
+        "turns": [
+            (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
+        ],
+        "pills": labels.pills_for_sessions(request.project, [session.key]).get(session.key, []),
+        "earlier": max(first - MOST_TURNS, 0) + 1 if first else None,
+        "later": first + MOST_TURNS + 1 if session.trace_count > first + MOST_TURNS else None,
+    }
+    return render(request, "traces/session.html", context)
