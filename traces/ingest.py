@@ -16,9 +16,9 @@ from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
 from traces import rollups, trace_rows, unsettled
-from traces.attributes import Reading, read_span, resource_digest
+from traces.attributes import Reading, Sender, read_span
 from traces.identities import agent_ids, keep_resources, session_ids
-from traces.otlp import SentSpan, Source
+from traces.otlp import SentSpan
 from traces.rollups import Change
 from traces.store.base import PayloadRecord, SpanRecord, SpanStore
 from traces.store.postgres import PostgresSpanStore
@@ -117,15 +117,13 @@ def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
 
 def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> dict[UUID, Batch]:
     """The spans in our columns, by trace; their agents and resources exist."""
-    sources: dict[int, tuple[int, Source]] = {}
+    senders: dict[int, Sender] = {}
     readings: list[Reading] = []
     retention = timedelta(days=settings.RETENTION_DAYS)
     for span in sent:
-        digest, _ = sources.get(id(span.source)) or sources.setdefault(
-            id(span.source), (resource_digest(span.source), span.source)
-        )
-        readings.append(read_span(span, project_id=project_id, digest=digest, now=now, retention=retention))
-    keep_resources(project_id, dict(sources.values()))
+        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
+        readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+    keep_resources(project_id, {sender.digest: sender.source for sender in senders.values()})
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
     batches: dict[UUID, Batch] = defaultdict(Batch)
     for reading in readings:

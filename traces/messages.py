@@ -12,6 +12,7 @@ _PREFIXES = {
     "gen_ai.prompt.": "input",
     "gen_ai.completion.": "output",
 }
+_STARTS = tuple(_PREFIXES)
 _PACKED = {
     "llm.input_messages": "input",
     "llm.output_messages": "output",
@@ -38,11 +39,11 @@ def read_messages(attributes: Json) -> tuple[Messages, Json]:
     flat: dict[str, dict[str, Any]] = {}
     packed: dict[str, list[Json]] = {}
     for key, value in attributes.items():
-        side = next((s for prefix, s in _PREFIXES.items() if key.startswith(prefix)), None)
-        if side is not None:
+        if key.startswith(_STARTS):
+            side = next(side for prefix, side in _PREFIXES.items() if key.startswith(prefix))
             flat.setdefault(side, {})[key] = value
-        elif (side := _PACKED.get(key)) and (messages := _unpack(value)):
-            packed.setdefault(side, messages)
+        elif key in _PACKED and (messages := _unpack(value)):
+            packed.setdefault(_PACKED[key], messages)
         else:
             rest[key] = value
     found = {side: _nest(side, keys, rest) for side, keys in flat.items()}
