@@ -22,7 +22,9 @@ class Env(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CATALYST_", extra="ignore", populate_by_name=True)
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
-    port: int = Field(8799, ge=1, le=65535, description="Port of the web process; 8799 is where unconfigured SDKs post.")
+    port: int = Field(
+        8799, ge=1, le=65535, description="Port of the web process; 8799 is where unconfigured SDKs post."
+    )
     data: Path = Field(
         default_factory=default_data_folder,
         description="Folder of the embedded PostgreSQL, logs and up.json.",
@@ -52,7 +54,9 @@ class Env(BaseSettings):
     )
     retention_days: int = Field(30, ge=1, description="Days of spans kept; older clocks count as skewed.")
     settle_trace_seconds: float = Field(10, ge=1, description="Quiet time after its root ended until a trace settles.")
-    settle_rootless_seconds: float = Field(300, ge=1, description="Quiet time until a trace without an ended root settles.")
+    settle_rootless_seconds: float = Field(
+        300, ge=1, description="Quiet time until a trace without an ended root settles."
+    )
     settle_session_seconds: float = Field(1800, ge=1, description="Quiet time until a session settles.")
 
     judge_url: str = Field(

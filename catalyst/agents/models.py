@@ -19,9 +19,7 @@ class Agent(models.Model):
     first_seen_at = models.DateTimeField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "identity"], name="agents_agent_once_per_project")
-        ]
+        constraints = [models.UniqueConstraint(fields=["project", "identity"], name="agents_agent_once_per_project")]
 
     def __str__(self) -> str:
         return self.name or self.identity

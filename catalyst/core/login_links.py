@@ -25,7 +25,7 @@ def path(user: User, now: datetime) -> str:
 def redeem(token: str, now: datetime) -> User | None:
     """The user the token signs in, and void it; None when it is not one of ours, too old or used.
 
-    Of two browsers at once one gets the user: the token names the last sign-in, and only who moves that on has redeemed.
+    Of two browsers at once one gets the user: the token names the last sign-in, and only one can move that on.
     """
     try:
         claim = signing.loads(token, salt=_SALT)

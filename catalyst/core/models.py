@@ -46,9 +46,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["project", "user"], name="core_membership_once_per_project")
-        ]
+        constraints = [models.UniqueConstraint(fields=["project", "user"], name="core_membership_once_per_project")]
 
     def __str__(self) -> str:
         return f"{self.user} in {self.project} ({self.role})"

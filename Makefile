@@ -1,0 +1,47 @@
+# make up      run Catalyst: everything it needs, in the foreground; Ctrl-C stops it
+# make down    stop it from elsewhere
+# make test    all checks, then all tests
+#
+# CATALYST_PORT and CATALYST_DATA choose where it runs, DATABASE_URL another PostgreSQL.
+
+RUN := .venv/bin
+PYTEST := $(RUN)/pytest
+export PYTHONUNBUFFERED = 1
+
+.PHONY: up down setup test check types format lock e2e chromium
+
+up:
+	@bin/bootstrap
+	@exec $(RUN)/python manage.py up --parent $$PPID
+
+down:
+	@bin/bootstrap
+	@$(RUN)/python manage.py down
+
+setup:
+	@bin/bootstrap dev
+
+format: setup
+	$(RUN)/ruff check --fix-only --quiet .
+	$(RUN)/ruff format .
+
+check: setup
+	$(RUN)/ruff format --check --quiet .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports --no-logo
+	$(RUN)/djlint templates --lint --quiet
+	$(RUN)/python -W ignore manage.py makemigrations --check --dry-run
+
+test: check chromium
+	$(PYTEST) -n 2
+
+e2e: setup chromium
+	$(PYTEST) -m e2e
+
+# Browser tests use the Chromium that is there; as root on Debian a missing one is installed, elsewhere they are skipped.
+chromium:
+	@bin/chromium
+
+lock:
+	@bin/bootstrap lock

@@ -1,0 +1,132 @@
+"""Have .venv hold exactly what the lock says. Runs on any Python from 3.9 with nothing installed.
+
+    bootstrap.py          what running Catalyst needs
+    bootstrap.py dev      and what testing it needs
+    bootstrap.py lock     write the locks anew, from pyproject.toml and today's releases
+
+Quick when nothing has changed. Fetches uv where it is missing; needs nothing but the package registry.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+CACHE = ROOT / ".cache" / "uv"
+STAMP = VENV / "lock.sha256"
+LOCKS = {"run": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
+MINOR = (ROOT / ".python-version").read_text().strip()
+
+
+def main(flavour: str) -> None:
+    """Make or update .venv; an environment for development stays one."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if flavour == "lock":
+            write_locks(find_uv() or fetch_uv())
+            return
+        healthy = runs([VENV / "bin" / "python", "-c", ""])
+        installed = STAMP.read_text().split() if healthy and STAMP.exists() else []
+        if installed[:1] == ["dev"]:
+            flavour = "dev"
+        wanted = [flavour, hashlib.sha256(LOCKS[flavour].read_bytes()).hexdigest()]
+        if installed == wanted:
+            return
+        uv = find_uv() or fetch_uv()
+        if not healthy:
+            make_environment(uv)
+        print(f"Installing what {LOCKS[flavour].name} lists…", flush=True)
+        call([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", VENV, LOCKS[flavour]], "packages")
+        STAMP.write_text(" ".join(wanted))
+
+
+def write_locks(uv: str) -> None:
+    """Exact versions and hashes for every platform, and no address, so that they work behind any mirror."""
+    compile_ = [uv, "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", MINOR]
+    compile_ += ["--generate-hashes", "--no-header", "pyproject.toml"]
+    call([*compile_, "-o", LOCKS["run"].name], "the lock")
+    call([*compile_, "--group", "dev", "-c", LOCKS["run"].name, "-o", LOCKS["dev"].name], "the lock")
+
+
+def find_uv() -> str:
+    """A uv that really runs; empty if there is none."""
+    for name in ("uv", str(Path.home() / ".local" / "bin" / "uv"), str(CACHE / "bin" / "uv")):
+        if runs([name, "--version"]):
+            return name
+    return ""
+
+
+def fetch_uv() -> str:
+    """Install uv in a private place: a virtual environment, or a plain folder where Debian lacks python3-venv."""
+    print("Fetching uv…", flush=True)
+    quiet = ["install", "--quiet", "--disable-pip-version-check"]
+    if runs([sys.executable, "-m", "venv", "--clear", CACHE / "venv"]):
+        pip, uv = [CACHE / "venv" / "bin" / "python", "-m", "pip", *quiet, "uv"], CACHE / "venv" / "bin" / "uv"
+    elif runs([sys.executable, "-m", "pip", "--version"]):
+        pip, uv = [sys.executable, "-m", "pip", *quiet, "--target", CACHE / "folder", "uv"], CACHE / "folder/bin/uv"
+    else:
+        stop("This Python has neither venv nor pip. Install one (Debian, Ubuntu: apt-get install python3-venv), or uv.")
+    call(pip, "uv")
+    (CACHE / "bin").mkdir(exist_ok=True)
+    shutil.copy2(uv, CACHE / "bin" / "uv")
+    for folder in ("venv", "folder"):
+        shutil.rmtree(CACHE / folder, ignore_errors=True)
+    return str(CACHE / "bin" / "uv")
+
+
+def make_environment(uv: str) -> None:
+    """An environment on the Python of .python-version: one that is there, else one that uv fetches."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    pyenv = sorted(versions.glob(f"{MINOR}.*/bin/python"), key=lambda path: path.parts)
+    python = next((str(path) for path in reversed(pyenv) if runs([path, "-c", "import ssl, ctypes"])), MINOR)
+    print(f"Making .venv on Python {MINOR}…", flush=True)
+    call([uv, "venv", "--quiet", "--clear", "--no-project", "--python", python, VENV], f"Python {MINOR}")
+
+
+def environment() -> dict[str, str]:
+    """uv does not read pip's settings; pass on the mirror they name."""
+    values = dict(os.environ)
+    values.pop("VIRTUAL_ENV", None)
+    if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & values.keys() and (mirror := pip_index()):
+        values["UV_DEFAULT_INDEX"] = mirror
+    return values
+
+
+def pip_index() -> str:
+    """pip's own registry, where one is configured."""
+    if os.environ.get("PIP_INDEX_URL"):
+        return os.environ["PIP_INDEX_URL"]
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def runs(command: list[object]) -> bool:
+    """Whether a command exists and succeeds."""
+    try:
+        return subprocess.run([str(part) for part in command], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def call(command: list[object], what: str) -> None:
+    """Run a step; if it fails say so in one line, after what the program itself has to say."""
+    done = subprocess.run([str(part) for part in command], check=False, env=environment(), cwd=ROOT)
+    if done.returncode:
+        stop(f"Could not install {what}; see above. A mirror is set by UV_DEFAULT_INDEX or pip's index-url.")
+
+
+def stop(message: str) -> NoReturn:
+    """End with one line."""
+    print(message, file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if sys.argv[1:] else "run")
