@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from traces.dialects import Message
+from traces.dialects import Message, ToolCall
 from traces.store.base import PayloadRecord, SpanRecord
 
 MOST_SPANS = 300
@@ -24,6 +24,18 @@ class Conversation:
     earlier: list[Message]
     shown: list[Message]
     left_out: int = 0
+
+    @property
+    def only_call(self) -> ToolCall | None:
+        """The tool call that is all there is: what a TOOL span says."""
+        messages = self.system + self.earlier + self.shown
+        alone = len(messages) == 1 and not messages[0].text and len(messages[0].tool_calls) == 1
+        return messages[0].tool_calls[0] if alone else None
+
+    @property
+    def tells_error(self) -> bool:
+        """True when a message or call shows what went wrong."""
+        return any(said.error or any(call.error for call in said.tool_calls) for said in self.shown)
 
     @property
     def earlier_calls(self) -> int:
@@ -92,6 +104,6 @@ def _after(span: SpanRecord, time: str) -> float | None:
 
 
 def failures(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Failed spans, the ones that say why first."""
-    failed = [span for span in spans if span.status == "error"]
-    return sorted(failed, key=lambda span: not span.status_message)
+    """Failed spans, one for each reason: the innermost, where it began. Those that give a reason come first."""
+    began = {span.status_message: span for span in spans if span.status == "error"}
+    return sorted(began.values(), key=lambda span: not span.status_message)

@@ -8,6 +8,7 @@ app_name = "core"
 urlpatterns = [
     path("", views.home, name="home"),
     path("login/", views.login, name="login"),
+    path("login/<str:token>/", views.login_link, name="login-link"),
     path("logout/", views.logout, name="logout"),
     path("p/<slug:project>/settings/", views.project_settings, name="settings"),
     path("p/<slug:project>/settings/keys/", views.key_create, name="key-create"),

@@ -12,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
+from catalyst.core import login_links
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.core.forms import ApiKeyForm, LoginForm
 from catalyst.core.models import Project
@@ -34,6 +35,19 @@ def login(request: HttpRequest) -> HttpResponse:
         auth.login(request, form.get_user())
         return redirect(target)
     return render(request, "core/login.html", {"form": form, "next": target}, status=422 if form.is_bound else 200)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def login_link(request: HttpRequest, token: str) -> HttpResponse:
+    """Sign in by a link that works once. Someone who is signed in already is let through either way."""
+    user = login_links.redeem(token, timezone.now())
+    if user is not None:
+        auth.login(request, user)
+    if request.user.is_authenticated:
+        return redirect(settings.LOGIN_REDIRECT_URL)
+    return render(request, "core/login_link_used.html", status=410)
 
 
 @require_POST

@@ -23,7 +23,7 @@ MOST_HIGHLIGHTED = 30_000
 MOST_SHOWN = 500_000
 FOLD_ABOVE = 1_500
 PREVIEW = 600
-SHORT_LINES = 12
+SHORT_LINES = 24
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote"),
     *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),

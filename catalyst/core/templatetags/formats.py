@@ -25,17 +25,20 @@ class Priced(Protocol):
 
     cost: Decimal
     unpriced_count: int
-    llm_count: int
+    total_tokens: int
 
 
 @register.filter
 def spent(row: Priced) -> str:
-    """The cost of a trace, session or hour: `unpriced` when no call had a known price, `+` when some had none."""
+    """What a trace, session or range cost: `unpriced` when no call had a known price, `+` when some had none.
+
+    Empty when no tokens are known, so never a false 0.
+    """
     if row.cost:
         return formats.usd(row.cost) + ("+" if row.unpriced_count else "")
     if row.unpriced_count:
         return "unpriced"
-    return "$0" if row.llm_count else ""
+    return "$0" if row.total_tokens else ""
 
 
 @register.filter
