@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
 from django.utils.csp import CSP
 
 from catalyst.database import django_database
 from catalyst.env import env
 from catalyst.secrets import secret_key
+
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

@@ -1,0 +1,60 @@
+"""Operators' view of traces, sessions and the settle queue. All of it is derived from spans, so it is only read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+
+from traces.models import Session, Trace, Unsettled
+
+
+class ReadOnly[M: Model](admin.ModelAdmin[M]):
+    """Rows that only ingest writes."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        """Ingest adds rows."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Ingest changes rows."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Retention deletes rows."""
+        return False
+
+
+@admin.register(Trace)
+class TraceAdmin(ReadOnly[Trace]):
+    """Traces; the spans are read on the trace's own page."""
+
+    list_display = ("hex_id", "name", "project", "agent", "status", "start_time", "span_count", "total_tokens", "cost")
+    list_filter = ("project", "status", "outcome")
+    list_select_related = ("project", "agent")
+    search_fields = ("=trace_id",)
+    search_help_text = "A whole trace id"
+    ordering = ("-start_time", "-id")
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnly[Session]):
+    """Sessions."""
+
+    list_display = ("key", "project", "agent", "trace_count", "error_trace_count", "total_tokens", "cost", "end_time")
+    list_filter = ("project",)
+    list_select_related = ("project", "agent")
+    search_fields = ("=key",)
+    search_help_text = "A whole session id"
+    ordering = ("-end_time", "-id")
+
+
+@admin.register(Unsettled)
+class UnsettledAdmin(ReadOnly[Unsettled]):
+    """Targets that wait to settle."""
+
+    list_display = ("scope", "target_id", "due_at", "since")
+    list_filter = ("scope",)
+    ordering = ("due_at",)
