@@ -128,7 +128,7 @@ def nice_ceiling(value: float) -> int:
     """The next of 1, 2, 4, 6, 10 times a power of ten: even, so that its half is a whole number."""
     if value <= 1:
         return 1
-    power = 10 ** (len(str(int(value))) - 1)
+    power = int("1".ljust(len(str(int(value))), "0"))
     return next(step * power for step in (1, 2, 4, 6, 10) if step * power >= value)
 
 

@@ -1,5 +1,6 @@
 """Queries over traces, sessions and their hours."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -54,6 +55,11 @@ class Cursor:
         return f"{self.time.isoformat()}_{self.id}"
 
 
+def agent_is(pk: int) -> Q:
+    """Rows of this agent; 0 means of none."""
+    return Q(agent_id=pk) if pk else Q(agent_id=None)
+
+
 SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
 
 
@@ -68,7 +74,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """Traces that pass a filter."""
         found = self
         if wanted.agent is not None:
-            found = found.filter(agent_id=wanted.agent or None)
+            found = found.filter(agent_is(wanted.agent))
         if wanted.status == "error":
             found = found.filter(status="error")
         elif wanted.status == "ok":
@@ -124,7 +130,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def neighbours(self, trace: "Trace") -> tuple[UUID | None, UUID | None]:
         """The trace ids of the turns before and after this one in its session."""
-        turns = self.filter(session_id=trace.session_id)
+        turns = self.filter(session=trace.session)
         here = Q(start_time=trace.start_time)
         before = turns.filter(Q(start_time__lt=trace.start_time) | here & Q(id__lt=trace.pk))
         after = turns.filter(Q(start_time__gt=trace.start_time) | here & Q(id__gt=trace.pk))
@@ -145,7 +151,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Sessions that pass the parts of a filter that sessions know."""
         found = self
         if wanted.agent is not None:
-            found = found.filter(agent_id=wanted.agent or None)
+            found = found.filter(agent_is(wanted.agent))
         if wanted.status:
             failed = Q(error_trace_count__gt=0)
             found = found.filter(failed if wanted.status == "error" else ~failed)
@@ -192,7 +198,7 @@ class ResourceQuerySet(models.QuerySet["Resource"]):
         return self.filter(project=project, digest=digest).first()
 
 
-def _volume(row: dict[str, Any]) -> Volume:
+def _volume(row: Mapping[str, Any]) -> Volume:
     return Volume(
         bucket=row["bucket"], agent_id=row["agent_id"], traces=row["traces"], errors=row["errors"],
         cost=row["spent"], unpriced=row["unpriced"],

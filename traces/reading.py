@@ -67,7 +67,8 @@ def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
 
 def worth_reading(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
     """The spans, in order of start, whose text a page about the whole trace loads."""
-    chosen, characters = [], 0
+    chosen: list[SpanRecord] = []
+    characters = 0
     for span in with_text(spans):
         characters += span.input_size + span.output_size
         if len(chosen) == MOST_SPANS or (chosen and characters > MOST_CHARACTERS):
