@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Func, Q, Value
+from django.db.models import Count, F, Func, Max, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Collate
 
 from catalyst.timerange import TimeRange
@@ -38,6 +38,10 @@ class SignalQuerySet(models.QuerySet["Signal"]):
     def unarchived(self) -> "SignalQuerySet":
         """Signals that were not put away."""
         return self.filter(archived_at=None)
+
+    def archived(self) -> "SignalQuerySet":
+        """Signals that were put away."""
+        return self.filter(archived_at__isnull=False)
 
     def live(self) -> "SignalQuerySet":
         """Signals that judge arriving traffic."""
@@ -78,6 +82,24 @@ class Coverage:
     def sampled(self) -> int:
         """All of them."""
         return self.queued + self.running + self.done + self.failed + self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFilter:
+    """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet."""
+
+    value: str = ""
+    status: str = ""
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One outcome of one signal: how many labels have it, and when the last of them was given."""
+
+    value: str
+    count: int
+    last: datetime | None
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
@@ -180,6 +202,34 @@ class LabelQuerySet(models.QuerySet["Label"]):
         for signal_id, status, count in rows:
             found.setdefault(signal_id, {})[status] = count
         return {signal_id: Coverage(**counts) for signal_id, counts in found.items()}
+
+    def tallies_by_signal(self) -> dict[int, list[Tally]]:
+        """The outcomes of every signal among these labels, by its id."""
+        found: dict[int, list[Tally]] = {}
+        counted = self.labelled().values_list("signal_id", "value").annotate(n=Count("id"), last=Max("labelled_at"))
+        for signal_id, value, count, last in counted.order_by("signal_id", "value"):
+            found.setdefault(signal_id, []).append(Tally(value, count, last))
+        return found
+
+    def counts_by_version(self) -> dict[int, int]:
+        """How many labels with a value each version made, by its id."""
+        return dict(self.labelled().values_list("version_id").annotate(n=Count("id")).order_by("version_id"))
+
+    def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
+        """Labels that pass a filter."""
+        found = self if wanted.version is None else self.filter(version__number=wanted.version)
+        if wanted.value:
+            found = found.filter(value=wanted.value)
+        if wanted.status:
+            waiting = wanted.status == "waiting"
+            found = found.filter(status__in=["queued", "running"] if waiting else [wanted.status])
+        return found
+
+    def for_list(self) -> "LabelQuerySet":
+        """With all that a row shows of the label itself: its version, and as `cost` what its judge calls have cost."""
+        spent = self.model.objects.filter(pk=OuterRef("pk")).order_by().values("pk")
+        cost = Subquery(spent.annotate(total=Sum("verdicts__cost")).values("total"))
+        return self.select_related("version").annotate(cost=cost).fetch_mode(models.FETCH_RAISE)
 
     def for_traces(self, project: "Project", trace_ids: Iterable[UUID]) -> "LabelQuerySet":
         """Labels of these traces, without those of spans within them."""
