@@ -68,6 +68,7 @@ ROLES = {
 _CALLS = frozenset(("tool_call", "tool_use", "function_call", "server_tool_use", "mcp_call"))
 _RESULTS = frozenset(("tool_result", "tool_call_response", "function_call_output", "tool_response"))
 _THOUGHTS = frozenset(("thinking", "redacted_thinking", "reasoning", "thought"))
+_TEXT_PARTS = frozenset(("text", "input_text", "output_text", "refusal"))
 _MEDIA = ("image", "audio", "video", "file", "document", "blob", "uri")
 _ATTACHMENTS = frozenset(("image", "audio", "video", "document", "inlineData", "inline_data"))
 _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
@@ -177,7 +178,7 @@ def _is_part(item: object) -> bool:
     if not isinstance(item, dict) or "role" in item or any(key in item for key in _MESSAGE_KEYS):
         return False
     kind = _kind(item)
-    if kind in _CALLS | _RESULTS | _THOUGHTS or _media(kind):
+    if kind in _CALLS | _RESULTS | _THOUGHTS | _TEXT_PARTS or _media(kind):
         return True
     return kind not in ROLES and isinstance(item.get("text"), str)
 
