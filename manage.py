@@ -4,8 +4,21 @@
 import os
 import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
+from pydantic import ValidationError
+
+
+def main() -> None:
+    """Run the command; settings that make no sense end in one line."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    except ValidationError as error:
+        sys.exit("; ".join(f"CATALYST_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
-    execute_from_command_line(sys.argv)
+    main()

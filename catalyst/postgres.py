@@ -129,7 +129,7 @@ def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
 def stop(data: Path) -> bool:
     """Stop the server of this data folder, connected or not; returns whether it ran."""
     with _locked(data):
-        pid = _postmaster(data)
+        pid = postmaster(data)
         if pid is None or not _alive(data):
             return False
         for how in (signal.SIGINT, signal.SIGQUIT):
@@ -138,6 +138,14 @@ def stop(data: Path) -> bool:
             if _soon(lambda: not _runs(pid), STOP_SECONDS):
                 return True
         raise PostgresError(f"PostgreSQL (process {pid}) does not stop; see {log_file(data)}.")
+
+
+def postmaster(data: Path) -> int | None:
+    """Process id of the server by its own note, whether it runs or was killed; None if there never was one."""
+    try:
+        return int((data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
 
 
 def log_file(data: Path) -> Path:
@@ -275,7 +283,7 @@ def _refuse_other_version(server: Server, binaries: Path) -> None:
     if found != str(ours):
         raise PostgresError(
             f"The data in {server.cluster} is of PostgreSQL {found}, the installed server is {ours}: start it with "
-            f"EMBEDDED_PG_BIN=<bin folder of PostgreSQL {found}>, dump it with pg_dumpall, move it away, start, restore."
+            f"EMBEDDED_PG_BIN=<bin folder of PostgreSQL {found}>, dump it with pg_dumpall, move it away, restore."
         )
 
 
@@ -315,14 +323,6 @@ def _create_database(data: Path) -> None:
     with psycopg.connect(embedded_url(data, "postgres"), autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
             connection.execute(f"CREATE DATABASE {NAME}")
-
-
-def _postmaster(data: Path) -> int | None:
-    """Process id of the server, by its own note."""
-    try:
-        return int((data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
 
 
 def _runs(pid: int) -> bool:

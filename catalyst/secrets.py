@@ -1,8 +1,9 @@
-"""The key that signs sessions and links."""
+"""Files that only their owner may read, and among them the key that signs sessions and links."""
 
 import os
 import secrets
 from contextlib import suppress
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from django.core.exceptions import ImproperlyConfigured
@@ -29,3 +30,10 @@ def secret_key(env: Env) -> str:
             f"The data folder {env.data} can't be used ({error.strerror}). "
             "Set CATALYST_DATA to a folder you can write, or CATALYST_SECRET_KEY."
         ) from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole; nobody but its owner can ever read it."""
+    with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)

@@ -20,6 +20,10 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         """Have a row for each kind, due at once if it is new."""
         self.bulk_create([self.model(kind=kind, due_at=now) for kind in kinds], ignore_conflicts=True)
 
+    def forget_outstanding(self, now: datetime) -> None:
+        """Make every kind due at once: no worker runs that could end what is outstanding."""
+        self.update(enqueued_at=None, due_at=now)
+
     def take(self, kind: str, every: timedelta, now: datetime) -> bool:
         """Whether a wake-up of this kind is to be enqueued now; if so it counts as enqueued at `now`.
 

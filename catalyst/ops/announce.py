@@ -1,0 +1,67 @@
+"""What `manage.py up` tells people, on the terminal, and scripts, in up.json."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+from catalyst.core import login_links
+from catalyst.database import embedded_url
+from catalyst.env import env
+from catalyst.ops.prepare import Installation
+from catalyst.secrets import write_private
+
+TEXT = """
+Catalyst runs at {url}
+
+  Sign in      {login_url}
+               (works once; manage.py login_link makes another)
+  Ingest key   {ingest_key}
+  Data, logs   {data}
+
+Send traces from Python (pip install 'catalyst-tracing[openai]'):
+
+  from catalyst_tracing import agent_span, setup
+
+  tracing = setup(endpoint="{url}", token="{ingest_key}")
+  with agent_span(tracing.tracer, agent_id="my-agent", span_name="turn", session_id="chat-1") as span:
+      span.set_input("Hello")
+      span.set_output("Hi!")
+  tracing.shutdown()
+
+or from any OpenTelemetry SDK:
+
+  export OTEL_EXPORTER_OTLP_ENDPOINT="{url}"
+  export OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf"
+  export OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20{ingest_key}"
+
+Ctrl-C stops it.
+"""
+
+
+def status_file(data: Path) -> Path:
+    """Where scripts read what runs; it exists while everything answers."""
+    return data / "up.json"
+
+
+def everything(data: Path, installation: Installation, pids: dict[str, int], now: datetime) -> str:
+    """Write up.json and return the text for the terminal."""
+    url = env.base_url()
+    facts = {
+        "url": url,
+        "login_url": url + login_links.path(installation.owner, now),
+        "ingest_key": installation.ingest_key,
+        "database_url": env.database_url or embedded_url(env.data),
+    }
+    write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
+    return TEXT.format(**facts, data=data)
+
+
+def update_pids(data: Path, pids: dict[str, int]) -> None:
+    """Note that a process was started again."""
+    facts = json.loads(status_file(data).read_text())
+    write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
+
+
+def withdraw(data: Path) -> None:
+    """Remove up.json: not everything answers any more."""
+    status_file(data).unlink(missing_ok=True)

@@ -1,0 +1,34 @@
+"""`manage.py down`."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from catalyst.env import env
+from catalyst.ops import up
+
+LONGEST_SECONDS = 60
+
+
+class Command(BaseCommand):
+    """Stop what `manage.py up` runs on this data folder."""
+
+    help = "Stop the Catalyst that runs on CATALYST_DATA and wait until all of it has ended."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not up.is_running(env.data):
+            self.stdout.write(f"Nothing runs on {env.data}.")
+            return
+        with suppress(ProcessLookupError):
+            os.kill(up.holder(env.data), signal.SIGTERM)
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while up.is_running(env.data):
+            if time.monotonic() > deadline:
+                raise CommandError(f"It does not stop; see the processes that use {env.data / 'up.lock'}.")
+            time.sleep(up.LOOK_SECONDS)
+        self.stdout.write("Stopped.")

@@ -1,0 +1,33 @@
+"""`manage.py up`."""
+
+import signal
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from catalyst.ops import up
+from catalyst.ops.prepare import NotReady
+from catalyst.postgres import PostgresError
+
+
+class Command(BaseCommand):
+    """Run everything in the foreground."""
+
+    help = "Run PostgreSQL, web, workers and clock until Ctrl-C; see CATALYST_PORT, CATALYST_DATA and DATABASE_URL."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Arguments."""
+        parser.add_argument("--parent", type=int, default=0, help="Stop when this parent process is gone.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        try:
+            up.run(self.stdout.write, parent=options["parent"])
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
+        except (NotReady, PostgresError) as error:
+            self.stderr.write(str(error))
+            sys.exit(1)

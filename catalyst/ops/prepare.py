@@ -1,0 +1,106 @@
+"""What must be there before the processes start: tables, static files, a project with its owner and its key."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.checks import ERROR, run_checks
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from catalyst.core.models import ApiKey, Membership, Project, User
+from catalyst.ops import checks
+from catalyst.secrets import write_private
+from traces.store import partitions
+
+KEY_NAME = "make up"
+_MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the others wait for it
+
+
+class NotReady(Exception):
+    """Catalyst can't run here; the message says why and what to do, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The project Default as its first visitor finds it."""
+
+    owner: User
+    ingest_key: str
+
+
+def database(now: datetime) -> None:
+    """Bring the tables up to date. Raises NotReady when the server does not answer or is too old."""
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise NotReady(f"The database does not answer: {reason}. Check DATABASE_URL.") from error
+    wrong = [problem for problem in run_checks(tags=[checks.TAG], databases=["default"]) if problem.level >= ERROR]
+    if wrong:
+        raise NotReady("; ".join(f"{problem.id}: {problem.msg} {problem.hint}" for problem in wrong))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
+        try:
+            _migrate()
+            partitions.ensure(now)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATING])
+
+
+def _migrate() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+
+
+def static_files() -> None:
+    """Collect static files, if any has changed since the last time."""
+    root = Path(settings.STATIC_ROOT)
+    stamp, digest = root / ".collected", _static_digest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    stamp.write_text(digest)
+
+
+def _static_digest() -> str:
+    digest = hashlib.sha256(settings.STORAGES["staticfiles"]["BACKEND"].encode())
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            status = Path(storage.path(name)).stat()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def default_project() -> Installation:
+    """The project Default, made with an owner and an ingest key where these are missing.
+
+    The key is kept in the data folder, so that later starts name the same one; a revoked one is replaced.
+    """
+    project, _ = Project.objects.get_or_create(slug="default", defaults={"name": "Default"})
+    ownership = project.memberships.filter(role=Membership.Role.OWNER, user__is_active=True).order_by("pk").first()
+    owner = ownership.user if ownership else _make_owner(project)
+    return Installation(owner, _ingest_key(project, owner))
+
+
+def _make_owner(project: Project) -> User:
+    owner = User.objects.filter(username="owner").first() or User.objects.create_superuser("owner")
+    Membership.objects.update_or_create(project=project, user=owner, defaults={"role": Membership.Role.OWNER})
+    return owner
+
+
+def _ingest_key(project: Project, owner: User) -> str:
+    path = Path(settings.DATA_FOLDER) / "ingest_key"
+    kept = path.read_text().strip() if path.exists() else ""
+    scopes = set(ApiKey.Scope.values)
+    if kept and (row := ApiKey.objects.find(kept)) and row.project_id == project.pk and scopes <= set(row.scopes):
+        return kept
+    _, key = ApiKey.issue(project=project, name=KEY_NAME, scopes=sorted(scopes), created_by=owner)
+    write_private(path, key)
+    return key

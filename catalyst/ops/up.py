@@ -1,0 +1,218 @@
+"""`manage.py up`: PostgreSQL, web, workers and clock as one thing that starts, runs and stops together.
+
+The lock file in the data folder is held by the supervisor and by every process it starts. So it is free exactly when
+nothing of an earlier run is alive, and a new run waits for that.
+"""
+
+import errno
+import fcntl
+import http.client
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from catalyst import postgres
+from catalyst.env import env
+from catalyst.ops import announce, clock, prepare
+from catalyst.ops.children import Child, Program, stop_all
+from catalyst.ops.models import Wakeup
+from catalyst.ops.prepare import NotReady
+
+ANSWER_SECONDS = 120
+LEFTOVER_SECONDS = 45
+LOOK_SECONDS = 0.2
+POSTGRES_LOOK_SECONDS = 2
+WEB_CONNECTIONS = "12"
+
+type Tell = Callable[[str], None]
+
+
+def run(tell: Tell, parent: int = 0) -> None:
+    """Run everything until interrupted, or until `parent` is not the parent process any more.
+
+    Raises NotReady or PostgresError when it can't.
+    """
+    with ExitStack() as stack:
+        lock = stack.enter_context(_only_one(env.data))
+        listener = stack.enter_context(_listening())
+        stack.callback(announce.withdraw, env.data)
+        announce.withdraw(env.data)
+        children: list[Child] = []
+        if not env.database_url:
+            stack.callback(postgres.stop, env.data)
+            postgres.ensure(env.data)
+            children.append(_child(Program("guard", ("-m", "catalyst.ops.guard")), lock))
+        stack.callback(stop_all, children)
+        start(children)
+        now = timezone.now()
+        prepare.database(now)
+        prepare.static_files()
+        installation = prepare.default_project()
+        Wakeup.objects.forget_outstanding(now)
+        programs = [_child(program, lock, listener.fileno()) for program in _programs(listener.fileno())]
+        start(programs)
+        children += programs
+        _await_answers(children, now, tell)
+        tell(announce.everything(env.data, installation, _pids(children), timezone.now()))
+        connection.close()
+        _watch(children, tell, parent)
+
+
+def start(children: list[Child]) -> None:
+    """Start all of them."""
+    for child in children:
+        child.start()
+
+
+def _programs(listener: int) -> list[Program]:
+    manage = "manage.py"
+    return [
+        Program("web", (manage, "web", "--fd", str(listener)), {"CATALYST_DATABASE_POOL": WEB_CONNECTIONS}),
+        *(
+            Program(f"worker-{queue}", (manage, "qcluster"), {"Q_CLUSTER_NAME": queue})
+            for queue in settings.TASKS["default"]["QUEUES"]
+        ),
+        Program("clock", (manage, "clock")),
+    ]
+
+
+def _child(program: Program, *open_files: int) -> Child:
+    return Child(program, env.data / "logs" / f"{program.name}.log", open_files)
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[int]:
+    """Hold the data folder's lock file, which names this process."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise NotReady(
+            f"The data folder {data} can't be used ({error.strerror}). Set CATALYST_DATA to one you can write."
+        ) from error
+    try:
+        deadline = time.monotonic() + LEFTOVER_SECONDS
+        while not _take(lock):
+            if (pid := holder(data)) and _runs(pid):
+                raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with make down.")
+            if time.monotonic() > deadline:
+                raise NotReady(f"Processes of an earlier run still use {data}. End them and try again.")
+            time.sleep(LOOK_SECONDS)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield lock
+        os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder(data: Path) -> int:
+    """Process id of the supervisor that runs, or last ran and was killed, on this data folder; 0 for none."""
+    try:
+        return int((data / "up.lock").read_text() or 0)
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def is_running(data: Path) -> bool:
+    """Whether anything of a run on this data folder is alive."""
+    try:
+        lock = os.open(data / "up.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _take(lock)
+    finally:
+        os.close(lock)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def _listening() -> Iterator[socket.socket]:
+    """The web process's socket. It is held here, so that requests wait while that process is started again."""
+    family = socket.AF_INET6 if ":" in env.host else socket.AF_INET
+    try:
+        listener = socket.create_server((env.host, env.port), family=family, backlog=1024)
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
+        raise NotReady(f"Port {env.port} of {env.host} {reason}. Set CATALYST_PORT to another one.") from error
+    with listener:
+        yield listener
+
+
+def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
+    """Until the web process has answered a request and each kind of wake-up has gone all the way."""
+    kinds = [kind.name for kind in clock.KINDS]
+    deadline = time.monotonic() + ANSWER_SECONDS
+    waiting: dict[str, Callable[[], bool]] = {
+        "web": _web_answers,
+        "workers": lambda: Wakeup.objects.answered_since(kinds, since),
+    }
+    while waiting:
+        waiting = {name: answers for name, answers in waiting.items() if not answers()}
+        for child in children:
+            child.revive(tell)
+        if time.monotonic() > deadline:
+            raise NotReady(
+                f"No answer from {' and '.join(waiting)} within {ANSWER_SECONDS} s; see {env.data / 'logs'}."
+            )
+        time.sleep(LOOK_SECONDS / 2)
+
+
+def _web_answers() -> bool:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(env.host, env.host)
+    asking = http.client.HTTPConnection(host, env.port, timeout=2)
+    try:
+        asking.request("GET", "/login/")
+        return asking.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        asking.close()
+
+
+def _pids(children: list[Child]) -> dict[str, int]:
+    embedded = {} if env.database_url else {"postgres": postgres.postmaster(env.data) or 0}
+    return {"up": os.getpid(), **embedded, **{child.program.name: child.pid for child in children}}
+
+
+def _watch(children: list[Child], tell: Tell, parent: int) -> None:
+    """Keep everything running and errors visible, until interrupted."""
+    looked_at_postgres = time.monotonic()
+    while not parent or os.getppid() == parent:
+        changed = [child.revive(tell) for child in children]
+        for child in children:
+            for line in child.new_errors():
+                tell(f"{child.program.name}: {line}")
+        if not env.database_url and time.monotonic() - looked_at_postgres > POSTGRES_LOOK_SECONDS:
+            with suppress(postgres.PostgresError):
+                changed.append(postgres.ensure(env.data))
+            looked_at_postgres = time.monotonic()
+        if any(changed):
+            announce.update_pids(env.data, _pids(children))
+        time.sleep(LOOK_SECONDS)
