@@ -1,0 +1,94 @@
+"""Signing in and out."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from catalyst.core import login_links
+from catalyst.core.models import Project, User
+
+LOGIN = "/login/"
+
+
+@pytest.fixture
+def ada(alice: User) -> User:
+    """Alice with a password."""
+    alice.set_password("correct horse battery")
+    alice.save(update_fields=["password"])
+    return alice
+
+
+def test_it_signs_in_and_goes_to_the_traces(client: Client, ada: User) -> None:
+    response = client.post(LOGIN, {"username": "alice", "password": "correct horse battery"}, follow=True)
+    assert response.redirect_chain[-1][0] == "/p/default/traces/"
+    assert response.status_code == 200
+
+
+def test_it_says_that_the_password_is_wrong(client: Client, ada: User) -> None:
+    response = client.post(LOGIN, {"username": "alice", "password": "wrong"})
+    assert response.status_code == 422
+    assert "correct username and password" in response.text
+
+
+def test_it_goes_back_to_the_page_that_was_asked_for(client: Client, ada: User, project: Project) -> None:
+    page = reverse("core:settings", args=[project.slug])
+    asked = client.get(page)
+    assert asked.headers["Location"] == f"{LOGIN}?next={page}"
+    response = client.post(LOGIN, {"username": "alice", "password": "correct horse battery", "next": page})
+    assert response.headers["Location"] == page
+
+
+def test_it_goes_nowhere_else(client: Client, ada: User) -> None:
+    credentials = {"username": "alice", "password": "correct horse battery"}
+    response = client.post(LOGIN, {**credentials, "next": "https://evil.example/"})
+    assert response.headers["Location"] == "/"
+
+
+def test_it_sends_the_whole_page_here_when_a_fragment_finds_the_session_ended(client: Client, project: Project) -> None:
+    response = client.get("/p/default/traces/", headers={"HX-Request": "true"}, follow=True)
+    assert response.headers["HX-Redirect"] == LOGIN
+
+
+def test_it_lets_someone_who_is_signed_in_through(client_as: Callable[[User], Client], alice: User) -> None:
+    assert client_as(alice).get(LOGIN).headers["Location"] == "/"
+
+
+def test_it_signs_in_by_a_link_once(alice: User) -> None:
+    link = login_links.path(alice, timezone.now())
+    first = Client()
+    assert first.get(link).headers["Location"] == "/"
+    assert first.get("/").headers["Location"] == "/p/default/traces/"
+    second = Client().get(link)
+    assert second.status_code == 410
+    assert "manage.py login_link" in second.text
+
+
+def test_it_refuses_an_old_link_and_nonsense(client: Client, alice: User) -> None:
+    old = login_links.path(alice, timezone.now() - login_links.LIFETIME - timedelta(minutes=1))
+    assert client.get(old).status_code == 410
+    assert client.get("/login/nonsense/").status_code == 410
+    assert client.post("/login/nonsense/").status_code == 405
+
+
+def test_it_lets_the_person_who_used_the_link_use_it_again(alice: User) -> None:
+    link, client = login_links.path(alice, timezone.now()), Client()
+    client.get(link)
+    assert client.get(link).headers["Location"] == "/"
+
+
+def test_it_signs_out(client_as: Callable[[User], Client], alice: User) -> None:
+    client = client_as(alice)
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/").headers["Location"] == LOGIN
+    assert client.get("/").status_code == 302
+
+
+def test_it_says_what_to_do_without_a_project(client_as: Callable[[User], Client], db: None) -> None:
+    stranger = User.objects.create_user("stranger")
+    response = client_as(stranger).get("/")
+    assert response.status_code == 200
+    assert "No project yet" in response.text

@@ -1,0 +1,77 @@
+"""Numbers and times for people."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from catalyst import formats
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (None, ""),
+        (0, "0 ms"),
+        (439, "439 µs"),
+        (1_740, "1.74 ms"),
+        (742_000, "742 ms"),
+        (999_700, "1.00 s"),
+        (1_240_000, "1.24 s"),
+        (11_840_000, "11.8 s"),
+        (184_000_000, "3m 04s"),
+        (7_500_000_000, "2h 05m"),
+        (277_200_000_000, "3d 5h"),
+    ],
+)
+def test_it_says_durations(microseconds: int | None, text: str) -> None:
+    assert formats.duration(microseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(None, ""), (0, "0"), (742, "742"), (9_240, "9.2k"), (18_300, "18.3k"), (413_000, "413k"), (999_600, "1.0M")],
+)
+def test_it_shortens_counts(number: int | None, text: str) -> None:
+    assert formats.short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (None, ""),
+        ("0", "$0"),
+        ("0.00003", "<$0.0001"),
+        ("0.0042", "$0.0042"),
+        ("0.287", "$0.287"),
+        ("1412.8", "$1,412.80"),
+    ],
+)
+def test_it_says_dollars(amount: str | None, text: str) -> None:
+    assert formats.usd(None if amount is None else Decimal(amount)) == text
+
+
+def test_it_says_all_or_nothing_only_when_exact() -> None:
+    assert [formats.percent(part, 100_000) for part in (0, 1, 4_300, 99_999, 100_000)] == [
+        "0%", "0.1%", "4.3%", "99.9%", "100%",
+    ]  # fmt: skip
+    assert formats.percent(0, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("gap", "text"),
+    [
+        (timedelta(seconds=2), "just now"),
+        (timedelta(seconds=14), "14 s ago"),
+        (timedelta(minutes=3), "3 min ago"),
+        (timedelta(hours=2), "2 h ago"),
+        (timedelta(days=5), "5 d ago"),
+        (timedelta(days=40), "11 Oct"),
+        (timedelta(days=400), "16 Oct 2025"),
+        (timedelta(minutes=-5), "in the future"),
+    ],
+)
+def test_it_says_how_long_ago(gap: timedelta, text: str) -> None:
+    assert formats.ago(NOW - gap, NOW) == text

@@ -1,0 +1,63 @@
+"""The time range in the URL."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from catalyst import timerange
+
+NOW = datetime(2026, 11, 20, 12, 34, 56, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("key", timerange.RANGES)
+def test_it_cuts_every_range_into_whole_bars(key: str) -> None:
+    found = timerange.parse({"range": key}, NOW)
+    bars = found.buckets()
+    assert found.key == key
+    assert found.start <= NOW < found.end
+    assert bars[0] == found.start
+    assert bars[-1] + found.step == found.end
+    assert 20 <= len(bars) <= timerange.MOST_BARS
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"range": "2w"}, {"from": "nonsense"}, {"from": "2026-11-21", "to": "2026-11-20"}]
+)
+def test_it_falls_back_to_a_day(params: dict[str, str]) -> None:
+    assert timerange.parse(params, NOW).key == timerange.DEFAULT
+
+
+def test_it_takes_a_range_of_ones_own() -> None:
+    found = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
+    assert (found.start, found.end) == (
+        datetime(2026, 11, 1, 10, tzinfo=UTC),
+        datetime(2026, 11, 1, 11, 30, tzinfo=UTC),
+    )
+    assert found.step == timedelta(minutes=1)
+    assert timerange.parse({name: value for name, value in found.query.items() if value}, NOW) == found
+
+
+def test_it_bounds_the_bars_of_a_long_range() -> None:
+    found = timerange.parse({"from": "2020-01-01", "to": "2026-01-01"}, NOW)
+    assert len(found.buckets()) <= timerange.MOST_BARS + 1
+
+
+def test_it_keeps_the_filter_when_a_bar_is_clicked() -> None:
+    found = timerange.named("1d", NOW)
+    query = found.bucket_query(found.start, {"status": "error", "range": "1d", "after": "x"})
+    assert query == "status=error&from=2026-11-19T13%3A00&to=2026-11-19T14%3A00"
+
+
+@pytest.mark.parametrize(
+    ("gap", "key"), [(timedelta(minutes=5), "1h"), (timedelta(days=2), "3d"), (timedelta(days=300), "custom")]
+)
+def test_it_finds_the_shortest_range_that_holds_a_time(gap: timedelta, key: str) -> None:
+    found = timerange.around(NOW - gap, NOW)
+    assert found.key == key
+    assert found.start <= NOW - gap < found.end
+
+
+def test_it_says_its_range() -> None:
+    assert timerange.named("7d", NOW).words == "the last 7 d"
+    own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
+    assert own.words == "1 Nov 2026 10:00 to 1 Nov 2026 11:30"

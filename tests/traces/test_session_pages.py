@@ -1,0 +1,101 @@
+"""The pages of sessions."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from catalyst.core.models import Project, User
+from tests.factories import make_session
+
+LIST = "/p/default/sessions/"
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages ask the real clock."""
+    return timezone.now()
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], alice: User) -> Client:
+    """Alice's browser."""
+    return client_as(alice)
+
+
+def test_it_lists_sessions_by_what_was_said_first(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, "chat-1", turns=2, now=now)
+    text = browser.get(LIST).text
+    assert "Question 1?" in text
+    assert "chat-1" in text
+
+
+def test_it_offers_the_range_that_has_sessions(browser: Client, project: Project, now: datetime) -> None:
+    assert "carry the same" in browser.get(LIST).text
+    make_session(project, now=now - timedelta(days=5))
+    assert 'href="?range=7d"' in browser.get(LIST).text
+
+
+def test_it_opens_a_session_by_its_id(browser: Client, project: Project, now: datetime) -> None:
+    session = make_session(project, "chat/ü 1", now=now)
+    assert browser.get(LIST, {"key": "chat/ü 1"}).headers["Location"] == f"{LIST}{session.pk}/"
+    assert browser.get(LIST, {"key": "other"}).status_code == 404
+
+
+def test_it_costs_the_same_for_ten_rows_and_twenty(browser: Client, project: Project, now: datetime) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(LIST).status_code == 200
+        return len(queries)
+
+    for number in range(10):
+        make_session(project, f"chat-{number}", turns=1, first=number + 1, now=now)
+    ten = queries()
+    for number in range(10, 20):
+        make_session(project, f"chat-{number}", turns=1, first=number + 1, now=now)
+    assert queries() == ten
+
+
+def test_it_reads_a_session_in_order(browser: Client, project: Project, now: datetime) -> None:
+    session = make_session(project, "chat", turns=3, now=now)
+    text = browser.get(f"{LIST}{session.pk}/").text
+    said = [text.index(f"Answer {number}.") for number in (1, 2, 3)]
+    assert said == sorted(said)
+    assert f'href="/p/default/traces/{2:032x}/"' in text
+
+
+def test_it_reads_a_very_long_session_in_parts(browser: Client, project: Project, now: datetime) -> None:
+    session = make_session(project, "chat", turns=53, now=now)
+    first, last = browser.get(f"{LIST}{session.pk}/"), browser.get(f"{LIST}{session.pk}/?turn=51")
+    assert 'id="turn-50"' in first.text
+    assert 'id="turn-51"' not in first.text
+    assert 'href="?turn=51"' in first.text
+    assert 'id="turn-53"' in last.text
+    assert 'href="?turn=1"' in last.text
+
+
+def test_it_is_not_there_for_outsiders(
+    client_as: Callable[[User], Client], charlie: User, project: Project, now: datetime
+) -> None:
+    session, client = make_session(project, now=now), client_as(charlie)
+    assert client.get(LIST).status_code == 404
+    assert client.get(f"{LIST}{session.pk}/").status_code == 404
+    assert client.get(f"/p/other/sessions/{session.pk}/").status_code == 404
+    assert client.get("/p/other/sessions/", {"key": session.key}).status_code == 404
+
+
+def test_it_only_reads(browser: Client, project: Project, now: datetime) -> None:
+    session = make_session(project, now=now)
+    assert browser.post(LIST).status_code == 405
+    assert browser.post(f"{LIST}{session.pk}/").status_code == 405
+
+
+def test_it_answers_htmx_with_rows(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, now=now)
+    response = browser.get(LIST, headers={"HX-Request": "true"})
+    assert "<html" not in response.text
+    assert "<tr" in response.text

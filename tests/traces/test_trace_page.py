@@ -1,0 +1,128 @@
+"""The page of one trace."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from catalyst.core.models import Project, User
+from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, turn
+from tests.traces.sent import sent_span
+from traces import ingest
+from traces.models import Trace, hex_span_id
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages ask the real clock."""
+    return timezone.now()
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], alice: User) -> Client:
+    """Alice's browser."""
+    return client_as(alice)
+
+
+@pytest.fixture
+def trace(project: Project, now: datetime) -> Trace:
+    """A run with a failed tool, of a session."""
+    return make_trace(
+        project, 1, now=now, session="chat", said=("Where <is> it?", "On **its** way."), error="timed out"
+    )
+
+
+def test_it_shows_the_whole_turn_first(browser: Client, trace: Trace) -> None:
+    text = browser.get(trace.get_absolute_url()).text
+    assert "Where &lt;is&gt; it?" in text
+    assert "On <strong>its</strong> way." in text
+    assert "lookup" in text
+    assert "timed out" in text
+    assert text.count("data-depth=") == 3
+
+
+def test_it_shows_a_chosen_span(browser: Client, trace: Trace) -> None:
+    llm, tool = hex_span_id(18), hex_span_id(19)
+    page = browser.get(f"{trace.get_absolute_url()}?span={llm}")
+    assert 'aria-selected="true"' in page.text
+    assert "100 in, 10 out" in page.text
+    fragment = browser.get(f"{trace.get_absolute_url()}?span={tool}", headers=HTMX)
+    assert fragment.text.strip().startswith("{#") is False
+    assert 'id="span-pane"' in fragment.text
+    assert "<html" not in fragment.text
+    assert "data-depth" not in fragment.text
+    assert "timed out" in fragment.text
+
+
+@pytest.mark.parametrize(
+    ("pane", "words"),
+    [
+        ("attributes", "tool.name"),
+        ("attributes", "service.name"),
+        ("events", "no events"),
+        ("labels", "No label"),
+        ("x", "lookup"),
+    ],
+)
+def test_it_has_panes(browser: Client, trace: Trace, pane: str, words: str) -> None:
+    assert words in browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(19)}&pane={pane}", headers=HTMX).text
+
+
+def test_it_shows_events_once(browser: Client, project: Project, now: datetime) -> None:
+    span = sent_span(1, trace=7, start=now, status="error")
+    event = {"name": "exception", "time": now.isoformat(), "attributes": {"exception.message": "it broke <here>"}}
+    span.events = [event, event]
+    ingest.store(project.pk, [span], now)
+    text = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=events").text
+    assert text.count("it broke &lt;here&gt;") == 1
+
+
+def test_it_shows_labels_with_their_reasons(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(hours=1))
+    (label,) = make_labels(signal, project, 1, now=now)
+    type(label).objects.filter(pk=label.pk).update(
+        status="done", value="yes", reason="Asked for <money> back.", labelled_at=now
+    )
+    assert label.trace_id
+    text = browser.get(f"/p/default/traces/{label.trace_id.hex}/").text
+    assert "Refund wanted" in text
+    assert "Asked for &lt;money&gt; back." in text
+
+
+def test_it_leads_to_the_turns_before_and_after(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, turns=3, now=now)
+    text = browser.get(f"/p/default/traces/{2:032x}/").text
+    assert f'href="/p/default/traces/{1:032x}/"' in text
+    assert f'href="/p/default/traces/{3:032x}/"' in text
+
+
+def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Project, now: datetime) -> None:
+    spans = turn(1, start=now)
+    spans += [sent_span(100 + n, 17, start=now + timedelta(milliseconds=n), name=f"step {n}") for n in range(2000)]
+    ingest.store(project.pk, spans, now)
+    page = browser.get(f"/p/default/traces/{1:032x}/")
+    assert page.text.count("data-depth=") == 500
+    assert len(page.content) < 700_000
+    more = browser.get(f"/p/default/traces/{1:032x}/?row=2000", headers=HTMX)
+    assert more.text.count("data-depth=") == 2
+    assert 'id="span-pane"' not in more.text
+
+
+@pytest.mark.parametrize("query", ["span=zz", "span=" + "0" * 16, "row=x", "row=99999", "pane=%00"])
+def test_it_ignores_nonsense_in_the_url(browser: Client, trace: Trace, query: str) -> None:
+    assert browser.get(f"{trace.get_absolute_url()}?{query}").status_code == 200
+
+
+def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], charlie: User, trace: Trace) -> None:
+    client = client_as(charlie)
+    assert client.get(trace.get_absolute_url()).status_code == 404
+    assert client.get(f"/p/other/traces/{trace.hex_id}/").status_code == 404
+
+
+def test_it_only_reads(browser: Client, trace: Trace) -> None:
+    assert browser.post(trace.get_absolute_url()).status_code == 405
+    assert browser.get("/p/default/traces/nonsense/").status_code == 404
