@@ -88,20 +88,34 @@ _ALTERNATIVES = frozenset(("choices", "candidates", "generations"))
 """Several answers to one question: the first is the one that was used."""
 
 
-def read(value: object, role: str) -> list[Message]:
+def read(value: object, role: str, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
     """The messages in a value of any shape; `role` speaks where the value doesn't say who does.
 
-    Of more than MAX_MESSAGES the newest are kept and a note says how many are not shown.
+    Of more than MAX_MESSAGES the newest are kept and a note says how many are not shown. `known` remembers messages
+    from call to call, since requests of a loop send the same ones over and over.
     """
     left_out = 0
     if isinstance(value, list) and len(value) > MAX_MESSAGES:
         left_out = len(value) - MAX_MESSAGES
         value = value[-MAX_MESSAGES:]
-    messages = list(_read(value, role, 0))
+    if known is not None and isinstance(value, list) and all(isinstance(one, dict) and "role" in one for one in value):
+        messages = [message for one in value for message in _remembered(one, role, known)]
+    else:
+        messages = list(_read(value, role, 0))
     left_out += max(0, len(messages) - MAX_MESSAGES)
     if left_out:
         return [Message("system", f"[{left_out:,} earlier messages are not shown]"), *messages[-MAX_MESSAGES:]]
     return messages
+
+
+def _remembered(one: Json, role: str, known: dict[bytes, list[Message]]) -> list[Message]:
+    try:
+        key = orjson.dumps(one)
+    except TypeError:
+        return list(_read(one, role, 1))
+    if key not in known:
+        known[key] = list(_read(one, role, 1))
+    return known[key]
 
 
 def read_text(text: str, role: str) -> list[Message]:

@@ -1,14 +1,17 @@
 """Many model calls merged into one conversation: history told once, results in the calls that asked for them. Pure."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from uuid import UUID
 
 from traces.dialects import Json, Message, ToolCall, parse
 
 MAX_ENTRIES = 5_000
+MAX_ERRORS = 200
+MAX_TRIES = 50
 LONGEST_ERROR = 2_000
 LONGEST_NAME = 200
 
@@ -60,10 +63,11 @@ class Conversation:
         self._entries: list[Entry] = []
         self._known: dict[Key, list[Entry]] = {}
         self._by_id: dict[str, list[Slot]] = {}
-        self._by_name: dict[str, list[Slot]] = {}
-        self._steps: list[Entry] = []
+        self._waiting: dict[str, deque[Slot]] = {}
+        self._steps: dict[str, deque[Entry]] = {}
+        self._keys: dict[Message, Key] = {}
         self._given: Counter[Key] = Counter()
-        self._errors: list[str] = []
+        self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._left_out = 0
 
     def heard(self, messages: Iterable[Message], span_id: int) -> None:
@@ -86,7 +90,7 @@ class Conversation:
         for message in messages:
             if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
                 continue
-            key = key_of(message)
+            key = self._key(message)
             self._given[key] += 1
             if self._given[key] > len(self._known.get(key, ())):
                 entry = self._enter(replace(message, produced=True), span_id)
@@ -95,16 +99,24 @@ class Conversation:
 
     def ran(self, call: ToolCall) -> None:
         """Take in a tool that ran: into the call that asked for it, else as a step of its own."""
-        candidates = [*(self._by_id.get(call.id, ()) if call.id else ()), *self._by_name.get(_plain(call.name), ())]
-        slot = next((slot for slot in candidates if self._free(slot) and _same_tool(self._at(slot), call)), None)
+        slot = next((slot for slot in self._candidates(call) if _same_tool(self._at(slot), call)), None)
         if slot is None:
             entry = self._enter(Message("assistant", tool_calls=(call,), produced=True), call.span_id or 0)
-            self._steps.append(entry)
+            self._steps.setdefault(_plain(call.name), deque()).append(entry)
             self._place([entry], None)
         else:
             self._fill(slot, call)
         if call.error:
             self._errors.append(call.error)
+
+    def _candidates(self, run: ToolCall) -> Iterator[Slot]:
+        """Calls that may have asked for a run and have none yet: those with its id, then those with its name."""
+        if run.id:
+            yield from (slot for slot in self._by_id.get(run.id, [])[:MAX_TRIES] if self._free(slot))
+        waiting = self._waiting.get(_plain(run.name), deque())
+        while waiting and not self._free(waiting[0]):
+            waiting.popleft()
+        yield from (slot for slot in islice(waiting, MAX_TRIES) if self._free(slot))
 
     def failed(self, error: str, span_id: int) -> None:
         """Take in an error; the same one twice in a row is told once."""
@@ -151,7 +163,7 @@ class Conversation:
 
     def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
         """The entry of a message that was given: a known one, before which all new ones belong, or one more new one."""
-        key = key_of(message)
+        key = self._key(message)
         self._given[key] += 1
         known = self._known.get(key, [])
         if self._given[key] <= len(known):
@@ -167,13 +179,20 @@ class Conversation:
 
     def _enter(self, message: Message, span_id: int) -> Entry:
         entry = Entry(replace(message, span_id=span_id, trace_id=self._trace_id), list(message.tool_calls))
-        self._known.setdefault(key_of(message), []).append(entry)
+        self._known.setdefault(self._key(message), []).append(entry)
         if message.role != "tool":
             for index, call in enumerate(entry.calls):
-                self._by_name.setdefault(_plain(call.name), []).append((entry, index))
+                if call.span_id is None:
+                    self._waiting.setdefault(_plain(call.name), deque()).append((entry, index))
                 if call.id:
                     self._by_id.setdefault(call.id, []).append((entry, index))
         return entry
+
+    def _key(self, message: Message) -> Key:
+        key = self._keys.get(message)
+        if key is None:
+            key = self._keys[message] = key_of(message)
+        return key
 
     def _place(self, entries: list[Entry], before: Entry | None) -> None:
         if not entries:
@@ -213,10 +232,11 @@ class Conversation:
     def _absorb_runs(self, entry: Entry) -> None:
         """A call that is heard of only after its tool ran takes the place of that step."""
         for index, call in enumerate(entry.calls):
-            step = next((step for step in self._steps if _same_tool(call, step.calls[0])), None)
+            steps = self._steps.get(_plain(call.name), deque())
+            step = next((step for step in islice(steps, MAX_TRIES) if _same_tool(call, step.calls[0])), None)
             if step is not None:
                 self._fill((entry, index), step.calls[0])
-                self._steps.remove(step)
+                steps.remove(step)
                 self._drop(step)
 
     def _drop(self, entry: Entry) -> None:

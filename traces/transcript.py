@@ -50,7 +50,7 @@ def span_transcript(span: SpanRecord, payload: PayloadRecord) -> Transcript:
     if span.kind in TOOL_KINDS:
         talk.ran(_run(span, payload))
     else:
-        _add_call(talk, span, payload)
+        _add_call(talk, span, payload, {})
     return Transcript(talk.messages())
 
 
@@ -63,13 +63,14 @@ def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, Payload
     if not spans:
         return Transcript()
     talk = Conversation(spans[0].trace_id)
+    known: dict[bytes, list[Message]] = {}
     outer = _outermost_first(spans)
     for span in sorted(spans, key=_moment):
         payload = payloads.get(span.span_id, _NOTHING)
         if span.kind in TOOL_KINDS:
             talk.ran(_run(span, payload))
         elif span.kind == "LLM":
-            _add_call(talk, span, payload)
+            _add_call(talk, span, payload, known)
         elif span is not outer[0]:
             _add_failure(talk, span, payload)
     _add_ends(talk, outer, payloads)
@@ -122,10 +123,10 @@ def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
     return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
 
 
-def _given(payload: PayloadRecord) -> list[Message]:
+def _given(payload: PayloadRecord, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
     """What the span was given: messages as sent, else what its input text or its events hold."""
     system = read(_parsed(payload.attributes.get("gen_ai.system_instructions")), "system")
-    said = _sent(payload.input_messages, payload.input, "user") or list(_from_events(payload, answers=False))
+    said = _sent(payload.input_messages, payload.input, "user", known) or list(_from_events(payload, answers=False))
     return system + said
 
 
@@ -138,11 +139,13 @@ def _produced(payload: PayloadRecord) -> list[Message]:
     return said or list(_from_events(payload, answers=True))
 
 
-def _sent(sent: list[Json] | None, text: str | None, role: str) -> list[Message]:
+def _sent(
+    sent: list[Json] | None, text: str | None, role: str, known: dict[bytes, list[Message]] | None = None
+) -> list[Message]:
     if isinstance(sent, list):
         request = parse(text) if _is_list_as_text(sent) else None
         items = request.get("input" if role == "user" else "output") if isinstance(request, dict) else None
-        if messages := read(request if isinstance(items, list) else sent, role):
+        if messages := read(request if isinstance(items, list) else sent, role, known):
             return messages
     return read_text(as_text(text), role)
 
@@ -223,9 +226,9 @@ def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
     return ended, 2, -span.start_time.timestamp()
 
 
-def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord) -> None:
+def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord, known: dict[bytes, list[Message]]) -> None:
     """What one span was given, put out, and failed with."""
-    talk.heard(_given(payload), span.span_id)
+    talk.heard(_given(payload, known), span.span_id)
     talk.said(_produced(payload), span.span_id)
     if error := _error(span, payload):
         talk.failed(error, span.span_id)
