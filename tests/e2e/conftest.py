@@ -1,0 +1,134 @@
+"""One running Catalyst for the tests that look from outside: `manage.py up` on a free port, with a scripted judge."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.judge_server import JudgeServer, says
+from tests.processes import ROOT, environment, eventually, free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+NEW_PROJECT = """
+from catalyst.core.models import ApiKey, Membership, Project, User
+project = Project.objects.create(name="{slug}".title(), slug="{slug}")
+Membership.objects.create(project=project, user=User.objects.earliest("pk"), role="owner")
+print(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1])
+"""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What `up.json` says, and the judge it was started with."""
+
+    url: str
+    login_url: str
+    ingest_key: str
+    database_url: str
+    pids: dict[str, int]
+    judge: JudgeServer
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Rows straight from its database."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def count(self, statement: str, *parameters: object) -> int:
+        """One number straight from its database."""
+        ((number,),) = self.query(statement, *parameters)
+        assert isinstance(number, int)
+        return number
+
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py ARGUMENTS` prints about its database."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment(DATABASE_URL=self.database_url, CATALYST_SECRET_KEY="for tests only"),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    def new_project(self, slug: str) -> str:
+        """Make a project of the printed login's user; returns an ingest key."""
+        return self.manage("shell", "--verbosity=0", "-c", NEW_PROJECT.format(slug=slug))
+
+
+@pytest.fixture(scope="session")
+def judge() -> Iterator[JudgeServer]:
+    """The scripted model; tests set its script."""
+    with JudgeServer(lambda _: says("no")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> Iterator[Instance]:
+    """A Catalyst as `make up` starts it, stopped at the end as Ctrl-C would."""
+    data = tmp_path_factory.mktemp("catalyst")
+    extra = {
+        "CATALYST_DATA": str(data),
+        "CATALYST_PORT": str(free_port()),
+        "CATALYST_JUDGE_URL": judge.url,
+        "CATALYST_JUDGE_MODEL": "scripted-judge",
+        "CATALYST_SETTLE_TRACE_SECONDS": "1",
+        "CATALYST_SETTLE_SESSION_SECONDS": "1",
+    }
+    with (data / "up.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"], cwd=ROOT, env=environment(**extra), stdout=log, stderr=log
+        )
+    ready = data / "up.json"
+    eventually(lambda: ready.exists() or process.poll() is not None, seconds=90)
+    assert ready.exists(), (data / "up.log").read_text()
+    yield Instance(**json.loads(ready.read_text()), judge=judge)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The real browser; the tests that need it are skipped where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    arguments = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_playwright() as playwright:
+        sandbox = os.geteuid() != 0
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=sandbox)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    """A fresh window whose console must stay silent."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: said.append(f"error: {error}"))
+    yield page
+    context.close()
+    assert said == []
+
+
+def replay(recording: Path, instance: Instance, key: str) -> None:
+    """Post the recording with its own client, shifted so that it ends now."""
+    command = [sys.executable, recording.with_name("replay.py"), recording, f"{instance.url}/v1/traces", "--key", key]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+@pytest.fixture
+def recording(shared: Path) -> Path:
+    """A hundred recorded conversations."""
+    return shared / "data" / "airline.otlp.jsonl.gz"

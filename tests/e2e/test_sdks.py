@@ -1,0 +1,133 @@
+"""Real SDKs, as their users run them, post to a running server and appear."""
+
+import http.client
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.conftest import Instance
+from tests.judge_server import JudgeServer, completion
+from tests.processes import ROOT, environment, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+
+CATALYST_TRACING = """
+import catalyst_tracing, openai
+tracing = catalyst_tracing.setup()
+client = openai.OpenAI(max_retries=0)
+identity = {"agent_id": "sdk-python", "agent_name": "Python", "session_id": "sdk-py-1"}
+with catalyst_tracing.agent_span(tracing.tracer, **identity) as run:
+    run.set_input("Hello there")
+    answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello there"}])
+    run.set_output(answer.choices[0].message.content)
+tracing.shutdown()
+"""
+OPENINFERENCE = """
+import openai
+from openinference.instrumentation import using_session
+from openinference.instrumentation.openai import OpenAIInstrumentor
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+OpenAIInstrumentor().instrument(tracer_provider=provider)
+tracer = provider.get_tracer("mine")
+with using_session("sdk-oi-1"), tracer.start_as_current_span("run", attributes={"agent.id": "sdk-openinference"}):
+    client = openai.OpenAI(max_retries=0)
+    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
+provider.shutdown()
+"""
+
+
+@pytest.fixture
+def model() -> Iterator[JudgeServer]:
+    """The model that the instrumented programs call."""
+    with JudgeServer(lambda _: completion("Hello, how can I help?")) as server:
+        yield server
+
+
+def run(command: list[str], catalyst: Instance, model: JudgeServer, cwd: Path = ROOT) -> None:
+    """Run a program that is instrumented by environment variables alone."""
+    variables = environment(
+        INFERENCE_OTLP_ENDPOINT=catalyst.url,
+        INFERENCE_API_KEY=catalyst.ingest_key,
+        INFERENCE_SERVICE_NAME="sdk-test",
+        OTEL_EXPORTER_OTLP_ENDPOINT=catalyst.url,
+        OTEL_EXPORTER_OTLP_HEADERS=f"Authorization=Bearer {catalyst.ingest_key}",
+        OPENAI_BASE_URL=model.url,
+        OPENAI_API_KEY="none",
+    )
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def assert_it_appears(catalyst: Instance, agent: str, session: str) -> None:
+    """The run is there: one trace of an agent and its model call, with tokens, in its session."""
+    statement = """
+        SELECT s.key, t.span_count, t.llm_count, t.input_tokens, t.output_tokens
+        FROM traces_trace t JOIN agents_agent a ON a.id = t.agent_id JOIN traces_session s ON s.id = t.session_id
+        WHERE a.identity = %s
+    """
+    eventually(lambda: [row[1] for row in catalyst.query(statement, agent)] == [2], seconds=10)
+    assert catalyst.query(statement, agent) == [(session, 2, 1, 120, 12)]
+
+
+def test_catalyst_tracing_for_python(catalyst: Instance, model: JudgeServer) -> None:
+    run([sys.executable, "-c", CATALYST_TRACING], catalyst, model)
+    assert_it_appears(catalyst, "sdk-python", "sdk-py-1")
+
+
+def test_openinference_over_plain_opentelemetry(catalyst: Instance, model: JudgeServer) -> None:
+    run([sys.executable, "-c", OPENINFERENCE], catalyst, model)
+    assert_it_appears(catalyst, "sdk-openinference", "sdk-oi-1")
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Path:
+    """A folder in which the JavaScript SDK is installed."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("needs npm")
+    folder, source = ROOT / ".cache" / "js", Path(__file__).with_name("js")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "send.js"):
+        shutil.copy(source / name, folder)
+    install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--prefer-offline"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.skip(f"npm can't install the SDK: {done.stderr.strip()[-300:]}")
+    return folder
+
+
+def test_inference_tracing_for_javascript(catalyst: Instance, model: JudgeServer, javascript: Path) -> None:
+    run(["node", "send.js"], catalyst, model, cwd=javascript)
+    assert_it_appears(catalyst, "sdk-javascript", "sdk-js-1")
+
+
+@pytest.mark.parametrize("scenario", ["catalyst_js_openai", "otel_js_json", "openinference_openai", "catalyst_openai"])
+def test_it_takes_recorded_requests_in_chunks(catalyst: Instance, shared: Path, scenario: str) -> None:
+    for body in sorted((shared / "captures" / scenario).glob("*.body.*")):
+        headers = json.loads(body.with_name(body.name.split(".")[0] + ".headers.json").read_text())["headers"]
+        kind = {name.lower(): value for name, value in headers.items()}["content-type"]
+        content = body.read_bytes()
+        connection = http.client.HTTPConnection(urlsplit(catalyst.url).netloc, timeout=20)
+        pieces = (content[first : first + 1000] for first in range(0, len(content), 1000))
+        auth = {"Authorization": f"Bearer {catalyst.ingest_key}", "Content-Type": kind}
+        connection.request("POST", "/v1/traces", pieces, auth, encode_chunked=True)
+        response = connection.getresponse()
+        answer = response.read()
+        connection.close()
+        assert response.status == 200
+        assert answer in (b"", b"{}")
+    decoded = json.loads(next((shared / "captures" / scenario).glob("001.decoded.json")).read_text())
+    span = decoded["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    assert catalyst.count("SELECT count(*) FROM traces_span WHERE name = %s", span["name"]) > 0
