@@ -7,3 +7,10 @@ class SignalsConfig(AppConfig):
     """Signals, their versions, labels and verdicts."""
 
     name = "signals"
+
+    def ready(self) -> None:
+        """Show labels beside traces."""
+        from signals.labels import SignalLabels  # noqa: PLC0415
+        from traces import labels  # noqa: PLC0415
+
+        labels.register(SignalLabels())

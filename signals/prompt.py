@@ -102,9 +102,12 @@ class _Piece:
 
 
 def messages(
-    question: Question, scope: str, transcript: Transcript, *, budget_tokens: int, token: str
+    question: Question, scope: str, transcript: Transcript, *, budget_tokens: int, token: str, left_out: str = ""
 ) -> list[ChatMessage]:
-    """The chat messages that put a question about a transcript. `token` is random, new for every call."""
+    """The chat messages that put a question about a transcript.
+
+    `token` is random, new for every call. `left_out` says what of the target the transcript doesn't hold.
+    """
     labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in question.labels)
     instructions = INSTRUCTIONS.format(
         scope=SCOPES[scope],
@@ -113,8 +116,9 @@ def messages(
         hint=BINARY_HINT if tuple(question.labels) == ("yes", "no") else "",
     )
     recording = recorded(transcript, budget_tokens * CHARACTERS_PER_TOKEN).replace(token, "[token]")
+    missing = f"Too long to be read whole: {left_out} are not in it.\n" if left_out else ""
     traffic = (
-        f"The token of this recording is {token}.\n"
+        f"The token of this recording is {token}.\n{missing}"
         f"BEGIN RECORDING {token}\n{recording}\nEND RECORDING {token}\n"
         f"That was the recording. Answer the question with one JSON object; allowed labels: {labels}."
     )
@@ -173,10 +177,11 @@ def _selected(pieces: list[_Piece], room: int) -> Iterator[str]:
 
 
 def _pieces(transcript: Transcript) -> Iterator[_Piece]:
-    last = len(transcript.messages)
-    for number, message in enumerate(transcript.messages, start=1):
+    said = list(enumerate(transcript.messages, start=1))
+    first_wish = next((number for number, message in said if message.role == "user"), 1)
+    for number, message in said:
         role = ROLES.get(message.role) or plain(message.role, 40)
-        ends = number in {1, last}
+        ends = number in {1, first_wish, len(said)}
         if message.text or not (message.tool_calls or message.error):
             yield _Piece(f"[{number}] {role}:", _quote(message.text), protected=ends)
         yield from _tool_pieces(number, message)
@@ -187,7 +192,8 @@ def _pieces(transcript: Transcript) -> Iterator[_Piece]:
 def _tool_pieces(number: int, message: Message) -> Iterator[_Piece]:
     for call in message.tool_calls:
         name = plain(call.name, 100)
-        yield _Piece(f"[{number}] calls tool {name}:", _quote(call.arguments))
+        if call.arguments or message.role != "tool":
+            yield _Piece(f"[{number}] calls tool {name}:", _quote(call.arguments))
         if call.result is not None:
             yield _Piece(f"[{number}] tool {name} returned:", _quote(call.result))
         if call.error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from signals.models import JudgeHealth, Label, Signal
 
 MAX_ATTEMPTS = 5
+DEADLY = 2
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
@@ -126,21 +127,23 @@ class LabelQuerySet(models.QuerySet["Label"]):
     def claim(self, limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[int]:
         """Take up to `limit` labels for judging and return their ids; live traffic goes before manual runs.
 
-        The attempt counts from here, so a target that kills its worker fails in the end. Judge models of
-        `without_models` are left alone.
+        The attempt counts from here, so a target that kills its worker fails in the end; one that did so twice is taken
+        alone, so that it takes no others with it. Judge models of `without_models` are left alone.
         """
-        taken: list[int] = []
+        rows: list[tuple[int, str, int]] = []
         for run in (Q(run=None), Q(run__isnull=False)):
-            open_work = self.claimable(now).filter(run)
+            due = self.claimable(now).filter(run)
             if without_models:
-                open_work = open_work.exclude(version__judge_model__in=without_models)
-            ids = open_work.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-            taken += ids.values_list("id", flat=True)[: limit - len(taken)]
-        worn_out = self.filter(id__in=taken, attempts__gte=MAX_ATTEMPTS)
+                due = due.exclude(version__judge_model__in=without_models)
+            due = due.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
+            rows += due.values_list("id", "status", "attempts")[: limit - len(rows)]
+        deadly = [id_ for id_, status, attempts in rows if status == "running" and attempts >= DEADLY]
+        ids = deadly[:1] or [id_ for id_, _, _ in rows]
+        worn_out = self.filter(id__in=ids, attempts__gte=MAX_ATTEMPTS)
         worn_out.update(status="failed", lease_until=None, error=WORKER_DIED, judged_revision=F("wanted_revision"))
-        claimed = self.filter(id__in=taken, attempts__lt=MAX_ATTEMPTS)
+        claimed = self.filter(id__in=ids, attempts__lt=MAX_ATTEMPTS)
         claimed.update(status="running", attempts=F("attempts") + 1, lease_until=now + lease)
-        return taken
+        return ids
 
     def for_judging(self, ids: Iterable[int]) -> "LabelQuerySet":
         """Running labels with all that a judge must know of them but the target."""

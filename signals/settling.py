@@ -16,9 +16,9 @@ from django.db import transaction
 from signals.models import Label, Scope, Signal
 from signals.querysets import Wanted
 from signals.sampling import is_sampled, span_key, trace_key
+from signals.targets import spans_of
 from traces.models import Session, Trace, Unsettled
-from traces.store.base import Extent, SpanRecord
-from traces.store.postgres import PostgresSpanStore
+from traces.store.base import SpanRecord
 
 LIMIT = 500
 TRACES_AT_ONCE = 50
@@ -125,22 +125,9 @@ def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
     due = _ids(rows, Scope.SPAN)
     traces = Trace.objects.filter(id__in=due).order_by("project_id", "start_time", "id")
     for some in batched(traces, TRACES_AT_ONCE, strict=False):
-        spans = _spans_of(some)
+        spans = spans_of(some)
         for trace in some:
             yield from _spans_of_trace(trace, spans[trace.id], due[trace.id].since, signals)
-
-
-def _spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
-    """All spans of these traces, by the trace's primary key; one query per project."""
-    by_project: dict[int, list[Trace]] = defaultdict(list)
-    for trace in traces:
-        by_project[trace.project_id].append(trace)
-    found: dict[int, list[SpanRecord]] = {}
-    for project_id, some in by_project.items():
-        extents = [Extent(trace.trace_id, trace.start_time, trace.end_time) for trace in some]
-        spans = PostgresSpanStore().spans(project_id, extents)
-        found |= {trace.id: spans.get(trace.trace_id, []) for trace in some}
-    return found
 
 
 def _spans_of_trace(trace: Trace, spans: list[SpanRecord], since: datetime, signals: Signals) -> Iterator[Wanted]:

@@ -65,7 +65,7 @@ def turn(
     error: str = "",
 ) -> list[SentSpan]:
     """The spans of one run: a root that names the agent, a model call, and a failed tool if there is an error."""
-    identity = {"agent__name": agent} if agent else {}
+    identity: dict[str, Any] = {"agent__name": agent} if agent else {}
     if session:
         identity["session__id"] = session
     asked, answered = said

@@ -96,10 +96,10 @@ def test_it_refuses_what_no_signal_can_be(agent: Agent, field: str, change: dict
     assert not Signal.objects.exists()
 
 
-@pytest.mark.parametrize(("field", "arguments"), [("scope", {"scope": "turn"}), ("name", {"name": " "})])
-def test_it_refuses_an_unknown_scope_and_an_empty_name(agent: Agent, field: str, arguments: dict[str, str]) -> None:
+@pytest.mark.parametrize(("field", "name", "scope"), [("scope", "a", "turn"), ("name", " ", "trace")])
+def test_it_refuses_an_unknown_scope_and_an_empty_name(agent: Agent, field: str, name: str, scope: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        actions.create_signal(agent, question=QUESTION, **({"name": "a", "scope": "trace"} | arguments))
+        actions.create_signal(agent, name=name, scope=scope, question=QUESTION)
     assert list(caught.value.message_dict) == [field]
 
 

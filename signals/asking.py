@@ -1,0 +1,144 @@
+"""One label put to a judge: whom to ask what, and what the answer means for the label. Writes no rows."""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from catalyst.env import env
+from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
+from signals import offline, prompt
+from signals.health import Outage, model_for
+from signals.models import Label
+from signals.prompt import InvalidAnswer
+from signals.querysets import MAX_ATTEMPTS
+from signals.targets import Target
+from signals.templates import Template, template_for
+
+CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
+NO_CONTENT = "There is nothing to judge: this carries no content."
+GONE = "This is not stored any more."
+OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says what."
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A claimed label and what its model is to be sent."""
+
+    label: Label
+    revision: int
+    model: str
+    messages: Sequence[ChatMessage]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a call that ended has cost. `model` is who answered, by its own word, else who was asked."""
+
+    asked: str
+    model: str
+    digest: str
+    latency_ms: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one try ended for a label as it was claimed. A status of QUEUED asks for another try."""
+
+    label: Label
+    status: Label.Status
+    revision: int
+    value: str = ""
+    reason: str = ""
+    error: str = ""
+    spent: Spent | None = None
+    outage: Outage | None = None
+
+
+def prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
+    """What a label needs next: a call, or nothing more. Without a model, built-in questions are answered at once."""
+    version, model = label.version, model_for(label.version)
+    template = None if model else template_for(version.prompt, version.labels)
+    if not model and template is None:
+        return Ending(label, Label.Status.FAILED, label.wanted_revision, error=CONNECT)
+    target = read()
+    if target is None:
+        return Ending(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
+    if not target.transcript:
+        return Ending(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
+    if template is not None:
+        return _judged_offline(label, template, target)
+    token = secrets.token_hex(8)
+    messages = prompt.messages(
+        version,
+        label.scope,
+        target.transcript,
+        budget_tokens=env.judge_budget_tokens,
+        token=token,
+        left_out=target.left_out,
+    )
+    return Call(label, target.revision, model, messages, _digest(messages, token))
+
+
+async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
+    """Ask the call's model. `is_up` tells whether it answered another call while this one was under way."""
+    started = time.monotonic()
+    try:
+        reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
+    except LLMError as error:
+        spent = Spent(call.model, call.model, call.digest, round((time.monotonic() - started) * 1000))
+        if error.permanent:
+            return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
+        if isinstance(error, InvalidReply) or (error.suspect and is_up()):
+            return _wrong(call.label, call.revision, str(error), spent)
+        outage = Outage(call.model, str(error), error.retry_after)
+        return Ending(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
+    return answered(call, reply)
+
+
+def answered(call: Call, reply: Reply) -> Ending:
+    """What a model's reply means for the label."""
+    tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
+    spent = Spent(call.model, reply.model, call.digest, reply.latency_ms, *tokens)
+    try:
+        if reply.refusal:
+            raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")
+        answer = prompt.parse(reply.text, call.label.version.labels)
+    except InvalidAnswer as error:
+        cut_off = " Its answer was cut off." if reply.finish_reason == "length" else ""
+        return _wrong(call.label, call.revision, f"{error}{cut_off}", spent)
+    done = Label.Status.DONE
+    return Ending(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
+
+
+def own_fault(label: Label) -> Ending:
+    """A try that failed for a reason of ours."""
+    return _wrong(label, label.wanted_revision, OWN_FAULT, None)
+
+
+def _wrong(label: Label, revision: int, error: str, spent: Spent | None) -> Ending:
+    """A try that counts: after the last one the label fails."""
+    if label.attempts < MAX_ATTEMPTS:
+        return Ending(label, Label.Status.QUEUED, revision, error=error, spent=spent)
+    return Ending(label, Label.Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
+
+
+def _judged_offline(label: Label, template: Template, target: Target) -> Ending:
+    started = time.monotonic()
+    verdict = offline.judge(template.key, label.scope, target.transcript, target.spans)
+    shown = prompt.recorded(target.transcript, env.judge_budget_tokens * prompt.CHARACTERS_PER_TOKEN)
+    digest = hashlib.sha256(shown.encode(errors="replace")).hexdigest()
+    spent = Spent(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
+    done = Label.Status.DONE
+    return Ending(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)
+
+
+def _digest(messages: Sequence[ChatMessage], token: str) -> str:
+    """The same for the same question about the same recording, whatever its token was."""
+    return hashlib.sha256(json.dumps(messages).replace(token, "").encode()).hexdigest()

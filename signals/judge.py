@@ -1,0 +1,220 @@
+"""From a label that waits to its verdict. The only place that writes what a judge said.
+
+The row is the job: claimed with a lease, judged outside any transaction, finished only by whoever still holds the
+lease. A worker that dies leaves a lease that runs out, and the work is done again: calls at least once, labels exactly
+once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.db import transaction
+from django.utils import timezone
+
+from catalyst.env import env
+from catalyst.llm import LLM
+from catalyst.pricing import price
+from signals import asking, health, offline
+from signals.asking import Call, Ending, Spent
+from signals.models import Label, Verdict
+from signals.targets import Target, targets
+
+logger = logging.getLogger(__name__)
+
+LEASE_MARGIN = timedelta(seconds=15)
+READ_AHEAD = 1.25
+"""Claims held for each call under way, so that a slot that becomes free finds its next call at hand."""
+LOOK_AGAIN_SECONDS = 0.5
+GATHER_SECONDS = 0.01
+LONGEST_WAIT = timedelta(minutes=5)
+LEASE_LOST = "Answered after its lease had run out; another try counts."
+WRITTEN = (
+    *("value", "reason", "judge", "labelled_at", "judged_revision"),
+    *("status", "error", "attempts", "not_before", "lease_until"),
+)
+
+
+def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] = lambda: False) -> int:
+    """Judge until nothing is due, or until told to stop; returns how many tries ended.
+
+    Calls run side by side, so that a slow one holds up nothing.
+    """
+    worker = _Worker(clock, until)
+    calls = worker.take(worker.room)
+    if calls:
+        async_to_sync(worker.work)(calls)
+    return worker.ended
+
+
+def lease() -> timedelta:
+    """How long a claim holds: until its turn comes, then the longest call, and a margin."""
+    return timedelta(seconds=2 * env.judge_timeout_seconds) + LEASE_MARGIN
+
+
+class _Worker:
+    """One run: its claims and its calls."""
+
+    def __init__(self, clock: Callable[[], datetime], until: Callable[[], bool]) -> None:
+        self.clock = clock
+        self.until = until
+        self.ended = 0
+        self.room = round(env.judge_concurrency * READ_AHEAD)
+        self._answers = 0
+        self._slots = asyncio.Semaphore(env.judge_concurrency)
+
+    def take(self, room: int) -> list[Call]:
+        """Claim up to `room` labels and return the calls they need; finish those that need none."""
+        calls: list[Call] = []
+        while room > 0 and not calls and not self.until():
+            now = self.clock()
+            claimed = Label.objects.claim(room, lease(), now, without_models=health.paused_models(now))
+            if not claimed:
+                break
+            endings: list[Ending] = []
+            for label, read in targets(list(Label.objects.for_judging(claimed))):
+                prepared = _prepare(label, read)
+                if isinstance(prepared, Call):
+                    calls.append(prepared)
+                else:
+                    endings.append(prepared)
+            self.finish(endings)
+        return calls
+
+    def finish(self, endings: Sequence[Ending]) -> None:
+        """Write how tries ended."""
+        if endings:
+            finish(endings, self.clock())
+            self.ended += len(endings)
+
+    async def work(self, calls: Sequence[Call]) -> None:
+        """Make these calls, and those that become due meanwhile."""
+        pending: set[asyncio.Task[Ending]] = set()
+        llm = LLM(
+            health.endpoint(),
+            env.judge_api_key,
+            concurrency=env.judge_concurrency,
+            timeout=env.judge_timeout_seconds,
+        )
+        async with llm:
+            try:
+                while calls or pending:
+                    pending |= {asyncio.create_task(self._ask(call, llm)) for call in calls}
+                    done, pending = await _some(pending)
+                    calls = await sync_to_async(self._step)([task.result() for task in done], len(pending))
+            finally:
+                for task in pending:
+                    task.cancel()
+
+    def _step(self, endings: Sequence[Ending], pending: int) -> list[Call]:
+        self.finish(endings)
+        return self.take(self.room - pending)
+
+    async def _ask(self, call: Call, llm: LLM) -> Ending:
+        async with self._slots:
+            before = self._answers
+            try:
+                ending = await asking.ask(call, llm, lambda: self._answers > before)
+            except Exception:
+                logger.exception("Label %s: the judge could not be asked", call.label.pk)
+                return asking.own_fault(call.label)
+            self._answers += ending.status == Label.Status.DONE
+            return ending
+
+
+async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[Ending]], set[asyncio.Task[Ending]]]:
+    """Wait for the first, then a moment for others, so that they are written together."""
+    first, _ = await asyncio.wait(pending, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if first and len(first) < len(pending):
+        await asyncio.sleep(GATHER_SECONDS)
+    done = {task for task in pending if task.done()}
+    return done, pending - done
+
+
+def _prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
+    """Prepare one of a batch; one that can't be harms no other."""
+    try:
+        return asking.prepare(label, read)
+    except Exception:
+        logger.exception("Label %s can't be put to a judge", label.pk)
+        return asking.own_fault(label)
+
+
+@transaction.atomic
+def finish(endings: Sequence[Ending], now: datetime) -> None:
+    """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
+    held = {label.pk: label for label in Label.objects.held(ending.label.pk for ending in endings)}
+    resumes = _note_health(endings, now)
+    written, verdicts = [], []
+    for ending in endings:
+        label = held.get(ending.label.pk)
+        if label is None:
+            continue
+        is_ours = _claim_of(label) == _claim_of(ending.label)
+        if is_ours:
+            _write(label, ending, now, resumes)
+            written.append(label)
+        if ending.spent is not None:
+            verdicts.append(_verdict(ending, ending.spent, is_ours, now))
+    Label.objects.bulk_update(written, WRITTEN)
+    Verdict.objects.bulk_create(verdicts)
+
+
+def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
+    return label.status, label.attempts, label.lease_until
+
+
+def _write(label: Label, ending: Ending, now: datetime, resumes: dict[str, datetime]) -> None:
+    label.status, label.error, label.not_before, label.lease_until = ending.status, ending.error, now, None
+    if ending.outage is not None:
+        label.attempts -= 1
+        label.not_before = resumes[ending.outage.model]
+    elif ending.status == Label.Status.QUEUED:
+        label.not_before = now + health.backoff(f"label {label.pk}", label.attempts, LONGEST_WAIT)
+    else:
+        label.judged_revision = max(label.judged_revision, ending.revision)
+        if ending.value:
+            label.value, label.reason, label.labelled_at = ending.value, ending.reason, now
+            label.judge = ending.spent.model if ending.spent else ""
+        if label.wanted_revision > ending.revision:
+            label.status, label.attempts = Label.Status.QUEUED, 0
+
+
+def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdict:
+    return Verdict(
+        label_id=ending.label.pk,
+        revision=ending.revision,
+        value=ending.value if counts else "",
+        reason=ending.reason if counts else "",
+        error=ending.error if counts else LEASE_LOST,
+        model=spent.model,
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+        cached_tokens=spent.cached_tokens,
+        cost=_cost(spent, now),
+        latency_ms=spent.latency_ms,
+        shown_digest=spent.digest,
+    )
+
+
+def _cost(spent: Spent, now: datetime) -> Decimal | None:
+    """US dollars; None where no public price is known."""
+    if spent.asked == offline.JUDGE:
+        return Decimal(0)
+    tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
+    known = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
+    return next((cost for cost in known if cost is not None), None)
+
+
+def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:
+    """Note which models answered, and pause those that did not; returns until when, by model."""
+    health.note_answers(sorted({ending.spent.asked for ending in endings if ending.spent} - {offline.JUDGE}), now)
+    resumes = {}
+    for ending in endings:
+        if ending.outage is not None:
+            asked_at = (ending.label.lease_until or now) - lease()
+            resumes[ending.outage.model] = health.pause(ending.outage, asked_at, now)
+    return resumes

@@ -1,0 +1,98 @@
+"""Labels as a source of pills for the pages of traces (`traces.labels`)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from django.db.models import Count
+from django.urls import reverse
+
+from catalyst.core.models import Project
+from signals.models import Label, Sentiment
+from traces.labels import Pill
+
+
+class SignalLabels:
+    """The labels that signals gave. Of several versions of a signal, the newest that has a label counts."""
+
+    def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
+        """Labels of traces, and those of their spans summed up by value."""
+        found: dict[UUID, list[Pill]] = {}
+        labels = Label.objects.for_traces(project, trace_ids).labelled().defer("reason", "error", "version__prompt")
+        for label in _newest(labels):
+            if label.trace_id is not None:
+                found.setdefault(label.trace_id, []).append(_pill(label, project, with_words=False))
+        for trace_id, pill in _of_spans(project, trace_ids):
+            found.setdefault(trace_id, []).append(pill)
+        return found
+
+    def pills_for_trace(self, project: Project, trace_id: UUID) -> list[Pill]:
+        """Labels of one trace as a whole."""
+        return [_pill(label, project) for label in _newest(Label.objects.for_traces(project, [trace_id]))]
+
+    def pills_for_spans(self, project: Project, trace_id: UUID) -> Mapping[int, list[Pill]]:
+        """Labels of the spans of one trace, by span id."""
+        found: dict[int, list[Pill]] = {}
+        for label in _newest(Label.objects.for_spans(project, trace_id)):
+            if label.span_id is not None:
+                found.setdefault(label.span_id, []).append(_pill(label, project))
+        return found
+
+    def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
+        """Labels of sessions, by session key."""
+        found: dict[str, list[Pill]] = {}
+        for label in _newest(Label.objects.for_sessions(project, keys)):
+            found.setdefault(label.session_key, []).append(_pill(label, project))
+        return found
+
+
+def _newest(labels: Iterable[Label]) -> Iterable[Label]:
+    """Of each signal and target the label of the newest version, but one with a value before one without.
+
+    `labels` come in order of signal and version.
+    """
+    newest: dict[tuple[int, str], Label] = {}
+    for label in labels:
+        other = newest.get((label.signal_id, label.target_key))
+        if other is None or label.value or not other.value:
+            newest[label.signal_id, label.target_key] = label
+    return newest.values()
+
+
+def _pill(label: Label, project: Project, *, with_words: bool = True) -> Pill:
+    return Pill(
+        name=label.signal.name,
+        value=label.value,
+        sentiment=label.sentiment if label.value else Sentiment.NEUTRAL,
+        reason=label.reason if with_words else "",
+        href=_href(project, label.signal_id),
+        judged_by=label.judge,
+        labelled_at=label.labelled_at,
+        status=label.status,
+        note=_note(label) if with_words else "",
+    )
+
+
+def _note(label: Label) -> str:
+    """What there is to know beside the label: that it waits, is of an older state, or why there is none."""
+    if label.status == Label.Status.DONE:
+        return ""
+    words = label.error or Label.Status(label.status).label
+    return f"Judged before it grew. {words}" if label.value else words
+
+
+def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[tuple[UUID, Pill]]:
+    """Labels of spans by trace, signal and value, as one pill each. Counted in the database: there may be thousands."""
+    spans = Label.objects.filter(project=project, trace_id__in=list(trace_ids), scope="span", signal__archived_at=None)
+    rows = (
+        spans.labelled()
+        .values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+        .annotate(n=Count("id"))
+        .order_by("signal__name", "signal_id", "value")
+    )
+    for trace_id, signal_id, name, sentiments, value, count in rows:
+        sentiment = sentiments.get(value, Sentiment.NEUTRAL)
+        yield trace_id, Pill(name, value, sentiment, href=_href(project, signal_id), count=count)
+
+
+def _href(project: Project, signal_id: int) -> str:
+    return reverse("signals:signal-detail", args=[project.slug, signal_id])

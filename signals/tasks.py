@@ -1,0 +1,33 @@
+"""What the clock wakes workers for."""
+
+import time
+
+from django.tasks import task
+from django.utils import timezone
+
+from signals import judge as judging
+from signals import settling
+
+SETTLE_SECONDS = 10
+JUDGE_SECONDS = 60
+
+
+@task
+def settle() -> None:
+    """Queue labels for the targets that are due.
+
+    At least once; safe to repeat because a due target leaves its queue in the transaction that queues its labels.
+    """
+    stop = time.monotonic() + SETTLE_SECONDS
+    while settling.settle(timezone.now()).targets and time.monotonic() < stop:
+        pass
+
+
+@task(queue_name="judge")
+def judge() -> None:
+    """Judge the labels that wait, for up to a minute.
+
+    At least once; safe to repeat because each label is claimed with a lease and finished only by who holds it.
+    """
+    stop = time.monotonic() + JUDGE_SECONDS
+    judging.run(until=lambda: time.monotonic() > stop)
