@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -80,6 +80,11 @@ class Env(BaseSettings):
     judge_budget_tokens: int = Field(
         24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
     )
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
     def base_url(self) -> str:
         """The address people use, without a trailing slash."""
