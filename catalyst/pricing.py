@@ -71,7 +71,7 @@ class Tariff:
         return self.steps[0][1]
 
 
-def price(  # noqa: PLR0913
+def price(  # noqa: PLR0913, PLR0917
     provider: str,
     model: str,
     input_tokens: int | None,
