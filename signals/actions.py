@@ -110,8 +110,7 @@ def unarchive(signal: Signal) -> None:
 
 def retry_failed(signal: Signal, now: datetime) -> int:
     """Queue the failed labels of the current version again; returns how many."""
-    failed = Label.objects.filter(version=signal.current_version_id, status=Label.Status.FAILED)
-    return failed.update(status=Label.Status.QUEUED, attempts=0, not_before=now, error="")
+    return Label.objects.filter(version=signal.current_version_id).retry(now)
 
 
 def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:

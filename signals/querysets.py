@@ -154,6 +154,10 @@ class LabelQuerySet(models.QuerySet["Label"]):
         ordered = self.filter(id__in=list(ids)).order_by("version_id", Collate(F("target_key"), "C"))
         return ordered.select_for_update(of=("self",))
 
+    def retry(self, now: datetime) -> int:
+        """Queue the failed ones among these again, with all their tries; returns how many."""
+        return self.filter(status="failed").update(status="queued", attempts=0, not_before=now, error="")
+
     def cancel_waiting(self) -> int:
         """Take live work out of the queue: what was never tried goes, what has a value keeps it. Returns how many."""
         waiting = self.filter(status="queued", run=None)

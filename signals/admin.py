@@ -1,0 +1,146 @@
+"""Operators' view of signals, labels, verdicts and the judges."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from signals import actions
+from signals.models import JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
+
+
+class ReadOnly[M: Model](admin.ModelAdmin[M]):
+    """Rows that only the product writes."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        """Made by the product alone."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Changed by the product alone."""
+        return False
+
+
+class VersionInline(admin.TabularInline[SignalVersion, Signal]):
+    """What a signal asked, from one edit to the next; never changed."""
+
+    model = SignalVersion
+    fk_name = "signal"
+    fields = readonly_fields = ("number", "type", "labels", "sample_rate", "judge_model", "created_by", "created_at")
+    ordering = ("-number",)
+    show_change_link = True
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """An edit on the signal's page makes a version."""
+        return False
+
+
+@admin.register(Signal)
+class SignalAdmin(admin.ModelAdmin[Signal]):
+    """Signals. They are made and edited on their own pages, where every rule is checked; here they can be stopped."""
+
+    list_display = ("name", "project", "agent", "scope", "state", "current_version", "activated_at", "archived_at")
+    list_filter = ("state", "scope", ("archived_at", admin.EmptyFieldListFilter), "project")
+    list_select_related = ("project", "agent", "current_version__signal")
+    search_fields = ("name", "agent__name", "agent__identity")
+    fields = ("name", "project", "agent", "scope", "state", "template", "current_version", "activated_at")
+    readonly_fields = fields[1:]
+    inlines = (VersionInline,)
+    actions = ("disable", "retry_failed")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Signals are not made here."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Signal, form: Any, change: bool) -> None:
+        """Write the name alone, so that nothing done meanwhile is undone."""
+        actions.rename(obj, obj.name)
+
+    @admin.action(description="Disable the selected signals", permissions=["change"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
+        """Stop judging live traffic; labels stay."""
+        for signal in queryset:
+            actions.disable(signal)
+        self.message_user(request, f"{len(queryset)} signals disabled.")
+
+    @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
+        """Queue what failed under the current versions again."""
+        retried = sum(actions.retry_failed(signal, timezone.now()) for signal in queryset)
+        self.message_user(request, f"{retried} labels queued again.")
+
+
+@admin.register(SignalVersion)
+class SignalVersionAdmin(ReadOnly[SignalVersion]):
+    """Versions of signals."""
+
+    list_display = ("signal", "number", "type", "sample_rate", "judge_model", "created_by", "created_at")
+    list_filter = ("type",)
+    list_select_related = ("signal", "created_by")
+    search_fields = ("signal__name", "prompt")
+    ordering = ("-created_at",)
+
+
+@admin.register(SignalRun)
+class SignalRunAdmin(ReadOnly[SignalRun]):
+    """Manual runs over a window of the past."""
+
+    list_display = ("version", "window_start", "window_end", "sample_rate", "created_by", "created_at")
+    list_select_related = ("version__signal", "created_by")
+    ordering = ("-created_at",)
+
+
+class VerdictInline(admin.TabularInline[Verdict, Label]):
+    """Every judge call that ended for a label."""
+
+    model = Verdict
+    fields = readonly_fields = (
+        *("created_at", "revision", "value", "reason", "error", "model"),
+        *("input_tokens", "output_tokens", "cached_tokens", "cost", "latency_ms"),
+    )
+    ordering = ("-id",)
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Judges make verdicts."""
+        return False
+
+
+@admin.register(Label)
+class LabelAdmin(ReadOnly[Label]):
+    """Labels, and so the judge's queue."""
+
+    list_display = ("target_key", "signal", "scope", "status", "value", "attempts", "not_before", "error", "project")
+    list_filter = ("status", "scope", "project")
+    list_select_related = ("signal", "project")
+    search_fields = ("=target_key", "=trace_id", "=session_key")
+    search_help_text = "A whole trace id, session id or target key"
+    ordering = ("-id",)
+    inlines = (VerdictInline,)
+    actions = ("retry",)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Who may change labels may have them judged again."""
+        return request.user.has_perm("signals.change_label")
+
+    @admin.action(description="Retry the selected failed labels", permissions=["retry"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Label]) -> None:
+        """Queue them again with all their tries."""
+        retried = Label.objects.filter(pk__in=queryset.values("pk")).retry(timezone.now())
+        self.message_user(request, f"{retried} labels queued again.")
+
+
+@admin.register(JudgeHealth)
+class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
+    """Which judge models answer. Deleting a row ends its pause."""
+
+    list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
+    list_filter = ("failures",)
+    ordering = ("model",)
