@@ -124,7 +124,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 def replay(recording: Path, instance: Instance, key: str) -> None:
     """Post the recording with its own client, shifted so that it ends now."""
-    command = [sys.executable, recording.with_name("replay.py"), recording, f"{instance.url}/v1/traces", "--key", key]
+    script = str(recording.with_name("replay.py"))
+    command = [sys.executable, script, str(recording), f"{instance.url}/v1/traces", "--key", key]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 

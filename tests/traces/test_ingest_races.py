@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -14,7 +15,11 @@ from traces.ingest import Stored
 from traces.models import AgentHour, Session, Span, Trace
 from traces.otlp import SentSpan
 
-LLM = {"openinference__span__kind": "LLM", "llm__token_count__prompt": 7, "llm__token_count__completion": 1}
+LLM: dict[str, Any] = {
+    "openinference__span__kind": "LLM",
+    "llm__token_count__prompt": 7,
+    "llm__token_count__completion": 1,
+}
 TRACES, SPANS, WRITERS = 12, 6, 4
 
 
