@@ -12,7 +12,8 @@ from catalyst.env import Env
 
 NAME = "catalyst"
 SOCKET = ".s.PGSQL.5432"
-KEPT_SECONDS = 60  # a worker's connection; the web process pools its connections and keeps none
+KEPT_SECONDS = 60
+POOL_WAIT_SECONDS = 10
 LONGEST_SOCKET_PATH = 103  # bytes; macOS allows one less than 104, Linux a few more
 
 
@@ -49,8 +50,6 @@ def django_database(env: Env) -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     host = options.pop("host", None) or unquote(parts.hostname or "")
-    if env.database_pool:
-        options["pool"] = {"min_size": 1, "max_size": env.database_pool, "timeout": 10}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or NAME,
@@ -58,7 +57,13 @@ def django_database(env: Env) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "CONN_MAX_AGE": 0 if env.database_pool else KEPT_SECONDS,
+        "CONN_MAX_AGE": KEPT_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }
+
+
+def use_pool(database: dict[str, Any], size: int) -> None:
+    """Let the threads of this process share at most `size` connections, rather than keep one each."""
+    database["CONN_MAX_AGE"] = 0
+    database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": POOL_WAIT_SECONDS}

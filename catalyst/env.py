@@ -47,8 +47,7 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("EMBEDDED_PG_BIN", "embedded_pg_bin"),
         description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
     )
-    supervisor: int = Field(0, description="Set by `manage.py up` for its processes: they end when that process does.")
-    database_pool: int = Field(0, ge=0, description="Connections pooled by this process; the web process sets it.")
+    database_pool: int = Field(12, ge=1, description="Most database connections of the web process.")
 
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask
@@ -14,6 +15,8 @@ from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
+from django_q.cluster import Cluster
+from django_q.conf import Conf
 from django_q.models import Failure, OrmQ
 from django_q.tasks import async_task
 
@@ -53,6 +56,19 @@ class Q2Backend(BaseTaskBackend):
 def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     """The worker's side: find the task by its dotted path and call it."""
     import_string(path).call(*args, **kwargs)
+
+
+def run_cluster(queue: str) -> None:
+    """Run the workers of a queue until SIGTERM; then they finish what they have begun.
+
+    django-q2 reads the name of its cluster from the environment when it is imported, long before this is called.
+    """
+    Conf.CLUSTER_NAME = queue
+    for name, value in settings.Q_CLUSTER["ALT_CLUSTERS"].get(queue, {}).items():
+        setattr(Conf, name.upper(), value)
+    cluster = Cluster()
+    cluster.start()
+    cluster.sentinel.join()
 
 
 def waiting(queue: str) -> int:

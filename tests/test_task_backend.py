@@ -52,10 +52,10 @@ def test_it_runs_in_the_cluster_of_its_queue() -> None:
     sample_tasks.note_in_judge.enqueue("judged")
     sample_tasks.fail.enqueue()
     sample_tasks.note.enqueue("done", times=3)
-    with running("qcluster"):
+    with running("worker", "default"):
         eventually(lambda: task_backend.waiting("default") == 0)
         assert Project.objects.get().name == "donedonedone"
         assert task_backend.waiting("judge") == 1
-    with running("qcluster", Q_CLUSTER_NAME="judge"):
+    with running("worker", "judge"):
         eventually(lambda: task_backend.waiting("judge") == 0)
     assert Project.objects.filter(slug="judged").exists()

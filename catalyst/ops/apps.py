@@ -1,12 +1,9 @@
 """The ops app: what must see all other apps."""
 
-import os
-
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from catalyst.env import env
-from catalyst.ops import checks, orphans
+from catalyst.ops import checks
 
 
 class OpsConfig(AppConfig):
@@ -16,9 +13,7 @@ class OpsConfig(AppConfig):
     label = "ops"
 
     def ready(self) -> None:
-        """Register the checks; a process of `manage.py up` ties its life to it."""
+        """Register the checks."""
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
         register(checks.check_postgresql, checks.TAG, Tags.database)
-        if os.environ.pop("CATALYST_SUPERVISOR", None):
-            orphans.follow(env.supervisor)

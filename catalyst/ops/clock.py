@@ -4,10 +4,12 @@ It does no work itself. At most one wake-up of a kind is outstanding, so a slow 
 """
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event
 
 from django.db import Error, connection, transaction
 from django.utils import timezone
@@ -69,3 +71,11 @@ def run(until: Callable[[], bool], kinds: tuple[Kind, ...] = KINDS) -> None:
             reachable = False
             connection.close()
         time.sleep(TICK_SECONDS)
+
+
+def run_until_stopped() -> None:
+    """Tick until SIGTERM or Ctrl-C."""
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    run(until=stopped.is_set)

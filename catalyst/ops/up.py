@@ -1,7 +1,7 @@
 """`manage.py up`: PostgreSQL, web, workers and clock as one thing that starts, runs and stops together.
 
-The lock file in the data folder is held by the supervisor and by every process it starts. So it is free exactly when
-nothing of an earlier run is alive, and a new run waits for that.
+The lock file in the data folder is held by the supervisor and, inherited, by every process it forks. So it is free
+exactly when nothing of an earlier run is alive, and a new run waits for that.
 """
 
 import errno
@@ -13,24 +13,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from catalyst import postgres
 from catalyst.env import env
-from catalyst.ops import announce, clock, prepare
+from catalyst.ops import announce, clock, prepare, web
 from catalyst.ops.children import Child, Program, stop_all
 from catalyst.ops.models import Wakeup
 from catalyst.ops.prepare import NotReady
+from catalyst.task_backend import run_cluster
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
-WEB_CONNECTIONS = "12"
 
 type Tell = Callable[[str], None]
 
@@ -41,7 +41,7 @@ def run(tell: Tell, parent: int = 0) -> None:
     Raises NotReady or PostgresError when it can't.
     """
     with ExitStack() as stack:
-        lock = stack.enter_context(_only_one(env.data))
+        stack.enter_context(_only_one(env.data))
         listener = stack.enter_context(_listening())
         stack.callback(announce.withdraw, env.data)
         announce.withdraw(env.data)
@@ -49,7 +49,7 @@ def run(tell: Tell, parent: int = 0) -> None:
         if not env.database_url:
             stack.callback(postgres.stop, env.data)
             postgres.ensure(env.data)
-            children.append(_child(Program("guard", ("-m", "catalyst.ops.guard")), lock))
+            children.append(_child(Program("guard", partial(_guard, os.getpid()), ends_with_parent=False)))
         stack.callback(stop_all, children)
         start(children)
         now = timezone.now()
@@ -57,12 +57,11 @@ def run(tell: Tell, parent: int = 0) -> None:
         prepare.static_files()
         installation = prepare.default_project()
         Wakeup.objects.forget_outstanding(now)
-        programs = [_child(program, lock, listener.fileno()) for program in _programs(listener.fileno())]
+        programs = [_child(program) for program in _programs(listener)]
         start(programs)
         children += programs
         _await_answers(children, now, tell)
         tell(announce.everything(env.data, installation, _pids(children), timezone.now()))
-        connection.close()
         _watch(children, tell, parent)
 
 
@@ -72,20 +71,23 @@ def start(children: list[Child]) -> None:
         child.start()
 
 
-def _programs(listener: int) -> list[Program]:
-    manage = "manage.py"
+def _programs(listener: socket.socket) -> list[Program]:
     return [
-        Program("web", (manage, "web", "--fd", str(listener)), {"CATALYST_DATABASE_POOL": WEB_CONNECTIONS}),
-        *(
-            Program(f"worker-{queue}", (manage, "qcluster"), {"Q_CLUSTER_NAME": queue})
-            for queue in settings.TASKS["default"]["QUEUES"]
-        ),
-        Program("clock", (manage, "clock")),
+        Program("web", partial(web.serve, listener)),
+        *(Program(f"worker-{queue}", partial(run_cluster, queue)) for queue in settings.TASKS["default"]["QUEUES"]),
+        Program("clock", clock.run_until_stopped),
     ]
 
 
-def _child(program: Program, *open_files: int) -> Child:
-    return Child(program, env.data / "logs" / f"{program.name}.log", open_files)
+def _guard(supervisor: int) -> None:
+    """Stop PostgreSQL when the supervisor was killed; one that ends in good order does it itself and ends the guard."""
+    while os.getppid() == supervisor:
+        time.sleep(LOOK_SECONDS)
+    postgres.stop(env.data)
+
+
+def _child(program: Program) -> Child:
+    return Child(program, env.data / "logs" / f"{program.name}.log")
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_wakes_real_workers_again_and_again() -> None:
-    with running("qcluster"), running("qcluster", Q_CLUSTER_NAME="judge"), running("clock") as process:
+    with running("worker", "default"), running("worker", "judge"), running("clock") as process:
         kinds = [kind.name for kind in clock.KINDS]
         eventually(lambda: Wakeup.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()

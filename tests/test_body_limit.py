@@ -2,7 +2,7 @@
 
 import asyncio
 
-from catalyst.asgi import BodyLimit, Message, Receive, Scope, Send
+from catalyst.body_limit import BodyLimit, Message, Receive, Scope, Send
 
 
 def seen_by_application(limit: int, *messages: Message) -> tuple[bytes, list[str]]:

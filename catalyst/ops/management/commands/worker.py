@@ -1,0 +1,21 @@
+"""`manage.py worker`."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from catalyst.task_backend import run_cluster
+
+
+class Command(BaseCommand):
+    """Run the background work of one queue."""
+
+    help = "Run the workers of one queue until SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Arguments."""
+        parser.add_argument("queue", choices=settings.TASKS["default"]["QUEUES"])
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        run_cluster(options["queue"])
