@@ -33,7 +33,7 @@ class ProjectMiddleware:
         return self.get_response(request)
 
     def process_view(
-        self, request: ProjectRequest, view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]
+        self, request: ProjectRequest, _view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]
     ) -> None:
         """Look the membership up; runs after LoginRequiredMiddleware has turned strangers away."""
         slug = kwargs.pop("project", None)
