@@ -68,8 +68,8 @@ def test_it_survives_json_that_is_a_bomb() -> None:
 
 def test_it_marks_json_and_escapes_what_is_in_it() -> None:
     html = content.highlighted(json.dumps({"<k>": "</pre><script>", "n": -1.5, "b": True}, indent=2))
-    assert '<span class="k">&quot;&lt;k&gt;&quot;</span>' in html
-    assert '<span class="s">&quot;&lt;/pre&gt;&lt;script&gt;&quot;</span>' in html
+    assert '<span class="k">"&lt;k&gt;"</span>' in html
+    assert '<span class="s">"&lt;/pre&gt;&lt;script&gt;"</span>' in html
     assert '<span class="n">-1.5</span>' in html
     assert '<span class="b">true</span>' in html
 
