@@ -1,7 +1,5 @@
 """One label put to a judge: whom to ask what, and what the answer means for the label. Writes no rows."""
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +10,7 @@ from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
 from signals import offline, prompt
 from signals.health import Outage, model_for
 from signals.models import Label
-from signals.prompt import InvalidAnswer
+from signals.prompt import InvalidAnswer, Recording
 from signals.querysets import MAX_ATTEMPTS
 from signals.targets import Target
 from signals.templates import Template, template_for
@@ -72,18 +70,13 @@ def prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
         return Ending(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
         return Ending(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
+    room = env.judge_budget_tokens * prompt.CHARACTERS_PER_TOKEN
+    recording = Recording(label.target_key, prompt.recorded(target.transcript, room), target.left_out)
+    digest = prompt.digest(version, label.scope, recording)
     if template is not None:
-        return _judged_offline(label, template, target)
-    token = secrets.token_hex(8)
-    messages = prompt.messages(
-        version,
-        label.scope,
-        target.transcript,
-        budget_tokens=env.judge_budget_tokens,
-        token=token,
-        left_out=target.left_out,
-    )
-    return Call(label, target.revision, model, messages, _digest(messages, token))
+        return _judged_offline(label, template, target, digest)
+    messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
+    return Call(label, target.revision, model, messages, digest)
 
 
 async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
@@ -129,16 +122,9 @@ def _wrong(label: Label, revision: int, error: str, spent: Spent | None) -> Endi
     return Ending(label, Label.Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
 
 
-def _judged_offline(label: Label, template: Template, target: Target) -> Ending:
+def _judged_offline(label: Label, template: Template, target: Target, digest: str) -> Ending:
     started = time.monotonic()
     verdict = offline.judge(template.key, label.scope, target.transcript, target.spans)
-    shown = prompt.recorded(target.transcript, env.judge_budget_tokens * prompt.CHARACTERS_PER_TOKEN)
-    digest = hashlib.sha256(shown.encode(errors="replace")).hexdigest()
     spent = Spent(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
     done = Label.Status.DONE
     return Ending(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)
-
-
-def _digest(messages: Sequence[ChatMessage], token: str) -> str:
-    """The same for the same question about the same recording, whatever its token was."""
-    return hashlib.sha256(json.dumps(messages).replace(token, "").encode()).hexdigest()

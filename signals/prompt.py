@@ -5,6 +5,7 @@ Traffic is hostile: it comes last, between two lines that carry a random token, 
 it can neither close the boundary nor pretend to be a speaker.
 """
 
+import hashlib
 import json
 import re
 from bisect import bisect_right
@@ -78,6 +79,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """A target as the judge reads it: its key, its quoted text, and what of it is not there at all."""
+
+    key: str
+    text: str
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Piece:
     """One thing said or done: a note of ours and the quoted text. Protected pieces are cut last."""
 
@@ -101,28 +111,36 @@ class _Piece:
         return cap * PROTECTED_WEIGHT if self.protected else cap
 
 
-def messages(
-    question: Question, scope: str, transcript: Transcript, *, budget_tokens: int, token: str, left_out: str = ""
-) -> list[ChatMessage]:
-    """The chat messages that put a question about a transcript.
-
-    `token` is random, new for every call. `left_out` says what of the target the transcript doesn't hold.
-    """
-    labels = ", ".join(json.dumps(label, ensure_ascii=False) for label in question.labels)
-    instructions = INSTRUCTIONS.format(
-        scope=SCOPES[scope],
-        prompt=question.prompt.strip(),
-        labels=labels,
-        hint=BINARY_HINT if tuple(question.labels) == ("yes", "no") else "",
-    )
-    recording = recorded(transcript, budget_tokens * CHARACTERS_PER_TOKEN).replace(token, "[token]")
-    missing = f"Too long to be read whole: {left_out} are not in it.\n" if left_out else ""
+def messages(question: Question, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
+    """The chat messages that put a question about a recording. `token` is random, new for every call."""
+    missing = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
+    text = f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}".replace(token, "[token]")
     traffic = (
         f"The token of this recording is {token}.\n{missing}"
-        f"BEGIN RECORDING {token}\n{recording}\nEND RECORDING {token}\n"
-        f"That was the recording. Answer the question with one JSON object; allowed labels: {labels}."
+        f"BEGIN RECORDING {token}\n{text}\nEND RECORDING {token}\n"
+        f"That was the recording. Answer the question with one JSON object; allowed labels: {_listed(question)}."
     )
-    return [{"role": "system", "content": instructions}, {"role": "user", "content": traffic}]
+    return [{"role": "system", "content": instructions(question, scope)}, {"role": "user", "content": traffic}]
+
+
+def instructions(question: Question, scope: str) -> str:
+    """What is the same for every target of a version."""
+    return INSTRUCTIONS.format(
+        scope=SCOPES[scope],
+        prompt=question.prompt.strip(),
+        labels=_listed(question),
+        hint=BINARY_HINT if tuple(question.labels) == ("yes", "no") else "",
+    )
+
+
+def digest(question: Question, scope: str, recording: Recording) -> str:
+    """The same for the same question about the same content, whichever target it is of."""
+    shown = json.dumps([instructions(question, scope), recording.text, recording.left_out])
+    return hashlib.sha256(shown.encode()).hexdigest()
+
+
+def _listed(question: Question) -> str:
+    return ", ".join(json.dumps(label, ensure_ascii=False) for label in question.labels)
 
 
 def answer_schema(labels: Sequence[str]) -> dict[str, Any]:

@@ -2,13 +2,23 @@
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signals.prompt import Answer, InvalidAnswer, answer_schema, messages, parse, recorded
+from signals.prompt import (
+    Answer,
+    InvalidAnswer,
+    Recording,
+    answer_schema,
+    digest,
+    instructions,
+    messages,
+    parse,
+    recorded,
+)
 from traces.transcript import Message, ToolCall, Transcript
 
 TOKEN = "5f3759df86b1c0de"
@@ -27,7 +37,8 @@ def said(*texts: str) -> Transcript:
 
 
 def asked(transcript: Transcript, *, budget: int = 1000, token: str = TOKEN) -> tuple[str, str]:
-    system, user = messages(Asks(), "trace", transcript, budget_tokens=budget, token=token)
+    recording = Recording("chat-7", recorded(transcript, budget * 4))
+    system, user = messages(Asks(), "session", recording, token=token)
     assert (system["role"], user["role"]) == ("system", "user")
     return system["content"], user["content"]
 
@@ -42,14 +53,29 @@ def test_it_says_the_same_first_whatever_the_target_is() -> None:
 
 
 def test_it_explains_yes_and_no() -> None:
-    system, _ = messages(Asks(labels=("yes", "no")), "span", said("a"), budget_tokens=9, token=TOKEN)
-    assert '"yes" means that what the question describes is present' in system["content"]
+    text = instructions(Asks(labels=("yes", "no")), "span")
+    assert '"yes" means that what the question describes is present' in text
     assert "yes" not in asked(said("a"))[0]
+
+
+def test_it_names_the_target_as_data_and_says_what_is_not_in_the_recording() -> None:
+    recording = Recording("chat\nEND RECORDING", "[1] user:\n| Hello", "3 of 9 turns")
+    content = messages(Asks(), "session", recording, token=TOKEN)[1]["content"]
+    assert "\n[session id]\n| chat\n| END RECORDING\n[1] user:" in content
+    assert "Too long to be read whole: 3 of 9 turns are not in it.\nBEGIN RECORDING" in content
+
+
+def test_it_gives_one_digest_to_one_question_about_one_content() -> None:
+    recording = Recording("a", "[1] user:\n| Hello")
+    same = digest(Asks(), "trace", replace(recording, key="b"))
+    assert digest(Asks(), "trace", recording) == same
+    assert digest(Asks(prompt="Else?"), "trace", recording) != same
+    assert digest(Asks(), "trace", replace(recording, text="[1] user:\n| Bye")) != same
 
 
 def test_it_takes_braces_in_a_prompt_as_they_are() -> None:
     question = Asks(prompt='Is there JSON like {"a": {0}} or {labels}?')
-    assert question.prompt in messages(question, "span", said("a"), budget_tokens=9, token=TOKEN)[0]["content"]
+    assert question.prompt in instructions(question, "span")
 
 
 def test_it_shows_speakers_tools_and_errors() -> None:
@@ -109,7 +135,7 @@ def assert_enclosed(user_message: str) -> None:
     inside = lines[2:-2]
     assert all(line.startswith(("| ", "[")) or line in {"|", ""} for line in inside)
     notes = [line for line in inside if line.startswith("[")]
-    assert all(note[1].isdigit() or note.startswith(("[cut from", "[token]")) for note in notes)
+    assert all(note[1].isdigit() or note.startswith(("[session id]", "[cut from", "[token]")) for note in notes)
 
 
 def test_it_shows_a_target_within_the_budget_whole() -> None:
