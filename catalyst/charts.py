@@ -153,9 +153,15 @@ def stackbar(parts: Sequence[tuple[str, float, str]]) -> list[Bar]:
     total = sum(amount for _, amount, _ in parts)
     edges = [0.0]
     for _, amount, _ in parts:
-        edges.append(edges[-1] + (100 * amount / total if total else 0))
+        edges.append(edges[-1] + amount)
     return [
-        Bar(round(left, 3), 0, round(max(right - left - 0.4, 0.2), 3), 100, tone, f"{name}: {amount:,.0f}")
+        _part(name, amount, tone, (100 * left / total, 100 * right / total))
         for (name, amount, tone), (left, right) in zip(parts, pairwise(edges), strict=True)
         if amount
     ]
+
+
+def _part(name: str, amount: float, tone: str, edges: tuple[float, float]) -> Bar:
+    left, right = edges
+    width = right - left - (0.4 if right < 100 else 0)
+    return Bar(round(left, 3), 0, round(max(width, 0.2), 3), 100, tone, f"{name}: {amount:,.0f}")

@@ -67,5 +67,5 @@ def test_it_breaks_a_sparkline_at_a_gap() -> None:
 def test_it_divides_a_bar() -> None:
     yes, no = charts.stackbar([("yes", 1, "negative"), ("never", 0, "neutral"), ("no", 3, "neutral")])
     assert (yes.x, yes.width, yes.title) == (0, 24.6, "yes: 1")
-    assert (no.x, no.width) == (25, 74.6)
+    assert (no.x, no.width) == (25, 75)
     assert charts.stackbar([("yes", 0, "negative")]) == []

@@ -1,5 +1,5 @@
-// Draws <div data-chart="id"> from the JSON of the same id with Plotly. Colours come from the tokens: a trace names
-// its tone in `meta.tone`, and charts are drawn again when the theme changes.
+// Draws <div data-chart="id"> from the JSON of the same id with Plotly, and again when htmx brings new JSON. Colours come from
+// the tokens: a trace names its tone in `meta.tone`, and charts are drawn again when the theme changes.
 {
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -45,9 +45,10 @@
   };
 
   const within = (root) => root.querySelectorAll("[data-chart]");
-  document.addEventListener("htmx:load", (event) => {
-    if (event.detail.elt.matches?.("[data-chart]")) draw(event.detail.elt);
-    within(event.detail.elt).forEach(draw);
+  const fed = (root) => [...root.querySelectorAll('script[type="application/json"]')]
+    .flatMap(({ id }) => [...document.querySelectorAll(`[data-chart="${CSS.escape(id)}"]`)]);
+  document.addEventListener("htmx:load", ({ detail: { elt } }) => {
+    new Set([...(elt.matches?.("[data-chart]") ? [elt] : []), ...within(elt), ...fed(elt)]).forEach(draw);
   });
   document.addEventListener("htmx:beforeCleanupElement", (event) => {
     if (event.detail.elt.matches?.("[data-chart]")) Plotly.purge(event.detail.elt);
