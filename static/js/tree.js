@@ -1,4 +1,6 @@
-// The span whose pane is shown stays marked in the tree.
+// The span whose pane is shown is marked in the tree, and in sight.
+document.querySelector("[data-tree] [aria-selected]")?.scrollIntoView({ block: "nearest" });
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   const row = event.detail.elt.closest("[data-tree] tr");
   if (!row || event.detail.target.id !== "span-pane") return;
