@@ -36,6 +36,7 @@ class Instance:
     ingest_key: str
     database_url: str
     pids: dict[str, int]
+    data: Path
     judge: JudgeServer
 
     def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
@@ -50,11 +51,11 @@ class Instance:
         return number
 
     def manage(self, *arguments: str) -> str:
-        """What `manage.py ARGUMENTS` prints about its database."""
+        """What `manage.py ARGUMENTS` prints on its data folder."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=environment(DATABASE_URL=self.database_url, CATALYST_SECRET_KEY="for tests only"),
+            env=environment(CATALYST_DATA=str(self.data)),
             check=True,
             capture_output=True,
             text=True,
@@ -81,6 +82,7 @@ def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> It
         "CATALYST_PORT": str(free_port()),
         "CATALYST_JUDGE_URL": judge.url,
         "CATALYST_JUDGE_MODEL": "scripted-judge",
+        "CATALYST_JUDGE_TIMEOUT_SECONDS": "5",
         "CATALYST_SETTLE_TRACE_SECONDS": "1",
         "CATALYST_SETTLE_SESSION_SECONDS": "1",
     }
@@ -91,7 +93,7 @@ def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> It
     ready = data / "up.json"
     eventually(lambda: ready.exists() or process.poll() is not None, seconds=90)
     assert ready.exists(), (data / "up.log").read_text()
-    yield Instance(**json.loads(ready.read_text()), judge=judge)
+    yield Instance(**json.loads(ready.read_text()), data=data, judge=judge)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
 
