@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--parent", type=int, default=0, help="Stop when this parent process is gone.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         try:
             up.run(self.stdout.write, parent=options["parent"])
