@@ -1,6 +1,19 @@
 """Pages of the signals app."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from signals import views
 
 app_name = "signals"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("p/<slug:project>/signals/", views.signal_list, name="signal-list"),
+    path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
+    path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
+    path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
+    path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
+    path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
+    path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),
+    path("p/<slug:project>/signals/<int:pk>/archive/", views.signal_archive, name="signal-archive"),
+    path("p/<slug:project>/signals/<int:pk>/unarchive/", views.signal_unarchive, name="signal-unarchive"),
+    path("p/<slug:project>/signals/<int:pk>/retry/", views.label_retry, name="label-retry"),
+]

@@ -21,6 +21,7 @@ class Section:
 
 SECTIONS = (
     Section("Traces", "traces:trace-list", "traces", "t", "traces"),
+    Section("Signals", "signals:signal-list", "signals", "s", "signals"),
     Section("Settings", "core:settings", "settings", "x", "core"),
 )
 

@@ -1,0 +1,115 @@
+"""The pictures of a signal: which outcome has which colour, its bar, and its labels over time. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import sqrt
+from typing import Any
+
+from catalyst import charts
+from catalyst.charts import Bar, Series
+from catalyst.timerange import TimeRange
+
+Z_95 = 1.959964
+SHADES = 3
+BEYOND = ("cat-1", "cat-2", "cat-3", "cat-4", "cat-5", "cat-6")
+FROM_THE_BASE = ("negative", "neutral", "positive")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One label of a signal with its colour, and how many of `total` labels it is."""
+
+    value: str
+    mood: str
+    tone: str
+    count: int
+    total: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of its share, in percent."""
+        low, high = wilson(self.count, self.total)
+        return 100 * low, 100 * high
+
+    @property
+    def width(self) -> float:
+        """Of the interval, in percent."""
+        low, high = self.interval
+        return high - low
+
+    @property
+    def share(self) -> float:
+        """In percent."""
+        return 100 * self.count / self.total if self.total else 0
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share, from 0 to 1; all of it when nothing was seen."""
+    if not whole:
+        return 0.0, 1.0
+    share, weight = part / whole, Z_95**2 / whole
+    middle = (share + weight / 2) / (1 + weight)
+    half = Z_95 * sqrt(share * (1 - share) / whole + weight / (4 * whole)) / (1 + weight)
+    return (max(middle - half, 0.0) if part else 0.0), (min(middle + half, 1.0) if part < whole else 1.0)
+
+
+def mood(value: str, sentiment: str) -> str:
+    """The sentiment as it is coloured. "No" to a bad thing is grey, not green, so that the one red stands out."""
+    return "neutral" if value == "no" and sentiment == "positive" else sentiment
+
+
+def tones(moods: Sequence[str]) -> list[str]:
+    """A colour for each of up to ten outcomes: shades of its sentiment's, then those of things without judgement."""
+    found: list[str] = []
+    for number, felt in enumerate(moods):
+        shade = moods[:number].count(felt) + 1
+        beyond = (tone for tone in BEYOND if tone not in found)
+        found.append(next(beyond, felt) if shade > SHADES else felt if shade == 1 else f"{felt}-{shade}")
+    return found
+
+
+def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
+    """The labels of `sentiments` in their order, each with its own colour; `counts` may lack some."""
+    total = sum(counts.values())
+    moods = [mood(value, sentiment) for value, sentiment in sentiments.items()]
+    return [
+        Outcome(value, felt, tone, counts.get(value, 0), total)
+        for value, felt, tone in zip(sentiments, moods, tones(moods), strict=True)
+    ]
+
+
+def telling(found: Sequence[Outcome]) -> Outcome | None:
+    """The outcome to name beside a bar: the most frequent bad one, else the most frequent one."""
+    bad = [outcome for outcome in found if outcome.mood == "negative"]
+    return max(bad or found, key=lambda outcome: outcome.count, default=None)
+
+
+def breakdown(found: Sequence[Outcome]) -> list[Bar]:
+    """One bar of all labels, the bad ones at its left edge, where bars can be compared."""
+    return charts.stackbar([(outcome.value, outcome.count, outcome.tone) for outcome in from_the_base(found)])
+
+
+def over_time(
+    found: Sequence[Outcome],
+    counts: Mapping[tuple[datetime, str], int],
+    time_range: TimeRange,
+    keep: Mapping[str, str],
+) -> dict[str, Any]:
+    """Stacked bars of labels by the time of their target; a click on a bar leads to its stretch of time."""
+    starts = time_range.buckets()
+    known = {start for start, _ in counts}
+    series = [
+        Series(
+            outcome.value,
+            [counts.get((start, outcome.value), 0) if start in known else None for start in starts],
+            outcome.tone,
+        )
+        for outcome in from_the_base(found)
+    ]
+    return charts.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts])
+
+
+def from_the_base(found: Iterable[Outcome]) -> list[Outcome]:
+    """Bad ones first, so that they stand on the axis."""
+    return sorted(found, key=lambda outcome: FROM_THE_BASE.index(outcome.mood))

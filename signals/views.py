@@ -1,0 +1,227 @@
+"""Signals, as pages: all of them, making and changing one, and what one found."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import render, wants_partial
+from catalyst.timerange import TimeRange
+from signals import actions, charts, connection, forms, results
+from signals.forms import SignalForm
+from signals.models import Signal
+from signals.querysets import LabelFilter, LabelQuerySet
+from signals.templates import TEMPLATES
+from traces.forms import cursor
+from traces.querysets import Cursor
+
+PAGE = 50
+STOP_POLLING = 286
+
+
+@require_safe
+def signal_list(request: ProjectRequest) -> HttpResponse:
+    """Every signal of the project with its labels in the range; without any signal: what one is, and six to start."""
+    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    known, archived = request.project.signals.all(), "archived" in request.GET
+    signals = list((known.archived() if archived else known.unarchived()).for_list())
+    if not signals and not known.exists():
+        about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
+        return render(request, "signals/first_signal.html", about)
+    found = results.summaries(signals, time_range)
+    is_open = any(each.waiting for each in found)
+    context = {
+        "time_range": time_range,
+        "archived": archived,
+        "summaries": found,
+        "is_open": is_open,
+        "archived_count": 0 if archived else known.archived().count(),
+    }
+    status = 200 if is_open or not wants_partial(request) else STOP_POLLING
+    return render(request, "signals/list.html", context, partial="signal-rows", status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_create(request: ProjectRequest) -> HttpResponse:
+    """A new signal, from a template or from scratch; `then` says whether it is to judge at once."""
+    template = forms.template(request.GET.get("template"))
+    if request.method != "POST":
+        agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
+        return _editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
+    form = SignalForm(request.project, request.POST, template=template)
+    if not (signal := _create(request, form, template.key if template else "")):
+        return _editor(request, form, template=template)
+    if request.POST.get("then") == "activate":
+        actions.activate(signal, timezone.now())
+    return _to(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Change what a signal asks: a new version of it. Its agent and scope stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
+    if not form.is_bound or not _publish(request, form, signal):
+        return _editor(request, form, signal=signal)
+    if request.POST.get("then") == "activate":
+        actions.activate(signal, timezone.now())
+    return _to(request, signal, f"{signal.name} is saved")
+
+
+@require_POST
+@editor_required
+def judge_show(request: ProjectRequest) -> HttpResponse:
+    """Who would judge what the editor holds now."""
+    judge = connection.judge_of(SignalForm(request.project, request.POST).draft_version())
+    return render(request, "signals/judge.html", {"judge": judge})
+
+
+@require_safe
+def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What one signal found. Polled for its numbers and for its first rows while work is open, continued by `after`."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    now = timezone.now()
+    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.label_filter(request.GET.dict())
+    labels = signal.label_set.matching(LabelFilter(version=wanted.version))
+    is_open = results.is_open(signal, labels.within(time_range))
+    if request.htmx.target == "no-labels":
+        return HttpResponseClientRefresh() if labels.exists() else HttpResponse(status=204)
+    context = {"signal": signal, "time_range": time_range, "wanted": wanted, "is_open": is_open}
+    whole, partial = not wants_partial(request), "label-rows"
+    if whole or request.htmx.target == "signal-numbers":
+        partial = "signal-numbers"
+        context |= _numbers(request, signal, labels, time_range) | {"polled": not whole}
+    if whole or partial == "label-rows":
+        context |= _rows(request, signal, labels.within(time_range).matching(wanted))
+    if whole:
+        context |= _surroundings(signal, wanted, time_range, now)
+    status = 200 if whole or is_open else STOP_POLLING
+    return render(request, "signals/detail.html", context, partial=partial, status=status)
+
+
+@require_POST
+@editor_required
+def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Judge what arrives from now on."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    try:
+        actions.activate(signal, timezone.now())
+    except ValidationError as error:
+        return _to(request, signal, " ".join(error.messages), messages.ERROR)
+    return _to(request, signal, f"{signal.name} is active: it judges what arrives from now on")
+
+
+@require_POST
+@editor_required
+def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Stop judging; labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    actions.disable(signal)
+    return _to(request, signal, f"{signal.name} is disabled; its labels stay")
+
+
+@require_POST
+@editor_required
+def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Stop it and take it off the list; labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    actions.archive(signal, timezone.now())
+    return _to(request, signal, f"{signal.name} is archived; its labels stay")
+
+
+@require_POST
+@editor_required
+def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Put it back on the list."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    actions.unarchive(signal)
+    return _to(request, signal, f"{signal.name} is back on the list")
+
+
+@require_POST
+@editor_required
+def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Judge again what failed under the current version."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    queued = actions.retry_failed(signal, timezone.now())
+    said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
+    return _to(request, signal, said if queued else "Nothing of the current version has failed")
+
+
+def _to(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
+    """To the signal's page, which says what happened."""
+    messages.add_message(request, level, said)
+    return HttpResponseClientRedirect(signal.get_absolute_url()) if request.htmx else redirect(signal)
+
+
+def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
+    """The signal that the form describes; None, with the reasons in the form, when it can't be."""
+    if not form.is_valid():
+        return None
+    about = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
+    try:
+        return actions.create_signal(**about, question=form.question, by=request.user, template=template)
+    except ValidationError as error:
+        form.report(error)
+        return None
+
+
+def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
+    """Change the signal as the form says; False, with the reasons in the form, when it can't be."""
+    if not form.is_valid():
+        return False
+    try:
+        with transaction.atomic():
+            actions.publish_version(signal, form.question, request.user)
+            actions.rename(signal, form.cleaned_data["name"])
+    except ValidationError as error:
+        form.report(error)
+        return False
+    return True
+
+
+def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResponse:
+    context = {"form": form, "templates": TEMPLATES.values(), "judge": connection.judge_of(form.draft_version())}
+    return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
+
+
+def _rows(request: ProjectRequest, signal: Signal, labels: LabelQuerySet) -> dict[str, Any]:
+    """A page of labels, and where the next one starts."""
+    found = list(labels.newest(cursor(request.GET.get("after"))).for_list()[: PAGE + 1])
+    shown = found[:PAGE]
+    more = Cursor(shown[-1].target_time, shown[-1].pk) if len(found) > PAGE else None
+    return {"rows": results.rows(request.project, signal.scope, shown), "more": more}
+
+
+def _numbers(request: ProjectRequest, signal: Signal, labels: LabelQuerySet, time_range: TimeRange) -> dict[str, Any]:
+    """Shares, coverage and chart of the range."""
+    summary = results.summary(signal, results.versions(signal), labels.within(time_range))
+    counts = labels.counts_over_time(time_range)
+    return {
+        "summary": summary,
+        "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict()),
+        "judge": connection.judge_of(signal.current_version) if signal.current_version else None,
+    }
+
+
+def _surroundings(signal: Signal, wanted: LabelFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
+    """The versions, why a judge does not answer, and where to look when the range is empty."""
+    labels, version = signal.label_set.all(), signal.current_version
+    made = labels.within(time_range).counts_by_version()
+    newest = labels.matching(wanted).newest().values_list("target_time", flat=True).first()
+    return {
+        "versions": [(each, made.get(each.pk, 0)) for each in results.versions(signal)],
+        "trouble": connection.trouble(connection.judge_of(version)) if version else None,
+        "nearest": timerange.around(newest, now) if newest else None,
+    }
