@@ -26,8 +26,8 @@ from pydantic import BaseModel, ValidationError, field_validator
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
-# The cost of one httpx pool grows with the square of its connections: several small ones are faster than a large one.
-CONNECTIONS_PER_CLIENT = 32
+# Each request makes an httpx pool look at all of its connections, so many small pools are faster than a few large ones.
+CONNECTIONS_PER_CLIENT = 8
 MAX_REPLY_BYTES = 1 << 20
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1

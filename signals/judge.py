@@ -32,10 +32,6 @@ LOOK_AGAIN_SECONDS = 0.5
 GATHER_SECONDS = 0.01
 LONGEST_WAIT = timedelta(minutes=5)
 LEASE_LOST = "Answered after its lease had run out; another try counts."
-WRITTEN = (
-    *("value", "reason", "judge", "labelled_at", "judged_revision"),
-    *("status", "error", "attempts", "not_before", "lease_until"),
-)
 
 
 def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] = lambda: False) -> int:
@@ -159,7 +155,7 @@ def finish(endings: Sequence[Ending], now: datetime) -> None:
             written.append(label)
         if ending.spent is not None:
             verdicts.append(_verdict(ending, ending.spent, is_ours, now))
-    Label.objects.bulk_update(written, WRITTEN)
+    Label.objects.write(written)
     Verdict.objects.bulk_create(verdicts)
 
 

@@ -154,6 +154,12 @@ class LabelQuerySet(models.QuerySet["Label"]):
         ordered = self.filter(id__in=list(ids)).order_by("version_id", Collate(F("target_key"), "C"))
         return ordered.select_for_update(of=("self",))
 
+    def write(self, labels: Sequence["Label"]) -> None:
+        """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
+        if labels:
+            with connection.cursor() as cursor:
+                cursor.execute(_WRITE, [[getattr(label, name) for label in labels] for name in ("id", *_WRITTEN)])
+
     def retry(self, now: datetime) -> int:
         """Queue the failed ones among these again, with all their tries; returns how many."""
         return self.filter(status="failed").update(status="queued", attempts=0, not_before=now, error="")
@@ -256,6 +262,24 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return shown.order_by("signal__name", "signal_id", "version__number", "id")
 
 
+_WRITTEN = {
+    "value": "text",
+    "reason": "text",
+    "judge": "text",
+    "labelled_at": "timestamptz",
+    "judged_revision": "bigint",
+    "status": "text",
+    "error": "text",
+    "attempts": "integer",
+    "not_before": "timestamptz",
+    "lease_until": "timestamptz",
+}
+_WRITE = f"""
+    UPDATE signals_label l SET {", ".join(f"{name} = w.{name}" for name in _WRITTEN)}
+    FROM unnest(%s::bigint[], {", ".join(f"%s::{kind}[]" for kind in _WRITTEN.values())})
+        AS w (id, {", ".join(_WRITTEN)})
+    WHERE l.id = w.id
+"""
 _WANT = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
