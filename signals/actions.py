@@ -62,7 +62,8 @@ def publish_version(signal: Signal, question: Question, by: User | None = None) 
     """
     checked = _checked(question)
     with transaction.atomic():
-        locked = Signal.objects.select_for_update(of=("self",)).select_related("current_version").get(pk=signal.pk)
+        signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets settling go on meanwhile
+        locked = signals.select_related("current_version").get(pk=signal.pk)
         current = locked.current_version
         if current is not None and _asked(current) == checked:
             return current

@@ -151,8 +151,10 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def held(self, ids: Iterable[int]) -> "LabelQuerySet":
         """Lock these labels for writing, in the order that `want` locks them."""
-        ordered = self.filter(id__in=list(ids)).order_by("version_id", Collate(F("target_key"), "C"))
-        return ordered.select_for_update(of=("self",))
+        return self.filter(id__in=list(ids))._locked()
+
+    def _locked(self) -> "LabelQuerySet":
+        return self.order_by("version_id", Collate(F("target_key"), "C")).select_for_update(of=("self",))
 
     def write(self, labels: Sequence["Label"]) -> None:
         """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
@@ -165,15 +167,19 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return self.filter(status="failed").update(status="queued", attempts=0, not_before=now, error="")
 
     def cancel_waiting(self) -> int:
-        """Take live work out of the queue: what was never tried goes, what has a value keeps it. Returns how many."""
-        waiting = self.filter(status="queued", run=None)
-        kept = waiting.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="")
-        tried = waiting.filter(value="", attempts__gt=0).update(status="failed", error=CANCELLED)
-        deleted = 0
-        while ids := list(waiting.filter(value="", attempts=0).values_list("id", flat=True)[:BATCH]):
-            self.model.objects.filter(id__in=ids).delete()
-            deleted += len(ids)
-        return kept + tried + deleted
+        """Take live work out of the queue: what was never tried goes, what has a value keeps it. Returns how many.
+
+        Call it in a transaction.
+        """
+        waiting = self.filter(status="queued", run=None)._locked()
+        cancelled = 0
+        while ids := list(waiting.values_list("id", flat=True)[:BATCH]):
+            batch = self.model.objects.filter(id__in=ids)
+            batch.filter(value="", attempts=0).delete()
+            batch.filter(value="").update(status="failed", error=CANCELLED)
+            batch.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="")
+            cancelled += len(ids)
+        return cancelled
 
     def labelled(self) -> "LabelQuerySet":
         """Labels that have a value, also while their grown target waits for another."""
