@@ -260,10 +260,11 @@ def _answers(result: ToolCall, call: ToolCall) -> bool:
 
 
 def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
-    """Whether a run is what was asked for, as far as ids and names tell."""
+    """Whether a run is what was asked for, as far as ids and names tell. Some senders use an id for several tools."""
+    one, other = _plain(asked.name), _plain(run.name)
     if asked.id and run.id:
-        return asked.id == run.id
-    return _plain(asked.name) == _plain(run.name)
+        return asked.id == run.id and (one.endswith(other) or other.endswith(one))
+    return one == other
 
 
 def _plain(name: str) -> str:
