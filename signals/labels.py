@@ -7,6 +7,7 @@ from django.db.models import Count
 from django.urls import reverse
 
 from catalyst.core.models import Project
+from signals.charts import mood
 from signals.models import Label, Sentiment
 from traces.labels import Pill
 
@@ -62,7 +63,7 @@ def _pill(label: Label, project: Project, *, with_words: bool = True) -> Pill:
     return Pill(
         name=label.signal.name,
         value=label.value,
-        sentiment=label.sentiment if label.value else Sentiment.NEUTRAL,
+        sentiment=mood(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
         reason=label.reason if with_words else "",
         href=_href(project, label.signal_id),
         judged_by=label.judge,
@@ -90,7 +91,7 @@ def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[tuple[UUI
         .order_by("signal__name", "signal_id", "value")
     )
     for trace_id, signal_id, name, sentiments, value, count in rows:
-        sentiment = sentiments.get(value, Sentiment.NEUTRAL)
+        sentiment = mood(value, sentiments.get(value, Sentiment.NEUTRAL))
         yield trace_id, Pill(name, value, sentiment, href=_href(project, signal_id), count=count)
 
 
