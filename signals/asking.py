@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
@@ -23,9 +24,10 @@ OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says w
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A claimed label and what its model is to be sent."""
+    """A label that was claimed, when, and what its model is to be sent."""
 
     label: Label
+    claimed_at: datetime
     revision: int
     model: str
     messages: Sequence[ChatMessage]
@@ -59,8 +61,8 @@ class Ending:
     outage: Outage | None = None
 
 
-def prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
-    """What a label needs next: a call, or nothing more. Without a model, built-in questions are answered at once."""
+def prepare(label: Label, read: Callable[[], Target | None], now: datetime) -> Call | Ending:
+    """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once."""
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
     if not model and template is None:
@@ -76,7 +78,7 @@ def prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
     if template is not None:
         return _judged_offline(label, template, target, digest)
     messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
-    return Call(label, target.revision, model, messages, digest)
+    return Call(label, now, target.revision, model, messages, digest)
 
 
 async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
@@ -90,7 +92,7 @@ async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
             return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
         if isinstance(error, InvalidReply) or (error.suspect and is_up()):
             return _wrong(call.label, call.revision, str(error), spent)
-        outage = Outage(call.model, str(error), error.retry_after)
+        outage = Outage(call.model, str(error), call.claimed_at, error.retry_after)
         return Ending(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
     return answered(call, reply)
 

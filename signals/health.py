@@ -19,6 +19,7 @@ class Outage:
 
     model: str
     error: str
+    asked_at: datetime
     retry_after: float | None = None
 
 
@@ -48,14 +49,14 @@ def note_answers(models: Iterable[str], now: datetime) -> None:
             )
 
 
-def pause(outage: Outage, asked_at: datetime, now: datetime) -> datetime:
+def pause(outage: Outage, now: datetime) -> datetime:
     """Leave a model alone; returns until when. Call it in a transaction.
 
     The pause doubles with every failure of a call that was made after the last pause, up to a minute, and is never
     shorter than the server asked for.
     """
     health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=endpoint(), model=outage.model)
-    if health.failures == 0 or health.paused_until is None or asked_at >= health.paused_until:
+    if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
         health.failures += 1
     waits = [backoff(outage.model, health.failures, LONGEST_PAUSE), timedelta(seconds=outage.retry_after or 0)]
     health.paused_until = max(health.paused_until or now, now + max(waits))

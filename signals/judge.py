@@ -25,7 +25,9 @@ from signals.targets import Target, targets
 
 logger = logging.getLogger(__name__)
 
-LEASE_MARGIN = timedelta(seconds=15)
+LEASE = timedelta(seconds=30)
+RENEW_EVERY = timedelta(seconds=10)
+"""A worker that lives renews its leases however long a call takes, so that a dead one's work is taken over soon."""
 READ_AHEAD = 1.25
 """Claims held for each call under way, so that a slot that becomes free finds its next call at hand."""
 LOOK_AGAIN_SECONDS = 0.5
@@ -46,11 +48,6 @@ def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] 
     return worker.ended
 
 
-def lease() -> timedelta:
-    """How long a claim holds: until its turn comes, then the longest call, and a margin."""
-    return timedelta(seconds=2 * env.judge_timeout_seconds) + LEASE_MARGIN
-
-
 class _Worker:
     """One run: its claims and its calls."""
 
@@ -59,6 +56,8 @@ class _Worker:
         self.until = until
         self.ended = 0
         self.room = round(env.judge_concurrency * READ_AHEAD)
+        self._held: dict[int, Label] = {}
+        self._renewed_at = clock()
         self._answers = 0
         self._slots = asyncio.Semaphore(env.judge_concurrency)
 
@@ -67,14 +66,15 @@ class _Worker:
         calls: list[Call] = []
         while room > 0 and not calls and not self.until():
             now = self.clock()
-            claimed = Label.objects.claim(room, lease(), now, without_models=health.paused_models(now))
+            claimed = Label.objects.claim(room, LEASE, now, without_models=health.paused_models(now))
             if not claimed:
                 break
             endings: list[Ending] = []
             for label, read in targets(list(Label.objects.for_judging(claimed))):
-                prepared = _prepare(label, read)
+                prepared = _prepare(label, read, now)
                 if isinstance(prepared, Call):
                     calls.append(prepared)
+                    self._held[label.pk] = label
                 else:
                     endings.append(prepared)
             self.finish(endings)
@@ -85,6 +85,8 @@ class _Worker:
         if endings:
             finish(endings, self.clock())
             self.ended += len(endings)
+        for ending in endings:
+            self._held.pop(ending.label.pk, None)
 
     async def work(self, calls: Sequence[Call]) -> None:
         """Make these calls, and those that become due meanwhile."""
@@ -100,14 +102,18 @@ class _Worker:
                 while calls or pending:
                     pending |= {asyncio.create_task(self._ask(call, llm)) for call in calls}
                     done, pending = await _some(pending)
-                    calls = await sync_to_async(self._step)([task.result() for task in done], len(pending))
+                    calls = await sync_to_async(self._step)([task.result() for task in done])
             finally:
                 for task in pending:
                     task.cancel()
 
-    def _step(self, endings: Sequence[Ending], pending: int) -> list[Call]:
+    def _step(self, endings: Sequence[Ending]) -> list[Call]:
         self.finish(endings)
-        return self.take(self.room - pending)
+        now = self.clock()
+        if now - self._renewed_at >= RENEW_EVERY:
+            Label.objects.renew(list(self._held.values()), now + LEASE)
+            self._renewed_at = now
+        return self.take(self.room - len(self._held))
 
     async def _ask(self, call: Call, llm: LLM) -> Ending:
         async with self._slots:
@@ -130,10 +136,10 @@ async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[En
     return done, pending - done
 
 
-def _prepare(label: Label, read: Callable[[], Target | None]) -> Call | Ending:
+def _prepare(label: Label, read: Callable[[], Target | None], now: datetime) -> Call | Ending:
     """Prepare one of a batch; one that can't be harms no other."""
     try:
-        return asking.prepare(label, read)
+        return asking.prepare(label, read, now)
     except Exception:
         logger.exception("Label %s can't be put to a judge", label.pk)
         return asking.own_fault(label)
@@ -211,6 +217,5 @@ def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime
     resumes = {}
     for ending in endings:
         if ending.outage is not None:
-            asked_at = (ending.label.lease_until or now) - lease()
-            resumes[ending.outage.model] = health.pause(ending.outage, asked_at, now)
+            resumes[ending.outage.model] = health.pause(ending.outage, now)
     return resumes

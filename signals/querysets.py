@@ -145,6 +145,16 @@ class LabelQuerySet(models.QuerySet["Label"]):
         claimed.update(status="running", attempts=F("attempts") + 1, lease_until=now + lease)
         return ids
 
+    @transaction.atomic
+    def renew(self, labels: Sequence["Label"], until: datetime) -> None:
+        """Hold these claims on until then. A claim that was lost stays lost: its lease is another's."""
+        for lease in {label.lease_until for label in labels}:
+            ours = self.held(label.pk for label in labels if label.lease_until == lease)
+            ids = list(ours.filter(status="running", lease_until=lease).values_list("id", flat=True))
+            self.filter(id__in=ids).update(lease_until=until)
+        for label in labels:
+            label.lease_until = until
+
     def for_judging(self, ids: Iterable[int]) -> "LabelQuerySet":
         """Running labels with all that a judge must know of them but the target."""
         return self.filter(id__in=list(ids), status="running").select_related("version__signal")

@@ -15,13 +15,14 @@ from catalyst.env import env
 from signals import actions, targets
 from signals.asking import CONNECT, GONE, NO_CONTENT, Ending, Spent
 from signals.health import OPENAI, endpoint
-from signals.judge import LEASE_LOST, finish, lease, run
+from signals.judge import LEASE, LEASE_LOST, finish, run
 from signals.models import JudgeHealth, Label, Signal, SignalRun, Verdict
 from signals.querysets import MAX_ATTEMPTS, WORKER_DIED
 from signals.targets import within
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
 from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
+from tests.processes import eventually
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.models import Span, Trace
@@ -395,7 +396,7 @@ def test_it_goes_back_to_the_queue_when_the_target_grew_while_it_was_judged(
 
 def claim(time: Time, count: int = 10) -> list[Label]:
     """What a worker does just before it is killed."""
-    return list(Label.objects.for_judging(Label.objects.claim(count, lease(), time.now)))
+    return list(Label.objects.for_judging(Label.objects.claim(count, LEASE, time.now)))
 
 
 def test_a_killed_workers_labels_are_judged_when_its_lease_runs_out(
@@ -404,10 +405,29 @@ def test_a_killed_workers_labels_are_judged_when_its_lease_runs_out(
     make_labels(signal, project, 10, now=now)
     assert len(claim(time, 6)) == 6
     assert time.judge() == 4
-    assert time.judge_later(lease()) == 0
+    assert time.judge_later(LEASE) == 0
     assert time.judge_later(SECOND) == 6
     assert Label.objects.filter(status="done", value="yes").count() == 10
     assert Verdict.objects.count() == 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_may_take_longer_than_a_lease(label: Label, judge: JudgeServer, time: Time) -> None:
+    """Its worker lives, and so renews the lease."""
+
+    def slow(_: Asked) -> Answer:
+        first = time.now + LEASE
+        time.now += 2 * LEASE / 3
+        eventually(lambda: Label.objects.get().lease_until != first)
+        time.now += 2 * LEASE / 3
+        claimable = Label.objects.claimable(time.now).exists()
+        connection.close()
+        return says("yes" if claimable else "no")
+
+    judge.script = slow
+    assert time.judge() == 1
+    label.refresh_from_db()
+    assert (label.status, label.value, len(judge.asked)) == ("done", "no", 1)
 
 
 def test_a_target_that_kills_its_workers_fails_and_takes_no_other_with_it(
@@ -416,10 +436,10 @@ def test_a_target_that_kills_its_workers_fails_and_takes_no_other_with_it(
     make_labels(signal, project, 3, now=now)
     for _ in range(2):
         assert len(claim(time)) == 3
-        time.now += lease() + SECOND
+        time.now += LEASE + SECOND
     assert [len(claim(time)) for _ in range(4)] == [1, 1, 1, 0]
     for _ in range(12):
-        time.now += lease() + SECOND
+        time.now += LEASE + SECOND
         claim(time)
     assert set(Label.objects.values_list("status", "attempts", "error")) == {("failed", MAX_ATTEMPTS, WORKER_DIED)}
 
@@ -428,7 +448,7 @@ def test_an_answer_after_the_lease_ran_out_changes_nothing_but_is_kept(
     label: Label, judge: JudgeServer, time: Time
 ) -> None:
     (held,) = claim(time)
-    time.now += lease() + SECOND
+    time.now += LEASE + SECOND
     assert len(claim(time)) == 1
     spent = Spent("judge-1", "judge-1", "0" * 64, 10, 1, 1, 0)
     finish([Ending(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], time.now)

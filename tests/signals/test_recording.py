@@ -45,9 +45,9 @@ def test_it_labels_every_session_right_though_a_worker_dies(project: Project, ju
     labels = Label.objects.filter(signal=signal)
 
     settled = now + LATER
-    assert len(labels.claim(30, judging.lease(), settled)) == 30
+    assert len(labels.claim(30, judging.LEASE, settled)) == 30
     assert judging.run(lambda: settled, until=lambda: labels.filter(status="done").exists()) > 0
-    assert judging.run(lambda: settled + judging.lease() + timedelta(seconds=1)) > 0
+    assert judging.run(lambda: settled + judging.LEASE + timedelta(seconds=1)) > 0
 
     assert dict(labels.filter(status="done").values_list("session_key", "value")) == truth
     assert Verdict.objects.count() == 100
