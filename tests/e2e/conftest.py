@@ -19,11 +19,12 @@ from tests.processes import ROOT, environment, eventually, free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-NEW_PROJECT = """
+NEW_PROJECTS = """
 from catalyst.core.models import ApiKey, Membership, Project, User
-project = Project.objects.create(name="{slug}".title(), slug="{slug}")
-Membership.objects.create(project=project, user=User.objects.earliest("pk"), role="owner")
-print(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1])
+for slug in {slugs}:
+    project = Project.objects.create(name=slug.title(), slug=slug)
+    Membership.objects.create(project=project, user=User.objects.earliest("pk"), role="owner")
+    print(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1])
 """
 
 
@@ -61,9 +62,9 @@ class Instance:
             text=True,
         ).stdout.strip()
 
-    def new_project(self, slug: str) -> str:
-        """Make a project of the printed login's user; returns an ingest key."""
-        return self.manage("shell", "--verbosity=0", "-c", NEW_PROJECT.format(slug=slug))
+    def new_projects(self, *slugs: str) -> list[str]:
+        """Make projects of the printed login's user; returns an ingest key of each."""
+        return self.manage("shell", "--verbosity=0", "-c", NEW_PROJECTS.format(slugs=slugs)).split()
 
 
 @pytest.fixture(scope="session")

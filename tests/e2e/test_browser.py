@@ -83,7 +83,7 @@ def test_it_leads_from_the_link_to_a_label_and_its_reason(
     catalyst: Instance, page: Page, scheme: str, recording: Path, truth: dict[str, str]
 ) -> None:
     project = f"shop-{scheme}"
-    key = catalyst.new_project(project)
+    (key,) = catalyst.new_projects(project)
     catalyst.judge.script = knowing(truth, longest_words(recording))
     sign_in(page, catalyst)
     page.goto(f"{catalyst.url}/p/{project}/traces/")
@@ -106,7 +106,7 @@ def test_it_labels_each_once_though_its_workers_are_killed(
     catalyst: Instance, page: Page, recording: Path, truth: dict[str, str]
 ) -> None:
     catalyst.judge.script = knowing(truth, longest_words(recording), delay=0.5)
-    key = catalyst.new_project("killed")
+    (key,) = catalyst.new_projects("killed")
     replay(recording, catalyst, key)
     sign_in(page, catalyst)
     create_task_outcome(page, catalyst, "killed")

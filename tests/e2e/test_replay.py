@@ -22,7 +22,7 @@ RECORDED = (757, 2558, 100, 1, 2558, 2558, 2558)
 
 
 def test_it_stores_the_recording_once_per_project(catalyst: Instance, recording: Path) -> None:
-    first, second = catalyst.new_project("first"), catalyst.new_project("second")
+    first, second = catalyst.new_projects("first", "second")
     replay(recording, catalyst, first)
     assert catalyst.query(SUMS, "first") == [RECORDED]
     replay(recording, catalyst, first)

@@ -1,5 +1,6 @@
 """Real SDKs, as their users run them, post to a running server and appear."""
 
+import gzip
 import http.client
 import json
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from tests.e2e.conftest import Instance
 from tests.judge_server import JudgeServer, completion
 from tests.processes import ROOT, environment, eventually
+from tests.traces.test_captures import CAPTURES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
@@ -113,21 +115,33 @@ def test_inference_tracing_for_javascript(catalyst: Instance, model: JudgeServer
     assert_it_appears(catalyst, "sdk-javascript", "sdk-js-1")
 
 
-@pytest.mark.parametrize("scenario", ["catalyst_js_openai", "otel_js_json", "openinference_openai", "catalyst_openai"])
-def test_it_takes_recorded_requests_in_chunks(catalyst: Instance, shared: Path, scenario: str) -> None:
-    for body in sorted((shared / "captures" / scenario).glob("*.body.*")):
-        headers = json.loads(body.with_name(body.name.split(".")[0] + ".headers.json").read_text())["headers"]
-        kind = {name.lower(): value for name, value in headers.items()}["content-type"]
-        content = body.read_bytes()
-        connection = http.client.HTTPConnection(urlsplit(catalyst.url).netloc, timeout=20)
-        pieces = (content[first : first + 1000] for first in range(0, len(content), 1000))
-        auth = {"Authorization": f"Bearer {catalyst.ingest_key}", "Content-Type": kind}
-        connection.request("POST", "/v1/traces", pieces, auth, encode_chunked=True)
-        response = connection.getresponse()
-        answer = response.read()
-        connection.close()
-        assert response.status == 200
-        assert answer in (b"", b"{}")
-    decoded = json.loads(next((shared / "captures" / scenario).glob("001.decoded.json")).read_text())
-    span = decoded["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
-    assert catalyst.count("SELECT count(*) FROM traces_span WHERE name = %s", span["name"]) > 0
+STORED = """
+    SELECT count(*), sum(t.span_count), sum(t.input_tokens), sum(t.output_tokens), sum(t.llm_count), sum(t.error_count)
+    FROM traces_trace t JOIN core_project p ON p.id = t.project_id WHERE p.slug = %s
+"""
+
+
+def test_it_takes_recorded_requests_in_chunks(catalyst: Instance, shared: Path) -> None:
+    keys = catalyst.new_projects(*CAPTURES)
+    for (scenario, expected), key in zip(CAPTURES.items(), keys, strict=True):
+        for body in sorted((shared / "captures" / scenario).glob("*.body.*")):
+            sent = json.loads(body.with_name(body.name.split(".")[0] + ".headers.json").read_text())
+            headers = {name.lower(): value for name, value in sent["headers"].items()}
+            assert post_in_chunks(catalyst, sent["path"], body.read_bytes(), key, headers) == 200
+        traces, spans, _, _, input_tokens, output_tokens, llm_spans, errors = expected
+        assert catalyst.query(STORED, scenario) == [(traces, spans, input_tokens, output_tokens, llm_spans, errors)]
+
+
+def post_in_chunks(catalyst: Instance, path: str, content: bytes, key: str, headers: dict[str, str]) -> int:
+    """Send a body piece by piece, without saying how long it is."""
+    kept = {"Content-Type": headers["content-type"], "Authorization": f"Bearer {key}"}
+    if headers.get("content-encoding") == "gzip":
+        content = content if content.startswith(b"\x1f\x8b") else gzip.compress(content)
+        kept["Content-Encoding"] = "gzip"
+    pieces = (content[first : first + 1000] for first in range(0, len(content), 1000))
+    connection = http.client.HTTPConnection(urlsplit(catalyst.url).netloc, timeout=20)
+    connection.request("POST", path, pieces, kept, encode_chunked=True)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
