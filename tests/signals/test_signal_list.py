@@ -1,0 +1,141 @@
+"""The Signals page."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from catalyst.core.models import Project, User
+from signals import actions
+from signals.models import Label
+from signals.templates import TEMPLATES
+from tests.factories import make_agent, make_labels, make_signal
+
+PAGE = "/p/default/signals/"
+HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages ask the real clock."""
+    return timezone.now()
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], bob: User) -> Client:
+    """Bob's browser."""
+    return client_as(bob)
+
+
+def label(labels: list[Label], *values: str, now: datetime) -> None:
+    """Give the first labels these values; the rest waits."""
+    for each, value in zip(labels, values, strict=False):
+        Label.objects.filter(pk=each.pk).update(status="done", value=value, labelled_at=now, judge="offline")
+
+
+def test_it_teaches_what_a_signal_is(browser: Client, project: Project) -> None:
+    text = browser.get(PAGE).text
+    assert "Ask your traffic a question" in text
+    assert "no trace in Default has named one yet" in text
+    assert "/signals/new/" not in text
+    make_agent(project)
+    text = browser.get(PAGE).text
+    for template in TEMPLATES.values():
+        assert f"{PAGE}new/?template={template.key}" in text
+
+
+def test_it_shows_what_every_signal_found(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), name="Refund <wanted>", active_since=now, sample_rate=50)
+    make_signal(make_agent(project), name="Quiet one")
+    actions.publish_version(signal, actions.Question(type="binary", prompt="Now?", sample_rate=100))
+    signal.refresh_from_db()
+    labels = make_labels(signal, project, 5, now=now)
+    label(labels, "yes", "no", "no", now=now)
+    Label.objects.filter(pk=labels[3].pk).update(status="failed", error="No valid answer.")
+    text = browser.get(PAGE).text
+    assert "Refund &lt;wanted&gt;" in text
+    assert "support-bot" in text
+    assert "v2" in text
+    assert "yes 33.3%" in text
+    assert 'aria-label="yes 1, no 2"' in text
+    assert '3<span class="only-narrow"> labels' in text
+    assert '1<span class="only-narrow"> waiting' in text
+    assert '1<span class="only-narrow"> failed' in text
+    assert "Not running yet" in text
+
+
+def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(days=9))
+    label(make_labels(signal, project, 1, now=now - timedelta(days=5)), "yes", now=now)
+    assert "No labels in this range" in browser.get(PAGE).text
+    assert "yes 100%" in browser.get(f"{PAGE}?range=7d").text
+
+
+def test_it_hides_archived_signals_and_shows_them_when_asked(browser: Client, project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), name="Kept")
+    actions.archive(make_signal(make_agent(project), name="Put away"), now)
+    text = browser.get(PAGE).text
+    assert "Put away" not in text
+    assert "1 archived" in text
+    text = browser.get(f"{PAGE}?archived=").text
+    assert "Put away" in text
+    assert "Kept" not in text
+
+
+def test_it_says_when_all_signals_are_archived(browser: Client, project: Project, now: datetime) -> None:
+    actions.archive(make_signal(make_agent(project)), now)
+    assert "Every signal is archived" in browser.get(PAGE).text
+
+
+def test_it_polls_its_rows_only_while_labels_wait(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    labels = make_labels(signal, project, 1, now=now)
+    assert 'hx-trigger="every' in browser.get(PAGE).text
+    fragment = browser.get(PAGE, headers=HTMX)
+    assert fragment.status_code == 200
+    assert fragment.text.lstrip().startswith("<tr")
+    label(labels, "no", now=now)
+    assert browser.get(PAGE, headers=HTMX).status_code == 286
+    assert 'hx-trigger="every' not in browser.get(PAGE).text
+
+
+def test_it_takes_no_post(browser: Client) -> None:
+    assert browser.post(PAGE).status_code == 405
+
+
+def test_it_shows_nothing_to_outsiders(client_as: Callable[[User], Client], charlie: User, project: Project) -> None:
+    make_signal(make_agent(project))
+    assert client_as(charlie).get(PAGE).status_code == 404
+
+
+def test_it_shows_nothing_of_other_projects(browser: Client, other_project: Project) -> None:
+    make_signal(make_agent(other_project), name="Foreign")
+    assert "Foreign" not in browser.get(PAGE).text
+
+
+def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
+    assert "Viewers see signals but can't make them" in client_as(viewer).get(PAGE).text
+    make_signal(make_agent(project))
+    text = client_as(viewer).get(PAGE).text
+    assert "Refund wanted" in text
+    assert "New signal" not in text
+
+
+def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: Project, now: datetime) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert browser.get(PAGE).status_code == 200
+        return len(captured)
+
+    signals = [make_signal(make_agent(project), name=f"Signal {number}", active_since=now) for number in range(3)]
+    label(make_labels(signals[0], project, 3, now=now), "yes", now=now)
+    few = queries()
+    for number in range(10):
+        make_signal(make_agent(project, f"bot {number}"), name=f"More {number}")
+    assert queries() == few
