@@ -16,8 +16,9 @@ from catalyst.core.models import Project
 class Pill:
     """One label of one target, as pages show it.
 
-    `sentiment` is positive, negative or neutral, as it is coloured. `value` is empty while there is no label yet; `note` then says why,
-    and otherwise what should be known beside the label. `count` is above one where equal labels of many spans are one.
+    `sentiment` is positive, negative or neutral, as it is coloured. `value` is empty while there is no label yet;
+    `note` then says why, and otherwise what should be known beside the label. `count` is above one where equal
+    labels of many spans are one.
     """
 
     name: str
