@@ -1,7 +1,7 @@
 """The ops app: what must see all other apps."""
 
 from django.apps import AppConfig
-from django.core.checks import Tags, register
+from django.core.checks import register
 
 from catalyst.ops import checks
 
@@ -16,4 +16,3 @@ class OpsConfig(AppConfig):
         """Register the checks."""
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
-        register(checks.check_postgresql, checks.TAG, Tags.database)

@@ -8,10 +8,8 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
-from django.db import connections
 
 TAG = "catalyst"
-OLDEST_POSTGRESQL = 15
 
 
 def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
@@ -47,24 +45,6 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     return [
         Error(f"CATALYST_DEBUG is on, but {host} is public.", hint="Unset CATALYST_DEBUG.", id="catalyst.E003"),
     ]
-
-
-def check_postgresql(
-    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
-    """Unique constraints with NULLs and other things need a server that is not too old."""
-    found: list[CheckMessage] = []
-    for alias in databases or ():
-        version = connections[alias].pg_version  # type: ignore[attr-defined]
-        if version < OLDEST_POSTGRESQL * 10_000:
-            found.append(
-                Error(
-                    f"PostgreSQL {version // 10_000} is too old; Catalyst needs {OLDEST_POSTGRESQL} or newer.",
-                    hint="Upgrade the server, or unset DATABASE_URL to use the embedded one.",
-                    id="catalyst.E004",
-                )
-            )
-    return found
 
 
 def is_this_machine(host: str) -> bool:

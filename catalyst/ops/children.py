@@ -20,6 +20,7 @@ STOP_SECONDS = 10
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 60  # who ran so long is started again at once
 LOG_BYTES = 20_000_000
+STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
 
 
@@ -57,13 +58,16 @@ class Child:
         self.log.parent.mkdir(exist_ok=True)
         self.read_until = self.read_until or (self.log.stat().st_size if self.log.exists() else 0)
         self.process = get_context("fork").Process(target=self._run, args=[os.getpid()], name=self.program.name)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         self.process.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         self.started_at = time.monotonic()
 
     def _run(self, parent: int) -> None:
         os.setsid()
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in STOPPING:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.checks import ERROR, run_checks
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import Error as DatabaseError
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from catalyst.core.models import ApiKey, Membership, Project, User
@@ -37,10 +38,10 @@ def database(now: datetime) -> None:
     """Bring the tables up to date. Raises NotReady when the server does not answer or is too old."""
     try:
         connection.ensure_connection()
-    except OperationalError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise NotReady(f"The database does not answer: {reason}. Check DATABASE_URL.") from error
-    wrong = [problem for problem in run_checks(tags=[checks.TAG], databases=["default"]) if problem.level >= ERROR]
+    except DatabaseError as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise NotReady(f"The database can't be used: {reason}. Check DATABASE_URL.") from error
+    wrong = [problem for problem in run_checks(tags=[checks.TAG]) if problem.level >= ERROR]
     if wrong:
         raise NotReady("; ".join(f"{problem.id}: {problem.msg} {problem.hint}" for problem in wrong))
     with connection.cursor() as cursor:

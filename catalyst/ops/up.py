@@ -49,7 +49,7 @@ def run(tell: Tell, parent: int = 0) -> None:
         if not env.database_url:
             stack.callback(postgres.stop, env.data)
             postgres.ensure(env.data)
-            children.append(_child(Program("guard", partial(_guard, os.getpid()), ends_with_parent=False)))
+        children.append(_child(Program("guard", partial(_guard, os.getpid()), ends_with_parent=False)))
         stack.callback(stop_all, children)
         start(children)
         now = timezone.now()
@@ -80,10 +80,12 @@ def _programs(listener: socket.socket) -> list[Program]:
 
 
 def _guard(supervisor: int) -> None:
-    """Stop PostgreSQL when the supervisor was killed; one that ends in good order does it itself and ends the guard."""
+    """Tidy up when the supervisor was killed; one that ends in good order does it itself and ends the guard."""
     while os.getppid() == supervisor:
         time.sleep(LOOK_SECONDS)
-    postgres.stop(env.data)
+    announce.withdraw(env.data)
+    if not env.database_url:
+        postgres.stop(env.data)
 
 
 def _child(program: Program) -> Child:

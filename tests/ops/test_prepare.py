@@ -1,0 +1,82 @@
+"""What `manage.py up` prepares: one project Default, its owner and its key."""
+
+import stat
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from catalyst.core.models import ApiKey, Membership, Project, User
+from catalyst.ops import prepare
+from catalyst.ops.prepare import NotReady
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def data(settings: Settings, tmp_path: Path) -> Path:
+    settings.DATA_FOLDER = tmp_path
+    settings.STATIC_ROOT = tmp_path / "static"
+    return tmp_path
+
+
+def test_it_makes_the_first_project(data: Path) -> None:
+    made = prepare.default_project()
+    assert Project.objects.get().slug == "default"
+    assert made.owner.memberships.get().role == Membership.Role.OWNER
+    assert made.owner.is_superuser
+    assert not made.owner.has_usable_password()
+    key = ApiKey.objects.find(made.ingest_key)
+    assert key
+    assert set(key.scopes) == {"ingest", "read", "write"}
+    assert stat.S_IMODE((data / "ingest_key").stat().st_mode) == 0o600
+
+
+def test_it_finds_it_again(alice: User, project: Project) -> None:
+    first = prepare.default_project()
+    assert first.owner == alice
+    assert prepare.default_project() == first
+    assert ApiKey.objects.count() == 1
+
+
+def test_it_replaces_a_revoked_key(project: Project, now: datetime) -> None:
+    first = prepare.default_project()
+    ApiKey.objects.update(revoked_at=now)
+    second = prepare.default_project()
+    assert second.ingest_key != first.ingest_key
+    assert ApiKey.objects.find(second.ingest_key)
+
+
+def test_it_replaces_a_key_of_another_project(other_project: Project) -> None:
+    first = prepare.default_project()
+    ApiKey.objects.update(project=other_project)
+    assert prepare.default_project().ingest_key != first.ingest_key
+
+
+def test_it_gives_a_project_without_an_owner_one(project: Project, bob: User) -> None:
+    owner = prepare.default_project().owner
+    assert owner.username == "owner"
+    assert project.memberships.get(user=owner).role == Membership.Role.OWNER
+
+
+def test_it_collects_static_files_when_they_have_changed(data: Path) -> None:
+    prepare.static_files()
+    css = data / "static" / "css"
+    assert css.is_dir()
+    css.rename(data / "moved")
+    prepare.static_files()
+    assert not css.exists()
+    (data / "static" / ".collected").write_text("other")
+    prepare.static_files()
+    assert css.is_dir()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_refuses_an_old_postgresql(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+    connection.close()
+    monkeypatch.setattr(connection.features, "minimum_database_version", (99,))
+    with pytest.raises(NotReady, match="PostgreSQL 99 or later is required"):
+        prepare.database(now)
+    connection.close()

@@ -1,0 +1,157 @@
+"""`manage.py up` and `down`, as people and scripts meet them."""
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.ops.catalyst import Catalyst, catalyst, kill
+from tests.processes import database_url, eventually
+
+pytestmark = [pytest.mark.slow]
+
+
+@pytest.fixture
+def up() -> Iterator[Catalyst]:
+    with catalyst() as it:
+        yield it
+
+
+def test_it_runs_until_interrupted_and_goes_on_with_its_data(up: Catalyst) -> None:
+    first = up.up()
+    assert first["url"] == f"http://127.0.0.1:{up.port}"
+    assert set(first["pids"]) == {"up", "postgres", "guard", "web", "worker-default", "worker-judge", "clock"}
+    assert stat.S_IMODE((up.data / "up.json").stat().st_mode) == 0o600
+    assert up.post(first["ingest_key"]).status_code == 200
+    assert up.post("cat_wrong").status_code == 401
+    with httpx.Client() as browser:
+        assert browser.get(first["login_url"]).status_code == 302
+        assert browser.get(first["url"] + "/").is_redirect
+    with httpx.Client() as browser:
+        assert browser.get(first["login_url"]).status_code != 302
+        another = up.command("login_link").communicate(timeout=30)[0].strip()
+        assert browser.get(another).status_code == 302
+    up.facts()
+
+    text = up.stop(signal.SIGINT)
+
+    assert first["url"] in text
+    assert first["login_url"] in text
+    assert first["ingest_key"] in text
+    assert "Traceback" not in text
+    assert up.process
+    assert up.process.returncode == 0
+    assert up.leftovers() == []
+    assert not (up.data / "up.json").exists()
+
+    second = up.up()
+    assert second["ingest_key"] == first["ingest_key"]
+    assert up.post(first["ingest_key"]).status_code == 200
+    down = up.command("down")
+    assert down.communicate(timeout=60) == ("Stopped.\n", "")
+    up.killed()
+    assert up.process.returncode == 0
+
+
+def test_it_leaves_nothing_behind_when_killed(up: Catalyst) -> None:
+    first = up.up()
+    assert up.process
+    up.process.kill()
+    up.killed()
+    assert not (up.data / "up.json").exists()
+
+    second = up.up()
+    assert second["ingest_key"] == first["ingest_key"]
+    kill(second["pids"])
+    up.killed()
+
+    third = up.up()
+    assert third["ingest_key"] == first["ingest_key"]
+    assert up.post(third["ingest_key"]).status_code == 200
+
+
+def test_it_replaces_what_dies(up: Catalyst) -> None:
+    before = up.up()
+    pids = {name: pid for name, pid in before["pids"].items() if name != "up"}
+    kill(pids)
+
+    eventually(lambda: not set(pids.values()) & set(up.facts()["pids"].values()), 60)
+
+    def accepts() -> bool:
+        try:
+            return up.post(before["ingest_key"]).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    eventually(accepts, 60)
+    up.stop(signal.SIGTERM)
+    assert up.leftovers() == []
+
+
+def test_it_runs_twice_side_by_side(up: Catalyst) -> None:
+    with catalyst() as other:
+        ours, theirs = up.up(), other.up()
+        assert up.post(ours["ingest_key"]).status_code == 200
+        assert other.post(ours["ingest_key"]).status_code == 401
+        other.stop()
+        assert other.leftovers() == []
+        assert up.post(ours["ingest_key"]).status_code == 200
+        assert theirs["database_url"] != ours["database_url"]
+        assert "already runs" in Catalyst(up.data).refused("up")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_leaves_the_embedded_server_alone_where_another_is_named() -> None:
+    with catalyst(DATABASE_URL=database_url()) as up:
+        facts = up.up()
+        assert "postgres" not in facts["pids"]
+        assert facts["database_url"] == database_url()
+        assert up.post(facts["ingest_key"]).status_code == 200
+        up.stop()
+        assert up.leftovers() == []
+        assert not (up.data / "postgres").exists()
+
+
+def test_it_says_that_the_port_is_in_use(up: Catalyst) -> None:
+    with socket.create_server(("127.0.0.1", up.port)):
+        assert up.refused("up") == f"Port {up.port} of 127.0.0.1 is in use. Set CATALYST_PORT to another one."
+
+
+def test_it_says_that_the_data_folder_is_unusable(up: Catalyst, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    up.extra["CATALYST_DATA"] = str(file / "data")
+    assert up.refused("up").startswith(f"The data folder {file / 'data'} can't be used")
+    up.extra["CATALYST_SECRET_KEY"] = "x" * 50
+    assert up.refused("up").startswith(f"The data folder {file / 'data'} can't be used")
+
+
+def test_it_says_that_the_data_is_of_another_postgresql(up: Catalyst) -> None:
+    cluster = up.data / "postgres" / "cluster"
+    cluster.mkdir(parents=True)
+    (cluster / "PG_VERSION").write_text("12\n")
+    os.chmod(up.data, 0o755)
+    assert "is of PostgreSQL 12, the installed server is" in up.refused("up")
+
+
+def test_it_says_that_the_database_does_not_answer(up: Catalyst) -> None:
+    up.extra["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:1/none"
+    assert up.refused("up").startswith("The database can't be used: ")
+    up.extra["DATABASE_URL"] = "mysql://localhost/none"
+    assert "needs postgresql://" in up.refused("up")
+
+
+def test_it_says_that_a_setting_makes_no_sense(up: Catalyst) -> None:
+    up.extra["CATALYST_PORT"] = "eighty"
+    assert up.refused("up").startswith("CATALYST_PORT: ")
+
+
+def test_it_has_nothing_to_stop(up: Catalyst) -> None:
+    down = up.command("down")
+    assert down.communicate(timeout=30) == (f"Nothing runs on {up.data}.\n", "")
+    assert down.returncode == 0
