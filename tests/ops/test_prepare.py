@@ -5,12 +5,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from django.db import connection
 from pytest_django import Settings
 
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.ops import prepare
-from catalyst.ops.prepare import NotReady
 
 pytestmark = pytest.mark.django_db
 
@@ -71,12 +69,3 @@ def test_it_collects_static_files_when_they_have_changed(data: Path) -> None:
     (data / "static" / ".collected").write_text("other")
     prepare.static_files()
     assert css.is_dir()
-
-
-@pytest.mark.django_db(transaction=True)
-def test_it_refuses_an_old_postgresql(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    connection.close()
-    monkeypatch.setattr(connection.features, "minimum_database_version", (99,))
-    with pytest.raises(NotReady, match="PostgreSQL 99 or later is required"):
-        prepare.database(now)
-    connection.close()
