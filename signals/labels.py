@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from catalyst.core.models import Project
 from signals.charts import mood
+from signals.connection import judge_name
 from signals.models import Label, Sentiment
 from traces.labels import Pill
 
@@ -66,7 +67,7 @@ def _pill(label: Label, project: Project, *, with_words: bool = True) -> Pill:
         sentiment=mood(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
         reason=label.reason if with_words else "",
         href=_href(project, label.signal_id),
-        judged_by=label.judge,
+        judged_by=judge_name(label.judge),
         labelled_at=label.labelled_at,
         status=label.status,
         note=_note(label) if with_words else "",

@@ -38,5 +38,5 @@ def test_it_names_only_settings_commands_and_files_that_exist(page: Path) -> Non
     assert set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)$", text, re.MULTILINE)) <= {
         pair for target in targets for pair in ((target, ""), ("", target))
     }
-    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
-        assert (page.parent / link).exists(), link
+    for places in re.findall(r"""\]\((?!https?:|#)([^)#]+)|src(?:set)?="([^"]+)\"""", text):
+        assert (page.parent / "".join(places)).exists(), places
