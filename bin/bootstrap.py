@@ -66,7 +66,7 @@ def find_uv() -> str:
 def fetch_uv() -> str:
     """Install uv in a private place: a virtual environment, or a plain folder where Debian lacks python3-venv."""
     print("Fetching uv…", flush=True)
-    quiet = ["install", "--quiet", "--disable-pip-version-check"]
+    quiet = ["install", "-qq", "--disable-pip-version-check"]
     if runs([sys.executable, "-m", "venv", "--clear", CACHE / "venv"]):
         pip, uv = [CACHE / "venv" / "bin" / "python", "-m", "pip", *quiet, "uv"], CACHE / "venv" / "bin" / "uv"
     elif runs([sys.executable, "-m", "pip", "--version"]):
