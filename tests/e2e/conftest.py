@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -40,7 +41,7 @@ class Instance:
     data: Path
     judge: JudgeServer
 
-    def query(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows straight from its database."""
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(statement, parameters).fetchall()
