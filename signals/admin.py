@@ -7,22 +7,9 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from catalyst.core.admin import ReadOnly
 from signals import actions
 from signals.models import JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
-
-
-class ReadOnly[M: Model](admin.ModelAdmin[M]):
-    """Rows that only the product writes."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
-        """Made by the product alone."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        """Changed by the product alone."""
-        return False
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):

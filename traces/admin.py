@@ -1,30 +1,9 @@
 """Operators' view of traces, sessions and the settle queue. All of it is derived from spans, so it is only read."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.db.models import Model
-from django.http import HttpRequest
 
+from catalyst.core.admin import ReadOnly
 from traces.models import Session, Trace, Unsettled
-
-
-class ReadOnly[M: Model](admin.ModelAdmin[M]):
-    """Rows that only ingest writes."""
-
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
-        """Ingest adds rows."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        """Ingest changes rows."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
-        """Retention deletes rows."""
-        return False
 
 
 @admin.register(Trace)

@@ -1,16 +1,35 @@
 """Operators' view of people, projects and keys."""
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from catalyst.core.models import ApiKey, Membership, Project, User
 
 admin.site.register(User, UserAdmin)
+
+
+class ReadOnly[M: Model](admin.ModelAdmin[M]):
+    """Rows that only the product writes."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, *_: Any) -> bool:
+        """Made by the product alone."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Changed by the product alone."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Deleted by the product alone."""
+        return False
 
 
 class MembershipInline(admin.TabularInline[Membership, Project]):
