@@ -22,6 +22,7 @@ CACHE = ROOT / ".cache" / "uv"
 STAMP = VENV / "lock.sha256"
 LOCKS = {"run": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 MINOR = (ROOT / ".python-version").read_text().strip()
+MIRROR = "A mirror of the package registry is set by UV_DEFAULT_INDEX, or by pip's index-url."
 
 
 def main(flavour: str) -> None:
@@ -87,7 +88,8 @@ def make_environment(uv: str) -> None:
     pyenv = sorted(versions.glob(f"{MINOR}.*/bin/python"), key=lambda path: path.parts)
     python = next((str(path) for path in reversed(pyenv) if runs([path, "-c", "import ssl, ctypes"])), MINOR)
     print(f"Making .venv on Python {MINOR}…", flush=True)
-    call([uv, "venv", "--quiet", "--clear", "--no-project", "--python", python, VENV], f"Python {MINOR}")
+    advice = f"Install Python {MINOR} where it is found (on PATH, or pyenv install {MINOR}) and try again."
+    call([uv, "venv", "--quiet", "--clear", "--no-project", "--python", python, VENV], f"Python {MINOR}", advice)
 
 
 def environment() -> dict[str, str]:
@@ -115,11 +117,11 @@ def runs(command: list[object]) -> bool:
         return False
 
 
-def call(command: list[object], what: str) -> None:
+def call(command: list[object], what: str, advice: str = MIRROR) -> None:
     """Run a step; if it fails say so in one line, after what the program itself has to say."""
     done = subprocess.run([str(part) for part in command], check=False, env=environment(), cwd=ROOT)
     if done.returncode:
-        stop(f"Could not install {what}; see above. A mirror is set by UV_DEFAULT_INDEX or pip's index-url.")
+        stop(f"Could not get {what}; see above. {advice}")
 
 
 def stop(message: str) -> NoReturn:
