@@ -85,8 +85,8 @@ def fetch_uv() -> str:
 def make_environment(uv: str) -> None:
     """An environment on the Python of .python-version: one that is there, else one that uv fetches."""
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    pyenv = sorted(versions.glob(f"{MINOR}.*/bin/python"), key=lambda path: path.parts)
-    python = next((str(path) for path in reversed(pyenv) if runs([path, "-c", "import ssl, ctypes"])), MINOR)
+    pyenv = sorted(versions.glob(f"{MINOR}.*/bin/python"), key=lambda path: path.parts[-3].zfill(8), reverse=True)
+    python = next((str(path) for path in pyenv if runs([path, "-c", "import ssl, ctypes"])), MINOR)
     print(f"Making .venv on Python {MINOR}…", flush=True)
     advice = f"Install Python {MINOR} where it is found (on PATH, or pyenv install {MINOR}) and try again."
     call([uv, "venv", "--quiet", "--clear", "--no-project", "--python", python, VENV], f"Python {MINOR}", advice)
