@@ -19,7 +19,7 @@ def default_data_folder() -> Path:
 class Env(BaseSettings):
     """What the environment says; field descriptions are the reference in docs/reference/settings.md."""
 
-    model_config = SettingsConfigDict(env_prefix="CATALYST_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="CATALYST_", extra="ignore", populate_by_name=True, env_ignore_empty=True)
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(
