@@ -17,7 +17,10 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     except ValidationError as error:
-        sys.exit("; ".join(f"CATALYST_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+        names = [str(problem["loc"][0]).upper() for problem in error.errors()]
+        variables = [name if name in os.environ else f"CATALYST_{name}" for name in names]
+        problems = [f"{name}: {problem['msg']}." for name, problem in zip(variables, error.errors(), strict=True)]
+        sys.exit(" ".join(problems))
 
 
 if __name__ == "__main__":

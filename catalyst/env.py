@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -19,13 +19,15 @@ def default_data_folder() -> Path:
 class Env(BaseSettings):
     """What the environment says; field descriptions are the reference in docs/reference/settings.md."""
 
-    model_config = SettingsConfigDict(env_prefix="CATALYST_", extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CATALYST_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(
         8799, ge=1, le=65535, description="Port of the web process; 8799 is where unconfigured SDKs post."
     )
-    data: Path = Field(
+    data: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
         default_factory=default_data_folder,
         description="Folder of the embedded PostgreSQL, logs and up.json.",
     )
