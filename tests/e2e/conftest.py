@@ -1,4 +1,4 @@
-"""One running Catalyst for the tests that look from outside: `manage.py up` on a free port, with a scripted judge."""
+"""One running Catalyst per test worker for the tests that look from outside: `manage.py up` on a free port, with a scripted judge."""
 
 import json
 import os

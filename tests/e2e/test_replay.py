@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.conftest import Instance, replay
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SUMS = """
     SELECT (SELECT count(*) FROM traces_trace WHERE project_id = p.id),

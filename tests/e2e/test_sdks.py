@@ -17,7 +17,7 @@ from tests.judge_server import JudgeServer, completion
 from tests.processes import ROOT, environment, eventually
 from tests.traces.test_captures import CAPTURES
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CATALYST_TRACING = """
 import catalyst_tracing, openai
