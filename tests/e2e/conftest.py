@@ -1,4 +1,4 @@
-"""One running Catalyst per test worker for the tests that look from outside: `manage.py up` on a free port, with a scripted judge."""
+"""A running Catalyst for the tests that look from outside: `manage.py up` on a free port, one per test worker."""
 
 import json
 import os
