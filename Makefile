@@ -6,9 +6,10 @@
 
 RUN := .venv/bin
 PYTEST := $(RUN)/pytest
-export PYTHONUNBUFFERED = 1
+# macOS stops forked processes without it.
+export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
 
-.PHONY: up down setup test check types format lock e2e chromium
+.PHONY: up down setup test check format lock e2e chromium
 
 up:
 	@bin/bootstrap

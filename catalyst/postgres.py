@@ -97,12 +97,18 @@ class Server:
     def make_folder(self, path: Path) -> None:
         """Create a folder for the server's account alone; raises PostgresError when it is somebody else's."""
         path.mkdir(mode=0o700, exist_ok=True)
-        owner = path.lstat().st_uid
-        if path.is_symlink() or owner not in {os.geteuid(), self.account.uid if self.account else owner}:
-            raise PostgresError(f"{path} belongs to somebody else. Remove it, or set CATALYST_DATA to another folder.")
+        self.refuse_foreign(path)
         if self.account:
             os.chown(path, self.account.uid, self.account.gid)
         path.chmod(0o700)
+
+    def refuse_foreign(self, path: Path) -> None:
+        """Raises PostgresError when something is there that somebody else has put there."""
+        if not path.exists(follow_symlinks=False):
+            return
+        ours = {os.geteuid(), *([self.account.uid] if self.account else [])}
+        if path.is_symlink() or path.lstat().st_uid not in ours:
+            raise PostgresError(f"{path} belongs to somebody else. Remove it, or set CATALYST_DATA to another folder.")
 
 
 def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
@@ -112,10 +118,11 @@ def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
     Raises PostgresError when there is no way.
     """
     with _locked(data):
+        server = _server(data)
+        server.refuse_foreign(server.socket)
         if _alive(data):
             _create_database(data)
             return False
-        server = _server(data)
         binaries = _reachable(find_binaries(), server)
         if not server.cluster.exists():
             _initialise(server, binaries, settings)

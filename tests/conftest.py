@@ -6,7 +6,9 @@ server is used instead.
 
 import fcntl
 import os
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -59,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     (DATA / "static").mkdir(parents=True, exist_ok=True)
     users = os.open(DATA / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(users, fcntl.LOCK_SH)
+    guard = _leave_when_killed(users)
+    config.add_cleanup(lambda: os.kill(guard, signal.SIGKILL))
     config.add_cleanup(lambda: _leave(users))
     postgres.ensure(DATA, FAST)
     _drop_stale_databases()
@@ -69,6 +73,18 @@ def _leave(users: int) -> None:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         postgres.stop(DATA)
     os.close(users)
+
+
+def _leave_when_killed(users: int) -> int:
+    """Fork a process that leaves in place of this one, should this one be killed; returns its id."""
+    run = os.getpid()
+    guard = os.fork()
+    if guard == 0:
+        while os.getppid() == run:
+            time.sleep(0.3)
+        _leave(users)
+        os._exit(0)
+    return guard
 
 
 def _drop_stale_databases() -> None:

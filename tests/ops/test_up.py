@@ -89,7 +89,8 @@ def test_it_replaces_what_dies(up: Catalyst) -> None:
             return False
 
     eventually(accepts, 60)
-    up.stop(signal.SIGTERM)
+    text = up.stop(signal.SIGTERM)
+    assert "web ended (SIGKILL), starting it again" in text
     assert up.leftovers() == []
 
 

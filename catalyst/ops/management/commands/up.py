@@ -25,9 +25,14 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         try:
-            up.run(self.stdout.write, parent=options["parent"])
+            up.run(self.tell, parent=options["parent"])
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
         except (NotReady, PostgresError) as error:
             self.stderr.write(str(error))
             sys.exit(1)
+
+    def tell(self, line: str) -> None:
+        """Print at once, also into a pipe."""
+        self.stdout.write(line)
+        self.stdout.flush()
