@@ -93,20 +93,27 @@ def make_environment(uv: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """uv does not read pip's settings; pass on the mirror they name."""
+    """uv does not read pip's settings; pass on the mirror and the certificates they name."""
     values = dict(os.environ)
     values.pop("VIRTUAL_ENV", None)
-    if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & values.keys() and (mirror := pip_index()):
-        values["UV_DEFAULT_INDEX"] = mirror
+    said = pip_settings()
+    if not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & values.keys() and "index-url" in said:
+        values["UV_DEFAULT_INDEX"] = said["index-url"]
+    if "SSL_CERT_FILE" not in values and "cert" in said:
+        values["SSL_CERT_FILE"] = said["cert"]
     return values
 
 
-def pip_index() -> str:
-    """pip's own registry, where one is configured."""
-    if os.environ.get("PIP_INDEX_URL"):
-        return os.environ["PIP_INDEX_URL"]
-    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+def pip_settings() -> dict[str, str]:
+    """What pip is told by its files and variables, by name; the variables count more."""
+    for python in (sys.executable, shutil.which("python3")):
+        command = [str(python), "-m", "pip", "config", "list"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if listed.returncode == 0:
+            lines = sorted(listed.stdout.splitlines(), key=lambda line: line.startswith(":env:"))
+            pairs = (line.split(".", 1)[1].partition("=") for line in lines if "=" in line and "." in line)
+            return {name: value.strip("'") for name, _, value in pairs}
+    return {}
 
 
 def runs(command: list[object]) -> bool:
