@@ -136,6 +136,8 @@ TASKS = {
         "QUEUES": ["default", "judge"],
     },
 }
+# A judge task claims for a minute, then waits for its last calls: one that queued behind the longest, and that.
+JUDGE_TIMEOUT = 180 + 2 * round(env.judge_timeout_seconds)
 # One django-q2 cluster per queue, so that long work starves nothing. `retry` stays above `timeout` (docs/adr/0004).
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
@@ -153,7 +155,9 @@ Q_CLUSTER: dict[str, Any] = {
     "recycle": 500,
     "scheduler": False,
     "label": "Background work",
-    "ALT_CLUSTERS": {"judge": {"workers": 1, "timeout": 300, "retry": 360, "bulk": 1, "queue_limit": 1}},
+    "ALT_CLUSTERS": {
+        "judge": {"workers": 1, "timeout": JUDGE_TIMEOUT, "retry": JUDGE_TIMEOUT + 60, "bulk": 1, "queue_limit": 1}
+    },
 }
 
 LOGGING = {
