@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
     users = os.open(DATA / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(users, fcntl.LOCK_SH)
     guard = _leave_when_killed(users)
-    config.add_cleanup(lambda: os.kill(guard, signal.SIGKILL))
+    config.add_cleanup(lambda: (os.kill(guard, signal.SIGKILL), os.waitpid(guard, 0)))
     config.add_cleanup(lambda: _leave(users))
     postgres.ensure(DATA, FAST)
     _drop_stale_databases()

@@ -98,6 +98,7 @@ def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> It
     yield Instance(**json.loads(ready.read_text()), data=data, judge=judge)
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
+    shutil.rmtree((data / "postgres").resolve())
 
 
 @pytest.fixture(scope="session")
