@@ -62,13 +62,16 @@ def pytest_configure(config: pytest.Config) -> None:
     users = os.open(DATA / "users.lock", os.O_CREAT | os.O_RDWR, 0o600)
     fcntl.flock(users, fcntl.LOCK_SH)
     guard = _leave_when_killed(users)
-    config.add_cleanup(lambda: (os.kill(guard, signal.SIGKILL), os.waitpid(guard, 0)))
-    config.add_cleanup(lambda: _leave(users))
+    config.add_cleanup(lambda: _leave(users, guard))
     postgres.ensure(DATA, FAST)
     _drop_stale_databases()
 
 
-def _leave(users: int) -> None:
+def _leave(users: int, guard: int = 0) -> None:
+    """Stop the server, unless another run uses it."""
+    if guard:
+        os.kill(guard, signal.SIGKILL)
+        os.waitpid(guard, 0)
     with suppress(BlockingIOError):
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         postgres.stop(DATA)
