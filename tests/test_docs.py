@@ -9,7 +9,6 @@ from django.core.management import get_commands
 from catalyst.env import Env
 from tests.processes import ROOT
 
-INTERNAL = {"supervisor", "database_pool"}  # set by `up` for its own processes
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if not {".venv", ".cache", "node_modules"} & set(path.parts))
 SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
 
@@ -21,7 +20,7 @@ def variables(field: str) -> list[str]:
     return [str(choice) for choice in choices if str(choice).isupper()]
 
 
-@pytest.mark.parametrize("field", sorted(Env.model_fields.keys() - INTERNAL))
+@pytest.mark.parametrize("field", sorted(Env.model_fields))
 def test_it_documents_every_setting(field: str) -> None:
     row = next(line for line in SETTINGS.splitlines() if f"| `{variables(field)[0]}`" in line)
     assert all(f"`{name}`" in row for name in variables(field))
