@@ -9,6 +9,7 @@ import fcntl
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -232,8 +233,10 @@ def _reachable(binaries: Path, server: Server) -> Path:
     if server.account is None or server.account.may_enter(binaries.resolve()):
         return binaries
     install = binaries.parent
-    copy = server.base / f"binaries-{_major(binaries)}"
+    copy = server.base / f"binaries-{_version(binaries)}"
     if not copy.exists():
+        for old in server.base.glob("binaries-*"):
+            shutil.rmtree(old)
         fresh = Path(tempfile.mkdtemp(dir=server.base))
         shutil.copytree(install, fresh / install.parent.name / install.name, symlinks=True)
         libraries = install.parent.with_name(f"{install.parent.name}.libs")
@@ -244,14 +247,18 @@ def _reachable(binaries: Path, server: Server) -> Path:
     return copy / install.parent.name / install.name / binaries.name
 
 
-def _major(binaries: Path) -> int:
-    """Major version of the server binaries."""
+def _version(binaries: Path) -> str:
+    """Version of the server binaries, such as 18.6."""
     answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
-    try:
-        return int(answer.stdout.split()[2].split(".")[0])
-    except (IndexError, ValueError):
+    found = re.search(r"\d+(\.\d+)?", answer.stdout)
+    if found is None:
         problem = answer.stderr.strip().splitlines() or ["no answer"]
-        raise PostgresError(f"PostgreSQL in {binaries} does not run: {problem[-1]}") from None
+        raise PostgresError(f"PostgreSQL in {binaries} does not run: {problem[-1]}")
+    return found.group()
+
+
+def _major(binaries: Path) -> int:
+    return int(_version(binaries).split(".")[0])
 
 
 def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> None:
