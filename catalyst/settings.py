@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "catalyst.core.sign_ins.SignInMiddleware",
     "catalyst.core.access.ProjectMiddleware",
 ]
 

@@ -6,14 +6,33 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.urls import reverse
 
-from catalyst.core.querysets import ApiKeyQuerySet, ProjectQuerySet
+from catalyst.core.querysets import (
+    ApiKeyQuerySet,
+    AuditEntryQuerySet,
+    InvitationQuerySet,
+    MembershipQuerySet,
+    ProjectQuerySet,
+    SignInQuerySet,
+)
+
+
+def digest_of(token: str) -> str:
+    """The stored form of a key or token. Ours have 192 random bits, so a plain hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class User(AbstractUser):
     """A person who signs in."""
+
+    @property
+    def may_create_projects(self) -> bool:
+        """Owners, people without a project and whom an operator lets; guests in other people's projects may not."""
+        roles = set(self.memberships.values_list("role", flat=True))
+        return not roles or Membership.Role.OWNER in roles or self.has_perm("core.add_project")
 
 
 class Project(models.Model):
@@ -45,6 +64,8 @@ class Membership(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
 
+    objects = MembershipQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "user"], name="core_membership_once_per_project")]
 
@@ -55,6 +76,30 @@ class Membership(models.Model):
     def can_edit(self) -> bool:
         """Viewers look; owners and members change things."""
         return self.role != self.Role.VIEWER
+
+    @property
+    def is_owner(self) -> bool:
+        """Owners decide who else may do what."""
+        return self.role == self.Role.OWNER
+
+
+class Invitation(models.Model):
+    """A link that makes whoever opens it first a member. Only the SHA-256 of its token is stored."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
+    role = models.CharField(max_length=10, choices=Membership.Role)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"as {self.get_role_display().lower()}"
 
 
 class ApiKey(models.Model):
@@ -87,11 +132,67 @@ class ApiKey(models.Model):
 
     @staticmethod
     def digest_of(key: str) -> str:
-        """The stored form of a key. A key has 192 random bits, so a plain hash is enough."""
-        return hashlib.sha256(key.encode()).hexdigest()
+        """The stored form of a key."""
+        return digest_of(key)
 
     @classmethod
     def issue(cls, *, key: str = "", **fields: Any) -> tuple["ApiKey", str]:
         """Make a key; returns the row and the key, which can't be had again."""
         key = key or cls.PREFIX + secrets.token_urlsafe(24)
-        return cls.objects.create(hint=key[:8], digest=cls.digest_of(key), **fields), key
+        return cls.objects.create(hint=key[:8], digest=digest_of(key), **fields), key
+
+
+class AuditEntry(models.Model):
+    """Who changed what, when. Names are kept as text, so that an entry outlives what it speaks of."""
+
+    project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="audit_entries")
+    actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    actor_name = models.CharField(max_length=150)
+    action = models.CharField(max_length=40)
+    kind = models.CharField(max_length=40)
+    target_id = models.BigIntegerField()
+    target_name = models.CharField(max_length=300)
+    detail = models.CharField(max_length=300)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AuditEntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["project", "-id"], name="core_audit_of_project")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.kind} {self.target_name}"
+
+
+class SignIn(models.Model):
+    """Whose a session is, and where it was last seen. Goes when the session goes."""
+
+    session = models.OneToOneField(
+        Session,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="sign_in",
+        db_constraint=False,  # a page may be on its way while another browser ends its session
+    )
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    browser = models.CharField(max_length=300)
+    address = models.CharField(max_length=45)
+    created_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField()
+
+    objects = SignInQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.browser}"
+
+
+class Bucket(models.Model):
+    """Tokens left for one thing that is limited; see `catalyst.core.limits`."""
+
+    key = models.CharField(max_length=80, primary_key=True)
+    tokens = models.FloatField()
+    filled_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,4 +1,4 @@
-"""Queries over projects and keys."""
+"""Queries over projects, their people and keys, and who is signed in."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from catalyst.core.models import ApiKey, Project, User
+    from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
@@ -18,6 +18,47 @@ class ProjectQuerySet(models.QuerySet["Project"]):
     def for_user(self, user: "User") -> "ProjectQuerySet":
         """Projects this person is a member of, by name."""
         return self.filter(memberships__user=user).order_by("name")
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Memberships."""
+
+    def owners(self) -> "MembershipQuerySet":
+        """Of people who can still sign in."""
+        return self.filter(role="owner", user__is_active=True)
+
+    def for_list(self) -> "MembershipQuerySet":
+        """Owners first, then by name."""
+        rank = models.Case(models.When(role="owner", then=0), models.When(role="member", then=1), default=2)
+        return self.select_related("user").order_by(rank, "user__username")
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Invitations."""
+
+    def open(self, now: datetime) -> "InvitationQuerySet":
+        """Those that still let somebody in."""
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
+
+    def for_list(self) -> "InvitationQuerySet":
+        """Newest first, with who made them."""
+        return self.select_related("created_by").order_by("-pk")
+
+
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    """Audit entries."""
+
+    def newest(self, before: int | None = None) -> "AuditEntryQuerySet":
+        """Newest first, from below an id."""
+        return (self.filter(pk__lt=before) if before else self).order_by("-pk")
+
+
+class SignInQuerySet(models.QuerySet["SignIn"]):
+    """Browsers that are signed in."""
+
+    def for_list(self, now: datetime) -> "SignInQuerySet":
+        """Those whose session still lasts, the one seen last first."""
+        return self.filter(session__expire_date__gt=now).order_by("-seen_at")
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

@@ -6,6 +6,7 @@ from django.tasks import task
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from catalyst.core import limits, sign_ins
 from catalyst.ops.models import Wakeup
 from catalyst.task_backend import forget_failures
 from traces.store import partitions
@@ -35,10 +36,12 @@ def wake(kind: str, path: str, token: str) -> None:
 
 @task
 def minute() -> None:
-    """Once a minute: partitions ahead of the spans, old records of failed tasks away.
+    """Once a minute: partitions ahead of the spans; records of failed tasks, sessions and limits that are over away.
 
-    At least once; safe to repeat because both do nothing when there is nothing to do.
+    At least once; safe to repeat because each does nothing when there is nothing to do.
     """
     now = timezone.now()
     partitions.ensure(now)
     forget_failures(now - FAILURES_KEPT)
+    sign_ins.forget_expired(now)
+    limits.forget(now)

@@ -1,9 +1,7 @@
 """Template filters for numbers and times; the wording is in `catalyst.formats`."""
 
 from datetime import datetime
-from decimal import Decimal
 from math import log10
-from typing import Protocol
 
 from django import template
 from django.utils import timezone
@@ -18,27 +16,7 @@ register.filter("duration", formats.duration)
 register.filter("short", formats.short)
 register.filter("usd", formats.usd)
 register.filter("percent_of", formats.percent)
-
-
-class Priced(Protocol):
-    """Anything with the counters that decide what may be said about cost."""
-
-    cost: Decimal
-    unpriced_count: int
-    total_tokens: int
-
-
-@register.filter
-def spent(row: Priced) -> str:
-    """What a trace, session or range cost: `unpriced` when no call had a known price, `+` when some had none.
-
-    Empty when no tokens are known, so never a false 0.
-    """
-    if row.cost:
-        return formats.usd(row.cost) + ("+" if row.unpriced_count else "")
-    if row.unpriced_count:
-        return "unpriced"
-    return "$0" if row.total_tokens else ""
+register.filter("spent", formats.spent)
 
 
 @register.filter

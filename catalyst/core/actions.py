@@ -1,0 +1,151 @@
+"""What people do with projects, their members, invitations and keys; every rule and every audit entry is here.
+
+What is not allowed raises `django.core.exceptions.ValidationError`, with words for people.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.text import slugify
+
+from catalyst.core.audit import record
+from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
+
+INVITATION_LIFETIME = timedelta(days=7)
+LONGEST_SLUG = 60
+RESERVED_SLUGS = {"new"}
+
+
+@transaction.atomic
+def create_project(*, name: str, by: User) -> Project:
+    """Make a project whose owner is `by`. Its address follows from the name."""
+    project = Project.objects.create(name=name, slug=_free_slug(name))
+    Membership.objects.create(project=project, user=by, role=Membership.Role.OWNER)
+    record(by, "created", project)
+    return project
+
+
+@transaction.atomic
+def rename_project(project: Project, *, name: str, by: User) -> None:
+    """Change the name. The address stays, so that links and agents go on working."""
+    before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).name
+    if before == name:
+        return
+    project.name = name
+    project.save(update_fields=["name"])
+    record(by, "renamed", project, detail=f"from {before}")
+
+
+@transaction.atomic
+def change_role(membership: Membership, *, role: str, by: User) -> None:
+    """Give a member another role. The last owner stays one."""
+    locked = _locked(membership)
+    if locked.role == role:
+        return
+    if role != Membership.Role.OWNER:
+        _check_not_last_owner(locked)
+    before, locked.role = locked.role, role
+    locked.save(update_fields=["role"])
+    record(by, "changed", locked, detail=f"from {before} to {role}")
+
+
+@transaction.atomic
+def remove_member(membership: Membership, *, by: User) -> None:
+    """Take somebody out of a project. The last owner stays."""
+    locked = _locked(membership)
+    _check_not_last_owner(locked)
+    record(by, "removed", locked)
+    locked.delete()
+
+
+@transaction.atomic
+def invite(project: Project, *, role: str, by: User, now: datetime) -> tuple[Invitation, str]:
+    """Make an invitation; returns it and its token, which can't be had again."""
+    token = secrets.token_urlsafe(24)
+    invitation = Invitation.objects.create(
+        project=project, role=role, digest=digest_of(token), created_by=by, expires_at=now + INVITATION_LIFETIME
+    )
+    record(by, "created", invitation)
+    return invitation, token
+
+
+@transaction.atomic
+def revoke_invitation(invitation: Invitation, *, by: User, now: datetime) -> None:
+    """Make an open invitation useless."""
+    if Invitation.objects.open(now).filter(pk=invitation.pk).update(revoked_at=now):
+        record(by, "revoked", invitation)
+
+
+def find_invitation(token: str, now: datetime) -> Invitation | None:
+    """The open invitation with this token, with its project; None when it is not one, used, revoked or too old."""
+    return Invitation.objects.open(now).select_related("project", "created_by").filter(digest=digest_of(token)).first()
+
+
+@transaction.atomic
+def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> None:
+    """Make `user` a member as invited. Of two people at once one gets in.
+
+    Someone who is a member already stays what they are, and the invitation stays open.
+    """
+    if Membership.objects.filter(project=invitation.project_id, user=user).exists():
+        return
+    accepted = Invitation.objects.open(now).filter(pk=invitation.pk).update(accepted_by=user, accepted_at=now)
+    if not accepted:
+        raise ValidationError("This invitation does not work any more. Ask for a new one.")
+    Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
+    record(user, "accepted", invitation, detail=f"made by {invitation.created_by}" if invitation.created_by else "")
+
+
+@transaction.atomic
+def sign_up(invitation: Invitation, *, username: str, password: str, now: datetime) -> User:
+    """Make an account for somebody who is invited, and accept for them."""
+    user = User.objects.create_user(username, password=password)
+    accept_invitation(invitation, user=user, now=now)
+    return user
+
+
+@transaction.atomic
+def create_key(project: Project, *, name: str, scopes: Sequence[str], by: User) -> tuple[ApiKey, str]:
+    """Make a key; returns the row and the key, which can't be had again."""
+    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), created_by=by)
+    record(by, "created", row, detail=f"for {', '.join(scopes)}")
+    return row, key
+
+
+@transaction.atomic
+def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
+    """Make a key useless, at once and for good; False when it was already."""
+    revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
+    if revoked:
+        record(by, "revoked", key)
+    return revoked
+
+
+def set_password(user: User, *, password: str) -> None:
+    """Change the password. Every session but one that is told of the new password ends."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+
+
+def _locked(membership: Membership) -> Membership:
+    """The membership as it is now, while nobody else changes who owns its project."""
+    Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
+    return Membership.objects.select_related("user", "project").get(pk=membership.pk)
+
+
+def _check_not_last_owner(membership: Membership) -> None:
+    if not membership.is_owner:
+        return
+    others = Membership.objects.owners().filter(project=membership.project_id).exclude(pk=membership.pk)
+    if not others.exists():
+        raise ValidationError(f"{membership.user} is the last owner. Make somebody else an owner first.")
+
+
+def _free_slug(name: str) -> str:
+    base = slugify(name)[: LONGEST_SLUG - 4].strip("-") or "project"
+    taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True)) | RESERVED_SLUGS
+    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
+    return base if base not in taken else next(slug for slug in numbered if slug not in taken)

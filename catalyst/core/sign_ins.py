@@ -1,0 +1,79 @@
+"""Which browsers a person is signed in with: Django's sessions, with a note of whose they are."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from catalyst.core.models import SignIn, User
+
+RESOLUTION = timedelta(minutes=1)
+BROWSERS = (("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+SYSTEMS = (
+    *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
+
+
+class SignInMiddleware:
+    """Note when a session is seen, at most once a minute; pages for machines and strangers are left alone."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], _kwargs: dict[str, Any]
+    ) -> None:
+        """Runs after LoginRequiredMiddleware has turned strangers away."""
+        if getattr(view, "login_required", True) and request.user.is_authenticated:
+            note(request, request.user, timezone.now())
+
+
+def note(request: HttpRequest, user: User, now: datetime) -> None:
+    """Remember that this session of `user` was seen."""
+    key = request.session.session_key
+    known = SignIn.objects.filter(pk=key, user=user).first()
+    if key is None or (known is not None and known.seen_at > now - RESOLUTION):
+        return
+    SignIn.objects.update_or_create(
+        pk=key,
+        defaults={
+            "user": user,
+            "seen_at": now,
+            "browser": browser(request.headers.get("User-Agent", "")),
+            "address": address(request)[:45],
+        },
+    )
+
+
+def sign_out_elsewhere(user: User, here: str | None) -> int:
+    """End every session of this person but the one with the key `here`; returns how many."""
+    _, deleted = Session.objects.filter(sign_in__user=user).exclude(pk=here).delete()
+    return deleted.get("sessions.Session", 0)
+
+
+def forget_expired(now: datetime) -> None:
+    """Delete sessions that have run out, and what is left of others."""
+    Session.objects.filter(expire_date__lt=now).delete()
+    SignIn.objects.filter(seen_at__lt=now - timedelta(seconds=settings.SESSION_COOKIE_AGE)).delete()
+
+
+def address(request: HttpRequest) -> str:
+    """Where a request comes from. The web server has put in what a proxy on this machine says."""
+    return str(request.META.get("REMOTE_ADDR") or "")
+
+
+def browser(user_agent: str) -> str:
+    """A browser and its system in words for people: Firefox on macOS."""
+    name = next((name for token, name in BROWSERS if token in user_agent), "")
+    system = next((system for token, system in SYSTEMS if token in user_agent), "")
+    if name and system:
+        return f"{name} on {system}"
+    return name or system or "Unknown browser"
