@@ -2,8 +2,25 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 DAY = 86_400
+
+
+class Priced(Protocol):
+    """Anything with the counters that decide what may be said about cost."""
+
+    @property
+    def cost(self) -> Decimal:
+        """US dollars, of priced calls."""
+
+    @property
+    def unpriced_count(self) -> int:
+        """Calls with tokens but no known price."""
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
 
 
 def duration(microseconds: float | None) -> str:
@@ -48,6 +65,18 @@ def usd(amount: Decimal | float | None) -> str:
     if value < 0.1:
         return f"${value:.4f}"
     return f"${value:.3f}" if value < 1 else f"${value:,.2f}"
+
+
+def spent(row: Priced) -> str:
+    """What a trace, session or range cost: `unpriced` when no call had a known price, `+` when some had none.
+
+    Empty when no tokens are known, so never a false 0.
+    """
+    if row.cost:
+        return usd(row.cost) + ("+" if row.unpriced_count else "")
+    if row.unpriced_count:
+        return "unpriced"
+    return "$0" if row.total_tokens else ""
 
 
 def percent(part: float, whole: float) -> str:
