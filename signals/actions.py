@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalyst.agents.models import Agent
+from catalyst.core.audit import record
 from catalyst.core.models import User
 from signals.models import Label, Scope, Sentiment, Signal, SignalVersion
 
@@ -52,6 +53,7 @@ def create_signal(
             created_by=by,
         )
         _add_version(signal, checked, by)
+        record(by, "created", signal)
     return signal
 
 
@@ -69,43 +71,52 @@ def publish_version(signal: Signal, question: Question, by: User | None = None) 
             return current
         version = _add_version(signal, checked, by)
         Label.objects.filter(signal=signal).exclude(version=version).cancel_waiting()
+        record(by, "published", signal, detail=f"version {version.number}")
     return version
 
 
-def rename(signal: Signal, name: str) -> None:
+def rename(signal: Signal, name: str, by: User | None = None) -> None:
     """Change the name; nothing else depends on it."""
     signal.name = _checked_name(name)
-    signal.save(update_fields=["name"])
+    with transaction.atomic():
+        if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
+            record(by, "renamed", signal)
 
 
-def activate(signal: Signal, now: datetime) -> None:
+def activate(signal: Signal, now: datetime, by: User | None = None) -> None:
     """Judge what arrives from now on. An active signal stays active since when it was."""
     if signal.archived_at is not None:
         raise ValidationError("An archived signal can't be activated. Unarchive it first.")
     changed = Signal.objects.filter(pk=signal.pk, archived_at=None).exclude(state=Signal.State.ACTIVE)
-    changed.update(state=Signal.State.ACTIVE, activated_at=now)
+    with transaction.atomic():
+        if changed.update(state=Signal.State.ACTIVE, activated_at=now):
+            record(by, "activated", signal)
     signal.refresh_from_db(fields=["state", "activated_at"])
 
 
-def disable(signal: Signal) -> None:
+def disable(signal: Signal, by: User | None = None) -> None:
     """Stop judging live traffic. What waits leaves the queue; labels stay."""
     with transaction.atomic():
-        Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED)
+        if Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED):
+            record(by, "disabled", signal)
         Label.objects.filter(signal=signal).cancel_waiting()
     signal.refresh_from_db(fields=["state"])
 
 
-def archive(signal: Signal, now: datetime) -> None:
+def archive(signal: Signal, now: datetime, by: User | None = None) -> None:
     """Stop it, hide it, keep its labels."""
     with transaction.atomic():
-        disable(signal)
-        Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now)
+        disable(signal, by)
+        if Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now):
+            record(by, "archived", signal)
     signal.refresh_from_db(fields=["archived_at"])
 
 
-def unarchive(signal: Signal) -> None:
+def unarchive(signal: Signal, by: User | None = None) -> None:
     """Show it again, in the state it had."""
-    Signal.objects.filter(pk=signal.pk).update(archived_at=None)
+    with transaction.atomic():
+        if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
+            record(by, "unarchived", signal)
     signal.refresh_from_db(fields=["archived_at"])
 
 

@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalyst.core.admin import ReadOnly
+from catalyst.core.admin import ReadOnly, operator
 from signals import actions
 from signals.models import JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
 
@@ -47,13 +47,13 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
 
     def save_model(self, request: HttpRequest, obj: Signal, form: Any, change: bool) -> None:
         """Write the name alone, so that nothing done meanwhile is undone."""
-        actions.rename(obj, obj.name)
+        actions.rename(obj, obj.name, operator(request))
 
     @admin.action(description="Disable the selected signals", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
         """Stop judging live traffic; labels stay."""
         for signal in queryset:
-            actions.disable(signal)
+            actions.disable(signal, operator(request))
         self.message_user(request, f"{len(queryset)} signals disabled.")
 
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])

@@ -11,11 +11,16 @@ from django_htmx.middleware import HtmxDetails
 from catalyst.core.models import Membership, Project, User
 
 
-class ProjectRequest(HttpRequest):
-    """A request by a signed-in member of `project`."""
+class SignedInRequest(HttpRequest):
+    """A request by somebody who is signed in."""
 
     user: User
     htmx: HtmxDetails
+
+
+class ProjectRequest(SignedInRequest):
+    """A request by a signed-in member of `project`."""
+
     project: Project
     membership: Membership
 
@@ -57,6 +62,20 @@ def editor_required[**P](
     def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.membership.can_edit:
             raise PermissionDenied("Viewers can look but not change anything. Ask an owner for the member role.")
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+def owner_required[**P](
+    view: Callable[Concatenate[ProjectRequest, P], HttpResponse],
+) -> Callable[Concatenate[ProjectRequest, P], HttpResponse]:
+    """Let owners through; anybody else gets 403."""
+
+    @wraps(view)
+    def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.membership.is_owner:
+            raise PermissionDenied("Only owners of the project may do this. Ask one of them.")
         return view(request, *args, **kwargs)
 
     return checked

@@ -16,7 +16,6 @@ from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, 
 
 INVITATION_LIFETIME = timedelta(days=7)
 LONGEST_SLUG = 60
-RESERVED_SLUGS = {"new"}
 
 
 @transaction.atomic
@@ -40,8 +39,18 @@ def rename_project(project: Project, *, name: str, by: User) -> None:
 
 
 @transaction.atomic
+def add_member(project: Project, *, user: User, role: str, by: User) -> Membership:
+    """Let somebody in without an invitation."""
+    membership = Membership.objects.create(project=project, user=user, role=role)
+    record(by, "added", membership)
+    return membership
+
+
+@transaction.atomic
 def change_role(membership: Membership, *, role: str, by: User) -> None:
     """Give a member another role. The last owner stays one."""
+    if role not in Membership.Role.values:
+        raise ValidationError("A role is owner, member or viewer.")
     locked = _locked(membership)
     if locked.role == role:
         return
@@ -124,6 +133,12 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
     return revoked
 
 
+def update_profile(user: User, *, first_name: str, last_name: str, email: str) -> None:
+    """Change what others see of a person."""
+    user.first_name, user.last_name, user.email = first_name, last_name, email
+    user.save(update_fields=["first_name", "last_name", "email"])
+
+
 def set_password(user: User, *, password: str) -> None:
     """Change the password. Every session but one that is told of the new password ends."""
     user.set_password(password)
@@ -146,6 +161,6 @@ def _check_not_last_owner(membership: Membership) -> None:
 
 def _free_slug(name: str) -> str:
     base = slugify(name)[: LONGEST_SLUG - 4].strip("-") or "project"
-    taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True)) | RESERVED_SLUGS
+    taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
     return base if base not in taken else next(slug for slug in numbered if slug not in taken)

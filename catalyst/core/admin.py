@@ -1,7 +1,6 @@
 """Operators' view of people, projects and keys."""
 
-from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -9,9 +8,18 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalyst.core.models import ApiKey, Membership, Project, User
+from catalyst.core import actions
+from catalyst.core.audit import record
+from catalyst.core.forms import OperatorLoginForm
+from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
 
+admin.site.login_form = OperatorLoginForm
 admin.site.register(User, UserAdmin)
+
+
+def operator(request: HttpRequest) -> User:
+    """Who works in the administration."""
+    return cast(User, request.user)
 
 
 class ReadOnly[M: Model](admin.ModelAdmin[M]):
@@ -33,21 +41,50 @@ class ReadOnly[M: Model](admin.ModelAdmin[M]):
 
 
 class MembershipInline(admin.TabularInline[Membership, Project]):
-    """Who may do what in a project."""
+    """Who may do what in a project. Here somebody is let in; roles are changed under the project's Settings."""
 
     model = Membership
     autocomplete_fields = ("user",)
     extra = 0
+    can_delete = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Changed under Settings, where a project keeps an owner."""
+        return False
 
 
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin[Project]):
-    """Projects and their members."""
+    """Projects and their members. They are made in the product; what is done here is in their audit log."""
 
     list_display = ("name", "slug", "created_at")
     search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
+    fields = ("name", "slug")
+    readonly_fields = ("slug",)
     inlines = (MembershipInline,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Projects are not made here."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
+        """Rename."""
+        actions.rename_project(obj, name=obj.name, by=operator(request))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Let people in."""
+        for membership in formset.save(commit=False):
+            actions.add_member(form.instance, user=membership.user, role=membership.role, by=operator(request))
+
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        """Delete with everything in it, but for the audit log."""
+        record(operator(request), "deleted", obj)
+        obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Project]) -> None:
+        """Delete each."""
+        for project in queryset:
+            self.delete_model(request, project)
 
 
 @admin.register(ApiKey)
@@ -68,6 +105,39 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke at once; senders that use the key get 401."""
-        now: datetime = timezone.now()
-        revoked = queryset.filter(revoked_at=None).update(revoked_at=now)
+        keys = queryset.select_related("project")
+        revoked = sum(actions.revoke_key(key, by=operator(request), now=timezone.now()) for key in keys)
         self.message_user(request, f"{revoked} keys revoked.")
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnly[Invitation]):
+    """Invitations; they are made and revoked under a project's Settings."""
+
+    list_display = ("project", "role", "created_by", "created_at", "expires_at", "accepted_by", "revoked_at")
+    list_filter = ("role", "project")
+    list_select_related = ("project", "created_by", "accepted_by")
+    exclude = ("digest",)
+    ordering = ("-id",)
+
+
+@admin.register(SignIn)
+class SignInAdmin(ReadOnly[SignIn]):
+    """Browsers that are signed in."""
+
+    list_display = ("user", "browser", "address", "created_at", "seen_at")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "address")
+    exclude = ("session",)
+    ordering = ("-seen_at",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnly[AuditEntry]):
+    """Who changed what."""
+
+    list_display = ("created_at", "actor_name", "action", "kind", "target_name", "detail", "project")
+    list_filter = ("kind", "action", "project")
+    list_select_related = ("project",)
+    search_fields = ("actor_name", "target_name")
+    ordering = ("-id",)

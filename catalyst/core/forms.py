@@ -1,19 +1,79 @@
-"""Forms of the core pages: sign in, API keys."""
+"""Forms of the core pages: sign in and up, one's profile, projects, members and API keys."""
 
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm, UserCreationForm
+from django.core.exceptions import ValidationError
+from django.utils import timezone
 
-from catalyst.core.models import ApiKey
+from catalyst.core import limits
+from catalyst.core.models import ApiKey, Membership, User
+from catalyst.core.sign_ins import address
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password."""
+    """Name and password, so often per address and name; `is_limited` says when it was too often."""
+
+    LIMITED = "limited"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether this try was one too many."""
+        return self.has_error("__all__", self.LIMITED)
+
+    def clean(self) -> dict[str, Any]:
+        """Look at the password only while there are tries left."""
+        name, now = self.cleaned_data.get("username", ""), timezone.now()
+        where = address(self.request) if self.request else ""
+        if not (limits.take(limits.SIGN_IN_BY_ADDRESS, where, now) and limits.take(limits.SIGN_IN_BY_NAME, name, now)):
+            raise ValidationError("Too many tries. Wait a minute, then try again.", code=self.LIMITED)
+        cleaned = super().clean()
+        limits.refill(limits.SIGN_IN_BY_NAME, name)
+        return cleaned
+
+
+class OperatorLoginForm(LoginForm, AdminAuthenticationForm):
+    """The administration's form, with the same limit."""
+
+
+class SignUpForm(UserCreationForm[User]):
+    """An account for somebody who is invited."""
+
+    class Meta:
+        model = User
+        fields = ("username",)
+
+
+class ProfileForm(forms.ModelForm[User]):
+    """What others see of a person."""
+
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "email")
+
+
+def password_form(user: User, data: Any = None) -> SetPasswordForm[User]:
+    """A new password; the old one is asked for where there is one."""
+    form = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
+    return form(user, data)
+
+
+class ProjectForm(forms.Form):
+    """The name of a project."""
+
+    name = forms.CharField(max_length=100, help_text="What your agents do, or where they run.")
+
+
+class RoleForm(forms.Form):
+    """What somebody may do in a project."""
+
+    role = forms.ChoiceField(choices=Membership.Role, initial=Membership.Role.MEMBER)
 
 
 class ApiKeyForm(forms.Form):

@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.db import models
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from catalyst.core.querysets import (
     ApiKeyQuerySet,
@@ -28,7 +29,7 @@ def digest_of(token: str) -> str:
 class User(AbstractUser):
     """A person who signs in."""
 
-    @property
+    @cached_property
     def may_create_projects(self) -> bool:
         """Owners, people without a project and whom an operator lets; guests in other people's projects may not."""
         roles = set(self.memberships.values_list("role", flat=True))

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -17,6 +18,15 @@ SYSTEMS = (
     *(("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows")),
     *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
 )
+
+_NOTE = """
+INSERT INTO core_signin (session_id, user_id, browser, address, created_at, seen_at)
+SELECT %(session)s, %(user)s, %(browser)s, %(address)s, %(now)s, %(now)s
+WHERE NOT EXISTS (
+    SELECT FROM core_signin WHERE session_id = %(session)s AND user_id = %(user)s AND seen_at > %(stale)s)
+ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id, browser = excluded.browser,
+    address = excluded.address, seen_at = excluded.seen_at
+"""
 
 
 class SignInMiddleware:
@@ -37,20 +47,19 @@ class SignInMiddleware:
 
 
 def note(request: HttpRequest, user: User, now: datetime) -> None:
-    """Remember that this session of `user` was seen."""
-    key = request.session.session_key
-    known = SignIn.objects.filter(pk=key, user=user).first()
-    if key is None or (known is not None and known.seen_at > now - RESOLUTION):
+    """Remember that this session of `user` was seen. One statement, which writes only when it is news."""
+    if (key := request.session.session_key) is None:
         return
-    SignIn.objects.update_or_create(
-        pk=key,
-        defaults={
-            "user": user,
-            "seen_at": now,
-            "browser": browser(request.headers.get("User-Agent", "")),
-            "address": address(request)[:45],
-        },
-    )
+    values: dict[str, str | int | datetime] = {
+        "session": key,
+        "user": user.pk,
+        "now": now,
+        "stale": now - RESOLUTION,
+        "browser": browser(request.headers.get("User-Agent", "")),
+        "address": address(request)[:45],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE, values)
 
 
 def sign_out_elsewhere(user: User, here: str | None) -> int:

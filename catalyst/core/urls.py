@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalyst.core import views
+from catalyst.core import account_views, settings_views, views
 
 app_name = "core"
 urlpatterns = [
@@ -10,7 +10,21 @@ urlpatterns = [
     path("login/", views.login, name="login"),
     path("login/<str:token>/", views.login_link, name="login-link"),
     path("logout/", views.logout, name="logout"),
-    path("p/<slug:project>/settings/", views.project_settings, name="settings"),
-    path("p/<slug:project>/settings/keys/", views.key_create, name="key-create"),
-    path("p/<slug:project>/settings/keys/<int:pk>/revoke/", views.key_revoke, name="key-revoke"),
+    path("profile/", account_views.profile, name="profile"),
+    path("profile/password/", account_views.password_change, name="password-change"),
+    path("profile/sign-out-elsewhere/", account_views.sign_out_elsewhere, name="sign-out-elsewhere"),
+    path("invitations/<str:token>/", account_views.invitation, name="invitation"),
+    path("projects/new/", account_views.project_create, name="project-create"),
+    path("p/<slug:project>/settings/", settings_views.project_settings, name="settings"),
+    path("p/<slug:project>/settings/members/", settings_views.member_list, name="member-list"),
+    path("p/<slug:project>/settings/members/<int:pk>/role/", settings_views.member_role, name="member-role"),
+    path("p/<slug:project>/settings/members/<int:pk>/remove/", settings_views.member_remove, name="member-remove"),
+    path(
+        "p/<slug:project>/settings/invitations/<int:pk>/revoke/",
+        settings_views.invitation_revoke,
+        name="invitation-revoke",
+    ),
+    path("p/<slug:project>/settings/keys/", settings_views.key_list, name="key-list"),
+    path("p/<slug:project>/settings/keys/<int:pk>/revoke/", settings_views.key_revoke, name="key-revoke"),
+    path("p/<slug:project>/settings/audit/", settings_views.audit_list, name="audit-list"),
 ]

@@ -8,10 +8,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalyst.core import login_links
+from catalyst.core import limits, login_links
 from catalyst.core.models import Project, User
 
 LOGIN = "/login/"
+CREDENTIALS = {"username": "alice", "password": "correct horse battery"}
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def ada(alice: User) -> User:
 
 
 def test_it_signs_in_and_goes_to_the_traces(client: Client, ada: User) -> None:
-    response = client.post(LOGIN, {"username": "alice", "password": "correct horse battery"}, follow=True)
+    response = client.post(LOGIN, CREDENTIALS, follow=True)
     assert response.redirect_chain[-1][0] == "/p/default/traces/"
     assert response.status_code == 200
 
@@ -38,14 +39,15 @@ def test_it_goes_back_to_the_page_that_was_asked_for(client: Client, ada: User, 
     page = reverse("core:settings", args=[project.slug])
     asked = client.get(page)
     assert asked.headers["Location"] == f"{LOGIN}?next={page}"
-    response = client.post(LOGIN, {"username": "alice", "password": "correct horse battery", "next": page})
+    response = client.post(LOGIN, {**CREDENTIALS, "next": page})
     assert response.headers["Location"] == page
 
 
-def test_it_goes_nowhere_else(client: Client, ada: User) -> None:
-    credentials = {"username": "alice", "password": "correct horse battery"}
-    response = client.post(LOGIN, {**credentials, "next": "https://evil.example/"})
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "abc", "a.b", "\0"])
+def test_it_goes_nowhere_else(client: Client, ada: User, target: str) -> None:
+    response = client.post(LOGIN, {**CREDENTIALS, "next": target})
     assert response.headers["Location"] == "/"
+    assert client.get(LOGIN, {"next": target}).headers["Location"] == "/"
 
 
 def test_it_sends_the_whole_page_here_when_a_fragment_finds_the_session_ended(client: Client, project: Project) -> None:
@@ -88,7 +90,44 @@ def test_it_signs_out(client_as: Callable[[User], Client], alice: User) -> None:
 
 
 def test_it_says_what_to_do_without_a_project(client_as: Callable[[User], Client], db: None) -> None:
-    stranger = User.objects.create_user("stranger")
+    stranger = User.objects.create_superuser("stranger")
     response = client_as(stranger).get("/")
     assert response.status_code == 200
-    assert "No project yet" in response.text
+    assert "Your first project" in response.text
+    assert 'action="/projects/new/"' in response.text
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada: User, path: str) -> None:
+    User.objects.filter(pk=ada.pk).update(is_staff=True)
+    for _ in range(limits.SIGN_IN_BY_NAME.capacity):
+        client.post(path, {"username": "alice", "password": "wrong"})
+    response = client.post(path, {"username": "alice", "password": "correct horse battery"})
+    assert "Too many tries" in response.text
+    assert not client.session.get("_auth_user_id")
+    assert path != LOGIN or response.status_code == 429
+
+
+def test_it_limits_an_address_that_tries_many_names(client: Client, ada: User) -> None:
+    tries = [
+        client.post(LOGIN, {"username": f"name{number}", "password": "wrong"}).status_code
+        for number in range(limits.SIGN_IN_BY_ADDRESS.capacity + 1)
+    ]
+    assert set(tries[:-1]) == {422}
+    assert tries[-1] == 429
+    elsewhere = client.post(LOGIN, CREDENTIALS, REMOTE_ADDR="192.0.2.7")
+    assert elsewhere.status_code == 302
+
+
+def test_it_counts_anew_after_signing_in(client: Client, ada: User) -> None:
+    for _ in range(2):
+        for _ in range(limits.SIGN_IN_BY_NAME.capacity - 1):
+            client.post(LOGIN, {"username": "alice", "password": "wrong"})
+        assert client.post(LOGIN, CREDENTIALS).status_code == 302
+        client.post("/logout/")
+
+
+def test_it_does_not_use_a_link_up_for_who_only_looks(client: Client, alice: User) -> None:
+    link = login_links.path(alice, timezone.now())
+    assert client.head(link).status_code == 405
+    assert client.get(link).status_code == 302

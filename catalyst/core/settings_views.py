@@ -1,0 +1,161 @@
+"""A project's settings: its name, members and invitations, API keys, and who changed what."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, resolve_url
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
+
+from catalyst.core import actions
+from catalyst.core.access import ProjectRequest, editor_required, owner_required
+from catalyst.core.forms import ApiKeyForm, ProjectForm, RoleForm
+from catalyst.core.models import Membership
+from catalyst.htmx import render, wants_partial
+
+AUDIT_PAGE = 50
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def project_settings(request: ProjectRequest) -> HttpResponse:
+    """The project's name; owners change it."""
+    if request.method == "POST":
+        return _rename(request)
+    return _general(request, ProjectForm(initial={"name": request.project.name}))
+
+
+@owner_required
+def _rename(request: ProjectRequest) -> HttpResponse:
+    form = ProjectForm(request.POST)
+    if not form.is_valid():
+        return _general(request, form, status=422)
+    actions.rename_project(request.project, name=form.cleaned_data["name"], by=request.user)
+    return _to(request, "core:settings", f"The project is called {request.project.name}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def member_list(request: ProjectRequest) -> HttpResponse:
+    """Who is in the project, and for owners who is invited; posting invites one more."""
+    return _invite(request) if request.method == "POST" else _members(request, RoleForm())
+
+
+@owner_required
+def _invite(request: ProjectRequest) -> HttpResponse:
+    """Make a link and show it, this once: the answer to this request is the only place where it can be read."""
+    form = RoleForm(request.POST)
+    if not form.is_valid():
+        return _members(request, form, status=422)
+    invitation, token = actions.invite(
+        request.project, role=form.cleaned_data["role"], by=request.user, now=timezone.now()
+    )
+    link = request.build_absolute_uri(reverse("core:invitation", args=[token]))
+    return _members(request, RoleForm(), invitation=invitation, link=link)
+
+
+@require_POST
+@owner_required
+def member_role(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Give a member another role."""
+    membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
+    role = request.POST.get("role", "")
+    try:
+        actions.change_role(membership, role=role, by=request.user)
+    except ValidationError as error:
+        return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
+    return _to(request, "core:member-list", f"{membership.user} is {Membership.Role(role).label.lower()} now")
+
+
+@require_POST
+@owner_required
+def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Take somebody out of the project; who takes out themselves is led to what is left to them."""
+    membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
+    try:
+        actions.remove_member(membership, by=request.user)
+    except ValidationError as error:
+        return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
+    if membership.user == request.user:
+        return HttpResponseClientRedirect(resolve_url("core:home")) if request.htmx else redirect("core:home")
+    return _to(request, "core:member-list", f"{membership.user} is not a member any more")
+
+
+@require_POST
+@owner_required
+def invitation_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Make an invitation useless."""
+    invitation = get_object_or_404(request.project.invitations, pk=pk)
+    actions.revoke_invitation(invitation, by=request.user, now=timezone.now())
+    return _to(request, "core:member-list", "The invitation is revoked")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def key_list(request: ProjectRequest) -> HttpResponse:
+    """The project's API keys; posting makes one more."""
+    return _create_key(request) if request.method == "POST" else _keys(request, ApiKeyForm(auto_id="key_%s"))
+
+
+@editor_required
+def _create_key(request: ProjectRequest) -> HttpResponse:
+    """Make a key and show it, this once: the answer to this request is the only place where it can be read."""
+    form = ApiKeyForm(request.POST, auto_id="key_%s")
+    if not form.is_valid():
+        return _keys(request, form, status=422)
+    _, key = actions.create_key(request.project, by=request.user, **form.cleaned_data)
+    return _keys(request, ApiKeyForm(auto_id="key_%s"), key)
+
+
+@require_POST
+@editor_required
+def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Make a key useless, at once and for good."""
+    key = get_object_or_404(request.project.api_keys, pk=pk)
+    actions.revoke_key(key, by=request.user, now=timezone.now())
+    if wants_partial(request):
+        return _keys(request, ApiKeyForm(auto_id="key_%s"))
+    return _to(request, "core:key-list", f"Key {key.name} is revoked")
+
+
+@require_safe
+@owner_required
+def audit_list(request: ProjectRequest) -> HttpResponse:
+    """Who changed what, newest first, continued by `before`."""
+    entries = list(request.project.audit_entries.newest(_before(request))[: AUDIT_PAGE + 1])
+    more = entries[AUDIT_PAGE - 1].pk if len(entries) > AUDIT_PAGE else None
+    return render(request, "core/audit.html", {"tab": "audit-list", "entries": entries[:AUDIT_PAGE], "more": more})
+
+
+def _general(request: ProjectRequest, form: ProjectForm, status: int = 200) -> HttpResponse:
+    context = {"tab": "settings", "form": form}
+    return render(request, "core/general.html", context, partial="rename", status=status)
+
+
+def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **about: Any) -> HttpResponse:
+    context = {
+        "tab": "member-list",
+        "form": form,
+        "memberships": request.project.memberships.for_list(),
+        "invitations": request.project.invitations.open(timezone.now()).for_list(),
+        "roles": Membership.Role.choices,
+    }
+    return render(request, "core/members.html", {**context, **about}, partial="invitations", status=status)
+
+
+def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200) -> HttpResponse:
+    context = {"tab": "key-list", "form": form, "keys": request.project.api_keys.for_list(), "new_key": new_key}
+    return render(request, "core/keys.html", context, partial="api-keys", status=status)
+
+
+def _to(request: ProjectRequest, page: str, said: str, level: int = messages.SUCCESS) -> HttpResponse:
+    """To a page of the settings, which says what happened."""
+    messages.add_message(request, level, said)
+    url = reverse(page, args=[request.project.slug])
+    return HttpResponseClientRedirect(url) if wants_partial(request) else redirect(url)
+
+
+def _before(request: HttpRequest) -> int | None:
+    text = request.GET.get("before", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

@@ -1,0 +1,95 @@
+"""The page behind an invitation's link, and the page that makes a project."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from catalyst.core import actions
+from catalyst.core.models import Membership, Project, User
+
+SIGN_UP = {"username": "ada", "password1": "correct horse battery", "password2": "correct horse battery"}
+
+
+@pytest.fixture
+def link(project: Project, alice: User) -> str:
+    """An invitation as a viewer."""
+    _, token = actions.invite(project, role="viewer", by=alice, now=timezone.now())
+    return f"/invitations/{token}/"
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Somebody without a project."""
+    return User.objects.create_user("stranger")
+
+
+def test_it_signs_somebody_new_up(client: Client, link: str) -> None:
+    text = client.get(link).text
+    assert "Join Default" in text
+    assert "alice invites you" in text
+    response = client.post(link, SIGN_UP, follow=True)
+    assert response.redirect_chain == [("/p/default/traces/", 302)]
+    assert Membership.objects.get(user__username="ada").role == "viewer"
+    assert Client().get(link).status_code == 410
+    assert Client().post(link, {**SIGN_UP, "username": "eve"}).status_code == 410
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"username": ""}, {"username": "Alice"}, {"password2": "else"}, {"password1": "short", "password2": "short"}],
+)
+def test_it_says_what_is_wrong(client: Client, link: str, wrong: dict[str, str]) -> None:
+    response = client.post(link, {**SIGN_UP, **wrong})
+    assert response.status_code == 422
+    assert "help wrong" in response.text
+    assert client.get(link).status_code == 200
+
+
+def test_it_joins_with_the_account_one_has(
+    client_as: Callable[[User], Client], client: Client, stranger: User, link: str
+) -> None:
+    assert f"/login/?next={link}" in client.get(link).text
+    browser = client_as(stranger)
+    assert "You are signed in as stranger" in browser.get(link).text
+    assert browser.post(link).headers["Location"] == "/p/default/traces/"
+    assert browser.get("/p/default/traces/").status_code == 200
+
+
+def test_it_leads_members_to_their_project(client_as: Callable[[User], Client], bob: User, link: str) -> None:
+    browser = client_as(bob)
+    assert browser.get(link).headers["Location"] == "/p/default/traces/"
+    assert browser.post(link).headers["Location"] == "/p/default/traces/"
+    assert Membership.objects.get(user=bob).role == "member"
+
+
+def test_it_knows_only_its_own_links(client: Client, db: None) -> None:
+    response = client.get("/invitations/nonsense/")
+    assert response.status_code == 410
+    assert "does not work any more" in response.text
+    assert client.put("/invitations/nonsense/").status_code == 405
+
+
+def test_it_makes_a_project(client_as: Callable[[User], Client], stranger: User) -> None:
+    browser = client_as(stranger)
+    assert browser.get("/projects/new/").status_code == 200
+    assert browser.post("/projects/new/", {"name": "My agents"}).headers["Location"] == "/p/my-agents/traces/"
+    assert "New project" in browser.get("/p/my-agents/traces/").text
+    assert Membership.objects.get(user=stranger).is_owner
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101])
+def test_it_makes_no_project_without_a_name(client_as: Callable[[User], Client], stranger: User, name: str) -> None:
+    response = client_as(stranger).post("/projects/new/", {"name": name})
+    assert response.status_code == 422
+    assert "help wrong" in response.text
+    assert not Project.objects.exists()
+
+
+def test_it_lets_guests_make_no_projects(client_as: Callable[[User], Client], bob: User, alice: User) -> None:
+    guest = client_as(bob)
+    assert guest.get("/projects/new/").status_code == 403
+    assert guest.post("/projects/new/", {"name": "Mine"}).status_code == 403
+    assert "New project" not in guest.get("/p/default/traces/").text
+    assert client_as(alice).get("/projects/new/").status_code == 200

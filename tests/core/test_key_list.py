@@ -1,0 +1,101 @@
+"""API keys under Settings."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from catalyst.core.models import ApiKey, Project, User
+
+PAGE = "/p/default/settings/keys/"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def key(project: Project) -> ApiKey:
+    """A live key."""
+    return ApiKey.issue(project=project, name="production", scopes=["ingest"])[0]
+
+
+def test_it_lists_keys_without_showing_them(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
+    key, secret = ApiKey.issue(project=project, name="<production>", scopes=["ingest"])
+    response = client_as(alice).get(PAGE)
+    assert "&lt;production&gt;" in response.text
+    assert key.hint in response.text
+    assert secret not in response.text
+
+
+def test_it_makes_a_key_and_shows_it_once(client_as: Callable[[User], Client], bob: User, project: Project) -> None:
+    client = client_as(bob)
+    response = client.post(PAGE, {"name": "ci", "scopes": ["ingest", "read"]})
+    key = project.api_keys.get()
+    shown = next(
+        word for word in response.text.replace("<", " <").replace(">", "> ").split() if word.startswith("cat_")
+    )
+    assert ApiKey.objects.find(shown) == key
+    assert (key.name, key.scopes, key.created_by) == ("ci", ["ingest", "read"], bob)
+    assert shown not in client.get(PAGE).text
+
+
+def test_it_answers_htmx_with_the_keys_alone(client_as: Callable[[User], Client], bob: User) -> None:
+    response = client_as(bob).post(PAGE, {"name": "ci", "scopes": ["ingest"]}, headers=HTMX)
+    assert response.status_code == 200
+    assert 'id="api-keys"' in response.text
+    assert "<html" not in response.text
+    assert response.headers["Vary"].count("HX-Request") == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"name": "ci"}, {"name": "ci", "scopes": ["root"]}, {"scopes": ["ingest"]}])
+def test_it_says_what_is_wrong(
+    client_as: Callable[[User], Client], bob: User, project: Project, data: dict[str, str]
+) -> None:
+    response = client_as(bob).post(PAGE, data, headers=HTMX)
+    assert response.status_code == 422
+    assert 'class="help wrong"' in response.text
+    assert not project.api_keys.exists()
+
+
+def test_it_revokes_a_key_for_good(client_as: Callable[[User], Client], bob: User, key: ApiKey) -> None:
+    client = client_as(bob)
+    assert client.post(f"{PAGE}{key.pk}/revoke/", headers=HTMX).status_code == 200
+    key.refresh_from_db()
+    revoked = key.revoked_at
+    assert revoked is not None
+    assert client.post(f"{PAGE}{key.pk}/revoke/").headers["Location"] == PAGE
+    key.refresh_from_db()
+    assert key.revoked_at == revoked
+
+
+def test_it_puts_revoked_keys_last(
+    client_as: Callable[[User], Client], bob: User, project: Project, key: ApiKey
+) -> None:
+    project.api_keys.filter(pk=key.pk).revoke(timezone.now())
+    ApiKey.issue(project=project, name="fresh", scopes=["read"])
+    text = client_as(bob).get(PAGE).text
+    assert text.index("fresh") < text.index("production")
+
+
+def test_it_lets_viewers_look_only(
+    client_as: Callable[[User], Client], viewer: User, project: Project, key: ApiKey
+) -> None:
+    client = client_as(viewer)
+    page = client.get(PAGE)
+    assert "production" in page.text
+    assert "Make key" not in page.text
+    assert client.post(PAGE, {"name": "ci", "scopes": ["ingest"]}).status_code == 403
+    assert client.post(f"{PAGE}{key.pk}/revoke/").status_code == 403
+    assert project.api_keys.get().revoked_at is None
+
+
+def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], charlie: User, key: ApiKey) -> None:
+    client = client_as(charlie)
+    assert client.get(PAGE).status_code == 404
+    assert client.post(PAGE, {"name": "ci", "scopes": ["ingest"]}).status_code == 404
+    assert client.post(f"/p/other/settings/keys/{key.pk}/revoke/").status_code == 404
+
+
+def test_it_takes_only_the_right_method(client_as: Callable[[User], Client], alice: User, key: ApiKey) -> None:
+    client = client_as(alice)
+    assert client.put(PAGE).status_code == 405
+    assert client.get(f"{PAGE}{key.pk}/revoke/").status_code == 405
