@@ -25,6 +25,10 @@ CUSTOM = "custom"
 PARAMETERS = ("range", "from", "to", "after")
 STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
 MOST_BARS = 90
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""No span can start before it."""
+AHEAD = 366 * DAY
+"""Ranges end at most this long after now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,6 @@ class TimeRange:
         """The ranges to choose from."""
         return list(RANGES)
 
-    @property
-    def is_default(self) -> bool:
-        """True for the range that a page shows when the URL names none."""
-        return self.key == DEFAULT
-
     def buckets(self) -> list[datetime]:
         """The start of every bar."""
         count = -((self.start - self.end) // self.step)
@@ -88,7 +87,7 @@ def ceil(when: datetime, step: timedelta) -> datetime:
 
 def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
     """The range that the URL names; anything it can't mean gives the default range."""
-    start, end = _time(params.get("from")), _time(params.get("to"))
+    start, end = _time(params.get("from"), now), _time(params.get("to"), now)
     if start and (end or now) > start:
         return between(start, end or now)
     key = params.get("range", DEFAULT)
@@ -104,7 +103,8 @@ def named(key: str, now: datetime) -> TimeRange:
 
 def between(start: datetime, end: datetime) -> TimeRange:
     """A range of one's own, with bars as fine as fit."""
-    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), STEPS[-1])
+    longest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MOST_BARS))
+    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
     edge = min(step, HOUR)
     return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
 
@@ -118,9 +118,10 @@ def around(when: datetime, now: datetime) -> TimeRange:
     return between(floor(when, DAY), floor(when, DAY) + DAY)
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | None, now: datetime) -> datetime | None:
     try:
         when = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return min(max(when, EARLIEST), now + AHEAD).astimezone(UTC)

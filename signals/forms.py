@@ -132,7 +132,8 @@ class SignalForm(forms.Form):
 
     def report(self, error: ValidationError) -> None:
         """Show what `signals.actions` refuses beside the fields it is about."""
-        for field, messages in error.message_dict.items():
+        errors: dict[str, list[ValidationError]] = {}
+        for field, messages in error.update_error_dict(errors).items():
             shown = FIELD_OF.get(field, field)
             self.add_error(shown if shown in self.fields else None, messages)
 

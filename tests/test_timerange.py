@@ -61,3 +61,21 @@ def test_it_says_its_range() -> None:
     assert timerange.named("7d", NOW).words == "the last 7 d"
     own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
     assert own.words == "1 Nov 2026 10:00 to 1 Nov 2026 11:30"
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("0001-01-01", "9999-12-31"),
+        ("2026-01-01", "9999-12-31"),
+        ("0001-01-01T00:00+14:00", "2026-01-01"),
+        ("0001-01-01", "9999-12-31T23:59-14:00"),
+        ("1999-01-01", "2026-11-20T12:00"),
+    ],
+)
+def test_it_bounds_what_lies_far_off(first: str, last: str) -> None:
+    found = timerange.parse({"from": first, "to": last}, NOW)
+    assert found.key == timerange.CUSTOM
+    assert timerange.EARLIEST <= found.start
+    assert found.end <= NOW + timerange.AHEAD + timerange.HOUR
+    assert len(found.buckets()) <= timerange.MOST_BARS + 1

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
+from signals import actions
 from signals.models import Signal
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_signal
@@ -222,3 +224,15 @@ def test_it_edits_no_signal_of_another_project(browser: Client, agent: Agent, ot
     foreign = make_signal(make_agent(other_project))
     assert browser.get(f"/p/default/signals/{foreign.pk}/edit/").status_code == 404
     assert browser.delete(NEW).status_code == 405
+
+
+def test_it_saves_nothing_of_an_archived_signal_that_is_to_be_activated(
+    browser: Client, agent: Agent, now: datetime
+) -> None:
+    signal = make_signal(agent)
+    changed = as_filled(browser.get(f"/p/default/signals/{signal.pk}/edit/").text) | {"prompt": "Another question?"}
+    actions.archive(signal, now)
+    response = browser.post(f"/p/default/signals/{signal.pk}/edit/", changed | {"then": "activate"})
+    assert response.status_code == 422
+    assert "Unarchive it first" in response.text
+    assert signal.versions.count() == 1
