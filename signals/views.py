@@ -62,7 +62,7 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     if not (signal := _create(request, form, template.key if template else "")):
         return _editor(request, form, template=template)
     if request.POST.get("then") == "activate":
-        actions.activate(signal, timezone.now())
+        actions.activate(signal, timezone.now(), request.user)
     return _to(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
 
 
@@ -74,6 +74,8 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if not form.is_bound or not _publish(request, form, signal):
         return _editor(request, form, signal=signal)
+    if request.POST.get("then") == "activate":
+        actions.activate(signal, timezone.now(), request.user)
     return _to(request, signal, f"{signal.name} is saved")
 
 
@@ -114,7 +116,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     """Judge what arrives from now on."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     try:
-        actions.activate(signal, timezone.now())
+        actions.activate(signal, timezone.now(), request.user)
     except ValidationError as error:
         return _to(request, signal, " ".join(error.messages), messages.ERROR)
     return _to(request, signal, f"{signal.name} is active: it judges what arrives from now on")
@@ -125,7 +127,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop judging; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    actions.disable(signal)
+    actions.disable(signal, request.user)
     return _to(request, signal, f"{signal.name} is disabled; its labels stay")
 
 
@@ -134,7 +136,7 @@ def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop it and take it off the list; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    actions.archive(signal, timezone.now())
+    actions.archive(signal, timezone.now(), request.user)
     return _to(request, signal, f"{signal.name} is archived; its labels stay")
 
 
@@ -143,7 +145,7 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Put it back on the list."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    actions.unarchive(signal)
+    actions.unarchive(signal, request.user)
     return _to(request, signal, f"{signal.name} is back on the list")
 
 
@@ -176,15 +178,13 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
 
 
 def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
-    """Change the signal as the form says, all or nothing; False, with the reasons in the form, when it can't be."""
+    """Change the signal as the form says; False, with the reasons in the form, when it can't be."""
     if not form.is_valid():
         return False
     try:
         with transaction.atomic():
             actions.publish_version(signal, form.question, request.user)
-            actions.rename(signal, form.cleaned_data["name"])
-            if request.POST.get("then") == "activate":
-                actions.activate(signal, timezone.now())
+            actions.rename(signal, form.cleaned_data["name"], request.user)
     except ValidationError as error:
         form.report(error)
         return False
