@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.db import DataError
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -17,13 +18,15 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from catalyst.core.models import ApiKey
 from traces import ingest
-from traces.otlp import Decoded, OtlpError, decode_json, decode_protobuf
+from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 
 logger = logging.getLogger(__name__)
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
-REASONS_SHOWN = 5
+SLICE = 64 * 1024
+MAX_MEMBERS = 1_000
+BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}
 
@@ -46,16 +49,19 @@ def export_traces(request: HttpRequest) -> HttpResponse:
         key = _authenticate(request)
         decoded = _decode(request)
         now = timezone.now()
-        ingest.store(key.project_id, decoded.spans, now)
+        stored = ingest.store(key.project_id, decoded.spans, now)
         ApiKey.objects.mark_used(key, now)
     except Refused as refused:
         return _error(encoding, refused.status, str(refused))
+    except DataError:
+        logger.exception("The database refuses a value")
+        return _error(encoding, 400, "The database refuses a value of this request; nothing of it was stored.")
     except DatabaseError:
         logger.exception("Spans could not be stored")
-        return _error(
-            encoding, 503, "The database can't take spans now; nothing of this request was stored. Send it again."
-        )
-    return _accepted(encoding, decoded.rejected)
+        return _error(encoding, 503, BUSY)
+    for _ in range(stored.unreadable):
+        decoded.reject("a span can't be read; the server's log says why")
+    return _accepted(encoding, decoded)
 
 
 def _authenticate(request: HttpRequest) -> ApiKey:
@@ -81,6 +87,8 @@ def _decode(request: HttpRequest) -> Decoded:
         raise _too_large()
     try:
         return decoder(_decompress(body, request.headers.get("Content-Encoding", "identity").strip().lower()))
+    except TooManySpans as error:
+        raise Refused(413, str(error)) from error
     except OtlpError as error:
         raise Refused(400, str(error)) from error
 
@@ -108,27 +116,35 @@ def _decompress(body: bytes, encoding: str) -> bytes:
 
 
 def _inflate(body: bytes, window_bits: int) -> bytes:
-    parts, total = [], 0
-    while body:  # gzip allows several members one after the other
-        stream = zlib.decompressobj(window_bits)
-        part = stream.decompress(body, settings.MAX_BODY_BYTES + 1 - total)
-        total += len(part)
-        if total > settings.MAX_BODY_BYTES:
-            raise _too_large()
-        if not stream.eof:
-            raise zlib.error("it ends too early")
-        parts.append(part)
-        body = stream.unused_data
+    """Unpack; gzip allows several members one after the other."""
+    parts, total, members = [], 0, 1
+    stream = zlib.decompressobj(window_bits)
+    for first in range(0, len(body), SLICE):
+        rest = body[first : first + SLICE]
+        while rest:
+            if stream.eof:
+                members += 1
+                if members > MAX_MEMBERS:
+                    raise zlib.error(f"it has more than {MAX_MEMBERS} members")
+                stream = zlib.decompressobj(window_bits)
+            part = stream.decompress(rest, settings.MAX_BODY_BYTES + 1 - total)
+            total += len(part)
+            if total > settings.MAX_BODY_BYTES:
+                raise _too_large()
+            parts.append(part)
+            rest = stream.unused_data if stream.eof else b""
+    if body and not stream.eof:
+        raise zlib.error("it ends too early")
     return b"".join(parts)
 
 
-def _accepted(encoding: str, rejected: list[str]) -> HttpResponse:
+def _accepted(encoding: str, decoded: Decoded) -> HttpResponse:
     response = ExportTraceServiceResponse()
-    if rejected:
-        response.partial_success.rejected_spans = len(rejected)
-        more = len(rejected) - REASONS_SHOWN
-        shown = "; ".join(rejected[:REASONS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        response.partial_success.error_message = f"{len(rejected)} spans were not stored: {shown}"
+    if decoded.rejected:
+        more = decoded.rejected - len(decoded.reasons)
+        shown = "; ".join(decoded.reasons) + (f"; and {more} more" if more else "")
+        response.partial_success.rejected_spans = decoded.rejected
+        response.partial_success.error_message = f"{decoded.rejected} spans were not stored: {shown}"
     return _answer(encoding, 200, response)
 
 

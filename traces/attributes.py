@@ -11,7 +11,7 @@ import xxhash
 from catalyst.pricing import price
 from traces.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
 from traces.messages import read_messages
-from traces.otlp import Attributes, SentSpan, Source
+from traces.otlp import Attributes, SentSpan, Source, storable
 from traces.store.base import PayloadRecord, SpanRecord
 
 _RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
@@ -23,8 +23,8 @@ SPAN_NAME_LIMIT = 512
 MESSAGE_LIMIT = 2_000
 TOKEN_LIMIT = 64
 TOKEN_VALUE_LIMIT = 128
-MAX_TOKENS = 1 << 53
-MAX_COST = Decimal(1_000_000)
+MAX_TOKENS = 10**9
+MAX_COST = Decimal(10_000)
 FUTURE_TOLERANCE = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
@@ -145,8 +145,10 @@ def _langchain_agent(found: Found) -> Identity | None:
         parsed = orjson.loads(metadata)
     except orjson.JSONDecodeError:
         return None
-    name = parsed.get(LANGCHAIN_AGENT) if isinstance(parsed, dict) else None
-    return Identity(cut(name, NAME_LIMIT), "agent_name", cut(name, NAME_LIMIT)) if isinstance(name, str) else None
+    name = storable(parsed.get(LANGCHAIN_AGENT)) if isinstance(parsed, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    return Identity(cut(name, NAME_LIMIT), "agent_name", cut(name, NAME_LIMIT))
 
 
 def _kind(found: Found) -> str:

@@ -5,6 +5,7 @@ exists is summed up again from its spans, old and new together, and the differen
 (docs/adr/0005).
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,11 @@ from traces.otlp import SentSpan
 from traces.rollups import Change
 from traces.store.base import PayloadRecord, SpanRecord, SpanStore
 from traces.store.postgres import PostgresSpanStore
-from traces.summary import Summary, span_end, summarise
+from traces.summary import Summary, span_end, summarise, with_named_agent
 from traces.trace_rows import Claim, TraceRow
 from traces.transcript import input_preview, output_preview
+
+logger = logging.getLogger(__name__)
 
 MAX_TRIES = 3
 
@@ -34,11 +37,12 @@ type Preview = Callable[[PayloadRecord], str]
 
 @dataclass(slots=True, frozen=True)
 class Stored:
-    """What became of a batch: spans new, put in the place of a less complete version, and already there."""
+    """What became of a batch: spans new, put in the place of a less complete version, already there, and unreadable."""
 
     inserted: int = 0
     replaced: int = 0
     duplicate: int = 0
+    unreadable: int = 0
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
 def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
     if not sent:
         return Stored()
-    batches = _batches(project_id, sent, now)
+    batches, unreadable = _batches(project_id, sent, now)
     summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
@@ -110,19 +114,22 @@ def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
         if claim.created
     }
     changes |= _revise(project_id, batches, claims, store, now)
-    stored = _write_spans(store, [batches[trace_id] for trace_id in changes], len(sent))
+    inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     _follow_up(project_id, batches, claims, changes, now)
-    return stored
+    return Stored(inserted, replaced, len(sent) - inserted - replaced - unreadable, unreadable)
 
 
-def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> dict[UUID, Batch]:
-    """The spans in our columns, by trace; their agents and resources exist."""
+def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> tuple[dict[UUID, Batch], int]:
+    """The spans in our columns, by trace, and how many can't be read; their agents and resources exist."""
     senders: dict[int, Sender] = {}
     readings: list[Reading] = []
     retention = timedelta(days=settings.RETENTION_DAYS)
     for span in sent:
         sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
-        readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+        try:
+            readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+        except (TypeError, ValueError, OverflowError):
+            logger.exception("A span of trace %s can't be read", span.trace_id)
     keep_resources(project_id, {sender.digest: sender.source for sender in senders.values()})
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
     batches: dict[UUID, Batch] = defaultdict(Batch)
@@ -130,7 +137,7 @@ def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> dict[U
         if reading.agent is not None:
             reading.span.agent_id = agents[reading.agent.identity]
         batches[reading.span.trace_id].add(reading.span, reading.payload)
-    return batches
+    return batches, len(sent) - len(readings)
 
 
 def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
@@ -187,7 +194,8 @@ def _previews(
     )
 
 
-def _write_spans(store: SpanStore, batches: Sequence[Batch], sent: int) -> Stored:
+def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[int, int]:
+    """Write what is new and what is fuller; returns how many of each."""
     inserts: list[Row] = []
     replaces: list[tuple[SpanRecord, SpanRecord, PayloadRecord]] = []
     for batch in batches:
@@ -201,7 +209,7 @@ def _write_spans(store: SpanStore, batches: Sequence[Batch], sent: int) -> Store
         store.replace(replaces)
     if inserts:
         store.insert(inserts)
-    return Stored(len(inserts), len(replaces), sent - len(inserts) - len(replaces))
+    return len(inserts), len(replaces)
 
 
 def _follow_up(
@@ -219,9 +227,11 @@ def _follow_up(
     queued = []
     for trace_id, change in changes.items():
         claim = claims[trace_id]
-        renamed = change.before is not None and change.before.agent_id != change.after.agent_id
-        ended = any(span.ended for span, _ in batches[trace_id].arriving.values())
-        queued.append((claim.pk, change.after, ended, claim.first_received_at if renamed else now))
+        arriving = [span for span, _ in batches[trace_id].arriving.values()]
+        named = with_named_agent(batches[trace_id].final())
+        ready = any(span.ended and span.span_id in named for span in arriving)
+        names = any(span.agent_id is not None for span in arriving)
+        queued.append((claim.pk, change.after, ready, claim.first_received_at if names else now))
     unsettled.enqueue_traces(queued, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     unsettled.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)

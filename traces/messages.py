@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 
+from traces.otlp import storable
+
 MAX_MESSAGES = 2_000
 _PREFIXES = {
     "llm.input_messages.": "input",
@@ -60,7 +62,7 @@ def _unpack(value: Any) -> list[Json]:
             return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         return []
-    return value
+    return [storable(item) for item in value]
 
 
 def _nest(side: str, keys: Json, rest: Json) -> list[Json]:

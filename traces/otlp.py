@@ -20,6 +20,9 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 MAX_DEPTH = 32
+MAX_SPANS = 100_000
+MAX_JSON_OBJECTS = 4_000_000
+REASONS_KEPT = 5
 STATUS = ("unset", "ok", "error")
 _STATUS_CODES = {
     **{str(n): name for n, name in enumerate(STATUS)},
@@ -37,6 +40,13 @@ type Attributes = dict[str, Any]
 
 class OtlpError(ValueError):
     """A body that is no ExportTraceServiceRequest; the message says what is wrong and where."""
+
+
+class TooManySpans(OtlpError):
+    """A body with more than MAX_SPANS spans, or so many empty objects that reading them would cost gigabytes."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The body has more than {MAX_SPANS:,} spans, or millions of objects. Send smaller batches.")
 
 
 class SpanError(ValueError):
@@ -73,10 +83,17 @@ class SentSpan:
 
 @dataclass(slots=True)
 class Decoded:
-    """The spans of a body, and why the others can't be stored (one message per span)."""
+    """The spans of a body, how many others can't be stored, and why the first few of them."""
 
     spans: list[SentSpan] = field(default_factory=list)
-    rejected: list[str] = field(default_factory=list)
+    rejected: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def reject(self, reason: str) -> None:
+        """Count a span that can't be stored."""
+        self.rejected += 1
+        if len(self.reasons) < REASONS_KEPT:
+            self.reasons.append(reason)
 
 
 def iso_time(nanoseconds: int) -> str:
@@ -104,7 +121,7 @@ def _parent_id(raw: bytes) -> int | None:
 def _times(start: int, end: int) -> tuple[int, int]:
     if start <= 0:
         raise SpanError("it has no start time")
-    if max(start, end) >= 1 << 64:
+    if end < 0 or max(start, end) >= 1 << 64:
         raise SpanError("its times are no 64-bit nanoseconds")
     return start, end
 
@@ -122,6 +139,8 @@ def decode_protobuf(body: bytes) -> Decoded:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
         raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
+    if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > MAX_SPANS:
+        raise TooManySpans
     decoded = Decoded()
     for resource_spans in request.resource_spans:
         attributes = _proto_attributes(resource_spans.resource.attributes)
@@ -132,7 +151,7 @@ def decode_protobuf(body: bytes) -> Decoded:
                 try:
                     decoded.spans.append(_proto_span(source, span))
                 except SpanError as error:
-                    decoded.rejected.append(f"span {_clean(span.name)[:80]!r}: {error}")
+                    decoded.reject(f"span {_clean(span.name)[:80]!r}: {error}")
     return decoded
 
 
@@ -167,10 +186,10 @@ def _proto_span(source: Source, span: Any) -> SentSpan:
         _span_id(span.span_id),
         _parent_id(span.parent_span_id),
         _clean(span.name),
-        span.kind,
+        span.kind if 0 <= span.kind <= 5 else 0,
         start,
         end,
-        STATUS[span.status.code] if span.status.code < 3 else "unset",
+        STATUS[span.status.code] if 0 <= span.status.code < 3 else "unset",
         _clean(span.status.message),
         _proto_attributes(span.attributes),
         [
@@ -194,12 +213,14 @@ def _finite(number: float) -> float | str:
 def decode_json(body: bytes) -> Decoded:
     """Decode a JSON body. Raises OtlpError when it is none, with the place of the fault."""
     document = _load(body)
+    if document and "resourceSpans" not in document:
+        raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
     decoded = Decoded()
-    for r, resource_spans in _objects(document, "resourceSpans", "resource_spans", where="resourceSpans"):
+    for r, resource_spans in _objects(document, "resourceSpans", where="the body"):
         where = f"resourceSpans[{r}]"
         resource = resource_spans.get("resource")
         attributes = _json_attributes(resource.get("attributes") if isinstance(resource, dict) else None)
-        groups = _objects(resource_spans, "scopeSpans", "scope_spans", "instrumentationLibrarySpans", where=where)
+        groups = _objects(resource_spans, "scopeSpans", "instrumentationLibrarySpans", where=where)
         for s, scope_spans in groups:
             scope = scope_spans.get("scope")
             scope = scope if isinstance(scope, dict) else {}
@@ -212,15 +233,19 @@ def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where
     spans = scope_spans.get("spans") or []
     if not isinstance(spans, list):
         raise OtlpError(f"{where}.spans is no list.")
+    if len(decoded.spans) + decoded.rejected + len(spans) > MAX_SPANS:
+        raise TooManySpans
     for n, span in enumerate(spans):
         try:
             decoded.spans.append(_json_span(source, span))
         except SpanError as error:
-            decoded.rejected.append(f"{where}.spans[{n}]: {error}")
+            decoded.reject(f"{where}.spans[{n}]: {error}")
 
 
 def _load(body: bytes) -> Attributes:
     """The document, with text that PostgreSQL can store."""
+    if body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
+        raise TooManySpans
     try:
         document = orjson.loads(body)
         dirty = b"\\u0000" in body
@@ -232,17 +257,22 @@ def _load(body: bytes) -> Attributes:
         dirty = True
     if not isinstance(document, dict):
         raise OtlpError("The body is JSON but no object with resourceSpans.")
-    return _cleaned(document) if dirty else document
+    return storable(document, depth=-3 * MAX_DEPTH) if dirty else document
 
 
-def _cleaned(value: Any, depth: int = 0) -> Any:
+def storable(value: Any, depth: int = 0) -> Any:
+    """Parsed JSON as jsonb can hold it: without NUL and surrogates, numbers of 64 bits, at most MAX_DEPTH levels."""
     if isinstance(value, str):
         return _clean(value)
-    if isinstance(value, (dict, list)) and depth > 4 * MAX_DEPTH:
+    if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return "…"
     if isinstance(value, dict):
-        return {_clean(key): _cleaned(item, depth + 1) for key, item in value.items()}
-    return [_cleaned(item, depth + 1) for item in value] if isinstance(value, list) else value
+        return {_clean(str(key)): storable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item, depth + 1) for item in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int, Attributes]]:
@@ -275,7 +305,7 @@ def _json_int(value: Any, what: str) -> int:
 def _json_value(value: Any, depth: int = 0) -> Any:
     """An AnyValue; what is none is kept as it is, so that nothing sent is lost."""
     if not isinstance(value, dict) or len(value) != 1:
-        return None if value == {} else _bounded(value, depth)
+        return None if value == {} else storable(value, depth)
     ((which, content),) = value.items()
     if which == "stringValue":
         return content if isinstance(content, str) else str(content)
@@ -286,7 +316,7 @@ def _json_value(value: Any, depth: int = 0) -> Any:
         return _finite(number) if isinstance(number, float) else number
     if which in ("arrayValue", "kvlistValue"):
         return _json_collection(which, content, depth)
-    return _bounded(content if which in ("boolValue", "bytesValue") else value, depth)
+    return storable(content if which in ("boolValue", "bytesValue") else value, depth)
 
 
 def _json_collection(which: str, content: Any, depth: int) -> Any:
@@ -298,18 +328,6 @@ def _json_collection(which: str, content: Any, depth: int) -> Any:
     if which == "arrayValue":
         return [_json_value(item, depth + 1) for item in items]
     return {str(i["key"]): _json_value(i.get("value"), depth + 1) for i in items if isinstance(i, dict) and "key" in i}
-
-
-def _bounded(value: Any, depth: int) -> Any:
-    if depth >= MAX_DEPTH and isinstance(value, (dict, list)):
-        return "…"
-    if isinstance(value, dict):
-        return {str(key): _bounded(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_bounded(item, depth + 1) for item in value]
-    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-        return str(value)
-    return _finite(value) if isinstance(value, float) else value
 
 
 def _number(cast: type[int] | type[float], content: Any) -> Any:
@@ -361,7 +379,7 @@ def _list(span: Attributes, name: str) -> list[Attributes]:
 def _json_event(event: Attributes) -> dict[str, Any]:
     try:
         time = iso_time(int(event.get("timeUnixNano") or 0) % (1 << 64))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         time = ""
     return {"name": str(event.get("name") or ""), "time": time, "attributes": _json_attributes(event.get("attributes"))}
 

@@ -93,14 +93,16 @@ def _shrinks(change: Change) -> bool:
 
 
 def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
+    """Add to sessions. One without traces covers no time yet, whatever its row says."""
     if not rows:
         return
     sums = ", ".join(f"{name} = s.{name} + d.{name}" for name in SESSION_SUMS)
     _execute(
         f"""
-        UPDATE traces_session s SET start_time = least(s.start_time, d.start_time),
-            end_time = greatest(s.end_time, d.end_time), last_received_at = greatest(s.last_received_at, %s),
-            revision = s.revision + 1, {sums}
+        UPDATE traces_session s SET
+            start_time = CASE WHEN s.trace_count = 0 THEN d.start_time ELSE least(s.start_time, d.start_time) END,
+            end_time = CASE WHEN s.trace_count = 0 THEN d.end_time ELSE greatest(s.end_time, d.end_time) END,
+            last_received_at = greatest(s.last_received_at, %s), revision = s.revision + 1, {sums}
         FROM (SELECT d.* FROM {_unnest("id bigint, start_time timestamptz, end_time timestamptz", SESSION_SUMS)}
               JOIN traces_session l ON l.id = d.id ORDER BY d.id FOR NO KEY UPDATE OF l) d
         WHERE s.id = d.id

@@ -154,28 +154,45 @@ def has_usage(span: SpanRecord) -> bool:
 
 def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
     """Ids of LLM spans under another LLM span that has usage: their tokens are the same tokens, so they don't count."""
-    users = {span.span_id for span in spans if has_usage(span)}
+    below = descendants(spans, {span.span_id for span in spans if has_usage(span)})
+    return {span.span_id for span in spans if span.kind == "LLM" and span.span_id in below} if below else below
+
+
+def with_named_agent(spans: Sequence[SpanRecord]) -> set[int]:
+    """Ids of the spans whose agent can't change any more: they name one, or a span above them does."""
+    naming = {span.span_id for span in spans if span.agent_id is not None}
+    return naming | descendants(spans, naming)
+
+
+def descendants(spans: Sequence[SpanRecord], ancestors: set[int]) -> set[int]:
+    """Ids of the spans that have one of `ancestors` above them, whatever the order of `spans`.
+
+    Spans that are each other's parents are all above and below each other. Linear in the number of spans.
+    """
     parents = {span.span_id: span.parent_id for span in spans}
-    if users.isdisjoint(parents.values()):
-        return set()
-    under: dict[int | None, bool] = {None: False}
-    return {span.span_id for span in spans if span.kind == "LLM" and _is_under(span.span_id, parents, users, under)}
+    below: dict[int | None, bool] = {}
+    if not ancestors.isdisjoint(parents.values()):
+        for span in spans:
+            _walk_up(span.span_id, parents, ancestors, below)
+    return {span_id for span_id, found in below.items() if found and span_id is not None}
 
 
-def _is_under(
-    span_id: int | None, parents: dict[int, int | None], users: set[int], under: dict[int | None, bool]
-) -> bool:
-    """Whether an ancestor is in `users`. `under` remembers, so a deep tree is walked once; a cycle ends the walk."""
-    path = []
-    while span_id not in under:
-        under[span_id] = False
-        path.append(span_id)
-        span_id = parents.get(span_id) if span_id is not None else None
-    found = under[span_id]
-    for below in reversed(path):
-        found = found or (below is not None and parents.get(below) in users)
-        under[below] = found
-    return found
+def _walk_up(
+    span_id: int | None, parents: dict[int, int | None], ancestors: set[int], below: dict[int | None, bool]
+) -> None:
+    """Decide for this span and all spans above it that are not decided yet."""
+    path: dict[int, None] = {}
+    while span_id in parents and span_id not in below and span_id not in path:
+        path[span_id] = None
+        span_id = parents[span_id]
+    steps = list(path)
+    if span_id in path:
+        first = steps.index(span_id)
+        circle, steps = steps[first:], steps[:first]
+        below |= dict.fromkeys(circle, not ancestors.isdisjoint(circle))
+    for step in reversed(steps):
+        parent = parents[step]
+        below[step] = parent in ancestors or below.get(parent, False)
 
 
 def _count(spans: Sequence[SpanRecord]) -> Counts:

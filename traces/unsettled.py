@@ -31,14 +31,14 @@ def trace_due(summary: Summary, now: datetime) -> datetime:
 
 
 def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: datetime) -> None:
-    """Queue changed traces and their spans: (primary key, summary, whether spans ended, since when spans may be new).
+    """Queue changed traces and their spans: primary key, summary, whether spans are ready, since when they may be new.
 
-    Ended spans are due at once if the agent is known, else with the trace.
+    Spans that have ended and whose agent is known are due at once, the others with the trace.
     """
     rows = []
-    for pk, summary, has_ended_spans, since in changed:
+    for pk, summary, ready, since in changed:
         due = trace_due(summary, now)
-        spans_due = now if has_ended_spans and summary.agent_id is not None else due
+        spans_due = now if ready else due
         rows += [(Unsettled.Scope.TRACE, pk, due, now), (Unsettled.Scope.SPAN, pk, spans_due, since)]
     with connection.cursor() as cursor:
         cursor.execute(_TRACES, [list(column) for column in zip(*rows, strict=True)])

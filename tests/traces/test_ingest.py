@@ -11,7 +11,7 @@ from catalyst.core.models import Project
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.ingest import Stored
-from traces.models import Payload, Resource, Session, Span, Trace, Unsettled
+from traces.models import AgentHour, Payload, Resource, Session, Span, Trace, Unsettled
 
 LLM: dict[str, Any] = {"openinference__span__kind": "LLM", "llm__model_name": "gpt-4o"}
 TOKENS: dict[str, Any] = {"llm__token_count__prompt": 100, "llm__token_count__completion": 10}
@@ -114,6 +114,18 @@ def test_it_tells_long_session_ids_apart(project: Project, now: datetime) -> Non
     assert Session.objects.filter(project=project).count() == 2
 
 
+def test_it_forgets_the_times_of_a_session_that_its_only_trace_left(project: Project, now: datetime) -> None:
+    early = now - timedelta(minutes=5)
+    ingest.store(project.pk, [sent_span(2, 1, trace=1, start=early, session__id="s")], now)
+    ingest.store(project.pk, [sent_span(1, trace=1, start=early, session__id="t")], now)
+    ingest.store(project.pk, [sent_span(1, trace=2, start=now, session__id="s")], now)
+    session = Session.objects.get(project=project, key="s")
+    assert (session.trace_count, session.start_time) == (1, now)
+    ingest.store(project.pk, [sent_span(3, 1, trace=1, start=early, session__id="u")], now)
+    ingest.store(project.pk, [sent_span(1, trace=3, start=now, session__id="u")], now)
+    assert Session.objects.get(project=project, key="u").start_time == now
+
+
 def test_it_takes_hostile_numbers_for_no_numbers(project: Project, now: datetime) -> None:
     lies: dict[str, Any] = {
         "llm__token_count__prompt": -5,
@@ -128,6 +140,32 @@ def test_it_takes_hostile_numbers_for_no_numbers(project: Project, now: datetime
 def test_it_lets_a_span_be_its_own_parent_or_in_a_circle(project: Project, now: datetime) -> None:
     circle = [sent_span(1, 2, start=now, **LLM, **TOKENS), sent_span(2, 1, start=now, **LLM, **TOKENS)]
     assert ingest.store(project.pk, [*circle, sent_span(3, 3, start=now)], now).inserted == 3
+
+
+def test_it_counts_spans_in_a_circle_the_same_in_whatever_order(project: Project, now: datetime) -> None:
+    one, other = (sent_span(a, b, start=now, **LLM, **TOKENS) for a, b in ((1, 2), (2, 1)))
+    ingest.store(project.pk, [other, one], now)
+    ingest.store(project.pk, [sent_span(3, 2, start=now)], now)
+    hours = AgentHour.objects.filter(project=project)
+    assert sum(hour.input_tokens for hour in hours) == Trace.objects.get(project=project).input_tokens
+
+
+def test_it_takes_absurd_counts_for_no_numbers(project: Project, now: datetime) -> None:
+    lies: dict[str, Any] = {"llm__token_count__prompt": 2**53 - 1, "llm__cost__total": 10**6}
+    ingest.store(project.pk, [sent_span(n, start=now, **LLM, **lies) for n in range(1, 1100)], now)
+    trace = Trace.objects.get(project=project)
+    assert (trace.input_tokens, trace.cost) == (0, Decimal(0))
+
+
+def test_it_waits_for_the_agent_of_a_span_whose_parents_are_missing(project: Project, now: datetime) -> None:
+    ingest.store(project.pk, [sent_span(1, start=now), sent_span(2, 1, start=now, agent__id="writer")], now)
+    Unsettled.objects.all().delete()
+    later = now + timedelta(seconds=1)
+    ingest.store(project.pk, [sent_span(5, 4, start=now, **LLM)], later)
+    assert due(project)["span"] == due(project)["trace"] > later
+    ingest.store(project.pk, [sent_span(4, 1, start=now, agent__id="critic")], later)
+    assert due(project)["span"] == later
+    assert Unsettled.objects.get(scope="span").since == now
 
 
 def test_it_reads_the_preview_again_when_another_span_speaks_first(project: Project, now: datetime) -> None:

@@ -57,7 +57,7 @@ def requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
 
 
 def outcome(decoded: Decoded) -> tuple[list[Any], int]:
-    return decoded.spans, len(decoded.rejected)
+    return decoded.spans, decoded.rejected
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -197,6 +198,75 @@ def test_it_keeps_the_same_bytes_in_two_projects_apart(
     client.post(URL, changed.SerializeToString(), PROTOBUF, headers={"x-api-key": other_key})
     assert Trace.objects.get(project=project).duration_us == 1000
     assert Trace.objects.get(project=other_project).duration_us == 1_001_000
+
+
+MINUS_FIVE, HUNDRED_THOUSAND = b"\xfb" + b"\xff" * 8 + b"\x01", b"\xa0\x8d\x06"  # as protobuf writes them
+DEEP = "[" * 300 + "]" * 300
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attributes": [{"key": "llm.input_messages", "value": {"stringValue": '[{"content":"a\\u0000b"}]'}}]},
+        {"attributes": [{"key": "metadata", "value": {"stringValue": '{"lc_agent_name":"a\\u0000b"}'}}]},
+        {"attributes": [{"key": "gen_ai.input.messages", "value": {"stringValue": f'[{{"parts":{DEEP}}}]'}}]},
+        {"events": [{"name": "e", "timeUnixNano": "Infinity"}]},
+        {"events": [{"name": "e", "timeUnixNano": float("inf")}]},
+        {"kind": 10**6, "status": {"code": -5}},
+    ],
+)
+def test_it_stores_what_is_merely_odd(post: Post, project: Project, changes: dict[str, Any]) -> None:
+    response = post(json_body(**changes), JSON)
+    assert (response.status_code, response.json()) == (200, {})
+    assert Trace.objects.filter(project=project).count() == 1
+
+
+def test_it_reads_enums_that_protobuf_does_not_know_as_unset(post: Post, project: Project) -> None:
+    request = request_with("a")
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    span.status.MergeFromString(b"\x18" + MINUS_FIVE)
+    span.MergeFromString(b"\x30" + HUNDRED_THOUSAND)
+    assert post(request.SerializeToString()).status_code == 200
+    stored = Span.objects.get(project_id=project.pk)
+    assert (stored.status, stored.otel_kind) == ("unset", 0)
+
+
+def test_it_refuses_more_spans_than_it_reads(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traces.otlp.MAX_SPANS", 2)
+    assert post(request_with("a", "b", "c").SerializeToString()).status_code == 413
+    assert post(request_with("a", "b").SerializeToString()).status_code == 200
+
+
+def test_it_keeps_only_the_first_reasons(post: Post) -> None:
+    spans = ",".join(["{}"] * 500)
+    response = post(f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}'.encode(), JSON)
+    partial = response.json()["partialSuccess"]
+    assert partial["rejectedSpans"] == "500"
+    assert partial["errorMessage"].endswith("and 495 more")
+
+
+def test_it_refuses_a_heap_of_tiny_gzip_members(post: Post) -> None:
+    response = post(gzip.compress(b"") * 1500, **{"Content-Encoding": "gzip"})
+    assert response.status_code == 400
+    assert "1000 members" in Status.FromString(response.content).message
+
+
+def test_it_asks_for_the_spans_again_when_the_database_fails(post: Post, project: Project) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            CREATE FUNCTION pg_temp.disk_full() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = '53100'; END $$;
+            CREATE TRIGGER disk_full BEFORE INSERT ON traces_span FOR EACH ROW EXECUTE FUNCTION pg_temp.disk_full()
+        """)
+    response = post(json_body(), JSON)
+    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert not Trace.objects.filter(project=project).exists()
+
+
+def test_it_says_that_keys_are_in_camel_case(post: Post) -> None:
+    response = post(b'{"resource_spans": []}', JSON)
+    assert response.status_code == 400
+    assert "lowerCamelCase" in response.json()["message"]
 
 
 def test_it_marks_a_span_whose_clock_is_off_and_keeps_its_key(post: Post, project: Project) -> None:

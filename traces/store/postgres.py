@@ -104,7 +104,7 @@ def _copy(model: type[Span] | type[Payload], columns: tuple[str, ...], rows: Ite
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.set_types(_types(model, columns))
         for row in rows:
             copy.write_row(row)
