@@ -1,7 +1,9 @@
 """A running Catalyst for the tests that look from outside: `manage.py up` on a free port, one per test worker."""
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.judge_server import JudgeServer, says
 from tests.processes import ROOT, environment, eventually, free_port
@@ -127,11 +129,36 @@ def page(chromium: Browser) -> Iterator[Page]:
     assert said == []
 
 
+@pytest.fixture(scope="session")
+def javascript() -> Path:
+    """A folder in which the packages of tests/e2e/js/package.json are installed."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("needs npm")
+    folder = ROOT / ".cache" / "js"
+    folder.mkdir(parents=True, exist_ok=True)
+    install = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--prefer-offline"]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the other test worker may want the same
+        shutil.copy(Path(__file__).with_name("js") / "package.json", folder)
+        done = subprocess.run(install, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        pytest.skip(f"npm can't install the packages: {done.stderr.strip()[-300:]}")
+    return folder
+
+
 def replay(recording: Path, instance: Instance, key: str) -> None:
     """Post the recording with its own client, shifted so that it ends now."""
     script = str(recording.with_name("replay.py"))
     command = [sys.executable, script, str(recording), f"{instance.url}/v1/traces", "--key", key]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+def sign_in(page: Page, instance: Instance) -> None:
+    """Through a link as `up` prints it."""
+    link = instance.manage("login_link").split()[-1]
+    page.goto(instance.url + link[link.index("/login/") :])
+    expect(page).to_have_url(re.compile(r"/p/[\w-]+/traces/$"))
 
 
 @pytest.fixture

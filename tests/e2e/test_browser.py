@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import os
-import re
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Instance, replay
+from tests.e2e.conftest import Instance, replay, sign_in
 from tests.judge_server import Answer, Asked, says
 from tests.processes import eventually
 
@@ -65,13 +64,6 @@ def scheme(request: pytest.FixtureRequest, page: Page) -> str:
     """Both themes, as the system asks for them."""
     page.emulate_media(color_scheme=request.param)
     return str(request.param)
-
-
-def sign_in(page: Page, catalyst: Instance) -> None:
-    """Through a link as `up` prints it."""
-    link = catalyst.manage("login_link").split()[-1]
-    page.goto(catalyst.url + link[link.index("/login/") :])
-    expect(page).to_have_url(re.compile(r"/p/[\w-]+/traces/$"))
 
 
 def create_task_outcome(page: Page, catalyst: Instance, project: str) -> None:
