@@ -98,7 +98,7 @@ def test_axe_finds_nothing(
     page.set_viewport_size({"width": width, "height": 900})
     sign_in(page, catalyst)
     axe = (javascript / "node_modules" / "axe-core" / "axe.min.js").read_text()
-    found = {}
+    found: dict[str, list[str]] = {}
     for name, path in paths.items():
         page.goto(catalyst.url + path)
         page.wait_for_load_state()
