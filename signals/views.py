@@ -74,8 +74,6 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if not form.is_bound or not _publish(request, form, signal):
         return _editor(request, form, signal=signal)
-    if request.POST.get("then") == "activate":
-        actions.activate(signal, timezone.now(), request.user)
     return _to(request, signal, f"{signal.name} is saved")
 
 
@@ -178,13 +176,15 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
 
 
 def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
-    """Change the signal as the form says; False, with the reasons in the form, when it can't be."""
+    """Change the signal as the form says, all or nothing; False, with the reasons in the form, when it can't be."""
     if not form.is_valid():
         return False
     try:
         with transaction.atomic():
             actions.publish_version(signal, form.question, request.user)
             actions.rename(signal, form.cleaned_data["name"], request.user)
+            if request.POST.get("then") == "activate":
+                actions.activate(signal, timezone.now(), request.user)
     except ValidationError as error:
         form.report(error)
         return False
