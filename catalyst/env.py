@@ -51,6 +51,12 @@ class Env(BaseSettings):
     )
     database_pool: int = Field(12, ge=1, description="Most database connections of the web process.")
 
+    demo: bool = Field(
+        True,
+        validation_alias=AliasChoices("CATALYST_DEMO", "DEMO", "demo"),
+        description="Fill an empty database with a project Demo of made-up traffic, and keep that going.",
+    )
+
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."
     )

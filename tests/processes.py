@@ -21,9 +21,10 @@ DEADLINE = 30.0
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """This process's environment without what configures Catalyst or a judge, plus `extra`."""
+    """This process's environment without what configures Catalyst or a judge, plus `extra`. It asks for no demo."""
     ours = ("CATALYST_", "OPENAI_", "OTEL_", "DATABASE_URL", "DJANGO_", "PYTEST_", "Q_CLUSTER")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | extra
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"DEMO": "0"} | extra
 
 
 def database_url() -> str:

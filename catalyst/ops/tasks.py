@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from catalyst.core import limits, sign_ins
+from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Wakeup
 from catalyst.task_backend import forget_failures
 from traces.store import partitions
@@ -38,6 +39,8 @@ def wake(kind: str, path: str, token: str) -> None:
 def minute() -> None:
     """Once a minute: partitions ahead of the spans; records of failed tasks, sessions and limits that are over away.
 
+    Then the demo's newest traffic, where there is a demo.
+
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
     now = timezone.now()
@@ -45,3 +48,4 @@ def minute() -> None:
     forget_failures(now - FAILURES_KEPT)
     sign_ins.forget_expired(now)
     limits.forget(now)
+    demo.trickle(now)

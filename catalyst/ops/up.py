@@ -23,6 +23,7 @@ from catalyst import postgres
 from catalyst.env import env
 from catalyst.ops import announce, clock, prepare, web
 from catalyst.ops.children import Child, Program, stop_all
+from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Wakeup
 from catalyst.ops.prepare import NotReady
 from catalyst.task_backend import run_cluster
@@ -56,11 +57,14 @@ def run(tell: Tell, parent: int = 0) -> None:
         prepare.database(now)
         prepare.static_files()
         installation = prepare.default_project()
+        demo.rest()
         Wakeup.objects.forget_outstanding(now)
         programs = [_child(program) for program in _programs(listener)]
         start(programs)
         children += programs
         _await_answers(children, now, tell)
+        if demo.is_due():
+            demo.begin(installation.owner, timezone.now())
         tell(announce.everything(env.data, installation, _pids(children), timezone.now()))
         _watch(children, tell, parent)
 

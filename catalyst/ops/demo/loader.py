@@ -1,0 +1,167 @@
+"""The project Demo in the database: made, filled through ingest, kept alive, renewed."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.tasks import task
+
+from catalyst.agents.models import Agent
+from catalyst.core.actions import create_project
+from catalyst.core.models import Project, User
+from catalyst.env import env
+from catalyst.ops.demo import erase, research, review, support, timeline
+from catalyst.ops.demo.timeline import Turns
+from signals import actions
+from signals.actions import Question
+from signals.connection import judge_of
+from signals.models import Scope, Signal
+from signals.templates import TEMPLATES
+from traces import ingest
+from traces.attributes import Identity
+from traces.identities import agent_ids
+from traces.models import Trace
+from traces.otlp import SentSpan
+
+NAME, SLUG = "Demo", "demo"
+BATCH = 1_000
+LIVE_SCALE = 5
+"""New traffic comes so many times as densely as the week before, so that somebody who looks sees it come."""
+LIVE_WINDOW = timedelta(minutes=3)
+"""More than the minute between two calls: what was stored already is recognised."""
+SIGNALS = (
+    (support.ID, "task_outcome", Scope.SESSION, 100),
+    (support.ID, "frustration", Scope.SESSION, 100),
+    (support.ID, "laziness", Scope.TRACE, 100),
+    (support.ID, "sentiment", Scope.SESSION, 50),
+    (review.ID, "task_outcome", Scope.TRACE, 100),
+    (review.ID, "laziness", Scope.TRACE, 100),
+    (research.ID, "task_outcome", Scope.SESSION, 100),
+    (research.ID, "jailbreak", Scope.TRACE, 100),
+)
+"""Agent, template, scope and percent judged."""
+_LOCK = 0x64656D6F  # an advisory lock: the demo is filled, renewed or carried on by one at a time
+
+
+def find() -> Project | None:
+    """The project Demo that was made here; another one that happens to have its name is left alone."""
+    return Project.objects.filter(slug=SLUG, agents__identity=support.ID).first()
+
+
+def is_due() -> bool:
+    """Whether the database is as good as empty and a demo is wanted."""
+    return env.demo and Project.objects.count() == 1 and not Trace.objects.exists()
+
+
+@transaction.atomic
+def make(owner: User, now: datetime) -> Project:
+    """Make the project and its agents; nothing has been sent to it yet."""
+    project = create_project(name=NAME, by=owner)
+    _agents(project, now)
+    return project
+
+
+@transaction.atomic
+def begin(owner: User, now: datetime) -> None:
+    """Make the project and let a worker fill it."""
+    fill_later.enqueue(make(owner, now).pk, now.isoformat())
+
+
+@task
+def fill_later(project_id: int, moment: str) -> None:
+    """Fill the demo as of a moment.
+
+    At least once; safe to repeat because the same moment gives the same spans, and ingest stores each once.
+    """
+    project = Project.objects.filter(pk=project_id).first()
+    if project is not None:
+        fill(project, datetime.fromisoformat(moment))
+
+
+def fill(project: Project, now: datetime, scale: float = 1) -> int:
+    """Store the week that ends now, the newest conversations first; returns how many spans are new.
+
+    Signals are active before the first span arrives, so that the usual way judges all of them.
+    """
+    since = now - timeline.PERIOD
+    with _alone():
+        _signals(project)
+        conversations = list(timeline.conversations(since, now, now, scale))
+        return sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
+
+
+def renew(project: Project, now: datetime, scale: float = 1) -> int:
+    """Take all that the project has received away and fill it again."""
+    with _alone():
+        erase.erase(project)
+        project.agents.exclude(identity__in=[agent.id for agent in timeline.AGENTS]).delete()
+        project.agents.update(first_seen_at=now - timeline.PERIOD)
+    return fill(project, now, scale)
+
+
+def trickle(now: datetime) -> int:
+    """Store what the demo's agents did in the last minutes; returns how many spans are new. Safe to repeat."""
+    project = find() if env.demo else None
+    if project is None:
+        return 0
+    rest()
+    conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
+    with _alone():
+        return sum(_store(project, spans, now) for spans in _batches(conversations))
+
+
+def rest() -> None:
+    """Disable the demo's signals where a model would judge them: made-up traffic is not worth its price.
+
+    One that somebody has activated stays as it is.
+    """
+    started_here = Signal.objects.filter(project=find(), activated_at=F("agent__first_seen_at"))
+    for signal in started_here.filter(state=Signal.State.ACTIVE).select_related("current_version"):
+        if signal.current_version is not None and judge_of(signal.current_version).is_model:
+            actions.disable(signal)
+
+
+def _agents(project: Project, now: datetime) -> None:
+    identities = {Identity(agent.id, Agent.Source.AGENT_ID, agent.name) for agent in timeline.AGENTS}
+    agent_ids(project.pk, identities, now - timeline.PERIOD)
+
+
+@transaction.atomic
+def _signals(project: Project) -> None:
+    if Signal.objects.filter(project=project).exists():
+        return
+    agents = {agent.identity: agent for agent in project.agents.all()}
+    for identity, key, scope, rate in SIGNALS:
+        template, agent = TEMPLATES[key], agents[identity]
+        question = Question(template.type, template.prompt, rate, template.labels, template.sentiments)
+        signal = actions.create_signal(agent, name=template.name, scope=scope, question=question, template=key)
+        if signal.current_version is not None and not judge_of(signal.current_version).is_model:
+            actions.activate(signal, agent.first_seen_at)
+
+
+def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
+    """The spans of whole conversations, some of these at a time."""
+    batch: list[SentSpan] = []
+    for turns in conversations:
+        batch += [span for turn in turns for span in turn]
+        if len(batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _store(project: Project, spans: list[SentSpan], now: datetime) -> int:
+    return ingest.store(project.pk, spans, now).inserted
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])

@@ -1,0 +1,165 @@
+"""One made-up run as an instrumented agent sends it: spans with OpenInference's attributes. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from traces.otlp import SentSpan, Source, iso_time
+
+SECOND = 1_000_000_000
+CHARACTERS_PER_TOKEN = 4
+
+type Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that answers calls. `speed` is in output tokens a second; `preamble` the tokens of its tools' schemas."""
+
+    name: str
+    provider: str
+    speed: float = 90
+    preamble: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool that a model asks for."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of a conversation."""
+
+    role: str
+    text: str = ""
+    calls: Sequence[ToolUse] = ()
+    call_id: str = ""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run under way. `at` is its clock in nanoseconds; every step moves it on, `slow` times as far as usual."""
+
+    rng: Random
+    source: Source
+    at: int
+    slow: float = 1.0
+    spans: list[SentSpan] = field(default_factory=list)
+    _open: list[SentSpan] = field(default_factory=list)
+    _trace_id: UUID | None = None
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, give or take a quarter."""
+        self.at += int(seconds * self.slow * self.rng.uniform(0.75, 1.35) * SECOND)
+
+    @contextmanager
+    def inside(self, name: str, kind: str, attributes: Json) -> Iterator[SentSpan]:
+        """A span around the steps of the block; it ends with them."""
+        span = self._begin(name, kind, attributes)
+        self._open.append(span)
+        yield span
+        self._open.pop()
+        self.wait(0.002)
+        span.end_ns = self.at
+
+    def step(self, name: str, kind: str, seconds: float, attributes: Json) -> SentSpan:
+        """A span without others in it."""
+        span = self._begin(name, kind, attributes)
+        self.wait(seconds)
+        span.end_ns = self.at
+        return span
+
+    def think(self, model: Model, heard: Sequence[Said], said: Said, name: str = "chat") -> SentSpan:
+        """A model call, as long as its answer takes."""
+        wrote = len(said.text) + sum(len(json.dumps(dict(call.arguments))) + 30 for call in said.calls)
+        output = wrote // CHARACTERS_PER_TOKEN + 8
+        prompt = sum(len(one.text) + 20 for one in heard) // CHARACTERS_PER_TOKEN + model.preamble
+        attributes = {
+            "llm.model_name": model.name,
+            "llm.provider": model.provider,
+            "llm.invocation_parameters": '{"temperature": 0.2}',
+            "llm.token_count.prompt": prompt,
+            "llm.token_count.completion": output,
+            "llm.token_count.total": prompt + output,
+            "llm.token_count.prompt_details.cache_read": prompt // 256 * 128 if len(heard) > 3 else 0,
+            **_flat("input", heard),
+            **_flat("output", [said]),
+        }
+        return self.step(f"{name} {model.name}", "LLM", 0.35 + output / model.speed, attributes)
+
+    def use(self, call: ToolUse, seconds: float, result: object) -> SentSpan:
+        """A tool that works. Returns its span; the result is shown as text or JSON."""
+        shown = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        span = self.step(call.name, "TOOL", seconds, {**_tool(call), "output.value": shown})
+        return span
+
+    def misuse(self, call: ToolUse, seconds: float, kind: str, message: str) -> SentSpan:
+        """A tool that fails."""
+        span = self.step(call.name, "TOOL", seconds, _tool(call))
+        fail(span, kind, message)
+        return span
+
+    def _begin(self, name: str, kind: str, attributes: Json) -> SentSpan:
+        self._trace_id = self._trace_id or UUID(int=self.rng.getrandbits(127) + 1)
+        span = SentSpan(
+            source=self.source,
+            trace_id=self._trace_id,
+            span_id=self.rng.getrandbits(62) + 1,
+            parent_id=self._open[-1].span_id if self._open else None,
+            name=name,
+            otel_kind=3 if kind == "LLM" else 1,
+            start_ns=self.at,
+            end_ns=0,
+            status="ok",
+            status_message="",
+            attributes={"openinference.span.kind": kind, **attributes},
+            events=[],
+            links=[],
+        )
+        self.spans.append(span)
+        self.at += 1_000_000
+        return span
+
+
+def fail(span: SentSpan, kind: str, message: str) -> None:
+    """Give an ended span an exception; one still open gets it at its start."""
+    span.status, span.status_message = "error", f"{kind}: {message}"
+    attributes = {"exception.type": kind, "exception.message": message}
+    time = iso_time(span.end_ns or span.start_ns)
+    span.events.append({"name": "exception", "time": time, "attributes": attributes})
+
+
+def call_id(rng: Random) -> str:
+    """An id such as a model gives a tool call."""
+    return f"call_{rng.getrandbits(64):016x}"
+
+
+def _tool(call: ToolUse) -> Json:
+    arguments = json.dumps(dict(call.arguments), ensure_ascii=False)
+    return {"tool.name": call.name, "tool_call.id": call.id, "input.value": arguments}
+
+
+def _flat(side: str, messages: Sequence[Said]) -> Json:
+    found: Json = {}
+    for number, said in enumerate(messages):
+        prefix = f"llm.{side}_messages.{number}.message."
+        found[prefix + "role"] = said.role
+        if said.text:
+            found[prefix + "content"] = said.text
+        if said.call_id:
+            found[prefix + "tool_call_id"] = said.call_id
+        for index, call in enumerate(said.calls):
+            inner = f"{prefix}tool_calls.{index}.tool_call."
+            found[inner + "id"] = call.id
+            found[inner + "function.name"] = call.name
+            found[inner + "function.arguments"] = json.dumps(dict(call.arguments), ensure_ascii=False)
+    return found

@@ -1,0 +1,228 @@
+"""The support agent of an outdoor shop: orders, tools, six languages, and one bad version. Pure."""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from catalyst.ops.demo.spans import SECOND, Model, Run, Said, ToolUse, call_id, fail
+from traces.otlp import SentSpan, Source
+
+ID, NAME = "demo-support", "Support Assistant"
+GOOD, BAD = "2.3.4", "2.4.0"
+LANGUAGES = {"en": 46, "de": 15, "es": 13, "fr": 11, "ja": 9, "ar": 6}
+PLANNER, WRITER = Model("gpt-4o-mini", "openai", speed=110), Model("gpt-4.1", "openai", speed=80)
+ACTIONS = {
+    "track": "track_parcel",
+    "return": "create_return",
+    "address": "update_address",
+    "cancel": "cancel_order",
+    "invoice": "send_invoice",
+}
+CITIES = ("Leipzig", "Lyon", "Bilbao", "Graz", "Osaka", "Casablanca", "Bristol", "Ghent", "Turin", "Portland", "Oslo")
+CARRIERS = ("DHL", "UPS", "DPD", "GLS", "FedEx")
+TROUBLES = (
+    ("RateLimitError", "429 Too many requests for gpt-4.1; retry after 20 s"),
+    ("ConnectionError", "orders-api closed the connection without an answer"),
+    ("ValidationError", "order total is negative after the voucher"),
+)
+TIMEOUT = "ToolTimeout", "orders-api did not answer within 10 s"
+SYSTEM = (
+    "You are the support assistant of Fernweg, a shop for outdoor gear. Answer in the customer's language, briefly. "
+    "Look the order up before you say anything about it. Use the tools to act; promise only what a tool has confirmed."
+)
+MOST_TURNS = 7
+PAUSES = (25, 240)
+"""Seconds that people take to answer."""
+
+
+@cache
+def texts(language: str) -> dict[str, Any]:
+    """What customers and the agent say in one language."""
+    return tomllib.loads((Path(__file__).parent / "texts" / f"support.{language}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def source(version: str, environment: str) -> Source:
+    """The service that sends the spans."""
+    attributes = {
+        "service.name": "support-api",
+        "service.version": version,
+        "deployment.environment.name": environment,
+        "telemetry.sdk.language": "python",
+    }
+    return Source(attributes, "openinference.instrumentation.openai", "0.1.30")
+
+
+def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
+    """One conversation as its turns. In the bad version orders time out, and customers notice."""
+    language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
+    talk = Talk(rng, language, is_bad, start)
+    intent = rng.choice(list(ACTIONS))
+    text = talk.opening(intent)
+    worked = talk.act(intent, text)
+    while not worked and len(talk.turns) < 4:
+        if rng.random() > (0.85 if is_bad else 0.6):
+            return talk.turns
+        gives_up = len(talk.turns) > 1 and rng.random() < 0.45
+        if gives_up:
+            talk.answer(talk.say("give_ups"), talk.say("apologies"))
+            return talk.turns
+        worked = talk.act(intent, talk.say("complaints"))
+    if not worked:
+        return talk.turns
+    for _ in range(rng.choices((0, 1, 2, 3), (40, 35, 18, 7))[0]):
+        chosen = rng.choice(talk.texts["followups"])
+        talk.answer(talk.fill(chosen["ask"]), talk.fill(chosen["answer"]), searches=rng.random() < 0.7)
+    if rng.random() < 0.6:
+        talk.answer(talk.say("thanks"), talk.say("goodbyes"))
+    return talk.turns[:MOST_TURNS]
+
+
+@dataclass(slots=True)
+class Talk:
+    """A conversation under way."""
+
+    rng: Random
+    language: str
+    is_bad: bool
+    at: int
+    turns: list[list[SentSpan]] = field(default_factory=list)
+    history: list[Said] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    session: str = ""
+    user: str = ""
+    environment: str = ""
+
+    def __post_init__(self) -> None:
+        """Draw who writes, and about what."""
+        rng = self.rng
+        self.session = f"chat-{rng.getrandbits(40):010x}"
+        self.user = f"customer-{int(rng.betavariate(1, 3) * 400) + 1000}"
+        self.environment = "staging" if rng.random() < 0.07 else "production"
+        self.facts = {
+            "order": f"A{rng.randrange(100_000, 999_999)}",
+            "product": rng.choice(self.texts["products"]),
+            "day": rng.choice(self.texts["days"]),
+            "city": rng.choice(CITIES),
+            "carrier": rng.choice(CARRIERS),
+            "amount": f"{rng.randrange(12, 420)}.{rng.choice(('00', '50', '90', '95'))} €",
+        }
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """What is said in this conversation's language."""
+        return texts(self.language)
+
+    def fill(self, text: str) -> str:
+        """A text with this conversation's facts."""
+        return text.format(**self.facts)
+
+    def say(self, kind: str) -> str:
+        """One of the texts of a kind."""
+        return self.fill(self.rng.choice(self.texts[kind]))
+
+    def opening(self, intent: str) -> str:
+        """What the customer wants; sometimes the order's number has to be asked for first."""
+        rng = self.rng
+        asked = rng.choice(self.texts["intents"][intent]["ask"])
+        forgets = rng.random() < 0.12
+        asked = rng.choice(self.texts["forgets_number"]) if forgets else asked
+        greeting = rng.choice(self.texts["greetings"]) if rng.random() < 0.6 else ""
+        detail = rng.choice(self.texts["details"]) if rng.random() < 0.45 else ""
+        text = self.fill(" ".join(part for part in (greeting, asked if greeting else _capital(asked), detail) if part))
+        if forgets:
+            self.answer(text, self.say("asks_number"))
+            text = self.say("gives_number")
+        return text
+
+    def answer(self, text: str, answer: str, *, searches: bool = False) -> None:
+        """A turn without an order: words alone, or with a look into the help pages."""
+        run, attributes = self._begin(text)
+        with run.inside("support.turn", "AGENT", attributes) as root:
+            run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
+            if searches:
+                call = ToolUse("search_help", {"query": text, "top": 3}, call_id(self.rng))
+                self._call(run, call, 0.3, [{"page": f"help/{self.rng.randrange(100, 180)}", "text": answer}])
+            self._finish(run, root, answer)
+        self._end(run)
+
+    def act(self, intent: str, text: str) -> bool:
+        """A turn that looks the order up and changes something; returns whether it worked."""
+        rng, facts = self.rng, self.facts
+        fails = rng.random() < (0.75 if self.is_bad else 0.05)
+        run, attributes = self._begin(text)
+        with run.inside("support.turn", "AGENT", attributes) as root:
+            run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
+            order = ToolUse("get_order", {"order_id": facts["order"]}, call_id(rng))
+            ends = self._trouble(run, order) if fails else None
+            if not fails:
+                if rng.random() < 0.06:
+                    run.misuse(order, 1.2, "ConnectionError", "connection reset by orders-api, trying again")
+                found = {"id": facts["order"], "item": facts["product"], "total": facts["amount"], "status": "paid"}
+                self._call(run, order, 0.25, found)
+                done = {"ok": True, "order": facts["order"], "carrier": facts["carrier"], "city": facts["city"]}
+                self._call(run, ToolUse(ACTIONS[intent], self._arguments(intent), call_id(rng)), 0.6, done)
+                self._finish(run, root, self.fill(rng.choice(self.texts["intents"][intent]["answer"])))
+            elif ends is None:
+                self._finish(run, root, self.say("apologies"))
+        if ends is not None:
+            fail(root, *ends)
+        self._end(run)
+        return not fails
+
+    def _trouble(self, run: Run, call: ToolUse) -> tuple[str, str] | None:
+        """Tools or models that fail; returns the error that ends the turn, None if the agent still answers."""
+        asked = Said("assistant", calls=[call])
+        run.think(PLANNER, self._heard(), asked)
+        kind, message = TIMEOUT if self.is_bad else self.rng.choice((TIMEOUT, *TROUBLES))
+        for _ in range(3 if self.is_bad else 2):
+            run.misuse(call, 10 if kind == TIMEOUT[0] else 0.8, kind, message)
+        self.history += [asked, Said("tool", f"{kind}: {message}", call_id=call.id)]
+        return (kind, message) if self.rng.random() < 0.75 else None
+
+    def _arguments(self, intent: str) -> dict[str, str]:
+        arguments = {"order_id": self.facts["order"]}
+        return arguments | ({"city": self.facts["city"]} if intent == "address" else {})
+
+    def _call(self, run: Run, call: ToolUse, seconds: float, result: object) -> None:
+        asked = Said("assistant", calls=[call])
+        run.think(PLANNER, self._heard(), asked)
+        run.use(call, seconds, result)
+        self.history += [asked, Said("tool", json.dumps(result, ensure_ascii=False), call_id=call.id)]
+
+    def _finish(self, run: Run, root: SentSpan, answer: str) -> None:
+        said = Said("assistant", answer)
+        run.think(WRITER, self._heard(), said)
+        self.history.append(said)
+        root.attributes["output.value"] = answer
+
+    def _heard(self) -> Sequence[Said]:
+        return [Said("system", SYSTEM), *self.history]
+
+    def _begin(self, text: str) -> tuple[Run, dict[str, Any]]:
+        version = BAD if self.is_bad else GOOD
+        self.history.append(Said("user", text))
+        slow = self.rng.uniform(4, 8) if self.rng.random() < 0.03 else self.rng.lognormvariate(0, 0.3)
+        attributes = {
+            "agent.id": ID,
+            "agent.name": NAME,
+            "gen_ai.agent.version": version,
+            "session.id": self.session,
+            "user.id": self.user,
+            "input.value": text,
+            "metadata": json.dumps({"channel": self.rng.choice(("app", "web", "email")), "language": self.language}),
+        }
+        return Run(self.rng, source(version, self.environment), self.at, slow), attributes
+
+    def _end(self, run: Run) -> None:
+        self.turns.append(run.spans)
+        self.at = run.at + int(self.rng.uniform(*PAUSES) * SECOND)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,95 @@
+"""When made-up conversations begin: a rhythm of days and weeks, the same for the same minute. Pure.
+
+Who asks for the same stretch of time gets the same conversations, so that a week can be filled at once and go on minute
+by minute.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import xxhash
+
+from catalyst.ops.demo import research, review, support
+from catalyst.ops.demo.spans import SECOND
+from traces.otlp import SentSpan
+
+SEED = "catalyst-demo-1"
+PERIOD = timedelta(days=7)
+LONGEST = timedelta(hours=3)
+"""No conversation lasts longer."""
+MINUTE = 60 * SECOND
+MINUTES_A_WEEK = 7 * 24 * 60
+BAD_HOURS = (13, 19)
+LARGE_REVIEW = (20 * 60 + 24) * MINUTE
+"""When the one very large change is reviewed, after the beginning of the bad deploy."""
+
+type Turns = list[list[SentSpan]]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """An agent and how much it is asked. `peak` is the busiest hour (UTC); `swing` how far nights fall off, 0 to 1."""
+
+    id: str
+    name: str
+    converse: Callable[[Random, int, bool], Turns]
+    weekly: int
+    peak: float
+    swing: float
+    weekend: float
+
+    def at(self, moment: datetime) -> float:
+        """Conversations to be expected in the minute of this moment."""
+        hour = moment.hour + moment.minute / 60
+        rhythm = 1 + self.swing * math.cos((hour - self.peak) / 12 * math.pi)
+        return self.weekly / MINUTES_A_WEEK * rhythm * (self.weekend if moment.weekday() > 4 else 1)
+
+
+AGENTS = (
+    Traffic(support.ID, support.NAME, support.converse, 640, 15, 0.75, 0.8),
+    Traffic(review.ID, review.NAME, review.converse, 345, 13, 0.95, 0.3),
+    Traffic(research.ID, research.NAME, research.converse, 350, 11, 0.6, 0.5),
+)
+
+
+def bad_deploy(now: datetime) -> tuple[datetime, datetime]:
+    """When the bad version of the support agent runs in a week that ends now: some hours of its fifth day."""
+    day = (now - PERIOD + timedelta(days=4)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    first, last = (day + timedelta(hours=hour) for hour in BAD_HOURS)
+    return first, last
+
+
+def conversations(since: datetime, until: datetime, now: datetime, scale: float = 1) -> Iterator[Turns]:
+    """Conversations with the turns that end between two times, oldest first. `now` is the end of the demo's week."""
+    first, last = _nanoseconds(since), _nanoseconds(until)
+    bad_from, bad_to = (_nanoseconds(moment) for moment in bad_deploy(now))
+    for turns in _all(since - LONGEST, until, bad_from, bad_to, scale):
+        inside = [turn for turn in turns if first < turn[0].end_ns <= last]
+        if inside:
+            yield inside
+
+
+def _all(since: datetime, until: datetime, bad_from: int, bad_to: int, scale: float) -> Iterator[Turns]:
+    minute = since.astimezone(UTC).replace(second=0, microsecond=0)
+    while minute < until:
+        start = _nanoseconds(minute)
+        if start == bad_from + LARGE_REVIEW:
+            yield review.large(Random(f"{SEED} large {start}"), start)
+        for agent in AGENTS:
+            for number in range(_how_many(agent, minute, scale)):
+                rng = Random(f"{SEED} {agent.id} {start} {number}")
+                begin = start + rng.randrange(MINUTE)
+                yield agent.converse(rng, begin, bad_from <= begin < bad_to)
+        minute += timedelta(minutes=1)
+
+
+def _how_many(agent: Traffic, minute: datetime, scale: float) -> int:
+    draw = xxhash.xxh3_64_intdigest(f"{SEED} {agent.id} {minute:%Y%m%d%H%M}".encode()) / 2**64
+    return math.floor(agent.at(minute) * scale + draw)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000) * 1000
