@@ -6,7 +6,7 @@ accent, or cat-1 to cat-6 for things without judgement. Figures hold no colours:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,21 @@ class Series:
     tone: str = "accent"
 
 
-def stacked_bars(starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = ()) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How values are written: d3's format of one, and what stands before and after the numbers of the axis."""
+
+    hover: str = "%{y:,}"
+    prefix: str = ""
+    suffix: str = ""
+
+
+COUNT = Unit()
+
+
+def stacked_bars(
+    starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = (), unit: Unit = COUNT
+) -> dict[str, Any]:
     """Bars over time, the first series at the base. `queries`: per bucket, the query string that a click goes to."""
     traces = [
         go.Bar(
@@ -31,31 +45,37 @@ def stacked_bars(starts: Sequence[datetime], series: Sequence[Series], queries: 
             y=list(each.values),
             customdata=list(queries) or None,
             meta={"tone": each.tone},
-            hovertemplate="%{y:,} %{fullData.name}<extra></extra>",
+            hovertemplate=unit.hover + " %{fullData.name}<extra></extra>",
         )
         for each in series
     ]
-    return _figure(traces, barmode="stack", bargap=0.15)
+    return _figure(traces, starts, unit, barmode="stack", bargap=0.15)
 
 
-def lines(starts: Sequence[datetime], series: Sequence[Series], hover: str = "%{y:,.3~s}") -> dict[str, Any]:
-    """Lines over time; `hover` is the d3 format of one value."""
+def lines(
+    starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = (), unit: Unit = COUNT
+) -> dict[str, Any]:
+    """Lines over time, with a mark where a value stands alone. `queries` as for bars."""
     traces = [
         go.Scatter(
             name=each.name,
             x=list(starts),
             y=list(each.values),
-            mode="lines",
+            mode="lines+markers",
+            marker={"size": 3},
             connectgaps=False,
+            customdata=list(queries) or None,
             meta={"tone": each.tone},
-            hovertemplate=hover + " %{fullData.name}<extra></extra>",
+            hovertemplate=unit.hover + " %{fullData.name}<extra></extra>",
         )
         for each in series
     ]
-    return _figure(traces)
+    return _figure(traces, starts, unit)
 
 
-def _figure(traces: list[Any], **layout: Any) -> dict[str, Any]:
+def _figure(traces: list[Any], starts: Sequence[datetime], unit: Unit, **layout: Any) -> dict[str, Any]:
+    """All of the range, so that charts of one page line up and show where there is nothing yet."""
+    half = (starts[1] - starts[0]) / 2 if len(starts) > 1 else timedelta(minutes=30)
     figure = go.Figure(
         data=traces,
         layout={
@@ -63,8 +83,22 @@ def _figure(traces: list[Any], **layout: Any) -> dict[str, Any]:
             "showlegend": False,
             "hovermode": "x unified",
             "margin": {"l": 40, "r": 8, "t": 8, "b": 24},
-            "xaxis": {"type": "date", "fixedrange": True, "showgrid": False},
-            "yaxis": {"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
+            "xaxis": {
+                "type": "date",
+                "range": [starts[0] - half, starts[-1] + half] if starts else None,
+                "fixedrange": True,
+                "showgrid": False,
+                "nticks": 6,
+                "tickangle": 0,
+            },
+            "yaxis": {
+                "fixedrange": True,
+                "rangemode": "tozero",
+                "nticks": 4,
+                "separatethousands": True,
+                "tickprefix": unit.prefix,
+                "ticksuffix": unit.suffix,
+            },
             **layout,
         },
     )

@@ -59,6 +59,11 @@ class TimeRange:
         """The ranges to choose from."""
         return list(RANGES)
 
+    def prior_start(self, now: datetime) -> datetime:
+        """Where the equal period before this one starts; what has not passed yet does not count."""
+        passed = min(self.end, ceil(now, min(self.step, HOUR)))
+        return self.start - ((passed if passed > self.start else self.end) - self.start)
+
     def buckets(self) -> list[datetime]:
         """The start of every bar."""
         count = -((self.start - self.end) // self.step)

@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import sqrt
 from typing import Any
 
 from catalyst import charts
+from catalyst.chance import wilson
 from catalyst.charts import Bar, Series
 from catalyst.timerange import TimeRange
 
-Z_95 = 1.959964
 SHADES = 3
 BEYOND = ("cat-1", "cat-2", "cat-3", "cat-4", "cat-5", "cat-6")
 FROM_THE_BASE = ("negative", "neutral", "positive")
@@ -42,16 +41,6 @@ class Outcome:
     def share(self) -> float:
         """In percent."""
         return 100 * self.count / self.total if self.total else 0
-
-
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, from 0 to 1; all of it when nothing was seen."""
-    if not whole:
-        return 0.0, 1.0
-    share, weight = part / whole, Z_95**2 / whole
-    middle = (share + weight / 2) / (1 + weight)
-    half = Z_95 * sqrt(share * (1 - share) / whole + weight / (4 * whole)) / (1 + weight)
-    return (max(middle - half, 0.0) if part else 0.0), (min(middle + half, 1.0) if part < whole else 1.0)
 
 
 def mood(value: str, sentiment: str) -> str:

@@ -7,9 +7,12 @@ from django.db.models import Count
 from django.urls import reverse
 
 from catalyst.core.models import Project
+from catalyst.formats import percent
+from catalyst.timerange import TimeRange
 from signals.charts import mood
 from signals.connection import judge_name
-from signals.models import Label, Sentiment
+from signals.models import Label, Sentiment, Signal
+from signals.results import summaries
 from traces.labels import Pill
 
 
@@ -44,6 +47,19 @@ class SignalLabels:
         found: dict[str, list[Pill]] = {}
         for label in _newest(Label.objects.for_sessions(project, keys)):
             found.setdefault(label.session_key, []).append(_pill(label, project))
+        return found
+
+    def pills_for_agents(
+        self, project: Project, agents: Sequence[int], time_range: TimeRange
+    ) -> Mapping[int, list[Pill]]:
+        """The active signals of agents, each with the share of its telling label."""
+        found: dict[int, list[Pill]] = {}
+        live = list(Signal.objects.for_project(project).filter(agent__in=agents).live().for_list())
+        for each in summaries(live, time_range):
+            best = each.telling
+            said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
+            pill = Pill(each.signal.name, said, href=each.signal.get_absolute_url())
+            found.setdefault(each.signal.agent_id, []).append(pill)
         return found
 
 

@@ -7,6 +7,7 @@ from signals import views
 app_name = "signals"
 urlpatterns = [
     path("p/<slug:project>/signals/", views.signal_list, name="signal-list"),
+    path("p/<slug:project>/agents/<int:pk>/signals/", views.agent_signals, name="agent-signals"),
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),

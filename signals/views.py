@@ -21,6 +21,7 @@ from signals.forms import SignalForm
 from signals.models import Signal
 from signals.querysets import LabelFilter, LabelQuerySet
 from signals.templates import TEMPLATES
+from traces import agent_runs
 from traces.forms import cursor
 from traces.querysets import Cursor
 
@@ -48,6 +49,21 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     }
     status = 200 if is_open or not wants_partial(request) else STOP_POLLING
     return render(request, "signals/list.html", context, partial="signal-rows", status=status)
+
+
+@require_safe
+def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The signals of one agent with their labels in the range: a tab of its page, and a section of another."""
+    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    signals = list(request.project.signals.for_agent(agent).unarchived().for_list())
+    context = {
+        "agent": agent,
+        "tab": "signals",
+        "time_range": time_range,
+        "summaries": results.summaries(signals, time_range),
+    }
+    return render(request, "signals/agent.html", context, partial="agent-signals")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

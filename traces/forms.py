@@ -8,6 +8,7 @@ from traces.querysets import Cursor, TraceFilter
 
 STATUSES = ("ok", "error")
 MOST_TEXT = 200
+MOST_OFFSET = 100_000
 
 
 def trace_filter(params: Mapping[str, str]) -> TraceFilter:
@@ -30,6 +31,12 @@ def cursor(text: str | None) -> Cursor | None:
     except ValueError:
         return None
     return Cursor(when, number) if when.tzinfo and number else None
+
+
+def offset(text: str | None) -> int:
+    """How many rows a page starts after; 0 for the first page and for nonsense."""
+    number = _number(text) or 0
+    return number if number <= MOST_OFFSET else 0
 
 
 def trace_id(text: str) -> UUID | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from catalyst.core.models import Project
+from catalyst.timerange import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class LabelSource(Protocol):
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
         """Labels of sessions by session key, with reasons and with what still waits or failed."""
 
+    def pills_for_agents(
+        self, project: Project, agents: Sequence[int], time_range: TimeRange
+    ) -> Mapping[int, list[Pill]]:
+        """What is live for these agents, each with what it mostly says in the range. A constant number of queries."""
+
 
 _sources: list[LabelSource] = []
 
@@ -76,6 +82,11 @@ def pills_for_spans(project: Project, trace_id: UUID) -> dict[int, list[Pill]]:
 def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[Pill]]:
     """Labels of sessions, by session key."""
     return _merged(source.pills_for_sessions(project, keys) for source in _sources)
+
+
+def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRange) -> dict[int, list[Pill]]:
+    """What is live for agents, by their primary keys."""
+    return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)
 
 
 def _merged[Target](found: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:

@@ -11,7 +11,13 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from traces.querysets import AgentHourQuerySet, ResourceQuerySet, SessionQuerySet, TraceQuerySet
+from traces.querysets import (
+    AgentHourLatencyQuerySet,
+    AgentHourQuerySet,
+    ResourceQuerySet,
+    SessionQuerySet,
+    TraceQuerySet,
+)
 
 
 class Kind(models.TextChoices):
@@ -191,6 +197,8 @@ class AgentHourLatency(models.Model):
     hour = models.DateTimeField()
     bucket = models.SmallIntegerField()
     trace_count = models.BigIntegerField(default=0)
+
+    objects = AgentHourLatencyQuerySet.as_manager()
 
     class Meta:
         constraints = [

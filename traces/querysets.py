@@ -9,12 +9,15 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Count, F, Func, Q, Sum, Value
+from django.db.models.functions import Cast, Floor, Greatest, Ln
 
 from catalyst.timerange import TimeRange
+from traces.summary import BUCKET_BASE
+from traces.usage import SUMS, LatencyRow, Usage, UsageRow
 
 if TYPE_CHECKING:
     from catalyst.core.models import Project
-    from traces.models import AgentHour, Resource, Session, Trace
+    from traces.models import AgentHour, AgentHourLatency, Resource, Session, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,14 @@ class Cursor:
 def agent_is(pk: int) -> Q:
     """Rows of this agent; 0 means of none."""
     return Q(agent_id=pk) if pk else Q(agent_id=None)
+
+
+def bar_of(field: str, time_range: TimeRange) -> Func:
+    """The start of the bar that a time lies in, also before the range."""
+    return Func(
+        Value(time_range.step), F(field), Value(time_range.start), function="date_bin",
+        output_field=models.DateTimeField(),
+    )  # fmt: skip
 
 
 SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
@@ -113,20 +124,37 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def volume(self, time_range: TimeRange) -> list[Volume]:
         """Counts per bucket and agent from the traces: for short ranges and filters that hours don't know."""
-        bucket = Func(
-            Value(time_range.step), F("start_time"), Value(time_range.start), function="date_bin",
-            output_field=models.DateTimeField(),
-        )  # fmt: skip
         rows = (
             self.within(time_range)
             .order_by()
-            .values("agent_id", bucket=bucket)
+            .values("agent_id", bucket=bar_of("start_time", time_range))
             .annotate(
                 traces=Count("id"), errors=Count("id", filter=Q(status="error")),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
         return [_volume(row) for row in rows]
+
+    def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
+        """What runs since then add up to, per agent and bar: for ranges finer than hours."""
+        counts = {
+            "trace_count": Count("id"),
+            "error_trace_count": Count("id", filter=Q(status="error")),
+            "success_count": Count("id", filter=Q(outcome="success")),
+            "failure_count": Count("id", filter=Q(outcome="failure")),
+        }
+        sums = {f"sum_{name}": counts.get(name) or Sum(name) for name in SUMS}
+        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**sums)
+        return [_usage(row) for row in rows]
+
+    def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
+        """How many runs since then took how long, per agent and bar: for ranges finer than hours."""
+        duration = Cast(Greatest(F("duration_us"), 1), models.FloatField())
+        bucket = Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
+        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = found.values_list("agent_id", bar_of("start_time", time_range), bucket).annotate(n=Count("id"))
+        return [LatencyRow(*row) for row in rows]
 
     def neighbours(self, trace: "Trace") -> tuple[UUID | None, UUID | None]:
         """The trace ids of the turns before and after this one in its session."""
@@ -175,19 +203,31 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
 
     def volume(self, time_range: TimeRange) -> list[Volume]:
         """Counts per bucket and agent. The range's step is a whole number of hours."""
-        bucket = Func(
-            Value(time_range.step), F("hour"), Value(time_range.start), function="date_bin",
-            output_field=models.DateTimeField(),
-        )  # fmt: skip
         rows = (
             self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
-            .values("agent_id", bucket=bucket)
+            .values("agent_id", bucket=bar_of("hour", time_range))
             .annotate(
                 traces=Sum("trace_count"), errors=Sum("error_trace_count"),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
         return [_volume(row) for row in rows]
+
+    def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
+        """What runs since then add up to, per agent and bar. The range's step is a whole number of hours."""
+        sums = {f"sum_{name}": Sum(name) for name in SUMS}
+        found = self.filter(hour__gte=since, hour__lt=time_range.end)
+        return [_usage(row) for row in found.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
+
+
+class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
+    """Hourly latency histograms."""
+
+    def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
+        """How many runs since then took how long, per agent and bar. The range's step is a whole number of hours."""
+        found = self.filter(hour__gte=since, hour__lt=time_range.end)
+        rows = found.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
+        return [LatencyRow(*row) for row in rows]
 
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
@@ -203,3 +243,7 @@ def _volume(row: Mapping[str, Any]) -> Volume:
         bucket=row["bucket"], agent_id=row["agent_id"], traces=row["traces"], errors=row["errors"],
         cost=row["spent"], unpriced=row["unpriced"],
     )  # fmt: skip
+
+
+def _usage(row: Mapping[str, Any]) -> UsageRow:
+    return UsageRow(row["agent_id"], row["bar"], Usage(*(row[f"sum_{name}"] for name in SUMS)))

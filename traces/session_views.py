@@ -1,5 +1,8 @@
 """Sessions, as pages."""
 
+from datetime import datetime
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -8,8 +11,9 @@ from django.views.decorators.http import require_safe
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render
+from catalyst.timerange import TimeRange
 from traces import conversations, forms, labels
-from traces.querysets import Cursor
+from traces.querysets import Cursor, TraceFilter
 
 PAGE = 50
 MOST_TURNS = 50
@@ -23,20 +27,23 @@ def session_list(request: ProjectRequest) -> HttpResponse:
         session = get_object_or_404(request.project.sessions, key=key)
         return redirect("traces:session-detail", request.project.slug, session.pk)
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
+    return render(request, "traces/sessions.html", context, partial="session-rows")
+
+
+def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
+    """The sessions of one page of a list, each with its pills; where the next page starts, or which range has any."""
     found = request.project.sessions.matching(wanted)
     after = forms.cursor(request.GET.get("after"))
     listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
     shown = listed[:PAGE]
     pills = labels.pills_for_sessions(request.project, [session.key for session in shown])
     newest = None if listed else found.newest().values_list("end_time", flat=True).first()
-    context = {
-        "time_range": time_range,
-        "wanted": wanted,
+    return {
         "rows": [(session, pills.get(session.key, ())) for session in shown],
         "more": Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None,
         "nearest": timerange.around(newest, now) if newest else None,
     }
-    return render(request, "traces/sessions.html", context, partial="session-rows")
 
 
 @require_safe

@@ -34,16 +34,14 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
     if (exact := forms.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
-    after = forms.cursor(request.GET.get("after"))
-    traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
-    context = {"time_range": time_range, "wanted": wanted, **_rows(request, traces)}
-    if not traces and not request.project.traces.exists():
+    context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
+    if not context["rows"] and not request.project.traces.exists():
         return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
     if request.htmx.target == "first-trace":
         return HttpResponseClientRefresh()
     if not wants_partial(request):
         context |= _head(request, time_range, wanted)
-        context["nearest"] = None if traces else _nearest(request, wanted, now)
+        context["nearest"] = None if context["rows"] else nearest(request, wanted, now)
     return render(request, "traces/list.html", context, partial="trace-rows")
 
 
@@ -109,8 +107,10 @@ def _pane(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], chosen
     }
 
 
-def _rows(request: ProjectRequest, traces: list[Trace]) -> dict[str, Any]:
-    """Each trace of the page with its pills, and where the next page starts."""
+def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
+    """The traces of one page of a list, each with its pills, and where the next page starts."""
+    after = forms.cursor(request.GET.get("after"))
+    traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
     shown = traces[:PAGE]
     pills = labels.pills_for_traces(request.project, [trace.trace_id for trace in shown])
     more = Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None
@@ -134,7 +134,7 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
     }
 
 
-def _nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
+def nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
     """The smallest range that has a trace which passes the filter."""
     newest = request.project.traces.matching(wanted).newest().values_list("start_time", flat=True).first()
     return timerange.around(newest, now) if newest else None

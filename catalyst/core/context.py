@@ -10,19 +10,20 @@ from catalyst.core.models import Project
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One entry of the rail. `key` is what goes there after g."""
+    """One entry of the rail. `key` is what goes there after g; its pages lie in `folders` of the project."""
 
     name: str
     url_name: str
     icon: str
     key: str
-    namespace: str
+    folders: tuple[str, ...]
 
 
 SECTIONS = (
-    Section("Traces", "traces:trace-list", "traces", "t", "traces"),
-    Section("Signals", "signals:signal-list", "signals", "s", "signals"),
-    Section("Settings", "core:settings", "settings", "x", "core"),
+    Section("Agents", "traces:agent-list", "agent", "a", ("agents",)),
+    Section("Traces", "traces:trace-list", "traces", "t", ("traces", "sessions")),
+    Section("Signals", "signals:signal-list", "signals", "s", ("signals",)),
+    Section("Settings", "core:settings", "settings", "x", ("settings",)),
 )
 
 
@@ -31,10 +32,10 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     project = getattr(request, "project", None)
     if project is None:
         return {}
-    namespace = request.resolver_match.namespace if request.resolver_match else ""
+    folder = request.path.removeprefix(f"/p/{project.slug}/").partition("/")[0]
     return {
         "project": project,
         "projects": Project.objects.for_user(request.user) if request.user.is_authenticated else [],
         "sections": SECTIONS,
-        "section": namespace,
+        "section": next((section for section in SECTIONS if folder in section.folders), None),
     }

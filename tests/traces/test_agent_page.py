@@ -1,0 +1,273 @@
+"""An agent's page with its tabs."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from catalyst.core.models import Project, User
+from tests.factories import make_agent, make_session, make_trace
+from tests.traces.sent import sent_span
+from traces import ingest
+
+HTMX = {"HX-Request": "true"}
+TABS = ["", "sessions/", "traces/", "signals/", "analysis/"]
+
+
+@pytest.fixture
+def now() -> datetime:
+    """Pages ask the real clock."""
+    return timezone.now()
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], alice: User) -> Client:
+    """Alice's browser."""
+    return client_as(alice)
+
+
+def page_of(project: Project, tab: str = "", name: str = "support-bot") -> str:
+    return f"/p/default/agents/{make_agent(project, name).pk}/{tab}"
+
+
+@dataclass
+class Run:
+    """One run as it is sent."""
+
+    ago: timedelta
+    seconds: float = 1
+    status: str = "ok"
+    outcome: str = ""
+    tokens: tuple[int, int, int] = (100, 10, 0)
+    model: str = "gpt-4o-mini"
+
+
+def send(project: Project, runs: list[Run], now: datetime, first: int = 1) -> None:
+    spans = []
+    for trace, run in enumerate(runs, first):
+        start = now - run.ago
+        said: dict[str, Any] = {"agent__outcome": run.outcome} if run.outcome else {}
+        tokens_in, tokens_out, cached = run.tokens
+        spans += [
+            sent_span(
+                trace * 9, trace=trace, start=start, seconds=run.seconds, status=run.status,
+                openinference__span__kind="AGENT", agent__name="support-bot", **said,
+            ),
+            sent_span(
+                trace * 9 + 1, trace * 9, trace=trace, start=start, openinference__span__kind="LLM",
+                llm__model_name=run.model, llm__token_count__prompt=tokens_in,
+                llm__token_count__completion=tokens_out, llm__token_count__prompt_details__cache_read=cached,
+            ),
+        ]  # fmt: skip
+    ingest.store(project.pk, spans, now)
+
+
+def numbers(text: str) -> dict[str, list[str]]:
+    """What each headline number says: value, note, change."""
+    found = re.findall(r'<div class="stat">(.*?)</div>', text, re.DOTALL)
+    words = [[part.strip() for part in re.findall(r">([^<]*)</(?:b|span)>", each)] for each in found]
+    return {name: rest for name, *rest in words}
+
+
+def traffic() -> list[Run]:
+    """Forty runs of the last 20 hours, some of each kind."""
+    runs = []
+    for number in range(40):
+        failed = number % 5 == 0
+        runs.append(
+            Run(
+                ago=timedelta(minutes=1 + 30 * number),
+                seconds=1 + number * 0.7,
+                status="error" if failed else ("unset" if number % 5 == 1 else "ok"),
+                outcome="failure" if number % 5 == 2 else "",
+                tokens=(500 + number, 20 + number, 100),
+                model="made-up" if number % 10 == 3 else "gpt-4o-mini",
+            )
+        )
+    return runs
+
+
+def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Project, now: datetime) -> None:
+    runs = traffic()
+    send(project, runs, now)
+    found = numbers(browser.get(page_of(project)).text)
+    errors = sum(run.status == "error" for run in runs)
+    failures = sum(run.outcome == "failure" or run.status == "error" for run in runs)
+    success = sum(run.status == "ok" and not run.outcome for run in runs)
+    assert found["Runs"][0] == str(len(runs))
+    assert found["Success"][:2] == [str(success), f"{100 * success / len(runs):.1f}% of runs"]
+    assert found["Failure"][0] == str(failures)
+    assert found["Unknown"][0] == str(len(runs) - success - failures)
+    assert found["Error rate"][:2] == [f"{100 * errors / len(runs):.1f}%", f"{errors} of {len(runs)} runs"]
+    assert found["Tokens in"][0] == f"{sum(run.tokens[0] for run in runs) / 1000:.1f}k"
+    assert found["Tokens out"][0] == f"{sum(run.tokens[1] for run in runs) / 1000:.1f}k"
+    assert found["Tokens cached"][0] == f"{sum(run.tokens[2] for run in runs) / 1000:.1f}k"
+    assert found["Unpriced calls"][:2] == [str(sum(run.model == "made-up" for run in runs)), "of 40 model calls"]
+    assert found["Cost"][:2] == [found["Cost"][0].rstrip("+") + "+", "of priced calls"]
+    durations = sorted(run.seconds for run in runs)
+    for name, share in (("Latency p50", 0.5), ("Latency p95", 0.95)):
+        exact = durations[ceil(share * len(durations)) - 1]
+        assert float(found[name][0].removesuffix(" s")) == pytest.approx(exact, rel=0.051)
+
+
+@pytest.mark.parametrize("key", ["12h", "1d", "3d", "30d"])
+def test_it_says_the_same_from_traces_and_from_hours(
+    browser: Client, project: Project, now: datetime, key: str
+) -> None:
+    send(project, [run for run in traffic() if run.ago < timedelta(hours=10)], now)
+    whole, part = (numbers(browser.get(page_of(project), {"range": each}).text) for each in ("90d", key))
+    assert [said[0] for said in whole.values()] == [said[0] for said in part.values()]
+
+
+def test_it_compares_with_the_equal_period_before(browser: Client, project: Project, now: datetime) -> None:
+    before = [Run(ago=timedelta(hours=30), status="error" if number < 2 else "ok") for number in range(100)]
+    after = [Run(ago=timedelta(hours=2), seconds=4, status="error" if n < 30 else "ok") for n in range(50)]
+    send(project, before + after, now)
+    text = browser.get(page_of(project)).text
+    found = numbers(text)
+    assert found["Runs"][-1] == "down 50% from 100"
+    assert '<span class="delta bad">up 58.0 points from 2.0%</span>' in text
+    assert re.search(r'<span class="delta bad">up \d+% from 958 ms</span>', text)
+    assert '<span class="delta ">down 50% from 100</span>' in text
+
+
+def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=30), status="error" if number < 2 else "ok") for number in range(20)], now)
+    send(project, [Run(ago=timedelta(hours=2), status="error" if n < 4 else "ok") for n in range(20)], now, first=50)
+    text = browser.get(page_of(project)).text
+    assert "up 10.0 points from 10.0%" in text
+    assert "delta bad" not in text
+    assert "delta good" not in text
+
+
+def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=9), seconds=3), Run(ago=timedelta(hours=2), status="error")], now)
+    text = browser.get(page_of(project)).text
+    figures = {
+        name: json.loads(figure)
+        for name, figure in re.findall(r'<script id="agent-(\w+)" type="application/json">(.*?)</script>', text)
+    }
+    assert set(figures) == {"runs", "outcomes", "errors", "latency", "tokens", "cost"}
+    for figure in figures.values():
+        for row in figure["data"]:
+            assert len(row["y"]) == 24
+            assert sum(value is not None for value in row["y"]) == 2
+    assert [value for value in figures["errors"]["data"][0]["y"] if value is not None] == [0, 100]
+    slow, fast = (value for value in figures["latency"]["data"][0]["y"] if value is not None)
+    assert (slow, fast) == (pytest.approx(3, rel=0.05), pytest.approx(1, rel=0.05))
+
+
+def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: Project, now: datetime) -> None:
+    ingest.store(project.pk, [sent_span(1, start=now - timedelta(seconds=2), agent__name="support-bot")], now)
+    found = numbers(browser.get(page_of(project)).text)
+    for name in ("Tokens in", "Tokens out", "Tokens cached", "Cost", "Unpriced calls"):
+        assert found[name] == ["\N{EN DASH}", "none reported"]
+    assert found["Error rate"][-1] == "no runs before"
+
+
+def test_it_offers_the_range_that_has_runs(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now - timedelta(days=5))
+    for tab, noun in (("", "runs"), ("traces/", "traces"), ("sessions/", "sessions")):
+        text = browser.get(page_of(project, tab)).text
+        assert f"No {noun} in the last 1 d" in text
+        assert ("Show the last 7 d" in text) == (tab != "sessions/")
+
+
+def test_it_swaps_the_numbers_in(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now)
+    response = browser.get(page_of(project), headers=HTMX)
+    assert response.text.strip().startswith('<div id="agent-numbers"')
+    assert "<html" not in response.text
+    assert "HX-Request" in response.headers["Vary"]
+
+
+def test_it_asks_for_its_signals_separately(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now)
+    assert f'hx-get="{page_of(project, "signals/")}' in browser.get(page_of(project)).text
+
+
+def test_it_lists_its_own_traces(browser: Client, project: Project, now: datetime) -> None:
+    mine = [make_trace(project, number, now=now, session="chat") for number in range(1, 56)]
+    other = make_trace(project, 99, now=now, agent="other-bot")
+    text = browser.get(page_of(project, "traces/")).text
+    link = text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
+    rest = browser.get(page_of(project, "traces/") + link, headers=HTMX).text
+    assert "<html" not in rest
+    assert [sum(trace.hex_id in page for trace in mine) for page in (text, rest)] == [50, 5]
+    assert other.hex_id not in text + rest
+    assert "No traces" in browser.get(page_of(project, "traces/") + "?status=error").text
+
+
+def test_it_lists_its_own_sessions(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, "mine", now=now)
+    make_trace(project, 50, now=now, agent="other-bot", session="theirs")
+    text = browser.get(page_of(project, "sessions/")).text
+    assert "mine" in text
+    assert "theirs" not in text
+    fragment = browser.get(page_of(project, "sessions/"), headers=HTMX).text
+    assert "mine" in fragment
+    assert "<html" not in fragment
+
+
+def test_it_explains_what_analysis_will_be(browser: Client, project: Project) -> None:
+    assert "cites the spans" in browser.get(page_of(project, "analysis/")).text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_escapes_what_senders_call_it(browser: Client, project: Project, now: datetime, tab: str) -> None:
+    make_trace(project, now=now, agent="<b>&bot</b>")
+    text = browser.get(page_of(project, tab, "<b>&bot</b>")).text
+    assert "&lt;b&gt;&amp;bot" in text
+    assert "<b>&bot" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_only_reads(browser: Client, project: Project, tab: str) -> None:
+    assert browser.post(page_of(project, tab)).status_code == 405
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_is_closed_to_outsiders(
+    client_as: Callable[[User], Client], charlie: User, project: Project, tab: str
+) -> None:
+    outsider = client_as(charlie)
+    assert outsider.get(page_of(project, tab)).status_code == 404
+    assert outsider.get(page_of(project, tab).replace("default", "other")).status_code == 404
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project, tab: str) -> None:
+    text = client_as(viewer).get(page_of(project, tab)).text
+    assert "support-bot" in text
+    assert "New signal" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("query", ["status=x", "after=nonsense", "range=%00", "from=9999", "agent=7", "q=%00"])
+def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, tab: str, query: str) -> None:
+    make_trace(project, now=now)
+    assert browser.get(f"{page_of(project, tab)}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_asks_as_often_for_much_as_for_little(browser: Client, project: Project, now: datetime, tab: str) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get(page_of(project, tab)).status_code == 200
+        return len(captured)
+
+    for number in range(1, 11):
+        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+    few = queries()
+    for number in range(11, 21):
+        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+    assert queries() == few

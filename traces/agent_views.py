@@ -1,0 +1,120 @@
+"""Agents, as pages: all of them, and one with its numbers, sessions and traces."""
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render, wants_partial
+from catalyst.timerange import TimeRange
+from traces import agent_charts, agent_runs, forms, labels, session_views, usage, views
+from traces.agent_runs import SeenAgent
+from traces.agent_stats import stats
+from traces.querysets import TraceFilter, agent_is
+
+PAGE = 200
+
+
+@require_safe
+def agent_list(request: ProjectRequest) -> HttpResponse:
+    """The agents of a project, busiest first; without any: how runs name one. `after` continues the list."""
+    now = timezone.now()
+    time_range, start = timerange.parse(request.GET.dict(), now), forms.offset(request.GET.get("after"))
+    agents = list(agent_runs.busiest(request.project, time_range)[start : start + PAGE + 1])
+    context = {
+        "time_range": time_range,
+        "more": start + PAGE if len(agents) > PAGE else None,
+        **_rows(request, agents[:PAGE], time_range, now),
+    }
+    if not agents:
+        context["has_traces"] = request.project.traces.exists()
+    return render(request, "traces/agents.html", context, partial="agent-rows")
+
+
+@require_safe
+def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """One agent: its numbers against the period before, each of them over time, and its signals."""
+    now = timezone.now()
+    context = _page(request, pk, "overview", now)
+    time_range: TimeRange = context["time_range"]
+    since = time_range.prior_start(now)
+    bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since))
+    shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
+    context["since"] = since
+    if shown:
+        before = usage.total(runs for start, runs in bars.items() if start not in shown)
+        context["stats"] = stats(usage.total(shown.values()), before)
+        context["charts"] = agent_charts.over_time(shown, time_range, request.GET.dict())
+    else:
+        context["nearest"] = views.nearest(request, TraceFilter(agent=pk), now)
+    return render(request, "traces/agent_overview.html", context, partial="agent-numbers")
+
+
+@require_safe
+def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The sessions of one agent, last active first."""
+    now = timezone.now()
+    context, wanted = _page(request, pk, "sessions", now), _wanted(request, pk)
+    context |= {"wanted": wanted, **session_views.session_page(request, wanted, context["time_range"], now)}
+    if wants_partial(request):
+        return render(request, "traces/sessions.html", context, partial="session-rows")
+    return render(request, "traces/agent_sessions.html", context)
+
+
+@require_safe
+def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The traces of one agent, newest first."""
+    now = timezone.now()
+    context, wanted = _page(request, pk, "traces", now), _wanted(request, pk)
+    context |= {"wanted": wanted, **views.trace_page(request, wanted, context["time_range"])}
+    if wants_partial(request):
+        return render(request, "traces/list.html", context, partial="trace-rows")
+    context["nearest"] = None if context["rows"] else views.nearest(request, wanted, now)
+    return render(request, "traces/agent_traces.html", context)
+
+
+@require_safe
+def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Where reports about one agent will be."""
+    return render(request, "traces/agent_analysis.html", _page(request, pk, "analysis", timezone.now()))
+
+
+def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
+    """What every tab shows; 404 unless the agent is one of the project."""
+    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+    return {"agent": agent, "tab": tab, "time_range": timerange.parse(request.GET.dict(), now)}
+
+
+def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
+    """The filter of a tab: by status only."""
+    return TraceFilter(agent=pk, status=forms.trace_filter(request.GET.dict()).status)
+
+
+def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:
+    """Each agent with its runs, sparkline and pills; and how many runs name none."""
+    ids = [agent.pk for agent in agents]
+    rows, latencies = agent_runs.sums(request.project, time_range, Q(agent__in=ids) | Q(agent=None), time_range.start)
+    runs = usage.by_agent(rows, latencies)
+    counts: dict[int | None, dict[datetime, int]] = defaultdict(dict)
+    for row in rows:
+        counts[row.agent_id][row.start] = row.usage.trace_count
+    pills = labels.pills_for_agents(request.project, ids, time_range)
+    return {
+        "rows": [
+            (
+                agent,
+                runs[agent.pk],
+                agent_charts.spark(counts[agent.pk], time_range, (agent.first_run, now)),
+                pills.get(agent.pk, []),
+            )
+            for agent in agents
+        ],
+        "unnamed": runs[None].usage.trace_count,
+    }
