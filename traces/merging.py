@@ -10,6 +10,8 @@ from uuid import UUID
 from traces.dialects import Json, Message, ToolCall, parse
 
 MAX_ENTRIES = 5_000
+MAX_CALLS = 5_000
+"""Tool calls of what one span was given, or put out."""
 MAX_ERRORS = 200
 MAX_TRIES = 50
 LONGEST_ERROR = 2_000
@@ -51,6 +53,37 @@ class Entry:
         return replace(self.message, tool_calls=tuple(self.calls))
 
 
+class Waiting:
+    """Calls that wait for a result, found by id and name without looking at each of them."""
+
+    def __init__(self) -> None:
+        self._slots: list[Slot] = []
+        self._taken: set[int] = set()
+        self._queues: dict[tuple[str | None, str | None], deque[int]] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Let the calls of one more message wait."""
+        for index, call in enumerate(entry.calls):
+            for key in {(call.id, call.name), (call.id, None), (None, call.name), (None, None)}:
+                self._queues.setdefault(key, deque()).append(len(self._slots))
+            self._slots.append((entry, index))
+
+    def take(self, result: ToolCall) -> Slot | None:
+        """The first call that this result can belong to: by its id where both have one, else by its name."""
+        name = result.name or None
+        keys = [(result.id, None), ("", name)] if result.id else [(None, name)]
+        found = [number for key in keys if (number := self._first(self._queues.get(key, deque()))) is not None]
+        if not found:
+            return None
+        self._taken.add(min(found))
+        return self._slots[min(found)]
+
+    def _first(self, queue: deque[int]) -> int | None:
+        while queue and queue[0] in self._taken:
+            queue.popleft()
+        return queue[0] if queue else None
+
+
 class Conversation:
     """One trace's conversation, built up call by call in order of time.
 
@@ -63,38 +96,39 @@ class Conversation:
         self._entries: list[Entry] = []
         self._known: dict[Key, list[Entry]] = {}
         self._by_id: dict[str, list[Slot]] = {}
+        self._unanswered: dict[str, deque[Slot]] = {}
         self._waiting: dict[str, deque[Slot]] = {}
         self._steps: dict[str, deque[Entry]] = {}
         self._keys: dict[Message, Key] = {}
         self._given: Counter[Key] = Counter()
         self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._left_out = 0
+        self._calls_left_out = 0
 
     def heard(self, messages: Iterable[Message], span_id: int) -> None:
         """Take in what a call was given: what is new is put where it stands between what is known."""
         self._given = Counter()
-        waiting: list[Slot] = []
+        waiting = Waiting()
         new: list[Entry] = []
-        for message in messages:
+        for message in self._bounded(messages):
             if message.role == "tool":
                 if not self._answer(message.tool_calls[0], waiting):
                     self._hear(message, span_id, new)
                 continue
-            entry = self._hear(message, span_id, new)
-            waiting += [(entry, index) for index in range(len(entry.calls))]
+            waiting.add(self._hear(message, span_id, new))
         self._place(new, None)
 
     def said(self, messages: Iterable[Message], span_id: int) -> None:
         """Take in what a call put out, unless another span has said it in answer to the same."""
-        waiting: list[Slot] = []
-        for message in messages:
+        waiting = Waiting()
+        for message in self._bounded(messages):
             if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
                 continue
             key = self._key(message)
             self._given[key] += 1
             if self._given[key] > len(self._known.get(key, ())):
                 entry = self._enter(replace(message, produced=True), span_id)
-                waiting += [(entry, index) for index in range(len(entry.calls))]
+                waiting.add(entry)
                 self._place([entry], None)
 
     def ran(self, call: ToolCall) -> None:
@@ -156,10 +190,22 @@ class Conversation:
     def messages(self) -> tuple[Message, ...]:
         """The conversation in order; when it had to be cut, a last message says so."""
         done = [entry.done() for entry in self._entries]
-        if self._left_out:
-            note = f"[{self._left_out:,} later messages are not shown]"
-            done.append(Message("system", note, trace_id=self._trace_id))
+        for count, what in ((self._left_out, "later messages"), (self._calls_left_out, "tool calls")):
+            if count:
+                done.append(Message("system", f"[{count:,} {what} are not shown]", trace_id=self._trace_id))
         return tuple(done)
+
+    def _bounded(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """The messages of one span with as many tool calls as are looked at."""
+        room = MAX_CALLS
+        for message in messages:
+            if message.role == "tool" or len(message.tool_calls) <= room:
+                room -= 0 if message.role == "tool" else len(message.tool_calls)
+                yield message
+                continue
+            self._calls_left_out += len(message.tool_calls) - room
+            yield replace(message, tool_calls=message.tool_calls[:room])
+            room = 0
 
     def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
         """The entry of a message that was given: a known one, before which all new ones belong, or one more new one."""
@@ -186,6 +232,7 @@ class Conversation:
                     self._waiting.setdefault(_plain(call.name), deque()).append((entry, index))
                 if call.id:
                     self._by_id.setdefault(call.id, []).append((entry, index))
+                    self._unanswered.setdefault(call.id, deque()).append((entry, index))
         return entry
 
     def _key(self, message: Message) -> Key:
@@ -202,19 +249,21 @@ class Conversation:
         at = len(self._entries) if before is None or before not in self._entries else self._entries.index(before)
         self._entries[at:at] = entries[:room]
 
-    def _answer(self, result: ToolCall, waiting: list[Slot]) -> bool:
+    def _answer(self, result: ToolCall, waiting: Waiting) -> bool:
         """Give a result to the call that it answers; False when no such call is known."""
-        wanted = [slot for slot in waiting if _answers(result, self._at(slot))]
-        if wanted:
-            waiting.remove(wanted[0])
-        else:
-            wanted = [slot for slot in self._by_id.get(result.id, ()) if self._at(slot).result is None]
-        if not wanted:
+        slot = waiting.take(result) or self._first_unanswered(result.id)
+        if slot is None:
             return False
-        call = self._at(wanted[0])
+        call = self._at(slot)
         if call.result is None or call.span_id is not None:
-            self._set(wanted[0], replace(call, result=result.result, error=call.error or result.error))
+            self._set(slot, replace(call, result=result.result, error=call.error or result.error))
         return True
+
+    def _first_unanswered(self, call_id: str) -> Slot | None:
+        unanswered = self._unanswered.get(call_id, deque())
+        while unanswered and self._at(unanswered[0]).result is not None:
+            unanswered.popleft()
+        return unanswered[0] if unanswered else None
 
     def _fill(self, slot: Slot, run: ToolCall) -> None:
         call = self._at(slot)
@@ -251,12 +300,6 @@ class Conversation:
 
     def _free(self, slot: Slot) -> bool:
         return self._at(slot).span_id is None
-
-
-def _answers(result: ToolCall, call: ToolCall) -> bool:
-    if result.id and call.id:
-        return result.id == call.id
-    return not result.name or result.name == call.name
 
 
 def _same_tool(asked: ToolCall, run: ToolCall) -> bool:

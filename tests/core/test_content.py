@@ -80,3 +80,8 @@ def test_it_marks_json_and_escapes_what_is_in_it() -> None:
 )
 def test_it_says_arguments_on_one_line(text: str | None, line: str) -> None:
     assert content.one_line(text) == line
+
+
+def test_it_marks_only_what_is_json() -> None:
+    assert '<span class="k">' in content.highlighted('{"a": "b"}')
+    assert "<span" not in content.highlighted("{" + '\\"' * 20 + "}")

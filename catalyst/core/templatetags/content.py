@@ -30,7 +30,7 @@ TAGS = {
 }
 STRING = r"&quot;(?:\\&quot;|\\.|(?!&quot;)[^\\])*+&quot;"
 TOKEN = re.compile(rf"(?P<k>{STRING})(?=:)|(?P<s>{STRING})|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)")
-"""Keys, strings, words and numbers of JSON that was escaped for HTML."""
+"""Keys, strings, words and numbers of JSON that was escaped for HTML. On anything but JSON it may take very long."""
 
 
 @cache
@@ -68,7 +68,7 @@ def pretty(value: Any) -> str:
 def highlighted(text: str) -> SafeString:
     """Pretty JSON with its keys, strings, numbers and words marked for colour."""
     escaped = escape(text)
-    if len(text) > MOST_HIGHLIGHTED or not looks_like_json(text):
+    if len(text) > MOST_HIGHLIGHTED or parse_json(text) is None:
         return escaped
     marked = TOKEN.sub(lambda token: f'<span class="{token.lastgroup}">{token.group()}</span>', escaped)
     return mark_safe(nh3.clean(marked, tags={"span"}, attributes={"span": {"class"}}))
