@@ -30,7 +30,7 @@ def login(request: HttpRequest) -> HttpResponse:
     target = _next(request)
     if request.user.is_authenticated:
         return HttpResponseRedirect(target)
-    form = LoginForm(request, data=request.POST or None)
+    form = LoginForm(request, data=request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
         auth.login(request, form.get_user())
         return HttpResponseRedirect(target)

@@ -1,0 +1,162 @@
+"""Who gets what from every URL. A new URL needs a row here, so that nobody forgets to decide.
+
+Columns are the answers to the owner, a member, a viewer, an outsider and somebody who is not signed in.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from catalyst.core import actions
+from catalyst.core.models import Membership, Project, User
+from tests.factories import make_agent, make_session, make_signal
+
+PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Statuses for GET and for an empty POST, and what the URL is about (a key of `things`)."""
+
+    get: str
+    post: str
+    about: str = ""
+
+
+LOOK = "200 200 200 404 302"
+EDITOR_LOOK = "200 200 403 404 302"
+OWNER_LOOK = "200 403 403 404 302"
+ONLY_GET = "405 405 405 404 302"
+ONLY_POST = ONLY_GET
+EDITOR_DO = "302 302 403 404 302"
+OWNER_DO = "302 403 403 404 302"
+OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
+SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
+
+TABLE = {
+    "otlp": OTLP,
+    "/otel/v1/traces": OTLP,
+    "/v1/otel/v1/traces": OTLP,
+    "admin:index": Row("302 302 302 302 302", "302 302 302 302 302"),
+    "core:home": Row("302 302 302 302 302", "405 405 405 405 302"),
+    "core:login": Row("302 302 302 302 200", "302 302 302 302 422"),
+    "core:login-link": Row("302 302 302 302 410", "405 405 405 405 405", "nonsense"),
+    "core:logout": Row("405 405 405 405 302", "302 302 302 302 302"),
+    "core:profile": Row("200 200 200 200 302", "302 302 302 302 302"),
+    "core:password-change": Row("405 405 405 405 302", "422 422 422 422 302"),
+    "core:sign-out-elsewhere": Row("405 405 405 405 302", "302 302 302 302 302"),
+    "core:invitation": Row("302 302 302 200 200", "302 302 302 302 422", "invited"),
+    "core:project-create": Row("200 403 403 200 302", "422 403 403 422 302"),
+    "core:settings": Row(LOOK, "422 403 403 404 302"),
+    "core:member-list": Row(LOOK, "422 403 403 404 302"),
+    "core:member-role": Row(ONLY_POST, OWNER_DO, "membership"),
+    "core:member-remove": Row(ONLY_POST, OWNER_DO, "membership"),
+    "core:invitation-revoke": Row(ONLY_POST, OWNER_DO, "invitation"),
+    "core:key-list": Row(LOOK, "422 422 403 404 302"),
+    "core:key-revoke": Row(ONLY_POST, EDITOR_DO, "key"),
+    "core:audit-list": Row(OWNER_LOOK, ONLY_GET),
+    "traces:trace-list": Row(LOOK, ONLY_GET),
+    "traces:trace-detail": Row(LOOK, ONLY_GET, "trace"),
+    "traces:session-list": Row(LOOK, ONLY_GET),
+    "traces:session-detail": Row(LOOK, ONLY_GET, "session"),
+    "traces:agent-list": Row(LOOK, ONLY_GET),
+    "traces:agent-detail": Row(LOOK, ONLY_GET, "agent"),
+    "traces:agent-sessions": Row(LOOK, ONLY_GET, "agent"),
+    "traces:agent-traces": Row(LOOK, ONLY_GET, "agent"),
+    "traces:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
+    "signals:agent-signals": Row(LOOK, ONLY_GET, "agent"),
+    "signals:signal-list": Row(LOOK, ONLY_GET),
+    "signals:signal-create": Row(EDITOR_LOOK, "422 422 403 404 302"),
+    "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
+    "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
+    "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
+    "signals:signal-activate": SIGNAL_DO,
+    "signals:signal-disable": SIGNAL_DO,
+    "signals:signal-archive": SIGNAL_DO,
+    "signals:signal-unarchive": SIGNAL_DO,
+    "signals:label-retry": SIGNAL_DO,
+}
+
+
+def known_urls(patterns: list[URLPattern | URLResolver], namespace: str = "") -> Iterator[tuple[str, bool]]:
+    """Every URL's name (its path where it has none), and whether it lies in a project; the admin is one."""
+    for each in patterns:
+        if isinstance(each, URLPattern):
+            name = f"{namespace}{each.name}" if each.name else f"/{each.pattern}"
+            yield name, "project" in each.pattern.converters
+        elif each.namespace == "admin":
+            yield "admin:index", False
+        else:
+            yield from known_urls(each.url_patterns, f"{each.namespace}:" if each.namespace else namespace)
+
+
+URLS = dict(known_urls(get_resolver().url_patterns))
+
+
+def url_of(name: str, things: dict[str, dict[str, Any]]) -> str:
+    """The URL with this name, in the project Default if it lies in a project."""
+    arguments = things[TABLE[name].about] | ({"project": "default"} if URLS[name] else {})
+    return name if name.startswith("/") else reverse(name, kwargs=arguments)
+
+
+@pytest.fixture
+def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]]:
+    """What URLs are about, as their arguments."""
+    now = timezone.now()
+    agent = make_agent(project)
+    session = make_session(project, turns=1, now=now)
+    invitation, token = actions.invite(project, role="member", by=alice, now=now)
+    return {
+        "": {},
+        "nonsense": {"token": "nonsense"},
+        "invited": {"token": token},
+        "invitation": {"pk": invitation.pk},
+        "membership": {"pk": Membership.objects.get(user=bob).pk},
+        "key": {"pk": actions.create_key(project, name="ci", scopes=["read"], by=alice)[0].pk},
+        "agent": {"pk": agent.pk},
+        "session": {"pk": session.pk},
+        "trace": {"trace_id": project.traces.get().trace_id},
+        "signal": {"pk": make_signal(agent).pk},
+    }
+
+
+@pytest.fixture
+def people(alice: User, bob: User, viewer: User, charlie: User) -> dict[str, User | None]:
+    """Who asks."""
+    return dict(zip(PEOPLE, (alice, bob, viewer, charlie, None), strict=True))
+
+
+def test_it_has_decided_about_every_url() -> None:
+    assert URLS.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_it_answers_everybody_as_decided(
+    client_as: Callable[[User], Client],
+    people: dict[str, User | None],
+    things: dict[str, dict[str, Any]],
+    who: str,
+    method: str,
+) -> None:
+    answered, decided = {}, {}
+    for name, row in TABLE.items():
+        url = url_of(name, things)
+        user = people[who]
+        with transaction.atomic():
+            client = client_as(user) if user else Client()
+            answered[name] = client.generic(method.upper(), url, content_type="application/x-www-form-urlencoded")
+            transaction.set_rollback(True)
+        decided[name] = int(getattr(row, method).split()[PEOPLE.index(who)])
+    assert {name: answer.status_code for name, answer in answered.items()} == decided
+
+
+def test_it_sends_strangers_to_sign_in(client: Client, things: dict[str, dict[str, Any]]) -> None:
+    for url in (url_of(name, things) for name, in_project in URLS.items() if in_project):
+        assert client.get(url).headers["Location"].startswith("/login/?next=")
