@@ -38,6 +38,9 @@ class Env(BaseSettings):
     secret_key: str = Field(
         "", description="Signs sessions and links. Empty: a key kept in the data folder, made at first start."
     )
+    hsts_seconds: int = Field(
+        2_592_000, ge=0, description="How long browsers insist on https once they saw it, when CATALYST_URL is https."
+    )
     debug: bool = Field(False, description="Django's debug pages. Never on a server.")
     database_url: str = Field(
         "",

@@ -130,6 +130,12 @@ CSRF_COOKIE_NAME = f"catalyst_csrf_{env.port}"
 if PUBLIC_URL.startswith("https://"):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = env.hsts_seconds
+    SILENCED_SYSTEM_CHECKS = [
+        "security.W005",  # subdomains are not ours to decide about
+        "security.W008",  # the proxy redirects to https; agents on this machine may post without
+        "security.W021",  # nor is the whole domain
+    ]
 
 TASKS = {
     "default": {

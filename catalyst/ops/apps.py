@@ -16,3 +16,5 @@ class OpsConfig(AppConfig):
         """Register the checks."""
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
+        register(checks.check_addresses, checks.TAG)
+        register(checks.check_https, checks.TAG, deploy=True)

@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
+
+from catalyst.env import env
 
 TAG = "catalyst"
 
@@ -45,6 +47,43 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     return [
         Error(f"CATALYST_DEBUG is on, but {host} is public.", hint="Unset CATALYST_DEBUG.", id="catalyst.E003"),
     ]
+
+
+def check_addresses(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """An address without its scheme makes links that lead nowhere and a judge that never answers."""
+    addresses = {"CATALYST_URL": settings.PUBLIC_URL, "CATALYST_JUDGE_URL": env.judge_url}
+    return [
+        Error(
+            f"{name} is {address}, which is not a web address.",
+            hint="Write it in full, with http:// or https:// and a host.",
+            id="catalyst.E004",
+        )
+        for name, address in addresses.items()
+        if address and not is_web_address(address)
+    ]
+
+
+def check_https(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Passwords and keys must not travel in the clear. Run by `check --deploy`."""
+    host = urlsplit(settings.PUBLIC_URL).hostname or ""
+    if settings.PUBLIC_URL.startswith("https://") or is_this_machine(host):
+        return []
+    return [
+        Warning(
+            f"People sign in to {settings.PUBLIC_URL} without encryption.",
+            hint="Put a proxy with a certificate in front and set CATALYST_URL to its https address.",
+            id="catalyst.W001",
+        )
+    ]
+
+
+def is_web_address(address: str) -> bool:
+    """Whether an address has all that a browser needs."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def is_this_machine(host: str) -> bool:

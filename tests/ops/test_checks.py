@@ -1,14 +1,21 @@
 """System checks refuse settings that would do harm quietly."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from catalyst.env import env
 from catalyst.ops import checks
+from tests.processes import ROOT
 
 
-def found() -> list[str | None]:
-    return [problem.id for problem in run_checks(tags=[checks.TAG])]
+def found(*, deploy: bool = False) -> list[str | None]:
+    return [problem.id for problem in run_checks(tags=[checks.TAG], include_deployment_checks=deploy)]
 
 
 def test_it_has_nothing_against_the_settings_as_they_are() -> None:
@@ -39,3 +46,39 @@ def test_it_refuses_debug_pages_for_everybody(settings: Settings, url: str, expe
     settings.DEBUG = True
     settings.PUBLIC_URL = url
     assert found() == expected
+
+
+@pytest.mark.parametrize("url", ["catalyst.example.org", "https://", "ftp://catalyst.example.org", "http://[::1"])
+def test_it_refuses_addresses_that_lead_nowhere(settings: Settings, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setattr(env, "judge_url", url)
+    assert found() == ["catalyst.E004"]
+    monkeypatch.setattr(env, "judge_url", "http://127.0.0.1:11434/v1")
+    assert found() == []
+
+
+def test_it_refuses_an_address_for_people_without_scheme(settings: Settings) -> None:
+    settings.PUBLIC_URL = "catalyst.example.org"
+    assert found() == ["catalyst.E004"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://catalyst.example.org", []),
+        ("http://127.0.0.1:8799", []),
+        ("http://catalyst.example.org", ["catalyst.W001"]),
+    ],
+)
+def test_it_warns_of_passwords_in_the_clear(settings: Settings, url: str, expected: list[str]) -> None:
+    settings.PUBLIC_URL = url
+    assert found() == []
+    assert found(deploy=True) == expected
+
+
+@pytest.mark.slow
+def test_it_has_nothing_against_a_server_behind_a_proxy(tmp_path: Path) -> None:
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    address = {"CATALYST_URL": "https://catalyst.example.org", "CATALYST_DATA": str(tmp_path)}
+    own_key = {name: value for name, value in os.environ.items() if name != "CATALYST_SECRET_KEY"}
+    done = subprocess.run(command, cwd=ROOT, env=own_key | address, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
