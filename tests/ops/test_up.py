@@ -118,6 +118,17 @@ def test_it_leaves_the_embedded_server_alone_where_another_is_named() -> None:
         assert not (up.data / "postgres").exists()
 
 
+def test_it_fills_a_demo_that_its_owner_can_open(up: Catalyst) -> None:
+    up.extra["DEMO"] = "1"
+    facts = up.up()
+    with httpx.Client(base_url=facts["url"], timeout=30) as browser:
+        assert browser.get(facts["login_url"]).status_code == 302
+        eventually(lambda: "support.turn" in browser.get("/p/demo/traces/?range=7d").text, 60)
+        assert "Task outcome" in browser.get("/p/demo/signals/").text
+    up.stop()
+    assert up.leftovers() == []
+
+
 def test_it_says_that_the_port_is_in_use(up: Catalyst) -> None:
     with socket.create_server(("127.0.0.1", up.port)):
         assert up.refused("up") == f"Port {up.port} of 127.0.0.1 is in use. Set CATALYST_PORT to another one."

@@ -65,8 +65,9 @@ def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
 def large(rng: Random, start: int) -> list[list[SentSpan]]:
     """A change of very many files in one run of 200 spans."""
     request = PullRequest(rng, start)
-    asked = f"Please review #{request.number} “Rename Money to Amount everywhere” by mara in acme/ledger."
-    request.review(asked, files=LARGE_FILES, tests=False)
+    request.model = REVIEWER
+    request.facts |= {"repository": "acme/ledger", "title": "Rename Money to Amount everywhere"}
+    request.review(request.fill("asks"), files=LARGE_FILES, tests=False)
     return request.turns
 
 

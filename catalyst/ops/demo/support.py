@@ -65,10 +65,10 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
     intent = rng.choice(list(ACTIONS))
     text = talk.opening(intent)
     worked = talk.act(intent, text)
-    while not worked and len(talk.turns) < 4:
-        if rng.random() > (0.85 if is_bad else 0.6):
+    while not worked and len(talk.turns) < 5:
+        if rng.random() > (0.9 if is_bad else 0.6):
             return talk.turns
-        gives_up = len(talk.turns) > 1 and rng.random() < 0.45
+        gives_up = len(talk.turns) > 1 and rng.random() < 0.4
         if gives_up:
             talk.answer(talk.say("give_ups"), talk.say("apologies"))
             return talk.turns
@@ -154,7 +154,7 @@ class Talk:
     def act(self, intent: str, text: str) -> bool:
         """A turn that looks the order up and changes something; returns whether it worked."""
         rng, facts = self.rng, self.facts
-        fails = rng.random() < (0.75 if self.is_bad else 0.05)
+        fails = rng.random() < (0.85 if self.is_bad else 0.05)
         run, attributes = self._begin(text)
         with run.inside("support.turn", "AGENT", attributes) as root:
             run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
@@ -183,7 +183,7 @@ class Talk:
         for _ in range(3 if self.is_bad else 2):
             run.misuse(call, 10 if kind == TIMEOUT[0] else 0.8, kind, message)
         self.history += [asked, Said("tool", f"{kind}: {message}", call_id=call.id)]
-        return (kind, message) if self.rng.random() < 0.75 else None
+        return (kind, message) if self.rng.random() < (0.85 if self.is_bad else 0.7) else None
 
     def _arguments(self, intent: str) -> dict[str, str]:
         arguments = {"order_id": self.facts["order"]}
