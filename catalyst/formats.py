@@ -1,10 +1,16 @@
-"""Numbers and times as people read them. Pure."""
+"""Numbers, times and text as people read them. Pure."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 DAY = 86_400
+
+
+class Plain(str):
+    """Text that is shown as it is, even where it could be read as Markdown or JSON."""
+
+    __slots__ = ()
 
 
 class Priced(Protocol):

@@ -13,7 +13,7 @@ from uuid import UUID
 from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
-from traces.store.base import Extent, SpanRecord
+from traces.store.base import SpanRecord
 from traces.store.postgres import PostgresSpanStore
 from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
 
@@ -72,7 +72,7 @@ def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
         by_project[trace.project_id].append(trace)
     found: dict[int, list[SpanRecord]] = {}
     for project_id, some in by_project.items():
-        spans = STORE.spans(project_id, map(_extent, some))
+        spans = STORE.spans(project_id, [trace.extent for trace in some])
         found |= {trace.pk: spans.get(trace.trace_id, []) for trace in some}
     return found
 
@@ -127,10 +127,6 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
     }
 
 
-def _extent(trace: Trace) -> Extent:
-    return Extent(trace.trace_id, trace.start_time, trace.end_time)
-
-
 def _gone() -> None:
     return None
 
@@ -139,7 +135,7 @@ def _span(trace: Trace, spans: Sequence[SpanRecord], span_id: int | None) -> Tar
     span = next((span for span in spans if span.span_id == span_id), None)
     if span is None:
         return None
-    payload = STORE.payloads(trace.project_id, _extent(trace), [span.span_id]).get(span.span_id)
+    payload = STORE.payloads(trace.project_id, trace.extent, [span.span_id]).get(span.span_id)
     return Target(span_transcript(span, payload) if payload else Transcript(), [span], span.revision)
 
 
@@ -163,5 +159,5 @@ def _transcript(trace: Trace, spans: Sequence[SpanRecord]) -> tuple[Transcript, 
         lambda span: span.input_size + span.output_size,
         lambda span: span.status == "error" or span.parent_id is None,
     )
-    payloads = STORE.payloads(trace.project_id, _extent(trace), [span.span_id for span in read])
+    payloads = STORE.payloads(trace.project_id, trace.extent, [span.span_id for span in read])
     return trace_transcript(spans, payloads), len(spans) - len(read)

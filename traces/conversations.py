@@ -9,7 +9,7 @@ from traces.models import Trace
 from traces.reading import Conversation
 from traces.store.base import Extent, PayloadRecord, SpanRecord
 from traces.store.postgres import PostgresSpanStore
-from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
+from traces.transcript import session_transcript, span_transcript, trace_transcript
 
 STORE = PostgresSpanStore()
 
@@ -21,11 +21,13 @@ class Turn:
     number: int
     trace: Trace
     messages: list[Message]
+    unread: int
+    """Spans whose text was not looked at."""
 
 
 def spans_of(trace: Trace) -> list[SpanRecord]:
     """All spans of a trace, in order of start."""
-    return STORE.spans(trace.project_id, [_extent(trace)]).get(trace.trace_id, [])
+    return STORE.spans(trace.project_id, [trace.extent]).get(trace.trace_id, [])
 
 
 def payload_of(trace: Trace, span: SpanRecord) -> PayloadRecord:
@@ -42,25 +44,26 @@ def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
 def of_trace(trace: Trace, spans: Sequence[SpanRecord]) -> tuple[Conversation, int]:
     """The whole turn, and of how many spans it was read: not all, when there is too much text."""
     chosen = reading.worth_reading(spans)
-    return reading.whole(_transcript(trace, chosen).messages), len(chosen)
+    payloads = STORE.payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
+    return reading.whole(trace_transcript(chosen, payloads).messages), len(chosen)
 
 
 def of_session(traces: Sequence[Trace], first: int) -> list[Turn]:
     """Turns of one session in order, numbered from `first`, each without the history that it resends."""
     if not traces:
         return []
-    spans = STORE.spans(traces[0].project_id, map(_extent, traces))
+    project_id, rendering = traces[0].project_id, reading.Rendering()
+    stored = STORE.spans(project_id, [trace.extent for trace in traces])
+    spans = [stored.get(trace.trace_id, []) for trace in traces]
+    chosen = reading.worth_reading_of_turns(spans)
+    wanted = {trace.extent: [span.span_id for span in some] for trace, some in zip(traces, chosen, strict=True)}
+    payloads = STORE.payloads_of(project_id, wanted)
     told = session_transcript(
-        _transcript(trace, reading.worth_reading(spans.get(trace.trace_id, []))) for trace in traces
+        trace_transcript(some, payloads.get(trace.trace_id, {})) for trace, some in zip(traces, chosen, strict=True)
     )
     said = dict(told.turns())
-    return [Turn(number, trace, said.get(trace.trace_id, [])) for number, trace in enumerate(traces, start=first)]
-
-
-def _transcript(trace: Trace, spans: Sequence[SpanRecord]) -> Transcript:
-    payloads = STORE.payloads(trace.project_id, _extent(trace), [span.span_id for span in spans])
-    return trace_transcript(spans, payloads)
-
-
-def _extent(trace: Trace) -> Extent:
-    return Extent(trace.trace_id, trace.start_time, trace.end_time)
+    unread = [len(reading.with_text(every)) - len(some) for every, some in zip(spans, chosen, strict=True)]
+    return [
+        Turn(number, trace, rendering.of(said.get(trace.trace_id, [])), left)
+        for number, (trace, left) in enumerate(zip(traces, unread, strict=True), start=first)
+    ]

@@ -18,6 +18,7 @@ from traces.querysets import (
     SessionQuerySet,
     TraceQuerySet,
 )
+from traces.store.base import Extent
 
 
 class Kind(models.TextChoices):
@@ -163,6 +164,11 @@ class Trace(Counters):
     def hex_id(self) -> str:
         """The trace id as OpenTelemetry writes it: 32 hexadecimal digits."""
         return self.trace_id.hex
+
+    @property
+    def extent(self) -> Extent:
+        """Where its spans lie."""
+        return Extent(self.trace_id, self.start_time, self.end_time)
 
 
 class AgentHour(Counters):
@@ -336,10 +342,3 @@ PARTITIONED: tuple[type[SpanKey], ...] = (Span, Payload)
 def hex_span_id(span_id: int) -> str:
     """A span id as OpenTelemetry writes it: 16 hexadecimal digits."""
     return f"{span_id & 0xFFFFFFFFFFFFFFFF:016x}"
-
-
-def parse_span_id(text: str) -> int:
-    """The stored form of 16 hexadecimal digits. Raises ValueError on anything else."""
-    if len(text) != 16:
-        raise ValueError(f"a span id has 16 hexadecimal digits, not {len(text)}")
-    return int.from_bytes(bytes.fromhex(text), "big", signed=True)

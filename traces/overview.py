@@ -18,7 +18,6 @@ class Overview:
     errors: int
     cost: Decimal
     unpriced_count: int
-    total_tokens: int
     strip: Strip
     agents: list[tuple[int, int]]
     statuses: dict[str, int]
@@ -42,7 +41,6 @@ def overview(rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter,
         errors=errors.total(),
         cost=sum((row.cost for row in mine), Decimal(0)),
         unpriced_count=sum(row.unpriced for row in mine),
-        total_tokens=0,
         strip=volume_strip(
             starts,
             [ok[start] for start in starts],

@@ -171,6 +171,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 class SessionQuerySet(models.QuerySet["Session"]):
     """Sessions."""
 
+    def with_traces(self) -> "SessionQuerySet":
+        """Those that have traces. One is left empty when all of its traces turn out to belong to another."""
+        return self.filter(trace_count__gt=0)
+
     def within(self, time_range: TimeRange) -> "SessionQuerySet":
         """Sessions that were last active in the range."""
         return self.filter(end_time__gte=time_range.start, end_time__lt=time_range.end)

@@ -1,19 +1,83 @@
 """What of a span, trace or session is put on a page, and how much of it. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
+from catalyst.formats import Plain
 from traces.dialects import Message, ToolCall
 from traces.store.base import PayloadRecord, SpanRecord
 
 MOST_SPANS = 300
 MOST_CHARACTERS = 4_000_000
+MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
 MOST_MESSAGES = 200
+MOST_RENDERED = 300_000
+"""Characters of a page that are looked through for Markdown and JSON."""
 MOST_ATTRIBUTES = 500
+MOST_EVENTS = 100
+MOST_EVENT_ATTRIBUTES = 50
+MOST_LABELLED_SPANS = 100
 RECENT = 3
 """Given messages that stay open; the ones before are folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part[Item]:
+    """The beginning of what may be long, and how much there is in all."""
+
+    shown: list[Item]
+    count: int
+
+    @property
+    def left_out(self) -> int:
+        """How many are not shown."""
+        return self.count - len(self.shown)
+
+
+def beginning[Item](items: Iterable[Item], most: int) -> Part[Item]:
+    """The first of these."""
+    every = list(items)
+    return Part(every[:most], len(every))
+
+
+def attributes(found: Mapping[str, Any], most: int = MOST_ATTRIBUTES) -> Part[tuple[str, Any]]:
+    """Attributes in order of their names."""
+    return beginning(sorted(found.items(), key=lambda item: item[0]), most)
+
+
+class Rendering:
+    """What a page still renders as Markdown or JSON; text beyond that is shown as it is."""
+
+    def __init__(self) -> None:
+        self._room = MOST_RENDERED
+
+    def of(self, messages: Iterable[Message]) -> list[Message]:
+        """The messages with what there is no room for marked as plain."""
+        return [
+            replace(
+                message,
+                text=self._text(message.text),
+                tool_calls=tuple(
+                    replace(
+                        call,
+                        arguments=self._text(call.arguments),
+                        result=None if call.result is None else self._text(call.result),
+                    )
+                    for call in message.tool_calls
+                ),
+            )
+            for message in messages
+        ]
+
+    def _text(self, text: str) -> str:
+        if len(text) > self._room:
+            return Plain(text)
+        self._room -= len(text)
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +108,29 @@ class Conversation:
 
 
 def whole(messages: Sequence[Message]) -> Conversation:
-    """All of a turn, but for the middle of a very long one."""
-    system = [message for message in messages if message.role == "system"]
-    rest = [message for message in messages if message.role != "system"]
-    if len(rest) <= MOST_MESSAGES:
-        return Conversation(system, [], rest)
-    return Conversation(system, [], rest[-MOST_MESSAGES:], len(rest) - MOST_MESSAGES)
+    """All of a turn, but for the beginning of a very long one."""
+    system, rest, left_out = _newest(messages)
+    rendering = Rendering()
+    shown = rendering.of(rest)
+    return Conversation(rendering.of(system), [], shown, left_out)
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:
     """What a span was given, its older part folded, then what it put out."""
-    found = whole(messages)
-    given = [message for message in found.shown if not message.produced]
-    produced = [message for message in found.shown if message.produced]
-    return Conversation(found.system, given[:-RECENT], given[-RECENT:] + produced, found.left_out)
+    system, rest, left_out = _newest(messages)
+    given = [message for message in rest if not message.produced]
+    produced = [message for message in rest if message.produced]
+    rendering = Rendering()
+    shown = rendering.of(given[-RECENT:] + produced)
+    return Conversation(rendering.of(system), rendering.of(given[:-RECENT]), shown, left_out)
+
+
+def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
+    """System messages, the others, and how many older ones are left out."""
+    system = [message for message in messages if message.role == "system"]
+    rest = [message for message in messages if message.role != "system"]
+    kept = system[-MOST_MESSAGES:], rest[-MOST_MESSAGES:]
+    return *kept, len(messages) - sum(map(len, kept))
 
 
 def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
@@ -65,16 +138,29 @@ def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
     return [span for span in spans if span.input_size or span.output_size or span.status == "error"]
 
 
-def worth_reading(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """The spans, in order of start, whose text a page about the whole trace loads."""
+def worth_reading(spans: Iterable[SpanRecord], room: int = MOST_CHARACTERS) -> list[SpanRecord]:
+    """The spans, in order of start, whose text a page about the whole trace loads: the first one at least."""
     chosen: list[SpanRecord] = []
-    characters = 0
     for span in with_text(spans):
-        characters += span.input_size + span.output_size
-        if len(chosen) == MOST_SPANS or (chosen and characters > MOST_CHARACTERS):
+        room -= _size(span)
+        if len(chosen) == MOST_SPANS or (chosen and room < 0):
             break
         chosen.append(span)
     return chosen
+
+
+def worth_reading_of_turns(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
+    """Of each turn, the spans whose text a page about the session loads."""
+    room = MOST_SESSION_CHARACTERS
+    chosen = []
+    for spans in turns:
+        chosen.append(worth_reading(spans, min(room, MOST_CHARACTERS)))
+        room -= sum(map(_size, chosen[-1]))
+    return chosen
+
+
+def _size(span: SpanRecord) -> int:
+    return span.input_size + span.output_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +169,19 @@ class Event:
 
     name: str
     after_us: float | None
-    attributes: Mapping[str, Any]
+    attributes: Part[tuple[str, Any]]
 
 
-def events(span: SpanRecord, payload: PayloadRecord) -> list[Event]:
+def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
     """The span's events in order; one that was recorded twice is shown once."""
-    found: list[Event] = []
+    found: dict[tuple[str, bytes], Event] = {}
     for event in payload.events or []:
-        attributes = event.get("attributes") or {}
-        after = _after(span, str(event.get("time") or ""))
-        if not any(known.name == event.get("name") and known.attributes == attributes for known in found):
-            found.append(Event(str(event.get("name") or "event"), after, attributes))
-    return found
+        name, said = str(event.get("name") or "event"), event.get("attributes") or {}
+        key = name, orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        if key not in found:
+            after = _after(span, str(event.get("time") or ""))
+            found[key] = Event(name, after, attributes(said, MOST_EVENT_ATTRIBUTES))
+    return beginning(found.values(), MOST_EVENTS)
 
 
 def _after(span: SpanRecord, time: str) -> float | None:

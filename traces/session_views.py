@@ -24,7 +24,7 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     """The sessions of a project, last active first. `key` leads straight to the session with that id."""
     now = timezone.now()
     if key := request.GET.get("key", "").replace("\0", ""):
-        session = get_object_or_404(request.project.sessions, key=key)
+        session = get_object_or_404(request.project.sessions.with_traces(), key=key)
         return redirect("traces:session-detail", request.project.slug, session.pk)
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
@@ -33,7 +33,7 @@ def session_list(request: ProjectRequest) -> HttpResponse:
 
 def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
     """The sessions of one page of a list, each with its pills; where the next page starts, or which range has any."""
-    found = request.project.sessions.matching(wanted)
+    found = request.project.sessions.with_traces().matching(wanted)
     after = forms.cursor(request.GET.get("after"))
     listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
     shown = listed[:PAGE]
@@ -49,9 +49,8 @@ def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeR
 @require_safe
 def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """One session: the conversation of all its traces in order. A very long one in parts, by `turn`."""
-    session = get_object_or_404(request.project.sessions.select_related("agent"), pk=pk)
-    start = int(request.GET["turn"]) if request.GET.get("turn", "").isdecimal() else 1
-    first = max(start, 1) - 1
+    session = get_object_or_404(request.project.sessions.with_traces().select_related("agent"), pk=pk)
+    first = max(forms.offset(request.GET.get("turn")), 1) - 1
     traces = list(request.project.traces.filter(session=session).in_order()[first : first + MOST_TURNS])
     turn_pills = labels.pills_for_traces(request.project, [trace.trace_id for trace in traces])
     context = {

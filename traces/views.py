@@ -52,7 +52,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     spans = conversations.spans_of(trace)
     chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
     partial, context = "span-pane", {"trace": trace, "span": chosen, "span_count": len(spans)}
-    start = int(request.GET["row"]) if request.GET.get("row", "").isdecimal() else 0
+    start = forms.offset(request.GET.get("row"))
     if start:
         partial = "span-rows"
     else:
@@ -87,21 +87,24 @@ def _pane(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], chosen
     span_labels = labels.pills_for_spans(request.project, trace.trace_id)
     if chosen is None:
         conversation, read = conversations.of_trace(trace, spans)
+        by_span = [(hex_span_id(span), pills) for span, pills in span_labels.items()]
         return {
             "conversation": conversation,
             "unread": len(reading.with_text(spans)) - read,
             "trace_labels": labels.pills_for_trace(request.project, trace.trace_id),
-            "span_labels": [(hex_span_id(span), pills) for span, pills in span_labels.items()],
+            "span_labels": reading.beginning(by_span, reading.MOST_LABELLED_SPANS),
         }
     payload = conversations.payload_of(trace, chosen)
     pane = request.GET.get("pane", "")
+    resource = Resource.objects.of(request.project, payload.resource_digest)
     return {
         "pane": pane if pane in PANES else PANES[0],
         "conversation": conversations.of_span(chosen, payload),
         "row": tree.rows([chosen])[0],
         "payload": payload,
-        "attributes": sorted(payload.attributes.items())[: reading.MOST_ATTRIBUTES],
-        "resource": Resource.objects.of(request.project, payload.resource_digest),
+        "attributes": reading.attributes(payload.attributes),
+        "resource": resource,
+        "resource_attributes": reading.attributes(resource.attributes) if resource else None,
         "events": reading.events(chosen, payload),
         "span_labels": span_labels.get(chosen.span_id, []),
     }

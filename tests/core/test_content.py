@@ -4,8 +4,10 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from django.utils.html import escape
 
 from catalyst.core.templatetags import content
+from catalyst.formats import Plain
 
 
 class Elements(HTMLParser):
@@ -85,3 +87,11 @@ def test_it_says_arguments_on_one_line(text: str | None, line: str) -> None:
 def test_it_marks_only_what_is_json() -> None:
     assert '<span class="k">' in content.highlighted('{"a": "b"}')
     assert "<span" not in content.highlighted("{" + '\\"' * 20 + "}")
+
+
+@pytest.mark.parametrize("text", ["**bold** <b>", '{"a": 1}'])
+def test_it_shows_plain_text_as_it_is(text: str) -> None:
+    plain = Plain(text)
+    assert content.markdown(plain) == f'<div class="plain-text">{escape(text)}</div>'
+    assert not content.is_json(plain)
+    assert content.highlighted(content.pretty(plain)) == escape(text)

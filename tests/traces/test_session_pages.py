@@ -11,6 +11,9 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_session
+from tests.traces.sent import sent_span
+from traces import ingest, reading
+from traces.models import Session
 
 LIST = "/p/default/sessions/"
 
@@ -99,3 +102,40 @@ def test_it_answers_htmx_with_rows(browser: Client, project: Project, now: datet
     response = browser.get(LIST, headers={"HX-Request": "true"})
     assert "<html" not in response.text
     assert "<tr" in response.text
+
+
+@pytest.mark.parametrize("turn", ["9" * 30, "9" * 5_000, "x", "-1", "²"])
+def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, turn: str) -> None:
+    session = make_session(project, now=now)
+    assert "Question 1?" in browser.get(f"{LIST}{session.pk}/", {"turn": turn}).text
+
+
+def test_it_hides_sessions_without_traces(browser: Client, project: Project, now: datetime) -> None:
+    session = make_session(project, "emptied", now=now)
+    Session.objects.filter(pk=session.pk).update(trace_count=0)
+    assert "emptied" not in browser.get(LIST).text
+    assert browser.get(LIST, {"key": "emptied"}).status_code == 404
+    assert browser.get(f"{LIST}{session.pk}/").status_code == 404
+
+
+def test_it_costs_the_same_for_two_turns_and_ten(browser: Client, project: Project, now: datetime) -> None:
+    def queries(turns: int) -> int:
+        session = make_session(project, f"of {turns}", turns=turns, first=turns * 100, now=now)
+        with CaptureQueriesContext(connection) as queries:
+            assert f"Answer {turns * 101 - 1}." in browser.get(f"{LIST}{session.pk}/").text
+        return len(queries)
+
+    queries(1)
+    assert queries(2) == queries(10)
+
+
+def test_it_says_what_of_a_turn_is_too_long(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_SESSION_CHARACTERS", 10)
+    spans = [sent_span(1, trace=1, start=now, session__id="chat", input__value="first text")]
+    spans.append(sent_span(2, 1, trace=1, start=now, openinference__span__kind="LLM", input__value="second text"))
+    ingest.store(project.pk, spans, now)
+    text = browser.get(f"{LIST}{Session.objects.get().pk}/").text
+    assert "first text" in text
+    assert "The text of 1 further spans" in text

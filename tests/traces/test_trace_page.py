@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from catalyst.core.models import Project, User
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, turn
+from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
-from traces import ingest
+from traces import ingest, reading
 from traces.models import Trace, hex_span_id
 
 HTMX = {"HX-Request": "true"}
@@ -112,7 +113,9 @@ def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Projec
     assert 'id="span-pane"' not in more.text
 
 
-@pytest.mark.parametrize("query", ["span=zz", "span=" + "0" * 16, "row=x", "row=99999", "pane=%00"])
+@pytest.mark.parametrize(
+    "query", ["span=zz", "span=" + "0" * 16, "row=x", "row=99999", "row=" + "9" * 30, "row=" + "9" * 5_000, "pane=%00"]
+)
 def test_it_ignores_nonsense_in_the_url(browser: Client, trace: Trace, query: str) -> None:
     assert browser.get(f"{trace.get_absolute_url()}?{query}").status_code == 200
 
@@ -126,3 +129,42 @@ def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], char
 def test_it_only_reads(browser: Client, trace: Trace) -> None:
     assert browser.post(trace.get_absolute_url()).status_code == 405
     assert browser.get("/p/default/traces/nonsense/").status_code == 404
+
+
+def test_it_shows_attributes_of_any_name(browser: Client, project: Project, now: datetime) -> None:
+    span = sent_span(1, trace=7, start=now, items="hostile", resource={"service.name": "shop", "items": "hostile"})
+    span.events = [{"name": "e", "time": now.isoformat(), "attributes": {"items": "hostile"}}]
+    ingest.store(project.pk, [span], now)
+    for pane, count in (("attributes", 2), ("events", 1)):
+        text = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane={pane}").text
+        assert text.count("<dt>items</dt>") == count
+        assert text.count("hostile") >= count
+
+
+def test_it_bounds_events_and_attributes(browser: Client, project: Project, now: datetime) -> None:
+    many: dict[str, Any] = {f"a{number}": number for number in range(reading.MOST_ATTRIBUTES + 3)}
+    span = sent_span(1, trace=7, start=now, **many)
+    span.events = [
+        {"name": "e", "time": now.isoformat(), "attributes": {"n": n}} for n in range(reading.MOST_EVENTS + 2)
+    ]
+    ingest.store(project.pk, [span], now)
+    url = f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}"
+    events = browser.get(f"{url}&pane=events").text
+    assert events.count('class="event"') == reading.MOST_EVENTS
+    assert "2 further events are left out" in events
+    attributes = browser.get(f"{url}&pane=attributes").text
+    assert attributes.count("<dt>a") == reading.MOST_ATTRIBUTES
+    assert "3 further attributes are left out" in attributes
+
+
+def test_it_bounds_the_labels_of_spans(browser: Client, project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), scope="span", active_since=now - timedelta(days=1))
+    count = reading.MOST_LABELLED_SPANS + 4
+    spans = [sent_span(1, trace=7, start=now, agent__name="support-bot")]
+    llm: dict[str, Any] = {"openinference__span__kind": "LLM", "input__value": "x", "output__value": "y"}
+    spans += [sent_span(number, 1, trace=7, start=now, **llm) for number in range(2, count + 2)]
+    ingest.store(project.pk, spans, now)
+    settle_all(now)
+    text = browser.get(f"/p/default/traces/{7:032x}/").text
+    assert text.count("&amp;pane=labels") == reading.MOST_LABELLED_SPANS
+    assert "4 further spans have labels" in text

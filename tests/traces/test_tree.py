@@ -93,6 +93,6 @@ def test_it_loads_no_more_text_than_a_page_can_show() -> None:
 def test_it_tells_when_an_event_happened() -> None:
     time = (START + timedelta(milliseconds=250)).isoformat().replace("+00:00", "000Z")
     events: list[Json] = [{"name": "retry", "time": time, "attributes": {"n": 1}}, {"time": "nonsense"}]
-    first, second = reading.events(span(1), PayloadRecord(events=events))
+    first, second = reading.events(span(1), PayloadRecord(events=events)).shown
     assert (first.name, first.after_us) == ("retry", 250_000)
     assert (second.name, second.after_us) == ("event", None)

@@ -101,3 +101,8 @@ class SpanStore(Protocol):
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
         """The text of the named spans of one trace."""
+
+    def payloads_of(
+        self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+    ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
+        """The text of the named spans of several traces, in one query."""

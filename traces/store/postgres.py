@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import cache
-from operator import attrgetter
+from functools import cache, reduce
+from operator import attrgetter, or_
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection
+from django.db.models import Q
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -82,14 +83,29 @@ class PostgresSpanStore:
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
         """The text of the named spans of one trace."""
+        return self.payloads_of(project_id, {extent: span_ids})[extent.trace_id]
+
+    def payloads_of(
+        self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+    ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
+        """The text of the named spans of several traces, in one query."""
+        found: dict[UUID, dict[int, PayloadRecord]] = defaultdict(dict)
+        named = [(extent, list(span_ids)) for extent, span_ids in wanted.items() if span_ids]
+        if not named:
+            return found
+        keys = [
+            Q(trace_id=each.trace_id, span_id__in=ids, start_time__gte=each.first, start_time__lte=each.last)
+            for each, ids in named
+        ]
         rows = Payload.objects.filter(
+            reduce(or_, keys),
             project_id=project_id,
-            trace_id=extent.trace_id,
-            span_id__in=list(span_ids),
-            start_time__gte=extent.first,
-            start_time__lte=extent.last,
-        ).values_list("span_id", *PAYLOAD_COLUMNS)
-        return {row[0]: PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, row[1:], strict=True))) for row in rows}
+            start_time__gte=min(each.first for each, _ in named),
+            start_time__lte=max(each.last for each, _ in named),
+        )
+        for trace_id, span_id, *values in rows.values_list("trace_id", "span_id", *PAYLOAD_COLUMNS):
+            found[trace_id][span_id] = PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, values, strict=True)))
+        return found
 
 
 def _payload_values(payload: PayloadRecord) -> tuple[Any, ...]:

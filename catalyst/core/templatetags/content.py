@@ -14,6 +14,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
+from catalyst.formats import Plain
+
 register = template.Library()
 
 MOST_MARKDOWN = 50_000
@@ -41,7 +43,7 @@ def _parser() -> MarkdownIt:
 @register.filter
 def markdown(text: str) -> SafeString:
     """Markdown as HTML: no raw HTML, no images, links only to http and mailto and without a referrer."""
-    if len(text) > MOST_MARKDOWN:
+    if isinstance(text, Plain) or len(text) > MOST_MARKDOWN:
         return format_html('<div class="plain-text">{}</div>', text[:MOST_SHOWN])
     html = nh3.clean(
         _parser().render(text),
@@ -56,6 +58,8 @@ def markdown(text: str) -> SafeString:
 @register.filter
 def pretty(value: Any) -> str:
     """JSON with two spaces; text that is not JSON as it is."""
+    if isinstance(value, Plain):
+        return Plain(value[:MOST_SHOWN])
     if isinstance(value, str):
         parsed = parse_json(value)
         if parsed is None:
@@ -116,8 +120,8 @@ def looks_like_json(text: str) -> bool:
 
 
 def parse_json(text: str) -> Any:
-    """A JSON object or list; None for anything else, nested too deep included."""
-    if not looks_like_json(text) or len(text) > MOST_SHOWN:
+    """A JSON object or list; None for anything else, nested too deep and plain text included."""
+    if isinstance(text, Plain) or len(text) > MOST_SHOWN or not looks_like_json(text):
         return None
     try:
         return json.loads(text)

@@ -48,9 +48,3 @@ def count(number: int | None) -> str:
 def latency_share(microseconds: int) -> str:
     """The width of a latency bar: from 100 ms to 5 minutes on a logarithmic scale, the same on every page."""
     return f"{min(max(log10(max(microseconds, 1) / 1e5) / log10(3000), 0.02), 1):.0%}"
-
-
-@register.filter
-def ratio(part: float, whole: float) -> str:
-    """`part` of `whole` as a percentage for an SVG attribute."""
-    return f"{100 * part / whole:.2f}%" if whole else "0%"
