@@ -173,8 +173,16 @@ def test_nothing_trickles_in_where_it_is_not_wanted(
     monkeypatch.setattr(env, "demo", True)
     demo.agents.all().delete()
     assert loader.trickle(now + timedelta(minutes=1)) == 0
-    tasks.minute.call()
     assert Trace.objects.filter(last_received_at__gt=now).count() == 0
+
+
+def test_it_goes_on_every_minute(demo: Project, now: datetime) -> None:
+    before = Span.objects.count()
+    tasks.minute.call()
+    assert task_backend.waiting("default") == 1
+    for minute in range(1, 6):
+        loader.go_on.call((now + timedelta(minutes=minute)).isoformat())
+    assert Span.objects.count() > before
 
 
 def test_it_is_made_once_in_an_empty_database(alice: User, now: datetime) -> None:
