@@ -1,5 +1,6 @@
 """Which agents there are, and what their runs add up to in a range of time."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
@@ -43,15 +44,16 @@ def busiest(project: Project, time_range: TimeRange) -> QuerySet[SeenAgent]:
 
 
 def sums(
-    project: Project, time_range: TimeRange, agents: Q, since: datetime
+    project: Project, time_range: TimeRange, agents: Q, *, since: datetime, whole: bool = False
 ) -> tuple[list[UsageRow], list[LatencyRow]]:
-    """What runs since then add up to, and how long they took, per agent and bar.
+    """What runs since then add up to, and how long they took, per agent and bar. `whole`: latencies in one bar only.
 
     From hourly sums, but for ranges with finer bars, which are short, from the traces.
     """
+    coarse = replace(time_range, step=time_range.end - since) if whole else time_range
     if time_range.step < timerange.HOUR:
         traces = project.traces.filter(agents)
-        return traces.usage(time_range, since), traces.latencies(time_range, since)
+        return traces.usage(time_range, since), traces.latencies(coarse, since)
     hours = AgentHour.objects.filter(agents, project=project)
     latencies = AgentHourLatency.objects.filter(agents, project=project)
-    return hours.usage(time_range, since), latencies.latencies(time_range, since)
+    return hours.usage(time_range, since), latencies.latencies(coarse, since)

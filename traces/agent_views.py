@@ -45,7 +45,7 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context = _page(request, pk, "overview", now)
     time_range: TimeRange = context["time_range"]
     since = time_range.prior_start(now)
-    bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since))
+    bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since=since))
     shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
     context["since"] = since
     if shown:
@@ -100,7 +100,9 @@ def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:
     """Each agent with its runs, sparkline and pills; and how many runs name none."""
     ids = [agent.pk for agent in agents]
-    rows, latencies = agent_runs.sums(request.project, time_range, Q(agent__in=ids) | Q(agent=None), time_range.start)
+    rows, latencies = agent_runs.sums(
+        request.project, time_range, Q(agent__in=ids) | Q(agent=None), since=time_range.start, whole=True
+    )
     runs = usage.by_agent(rows, latencies)
     counts: dict[int | None, dict[datetime, int]] = defaultdict(dict)
     for row in rows:
