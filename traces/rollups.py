@@ -79,7 +79,8 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
     shrunk = {change.session_before for change in changes if _shrinks(change)} - {None}
     grown = sorted(session for session in sums if session not in shrunk)
     _update_sessions([(pk, min(times[pk]), max(times[pk]), *sums[pk].values(SESSION_SUMS)) for pk in grown], now)
-    _recount_sessions(sorted(pk for pk in shrunk if pk is not None), now)
+    got = {change.session_after for change in changes}
+    _recount_sessions(sorted(pk for pk in shrunk if pk is not None), [pk for pk in got if pk is not None], now)
     _name_sessions(sorted(sums))
 
 
@@ -111,9 +112,10 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
     )
 
 
-def _recount_sessions(sessions: list[int], now: datetime) -> None:
+def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> None:
     """Sum these sessions up again from their traces. One that is left empty keeps its times and has no traces.
 
+    Only those that `got` spans have received something; the others lost a trace to another session.
     The lock is a statement of its own: only the next one is sure to see what its former holder committed.
     """
     if not sessions:
@@ -124,14 +126,15 @@ def _recount_sessions(sessions: list[int], now: datetime) -> None:
     _execute(
         f"""
         UPDATE traces_session s SET start_time = coalesce(d.start_time, s.start_time),
-            end_time = coalesce(d.end_time, s.end_time), last_received_at = greatest(s.last_received_at, %s),
+            end_time = coalesce(d.end_time, s.end_time),
+            last_received_at = greatest(s.last_received_at, CASE WHEN s.id = ANY(%s) THEN %s::timestamptz END),
             revision = s.revision + 1, {", ".join(f"{name} = d.{name}" for name in SESSION_SUMS)}
         FROM (SELECT l.id, min(t.start_time) AS start_time, max(t.end_time) AS end_time, {sums}
               FROM traces_session l LEFT JOIN traces_trace t ON t.session_id = l.id
               WHERE l.id = ANY(%s) GROUP BY l.id) d
         WHERE s.id = d.id
         """,
-        [now, sessions],
+        [got, now, sessions],
     )
 
 

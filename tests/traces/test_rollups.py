@@ -96,6 +96,20 @@ def test_it_keeps_every_rollup_equal_to_the_sum_over_the_final_spans(
     assert Payload.objects.filter(project_id=project.pk).count() == len(final)
 
 
+@pytest.mark.django_db
+def test_a_session_that_only_lost_a_trace_received_nothing(project: Project) -> None:
+    first, later = NOON + timedelta(minutes=1), NOON + timedelta(hours=3)
+    for trace in (1, 2):
+        ingest.store(project.pk, [sent_span(2, 1, trace=trace, start=NOON, session__id="lost")], first)
+    ingest.store(project.pk, [sent_span(1, trace=2, start=NOON, session__id="got")], later)
+    received = dict(Session.objects.values_list("key", "last_received_at"))
+    assert received == {"lost": first, "got": later}
+    assert dict(Session.objects.values_list("key", "trace_count")) == {"lost": 1, "got": 1}
+
+    ingest.store(project.pk, [sent_span(1, trace=1, start=NOON + timedelta(seconds=9), session__id="lost")], later)
+    assert Session.objects.get(key="lost").last_received_at == later
+
+
 SUMS = (
     "span_count",
     "llm_count",
