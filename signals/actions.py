@@ -13,6 +13,7 @@ from django.db import transaction
 from catalyst.agents.models import Agent
 from catalyst.core.audit import record
 from catalyst.core.models import User
+from signals import backlog
 from signals.models import Label, Scope, Sentiment, Signal, SignalVersion
 
 LONGEST_NAME = 100
@@ -60,17 +61,20 @@ def create_signal(
 def publish_version(signal: Signal, question: Question, by: User | None = None) -> SignalVersion:
     """Make the question the signal's current version; an unchanged one stays the version it is.
 
-    Live work of the version before leaves the queue. Labels keep the version that made them.
+    An active signal asks it of the live work that waits for the version before, where the new one samples it. Labels
+    keep the version that made them.
     """
     checked = _checked(question)
     with transaction.atomic():
-        signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets settling go on meanwhile
+        backlog.change_signals()
+        signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
         locked = signals.select_related("current_version").get(pk=signal.pk)
         current = locked.current_version
         if current is not None and _asked(current) == checked:
             return current
-        version = _add_version(signal, checked, by)
-        Label.objects.filter(signal=signal).exclude(version=version).cancel_waiting()
+        version = _add_version(locked, checked, by)
+        signal.current_version = version
+        backlog.withdraw(locked, Label.objects.all())
         record(by, "published", signal, detail=f"version {version.number}")
     return version
 
@@ -97,10 +101,11 @@ def activate(signal: Signal, now: datetime, by: User | None = None) -> None:
 def disable(signal: Signal, by: User | None = None) -> None:
     """Stop judging live traffic. What waits leaves the queue; labels stay."""
     with transaction.atomic():
+        backlog.change_signals()
         if Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED):
             record(by, "disabled", signal)
-        Label.objects.filter(signal=signal).cancel_waiting()
-    signal.refresh_from_db(fields=["state"])
+        signal.refresh_from_db(fields=["state"])
+        backlog.withdraw(signal, Label.objects.all())
 
 
 def archive(signal: Signal, now: datetime, by: User | None = None) -> None:

@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst.env import env
@@ -12,7 +12,7 @@ from signals import offline, prompt
 from signals.health import Outage, model_for
 from signals.models import Label
 from signals.prompt import InvalidAnswer, Recording
-from signals.querysets import MAX_ATTEMPTS
+from signals.querysets import MAX_ATTEMPTS, MAX_OUTAGES
 from signals.targets import Target
 from signals.templates import Template, template_for
 
@@ -24,7 +24,10 @@ OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says w
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A label that was claimed, when, and what its model is to be sent."""
+    """A label that was claimed, when, and what its model is to be sent.
+
+    `answers`: the model has answered others since this label was last tried.
+    """
 
     label: Label
     claimed_at: datetime
@@ -32,11 +35,15 @@ class Call:
     model: str
     messages: Sequence[ChatMessage]
     digest: str
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a call that ended has cost. `model` is who answered, by its own word, else who was asked."""
+    """What a call that ended has cost. `model` is who answered, by its own word, else who was asked.
+
+    `answered` is False where it broke or timed out: that tells nothing good about the model.
+    """
 
     asked: str
     model: str
@@ -45,6 +52,7 @@ class Spent:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +69,13 @@ class Ending:
     outage: Outage | None = None
 
 
-def prepare(label: Label, read: Callable[[], Target | None], now: datetime) -> Call | Ending:
-    """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once."""
+def prepare(
+    label: Label, read: Callable[[], Target | None], now: datetime, answers: Mapping[str, datetime]
+) -> Call | Ending:
+    """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once.
+
+    `answers`: when each model last answered.
+    """
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
     if not model and template is None:
@@ -78,7 +91,8 @@ def prepare(label: Label, read: Callable[[], Target | None], now: datetime) -> C
     if template is not None:
         return _judged_offline(label, template, target, digest)
     messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
-    return Call(label, now, target.revision, model, messages, digest)
+    answered_since = label.tried_at is not None and model in answers and answers[model] > label.tried_at
+    return Call(label, now, target.revision, model, messages, digest, answered_since)
 
 
 async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
@@ -90,11 +104,21 @@ async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
         spent = Spent(call.model, call.model, call.digest, round((time.monotonic() - started) * 1000))
         if error.permanent:
             return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
-        if isinstance(error, InvalidReply) or (error.suspect and is_up()):
+        if isinstance(error, InvalidReply):
             return _wrong(call.label, call.revision, str(error), spent)
-        outage = Outage(call.model, str(error), call.claimed_at, error.retry_after)
-        return Ending(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
+        if error.suspect and (call.answers or is_up()):
+            return _wrong(call.label, call.revision, str(error), replace(spent, answered=False))
+        return _unanswered(call, error, spent)
     return answered(call, reply)
+
+
+def _unanswered(call: Call, error: LLMError, spent: Spent) -> Ending:
+    """A try that doesn't count, unless the target may be to blame and there were very many of them."""
+    if error.suspect and call.label.outages >= MAX_OUTAGES:
+        words, spent = f"{error} ({MAX_OUTAGES + 1} times)", replace(spent, answered=False)
+        return Ending(call.label, Label.Status.FAILED, call.revision, error=words, spent=spent)
+    outage = Outage(call.model, str(error), call.claimed_at, error.retry_after, error.suspect)
+    return Ending(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
 
 
 def answered(call: Call, reply: Reply) -> Ending:

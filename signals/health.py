@@ -15,12 +15,16 @@ RESOLUTION = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A model that could not be asked: nothing is known about the target, so the try doesn't count."""
+    """A model that could not be asked: nothing is known about the target, so the try doesn't count.
+
+    `suspect`: the target may be to blame all the same.
+    """
 
     model: str
     error: str
     asked_at: datetime
     retry_after: float | None = None
+    suspect: bool = False
 
 
 def endpoint() -> str:
@@ -37,6 +41,11 @@ def paused_models(now: datetime) -> list[str]:
     """The `judge_model` of versions that must wait; the empty one stands for the instance's model."""
     paused = list(JudgeHealth.objects.paused(endpoint(), now))
     return [*paused, ""] if env.judge_model in paused else paused
+
+
+def last_answers() -> dict[str, datetime]:
+    """When each model that was ever asked last answered."""
+    return JudgeHealth.objects.last_answers(endpoint())
 
 
 def note_answers(models: Iterable[str], now: datetime) -> None:

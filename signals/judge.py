@@ -7,7 +7,7 @@ once.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from django.utils import timezone
 from catalyst.env import env
 from catalyst.llm import LLM
 from catalyst.pricing import price
-from signals import asking, health, offline
+from signals import asking, backlog, health, offline
 from signals.asking import Call, Ending, Spent
 from signals.models import Label, Verdict
 from signals.targets import Target, targets
@@ -69,9 +69,10 @@ class _Worker:
             claimed = Label.objects.claim(room, LEASE, now, without_models=health.paused_models(now))
             if not claimed:
                 break
+            answers = health.last_answers()
             endings: list[Ending] = []
-            for label, read in targets(list(Label.objects.for_judging(claimed))):
-                prepared = _prepare(label, read, now)
+            for label, read in targets(backlog.still_wanted(Label.objects.for_judging(claimed))):
+                prepared = _prepare(label, read, now, answers)
                 if isinstance(prepared, Call):
                     calls.append(prepared)
                     self._held[label.pk] = label
@@ -136,10 +137,12 @@ async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[En
     return done, pending - done
 
 
-def _prepare(label: Label, read: Callable[[], Target | None], now: datetime) -> Call | Ending:
+def _prepare(
+    label: Label, read: Callable[[], Target | None], now: datetime, answers: Mapping[str, datetime]
+) -> Call | Ending:
     """Prepare one of a batch; one that can't be harms no other."""
     try:
-        return asking.prepare(label, read, now)
+        return asking.prepare(label, read, now, answers)
     except Exception:
         logger.exception("Label %s can't be put to a judge", label.pk)
         return asking.own_fault(label)
@@ -171,18 +174,24 @@ def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
 
 def _write(label: Label, ending: Ending, now: datetime, resumes: dict[str, datetime]) -> None:
     label.status, label.error, label.not_before, label.lease_until = ending.status, ending.error, now, None
+    label.tried_at = now if ending.status == Label.Status.QUEUED else None
     if ending.outage is not None:
         label.attempts -= 1
+        label.outages += ending.outage.suspect
         label.not_before = resumes[ending.outage.model]
+        if ending.outage.suspect:
+            own_wait = health.backoff(f"label {label.pk}", label.outages, LONGEST_WAIT)
+            label.not_before = max(label.not_before, now + own_wait)
     elif ending.status == Label.Status.QUEUED:
         label.not_before = now + health.backoff(f"label {label.pk}", label.attempts, LONGEST_WAIT)
     else:
-        label.judged_revision = max(label.judged_revision, ending.revision)
+        seen = max(ending.revision, ending.label.wanted_revision)
+        label.judged_revision = max(label.judged_revision, seen)
         if ending.value:
             label.value, label.reason, label.labelled_at = ending.value, ending.reason, now
             label.judge = ending.spent.model if ending.spent else ""
-        if label.wanted_revision > ending.revision:
-            label.status, label.attempts = Label.Status.QUEUED, 0
+        if label.wanted_revision > seen:
+            label.status, label.attempts, label.outages = Label.Status.QUEUED, 0, 0
 
 
 def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdict:
@@ -213,7 +222,8 @@ def _cost(spent: Spent, now: datetime) -> Decimal | None:
 
 def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:
     """Note which models answered, and pause those that did not; returns until when, by model."""
-    health.note_answers(sorted({ending.spent.asked for ending in endings if ending.spent} - {offline.JUDGE}), now)
+    answered = {ending.spent.asked for ending in endings if ending.spent and ending.spent.answered}
+    health.note_answers(sorted(answered - {offline.JUDGE}), now)
     resumes = {}
     for ending in endings:
         if ending.outage is not None:

@@ -64,6 +64,11 @@ class Signal(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("signals:signal-detail", args=[self.project.slug, self.pk])
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it judges arriving traffic: what `SignalQuerySet.live` finds."""
+        return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
+
 
 class SignalVersion(models.Model):
     """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
@@ -158,6 +163,10 @@ class Label(models.Model):
     wanted_revision = models.BigIntegerField()
     judged_revision = models.BigIntegerField(default=0, help_text="Revision of the target that was judged last.")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries for the wanted revision.")
+    outages = models.PositiveSmallIntegerField(
+        default=0, help_text="Tries for the wanted revision that don't count, though the target may be to blame."
+    )
+    tried_at = models.DateTimeField(null=True, help_text="While it waits for another try: when the last one ended.")
     not_before = models.DateTimeField(help_text="When it may be tried.")
     lease_until = models.DateTimeField(null=True, help_text="While running: until when its worker has it.")
     error = models.TextField(blank=True, help_text="Why the last attempt gave no label, in words for people.")
@@ -210,6 +219,16 @@ class Label(models.Model):
     def sentiment(self) -> str:
         """The sentiment that this label's version gives its value."""
         return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Of claimed live work: whether its signal stopped asking this after an earlier try.
+
+        What was never tried was withdrawn with the change itself, or was put in the queue by hand since.
+        """
+        tried = self.attempts > 1 or self.tried_at is not None
+        asks = self.version.signal.is_live and self.version.signal.current_version_id == self.version_id
+        return self.run_id is None and tried and not asks
 
 
 class Verdict(models.Model):

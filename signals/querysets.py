@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from signals.models import JudgeHealth, Label, Signal
 
 MAX_ATTEMPTS = 5
+MAX_OUTAGES = 100
 DEADLY = 2
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
@@ -174,22 +175,29 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def retry(self, now: datetime) -> int:
         """Queue the failed ones among these again, with all their tries; returns how many."""
-        return self.filter(status="failed").update(status="queued", attempts=0, not_before=now, error="")
+        return self.filter(status="failed").update(
+            status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error=""
+        )
 
-    def cancel_waiting(self) -> int:
-        """Take live work out of the queue: what was never tried goes, what has a value keeps it. Returns how many.
+    def next_waiting(self) -> list["Label"]:
+        """Lock some of the live work that waits, and return it."""
+        return list(self.filter(status="queued", run=None)._locked()[:BATCH])
 
-        Call it in a transaction.
-        """
-        waiting = self.filter(status="queued", run=None)._locked()
-        cancelled = 0
-        while ids := list(waiting.values_list("id", flat=True)[:BATCH]):
-            batch = self.model.objects.filter(id__in=ids)
-            batch.filter(value="", attempts=0).delete()
-            batch.filter(value="").update(status="failed", error=CANCELLED)
-            batch.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="")
-            cancelled += len(ids)
-        return cancelled
+    def cancel(self, labels: Sequence["Label"]) -> None:
+        """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
+        batch = self.filter(id__in=[label.pk for label in labels])
+        batch.filter(value="", attempts=0, verdicts=None).delete()
+        batch.filter(value="").update(status="failed", error=CANCELLED, tried_at=None)
+        batch.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="", tried_at=None)
+
+    @transaction.atomic
+    def unclaim(self, labels: Sequence["Label"]) -> list[int]:
+        """Put claimed labels back in the queue and return the ids of those that were still held."""
+        leases = {label.pk: label.lease_until for label in labels}
+        held = self.held(leases).filter(status="running")
+        ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
+        self.filter(id__in=ids).update(status="queued", lease_until=None)
+        return ids
 
     def labelled(self) -> "LabelQuerySet":
         """Labels that have a value, also while their grown target waits for another."""
@@ -287,6 +295,8 @@ _WRITTEN = {
     "status": "text",
     "error": "text",
     "attempts": "integer",
+    "outages": "integer",
+    "tried_at": "timestamptz",
     "not_before": "timestamptz",
     "lease_until": "timestamptz",
 }
@@ -299,9 +309,9 @@ _WRITE = f"""
 _WANT = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
-        wanted_revision, judged_revision, status, attempts, not_before, created_at, value, reason, judge, error
+        wanted_revision, judged_revision, status, attempts, outages, not_before, created_at, value, reason, judge, error
     )
-    SELECT w.*, 0, 'queued', 0, %s, %s, '', '', '', ''
+    SELECT w.*, 0, 'queued', 0, 0, %s, %s, '', '', '', ''
     FROM unnest(
         %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[],
         %s::timestamptz[], %s::bigint[]
@@ -309,8 +319,11 @@ _WANT = """
     ORDER BY w.version_id, w.target_key COLLATE "C"
     ON CONFLICT (version_id, target_key) DO UPDATE SET
         wanted_revision = EXCLUDED.wanted_revision,
+        target_time = EXCLUDED.target_time,
         status = CASE l.status WHEN 'running' THEN l.status ELSE EXCLUDED.status END,
         attempts = CASE WHEN l.status IN ('running', 'queued') THEN l.attempts ELSE 0 END,
+        outages = CASE WHEN l.status IN ('running', 'queued') THEN l.outages ELSE 0 END,
+        tried_at = CASE WHEN l.status IN ('running', 'queued') THEN l.tried_at END,
         not_before = CASE WHEN l.status IN ('running', 'queued') THEN l.not_before ELSE EXCLUDED.not_before END,
         error = CASE WHEN l.status IN ('running', 'queued') THEN l.error ELSE '' END
     WHERE EXCLUDED.wanted_revision > greatest(l.wanted_revision, l.judged_revision)
@@ -324,6 +337,11 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
         """The models at this address that are not to be asked, and until when."""
         rows = self.filter(url=url, paused_until__gt=now).values_list("model", "paused_until")
         return {model: until for model, until in rows if until is not None}
+
+    def last_answers(self, url: str) -> dict[str, datetime]:
+        """When each model at this address last answered."""
+        rows = self.filter(url=url).values_list("model", "answered_at")
+        return {model: answered for model, answered in rows if answered is not None}
 
     def troubled(self) -> "JudgeHealthQuerySet":
         """Judges that did not answer when last asked, for people to see."""

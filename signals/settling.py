@@ -12,7 +12,9 @@ from datetime import datetime
 from itertools import batched
 
 from django.db import transaction
+from django.db.models import Q
 
+from signals import backlog
 from signals.models import Label, Scope, Signal
 from signals.querysets import Wanted
 from signals.sampling import is_sampled, span_key, trace_key
@@ -38,6 +40,7 @@ class Settled:
 @transaction.atomic
 def settle(now: datetime, limit: int = LIMIT) -> Settled:
     """Settle up to `limit` due targets, the longest due first."""
+    backlog.keep_signals()  # before any row is locked, so that ingest never waits for a change of a signal
     due = Unsettled.objects.filter(due_at__lte=now).order_by("due_at", "id")
     rows = list(due.select_for_update(skip_locked=True)[:limit])
     if not rows:
@@ -51,8 +54,8 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
 def judged_spans(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
     """The spans of one trace that span-scoped signals look at: its ended model calls.
 
-    They hold what went in and came out; tools and chains repeat it in part. Of a trace without any model call it is the
-    ended roots, so that agents instrumented by a single span are judged too.
+    They hold what went in and came out; tools and chains repeat it in part. Of a trace that has settled without any
+    model call it is the ended roots, so that agents instrumented by a single span are judged too.
     """
     calls = [span for span in spans if span.kind == "LLM"]
     return [span for span in calls or spans if span.ended and (calls or span.parent_id is None)]
@@ -122,18 +125,23 @@ def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
 def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
     if not any(scope == Scope.SPAN for _, scope in signals):
         return
-    due = _ids(rows, Scope.SPAN)
-    traces = Trace.objects.filter(id__in=due).order_by("project_id", "start_time", "id")
+    due, settled = _ids(rows, Scope.SPAN), _ids(rows, Scope.TRACE)
+    by_calls, by_roots = Q(id__in=due, llm_count__gt=0), Q(id__in=settled, llm_count=0)
+    traces = Trace.objects.filter(by_calls | by_roots).order_by("project_id", "start_time", "id")
     for some in batched(traces, TRACES_AT_ONCE, strict=False):
         spans = spans_of(some)
         for trace in some:
-            yield from _spans_of_trace(trace, spans[trace.id], due[trace.id].since, signals)
+            since = due[trace.id].since if trace.llm_count else None
+            yield from _spans_of_trace(trace, spans[trace.id], since, signals)
 
 
-def _spans_of_trace(trace: Trace, spans: list[SpanRecord], since: datetime, signals: Signals) -> Iterator[Wanted]:
+def _spans_of_trace(
+    trace: Trace, spans: list[SpanRecord], since: datetime | None, signals: Signals
+) -> Iterator[Wanted]:
+    """Labels of spans of a trace: of all that are judged, or of those received since then."""
     agents = agents_of(spans, trace.agent_id)
     for span in judged_spans(spans):
-        if span.received_at < since:
+        if since is not None and span.received_at < since:
             continue
         key = span_key(trace.trace_id, span.span_id)
         for signal in _asking(signals, agents[span.span_id], Scope.SPAN, span.received_at, key):

@@ -157,7 +157,7 @@ def test_it_takes_waiting_work_out_of_the_queue_and_keeps_labels(agent: Agent, n
         actions.publish_version(signal, Question(type="binary", prompt="Else?", sample_rate=100))
     else:
         actions.disable(signal)
-    left = dict(Label.objects.values_list("pk", "status"))
+    left = dict(Label.objects.exclude(version__number=2).values_list("pk", "status"))
     assert left == {tried.pk: "failed", grown.pk: "done", running.pk: "running", done.pk: "done"}
     assert Label.objects.get(pk=tried.pk).error == CANCELLED
     assert Label.objects.get(pk=grown.pk).wanted_revision == 1

@@ -394,6 +394,16 @@ def test_it_goes_back_to_the_queue_when_the_target_grew_while_it_was_judged(
     assert list(label.verdicts.order_by("id").values_list("revision", flat=True)) == [1, 2]
 
 
+def test_a_target_that_is_read_at_an_earlier_revision_is_not_judged_for_ever(
+    label: Label, judge: JudgeServer, time: Time
+) -> None:
+    Label.objects.update(wanted_revision=7)
+    assert time.judge() == 1
+    label.refresh_from_db()
+    assert (label.status, label.judged_revision, label.verdicts.get().revision) == ("done", 7, 1)
+    assert time.judge_later() == 0
+
+
 def claim(time: Time, count: int = 10) -> list[Label]:
     """What a worker does just before it is killed."""
     return list(Label.objects.for_judging(Label.objects.claim(count, LEASE, time.now)))

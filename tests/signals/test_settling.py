@@ -95,6 +95,29 @@ def test_it_judges_a_trace_without_a_model_call_by_its_root() -> None:
     assert judged_spans([root, open_call]) == []
 
 
+@pytest.mark.parametrize("root_first", [True, False])
+def test_it_labels_the_same_spans_in_whatever_order_they_arrive(
+    project: Project, now: datetime, root_first: bool
+) -> None:
+    signal = make_signal(make_agent(project), scope="span", active_since=now)
+    root, call = turn(1, start=now)
+    for number, one in enumerate((root, call) if root_first else (call, root)):
+        ingest.store(project.pk, [one], now + timedelta(seconds=number))
+        settle(now + timedelta(seconds=number))
+    settle_all(now)
+    assert keys(signal) == {span_key(UUID(int=1), 18)}
+
+
+def test_it_labels_the_root_of_a_trace_that_settled_without_a_model_call(project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), scope="span", active_since=now)
+    root, _ = turn(1, start=now)
+    ingest.store(project.pk, [root], now)
+    settle(now + timedelta(seconds=9))
+    assert keys(signal) == set()
+    assert settle(now + timedelta(seconds=10)).labels == 1
+    assert keys(signal) == {span_key(UUID(int=1), 17)}
+
+
 def test_it_finds_the_agent_of_a_span_up_its_ancestors() -> None:
     spans = [span(1, agent=7), span(2, 1), span(3, 2, agent=8), span(4, 3), span(5, 4), span(6, 60), span(7, 2)]
     assert agents_of(spans, 9) == {1: 7, 2: 7, 3: 8, 4: 8, 5: 8, 6: 9, 7: 7}
@@ -206,6 +229,16 @@ def test_it_judges_again_what_grew(
     assert (label.status, label.attempts) == expected
     assert (label.value, label.reason) == ("yes", "Before.")
     assert label.wanted_revision == (1 if judged == 99 else Trace.objects.get().revision)
+
+
+def test_a_label_follows_the_start_of_its_target(project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), active_since=now)
+    make_trace(project, now=now)
+    settle_all(now)
+    earlier = now - timedelta(minutes=10)
+    ingest.store(project.pk, [sent_span(8, 17, start=earlier, output__value="Before.")], now + MINUTE)
+    settle_all(now + MINUTE)
+    assert Label.objects.get().target_time == Trace.objects.get().start_time == earlier
 
 
 def test_it_does_not_judge_again_what_only_came_twice(project: Project, now: datetime) -> None:

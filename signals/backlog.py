@@ -1,0 +1,82 @@
+"""Live work that waits while its signal is changed or disabled: it leaves the queue, or is asked anew.
+
+Settling reads the active signals and queues labels for them; changing a signal ends what is queued. Each in its own
+transaction would miss what the other is just doing, so settlers share a lock that a change takes alone.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connection, transaction
+
+from signals.models import Label, Signal, SignalVersion
+from signals.querysets import LabelQuerySet, Wanted
+from signals.sampling import is_sampled
+
+# The key of the advisory lock: any number that nothing else in this database locks.
+SIGNALS_LOCK = 0x7369676E616C73
+
+
+def keep_signals() -> None:
+    """Until the transaction ends, no signal stops or changes what it asks."""
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)")
+
+
+def change_signals() -> None:
+    """Wait for those who keep the signals as they are, and keep others out until the transaction ends."""
+    _execute("SELECT pg_advisory_xact_lock(%s)")
+
+
+def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
+    """Take the waiting live work among these labels of a signal out of the queue.
+
+    An active signal asks its current version instead, about what that samples; this keeps its place in the queue. Call
+    it in a transaction, with the signal as that transaction sees it.
+    """
+    version = signal.current_version if signal.is_live else None
+    waiting = labels.filter(signal=signal)
+    if version is not None:
+        waiting = waiting.exclude(version=version)
+    while batch := waiting.next_waiting():
+        Label.objects.cancel(batch)
+        if version is not None:
+            sampled = [label for label in batch if is_sampled(label.target_key, version.sample_rate)]
+            Label.objects.want([_anew(label, version) for label in sampled], min(label.not_before for label in batch))
+
+
+def still_wanted(labels: Iterable[Label]) -> list[Label]:
+    """Of labels that were just claimed for judging, those to judge; the others are withdrawn."""
+    wanted: list[Label] = []
+    overtaken: list[Label] = []
+    for label in labels:
+        (overtaken if label.is_overtaken else wanted).append(label)
+    if overtaken:
+        _give_back(overtaken)
+    return wanted
+
+
+@transaction.atomic
+def _give_back(labels: Sequence[Label]) -> None:
+    returned = Label.objects.filter(id__in=Label.objects.unclaim(labels))
+    signals = Signal.objects.filter(id__in={label.signal_id for label in labels}).select_related("current_version")
+    for signal in signals.order_by("id"):
+        withdraw(signal, returned)
+
+
+def _anew(label: Label, version: SignalVersion) -> Wanted:
+    return Wanted(
+        version_id=version.pk,
+        signal_id=label.signal_id,
+        project_id=label.project_id,
+        scope=label.scope,
+        target_key=label.target_key,
+        trace_id=label.trace_id,
+        span_id=label.span_id,
+        session_key=label.session_key,
+        target_time=label.target_time,
+        wanted_revision=label.wanted_revision,
+    )
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [SIGNALS_LOCK])
