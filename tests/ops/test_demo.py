@@ -68,6 +68,11 @@ def test_it_is_a_week_of_about_twenty_thousand_spans(now: datetime) -> None:
     assert len(answers) > 0.7 * len(roots)
 
 
+def test_it_begins_with_a_full_hour(now: datetime) -> None:
+    assert timeline.begins(now) == now - WEEK
+    assert timeline.begins(now + timedelta(minutes=7)) == now - WEEK + timedelta(hours=1)
+
+
 def test_it_is_busier_by_day_than_at_night(now: datetime) -> None:
     hours = Counter(datetime.fromtimestamp(span.start_ns / 1e9, UTC).hour for span in week(now))
     assert sum(hours[hour] for hour in range(12, 18)) > 2 * sum(hours[hour] for hour in range(6))

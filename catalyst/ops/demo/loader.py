@@ -85,10 +85,9 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
 
     Signals are active before the first span arrives, so that the usual way judges all of them.
     """
-    since = now - timeline.PERIOD
     with _alone():
         _signals(project)
-        conversations = list(timeline.conversations(since, now, now, scale))
+        conversations = list(timeline.conversations(timeline.begins(now), now, now, scale))
         return sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
 
 

@@ -75,8 +75,7 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
         worked = talk.act(intent, talk.say("complaints"))
     if not worked:
         return talk.turns
-    for _ in range(rng.choices((0, 1, 2, 3), (40, 35, 18, 7))[0]):
-        chosen = rng.choice(talk.texts["followups"])
+    for chosen in rng.sample(talk.texts["followups"], rng.choices((0, 1, 2), (40, 38, 22))[0]):
         talk.answer(talk.fill(chosen["ask"]), talk.fill(chosen["answer"]), searches=rng.random() < 0.7)
     if rng.random() < 0.6:
         talk.answer(talk.say("thanks"), talk.say("goodbyes"))

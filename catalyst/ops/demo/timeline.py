@@ -62,6 +62,12 @@ def bad_deploy(now: datetime) -> tuple[datetime, datetime]:
     return first, last
 
 
+def begins(now: datetime) -> datetime:
+    """The first full hour of the week that ends now, so that nothing lies in the week before, which pages compare."""
+    hour = (now - PERIOD).replace(minute=0, second=0, microsecond=0)
+    return hour if hour == now - PERIOD else hour + timedelta(hours=1)
+
+
 def conversations(since: datetime, until: datetime, now: datetime, scale: float = 1) -> Iterator[Turns]:
     """Conversations with the turns that end between two times, oldest first. `now` is the end of the demo's week."""
     first, last = _nanoseconds(since), _nanoseconds(until)
