@@ -15,8 +15,10 @@ MOST_SPANS = 300
 MOST_CHARACTERS = 4_000_000
 MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
 MOST_MESSAGES = 200
-MOST_RENDERED = 300_000
+MOST_RENDERED = 150_000
 """Characters of a page that are looked through for Markdown and JSON."""
+MOST_SHOWN = 1_000
+"""Messages of a page, and tool calls."""
 MOST_ATTRIBUTES = 500
 MOST_EVENTS = 100
 MOST_EVENT_ATTRIBUTES = 50
@@ -50,28 +52,31 @@ def attributes(found: Mapping[str, Any], most: int = MOST_ATTRIBUTES) -> Part[tu
 
 
 class Rendering:
-    """What a page still renders as Markdown or JSON; text beyond that is shown as it is."""
+    """What a page still takes: messages, tool calls, and text to render as Markdown or JSON."""
 
     def __init__(self) -> None:
         self._room = MOST_RENDERED
+        self._messages = self._calls = MOST_SHOWN
 
-    def of(self, messages: Iterable[Message]) -> list[Message]:
-        """The messages with what there is no room for marked as plain."""
-        return [
-            replace(
-                message,
-                text=self._text(message.text),
-                tool_calls=tuple(
-                    replace(
-                        call,
-                        arguments=self._text(call.arguments),
-                        result=None if call.result is None else self._text(call.result),
-                    )
-                    for call in message.tool_calls
-                ),
-            )
-            for message in messages
+    def of(self, messages: Sequence[Message]) -> list[Message]:
+        """As many messages as there is room for, text beyond it marked as plain; a last one says what is missing."""
+        taken = [self._taken(message) for message in messages[: self._messages]]
+        self._messages -= len(taken)
+        hidden = len(messages) - len(taken)
+        cut = _calls_of(messages[: len(taken)]) - _calls_of(taken)
+        notes = [
+            f"[{count:,} {what} are not shown]" for count, what in ((hidden, "messages"), (cut, "tool calls")) if count
         ]
+        return taken + [Message("system", note) for note in notes]
+
+    def _taken(self, message: Message) -> Message:
+        calls = message.tool_calls[: self._calls]
+        self._calls -= len(calls)
+        return replace(message, text=self._text(message.text), tool_calls=tuple(map(self._call, calls)))
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        result = None if call.result is None else self._text(call.result)
+        return replace(call, arguments=self._text(call.arguments), result=result)
 
     def _text(self, text: str) -> str:
         if len(text) > self._room:
@@ -104,7 +109,11 @@ class Conversation:
     @property
     def earlier_calls(self) -> int:
         """Tool calls in the folded messages."""
-        return sum(len(message.tool_calls) for message in self.earlier)
+        return _calls_of(self.earlier)
+
+
+def _calls_of(messages: Iterable[Message]) -> int:
+    return sum(len(message.tool_calls) for message in messages)
 
 
 def whole(messages: Sequence[Message]) -> Conversation:

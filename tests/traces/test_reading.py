@@ -62,3 +62,14 @@ def _plain(messages: Sequence[Message]) -> list[str]:
         text for message in messages for call in message.tool_calls for text in (call.arguments, call.result or "")
     ]
     return [text for text in texts if isinstance(text, Plain)]
+
+
+def test_it_shows_only_so_many_messages_and_calls_of_a_page() -> None:
+    rendering, most = reading.Rendering(), reading.MOST_SHOWN
+    first = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * (most - 1))])
+    assert len(first) == 1
+    second = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * 3)] * most)
+    assert [len(message.tool_calls) for message in second[:2]] == [1, 0]
+    assert len(second) == most - 1 + 2
+    assert second[-2].text == "[1 messages are not shown]"
+    assert second[-1].text == f"[{3 * (most - 1) - 1:,} tool calls are not shown]"
