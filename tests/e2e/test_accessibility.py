@@ -73,7 +73,15 @@ def paths(catalyst: Instance) -> dict[str, str]:
     (session,) = catalyst.query(
         "SELECT s.id FROM traces_session s JOIN core_project p ON p.id = s.project_id WHERE p.slug = 'accessible'"
     )[0]
+    (agent,) = catalyst.query("SELECT agent_id FROM traces_session WHERE id = %s", session)[0]
     return {
+        "agents": "/p/accessible/agents/",
+        "no agents": "/p/empty/agents/",
+        "agent": f"/p/accessible/agents/{agent}/",
+        "agent's sessions": f"/p/accessible/agents/{agent}/sessions/",
+        "agent's traces": f"/p/accessible/agents/{agent}/traces/",
+        "agent's signals": f"/p/accessible/agents/{agent}/signals/",
+        "agent's analysis": f"/p/accessible/agents/{agent}/analysis/",
         "traces": "/p/accessible/traces/",
         "no traces": "/p/empty/traces/",
         "trace": f"/p/accessible/traces/{4:032x}/",
