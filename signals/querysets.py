@@ -214,10 +214,6 @@ class LabelQuerySet(models.QuerySet["Label"]):
             return found
         return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
-    def counts_by_value(self) -> dict[str, int]:
-        """How many labels have each value."""
-        return dict(self.labelled().values_list("value").annotate(n=Count("id")).order_by("value"))
-
     def counts_over_time(self, time_range: TimeRange) -> dict[tuple[datetime, str], int]:
         """How many labels have each value, by the bucket of the range that their target began in."""
         bucket = Func(

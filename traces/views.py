@@ -87,12 +87,11 @@ def _pane(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], chosen
     span_labels = labels.pills_for_spans(request.project, trace.trace_id)
     if chosen is None:
         conversation, read = conversations.of_trace(trace, spans)
-        by_span = [(hex_span_id(span), pills) for span, pills in span_labels.items()]
         return {
             "conversation": conversation,
             "unread": len(reading.with_text(spans)) - read,
             "trace_labels": labels.pills_for_trace(request.project, trace.trace_id),
-            "span_labels": reading.beginning(by_span, reading.MOST_LABELLED_SPANS),
+            "span_labels": reading.beginning(span_labels.items(), reading.MOST_LABELLED_SPANS),
         }
     payload = conversations.payload_of(trace, chosen)
     pane = request.GET.get("pane", "")
