@@ -21,6 +21,7 @@ from signals.sampling import is_sampled, span_key, trace_key
 from signals.targets import spans_of
 from traces.models import Session, Trace, Unsettled
 from traces.store.base import SpanRecord
+from traces.summary import with_named_agent
 
 LIMIT = 500
 TRACES_AT_ONCE = 50
@@ -123,26 +124,28 @@ def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
 
 
 def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
+    """Before their trace has settled, only spans whose agent can't change any more."""
     if not any(scope == Scope.SPAN for _, scope in signals):
         return
-    due, settled = _ids(rows, Scope.SPAN), _ids(rows, Scope.TRACE)
-    by_calls, by_roots = Q(id__in=due, llm_count__gt=0), Q(id__in=settled, llm_count=0)
-    traces = Trace.objects.filter(by_calls | by_roots).order_by("project_id", "start_time", "id")
+    early, settled = _ids(rows, Scope.SPAN), _ids(rows, Scope.TRACE)
+    is_due = Q(id__in=settled) | Q(id__in=early, llm_count__gt=0)
+    traces = Trace.objects.filter(is_due).order_by("project_id", "start_time", "id")
     for some in batched(traces, TRACES_AT_ONCE, strict=False):
         spans = spans_of(some)
         for trace in some:
-            since = due[trace.id].since if trace.llm_count else None
-            yield from _spans_of_trace(trace, spans[trace.id], since, signals)
+            since = min(found[trace.id].since for found in (early, settled) if trace.id in found)
+            ready = judged_spans(spans[trace.id])
+            if trace.id not in settled:
+                named = with_named_agent(spans[trace.id])
+                ready = [span for span in ready if span.span_id in named]
+            agents = agents_of(spans[trace.id], trace.agent_id)
+            yield from _of_trace(trace, [span for span in ready if span.received_at >= since], agents, signals)
 
 
-def _spans_of_trace(
-    trace: Trace, spans: list[SpanRecord], since: datetime | None, signals: Signals
+def _of_trace(
+    trace: Trace, spans: Sequence[SpanRecord], agents: Mapping[int, int | None], signals: Signals
 ) -> Iterator[Wanted]:
-    """Labels of spans of a trace: of all that are judged, or of those received since then."""
-    agents = agents_of(spans, trace.agent_id)
-    for span in judged_spans(spans):
-        if since is not None and span.received_at < since:
-            continue
+    for span in spans:
         key = span_key(trace.trace_id, span.span_id)
         for signal in _asking(signals, agents[span.span_id], Scope.SPAN, span.received_at, key):
             yield Wanted(

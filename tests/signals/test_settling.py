@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -116,6 +117,26 @@ def test_it_labels_the_root_of_a_trace_that_settled_without_a_model_call(project
     assert keys(signal) == set()
     assert settle(now + timedelta(seconds=10)).labels == 1
     assert keys(signal) == {span_key(UUID(int=1), 17)}
+
+
+def test_it_waits_until_it_knows_whose_span_it_is(project: Project, now: datetime) -> None:
+    writer, critic = (make_signal(make_agent(project, name), scope="span", active_since=now) for name in ("w", "c"))
+    kinds: dict[str, dict[str, Any]] = {
+        kind: {"openinference__span__kind": kind, "output__value": "Hm."} for kind in ("LLM", "AGENT", "CHAIN")
+    }
+    arriving = [
+        sent_span(3, 2, start=now, **kinds["LLM"]),
+        sent_span(5, 4, start=now, **kinds["LLM"]),
+        sent_span(2, 1, start=now, agent__name="w", **kinds["AGENT"]),
+        sent_span(4, 1, start=now, agent__name="c", **kinds["AGENT"]),
+        sent_span(1, start=now, **kinds["CHAIN"]),
+    ]
+    for number, one in enumerate(arriving):
+        ingest.store(project.pk, [one], now + timedelta(seconds=number))
+        settle(now + timedelta(seconds=number))
+    settle_all(now)
+    assert keys(writer) == {span_key(UUID(int=1), 3)}
+    assert keys(critic) == {span_key(UUID(int=1), 5)}
 
 
 def test_it_finds_the_agent_of_a_span_up_its_ancestors() -> None:
