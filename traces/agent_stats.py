@@ -7,6 +7,8 @@ from catalyst import formats
 from traces.usage import Runs, more_often, percentile, slower
 
 NOTHING_BEFORE = "no runs before"
+MANY_TIMES = 10
+"""From here on a factor says more than a percentage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def _change(new: float, old: float, words: Callable[[float], str], tone: str = "
     percent = 100 * abs(new - old) / old
     if percent < 0.05:
         return Change(f"as before, {words(old)}")
+    if new > MANY_TIMES * old:
+        return Change(f"{new / old:,.0f} times {words(old)}", tone)
     written = f"{percent:.0f}%" if percent >= 10 else f"{percent:.1f}%"
     return Change(f"{'up' if new > old else 'down'} {written} from {words(old)}", tone)
 
