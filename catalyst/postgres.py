@@ -143,7 +143,7 @@ def stop(data: Path) -> bool:
         for how in (signal.SIGINT, signal.SIGQUIT):
             with suppress(ProcessLookupError):
                 os.kill(pid, how)
-            if _soon(lambda: not _runs(pid), STOP_SECONDS):
+            if _soon(lambda: not runs(pid), STOP_SECONDS):
                 return True
         raise PostgresError(f"PostgreSQL (process {pid}) does not stop; see {log_file(data)}.")
 
@@ -339,12 +339,15 @@ def _create_database(data: Path) -> None:
             connection.execute(f"CREATE DATABASE {NAME}")
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether a process with this id is there, whosever it is."""
     _reap()
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True
     return True
 
 

@@ -95,18 +95,8 @@ def _drop_stale_databases() -> None:
     with psycopg.connect(embedded_url(DATA, "postgres"), autocommit=True) as connection:
         for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall():
             run = name.removeprefix(DATABASE_PREFIX).split("_")[0]
-            if name.startswith(DATABASE_PREFIX) and run.isdigit() and not _runs(int(run)):
+            if name.startswith(DATABASE_PREFIX) and run.isdigit() and not postgres.runs(int(run)):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -109,7 +109,7 @@ def _only_one(data: Path) -> Iterator[int]:
     try:
         deadline = time.monotonic() + LEFTOVER_SECONDS
         while not _take(lock):
-            if (pid := holder(data)) and _runs(pid):
+            if (pid := holder(data)) and postgres.runs(pid):
                 raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with make down.")
             if time.monotonic() > deadline:
                 raise NotReady(f"Processes of an earlier run still use {data}. End them and try again.")
@@ -148,16 +148,6 @@ def is_running(data: Path) -> bool:
         return not _take(lock)
     finally:
         os.close(lock)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextmanager
