@@ -1,8 +1,11 @@
 """Figures and SVG geometry."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import plotly.graph_objects as go
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
@@ -34,6 +37,14 @@ def test_it_makes_figures_that_json_can_carry() -> None:
     carried = json.loads(json.dumps(figure, cls=DjangoJSONEncoder))
     assert carried["data"][0]["x"][0] == "2026-11-20T00:00:00Z"
     assert "%{x}" not in carried["data"][0]["hovertemplate"]
+
+
+@pytest.mark.parametrize("draw", [charts.stacked_bars, charts.lines])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_it_makes_figures_that_plotly_accepts(draw: Callable[..., dict[str, Any]], count: int) -> None:
+    series = [Series("ok", [1.5] * count, "quiet"), Series("error", [None] * count, "negative")]
+    figure = draw(STARTS[:count], series, ["?a=b"] * count, charts.Unit("%{y:.1f}%", suffix="%"))
+    assert len(go.Figure(figure).data) == 2
 
 
 def test_it_puts_errors_at_the_base_of_the_strip() -> None:
