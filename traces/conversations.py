@@ -41,11 +41,11 @@ def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
     return reading.of_span(span_transcript(span, payload).messages)
 
 
-def of_trace(trace: Trace, spans: Sequence[SpanRecord]) -> tuple[Conversation, int]:
-    """The whole turn, and of how many spans it was read: not all, when there is too much text."""
+def of_trace(trace: Trace, spans: Sequence[SpanRecord], start: int) -> tuple[Conversation, int]:
+    """The turn from its message `start` on, and of how many spans it was read: not all, when there is too much text."""
     chosen = reading.worth_reading(spans)
     payloads = STORE.payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
-    return reading.whole(trace_transcript(chosen, payloads).messages), len(chosen)
+    return reading.part_of_turn(trace_transcript(chosen, payloads).messages, start), len(chosen)
 
 
 def of_session(traces: Sequence[Trace], first: int) -> list[Turn]:

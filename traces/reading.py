@@ -15,6 +15,8 @@ MOST_SPANS = 300
 MOST_CHARACTERS = 4_000_000
 MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
 MOST_MESSAGES = 200
+PART = 20
+"""Messages of a turn that a page shows before it is scrolled."""
 MOST_RENDERED = 150_000
 """Characters of a page that are looked through for Markdown and JSON."""
 MOST_SHOWN = 1_000
@@ -87,12 +89,13 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages as a page shows them: `earlier` folded, `left_out` only counted."""
+    """Messages as a page shows them: `earlier` folded, `left_out` only counted, the rest from `next_part` on."""
 
     system: list[Message]
     earlier: list[Message]
     shown: list[Message]
     left_out: int = 0
+    next_part: int | None = None
 
     @property
     def only_call(self) -> ToolCall | None:
@@ -116,12 +119,13 @@ def _calls_of(messages: Iterable[Message]) -> int:
     return sum(len(message.tool_calls) for message in messages)
 
 
-def whole(messages: Sequence[Message]) -> Conversation:
-    """All of a turn, but for the beginning of a very long one."""
-    system, rest, left_out = _newest(messages)
-    rendering = Rendering()
-    shown = rendering.of(rest)
-    return Conversation(rendering.of(system), [], shown, left_out)
+def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
+    """A part of a turn, from its message `start` on; the system's messages come with the first part."""
+    system, rest = _by_system(messages)
+    rendering, end = Rendering(), start + PART
+    shown = rendering.of(rest[start:end])
+    told = rendering.of(system[-MOST_MESSAGES:]) if not start else []
+    return Conversation(told, [], shown, len(system[:-MOST_MESSAGES]), end if end < len(rest) else None)
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:
@@ -136,10 +140,14 @@ def of_span(messages: Sequence[Message]) -> Conversation:
 
 def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
     """System messages, the others, and how many older ones are left out."""
-    system = [message for message in messages if message.role == "system"]
-    rest = [message for message in messages if message.role != "system"]
+    system, rest = _by_system(messages)
     kept = system[-MOST_MESSAGES:], rest[-MOST_MESSAGES:]
     return *kept, len(messages) - sum(map(len, kept))
+
+
+def _by_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    system = [message for message in messages if message.role == "system"]
+    return system, [message for message in messages if message.role != "system"]
 
 
 def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:

@@ -15,7 +15,7 @@ from catalyst.timerange import TimeRange
 from traces import conversations, forms, labels
 from traces.querysets import Cursor, TraceFilter
 
-PAGE = 50
+PAGE = 30
 MOST_TURNS = 50
 
 

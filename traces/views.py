@@ -20,10 +20,12 @@ from traces.overview import overview
 from traces.querysets import Cursor, TraceFilter
 from traces.store.base import SpanRecord
 
-PAGE = 50
+PAGE = 30
 MOST_AGENTS = 12
+ROWS = 50
 MOST_ROWS = 500
 MOST_FAILURES = 3
+PAGE_OF_TRACE = "traces/trace.html"
 PANES = ("io", "attributes", "events", "labels")
 
 
@@ -51,61 +53,65 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     trace = get_object_or_404(request.project.traces.for_detail(), trace_id=trace_id)
     spans = conversations.spans_of(trace)
     chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
-    partial, context = "span-pane", {"trace": trace, "span": chosen, "span_count": len(spans)}
-    start = forms.offset(request.GET.get("row"))
-    if start:
-        partial = "span-rows"
-    else:
-        context |= _pane(request, trace, spans, chosen)
-    if start or not wants_partial(request):
-        context |= _tree(spans, start)
-    if not wants_partial(request):
-        context |= _surroundings(request, trace, spans)
-    return render(request, "traces/trace.html", context, partial=partial)
+    context: dict[str, Any] = {"trace": trace, "span": chosen, "span_count": len(spans)}
+    row, message = forms.offset(request.GET.get("row")), forms.offset(request.GET.get("message"))
+    if wants_partial(request) and row:
+        return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
+    context["labels"] = labels.pills_for_trace(request.project, trace.trace_id)
+    context |= _span(request, trace, chosen) if chosen else _turn(request, trace, spans, message)
+    if wants_partial(request):
+        part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
+        return render(request, part[0], context, partial=part[1])
+    return render(request, PAGE_OF_TRACE, context | _surroundings(request, trace, spans) | _tree(spans, row, chosen))
 
 
-def _tree(spans: list[SpanRecord], start: int) -> dict[str, Any]:
-    """A bounded part of the tree."""
+def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:
+    """A part of the tree; the first one reaches to the chosen span, if that is not too far down."""
     rows = tree.rows(spans)
-    more = start + MOST_ROWS if len(rows) > start + MOST_ROWS else None
-    return {"tree": rows[start : start + MOST_ROWS], "ticks": tree.ticks(spans), "more_rows": more}
+    end = start + ROWS
+    if chosen is not None:
+        at = next(index for index, row in enumerate(rows) if row.span is chosen)
+        end = max(end, at + 1) if at < MOST_ROWS else end
+    return {"tree": rows[start:end], "ticks": tree.ticks(spans), "more_rows": end if len(rows) > end else None}
 
 
 def _surroundings(request: ProjectRequest, trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
-    """What stands over the panes: labels, what failed, the turns before and after."""
+    """What stands over the panes: what failed, the turns before and after."""
     before, after = request.project.traces.neighbours(trace) if trace.session_id else (None, None)
     return {
-        "labels": labels.pills_for_trace(request.project, trace.trace_id),
         "failures": [(span, hex_span_id(span.span_id)) for span in reading.failures(spans)[:MOST_FAILURES]],
         "before": before,
         "after": after,
     }
 
 
-def _pane(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], chosen: SpanRecord | None) -> dict[str, Any]:
-    """The right-hand side: the whole turn, or one span."""
+def _turn(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], start: int) -> dict[str, Any]:
+    """The right-hand side when no span is chosen: the whole turn."""
+    conversation, read = conversations.of_trace(trace, spans, start)
     span_labels = labels.pills_for_spans(request.project, trace.trace_id)
-    if chosen is None:
-        conversation, read = conversations.of_trace(trace, spans)
-        return {
-            "conversation": conversation,
-            "unread": len(reading.with_text(spans)) - read,
-            "trace_labels": labels.pills_for_trace(request.project, trace.trace_id),
-            "span_labels": reading.beginning(span_labels.items(), reading.MOST_LABELLED_SPANS),
-        }
-    payload = conversations.payload_of(trace, chosen)
+    return {
+        "conversation": conversation,
+        "continued": start,
+        "unread": len(reading.with_text(spans)) - read,
+        "span_labels": reading.beginning(span_labels.items(), reading.MOST_LABELLED_SPANS),
+    }
+
+
+def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, Any]:
+    """The right-hand side for one span."""
+    payload = conversations.payload_of(trace, span)
     pane = request.GET.get("pane", "")
     resource = Resource.objects.of(request.project, payload.resource_digest)
     return {
         "pane": pane if pane in PANES else PANES[0],
-        "conversation": conversations.of_span(chosen, payload),
-        "row": tree.rows([chosen])[0],
+        "conversation": conversations.of_span(span, payload),
+        "row": tree.rows([span])[0],
         "payload": payload,
         "attributes": reading.attributes(payload.attributes),
         "resource": resource,
         "resource_attributes": reading.attributes(resource.attributes) if resource else None,
-        "events": reading.events(chosen, payload),
-        "span_labels": span_labels.get(chosen.span_id, []),
+        "events": reading.events(span, payload),
+        "span_labels": labels.pills_for_spans(request.project, trace.trace_id).get(span.span_id, []),
     }
 
 

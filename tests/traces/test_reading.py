@@ -28,7 +28,7 @@ def test_it_tells_the_same_event_once() -> None:
 
 def test_it_renders_only_so_much_of_a_page() -> None:
     given = [Message("user", LONG), Message("assistant", "**a**", (ToolCall("t", LONG, LONG),)), Message("user", "b")]
-    shown = reading.whole(given).shown
+    shown = reading.part_of_turn(given, 0).shown
     assert shown == given
     assert _plain(shown) == [LONG, LONG]
     assert type(shown[2].text) is str
@@ -42,7 +42,7 @@ def test_it_renders_what_a_span_put_out_rather_than_its_history() -> None:
 
 
 def test_it_bounds_system_messages_too() -> None:
-    found = reading.whole([Message("system", str(number)) for number in range(reading.MOST_MESSAGES + 5)])
+    found = reading.part_of_turn([Message("system", str(number)) for number in range(reading.MOST_MESSAGES + 5)], 0)
     assert (len(found.system), found.left_out) == (reading.MOST_MESSAGES, 5)
 
 

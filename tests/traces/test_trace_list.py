@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace
+from traces import views
 from traces.models import Trace
 
 PAGE = "/p/default/traces/"
@@ -110,14 +111,14 @@ def test_it_goes_to_the_trace_whose_id_is_asked_for(browser: Client, project: Pr
 
 
 def test_it_continues_where_a_page_ended(browser: Client, project: Project, now: datetime) -> None:
-    traces = [make_trace(project, number, now=now - timedelta(seconds=number // 2)) for number in range(1, 61)]
+    traces = [make_trace(project, number, now=now - timedelta(seconds=number // 2)) for number in range(1, 46)]
     first = browser.get(PAGE)
     link = first.text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
     second = browser.get(f"{PAGE}{link}", headers=HTMX)
     assert "<html" not in second.text
     assert second.headers["Vary"].count("HX-Request") == 1
     pages = [{trace.hex_id for trace in traces if trace.hex_id in page.text} for page in (first, second)]
-    assert [len(page) for page in pages] == [50, 10]
+    assert [len(page) for page in pages] == [views.PAGE, 15]
     assert not pages[0] & pages[1]
 
 

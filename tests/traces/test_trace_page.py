@@ -1,5 +1,7 @@
 """The page of one trace."""
 
+import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +13,7 @@ from django.utils import timezone
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
-from traces import ingest, reading
+from traces import ingest, reading, views
 from traces.models import Trace, hex_span_id
 
 HTMX = {"HX-Request": "true"}
@@ -106,11 +108,38 @@ def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Projec
     spans += [sent_span(100 + n, 17, start=now + timedelta(milliseconds=n), name=f"step {n}") for n in range(2000)]
     ingest.store(project.pk, spans, now)
     page = browser.get(f"/p/default/traces/{1:032x}/")
-    assert page.text.count("data-depth=") == 500
-    assert len(page.content) < 700_000
+    assert page.text.count("data-depth=") == views.ROWS
+    assert len(page.content) < 100_000
     more = browser.get(f"/p/default/traces/{1:032x}/?row=2000", headers=HTMX)
     assert more.text.count("data-depth=") == 2
     assert 'id="span-pane"' not in more.text
+
+
+def test_it_shows_the_chosen_span_in_the_tree(browser: Client, project: Project, now: datetime) -> None:
+    spans = [sent_span(100 + n, None, start=now + timedelta(milliseconds=n)) for n in range(views.ROWS + 30)]
+    ingest.store(project.pk, spans, now)
+    page = browser.get(f"/p/default/traces/{1:032x}/?span={100 + views.ROWS + 9:016x}")
+    assert page.text.count("data-depth=") == views.ROWS + 10
+    assert f'href="?row={views.ROWS + 10}"' in page.text
+
+
+def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: datetime) -> None:
+    said = [{"role": "user", "content": f"message {number}."} for number in range(2 * reading.PART + 1)]
+    span = sent_span(1, start=now, openinference__span__kind="LLM", llm__input_messages=json.dumps(said))
+    ingest.store(project.pk, [span], now)
+    url = f"/p/default/traces/{1:032x}/"
+
+    def shown(html: str) -> list[str]:
+        return re.findall(r"message \d+\.", html.partition('<div class="chat">')[2])
+
+    first, second, last = (browser.get(f"{url}?message={reading.PART * part}", headers=HTMX).text for part in range(3))
+    assert [shown(part)[0] for part in (first, second, last)] == [f"message {n * reading.PART}." for n in range(3)]
+    assert f'hx-get="?message={reading.PART}"' in first
+    assert 'id="span-pane"' not in second
+    assert "hx-get" not in last
+    alone = browser.get(f"{url}?message={reading.PART}").text
+    assert "From the beginning" in alone
+    assert shown(alone)[0] == f"message {reading.PART}."
 
 
 @pytest.mark.parametrize(

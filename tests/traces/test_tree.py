@@ -77,12 +77,6 @@ def test_it_folds_what_a_span_was_given_long_ago() -> None:
     assert len(found.earlier) == 6
 
 
-def test_it_leaves_out_the_start_of_an_endless_conversation() -> None:
-    found = reading.whole([Message("user", str(number)) for number in range(reading.MOST_MESSAGES + 7)])
-    assert found.left_out == 7
-    assert found.shown[0].text == "7"
-
-
 def test_it_loads_no_more_text_than_a_page_can_show() -> None:
     big = [span(number, input_size=reading.MOST_CHARACTERS // 3) for number in range(9)]
     assert len(reading.worth_reading(big)) == 3
