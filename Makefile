@@ -35,7 +35,7 @@ check: setup
 	$(RUN)/python -W ignore manage.py makemigrations --check --dry-run
 
 test: check chromium
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 --dist loadgroup
 
 e2e: setup chromium
 	$(PYTEST) -m e2e

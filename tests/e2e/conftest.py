@@ -1,73 +1,18 @@
-"""A running Catalyst for the tests that look from outside: `manage.py up` on a free port, one per test worker."""
+"""What the tests that look from outside look at: `manage.py up` on a free port, one per test worker, and a browser."""
 
 import fcntl
-import json
-import os
-import re
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
+from tests.e2e import instance
+from tests.e2e.instance import Instance
 from tests.judge_server import JudgeServer, says
-from tests.processes import ROOT, environment, eventually, free_port
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-NEW_PROJECTS = """
-from catalyst.core.models import ApiKey, Membership, Project, User
-for slug in {slugs}:
-    project = Project.objects.create(name=slug.title(), slug=slug)
-    Membership.objects.create(project=project, user=User.objects.earliest("pk"), role="owner")
-    print(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1])
-"""
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What `up.json` says, and the judge it was started with."""
-
-    url: str
-    login_url: str
-    ingest_key: str
-    database_url: str
-    pids: dict[str, int]
-    data: Path
-    judge: JudgeServer
-
-    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
-        """Rows straight from its database."""
-        with psycopg.connect(self.database_url) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def count(self, statement: str, *parameters: object) -> int:
-        """One number straight from its database."""
-        ((number,),) = self.query(statement, *parameters)
-        assert isinstance(number, int)
-        return number
-
-    def manage(self, *arguments: str) -> str:
-        """What `manage.py ARGUMENTS` prints on its data folder."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=environment(CATALYST_DATA=str(self.data)),
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-
-    def new_projects(self, *slugs: str) -> list[str]:
-        """Make projects of the printed login's user; returns an ingest key of each."""
-        return self.manage("shell", "--verbosity=0", "-c", NEW_PROJECTS.format(slugs=slugs)).split()
+from tests.processes import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -79,54 +24,55 @@ def judge() -> Iterator[JudgeServer]:
 
 @pytest.fixture(scope="session")
 def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> Iterator[Instance]:
-    """A Catalyst as `make up` starts it, stopped at the end as Ctrl-C would."""
-    data = tmp_path_factory.mktemp("catalyst")
-    extra = {
-        "CATALYST_DATA": str(data),
-        "CATALYST_PORT": str(free_port()),
-        "CATALYST_JUDGE_URL": judge.url,
-        "CATALYST_JUDGE_MODEL": "scripted-judge",
-        "CATALYST_JUDGE_TIMEOUT_SECONDS": "5",
-        "CATALYST_SETTLE_TRACE_SECONDS": "1",
-        "CATALYST_SETTLE_SESSION_SECONDS": "1",
-    }
-    with (data / "up.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "up"], cwd=ROOT, env=environment(**extra), stdout=log, stderr=log
-        )
-    ready = data / "up.json"
-    eventually(lambda: ready.exists() or process.poll() is not None, seconds=90)
-    assert ready.exists(), (data / "up.log").read_text()
-    yield Instance(**json.loads(ready.read_text()), data=data, judge=judge)
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=60)
-    shutil.rmtree((data / "postgres").resolve())
+    """One without the demo, whose judge is scripted and waits for nothing."""
+    with instance.started(
+        tmp_path_factory.mktemp("catalyst"),
+        CATALYST_JUDGE_URL=judge.url,
+        CATALYST_JUDGE_MODEL="scripted-judge",
+        CATALYST_JUDGE_TIMEOUT_SECONDS="5",
+        CATALYST_SETTLE_TRACE_SECONDS="1",
+        CATALYST_SETTLE_SESSION_SECONDS="1",
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """One as a newcomer gets it, with the demo."""
+    with instance.started_with_demo(tmp_path_factory.mktemp("demo")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The real browser; the tests that need it are skipped where there is none."""
-    if CHROMIUM is None:
+    if instance.CHROMIUM is None:
         pytest.skip("needs Chromium")
-    arguments = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with sync_playwright() as playwright:
-        sandbox = os.geteuid() != 0
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, chromium_sandbox=sandbox)
+    with instance.browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh window whose console must stay silent."""
+    """A fresh window whose console must stay silent, but for pages that are errors themselves."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(f"error: {error}"))
+    said: list[tuple[str, str]] = []
+    failed: set[str] = set()
+
+    def hear(message: ConsoleMessage) -> None:
+        said.append((f"{message.type}: {message.text}", message.location["url"]))
+
+    def note(response: Response) -> None:
+        if response.request.is_navigation_request() and response.status >= 400:
+            failed.add(response.url)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: said.append((f"error: {error}", "")))
+    page.on("response", note)
     yield page
     context.close()
-    assert said == []
+    assert [text for text, url in said if url not in failed] == []
 
 
 @pytest.fixture(scope="session")
@@ -145,20 +91,6 @@ def javascript() -> Path:
     if done.returncode:
         pytest.skip(f"npm can't install the packages: {done.stderr.strip()[-300:]}")
     return folder
-
-
-def replay(recording: Path, instance: Instance, key: str) -> None:
-    """Post the recording with its own client, shifted so that it ends now."""
-    script = str(recording.with_name("replay.py"))
-    command = [sys.executable, script, str(recording), f"{instance.url}/v1/traces", "--key", key]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
-
-
-def sign_in(page: Page, instance: Instance) -> None:
-    """Through a link as `up` prints it."""
-    link = instance.manage("login_link").split()[-1]
-    page.goto(instance.url + link[link.index("/login/") :])
-    expect(page).to_have_url(re.compile(r"/p/[\w-]+/traces/$"))
 
 
 @pytest.fixture

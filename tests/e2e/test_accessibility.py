@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.e2e.conftest import Instance, sign_in
+from tests.e2e.instance import Instance, sign_in
 from tests.processes import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

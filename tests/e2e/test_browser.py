@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import Instance, replay, sign_in
-from tests.judge_server import Answer, Asked, says
+from tests.e2e.instance import Instance, replay, sign_in
+from tests.judge_server import Answer, Asked, JudgeServer, says
 from tests.processes import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -73,11 +73,11 @@ def create_task_outcome(page: Page, catalyst: Instance, project: str) -> None:
 
 
 def test_it_leads_from_the_link_to_a_label_and_its_reason(
-    catalyst: Instance, page: Page, scheme: str, recording: Path, truth: dict[str, str]
+    catalyst: Instance, judge: JudgeServer, page: Page, scheme: str, recording: Path, truth: dict[str, str]
 ) -> None:
     project = f"shop-{scheme}"
     (key,) = catalyst.new_projects(project)
-    catalyst.judge.script = knowing(truth, longest_words(recording))
+    judge.script = knowing(truth, longest_words(recording))
     sign_in(page, catalyst)
     page.goto(f"{catalyst.url}/p/{project}/traces/")
     expect(page.get_by_text("/v1/traces").first).to_be_visible()
@@ -95,9 +95,9 @@ def test_it_leads_from_the_link_to_a_label_and_its_reason(
 
 
 def test_it_labels_each_once_though_its_workers_are_killed(
-    catalyst: Instance, page: Page, recording: Path, truth: dict[str, str]
+    catalyst: Instance, judge: JudgeServer, page: Page, recording: Path, truth: dict[str, str]
 ) -> None:
-    catalyst.judge.script = knowing(truth, longest_words(recording), delay=0.5)
+    judge.script = knowing(truth, longest_words(recording), delay=0.5)
     (key,) = catalyst.new_projects("killed")
     replay(recording, catalyst, key)
     sign_in(page, catalyst)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Instance, replay
+from tests.e2e.instance import Instance, replay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

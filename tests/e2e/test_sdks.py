@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.conftest import Instance
+from tests.e2e.instance import Instance
 from tests.judge_server import JudgeServer, completion
 from tests.processes import ROOT, environment, eventually
 from tests.traces.test_captures import CAPTURES

@@ -1,0 +1,129 @@
+"""A running Catalyst, started and stopped as a person would, and the way into it with a browser."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.processes import ROOT, environment, eventually, free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+
+NEW_PROJECTS = """
+from catalyst.core.models import ApiKey, Membership, Project, User
+for slug in {slugs}:
+    project = Project.objects.create(name=slug.title(), slug=slug)
+    Membership.objects.create(project=project, user=User.objects.earliest("pk"), role="owner")
+    print(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1])
+"""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What `up.json` says, and where it was found."""
+
+    url: str
+    login_url: str
+    ingest_key: str
+    database_url: str
+    pids: dict[str, int]
+    data: Path
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Rows straight from its database."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def count(self, statement: str, *parameters: object) -> int:
+        """One number straight from its database."""
+        ((number,),) = self.query(statement, *parameters)
+        assert isinstance(number, int)
+        return number
+
+    def manage(self, *arguments: str) -> str:
+        """What `manage.py ARGUMENTS` prints on its data folder."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment(CATALYST_DATA=str(self.data)),
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    def shell(self, script: str) -> str:
+        """What a script prints that runs within it."""
+        return self.manage("shell", "--verbosity=0", "-c", script)
+
+    def new_projects(self, *slugs: str) -> list[str]:
+        """Make projects of the printed login's user; returns an ingest key of each."""
+        return self.shell(NEW_PROJECTS.format(slugs=slugs)).split()
+
+
+@contextmanager
+def started(data: Path, **extra: str) -> Iterator[Instance]:
+    """A Catalyst in this folder on a free port, stopped at the end as Ctrl-C would."""
+    variables = environment(CATALYST_DATA=str(data), CATALYST_PORT=str(free_port()), **extra)
+    with (data / "up.log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "manage.py", "up"], cwd=ROOT, env=variables, stdout=log, stderr=log)
+    ready = data / "up.json"
+    try:
+        eventually(lambda: ready.exists() or process.poll() is not None, seconds=90)
+        assert ready.exists(), (data / "up.log").read_text()
+        yield Instance(**json.loads(ready.read_text()), data=data)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        shutil.rmtree((data / "postgres").resolve(), ignore_errors=True)
+
+
+IS_TOLD = """
+    SELECT count(*) FROM core_project p WHERE p.slug = 'demo'
+        AND (SELECT min(start_time) FROM traces_trace WHERE project_id = p.id) < now() - interval '6 days 20 hours'
+        AND NOT EXISTS (SELECT FROM traces_unsettled WHERE due_at < now())
+        AND NOT EXISTS (SELECT FROM signals_label WHERE status IN ('queued', 'running'))
+"""
+
+
+@contextmanager
+def started_with_demo(data: Path) -> Iterator[Instance]:
+    """The same with the project Demo, filled and judged; what comes in from then on is new traffic."""
+    with started(data, DEMO="1") as instance:
+        eventually(lambda: instance.count(IS_TOLD) == 1, seconds=240)
+        yield instance
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """The real Chromium; it is known to be there."""
+    with sync_playwright() as playwright:
+        sandbox = os.geteuid() != 0
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, chromium_sandbox=sandbox)
+        yield chromium
+        chromium.close()
+
+
+def sign_in(page: Page, instance: Instance, person: str = "owner") -> None:
+    """Through a link as `up` prints it."""
+    link = instance.manage("login_link", person).split()[-1]
+    page.goto(instance.url + link[link.index("/login/") :])
+    expect(page).to_have_url(re.compile(r"/p/[\w-]+/traces/$"))
+
+
+def replay(recording: Path, instance: Instance, key: str) -> None:
+    """Post the recording with its own client, shifted so that it ends now."""
+    script = str(recording.with_name("replay.py"))
+    command = [sys.executable, script, str(recording), f"{instance.url}/v1/traces", "--key", key]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)

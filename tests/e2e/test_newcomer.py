@@ -1,0 +1,55 @@
+"""A newcomer's way: from the printed link to what went wrong in the demo and why, then to a trace of their own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.instance import Instance, sign_in
+from tests.judge_server import JudgeServer, completion
+from tests.processes import environment
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+
+
+def reddest(page: Page) -> Locator:
+    """The bar of the strip with the most errors, as its title says."""
+    bars = page.locator("figure.strip a")
+    errors = [int(re.findall(r"([\d,]+) with errors", title)[0]) for title in bars.all_text_contents()]
+    return bars.nth(errors.index(max(errors)))
+
+
+def run_copied_snippet(page: Page, folder: Path) -> None:
+    """As its reader would: into a file, with a model to ask."""
+    snippet = folder / "first.py"
+    snippet.write_text(page.evaluate("navigator.clipboard.readText()"))
+    with JudgeServer(lambda _: completion("Hello, how can I help?")) as model:
+        variables = environment(OPENAI_BASE_URL=model.url, OPENAI_API_KEY="none")
+        subprocess.run([sys.executable, str(snippet)], env=variables, cwd=folder, check=True, timeout=60)
+
+
+def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
+    demo: Instance, page: Page, tmp_path: Path
+) -> None:
+    sign_in(page, demo)
+    page.get_by_role("link", name="Look around in Demo").click()
+    reddest(page).click()
+    page.locator(".facets").get_by_role("link", name="Error").click()
+    page.get_by_role("row", name="support.turn").get_by_role("link", name=re.compile("^chat-")).first.click()
+
+    outcome = page.get_by_role("region", name="Label Task outcome")
+    expect(outcome).to_contain_text(re.compile("failed|abandoned"))
+    expect(outcome.get_by_role("paragraph")).to_contain_text(re.compile("“.+”"))
+    expect(page.get_by_text("ToolTimeout: orders-api did not answer").first).to_be_visible()
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_label("Project Demo, switch").click()
+    page.get_by_role("link", name="Default").click()
+    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="Copy the snippet").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    run_copied_snippet(page, tmp_path)
+    expect(page.get_by_role("row", name="turn")).to_contain_text("my-agent", timeout=15_000)
