@@ -149,12 +149,15 @@ def nice_ceiling(value: float) -> int:
     return next(step * power for step in (1, 2, 4, 6, 10) if step * power >= value)
 
 
-def sparkline(values: Sequence[float | None], width: float = 96, height: float = 22) -> list[str]:
-    """The `points` of one polyline per run of values without a gap."""
+def sparkline(
+    values: Sequence[float | None], width: float = 96, height: float = 22, top: float | None = None
+) -> list[str]:
+    """The `points` of one polyline per run of values without a gap, from the least to the most, or from 0 to `top`."""
     known = [value for value in values if value is not None]
     if not known:
         return []
-    low, spread = min(known), (max(known) - min(known)) or 1
+    low, high = (min(known), max(known)) if top is None else (0, top)
+    spread = high - low or 1
     step = width / max(len(values) - 1, 1)
     runs: list[list[str]] = [[]]
     for index, value in enumerate(values):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Func, Max, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import Case, Count, F, Func, Max, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Collate
 
 from catalyst.timerange import TimeRange
@@ -23,6 +23,8 @@ MAX_OUTAGES = 100
 DEADLY = 2
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
+Counts = dict[tuple[datetime | None, str], int]
+"""Labels by the start of a bar and their value."""
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
@@ -102,6 +104,12 @@ class Tally:
     value: str
     count: int
     last: datetime | None
+
+
+def _bucket(time_range: TimeRange) -> Func:
+    """The start of the bar of the range that a label's target began in."""
+    step, start = Value(time_range.step), Value(time_range.start)
+    return Func(step, F("target_time"), start, function="date_bin", output_field=models.DateTimeField())
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
@@ -216,13 +224,19 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def counts_over_time(self, time_range: TimeRange) -> dict[tuple[datetime, str], int]:
         """How many labels have each value, by the bucket of the range that their target began in."""
-        bucket = Func(
-            Value(time_range.step), F("target_time"), Value(time_range.start), function="date_bin",
-            output_field=models.DateTimeField(),
-        )  # fmt: skip
         labels = self.labelled().within(time_range).order_by()
-        rows = labels.annotate(bucket=bucket).values_list("bucket", "value").annotate(n=Count("id"))
+        rows = labels.annotate(bucket=_bucket(time_range)).values_list("bucket", "value").annotate(n=Count("id"))
         return {(start, value): count for start, value, count in rows}
+
+    def counts_by_signal_over_time(self, time_range: TimeRange, since: datetime) -> dict[int, Counts]:
+        """The same for every signal among these labels, by its id; those from `since` to the range stand under None."""
+        bucket = Case(When(target_time__lt=time_range.start, then=None), default=_bucket(time_range))
+        labels = self.labelled().filter(target_time__gte=since, target_time__lt=time_range.end).order_by()
+        rows = labels.annotate(bucket=bucket).values_list("signal_id", "bucket", "value").annotate(n=Count("id"))
+        found: dict[int, Counts] = {}
+        for signal_id, start, value, count in rows:
+            found.setdefault(signal_id, {})[start, value] = count
+        return found
 
     def coverage(self) -> Coverage:
         """How many of these labels are in which state."""

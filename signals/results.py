@@ -104,12 +104,15 @@ def summary(signal: Signal, versions: Sequence[SignalVersion], labels: LabelQuer
 
 
 def _summary(signal: Signal, known: Mapping[str, str], tallies: Sequence[Tally], coverage: Coverage) -> Summary:
-    """Outcomes of older versions only where there are labels of them."""
     counts = {tally.value: tally.count for tally in tallies}
-    current = signal.current_version.labels if signal.current_version else []
-    sentiments = {value: known.get(value, "neutral") for value in chain(current, counts)}
     last = max((tally.last for tally in tallies if tally.last), default=None)
-    return Summary(signal, charts.outcomes(sentiments, counts), coverage, last)
+    return Summary(signal, outcomes(signal, known, counts), coverage, last)
+
+
+def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
+    """The labels that a signal gives, and those of older versions where there are labels of them."""
+    current = signal.current_version.labels if signal.current_version else []
+    return charts.outcomes({value: known.get(value, "neutral") for value in chain(current, counts)}, counts)
 
 
 def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:

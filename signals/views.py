@@ -16,7 +16,7 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, results
+from signals import actions, charts, connection, forms, rates, results
 from signals.forms import SignalForm
 from signals.models import Signal
 from signals.querysets import LabelFilter, LabelQuerySet
@@ -26,6 +26,8 @@ from traces.forms import cursor
 from traces.querysets import Cursor
 
 PAGE = 50
+CARDS = 4
+"""Signals side by side on the overview of an agent; of more, the last place lists the rest."""
 STOP_POLLING = 286
 
 
@@ -53,16 +55,23 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
 
 @require_safe
 def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
-    """The signals of one agent with their labels in the range: a tab of its page, and a section of another."""
+    """The signals of one agent: a tab of its page, and how often each active one's label is given, for its overview."""
     agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
-    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
     signals = list(request.project.signals.for_agent(agent).unarchived().for_list())
+    active = [signal for signal in signals if signal.state == Signal.State.ACTIVE]
+    found = rates.rates(active, time_range, now)
+    alone = len(found) if len(found) <= CARDS else CARDS - 1
     context = {
         "agent": agent,
         "tab": "signals",
         "time_range": time_range,
-        "summaries": results.summaries(signals, time_range),
+        "rates": found[:alone],
+        "more": found[alone:],
     }
+    if not wants_partial(request):
+        context["summaries"] = results.summaries(signals, time_range)
     return render(request, "signals/agent.html", context, partial="agent-signals")
 
 

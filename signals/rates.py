@@ -1,0 +1,86 @@
+"""How often each signal of an agent gives the label that tells most: over time, and against the period before."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalyst import formats
+from catalyst.charts import axis_labels, nice_ceiling, sparkline
+from catalyst.timerange import TimeRange
+from signals import charts, results
+from signals.charts import Outcome
+from signals.models import Label, Signal
+from signals.querysets import Counts
+from traces.usage import more_often
+
+WORSE = {"negative": 1, "positive": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a share differs from the one before. `tone` is good or bad only where that is more than chance."""
+
+    words: str = ""
+    tone: str = ""
+    was: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps."""
+
+    signal: Signal
+    outcome: Outcome
+    change: Change
+    top: int
+    lines: list[str]
+    x_labels: list[str]
+
+
+def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
+    """Of each signal that asks something; what got worse first, then those with most labels. One query for all."""
+    since = time_range.prior_start(now)
+    counts = Label.objects.filter(signal__in=signals).counts_by_signal_over_time(time_range, since)
+    found = [rate for signal in signals if (rate := _rate(signal, counts.get(signal.pk, {}), time_range, since))]
+    return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
+
+
+def _rate(signal: Signal, counts: Counts, time_range: TimeRange, since: datetime) -> Rate | None:
+    shown, before = Counter[str](), Counter[str]()
+    totals = Counter[datetime]()
+    for (start, value), count in counts.items():
+        if start is None:
+            before[value] += count
+        else:
+            shown[value] += count
+            totals[start] += count
+    version = signal.current_version
+    outcome = charts.telling(results.outcomes(signal, version.sentiments if version else {}, shown))
+    if outcome is None:
+        return None
+    starts = time_range.buckets()
+    shares = [
+        100 * counts.get((start, outcome.value), 0) / totals[start] if totals[start] else None for start in starts
+    ]
+    top = nice_ceiling(max((share for share in shares if share is not None), default=0))
+    change = _change((before[outcome.value], before.total()), outcome) if _is_old(signal, since) else Change()
+    return Rate(signal, outcome, change, top, sparkline(shares, 100, 100, top), axis_labels(starts, 2))
+
+
+def _is_old(signal: Signal, since: datetime) -> bool:
+    """Whether it judged all of the period before: half of one says little about the other."""
+    activated = signal.activated_at
+    return activated is not None and max(activated, signal.agent.first_seen_at) <= since
+
+
+def _change(before: tuple[int, int], outcome: Outcome) -> Change:
+    """Nothing when there is nothing to compare."""
+    if not (before[1] and outcome.total):
+        return Change()
+    points, was = outcome.share - 100 * before[0] / before[1], formats.percent(*before)
+    if abs(points) < 0.05:
+        return Change("as before", "", was)
+    rose = more_often(before, (outcome.count, outcome.total))
+    tone = {1: "bad", -1: "good", 0: ""}[rose * WORSE.get(outcome.mood, 0)]
+    return Change(f"{'up' if points > 0 else 'down'} {abs(points):.1f} points", tone, was)
