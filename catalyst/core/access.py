@@ -1,14 +1,20 @@
 """Who is asking, for which project: every page under /p/<project>/ passes here."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
 
 from catalyst.core.models import Membership, Project, User
+from catalyst.htmx import wants_partial
+
+COOKIE = f"{settings.SESSION_COOKIE_NAME}_project"
+YEAR = timedelta(days=365)
 
 
 class SignedInRequest(HttpRequest):
@@ -25,8 +31,14 @@ class ProjectRequest(SignedInRequest):
     membership: Membership
 
 
+def last_project(request: HttpRequest) -> Project | None:
+    """The project that was opened last in this browser, else one's first by name."""
+    projects = Project.objects.for_user(request.user) if request.user.is_authenticated else Project.objects.none()
+    return projects.filter(slug=request.COOKIES.get(COOKIE, "")).first() or projects.first()
+
+
 class ProjectMiddleware:
-    """Turn the `project` in a URL into `request.project`.
+    """Turn the `project` in a URL into `request.project`, and remember which one was opened last.
 
     Someone who is not a member gets the same 404 as for a project that does not exist.
     """
@@ -35,7 +47,13 @@ class ProjectMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        project: Project | None = getattr(request, "project", None)
+        if project and not wants_partial(request) and request.COOKIES.get(COOKIE) != project.slug:
+            response.set_cookie(
+                COOKIE, project.slug, max_age=YEAR, httponly=True, samesite="Lax", secure=request.is_secure()
+            )
+        return response
 
     def process_view(
         self, request: ProjectRequest, _view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]

@@ -1,9 +1,12 @@
 """Operators' view of people, projects and keys."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,12 +17,44 @@ from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
 
 admin.site.login_form = OperatorLoginForm
-admin.site.register(User, UserAdmin)
+admin.site.site_header = admin.site.site_title = "Catalyst"
+admin.site.index_title = "Administration"
 
 
 def operator(request: HttpRequest) -> User:
     """Who works in the administration."""
     return cast(User, request.user)
+
+
+class AccountForm(UserChangeForm[User]):
+    """An account as operators change it."""
+
+    def clean_is_active(self) -> bool:
+        """Whether somebody can sign in; the last owner of a project must."""
+        active = bool(self.cleaned_data["is_active"])
+        if not active and (left := _left_alone([self.instance])):
+            raise ValidationError(f"Make somebody else an owner first, or delete the project: {', '.join(left)}.")
+        return active
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin[User]):
+    """People who sign in. The last owner of a project can be neither disabled nor deleted."""
+
+    form = AccountForm
+
+    def get_deleted_objects(
+        self, objs: Sequence[User] | QuerySet[User], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What deleting these people would take along, and what forbids it."""
+        deleted, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
+        return deleted, counts, perms_needed, [*protected, *_left_alone(objs)]
+
+
+def _left_alone(users: Iterable[User]) -> list[str]:
+    """The projects that would have no owner without these people, in words."""
+    found = Membership.objects.last_of(list(users)).order_by("project__name")
+    return [f"{each.project}, whose last owner is {each.user}" for each in found]
 
 
 class ReadOnly[M: Model](admin.ModelAdmin[M]):

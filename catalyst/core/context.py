@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
+from catalyst.core.access import last_project
 from catalyst.core.models import Project
 
 
@@ -28,14 +30,18 @@ SECTIONS = (
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """The project of this page, the ones to switch to and the sections; empty for strangers and machine endpoints."""
-    project = getattr(request, "project", None)
-    if project is None:
+    """The project of this page, else the one opened last; the ones to switch to and the sections. Empty for strangers.
+
+    Nothing is asked of the database before a template shows it.
+    """
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
         return {}
-    folder = request.path.removeprefix(f"/p/{project.slug}/").partition("/")[0]
+    own: Project | None = getattr(request, "project", None)
+    folder = request.path.removeprefix(f"/p/{own.slug}/").partition("/")[0] if own else ""
     return {
-        "project": project,
-        "projects": Project.objects.for_user(request.user) if request.user.is_authenticated else [],
+        "project": own or SimpleLazyObject(lambda: last_project(request)),
+        "projects": Project.objects.for_user(user),
         "sections": SECTIONS,
         "section": next((section for section in SECTIONS if folder in section.folders), None),
     }

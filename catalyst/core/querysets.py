@@ -1,10 +1,11 @@
 """Queries over projects, their people and keys, and who is signed in."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 if TYPE_CHECKING:
     from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
@@ -26,6 +27,12 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
     def owners(self) -> "MembershipQuerySet":
         """Of people who can still sign in."""
         return self.filter(role="owner", user__is_active=True)
+
+    def last_of(self, users: "Iterable[User]") -> "MembershipQuerySet":
+        """The ownerships of these people without which a project would have no owner who can sign in."""
+        owners = self.owners()
+        others = owners.filter(project=OuterRef("project")).exclude(user__in=users)
+        return owners.filter(~Exists(others), user__in=users).select_related("project", "user")
 
     def for_list(self) -> "MembershipQuerySet":
         """Owners first, then by name."""

@@ -13,9 +13,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import login_links
-from catalyst.core.access import SignedInRequest
+from catalyst.core.access import COOKIE, SignedInRequest, last_project
 from catalyst.core.forms import LoginForm, ProjectForm
-from catalyst.core.models import Project
 from catalyst.htmx import render, wants_partial
 
 
@@ -55,13 +54,15 @@ def login_link(request: HttpRequest, token: str) -> HttpResponse:
 def logout(request: HttpRequest) -> HttpResponse:
     """Sign out."""
     auth.logout(request)
-    return redirect(settings.LOGOUT_REDIRECT_URL)
+    response = redirect(settings.LOGOUT_REDIRECT_URL)
+    response.delete_cookie(COOKIE)
+    return response
 
 
 @require_safe
 def home(request: SignedInRequest) -> HttpResponse:
-    """The traces of one's first project; a page that makes the first when there is none."""
-    project = Project.objects.for_user(request.user).first()
+    """The traces of the project opened last; a page that makes the first when there is none."""
+    project = last_project(request)
     return redirect(project) if project else render(request, "core/no_projects.html", {"form": ProjectForm()})
 
 

@@ -62,3 +62,35 @@ def test_it_revokes_keys(operator: Client, project: Project, alice: User) -> Non
 
 def test_it_makes_no_projects_there(operator: Client) -> None:
     assert operator.get("/admin/core/project/add/").status_code == 403
+
+
+def account(user: User, **about: object) -> dict[str, object]:
+    """What the page of an account posts."""
+    joined = {"date_joined_0": "2026-11-01", "date_joined_1": "12:00:00"}
+    return {"username": user.username, "email": user.email, **joined, **about}
+
+
+def test_it_keeps_the_last_owner_signed_up(operator: Client, project: Project, alice: User, bob: User) -> None:
+    url = f"/admin/core/user/{alice.pk}/change/"
+    assert "Default, whose last owner is alice" in operator.post(url, account(alice)).text
+    alice.refresh_from_db()
+    assert alice.is_active
+    Membership.objects.filter(user=bob).update(role="owner")
+    assert operator.post(url, account(alice)).status_code == 302
+    alice.refresh_from_db()
+    assert not alice.is_active
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_it_deletes_everybody_but_the_last_owner(
+    operator: Client, project: Project, alice: User, bob: User, *, at_once: bool
+) -> None:
+    def delete(user: User) -> str:
+        if at_once:
+            data = {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"}
+            return operator.post("/admin/core/user/", data).text
+        return operator.post(f"/admin/core/user/{user.pk}/delete/", {"post": "yes"}).text
+
+    assert "Default, whose last owner is alice" in delete(alice)
+    delete(bob)
+    assert set(User.objects.values_list("username", flat=True)) == {"alice", "operator"}

@@ -1,0 +1,60 @@
+"""The frame of every page, and the way back to the project that was opened last."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from catalyst.core.models import Membership, Project, User
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def zoo(bob: User) -> Project:
+    """Bob's other project, the last by name."""
+    project = Project.objects.create(name="Zoo", slug="zoo")
+    Membership.objects.create(project=project, user=bob, role="viewer")
+    return project
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], bob: User) -> Client:
+    """Bob's browser."""
+    return client_as(bob)
+
+
+def test_it_opens_the_first_project_by_name(browser: Client, zoo: Project) -> None:
+    assert browser.get("/").headers["Location"] == "/p/default/traces/"
+
+
+def test_it_opens_the_project_opened_last(browser: Client, zoo: Project) -> None:
+    browser.get("/p/default/agents/")
+    browser.get("/p/zoo/agents/")
+    browser.get("/p/default/agents/", headers=HTMX)
+    assert browser.get("/").headers["Location"] == "/p/zoo/traces/"
+
+
+def test_it_opens_no_project_that_one_was_taken_out_of(browser: Client, zoo: Project) -> None:
+    browser.get("/p/zoo/agents/")
+    Membership.objects.filter(project=zoo).delete()
+    assert browser.get("/").headers["Location"] == "/p/default/traces/"
+
+
+def test_it_forgets_the_project_when_signing_out(browser: Client, bob: User, zoo: Project) -> None:
+    browser.get("/p/zoo/agents/")
+    browser.post("/logout/")
+    browser.force_login(bob)
+    assert browser.get("/").headers["Location"] == "/p/default/traces/"
+
+
+@pytest.mark.parametrize("path", ["/profile/", "/projects/new/"])
+def test_it_frames_pages_outside_of_projects(
+    client_as: Callable[[User], Client], alice: User, zoo: Project, path: str
+) -> None:
+    text = client_as(alice).get(path).text
+    assert 'href="/p/default/signals/"' in text
+    assert "Zoo" not in text
+    stranger = client_as(User.objects.create_user("stranger")).get(path)
+    assert stranger.status_code == 200
+    assert 'href="/p/' not in stranger.text
