@@ -48,6 +48,7 @@ class SignUpForm(UserCreationForm[User]):
     class Meta:
         model = User
         fields = ("username",)
+        widgets = {"username": forms.TextInput({"autocomplete": "username", "autocapitalize": "none"})}
 
 
 class ProfileForm(forms.ModelForm[User]):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response
 
-from tests.e2e import instance
+from tests.e2e import instance, pages
 from tests.e2e.instance import Instance
+from tests.e2e.pages import Stop
 from tests.judge_server import JudgeServer, says
 from tests.processes import ROOT
 
@@ -97,3 +98,9 @@ def javascript() -> Path:
 def recording(shared: Path) -> Path:
     """A hundred recorded conversations."""
     return shared / "data" / "airline.otlp.jsonl.gz"
+
+
+@pytest.fixture(scope="session")
+def stops(demo: Instance) -> list[Stop]:
+    """Every page of the instance with the demo."""
+    return pages.every(demo)

@@ -1,0 +1,104 @@
+"""Every page, by name: whom it is for, where it lies and how it answers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from playwright.sync_api import Page
+
+from tests.e2e.instance import Instance, sign_in
+
+STRANGER, OWNER, VIEWER = "stranger", "owner", "looker"
+
+PEOPLE = f"""
+from django.utils import timezone
+from catalyst.core import actions
+from catalyst.core.models import Membership, Project, User
+project, owner = Project.objects.get(slug="demo"), User.objects.get(username="{OWNER}")
+viewer, made = User.objects.get_or_create(username="{VIEWER}")
+Membership.objects.get_or_create(project=project, user=viewer, role="viewer")
+if made:
+    actions.create_project(name="Empty", by=owner)
+print(actions.invite(project, role="member", by=owner, now=timezone.now())[1])
+"""
+IDS = """
+    SELECT a.id, t.session_id, t.trace_id, to_hex(s.span_id), g.id
+    FROM agents_agent a
+    JOIN traces_trace t ON t.agent_id = a.id AND t.status = 'error' AND t.session_id IS NOT NULL
+    JOIN traces_span s ON s.project_id = t.project_id AND s.trace_id = t.trace_id AND s.kind = 'LLM'
+    JOIN signals_signal g ON g.agent_id = a.id AND g.name = 'Task outcome'
+    WHERE a.identity = 'demo-support' ORDER BY t.start_time LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A page to look at."""
+
+    name: str
+    path: str
+    status: int = 200
+    person: str = OWNER
+
+
+def every(instance: Instance) -> list[Stop]:
+    """Every page of an instance with the demo, in states with data and without."""
+    invitation = instance.shell(PEOPLE)
+    agent, session, trace, span, signal = instance.query(IDS)[0]
+    week, demo = "?range=7d", "/p/demo"
+    own = {
+        "agents": f"{demo}/agents/{week}",
+        "agent": f"{demo}/agents/{agent}/{week}",
+        "idle agent": f"{demo}/agents/{agent}/?from=2020-01-01T00:00&to=2020-01-02T00:00",
+        "agent's sessions": f"{demo}/agents/{agent}/sessions/{week}",
+        "agent's traces": f"{demo}/agents/{agent}/traces/{week}",
+        "agent's signals": f"{demo}/agents/{agent}/signals/{week}",
+        "agent's analysis": f"{demo}/agents/{agent}/analysis/{week}",
+        "traces": f"{demo}/traces/{week}",
+        "filtered traces": f"{demo}/traces/{week}&status=error&agent={agent}",
+        "trace": f"{demo}/traces/{trace.hex}/",
+        "span": f"{demo}/traces/{trace.hex}/?span={span:0>16}",
+        "attributes": f"{demo}/traces/{trace.hex}/?span={span:0>16}&pane=attributes",
+        "sessions": f"{demo}/sessions/{week}",
+        "session": f"{demo}/sessions/{session}/",
+        "signals": f"{demo}/signals/{week}",
+        "signal": f"{demo}/signals/{signal}/{week}",
+        "new signal": f"{demo}/signals/new/",
+        "signal from a template": f"{demo}/signals/new/?template=task_outcome",
+        "edit": f"{demo}/signals/{signal}/edit/",
+        "settings": f"{demo}/settings/",
+        "members": f"{demo}/settings/members/",
+        "keys": f"{demo}/settings/keys/",
+        "audit": f"{demo}/settings/audit/",
+        "profile": "/profile/",
+        "new project": "/projects/new/",
+        "no agents": "/p/empty/agents/",
+        "no traces": "/p/empty/traces/",
+        "no sessions": "/p/empty/sessions/",
+        "no signals": "/p/empty/signals/",
+        "administration": "/admin/",
+    }
+    return [
+        Stop("sign-in", "/login/", person=STRANGER),
+        Stop("invitation", f"/invitations/{invitation}/", person=STRANGER),
+        Stop("void invitation", "/invitations/nonsense/", 410, STRANGER),
+        Stop("used link", "/login/nonsense/", 410, STRANGER),
+        *(Stop(name, path) for name, path in own.items()),
+        Stop("not found", f"{demo}/nothing/", 404),
+        Stop("forbidden", f"{demo}/settings/audit/", 403, VIEWER),
+        Stop("seen by a viewer", f"{demo}/settings/members/", person=VIEWER),
+    ]
+
+
+def walk(page: Page, instance: Instance, stops: list[Stop]) -> Iterator[Stop]:
+    """Open page after page, each as the person it is for."""
+    person = STRANGER
+    for stop in stops:
+        if stop.person != person:
+            page.context.clear_cookies()
+            sign_in(page, instance, stop.person)
+            person = stop.person
+        response = page.goto(instance.url + stop.path)
+        assert response is not None
+        assert response.status == stop.status, stop
+        page.wait_for_load_state()
+        yield stop
