@@ -33,6 +33,21 @@ LOCAL_PROVIDERS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """US dollars for one call: for fresh input, for the cache (read and written), for output, and for asking at all."""
+
+    input: Decimal
+    cache: Decimal
+    output: Decimal
+    request: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """All of it."""
+        return self.input + self.cache + self.output + self.request
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """US dollars per million tokens. A cache rate of None means that those tokens cost what input costs."""
 
@@ -42,19 +57,20 @@ class Rates:
     cache_write: "Rate"
     per_request: Decimal
 
-    def cost(self, fresh: int, cached: int, written: int, output: int) -> Decimal | None:
+    def cost(self, fresh: int, cached: int, written: int, output: int) -> Cost | None:
         """Cost of one call. None when tokens were used that no rate covers."""
         size = fresh + cached + written
         read_rate = self.input if self.cache_read is None else self.cache_read
         write_rate = self.input if self.cache_write is None else self.cache_write
-        total = Decimal(0)
+        paid = []
         for tokens, rate in ((fresh, self.input), (cached, read_rate), (written, write_rate), (output, self.output)):
             if not tokens:
+                paid.append(Decimal(0))
                 continue
             if rate is None:
                 return None
-            total += (rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens
-        return total / PER + self.per_request
+            paid.append((rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens / PER)
+        return Cost(paid[0], paid[1] + paid[2], paid[3], self.per_request)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +95,8 @@ def price(  # noqa: PLR0913, PLR0917
     cached_tokens: int | None,
     cache_write_tokens: int | None,
     at: datetime,
-) -> Decimal | None:
-    """US dollars for one call, or None when the model, or what it used, has no known price: never a false 0.
+) -> Cost | None:
+    """What one call cost, or None when the model, or what it used, has no known price: never a false 0.
 
     Tokens read from and written to the provider's cache are part of `input_tokens`. Senders that leave them out are
     recognised when the cached tokens exceed the input. The first call loads the price list, which takes about a second.

@@ -216,8 +216,8 @@ def _cost(spent: Spent, now: datetime) -> Decimal | None:
     if spent.asked == offline.JUDGE:
         return Decimal(0)
     tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
-    known = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
-    return next((cost for cost in known if cost is not None), None)
+    costs = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
+    return next((cost.total for cost in costs if cost is not None), None)
 
 
 def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from genai_prices.data import providers
@@ -9,30 +10,49 @@ from genai_prices.types import Usage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalyst.pricing import CACHED_MODELS, find_tariff, price
+from catalyst.pricing import CACHED_MODELS, Cost, find_tariff, price
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 1_000_000
 
 
+def spent(*call: Any) -> Decimal:
+    """What a priced call cost in all."""
+    cost = price(*call)
+    assert cost is not None
+    return cost.total
+
+
 def test_it_prices_input_and_output() -> None:
-    assert price("openai", "gpt-4o", MILLION, MILLION, None, None, AT) == Decimal("12.5")
+    assert spent("openai", "gpt-4o", MILLION, MILLION, None, None, AT) == Decimal("12.5")
 
 
 def test_it_counts_cached_tokens_as_part_of_the_input() -> None:
-    fresh = price("openai", "gpt-4o", 1000, 0, None, None, AT)
-    half_cached = price("openai", "gpt-4o", 1000, 0, 500, None, AT)
+    fresh = spent("openai", "gpt-4o", 1000, 0, None, None, AT)
+    half_cached = spent("openai", "gpt-4o", 1000, 0, 500, None, AT)
     assert fresh == Decimal("0.0025")
     assert half_cached == Decimal("0.001875")
 
 
 def test_it_prices_cache_writes_by_their_own_rate() -> None:
-    cost = price("anthropic", "claude-sonnet-4-20250514", 3 * MILLION // 100, 0, 10_000, 10_000, AT)
+    cost = spent("anthropic", "claude-sonnet-4-20250514", 3 * MILLION // 100, 0, 10_000, 10_000, AT)
     assert cost == Decimal("0.03") + Decimal("0.003") + Decimal("0.0375")
 
 
+def test_it_tells_input_cache_and_output_apart() -> None:
+    cost = price("anthropic", "claude-sonnet-4-20250514", 3 * MILLION // 100, MILLION // 100, 10_000, 10_000, AT)
+    assert cost == Cost(Decimal("0.03"), Decimal("0.003") + Decimal("0.0375"), Decimal("0.15"), Decimal(0))
+
+
+def test_it_counts_a_fee_per_request_as_none_of_them() -> None:
+    cost = price("perplexity", "sonar", MILLION, MILLION, None, None, AT)
+    assert cost is not None
+    assert cost.request > 0
+    assert cost.total == cost.input + cost.output + cost.request
+
+
 def test_it_recognises_senders_that_leave_cached_tokens_out_of_the_input() -> None:
-    assert price("openai", "gpt-4o", 100, 0, 1000, None, AT) == Decimal("0.0015")
+    assert spent("openai", "gpt-4o", 100, 0, 1000, None, AT) == Decimal("0.0015")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +76,7 @@ def test_it_recognises_senders_that_leave_cached_tokens_out_of_the_input() -> No
     ],
 )
 def test_it_knows_the_names_that_sdks_send(provider: str, model: str) -> None:
-    assert price(provider, model, 1000, 10, None, None, AT)
+    assert spent(provider, model, 1000, 10, None, None, AT)
 
 
 @pytest.mark.parametrize(
@@ -79,18 +99,18 @@ def test_it_leaves_calls_without_believable_tokens_unpriced(tokens: tuple[int | 
 
 
 def test_it_is_free_only_when_nothing_was_used() -> None:
-    assert price("openai", "gpt-4o", 0, 0, 0, 0, AT) == 0
+    assert spent("openai", "gpt-4o", 0, 0, 0, 0, AT) == 0
 
 
 def test_it_charges_what_the_day_cost() -> None:
-    before = price("openai", "o3", MILLION, 0, None, None, datetime(2025, 5, 1, tzinfo=UTC))
-    after = price("openai", "o3", MILLION, 0, None, None, AT)
+    before = spent("openai", "o3", MILLION, 0, None, None, datetime(2025, 5, 1, tzinfo=UTC))
+    after = spent("openai", "o3", MILLION, 0, None, None, AT)
     assert (before, after) == (Decimal(10), Decimal(2))
 
 
 def test_it_reprices_a_whole_call_over_the_threshold() -> None:
-    short = price("google", "gemini-2.5-pro", 200_000, 0, None, None, AT)
-    long = price("google", "gemini-2.5-pro", 400_000, 0, None, None, AT)
+    short = spent("google", "gemini-2.5-pro", 200_000, 0, None, None, AT)
+    long = spent("google", "gemini-2.5-pro", 400_000, 0, None, None, AT)
     assert (short, long) == (Decimal("0.25"), Decimal("1.0"))
 
 
@@ -105,7 +125,7 @@ def test_it_agrees_with_the_library_on_every_model_it_sells() -> None:
             if find_tariff(provider.id, model.id) is None or provider.find_model(model.id) is not model:
                 continue
             theirs = model.calc_price(usage, provider, genai_request_timestamp=AT).total_price
-            assert price(provider.id, model.id, 300_000, 2_000, 100_000, 5_000, AT) == theirs, (provider.id, model.id)
+            assert spent(provider.id, model.id, 300_000, 2_000, 100_000, 5_000, AT) == theirs, (provider.id, model.id)
             checked += 1
     assert checked > 500
 
@@ -113,7 +133,7 @@ def test_it_agrees_with_the_library_on_every_model_it_sells() -> None:
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.none() | st.integers(), min_size=4, max_size=4))
 def test_it_never_raises_on_what_senders_invent(provider: str, model: str, tokens: list[int | None]) -> None:
     cost = price(provider, model, tokens[0], tokens[1], tokens[2], tokens[3], AT)
-    assert cost is None or cost >= 0
+    assert cost is None or min(cost.input, cost.cache, cost.output, cost.request) >= 0
 
 
 def test_it_keeps_a_bounded_number_of_models() -> None:

@@ -113,7 +113,7 @@ NAMES = {
         "langchain.run_type",
     ),
     "operation": ("gen_ai.operation.name", "ai.operationId"),
-    "tool": ("tool.name", "gen_ai.tool.name"),
+    "tool": ("tool.name", "gen_ai.tool.name", "ai.toolCall.name"),
 }
 
 KINDS = frozenset(

@@ -90,6 +90,7 @@ def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime,
     """Normalise one span."""
     found = gather(sent.attributes)
     payload = _payload(found, sent, sender.digest)
+    kind = _kind(found)
     start = _EPOCH + timedelta(microseconds=sent.start_ns // 1000)
     span = SpanRecord(
         project_id=project_id,
@@ -99,7 +100,7 @@ def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime,
         parent_id=sent.parent_id if sent.parent_id != sent.span_id else None,
         duration_us=max(0, sent.end_ns - sent.start_ns) // 1000 if sent.end_ns else None,
         received_at=now,
-        kind=_kind(found),
+        kind=kind,
         otel_kind=sent.otel_kind,
         name=cut(sent.name, SPAN_NAME_LIMIT),
         status=sent.status,
@@ -109,6 +110,7 @@ def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime,
         session_key=_name(found, "session") or _name(sender.found, "session"),
         user=_name(found, "user") or _name(sender.found, "user"),
         model=_name(found, "model"),
+        tool=_tool(found, sent) if kind == "TOOL" else "",
         provider=_name(found, "provider"),
         outcome=OUTCOMES.get(_name(found, "outcome"), "unknown"),
         input_size=_size(payload.input, payload.input_messages),
@@ -163,6 +165,10 @@ def _kind(found: Found) -> str:
     return "UNKNOWN" if said else "SPAN"
 
 
+def _tool(found: Found, sent: SentSpan) -> str:
+    return _name(found, "tool") or cut(sent.name, NAME_LIMIT)
+
+
 def _count(found: Found, column: str) -> int | None:
     hit = found.get(column)
     try:
@@ -192,7 +198,7 @@ def _add_usage(span: SpanRecord, found: Found) -> None:
         return
     span.cost = _cost(found)
     if span.cost is None and span.model and (span.input_tokens or span.output_tokens):
-        cost = price(
+        paid = price(
             span.provider,
             span.model,
             span.input_tokens or 0,
@@ -201,7 +207,9 @@ def _add_usage(span: SpanRecord, found: Found) -> None:
             span.cache_write_tokens or 0,
             span.start_time,
         )
-        span.cost = None if cost is None else round(cost, 9)
+        if paid is not None:
+            span.cost, span.input_cost = round(paid.total, 9), round(paid.input, 9)
+            span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
 
 
 def _text(value: Any) -> str | None:

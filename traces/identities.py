@@ -9,7 +9,7 @@ from django.db import connection
 
 from traces.attributes import Identity
 from traces.otlp import Source
-from traces.summary import Summary
+from traces.summary import COUNTS, Summary
 
 
 def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) -> Mapping[str, int]:
@@ -54,12 +54,12 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
     new = [key for key in keys if key not in found]
     if not new:
         return found
+    sums = ("trace_count", "error_trace_count", "revision", *COUNTS)
     _fetch(
-        """
+        f"""
         INSERT INTO traces_session (project_id, key, start_time, end_time, first_received_at, last_received_at, "user",
-            trace_count, error_trace_count, revision, span_count, llm_count, tool_count, error_count, input_tokens,
-            output_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, cost, unpriced_count)
-        SELECT %s, d.key, d.start_time, d.end_time, %s, %s, '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+            {", ".join(sums)})
+        SELECT %s, d.key, d.start_time, d.end_time, %s, %s, '', {", ".join("0" for _ in sums)}
         FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d(key, start_time, end_time) ORDER BY d.key
         ON CONFLICT (project_id, key) DO NOTHING RETURNING 1
         """,

@@ -12,6 +12,7 @@ from django.urls import reverse
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from traces.querysets import (
+    AgentHourCallsQuerySet,
     AgentHourLatencyQuerySet,
     AgentHourQuerySet,
     ResourceQuerySet,
@@ -67,6 +68,9 @@ class Counters(models.Model):
     cache_write_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
     cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars, of priced calls.")
+    input_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: fresh input.")
+    cache_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: the cache.")
+    output_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: output.")
     unpriced_count = models.BigIntegerField(default=0, help_text="LLM calls with tokens but no known price.")
 
     class Meta:
@@ -217,6 +221,41 @@ class AgentHourLatency(models.Model):
         return f"{self.agent_id} {self.hour:%Y-%m-%d %H} bucket {self.bucket}"
 
 
+class AgentHourCalls(models.Model):
+    """Calls of one model or tool that took about as long, in the traces of an agent's hour.
+
+    Model calls are those that `Counters` takes tokens and cost from: nested ones are left out.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    kind = models.CharField(max_length=4, choices=[(kind.value, kind.label) for kind in (Kind.LLM, Kind.TOOL)])
+    name = models.CharField(max_length=256, blank=True, help_text="Of the model or tool; empty where none is named.")
+    bucket = models.SmallIntegerField(null=True, help_text="traces.summary.latency_bucket; null while open.")
+    call_count = models.BigIntegerField(default=0)
+    error_count = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    unpriced_count = models.BigIntegerField(default=0)
+
+    objects = AgentHourCallsQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "agent", "hour", "kind", "name", "bucket"],
+                name="traces_agenthourcalls_key",
+                nulls_distinct=False,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.hour:%Y-%m-%d %H} {self.name} bucket {self.bucket}"
+
+
 class Unsettled(models.Model):
     """The settle queue: a target that received spans, due to be looked at when it has been quiet long enough.
 
@@ -293,6 +332,7 @@ class Span(SpanKey):
     session_key = models.TextField()
     user = models.TextField()
     model = models.TextField()
+    tool = models.TextField(help_text="Name of the tool that a TOOL span ran.")
     provider = models.TextField()
     outcome = models.CharField(max_length=7, choices=Outcome)
     input_tokens = models.BigIntegerField(null=True)
@@ -301,6 +341,11 @@ class Span(SpanKey):
     cache_write_tokens = models.BigIntegerField(null=True)
     reasoning_tokens = models.BigIntegerField(null=True)
     cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: unpriced.")
+    input_cost = models.DecimalField(
+        max_digits=20, decimal_places=9, null=True, help_text="Null: only the sum is known."
+    )
+    cache_cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="Read and written.")
+    output_cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
     input_size = models.IntegerField(help_text="Characters of input, so that lists need no payload.")
     output_size = models.IntegerField()
     skewed = models.BooleanField(help_text="Its clock lies outside the retention window or in the future.")

@@ -11,13 +11,14 @@ from django.db import models
 from django.db.models import Count, F, Func, Q, Sum, Value
 from django.db.models.functions import Cast, Floor, Greatest, Ln
 
+from catalyst import timerange
 from catalyst.timerange import TimeRange
-from traces.summary import BUCKET_BASE
-from traces.usage import SUMS, LatencyRow, Usage, UsageRow
+from traces.summary import BUCKET_BASE, CALLS, Calls
+from traces.usage import SUMS, Called, LatencyRow, Usage, UsageRow
 
 if TYPE_CHECKING:
     from catalyst.core.models import Project
-    from traces.models import AgentHour, AgentHourLatency, Resource, Session, Trace
+    from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,12 +235,36 @@ class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
         return [LatencyRow(*row) for row in rows]
 
 
+class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
+    """Hourly sums of model and tool calls."""
+
+    def within(self, time_range: TimeRange) -> "AgentHourCallsQuerySet":
+        """Every hour that the range touches."""
+        return self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
+
+    def greatest(self, kind: str, by: str, most: int) -> tuple[list[Called], int]:
+        """The models or tools with the greatest of one sum, such as cost, and how many more there are."""
+        sums = {f"sum_{name}": Sum(name) for name in CALLS}
+        of_kind = self.filter(kind=kind)
+        named = of_kind.values("name").annotate(called=Sum("call_count"), weight=Sum(by)).filter(called__gt=0)
+        rows = list(named.annotate(**sums).order_by("-weight", "-called", "name")[: most + 1])
+        found = {each.name: each for each in map(_called, rows[:most])}
+        ended = of_kind.filter(name__in=found, bucket__isnull=False).values_list("name", "bucket")
+        for name, bucket, count in ended.annotate(n=Sum("call_count")):
+            found[name].latencies[bucket] = count
+        return list(found.values()), named.count() - most if len(rows) > most else 0
+
+
 class ResourceQuerySet(models.QuerySet["Resource"]):
     """Resources."""
 
     def of(self, project: "Project", digest: int) -> "Resource | None":
         """The resource that a payload names."""
         return self.filter(project=project, digest=digest).first()
+
+
+def _called(row: Mapping[str, Any]) -> Called:
+    return Called(row["name"], Calls(*(row[f"sum_{name}"] for name in CALLS)))
 
 
 def _volume(row: Mapping[str, Any]) -> Volume:

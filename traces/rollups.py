@@ -4,18 +4,21 @@ Every statement touches its rows in key order, so that two transactions never wa
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
+import orjson
 from django.db import connection
 
-from traces.summary import COUNTS, Counts, Summary
+from traces.summary import CALLS, COSTS, COUNTS, CallKey, Calls, Counts, Summary
 
 OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count")
 SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
 HOUR_SUMS = (*OWN_SUMS, *COUNTS)
+_call_values: Callable[[Calls], tuple[Any, ...]] = attrgetter(*CALLS)
 FIRST_TRACES = 100
 """A session's agent and user come from the earliest of this many traces that names one."""
 
@@ -54,10 +57,11 @@ class Change:
 
 
 def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
-    """Bring sessions, hours and latency histograms up to date with changed traces, whose rows are already written."""
+    """Bring sessions and hours with their histograms up to date with changed traces, whose rows are already written."""
     _add_sessions(changes, now)
     _add_hours(project_id, changes)
     _add_latencies(project_id, changes)
+    _add_calls(project_id, changes)
 
 
 def _sides(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
@@ -97,6 +101,7 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
     """Add to sessions. One without traces covers no time yet, whatever its row says."""
     if not rows:
         return
+    keys = "id bigint, start_time timestamptz, end_time timestamptz"
     sums = ", ".join(f"{name} = s.{name} + d.{name}" for name in SESSION_SUMS)
     _execute(
         f"""
@@ -104,11 +109,11 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
             start_time = CASE WHEN s.trace_count = 0 THEN d.start_time ELSE least(s.start_time, d.start_time) END,
             end_time = CASE WHEN s.trace_count = 0 THEN d.end_time ELSE greatest(s.end_time, d.end_time) END,
             last_received_at = greatest(s.last_received_at, %s), revision = s.revision + 1, {sums}
-        FROM (SELECT d.* FROM {_unnest("id bigint, start_time timestamptz, end_time timestamptz", SESSION_SUMS)}
+        FROM (SELECT d.* FROM {_recordset(keys, SESSION_SUMS)}
               JOIN traces_session l ON l.id = d.id ORDER BY d.id FOR NO KEY UPDATE OF l) d
         WHERE s.id = d.id
         """,
-        [now, *_columns(rows)],
+        [now, _json(keys, SESSION_SUMS, rows)],
     )
 
 
@@ -174,32 +179,47 @@ def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
     _upsert("traces_agenthourlatency", project_id, keys, ("trace_count",), rows)
 
 
+def _add_calls(project_id: int, changes: Sequence[Change]) -> None:
+    sums: dict[tuple[int | None, datetime, CallKey], Calls] = defaultdict(Calls)
+    for summary, _, sign in _sides(changes):
+        for key, call in summary.calls:
+            sums[summary.agent_id, summary.hour, key].add(call, sign)
+    changed = ((key, _call_values(calls)) for key, calls in sums.items())
+    rows = [(agent_id, hour, *key, *values) for (agent_id, hour, key), values in changed if any(values)]
+    keys = "agent_id bigint, hour timestamptz, kind text, name text, bucket smallint"
+    _upsert("traces_agenthourcalls", project_id, keys, CALLS, rows)
+
+
 def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     """Add to the rows with these keys, or make them."""
     if not rows:
         return
-    names = [key.split()[0] for key in keys.split(", ")]
+    names = _names(keys)
     columns = ", ".join([*names, *sums])
     _execute(
         f"""
         INSERT INTO {table} AS r (project_id, {columns})
-        SELECT %s, {columns} FROM {_unnest(keys, sums)} ORDER BY {", ".join(names)}
+        SELECT %s, {columns} FROM {_recordset(keys, sums)} ORDER BY {", ".join(names)}
         ON CONFLICT (project_id, {", ".join(names)})
         DO UPDATE SET {", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in sums)}
         """,
-        [project_id, *_columns(rows)],
+        [project_id, _json(keys, sums, rows)],
     )
 
 
-def _unnest(keys: str, sums: Sequence[str]) -> str:
-    """Rows passed as one array per column, as table d."""
-    columns = [*(key.split() for key in keys.split(", ")), *([n, "numeric" if n == "cost" else "bigint"] for n in sums)]
-    arrays = ", ".join(f"%s::{kind}[]" for _, kind in columns)
-    return f"unnest({arrays}) AS d({', '.join(name for name, _ in columns)})"
+def _recordset(keys: str, sums: Sequence[str]) -> str:
+    """Rows passed by `_json`, as table d."""
+    columns = ", ".join(f"{name} {'numeric' if name in COSTS else 'bigint'}" for name in sums)
+    return f"json_to_recordset(%s::json) AS d({keys}, {columns})"
 
 
-def _columns(rows: list[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _json(keys: str, sums: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> str:
+    columns = [*_names(keys), *sums]
+    return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows], default=str).decode()
+
+
+def _names(keys: str) -> list[str]:
+    return [key.split()[0] for key in keys.split(", ")]
 
 
 def _execute(statement: str, parameters: list[Any]) -> None:

@@ -5,6 +5,7 @@ ingest applies the difference between a trace's summary before and after.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
@@ -13,6 +14,10 @@ from decimal import Decimal
 from traces.store.base import SpanRecord
 
 MAX_MODELS = 20
+MAX_NAMES = 40
+"""Models and tools of one trace that are counted by name; calls of the others count as OTHER."""
+OTHER = "(other)"
+CALLED = frozenset(("LLM", "TOOL"))
 BUCKET_BASE = math.log(1.1)
 
 
@@ -30,6 +35,9 @@ class Counts:
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cost: Decimal = Decimal(0)
+    input_cost: Decimal = Decimal(0)
+    cache_cost: Decimal = Decimal(0)
+    output_cost: Decimal = Decimal(0)
     unpriced_count: int = 0
 
     def add(self, other: "Counts", sign: int = 1) -> None:
@@ -39,6 +47,38 @@ class Counts:
 
 
 COUNTS = tuple(field.name for field in fields(Counts))
+COSTS = frozenset(("cost", "input_cost", "cache_cost", "output_cost"))
+
+type CallKey = tuple[str, str, int | None]
+"""Kind, name of the model or tool, and latency bucket, which is None while a call is open."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """The sums of `traces.models.AgentHourCalls`."""
+
+    call_count: int = 0
+    error_count: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced_count: int = 0
+
+    def add(self, call: SpanRecord, sign: int) -> None:
+        """Add one call, or take it away with sign -1."""
+        self.call_count += sign
+        self.error_count += sign * (call.status == "error")
+        if call.kind != "LLM":
+            return
+        self.input_tokens += sign * (call.input_tokens or 0)
+        self.output_tokens += sign * (call.output_tokens or 0)
+        self.cached_tokens += sign * (call.cached_tokens or 0)
+        self.cost += sign * (call.cost or 0)
+        self.unpriced_count += sign * is_unpriced(call)
+
+
+CALLS = tuple(field.name for field in fields(Calls))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +100,7 @@ class Summary:
     root_ended: bool
     model_names: list[str]
     counts: Counts = field(default_factory=Counts)
+    calls: Sequence[tuple[CallKey, SpanRecord]] = ()
     input_span: SpanRecord | None
     output_span: SpanRecord | None
 
@@ -93,6 +134,7 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
     """Summarise all spans of one trace. Its identity is the root's, else that of the earliest span that has one."""
     root = min((span for span in spans if span.parent_id is None), key=_seniority, default=None)
     ordered = sorted(spans, key=lambda span: (span is not root, _seniority(span)))
+    nested = nested_llm_spans(spans)
     start, end = min(span.start_time for span in spans), max(map(span_end, spans))
     duration = root.duration_us if root is not None else None
     return Summary(
@@ -110,7 +152,8 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
         root_span_id=root.span_id if root is not None else None,
         root_ended=root is not None and root.ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
-        counts=_count(spans),
+        counts=_count(spans, nested),
+        calls=_calls([span for span in spans if span.span_id not in nested]),
         input_span=next((span for span in ordered if span.input_size and span.kind != "TOOL"), None),
         output_span=_output_span(root, ordered),
     )
@@ -150,6 +193,11 @@ def has_usage(span: SpanRecord) -> bool:
     return span.kind == "LLM" and (
         span.input_tokens is not None or span.output_tokens is not None or span.cost is not None
     )
+
+
+def is_unpriced(span: SpanRecord) -> bool:
+    """Whether an LLM span used tokens whose price is not known."""
+    return span.cost is None and bool(span.input_tokens or span.output_tokens)
 
 
 def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
@@ -195,8 +243,8 @@ def _walk_up(
         below[step] = parent in ancestors or below.get(parent, False)
 
 
-def _count(spans: Sequence[SpanRecord]) -> Counts:
-    counts, nested = Counts(span_count=len(spans)), nested_llm_spans(spans)
+def _count(spans: Sequence[SpanRecord], nested: set[int]) -> Counts:
+    counts = Counts(span_count=len(spans))
     for span in spans:
         counts.error_count += span.status == "error"
         counts.tool_count += span.kind == "TOOL"
@@ -214,7 +262,25 @@ def _add_usage(counts: Counts, span: SpanRecord) -> None:
     counts.cached_tokens += span.cached_tokens or 0
     counts.cache_write_tokens += span.cache_write_tokens or 0
     counts.reasoning_tokens += span.reasoning_tokens or 0
-    if span.cost is not None:
-        counts.cost += span.cost
-    elif span.input_tokens or span.output_tokens:
-        counts.unpriced_count += 1
+    counts.cost += span.cost or 0
+    counts.input_cost += span.input_cost or 0
+    counts.cache_cost += span.cache_cost or 0
+    counts.output_cost += span.output_cost or 0
+    counts.unpriced_count += is_unpriced(span)
+
+
+def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
+    """The model and tool calls among these spans. Names are the sender's, so only the most called are told apart."""
+    called = [
+        (span.kind, span.model if span.kind == "LLM" else span.tool, span) for span in spans if span.kind in CALLED
+    ]
+    names = Counter((kind, name) for kind, name, _ in called)
+    kept = sorted(names, key=lambda name: (-names[name], name))[:MAX_NAMES] if len(names) > MAX_NAMES else names
+    return [
+        ((kind, name if (kind, name) in kept else OTHER, _bucket(span.duration_us)), span)
+        for kind, name, span in called
+    ]
+
+
+def _bucket(duration_us: int | None) -> int | None:
+    return None if duration_us is None else latency_bucket(duration_us)

@@ -10,7 +10,7 @@ import orjson
 from django.db import connection
 
 from traces.store.base import Extent
-from traces.summary import COUNTS, Summary
+from traces.summary import COSTS, COUNTS, Summary
 
 _TYPES = {
     "trace_id": "uuid",
@@ -31,7 +31,7 @@ _TYPES = {
     "input_preview": "text",
     "output_preview": "text",
     **dict.fromkeys(COUNTS, "bigint"),
-    "cost": "numeric",
+    **dict.fromkeys(COSTS, "numeric"),
 }
 _COLUMNS = ", ".join(_TYPES)
 _RECORD = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
@@ -62,7 +62,7 @@ class TraceRow:
             "input_preview": self.input_preview,
             "output_preview": self.output_preview,
             **{name: getattr(summary.counts, name) for name in COUNTS},
-            "cost": str(summary.counts.cost),
+            **{name: str(getattr(summary.counts, name)) for name in COSTS},
         }
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from math import ceil
 
 from catalyst.chance import wilson
-from traces.summary import bucket_duration_us
+from traces.summary import Calls, bucket_duration_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     cost: Decimal = Decimal(0)
+    input_cost: Decimal = Decimal(0)
+    cache_cost: Decimal = Decimal(0)
+    output_cost: Decimal = Decimal(0)
     unpriced_count: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
@@ -77,6 +80,25 @@ class Runs:
     @property
     def p95_us(self) -> float | None:
         """The duration that one run in twenty exceeded, within 5 %."""
+        return percentile(self.latencies, 0.95)
+
+
+@dataclass(slots=True)
+class Called:
+    """A model or tool: what its calls add up to, and how many took how long by latency bucket."""
+
+    name: str
+    calls: Calls
+    latencies: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def p50_us(self) -> float | None:
+        """The median duration, within 5 %."""
+        return percentile(self.latencies, 0.5)
+
+    @property
+    def p95_us(self) -> float | None:
+        """The duration that one call in twenty exceeded, within 5 %."""
         return percentile(self.latencies, 0.95)
 
 

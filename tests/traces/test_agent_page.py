@@ -18,6 +18,7 @@ from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_session, make_trace
 from tests.traces.sent import sent_span
 from traces import ingest
+from traces.views import PAGE
 
 HTMX = {"HX-Request": "true"}
 TABS = ["", "sessions/", "traces/", "signals/", "analysis/"]
@@ -202,7 +203,7 @@ def test_it_lists_its_own_traces(browser: Client, project: Project, now: datetim
     link = text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
     rest = browser.get(page_of(project, "traces/") + link, headers=HTMX).text
     assert "<html" not in rest
-    assert [sum(trace.hex_id in page for trace in mine) for page in (text, rest)] == [50, 5]
+    assert [sum(trace.hex_id in page for trace in mine) for page in (text, rest)] == [PAGE, 55 - PAGE]
     assert other.hex_id not in text + rest
     assert "No traces" in browser.get(page_of(project, "traces/") + "?status=error").text
 

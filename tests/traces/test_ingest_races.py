@@ -12,7 +12,7 @@ from catalyst.core.models import Project
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.ingest import Stored
-from traces.models import AgentHour, Session, Span, Trace
+from traces.models import AgentHour, AgentHourCalls, Session, Span, Trace
 from traces.otlp import SentSpan
 
 LLM: dict[str, Any] = {
@@ -62,6 +62,8 @@ def test_it_is_exact_with_writers_that_send_the_same_spans_in_different_orders(p
         ) == expected
     traces = Trace.objects.filter(project=project)
     assert (len(traces), sum(t.span_count for t in traces), sum(t.input_tokens for t in traces)) == expected
+    calls = AgentHourCalls.objects.filter(project=project)
+    assert sum(row.call_count for row in calls) == TRACES * (SPANS - 1)
     assert Session.objects.filter(project=project, agent=None).count() == 0
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from catalyst.core.models import Project
 from tests.traces.sent import sent_span
 from traces import ingest
-from traces.models import AgentHour, AgentHourLatency, Payload, Session, Span, Trace
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Payload, Session, Span, Trace
 from traces.otlp import SentSpan
-from traces.summary import latency_bucket
+from traces.summary import MAX_NAMES, OTHER, latency_bucket
 
 NOON = datetime.fromisoformat("2026-11-20T12:59:50+00:00")
 PROJECTS = count()
@@ -36,6 +36,7 @@ def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[SentSpan]:
         ("agent__outcome", [None, None, "success", "failure"]),
         ("input__value", [None, "hello"]),
         ("output__value", [None, "bye"]),
+        ("tool__name", ["search", "fetch"]),
     ):
         value = draw(st.sampled_from(values))
         if value is not None:
@@ -43,6 +44,8 @@ def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[SentSpan]:
     if draw(st.booleans()):
         attributes |= {"llm__token_count__prompt": draw(st.integers(0, 50)), "llm__token_count__completion": 3}
         attributes["llm__model_name"] = draw(st.sampled_from(["gpt-4o", "made-up"]))
+        cached = draw(st.integers(0, attributes["llm__token_count__prompt"]))
+        attributes["llm__token_count__prompt_details__cache_read"] = cached
     full = sent_span(
         span,
         parent,
@@ -92,6 +95,7 @@ def test_it_keeps_every_rollup_equal_to_the_sum_over_the_final_spans(
     assert actual_sessions(project) == expected_sessions(expected)
     assert actual_hours(project) == expected_hours(expected)
     assert actual_latencies(project) == expected_latencies(expected)
+    assert actual_calls(project) == expected_calls(list(by_trace.values()))
     assert Span.objects.filter(project_id=project.pk).count() == len(final)
     assert Payload.objects.filter(project_id=project.pk).count() == len(final)
 
@@ -110,6 +114,7 @@ def test_a_session_that_only_lost_a_trace_received_nothing(project: Project) -> 
     assert Session.objects.get(key="lost").last_received_at == later
 
 
+CACHED = "llm.token_count.prompt_details.cache_read"
 SUMS = (
     "span_count",
     "llm_count",
@@ -117,7 +122,11 @@ SUMS = (
     "error_count",
     "input_tokens",
     "output_tokens",
+    "cached_tokens",
     "cost",
+    "input_cost",
+    "cache_cost",
+    "output_cost",
     "unpriced_count",
 )
 
@@ -155,13 +164,17 @@ def expected_trace(spans: Sequence[SentSpan]) -> dict[str, Any]:
 
 def expected_sums(spans: Sequence[SentSpan]) -> dict[str, Any]:
     """Counts, and the tokens and cost of LLM spans that are under no LLM span with tokens."""
-    by_id = {span.span_id: span for span in spans}
     llm = [span for span in spans if kind(span) == "LLM"]
-    counted = [span for span in llm if not any(has_tokens(other) for other in ancestors(span, by_id))]
-    tokens = [span for span in counted if has_tokens(span)]
+    tokens = [span for span in counted(spans) if has_tokens(span)]
     used = [span for span in tokens if span.attributes["llm.token_count.prompt"] or 3]
-    priced = [span for span in used if span.attributes["llm.model_name"] == "gpt-4o"]
-    per_million = {"llm.token_count.prompt": Decimal("2.5"), "llm.token_count.completion": Decimal(10)}
+    priced = [span.attributes for span in used if span.attributes["llm.model_name"] == "gpt-4o"]
+    million = Decimal(1_000_000)
+    cached = sum(each[CACHED] for each in priced)
+    costs = {
+        "input_cost": (sum(each["llm.token_count.prompt"] for each in priced) - cached) * Decimal("2.5") / million,
+        "cache_cost": cached * Decimal("1.25") / million,
+        "output_cost": sum(each["llm.token_count.completion"] for each in priced) * 10 / million,
+    }
     return {
         "span_count": len(spans),
         "llm_count": len(llm),
@@ -169,12 +182,18 @@ def expected_sums(spans: Sequence[SentSpan]) -> dict[str, Any]:
         "error_count": sum(span.status == "error" for span in spans),
         "input_tokens": sum(span.attributes["llm.token_count.prompt"] for span in tokens),
         "output_tokens": sum(span.attributes["llm.token_count.completion"] for span in tokens),
-        "cost": sum(
-            (span.attributes[name] * price for span in priced for name, price in per_million.items()), Decimal(0)
-        )
-        / 1_000_000,
+        "cached_tokens": sum(span.attributes[CACHED] for span in tokens),
+        "cost": sum(costs.values()),
+        **costs,
         "unpriced_count": len(used) - len(priced),
     }
+
+
+def counted(spans: Sequence[SentSpan]) -> list[SentSpan]:
+    """LLM spans that are under no LLM span with tokens."""
+    by_id = {span.span_id: span for span in spans}
+    llm = [span for span in spans if kind(span) == "LLM"]
+    return [span for span in llm if not any(has_tokens(other) for other in ancestors(span, by_id))]
 
 
 def kind(span: SentSpan) -> str:
@@ -289,3 +308,64 @@ def expected_latencies(traces: Sequence[dict[str, Any]]) -> dict[Any, int]:
 def actual_latencies(project: Project) -> dict[Any, int]:
     rows = AgentHourLatency.objects.filter(project=project, trace_count__gt=0).select_related("agent")
     return {(row.agent.identity if row.agent else None, row.hour, row.bucket): row.trace_count for row in rows}
+
+
+CALLS = ("call_count", "error_count", "input_tokens", "output_tokens", "cached_tokens", "cost", "unpriced_count")
+
+
+def expected_calls(traces: Sequence[Sequence[SentSpan]]) -> dict[Any, dict[str, Any]]:
+    """Each call adds to the row of its name and duration in its trace's hour."""
+    found: dict[Any, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(CALLS, 0))
+    for spans in traces:
+        ((agent, hour),) = grouped([expected_trace(spans)], "agent", "hour")
+        for span in [*counted(spans), *(span for span in spans if kind(span) == "TOOL")]:
+            name = span.attributes["tool.name"] if kind(span) == "TOOL" else span.attributes.get("llm.model_name", "")
+            bucket = latency_bucket((span.end_ns - span.start_ns) // 1000) if span.end_ns else None
+            sums = expected_sums([span]) | {"call_count": 1}
+            row = found[agent, hour, kind(span), name, bucket]
+            for column in CALLS:
+                row[column] += sums[column]
+    return dict(found)
+
+
+def actual_calls(project: Project) -> dict[Any, dict[str, Any]]:
+    rows = AgentHourCalls.objects.filter(project=project).select_related("agent")
+    found = {
+        (row.agent.identity if row.agent else None, row.hour, row.kind, row.name, row.bucket): {
+            name: getattr(row, name) for name in CALLS
+        }
+        for row in rows
+    }
+    return {key: sums for key, sums in found.items() if any(sums.values())}
+
+
+@pytest.mark.django_db
+def test_a_trace_tells_a_bounded_number_of_names_apart(project: Project) -> None:
+    often = [sent_span(n, start=NOON, openinference__span__kind="TOOL", tool__name="often") for n in range(1, 4)]
+    invented = [
+        sent_span(n, start=NOON, openinference__span__kind="TOOL", tool__name=f"tool {n}" + "x" * 400)
+        for n in range(10, 10 + MAX_NAMES)
+    ]
+    ingest.store(project.pk, invented + often, NOON + timedelta(minutes=1))
+    calls = dict(AgentHourCalls.objects.values_list("name", "call_count"))
+    assert len(calls) == MAX_NAMES + 1
+    assert calls["often"] == 3
+    assert calls[OTHER] == 1
+    assert max(map(len, calls)) == 256
+
+
+@pytest.mark.django_db
+def test_a_tool_that_is_not_named_is_called_like_its_span(project: Project) -> None:
+    ingest.store(project.pk, [sent_span(1, start=NOON, name="lookup", openinference__span__kind="TOOL")], NOON)
+    assert AgentHourCalls.objects.get().name == "lookup"
+
+
+@pytest.mark.django_db
+def test_a_cost_that_the_sender_says_is_not_split(project: Project) -> None:
+    said: dict[str, Any] = {"llm__token_count__prompt": 10, "llm__token_count__completion": 1, "llm__cost__total": 0.5}
+    span = sent_span(1, start=NOON, openinference__span__kind="LLM", llm__model_name="gpt-4o", **said)
+    ingest.store(project.pk, [span], NOON)
+    trace, stored = Trace.objects.get(), Span.objects.get()
+    assert trace.cost == stored.cost == Decimal("0.5")
+    assert not any((trace.input_cost, trace.cache_cost, trace.output_cost))
+    assert {stored.input_cost, stored.cache_cost, stored.output_cost} == {None}

@@ -35,6 +35,7 @@ class SpanRecord:
     session_key: str = ""
     user: str = ""
     model: str = ""
+    tool: str = ""
     provider: str = ""
     outcome: str = "unknown"
     input_tokens: int | None = None
@@ -43,6 +44,9 @@ class SpanRecord:
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: Decimal | None = None
+    input_cost: Decimal | None = None
+    cache_cost: Decimal | None = None
+    output_cost: Decimal | None = None
     input_size: int = 0
     output_size: int = 0
     skewed: bool = False

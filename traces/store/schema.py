@@ -69,4 +69,13 @@ ALTER TABLE traces_agenthourlatency SET (fillfactor = 50);
 ALTER TABLE traces_unsettled SET (fillfactor = 50);
 """
 
+CALLS = """
+ALTER TABLE traces_span ADD COLUMN input_cost numeric(20, 9), ADD COLUMN cache_cost numeric(20, 9),
+    ADD COLUMN output_cost numeric(20, 9), ADD COLUMN tool text NOT NULL DEFAULT '';
+ALTER TABLE traces_agenthourcalls SET (fillfactor = 50);
+"""
+
+DROP_CALLS = """
+ALTER TABLE traces_span DROP COLUMN input_cost, DROP COLUMN cache_cost, DROP COLUMN output_cost, DROP COLUMN tool;
+"""
 DROP = "DROP TABLE traces_span; DROP TABLE traces_payload;"

@@ -6,10 +6,10 @@ from django.db import connection, models, transaction
 
 from catalyst.core.models import Project
 from signals.models import Label, Signal, Verdict
-from traces.models import PARTITIONED, AgentHour, AgentHourLatency, Resource, Session, Trace, Unsettled
+from traces.models import PARTITIONED, AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace, Unsettled
 
 AT_ONCE = 500
-HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, Resource)
+HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLatency, Resource)
 
 
 def erase(project: Project) -> None:
