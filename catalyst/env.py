@@ -52,6 +52,7 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("EMBEDDED_PG_BIN", "embedded_pg_bin"),
         description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
     )
+    request_threads: int = Field(64, ge=4, description="Requests that the web process answers at once.")
     database_pool: int = Field(12, ge=1, description="Most database connections of the web process.")
 
     demo: bool = Field(
@@ -62,6 +63,9 @@ class Env(BaseSettings):
 
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."
+    )
+    ingest_queue_spans: int = Field(
+        20_000, ge=1_000, description="Spans of small requests that may wait for their commit; more get 503."
     )
     retention_days: int = Field(30, ge=1, description="Days of spans kept; older clocks count as skewed.")
     settle_trace_seconds: float = Field(10, ge=1, description="Quiet time after its root ended until a trace settles.")

@@ -112,6 +112,7 @@ RETENTION_DAYS = env.retention_days
 SETTLE_TRACE = timedelta(seconds=env.settle_trace_seconds)
 SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
 SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)
+INGEST_QUEUE_SPANS = env.ingest_queue_spans
 MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
 
 SECURE_CSP = {

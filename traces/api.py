@@ -3,6 +3,7 @@
 import logging
 import zlib
 from collections.abc import Callable
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -16,16 +17,20 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from catalyst.core import keys
 from catalyst.core.models import ApiKey
 from traces import ingest
+from traces.group_commit import Full, GroupCommit
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 
 logger = logging.getLogger(__name__)
+writer = GroupCommit(ingest.write, settings.INGEST_QUEUE_SPANS)
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
+FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}
@@ -46,30 +51,33 @@ def export_traces(request: HttpRequest) -> HttpResponse:
     """Take an ExportTraceServiceRequest. Answers in the encoding of the request, errors too."""
     encoding = request.content_type if request.content_type in DECODERS else JSON
     try:
-        key = _authenticate(request)
-        decoded = _decode(request)
         now = timezone.now()
-        stored = ingest.store(key.project_id, decoded.spans, now)
+        key = _authenticate(request, now)
+        decoded = _decode(request)
+        arrival = ingest.read(key.project_id, decoded.spans, now)
+        writer.write(arrival)
         ApiKey.objects.mark_used(key, now)
     except Refused as refused:
         return _error(encoding, refused.status, str(refused))
+    except Full:
+        return _error(encoding, 503, FULL)
     except DataError:
         logger.exception("The database refuses a value")
         return _error(encoding, 400, "The database refuses a value of this request; nothing of it was stored.")
     except DatabaseError:
         logger.exception("Spans could not be stored")
         return _error(encoding, 503, BUSY)
-    for _ in range(stored.unreadable):
+    for _ in range(arrival.unreadable):
         decoded.reject("a span can't be read; the server's log says why")
     return _accepted(encoding, decoded)
 
 
-def _authenticate(request: HttpRequest) -> ApiKey:
+def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     if not text:
         raise Refused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    key = ApiKey.objects.find(text)
+    key = keys.recent.find(text, now)
     if key is None:
         raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
     if ApiKey.Scope.INGEST not in key.scopes:

@@ -19,7 +19,7 @@ from psycopg.errors import DeadlockDetected
 from traces import rollups, trace_rows, unsettled
 from traces.attributes import Reading, Sender, read_span
 from traces.identities import agent_ids, keep_resources, session_ids
-from traces.otlp import SentSpan
+from traces.otlp import SentSpan, Source
 from traces.rollups import Change
 from traces.store.base import PayloadRecord, SpanRecord, SpanStore
 from traces.store.postgres import PostgresSpanStore
@@ -37,12 +37,23 @@ type Preview = Callable[[PayloadRecord], str]
 
 @dataclass(slots=True, frozen=True)
 class Stored:
-    """What became of a batch: spans new, put in the place of a less complete version, already there, and unreadable."""
+    """What became of some spans: new, put in the place of a less complete version, or already there."""
 
     inserted: int = 0
     replaced: int = 0
     duplicate: int = 0
-    unreadable: int = 0
+
+
+@dataclass(slots=True)
+class Arrival:
+    """The spans of one request in our columns, and who sent them, by digest."""
+
+    project_id: int
+    received_at: datetime
+    readings: list[Reading]
+    sources: dict[int, Source]
+    unreadable: int
+    """Spans that could not be read."""
 
 
 @dataclass(slots=True)
@@ -80,25 +91,46 @@ def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 
 
-def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
-    """Store spans of one project. When this returns they are committed; when it raises nothing of them is.
+def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
+    """Put decoded spans into our columns. `now` is when they were received. Asks no database."""
+    senders: dict[int, Sender] = {}
+    readings: list[Reading] = []
+    retention = timedelta(days=settings.RETENTION_DAYS)
+    for span in sent:
+        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
+        try:
+            readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+        except (TypeError, ValueError, OverflowError):
+            logger.exception("A span of trace %s can't be read", span.trace_id)
+    sources = {sender.digest: sender.source for sender in senders.values()}
+    return Arrival(project_id, now, readings, sources, len(sent) - len(readings))
 
-    `now` is when they were received. Raises django.db.Error when the database can't take them.
+
+def write(arrivals: Sequence[Arrival]) -> Stored:
+    """Store what arrived for one project. When this returns it is committed; when it raises nothing of it is.
+
+    Raises django.db.Error when the database can't take it.
     """
+    if not any(arrival.readings for arrival in arrivals):
+        return Stored()
     for tries_left in reversed(range(MAX_TRIES)):
         try:
-            return _store(project_id, sent, now)
+            return _write(arrivals)
         except OperationalError as error:
             if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
                 raise
     raise AssertionError("the last try returns or raises")
 
 
+def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
+    """Read and write some spans: for senders within the house, who send one batch at a time."""
+    return write([read(project_id, sent, now)])
+
+
 @transaction.atomic
-def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
-    if not sent:
-        return Stored()
-    batches, unreadable = _batches(project_id, sent, now)
+def _write(arrivals: Sequence[Arrival]) -> Stored:
+    project_id, now = arrivals[0].project_id, max(arrival.received_at for arrival in arrivals)
+    batches = _batches(project_id, arrivals, now)
     summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
@@ -116,28 +148,21 @@ def _store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
     changes |= _revise(project_id, batches, claims, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     _follow_up(project_id, batches, claims, changes, now)
-    return Stored(inserted, replaced, len(sent) - inserted - replaced - unreadable, unreadable)
+    return Stored(inserted, replaced, sum(len(arrival.readings) for arrival in arrivals) - inserted - replaced)
 
 
-def _batches(project_id: int, sent: Sequence[SentSpan], now: datetime) -> tuple[dict[UUID, Batch], int]:
-    """The spans in our columns, by trace, and how many can't be read; their agents and resources exist."""
-    senders: dict[int, Sender] = {}
-    readings: list[Reading] = []
-    retention = timedelta(days=settings.RETENTION_DAYS)
-    for span in sent:
-        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
-        try:
-            readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
-        except (TypeError, ValueError, OverflowError):
-            logger.exception("A span of trace %s can't be read", span.trace_id)
-    keep_resources(project_id, {sender.digest: sender.source for sender in senders.values()})
+def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dict[UUID, Batch]:
+    """The spans by trace; their agents and resources exist."""
+    keep_resources(project_id, {digest: source for each in arrivals for digest, source in each.sources.items()})
+    readings = [reading for arrival in arrivals for reading in arrival.readings]
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
     batches: dict[UUID, Batch] = defaultdict(Batch)
     for reading in readings:
+        reading.span.revision = 1
         if reading.agent is not None:
             reading.span.agent_id = agents[reading.agent.identity]
         batches[reading.span.trace_id].add(reading.span, reading.payload)
-    return batches, len(sent) - len(readings)
+    return batches
 
 
 def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:

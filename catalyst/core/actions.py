@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
+from catalyst.core import keys
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
 
@@ -130,6 +131,7 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
         record(by, "revoked", key)
+        transaction.on_commit(keys.recent.forget)
     return revoked
 
 

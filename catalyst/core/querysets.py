@@ -89,3 +89,4 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)
         if key.last_used_at is None or key.last_used_at < now - LAST_USED_RESOLUTION:
             self.filter(stale, pk=key.pk).update(last_used_at=now)
+            key.last_used_at = now
