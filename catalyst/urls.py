@@ -1,8 +1,10 @@
 """Where everything is. All pages of a project lie under /p/<project>/."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from catalyst.ops.styleguide import styleguide
 from traces.api import export_traces
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,3 +16,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("signals.urls")),
     path("admin/", admin.site.urls),
 ]
+if settings.DEBUG:
+    urlpatterns.append(path("styleguide/", styleguide, name="styleguide"))

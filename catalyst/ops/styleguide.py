@@ -1,0 +1,129 @@
+"""Every component of the pages in every state, on one page for who works on them. Only there while DEBUG is on."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import charts, timerange
+from catalyst.charts import Series
+from catalyst.core.access import SignedInRequest
+from catalyst.core.models import Project
+from catalyst.htmx import render
+from catalyst.timerange import TimeRange
+from signals.charts import Outcome, breakdown
+from signals.models import Signal
+from signals.rates import Change, Rate
+from traces.dialects import Message, ToolCall
+from traces.labels import Pill
+from traces.overview import overview
+from traces.querysets import TraceFilter, Volume
+from traces.reading import Conversation, Part
+
+WAVE = (4, 6, 9, 7, 3, 2, 5, 8, None, None, 6, 4)
+LONG = "The parcel went round the world. " * 60
+MARKDOWN = "It left **Lyon** this morning:\n\n- sorted\n- on a lorry\n\n> Arrives on Tuesday.\n\n`track --id 7`"
+ORDER = '{"order": 7, "items": [{"name": "lamp", "price": 12.5}], "paid": true, "note": null}'
+
+
+class SampleForm(forms.Form):
+    """One field of each kind."""
+
+    name = forms.CharField(max_length=100, help_text="What it is for.")
+    role = forms.ChoiceField(choices=[("owner", "Owner"), ("viewer", "Viewer")])
+    scopes = forms.MultipleChoiceField(
+        choices=[("read", "Read"), ("write", "Write")], widget=forms.CheckboxSelectMultiple, label="It may"
+    )
+    when = forms.DateTimeField(widget=forms.DateTimeInput({"type": "datetime-local"}))
+    note = forms.CharField(widget=forms.Textarea({"rows": 3}))
+
+
+@require_safe
+def styleguide(request: SignedInRequest) -> HttpResponse:
+    """All of it, with made-up content."""
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
+    for level, said in ((messages.SUCCESS, "The key is made"), (messages.ERROR, "The key is not made <yet>")):
+        messages.add_message(request, level, said)
+    context = {
+        "time_range": time_range,
+        "form": SampleForm(prefix="empty"),
+        "wrong": SampleForm({"wrong-role": "owner"}, prefix="wrong"),
+        "states": [Signal(state=state) for state in Signal.State.values] + [Signal(archived_at=now)],
+        "labels": _labels(now),
+        "conversation": _conversation(),
+        "attributes": Part([("agent.name", "support"), ("order", ORDER), ("long", LONG)], 5),
+        "payloads": [ORDER, "plain text", LONG],
+        **_pictures(time_range),
+    }
+    return render(request, "styleguide/index.html", context)
+
+
+def _labels(now: datetime) -> list[Pill]:
+    """One of each sentiment, one that waits and one that stands for several."""
+    reason = "The user asks twice for a person and gets none."
+    return [
+        Pill("Frustration", "yes", "negative", reason, "#labels", "gpt-4.1-mini", now),
+        Pill("Outcome", "completed", "positive", "The order was found.", "#labels", "offline rules", now),
+        Pill("Sentiment", "neutral", "neutral", count=3),
+        Pill("Refund", "", status="queued", note="It waits for the judge."),
+    ]
+
+
+def _conversation() -> Conversation:
+    """All roles, calls that worked, failed and have no result, Markdown, JSON, and text that is hostile or long."""
+    calls = (
+        ToolCall(name="find_order", arguments='{"id": 7}', result=ORDER, duration_us=231_000),
+        ToolCall(name="refund", arguments='{"id": 7}', error="TimeoutError: 30 s are over", duration_us=30_000_000),
+        ToolCall(name="notify", arguments="{}"),
+    )
+    return Conversation(
+        system=[Message("system", "You help people with their orders. Be brief.")],
+        earlier=[Message("user", "Hello"), Message("assistant", "Good morning.")],
+        shown=[
+            Message("user", "Where is my parcel? <script>alert(1)</script>"),
+            Message("assistant", "I look it up.", calls),
+            Message("assistant", MARKDOWN),
+            Message("user", LONG),
+            Message("assistant", ORDER, produced=True),
+            Message("assistant", error="RateLimitError: 429", produced=True),
+        ],
+    )
+
+
+def _pictures(time_range: TimeRange) -> dict[str, Any]:
+    """Charts of Plotly and the small ones that the server draws."""
+    starts = time_range.buckets()
+    values = [WAVE[index % len(WAVE)] for index in range(len(starts))]
+    series = [Series("failed", [value and value // 3 for value in values], "negative"), Series("fine", values, "quiet")]
+    volumes = [
+        Volume(start, 1, value, value // 4, Decimal("0.01"), 0)
+        for start, value in zip(starts, values, strict=True)
+        if value
+    ]
+    outcomes = [
+        Outcome(value, mood, mood, count, 100)
+        for value, mood, count in (("failed", "negative", 14), ("partly", "neutral", 26), ("completed", "positive", 60))
+    ]
+    return {
+        "series": series,
+        "bars": charts.stacked_bars(starts, series),
+        "lines": charts.lines(starts, series),
+        "spark": charts.sparkline(WAVE),
+        "outcomes": outcomes,
+        "breakdown": breakdown(outcomes),
+        "overview": overview(volumes, time_range, TraceFilter(), {}),
+        "rates": [_rate(outcome, starts) for outcome in outcomes],
+    }
+
+
+def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
+    tone = {"negative": "bad", "positive": "good"}.get(outcome.mood, "")
+    signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
+    lines = charts.sparkline(WAVE, 100, 100, 10)
+    return Rate(signal, outcome, Change("up 9.1 points", tone, "4.9%"), 10, lines, charts.axis_labels(starts, 2))
