@@ -24,7 +24,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey) return;
-    if (event.key === "Escape") return document.activeElement?.blur();
+    if (event.key === "Escape") return event.target.closest("input, textarea")?.blur();
     if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
     const link = Date.now() < goUntil && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
