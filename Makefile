@@ -9,7 +9,7 @@ PYTEST := $(RUN)/pytest
 # macOS stops forked processes without it.
 export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
 
-.PHONY: up down setup test check format lock e2e chromium
+.PHONY: up down setup test check format lock e2e screenshots chromium
 
 up:
 	@bin/bootstrap
@@ -39,6 +39,10 @@ test: check chromium
 
 e2e: setup chromium
 	$(PYTEST) -m e2e
+
+# The pictures of the README, taken from a fresh demo.
+screenshots: setup chromium
+	$(RUN)/python -m tests.e2e.screenshots
 
 # Browser tests use the Chromium that is there; as root on Debian a missing one is installed, elsewhere they are skipped.
 chromium:

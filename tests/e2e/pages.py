@@ -26,7 +26,7 @@ IDS = """
     JOIN traces_trace t ON t.agent_id = a.id AND t.status = 'error' AND t.session_id IS NOT NULL
     JOIN traces_span s ON s.project_id = t.project_id AND s.trace_id = t.trace_id AND s.kind = 'LLM'
     JOIN signals_signal g ON g.agent_id = a.id AND g.name = 'Task outcome'
-    WHERE a.identity = 'demo-support' ORDER BY t.start_time LIMIT 1
+    WHERE a.identity = 'demo-support' ORDER BY t.error_count DESC, t.start_time LIMIT 1
 """
 
 
