@@ -45,6 +45,11 @@ class Summary:
         return self.labelled - self.coverage.done
 
     @property
+    def words(self) -> str:
+        """The outcomes with their counts."""
+        return ", ".join(f"{outcome.value} {outcome.count}" for outcome in self.outcomes)
+
+    @property
     def bars(self) -> list[Bar]:
         """The breakdown bar."""
         return charts.breakdown(self.outcomes)

@@ -29,6 +29,8 @@ PAGE = 50
 CARDS = 4
 """Signals side by side on the overview of an agent; of more, the last place lists the rest."""
 STOP_POLLING = 286
+OPEN_SECONDS, IDLE_SECONDS = 5, 30
+"""How often lists refresh themselves while labels wait, and while a signal may give more of them."""
 
 
 @require_safe
@@ -41,15 +43,16 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
     found = results.summaries(signals, time_range)
-    is_open = any(each.waiting for each in found)
+    active = any(signal.is_live for signal in signals)
+    every = OPEN_SECONDS if any(each.waiting for each in found) else IDLE_SECONDS if active else 0
     context = {
         "time_range": time_range,
         "archived": archived,
         "summaries": found,
-        "is_open": is_open,
+        "every": every,
         "archived_count": 0 if archived else known.archived().count(),
     }
-    status = 200 if is_open or not wants_partial(request) else STOP_POLLING
+    status = 200 if every or not wants_partial(request) else STOP_POLLING
     return render(request, "signals/list.html", context, partial="signal-rows", status=status)
 
 
@@ -120,7 +123,8 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     is_open = results.is_open(signal, labels.within(time_range))
     if request.htmx.target == "no-labels":
         return HttpResponseClientRefresh() if labels.exists() else HttpResponse(status=204)
-    context = {"signal": signal, "time_range": time_range, "wanted": wanted, "is_open": is_open}
+    every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
+    context = {"signal": signal, "time_range": time_range, "wanted": wanted, "is_open": is_open, "every": every}
     whole, partial = not wants_partial(request), "label-rows"
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
@@ -129,7 +133,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         context |= _rows(request, signal, labels.within(time_range).matching(wanted))
     if whole:
         context |= _surroundings(signal, wanted, time_range, now)
-    status = 200 if whole or is_open else STOP_POLLING
+    status = 200 if whole or every else STOP_POLLING
     return render(request, "signals/detail.html", context, partial=partial, status=status)
 
 

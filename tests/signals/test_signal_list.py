@@ -91,14 +91,20 @@ def test_it_says_when_all_signals_are_archived(browser: Client, project: Project
     assert "Every signal is archived" in browser.get(PAGE).text
 
 
-def test_it_polls_its_rows_only_while_labels_wait(browser: Client, project: Project, now: datetime) -> None:
+def test_it_polls_its_rows_often_while_labels_wait_and_seldom_while_more_may_come(
+    browser: Client, project: Project, now: datetime
+) -> None:
     signal = make_signal(make_agent(project), active_since=now)
     labels = make_labels(signal, project, 1, now=now)
-    assert 'hx-trigger="every' in browser.get(PAGE).text
+    assert 'hx-trigger="every 5s' in browser.get(PAGE).text
     fragment = browser.get(PAGE, headers=HTMX)
     assert fragment.status_code == 200
-    assert fragment.text.lstrip().startswith("<tr")
+    assert fragment.text.lstrip().startswith("<tbody")
     label(labels, "no", now=now)
+    fragment = browser.get(PAGE, headers=HTMX)
+    assert fragment.status_code == 200
+    assert 'hx-trigger="every 30s' in fragment.text
+    actions.disable(signal)
     assert browser.get(PAGE, headers=HTMX).status_code == 286
     assert 'hx-trigger="every' not in browser.get(PAGE).text
 

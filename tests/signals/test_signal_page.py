@@ -180,16 +180,16 @@ def test_it_continues_where_a_page_ended(browser: Client, signal: Signal, projec
     pages = [{label.pk for label in labels if label.target_key in page.text} for page in (first, second)]
     assert [len(page) for page in pages] == [50, 10]
     assert not pages[0] & pages[1]
-    assert "every 3s" in first.text
-    assert "every 3s" not in second.text
+    assert "every 5s" in first.text
+    assert "every 5s" not in second.text
 
 
-def test_it_polls_while_work_is_open_and_then_stops(
+def test_it_polls_while_work_is_open_then_seldom_and_not_when_disabled(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
     page = browser.get(page_of(signal)).text
-    assert page.count('hx-trigger="every 3s"') == 2
+    assert page.count('hx-trigger="every 5s"') == 2
     numbers = browser.get(page_of(signal), headers=NUMBERS)
     assert numbers.status_code == 200
     assert numbers.text.count('id="label-choice"') == 1
@@ -197,9 +197,14 @@ def test_it_polls_while_work_is_open_and_then_stops(
     assert "<tr" not in numbers.text
     answer(label, "good", now)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
-    assert (numbers.status_code, rows.status_code) == (286, 286)
+    assert (numbers.status_code, rows.status_code) == (200, 200)
+    assert 'hx-trigger="every 30s"' in numbers.text
+    assert 'hx-trigger="every 30s"' in rows.text
     assert "<b>100%</b>" in numbers.text
     assert "Because good." in rows.text
+    actions.disable(signal)
+    numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
+    assert (numbers.status_code, rows.status_code) == (286, 286)
     assert 'hx-trigger="every' not in browser.get(page_of(signal)).text
 
 
