@@ -1,13 +1,15 @@
 """The charts of an agent over time. A bar without runs is a gap, never a zero. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from catalyst import charts
 from catalyst.charts import Series, Unit
 from catalyst.timerange import TimeRange
+from traces.agent_stats import Stat, Stats, unsplit
 from traces.usage import Runs, Usage
 
 SECONDS = Unit("%{y:.3~s}s", suffix=" s")
@@ -17,62 +19,121 @@ TOKENS = Unit("%{y:.3~s}")
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
-    """One chart. `id` names its JSON in the page."""
+class Part:
+    """One row of the legend with its number; `tone` is that of what is drawn for it."""
+
+    tone: str
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One chart under the number that it is about. `id` names its JSON in the page, `aside` says more of the number."""
 
     id: str
-    name: str
+    lead: Stat
     figure: Mapping[str, Any]
-    legend: Sequence[Series]
+    parts: Sequence[Part] = ()
+    aside: Stat | None = None
 
 
-def over_time(bars: Mapping[datetime, Runs], time_range: TimeRange, keep: Mapping[str, str]) -> list[Chart]:
-    """Runs, outcomes, errors, latency, tokens and cost; a click on a bar leads to its stretch of time."""
-    starts = time_range.buckets()
-    queries = [time_range.bucket_query(start, keep) for start in starts]
+type Bars = Mapping[datetime, Runs]
 
-    def row(name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
-        return Series(name, [value(bars[start]) if start in bars else None for start in starts], tone)
 
-    def summed(name: str, tone: str, value: Callable[[Usage], float]) -> Series:
-        return row(name, tone, lambda runs: value(runs.usage))
+class Axis:
+    """The bars of a range; a click on one leads to its stretch of time."""
 
-    def stacked(key: str, name: str, series: Sequence[Series], unit: Unit = charts.COUNT) -> Chart:
-        return Chart(f"agent-{key}", name, charts.stacked_bars(starts, series, queries, unit), series)
+    def __init__(self, bars: Bars, time_range: TimeRange, keep: Mapping[str, str]) -> None:
+        self._bars = bars
+        self._starts = time_range.buckets()
+        self._queries = [time_range.bucket_query(start, keep) for start in self._starts]
 
-    def lines(key: str, name: str, series: Sequence[Series], unit: Unit) -> Chart:
-        return Chart(f"agent-{key}", name, charts.lines(starts, series, queries, unit), series)
+    def row(self, name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
+        """One value per bar that has runs."""
+        bars = self._bars
+        return Series(name, [value(bars[start]) if start in bars else None for start in self._starts], tone)
 
-    errors = summed("error", "negative", lambda usage: usage.error_trace_count)
-    fine = summed("no error", "quiet", lambda usage: usage.trace_count - usage.error_trace_count)
-    failure = summed("failure", "negative", lambda usage: usage.failure_count)
-    unknown = summed("unknown", "neutral", lambda usage: usage.unknown_count)
-    success = summed("success", "accent", lambda usage: usage.success_count)
-    rate = summed("of runs", "negative", lambda usage: 100 * usage.error_trace_count / usage.trace_count)
-    p50 = row("p50", "accent", lambda runs: _seconds(runs.p50_us))
-    p95 = row("p95", "quiet", lambda runs: _seconds(runs.p95_us))
-    cached = summed("in, cached", "cat-2", lambda usage: usage.cached_tokens)
-    read = summed("in, not cached", "quiet", lambda usage: max(usage.input_tokens - usage.cached_tokens, 0))
-    written = summed("out", "accent", lambda usage: usage.output_tokens)
-    cost = row("of priced calls", "accent", _priced)
-    return [
-        stacked("runs", "Runs", [errors, fine]),
-        stacked("outcomes", "Outcomes", [failure, unknown, success]),
-        lines("errors", "Error rate", [rate], PERCENT),
-        lines("latency", "Latency", [p50, p95], SECONDS),
-        stacked("tokens", "Tokens", [cached, read, written], TOKENS),
-        stacked("cost", "Cost", [cost], DOLLARS),
+    def summed(self, name: str, tone: str, value: Callable[[Usage], float]) -> Series:
+        """The same of the sums."""
+        return self.row(name, tone, lambda runs: value(runs.usage))
+
+    def stacked(self, series: Sequence[Series], unit: Unit = charts.COUNT) -> Mapping[str, Any]:
+        """Bars, the first series at the base."""
+        return charts.stacked_bars(self._starts, series, self._queries, unit)
+
+    def lines(self, series: Sequence[Series], unit: Unit) -> Mapping[str, Any]:
+        """Lines."""
+        return charts.lines(self._starts, series, self._queries, unit)
+
+
+def over_time(axis: Axis, stats: Stats) -> list[Card]:
+    """Runs by outcome, error rate, latency, tokens and cost, each with its numbers."""
+    return [_runs(axis, stats), _errors(axis, stats), _latency(axis, stats), _tokens(axis, stats), _cost(axis, stats)]
+
+
+def _runs(axis: Axis, stats: Stats) -> Card:
+    figure = axis.stacked(
+        [
+            axis.summed("failure", "negative", lambda usage: usage.failure_count),
+            axis.summed("unknown", "neutral", lambda usage: usage.unknown_count),
+            axis.summed("success", "accent", lambda usage: usage.success_count),
+        ]
+    )
+    parts = [Part("accent", stats["success"]), Part("negative", stats["failure"]), Part("neutral", stats["unknown"])]
+    return Card("agent-runs", stats["runs"], figure, parts)
+
+
+def _errors(axis: Axis, stats: Stats) -> Card:
+    rate = axis.summed("of runs", "negative", lambda usage: 100 * usage.error_trace_count / usage.trace_count)
+    return Card("agent-errors", stats["error rate"], axis.lines([rate], PERCENT), aside=stats["errors"])
+
+
+def _latency(axis: Axis, stats: Stats) -> Card:
+    figure = axis.lines(
+        [
+            axis.row("p50", "accent", lambda runs: _seconds(runs.p50_us)),
+            axis.row("p95", "quiet", lambda runs: _seconds(runs.p95_us)),
+        ],
+        SECONDS,
+    )
+    lead = replace(stats["p50"], name="Latency", note="p50")
+    return Card("agent-latency", lead, figure, [Part("accent", Stat("p50", "")), Part("quiet", stats["p95"])])
+
+
+def _tokens(axis: Axis, stats: Stats) -> Card:
+    cached = axis.summed("in, cached", "cat-2", lambda usage: usage.cached_tokens)
+    fresh = axis.summed("in, not cached", "quiet", lambda usage: max(usage.input_tokens - usage.cached_tokens, 0))
+    written = axis.summed("out", "accent", lambda usage: usage.output_tokens)
+    parts = [Part("quiet", stats["in"]), Part("cat-2", stats["cached"]), Part("accent", stats["out"])]
+    return Card("agent-tokens", stats["tokens"], axis.stacked([cached, fresh, written], TOKENS), parts)
+
+
+def _cost(axis: Axis, stats: Stats) -> Card:
+    def part(name: str, tone: str, value: Callable[[Usage], Decimal]) -> Series:
+        return axis.row(name, tone, lambda runs: float(value(runs.usage)) if _is_priced(runs.usage) else None)
+
+    split = {"input": "quiet", "cache": "cat-2", "output": "accent", "unsplit": "neutral"}
+    series = [
+        part("cache", "cat-2", lambda usage: usage.cache_cost),
+        part("input", "quiet", lambda usage: usage.input_cost),
+        part("output", "accent", lambda usage: usage.output_cost),
     ]
+    rest = part("not split", "neutral", unsplit)
+    if any(rest.values):
+        series.append(rest)
+    else:
+        del split["unsplit"]
+    parts = [Part(tone, stats[f"{name} cost"]) for name, tone in split.items()]
+    return Card("agent-cost", stats["cost"], axis.stacked(series, DOLLARS), parts, stats["unpriced"])
 
 
 def _seconds(microseconds: float | None) -> float | None:
     return None if microseconds is None else round(microseconds / 1e6, 4)
 
 
-def _priced(runs: Runs) -> float | None:
-    """The cost; a gap where none is known."""
-    usage = runs.usage
-    return float(usage.cost) if usage.cost or (usage.total_tokens and not usage.unpriced_count) else None
+def _is_priced(usage: Usage) -> bool:
+    """Whether a cost is known, if only that it is 0."""
+    return bool(usage.cost or (usage.total_tokens and not usage.unpriced_count))
 
 
 def spark(counts: Mapping[datetime, int], time_range: TimeRange, known: tuple[datetime, datetime]) -> list[str]:

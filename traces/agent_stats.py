@@ -1,119 +1,148 @@
-"""The headline numbers of an agent, each against the period before. Pure."""
+"""The numbers of an agent, each against the period before. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from catalyst import formats
-from traces.usage import Runs, more_often, percentile, slower
+from traces.usage import Runs, Usage, more_often, percentile, slower
 
-NOTHING_BEFORE = "no runs before"
 MANY_TIMES = 10
 """From here on a factor says more than a percentage."""
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+LEAST_SPLIT = Decimal("0.00001")
+"""Less than this is what rounding leaves of a cost whose parts are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a number differs from the one before. `tone` is good or bad only where that is more than chance."""
+    """How a number differs from the one before, in full and in short. `tone` is good or bad beyond chance only."""
 
-    words: str
+    words: str = ""
+    short: str = ""
     tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One headline number; `value` is empty while nothing is known."""
+    """One number; `value` is empty while nothing is known."""
 
     name: str
     value: str
-    note: str
-    change: Change
+    note: str = ""
+    change: Change = Change()
+
+    @property
+    def title(self) -> str:
+        """What else is known of it, in full."""
+        return ", ".join(filter(None, (self.note, self.change.words)))
 
 
-def stats(now: Runs, before: Runs) -> list[Stat]:
-    """The numbers of a period with runs."""
-    return [*_outcomes(now, before), *_latencies(now, before), *_tokens(now, before), *_costs(now, before)]
+type Stats = Mapping[str, Stat]
 
 
-def _outcomes(now: Runs, before: Runs) -> list[Stat]:
-    runs, old_runs = now.usage.trace_count, before.usage.trace_count
-
-    def of_runs(name: str, part: int, old: int, worse: int) -> Stat:
-        change = _share_change((old, old_runs), (part, runs), worse)
-        return Stat(name, f"{part:,}", f"{formats.percent(part, runs)} of runs", change)
-
-    errors, old_errors = now.usage.error_trace_count, before.usage.error_trace_count
-    return [
-        Stat("Runs", f"{runs:,}", "", _change(runs, old_runs, formats.short)),
-        of_runs("Success", now.usage.success_count, before.usage.success_count, -1),
-        of_runs("Failure", now.usage.failure_count, before.usage.failure_count, 1),
-        of_runs("Unknown", now.usage.unknown_count, before.usage.unknown_count, 0),
-        Stat(
-            "Error rate",
-            formats.percent(errors, runs),
-            f"{errors:,} of {runs:,} runs",
-            _share_change((old_errors, old_runs), (errors, runs), 1),
-        ),
-    ]
+def stats(now: Runs, before: Runs) -> Stats:
+    """The numbers of a period with runs, by what they are of. Without runs before there are no changes."""
+    return {**_outcomes(now, before), **_latencies(now, before), **_tokens(now, before), **_costs(now, before)}
 
 
-def _latencies(now: Runs, before: Runs) -> list[Stat]:
-    found = []
-    for name, share in (("Latency p50", 0.5), ("Latency p95", 0.95)):
+def _outcomes(now: Runs, before: Runs) -> Stats:
+    new, old = now.usage, before.usage
+    runs = new.trace_count
+
+    def of_runs(name: str, part: Callable[[Usage], int], worse: int) -> Stat:
+        change = _share_change((part(old), old.trace_count), (part(new), runs), worse)
+        return Stat(name, f"{part(new):,}", f"{formats.percent(part(new), runs)} of runs", change)
+
+    errors = of_runs("with errors", lambda usage: usage.error_trace_count, 1)
+    return {
+        "runs": Stat("Runs", f"{runs:,}", "", _change(runs, old.trace_count, formats.short)),
+        "success": of_runs("success", lambda usage: usage.success_count, -1),
+        "failure": of_runs("failure", lambda usage: usage.failure_count, 1),
+        "unknown": of_runs("unknown", lambda usage: usage.unknown_count, 0),
+        "errors": Stat("with errors", f"{errors.value} of {runs:,} runs"),
+        "error rate": Stat("Error rate", formats.percent(new.error_trace_count, runs), "", errors.change),
+    }
+
+
+def _latencies(now: Runs, before: Runs) -> Stats:
+    found = {}
+    for name, share in (("p50", 0.5), ("p95", 0.95)):
         value, old = percentile(now.latencies, share), percentile(before.latencies, share)
         tone = {1: "bad", -1: "good", 0: ""}[slower(before.latencies, now.latencies, share)]
-        change = _change(value or 0, old, formats.duration, tone) if old is not None else Change(NOTHING_BEFORE)
-        found.append(Stat(name, formats.duration(value), "within 5%", change))
+        change = _change(value or 0, old, formats.duration, tone) if old is not None else Change()
+        found[name] = Stat(name, formats.duration(value), "within 5%", change)
     return found
 
 
-def _tokens(now: Runs, before: Runs) -> list[Stat]:
+def _tokens(now: Runs, before: Runs) -> Stats:
     new, old = now.usage, before.usage
-    cached = f"{formats.percent(new.cached_tokens, new.input_tokens)} of those in" if new.input_tokens else ""
-    return [
-        Stat(name, formats.short(part) if part else "", note, _change(part, past, formats.short))
-        for name, part, past, note in (
-            ("Tokens in", new.input_tokens, old.input_tokens, ""),
-            ("Tokens out", new.output_tokens, old.output_tokens, ""),
-            ("Tokens cached", new.cached_tokens, old.cached_tokens, cached),
+
+    def of(name: str, part: Callable[[Usage], int], note: str = "") -> Stat:
+        return Stat(
+            name, formats.short(part(new)) if part(new) else "", note, _change(part(new), part(old), formats.short)
         )
-    ]
+
+    cached = f"{formats.percent(new.cached_tokens, new.input_tokens)} of those in" if new.cached_tokens else ""
+    return {
+        "tokens": of("Tokens", lambda usage: usage.total_tokens),
+        "in": of("in", lambda usage: usage.input_tokens),
+        "cached": of("cached", lambda usage: usage.cached_tokens, cached),
+        "out": of("out", lambda usage: usage.output_tokens),
+    }
 
 
-def _costs(now: Runs, before: Runs) -> list[Stat]:
+def _costs(now: Runs, before: Runs) -> Stats:
     new, old = now.usage, before.usage
+
+    def of(name: str, part: Callable[[Usage], Decimal]) -> Stat:
+        change = _change(float(part(new)), float(part(old)), formats.usd)
+        share = f"{formats.percent(float(part(new)), float(new.cost))} of the cost" if new.cost else ""
+        return Stat(name, formats.usd(part(new)) if new.cost else "", share, change)
+
     unpriced = _change(new.unpriced_count, old.unpriced_count, formats.short)
-    calls = f"of {new.llm_count:,} model calls"
-    return [
-        Stat(
-            "Cost",
-            formats.spent(new),
-            "of priced calls" if new.unpriced_count else "",
-            _change(float(new.cost), float(old.cost), formats.usd),
-        ),
-        Stat("Unpriced calls", f"{new.unpriced_count:,}" if new.llm_count else "", calls, unpriced),
-    ]
+    calls = f"{new.unpriced_count:,} of {new.llm_count:,} model calls" if new.llm_count else ""
+    whole = of("Cost", lambda usage: usage.cost)
+    return {
+        "cost": Stat("Cost", formats.spent(new), "of priced calls" if new.unpriced_count else "", whole.change),
+        "input cost": of("in", lambda usage: usage.input_cost),
+        "cache cost": of("cache", lambda usage: usage.cache_cost),
+        "output cost": of("out", lambda usage: usage.output_cost),
+        "unsplit cost": of("not split", unsplit),
+        "unpriced": Stat("unpriced", calls, "", unpriced),
+    }
+
+
+def unsplit(usage: Usage) -> Decimal:
+    """The part of the cost of which only the sum is known; 0 for what rounding leaves."""
+    rest = usage.cost - usage.input_cost - usage.cache_cost - usage.output_cost
+    return rest if rest >= LEAST_SPLIT else Decimal(0)
 
 
 def _change(new: float, old: float, words: Callable[[float], str], tone: str = "") -> Change:
     """How an amount differs. Amounts grow with the runs, so that is neither good nor bad unless said."""
     if not old:
-        return Change("none before" if new else "")
+        return Change()
     percent = 100 * abs(new - old) / old
     if percent < 0.05:
-        return Change(f"as before, {words(old)}")
+        return Change(f"as before, {words(old)}", "±0")
     if new > MANY_TIMES * old:
-        return Change(f"{new / old:,.0f} times {words(old)}", tone)
+        return Change(f"{new / old:,.0f} times {words(old)}", f"{TIMES}{new / old:,.0f}", tone)
     written = f"{percent:.0f}%" if percent >= 10 else f"{percent:.1f}%"
-    return Change(f"{'up' if new > old else 'down'} {written} from {words(old)}", tone)
+    up = new > old
+    return Change(f"{'up' if up else 'down'} {written} from {words(old)}", f"{'+' if up else MINUS}{written}", tone)
 
 
 def _share_change(old: tuple[int, int], new: tuple[int, int], worse: int) -> Change:
     """How a share differs, in points. `worse` says which way is bad: 1 up, -1 down, 0 neither."""
     if not old[1]:
-        return Change(NOTHING_BEFORE)
+        return Change()
     points = 100 * new[0] / new[1] - 100 * old[0] / old[1]
     was = formats.percent(*old)
     if abs(points) < 0.05:
-        return Change(f"as before, {was}")
+        return Change(f"as before, {was}", "±0")
     tone = {1: "bad", -1: "good", 0: ""}[more_often(old, new) * worse]
-    return Change(f"{'up' if points > 0 else 'down'} {abs(points):.1f} points from {was}", tone)
+    written = f"{abs(points):.1f}"
+    up = points > 0
+    words = f"{'up' if up else 'down'} {written} points from {was}"
+    return Change(words, f"{'+' if up else MINUS}{written}", tone)

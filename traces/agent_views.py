@@ -14,7 +14,8 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from traces import agent_charts, agent_runs, forms, labels, session_views, usage, views
+from traces import agent_calls, agent_charts, agent_runs, forms, labels, session_views, usage, views
+from traces.agent_charts import Axis
 from traces.agent_runs import SeenAgent
 from traces.agent_stats import stats
 from traces.querysets import TraceFilter, agent_is
@@ -49,9 +50,11 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
     context["since"] = since
     if shown:
-        before = usage.total(runs for start, runs in bars.items() if start not in shown)
-        context["stats"] = stats(usage.total(shown.values()), before)
-        context["charts"] = agent_charts.over_time(shown, time_range, request.GET.dict())
+        context["compared"] = context["agent"].first_run < since + time_range.step
+        earlier = [runs for start, runs in bars.items() if start not in shown] if context["compared"] else []
+        numbers = stats(usage.total(shown.values()), usage.total(earlier))
+        context["cards"] = agent_charts.over_time(Axis(shown, time_range, request.GET.dict()), numbers)
+        context["calls"] = agent_calls.tables(request.project, pk, time_range)
     else:
         context["nearest"] = views.nearest(request, TraceFilter(agent=pk), now)
     return render(request, "traces/agent_overview.html", context, partial="agent-numbers")

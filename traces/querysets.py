@@ -254,6 +254,15 @@ class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
             found[name].latencies[bucket] = count
         return list(found.values()), named.count() - most if len(rows) > most else 0
 
+    def failing(self, most: int) -> list[tuple[str, str, int]]:
+        """Kind, name and errors of the models and tools whose calls failed, the worst first."""
+        errors = self.values_list("kind", "name").annotate(errors=Sum("error_count"))
+        return list(errors.filter(errors__gt=0).order_by("-errors", "kind", "name")[:most])
+
+    def errors(self) -> int:
+        """How many calls failed."""
+        return self.aggregate(errors=Sum("error_count", default=0))["errors"] or 0
+
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
     """Resources."""

@@ -65,6 +65,11 @@ class Calls:
     cost: Decimal = Decimal(0)
     unpriced_count: int = 0
 
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
     def add(self, call: SpanRecord, sign: int) -> None:
         """Add one call, or take it away with sign -1."""
         self.call_count += sign

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_session, make_trace
+from tests.traces.agent_page import numbers, table
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.views import PAGE
@@ -72,13 +73,6 @@ def send(project: Project, runs: list[Run], now: datetime, first: int = 1) -> No
     ingest.store(project.pk, spans, now)
 
 
-def numbers(text: str) -> dict[str, list[str]]:
-    """What each headline number says: value, note, change."""
-    found = re.findall(r'<div class="stat">(.*?)</div>', text, re.DOTALL)
-    words = [[part.strip() for part in re.findall(r">([^<]*)</(?:b|span)>", each)] for each in found]
-    return {name: rest for name, *rest in words}
-
-
 def traffic() -> list[Run]:
     """Forty runs of the last 20 hours, some of each kind."""
     runs = []
@@ -104,20 +98,89 @@ def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Pro
     errors = sum(run.status == "error" for run in runs)
     failures = sum(run.outcome == "failure" or run.status == "error" for run in runs)
     success = sum(run.status == "ok" and not run.outcome for run in runs)
-    assert found["Runs"][0] == str(len(runs))
-    assert found["Success"][:2] == [str(success), f"{100 * success / len(runs):.1f}% of runs"]
-    assert found["Failure"][0] == str(failures)
-    assert found["Unknown"][0] == str(len(runs) - success - failures)
-    assert found["Error rate"][:2] == [f"{100 * errors / len(runs):.1f}%", f"{errors} of {len(runs)} runs"]
-    assert found["Tokens in"][0] == f"{sum(run.tokens[0] for run in runs) / 1000:.1f}k"
-    assert found["Tokens out"][0] == f"{sum(run.tokens[1] for run in runs) / 1000:.1f}k"
-    assert found["Tokens cached"][0] == f"{sum(run.tokens[2] for run in runs) / 1000:.1f}k"
-    assert found["Unpriced calls"][:2] == [str(sum(run.model == "made-up" for run in runs)), "of 40 model calls"]
-    assert found["Cost"][:2] == [found["Cost"][0].rstrip("+") + "+", "of priced calls"]
+    assert found["Runs"] == str(len(runs))
+    assert found["Runs success"] == str(success)
+    assert found["Runs success title"] == f"{100 * success / len(runs):.1f}% of runs"
+    assert found["Runs failure"] == str(failures)
+    assert found["Runs unknown"] == str(len(runs) - success - failures)
+    assert found["Error rate"] == f"{100 * errors / len(runs):.1f}%"
+    assert found["Error rate aside"] == f"{errors} of {len(runs)} runs with errors"
+    tokens_in, tokens_out, cached = (sum(run.tokens[kind] for run in runs) for kind in range(3))
+    assert found["Tokens"] == f"{(tokens_in + tokens_out) / 1000:.1f}k"
+    assert found["Tokens in"] == f"{tokens_in / 1000:.1f}k"
+    assert found["Tokens out"] == f"{tokens_out / 1000:.1f}k"
+    assert found["Tokens cached"] == f"{cached / 1000:.1f}k"
+    assert found["Cost aside"] == f"{sum(run.model == 'made-up' for run in runs)} of 40 model calls unpriced"
+    priced = [run.tokens for run in runs if run.model == "gpt-4o-mini"]
+    costs = [
+        sum(t[0] - t[2] for t in priced) * 0.15,
+        sum(t[2] for t in priced) * 0.075,
+        sum(t[1] for t in priced) * 0.6,
+    ]
+    shown = [found[name] for name in ("Cost", "Cost in", "Cost cache", "Cost out")]
+    assert shown == [f"${sum(costs) / 1e6:.4f}+", *(f"${cost / 1e6:.4f}" for cost in costs)]
+    assert found["Cost note"] == "of priced calls"
     durations = sorted(run.seconds for run in runs)
-    for name, share in (("Latency p50", 0.5), ("Latency p95", 0.95)):
+    for name, share in (("Latency", 0.5), ("Latency p95", 0.95)):
         exact = durations[ceil(share * len(durations)) - 1]
-        assert float(found[name][0].removesuffix(" s")) == pytest.approx(exact, rel=0.051)
+        assert float(found[name].removesuffix(" s")) == pytest.approx(exact, rel=0.051)
+
+
+def test_it_lists_the_models_by_cost(browser: Client, project: Project, now: datetime) -> None:
+    runs = traffic()
+    send(project, runs, now)
+    rows = table(browser.get(page_of(project)).text, "Models")
+    priced = [run for run in runs if run.model == "gpt-4o-mini"]
+    others = [run for run in runs if run.model == "made-up"]
+    assert list(rows) == ["gpt-4o-mini", "made-up"]
+    for (calls, errors, _, _, tokens, cost), sent in zip(rows.values(), (priced, others), strict=True):
+        assert (calls, errors) == (str(len(sent)), "0%")
+        assert tokens == f"{sum(run.tokens[0] + run.tokens[1] for run in sent) / 1000:.1f}k"
+        assert (cost == "unpriced") == (sent is others)
+
+
+def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, project: Project, now: datetime) -> None:
+    spans = [
+        sent_span(
+            number, None if number == 1 else 1, start=now - timedelta(minutes=9), seconds=number, name="<i>step</i>",
+            status="error" if number == 3 else "ok", agent__name="support-bot",
+            openinference__span__kind="AGENT" if number == 1 else "TOOL",
+            tool__name="get" if number > 5 else "",
+        )
+        for number in range(1, 21)
+    ]  # fmt: skip
+    ingest.store(project.pk, spans, now)
+    text = browser.get(page_of(project)).text
+    rows = table(text, "Tools")
+    assert {name: cells[:2] for name, cells in rows.items()} == {"get": ["15", "0%"], "<i>step</i>": ["4", "25.0%"]}
+    assert float(rows["get"][2].removesuffix(" s")) == pytest.approx(13, rel=0.05)
+    assert float(rows["get"][3].removesuffix(" s")) == pytest.approx(20, rel=0.05)
+    assert table(text, "Errors by model and tool") == {"<i>step</i>": ["", "1", "100%"]}
+    assert "1\n        failed call<" in text
+    assert "No model call is known" in text
+
+
+def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, now: datetime) -> None:
+    spans = [
+        sent_span(
+            trace * 100 + number, trace=trace, start=now - timedelta(minutes=9), agent__name="support-bot",
+            openinference__span__kind="TOOL", tool__name=f"tool {trace} {number}",
+        )
+        for trace in (1, 2)
+        for number in range(1, 31)
+    ]  # fmt: skip
+    ingest.store(project.pk, spans, now)
+    text = browser.get(page_of(project)).text
+    assert len(table(text, "Tools")) == 20
+    assert "and 40 more" in text
+
+
+def test_it_says_what_of_the_cost_is_not_split(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=1))], now)
+    assert "Cost not split" not in numbers(browser.get(page_of(project)).text)
+    said: dict[str, Any] = {"llm__cost__total": 1.5, "llm__token_count__prompt": 10, "openinference__span__kind": "LLM"}
+    ingest.store(project.pk, [sent_span(5, trace=99, start=now, agent__name="support-bot", **said)], now)
+    assert numbers(browser.get(page_of(project)).text)["Cost not split"] == "$1.50"
 
 
 @pytest.mark.parametrize("key", ["12h", "1d", "3d", "30d"])
@@ -126,28 +189,47 @@ def test_it_says_the_same_from_traces_and_from_hours(
 ) -> None:
     send(project, [run for run in traffic() if run.ago < timedelta(hours=10)], now)
     whole, part = (numbers(browser.get(page_of(project), {"range": each}).text) for each in ("90d", key))
-    assert [said[0] for said in whole.values()] == [said[0] for said in part.values()]
+    assert whole == part
+
+
+def old_run() -> list[Run]:
+    """One run at the beginning of the day before the last."""
+    return [Run(ago=timedelta(hours=47))]
 
 
 def test_it_compares_with_the_equal_period_before(browser: Client, project: Project, now: datetime) -> None:
-    before = [Run(ago=timedelta(hours=30), status="error" if number < 2 else "ok") for number in range(100)]
+    before = [Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(100)] + old_run()
     after = [Run(ago=timedelta(hours=2), seconds=4, status="error" if n < 30 else "ok") for n in range(50)]
     send(project, before + after, now)
     text = browser.get(page_of(project)).text
     found = numbers(text)
-    assert found["Runs"][-1] == "down 50% from 100"
+    assert found["Runs change"] == "down 50% from 101"
     assert '<span class="delta bad">up 58.0 points from 2.0%</span>' in text
     assert re.search(r'<span class="delta bad">up \d+% from 958 ms</span>', text)
-    assert '<span class="delta ">down 50% from 100</span>' in text
+    assert '<span class="delta ">down 50% from 101</span>' in text
+    assert found["Runs failure title"] == "60.0% of runs, up 58.0 points from 2.0%"
+    assert '<span class="delta bad">+58.0</span>' in text
 
 
 def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
-    send(project, [Run(ago=timedelta(hours=30), status="error" if number < 2 else "ok") for number in range(20)], now)
+    send(
+        project,
+        [*old_run(), *(Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(19))],
+        now,
+    )
     send(project, [Run(ago=timedelta(hours=2), status="error" if n < 4 else "ok") for n in range(20)], now, first=50)
     text = browser.get(page_of(project)).text
     assert "up 10.0 points from 10.0%" in text
     assert "delta bad" not in text
     assert "delta good" not in text
+
+
+def test_it_compares_with_nothing_while_the_agent_is_younger(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=30)), Run(ago=timedelta(hours=2))], now)
+    text = browser.get(page_of(project)).text
+    assert text.count("Compared with nothing") == 1
+    assert not any(said for name, said in numbers(text).items() if name.endswith(" change"))
+    assert "from 1" not in text
 
 
 def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Project, now: datetime) -> None:
@@ -157,7 +239,7 @@ def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Projec
         name: json.loads(figure)
         for name, figure in re.findall(r'<script id="agent-(\w+)" type="application/json">(.*?)</script>', text)
     }
-    assert set(figures) == {"runs", "outcomes", "errors", "latency", "tokens", "cost"}
+    assert set(figures) == {"runs", "errors", "latency", "tokens", "cost"}
     for figure in figures.values():
         for row in figure["data"]:
             assert len(row["y"]) == 24
@@ -170,9 +252,11 @@ def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Projec
 def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: Project, now: datetime) -> None:
     ingest.store(project.pk, [sent_span(1, start=now - timedelta(seconds=2), agent__name="support-bot")], now)
     found = numbers(browser.get(page_of(project)).text)
-    for name in ("Tokens in", "Tokens out", "Tokens cached", "Cost", "Unpriced calls"):
-        assert found[name] == ["\N{EN DASH}", "none reported"]
-    assert found["Error rate"][-1] == "no runs before"
+    for name in ("Tokens", "Cost"):
+        assert (found[name], found[f"{name} note"]) == ("\N{EN DASH}", "none reported")
+    assert not any(
+        name.startswith(("Tokens ", "Cost ")) and said not in ("", "none reported") for name, said in found.items()
+    )
 
 
 def test_it_offers_the_range_that_has_runs(browser: Client, project: Project, now: datetime) -> None:
