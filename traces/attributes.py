@@ -239,16 +239,18 @@ def _size(text: str | None, messages: list[Attributes] | None) -> int:
 
 
 def _tokens(attributes: Attributes) -> list[int]:
-    tokens = []
+    tokens: list[int] = []
     for key, value in attributes.items():
-        if key.startswith(_UNINDEXED) or isinstance(value, (dict, list)) or value is None:
-            continue
-        text = value if isinstance(value, str) else orjson.dumps(value).decode()
-        if len(text) <= TOKEN_VALUE_LIMIT:
+        text = value if isinstance(value, str) else _scalar(value)
+        if text is not None and len(text) <= TOKEN_VALUE_LIMIT and not key.startswith(_UNINDEXED):
             tokens.append(attribute_token(key, text))
             if len(tokens) == TOKEN_LIMIT:
                 break
     return tokens
+
+
+def _scalar(value: Any) -> str | None:
+    return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
 
 
 def _digest(sent: SentSpan, payload: PayloadRecord) -> int:

@@ -8,6 +8,7 @@ import orjson
 from traces.otlp import storable
 
 MAX_MESSAGES = 2_000
+MAX_STEPS = 12
 _PREFIXES = {
     "llm.input_messages.": "input",
     "llm.output_messages.": "output",
@@ -38,20 +39,31 @@ class Messages:
 def read_messages(attributes: Json) -> tuple[Messages, Json]:
     """Split attributes into messages and the rest. Flattened keys become nested objects without wrapping levels."""
     rest: Json = {}
-    flat: dict[str, dict[str, Any]] = {}
+    flat: dict[str, dict[int, Json]] = {}
     packed: dict[str, list[Json]] = {}
     for key, value in attributes.items():
         if key.startswith(_STARTS):
-            side = next(side for prefix, side in _PREFIXES.items() if key.startswith(prefix))
-            flat.setdefault(side, {})[key] = value
+            if not _add_flattened(flat, key, value):
+                rest[key] = value
         elif key in _PACKED and (messages := _unpack(value)):
             packed.setdefault(_PACKED[key], messages)
         else:
             rest[key] = value
-    found = {side: _nest(side, keys, rest) for side, keys in flat.items()}
+    found = {side: _in_order(messages) for side, messages in flat.items()}
     for side, messages in packed.items():
         found[side] = found.get(side) or messages
     return Messages(found.get("input") or None, found.get("output") or None), rest
+
+
+def _add_flattened(flat: dict[str, dict[int, Json]], key: str, value: Any) -> bool:
+    """Put a flattened key where it belongs; False when it fits no message."""
+    prefix = next(prefix for prefix in _STARTS if key.startswith(prefix))
+    index, *path = key[len(prefix) :].split(".")
+    messages = flat.setdefault(_PREFIXES[prefix], {})
+    if not _is_index(index) or not 0 < len(path) < MAX_STEPS or len(messages) > MAX_MESSAGES:
+        return False
+    message = messages.setdefault(int(index), {})
+    return _place(message, [part for part in path if part not in _WRAPPERS], value)
 
 
 def _unpack(value: Any) -> list[Json]:
@@ -65,19 +77,7 @@ def _unpack(value: Any) -> list[Json]:
     return [storable(item) for item in value]
 
 
-def _nest(side: str, keys: Json, rest: Json) -> list[Json]:
-    """Messages of one side in order. A key that fits no message stays an attribute."""
-    messages: dict[int, Json] = {}
-    prefixes = [prefix for prefix, of in _PREFIXES.items() if of == side]
-    for key, value in keys.items():
-        prefix = next(p for p in prefixes if key.startswith(p))
-        path = key[len(prefix) :].split(".")
-        if not _is_index(path[0]) or len(path) < 2 or len(path) > 12 or len(messages) > MAX_MESSAGES:
-            rest[key] = value
-            continue
-        message = messages.setdefault(int(path[0]), {})
-        if not _place(message, [part for part in path[1:] if part not in _WRAPPERS], value):
-            rest[key] = value
+def _in_order(messages: dict[int, Json]) -> list[Json]:
     return [{key: _listed(value) for key, value in messages[index].items()} for index in sorted(messages)]
 
 

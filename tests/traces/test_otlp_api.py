@@ -232,7 +232,7 @@ def test_it_reads_enums_that_protobuf_does_not_know_as_unset(post: Post, project
 
 
 def test_it_refuses_more_spans_than_it_reads(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traces.otlp.MAX_SPANS", 2)
+    monkeypatch.setattr("traces.otlp.sent.MAX_SPANS", 2)
     assert post(request_with("a", "b", "c").SerializeToString()).status_code == 413
     assert post(request_with("a", "b").SerializeToString()).status_code == 200
 

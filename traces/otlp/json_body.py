@@ -1,0 +1,208 @@
+"""OTLP in JSON, which comes in dialects: see the package."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from traces.otlp import sent
+from traces.otlp.sent import (
+    MAX_DEPTH,
+    STATUS,
+    Attributes,
+    Decoded,
+    OtlpError,
+    SentSpan,
+    Source,
+    SpanError,
+    TooManySpans,
+    checked_times,
+    finite,
+    iso_time,
+    read_parent_id,
+    read_span_id,
+    read_trace_id,
+    storable,
+)
+
+MAX_JSON_OBJECTS = 4_000_000
+_STATUS_CODES = {
+    **{str(n): name for n, name in enumerate(STATUS)},
+    **{f"STATUS_CODE_{name.upper()}": name for name in STATUS},
+}
+_SPAN_KINDS = {
+    f"SPAN_KIND_{name}": n
+    for n, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
+
+
+def decode_json(body: bytes) -> Decoded:
+    """Decode a JSON body. Raises OtlpError when it is none, with the place of the fault."""
+    document = _load(body)
+    if document and "resourceSpans" not in document:
+        raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
+    decoded = Decoded()
+    for r, resource_spans in _objects(document, "resourceSpans", where="the body"):
+        where = f"resourceSpans[{r}]"
+        resource = resource_spans.get("resource")
+        attributes = _json_attributes(resource.get("attributes") if isinstance(resource, dict) else None)
+        groups = _objects(resource_spans, "scopeSpans", "instrumentationLibrarySpans", where=where)
+        for s, scope_spans in groups:
+            scope = scope_spans.get("scope")
+            scope = scope if isinstance(scope, dict) else {}
+            source = Source(attributes, str(scope.get("name") or ""), str(scope.get("version") or ""))
+            _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]")
+    return decoded
+
+
+def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str) -> None:
+    spans = scope_spans.get("spans") or []
+    if not isinstance(spans, list):
+        raise OtlpError(f"{where}.spans is no list.")
+    if len(decoded.spans) + decoded.rejected + len(spans) > sent.MAX_SPANS:
+        raise TooManySpans
+    for n, span in enumerate(spans):
+        try:
+            decoded.spans.append(_json_span(source, span))
+        except SpanError as error:
+            decoded.reject(f"{where}.spans[{n}]: {error}")
+
+
+def _load(body: bytes) -> Attributes:
+    """The document, with text that PostgreSQL can store."""
+    if body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
+        raise TooManySpans
+    try:
+        document = orjson.loads(body)
+        dirty = b"\\u0000" in body
+    except orjson.JSONDecodeError as error:
+        try:  # orjson refuses NaN and lone surrogates, which real clients send
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise OtlpError(f"The body is no JSON: {error}.") from error
+        dirty = True
+    if not isinstance(document, dict):
+        raise OtlpError("The body is JSON but no object with resourceSpans.")
+    return storable(document, depth=-3 * MAX_DEPTH) if dirty else document
+
+
+def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int, Attributes]]:
+    found: Any = next((parent[name] for name in names if parent.get(name) is not None), [])
+    if not isinstance(found, list):
+        raise OtlpError(f"{where}: {names[0]} is no list.")
+    for n, item in enumerate(found):
+        if not isinstance(item, dict):
+            raise OtlpError(f"{where}: {names[0]}[{n}] is no object.")
+        yield n, item
+
+
+def _json_id(value: Any, what: str, size: int) -> bytes:
+    if not isinstance(value, str):
+        raise SpanError(f"the {what} is missing" if value is None else f"the {what} is no string")
+    try:
+        raw = bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
+    except (ValueError, binascii.Error):
+        raise SpanError(f"the {what} {value[:40]!r} is neither hexadecimal nor base64") from None
+    return raw
+
+
+def _json_int(value: Any, what: str) -> int:
+    try:
+        return int(value or 0)
+    except (TypeError, ValueError, OverflowError):
+        raise SpanError(f"{what} {str(value)[:40]!r} is no integer") from None
+
+
+def _json_value(value: Any, depth: int = 0) -> Any:
+    """An AnyValue; what is none is kept as it is, so that nothing sent is lost."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return None if value == {} else storable(value, depth)
+    ((which, content),) = value.items()
+    if which == "stringValue":
+        return content if isinstance(content, str) else str(content)
+    if which == "intValue":
+        return _number(int, content)
+    if which == "doubleValue":
+        number = _number(float, content)
+        return finite(number) if isinstance(number, float) else number
+    if which in ("arrayValue", "kvlistValue"):
+        return _json_collection(which, content, depth)
+    return storable(content if which in ("boolValue", "bytesValue") else value, depth)
+
+
+def _json_collection(which: str, content: Any, depth: int) -> Any:
+    if depth >= MAX_DEPTH:
+        return "…"
+    items = content.get("values") if isinstance(content, dict) else None
+    if not isinstance(items, list):
+        return [] if which == "arrayValue" else {}
+    if which == "arrayValue":
+        return [_json_value(item, depth + 1) for item in items]
+    return {str(i["key"]): _json_value(i.get("value"), depth + 1) for i in items if isinstance(i, dict) and "key" in i}
+
+
+def _number(cast: type[int] | type[float], content: Any) -> Any:
+    try:
+        number = cast(content)
+    except (TypeError, ValueError, OverflowError):
+        return str(content)
+    return number if cast is float or -(1 << 63) <= number < 1 << 63 else str(number)
+
+
+def _json_attributes(pairs: Any) -> Attributes:
+    if not isinstance(pairs, list):
+        return {}
+    return {str(p["key"]): _json_value(p.get("value")) for p in pairs if isinstance(p, dict) and "key" in p}
+
+
+def _json_span(source: Source, span: Any) -> SentSpan:
+    if not isinstance(span, dict):
+        raise SpanError("it is no object")
+    start, end = checked_times(
+        _json_int(span.get("startTimeUnixNano"), "startTimeUnixNano"),
+        _json_int(span.get("endTimeUnixNano"), "endTimeUnixNano"),
+    )
+    status = span.get("status")
+    status = status if isinstance(status, dict) else {}
+    parent, kind = span.get("parentSpanId"), span.get("kind")
+    return SentSpan(
+        source,
+        read_trace_id(_json_id(span.get("traceId"), "trace id", 16)),
+        read_span_id(_json_id(span.get("spanId"), "span id", 8)),
+        read_parent_id(_json_id(parent, "parent span id", 8)) if parent else None,
+        str(span.get("name") or ""),
+        _SPAN_KINDS.get(str(kind), kind if isinstance(kind, int) and 0 <= kind <= 5 else 0),
+        start,
+        end,
+        _STATUS_CODES.get(str(status.get("code")), "unset"),
+        str(status.get("message") or ""),
+        _json_attributes(span.get("attributes")),
+        [_json_event(item) for item in _list(span, "events")],
+        [_json_link(item) for item in _list(span, "links")],
+    )
+
+
+def _list(span: Attributes, name: str) -> list[Attributes]:
+    found = span.get(name)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _json_event(event: Attributes) -> dict[str, Any]:
+    try:
+        time = iso_time(int(event.get("timeUnixNano") or 0) % (1 << 64))
+    except (TypeError, ValueError, OverflowError):
+        time = ""
+    return {"name": str(event.get("name") or ""), "time": time, "attributes": _json_attributes(event.get("attributes"))}
+
+
+def _json_link(link: Attributes) -> dict[str, Any]:
+    ids = {}
+    for key, name, size in (("trace_id", "traceId", 16), ("span_id", "spanId", 8)):
+        try:
+            ids[key] = _json_id(link.get(name), name, size).hex()
+        except SpanError:
+            ids[key] = ""
+    return {**ids, "attributes": _json_attributes(link.get("attributes"))}

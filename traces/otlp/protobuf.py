@@ -1,0 +1,109 @@
+"""OTLP in protobuf. This loop decides how fast spans come in."""
+
+import base64
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from traces.otlp import sent
+from traces.otlp.sent import (
+    MAX_DEPTH,
+    STATUS,
+    Attributes,
+    Decoded,
+    OtlpError,
+    SentSpan,
+    Source,
+    SpanError,
+    TooManySpans,
+    checked_times,
+    clean,
+    finite,
+    iso_time,
+    read_parent_id,
+    read_span_id,
+    read_trace_id,
+)
+
+
+def decode_protobuf(body: bytes) -> Decoded:
+    """Decode a protobuf body. Raises OtlpError when it is none."""
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
+    if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > sent.MAX_SPANS:
+        raise TooManySpans
+    decoded = Decoded()
+    for resource_spans in request.resource_spans:
+        attributes = _proto_attributes(resource_spans.resource.attributes)
+        for scope_spans in resource_spans.scope_spans:
+            scope = scope_spans.scope
+            source = Source(attributes, clean(scope.name), clean(scope.version))
+            for span in scope_spans.spans:
+                try:
+                    decoded.spans.append(_proto_span(source, span))
+                except SpanError as error:
+                    decoded.reject(f"span {clean(span.name)[:80]!r}: {error}")
+    return decoded
+
+
+def _proto_text(text: str) -> str:
+    return clean(text) if "\x00" in text else text  # protobuf has no surrogates
+
+
+def _proto_value(value: Any, depth: int = 0) -> Any:
+    which = value.WhichOneof("value")
+    if which == "string_value":
+        return _proto_text(value.string_value)
+    if which == "double_value":
+        return finite(value.double_value)
+    if which == "bytes_value":
+        return base64.b64encode(value.bytes_value).decode()
+    if which in ("array_value", "kvlist_value"):
+        if depth >= MAX_DEPTH:
+            return "…"
+        if which == "array_value":
+            return [_proto_value(item, depth + 1) for item in value.array_value.values]
+        return {_proto_text(item.key): _proto_value(item.value, depth + 1) for item in value.kvlist_value.values}
+    return getattr(value, which) if which else None
+
+
+def _proto_attributes(pairs: Any) -> Attributes:
+    found: Attributes = {}
+    for pair in pairs:
+        value = pair.value
+        text = value.string_value  # empty unless the value is text, as most are
+        found[_proto_text(pair.key)] = _proto_text(text) if text else _proto_value(value)
+    return found
+
+
+def _proto_span(source: Source, span: Any) -> SentSpan:
+    start, end = checked_times(span.start_time_unix_nano, span.end_time_unix_nano)
+    kind, status = span.kind, span.status
+    return SentSpan(
+        source,
+        read_trace_id(span.trace_id),
+        read_span_id(span.span_id),
+        read_parent_id(span.parent_span_id),
+        _proto_text(span.name),
+        kind if 0 <= kind <= 5 else 0,
+        start,
+        end,
+        STATUS[status.code] if 0 <= status.code < 3 else "unset",
+        _proto_text(status.message),
+        _proto_attributes(span.attributes),
+        [
+            {
+                "name": _proto_text(e.name),
+                "time": iso_time(e.time_unix_nano),
+                "attributes": _proto_attributes(e.attributes),
+            }
+            for e in span.events
+        ],
+        [
+            {"trace_id": e.trace_id.hex(), "span_id": e.span_id.hex(), "attributes": _proto_attributes(e.attributes)}
+            for e in span.links
+        ],
+    )

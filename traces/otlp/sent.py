@@ -1,0 +1,141 @@
+"""Spans as sent, what is wrong with those that can't be stored, and checks that both encodings share."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+MAX_DEPTH = 32
+MAX_SPANS = 100_000
+REASONS_KEPT = 5
+STATUS = ("unset", "ok", "error")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL has no NUL in text, UTF-8 no surrogates
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+type Attributes = dict[str, Any]
+
+
+class OtlpError(ValueError):
+    """A body that is no ExportTraceServiceRequest; the message says what is wrong and where."""
+
+
+class TooManySpans(OtlpError):
+    """A body with more than MAX_SPANS spans, or so many empty objects that reading them would cost gigabytes."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The body has more than {MAX_SPANS:,} spans, or millions of objects. Send smaller batches.")
+
+
+class SpanError(ValueError):
+    """One span that can't be stored; the message says why."""
+
+
+@dataclass(slots=True)
+class Source:
+    """Who sent some spans: resource attributes and instrumentation scope."""
+
+    attributes: Attributes = field(default_factory=dict)
+    scope_name: str = ""
+    scope_version: str = ""
+
+
+@dataclass(slots=True)
+class SentSpan:
+    """One span as sent. Times are nanoseconds since 1970; `end_ns` is 0 while it is open."""
+
+    source: Source
+    trace_id: UUID
+    span_id: int
+    parent_id: int | None
+    name: str
+    otel_kind: int
+    start_ns: int
+    end_ns: int
+    status: str
+    status_message: str
+    attributes: Attributes
+    events: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Decoded:
+    """The spans of a body, how many others can't be stored, and why the first few of them."""
+
+    spans: list[SentSpan] = field(default_factory=list)
+    rejected: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def reject(self, reason: str) -> None:
+        """Count a span that can't be stored."""
+        self.rejected += 1
+        if len(self.reasons) < REASONS_KEPT:
+            self.reasons.append(reason)
+
+
+def iso_time(nanoseconds: int) -> str:
+    """ISO-8601 with all nine digits and a Z."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def checked_id(raw: bytes, what: str, size: int) -> bytes:
+    """The id. Raises SpanError unless it has `size` bytes that are not all zero."""
+    if len(raw) != size:
+        raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}")
+    if raw == bytes(size):
+        raise SpanError(f"the {what} is all zeros")
+    return raw
+
+
+@lru_cache(maxsize=1024)
+def read_trace_id(raw: bytes) -> UUID:
+    """Sixteen bytes as a UUID. Raises SpanError."""
+    return UUID(bytes=checked_id(raw, "trace id", 16))
+
+
+def read_span_id(raw: bytes, what: str = "span id") -> int:
+    """Eight bytes as a signed integer. Raises SpanError."""
+    return int.from_bytes(checked_id(raw, what, 8), "big", signed=True)
+
+
+def read_parent_id(raw: bytes) -> int | None:
+    """A span id; nothing and zeros mean there is no parent. Raises SpanError."""
+    return read_span_id(raw, "parent span id") if any(raw) else None
+
+
+def checked_times(start: int, end: int) -> tuple[int, int]:
+    """Start and end in nanoseconds. Raises SpanError."""
+    if start <= 0:
+        raise SpanError("it has no start time")
+    if end < 0 or max(start, end) >= 1 << 64:
+        raise SpanError("its times are no 64-bit nanoseconds")
+    return start, end
+
+
+def clean(text: str) -> str:
+    """Text that can be stored."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def finite(number: float) -> float | str:
+    """A number that JSON has; infinity and the like as text."""
+    return number if math.isfinite(number) else str(number)
+
+
+def storable(value: Any, depth: int = 0) -> Any:
+    """Parsed JSON as jsonb can hold it: without NUL and surrogates, numbers of 64 bits, at most MAX_DEPTH levels."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
+        return "…"
+    if isinstance(value, dict):
+        return {clean(str(key)): storable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item, depth + 1) for item in value]
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return str(value)
+    return finite(value) if isinstance(value, float) else value
