@@ -64,6 +64,15 @@ class Env(BaseSettings):
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."
     )
+    max_request_spans: int = Field(100_000, ge=1, description="Most spans in one OTLP request; more get 413.")
+    max_span_attributes: int = Field(
+        10_000, ge=1, description="Most attributes of a span, resource or event; further ones are left out."
+    )
+    max_value_characters: int = Field(
+        4_000_000, ge=1_000, description="Longest text of an attribute; a longer one is cut and says so."
+    )
+    max_span_events: int = Field(1_000, ge=0, description="Most events of a span; further ones are left out.")
+    max_span_links: int = Field(1_000, ge=0, description="Most links of a span; further ones are left out.")
     ingest_queue_spans: int = Field(
         20_000, ge=1_000, description="Spans of small requests that may wait for their commit; more get 503."
     )

@@ -114,6 +114,13 @@ SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
 SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)
 INGEST_QUEUE_SPANS = env.ingest_queue_spans
 MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
+MAX_REQUEST_SPANS = env.max_request_spans
+SPAN_LIMITS = {
+    "attributes": env.max_span_attributes,
+    "value": env.max_value_characters,
+    "events": env.max_span_events,
+    "links": env.max_span_links,
+}
 
 SECURE_CSP = {
     "default-src": [CSP.NONE],

@@ -21,13 +21,14 @@ from catalyst.core import keys
 from catalyst.core.models import ApiKey
 from traces import ingest
 from traces.group_commit import Full, GroupCommit
+from traces.limits import Cut, Limits, fit
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 
 logger = logging.getLogger(__name__)
 writer = GroupCommit(ingest.write, settings.INGEST_QUEUE_SPANS)
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
-DECODERS: dict[str, Callable[[bytes], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
+DECODERS: dict[str, Callable[[bytes, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
@@ -53,7 +54,7 @@ def export_traces(request: HttpRequest) -> HttpResponse:
     try:
         now = timezone.now()
         key = _authenticate(request, now)
-        decoded = _decode(request)
+        decoded, cut = _decode(request)
         arrival = ingest.read(key.project_id, decoded.spans, now)
         writer.write(arrival)
         ApiKey.objects.mark_used(key, now)
@@ -68,8 +69,8 @@ def export_traces(request: HttpRequest) -> HttpResponse:
         logger.exception("Spans could not be stored")
         return _error(encoding, 503, BUSY)
     for _ in range(arrival.unreadable):
-        decoded.reject("a span can't be read; the server's log says why")
-    return _accepted(encoding, decoded)
+        decoded.reject("a span can't be read; the server's log says why", "shape")
+    return _accepted(encoding, decoded, cut)
 
 
 def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
@@ -85,7 +86,8 @@ def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     return key
 
 
-def _decode(request: HttpRequest) -> Decoded:
+def _decode(request: HttpRequest) -> tuple[Decoded, Cut]:
+    """The spans, cut down to the limits, and what was cut."""
     decoder = DECODERS.get(request.content_type or "")
     if decoder is None:
         said = request.content_type or "no content type"
@@ -94,9 +96,11 @@ def _decode(request: HttpRequest) -> Decoded:
     if len(body) > settings.MAX_BODY_BYTES:
         raise _too_large()
     try:
-        return decoder(_decompress(body, request.headers.get("Content-Encoding", "identity").strip().lower()))
+        plain = _decompress(body, request.headers.get("Content-Encoding", "identity").strip().lower())
+        decoded = decoder(plain, settings.MAX_REQUEST_SPANS)
+        return decoded, fit(decoded.spans, Limits(**settings.SPAN_LIMITS), len(plain))
     except TooManySpans as error:
-        raise Refused(413, str(error)) from error
+        raise Refused(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
     except OtlpError as error:
         raise Refused(400, str(error)) from error
 
@@ -146,13 +150,19 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
     return b"".join(parts)
 
 
-def _accepted(encoding: str, decoded: Decoded) -> HttpResponse:
+def _accepted(encoding: str, decoded: Decoded, cut: Cut) -> HttpResponse:
+    """Success, or a partial one: what was not stored and why, and what of the stored was cut."""
     response = ExportTraceServiceResponse()
+    said = []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)
         shown = "; ".join(decoded.reasons) + (f"; and {more} more" if more else "")
+        said.append(f"{decoded.rejected} spans were not stored: {shown}")
         response.partial_success.rejected_spans = decoded.rejected
-        response.partial_success.error_message = f"{decoded.rejected} spans were not stored: {shown}"
+    if cut.total:
+        said.append(f"Stored, but {cut.words(Limits(**settings.SPAN_LIMITS))}")
+    if said:
+        response.partial_success.error_message = ". ".join(said)
     return _answer(encoding, 200, response)
 
 

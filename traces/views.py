@@ -14,7 +14,7 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from traces import conversations, forms, labels, reading, tree
+from traces import conversations, forms, labels, limits, reading, tree
 from traces.models import AgentHour, Resource, Trace, hex_span_id
 from traces.overview import overview
 from traces.querysets import Cursor, TraceFilter
@@ -108,6 +108,7 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
         "row": tree.rows([span])[0],
         "payload": payload,
         "attributes": reading.attributes(payload.attributes),
+        "cuts": limits.said_by(payload.attributes.get(limits.MARK)),
         "resource": resource,
         "resource_attributes": reading.attributes(resource.attributes) if resource else None,
         "events": reading.events(span, payload),

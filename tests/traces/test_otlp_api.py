@@ -231,10 +231,15 @@ def test_it_reads_enums_that_protobuf_does_not_know_as_unset(post: Post, project
     assert (stored.status, stored.otel_kind) == ("unset", 0)
 
 
-def test_it_refuses_more_spans_than_it_reads(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traces.otlp.sent.MAX_SPANS", 2)
-    assert post(request_with("a", "b", "c").SerializeToString()).status_code == 413
+def test_it_refuses_more_spans_than_it_reads(post: Post, settings: Settings) -> None:
+    settings.MAX_REQUEST_SPANS = 2
+    refused = post(request_with("a", "b", "c").SerializeToString())
+    assert refused.status_code == 413
+    assert "CATALYST_MAX_REQUEST_SPANS" in Status.FromString(refused.content).message
     assert post(request_with("a", "b").SerializeToString()).status_code == 200
+    document = json.loads(json_body())
+    document["resourceSpans"] *= 3
+    assert post(json.dumps(document).encode(), JSON).status_code == 413
 
 
 def test_it_keeps_only_the_first_reasons(post: Post) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from traces.otlp import sent
 from traces.otlp.sent import (
     MAX_DEPTH,
+    MAX_SPANS,
     STATUS,
     Attributes,
     Decoded,
@@ -39,9 +39,9 @@ _SPAN_KINDS = {
 }
 
 
-def decode_json(body: bytes) -> Decoded:
-    """Decode a JSON body. Raises OtlpError when it is none, with the place of the fault."""
-    document = _load(body)
+def decode_json(body: bytes, most: int = MAX_SPANS) -> Decoded:
+    """Decode a JSON body of at most so many spans. Raises OtlpError when it is none, with the place of the fault."""
+    document = _load(body, most)
     if document and "resourceSpans" not in document:
         raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
     decoded = Decoded()
@@ -54,27 +54,27 @@ def decode_json(body: bytes) -> Decoded:
             scope = scope_spans.get("scope")
             scope = scope if isinstance(scope, dict) else {}
             source = Source(attributes, str(scope.get("name") or ""), str(scope.get("version") or ""))
-            _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]")
+            _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]", most)
     return decoded
 
 
-def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str) -> None:
+def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str, most: int) -> None:
     spans = scope_spans.get("spans") or []
     if not isinstance(spans, list):
         raise OtlpError(f"{where}.spans is no list.")
-    if len(decoded.spans) + decoded.rejected + len(spans) > sent.MAX_SPANS:
-        raise TooManySpans
+    if len(decoded.spans) + decoded.rejected + len(spans) > most:
+        raise TooManySpans(most)
     for n, span in enumerate(spans):
         try:
             decoded.spans.append(_json_span(source, span))
         except SpanError as error:
-            decoded.reject(f"{where}.spans[{n}]: {error}")
+            decoded.reject(f"{where}.spans[{n}]: {error}", error.fault)
 
 
-def _load(body: bytes) -> Attributes:
+def _load(body: bytes, most: int) -> Attributes:
     """The document, with text that PostgreSQL can store."""
     if body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
-        raise TooManySpans
+        raise TooManySpans(most)
     try:
         document = orjson.loads(body)
         dirty = b"\\u0000" in body
@@ -101,11 +101,11 @@ def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int,
 
 def _json_id(value: Any, what: str, size: int) -> bytes:
     if not isinstance(value, str):
-        raise SpanError(f"the {what} is missing" if value is None else f"the {what} is no string")
+        raise SpanError(f"the {what} is missing" if value is None else f"the {what} is no string", "id")
     try:
         raw = bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
     except (ValueError, binascii.Error):
-        raise SpanError(f"the {what} {value[:40]!r} is neither hexadecimal nor base64") from None
+        raise SpanError(f"the {what} {value[:40]!r} is neither hexadecimal nor base64", "id") from None
     return raw
 
 
@@ -113,7 +113,7 @@ def _json_int(value: Any, what: str) -> int:
     try:
         return int(value or 0)
     except (TypeError, ValueError, OverflowError):
-        raise SpanError(f"{what} {str(value)[:40]!r} is no integer") from None
+        raise SpanError(f"{what} {str(value)[:40]!r} is no integer", "time") from None
 
 
 def _json_value(value: Any, depth: int = 0) -> Any:

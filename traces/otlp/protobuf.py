@@ -6,9 +6,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from traces.otlp import sent
 from traces.otlp.sent import (
     MAX_DEPTH,
+    MAX_SPANS,
     STATUS,
     Attributes,
     Decoded,
@@ -27,14 +27,14 @@ from traces.otlp.sent import (
 )
 
 
-def decode_protobuf(body: bytes) -> Decoded:
-    """Decode a protobuf body. Raises OtlpError when it is none."""
+def decode_protobuf(body: bytes, most: int = MAX_SPANS) -> Decoded:
+    """Decode a protobuf body of at most so many spans. Raises OtlpError when it is none."""
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
         raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
-    if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > sent.MAX_SPANS:
-        raise TooManySpans
+    if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
+        raise TooManySpans(most)
     decoded = Decoded()
     for resource_spans in request.resource_spans:
         attributes = _proto_attributes(resource_spans.resource.attributes)
@@ -45,7 +45,7 @@ def decode_protobuf(body: bytes) -> Decoded:
                 try:
                     decoded.spans.append(_proto_span(source, span))
                 except SpanError as error:
-                    decoded.reject(f"span {clean(span.name)[:80]!r}: {error}")
+                    decoded.reject(f"span {clean(span.name)[:80]!r}: {error}", error.fault)
     return decoded
 
 

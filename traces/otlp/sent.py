@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -23,14 +24,18 @@ class OtlpError(ValueError):
 
 
 class TooManySpans(OtlpError):
-    """A body with more than MAX_SPANS spans, or so many empty objects that reading them would cost gigabytes."""
+    """A body with more spans than may be, or so many empty objects that reading them would cost gigabytes."""
 
-    def __init__(self) -> None:
-        super().__init__(f"The body has more than {MAX_SPANS:,} spans, or millions of objects. Send smaller batches.")
+    def __init__(self, most: int) -> None:
+        super().__init__(f"The body has more than {most:,} spans, or millions of objects. Send smaller batches.")
 
 
 class SpanError(ValueError):
-    """One span that can't be stored; the message says why."""
+    """One span that can't be stored; the message says why, `fault` which part is wrong: id, time or shape."""
+
+    def __init__(self, message: str, fault: str = "shape") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 @dataclass(slots=True)
@@ -68,10 +73,12 @@ class Decoded:
     spans: list[SentSpan] = field(default_factory=list)
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
+    faults: Counter[str] = field(default_factory=Counter)
 
-    def reject(self, reason: str) -> None:
+    def reject(self, reason: str, fault: str) -> None:
         """Count a span that can't be stored."""
         self.rejected += 1
+        self.faults[fault] += 1
         if len(self.reasons) < REASONS_KEPT:
             self.reasons.append(reason)
 
@@ -85,9 +92,9 @@ def iso_time(nanoseconds: int) -> str:
 def checked_id(raw: bytes, what: str, size: int) -> bytes:
     """The id. Raises SpanError unless it has `size` bytes that are not all zero."""
     if len(raw) != size:
-        raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}")
+        raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}", "id")
     if raw == bytes(size):
-        raise SpanError(f"the {what} is all zeros")
+        raise SpanError(f"the {what} is all zeros", "id")
     return raw
 
 
@@ -110,9 +117,9 @@ def read_parent_id(raw: bytes) -> int | None:
 def checked_times(start: int, end: int) -> tuple[int, int]:
     """Start and end in nanoseconds. Raises SpanError."""
     if start <= 0:
-        raise SpanError("it has no start time")
+        raise SpanError("it has no start time", "time")
     if end < 0 or max(start, end) >= 1 << 64:
-        raise SpanError("its times are no 64-bit nanoseconds")
+        raise SpanError("its times are no 64-bit nanoseconds", "time")
     return start, end
 
 
