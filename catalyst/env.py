@@ -73,6 +73,12 @@ class Env(BaseSettings):
     )
     max_span_events: int = Field(1_000, ge=0, description="Most events of a span; further ones are left out.")
     max_span_links: int = Field(1_000, ge=0, description="Most links of a span; further ones are left out.")
+    key_requests_per_second: int = Field(
+        0, ge=0, description="Requests an API key may send per second where it has no limit of its own; 0: any number."
+    )
+    key_spans_per_second: int = Field(
+        0, ge=0, description="Spans an API key may send per second where it has no limit of its own; 0: any number."
+    )
     ingest_queue_spans: int = Field(
         20_000, ge=1_000, description="Spans of small requests that may wait for their commit; more get 503."
     )

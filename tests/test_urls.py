@@ -60,6 +60,7 @@ TABLE = {
     "core:invitation-revoke": Row(ONLY_POST, OWNER_DO, "invitation"),
     "core:key-list": Row(LOOK, "422 422 403 404 302"),
     "core:key-revoke": Row(ONLY_POST, EDITOR_DO, "key"),
+    "core:key-limit": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:audit-list": Row(OWNER_LOOK, ONLY_GET),
     "traces:trace-list": Row(LOOK, ONLY_GET),
     "traces:trace-detail": Row(LOOK, ONLY_GET, "trace"),

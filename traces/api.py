@@ -2,7 +2,8 @@
 
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.conf import settings
@@ -18,14 +19,18 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from catalyst.core import keys
+from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
 from traces import ingest
 from traces.group_commit import Full, GroupCommit
+from traces.ingest import Stored
 from traces.limits import Cut, Limits, fit
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
+from traces.rates import Rates, TooFast
 
 logger = logging.getLogger(__name__)
 writer = GroupCommit(ingest.write, settings.INGEST_QUEUE_SPANS)
+rates = Rates()
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
@@ -34,15 +39,16 @@ MAX_MEMBERS = 1_000
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
-_RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 class Refused(Exception):
-    """A request that is answered with an error; the message goes to the sender."""
+    """A request that is answered with an error; the message goes to the sender. Seconds to wait, 0 for no use."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
 
 
 @csrf_exempt
@@ -51,26 +57,32 @@ class Refused(Exception):
 def export_traces(request: HttpRequest) -> HttpResponse:
     """Take an ExportTraceServiceRequest. Answers in the encoding of the request, errors too."""
     encoding = request.content_type if request.content_type in DECODERS else JSON
+    now, key = timezone.now(), None
     try:
-        now = timezone.now()
-        key = _authenticate(request, now)
-        decoded, cut = _decode(request)
-        arrival = ingest.read(key.project_id, decoded.spans, now)
-        writer.write(arrival)
-        ApiKey.objects.mark_used(key, now)
+        with _refusals():
+            key = _authenticate(request, now)
+            return _accepted(encoding, *_take(request, key, now))
     except Refused as refused:
-        return _error(encoding, refused.status, str(refused))
-    except Full:
-        return _error(encoding, 503, FULL)
-    except DataError:
+        use.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
+        return _error(encoding, refused)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Say in OTLP's words why a request can't be taken."""
+    try:
+        yield
+    except TooFast as error:
+        raise Refused(429, f"{error} Send again later.", error.retry_after) from error
+    except Full as error:
+        raise Refused(503, FULL, RETRY_AFTER_SECONDS) from error
+    except DataError as error:
         logger.exception("The database refuses a value")
-        return _error(encoding, 400, "The database refuses a value of this request; nothing of it was stored.")
-    except DatabaseError:
+        said = "The database refuses a value of this request; nothing of it was stored."
+        raise Refused(400, said) from error
+    except DatabaseError as error:
         logger.exception("Spans could not be stored")
-        return _error(encoding, 503, BUSY)
-    for _ in range(arrival.unreadable):
-        decoded.reject("a span can't be read; the server's log says why", "shape")
-    return _accepted(encoding, decoded, cut)
+        raise Refused(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
 def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
@@ -81,9 +93,37 @@ def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     key = keys.recent.find(text, now)
     if key is None:
         raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
+    return key
+
+
+def _take(request: HttpRequest, key: ApiKey, now: datetime) -> tuple[Decoded, Cut]:
+    """Store what a key may send, and count it."""
     if ApiKey.Scope.INGEST not in key.scopes:
         raise Refused(403, "The API key may not post traces. Use one with the scope ingest.")
-    return key
+    requests = key.requests_per_second or settings.KEY_REQUESTS_PER_SECOND
+    rates.enter(key.pk, requests, key.spans_per_second or settings.KEY_SPANS_PER_SECOND, now.timestamp())
+    decoded, cut = _decode(request)
+    rates.pay(key.pk, len(decoded.spans) + decoded.rejected)
+    arrival = ingest.read(key.project_id, decoded.spans, now)
+    stored = writer.write(arrival)
+    ApiKey.objects.mark_used(key, now)
+    for _ in range(arrival.unreadable):
+        decoded.reject("a span can't be read; the server's log says why", "shape")
+    use.count(key.pk, _counts(stored, decoded, cut), now)
+    return decoded, cut
+
+
+def _counts(stored: Stored, decoded: Decoded, cut: Cut) -> dict[str, int]:
+    """One accepted request, as it is counted for its key."""
+    return {
+        "accepted": 1,
+        "new": stored.inserted,
+        "replaced": stored.replaced,
+        "duplicate": stored.duplicate,
+        "late": stored.late,
+        "cut": cut.total,
+        **{f"bad_{fault}": count for fault, count in decoded.faults.items()},
+    }
 
 
 def _decode(request: HttpRequest) -> tuple[Decoded, Cut]:
@@ -166,12 +206,13 @@ def _accepted(encoding: str, decoded: Decoded, cut: Cut) -> HttpResponse:
     return _answer(encoding, 200, response)
 
 
-def _error(encoding: str, status: int, message: str) -> HttpResponse:
-    response = _answer(encoding, status, Status(code=_RPC_CODES[status], message=message))
-    if status == 401:
+def _error(encoding: str, refused: Refused) -> HttpResponse:
+    status = Status(code=_RPC_CODES[refused.status], message=str(refused))
+    response = _answer(encoding, refused.status, status)
+    if refused.status == 401:
         response["WWW-Authenticate"] = "Bearer"
-    if status == 503:
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if refused.retry_after:
+        response["Retry-After"] = str(refused.retry_after)
     return response
 
 

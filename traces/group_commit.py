@@ -10,14 +10,14 @@ from threading import Event, Lock
 
 from django.db import InterfaceError, OperationalError
 
-from traces.ingest import Arrival
+from traces.ingest import Arrival, Stored
 
 GROUP_SPANS = 2_000
 """A group is closed when it has this many."""
 ALONE_SPANS = 500
 """A request with this many gains nothing from company."""
 
-type Write = Callable[[Sequence[Arrival]], object]
+type Write = Callable[[Sequence[Arrival]], Sequence[Stored]]
 
 
 class Full(Exception):
@@ -31,6 +31,7 @@ class Waiting:
     arrival: Arrival
     woken: Event = field(default_factory=Event)
     leads: bool = False
+    stored: Stored = field(default_factory=Stored)
     error: Exception | None = field(default_factory=lambda: RuntimeError("The group ended before this was written."))
     """Why it is not stored; None once it is."""
 
@@ -46,11 +47,10 @@ class GroupCommit:
         self._spans = 0
         self._busy = False
 
-    def write(self, arrival: Arrival) -> None:
-        """Return when the arrival is committed. Raises Full, or what writing this arrival raised."""
+    def write(self, arrival: Arrival) -> Stored:
+        """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised."""
         if not 0 < len(arrival.readings) < ALONE_SPANS:
-            self._write([arrival])
-            return
+            return self._write([arrival])[0]
         mine = Waiting(arrival)
         with self._lock:
             if self._spans + len(arrival.readings) > self._most_spans:
@@ -65,6 +65,7 @@ class GroupCommit:
             self._lead()
         if mine.error is not None:
             raise mine.error
+        return mine.stored
 
     @property
     def waiting_spans(self) -> int:
@@ -105,9 +106,8 @@ class GroupCommit:
         A database that does not answer fails them all.
         """
         try:
-            self._write([each.arrival for each in group])
-            for each in group:
-                each.error = None
+            for each, stored in zip(group, self._write([each.arrival for each in group]), strict=True):
+                each.stored, each.error = stored, None
         except (OperationalError, InterfaceError) as error:
             for each in group:
                 each.error = error

@@ -7,7 +7,7 @@ exists is summed up again from its spans, old and new together, and the differen
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -42,6 +42,8 @@ class Stored:
     inserted: int = 0
     replaced: int = 0
     duplicate: int = 0
+    late: int = 0
+    """Of the new and replaced ones: arrived after their trace had settled, or long after they had ended."""
 
 
 @dataclass(slots=True)
@@ -106,13 +108,15 @@ def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
     return Arrival(project_id, now, readings, sources, len(sent) - len(readings))
 
 
-def write(arrivals: Sequence[Arrival]) -> Stored:
-    """Store what arrived for one project. When this returns it is committed; when it raises nothing of it is.
+def write(arrivals: Sequence[Arrival]) -> list[Stored]:
+    """Store what arrived for one project; returns what became of each arrival.
+
+    When this returns it is committed; when it raises nothing of it is.
 
     Raises django.db.Error when the database can't take it.
     """
     if not any(arrival.readings for arrival in arrivals):
-        return Stored()
+        return [Stored() for _ in arrivals]
     for tries_left in reversed(range(MAX_TRIES)):
         try:
             return _write(arrivals)
@@ -124,11 +128,11 @@ def write(arrivals: Sequence[Arrival]) -> Stored:
 
 def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
     """Read and write some spans: for senders within the house, who send one batch at a time."""
-    return write([read(project_id, sent, now)])
+    return write([read(project_id, sent, now)])[0]
 
 
 @transaction.atomic
-def _write(arrivals: Sequence[Arrival]) -> Stored:
+def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     project_id, now = arrivals[0].project_id, max(arrival.received_at for arrival in arrivals)
     batches = _batches(project_id, arrivals, now)
     summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
@@ -147,8 +151,21 @@ def _write(arrivals: Sequence[Arrival]) -> Stored:
     }
     changes |= _revise(project_id, batches, claims, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
-    _follow_up(project_id, batches, claims, changes, now)
-    return Stored(inserted, replaced, sum(len(arrival.readings) for arrival in arrivals) - inserted - replaced)
+    settled = _follow_up(project_id, batches, claims, changes, now)
+    return [_fate(arrival, inserted, replaced, settled) for arrival in arrivals]
+
+
+def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> Stored:
+    """What became of the spans of one arrival, told by which of their records were written."""
+    patience = arrival.received_at - settings.SETTLE_ROOTLESS
+    new = fuller = late = 0
+    for reading in arrival.readings:
+        span = reading.span
+        new += (is_new := id(span) in inserted)
+        fuller += (is_fuller := id(span) in replaced)
+        if is_new or is_fuller:
+            late += span.trace_id in settled or (span.ended and span_end(span) < patience)
+    return Stored(new, fuller, len(arrival.readings) - new - fuller, late)
 
 
 def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dict[UUID, Batch]:
@@ -219,8 +236,8 @@ def _previews(
     )
 
 
-def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[int, int]:
-    """Write what is new and what is fuller; returns how many of each."""
+def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[set[int], set[int]]:
+    """Write what is new and what is fuller; returns the records of each, by their `id`."""
     inserts: list[Row] = []
     replaces: list[tuple[SpanRecord, SpanRecord, PayloadRecord]] = []
     for batch in batches:
@@ -234,7 +251,7 @@ def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[int, int]:
         store.replace(replaces)
     if inserts:
         store.insert(inserts)
-    return len(inserts), len(replaces)
+    return {id(span) for span, _ in inserts}, {id(span) for _, span, _ in replaces}
 
 
 def _follow_up(
@@ -243,10 +260,10 @@ def _follow_up(
     claims: Mapping[UUID, Claim],
     changes: Mapping[UUID, Change],
     now: datetime,
-) -> None:
-    """Apply the changes to every rollup and queue what they touched to settle."""
+) -> set[UUID]:
+    """Apply the changes to every rollup and queue what they touched to settle; returns the traces that had settled."""
     if not changes:
-        return
+        return set()
     ordered = list(changes.values())
     rollups.apply(project_id, ordered, now)
     queued = []
@@ -257,6 +274,7 @@ def _follow_up(
         ready = any(span.ended and span.span_id in named for span in arriving)
         names = any(span.agent_id is not None for span in arriving)
         queued.append((claim.pk, change.after, ready, claim.first_received_at if names else now))
-    unsettled.enqueue_traces(queued, now)
+    newly = unsettled.enqueue_traces(queued, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     unsettled.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
+    return {trace_id for trace_id in changes if claims[trace_id].pk in newly and not claims[trace_id].created}

@@ -14,7 +14,13 @@ _UPSERT = """
     {} ORDER BY 1, 2
     ON CONFLICT (scope, target_id) DO UPDATE SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since)
 """
-_TRACES = _UPSERT.format("SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])")
+_TRACES = f"""
+    WITH queued AS (
+        {_UPSERT.format("SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])")}
+        RETURNING scope, target_id, xmax = 0 AS is_new
+    )
+    SELECT target_id FROM queued WHERE is_new AND scope = 'trace'
+"""
 _SESSIONS = _UPSERT.format(
     "SELECT 'session', id, CASE WHEN end_time < %s THEN %s ELSE %s END, %s::timestamptz "
     "FROM traces_session WHERE id = ANY(%s)"
@@ -30,10 +36,11 @@ def trace_due(summary: Summary, now: datetime) -> datetime:
     return now if summary.end_time < now - quiet else now + quiet
 
 
-def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: datetime) -> None:
+def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: datetime) -> set[int]:
     """Queue changed traces and their spans: primary key, summary, whether spans are ready, since when they may be new.
 
-    Spans that have ended and whose agent is known are due at once, the others with the trace.
+    Spans that have ended and whose agent is known are due at once, the others with the trace. Returns the traces that
+    were not queued before: new ones, and those that had settled.
     """
     rows = []
     for pk, summary, ready, since in changed:
@@ -42,6 +49,7 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: 
         rows += [(Unsettled.Scope.TRACE, pk, due, now), (Unsettled.Scope.SPAN, pk, spans_due, since)]
     with connection.cursor() as cursor:
         cursor.execute(_TRACES, [list(column) for column in zip(*rows, strict=True)])
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:

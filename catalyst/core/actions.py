@@ -135,6 +135,17 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
     return revoked
 
 
+@transaction.atomic
+def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: User) -> None:
+    """Set how many of each a key may send per second; None leaves it to the instance."""
+    if (key.requests_per_second, key.spans_per_second) == (requests, spans):
+        return
+    ApiKey.objects.filter(pk=key.pk).limit(requests, spans)
+    said = (f"{rate} {what} per second" for what, rate in (("requests", requests), ("spans", spans)) if rate)
+    record(by, "limited", key, detail=", ".join(said) or "to what the instance allows")
+    transaction.on_commit(keys.recent.forget)
+
+
 def update_profile(user: User, *, first_name: str, last_name: str, email: str) -> None:
     """Change what others see of a person."""
     user.first_name, user.last_name, user.email = first_name, last_name, email

@@ -14,7 +14,7 @@ from django.utils import timezone
 from catalyst.core import actions
 from catalyst.core.audit import record
 from catalyst.core.forms import OperatorLoginForm
-from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
+from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
 
 admin.site.login_form = OperatorLoginForm
 admin.site.site_header = admin.site.site_title = "Catalyst"
@@ -130,7 +130,10 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     list_filter = ("project", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("project",)
     search_fields = ("name", "hint")
-    readonly_fields = ("project", "hint", "scopes", "created_by", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = (
+        *("project", "hint", "scopes", "created_by", "created_at", "last_used_at", "revoked_at"),
+        *("requests_per_second", "spans_per_second"),
+    )
     actions = ("revoke",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -143,6 +146,16 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
         keys = queryset.select_related("project")
         revoked = sum(actions.revoke_key(key, by=operator(request), now=timezone.now()) for key in keys)
         self.message_user(request, f"{revoked} keys revoked.")
+
+
+@admin.register(KeyHour)
+class KeyHourAdmin(ReadOnly[KeyHour]):
+    """What keys were used for, by hour."""
+
+    list_display = ("key", "hour", "what", "count")
+    list_filter = ("what",)
+    list_select_related = ("key",)
+    ordering = ("-hour", "key", "what")
 
 
 @admin.register(Invitation)

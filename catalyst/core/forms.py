@@ -77,6 +77,13 @@ class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Membership.Role, initial=Membership.Role.MEMBER)
 
 
+class KeyLimitForm(forms.Form):
+    """How fast one key may send; empty fields leave it to the instance."""
+
+    requests_per_second = forms.IntegerField(min_value=1, max_value=10**6, required=False)
+    spans_per_second = forms.IntegerField(min_value=1, max_value=10**6, required=False)
+
+
 class ApiKeyForm(forms.Form):
     """A new API key: what it is for and what it may do."""
 

@@ -15,6 +15,7 @@ from catalyst.core.querysets import (
     ApiKeyQuerySet,
     AuditEntryQuerySet,
     InvitationQuerySet,
+    KeyHourQuerySet,
     MembershipQuerySet,
     ProjectQuerySet,
     SignInQuerySet,
@@ -121,6 +122,8 @@ class ApiKey(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    requests_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
+    spans_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -141,6 +144,29 @@ class ApiKey(models.Model):
         """Make a key; returns the row and the key, which can't be had again."""
         key = key or cls.PREFIX + secrets.token_urlsafe(24)
         return cls.objects.create(hint=key[:8], digest=digest_of(key), **fields), key
+
+
+class KeyHour(models.Model):
+    """How often something happened with one API key in one hour; see `catalyst.core.key_use`.
+
+    `what` is a span's fate (new, replaced, duplicate, late, cut, bad_id, …) or a request's (accepted, refused_429, …).
+    """
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    what = models.CharField(max_length=20)
+    count = models.BigIntegerField()
+
+    objects = KeyHourQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["key", "hour", "what"], name="core_keyhour_key", nulls_distinct=False)
+        ]
+        indexes = [models.Index(fields=["hour"], name="core_keyhour_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.hour:%Y-%m-%d %H} {self.what}"
 
 
 class AuditEntry(models.Model):

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Sum
 
 if TYPE_CHECKING:
-    from catalyst.core.models import ApiKey, AuditEntry, Invitation, Membership, Project, SignIn, User
+    from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
@@ -90,3 +90,15 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         if key.last_used_at is None or key.last_used_at < now - LAST_USED_RESOLUTION:
             self.filter(stale, pk=key.pk).update(last_used_at=now)
             key.last_used_at = now
+
+    def limit(self, requests: int | None, spans: int | None) -> int:
+        """Set how many of each these keys may send per second."""
+        return self.update(requests_per_second=requests, spans_per_second=spans)
+
+
+class KeyHourQuerySet(models.QuerySet["KeyHour"]):
+    """Counts of API keys by hour."""
+
+    def totals(self, since: datetime) -> Iterable[tuple[int | None, str, int]]:
+        """Key, what and how often, from an hour on."""
+        return self.filter(hour__gte=since).values_list("key_id", "what").annotate(total=Sum("count")).order_by()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import actions
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.core.forms import ApiKeyForm, ProjectForm, RoleForm
+from catalyst.core.forms import ApiKeyForm, KeyLimitForm, ProjectForm, RoleForm
 from catalyst.core.models import Membership
 from catalyst.htmx import render, wants_partial
 
@@ -119,6 +120,19 @@ def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
     return _to(request, "core:key-list", f"Key {key.name} is revoked")
 
 
+@require_POST
+@editor_required
+def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Set how fast a key may send."""
+    key = get_object_or_404(request.project.api_keys, pk=pk)
+    form = KeyLimitForm(request.POST)
+    if not form.is_valid():
+        return _to(request, "core:key-list", "A limit is a whole number from 1 to 1,000,000", messages.ERROR)
+    limits = form.cleaned_data
+    actions.limit_key(key, requests=limits["requests_per_second"], spans=limits["spans_per_second"], by=request.user)
+    return _to(request, "core:key-list", f"The limit of key {key.name} is set")
+
+
 @require_safe
 @owner_required
 def audit_list(request: ProjectRequest) -> HttpResponse:
@@ -145,7 +159,13 @@ def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **about
 
 
 def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200) -> HttpResponse:
-    context = {"tab": "key-list", "form": form, "keys": request.project.api_keys.for_list(), "new_key": new_key}
+    context = {
+        "tab": "key-list",
+        "form": form,
+        "keys": request.project.api_keys.for_list(),
+        "new_key": new_key,
+        "instance": {"requests": settings.KEY_REQUESTS_PER_SECOND, "spans": settings.KEY_SPANS_PER_SECOND},
+    }
     return render(request, "core/keys.html", context, partial="api-keys", status=status)
 
 

@@ -26,5 +26,6 @@ urlpatterns = [
     ),
     path("p/<slug:project>/settings/keys/", settings_views.key_list, name="key-list"),
     path("p/<slug:project>/settings/keys/<int:pk>/revoke/", settings_views.key_revoke, name="key-revoke"),
+    path("p/<slug:project>/settings/keys/<int:pk>/limit/", settings_views.key_limit, name="key-limit"),
     path("p/<slug:project>/settings/audit/", settings_views.audit_list, name="audit-list"),
 ]

@@ -6,7 +6,7 @@ from django.tasks import task
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from catalyst.core import limits, sign_ins
+from catalyst.core import key_use, limits, sign_ins
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Wakeup
 from catalyst.task_backend import forget_failures
@@ -48,4 +48,5 @@ def minute() -> None:
     forget_failures(now - FAILURES_KEPT)
     sign_ins.forget_expired(now)
     limits.forget(now)
+    key_use.forget(now)
     demo.go_on.enqueue(now.isoformat())

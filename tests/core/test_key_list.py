@@ -99,3 +99,16 @@ def test_it_takes_only_the_right_method(client_as: Callable[[User], Client], ali
     client = client_as(alice)
     assert client.put(PAGE).status_code == 405
     assert client.get(f"{PAGE}{key.pk}/revoke/").status_code == 405
+
+
+def test_it_limits_how_fast_a_key_may_send(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
+    key, _ = ApiKey.issue(project=project, name="ci", scopes=["ingest"])
+    client, page = client_as(alice), f"/p/{project.slug}/settings/keys/"
+    assert "none" in client.get(page).text
+    client.post(f"{page}{key.pk}/limit/", {"requests_per_second": "", "spans_per_second": "500"})
+    assert "500 spans" in client.get(page).text
+    answer = client.post(f"{page}{key.pk}/limit/", {"spans_per_second": "-1"}, follow=True)
+    assert "A limit is a whole number" in answer.text
+    key.refresh_from_db()
+    assert (key.requests_per_second, key.spans_per_second) == (None, 500)
+    assert "500 spans per second" in client.get(f"/p/{project.slug}/settings/audit/").text

@@ -13,7 +13,7 @@ from tests.processes import eventually
 from tests.traces.sent import sent_span
 from traces import group_commit, ingest
 from traces.group_commit import Full, GroupCommit
-from traces.ingest import Arrival
+from traces.ingest import Arrival, Stored
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ class Database:
         self.poisoned: list[Arrival] = []
         self.down = False
 
-    def write(self, arrivals: Sequence[Arrival]) -> None:
+    def write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
         self.groups.append(list(arrivals))
         self.begun.set()
         assert self.let.wait(30)
@@ -39,12 +39,13 @@ class Database:
             raise OperationalError("gone")
         if any(poisoned is each for poisoned in self.poisoned for each in arrivals):
             raise DataError("a value it can't take")
+        return [Stored(inserted=len(each.readings)) for each in arrivals]
 
     def sizes(self) -> list[int]:
         return [len(group) for group in self.groups]
 
 
-type Submit = Callable[..., list[Future[None]]]
+type Submit = Callable[..., list[Future[Stored]]]
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def submit(database: Database, writer: GroupCommit) -> Iterator[Submit]:
         def waiting(spans: int) -> bool:
             return writer.waiting_spans == spans
 
-        def behind_one(*arrivals: Arrival) -> list[Future[None]]:
+        def behind_one(*arrivals: Arrival) -> list[Future[Stored]]:
             futures, spans = [threads.submit(writer.write, arrival())], 1
             assert database.begun.wait(30)
             for each in arrivals:
@@ -78,7 +79,7 @@ def submit(database: Database, writer: GroupCommit) -> Iterator[Submit]:
         database.let.set()
 
 
-def results(database: Database, futures: Sequence[Future[None]]) -> list[type]:
+def results(database: Database, futures: Sequence[Future[Stored]]) -> list[type]:
     """Let the database go on; what each arrival came to: an error, or nothing."""
     database.let.set()
     return [type(future.exception(30)) for future in futures]
@@ -138,3 +139,9 @@ def test_it_writes_large_requests_at_once(submit: Submit, writer: GroupCommit, d
         large = threads.submit(writer.write, arrival(group_commit.ALONE_SPANS))
         eventually(lambda: len(database.groups) == 2)
         assert results(database, [*small, large]) == [STORED, STORED]
+
+
+def test_it_tells_each_what_became_of_its_own(submit: Submit, database: Database) -> None:
+    futures = submit(arrival(3), arrival(5))
+    results(database, futures)
+    assert [future.result() for future in futures] == [Stored(1), Stored(3), Stored(5)]
