@@ -53,7 +53,7 @@ def as_filled(text: str) -> dict[str, str]:
         if attributes.get("type") != "radio" or " checked" in tag:
             fields[attributes["name"]] = attributes.get("value", "")
     for name, options in re.findall(r'<select name="([\w-]+)".*?>(.*?)</select>', form, re.DOTALL):
-        chosen = re.search(r'value="([^"]*)" selected', options) or re.search(r'value="([^"]*)"', options)
+        chosen = re.search(r'value="([^"]*)"\s+selected', options) or re.search(r'value="([^"]*)"', options)
         fields[name] = chosen.group(1) if chosen else ""
     prompt = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", form, re.DOTALL)
     return fields | {"prompt": prompt.group(1).replace("&quot;", '"').replace("&#x27;", "'") if prompt else ""}
@@ -150,7 +150,8 @@ def test_it_says_what_to_do_without_an_agent(browser: Client, project: Project) 
 
 def test_it_starts_with_the_agent_of_the_link(browser: Client, project: Project, agent: Agent) -> None:
     other = make_agent(project, "other-bot")
-    assert f'value="{other.pk}" selected' in browser.get(f"{NEW}?agent=other-bot").text
+    text = " ".join(browser.get(f"{NEW}?agent=other-bot").text.split())
+    assert f'value="{other.pk}" selected' in text
     assert browser.get(f"{NEW}?agent=%00&template=%00").status_code == 200
 
 
