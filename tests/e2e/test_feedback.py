@@ -154,10 +154,10 @@ def test_a_page_refreshes_itself_only_while_it_is_live(catalyst: Instance, windo
     asked: list[str] = []
     window.on("request", lambda request: asked.append(request.url))
     window.clock.run_for(91_000)
+    assert asked == []
     live.click()
     with window.expect_response(re.compile(f"/agents/{agent}/$")):
         window.clock.run_for(31_000)
-    assert asked == [f"{catalyst.url}/p/feedback/agents/{agent}/"]
 
 
 def test_a_page_that_stands_still_has_no_live_button(catalyst: Instance, window: Page) -> None:
