@@ -82,7 +82,13 @@ class Env(BaseSettings):
     ingest_queue_spans: int = Field(
         20_000, ge=1_000, description="Spans of small requests that may wait for their commit; more get 503."
     )
-    retention_days: int = Field(30, ge=1, description="Days of spans kept; older clocks count as skewed.")
+    retention_days: int = Field(
+        30, ge=1, description="Days that spans, traces and sessions are kept; older clocks count as skewed."
+    )
+    keep_labels_days: int = Field(400, ge=1, description="Days that labels and verdicts are kept.")
+    keep_rollups_days: int = Field(
+        400, ge=1, description="Days that the hourly sums behind charts are kept; never fewer than spans."
+    )
     settle_trace_seconds: float = Field(10, ge=1, description="Quiet time after its root ended until a trace settles.")
     settle_rootless_seconds: float = Field(
         300, ge=1, description="Quiet time until a trace without an ended root settles."

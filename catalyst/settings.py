@@ -109,6 +109,8 @@ STORAGES = {
 # Plotly adds one empty <style> element; its hash is the only style that is not a file of ours.
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 RETENTION_DAYS = env.retention_days
+KEEP_LABELS_DAYS = env.keep_labels_days
+KEEP_ROLLUPS_DAYS = max(env.keep_rollups_days, env.retention_days)
 SETTLE_TRACE = timedelta(seconds=env.settle_trace_seconds)
 SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
 SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)

@@ -90,6 +90,11 @@ def ceil(when: datetime, step: timedelta) -> datetime:
     return -(-(when - EPOCH) // step) * step + EPOCH
 
 
+def kept_since(now: datetime, days: int) -> datetime:
+    """Since when there is something of what is kept for so many days: a midnight, since whole days expire."""
+    return floor(now, DAY) - days * DAY
+
+
 def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
     """The range that the URL names; anything it can't mean gives the default range."""
     start, end = _time(params.get("from"), now), _time(params.get("to"), now)

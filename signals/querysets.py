@@ -207,6 +207,11 @@ class LabelQuerySet(models.QuerySet["Label"]):
         self.filter(id__in=ids).update(status="queued", lease_until=None)
         return ids
 
+    def oldest_before(self, before: datetime, most: int) -> list[int]:
+        """Ids of the labels that were made before, among the oldest so many: ids grow as labels are made."""
+        oldest = self.order_by("id").values_list("id", "created_at")[:most]
+        return [pk for pk, created_at in oldest if created_at < before]
+
     def labelled(self) -> "LabelQuerySet":
         """Labels that have a value, also while their grown target waits for another."""
         return self.exclude(value="")

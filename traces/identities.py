@@ -69,8 +69,12 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
 
 
 def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
+    """Those that exist, and go on to until the transaction ends: an empty one may be about to be deleted."""
     return dict(
-        _fetch("SELECT key, id FROM traces_session WHERE project_id = %s AND key = ANY(%s)", [project_id, keys])
+        _fetch(
+            "SELECT key, id FROM traces_session WHERE project_id = %s AND key = ANY(%s) ORDER BY key FOR KEY SHARE",
+            [project_id, keys],
+        )
     )
 
 

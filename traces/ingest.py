@@ -21,6 +21,7 @@ from traces.attributes import Reading, Sender, read_span
 from traces.identities import agent_ids, keep_resources, session_ids
 from traces.otlp import SentSpan, Source
 from traces.rollups import Change
+from traces.store import partitions
 from traces.store.base import PayloadRecord, SpanRecord, SpanStore
 from traces.store.postgres import PostgresSpanStore
 from traces.summary import Summary, span_end, summarise, with_named_agent
@@ -37,7 +38,10 @@ type Preview = Callable[[PayloadRecord], str]
 
 @dataclass(slots=True, frozen=True)
 class Stored:
-    """What became of some spans: new, put in the place of a less complete version, or already there."""
+    """What became of some spans: new, put in the place of a less complete version, or already there.
+
+    Those of a trace that has expired count as already there: they were, or their trace was.
+    """
 
     inserted: int = 0
     replaced: int = 0
@@ -71,8 +75,14 @@ class Batch:
         if other is None or fullness(span) > fullness(other[0]):
             self.arriving[span.span_id] = span, payload
 
-    def drop_known(self) -> None:
-        """Leave out what the store has as full or fuller."""
+    def meet(self, stored: Sequence[SpanRecord], of: int) -> None:
+        """Take what the store has of the trace's spans, `of` of them, and leave out what it has as full or fuller.
+
+        Where some of them have expired, so has the trace: nothing is added to it, for its sums can't be told any more.
+        """
+        self.stored = {span.span_id: span for span in stored}
+        if len(self.stored) < of:
+            self.arriving.clear()
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
             if new is not None and fullness(new[0]) <= fullness(old):
@@ -117,6 +127,7 @@ def write(arrivals: Sequence[Arrival]) -> list[Stored]:
     """
     if not any(arrival.readings for arrival in arrivals):
         return [Stored() for _ in arrivals]
+    partitions.keep_ahead(max(arrival.received_at for arrival in arrivals))
     for tries_left in reversed(range(MAX_TRIES)):
         try:
             return _write(arrivals)
@@ -141,9 +152,9 @@ def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     claims = trace_rows.claim(project_id, rows, now)
     store = PostgresSpanStore()
     known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
-    for trace_id, spans in known.items():
-        batches[trace_id].stored = {span.span_id: span for span in spans}
-        batches[trace_id].drop_known()
+    for claim in claims.values():
+        if not claim.created:
+            batches[claim.trace_id].meet(known.get(claim.trace_id, []), claim.span_count)
     changes = {
         trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
         for trace_id, claim in claims.items()

@@ -194,6 +194,7 @@ class AgentHour(Counters):
                 fields=["project", "agent", "hour"], name="traces_agenthour_key", nulls_distinct=False
             )
         ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthour_age")]
 
     def __str__(self) -> str:
         return f"{self.agent_id} {self.hour:%Y-%m-%d %H}"
@@ -216,6 +217,7 @@ class AgentHourLatency(models.Model):
                 fields=["project", "agent", "hour", "bucket"], name="traces_agenthourlatency_key", nulls_distinct=False
             )
         ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthourlatency_age")]
 
     def __str__(self) -> str:
         return f"{self.agent_id} {self.hour:%Y-%m-%d %H} bucket {self.bucket}"
@@ -251,6 +253,7 @@ class AgentHourCalls(models.Model):
                 nulls_distinct=False,
             )
         ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthourcalls_age")]
 
     def __str__(self) -> str:
         return f"{self.agent_id} {self.hour:%Y-%m-%d %H} {self.name} bucket {self.bucket}"

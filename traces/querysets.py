@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -108,6 +108,20 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """Oldest first: the turns of a session."""
         return self.order_by("start_time", "id")
 
+    def expired(self, days: int, now: datetime) -> "TraceQuerySet":
+        """Traces that began before the last so many days, the earliest first.
+
+        What had an older clock when it arrived counts from its arrival.
+        """
+        kept_since = timerange.kept_since(now, days)
+        came_in_time = Q(first_received_at__lte=F("start_time") + timedelta(days=days))
+        old = self.filter(came_in_time | Q(first_received_at__lt=kept_since), start_time__lt=kept_since)
+        return old.in_order()
+
+    def expired_ahead(self, days: int, now: datetime) -> "TraceQuerySet":
+        """Traces that say they begin in the future and arrived before the last so many days."""
+        return self.filter(start_time__gt=now, first_received_at__lt=timerange.kept_since(now, days)).in_order()
+
     def for_list(self) -> "TraceQuerySet":
         """Only what a row shows; anything else is an error, not a query."""
         return (
@@ -175,6 +189,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
     def with_traces(self) -> "SessionQuerySet":
         """Those that have traces. One is left empty when all of its traces turn out to belong to another."""
         return self.filter(trace_count__gt=0)
+
+    def expired(self, days: int, now: datetime) -> "SessionQuerySet":
+        """Sessions without traces that ended, and last received one, before the last so many days."""
+        kept_since = timerange.kept_since(now, days)
+        return self.filter(trace_count=0, end_time__lt=kept_since, last_received_at__lt=kept_since).order_by("end_time")
 
     def within(self, time_range: TimeRange) -> "SessionQuerySet":
         """Sessions that were last active in the range."""

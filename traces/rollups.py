@@ -64,6 +64,11 @@ def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
     _add_calls(project_id, changes)
 
 
+def lose(sessions: Iterable[int], now: datetime) -> None:
+    """Sum up sessions again that have lost traces."""
+    _recount_sessions(sorted(sessions), [], now)
+
+
 def _sides(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
     for change in changes:
         if change.before is not None:

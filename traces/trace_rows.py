@@ -77,6 +77,7 @@ class Claim:
     end_time: datetime
     session_id: int | None
     first_received_at: datetime
+    span_count: int
     input_preview: str
     output_preview: str
 
@@ -93,7 +94,7 @@ def claim(project_id: int, rows: Sequence[TraceRow], now: datetime) -> dict[UUID
         SELECT %s, 1, %s, %s, {_COLUMNS} FROM json_to_recordset(%s::json) AS d({_RECORD}) ORDER BY trace_id
         ON CONFLICT (project_id, trace_id) DO UPDATE SET last_received_at = t.last_received_at
         RETURNING id, trace_id, xmax = 0, start_time, end_time, session_id, first_received_at,
-            input_preview, output_preview
+            span_count, input_preview, output_preview
     """
     with connection.cursor() as cursor:
         cursor.execute(statement, [project_id, now, now, _json(rows)])

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
@@ -43,6 +44,9 @@ class Project(models.Model):
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=60, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    retention_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Days that its traces are kept, where fewer than the instance keeps."
+    )
     members = models.ManyToManyField(User, through="core.Membership", related_name="projects")
 
     objects = ProjectQuerySet.as_manager()
@@ -52,6 +56,11 @@ class Project(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("traces:trace-list", args=[self.slug])
+
+    @property
+    def kept_days(self) -> int:
+        """Days that its spans, traces and sessions are kept."""
+        return min(self.retention_days or settings.RETENTION_DAYS, settings.RETENTION_DAYS)
 
 
 class Membership(models.Model):

@@ -6,6 +6,8 @@ from django.tasks import task
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+import signals.retention
+import traces.retention
 from catalyst.core import key_use, limits, sign_ins
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Wakeup
@@ -39,7 +41,8 @@ def wake(kind: str, path: str, token: str) -> None:
 def minute() -> None:
     """Once a minute: partitions ahead of the spans; records of failed tasks, sessions and limits that are over away.
 
-    Then the demo's newest traffic, where there is a demo.
+    Then the demo's newest traffic, where there is a demo, and away with what has expired, so much at a time that the
+    next minute is not late.
 
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
@@ -50,3 +53,7 @@ def minute() -> None:
     limits.forget(now)
     key_use.forget(now)
     demo.go_on.enqueue(now.isoformat())
+    partitions.drop_expired(now)
+    traces.retention.forget_traces(now)
+    traces.retention.forget_hours(now)
+    signals.retention.forget_labels(now)

@@ -100,6 +100,9 @@ class SpanStore(Protocol):
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
         """Put each fuller version (second) and its text in the place of the stored one (first)."""
 
+    def forget(self, project_id: int, extents: Sequence[Extent]) -> None:
+        """Delete all spans of these traces, and their text."""
+
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
         """All spans of these traces, each trace in order of start."""
 

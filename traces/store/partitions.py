@@ -1,15 +1,29 @@
-"""Day partitions of spans and payloads: made ahead of need, never by what a sender says."""
+"""Day partitions of spans and payloads: made ahead of need and dropped when they expire, never by what a sender says.
 
+Each change locks the parent or the default partition for as long as one day takes. Whoever reads or writes spans would
+queue behind a change that waits, so none waits longer than `PATIENCE`: what did not happen is due the next time.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from psycopg import sql
+from psycopg.errors import LockNotAvailable
 
-from traces.models import PARTITIONED
+from catalyst import timerange
+from traces.models import PARTITIONED, Payload
+
+logger = logging.getLogger(__name__)
 
 DAYS_AHEAD = 3
-_LOCK = 0x7472616365  # an advisory lock of our own, so that two processes never make the same day
+PATIENCE = "200ms"
+COMPRESSED = ("input", "output", "input_messages", "output_messages", "attributes", "events", "links")
+_LOCK = 0x7472616365  # an advisory lock of our own, so that no two processes change partitions at once
 
 
 def ensure(now: datetime) -> list[str]:
@@ -17,45 +31,129 @@ def ensure(now: datetime) -> list[str]:
 
     Rows of such a day that already lie in the default partition move into it. Safe to repeat and to run twice at once.
     """
-    first = now.date() - timedelta(days=settings.RETENTION_DAYS)
-    days = [first + timedelta(days=n) for n in range(settings.RETENTION_DAYS + DAYS_AHEAD + 1)]
-    wanted = {
-        f"{model._meta.db_table}_{day:%Y%m%d}": (model._meta.db_table, day) for model in PARTITIONED for day in days
-    }
-    missing = sorted(wanted.keys() - _existing())
+    first = timerange.kept_since(now, settings.RETENTION_DAYS).date()
+    return _make_missing(first + timedelta(days=n) for n in range(settings.RETENTION_DAYS + DAYS_AHEAD + 1))
+
+
+def make_past(first: date, last: date, now: datetime) -> list[str]:
+    """Make days for an import, the last one included; returns the names of the tables made.
+
+    Those that lie before the retention window are kept as long from now on as others are from their day.
+    """
+    kept_until = timerange.kept_since(now, -settings.RETENTION_DAYS).date()
+    return _make_missing((first + timedelta(days=n) for n in range((last - first).days + 1)), kept_until)
+
+
+def keep_ahead(now: datetime) -> None:
+    """Make today and tomorrow where nothing else has. For ingest: looks once an hour, and never fails."""
+    _make_around(timerange.floor(now, timerange.HOUR))
+
+
+@lru_cache(maxsize=1)
+def _make_around(hour: datetime) -> None:
+    today = timerange.kept_since(hour, 0).date()
+    try:
+        if made := _make_missing([today, today + timedelta(days=1)]):
+            logger.warning("Nothing had made %s; does the clock run?", ", ".join(made))
+    except Error:
+        logger.exception("The partitions of today can't be made; spans go to the default partition")
+
+
+def drop_expired(now: datetime) -> list[str]:
+    """Drop the days that lie wholly before the retention window; returns the names of the tables dropped."""
+    first, today = (timerange.kept_since(now, days).date() for days in (settings.RETENTION_DAYS, 0))
+    dropped = []
+    for name, kept_until in sorted(_existing().items()):
+        if _day(name) < first and kept_until < today:
+            with _change(f"drop {name}"):
+                _execute("DROP TABLE IF EXISTS {table}", table=sql.Identifier(name))
+                dropped.append(name)
+    return dropped
+
+
+def compression(table: str, available: Sequence[str]) -> list[sql.Composed]:
+    """The statements that have new text of a day of payloads compressed by lz4, on a server that has it."""
+    if "lz4" not in available or not table.startswith(Payload._meta.db_table):
+        return []
+    alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET COMPRESSION lz4")
+    return [alter.format(sql.Identifier(table), sql.Identifier(column)) for column in COMPRESSED]
+
+
+def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[str]:
+    parents = [model._meta.db_table for model in PARTITIONED]
+    wanted = {f"{parent}_{day:%Y%m%d}": parent for day in days for parent in parents}
+    missing, made = sorted(wanted.keys() - _existing().keys()), []
     for name in missing:
-        _make(name, *wanted[name])
-    return missing
+        with _change(f"make {name}"):
+            if name not in _existing():
+                _make(name, wanted[name], kept_until)
+                made.append(name)
+    return made
 
 
-def _existing() -> set[str]:
+def _existing() -> dict[str, date]:
+    """The days by the names of their tables, and until when an import keeps them in any case."""
     parents = [model._meta.db_table for model in PARTITIONED]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = ANY(%s::regclass[])", [parents]
+            """
+            SELECT relname, obj_description(oid, 'pg_class') FROM pg_inherits JOIN pg_class ON oid = inhrelid
+            WHERE inhparent = ANY(%s::regclass[]) AND relname NOT LIKE '%%default'
+            """,
+            [parents],
         )
-        return {name for (name,) in cursor.fetchall()}
+        return {name: date.fromisoformat(until) if until else date.min for name, until in cursor.fetchall()}
 
 
-@transaction.atomic
-def _make(name: str, parent: str, day: date) -> None:
-    """One day of one table, with the rows that waited for it in the default partition."""
-    table, default = sql.Identifier(name), sql.Identifier(f"{parent}_default")
+def _day(name: str) -> date:
+    return date.fromisoformat(name[-8:])
+
+
+@contextmanager
+def _change(what: str) -> Iterator[None]:
+    """A transaction for one change. One that would have to wait does nothing."""
+    try:
+        with transaction.atomic():
+            _execute("SET LOCAL lock_timeout = {patience}", patience=sql.Literal(PATIENCE))
+            _execute("SELECT pg_advisory_xact_lock({lock})", lock=sql.Literal(_LOCK))
+            yield
+            _execute("SET LOCAL lock_timeout = DEFAULT")
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        logger.info("Too busy to %s now", what)
+
+
+def _make(name: str, parent: str, kept_until: date | None) -> None:
+    """One day of one table, with the rows that waited for it in the default partition.
+
+    No writer may be under way: one that has looked for the day and found none would still write to the default.
+    """
+    day = _day(name)
     parts = {
-        "table": table,
+        "table": sql.Identifier(name),
         "parent": sql.Identifier(parent),
-        "default": default,
+        "default": sql.Identifier(f"{parent}_default"),
         "first": sql.Literal(f"{day:%Y-%m-%d} 00:00:00+00"),
         "last": sql.Literal(f"{day + timedelta(days=1):%Y-%m-%d} 00:00:00+00"),
     }
+    _execute("LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE", **parts)
+    _execute("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE", **parts)
+    _execute("CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS)", **parts)
+    if kept_until is not None:
+        _execute("COMMENT ON TABLE {table} IS {until}", until=sql.Literal(kept_until.isoformat()), **parts)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        if name in _existing():
-            return
-        for statement in (
-            "CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS)",
-            "WITH moved AS (DELETE FROM {default} WHERE start_time >= {first} AND start_time < {last} RETURNING *) "
-            "INSERT INTO {table} SELECT * FROM moved",
-            "ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES FROM ({first}) TO ({last})",
-        ):
-            cursor.execute(sql.SQL(statement).format(**parts))
+        cursor.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+        for statement in compression(name, cursor.fetchone()[0]):
+            cursor.execute(statement)
+    _execute(
+        "WITH moved AS (DELETE FROM {default} WHERE start_time >= {first} AND start_time < {last} RETURNING *) "
+        "INSERT INTO {table} SELECT * FROM moved",
+        **parts,
+    )
+    _execute("ALTER TABLE {parent} ATTACH PARTITION {table} FOR VALUES FROM ({first}) TO ({last})", **parts)
+
+
+def _execute(statement: str, **parts: sql.Composable) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL(statement).format(**parts))

@@ -65,6 +65,19 @@ class PostgresSpanStore:
                     columns,
                 )
 
+    def forget(self, project_id: int, extents: Sequence[Extent]) -> None:
+        """Delete all spans of these traces, and their text."""
+        first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+        with connection.cursor() as cursor:
+            for model in (Span, Payload):
+                cursor.execute(
+                    f"""
+                    DELETE FROM {model._meta.db_table}
+                    WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s
+                    """,
+                    [project_id, [extent.trace_id for extent in extents], first, last],
+                )
+
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
         """All spans of these traces, each trace in order of start."""
         found: dict[UUID, list[SpanRecord]] = defaultdict(list)

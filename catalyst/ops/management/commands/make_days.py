@@ -1,0 +1,31 @@
+"""`manage.py make_days`."""
+
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from traces.store import partitions
+
+MOST_DAYS = 3_660
+
+
+class Command(BaseCommand):
+    """Make days of the past for an import."""
+
+    help = "Make the partitions of days of the past, the last one included, before importing spans of theirs."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Arguments."""
+        parser.add_argument("first", type=date.fromisoformat, help="YYYY-MM-DD")
+        parser.add_argument("last", type=date.fromisoformat, help="YYYY-MM-DD")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        now, first, last = timezone.now(), options["first"], options["last"]
+        if not first <= last <= now.date():
+            raise CommandError("Give the first day, then the last one, neither in the future.")
+        if (last - first).days >= MOST_DAYS:
+            raise CommandError(f"That is more than {MOST_DAYS:,} days.")
+        made = partitions.make_past(first, last, now)
+        self.stdout.write(f"{len(made)} tables made.")

@@ -1,0 +1,35 @@
+"""Labels and verdicts outlive their traces, but not for ever."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from pytest_django import Settings
+
+from catalyst.core.models import Project
+from signals import judge, retention
+from signals.models import Label, Verdict
+from signals.templates import NSFW
+from tests.factories import make_agent, make_labels, make_signal
+from traces.models import Trace
+from traces.retention import forget_traces
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def test_it_deletes_old_labels_with_their_verdicts(
+    project: Project, now: datetime, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = make_signal(make_agent(project), prompt=NSFW.prompt, active_since=now - 500 * DAY)
+    make_labels(signal, project, 5, now=now)
+    judge.run(clock=lambda: now + DAY)
+    assert Verdict.objects.count() == 5
+    forget_traces(now + 100 * DAY)
+    assert not Trace.objects.exists()
+    assert retention.forget_labels(now + 400 * DAY) == 0
+    assert Label.objects.labelled().count() == 5
+    monkeypatch.setattr(retention, "LABELS", 2)
+    assert retention.forget_labels(now + 402 * DAY, batches=2) == 4
+    assert list(Verdict.objects.values_list("label_id", flat=True)) == [Label.objects.get().pk]
+    settings.KEEP_LABELS_DAYS = 500
+    assert retention.forget_labels(now + 402 * DAY) == 0

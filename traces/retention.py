@@ -1,0 +1,87 @@
+"""Delete what has expired: in bounded batches, each a transaction of its own, that pass over what ingest holds.
+
+Whole days of spans go with their partitions (`traces.store.partitions`); traces follow here, with what is left of their
+spans. The sums of a session are those of its traces; it goes when it has none.
+"""
+
+from collections import deque
+from datetime import datetime
+from itertools import accumulate
+
+from django.conf import settings
+from django.db import models, transaction
+
+from catalyst import timerange
+from catalyst.core.models import Project
+from traces import rollups
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Trace, Unsettled
+from traces.querysets import TraceQuerySet
+from traces.store.postgres import PostgresSpanStore
+
+BATCHES = 100
+TRACES = 500
+SPANS = 5_000
+HOURS = 5_000
+HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, AgentHourCalls)
+
+
+def forget_traces(now: datetime, batches: int = BATCHES) -> int:
+    """Delete expired traces and sessions, in at most so many batches; returns how many.
+
+    Projects take turns, so that a large one holds up no other. What is left is due the next time.
+    """
+    turns, deleted = deque(Project.objects.order_by("pk")), 0
+    while turns and batches > 0:
+        project = turns.popleft()
+        if count := _forget_some(project, now):
+            turns.append(project)
+            deleted += count
+            batches -= 1
+    return deleted
+
+
+def forget_hours(now: datetime, batches: int = BATCHES) -> None:
+    """Delete hourly sums that are older than `KEEP_ROLLUPS_DAYS`, at most so many batches of each kind."""
+    kept_since = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS)
+    for model in HOURLY:
+        for _ in range(batches):
+            if not _forget_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour")):
+                break
+
+
+def _forget_some(project: Project, now: datetime) -> int:
+    days = project.kept_days
+    some = (project.traces.expired(days, now), project.traces.expired_ahead(days, now))
+    return sum(_forget_batch(project, traces, now) for traces in some) + _forget_sessions(project, now)
+
+
+@transaction.atomic
+def _forget_batch(project: Project, expired: TraceQuerySet, now: datetime) -> int:
+    """The first of these traces, with their spans: as many as have `SPANS` spans together, but one in any case."""
+    locked = list(expired.select_for_update(skip_locked=True)[:TRACES])
+    sizes = accumulate(trace.span_count for trace in locked)
+    traces = [trace for trace, size in zip(locked, sizes, strict=True) if size <= SPANS] or locked[:1]
+    if not traces:
+        return 0
+    ids = [trace.pk for trace in traces]
+    PostgresSpanStore().forget(project.pk, [trace.extent for trace in traces])
+    Unsettled.objects.filter(scope__in=[Unsettled.Scope.SPAN, Unsettled.Scope.TRACE], target_id__in=ids).delete()
+    Trace.objects.filter(pk__in=ids).delete()
+    rollups.lose({trace.session_id for trace in traces if trace.session_id is not None}, now)
+    return len(traces)
+
+
+@transaction.atomic
+def _forget_sessions(project: Project, now: datetime) -> int:
+    expired = project.sessions.expired(project.kept_days, now).select_for_update(skip_locked=True)
+    ids = list(expired.values_list("pk", flat=True)[:TRACES])
+    if ids:
+        Unsettled.objects.filter(scope=Unsettled.Scope.SESSION, target_id__in=ids).delete()
+        Session.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+@transaction.atomic
+def _forget_hours(old: models.QuerySet[models.Model]) -> int:
+    ids = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:HOURS])
+    return old.model._default_manager.filter(pk__in=ids).delete()[0] if ids else 0
