@@ -3,7 +3,7 @@
 The queue is a table of the default database, so a task enqueued in a transaction commits or rolls back with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -58,8 +58,10 @@ def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     import_string(path).call(*args, **kwargs)
 
 
-def run_cluster(queue: str) -> None:
+def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
     """Run the workers of a queue until SIGTERM; then they finish what they have begun.
+
+    `started` is called once this process forks no more; what it forked goes on forking.
 
     django-q2 reads the name of its cluster from the environment when it is imported, long before this is called.
     """
@@ -68,6 +70,7 @@ def run_cluster(queue: str) -> None:
         setattr(Conf, name.upper(), value)
     cluster = Cluster()
     cluster.start()
+    started()
     cluster.sentinel.join()
 
 

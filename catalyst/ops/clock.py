@@ -14,6 +14,7 @@ from threading import Event
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
+from catalyst.ops.heart import Heart
 from catalyst.ops.models import Wakeup
 from catalyst.ops.tasks import wake
 
@@ -78,4 +79,7 @@ def run_until_stopped() -> None:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    heart = Heart("clock")
+    heart.start()
     run(until=stopped.is_set)
+    heart.stop()

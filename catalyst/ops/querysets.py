@@ -1,4 +1,4 @@
-"""Queries over wake-ups. Each change is one compare-and-set, so that any number of clocks and workers may race."""
+"""Queries over wake-ups, each change one compare-and-set so that clocks and workers may race, and over heartbeats."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -7,10 +7,11 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from catalyst.ops.models import Wakeup
+    from catalyst.ops.models import Heartbeat, Wakeup
 
 LOST_AFTER = timedelta(seconds=15)
 FAILED_PAUSE = timedelta(seconds=10)
+HEARTBEATS_KEPT = timedelta(days=1)
 
 
 class WakeupQuerySet(models.QuerySet["Wakeup"]):
@@ -44,3 +45,25 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
     def answered_since(self, kinds: list[str], moment: datetime) -> bool:
         """Whether a wake-up of each kind has ended since then: clock and workers are alive."""
         return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
+
+
+class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
+    """Heartbeats."""
+
+    def beat(self, heartbeat: "Heartbeat") -> None:
+        """Note that a process lives."""
+        key = ["name", "host", "pid"]
+        changing = ["started_at", "seen_at", "version", "error", "error_at"]
+        self.bulk_create([heartbeat], update_conflicts=True, unique_fields=key, update_fields=changing)
+
+    def withdraw(self, name: str, host: str, pid: int) -> None:
+        """Forget a process that has ended in good order."""
+        self.filter(name=name, host=host, pid=pid).delete()
+
+    def forget(self, now: datetime) -> None:
+        """Delete those of processes that ended otherwise, after a day."""
+        self.filter(seen_at__lt=now - HEARTBEATS_KEPT).delete()
+
+    def newest(self) -> "HeartbeatQuerySet":
+        """Of each kind of process on each machine the one seen last: one that is started again follows itself."""
+        return self.order_by("name", "host", "-seen_at").distinct("name", "host")

@@ -10,7 +10,7 @@ import signals.retention
 import traces.retention
 from catalyst.core import key_use, limits, sign_ins
 from catalyst.ops.demo import loader as demo
-from catalyst.ops.models import Wakeup
+from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.task_backend import forget_failures
 from traces.store import partitions
 
@@ -39,7 +39,7 @@ def wake(kind: str, path: str, token: str) -> None:
 
 @task
 def minute() -> None:
-    """Once a minute: partitions ahead of the spans; records of failed tasks, sessions and limits that are over away.
+    """Once a minute: partitions ahead of the spans; what is over away: failed tasks, sessions, limits, heartbeats.
 
     Then the demo's newest traffic, where there is a demo, and away with what has expired, so much at a time that the
     next minute is not late.
@@ -52,6 +52,7 @@ def minute() -> None:
     sign_ins.forget_expired(now)
     limits.forget(now)
     key_use.forget(now)
+    Heartbeat.objects.forget(now)
     demo.go_on.enqueue(now.isoformat())
     partitions.drop_expired(now)
     traces.retention.forget_traces(now)

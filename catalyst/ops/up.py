@@ -24,9 +24,9 @@ from catalyst.env import env
 from catalyst.ops import announce, clock, prepare, web
 from catalyst.ops.children import Child, Program, stop_all
 from catalyst.ops.demo import loader as demo
+from catalyst.ops.heart import Heart, run_worker
 from catalyst.ops.models import Wakeup
 from catalyst.ops.prepare import NotReady
-from catalyst.task_backend import run_cluster
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
@@ -78,13 +78,17 @@ def start(children: list[Child]) -> None:
 def _programs(listener: socket.socket) -> list[Program]:
     return [
         Program("web", partial(web.serve, listener)),
-        *(Program(f"worker-{queue}", partial(run_cluster, queue)) for queue in settings.TASKS["default"]["QUEUES"]),
+        *(Program(f"worker-{queue}", partial(run_worker, queue)) for queue in settings.TASKS["default"]["QUEUES"]),
         Program("clock", clock.run_until_stopped),
     ]
 
 
 def _guard(supervisor: int) -> None:
-    """Tidy up when the supervisor was killed; one that ends in good order does it itself and ends the guard."""
+    """Tidy up when the supervisor was killed; one that ends in good order does it itself and ends the guard.
+
+    It also notes that the supervisor lives, which itself must never wait for a database.
+    """
+    Heart("up", supervisor).start()
     while os.getppid() == supervisor:
         time.sleep(LOOK_SECONDS)
     announce.withdraw(env.data)

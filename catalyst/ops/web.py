@@ -1,11 +1,14 @@
 """The web server."""
 
+import signal
 import socket
 
 import uvicorn
 
 from catalyst import pricing
+from catalyst.core.key_use import use
 from catalyst.env import env
+from catalyst.ops.heart import Heart
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
@@ -25,4 +28,10 @@ def serve(listener: socket.socket | None = None) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener] if listener else None)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped in good order
+    heart = Heart("web", chore=use.flush)
+    heart.start()
+    try:
+        uvicorn.Server(config).run(sockets=[listener] if listener else None)
+    finally:
+        heart.stop()

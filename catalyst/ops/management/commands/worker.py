@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from catalyst.task_backend import run_cluster
+from catalyst.ops.heart import run_worker
 
 
 class Command(BaseCommand):
@@ -18,4 +18,4 @@ class Command(BaseCommand):
         parser.add_argument("queue", choices=settings.TASKS["default"]["QUEUES"])
 
     def handle(self, *args: Any, **options: Any) -> None:
-        run_cluster(options["queue"])
+        run_worker(options["queue"])

@@ -1,0 +1,113 @@
+"""Heartbeats: every process notes every few seconds that it lives, and what it last logged as an error."""
+
+import json
+import logging
+import mmap
+import os
+import socket
+from collections.abc import Callable
+from datetime import datetime
+from threading import Event, Thread
+
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.utils import timezone
+
+from catalyst import __version__
+from catalyst.ops.models import Heartbeat
+from catalyst.task_backend import run_cluster
+
+logger = logging.getLogger(__name__)
+
+EVERY_SECONDS = 5
+LONGEST_ERROR = 500
+_PAGE = 4096
+
+
+class LastError(logging.Handler):
+    """Remembers the newest error logged by this process or any that is forked from it: they share its memory."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._shared = mmap.mmap(-1, _PAGE)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the first line."""
+        lines = record.getMessage().splitlines() or [""]
+        problem = record.exc_info[1] if record.exc_info else None
+        reason = f" ({type(problem).__name__}: {problem})" if problem else ""
+        text = f"{record.name}: {lines[0]}{reason}".replace("\x00", "")[:LONGEST_ERROR]
+        note = json.dumps([text, timezone.now().isoformat()]).encode()
+        self._shared[: len(note) + 1] = note + b"\x00"
+
+    def read(self) -> tuple[str, datetime | None]:
+        """Text and time; empty when there was none. Two processes that write at once may spoil each other's note."""
+        try:
+            text, at = json.loads(self._shared[:].partition(b"\x00")[0] or b'["", ""]')
+        except ValueError:
+            return "an error that could not be read", None
+        return text, datetime.fromisoformat(at) if at else None
+
+
+class Heart:
+    """Beats for one process from `start` to `stop`, in a thread of its own; `chore` is done before each beat."""
+
+    def __init__(self, name: str, pid: int = 0, chore: Callable[[], object] = lambda: None) -> None:
+        self._name, self._pid, self._chore = name, pid or os.getpid(), chore
+        self._started_at = timezone.now()
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="heart", daemon=True)
+        self._beats = True
+        self._error = LastError()
+        logging.getLogger().addHandler(self._error)
+
+    def start(self) -> None:
+        """Begin. Fork before that: a thread is not inherited."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Do the chore a last time and leave no trace: who stops in good order is missed by nobody."""
+        self._stopped.set()
+        self._thread.join()
+        self._try(self._chore)
+        self._try(lambda: Heartbeat.objects.withdraw(self._name, socket.gethostname(), self._pid))
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._try(self._chore)
+            self._try(self._beat)
+            self._stopped.wait(EVERY_SECONDS)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        """Do something in the database, which may be away."""
+        try:
+            work()
+            self._beats = True
+        except DatabaseError as error:
+            if self._beats:
+                logger.warning("The database takes no heartbeat: %s", error)
+            self._beats = False
+        finally:
+            connection.close()
+
+    def _beat(self) -> None:
+        text, at = self._error.read()
+        Heartbeat.objects.beat(
+            Heartbeat(
+                name=self._name,
+                host=socket.gethostname(),
+                pid=self._pid,
+                started_at=self._started_at,
+                seen_at=timezone.now(),
+                version=__version__,
+                error=text,
+                error_at=at,
+            )
+        )
+
+
+def run_worker(queue: str) -> None:
+    """Run the workers of a queue until SIGTERM."""
+    heart = Heart(f"worker-{queue}")
+    run_cluster(queue, heart.start)
+    heart.stop()
