@@ -54,6 +54,7 @@ TABLE = {
     "core:invitation": Row("302 302 302 200 200", "302 302 302 302 422", "invited"),
     "core:project-create": Row("200 403 403 200 302", "422 403 403 422 302"),
     "core:settings": Row(LOOK, "422 403 403 404 302"),
+    "core:retention": Row(ONLY_POST, OWNER_DO),
     "core:member-list": Row(LOOK, "422 403 403 404 302"),
     "core:member-role": Row(ONLY_POST, OWNER_DO, "membership"),
     "core:member-remove": Row(ONLY_POST, OWNER_DO, "membership"),

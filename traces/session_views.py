@@ -12,7 +12,7 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render
 from catalyst.timerange import TimeRange
-from traces import conversations, forms, labels
+from traces import conversations, expired, forms, labels
 from traces.querysets import Cursor, TraceFilter
 
 PAGE = 30
@@ -24,10 +24,14 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     """The sessions of a project, last active first. `key` leads straight to the session with that id."""
     now = timezone.now()
     if key := request.GET.get("key", "").replace("\0", ""):
-        session = get_object_or_404(request.project.sessions.with_traces(), key=key)
+        session = request.project.sessions.with_traces().filter(key=key).first()
+        if session is None:
+            left = labels.pills_for_sessions(request.project, [key]).get(key, [])
+            return expired.page(request, "session", left)
         return redirect("traces:session-detail", request.project.slug, session.pk)
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
+    context["kept_since"] = expired.since(request, time_range, now)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
@@ -14,7 +14,8 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from traces import conversations, forms, labels, limits, reading, tree
+from traces import conversations, expired, forms, labels, limits, reading, tree
+from traces.labels import Pill
 from traces.models import AgentHour, Resource, Trace, hex_span_id
 from traces.overview import overview
 from traces.querysets import Cursor, TraceFilter
@@ -37,6 +38,7 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if (exact := forms.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
     context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
+    context["kept_since"] = expired.since(request, time_range, now)
     if not context["rows"] and not request.project.traces.exists():
         return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
     if request.htmx.target == "first-trace":
@@ -50,8 +52,10 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
 @require_safe
 def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     """One trace: its spans as a tree beside the chosen span, or beside the whole turn as a conversation."""
-    trace = get_object_or_404(request.project.traces.for_detail(), trace_id=trace_id)
-    spans = conversations.spans_of(trace)
+    trace = request.project.traces.for_detail().filter(trace_id=trace_id).first()
+    spans = conversations.spans_of(trace) if trace else []
+    if trace is None or not spans:
+        return expired.page(request, "trace", _labels_left(request, trace_id), was_here=trace is not None)
     chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
     context: dict[str, Any] = {"trace": trace, "span": chosen, "span_count": len(spans)}
     row, message = forms.offset(request.GET.get("row")), forms.offset(request.GET.get("message"))
@@ -63,6 +67,12 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
         part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
         return render(request, part[0], context, partial=part[1])
     return render(request, PAGE_OF_TRACE, context | _surroundings(request, trace, spans) | _tree(spans, row, chosen))
+
+
+def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
+    """The labels of a trace and of the first of its spans that have any."""
+    of_spans = list(labels.pills_for_spans(request.project, trace_id).values())[: reading.MOST_LABELLED_SPANS]
+    return labels.pills_for_trace(request.project, trace_id) + [pill for pills in of_spans for pill in pills]
 
 
 def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:

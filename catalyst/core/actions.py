@@ -40,6 +40,21 @@ def rename_project(project: Project, *, name: str, by: User) -> None:
 
 
 @transaction.atomic
+def set_retention(project: Project, *, days: int | None, by: User) -> None:
+    """Keep traces for so many days; None: as long as the instance. What is older goes within minutes, for good."""
+    before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).retention_days
+    if before == days:
+        return
+    project.retention_days = days
+    project.save(update_fields=["retention_days"])
+    record(by, "changed", project, detail=f"retention from {_days(before)} to {_days(days)}")
+
+
+def _days(days: int | None) -> str:
+    return f"{days} days" if days else "the instance's"
+
+
+@transaction.atomic
 def add_member(project: Project, *, user: User, role: str, by: User) -> Membership:
     """Let somebody in without an invitation."""
     membership = Membership.objects.create(project=project, user=user, role=role)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm, UserCreationForm
 from django.core.exceptions import ValidationError
@@ -69,6 +70,21 @@ class ProjectForm(forms.Form):
     """The name of a project."""
 
     name = forms.CharField(max_length=100, help_text="What your agents do, or where they run.")
+
+
+class RetentionForm(forms.Form):
+    """How long a project keeps its traces."""
+
+    days = forms.IntegerField(
+        min_value=1, required=False, help_text="Empty: as long as the instance keeps them, which is the most."
+    )
+
+    def clean_days(self) -> int | None:
+        """At most what the instance keeps."""
+        days: int | None = self.cleaned_data["days"]
+        if days and days > settings.RETENTION_DAYS:
+            raise ValidationError(f"This instance keeps traces for {settings.RETENTION_DAYS} days.")
+        return days
 
 
 class RoleForm(forms.Form):

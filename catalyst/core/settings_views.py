@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import actions
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.core.forms import ApiKeyForm, KeyLimitForm, ProjectForm, RoleForm
+from catalyst.core.forms import ApiKeyForm, KeyLimitForm, ProjectForm, RetentionForm, RoleForm
 from catalyst.core.models import Membership
 from catalyst.htmx import render, wants_partial
 
@@ -23,19 +23,28 @@ AUDIT_PAGE = 50
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_settings(request: ProjectRequest) -> HttpResponse:
-    """The project's name; owners change it."""
-    if request.method == "POST":
-        return _rename(request)
-    return _general(request, ProjectForm(initial={"name": request.project.name}))
+    """The project's name, and how long it keeps its traces; owners change them."""
+    return _rename(request) if request.method == "POST" else _general(request)
 
 
 @owner_required
 def _rename(request: ProjectRequest) -> HttpResponse:
     form = ProjectForm(request.POST)
     if not form.is_valid():
-        return _general(request, form, status=422)
+        return _general(request, name=form, status=422)
     actions.rename_project(request.project, name=form.cleaned_data["name"], by=request.user)
     return _to(request, "core:settings", f"The project is called {request.project.name}")
+
+
+@require_POST
+@owner_required
+def retention(request: ProjectRequest) -> HttpResponse:
+    """Keep traces for fewer days than the instance, or as long again."""
+    form = RetentionForm(request.POST)
+    if not form.is_valid():
+        return _general(request, retention=form, status=422)
+    actions.set_retention(request.project, days=form.cleaned_data["days"], by=request.user)
+    return _to(request, "core:settings", f"Traces are kept for {request.project.kept_days} days")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -142,9 +151,20 @@ def audit_list(request: ProjectRequest) -> HttpResponse:
     return render(request, "core/audit.html", {"tab": "audit-list", "entries": entries[:AUDIT_PAGE], "more": more})
 
 
-def _general(request: ProjectRequest, form: ProjectForm, status: int = 200) -> HttpResponse:
-    context = {"tab": "settings", "form": form}
-    return render(request, "core/general.html", context, partial="rename", status=status)
+def _general(
+    request: ProjectRequest,
+    name: ProjectForm | None = None,
+    retention: RetentionForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """With the form that was sent, where one of them was wrong."""
+    context = {
+        "tab": "settings",
+        "form": name or ProjectForm(initial={"name": request.project.name}),
+        "retention": retention or RetentionForm(initial={"days": request.project.retention_days}),
+        "most_days": settings.RETENTION_DAYS,
+    }
+    return render(request, "core/general.html", context, partial="keeping" if retention else "rename", status=status)
 
 
 def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **about: Any) -> HttpResponse:

@@ -16,6 +16,7 @@ urlpatterns = [
     path("invitations/<str:token>/", account_views.invitation, name="invitation"),
     path("projects/new/", account_views.project_create, name="project-create"),
     path("p/<slug:project>/settings/", settings_views.project_settings, name="settings"),
+    path("p/<slug:project>/settings/retention/", settings_views.retention, name="retention"),
     path("p/<slug:project>/settings/members/", settings_views.member_list, name="member-list"),
     path("p/<slug:project>/settings/members/<int:pk>/role/", settings_views.member_role, name="member-role"),
     path("p/<slug:project>/settings/members/<int:pk>/remove/", settings_views.member_remove, name="member-remove"),

@@ -49,3 +49,41 @@ def test_it_lets_only_owners_rename(client_as: Callable[[User], Client], bob: Us
 def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], charlie: User) -> None:
     assert client_as(charlie).get(PAGE).status_code == 404
     assert client_as(charlie).put("/p/other/settings/").status_code == 405
+
+
+RETENTION = f"{PAGE}retention/"
+
+
+def test_owners_keep_traces_for_fewer_days(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
+    client = client_as(alice)
+    assert "are kept for 30" in client.get(PAGE).text
+    response = client.post(RETENTION, {"days": "7"}, follow=True)
+    assert "Traces are kept for 7 days" in response.text
+    assert 'value="7"' in response.text
+    project.refresh_from_db()
+    assert (project.retention_days, project.kept_days) == (7, 7)
+    assert project.audit_entries.get().detail == "retention from the instance's to 7 days"
+    client.post(RETENTION, {"days": "7"})
+    assert project.audit_entries.count() == 1
+    client.post(RETENTION, {"days": ""})
+    project.refresh_from_db()
+    assert (project.retention_days, project.kept_days) == (None, 30)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "31", "9" * 30, "x", "nul\0"])
+def test_it_says_which_days_it_can_keep(
+    client_as: Callable[[User], Client], alice: User, project: Project, days: str
+) -> None:
+    response = client_as(alice).post(RETENTION, {"days": days}, headers=HTMX)
+    assert response.status_code == 422
+    assert 'id="keeping"' in response.text
+    assert "help wrong" in response.text
+    project.refresh_from_db()
+    assert project.retention_days is None
+    assert "fewer than the 30 days" not in response.text
+
+
+def test_members_see_how_long_traces_are_kept(client_as: Callable[[User], Client], bob: User) -> None:
+    client = client_as(bob)
+    assert "fewer than the 30 days" in client.get(PAGE).text
+    assert client.post(RETENTION, {"days": "1"}).status_code == 403

@@ -134,7 +134,7 @@ def test_it_keeps_labels_of_targets_that_are_gone(
     answer(label, "bad", now)
     project.traces.all().delete()
     text = browser.get(page_of(signal)).text
-    assert "No longer stored" in text
+    assert ">Expired<" in text
     assert "Because bad." in text
 
 
