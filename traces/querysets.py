@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace
 
 
+MOST_NEWER = 100
+
+
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
     """What a list of traces is narrowed to. `agent` 0 means: traces that name none."""
@@ -103,6 +106,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         if after is None:
             return found
         return found.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
+
+    def count_newer(self, than: Cursor) -> int:
+        """How many started after this one; at most MOST_NEWER."""
+        return self.filter(start_time__gt=than.time)[:MOST_NEWER].count()
 
     def in_order(self) -> "TraceQuerySet":
         """Oldest first: the turns of a session."""
@@ -215,6 +222,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
         if after is None:
             return found
         return found.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
+
+    def count_newer(self, than: Cursor) -> int:
+        """How many were active after this one; at most MOST_NEWER."""
+        return self.filter(end_time__gt=than.time)[:MOST_NEWER].count()
 
     def for_list(self, traces: TraceQuerySet) -> "SessionQuerySet":
         """With the agent and `opening`: what the user said first, in these traces."""

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest
-from catalyst.htmx import render
+from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
 from traces import conversations, expired, forms, labels
 from traces.querysets import Cursor, TraceFilter
@@ -30,6 +30,9 @@ def session_list(request: ProjectRequest) -> HttpResponse:
             return expired.page(request, "session", left)
         return redirect("traces:session-detail", request.project.slug, session.pk)
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    if wants_partial(request) and (shown := forms.cursor(request.GET.get("newer"))):
+        newer = request.project.sessions.with_traces().matching(wanted).within(time_range).count_newer(shown)
+        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
     context["kept_since"] = expired.since(request, time_range, now)
     return render(request, "traces/sessions.html", context, partial="session-rows")
@@ -45,6 +48,7 @@ def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeR
     newest = None if listed else found.newest().values_list("end_time", flat=True).first()
     return {
         "rows": [(session, pills.get(session.key, ())) for session in shown],
+        "newest": Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None,
         "more": Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None,
         "nearest": timerange.around(newest, now) if newest else None,
     }

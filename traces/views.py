@@ -37,6 +37,9 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
     if (exact := forms.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
+    if wants_partial(request) and (shown := forms.cursor(request.GET.get("newer"))):
+        newer = request.project.traces.matching(wanted).within(time_range).count_newer(shown)
+        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
     context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
     context["kept_since"] = expired.since(request, time_range, now)
     if not context["rows"] and not request.project.traces.exists():
@@ -132,8 +135,11 @@ def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRan
     traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
     shown = traces[:PAGE]
     pills = labels.pills_for_traces(request.project, [trace.trace_id for trace in shown])
-    more = Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None
-    return {"rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown], "more": more}
+    return {
+        "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
+        "newest": Cursor(shown[0].start_time, shown[0].pk) if shown and after is None else None,
+        "more": Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None,
+    }
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:

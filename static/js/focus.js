@@ -1,10 +1,13 @@
 // What has the focus keeps it, and a chosen row stays chosen, when htmx brings the region anew that it stands in.
+// From a "Load more" the focus goes on to the first row that it brought.
 {
   let held = null;
+  let above = null;
   const same = (region, href) => [...region.querySelectorAll("a[href]")].filter((link) => link.getAttribute("href") === href);
 
   document.addEventListener("htmx:beforeSwap", ({ detail: { target } }) => {
     const link = document.activeElement.closest("a[href]");
+    above = link && target.matches("tr.more") && target.contains(link) ? target.previousElementSibling : null;
     if (!link || !target.id || !target.contains(link)) return;
     const href = link.getAttribute("href");
     const chosen = link.closest("tr")?.classList.contains("at");
@@ -19,5 +22,7 @@
       link.closest("tr")?.classList.toggle("at", Boolean(held.chosen));
     }
     held = null;
+    above?.nextElementSibling?.querySelector(".open")?.focus({ preventScroll: true });
+    above = null;
   });
 }

@@ -1,5 +1,7 @@
 """The pages of sessions."""
 
+import html
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -35,6 +37,16 @@ def test_it_lists_sessions_by_what_was_said_first(browser: Client, project: Proj
     text = browser.get(LIST).text
     assert "Question 1?" in text
     assert "chat-1" in text
+
+
+def test_it_says_how_many_sessions_are_new(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, "chat-1", turns=1, now=now - timedelta(minutes=5))
+    poll = re.search(r'id="newer"[^>]*hx-get="([^"]+)"', browser.get(LIST).text)
+    assert poll
+    url, headers = LIST + html.unescape(poll[1]), {"HX-Request": "true"}
+    assert "new session" not in browser.get(url, headers=headers).text
+    make_session(project, "chat-2", turns=1, first=2, now=now)
+    assert "1 new session<" in " ".join(browser.get(url, headers=headers).text.split())
 
 
 def test_it_offers_the_range_that_has_sessions(browser: Client, project: Project, now: datetime) -> None:

@@ -1,5 +1,7 @@
 """The Traces page."""
 
+import html
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -120,6 +122,20 @@ def test_it_continues_where_a_page_ended(browser: Client, project: Project, now:
     pages = [{trace.hex_id for trace in traces if trace.hex_id in page.text} for page in (first, second)]
     assert [len(page) for page in pages] == [views.PAGE, 15]
     assert not pages[0] & pages[1]
+
+
+def test_it_says_how_many_traces_are_new(browser: Client, project: Project, now: datetime) -> None:
+    of_agent = f"?agent={make_trace(project, 1, now=now - timedelta(minutes=5)).agent_id}"
+    poll = re.search(r'id="newer"[^>]*hx-get="([^"]+)"', browser.get(PAGE + of_agent).text)
+    assert poll
+    url = PAGE + html.unescape(poll[1])
+    assert "btn" not in browser.get(url, headers=HTMX).text
+    for number in (2, 3):
+        make_trace(project, number, now=now - timedelta(minutes=1))
+    make_trace(project, 4, now=now, agent="another")
+    answer = browser.get(url, headers=HTMX).text
+    assert "2 new traces" in " ".join(answer.split())
+    assert f'href="{of_agent}"' in answer
 
 
 def test_it_costs_the_same_for_ten_rows_and_twenty(browser: Client, project: Project, now: datetime) -> None:
