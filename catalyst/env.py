@@ -55,6 +55,9 @@ class Env(BaseSettings):
     request_threads: int = Field(64, ge=4, description="Requests that the web process answers at once.")
     database_pool: int = Field(12, ge=1, description="Most database connections of the web process.")
 
+    metrics_token: str = Field(
+        "", description="Bearer token that /metrics asks for; empty: it answers to this machine only."
+    )
     demo: bool = Field(
         True,
         validation_alias=AliasChoices("CATALYST_DEMO", "DEMO", "demo"),

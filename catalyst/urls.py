@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalyst.core.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),
+    path("", include("catalyst.ops.urls")),
     path("admin/", admin.site.urls),
 ]
 if settings.DEBUG:

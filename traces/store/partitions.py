@@ -96,6 +96,12 @@ def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[
     return made
 
 
+def days() -> set[date]:
+    """The days that spans and payloads both have a partition for."""
+    tables = [{_day(name) for name in _existing() if name.startswith(model._meta.db_table)} for model in PARTITIONED]
+    return set.intersection(*tables)
+
+
 def _existing() -> dict[str, date]:
     """The days by the names of their tables, and until when an import keeps them in any case."""
     parents = [model._meta.db_table for model in PARTITIONED]

@@ -1,0 +1,13 @@
+"""Pages and answers for who runs the instance, and for the machines that watch it."""
+
+from django.urls import path
+
+from catalyst.ops import views
+
+app_name = "ops"
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.metrics, name="metrics"),
+    path("operator/", views.operator, name="operator"),
+]

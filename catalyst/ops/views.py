@@ -1,0 +1,91 @@
+"""The operators' page, and what machines ask: is it alive, can it answer, how is it doing."""
+
+import secrets
+from functools import partial
+from itertools import groupby
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from catalyst.core import key_use
+from catalyst.core.access import SignedInRequest
+from catalyst.core.sign_ins import address
+from catalyst.htmx import render
+from catalyst.ops import doctor, vitals
+from catalyst.ops.checks import is_this_machine
+from catalyst.ops.metrics import CONTENT_TYPE, exposition
+
+PLAIN = "text/plain; charset=utf-8"
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """The web process answers. Asks no database."""
+    return HttpResponse("ok\n", content_type=PLAIN)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(_request: HttpRequest) -> HttpResponse:
+    """200 when requests can be answered, else 503 with what is in the way."""
+    checks = doctor.readiness(timezone.now())
+    said = [f"{check.part} {check.name}: {check.words}" for check in checks if check.state == "bad"]
+    return HttpResponse(
+        "".join(f"{line}\n" for line in said or ["ready"]), content_type=PLAIN, status=503 if said else 200
+    )
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The numbers for Prometheus, for who has the token; without one in the settings, for this machine."""
+    if refusal := _refusal(request):
+        return refusal
+    try:
+        text = exposition(vitals.take(timezone.now()), vitals.key_uses(key_use.EVER))
+    except DatabaseError:
+        return HttpResponse("The database does not answer.\n", content_type=PLAIN, status=503)
+    return HttpResponse(text, content_type=CONTENT_TYPE)
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """A proxy on this machine asks for others, and with the public host name."""
+    if not settings.METRICS_TOKEN:
+        host = request.get_host().rpartition(":")[0] or request.get_host()
+        if is_this_machine(address(request)) and is_this_machine(host.strip("[]")):
+            return None
+        said = "Set CATALYST_METRICS_TOKEN to read this from elsewhere.\n"
+        return HttpResponse(said, content_type=PLAIN, status=403)
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and secrets.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode()):
+        return None
+    refused = HttpResponse("The token is missing or wrong.\n", content_type=PLAIN, status=401)
+    refused["WWW-Authenticate"] = "Bearer"
+    return refused
+
+
+@never_cache
+@require_safe
+def operator(request: SignedInRequest) -> HttpResponse:
+    """How everything is doing and what to do about it, for staff."""
+    if not request.user.is_staff:
+        raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
+    now = timezone.now()
+    checks = doctor.examine(partial(vitals.take, now))
+    context = {
+        "parts": [(part, list(some)) for part, some in groupby(checks, key=lambda check: check.part)],
+        "troubles": [check for check in checks if check.state != "ok"],
+        "state": doctor.worst(checks),
+        "now": now,
+    }
+    return render(request, "ops/operator.html", context, partial="state")

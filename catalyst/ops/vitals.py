@@ -1,0 +1,216 @@
+"""The numbers by which one sees how the whole is doing: asked of the database and the disk, judged elsewhere."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, models
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from catalyst import task_backend
+from catalyst.core import key_use
+from catalyst.core.models import ApiKey
+from catalyst.ops.models import Heartbeat, Wakeup
+from signals import health
+from signals.models import JudgeHealth, Label
+from traces.models import Unsettled
+from traces.store import partitions
+
+MOST_COUNTED = 100_000
+"""Rows are counted up to here: a queue that long needs no exact number."""
+RECENT = timedelta(hours=24)
+
+_DATABASE = """
+SELECT current_setting('server_version'), pg_database_size(current_database()),
+    count(*) FILTER (WHERE backend_type = 'client backend'), current_setting('max_connections')::int,
+    coalesce(extract(epoch FROM max(now() - xact_start) FILTER (
+        WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid())), 0)::float
+FROM pg_stat_activity
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The server. `transaction_seconds`: for how long the oldest transaction of Catalyst's has been open."""
+
+    version: str
+    size: int
+    connections: int
+    most_connections: int
+    transaction_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The partitions: the last day that all tables have, whether today's is there, rows outside of all days."""
+
+    count: int
+    has_today: bool
+    last: date | None
+    astray: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Work that waits: rows in all, those that are due, and since when the longest has been due."""
+
+    total: int
+    due: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsed:
+    """What a key was used for in the last hours; without a key, by requests that named none or a wrong one."""
+
+    key: ApiKey | None
+    counts: Counter[str]
+
+    @property
+    def received(self) -> int:
+        """Spans of accepted requests."""
+        return self.stored + self.counts["duplicate"] + self.rejected
+
+    @property
+    def stored(self) -> int:
+        """Spans written: new ones, and fuller versions of known ones."""
+        return self.counts["new"] + self.counts["replaced"]
+
+    @property
+    def rejected(self) -> int:
+        """Spans that could not be stored."""
+        return sum(count for what, count in self.counts.items() if what.startswith("bad_"))
+
+    @property
+    def refused(self) -> int:
+        """Requests that were answered with an error."""
+        return sum(count for what, count in self.counts.items() if what.startswith("refused_"))
+
+    def reasons(self, prefix: str) -> list[tuple[str, int]]:
+        """What counts towards `rejected` (prefix bad_) or `refused` (prefix refused_), the most frequent first."""
+        return [(what.removeprefix(prefix), n) for what, n in self.counts.most_common() if what.startswith(prefix)]
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system of the data folder, in bytes."""
+
+    free: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """All of it, as it was at `at`."""
+
+    at: datetime
+    database: Database
+    days: Days
+    settling: Queue
+    judging: Queue
+    running: int
+    failed: int
+    tasks: dict[str, int]
+    wakeups: list[Wakeup]
+    heartbeats: list[Heartbeat]
+    judges: list[JudgeHealth]
+    judge_url: str
+    keys: list[KeyUsed]
+    disk: Disk | None
+    missing: list[str] = field(default_factory=list)
+
+
+def take(now: datetime) -> Vitals:
+    """Look at everything. Raises django.db.Error when the database does not answer or has no tables yet."""
+    queued, running = judging(now)
+    recent = Label.objects.filter(status=Label.Status.FAILED, target_time__gte=now - RECENT)
+    return Vitals(
+        at=now,
+        database=database(),
+        days=days(now),
+        settling=_queue(Unsettled.objects.all(), "due_at", now),
+        judging=queued,
+        running=running,
+        failed=_count(recent),
+        tasks={queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]},
+        wakeups=list(Wakeup.objects.order_by("kind")),
+        heartbeats=list(Heartbeat.objects.newest()),
+        judges=list(JudgeHealth.objects.troubled().filter(url=health.endpoint())),
+        judge_url=health.endpoint(),
+        keys=key_uses(now - RECENT),
+        disk=disk(),
+        missing=missing_migrations(),
+    )
+
+
+def database() -> Database:
+    """The server's own numbers."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DATABASE)
+        return Database(*cursor.fetchone())
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def missing_migrations() -> list[str]:
+    """Migrations of this version that the database has not seen."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return sorted(f"{app}.{name}" for app, name in _migrations() - applied.keys())
+
+
+def days(now: datetime) -> Days:
+    """How far the partitions reach."""
+    found = partitions.days()
+    last = now.date()
+    while last in found:
+        last += timedelta(days=1)
+    has_today = now.date() in found
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM (SELECT FROM traces_span_default LIMIT %s) AS counted", [MOST_COUNTED])
+        astray = int(cursor.fetchone()[0])
+    return Days(len(found), has_today, last - timedelta(days=1) if has_today else None, astray)
+
+
+def judging(now: datetime) -> tuple[Queue, int]:
+    """Labels that wait for a judge, and how many are with one."""
+    waiting = Label.objects.filter(status=Label.Status.QUEUED)
+    queues = [_queue(waiting.filter(run__isnull=of_run), "not_before", now) for of_run in (True, False)]
+    oldest = min((queue.oldest for queue in queues if queue.oldest), default=None)
+    together = Queue(sum(queue.total for queue in queues), sum(queue.due for queue in queues), oldest)
+    running = Label.objects.filter(status=Label.Status.RUNNING)
+    return together, sum(_count(running.filter(run__isnull=of_run)) for of_run in (True, False))
+
+
+def _queue(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:
+    ripe = rows.filter(**{f"{due}__lte": now})
+    return Queue(_count(rows), _count(ripe), ripe.order_by(due).values_list(due, flat=True).first())
+
+
+def _count(rows: "models.QuerySet[Any]") -> int:
+    return rows.order_by()[:MOST_COUNTED].count()
+
+
+def key_uses(since: datetime) -> list[KeyUsed]:
+    """What the keys were used for since then, the busiest first."""
+    totals = key_use.totals(since)
+    keys = ApiKey.objects.select_related("project").in_bulk([pk for pk in totals if pk is not None])
+    found: Iterable[KeyUsed] = (KeyUsed(keys.get(pk or 0), counts) for pk, counts in totals.items())
+    return sorted(found, key=lambda used: (-used.received, used.key.pk if used.key else 0))
+
+
+def disk() -> Disk | None:
+    """Where the data folder lies; None where it can't be looked at."""
+    try:
+        usage = shutil.disk_usage(settings.DATA_FOLDER)
+    except OSError:
+        return None
+    return Disk(usage.free, usage.total)
