@@ -32,7 +32,9 @@ class LastError(logging.Handler):
         self._shared = mmap.mmap(-1, _PAGE)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the first line."""
+        """Keep the first line. What strangers send to provoke an error is not one."""
+        if record.name.startswith("django.security"):
+            return
         lines = record.getMessage().splitlines() or [""]
         problem = record.exc_info[1] if record.exc_info else None
         reason = f" ({type(problem).__name__}: {problem})" if problem else ""

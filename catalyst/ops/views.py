@@ -1,7 +1,6 @@
 """The operators' page, and what machines ask: is it alive, can it answer, how is it doing."""
 
 import secrets
-from functools import partial
 from itertools import groupby
 
 from django.conf import settings
@@ -81,9 +80,12 @@ def operator(request: SignedInRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
     now = timezone.now()
-    checks = doctor.examine(partial(vitals.take, now))
+    found = vitals.take(now)
+    checks = doctor.judge(found)
+    parts = groupby((check for check in checks if check.part != doctor.KEYS), key=lambda check: check.part)
     context = {
-        "parts": [(part, list(some)) for part, some in groupby(checks, key=lambda check: check.part)],
+        "parts": [(part, list(some)) for part, some in parts],
+        "keys": found.keys,
         "troubles": [check for check in checks if check.state != "ok"],
         "state": doctor.worst(checks),
         "now": now,

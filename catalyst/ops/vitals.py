@@ -25,6 +25,18 @@ from traces.store import partitions
 MOST_COUNTED = 100_000
 """Rows are counted up to here: a queue that long needs no exact number."""
 RECENT = timedelta(hours=24)
+REASONS = {
+    "bad_id": "spans with a wrong id",
+    "bad_time": "spans with a wrong time",
+    "bad_shape": "spans that can't be read",
+    "refused_400": "requests that are no OTLP (400)",
+    "refused_401": "without a valid key (401)",
+    "refused_403": "with a key that may not post (403)",
+    "refused_413": "too large (413)",
+    "refused_415": "of another content type (415)",
+    "refused_429": "faster than the key may send (429)",
+    "refused_503": "while the database could not take them (503)",
+}
 
 _DATABASE = """
 SELECT current_setting('server_version'), pg_database_size(current_database()),
@@ -92,9 +104,9 @@ class KeyUsed:
         """Requests that were answered with an error."""
         return sum(count for what, count in self.counts.items() if what.startswith("refused_"))
 
-    def reasons(self, prefix: str) -> list[tuple[str, int]]:
-        """What counts towards `rejected` (prefix bad_) or `refused` (prefix refused_), the most frequent first."""
-        return [(what.removeprefix(prefix), n) for what, n in self.counts.most_common() if what.startswith(prefix)]
+    def reasons(self) -> str:
+        """Why spans were rejected and requests refused, the most frequent first."""
+        return ", ".join(f"{count:,} {REASONS[what]}" for what, count in self.counts.most_common() if what in REASONS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,193 @@
+"""What is wrong is found, said in words, and comes with what to do; the command and the page say the same."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+import time_machine
+from django.core.management import call_command
+from django.db import OperationalError, connection
+from django.test import Client
+
+from catalyst import __version__
+from catalyst.core.key_use import KeyUse
+from catalyst.core.models import ApiKey, Project, User
+from catalyst.ops import clock, doctor, vitals
+from catalyst.ops.doctor import PROCESSES, Check
+from catalyst.ops.models import Heartbeat, Wakeup
+from signals.models import JudgeHealth, Label
+from tests.factories import make_agent, make_signal, make_trace
+from traces.models import Unsettled
+from traces.store import partitions
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+pytestmark = pytest.mark.django_db
+
+
+def beat(name: str, ago: timedelta = timedelta(), version: str = __version__, **about: object) -> None:
+    times = {"started_at": NOW - timedelta(days=1), "seen_at": NOW - ago}
+    Heartbeat.objects.beat(Heartbeat(name=name, host="one", pid=1, version=version, **times, **about))
+
+
+@pytest.fixture
+def healthy() -> None:
+    """Everything as it is while Catalyst runs and nothing is wrong."""
+    partitions.ensure(NOW)
+    Wakeup.objects.register([kind.name for kind in clock.KINDS], NOW)
+    Wakeup.objects.update(finished_at=NOW)
+    for name in PROCESSES:
+        beat(name)
+
+
+def examined() -> list[Check]:
+    return doctor.examine(partial(vitals.take, NOW))
+
+
+def troubles() -> dict[str, Check]:
+    """What is not fine, by part and name. The disk of the machine that runs the tests is not looked at."""
+    return {f"{each.part} {each.name}": each for each in examined() if each.state != "ok" and each.part != "Disk"}
+
+
+def only_trouble(name: str, state: str, *words: str) -> None:
+    found = troubles()
+    assert list(found) == [name]
+    assert found[name].state == state
+    for word in words:
+        assert word in found[name].words
+    assert found[name].advice
+
+
+def test_it_finds_nothing_wrong_with_a_healthy_instance(healthy: None) -> None:
+    assert troubles() == {}
+    assert all(not check.advice for check in examined() if check.state == "ok")
+
+
+def test_it_finds_processes_that_are_missing_silent_old_or_in_trouble(healthy: None) -> None:
+    Heartbeat.objects.filter(name="clock").delete()
+    beat("web", ago=MINUTE)
+    beat("worker-default", version="0.0.9")
+    beat("worker-judge", error="signals: out of luck", error_at=NOW - MINUTE)
+    found = troubles()
+    states = {name: check.state for name, check in found.items()}
+    assert states == {
+        "Processes clock": "bad",
+        "Processes web": "bad",
+        "Processes worker-default": "warn",
+        "Processes worker-judge": "warn",
+    }
+    assert "out of luck" in found["Processes worker-judge"].words
+    assert "manage.py worker" not in found["Processes web"].advice
+
+
+def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
+    Wakeup.objects.filter(kind="settle").update(finished_at=NOW - timedelta(hours=1))
+    Wakeup.objects.filter(kind="minute").update(last_error="ValueError: no such luck")
+    found = troubles()
+    assert {name: check.state for name, check in found.items()} == {"Work settle": "bad", "Work minute": "warn"}
+    assert "no such luck" in found["Work minute"].words
+
+
+def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None) -> None:
+    Unsettled.objects.create(scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
+    Unsettled.objects.create(scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
+    only_trouble("Queues settling", "warn", "1 targets are due, 2 wait in all", "5m 00s")
+    Unsettled.objects.update(due_at=NOW - timedelta(hours=1))
+    only_trouble("Queues settling", "bad")
+
+
+def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: Project) -> None:
+    signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
+    version = signal.current_version
+    assert version
+    about = {
+        "signal": signal,
+        "version": version,
+        "project": project,
+        "scope": "trace",
+        "target_time": NOW,
+        "wanted_revision": 1,
+    }
+    trace = make_trace(project, 1, now=NOW)
+    for status in ("queued", "failed"):
+        Label.objects.create(
+            **about, target_key=status, trace_id=trace.trace_id, status=status, not_before=NOW - 10 * MINUTE
+        )
+    Unsettled.objects.all().delete()
+    JudgeHealth.objects.create(url="", model="gpt", failures=3, error="connection refused")
+    found = troubles()
+    assert {name: check.state for name, check in found.items()} == {
+        "Queues judging": "warn",
+        "Queues labels": "warn",
+        "Judge gpt": "warn",
+    }
+    assert "connection refused" in found["Judge gpt"].words
+
+
+def test_it_finds_days_that_are_missing(healthy: None) -> None:
+    for day in (21, 22, 23):
+        for table in ("traces_span", "traces_payload"):
+            with connection.cursor() as cursor:
+                cursor.execute(f"DROP TABLE {table}_202611{day}")
+    only_trouble("Spans days", "warn", "only 0 ahead")
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE traces_payload_20261120")
+    only_trouble("Spans days", "bad", "today's is missing")
+
+
+def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Project) -> None:
+    key, _ = ApiKey.issue(project=project, name="sdk", scopes=["ingest"])
+    use = KeyUse()
+    use.count(key.pk, {"accepted": 3, "new": 10, "replaced": 1, "bad_id": 2, "refused_413": 1, "late": 4}, NOW)
+    use.count(None, {"refused_401": 7}, NOW)
+    use.flush()
+    only_trouble(
+        "Keys in 24 hours Default: sdk", "warn", "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused"
+    )
+    assert "2 spans with a wrong id" in troubles()["Keys in 24 hours Default: sdk"].advice
+    assert any(check.name == "no valid key" and "7 requests refused" in check.words for check in examined())
+
+
+def test_it_says_that_the_database_is_the_trouble() -> None:
+    def refuse(*args: object) -> None:
+        raise OperationalError("the server is on fire")
+
+    with connection.execute_wrapper(lambda *_: refuse()):
+        found = [doctor.examine(partial(vitals.take, NOW)), doctor.readiness(NOW)]
+    assert [[(check.state, "on fire" in check.words) for check in checks] for checks in found] == [[("bad", True)]] * 2
+
+
+def test_it_exits_with_how_bad_it_is(healthy: None, capsys: pytest.CaptureFixture[str]) -> None:
+    beat("worker-default", version="0.0.9")
+    with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as exit_:
+        call_command("doctor")
+    assert exit_.value.code == 1
+    assert "WARN  Processes, worker-default" in capsys.readouterr().out
+    Heartbeat.objects.all().delete()
+    with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as exit_:
+        call_command("doctor", "--json")
+    assert exit_.value.code == 2
+    checks = json.loads(capsys.readouterr().out)
+    assert {check["name"] for check in checks if check["state"] == "bad"} == set(PROCESSES)
+
+
+def test_it_shows_operators_a_page(
+    healthy: None, project: Project, client_as: Callable[[User], Client], alice: User
+) -> None:
+    key, _ = ApiKey.issue(project=project, name="<b>sdk</b>", scopes=["ingest"])
+    use = KeyUse()
+    use.count(key.pk, {"new": 1234, "refused_429": 5}, NOW)
+    use.flush()
+    beat("web", error="<script>", error_at=NOW)
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    with time_machine.travel(NOW, tick=False):
+        page = client_as(alice).get("/operator/")
+        part = client_as(alice).get("/operator/", headers={"HX-Request": "true"})
+    assert "it logged: &lt;script&gt;. Its log says more." in page.text
+    assert "1,234" in page.text
+    assert "5 faster than the key may send (429)" in page.text
+    assert "<html" in page.text
+    assert part.text.strip().startswith('<div class="stack" id="state"')
+    assert '<a href="/operator/">Operator</a>' in page.text
