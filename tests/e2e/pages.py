@@ -75,6 +75,7 @@ def every(instance: Instance) -> list[Stop]:
         "no traces": "/p/empty/traces/",
         "no sessions": "/p/empty/sessions/",
         "no signals": "/p/empty/signals/",
+        "operator": "/operator/",
         "administration": "/admin/",
     }
     return [
