@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Func, Q, Sum, Value
 from django.db.models.functions import Cast, Floor, Greatest, Ln
@@ -118,10 +119,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
     def expired(self, days: int, now: datetime) -> "TraceQuerySet":
         """Traces that began before the last so many days, the earliest first.
 
-        What had an older clock when it arrived counts from its arrival.
+        What was older than the instance's retention when it arrived counts from its arrival: its clock is off.
         """
         kept_since = timerange.kept_since(now, days)
-        came_in_time = Q(first_received_at__lte=F("start_time") + timedelta(days=days))
+        came_in_time = Q(first_received_at__lte=F("start_time") + timedelta(days=settings.RETENTION_DAYS))
         old = self.filter(came_in_time | Q(first_received_at__lt=kept_since), start_time__lt=kept_since)
         return old.in_order()
 

@@ -76,7 +76,7 @@ class RetentionForm(forms.Form):
     """How long a project keeps its traces."""
 
     days = forms.IntegerField(
-        min_value=1, required=False, help_text="Empty: as long as the instance keeps them, which is the most."
+        min_value=1, required=False, help_text=f"At most {settings.RETENTION_DAYS}. Empty: as long as the instance."
     )
 
     def clean_days(self) -> int | None:

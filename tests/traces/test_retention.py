@@ -60,7 +60,8 @@ def test_a_project_may_keep_less_and_never_more(project: Project, other_project:
             make_trace(each, trace, now=now - age * DAY)
     Project.objects.filter(pk=project.pk).update(retention_days=7)
     Project.objects.filter(pk=other_project.pk).update(retention_days=90)
-    assert retention.forget_traces(now) == 3
+    ingest.store(project.pk, [sent_span(1, trace=4, start=now - 20 * DAY)], now)
+    assert retention.forget_traces(now) == 4
     assert kept(project) == [3]
     assert kept(other_project) == [2, 3]
 
