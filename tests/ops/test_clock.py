@@ -13,7 +13,10 @@ from catalyst.core.models import Project
 from catalyst.ops import clock, tasks
 from catalyst.ops.clock import Kind
 from catalyst.ops.models import Wakeup
+from signals.models import Label
+from tests.factories import make_agent, make_labels, make_signal
 from tests.processes import eventually, running
+from traces.models import AgentHour, Span
 
 SECOND = timedelta(seconds=1)
 NOTE = Kind("note", SECOND, "tests.ops.sample_tasks.note_periodically")
@@ -84,6 +87,16 @@ def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
 def test_it_keeps_house_every_minute(db: None) -> None:
     tasks.minute.call()
     tasks.minute.call()
+
+
+def test_it_deletes_what_has_expired_every_minute(project: Project) -> None:
+    long_ago = timezone.now() - timedelta(days=500)
+    (label,) = make_labels(make_signal(make_agent(project), active_since=long_ago), project, 1, now=long_ago)
+    tasks.minute.call()
+    assert not Label.objects.filter(pk=label.pk).exists()
+    assert not project.traces.exists()
+    assert not AgentHour.objects.exists()
+    assert not Span.objects.filter(project_id=project.pk).exists()
 
 
 @pytest.mark.slow

@@ -60,14 +60,19 @@ def _make_around(hour: datetime) -> None:
 
 
 def drop_expired(now: datetime) -> list[str]:
-    """Drop the days that lie wholly before the retention window; returns the names of the tables dropped."""
+    """Drop the days that lie wholly before the retention window; returns the names of the tables dropped.
+
+    Ends at the first one that is in use: each further try would hold ingest up for nothing.
+    """
     first, today = (timerange.kept_since(now, days).date() for days in (settings.RETENTION_DAYS, 0))
     dropped = []
-    for name, kept_until in sorted(_existing().items()):
-        if _day(name) < first and kept_until < today:
-            with _change(f"drop {name}"):
-                _execute("DROP TABLE IF EXISTS {table}", table=sql.Identifier(name))
-                dropped.append(name)
+    expired = (name for name, kept_until in sorted(_existing().items()) if _day(name) < first and kept_until < today)
+    for name in expired:
+        with _change(f"drop {name}"):
+            _execute("DROP TABLE IF EXISTS {table}", table=sql.Identifier(name))
+            dropped.append(name)
+        if name not in dropped:
+            break
     return dropped
 
 
