@@ -195,6 +195,13 @@ def _judges(found: Vitals) -> Iterator[Check]:
 
 
 def _disk(found: Vitals) -> Iterator[Check]:
+    yield from _free(found)
+    for used in found.projects:
+        words = f"about {size(used.size)} for {used.spans:,} spans"
+        yield Check("Disk", f"project {used.project}", "ok", words)
+
+
+def _free(found: Vitals) -> Iterator[Check]:
     if found.disk is None:
         return
     free, total = found.disk.free, found.disk.total

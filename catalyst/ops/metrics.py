@@ -60,6 +60,10 @@ def _database(found: Vitals) -> list[Metric]:
         _gauge("partition_days_ahead", "Days after today that have partitions; -1: not even today.", ({}, ahead)),
         _gauge("default_partition_spans", "Spans outside of all days, counted up to 100,000.", ({}, found.days.astray)),
         _gauge("disk_free_bytes", "Free space where the data folder lies.", *disk),
+        _gauge(
+            *("project_disk_bytes", "What the spans of a project take in the database, an estimate."),
+            *(({"project": used.project.slug}, float(used.size)) for used in found.projects),
+        ),
     ]
 
 

@@ -15,12 +15,13 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from catalyst import task_backend
 from catalyst.core import key_use
-from catalyst.core.models import ApiKey
+from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat, Wakeup
 from signals import health
 from signals.models import JudgeHealth, Label
 from traces.models import Unsettled
 from traces.store import partitions
+from traces.store.disk import disk_use
 
 MOST_COUNTED = 100_000
 """Rows are counted up to here: a queue that long needs no exact number."""
@@ -118,6 +119,15 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectDisk:
+    """An estimate of what the spans of one project take in the database, in bytes."""
+
+    project: Project
+    size: int
+    spans: int
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """All of it, as it was at `at`."""
 
@@ -135,6 +145,7 @@ class Vitals:
     judge_url: str
     keys: list[KeyUsed]
     disk: Disk | None
+    projects: list[ProjectDisk]
     missing: list[str] = field(default_factory=list)
 
 
@@ -157,6 +168,7 @@ def take(now: datetime) -> Vitals:
         judge_url=health.endpoint(),
         keys=key_uses(now - RECENT),
         disk=disk(),
+        projects=projects(now),
         missing=missing_migrations(),
     )
 
@@ -226,3 +238,10 @@ def disk() -> Disk | None:
     except OSError:
         return None
     return Disk(usage.free, usage.total)
+
+
+def projects(now: datetime) -> list[ProjectDisk]:
+    """The projects that have spans, the largest first."""
+    used = disk_use(now)
+    known = Project.objects.in_bulk([use.project_id for use in used])
+    return [ProjectDisk(known[use.project_id], use.bytes, use.spans) for use in used if use.project_id in known]

@@ -150,6 +150,13 @@ def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Pro
     assert any(check.name == "no valid key" and "7 requests refused" in check.words for check in examined())
 
 
+def test_it_estimates_the_disk_of_each_project(healthy: None, project: Project) -> None:
+    make_trace(project, 1, now=NOW)
+    found = {check.name: check for check in examined() if check.part == "Disk"}
+    assert found["project Default"].state == "ok"
+    assert "spans" in found["project Default"].words
+
+
 def test_it_says_that_the_database_is_the_trouble() -> None:
     def refuse(*args: object) -> None:
         raise OperationalError("the server is on fire")
