@@ -172,10 +172,14 @@ def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set
     new = fuller = late = 0
     for reading in arrival.readings:
         span = reading.span
-        new += (is_new := id(span) in inserted)
-        fuller += (is_fuller := id(span) in replaced)
-        if is_new or is_fuller:
-            late += span.trace_id in settled or (span.ended and span_end(span) < patience)
+        if id(span) in inserted:
+            new += 1
+        elif id(span) in replaced:
+            fuller += 1
+        else:
+            continue
+        if span.trace_id in settled or (span.start_time < patience and span.ended and span_end(span) < patience):
+            late += 1
     return Stored(new, fuller, len(arrival.readings) - new - fuller, late)
 
 

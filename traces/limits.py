@@ -79,11 +79,15 @@ def fit(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Cut:
 
 
 def _has_many(span: SentSpan, limits: Limits) -> bool:
+    if len(span.attributes) > limits.attributes:
+        return True
+    if not span.events and not span.links:
+        return False
+    parts = (*span.events, *span.links)
     return (
-        len(span.attributes) > limits.attributes
-        or len(span.events) > limits.events
+        len(span.events) > limits.events
         or len(span.links) > limits.links
-        or any(len(each["attributes"]) > limits.attributes for each in (*span.events, *span.links))
+        or any(len(part["attributes"]) > limits.attributes for part in parts)
     )
 
 
