@@ -6,10 +6,11 @@ ingest applies the difference between a trace's summary before and after.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 
 from traces.store.base import SpanRecord
 
@@ -42,11 +43,13 @@ class Counts:
 
     def add(self, other: "Counts", sign: int = 1) -> None:
         """Add the other's numbers, or take them away with sign -1."""
-        for name in COUNTS:
-            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
+        for name, number in zip(COUNTS, _numbers(other), strict=True):
+            if number:
+                setattr(self, name, getattr(self, name) + sign * number)
 
 
 COUNTS = tuple(field.name for field in fields(Counts))
+_numbers: Callable[[Counts], tuple[int | Decimal, ...]] = attrgetter(*COUNTS)
 COSTS = frozenset(("cost", "input_cost", "cache_cost", "output_cost"))
 
 type CallKey = tuple[str, str, int | None]

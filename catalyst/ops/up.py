@@ -6,6 +6,7 @@ exactly when nothing of an earlier run is alive, and a new run waits for that.
 
 import errno
 import fcntl
+import gc
 import http.client
 import os
 import socket
@@ -59,6 +60,8 @@ def run(tell: Tell, parent: int = 0) -> None:
         installation = prepare.default_project()
         demo.rest()
         Wakeup.objects.forget_outstanding(now)
+        gc.collect()
+        gc.freeze()  # collecting in the children would write to, and so copy, memory that they all share
         programs = [_child(program) for program in _programs(listener)]
         start(programs)
         children += programs

@@ -16,7 +16,6 @@ from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
-from psycopg.types.json import Jsonb
 
 from traces.models import Payload, Span
 from traces.store.base import Extent, PayloadRecord, SpanRecord
@@ -26,10 +25,10 @@ type Row = tuple[SpanRecord, PayloadRecord]
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
 PAYLOAD_COLUMNS = tuple(field.name for field in fields(PayloadRecord))
 KEY_COLUMNS = ("project_id", "trace_id", "span_id", "start_time")
-BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
-JSON_COLUMNS = frozenset(("input_messages", "output_messages", "attributes", "events", "links"))
+BIGINT_OID, BIGINT_ARRAY_OID, JSONB_OID = 20, 1016, 3802
 
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
+_payload_values: Callable[[PayloadRecord], tuple[Any, ...]] = attrgetter(*PAYLOAD_COLUMNS)
 
 
 @cache
@@ -126,14 +125,6 @@ class PostgresSpanStore:
         return found
 
 
-def _payload_values(payload: PayloadRecord) -> tuple[Any, ...]:
-    values = []
-    for column in PAYLOAD_COLUMNS:
-        value = getattr(payload, column)
-        values.append(Jsonb(value, dumps=orjson.dumps) if column in JSON_COLUMNS and value is not None else value)
-    return tuple(values)
-
-
 class _BigintArrayDumper(Dumper):
     """Lists of 64-bit integers in PostgreSQL's binary format, in one step: psycopg's own takes one per element."""
 
@@ -149,12 +140,24 @@ class _BigintArrayDumper(Dumper):
         return struct.pack(">iiiii" + "iq" * len(obj), 1, 0, BIGINT_OID, len(obj), 1, *sized)
 
 
+class _JsonbDumper(Dumper):
+    """Anything that JSON has, in PostgreSQL's binary format."""
+
+    oid = JSONB_OID
+    format = Format.BINARY
+
+    def dump(self, obj: Any) -> Buffer:
+        """The version of the format, then the text."""
+        return b"\x01" + orjson.dumps(obj)
+
+
 def _copy(model: type[Span] | type[Payload], columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.adapters.register_dumper(list, _BigintArrayDumper)
+        cursor.adapters.register_dumper(dict, _JsonbDumper)
         with cursor.copy(statement) as copy:
             copy.set_types(_types(model, columns))
             for row in rows:
