@@ -3,8 +3,12 @@
 The queue is a table of the default database, so a task enqueued in a transaction commits or rolls back with it.
 """
 
+import logging
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from django.conf import settings
@@ -15,10 +19,12 @@ from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django.utils.json import normalize_json
 from django.utils.module_loading import import_string
-from django_q.cluster import Cluster
+from django_q import cluster
 from django_q.conf import Conf
 from django_q.models import Failure, OrmQ
 from django_q.tasks import async_task
+
+logger = logging.getLogger(__name__)
 
 
 class Q2Backend(BaseTaskBackend):
@@ -58,20 +64,42 @@ def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     import_string(path).call(*args, **kwargs)
 
 
+class _Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
+    """What watches the processes of a cluster.
+
+    One that is killed may hold the lock of a queue that they share, and all others would wait for it for ever. So they
+    end with it, and whoever started the cluster starts another.
+    """
+
+    def reincarnate(self, process: BaseProcess) -> None:
+        """Replace a process that has ended by itself."""
+        if (process.exitcode or 0) < 0:
+            logger.critical("%s was killed: the others of its cluster end too", process.name)
+            for each in (*self.pool, self.monitor, self.pusher):
+                each.kill()
+            os._exit(1)
+        super().reincarnate(process)
+
+
 def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
     """Run the workers of a queue until SIGTERM; then they finish what they have begun.
 
-    `started` is called once this process forks no more; what it forked goes on forking.
+    `started` is called once this process forks no more; what it forked goes on forking. Exits with 1 when one of the
+    workers was killed.
 
-    django-q2 reads the name of its cluster from the environment when it is imported, long before this is called.
+    django-q2 reads the name of its cluster from the environment when it is
+    imported, long before this is called.
     """
     Conf.CLUSTER_NAME = queue
     for name, value in settings.Q_CLUSTER["ALT_CLUSTERS"].get(queue, {}).items():
         setattr(Conf, name.upper(), value)
-    cluster = Cluster()
-    cluster.start()
+    cluster.Sentinel = _Sentinel
+    workers = cluster.Cluster()
+    workers.start()
     started()
-    cluster.sentinel.join()
+    workers.sentinel.join()
+    if workers.sentinel.exitcode:
+        sys.exit(1)
 
 
 def waiting(queue: str) -> int:

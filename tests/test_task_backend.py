@@ -1,5 +1,6 @@
 """Django tasks run in the django-q2 cluster of their queue."""
 
+import psutil
 import pytest
 from django.db import transaction
 from django.tasks import task
@@ -8,7 +9,7 @@ from django.tasks.exceptions import InvalidTask
 from catalyst import task_backend
 from catalyst.core.models import Project
 from tests.ops import sample_tasks
-from tests.processes import eventually, running
+from tests.processes import DEADLINE, eventually, running
 
 
 @pytest.mark.django_db
@@ -59,3 +60,16 @@ def test_it_runs_in_the_cluster_of_its_queue() -> None:
     with running("worker", "judge"):
         eventually(lambda: task_backend.waiting("judge") == 0)
     assert Project.objects.filter(slug="judged").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_it_ends_when_one_of_its_processes_is_killed() -> None:
+    sample_tasks.note.enqueue("done")
+    with running("worker", "default") as worker:
+        eventually(lambda: task_backend.waiting("default") == 0)
+        (sentinel,) = psutil.Process(worker.pid).children()
+        others = sentinel.children()
+        others[0].kill()
+        assert worker.wait(timeout=DEADLINE) == 1
+        eventually(lambda: not any(process.is_running() for process in others))
