@@ -303,7 +303,6 @@ def _refuse_other_version(server: Server, binaries: Path) -> None:
 
 def _start(server: Server, binaries: Path) -> None:
     """Run `postgres` until it answers; again while a killed predecessor's pid or shared memory lingers."""
-    _reap()
     log = server.base / "postgres.log"
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.rename(log.with_suffix(".log.1"))
@@ -315,6 +314,7 @@ def _start(server: Server, binaries: Path) -> None:
 
         def answers() -> bool:
             nonlocal process, next_try
+            _reap()  # one that is killed meanwhile, too: its pid lingers until then
             if (process is None or process.poll() is not None) and time.monotonic() >= next_try:
                 process = subprocess.Popen(command, stdout=output, stderr=output, **options)
                 _started.append(process)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pytest
@@ -72,6 +73,24 @@ def test_it_starts_again_after_a_kill(data: Path) -> None:
     assert postgres.ensure(data, FAST)
     with psycopg.connect(embedded_url(data)) as connection:
         assert connection.execute("SELECT * FROM kept").fetchone() == (1,)
+
+
+@pytest.mark.slow
+def test_it_starts_again_after_a_kill_while_it_waits(data: Path) -> None:
+    postgres.ensure(data, FAST)
+    pid = postgres.postmaster(data)
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
+
+    def kill() -> None:
+        eventually(lambda: "already exists" in postgres.log_file(data).read_text())
+        os.kill(pid, signal.SIGKILL)
+
+    killer = Thread(target=kill)
+    killer.start()
+    assert postgres.ensure(data)
+    assert answers(data)
+    killer.join()
 
 
 @pytest.mark.slow
