@@ -144,12 +144,14 @@ def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
 
 @transaction.atomic
 def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
-    project_id, now = arrivals[0].project_id, max(arrival.received_at for arrival in arrivals)
+    project_id = arrivals[0].project_id
+    received = [arrival.received_at for arrival in arrivals]
+    since, now = min(received), max(received)
     batches = _batches(project_id, arrivals, now)
     summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
-    claims = trace_rows.claim(project_id, rows, now)
+    claims = trace_rows.claim(project_id, rows, since, now)
     store = PostgresSpanStore()
     known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
     for claim in claims.values():
@@ -162,7 +164,7 @@ def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     }
     changes |= _revise(project_id, batches, claims, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
-    settled = _follow_up(project_id, batches, claims, changes, now)
+    settled = _follow_up(project_id, batches, claims, changes, since, now)
     return [_fate(arrival, inserted, replaced, settled) for arrival in arrivals]
 
 
@@ -274,9 +276,13 @@ def _follow_up(
     batches: Mapping[UUID, Batch],
     claims: Mapping[UUID, Claim],
     changes: Mapping[UUID, Change],
+    since: datetime,
     now: datetime,
 ) -> set[UUID]:
-    """Apply the changes to every rollup and queue what they touched to settle; returns the traces that had settled."""
+    """Apply the changes to every rollup and queue what they touched to settle; returns the traces that had settled.
+
+    `since` is when the first of the spans was received, `now` when the last was.
+    """
     if not changes:
         return set()
     ordered = list(changes.values())
@@ -288,8 +294,8 @@ def _follow_up(
         named = with_named_agent(batches[trace_id].final())
         ready = any(span.ended and span.span_id in named for span in arriving)
         names = any(span.agent_id is not None for span in arriving)
-        queued.append((claim.pk, change.after, ready, claim.first_received_at if names else now))
-    newly = unsettled.enqueue_traces(queued, now)
+        queued.append((claim.pk, change.after, ready, min(claim.first_received_at, since) if names else since))
+    newly = unsettled.enqueue_traces(queued, since, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     unsettled.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
     return {trace_id for trace_id in changes if claims[trace_id].pk in newly and not claims[trace_id].created}

@@ -87,8 +87,11 @@ class Claim:
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
-def claim(project_id: int, rows: Sequence[TraceRow], now: datetime) -> dict[UUID, Claim]:
-    """Lock these traces in key order; a new one is written as given, one that exists is left as it was."""
+def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, Claim]:
+    """Lock these traces in key order; a new one is written as given, one that exists is left as it was.
+
+    Their first spans were received between `since` and `now`.
+    """
     statement = f"""
         INSERT INTO traces_trace AS t (project_id, revision, first_received_at, last_received_at, {_COLUMNS})
         SELECT %s, 1, %s, %s, {_COLUMNS} FROM json_to_recordset(%s::json) AS d({_RECORD}) ORDER BY trace_id
@@ -97,7 +100,7 @@ def claim(project_id: int, rows: Sequence[TraceRow], now: datetime) -> dict[UUID
             span_count, input_preview, output_preview
     """
     with connection.cursor() as cursor:
-        cursor.execute(statement, [project_id, now, now, _json(rows)])
+        cursor.execute(statement, [project_id, since, now, _json(rows)])
         return {claim.trace_id: claim for claim in (Claim(*row) for row in cursor.fetchall())}
 
 

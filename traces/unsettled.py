@@ -36,17 +36,19 @@ def trace_due(summary: Summary, now: datetime) -> datetime:
     return now if summary.end_time < now - quiet else now + quiet
 
 
-def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], now: datetime) -> set[int]:
+def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since: datetime, now: datetime) -> set[int]:
     """Queue changed traces and their spans: primary key, summary, whether spans are ready, since when they may be new.
+
+    `since` is when the first span of these traces was received, which may have waited for others to be written with.
 
     Spans that have ended and whose agent is known are due at once, the others with the trace. Returns the traces that
     were not queued before: new ones, and those that had settled.
     """
     rows = []
-    for pk, summary, ready, since in changed:
+    for pk, summary, ready, spans_since in changed:
         due = trace_due(summary, now)
         spans_due = now if ready else due
-        rows += [(Unsettled.Scope.TRACE, pk, due, now), (Unsettled.Scope.SPAN, pk, spans_due, since)]
+        rows += [(Unsettled.Scope.TRACE, pk, due, since), (Unsettled.Scope.SPAN, pk, spans_due, spans_since)]
     with connection.cursor() as cursor:
         cursor.execute(_TRACES, [list(column) for column in zip(*rows, strict=True)])
         return {pk for (pk,) in cursor.fetchall()}

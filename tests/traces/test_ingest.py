@@ -227,3 +227,12 @@ def test_it_never_touches_another_project(project: Project, other_project: Proje
     assert (mine.duration_us, theirs.duration_us) == (1_000_000, 9_000_000)
     assert mine.session_id != theirs.session_id
     assert mine.agent_id != theirs.agent_id
+
+
+def test_it_queues_targets_since_the_first_span_of_a_group_was_received(project: Project, now: datetime) -> None:
+    earlier = now - timedelta(seconds=2)
+    first = ingest.read(project.pk, [sent_span(2, 1, start=now)], earlier)
+    last = ingest.read(project.pk, [sent_span(1, start=now, agent__id="shop")], now)
+    ingest.write([first, last])
+    assert set(Unsettled.objects.values_list("since", flat=True)) == {earlier}
+    assert Trace.objects.get().first_received_at == earlier
