@@ -3,18 +3,20 @@
 What is not allowed raises `django.core.exceptions.ValidationError` by field, with words for people.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalyst.agents.models import Agent
 from catalyst.core.audit import record
-from catalyst.core.models import User
-from signals import backlog
-from signals.models import Label, Scope, Sentiment, Signal, SignalVersion
+from catalyst.core.models import Project, User
+from signals import backlog, spending
+from signals.health import model_for
+from signals.models import Budget, Label, Scope, Sentiment, Signal, SignalVersion
 
 LONGEST_NAME = 100
 LONGEST_PROMPT = 20_000
@@ -123,6 +125,41 @@ def unarchive(signal: Signal, by: User | None = None) -> None:
         if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
             record(by, "unarchived", signal)
     signal.refresh_from_db(fields=["archived_at"])
+
+
+@transaction.atomic
+def cap_signal(signal: Signal, daily_usd: Decimal | None, now: datetime, by: User | None = None) -> None:
+    """Set how many US dollars judging this signal may cost on a UTC day; None for as many as it takes."""
+    if daily_usd is not None and signal.current_version:
+        _check_cap(daily_usd, [model_for(signal.current_version)], now)
+    _cap(signal.project, signal, daily_usd, now)
+    record(by, "capped", signal, detail=f"at ${daily_usd:f} a day" if daily_usd is not None else "no longer")
+
+
+@transaction.atomic
+def cap_project(project: Project, daily_usd: Decimal | None, now: datetime, by: User | None = None) -> None:
+    """The same for all signals of a project together."""
+    if daily_usd is not None:
+        live = Signal.objects.for_project(project).live().select_related("current_version")
+        versions = [signal.current_version for signal in live if signal.current_version]
+        _check_cap(daily_usd, sorted({model_for(version) for version in versions}), now)
+    _cap(project, None, daily_usd, now)
+    record(by, "capped", project, detail=f"judging at ${daily_usd:f} a day" if daily_usd is not None else "no longer")
+
+
+def _cap(project: Project, signal: Signal | None, daily_usd: Decimal | None, now: datetime) -> None:
+    day = now.astimezone(UTC).date()
+    Budget.objects.update_or_create(
+        project=project,
+        signal=signal,
+        defaults={"daily_usd": daily_usd},
+        create_defaults={"daily_usd": daily_usd, "day": day},
+    )
+
+
+def _check_cap(daily_usd: Decimal, models: Iterable[str], now: datetime) -> None:
+    if refused := [words for model in models if (words := spending.refusal(model, daily_usd, now))]:
+        raise ValidationError({"daily_usd": refused})
 
 
 def retry_failed(signal: Signal, now: datetime) -> int:

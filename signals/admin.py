@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalyst.core.admin import ReadOnly, operator
 from signals import actions
-from signals.models import JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
+from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -131,3 +131,13 @@ class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
     list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
     list_filter = ("failures",)
     ordering = ("model",)
+
+
+@admin.register(Budget)
+class BudgetAdmin(ReadOnly[Budget]):
+    """What judging costs on a day, and may cost, by signal and by project (without a signal)."""
+
+    list_display = ("project", "signal", "daily_usd", "day", "spent")
+    list_filter = ("day", "project")
+    list_select_related = ("project", "signal")
+    ordering = ("project", "signal")

@@ -103,6 +103,7 @@ async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
     except LLMError as error:
         spent = Spent(call.model, call.model, call.digest, round((time.monotonic() - started) * 1000))
         if error.permanent:
+            spent = replace(spent, input_tokens=0, output_tokens=0)
             return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
         if isinstance(error, InvalidReply):
             return _wrong(call.label, call.revision, str(error), spent)

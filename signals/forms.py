@@ -1,6 +1,7 @@
 """Forms of a signal, and what the URL of its page says."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, override
 
 from django import forms
@@ -144,6 +145,12 @@ class SignalForm(forms.Form):
             labels = list(SignalVersion.BINARY_LABELS)
         judge_model, prompt = self["judge_model"].value(), self["prompt"].value()
         return SignalVersion(prompt=prompt or "", labels=labels, judge_model=(judge_model or "").strip())
+
+
+class CapForm(forms.Form):
+    """What judging may cost on a day; empty for as much as it takes."""
+
+    daily_usd = forms.DecimalField(required=False, min_value=Decimal("0.0001"), max_digits=12, decimal_places=4)
 
 
 def template(key: str | None) -> Template | None:

@@ -34,7 +34,12 @@ def endpoint() -> str:
 
 def model_for(version: SignalVersion) -> str:
     """The model that judges a version; empty when none is connected."""
-    return (version.judge_model or env.judge_model) if endpoint() else ""
+    return model_named(version.judge_model)
+
+
+def model_named(judge_model: str) -> str:
+    """The model that judges versions with that `judge_model`; empty when none is connected."""
+    return (judge_model or env.judge_model) if endpoint() else ""
 
 
 def paused_models(now: datetime) -> list[str]:

@@ -7,8 +7,9 @@ once.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -18,9 +19,9 @@ from django.utils import timezone
 from catalyst.env import env
 from catalyst.llm import LLM
 from catalyst.pricing import price
-from signals import asking, backlog, health, offline
+from signals import asking, backlog, claiming, health, offline
 from signals.asking import Call, Ending, Spent
-from signals.models import Label, Verdict
+from signals.models import Budget, Label, Verdict
 from signals.targets import Target, targets
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class _Worker:
         calls: list[Call] = []
         while room > 0 and not calls and not self.until():
             now = self.clock()
-            claimed = Label.objects.claim(room, LEASE, now, without_models=health.paused_models(now))
+            claimed = claiming.claim(room, LEASE, now, without_models=health.paused_models(now))
             if not claimed:
                 break
             answers = health.last_answers()
@@ -166,6 +167,7 @@ def finish(endings: Sequence[Ending], now: datetime) -> None:
             verdicts.append(_verdict(ending, ending.spent, is_ours, now))
     Label.objects.write(written)
     Verdict.objects.bulk_create(verdicts)
+    _charge(endings, verdicts, now)
 
 
 def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
@@ -174,6 +176,7 @@ def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
 
 def _write(label: Label, ending: Ending, now: datetime, resumes: dict[str, datetime]) -> None:
     label.status, label.error, label.not_before, label.lease_until = ending.status, ending.error, now, None
+    label.reserved = Decimal(0)
     label.tried_at = now if ending.status == Label.Status.QUEUED else None
     if ending.outage is not None:
         label.attempts -= 1
@@ -209,6 +212,16 @@ def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdi
         latency_ms=spent.latency_ms,
         shown_digest=spent.digest,
     )
+
+
+def _charge(endings: Sequence[Ending], verdicts: Sequence[Verdict], now: datetime) -> None:
+    """Count what these calls have cost; where that is not known, what was reserved for them."""
+    claimed = {ending.label.pk: ending.label for ending in endings}
+    charges: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+    for verdict in verdicts:
+        label = claimed[verdict.label_id]
+        charges[label.project_id, label.signal_id] += label.reserved if verdict.cost is None else verdict.cost
+    Budget.objects.charge(charges, now.astimezone(UTC).date())
 
 
 def _cost(spent: Spent, now: datetime) -> Decimal | None:

@@ -1,5 +1,8 @@
 """Signals: what to ask a judge about an agent's traffic, and the labels it gave."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -7,7 +10,7 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
-from signals.querysets import JudgeHealthQuerySet, LabelQuerySet, SignalQuerySet
+from signals.querysets import BudgetQuerySet, JudgeHealthQuerySet, LabelQuerySet, SignalQuerySet
 
 
 class Scope(models.TextChoices):
@@ -169,6 +172,13 @@ class Label(models.Model):
     tried_at = models.DateTimeField(null=True, help_text="While it waits for another try: when the last one ended.")
     not_before = models.DateTimeField(help_text="When it may be tried.")
     lease_until = models.DateTimeField(null=True, help_text="While running: until when its worker has it.")
+    reserved = models.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        default=0,
+        db_default=0,
+        help_text="While running: US dollars that the call may cost; 0 where the model has no price.",
+    )
     error = models.TextField(blank=True, help_text="Why the last attempt gave no label, in words for people.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -200,6 +210,8 @@ class Label(models.Model):
                 name="signals_label_open_run",
                 condition=Q(status__in=["queued", "running"], run__isnull=False),
             ),
+            # What calls under way may cost.
+            models.Index(fields=["project", "signal"], name="signals_label_reserved", condition=Q(reserved__gt=0)),
             # A run's labels.
             models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
             # A signal's page: newest labels, all or of one value.
@@ -270,3 +282,31 @@ class JudgeHealth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} at {self.url}"
+
+
+class Budget(models.Model):
+    """What judging may cost on a UTC day, and what it did: that of one signal, or of all signals of a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    signal = models.ForeignKey(
+        Signal, on_delete=models.CASCADE, null=True, related_name="+", help_text="Null: all of the project."
+    )
+    daily_usd = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
+    )
+    day = models.DateField(help_text="The UTC day of `spent`.")
+    spent = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars.")
+
+    objects = BudgetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "signal"], nulls_distinct=False, name="signals_budget_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Spending of {self.signal or self.project}"
+
+    def spent_on(self, now: datetime) -> Decimal:
+        """What was spent so far on the day of that moment."""
+        return self.spent if self.day >= now.astimezone(UTC).date() else Decimal(0)

@@ -1,8 +1,9 @@
 """Queries over signals, labels and the judges' health."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -16,11 +17,10 @@ from traces.querysets import Cursor
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
     from catalyst.core.models import Project
-    from signals.models import JudgeHealth, Label, Signal
+    from signals.models import Budget, JudgeHealth, Label, Signal
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
-DEADLY = 2
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
 Counts = dict[tuple[datetime | None, str], int]
@@ -132,27 +132,11 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """Work that is due, and work whose worker's lease ran out."""
         return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
 
-    @transaction.atomic
-    def claim(self, limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[int]:
-        """Take up to `limit` labels for judging and return their ids; live traffic goes before manual runs.
-
-        The attempt counts from here, so a target that kills its worker fails in the end; one that did so twice is taken
-        alone, so that it takes no others with it. Judge models of `without_models` are left alone.
-        """
-        rows: list[tuple[int, str, int]] = []
-        for run in (Q(run=None), Q(run__isnull=False)):
-            due = self.claimable(now).filter(run)
-            if without_models:
-                due = due.exclude(version__judge_model__in=without_models)
-            due = due.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-            rows += due.values_list("id", "status", "attempts")[: limit - len(rows)]
-        deadly = [id_ for id_, status, attempts in rows if status == "running" and attempts >= DEADLY]
-        ids = deadly[:1] or [id_ for id_, _, _ in rows]
-        worn_out = self.filter(id__in=ids, attempts__gte=MAX_ATTEMPTS)
-        worn_out.update(status="failed", lease_until=None, error=WORKER_DIED, judged_revision=F("wanted_revision"))
-        claimed = self.filter(id__in=ids, attempts__lt=MAX_ATTEMPTS)
-        claimed.update(status="running", attempts=F("attempts") + 1, lease_until=now + lease)
-        return ids
+    def reserved(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Decimal]:
+        """US dollars that calls under way in these projects may cost, by project and signal. Dead workers have none."""
+        under_way = self.filter(reserved__gt=0, status="running", lease_until__gte=now, project__in=list(projects))
+        rows = under_way.order_by().values_list("project_id", "signal_id").annotate(total=Sum("reserved"))
+        return {(project_id, signal_id): total for project_id, signal_id, total in rows}
 
     @transaction.atomic
     def renew(self, labels: Sequence["Label"], until: datetime) -> None:
@@ -204,7 +188,7 @@ class LabelQuerySet(models.QuerySet["Label"]):
         leases = {label.pk: label.lease_until for label in labels}
         held = self.held(leases).filter(status="running")
         ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
-        self.filter(id__in=ids).update(status="queued", lease_until=None)
+        self.filter(id__in=ids).update(status="queued", lease_until=None, reserved=0)
         return ids
 
     def oldest_before(self, before: datetime, most: int) -> list[int]:
@@ -314,6 +298,7 @@ _WRITTEN = {
     "tried_at": "timestamptz",
     "not_before": "timestamptz",
     "lease_until": "timestamptz",
+    "reserved": "numeric",
 }
 _WRITE = f"""
     UPDATE signals_label l SET {", ".join(f"{name} = w.{name}" for name in _WRITTEN)}
@@ -361,3 +346,34 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
     def troubled(self) -> "JudgeHealthQuerySet":
         """Judges that did not answer when last asked, for people to see."""
         return self.filter(failures__gt=0).order_by("model")
+
+
+class BudgetQuerySet(models.QuerySet["Budget"]):
+    """What judging costs, and may cost."""
+
+    def capped(self) -> "BudgetQuerySet":
+        """Those that have a limit."""
+        return self.filter(daily_usd__isnull=False)
+
+    def lock(self) -> "BudgetQuerySet":
+        """Hold them, in the order that `charge` does. The last lock that a transaction takes."""
+        return self.order_by("project_id", "signal_id").select_for_update(no_key=True)
+
+    def charge(self, charges: Mapping[tuple[int, int], Decimal], day: date) -> None:
+        """Count US dollars, by project and signal, as spent on that day."""
+        rows = [(project_id, signal_id, dollars) for (project_id, signal_id), dollars in charges.items() if dollars]
+        if rows:
+            with connection.cursor() as cursor:
+                cursor.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
+
+
+_CHARGE = """
+    INSERT INTO signals_budget AS b (project_id, signal_id, day, spent)
+    SELECT c.project_id, c.signal_id, %s, sum(c.dollars)
+    FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[]) AS c (project_id, signal_id, dollars)
+    GROUP BY GROUPING SETS ((c.project_id, c.signal_id), (c.project_id))
+    ORDER BY c.project_id, c.signal_id
+    ON CONFLICT (project_id, signal_id) DO UPDATE SET
+        spent = EXCLUDED.spent + CASE WHEN b.day >= EXCLUDED.day THEN b.spent ELSE 0 END,
+        day = greatest(b.day, EXCLUDED.day)
+"""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from types import MappingProxyType
 
 from django.urls import reverse
 
@@ -15,6 +16,7 @@ from signals.charts import Outcome
 from signals.connection import judge_name
 from signals.models import Label, Scope, Signal, SignalVersion
 from signals.querysets import Coverage, LabelFilter, LabelQuerySet, Tally
+from signals.spending import Stop
 from traces.models import Session, Trace, Unsettled, hex_span_id
 
 MOST_VERSIONS = 50
@@ -28,6 +30,7 @@ class Summary:
     outcomes: list[Outcome]
     coverage: Coverage
     last: datetime | None
+    stop: Stop | None = None
 
     @property
     def labelled(self) -> int:
@@ -87,8 +90,10 @@ class Row:
         return judge_name(self.label.judge)
 
 
-def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
-    """The signals with their labels in the range, in a constant number of queries."""
+def summaries(
+    signals: Sequence[Signal], time_range: TimeRange, stops: Mapping[int, Stop] = MappingProxyType({})
+) -> list[Summary]:
+    """The signals with their labels in the range, in a constant number of queries. `stops`: by signal, if any."""
     labels = Label.objects.filter(signal__in=signals).within(time_range)
     tallies, coverages = labels.tallies_by_signal(), labels.coverage_by_signal()
     return [
@@ -97,6 +102,7 @@ def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]
             sentiments_of([signal.current_version] if signal.current_version else []),
             tallies.get(signal.pk, []),
             coverages.get(signal.pk, Coverage()),
+            stops.get(signal.pk),
         )
         for signal in signals
     ]
@@ -108,10 +114,12 @@ def summary(signal: Signal, versions: Sequence[SignalVersion], labels: LabelQuer
     return _summary(signal, sentiments_of(versions), tallies, labels.coverage())
 
 
-def _summary(signal: Signal, known: Mapping[str, str], tallies: Sequence[Tally], coverage: Coverage) -> Summary:
+def _summary(
+    signal: Signal, known: Mapping[str, str], tallies: Sequence[Tally], coverage: Coverage, stop: Stop | None = None
+) -> Summary:
     counts = {tally.value: tally.count for tally in tallies}
     last = max((tally.last for tally in tallies if tally.last), default=None)
-    return Summary(signal, outcomes(signal, known, counts), coverage, last)
+    return Summary(signal, outcomes(signal, known, counts), coverage, last, stop)
 
 
 def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:

@@ -16,5 +16,7 @@ urlpatterns = [
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),
     path("p/<slug:project>/signals/<int:pk>/archive/", views.signal_archive, name="signal-archive"),
     path("p/<slug:project>/signals/<int:pk>/unarchive/", views.signal_unarchive, name="signal-unarchive"),
+    path("p/<slug:project>/signals/cap/", views.project_cap, name="project-cap"),
+    path("p/<slug:project>/signals/<int:pk>/cap/", views.signal_cap, name="signal-cap"),
     path("p/<slug:project>/signals/<int:pk>/retry/", views.label_retry, name="label-retry"),
 ]

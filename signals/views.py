@@ -1,23 +1,26 @@
 """Signals, as pages: all of them, making and changing one, and what one found."""
 
+from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from catalyst import timerange
-from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.core.access import ProjectRequest, editor_required, owner_required
+from catalyst.formats import usd
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, rates, results
-from signals.forms import SignalForm
+from signals import actions, charts, connection, forms, rates, results, spending
+from signals.forms import CapForm, SignalForm
 from signals.models import Signal
 from signals.querysets import LabelFilter, LabelQuerySet
 from signals.templates import TEMPLATES
@@ -36,13 +39,14 @@ OPEN_SECONDS, IDLE_SECONDS = 5, 30
 @require_safe
 def signal_list(request: ProjectRequest) -> HttpResponse:
     """Every signal of the project with its labels in the range; without any signal: what one is, and six to start."""
-    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
     known, archived = request.project.signals.all(), "archived" in request.GET
     signals = list((known.archived() if archived else known.unarchived()).for_list())
     if not signals and not known.exists():
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
-    found = results.summaries(signals, time_range)
+    found = results.summaries(signals, time_range, spending.stops(signals, now))
     active = any(signal.is_live for signal in signals)
     every = OPEN_SECONDS if any(each.waiting for each in found) else IDLE_SECONDS if active else 0
     context = {
@@ -50,6 +54,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         "archived": archived,
         "summaries": found,
         "every": every,
+        "today": spending.today(request.project.pk, None, now),
         "archived_count": 0 if archived else known.archived().count(),
     }
     status = 200 if every or not wants_partial(request) else STOP_POLLING
@@ -74,7 +79,7 @@ def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
         "more": found[alone:],
     }
     if not wants_partial(request):
-        context["summaries"] = results.summaries(signals, time_range)
+        context["summaries"] = results.summaries(signals, time_range, spending.stops(signals, now))
     return render(request, "signals/agent.html", context, partial="agent-signals")
 
 
@@ -129,6 +134,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
         context |= _numbers(request, signal, labels, time_range) | {"polled": not whole}
+        context["stop"] = spending.stops([signal], now).get(signal.pk)
     if whole or partial == "label-rows":
         context |= _rows(request, signal, labels.within(time_range).matching(wanted))
     if whole:
@@ -184,6 +190,41 @@ def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     queued = actions.retry_failed(signal, timezone.now())
     said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
     return _to(request, signal, said if queued else "Nothing of the current version has failed")
+
+
+@require_POST
+@editor_required
+def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Set what a signal may cost a day."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form, now = CapForm(request.POST), timezone.now()
+    return _capped(request, form, lambda cap: actions.cap_signal(signal, cap, now, request.user), redirect(signal))
+
+
+@require_POST
+@owner_required
+def project_cap(request: ProjectRequest) -> HttpResponse:
+    """Set what all signals of the project may cost a day."""
+    form, now = CapForm(request.POST), timezone.now()
+    page = redirect("signals:signal-list", request.project.slug)
+    return _capped(request, form, lambda cap: actions.cap_project(request.project, cap, now, request.user), page)
+
+
+def _capped(
+    request: ProjectRequest, form: CapForm, cap: Callable[[Decimal | None], None], page: HttpResponseRedirect
+) -> HttpResponse:
+    """Set the cap if it can be, and say on the page what happened."""
+    if not form.is_valid():
+        messages.error(request, "A cap is an amount of dollars above zero, with at most four decimals")
+        return page
+    daily_usd = form.cleaned_data["daily_usd"]
+    try:
+        cap(daily_usd)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return page
+    messages.success(request, f"Judging stops at {usd(daily_usd)} a day" if daily_usd else "There is no cap")
+    return page
 
 
 def _to(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
@@ -253,4 +294,5 @@ def _surroundings(signal: Signal, wanted: LabelFilter, time_range: TimeRange, no
         "versions": [(each, made.get(each.pk, 0)) for each in results.versions(signal)],
         "trouble": connection.trouble(connection.judge_of(version)) if version else None,
         "nearest": timerange.around(newest, now) if newest else None,
+        "today": spending.today(signal.project_id, signal.pk, now),
     }

@@ -87,6 +87,8 @@ TABLE = {
     "signals:signal-archive": SIGNAL_DO,
     "signals:signal-unarchive": SIGNAL_DO,
     "signals:label-retry": SIGNAL_DO,
+    "signals:signal-cap": SIGNAL_DO,
+    "signals:project-cap": Row(ONLY_POST, OWNER_DO),
 }
 
 

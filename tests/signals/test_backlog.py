@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from catalyst.core.models import Project
-from signals import actions, settling
+from signals import actions, claiming, settling
 from signals.actions import Question
 from signals.judge import LEASE, run
 from signals.models import Label, Signal, Verdict
@@ -128,7 +128,7 @@ def test_what_a_dead_worker_held_of_a_disabled_signal_is_not_tried_again(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer
 ) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
-    Label.objects.claim(1, LEASE, now + LATER)
+    claiming.claim(1, LEASE, now + LATER)
     actions.disable(signal)
     judge_at(now + LATER + MINUTE)
     label.refresh_from_db()

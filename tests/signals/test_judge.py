@@ -12,7 +12,7 @@ from django.db import connection
 
 from catalyst.core.models import Project
 from catalyst.env import env
-from signals import actions, targets
+from signals import actions, claiming, targets
 from signals.asking import CONNECT, GONE, NO_CONTENT, Ending, Spent
 from signals.health import OPENAI, endpoint
 from signals.judge import LEASE, LEASE_LOST, finish, run
@@ -406,7 +406,7 @@ def test_a_target_that_is_read_at_an_earlier_revision_is_not_judged_for_ever(
 
 def claim(time: Time, count: int = 10) -> list[Label]:
     """What a worker does just before it is killed."""
-    return list(Label.objects.for_judging(Label.objects.claim(count, LEASE, time.now)))
+    return list(Label.objects.for_judging(claiming.claim(count, LEASE, time.now)))
 
 
 def test_a_killed_workers_labels_are_judged_when_its_lease_runs_out(

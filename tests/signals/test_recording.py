@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from catalyst.core.models import Project
+from signals import claiming
 from signals import judge as judging
 from signals.models import Label, Verdict
 from signals.templates import TEMPLATES
@@ -45,7 +46,7 @@ def test_it_labels_every_session_right_though_a_worker_dies(project: Project, ju
     labels = Label.objects.filter(signal=signal)
 
     settled = now + LATER
-    assert len(labels.claim(30, judging.LEASE, settled)) == 30
+    assert len(claiming.claim(30, judging.LEASE, settled)) == 30
     assert judging.run(lambda: settled, until=lambda: labels.filter(status="done").exists()) > 0
     assert judging.run(lambda: settled + judging.LEASE + timedelta(seconds=1)) > 0
 

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from catalyst.core.models import Project
-from signals import actions, asking, settling
+from signals import actions, asking, claiming, settling
 from signals.actions import Question
 from signals.judge import LEASE, finish
 from signals.models import Label, Signal, Verdict
@@ -189,7 +189,7 @@ class Story:
 
     def claim(self, second: int) -> None:
         claimed: list[int] = []
-        self.together(lambda: claimed.extend(Label.objects.claim(5, LEASE, self.at(second))))
+        self.together(lambda: claimed.extend(claiming.claim(5, LEASE, self.at(second))))
         for label, read in targets(list(Label.objects.for_judging(claimed))):
             ending = asking.prepare(label, read, self.at(second), {})
             target = read()
