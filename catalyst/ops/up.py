@@ -9,6 +9,7 @@ import fcntl
 import gc
 import http.client
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from django.conf import settings
 from django.utils import timezone
@@ -91,9 +93,14 @@ def _guard(supervisor: int) -> None:
 
     It also notes that the supervisor lives, which itself must never wait for a database.
     """
-    Heart("up", supervisor).start()
+    stopped = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    heart = Heart("up", supervisor)
+    heart.start()
     while os.getppid() == supervisor:
-        time.sleep(LOOK_SECONDS)
+        if stopped.wait(LOOK_SECONDS):
+            heart.stop()
+            return
     announce.withdraw(env.data)
     if not env.database_url:
         postgres.stop(env.data)
