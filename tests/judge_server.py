@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send back. `body` is sent as JSON, or as it is when it is bytes."""
+    """What to send back. `body` is sent as JSON, or as it is when it is bytes. Status 0: hang up without a word."""
 
     body: object
     status: int = 200
@@ -135,6 +135,9 @@ class JudgeServer:
                 self._send(answer_to(Asked(json.loads(body), {k.lower(): v for k, v in self.headers.items()})))
 
             def _send(self, answer: Answer) -> None:
+                if answer.status == 0:
+                    self.close_connection = True
+                    return
                 body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
                 for name, value in {"Content-Type": "application/json", **answer.headers}.items():

@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,7 @@ from catalyst.env import env
 from signals import actions, claiming, targets
 from signals.asking import CONNECT, GONE, NO_CONTENT, Ending, Spent
 from signals.health import OPENAI, endpoint
-from signals.judge import LEASE, LEASE_LOST, finish, run
+from signals.judge import LEASE, LEASE_LOST, READ_AHEAD, finish, run
 from signals.models import JudgeHealth, Label, Signal, SignalRun, Verdict
 from signals.querysets import MAX_ATTEMPTS, WORKER_DIED
 from signals.targets import within
@@ -231,6 +232,39 @@ def test_an_outage_costs_no_try_and_the_queue_drains_when_it_ends(
     assert (health.failures, health.error, health.answered_at) == (0, "", time.now)
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(None, delay=1), "did not answer within 0.3 seconds"),
+        (Answer(None, status=0), "broke the connection"),
+        (error(429, "Later.", retry_after="soon"), "asks to slow down"),
+        (error(429, "Later.", retry_after="-1"), "asks to slow down"),
+    ],
+    ids=["slow", "hangs up", "asks to wait without saying how long", "asks to wait for no time"],
+)
+def test_a_judge_that_answers_nobody_costs_no_try_and_the_queue_drains_later(
+    signal: Signal,
+    project: Project,
+    now: datetime,
+    judge: JudgeServer,
+    time: Time,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    words: str,
+) -> None:
+    monkeypatch.setattr(env, "judge_timeout_seconds", 0.3)
+    make_labels(signal, project, 6, now=now)
+    judge.script = lambda _: answer
+    for _ in range(3):
+        time.judge_later()
+    assert set(Label.objects.values_list("status", "attempts", "reserved")) == {("queued", 0, Decimal(0))}
+    assert all(words in error for error in Label.objects.values_list("error", flat=True))
+    assert JudgeHealth.objects.get().paused_until > time.now  # type: ignore[operator]
+    judge.script = lambda _: says("no")
+    time.judge_later(5 * MINUTE)
+    assert set(Label.objects.values_list("status", "value", "error")) == {("done", "no", "")}
+
+
 def test_it_leaves_a_judge_alone_that_does_not_listen(label: Label, judge: JudgeServer, time: Time) -> None:
     judge.__exit__()
     time.judge()
@@ -241,11 +275,14 @@ def test_it_leaves_a_judge_alone_that_does_not_listen(label: Label, judge: Judge
     assert time.judge() == 0
 
 
-def test_it_comes_back_when_the_server_said(label: Label, judge: JudgeServer, time: Time) -> None:
-    judge.script = lambda _: error(429, retry_after="100")
+@pytest.mark.parametrize("as_date", [False, True])
+def test_it_comes_back_when_the_server_said(label: Label, judge: JudgeServer, time: Time, as_date: bool) -> None:
+    date = format_datetime(datetime.now(UTC) + 100 * SECOND, usegmt=True)
+    judge.script = lambda _: error(429, retry_after=date if as_date else "100")
     time.judge()
     label.refresh_from_db()
-    assert label.not_before == time.now + 100 * SECOND
+    assert abs(label.not_before - time.now - 100 * SECOND) <= (2 * SECOND if as_date else 0 * SECOND)
+    time.now = label.not_before - 100 * SECOND
     assert time.judge_later(99 * SECOND) == 0
     assert time.judge_later(2 * SECOND) == 1
     assert len(judge.asked) == 2
@@ -548,6 +585,33 @@ def test_live_traffic_goes_before_manual_runs(signal: Signal, project: Project, 
     Label.objects.filter(pk__in=[labels[0].pk, labels[1].pk]).update(run=manual)
     assert [label.run_id for label in claim(time, 3)].count(None) == 2
     assert [label.run_id for label in claim(time, 3)] == [manual.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_live_traffic_that_comes_during_a_manual_run_is_judged_next(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time
+) -> None:
+    make_labels(signal, project, 40, now=now)
+    assert signal.current_version is not None
+    manual = SignalRun.objects.create(version=signal.current_version, window_start=now, window_end=now, sample_rate=100)
+    Label.objects.update(run=manual)
+    arrived = list[int]()
+
+    def script(_: Asked) -> Answer:
+        if len(judge.asked) == 3:
+            try:
+                make_trace(project, 99, now=now, said=("Live?", "Yes."))
+                settle_all(now)
+                arrived.append(len(judge.asked))
+            finally:
+                connection.close()
+        return says("no")
+
+    judge.script = script
+    assert time.judge() == 41
+    position = next(number for number, asked in enumerate(judge.asked) if "Live?" in asked.recording)
+    held = 2 * round(env.judge_concurrency * READ_AHEAD)
+    assert position <= arrived[0] + held < 40
 
 
 def test_one_label_that_cannot_be_read_harms_no_other(
