@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DataError
+from django.db import DataError, close_old_connections
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -105,6 +105,7 @@ def _take(request: HttpRequest, key: ApiKey, now: datetime) -> tuple[Decoded, Cu
     decoded, cut = _decode(request)
     rates.pay(key.pk, len(decoded.spans) + decoded.rejected)
     arrival = ingest.read(key.project_id, decoded.spans, now)
+    close_old_connections()  # whoever waits for a commit must hold none that its writer may need
     stored = writer.write(arrival)
     ApiKey.objects.mark_used(key, now)
     for _ in range(arrival.unreadable):
