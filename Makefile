@@ -9,7 +9,7 @@ PYTEST := $(RUN)/pytest
 # macOS stops forked processes without it.
 export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
 
-.PHONY: up down setup test check format lock e2e screenshots chromium
+.PHONY: up down setup test check format lock e2e bench torture screenshots chromium
 
 up:
 	@bin/bootstrap
@@ -39,6 +39,15 @@ test: check chromium
 
 e2e: setup chromium
 	$(PYTEST) -m e2e
+
+# Speed, memory and disk, measured (docs/reference/performance.md); takes half an hour and wants a quiet machine.
+# PARTS="ingest pages" chooses, ARGUMENTS="--stored 5000000" changes.
+bench: setup
+	$(RUN)/python -m tests.bench $(PARTS) $(ARGUMENTS)
+
+# Kills, hostile bodies and trouble (docs/reference/torture.md); takes an hour.
+torture: setup
+	$(RUN)/python -m tests.torture $(PARTS) $(ARGUMENTS)
 
 # The pictures of the README, taken from a fresh demo.
 screenshots: setup chromium

@@ -87,8 +87,7 @@ def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
     `started` is called once this process forks no more; what it forked goes on forking. Exits with 1 when one of the
     workers was killed.
 
-    django-q2 reads the name of its cluster from the environment when it is
-    imported, long before this is called.
+    django-q2 reads the name of its cluster from the environment when it is imported, long before this is called.
     """
     Conf.CLUSTER_NAME = queue
     for name, value in settings.Q_CLUSTER["ALT_CLUSTERS"].get(queue, {}).items():

@@ -41,6 +41,10 @@ class Instance:
     pids: dict[str, int]
     data: Path
 
+    def now(self) -> "Instance":
+        """The same as up.json says it now: processes may have been replaced."""
+        return Instance(**json.loads((self.data / "up.json").read_text()), data=self.data)
+
     def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Rows straight from its database."""
         with psycopg.connect(self.database_url) as connection:
@@ -51,6 +55,11 @@ class Instance:
         ((number,),) = self.query(statement, *parameters)
         assert isinstance(number, int)
         return number
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        """Change something straight in its database."""
+        with psycopg.connect(self.database_url) as connection:
+            connection.execute(statement, parameters)
 
     def manage(self, *arguments: str) -> str:
         """What `manage.py ARGUMENTS` prints on its data folder."""

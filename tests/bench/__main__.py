@@ -1,0 +1,57 @@
+"""`python -m tests.bench [part ...]`: measure a Catalyst as `make up` starts it; prints one table."""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import ingest, judging, meters, pages, shares, soak
+from tests.bench.judge_stub import MODEL, stub
+from tests.bench.report import Table
+from tests.e2e.instance import Instance, started
+
+JUDGE_SECONDS = 0.2
+IDLE_SECONDS = 15
+MEMORY_AIM_MB = 500
+
+
+def main() -> None:
+    """Run the named parts, in one order, on one instance."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("part", nargs="*", help="ingest, shares, judge, pages or soak; all without any")
+    parser.add_argument("--spans", type=int, default=200_000, help="spans to ingest")
+    parser.add_argument("--stored", type=int, default=1_000_000, help="spans in the store when pages are read")
+    parser.add_argument("--labels", type=int, default=6_000, help="labels to judge")
+    parser.add_argument("--minutes", type=float, default=10, help="length of the soak")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    asked = parser.parse_args()
+    parts: dict[str, Callable[[Instance, Table], None]] = {
+        "ingest": lambda instance, table: ingest.run(instance, table, asked.seed, asked.spans),
+        "shares": lambda instance, table: shares.run(instance, table, asked.seed),
+        "judge": lambda instance, table: judging.run(instance, table, asked.seed, asked.labels, JUDGE_SECONDS),
+        "pages": lambda instance, table: pages.run(instance, table, asked.seed, asked.stored),
+        "soak": lambda instance, table: soak.run(instance, table, asked.seed, asked.minutes),
+    }
+    if unknown := set(asked.part) - parts.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    table = Table()
+    with tempfile.TemporaryDirectory(prefix="catalyst-bench-") as folder, stub(JUDGE_SECONDS) as judge:
+        quick = {"CATALYST_SETTLE_TRACE_SECONDS": "1", "CATALYST_SETTLE_SESSION_SECONDS": "60"}
+        judged = {"CATALYST_JUDGE_URL": judge.url, "CATALYST_JUDGE_MODEL": MODEL}
+        with started(Path(folder), **judged, **quick) as instance:
+            time.sleep(IDLE_SECONDS)
+            table.below("memory (PSS) idle", MEMORY_AIM_MB, meters.memory(instance.pids["up"]), " MB")
+            for name, part in parts.items():
+                if name in asked.part or not asked.part:
+                    part(instance, table)
+                    memory = meters.memory(instance.pids["up"])
+                    table.below(f"memory (PSS) after {name}", MEMORY_AIM_MB, memory, " MB")
+                    sys.stderr.write(f"{name}: done\n")
+    sys.stdout.write(f"{meters.machine()}; {time.strftime('%Y-%m-%d')}; seed {asked.seed}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

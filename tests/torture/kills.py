@@ -1,0 +1,189 @@
+"""kill -9 of anything but the supervisor, at random points under load; then every sum, span and label is counted."""
+
+import http.client
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice, pairwise
+from pathlib import Path
+
+import psutil
+import psycopg
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.bench import meters
+from tests.bench.judge_stub import MODEL, Stub, stub
+from tests.bench.senders import Senders
+from tests.bench.traffic import Body, Mix, Sent, body, stream
+from tests.e2e.instance import Instance, started
+from tests.processes import eventually
+from tests.torture import labels, sums
+from tests.torture.report import Report
+
+ROLES = ("web", "worker-default", "worker-judge", "task", "clock", "guard", "postgres", "backend")
+"""`task` is a process below a worker, `backend` one below PostgreSQL's first."""
+SENDERS = 8
+SPANS_PER_SECOND = 300
+MOST_SPANS = 64
+RESENT = 0.05
+OPEN_ROOTS = 0.1
+PAUSES = 0.2, 4.0
+QUIET_SECONDS = 400
+BUSY = """
+    SELECT (SELECT count(*) FROM traces_unsettled)
+        + (SELECT count(*) FROM signals_label WHERE status IN ('queued', 'running'))
+"""
+
+
+def run(kills: int, seed: int, pauses: tuple[float, float] = PAUSES) -> Report:
+    """Kill so often, at random moments."""
+    report = Report(f"Kills ({kills}, seed {seed})")
+    with tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder, stub(0.02) as judge:
+        extra = {"CATALYST_JUDGE_URL": judge.url, "CATALYST_JUDGE_MODEL": MODEL}
+        quiet = {"CATALYST_SETTLE_TRACE_SECONDS": "1", "CATALYST_SETTLE_SESSION_SECONDS": "2"}
+        with started(Path(folder), **extra, **quiet) as instance:
+            _torture(instance, judge, report, _Killer(instance, random.Random(seed), pauses), kills)
+    return report
+
+
+def _torture(instance: Instance, judge: Stub, report: Report, killer: "_Killer", kills: int) -> None:
+    labels.activate(instance)
+    over = threading.Event()
+    mix = Mix(killer.chance.getrandbits(32), seconds=30, open_roots=OPEN_ROOTS)
+    streams = [cut(stream(mix, sender), random.Random(f"{mix.seed} {sender} cut"), over) for sender in range(SENDERS)]
+    senders = Senders(instance.url, instance.ingest_key, streams, SPANS_PER_SECOND).start()
+    killer.kill(kills)
+    over.set()
+    senders.join(QUIET_SECONDS)
+    began = time.monotonic()
+    eventually(lambda: is_quiet(instance), QUIET_SECONDS)
+    report.say("kills", ", ".join(f"{count} {role}" for role, count in sorted(killer.killed.items())))
+    report.say("seconds until everything was quiet", round(time.monotonic() - began, 1))
+    _tell(senders, report)
+    check_spans(instance, set(senders.tally.acknowledged), report)
+    sums.check(instance, report)
+    labels.check(instance, senders.tally.acknowledged, judge, report)
+    killer.remember()
+    instance.manage("down")
+    report.expect("processes left after down", len(killer.leftovers()))
+
+
+def cut(spans: Iterator[tuple[Sent, Span]], chance: random.Random, over: threading.Event) -> Iterator[Body]:
+    """Bodies of random size, some of them sent twice; ends with a whole trace once it is over."""
+    ends = False
+    while not ends:
+        some = list(islice(spans, chance.randint(1, MOST_SPANS)))
+        if over.is_set():
+            ends = True
+            while some[-1][0].kind != "AGENT" or not some[-1][1].end_time_unix_nano:
+                some.append(next(spans))
+        made = body(some)
+        yield made
+        if chance.random() < RESENT:
+            yield made
+
+
+def _tell(senders: Senders, report: Report) -> None:
+    tally = senders.tally
+    report.say("spans acknowledged", len(tally.acknowledged))
+    report.say("answers", ", ".join(f"{count:,} {answer}" for answer, count in tally.answers.most_common()))
+    report.say("longest time without an acknowledgement, s", round(longest_gap(tally.times), 1))
+    report.expect("requests refused for good", len(tally.refused))
+
+
+def longest_gap(times: Iterable[float]) -> float:
+    """Of these moments, the longest time between two."""
+    return max((later - earlier for earlier, later in pairwise(sorted(times))), default=0)
+
+
+def check_spans(instance: Instance, sent: set[Sent], report: Report) -> None:
+    """Every span there, each once, with its text, and whole."""
+    stored = Counter(instance.query("SELECT trace_id, span_id FROM traces_span"))
+    due = {(span.trace_id, span.span_id) for span in sent}
+    report.say("different spans acknowledged", len(due))
+    report.expect("acknowledged spans that are not there", len(due - stored.keys()))
+    report.expect("spans that nobody was told of", len(stored.keys() - due))
+    report.expect("spans stored twice", sum(count > 1 for count in stored.values()))
+    report.expect(
+        "spans that stayed open", instance.count("SELECT count(*) FROM traces_span WHERE duration_us IS NULL")
+    )
+    texts = instance.query("SELECT trace_id, span_id FROM traces_payload")
+    report.expect("spans without text, or texts without span", len(set(texts) ^ stored.keys()))
+
+
+def is_quiet(instance: Instance) -> bool:
+    """Whether all processes are there and nothing waits."""
+    with suppress(psycopg.OperationalError, OSError, http.client.HTTPException):
+        alive = set(meters.tree(instance.pids["up"]))
+        return answers(instance) and set(pids(instance).values()) <= alive and not instance.count(BUSY)
+    return False
+
+
+def answers(instance: Instance) -> bool:
+    """Whether the login page does."""
+    asking = http.client.HTTPConnection(instance.url.rpartition("/")[2], timeout=10)
+    try:
+        asking.request("GET", "/login/")
+        return asking.getresponse().status == 200
+    finally:
+        asking.close()
+
+
+def pids(instance: Instance) -> dict[str, int]:
+    """The processes by name as they are now."""
+    return instance.now().pids
+
+
+class _Killer:
+    """Kills, and remembers all processes it saw."""
+
+    def __init__(self, instance: Instance, chance: random.Random, pauses: tuple[float, float]) -> None:
+        self.instance = instance
+        self.chance = chance
+        self.pauses = pauses
+        self.killed: Counter[str] = Counter()
+        self._seen: dict[int, float] = {}
+
+    def kill(self, times: int) -> None:
+        """Kill so often; only what is alive counts."""
+        while self.killed.total() < times:
+            time.sleep(self.chance.uniform(*self.pauses))
+            role = self.chance.choice(ROLES)
+            alive = self.remember()
+            candidates = [pid for pid in self._candidates(role) if pid in alive]
+            with suppress(ProcessLookupError):
+                if candidates:
+                    os.kill(self.chance.choice(candidates), signal.SIGKILL)
+                    self.killed[role] += 1
+
+    def remember(self) -> set[int]:
+        """All processes of the instance now."""
+        alive = meters.tree(self.instance.pids["up"])
+        for pid in alive:
+            with suppress(psutil.NoSuchProcess):
+                self._seen[pid] = psutil.Process(pid).create_time()
+        return set(alive)
+
+    def leftovers(self) -> list[int]:
+        """Processes that were seen and still run."""
+        found = []
+        for pid, created in self._seen.items():
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(pid)
+        return found
+
+    def _candidates(self, role: str) -> list[int]:
+        now = pids(self.instance)
+        if role == "backend":
+            return meters.tree(now["postgres"])[1:]
+        if role == "task":
+            return [*meters.tree(now["worker-default"])[1:], *meters.tree(now["worker-judge"])[1:]]
+        return [now[role]]

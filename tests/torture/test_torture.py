@@ -1,0 +1,21 @@
+"""A small seeded sample of `make torture`."""
+
+import pytest
+
+from tests.torture import bodies, kills
+from tests.torture.report import Report
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]
+
+
+def passed(report: Report) -> bool:
+    print(report)  # noqa: T201 # shown for a failure
+    return not report.failures
+
+
+def test_it_loses_nothing_when_processes_are_killed() -> None:
+    assert passed(kills.run(4, seed=20, pauses=(0.2, 1.5)))
+
+
+def test_it_takes_any_body() -> None:
+    assert passed(bodies.run(250, seed=20))
