@@ -5,10 +5,9 @@ several times, which costs more than most requests do (docs/adr/0008).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from functools import partial
+from contextlib import closing, contextmanager
 from threading import Event
 from typing import IO
 
@@ -19,8 +18,6 @@ from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
 
 from catalyst.body_limit import Message, Receive, Scope, Send
-
-type Stream = Callable[[Message], bool]
 
 
 class ThreadHandler(ASGIHandler):
@@ -36,22 +33,18 @@ class ThreadHandler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        loop, gone = asyncio.get_running_loop(), Event()
-        watch = asyncio.create_task(_watch(receive, gone))
-        stream = partial(_send_from_thread, loop, send, gone)
-        try:
-            for message in await loop.run_in_executor(self._threads, self._respond, scope, body, stream):
-                await send(message)
-        finally:
-            watch.cancel()
+        loop, client = asyncio.get_running_loop(), Client(receive, send)
+        for message in await loop.run_in_executor(self._threads, self._respond, scope, body, client):
+            await send(message)
 
-    def _respond(self, scope: Scope, body: IO[bytes], stream: Stream) -> list[Message]:
+    def _respond(self, scope: Scope, body: IO[bytes], client: "Client") -> list[Message]:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(type(self), scope=scope)
         with closing(body), closing(self._answer(scope, body)) as response:
             if not isinstance(response, StreamingHttpResponse):
                 return [_start(response), {"type": "http.response.body", "body": response.content}]
-            _send_parts(response, stream)
+            with client.watched():
+                _send_parts(response, client)
         return []
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> HttpResponse | StreamingHttpResponse:
@@ -62,35 +55,50 @@ class ThreadHandler(ASGIHandler):
         return response
 
 
+class Client:
+    """Who asked, for the thread that sends a stream."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._gone = Event()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Notice meanwhile when the client goes away."""
+        watch = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    async def _watch(self) -> None:
+        if (await self._receive())["type"] == "http.disconnect":
+            self._gone.set()
+
+    def send(self, message: Message) -> bool:
+        """Send, and wait until it is sent; False when nobody listens any more."""
+        if self._gone.is_set():
+            return False
+        asyncio.run_coroutine_threadsafe(self._sent(message), self._loop).result()
+        return True
+
+    async def _sent(self, message: Message) -> None:
+        await self._send(message)
+
+
 def _start(response: HttpResponseBase) -> Message:
     headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.items()]
     headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-def _send_parts(response: StreamingHttpResponse, stream: Stream) -> None:
+def _send_parts(response: StreamingHttpResponse, client: Client) -> None:
     """Send a response as it is made, until it ends or nobody listens any more."""
-    if not stream(_start(response)):
+    if not client.send(_start(response)):
         return
     for part in response:
-        if not stream({"type": "http.response.body", "body": part, "more_body": True}):
+        if not client.send({"type": "http.response.body", "body": part, "more_body": True}):
             return
-    stream({"type": "http.response.body"})
-
-
-async def _watch(receive: Receive, gone: Event) -> None:
-    """Note when the client has gone away."""
-    if (await receive())["type"] == "http.disconnect":
-        gone.set()
-
-
-def _send_from_thread(loop: asyncio.AbstractEventLoop, send: Send, gone: Event, message: Message) -> bool:
-    """Send, and wait until it is sent; False when nobody listens any more."""
-    if gone.is_set():
-        return False
-    asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result()
-    return True
-
-
-async def _sent(send: Send, message: Message) -> None:
-    await send(message)
+    client.send({"type": "http.response.body"})
