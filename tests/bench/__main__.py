@@ -43,14 +43,19 @@ def main() -> None:
         judged = {"CATALYST_JUDGE_URL": judge.url, "CATALYST_JUDGE_MODEL": MODEL}
         with started(Path(folder), **judged, **quick) as instance:
             time.sleep(IDLE_SECONDS)
-            table.below("memory (PSS) idle", MEMORY_AIM_MB, meters.memory(instance.pids["up"]), " MB")
+            _memory("idle", instance, table)
             for name, part in parts.items():
                 if name in asked.part or not asked.part:
                     part(instance, table)
-                    memory = meters.memory(instance.pids["up"])
-                    table.below(f"memory (PSS) after {name}", MEMORY_AIM_MB, memory, " MB")
+                    _memory(f"after {name}", instance, table)
                     sys.stderr.write(f"{name}: done\n")
     sys.stdout.write(f"{meters.machine()}; {time.strftime('%Y-%m-%d')}; seed {asked.seed}\n\n{table}\n")
+
+
+def _memory(when: str, instance: Instance, table: Table) -> None:
+    used = meters.memory_by_program(instance.pids["up"])
+    table.below(f"memory (PSS) {when}", MEMORY_AIM_MB, sum(used.values()), " MB")
+    table.say(f"of it PostgreSQL's, {when}", f"{used['postgres']:.0f} MB")
 
 
 if __name__ == "__main__":

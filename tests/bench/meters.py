@@ -33,12 +33,18 @@ def cpu(pid: int) -> dict[str, float]:
 
 def memory(pid: int) -> float:
     """MB of memory of all processes together, what they share counted once (PSS)."""
-    total = 0
+    return sum(memory_by_program(pid).values())
+
+
+def memory_by_program(pid: int) -> dict[str, float]:
+    """The same, of `postgres` and of `catalyst`."""
+    used = {"postgres": 0.0, "catalyst": 0.0}
     for each in tree(pid):
         with suppress(OSError):
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
+            kilobytes = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            used[_program(each)] += kilobytes / 1024
+    return used
 
 
 def machine() -> str:
