@@ -4,18 +4,22 @@ Bounded whatever the target: of very many turns or very much text the start, the
 and `left_out` says what was not.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import dropwhile
 from uuid import UUID
 
 from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
-from traces.store.base import SpanRecord
+from traces.store.base import PayloadRecord, SpanRecord
 from traces.store.postgres import PostgresSpanStore
 from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
+
+logger = logging.getLogger(__name__)
 
 MOST_TURNS = 200
 MOST_CHARACTERS = 4_000_000
@@ -45,22 +49,25 @@ class _Turns:
 def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Target | None]]]:
     """Each label with the function that reads its target: None where that is not stored any more.
 
-    Rows and spans are read for all labels at once, text when the function is called, one target at a time.
+    Rows and spans are read for all labels at once, text when the functions are called, that of several traces at once.
     """
     traces = _traces_of(labels)
     sessions = _sessions_of(labels)
     turns = _turns_of(sessions.values())
     spans = spans_of([*traces.values(), *(trace for some in turns.values() for trace in some.read)])
+    texts = _Texts(
+        [trace for label in labels if label.scope == Scope.TRACE and (trace := traces.get(_trace_of(label)))], spans
+    )
     for label in labels:
         if label.scope == Scope.SESSION:
             session = sessions.get((label.project_id, label.session_key))
             yield label, partial(_session, session, turns[session.pk], spans) if session is not None else _gone
             continue
-        trace = traces.get((label.project_id, label.target_key.partition(":")[0]))
+        trace = traces.get(_trace_of(label))
         if trace is None:
             yield label, _gone
         elif label.scope == Scope.TRACE:
-            yield label, partial(_trace, trace, spans[trace.pk])
+            yield label, partial(_trace, trace, texts)
         else:
             yield label, partial(_span, trace, spans[trace.pk], label.span_id)
 
@@ -127,6 +134,11 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
     }
 
 
+def _trace_of(label: Label) -> tuple[int, str]:
+    """The key in `_traces_of` of the trace that a label is about, or lies in."""
+    return label.project_id, label.target_key.partition(":")[0]
+
+
 def _gone() -> None:
     return None
 
@@ -139,25 +151,60 @@ def _span(trace: Trace, spans: Sequence[SpanRecord], span_id: int | None) -> Tar
     return Target(span_transcript(span, payload) if payload else Transcript(), [span], span.revision)
 
 
-def _trace(trace: Trace, spans: Sequence[SpanRecord]) -> Target:
-    transcript, hidden = _transcript(trace, spans)
+def _trace(trace: Trace, texts: "_Texts") -> Target:
+    spans = texts.spans[trace.pk]
+    hidden = len(spans) - len(_read(spans))
+    transcript = trace_transcript(spans, texts.of(trace))
     return Target(transcript, spans, trace.revision, f"the text of {hidden:,} steps" if hidden else "")
 
 
 def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]]) -> Target:
-    transcript = session_transcript(_transcript(trace, spans[trace.pk])[0] for trace in turns.read)
+    texts = _Texts(turns.read, spans)
+    transcript = session_transcript(trace_transcript(spans[trace.pk], texts.of(trace)) for trace in turns.read)
     hidden = turns.count - len(turns.read)
     every = [span for trace in turns.read for span in spans[trace.pk]]
     return Target(transcript, every, session.revision, f"{hidden:,} of {turns.count:,} turns" if hidden else "")
 
 
-def _transcript(trace: Trace, spans: Sequence[SpanRecord]) -> tuple[Transcript, int]:
-    """A turn's transcript, and how many of its spans had too much text to be read."""
-    read = within(
-        spans,
-        MOST_CHARACTERS,
-        lambda span: span.input_size + span.output_size,
-        lambda span: span.status == "error" or span.parent_id is None,
-    )
-    payloads = STORE.payloads(trace.project_id, trace.extent, [span.span_id for span in read])
-    return trace_transcript(spans, payloads), len(spans) - len(read)
+def _read(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
+    """The spans of a trace whose text is read: as many as is reasonable."""
+    return within(spans, MOST_CHARACTERS, _size, lambda span: span.status == "error" or span.parent_id is None)
+
+
+def _size(span: SpanRecord) -> int:
+    return span.input_size + span.output_size
+
+
+class _Texts:
+    """The text of traces, read for several at once as they are asked for in their order, as much as is reasonable."""
+
+    def __init__(self, traces: Iterable[Trace], spans: Mapping[int, list[SpanRecord]]) -> None:
+        self.spans = spans
+        self._traces = {trace.pk: trace for trace in traces}
+        self._at_hand: dict[int, Mapping[int, PayloadRecord]] = {}
+
+    def of(self, trace: Trace) -> Mapping[int, PayloadRecord]:
+        """The text of a trace, by span id. One that can't be read harms no other: each may be read alone."""
+        if trace.pk not in self._at_hand:
+            some = self._from(trace)
+            try:
+                self._at_hand = self._texts(some)
+            except Exception:
+                logger.exception("The texts of %s traces can't be read together", len(some))
+                self._at_hand = self._texts([trace])
+        return self._at_hand[trace.pk]
+
+    def _from(self, first: Trace) -> list[Trace]:
+        """This trace and those after it in its project, up to the most characters."""
+        some, room = [first], MOST_CHARACTERS
+        after = dropwhile(lambda trace: trace.pk != first.pk, self._traces.values())
+        for trace in (trace for trace in after if trace.project_id == first.project_id):
+            room -= sum(map(_size, self.spans[trace.pk]))
+            if trace.pk != first.pk and room >= 0:
+                some.append(trace)
+        return some
+
+    def _texts(self, some: Sequence[Trace]) -> dict[int, Mapping[int, PayloadRecord]]:
+        wanted = {trace.extent: [span.span_id for span in _read(self.spans[trace.pk])] for trace in some}
+        found = STORE.payloads_of(some[0].project_id, wanted)
+        return {trace.pk: found.get(trace.trace_id, {}) for trace in some}

@@ -620,10 +620,12 @@ def test_one_label_that_cannot_be_read_harms_no_other(
     """The store hands out text that no transcript can be made of."""
 
     class BrokenStore(PostgresSpanStore):
-        def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
-            if extent.trace_id == UUID(int=1):
+        def payloads_of(
+            self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+        ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
+            if any(extent.trace_id == UUID(int=1) for extent in wanted):
                 raise RuntimeError("unreadable")
-            return super().payloads(project_id, extent, span_ids)
+            return super().payloads_of(project_id, wanted)
 
     monkeypatch.setattr(targets, "STORE", BrokenStore())
     make_labels(signal, project, 3, now=now)

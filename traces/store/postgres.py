@@ -4,14 +4,13 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from functools import cache, reduce
-from operator import attrgetter, or_
+from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection
-from django.db.models import Q
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
@@ -107,21 +106,19 @@ class PostgresSpanStore:
     ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
         """The text of the named spans of several traces, in one query."""
         found: dict[UUID, dict[int, PayloadRecord]] = defaultdict(dict)
-        named = [(extent, list(span_ids)) for extent, span_ids in wanted.items() if span_ids]
+        named = {extent.trace_id: (extent, set(span_ids)) for extent, span_ids in wanted.items() if span_ids}
         if not named:
             return found
-        keys = [
-            Q(trace_id=each.trace_id, span_id__in=ids, start_time__gte=each.first, start_time__lte=each.last)
-            for each, ids in named
-        ]
         rows = Payload.objects.filter(
-            reduce(or_, keys),
             project_id=project_id,
-            start_time__gte=min(each.first for each, _ in named),
-            start_time__lte=max(each.last for each, _ in named),
+            trace_id__in=list(named),
+            span_id__in=set().union(*(ids for _, ids in named.values())),
+            start_time__gte=min(extent.first for extent, _ in named.values()),
+            start_time__lte=max(extent.last for extent, _ in named.values()),
         )
         for trace_id, span_id, *values in rows.values_list("trace_id", "span_id", *PAYLOAD_COLUMNS):
-            found[trace_id][span_id] = PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, values, strict=True)))
+            if span_id in named[trace_id][1]:
+                found[trace_id][span_id] = PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, values, strict=True)))
         return found
 
 
