@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import close_old_connections, connection
 
 from catalyst.env import Env
 
@@ -67,3 +68,9 @@ def use_pool(database: dict[str, Any], size: int) -> None:
     """Let the threads of this process share at most `size` connections, rather than keep one each."""
     database["CONN_MAX_AGE"] = 0
     database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": POOL_WAIT_SECONDS}
+
+
+def release() -> None:
+    """Give this thread's connection back to the pool before a long wait. One in a transaction is kept."""
+    if not connection.in_atomic_block:
+        close_old_connections()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DataError, close_old_connections
+from django.db import DataError
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -18,6 +18,7 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from catalyst import database
 from catalyst.core import keys
 from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
@@ -105,7 +106,7 @@ def _take(request: HttpRequest, key: ApiKey, now: datetime) -> tuple[Decoded, Cu
     decoded, cut = _decode(request)
     rates.pay(key.pk, len(decoded.spans) + decoded.rejected)
     arrival = ingest.read(key.project_id, decoded.spans, now)
-    close_old_connections()  # whoever waits for a commit must hold none that its writer may need
+    database.release()  # whoever waits for a commit must hold no connection that its writer may need
     stored = writer.write(arrival)
     ApiKey.objects.mark_used(key, now)
     for _ in range(arrival.unreadable):
