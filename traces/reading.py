@@ -15,8 +15,10 @@ MOST_SPANS = 300
 MOST_CHARACTERS = 4_000_000
 MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
 MOST_MESSAGES = 200
-PART = 20
+FIRST_PART = 10
 """Messages of a turn that a page shows before it is scrolled."""
+PART = 24
+"""Messages that are added whenever its end comes into sight."""
 MOST_RENDERED = 150_000
 """Characters of a page that are looked through for Markdown and JSON."""
 MOST_SHOWN = 1_000
@@ -122,7 +124,7 @@ def _calls_of(messages: Iterable[Message]) -> int:
 def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
     """A part of a turn, from its message `start` on; the system's messages come with the first part."""
     system, rest = _by_system(messages)
-    rendering, end = Rendering(), start + PART
+    rendering, end = Rendering(), start + (PART if start else FIRST_PART)
     shown = rendering.of(rest[start:end])
     told = rendering.of(system[-MOST_MESSAGES:]) if not start else []
     return Conversation(told, [], shown, len(system[:-MOST_MESSAGES]), end if end < len(rest) else None)

@@ -23,7 +23,7 @@ from traces.store.base import SpanRecord
 
 PAGE = 30
 MOST_AGENTS = 12
-ROWS = 50
+ROWS = 32
 MOST_ROWS = 500
 MOST_FAILURES = 3
 PAGE_OF_TRACE = "traces/trace.html"

@@ -124,7 +124,8 @@ def test_it_shows_the_chosen_span_in_the_tree(browser: Client, project: Project,
 
 
 def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: datetime) -> None:
-    said = [{"role": "user", "content": f"message {number}."} for number in range(2 * reading.PART + 1)]
+    starts = [0, reading.FIRST_PART, reading.FIRST_PART + reading.PART]
+    said = [{"role": "user", "content": f"message {number}."} for number in range(starts[-1] + 1)]
     span = sent_span(1, start=now, openinference__span__kind="LLM", llm__input_messages=json.dumps(said))
     ingest.store(project.pk, [span], now)
     url = f"/p/default/traces/{1:032x}/"
@@ -132,14 +133,14 @@ def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: d
     def shown(html: str) -> list[str]:
         return re.findall(r"message \d+\.", html.partition('<div class="chat">')[2])
 
-    first, second, last = (browser.get(f"{url}?message={reading.PART * part}", headers=HTMX).text for part in range(3))
-    assert [shown(part)[0] for part in (first, second, last)] == [f"message {n * reading.PART}." for n in range(3)]
-    assert f'hx-get="?message={reading.PART}"' in first
+    first, second, last = (browser.get(f"{url}?message={start}", headers=HTMX).text for start in starts)
+    assert [shown(part)[0] for part in (first, second, last)] == [f"message {start}." for start in starts]
+    assert f'hx-get="?message={starts[1]}"' in first
     assert 'id="span-pane"' not in second
     assert "hx-get" not in last
-    alone = browser.get(f"{url}?message={reading.PART}").text
+    alone = browser.get(f"{url}?message={starts[1]}").text
     assert "From the beginning" in alone
-    assert shown(alone)[0] == f"message {reading.PART}."
+    assert shown(alone)[0] == f"message {starts[1]}."
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,9 @@ def drop_expired(now: datetime) -> list[str]:
 
 
 def compression(table: str, available: Sequence[str]) -> list[sql.Composed]:
-    """The statements that say how the text of a day of payloads is compressed.
-
-    By lz4 on a server that has it. By pglz, which costs more than all else in writing a row, only rows over a page.
-    """
-    if not table.startswith(Payload._meta.db_table):
+    """The statements that have new text of a day of payloads compressed by lz4, on a server that has it."""
+    if "lz4" not in available or not table.startswith(Payload._meta.db_table):
         return []
-    if "lz4" not in available:
-        return [sql.SQL("ALTER TABLE {} SET (toast_tuple_target = 8160)").format(sql.Identifier(table))]
     alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET COMPRESSION lz4")
     return [alter.format(sql.Identifier(table), sql.Identifier(column)) for column in COMPRESSED]
 
