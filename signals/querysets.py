@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Case, Count, F, Func, Max, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models import Case, Count, F, Max, OuterRef, Q, Subquery, Sum, When
 from django.db.models.functions import Collate
 
 from catalyst.timerange import TimeRange
-from traces.querysets import Cursor
+from traces.querysets import Cursor, bar_of
 
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
@@ -104,12 +104,6 @@ class Tally:
     value: str
     count: int
     last: datetime | None
-
-
-def _bucket(time_range: TimeRange) -> Func:
-    """The start of the bar of the range that a label's target began in."""
-    step, start = Value(time_range.step), Value(time_range.start)
-    return Func(step, F("target_time"), start, function="date_bin", output_field=models.DateTimeField())
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
@@ -214,12 +208,16 @@ class LabelQuerySet(models.QuerySet["Label"]):
     def counts_over_time(self, time_range: TimeRange) -> dict[tuple[datetime, str], int]:
         """How many labels have each value, by the bucket of the range that their target began in."""
         labels = self.labelled().within(time_range).order_by()
-        rows = labels.annotate(bucket=_bucket(time_range)).values_list("bucket", "value").annotate(n=Count("id"))
+        rows = (
+            labels.annotate(bucket=bar_of("target_time", time_range))
+            .values_list("bucket", "value")
+            .annotate(n=Count("id"))
+        )
         return {(start, value): count for start, value, count in rows}
 
     def counts_by_signal_over_time(self, time_range: TimeRange, since: datetime) -> dict[int, Counts]:
         """The same for every signal among these labels, by its id; those from `since` to the range stand under None."""
-        bucket = Case(When(target_time__lt=time_range.start, then=None), default=_bucket(time_range))
+        bucket = Case(When(target_time__lt=time_range.start, then=None), default=bar_of("target_time", time_range))
         labels = self.labelled().filter(target_time__gte=since, target_time__lt=time_range.end).order_by()
         rows = labels.annotate(bucket=bucket).values_list("signal_id", "bucket", "value").annotate(n=Count("id"))
         found: dict[int, Counts] = {}

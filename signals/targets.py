@@ -16,7 +16,7 @@ from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
 from traces.store.base import PayloadRecord, SpanRecord
-from traces.store.postgres import PostgresSpanStore
+from traces.store.postgres import STORE
 from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 MOST_TURNS = 200
 MOST_CHARACTERS = 4_000_000
 """Of one trace. More than any budget shows, since model calls resend their history."""
-
-STORE = PostgresSpanStore()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,8 @@ from traces.dialects import Message
 from traces.models import Trace
 from traces.reading import Conversation
 from traces.store.base import Extent, PayloadRecord, SpanRecord
-from traces.store.postgres import PostgresSpanStore
+from traces.store.postgres import STORE
 from traces.transcript import session_transcript, span_transcript, trace_transcript
-
-STORE = PostgresSpanStore()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from traces.otlp import SentSpan, Source
 from traces.rollups import Change
 from traces.store import partitions
 from traces.store.base import PayloadRecord, SpanRecord, SpanStore
-from traces.store.postgres import PostgresSpanStore
+from traces.store.postgres import STORE
 from traces.summary import Summary, span_end, summarise, with_named_agent
 from traces.trace_rows import Claim, TraceRow
 from traces.transcript import input_preview, output_preview
@@ -152,7 +152,7 @@ def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
     claims = trace_rows.claim(project_id, rows, since, now)
-    store = PostgresSpanStore()
+    store: SpanStore = STORE
     known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
     for claim in claims.values():
         if not claim.created:

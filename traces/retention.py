@@ -16,7 +16,7 @@ from catalyst.core.models import Project
 from traces import rollups
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Trace, Unsettled
 from traces.querysets import TraceQuerySet
-from traces.store.postgres import PostgresSpanStore
+from traces.store.postgres import STORE
 
 BATCHES = 100
 TRACES = 500
@@ -64,7 +64,7 @@ def _forget_batch(project: Project, expired: TraceQuerySet, now: datetime) -> in
     if not traces:
         return 0
     ids = [trace.pk for trace in traces]
-    PostgresSpanStore().forget(project.pk, [trace.extent for trace in traces])
+    STORE.forget(project.pk, [trace.extent for trace in traces])
     Unsettled.objects.filter(scope__in=[Unsettled.Scope.SPAN, Unsettled.Scope.TRACE], target_id__in=ids).delete()
     Trace.objects.filter(pk__in=ids).delete()
     rollups.lose({trace.session_id for trace in traces if trace.session_id is not None}, now)

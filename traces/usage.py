@@ -65,41 +65,38 @@ class LatencyRow:
     count: int
 
 
+class Timed:
+    """What has a latency histogram."""
+
+    __slots__ = ()
+    latencies: Counter[int]
+
+    @property
+    def p50_us(self) -> float | None:
+        """The median duration, within 5 %."""
+        return percentile(self.latencies, 0.5)
+
+    @property
+    def p95_us(self) -> float | None:
+        """The duration that one in twenty exceeded, within 5 %."""
+        return percentile(self.latencies, 0.95)
+
+
 @dataclass(slots=True)
-class Runs:
+class Runs(Timed):
     """Some runs: what they add up to, and how many took how long by latency bucket."""
 
     usage: Usage = field(default_factory=Usage)
     latencies: Counter[int] = field(default_factory=Counter)
 
-    @property
-    def p50_us(self) -> float | None:
-        """The median duration, within 5 %."""
-        return percentile(self.latencies, 0.5)
-
-    @property
-    def p95_us(self) -> float | None:
-        """The duration that one run in twenty exceeded, within 5 %."""
-        return percentile(self.latencies, 0.95)
-
 
 @dataclass(slots=True)
-class Called:
+class Called(Timed):
     """A model or tool: what its calls add up to, and how many took how long by latency bucket."""
 
     name: str
     calls: Calls
     latencies: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def p50_us(self) -> float | None:
-        """The median duration, within 5 %."""
-        return percentile(self.latencies, 0.5)
-
-    @property
-    def p95_us(self) -> float | None:
-        """The duration that one call in twenty exceeded, within 5 %."""
-        return percentile(self.latencies, 0.95)
 
 
 def by_agent(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[int | None, Runs]:

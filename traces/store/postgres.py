@@ -122,6 +122,10 @@ class PostgresSpanStore:
         return found
 
 
+STORE = PostgresSpanStore()
+"""The one that everything uses."""
+
+
 class _BigintArrayDumper(Dumper):
     """Lists of 64-bit integers in PostgreSQL's binary format, in one step: psycopg's own takes one per element."""
 
