@@ -44,9 +44,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The real browser; the tests that need it are skipped where there is none."""
+    """The real browser; the tests that need it are skipped where there is none.
+
+    It lives for one module: as long as Playwright is there, no other event loop can run in the tests' thread.
+    """
     if instance.CHROMIUM is None:
         pytest.skip("needs Chromium")
     with instance.browser() as browser:

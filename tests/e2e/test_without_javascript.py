@@ -57,6 +57,7 @@ def kind(path: str) -> str:
         return f"unknown {place}"
 
 
+@pytest.mark.usefixtures("stops")
 def test_forms_work(demo: Instance, plain: Page) -> None:
     sign_in(plain, demo)
     plain.goto(f"{demo.url}/p/demo/traces/?range=7d&status=error")
