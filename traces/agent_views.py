@@ -97,7 +97,7 @@ def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str
 
 def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
     """The filter of a tab: by status only."""
-    return TraceFilter(agent=pk, status=forms.trace_filter(request.GET.dict()).status)
+    return TraceFilter(agent=pk, passing=forms.trace_filter(request.GET.dict()).passing)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

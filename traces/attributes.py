@@ -27,7 +27,8 @@ MAX_TOKENS = 10**9
 MAX_COST = Decimal(10_000)
 FUTURE_TOLERANCE = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
+UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
+"""Attributes that begin so are not kept for search."""
 _SIGNED = 1 << 63
 
 type Found = dict[str, tuple[str, Any]]
@@ -59,6 +60,13 @@ def cut(text: str, limit: int) -> str:
 def attribute_token(key: str, value: object) -> int:
     """The stored 64-bit hash of one attribute, for exact search."""
     return xxhash.xxh3_64_intdigest(f"{key}={value}".encode()) - _SIGNED
+
+
+def attribute_text(value: Any) -> str | None:
+    """The value of an attribute as search knows it; None for what has no single value."""
+    if isinstance(value, str):
+        return value
+    return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
 
 
 def gather(attributes: Attributes) -> Found:
@@ -241,16 +249,12 @@ def _size(text: str | None, messages: list[Attributes] | None) -> int:
 def _tokens(attributes: Attributes) -> list[int]:
     tokens: list[int] = []
     for key, value in attributes.items():
-        text = value if isinstance(value, str) else _scalar(value)
-        if text is not None and len(text) <= TOKEN_VALUE_LIMIT and not key.startswith(_UNINDEXED):
+        text = attribute_text(value)
+        if text is not None and len(text) <= TOKEN_VALUE_LIMIT and not key.startswith(UNINDEXED):
             tokens.append(attribute_token(key, text))
             if len(tokens) == TOKEN_LIMIT:
                 break
     return tokens
-
-
-def _scalar(value: Any) -> str | None:
-    return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
 
 
 def _digest(sent: SentSpan, payload: PayloadRecord) -> int:

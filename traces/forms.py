@@ -4,21 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+from traces.filters import EVERYTHING, Filter, InvalidFilter
 from traces.querysets import Cursor, TraceFilter
 
-STATUSES = ("ok", "error")
 MOST_TEXT = 200
 MOST_OFFSET = 100_000
 
 
 def trace_filter(params: Mapping[str, str]) -> TraceFilter:
     """The filter in a query string; what makes no sense filters nothing."""
-    status = params.get("status", "")
     return TraceFilter(
         agent=_number(params.get("agent")),
-        status=status if status in STATUSES else "",
         session=_number(params.get("session")),
         text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
+        passing=_filter(params),
     )
 
 
@@ -47,6 +46,13 @@ def trace_id(text: str) -> UUID | None:
         return UUID(hex=text)
     except ValueError:
         return None
+
+
+def _filter(params: Mapping[str, str]) -> Filter:
+    try:
+        return Filter.parse({"status": params.get("status", "")})
+    except InvalidFilter:
+        return EVERYTHING
 
 
 def _number(text: str | None) -> int | None:

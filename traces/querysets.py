@@ -14,6 +14,8 @@ from django.db.models.functions import Cast, Floor, Greatest, Ln
 
 from catalyst import timerange
 from catalyst.timerange import TimeRange
+from traces import conditions
+from traces.filters import EVERYTHING, Filter
 from traces.summary import BUCKET_BASE, CALLS, Calls
 from traces.usage import SUMS, Called, LatencyRow, Usage, UsageRow
 
@@ -30,14 +32,19 @@ class TraceFilter:
     """What a list of traces is narrowed to. `agent` 0 means: traces that name none."""
 
     agent: int | None = None
-    status: str = ""
     session: int | None = None
     text: str = ""
+    passing: Filter = EVERYTHING
+
+    @property
+    def status(self) -> str:
+        """The status that passes; empty for any."""
+        return self.passing.status
 
     @property
     def needs_rows(self) -> bool:
-        """True when hourly sums can't answer, because they don't know sessions and text."""
-        return bool(self.session or self.text)
+        """True when hourly sums can't answer, because they know agents and statuses only."""
+        return bool(self.session or self.text or self.passing.dump().keys() - {"status"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +98,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
-        if wanted.status == "error":
-            found = found.filter(status="error")
-        elif wanted.status == "ok":
-            found = found.exclude(status="error")
+        found = found.filter(conditions.of_traces(wanted.passing))
         if wanted.session is not None:
             found = found.filter(session_id=wanted.session)
         if wanted.text:
@@ -212,10 +216,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
-        if wanted.status:
-            failed = Q(error_trace_count__gt=0)
-            found = found.filter(failed if wanted.status == "error" else ~failed)
-        return found
+        return found.filter(conditions.of_sessions(wanted.passing))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
         """Last active first; from behind `after`."""

@@ -1,5 +1,6 @@
 """Traces and sessions, as pages."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -145,7 +146,7 @@ def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRan
 def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
     """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
     if wanted.needs_rows or time_range.step < timerange.HOUR:
-        others = TraceFilter(session=wanted.session, text=wanted.text)
+        others = replace(wanted, agent=None, passing=wanted.passing.model_copy(update={"status": ""}))
         volumes = request.project.traces.matching(others).volume(time_range)
     else:
         volumes = AgentHour.objects.filter(project=request.project).volume(time_range)

@@ -1,0 +1,215 @@
+"""Which spans, traces and sessions pass a filter, in Python and in SQL."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalyst.core.models import Project
+from tests.traces.sent import sent_span
+from traces import conditions, ingest
+from traces.filters import EVERYTHING, Filter, InvalidFilter, facts_of_span
+from traces.models import Session, Span, Trace
+from traces.store.postgres import STORE
+
+ALL: dict[str, Any] = {
+    "environment": "prod",
+    "service": "shop",
+    "model": "gpt-4o",
+    "status": "error",
+    "min_duration_ms": 1500,
+    "max_duration_ms": 60_000,
+    "min_tokens": 10,
+    "max_tokens": 5000,
+    "attributes": {"paid": "true", "tenant": "acme"},
+}
+MODELS = ("gpt-4o", "gpt-4o-mini", "")
+
+
+def test_it_says_what_it_asks_in_words() -> None:
+    wanted = Filter.parse(ALL)
+    assert wanted.words == (
+        "environment is prod, service is shop, model is gpt-4o, status is error, takes 1.50 s to 1m 00s, "
+        "uses 10 to 5,000 tokens, paid is true, tenant is acme"
+    )
+    assert Filter(min_duration_ms=200, max_tokens=0).words == "takes 200 ms or more, uses at most 0 tokens"
+    assert EVERYTHING.words == "all traffic"
+
+
+def test_it_is_a_value_that_json_can_hold() -> None:
+    wanted = Filter.parse(ALL)
+    assert wanted.dump() == ALL
+    assert Filter.parse(wanted.dump()) == wanted
+    assert len({wanted, Filter.parse(ALL)}) == 1
+    assert (EVERYTHING.dump(), EVERYTHING.is_empty, wanted.is_empty) == ({}, True, False)
+    assert Filter.parse({"attributes": {"n": 3, "paid": True, "share": 0.5}}).attributes == (
+        ("n", "3"), ("paid", "true"), ("share", "0.5"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "says"),
+    [
+        ({"color": "red"}, "color", "no such filter"),
+        ({"status": "late"}, "status", "ok or error"),
+        ({"environment": 5}, "environment", "a text"),
+        ({"environment": "a\0b"}, "environment", "null character"),
+        ({"service": "s" * 257}, "service", "At most 256"),
+        ({"model": "\ud800"}, "model", "stored"),
+        ({"min_tokens": "many"}, "min_tokens", "whole number"),
+        ({"min_duration_ms": -1}, "min_duration_ms", "whole number"),
+        ({"max_tokens": 10**13}, "max_tokens", "whole number"),
+        ({"min_tokens": 5, "max_tokens": 2}, "max_tokens", "less than the least"),
+        ({"attributes": {"a": [1]}}, "attributes", "a number"),
+        ({"attributes": {"a": "b" * 129}}, "attributes", "At most 128"),
+        ({"attributes": {"a": "\ud800"}}, "attributes", "stored"),
+        ({"attributes": {" ": "b"}}, "attributes", "can't be filtered"),
+        ({"attributes": {"input.value": "b"}}, "attributes", "can't be filtered"),
+        ({"attributes": dict.fromkeys("abcdefghijk", "x")}, "attributes", "At most 10"),
+        (["status"], "filter", "JSON object"),
+    ],
+)
+def test_it_says_by_field_what_is_wrong(data: object, field: str, says: str) -> None:
+    with pytest.raises(InvalidFilter) as refused:
+        Filter.parse(data)
+    assert list(refused.value.errors) == [field]
+    assert says in refused.value.errors[field]
+
+
+def traffic(project: Project, now: datetime) -> None:
+    """Traces that differ in all that a filter can ask for; those after the first few belong to sessions of three."""
+    for number in range(24):
+        start = now + timedelta(seconds=number)
+        resource = {"service.name": ("shop", "desk")[number % 2]}
+        if number % 3:
+            resource["deployment.environment.name"] = ("prod", "staging")[number // 3 % 2]
+        session: dict[str, Any] = {"session__id": f"chat {number // 3}"} if number >= 3 else {}
+        status = "error" if number % 4 == 0 else "ok"
+        at: dict[str, Any] = {"trace": number + 1, "start": start, "resource": resource}
+        first = number * 16
+        root = sent_span(
+            first + 1, seconds=number % 7 / 2, status=status, openinference__span__kind="AGENT", agent__name="bot",
+            tenant=("acme", "globex")[number % 2], number=number % 5, **session, **at,
+        )  # fmt: skip
+        call = sent_span(
+            first + 2, first + 1, seconds=number % 3 or None, openinference__span__kind="LLM",
+            llm__model_name=MODELS[number % 3], llm__token_count__prompt=number * 10,
+            llm__token_count__completion=number % 2 or None, paid=number % 2 == 0, **at,
+        )  # fmt: skip
+        ingest.store(project.pk, [root, call], start)
+
+
+attributes = st.dictionaries(st.sampled_from(["tenant", "number", "paid", "else"]), st.sampled_from(
+    ["acme", "globex", 1, 4, True, "true"]), max_size=2)  # fmt: skip
+filters = st.fixed_dictionaries(
+    {},
+    optional={
+        "environment": st.sampled_from(["prod", "staging", "none"]),
+        "service": st.sampled_from(["shop", "desk"]),
+        "model": st.sampled_from(["gpt-4o", "gpt-4o-mini"]),
+        "status": st.sampled_from(["ok", "error"]),
+        "min_duration_ms": st.sampled_from([0, 500, 1000]),
+        "max_duration_ms": st.sampled_from([1000, 2500, 5000]),
+        "min_tokens": st.sampled_from([0, 1, 50]),
+        "max_tokens": st.sampled_from([50, 101, 400]),
+        "attributes": attributes,
+    },
+).map(Filter.parse)
+
+
+@pytest.mark.django_db
+def test_python_and_sql_let_the_same_targets_pass(project: Project, other_project: Project, now: datetime) -> None:
+    traffic(project, now)
+    traffic(other_project, now)
+    traces, sessions = list(Trace.objects.all()), list(Session.objects.all())
+    spans = [
+        span
+        for each in (project, other_project)
+        for some in STORE.spans(each.pk, [trace.extent for trace in traces]).values()
+        for span in some
+    ]
+    passed = {"span": 0, "trace": 0, "session": 0}
+
+    def agree(scope: str, wanted: Filter, in_python: set[Any], in_sql: set[Any]) -> None:
+        assert in_python == in_sql, (scope, wanted.words)
+        passed[scope] += len(in_python)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(filters)
+    def check(wanted: Filter) -> None:
+        agree(
+            "span", wanted,
+            {span.key for span in spans if wanted.passes(facts_of_span(span))},
+            set(Span.objects.filter(conditions.of_spans(wanted)).values_list("pk", flat=True)),
+        )  # fmt: skip
+        facts = conditions.facts_of_traces(traces, [wanted])
+        agree(
+            "trace", wanted,
+            {trace.pk for trace in traces if wanted.passes(facts[trace.pk])},
+            set(Trace.objects.filter(conditions.of_traces(wanted)).values_list("pk", flat=True)),
+        )  # fmt: skip
+        of_sessions = conditions.facts_of_sessions(sessions, [wanted])
+        agree(
+            "session", wanted,
+            {session.pk for session in sessions if wanted.passes(of_sessions[session.pk])},
+            set(Session.objects.filter(conditions.of_sessions(wanted)).values_list("pk", flat=True)),
+        )  # fmt: skip
+
+    check()
+    assert min(passed.values()) > 100
+
+
+def passing(wanted: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
+    """Names of the spans, last digits of the trace ids, and keys of the sessions that pass."""
+    one = Filter.parse(wanted)
+    return (
+        sorted(Span.objects.filter(conditions.of_spans(one)).values_list("name", flat=True)),
+        sorted(trace.hex_id[-1] for trace in Trace.objects.filter(conditions.of_traces(one))),
+        sorted(Session.objects.filter(conditions.of_sessions(one)).values_list("key", flat=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "spans", "traces", "sessions"),
+    [
+        ({}, ["answer", "call", "run", "run"], ["1", "2"], ["chat"]),
+        ({"environment": "prod"}, ["answer", "call", "run"], ["1"], ["chat"]),
+        ({"environment": "prod", "service": "desk"}, [], [], ["chat"]),
+        ({"model": "gpt-4o"}, ["call"], ["1"], ["chat"]),
+        ({"status": "error"}, ["call", "run"], ["2"], ["chat"]),
+        ({"status": "ok"}, ["answer", "run"], ["1"], []),
+        ({"min_duration_ms": 4000}, ["run"], ["2"], ["chat"]),
+        ({"min_duration_ms": 10_000}, [], [], ["chat"]),
+        ({"max_duration_ms": 1000}, ["answer", "call"], [], []),
+        ({"max_duration_ms": 3_600_000}, ["answer", "call", "run", "run"], ["1", "2"], ["chat"]),
+        ({"min_tokens": 30}, ["call"], ["1"], ["chat"]),
+        ({"min_tokens": 40}, [], ["1"], ["chat"]),
+        ({"max_tokens": 0}, ["run", "run"], ["2"], []),
+        ({"attributes": {"tenant": "acme"}}, ["run"], ["1"], ["chat"]),
+        ({"attributes": {"tenant": "acme", "turn": 1}}, [], ["1"], ["chat"]),
+        ({"attributes": {"tenant": "acme", "last": True}}, [], [], ["chat"]),
+    ],
+)
+def test_it_means_this_for_each_scope(
+    project: Project, now: datetime, wanted: dict[str, Any], spans: list[str], traces: list[str], sessions: list[str]
+) -> None:
+    prod = {"service.name": "shop", "deployment.environment.name": "prod"}
+    llm: dict[str, Any] = {"openinference__span__kind": "LLM"}
+    first: dict[str, Any] = {"trace": 1, "start": now, "resource": prod}
+    second: dict[str, Any] = {"trace": 2, "start": now + timedelta(seconds=20), "resource": {"service.name": "desk"}}
+    ingest.store(
+        project.pk,
+        [
+            sent_span(1, name="run", seconds=2, tenant="acme", session__id="chat", **first),
+            sent_span(
+                2, 1, name="call", status="error", turn=1, llm__model_name="gpt-4o", llm__token_count__prompt=30,
+                **llm, **first,
+            ),
+            sent_span(3, 1, name="answer", llm__token_count__completion=10, **llm, **first),
+            sent_span(4, name="run", seconds=5, status="error", last=True, session__id="chat", **second),
+        ],
+        now,
+    )  # fmt: skip
+    assert passing(wanted) == (spans, traces, sessions)

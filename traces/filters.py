@@ -1,0 +1,235 @@
+"""A filter over traffic: which spans, traces and sessions pass it. Pure; `traces.conditions` asks the same in SQL.
+
+What it looks at, by scope:
+
+| | span | trace | session |
+|---|---|---|---|
+| environment, service | its own | the trace's, which is its root's if that names one | those of any of its traces |
+| model | its own | those of any of its model calls (the first 20 names) | those of any of its traces |
+| status error | its own | the root's | the root of any of its traces failed |
+| status ok | not error | not error | no trace's root failed |
+| duration | its own; an open span has none | the ended root's, else from start to end | from start to end |
+| tokens | input and output | the sum of its model calls | the sum of its traces |
+| attributes | its own | on any of its spans | on any of its traces' spans |
+
+All that is given must hold, each by itself: of a trace two attributes may be on two spans. An attribute is found when
+it is one of a span's first 64 short ones, as `traces.attributes` keeps them; a resource's are not looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from catalyst import formats
+from traces.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
+from traces.store.base import SpanRecord
+
+MOST_ATTRIBUTES = 10
+MOST = 10**12
+WORDS = {
+    "extra_forbidden": "There is no such filter.",
+    "literal_error": "The status is ok or error.",
+    "string_type": "This is a text.",
+    "string_unicode": "This is not a text that can be stored.",
+    **dict.fromkeys(("model_type", "dict_type", "tuple_type"), "This is a JSON object."),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float", "greater_than_equal", "less_than_equal"),
+        "This is a whole number, 0 or more.",
+    ),
+}
+"""What is wrong, in words for people, where pydantic's own are for programmers."""
+
+
+class InvalidFilter(ValueError):
+    """What is wrong with a filter: words for people, by field."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {words}" for field, words in errors.items()))
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a filter looks at of one target. `attributes` are tokens of `traces.attributes.attribute_token`."""
+
+    environments: frozenset[str]
+    services: frozenset[str]
+    models: frozenset[str]
+    failed: bool
+    duration_us: int | None
+    tokens: int
+    attributes: frozenset[int] = frozenset()
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("It can't hold a null character.")
+    return text
+
+
+def _pairs(value: object) -> object:
+    """Attributes as pairs in order of their names; numbers and truth values as spans have them."""
+    if not isinstance(value, Mapping):
+        return value
+    pairs = sorted((str(key).strip(), attribute_text(each)) for key, each in value.items())
+    if any(text is None for _, text in pairs):
+        raise ValueError("The value of an attribute is a text, a number, true or false.")
+    return tuple(pairs)
+
+
+def _searchable(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    if len(pairs) > MOST_ATTRIBUTES:
+        raise ValueError(f"At most {MOST_ATTRIBUTES} attributes.")
+    for key, _ in pairs:
+        if not key or key.startswith(UNINDEXED):
+            raise ValueError(f"Traffic can't be filtered by the attribute “{key}”.")
+    return pairs
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LIMIT), AfterValidator(_storable)]
+Value = Annotated[str, StringConstraints(max_length=TOKEN_VALUE_LIMIT), AfterValidator(_storable)]
+Bound = Annotated[int | None, Field(ge=0, le=MOST)]
+
+
+class Filter(BaseModel):
+    """Which targets pass; what is empty or None lets everything pass. Durations in milliseconds, bounds inclusive."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: Text = ""
+    service: Text = ""
+    model: Text = ""
+    status: Literal["", "ok", "error"] = ""
+    min_duration_ms: Bound = None
+    max_duration_ms: Bound = None
+    min_tokens: Bound = None
+    max_tokens: Bound = None
+    attributes: Annotated[tuple[tuple[Text, Value], ...], BeforeValidator(_pairs), AfterValidator(_searchable)] = ()
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """The filter in a JSON object, as `dump` writes it. Raises InvalidFilter."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InvalidFilter({_field(one["loc"]): _words(one) for one in error.errors()}) from error
+
+    def dump(self) -> dict[str, Any]:
+        """What it asks as a JSON object; empty when it lets everything pass."""
+        return {name: value for name, value in self.model_dump().items() if value not in ("", None, {})}
+
+    @field_serializer("attributes")
+    def _attributes(self, pairs: tuple[tuple[Text, Value], ...]) -> dict[str, str]:
+        return dict(pairs)
+
+    @field_validator("max_duration_ms", "max_tokens")
+    @classmethod
+    def _check_order(cls, most: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get(str(info.field_name).replace("max", "min"))
+        if most is not None and least is not None and least > most:
+            raise ValueError("The most is less than the least.")
+        return most
+
+    @property
+    def is_empty(self) -> bool:
+        """True when everything passes."""
+        return not self.dump()
+
+    @property
+    def attribute_tokens(self) -> list[int]:
+        """The attributes as spans keep them for search."""
+        return [attribute_token(key, value) for key, value in self.attributes]
+
+    @property
+    def parts(self) -> list[str]:
+        """Each condition in words: `environment is prod`."""
+        named = ((name, getattr(self, name)) for name in ("environment", "service", "model", "status"))
+        takes = _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms))
+        uses = _between(_number(self.min_tokens), _number(self.max_tokens))
+        return [
+            *(f"{name} is {value}" for name, value in named if value),
+            *([f"takes {takes}"] if takes else []),
+            *([f"uses {uses} tokens"] if uses else []),
+            *(f"{key} is {value}" for key, value in self.attributes),
+        ]
+
+    @property
+    def words(self) -> str:
+        """All of it for people: `environment is prod, status is error`; `all traffic` when it is empty."""
+        return ", ".join(self.parts) or "all traffic"
+
+    def passes(self, facts: Facts) -> bool:
+        """Whether a target with these facts passes."""
+        return (
+            self._names(facts)
+            and (not self.status or facts.failed == (self.status == "error"))
+            and _within(facts.duration_us, self.min_duration_ms, self.max_duration_ms, unit=1000)
+            and _within(facts.tokens, self.min_tokens, self.max_tokens)
+            and facts.attributes.issuperset(self.attribute_tokens)
+        )
+
+    def _names(self, facts: Facts) -> bool:
+        known = ((self.environment, facts.environments), (self.service, facts.services), (self.model, facts.models))
+        return all(not wanted or wanted in names for wanted, names in known)
+
+
+EVERYTHING = Filter()
+"""The filter that lets everything pass."""
+
+
+def facts_of_span(span: SpanRecord) -> Facts:
+    """What a filter looks at of a span."""
+    return Facts(
+        environments=frozenset((span.environment,)),
+        services=frozenset((span.service,)),
+        models=frozenset((span.model,)),
+        failed=span.status == "error",
+        duration_us=span.duration_us,
+        tokens=(span.input_tokens or 0) + (span.output_tokens or 0),
+        attributes=frozenset(span.attribute_tokens),
+    )
+
+
+def _within(number: int | None, least: int | None, most: int | None, unit: int = 1) -> bool:
+    if least is None and most is None:
+        return True
+    return number is not None and (least or 0) * unit <= number and (most is None or number <= most * unit)
+
+
+def _between(least: str, most: str) -> str:
+    if least and most:
+        return least if least == most else f"{least} to {most}"
+    return f"{least} or more" if least else f"at most {most}" if most else ""
+
+
+def _duration(ms: int | None) -> str:
+    return "" if ms is None else formats.duration(ms * 1000)
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
+
+
+def _words(error: ErrorDetails) -> str:
+    told = error.get("ctx", {}).get("error")
+    if error["type"] == "string_too_long":
+        return f"At most {error['ctx']['max_length']} characters."
+    return WORDS.get(error["type"]) or str(told or error["msg"])
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return str(location[0]) if location else "filter"
