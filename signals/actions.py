@@ -72,7 +72,7 @@ def publish_version(signal: Signal, question: Question, by: User | None = None) 
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
         locked = signals.select_related("current_version").get(pk=signal.pk)
         current = locked.current_version
-        if current is not None and _asked(current) == checked:
+        if current is not None and question_of(current) == checked:
             return current
         version = _add_version(locked, checked, by)
         signal.current_version = version
@@ -190,7 +190,7 @@ def _add_version(signal: Signal, checked: Question, by: User | None) -> SignalVe
     return version
 
 
-def _asked(version: SignalVersion) -> Question:
+def question_of(version: SignalVersion) -> Question:
     """A version as the question it was made from."""
     return Question(
         type=version.type,

@@ -160,12 +160,17 @@ def template(key: str | None) -> Template | None:
 
 def label_filter(params: Mapping[str, str]) -> LabelFilter:
     """The filter in a query string; what makes no sense filters nothing."""
-    status, version = params.get("status", ""), params.get("version", "")
+    status = params.get("status", "")
     return LabelFilter(
         value=params.get("label", "").replace("\0", "")[:LONGEST_LABEL],
         status=status if status in STATUSES else "",
-        version=int(version) if version.isascii() and version.isdigit() and len(version) < 9 else None,
+        version=version_number(params.get("version")),
     )
+
+
+def version_number(text: str | None) -> int | None:
+    """The number of a version in a query string or a form; None for what can be none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def _asked(asked: Template | SignalVersion) -> dict[str, Any]:

@@ -245,10 +245,6 @@ class LabelQuerySet(models.QuerySet["Label"]):
             found.setdefault(signal_id, []).append(Tally(value, count, last))
         return found
 
-    def counts_by_version(self) -> dict[int, int]:
-        """How many labels with a value each version made, by its id."""
-        return dict(self.labelled().values_list("version_id").annotate(n=Count("id")).order_by("version_id"))
-
     def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
         """Labels that pass a filter."""
         found = self if wanted.version is None else self.filter(version__number=wanted.version)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals import views
+from signals import version_views, views
 
 app_name = "signals"
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
+    path("p/<slug:project>/signals/<int:pk>/versions/", version_views.version_list, name="version-list"),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),

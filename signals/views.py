@@ -129,7 +129,8 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if request.htmx.target == "no-labels":
         return HttpResponseClientRefresh() if labels.exists() else HttpResponse(status=204)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
-    context = {"signal": signal, "time_range": time_range, "wanted": wanted, "is_open": is_open, "every": every}
+    context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted}
+    context |= {"is_open": is_open, "every": every}
     whole, partial = not wants_partial(request), "label-rows"
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
@@ -138,7 +139,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if whole or partial == "label-rows":
         context |= _rows(request, signal, labels.within(time_range).matching(wanted))
     if whole:
-        context |= _surroundings(signal, wanted, time_range, now)
+        context |= _surroundings(signal, wanted, now)
     status = 200 if whole or every else STOP_POLLING
     return render(request, "signals/detail.html", context, partial=partial, status=status)
 
@@ -285,13 +286,11 @@ def _numbers(request: ProjectRequest, signal: Signal, labels: LabelQuerySet, tim
     }
 
 
-def _surroundings(signal: Signal, wanted: LabelFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
-    """The versions, why a judge does not answer, and where to look when the range is empty."""
+def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[str, Any]:
+    """Why a judge does not answer, and where to look when the range is empty."""
     labels, version = signal.label_set.all(), signal.current_version
-    made = labels.within(time_range).counts_by_version()
     newest = labels.matching(wanted).newest().values_list("target_time", flat=True).first()
     return {
-        "versions": [(each, made.get(each.pk, 0)) for each in results.versions(signal)],
         "trouble": connection.trouble(connection.judge_of(version)) if version else None,
         "nearest": timerange.around(newest, now) if newest else None,
         "today": spending.today(signal.project_id, signal.pk, now),

@@ -81,6 +81,7 @@ TABLE = {
     "signals:signal-create": Row(EDITOR_LOOK, "422 422 403 404 302"),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
+    "signals:version-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,

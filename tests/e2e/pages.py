@@ -62,6 +62,7 @@ def every(instance: Instance) -> list[Stop]:
         "session": f"{demo}/sessions/{session}/",
         "signals": f"{demo}/signals/{week}",
         "signal": f"{demo}/signals/{signal}/{week}",
+        "signal's versions": f"{demo}/signals/{signal}/versions/{week}",
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
         "edit": f"{demo}/signals/{signal}/edit/",
