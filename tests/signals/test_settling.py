@@ -14,35 +14,17 @@ from catalyst.core.models import Project
 from signals import actions
 from signals.models import Label, Signal
 from signals.sampling import is_sampled, span_key, trace_key
-from signals.settling import Settled, agents_of, judged_spans, settle
+from signals.settling import Settled, settle
 from tests.factories import AGENT, make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.models import Trace, Unsettled
-from traces.store.base import SpanRecord
 
 MINUTE = timedelta(minutes=1)
 
 
 def keys(signal: Signal) -> set[str]:
     return set(Label.objects.filter(signal=signal).values_list("target_key", flat=True))
-
-
-def span(
-    number: int, parent: int | None = None, *, agent: int | None = None, kind: str = "LLM", ended: bool = True
-) -> SpanRecord:
-    start = datetime.fromisoformat("2026-11-20T12:00:00+00:00")
-    return SpanRecord(
-        project_id=1,
-        trace_id=UUID(int=1),
-        span_id=number,
-        start_time=start,
-        parent_id=parent,
-        duration_us=1 if ended else None,
-        received_at=start,
-        agent_id=agent,
-        kind=kind,
-    )
 
 
 def test_it_queues_a_label_with_all_it_needs_when_a_trace_is_quiet(project: Project, now: datetime) -> None:
@@ -88,14 +70,6 @@ def test_it_queues_each_new_model_call_of_a_growing_trace_once(project: Project,
     assert set(Label.objects.values_list("span_id", flat=True)) == {18, 99}
 
 
-def test_it_judges_a_trace_without_a_model_call_by_its_root() -> None:
-    root, tool, child = span(1, kind="AGENT"), span(2, 1, kind="TOOL"), span(3, 1, kind="CHAIN")
-    assert judged_spans([root, tool, child]) == [root]
-    call, open_call = span(4, 1), span(5, 1, ended=False)
-    assert judged_spans([root, tool, call, open_call]) == [call]
-    assert judged_spans([root, open_call]) == []
-
-
 @pytest.mark.parametrize("root_first", [True, False])
 def test_it_labels_the_same_spans_in_whatever_order_they_arrive(
     project: Project, now: datetime, root_first: bool
@@ -137,14 +111,6 @@ def test_it_waits_until_it_knows_whose_span_it_is(project: Project, now: datetim
     settle_all(now)
     assert keys(writer) == {span_key(UUID(int=1), 3)}
     assert keys(critic) == {span_key(UUID(int=1), 5)}
-
-
-def test_it_finds_the_agent_of_a_span_up_its_ancestors() -> None:
-    spans = [span(1, agent=7), span(2, 1), span(3, 2, agent=8), span(4, 3), span(5, 4), span(6, 60), span(7, 2)]
-    assert agents_of(spans, 9) == {1: 7, 2: 7, 3: 8, 4: 8, 5: 8, 6: 9, 7: 7}
-    assert agents_of([span(1, 2), span(2, 1)], 9) == {1: 9, 2: 9}
-    deep = [span(1, agent=7), *(span(n, n - 1) for n in range(2, 20_000))]
-    assert set(agents_of(deep[::-1], None).values()) == {7}
 
 
 def test_it_asks_the_signals_of_the_spans_own_agent(project: Project, now: datetime) -> None:

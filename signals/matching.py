@@ -1,0 +1,276 @@
+"""The targets of an agent: what each scope looks at, and those of a stretch of the past that pass a filter.
+
+Spans are those of `judged_spans`, each with the agent that `agents_of` gives it: settling asks the same of arriving
+traffic.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from operator import attrgetter
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q
+
+from catalyst.agents.models import Agent
+from signals.models import Scope, SignalVersion
+from signals.querysets import Wanted
+from signals.sampling import span_key, trace_key
+from signals.targets import spans_of
+from traces import conditions
+from traces.filters import EVERYTHING, Filter, facts_of_span
+from traces.models import Session, Span, Trace, Unsettled
+from traces.querysets import Cursor, SessionQuerySet, TraceQuerySet
+from traces.store.base import SpanRecord
+
+CHUNK = 1_000
+TRACES_AT_ONCE = 500
+SPANS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A target that a signal may label: the fields of `Label` by the same names."""
+
+    project_id: int
+    scope: str
+    target_key: str
+    trace_id: UUID | None
+    span_id: int | None
+    session_key: str
+    target_time: datetime
+    wanted_revision: int
+
+    def wanted_by(self, version: SignalVersion) -> Wanted:
+        """It as wanted by this version."""
+        return Wanted(version.pk, version.signal_id, *_values(self))
+
+
+_values = attrgetter(*(field.name for field in fields(Match)))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some targets, and where to go on behind them: what `Traffic.chunks` takes to resume."""
+
+    matches: list[Match]
+    last: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The targets of an agent that began in [start, end) and pass a filter.
+
+    It is what is stored: a target that still waits to settle belongs to it as it is so far. With `live_since`, the last
+    activation of a signal that is live, those that wait and got a span since are left out: they are live judging's.
+    """
+
+    agent: Agent
+    scope: str
+    start: datetime
+    end: datetime
+    passing: Filter = EVERYTHING
+    live_since: datetime | None = None
+
+    def count(self) -> int:
+        """How many there are. Exact for traces and sessions.
+
+        A span that names no agent counts for its trace's, also where a span between them names another one.
+        """
+        if self.scope == Scope.SPAN:
+            return sum(Span.objects.filter(one).count() for one in self._spans())
+        return self._traces().count() if self.scope == Scope.TRACE else self._sessions().count()
+
+    def newest(self, most: int) -> list[Match]:
+        """The newest so many: traces by start, sessions by end, spans of the traces that began last."""
+        if self.scope == Scope.TRACE:
+            return [of_trace(trace) for trace in self._traces().newest()[:most]]
+        if self.scope == Scope.SESSION:
+            return [of_session(session) for session in self._sessions().newest()[:most]]
+        found: list[Match] = []
+        for chunk in self.chunks():
+            found += chunk.matches
+            if len(found) >= most:
+                break
+        return sorted(found, key=lambda match: match.target_time, reverse=True)[:most]
+
+    def chunks(self, after: Cursor | None = None) -> Iterator[Chunk]:
+        """All of them, about the newest first; from behind `after`. Holds one chunk in memory.
+
+        A target that changes meanwhile may come twice, but none that was there at the start is missed.
+        """
+        read = {Scope.SPAN: self._chunk_of_spans, Scope.TRACE: self._chunk_of_traces}
+        next_chunk = read.get(Scope(self.scope), self._chunk_of_sessions)
+        while chunk := next_chunk(after):
+            yield chunk
+            after = chunk.last
+
+    def _traces(self) -> TraceQuerySet:
+        mine = Trace.objects.filter(project_id=self.agent.project_id, agent=self.agent)
+        began = mine.filter(start_time__gte=self.start, start_time__lt=self.end)
+        return began.filter(conditions.of_traces(self.passing), self._not_live(Scope.TRACE))
+
+    def _sessions(self) -> SessionQuerySet:
+        mine = Session.objects.filter(project_id=self.agent.project_id, agent=self.agent).with_traces()
+        began = mine.filter(start_time__gte=self.start, start_time__lt=self.end, end_time__gte=self.start)
+        return began.filter(conditions.of_sessions(self.passing), self._not_live(Scope.SESSION))
+
+    def _not_live(self, scope: str) -> Q:
+        if self.live_since is None:
+            return Q()
+        waits = Exists(Unsettled.objects.filter(scope=scope, target_id=OuterRef("pk")))
+        return Q(last_received_at__lt=self.live_since) | ~Q(waits)
+
+    def _spans(self) -> list[Q]:
+        """Conditions that each of the spans meets one of: it names its agent or not, is a model call or a root."""
+        ended = Q(
+            project_id=self.agent.project_id, start_time__gte=self.start, start_time__lt=self.end,
+            duration_us__isnull=False,
+        )  # fmt: skip
+        passing = ended & conditions.of_spans(self.passing)
+        traces = Trace.objects.filter(project_id=self.agent.project_id, trace_id=OuterRef("trace_id"))
+        if self.live_since is not None:
+            waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE)).values("target_id")
+            passing &= Q(received_at__lt=self.live_since) | ~Q(Exists(traces.filter(pk__in=waiting)))
+        call, root = Q(kind="LLM"), ~Q(kind="LLM") & Q(parent_id=None)
+        return [
+            passing & call & Q(agent_id=self.agent.pk),
+            passing & call & Q(Exists(traces.filter(agent=self.agent)), agent_id=None),
+            passing & root & Q(Exists(traces.filter(llm_count=0)), agent_id=self.agent.pk),
+            passing & root & Q(Exists(traces.filter(llm_count=0, agent=self.agent)), agent_id=None),
+        ]
+
+    def _chunk_of_traces(self, after: Cursor | None) -> Chunk | None:
+        traces = list(self._traces().newest(after)[:CHUNK])
+        return Chunk(list(map(of_trace, traces)), _cursor(traces[-1])) if traces else None
+
+    def _chunk_of_sessions(self, after: Cursor | None) -> Chunk | None:
+        """By primary key: the times of a session change while it goes on."""
+        behind = self._sessions().filter(pk__lt=after.id) if after else self._sessions()
+        sessions = list(behind.order_by("-pk")[:CHUNK])
+        return Chunk(list(map(of_session, sessions)), _cursor(sessions[-1])) if sessions else None
+
+    def _chunk_of_spans(self, after: Cursor | None) -> Chunk | None:
+        traces = _few(self._traces_with_spans().newest(after)[:TRACES_AT_ONCE])
+        if not traces:
+            return None
+        spans = spans_of(traces)
+        live = self._live_among(traces)
+        found = [match for trace in traces for match in self._of_trace(trace, spans[trace.pk], trace.pk in live)]
+        return Chunk(found, _cursor(traces[-1]))
+
+    def _traces_with_spans(self) -> TraceQuerySet:
+        """Traces that may hold some of the spans: none that does is missing."""
+        within = Span.objects.filter(
+            project_id=self.agent.project_id, trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time"),
+        )  # fmt: skip
+        wanted = within.filter(
+            conditions.of_spans(self.passing),
+            Q(agent_id=self.agent.pk) | Q(agent_id=None),
+            Q(kind="LLM") | Q(parent_id=None),
+            start_time__gte=self.start, start_time__lt=self.end, duration_us__isnull=False,
+        )  # fmt: skip
+        naming = within.filter(start_time__gte=OuterRef("start_time"), agent_id=self.agent.pk)
+        reaching = Trace.objects.filter(
+            project_id=self.agent.project_id, start_time__lt=self.end, end_time__gte=self.start
+        )
+        return reaching.filter(Exists(wanted), Q(agent=self.agent) | Q(Exists(naming)))
+
+    def _live_among(self, traces: Sequence[Trace]) -> set[int]:
+        """Primary keys of the traces whose arriving spans are live judging's."""
+        if self.live_since is None:
+            return set()
+        waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE), target_id__in=[t.pk for t in traces])
+        return set(waiting.values_list("target_id", flat=True))
+
+    def _of_trace(self, trace: Trace, spans: Sequence[SpanRecord], is_live: bool) -> Iterator[Match]:
+        agents = agents_of(spans, trace.agent_id)
+        for span in judged_spans(spans):
+            is_mine = agents[span.span_id] == self.agent.pk and self.start <= span.start_time < self.end
+            arrives = is_live and self.live_since is not None and span.received_at >= self.live_since
+            if is_mine and not arrives and self.passing.passes(facts_of_span(span)):
+                yield of_span(trace, span)
+
+
+def of_trace(trace: Trace) -> Match:
+    """A trace as a target."""
+    return Match(
+        project_id=trace.project_id,
+        scope=Scope.TRACE,
+        target_key=trace_key(trace.trace_id),
+        trace_id=trace.trace_id,
+        span_id=None,
+        session_key="",
+        target_time=trace.start_time,
+        wanted_revision=trace.revision,
+    )
+
+
+def of_session(session: Session) -> Match:
+    """A session as a target."""
+    return Match(
+        project_id=session.project_id,
+        scope=Scope.SESSION,
+        target_key=session.key,
+        trace_id=None,
+        span_id=None,
+        session_key=session.key,
+        target_time=session.start_time,
+        wanted_revision=session.revision,
+    )
+
+
+def of_span(trace: Trace, span: SpanRecord) -> Match:
+    """A span of a trace as a target."""
+    return Match(
+        project_id=trace.project_id,
+        scope=Scope.SPAN,
+        target_key=span_key(trace.trace_id, span.span_id),
+        trace_id=trace.trace_id,
+        span_id=span.span_id,
+        session_key="",
+        target_time=span.start_time,
+        wanted_revision=span.revision,
+    )
+
+
+def judged_spans(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
+    """The spans of one trace that span-scoped signals look at: its ended model calls.
+
+    They hold what went in and came out; tools and chains repeat it in part. Of a trace that has settled without any
+    model call it is the ended roots, so that agents instrumented by a single span are judged too.
+    """
+    calls = [span for span in spans if span.kind == "LLM"]
+    return [span for span in calls or spans if span.ended and (calls or span.parent_id is None)]
+
+
+def agents_of(spans: Iterable[SpanRecord], trace_agent: int | None) -> dict[int, int | None]:
+    """The agent of each span: the one it names, else that of the nearest span above it, else the trace's."""
+    by_id: dict[int | None, SpanRecord] = {span.span_id: span for span in spans}
+    found: dict[int, int | None] = {}
+    for span in by_id.values():
+        path: list[int] = []
+        at: SpanRecord | None = span
+        while at is not None and at.agent_id is None and at.span_id not in found:
+            found[at.span_id] = trace_agent  # ends the walk where parents form a circle
+            path.append(at.span_id)
+            at = by_id.get(at.parent_id)
+        agent = trace_agent if at is None else at.agent_id if at.agent_id is not None else found[at.span_id]
+        found |= dict.fromkeys([*path, span.span_id], agent)
+    return found
+
+
+def _few(traces: Iterable[Trace]) -> list[Trace]:
+    """The first of these traces, as many as have not too many spans together; at least one."""
+    some: list[Trace] = []
+    room = SPANS_AT_ONCE
+    for trace in traces:
+        room -= trace.span_count
+        if some and room < 0:
+            break
+        some.append(trace)
+    return some
+
+
+def _cursor(row: Trace | Session) -> Cursor:
+    return Cursor(row.start_time, row.pk)
