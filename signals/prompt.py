@@ -2,7 +2,8 @@
 
 The messages begin with everything that is the same for all targets of a version, so that providers can cache it.
 Traffic is hostile: it comes last, between two lines that carry a random token, and every line of it is quoted, so that
-it can neither close the boundary nor pretend to be a speaker.
+it can neither close the boundary nor pretend to be a speaker. Nor can it end the message: what a server might take for
+a special token of its model's chat template is spelt with look-alikes.
 """
 
 import hashlib
@@ -22,6 +23,11 @@ NOTE = 80
 PROTECTED_WEIGHT = 4
 # Also the full-width stops of Chinese and Japanese, which no space follows.
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[\u3002\uff01\uff1f])")
+# Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <<SYS>>, [INST], [TOOL_CALLS], [e~[ and the like.
+TOKEN_TAG = re.compile(
+    r"<(?=[|\uff5c]|/?(?:[A-Za-z]{1,20}_\w{1,30}|s|[be]os|eo[adh]|[se]op|unk|pad|mask|cls|sep)>|</?SYS>>)"
+)
+TOKEN_BRACKET = re.compile(r"\[(?=/?(?:INST|CLS|SEP|[gs]?MASK|[A-Z]{1,20}_[A-Z_]{1,30})\]|e~)")
 MAX_ANSWER = 20_000
 MAX_REASON = 500
 MAX_CANDIDATES = 50
@@ -114,7 +120,7 @@ class _Piece:
 def messages(question: Question, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
     """The chat messages that put a question about a recording. `token` is random, new for every call."""
     missing = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
-    text = f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}".replace(token, "[token]")
+    text = _inert(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
     traffic = (
         f"The token of this recording is {token}.\n{missing}"
         f"BEGIN RECORDING {token}\n{text}\nEND RECORDING {token}\n"
@@ -137,6 +143,14 @@ def digest(question: Question, scope: str, recording: Recording) -> str:
     """The same for the same question about the same content, whichever target it is of."""
     shown = json.dumps([instructions(question, scope), recording.text, recording.left_out])
     return hashlib.sha256(shown.encode()).hexdigest()
+
+
+def _inert(text: str) -> str:
+    """The text, as long as it was, without special tokens and without NUL, which no database keeps."""
+    text = TOKEN_BRACKET.sub("\u27e6", TOKEN_TAG.sub("\u2039", text))
+    for end, look_alike in (("|>", "|\u203a"), ("\uff5c>", "\uff5c\u203a"), ("]~", "\u27e7~"), ("\0", "\ufffd")):
+        text = text.replace(end, look_alike)
+    return text
 
 
 def _listed(question: Question) -> str:
@@ -198,7 +212,7 @@ def _pieces(transcript: Transcript) -> Iterator[_Piece]:
     said = list(enumerate(transcript.messages, start=1))
     first_wish = next((number for number, message in said if message.role == "user"), 1)
     for number, message in said:
-        role = ROLES.get(message.role) or plain(message.role, 40)
+        role = ROLES.get(message.role, "another speaker")
         ends = number in {1, first_wish, len(said)}
         if message.text or not (message.tool_calls or message.error):
             yield _Piece(f"[{number}] {role}:", _quote(message.text), protected=ends)
@@ -245,7 +259,7 @@ def parse(text: str, labels: Sequence[str]) -> Answer:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects with a `label` in the text, after any thinking aloud that models put before an answer."""
     text = text.rpartition("</think>")[2][-MAX_ANSWER:]
-    decoder, position = json.JSONDecoder(), text.find("{")
+    decoder, position = json.JSONDecoder(object_pairs_hook=_object), text.find("{")
     for _ in range(MAX_CANDIDATES):
         if position < 0:
             return
@@ -258,6 +272,12 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             pass
         position = text.find("{", end)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; one that gives several labels gives the list of them, which is none."""
+    labels = [value for key, value in pairs if key == "label"]
+    return dict(pairs) if len(labels) < 2 else {**dict(pairs), "label": labels}
 
 
 def _folded(label: object) -> str:
