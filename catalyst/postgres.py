@@ -3,6 +3,8 @@
 The server listens on a unix socket only, in a folder only its account may enter. Whether it is alive is decided by
 connecting, never by a process id. Folders of other people are never changed: started by root, the server runs as an
 unprivileged account, and where that account can't reach the data folder its files live in /var/lib/catalyst.
+
+`python -m catalyst.postgres FOLDER` stops the server of that data folder.
 """
 
 import fcntl
@@ -363,3 +365,7 @@ def _soon(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+if __name__ == "__main__":
+    stop(Path(sys.argv[1]))

@@ -114,6 +114,11 @@ def price(  # noqa: PLR0913, PLR0917
     return tariff.at(at).cost(used if apart else used - cached - written, cached, written, output)
 
 
+def load() -> None:
+    """Read the price list now, which takes about a second, rather than for the first call."""
+    _providers()
+
+
 @lru_cache(maxsize=CACHED_MODELS)
 def find_tariff(provider: str, model: str) -> Tariff | None:
     """What a model costs, by the names that spans carry; None when unknown or run on the user's own machines.

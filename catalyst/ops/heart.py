@@ -54,8 +54,8 @@ class LastError(logging.Handler):
 class Heart:
     """Beats for one process from `start` to `stop`, in a thread of its own; `chore` is done before each beat."""
 
-    def __init__(self, name: str, pid: int = 0, chore: Callable[[], object] = lambda: None) -> None:
-        self._name, self._pid, self._chore = name, pid or os.getpid(), chore
+    def __init__(self, name: str, chore: Callable[[], object] = lambda: None) -> None:
+        self._name, self._pid, self._chore = name, os.getpid(), chore
         self._started_at = timezone.now()
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="heart", daemon=True)

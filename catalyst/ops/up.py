@@ -4,30 +4,31 @@ The lock file in the data folder is held by the supervisor and, inherited, by ev
 exactly when nothing of an earlier run is alive, and a new run waits for that.
 """
 
+import ctypes
 import errno
 import fcntl
 import gc
 import http.client
 import os
-import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from threading import Event
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
-from catalyst import postgres
+from catalyst import postgres, pricing
 from catalyst.env import env
-from catalyst.ops import announce, clock, prepare, web
+from catalyst.ops import announce, clock, guard, prepare, web
 from catalyst.ops.children import Child, Program, stop_all
 from catalyst.ops.demo import loader as demo
-from catalyst.ops.heart import Heart, run_worker
+from catalyst.ops.heart import run_worker
 from catalyst.ops.models import Wakeup
 from catalyst.ops.prepare import NotReady
 
@@ -45,7 +46,7 @@ def run(tell: Tell, parent: int = 0) -> None:
     Raises NotReady or PostgresError when it can't.
     """
     with ExitStack() as stack:
-        stack.enter_context(_only_one(env.data))
+        lock = stack.enter_context(_only_one(env.data))
         listener = stack.enter_context(_listening())
         stack.callback(announce.withdraw, env.data)
         announce.withdraw(env.data)
@@ -53,7 +54,7 @@ def run(tell: Tell, parent: int = 0) -> None:
         if not env.database_url:
             stack.callback(postgres.stop, env.data)
             postgres.ensure(env.data)
-        children.append(_child(Program("guard", partial(_guard, os.getpid()), ends_with_parent=False)))
+        children.append(_child(Program("guard", partial(_guard, os.getpid(), lock), ends_with_parent=False)))
         stack.callback(stop_all, children)
         start(children)
         now = timezone.now()
@@ -62,8 +63,7 @@ def run(tell: Tell, parent: int = 0) -> None:
         installation = prepare.default_project()
         demo.rest()
         Wakeup.objects.forget_outstanding(now)
-        gc.collect()
-        gc.freeze()  # collecting in the children would write to, and so copy, memory that they all share
+        _share_memory()
         programs = [_child(program) for program in _programs(listener)]
         start(programs)
         children += programs
@@ -88,22 +88,30 @@ def _programs(listener: socket.socket) -> list[Program]:
     ]
 
 
-def _guard(supervisor: int) -> None:
-    """Tidy up when the supervisor was killed; one that ends in good order does it itself and ends the guard.
+def _guard(supervisor: int, lock: int) -> None:
+    """Become what tidies up when the supervisor was killed; one that ends in good order does it itself.
 
-    It also notes that the supervisor lives, which itself must never wait for a database.
+    The lock is kept until then, so that a new run waits.
     """
-    stopped = Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    heart = Heart("up", supervisor)
-    heart.start()
-    while os.getppid() == supervisor:
-        if stopped.wait(LOOK_SECONDS):
-            heart.stop()
-            return
-    announce.withdraw(env.data)
-    if not env.database_url:
-        postgres.stop(env.data)
+    os.set_inheritable(lock, True)
+    os.chdir(settings.BASE_DIR)
+    stop = [] if env.database_url else [sys.executable, "-m", "catalyst.postgres", str(env.data)]
+    script = [guard.__file__, str(supervisor), str(announce.status_file(env.data)), *stop]
+    os.execv(sys.executable, [sys.executable, "-I", "-S", *script])
+
+
+def _share_memory() -> None:
+    """Load now what children would load each for itself, and give back what loading took.
+
+    Collecting garbage in them would write to, and so copy, memory that they all share.
+    """
+    for kind in clock.KINDS:
+        import_string(kind.task)
+    pricing.load()
+    gc.collect()
+    with suppress(AttributeError):  # only the C library of GNU has it
+        ctypes.CDLL(None).malloc_trim(0)
+    gc.freeze()
 
 
 def _child(program: Program) -> Child:

@@ -16,7 +16,7 @@ GRACE_SECONDS = 5
 
 def serve(listener: socket.socket | None = None) -> None:
     """Serve until SIGTERM, on an open listening socket or else on the address of the settings."""
-    pricing.find_tariff("openai", "gpt-4o")  # reads the price list now, so that no request waits for it
+    pricing.load()  # so that no request waits for it
     config = uvicorn.Config(
         "catalyst.asgi:application",
         host=env.host,
