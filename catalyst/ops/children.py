@@ -17,8 +17,8 @@ from django.db import connections
 from catalyst.ops import orphans
 
 STOP_SECONDS = 10
-LONGEST_PAUSE = 30.0
-STEADY_SECONDS = 60  # who ran so long is started again at once
+LONGEST_PAUSE = 5.0
+STEADY_SECONDS = 10  # who ran so long is started again at once
 LOG_BYTES = 20_000_000
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
