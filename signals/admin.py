@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalyst.core.admin import ReadOnly, operator
 from signals import actions
-from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun, SignalVersion, Verdict
+from signals.models import Budget, JudgeHealth, Label, LabelHour, Signal, SignalRun, SignalVersion, Verdict
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -122,6 +122,16 @@ class LabelAdmin(ReadOnly[Label]):
         """Queue them again with all their tries."""
         retried = Label.objects.filter(pk__in=queryset.values("pk")).retry(timezone.now())
         self.message_user(request, f"{retried} labels queued again.")
+
+
+@admin.register(LabelHour)
+class LabelHourAdmin(ReadOnly[LabelHour]):
+    """Sums of labels by the hour. Rows of a kind add up; those that are not folded are changes."""
+
+    list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
+    list_filter = ("state", "folded")
+    list_select_related = ("signal", "version__signal", "run__version__signal")
+    ordering = ("-id",)
 
 
 @admin.register(JudgeHealth)

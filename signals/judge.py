@@ -162,9 +162,12 @@ def finish(endings: Sequence[Ending], now: datetime) -> None:
         is_ours = _claim_of(label) == _claim_of(ending.label)
         if is_ours:
             _write(label, ending, now, resumes)
-            written.append(label)
         if ending.spent is not None:
-            verdicts.append(_verdict(ending, ending.spent, is_ours, now))
+            verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
+            if verdict.cost is not None:
+                label.cost = (label.cost or 0) + verdict.cost
+        if is_ours or ending.spent is not None:
+            written.append(label)
     Label.objects.write(written)
     Verdict.objects.bulk_create(verdicts)
     _charge(endings, verdicts, now)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Case, Count, F, Max, OuterRef, Q, Subquery, Sum, When
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Collate
 
 from catalyst.timerange import TimeRange
-from traces.querysets import Cursor, bar_of
+from traces.querysets import Cursor
 
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
@@ -23,8 +23,6 @@ MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
-Counts = dict[tuple[datetime | None, str], int]
-"""Labels by the start of a bar and their value."""
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
@@ -73,37 +71,16 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """How many labels are in each state. Every sampled target is counted once."""
-
-    queued: int = 0
-    running: int = 0
-    done: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    @property
-    def sampled(self) -> int:
-        """All of them."""
-        return self.queued + self.running + self.done + self.failed + self.skipped
-
-
-@dataclass(frozen=True, slots=True)
 class LabelFilter:
-    """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet."""
+    """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet.
+
+    `version`: its number; `run`: the id of a manual run.
+    """
 
     value: str = ""
     status: str = ""
     version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """One outcome of one signal: how many labels have it, and when the last of them was given."""
-
-    value: str
-    count: int
-    last: datetime | None
+    run: int | None = None
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
@@ -205,49 +182,11 @@ class LabelQuerySet(models.QuerySet["Label"]):
             return found
         return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
-    def counts_over_time(self, time_range: TimeRange) -> dict[tuple[datetime, str], int]:
-        """How many labels have each value, by the bucket of the range that their target began in."""
-        labels = self.labelled().within(time_range).order_by()
-        rows = (
-            labels.annotate(bucket=bar_of("target_time", time_range))
-            .values_list("bucket", "value")
-            .annotate(n=Count("id"))
-        )
-        return {(start, value): count for start, value, count in rows}
-
-    def counts_by_signal_over_time(self, time_range: TimeRange, since: datetime) -> dict[int, Counts]:
-        """The same for every signal among these labels, by its id; those from `since` to the range stand under None."""
-        bucket = Case(When(target_time__lt=time_range.start, then=None), default=bar_of("target_time", time_range))
-        labels = self.labelled().filter(target_time__gte=since, target_time__lt=time_range.end).order_by()
-        rows = labels.annotate(bucket=bucket).values_list("signal_id", "bucket", "value").annotate(n=Count("id"))
-        found: dict[int, Counts] = {}
-        for signal_id, start, value, count in rows:
-            found.setdefault(signal_id, {})[start, value] = count
-        return found
-
-    def coverage(self) -> Coverage:
-        """How many of these labels are in which state."""
-        return Coverage(**dict(self.values_list("status").annotate(n=Count("id")).order_by("status")))
-
-    def coverage_by_signal(self) -> dict[int, Coverage]:
-        """The same for every signal among these labels, by its id."""
-        found: dict[int, dict[str, int]] = {}
-        rows = self.values_list("signal_id", "status").annotate(n=Count("id")).order_by("signal_id")
-        for signal_id, status, count in rows:
-            found.setdefault(signal_id, {})[status] = count
-        return {signal_id: Coverage(**counts) for signal_id, counts in found.items()}
-
-    def tallies_by_signal(self) -> dict[int, list[Tally]]:
-        """The outcomes of every signal among these labels, by its id."""
-        found: dict[int, list[Tally]] = {}
-        counted = self.labelled().values_list("signal_id", "value").annotate(n=Count("id"), last=Max("labelled_at"))
-        for signal_id, value, count, last in counted.order_by("signal_id", "value"):
-            found.setdefault(signal_id, []).append(Tally(value, count, last))
-        return found
-
     def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
         """Labels that pass a filter."""
         found = self if wanted.version is None else self.filter(version__number=wanted.version)
+        if wanted.run is not None:
+            found = found.filter(run=wanted.run)
         if wanted.value:
             found = found.filter(value=wanted.value)
         if wanted.status:
@@ -256,10 +195,8 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return found
 
     def for_list(self) -> "LabelQuerySet":
-        """With all that a row shows of the label itself: its version, and as `cost` what its judge calls have cost."""
-        spent = self.model.objects.filter(pk=OuterRef("pk")).order_by().values("pk")
-        cost = Subquery(spent.annotate(total=Sum("verdicts__cost")).values("total"))
-        return self.select_related("version").annotate(cost=cost).fetch_mode(models.FETCH_RAISE)
+        """With all that a row shows of the label itself."""
+        return self.select_related("version").fetch_mode(models.FETCH_RAISE)
 
     def for_traces(self, project: "Project", trace_ids: Iterable[UUID]) -> "LabelQuerySet":
         """Labels of these traces, without those of spans within them."""
@@ -284,6 +221,7 @@ _WRITTEN = {
     "reason": "text",
     "judge": "text",
     "labelled_at": "timestamptz",
+    "cost": "numeric",
     "judged_revision": "bigint",
     "status": "text",
     "error": "text",

@@ -10,8 +10,8 @@ from catalyst.charts import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
 from signals import charts, results
 from signals.charts import Outcome
-from signals.models import Label, Signal
-from signals.querysets import Counts
+from signals.models import Label, LabelHour, Signal
+from signals.rollups import Cell, cells
 from traces.usage import more_often
 
 WORSE = {"negative": 1, "positive": -1}
@@ -41,20 +41,21 @@ class Rate:
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
     """Of each signal that asks something; what got worse first, then those with most labels. One query for all."""
     since = time_range.prior_start(now)
-    counts = Label.objects.filter(signal__in=signals).counts_by_signal_over_time(time_range, since)
-    found = [rate for signal in signals if (rate := _rate(signal, counts.get(signal.pk, {}), time_range, since))]
+    hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
+    counted = results.by_owner(cell for cell in cells(hours, labels, time_range, since) if cell.value)
+    found = [rate for signal in signals if (rate := _rate(signal, counted[signal.pk], time_range, since))]
     return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
 
 
-def _rate(signal: Signal, counts: Counts, time_range: TimeRange, since: datetime) -> Rate | None:
-    shown, before = Counter[str](), Counter[str]()
+def _rate(signal: Signal, labelled: Sequence[Cell], time_range: TimeRange, since: datetime) -> Rate | None:
+    counts, shown, before = results.over_time(labelled), Counter[str](), Counter[str]()
     totals = Counter[datetime]()
-    for (start, value), count in counts.items():
-        if start is None:
-            before[value] += count
+    for cell in labelled:
+        if cell.start is None:
+            before[cell.value] += cell.count
         else:
-            shown[value] += count
-            totals[start] += count
+            shown[cell.value] += cell.count
+            totals[cell.start] += cell.count
     version = signal.current_version
     outcome = charts.telling(results.outcomes(signal, version.sentiments if version else {}, shown))
     if outcome is None:

@@ -1,8 +1,10 @@
 """What the pages of signals show of their labels: sums, and rows with their targets."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import chain
 from types import MappingProxyType
 
@@ -10,14 +12,16 @@ from django.urls import reverse
 
 from catalyst.charts import Bar, stackbar
 from catalyst.core.models import Project
-from catalyst.timerange import TimeRange
+from catalyst.timerange import HOUR, TimeRange, floor
 from signals import charts
 from signals.charts import Outcome
 from signals.connection import judge_name
-from signals.models import Label, Scope, Signal, SignalVersion
-from signals.querysets import Coverage, LabelFilter, LabelQuerySet, Tally
+from signals.models import Label, LabelHour, Scope, Signal, SignalVersion
+from signals.querysets import LabelFilter
+from signals.rollups import Cell, Coverage, cells
 from signals.spending import Stop
 from traces.models import Session, Trace, Unsettled, hex_span_id
+from traces.querysets import Cursor
 
 MOST_VERSIONS = 50
 
@@ -30,6 +34,7 @@ class Summary:
     outcomes: list[Outcome]
     coverage: Coverage
     last: datetime | None
+    cost: Decimal | None
     stop: Stop | None = None
 
     @property
@@ -40,7 +45,7 @@ class Summary:
     @property
     def waiting(self) -> int:
         """Targets that no judge has ended with yet."""
-        return self.coverage.queued + self.coverage.running
+        return self.coverage.waiting
 
     @property
     def earlier(self) -> int:
@@ -93,33 +98,52 @@ class Row:
 def summaries(
     signals: Sequence[Signal], time_range: TimeRange, stops: Mapping[int, Stop] = MappingProxyType({})
 ) -> list[Summary]:
-    """The signals with their labels in the range, in a constant number of queries. `stops`: by signal, if any."""
-    labels = Label.objects.filter(signal__in=signals).within(time_range)
-    tallies, coverages = labels.tallies_by_signal(), labels.coverage_by_signal()
+    """The signals with their labels in the range, in one query. `stops`: by signal, if any."""
+    hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
+    found = by_owner(cells(hours, labels, time_range))
     return [
-        _summary(
-            signal,
-            sentiments_of([signal.current_version] if signal.current_version else []),
-            tallies.get(signal.pk, []),
-            coverages.get(signal.pk, Coverage()),
-            stops.get(signal.pk),
+        replace(
+            summary(signal, [signal.current_version] if signal.current_version else [], found[signal.pk]),
+            stop=stops.get(signal.pk),
         )
         for signal in signals
     ]
 
 
-def summary(signal: Signal, versions: Sequence[SignalVersion], labels: LabelQuerySet) -> Summary:
+def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[Cell]) -> Summary:
     """One signal with these labels of it."""
-    tallies = labels.tallies_by_signal().get(signal.pk, [])
-    return _summary(signal, sentiments_of(versions), tallies, labels.coverage())
+    return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts))
 
 
-def _summary(
-    signal: Signal, known: Mapping[str, str], tallies: Sequence[Tally], coverage: Coverage, stop: Stop | None = None
-) -> Summary:
-    counts = {tally.value: tally.count for tally in tallies}
-    last = max((tally.last for tally in tallies if tally.last), default=None)
-    return Summary(signal, outcomes(signal, known, counts), coverage, last, stop)
+def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping[str, int]], list[Outcome]]) -> Summary:
+    """These labels of a signal added up; `outcomes_of` makes outcomes of the counts of its values."""
+    states, values = Counter[str](), Counter[str]()
+    costs, last = [], []
+    for cell in found:
+        states[cell.state] += cell.count
+        if cell.value:
+            values[cell.value] += cell.count
+            last += [cell.last] if cell.last else []
+        costs += [cell.cost] if cell.cost is not None else []
+    cost = sum(costs, Decimal(0)) if costs else None
+    return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
+
+
+def by_owner(found: Iterable[Cell]) -> Mapping[int, list[Cell]]:
+    """Cells by the signal or version that they are of; an empty list for one without any."""
+    owned: dict[int, list[Cell]] = defaultdict(list)
+    for cell in found:
+        owned[cell.of].append(cell)
+    return owned
+
+
+def over_time(found: Iterable[Cell]) -> dict[tuple[datetime, str], int]:
+    """How many labels have each value, by the bar that their target began in."""
+    counts = Counter[tuple[datetime, str]]()
+    for cell in found:
+        if cell.value and cell.start:
+            counts[cell.start, cell.value] += cell.count
+    return counts
 
 
 def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
@@ -138,15 +162,26 @@ def versions(signal: Signal) -> list[SignalVersion]:
     return list(signal.versions.select_related("created_by").order_by("-number")[:MOST_VERSIONS])
 
 
-def is_open(signal: Signal, labels: LabelQuerySet) -> bool:
-    """True while one of these labels waits, or traffic that an active signal may look at has yet to go quiet."""
-    if labels.matching(LabelFilter(status="waiting")).exists():
-        return True
-    if signal.state != Signal.State.ACTIVE:
-        return False
+def is_open(signal: Signal, waiting: int) -> bool:
+    """True while labels wait, or traffic that an active signal may look at has yet to go quiet."""
+    if waiting or signal.state != Signal.State.ACTIVE:
+        return waiting > 0
     due = Unsettled.objects.filter(scope=signal.scope).values("target_id")
     targets = Session.objects if signal.scope == Scope.SESSION else Trace.objects
     return targets.filter(agent_id=signal.agent_id, pk__in=due).exists()
+
+
+def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Cursor | None, most: int) -> list[Label]:
+    """Labels of the range that pass a filter, the newest targets first, from behind `after`; at most so many.
+
+    The hours tell how far back to look, so that a filter which few pass does not search a million labels.
+    """
+    end = min(after.time, time_range.end) if after else time_range.end
+    reach = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR)).reach(most, end)
+    if reach is None:
+        return []
+    found = signal.label_set.within(time_range).matching(wanted).filter(target_time__gte=reach)
+    return list(found.newest(after).for_list()[:most])
 
 
 def rows(project: Project, scope: str, labels: Sequence[Label]) -> list[Row]:

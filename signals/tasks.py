@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from signals import judge as judging
 from signals import settling
+from signals.models import LabelHour
 
 SETTLE_SECONDS = 10
 JUDGE_SECONDS = 60
@@ -31,3 +32,13 @@ def judge() -> None:
     """
     stop = time.monotonic() + JUDGE_SECONDS
     judging.run(until=lambda: time.monotonic() > stop)
+
+
+@task
+def fold() -> None:
+    """Add up what changed among the labels, so that pages read few rows.
+
+    At least once; safe to repeat because a change is deleted in the transaction that adds it to its sum.
+    """
+    while LabelHour.objects.fold():
+        pass

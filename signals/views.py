@@ -19,10 +19,12 @@ from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.formats import usd
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, rates, results, spending
+from signals import actions, charts, connection, forms, rates, results, rollups, spending
 from signals.forms import CapForm, SignalForm
 from signals.models import Signal
-from signals.querysets import LabelFilter, LabelQuerySet
+from signals.querysets import LabelFilter
+from signals.results import Summary
+from signals.rollups import Cell
 from signals.templates import TEMPLATES
 from traces import agent_runs
 from traces.forms import cursor
@@ -124,20 +126,22 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     now = timezone.now()
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.label_filter(request.GET.dict())
-    labels = signal.label_set.matching(LabelFilter(version=wanted.version))
-    is_open = results.is_open(signal, labels.within(time_range))
+    of_version = LabelFilter(version=wanted.version)
     if request.htmx.target == "no-labels":
-        return HttpResponseClientRefresh() if labels.exists() else HttpResponse(status=204)
+        found_any = signal.label_set.matching(of_version).exists()
+        return HttpResponseClientRefresh() if found_any else HttpResponse(status=204)
+    cells = rollups.cells(signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range)
+    summary = results.summary(signal, results.versions(signal), cells)
+    is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
-    context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted}
+    context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
     context |= {"is_open": is_open, "every": every}
     whole, partial = not wants_partial(request), "label-rows"
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
-        context |= _numbers(request, signal, labels, time_range) | {"polled": not whole}
-        context["stop"] = spending.stops([signal], now).get(signal.pk)
+        context |= _numbers(request, summary, cells, time_range) | {"polled": not whole}
     if whole or partial == "label-rows":
-        context |= _rows(request, signal, labels.within(time_range).matching(wanted))
+        context |= _rows(request, signal, wanted, time_range)
     if whole:
         context |= _surroundings(signal, wanted, now)
     status = 200 if whole or every else STOP_POLLING
@@ -267,29 +271,28 @@ def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResp
     return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
 
 
-def _rows(request: ProjectRequest, signal: Signal, labels: LabelQuerySet) -> dict[str, Any]:
+def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_range: TimeRange) -> dict[str, Any]:
     """A page of labels, and where the next one starts."""
-    found = list(labels.newest(cursor(request.GET.get("after"))).for_list()[: PAGE + 1])
+    found = results.page(signal, wanted, time_range, cursor(request.GET.get("after")), PAGE + 1)
     shown = found[:PAGE]
     more = Cursor(shown[-1].target_time, shown[-1].pk) if len(found) > PAGE else None
     return {"rows": results.rows(request.project, signal.scope, shown), "more": more}
 
 
-def _numbers(request: ProjectRequest, signal: Signal, labels: LabelQuerySet, time_range: TimeRange) -> dict[str, Any]:
-    """Shares, coverage and chart of the range."""
-    summary = results.summary(signal, results.versions(signal), labels.within(time_range))
-    counts = labels.counts_over_time(time_range)
+def _numbers(request: ProjectRequest, summary: Summary, cells: list[Cell], time_range: TimeRange) -> dict[str, Any]:
+    """The chart of the range, who judges, and why nobody does."""
+    version = summary.signal.current_version
+    figure = charts.over_time(summary.outcomes, results.over_time(cells), time_range, request.GET.dict())
     return {
-        "summary": summary,
-        "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict()),
-        "judge": connection.judge_of(signal.current_version) if signal.current_version else None,
+        "figure": figure,
+        "judge": connection.judge_of(version) if version else None,
+        "stop": spending.stops([summary.signal], timezone.now()).get(summary.signal.pk),
     }
 
 
 def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[str, Any]:
     """Why a judge does not answer, and where to look when the range is empty."""
-    labels, version = signal.label_set.all(), signal.current_version
-    newest = labels.matching(wanted).newest().values_list("target_time", flat=True).first()
+    newest, version = signal.hours.matching(wanted).newest(), signal.current_version
     return {
         "trouble": connection.trouble(connection.judge_of(version)) if version else None,
         "nearest": timerange.around(newest, now) if newest else None,

@@ -36,6 +36,7 @@ class Kind:
 KINDS = (
     Kind("settle", timedelta(seconds=1), "signals.tasks.settle"),
     Kind("judge", timedelta(seconds=1), "signals.tasks.judge", queue="judge"),
+    Kind("fold", timedelta(seconds=10), "signals.tasks.fold"),
     Kind("minute", timedelta(minutes=1), "catalyst.ops.tasks.minute"),
 )
 

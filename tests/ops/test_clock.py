@@ -38,6 +38,7 @@ def test_it_knows_its_kinds() -> None:
     assert [(kind.name, kind.queue) for kind in clock.KINDS] == [
         ("settle", "default"),
         ("judge", "judge"),
+        ("fold", "default"),
         ("minute", "default"),
     ]
 

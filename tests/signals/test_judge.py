@@ -17,8 +17,9 @@ from signals import actions, claiming, targets
 from signals.asking import CONNECT, GONE, NO_CONTENT, Ending, Spent
 from signals.health import OPENAI, endpoint
 from signals.judge import LEASE, LEASE_LOST, READ_AHEAD, finish, run
-from signals.models import JudgeHealth, Label, Signal, SignalRun, Verdict
+from signals.models import JudgeHealth, Label, LabelHour, Signal, SignalRun, Verdict
 from signals.querysets import MAX_ATTEMPTS, WORKER_DIED
+from signals.rollups import Coverage
 from signals.targets import within
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
@@ -339,7 +340,7 @@ def test_it_skips_and_counts_what_has_no_content(
     time.judge()
     label = Label.objects.get()
     assert (label.status, label.error, label.value) == ("skipped", NO_CONTENT, "")
-    assert Label.objects.coverage().skipped == Label.objects.coverage().sampled == 1
+    assert LabelHour.objects.coverage() == Coverage(skipped=1)
     assert not judge.asked
     assert not Verdict.objects.exists()
 

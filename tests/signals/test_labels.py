@@ -12,9 +12,10 @@ from django.urls import reverse
 
 from catalyst.core.models import Project
 from catalyst.timerange import between
-from signals import actions
+from signals import actions, results
 from signals.actions import Question
 from signals.models import Label, Signal
+from signals.rollups import Coverage, cells
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces import labels
 from traces.querysets import Cursor
@@ -123,16 +124,14 @@ def test_it_counts_values_over_time(signal: Signal, project: Project, now: datet
     give(signal, "yes", now=now, trace_id__in=[UUID(int=n) for n in (1, 2, 3)])
     Label.objects.filter(trace_id=UUID(int=6)).update(status="failed", value="")
     time_range = between(now, now + 12 * hour)
-    mine = Label.objects.filter(signal=signal)
-    counts = mine.counts_over_time(time_range)
+    found = cells(signal.hours.all(), signal.label_set.all(), time_range)
+    counts = results.over_time(found)
     said = Counter[str]()
     for (_, value), count in counts.items():
         said[value] += count
     assert said == {"no": 2, "yes": 3}
     assert {start for start, _ in counts} <= set(time_range.buckets())
-    coverage = mine.coverage()
-    assert (coverage.done, coverage.failed, coverage.sampled) == (5, 1, 6)
-    assert Label.objects.all().coverage_by_signal() == {signal.pk: coverage}
+    assert signal.hours.coverage() == Coverage(done=5, failed=1)
 
 
 def test_it_pages_labels_from_the_newest_target_on(signal: Signal, project: Project, now: datetime) -> None:

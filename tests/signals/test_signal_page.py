@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions, health
-from signals.models import JudgeHealth, Label, Signal, Verdict
-from signals.querysets import Coverage
+from signals.models import JudgeHealth, Label, Signal
+from signals.rollups import Coverage
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
@@ -83,9 +83,8 @@ def test_it_says_what_became_of_every_sampled_target(
     Label.objects.filter(pk=skipped.pk).update(status="skipped")
     Label.objects.filter(pk=running.pk).update(status="running")
     text = browser.get(page_of(signal)).text
-    assert signal.label_set.all().coverage() == Coverage(queued=2, running=1, done=1, failed=1, skipped=1)
+    assert signal.hours.coverage() == Coverage(waiting=3, done=1, failed=1, skipped=1)
     assert 'aria-label="1 labelled, 3 waiting, 1 failed, 1 skipped"' in " ".join(text.split())
-    assert "1 being judged" in text
     assert "grew since they were labelled" in text
     assert "It grew since." in text
     assert "The judge said &lt;maybe&gt;." in text
@@ -97,7 +96,7 @@ def test_it_leads_from_a_trace_label_to_the_trace(
 ) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
     answer(label, "bad", now, reason="<script>alert(1)</script>")
-    Verdict.objects.create(label=label, revision=1, value="bad", model="judge-1", cost="0.0042", latency_ms=1)
+    Label.objects.filter(pk=label.pk).update(cost="0.0042")
     text = browser.get(page_of(signal)).text
     assert f'href="/p/default/traces/{label.target_key}/"' in text
     assert "Question 1?" in text

@@ -14,7 +14,7 @@ from django.utils import timezone
 from catalyst.core.models import Project, User
 from signals import actions
 from signals.actions import Question
-from signals.models import Label, Signal, Verdict
+from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 
 SECOND = Question(type="string", prompt="Is it <b>good</b>?", sample_rate=50, labels=("good", "bad"))
@@ -63,10 +63,8 @@ def test_it_counts_what_each_version_gave_and_cost(
 ) -> None:
     good, bad, failed = make_labels(signal, project, 3, now=now)
     for label, value in ((good, "good"), (bad, "bad")):
-        Label.objects.filter(pk=label.pk).update(status="done", value=value, labelled_at=now)
-        for revision in (1, 2):
-            verdict = {"revision": revision, "value": value, "model": "judge-1", "cost": Decimal("0.25")}
-            Verdict.objects.create(label=label, latency_ms=1, shown_digest="", **verdict)
+        given = {"status": "done", "value": value, "labelled_at": now, "cost": Decimal("0.5")}
+        Label.objects.filter(pk=label.pk).update(**given)
     Label.objects.filter(pk=failed.pk).update(status="failed", error="No.")
     actions.publish_version(signal, SECOND)
     second, first = browser.get(page_of(signal)).text.split('id="version-1"')

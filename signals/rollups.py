@@ -1,0 +1,152 @@
+"""Sums of labels by the hour, so that pages need not count a million rows. What keeps them exact: docs/adr/0010."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.db import connection, models, transaction
+from django.db.models import Case, Count, F, Max, Q, Sum, Value, When
+
+from catalyst.timerange import HOUR, TimeRange
+from signals.querysets import LabelFilter, LabelQuerySet
+from traces.querysets import bar_of
+
+if TYPE_CHECKING:
+    from signals.models import LabelHour
+
+MOST_CHANGES = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Labels of one signal or version, in one state and with one value (empty: without), of targets begun in one bar.
+
+    `start` is None for what began before the range. A label that waits with a value has that of its target as it was;
+    `cost` is in US dollars, None where no call had a known price; `last` is when the last of them was labelled.
+    """
+
+    of: int
+    start: datetime | None
+    state: str
+    value: str
+    count: int
+    cost: Decimal | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many labels are in each state. Every sampled target is counted once."""
+
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def sampled(self) -> int:
+        """All of them."""
+        return self.waiting + self.done + self.failed + self.skipped
+
+
+class LabelHourQuerySet(models.QuerySet["LabelHour"]):
+    """Labels by the hour. Rows of a kind add up: never look at one alone."""
+
+    def within(self, time_range: TimeRange) -> "LabelHourQuerySet":
+        """Labels of targets that began in the range, whose edges must be whole hours."""
+        return self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
+
+    def matching(self, wanted: LabelFilter) -> "LabelHourQuerySet":
+        """Labels that pass a filter."""
+        passes = Q()
+        if wanted.version is not None:
+            passes &= Q(version__number=wanted.version)
+        if wanted.run is not None:
+            passes &= Q(run=wanted.run)
+        if wanted.value:
+            passes &= Q(value=wanted.value)
+        if wanted.status:
+            passes &= Q(state=wanted.status)
+        return self.filter(passes)
+
+    def coverage(self) -> Coverage:
+        """How many of these labels are in which state."""
+        return Coverage(**dict(self.order_by().values_list("state").annotate(n=Sum("count"))))
+
+    def newest(self) -> datetime | None:
+        """The newest hour with any of these labels."""
+        hour, _ = self._hours().first() or (None, 0)
+        return hour
+
+    def reach(self, most: int, before: datetime) -> datetime | None:
+        """The hour back to which the newest `most` of these labels before a time are found; None if there is none.
+
+        That of the oldest if there are fewer: so a search for them stops where there can't be more.
+        """
+        hour, found = None, 0
+        for hour, count in self.filter(hour__lte=before)._hours().iterator():
+            found += count if hour + HOUR <= before else 0
+            if found >= most:
+                break
+        return hour
+
+    def _hours(self) -> "models.QuerySet[LabelHour, tuple[datetime, int]]":
+        """The hours with any of these labels and how many, newest first."""
+        return self.values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
+
+    def fold(self, most: int = MOST_CHANGES) -> int:
+        """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FOLD, [most])
+            folded, empty = cursor.fetchone()
+            if empty:
+                self.filter(id__in=empty).delete()
+        return int(folded)
+
+
+def cells(
+    hours: LabelHourQuerySet,
+    labels: LabelQuerySet,
+    time_range: TimeRange,
+    since: datetime | None = None,
+    of: str = "signal_id",
+) -> list[Cell]:
+    """Labels of the range by bar, in one query; given `since`, also those from then on to the range, as one bar.
+
+    `hours` and `labels` hold the same labels; `of` is `signal_id` or `version_id`. Ranges with bars below an hour are
+    counted from the labels themselves: these are at most fifteen hours long.
+    """
+    fine = time_range.step < HOUR
+    time = "target_time" if fine else "hour"
+    between = Q((f"{time}__gte", since or time_range.start), (f"{time}__lt", time_range.end))
+    bar = Case(When(Q((f"{time}__lt", time_range.start)), then=None), default=bar_of(time, time_range))
+    keys = (of, "bar", "state", "value")
+    if fine:
+        waits = When(status__in=["queued", "running"], then=Value("waiting"))
+        of_labels = labels.filter(between).annotate(bar=bar, state=Case(waits, default=F("status"))).order_by()
+        counted = of_labels.values_list(*keys).annotate(n=Count("id"), spent=Sum("cost"))
+        return [Cell(*row) for row in counted.annotate(newest=Max("labelled_at"))]
+    of_hours = hours.filter(between).annotate(bar=bar).order_by()
+    summed = of_hours.values_list(*keys).annotate(n=Sum("count"), spent=Sum("cost")).filter(n__gt=0)
+    return [Cell(*row) for row in summed.annotate(newest=Max("last"))]
+
+
+_FOLD = """
+    WITH changes AS (
+        DELETE FROM signals_labelhour WHERE id IN (
+            SELECT id FROM signals_labelhour WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        ) RETURNING *
+    ), kinds AS (
+        INSERT INTO signals_labelhour AS h
+            (signal_id, hour, version_id, run_id, state, value, count, cost, last, folded)
+        SELECT signal_id, hour, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
+        FROM changes GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+        ON CONFLICT (signal_id, hour, version_id, run_id, state, value) WHERE folded DO UPDATE SET
+            count = h.count + EXCLUDED.count,
+            cost = coalesce(h.cost + EXCLUDED.cost, h.cost, EXCLUDED.cost),
+            last = greatest(h.last, EXCLUDED.last)
+        RETURNING id, count, cost
+    )
+    SELECT (SELECT count(*) FROM changes), (SELECT array_agg(id) FROM kinds WHERE count = 0 AND coalesce(cost, 0) = 0)
+"""
