@@ -108,6 +108,10 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("CATALYST_JUDGE_MODEL", "OPENAI_MODEL", "judge_model"),
         description="Model that judges when a signal names none; empty: the offline judge.",
     )
+    judge_models: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Further models of that endpoint that a signal may name, comma-separated.",
+    )
     judge_api_key: str = Field(
         "",
         validation_alias=AliasChoices("CATALYST_JUDGE_API_KEY", "OPENAI_API_KEY", "judge_api_key"),
@@ -119,7 +123,7 @@ class Env(BaseSettings):
         24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
     )
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "judge_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -14,9 +14,13 @@ from django.db import transaction
 from catalyst.agents.models import Agent
 from catalyst.core.audit import record
 from catalyst.core.models import Project, User
-from signals import backlog, spending
+from catalyst.env import env
+from signals import backlog, judge_view, spending
 from signals.health import model_for
+from signals.judge_view import JudgeView
 from signals.models import Budget, Label, Scope, Sentiment, Signal, SignalVersion
+from traces import filters
+from traces.filters import Filter
 
 LONGEST_NAME = 100
 LONGEST_PROMPT = 20_000
@@ -37,6 +41,8 @@ class Question:
     labels: Sequence[str] = ()
     sentiments: Mapping[str, str] = field(default_factory=dict)
     judge_model: str = ""
+    filter: Filter = filters.EVERYTHING
+    view: JudgeView = judge_view.EVERYTHING
 
 
 def create_signal(
@@ -45,7 +51,7 @@ def create_signal(
     """Make a draft with its first version, in the agent's project."""
     if scope not in Scope.values:
         raise ValidationError({"scope": "The scope is span, trace or session."})
-    checked = _checked(question)
+    checked = _checked(question, scope)
     with transaction.atomic():
         signal = Signal.objects.create(
             project_id=agent.project_id,
@@ -66,7 +72,7 @@ def publish_version(signal: Signal, question: Question, by: User | None = None) 
     An active signal asks it of the live work that waits for the version before, where the new one samples it. Labels
     keep the version that made them.
     """
-    checked = _checked(question)
+    checked = _checked(question, signal.scope, signal.current_version)
     with transaction.atomic():
         backlog.change_signals()
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
@@ -183,6 +189,8 @@ def _add_version(signal: Signal, checked: Question, by: User | None) -> SignalVe
         sentiments=dict(checked.sentiments),
         sample_rate=checked.sample_rate,
         judge_model=checked.judge_model,
+        filter=checked.filter.dump(),
+        view=checked.view.dump(),
         created_by=by,
     )
     signal.current_version = version
@@ -199,6 +207,8 @@ def question_of(version: SignalVersion) -> Question:
         labels=tuple(version.labels),
         sentiments=version.sentiments,
         judge_model=version.judge_model,
+        filter=version.passing,
+        view=version.judge_view,
     )
 
 
@@ -209,8 +219,11 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _checked(question: Question) -> Question:
-    """The question as it is stored. Raises ValidationError with everything that is wrong with it."""
+def _checked(question: Question, scope: str, before: SignalVersion | None = None) -> Question:
+    """The question as it is stored. Raises ValidationError with everything that is wrong with it.
+
+    `before`: the version it takes the place of, whose model it may keep.
+    """
     errors: dict[str, str] = {}
     labels = tuple(" ".join(label.split()) for label in question.labels if label.strip())
     if question.type == SignalVersion.Type.BINARY:
@@ -223,6 +236,7 @@ def _checked(question: Question) -> Question:
         errors["prompt"] = f"A signal needs a prompt of at most {LONGEST_PROMPT:,} characters."
     if not 0 <= question.sample_rate <= 100:
         errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
+    errors |= _judging_errors(question, scope, before)
     if errors:
         raise ValidationError(errors)
     sentiments = default_sentiments(question.type, labels) | dict(question.sentiments)
@@ -234,7 +248,25 @@ def _checked(question: Question) -> Question:
         labels=labels,
         sentiments={label: str(sentiments[label]) for label in labels},
         judge_model=question.judge_model.strip(),
+        filter=question.filter,
+        view=question.view,
     )
+
+
+def _judging_errors(question: Question, scope: str, before: SignalVersion | None) -> dict[str, str]:
+    errors: dict[str, str] = {}
+    model = question.judge_model.strip()
+    if model not in ["", env.judge_model, *judge_models(before)]:
+        errors["judge_model"] = f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."
+    if scope == Scope.SPAN and (question.view.kinds or question.view.names):
+        errors["view"] = "A span is shown whole: kinds and names choose among the spans of a trace or session."
+    return errors
+
+
+def judge_models(before: SignalVersion | None = None) -> list[str]:
+    """The models that a version may name beside the instance's: those allowed, and the one that is named already."""
+    kept = [before.judge_model] if before is not None and before.judge_model else []
+    return list(dict.fromkeys([*env.judge_models, *kept]))
 
 
 def _label_errors(labels: Sequence[str]) -> dict[str, str]:

@@ -85,7 +85,7 @@ def prepare(
         return Ending(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
         return Ending(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
-    room = env.judge_budget_tokens * prompt.CHARACTERS_PER_TOKEN
+    room = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
     recording = Recording(label.target_key, prompt.recorded(target.transcript, room), target.left_out)
     digest = prompt.digest(version, label.scope, recording)
     if template is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db import connection, transaction
 
+from signals import matching
 from signals.models import Label, Signal, SignalVersion
 from signals.querysets import LabelQuerySet, Wanted
 from signals.sampling import is_sampled
@@ -29,8 +30,8 @@ def change_signals() -> None:
 def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
     """Take the waiting live work among these labels of a signal out of the queue.
 
-    An active signal asks its current version instead, about what that samples; this keeps its place in the queue. Call
-    it in a transaction, with the signal as that transaction sees it.
+    An active signal asks its current version instead, about what that samples and lets pass; this keeps its place in
+    the queue. Call it in a transaction, with the signal as that transaction sees it.
     """
     version = signal.current_version if signal.is_live else None
     waiting = labels.filter(signal=signal)
@@ -40,6 +41,7 @@ def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
         Label.objects.cancel(batch)
         if version is not None:
             sampled = [label for label in batch if is_sampled(label.target_key, version.sample_rate)]
+            sampled = matching.passing(sampled, version.passing)
             Label.objects.want([_anew(label, version) for label in sampled], min(label.not_before for label in batch))
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q
 
 from catalyst.agents.models import Agent
-from signals.models import Scope, SignalVersion
+from signals.models import Label, Scope, SignalVersion
 from signals.querysets import Wanted
 from signals.sampling import span_key, trace_key
 from signals.targets import spans_of
@@ -190,6 +190,32 @@ class Traffic:
             arrives = is_live and self.live_since is not None and span.received_at >= self.live_since
             if is_mine and not arrives and self.passing.passes(facts_of_span(span)):
                 yield of_span(trace, span)
+
+
+def passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
+    """Those of these labels, which are of one scope and project, whose targets pass the filter as they are now."""
+    if wanted.is_empty or not labels:
+        return list(labels)
+    found = _stored(labels, wanted)
+    return [label for label in labels if label.target_key in found]
+
+
+def _stored(labels: Sequence[Label], wanted: Filter) -> set[str]:
+    """The keys of the targets that pass."""
+    project_id, scope = labels[0].project_id, labels[0].scope
+    if scope == Scope.SESSION:
+        sessions = Session.objects.filter(project_id=project_id, key__in=[label.session_key for label in labels])
+        return set(sessions.filter(conditions.of_sessions(wanted)).values_list("key", flat=True))
+    trace_ids = {label.trace_id for label in labels if label.trace_id}
+    if scope == Scope.TRACE:
+        traces = Trace.objects.filter(project_id=project_id, trace_id__in=trace_ids)
+        return set(map(trace_key, traces.filter(conditions.of_traces(wanted)).values_list("trace_id", flat=True)))
+    times = [label.target_time for label in labels]
+    spans = Span.objects.filter(
+        project_id=project_id, trace_id__in=trace_ids, span_id__in={label.span_id for label in labels},
+        start_time__gte=min(times), start_time__lte=max(times),
+    )  # fmt: skip
+    return {span_key(*ids) for ids in spans.filter(conditions.of_spans(wanted)).values_list("trace_id", "span_id")}
 
 
 def of_trace(trace: Trace) -> Match:

@@ -10,8 +10,10 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
+from signals.judge_view import JudgeView
 from signals.querysets import BudgetQuerySet, JudgeHealthQuerySet, LabelQuerySet, SignalQuerySet
 from signals.rollups import LabelHourQuerySet
+from traces.filters import Filter
 
 
 class Scope(models.TextChoices):
@@ -91,6 +93,8 @@ class SignalVersion(models.Model):
     sentiments = models.JSONField(help_text="Outcome to positive, negative or neutral.")
     sample_rate = models.PositiveSmallIntegerField(help_text="Percent of the targets, 0 to 100.")
     judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
+    filter = models.JSONField(default=dict, blank=True, help_text="`traces.filters.Filter`: the traffic it looks at.")
+    view = models.JSONField(default=dict, blank=True, help_text="`signals.judge_view.JudgeView`: what the judge sees.")
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -102,6 +106,16 @@ class SignalVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.signal} v{self.number}"
+
+    @property
+    def passing(self) -> Filter:
+        """The traffic that it looks at."""
+        return Filter.parse(self.filter)
+
+    @property
+    def judge_view(self) -> JudgeView:
+        """What its judge sees of a target."""
+        return JudgeView.parse(self.view)
 
 
 class SignalRun(models.Model):

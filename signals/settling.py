@@ -16,18 +16,29 @@ from django.db.models import Q
 
 from signals import backlog
 from signals.matching import Match, agents_of, judged_spans, of_session, of_span, of_trace
-from signals.models import Label, Scope, Signal
+from signals.models import Label, Scope, Signal, SignalVersion
 from signals.querysets import Wanted
 from signals.sampling import is_sampled
 from signals.targets import spans_of
+from traces.conditions import facts_of_sessions, facts_of_traces
+from traces.filters import Facts, Filter, facts_of_span
 from traces.models import Session, Trace, Unsettled
 from traces.summary import with_named_agent
 
 LIMIT = 500
 TRACES_AT_ONCE = 50
 
-type Signals = Mapping[tuple[int, str], Sequence[Signal]]
-"""Active signals by agent and scope."""
+type Signals = Mapping[tuple[int, str], Sequence[Asking]]
+"""What is asked, by agent and scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The version that an active signal asks, about what it got since when it asks it, and passes."""
+
+    version: SignalVersion
+    since: datetime
+    passing: Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +64,15 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
 
 
 def _live_signals() -> Signals:
-    signals = defaultdict(list)
+    asking = defaultdict(list)
     for signal in Signal.objects.live().select_related("current_version"):
-        signals[signal.agent_id, signal.scope].append(signal)
-    return signals
+        if (version := signal.current_version) and signal.activated_at:
+            asking[signal.agent_id, signal.scope].append(Asking(version, signal.activated_at, version.passing))
+    return asking
+
+
+def _filters(signals: Signals, scope: str) -> list[Filter]:
+    return [each.passing for (_, of), asking in signals.items() if of == scope for each in asking]
 
 
 def _ids(rows: Iterable[Unsettled], scope: str) -> dict[int, Unsettled]:
@@ -64,13 +80,17 @@ def _ids(rows: Iterable[Unsettled], scope: str) -> dict[int, Unsettled]:
 
 
 def _traces(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
-    for trace in Trace.objects.filter(id__in=_ids(rows, Scope.TRACE)):
-        yield from _wanted(signals, trace.agent_id, of_trace(trace), trace.last_received_at)
+    traces = list(Trace.objects.filter(id__in=_ids(rows, Scope.TRACE)))
+    facts = facts_of_traces(traces, _filters(signals, Scope.TRACE))
+    for trace in traces:
+        yield from _wanted(signals, trace.agent_id, of_trace(trace), facts[trace.pk], trace.last_received_at)
 
 
 def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
-    for session in Session.objects.filter(id__in=_ids(rows, Scope.SESSION)):
-        yield from _wanted(signals, session.agent_id, of_session(session), session.last_received_at)
+    sessions = list(Session.objects.filter(id__in=_ids(rows, Scope.SESSION)))
+    facts = facts_of_sessions(sessions, _filters(signals, Scope.SESSION))
+    for session in sessions:
+        yield from _wanted(signals, session.agent_id, of_session(session), facts[session.pk], session.last_received_at)
 
 
 def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
@@ -90,12 +110,15 @@ def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
                 ready = [span for span in ready if span.span_id in named]
             agents = agents_of(spans[trace.id], trace.agent_id)
             for span in (span for span in ready if span.received_at >= since):
-                yield from _wanted(signals, agents[span.span_id], of_span(trace, span), span.received_at)
+                match, facts = of_span(trace, span), facts_of_span(span)
+                yield from _wanted(signals, agents[span.span_id], match, facts, span.received_at)
 
 
-def _wanted(signals: Signals, agent_id: int | None, match: Match, received_at: datetime) -> Iterator[Wanted]:
-    """The target for each signal that looks at it: of its agent and scope, active when it came, and sampling it."""
-    for signal in signals.get((agent_id, match.scope), ()) if agent_id is not None else ():
-        version, since = signal.current_version, signal.activated_at
-        if version and since and received_at >= since and is_sampled(match.target_key, version.sample_rate):
-            yield match.wanted_by(version)
+def _wanted(
+    signals: Signals, agent_id: int | None, match: Match, facts: Facts, received_at: datetime
+) -> Iterator[Wanted]:
+    """The target for each that asks: of its agent and scope, active when it came, sampling it and letting it pass."""
+    for asking in signals.get((agent_id, match.scope), ()) if agent_id is not None else ():
+        is_sampled_now = received_at >= asking.since and is_sampled(match.target_key, asking.version.sample_rate)
+        if is_sampled_now and asking.passing.passes(facts):
+            yield match.wanted_by(asking.version)

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import dropwhile
 from uuid import UUID
 
+from signals.judge_view import JudgeView
 from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
@@ -57,17 +58,18 @@ def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Targe
         [trace for label in labels if label.scope == Scope.TRACE and (trace := traces.get(_trace_of(label)))], spans
     )
     for label in labels:
+        view = label.version.judge_view
         if label.scope == Scope.SESSION:
             session = sessions.get((label.project_id, label.session_key))
-            yield label, partial(_session, session, turns[session.pk], spans) if session is not None else _gone
+            yield label, partial(_session, session, turns[session.pk], spans, view) if session is not None else _gone
             continue
         trace = traces.get(_trace_of(label))
         if trace is None:
             yield label, _gone
         elif label.scope == Scope.TRACE:
-            yield label, partial(_trace, trace, texts)
+            yield label, partial(_trace, trace, texts, view)
         else:
-            yield label, partial(_span, trace, spans[trace.pk], label.span_id)
+            yield label, partial(_span, trace, spans[trace.pk], label.span_id, view)
 
 
 def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
@@ -141,24 +143,26 @@ def _gone() -> None:
     return None
 
 
-def _span(trace: Trace, spans: Sequence[SpanRecord], span_id: int | None) -> Target | None:
+def _span(trace: Trace, spans: Sequence[SpanRecord], span_id: int | None, view: JudgeView) -> Target | None:
     span = next((span for span in spans if span.span_id == span_id), None)
     if span is None:
         return None
     payload = STORE.payloads(trace.project_id, trace.extent, [span.span_id]).get(span.span_id)
-    return Target(span_transcript(span, payload) if payload else Transcript(), [span], span.revision)
+    transcript = view.narrowed(span_transcript(span, payload)) if payload else Transcript()
+    return Target(transcript, [span], span.revision)
 
 
-def _trace(trace: Trace, texts: "_Texts") -> Target:
+def _trace(trace: Trace, texts: "_Texts", view: JudgeView) -> Target:
     spans = texts.spans[trace.pk]
     hidden = len(spans) - len(_read(spans))
-    transcript = trace_transcript(spans, texts.of(trace))
+    transcript = view.narrowed(trace_transcript(view.spans(spans), texts.of(trace)))
     return Target(transcript, spans, trace.revision, f"the text of {hidden:,} steps" if hidden else "")
 
 
-def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]]) -> Target:
+def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]], view: JudgeView) -> Target:
     texts = _Texts(turns.read, spans)
-    transcript = session_transcript(trace_transcript(spans[trace.pk], texts.of(trace)) for trace in turns.read)
+    shown = (trace_transcript(view.spans(spans[trace.pk]), texts.of(trace)) for trace in turns.read)
+    transcript = view.narrowed(session_transcript(shown))
     hidden = turns.count - len(turns.read)
     every = [span for trace in turns.read for span in spans[trace.pk]]
     return Target(transcript, every, session.revision, f"{hidden:,} of {turns.count:,} turns" if hidden else "")

@@ -17,11 +17,19 @@ MOST_PAIRS = 4_000_000
 ALIKE = 0.35
 """The share of words that two texts must have in common for those that differ to be marked."""
 TYPES = {"binary": "yes or no", "string": "one of several labels"}
-NAMES = {"type": "Answer", "judge_model": "Judge model", "sample_rate": "Sample rate"}
+NAMES = {
+    "type": "Answer",
+    "judge_model": "Judge model",
+    "sample_rate": "Sample rate",
+    "filter": "Looks at",
+    "view": "The judge sees",
+}
 WORDS: dict[str, Callable[[Any], str]] = {
     "type": lambda value: TYPES.get(value, value),
     "judge_model": lambda value: value or "the instance's",
     "sample_rate": "{}%".format,
+    "filter": lambda value: value.words,
+    "view": lambda value: value.words,
 }
 _TOKENS = re.compile(r"\n|[^\S\n]+|\w+|[^\w\s]")
 

@@ -10,9 +10,11 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals import actions, settling
 from signals.actions import Question
+from signals.judge_view import JudgeView
 from signals.models import Label, Signal
 from tests.traces.sent import sent_span
 from traces import ingest
+from traces.filters import EVERYTHING, Filter
 from traces.models import Session, Trace
 from traces.otlp import SentSpan
 
@@ -38,6 +40,8 @@ def make_signal(
     labels: Sequence[str] = (),
     sample_rate: int = 100,
     judge_model: str = "",
+    passing: Filter = EVERYTHING,
+    view: JudgeView | None = None,
     template: str = "",
     active_since: datetime | None = None,
 ) -> Signal:
@@ -48,6 +52,8 @@ def make_signal(
         labels=labels,
         sample_rate=sample_rate,
         judge_model=judge_model,
+        filter=passing,
+        view=view or JudgeView(),
     )
     signal = actions.create_signal(agent, name=name, scope=scope, question=question, template=template)
     if active_since is not None:

@@ -18,48 +18,25 @@ it is one of a span's first 64 short ones, as `traces.attributes` keeps them; a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_serializer,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 
 from catalyst import formats
+from catalyst.json_value import JsonValue
 from traces.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
 from traces.store.base import SpanRecord
 
 MOST_ATTRIBUTES = 10
 MOST = 10**12
-WORDS = {
-    "extra_forbidden": "There is no such filter.",
-    "literal_error": "The status is ok or error.",
-    "string_type": "This is a text.",
-    "string_unicode": "This is not a text that can be stored.",
-    **dict.fromkeys(("model_type", "dict_type", "tuple_type"), "This is a JSON object."),
-    **dict.fromkeys(
-        ("int_type", "int_parsing", "int_from_float", "greater_than_equal", "less_than_equal"),
-        "This is a whole number, 0 or more.",
-    ),
-}
-"""What is wrong, in words for people, where pydantic's own are for programmers."""
-
-
-class InvalidFilter(ValueError):
-    """What is wrong with a filter: words for people, by field."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {words}" for field, words in errors.items()))
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +82,8 @@ Value = Annotated[str, StringConstraints(max_length=TOKEN_VALUE_LIMIT), AfterVal
 Bound = Annotated[int | None, Field(ge=0, le=MOST)]
 
 
-class Filter(BaseModel):
+class Filter(JsonValue):
     """Which targets pass; what is empty or None lets everything pass. Durations in milliseconds, bounds inclusive."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: Text = ""
     service: Text = ""
@@ -119,18 +94,6 @@ class Filter(BaseModel):
     min_tokens: Bound = None
     max_tokens: Bound = None
     attributes: Annotated[tuple[tuple[Text, Value], ...], BeforeValidator(_pairs), AfterValidator(_searchable)] = ()
-
-    @classmethod
-    def parse(cls, data: object) -> Self:
-        """The filter in a JSON object, as `dump` writes it. Raises InvalidFilter."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise InvalidFilter({_field(one["loc"]): _words(one) for one in error.errors()}) from error
-
-    def dump(self) -> dict[str, Any]:
-        """What it asks as a JSON object; empty when it lets everything pass."""
-        return {name: value for name, value in self.model_dump().items() if value not in ("", None, {})}
 
     @field_serializer("attributes")
     def _attributes(self, pairs: tuple[tuple[Text, Value], ...]) -> dict[str, str]:
@@ -143,11 +106,6 @@ class Filter(BaseModel):
         if most is not None and least is not None and least > most:
             raise ValueError("The most is less than the least.")
         return most
-
-    @property
-    def is_empty(self) -> bool:
-        """True when everything passes."""
-        return not self.dump()
 
     @property
     def attribute_tokens(self) -> list[int]:
@@ -222,14 +180,3 @@ def _duration(ms: int | None) -> str:
 
 def _number(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
-
-
-def _words(error: ErrorDetails) -> str:
-    told = error.get("ctx", {}).get("error")
-    if error["type"] == "string_too_long":
-        return f"At most {error['ctx']['max_length']} characters."
-    return WORDS.get(error["type"]) or str(told or error["msg"])
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    return str(location[0]) if location else "filter"

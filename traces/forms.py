@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from traces.filters import EVERYTHING, Filter, InvalidFilter
+from catalyst.json_value import InvalidValue
+from traces.filters import EVERYTHING, Filter
 from traces.querysets import Cursor, TraceFilter
 
 MOST_TEXT = 200
@@ -51,7 +52,7 @@ def trace_id(text: str) -> UUID | None:
 def _filter(params: Mapping[str, str]) -> Filter:
     try:
         return Filter.parse({"status": params.get("status", "")})
-    except InvalidFilter:
+    except InvalidValue:
         return EVERYTHING
 
 

@@ -8,6 +8,12 @@ from catalyst.env import env
 from tests.judge_server import JudgeServer, says
 
 
+@pytest.fixture(autouse=True)
+def _models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models beside the instance's that signals may name."""
+    monkeypatch.setattr(env, "judge_models", ["judge-2", "gpt-4o", "small"])
+
+
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """`connect(url)`: have a judge model named judge-1 at this address; it is given two seconds."""

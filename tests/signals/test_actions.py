@@ -9,12 +9,15 @@ from django.core.exceptions import ValidationError
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
+from catalyst.env import env
 from signals import actions
 from signals.actions import Question
+from signals.judge_view import JudgeView
 from signals.models import Label, Signal
 from signals.querysets import CANCELLED
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_signal
+from traces.filters import EVERYTHING, Filter
 
 QUESTION = Question(type="string", prompt="How did it go?", sample_rate=25, labels=("good", "fair", "bad"))
 
@@ -173,3 +176,44 @@ def test_it_retries_what_failed_under_the_current_version(agent: Agent, now: dat
     actions.publish_version(signal, Question(type="binary", prompt="Else?", sample_rate=100))
     Label.objects.filter(pk=other.pk).update(status="failed")
     assert actions.retry_failed(signal, now) == 0
+
+
+def test_a_version_keeps_its_filter_and_its_view(agent: Agent) -> None:
+    asked = replace(
+        QUESTION,
+        filter=Filter.parse({"environment": "prod", "attributes": {"tenant": "acme"}}),
+        view=JudgeView(messages_only=True, kinds=("LLM",), budget_tokens=2000),
+    )
+    signal = actions.create_signal(agent, name="a", scope="trace", question=asked)
+    version = signal.versions.get()
+    assert (version.passing, version.judge_view) == (asked.filter, asked.view)
+    assert version.filter == {"environment": "prod", "attributes": {"tenant": "acme"}}
+    assert version.view == {"messages_only": True, "kinds": ["LLM"], "budget_tokens": 2000}
+    assert actions.publish_version(signal, asked) == version
+    wider = actions.publish_version(signal, replace(asked, filter=EVERYTHING))
+    assert (wider.number, wider.filter, wider.judge_view) == (2, {}, asked.view)
+
+
+@pytest.mark.parametrize("view", [JudgeView(kinds=("LLM",)), JudgeView(names=("plan",))])
+def test_it_refuses_to_choose_among_the_spans_of_a_span(agent: Agent, view: JudgeView) -> None:
+    with pytest.raises(ValidationError, match="A span is shown whole"):
+        actions.create_signal(agent, name="a", scope="span", question=replace(QUESTION, view=view))
+
+
+def test_it_takes_only_the_models_that_an_operator_allows(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "judge_model", "own")
+    monkeypatch.setattr(env, "judge_models", ["large"])
+    for model in ("", "own", " large "):
+        make_signal(agent, judge_model=model)
+    with pytest.raises(ValidationError, match="The model huge is not one of those that CATALYST_JUDGE_MODELS allows"):
+        make_signal(agent, judge_model="huge")
+
+
+def test_a_signal_keeps_the_model_that_it_names(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    signal = make_signal(agent, judge_model="small")
+    monkeypatch.setattr(env, "judge_models", [])
+    kept = actions.publish_version(signal, replace(QUESTION, judge_model="small"))
+    assert kept.judge_model == "small"
+    actions.publish_version(signal, QUESTION)
+    with pytest.raises(ValidationError):
+        actions.publish_version(signal, replace(QUESTION, judge_model="small"))

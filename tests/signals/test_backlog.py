@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -14,9 +16,12 @@ from signals.judge import LEASE, run
 from signals.models import Label, Signal, Verdict
 from signals.querysets import CANCELLED
 from signals.sampling import is_sampled
-from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
+from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, settle_all
 from tests.judge_server import Answer, Asked, JudgeServer, error, says
 from tests.processes import eventually
+from tests.traces.sent import sent_span
+from traces import ingest
+from traces.filters import Filter
 
 MINUTE = timedelta(minutes=1)
 ELSE = Question(type="binary", prompt="Else?", sample_rate=100)
@@ -59,6 +64,23 @@ def test_an_edit_asks_only_of_what_the_new_version_samples(signal: Signal, proje
     sampled = {label.target_key for label in labels if is_sampled(label.target_key, 50)}
     assert 0 < len(sampled) < 20
     assert set(Label.objects.values_list("version_id", "target_key")) == {(version.pk, key) for key in sampled}
+
+
+@pytest.mark.parametrize("scope", ["span", "trace", "session"])
+def test_an_edit_asks_only_of_what_passes_the_new_filter(project: Project, now: datetime, scope: str) -> None:
+    signal = make_signal(make_agent(project), scope=scope, active_since=now)
+    for number, answer in ((1, "It comes."), (2, "No.")):
+        make_trace(project, number, now=now, session=f"chat {number}", said=("When?", answer))
+    call = sent_span(99, 33, trace=2, start=now, openinference__span__kind="LLM", llm__model_name="gpt-4o")
+    ingest.store(project.pk, [call], now)
+    settle_all(now)
+    version = actions.publish_version(signal, replace(ELSE, filter=Filter(model="gpt-4o")))
+    (label,) = Label.objects.all()
+    assert (label.version, label.trace_id or label.session_key) == (
+        version,
+        UUID(int=2) if scope != "session" else "chat 2",
+    )
+    assert label.span_id == (99 if scope == "span" else None)
 
 
 def test_an_edit_of_a_disabled_signal_asks_nothing(signal: Signal, project: Project, now: datetime) -> None:

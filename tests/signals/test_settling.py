@@ -18,6 +18,7 @@ from signals.settling import Settled, settle
 from tests.factories import AGENT, make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
 from traces import ingest
+from traces.filters import Filter
 from traces.models import Trace, Unsettled
 
 MINUTE = timedelta(minutes=1)
@@ -123,6 +124,47 @@ def test_it_asks_the_signals_of_the_spans_own_agent(project: Project, now: datet
     settle(now)
     assert keys(outer) == {span_key(UUID(int=1), 18)}
     assert keys(inner) == {span_key(UUID(int=1), 91)}
+
+
+@pytest.mark.parametrize("scope", ["span", "trace", "session"])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"environment": "prod"},
+        {"service": "desk"},
+        {"model": "gpt-4o"},
+        {"status": "error"},
+        {"min_duration_ms": 5000},
+        {"max_tokens": 50},
+        {"attributes": {"tenant": "acme"}},
+    ],
+)
+def test_it_looks_only_at_traffic_that_passes_the_filter(
+    project: Project, now: datetime, scope: str, wanted: dict[str, Any]
+) -> None:
+    signal = make_signal(make_agent(project), scope=scope, passing=Filter.parse(wanted), active_since=now)
+    everything = make_signal(make_agent(project), scope=scope, active_since=now)
+    make_trace(project, 1, now=now, session="a")
+    fitting = sent_span(
+        34, trace=2, start=now, seconds=6, status="error", agent__name=AGENT, session__id="b", tenant="acme",
+        llm__model_name="gpt-4o", llm__token_count__prompt=50, openinference__span__kind="LLM",
+        resource={"service.name": "desk", "deployment.environment.name": "prod"},
+    )  # fmt: skip
+    ingest.store(project.pk, [fitting], now)
+    settle_all(now)
+    assert keys(signal) == {{"span": span_key(UUID(int=2), 34), "trace": trace_key(UUID(int=2)), "session": "b"}[scope]}
+    assert len(keys(everything)) == 2
+
+
+def test_it_looks_at_a_target_that_comes_to_pass_the_filter(project: Project, now: datetime) -> None:
+    passing = Filter.parse({"attributes": {"escalated": True}})
+    signal = make_signal(make_agent(project), passing=passing, active_since=now)
+    make_trace(project, now=now)
+    settle_all(now)
+    assert keys(signal) == set()
+    ingest.store(project.pk, [sent_span(8, 17, start=now, escalated=True)], now + MINUTE)
+    settle_all(now + MINUTE)
+    assert keys(signal) == {trace_key(UUID(int=1))}
 
 
 @pytest.mark.parametrize("state", ["draft", "disabled", "archived", "another agent's", "another scope's"])
@@ -252,6 +294,8 @@ def test_it_takes_the_longest_due_first_and_no_more_than_asked(project: Project,
 @pytest.mark.parametrize("scope", ["span", "trace", "session"])
 def test_it_asks_the_database_as_often_for_many_targets_as_for_few(project: Project, now: datetime, scope: str) -> None:
     make_signal(make_agent(project), scope=scope, active_since=now)
+    wanted = Filter.parse({"service": "shop", "attributes": {"agent.name": AGENT}})
+    make_signal(make_agent(project), scope=scope, passing=wanted, active_since=now)
 
     def queries(first: int, count: int) -> int:
         for number in range(first, first + count):
@@ -259,7 +303,7 @@ def test_it_asks_the_database_as_often_for_many_targets_as_for_few(project: Proj
         with CaptureQueriesContext(
             connection,
         ) as captured:
-            assert settle(now + timedelta(hours=1)).labels == count
+            assert settle(now + timedelta(hours=1)).labels == count * (1 if scope == "span" else 2)
         return len(captured)
 
     assert queries(1, 10) == queries(11, 20)

@@ -1,0 +1,66 @@
+"""Small values that are kept as JSON: typed, never changed, and refused with words for people. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+_NUMBER = ("int_type", "int_parsing", "int_from_float", "int_parsing_size")
+_OBJECT = ("model_type", "model_attributes_type", "dict_type", "tuple_type")
+_WORDS = {
+    "extra_forbidden": "There is no such field.",
+    "string_type": "This is a text.",
+    "string_unicode": "This is no text that can be stored.",
+    "string_too_long": "At most {max_length} characters.",
+    "too_long": "At most {max_length} of them.",
+    "literal_error": "One of {expected}.",
+    "enum": "One of {expected}.",
+    "greater_than_equal": "A whole number, at least {ge:,}.",
+    "less_than_equal": "A whole number, at most {le:,}.",
+    **dict.fromkeys(_NUMBER, "A whole number."),
+    **dict.fromkeys(_OBJECT, "This is not in the agreed form."),
+}
+
+
+class InvalidValue(ValueError):
+    """What is wrong with a value: words for people, by field."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {words}" for field, words in errors.items()))
+        self.errors = errors
+
+
+class JsonValue(BaseModel):
+    """A value with a default for every field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """The value that a JSON object says; what it leaves out has its default. Raises InvalidValue."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InvalidValue({_field(one): _words(one) for one in error.errors()}) from error
+
+    def dump(self) -> dict[str, Any]:
+        """The JSON object that says this; without what has its default."""
+        fields = type(self).model_fields.items()
+        changed = {name for name, field in fields if getattr(self, name) != field.default}
+        return self.model_dump(mode="json", include=changed)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when every field has its default."""
+        return not self.dump()
+
+
+def _field(error: ErrorDetails) -> str:
+    return str(error["loc"][0]) if error["loc"] else ""
+
+
+def _words(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    told = _WORDS.get(error["type"], str(context.get("error", error["msg"])))
+    return told.format(**context) if error["type"] in _WORDS else told

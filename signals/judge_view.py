@@ -1,0 +1,89 @@
+"""What a version shows its judge of a target. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from catalyst.json_value import JsonValue
+from traces.attribute_names import KINDS
+from traces.attributes import SPAN_NAME_LIMIT
+from traces.store.base import SpanRecord
+from traces.transcript import Message, Transcript
+
+LEAST_TOKENS = 500
+MOST_TOKENS = 10_000_000
+MOST_NAMES = 20
+SPEAKERS = frozenset(("user", "assistant"))
+
+
+def _known(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := set(kinds) - KINDS:
+        raise ValueError(f"There is no kind {', '.join(sorted(unknown))}.")
+    return tuple(sorted(set(kinds)))
+
+
+def _storable(names: tuple[str, ...]) -> tuple[str, ...]:
+    if any("\0" in name for name in names):
+        raise ValueError("It can't hold a null character.")
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=SPAN_NAME_LIMIT)]
+
+
+class JudgeView(JsonValue):
+    """What is shown; all of it by default.
+
+    `messages_only`: what user and assistant said, without system prompts and errors. `kinds` and
+    `names`: of traces and sessions only what spans of one of these kinds, and of one of these names, say.
+    `budget_tokens`: the most to show, at four characters a token, where it is less than the instance shows at most.
+    """
+
+    messages_only: bool = False
+    tool_calls: bool = True
+    kinds: Annotated[tuple[str, ...], AfterValidator(_known)] = ()
+    names: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES), AfterValidator(_storable)] = ()
+    budget_tokens: Annotated[int | None, Field(ge=LEAST_TOKENS, le=MOST_TOKENS)] = None
+
+    @property
+    def words(self) -> str:
+        """All of it for people; `the whole transcript` by default."""
+        parts = ["what user and assistant said" if self.messages_only else "the whole transcript"]
+        parts += ["without tool calls"] if not self.tool_calls else []
+        parts += [f"only spans of kind {' or '.join(self.kinds)}"] if self.kinds else []
+        parts += [f"only spans named {' or '.join(self.names)}"] if self.names else []
+        parts += [f"at most {self.budget_tokens:,} tokens"] if self.budget_tokens else []
+        return ", ".join(parts)
+
+    def tokens(self, most: int) -> int:
+        """How many tokens to show at most on an instance that shows `most`."""
+        return min(self.budget_tokens or most, most)
+
+    def spans(self, spans: Iterable[SpanRecord]) -> list[SpanRecord]:
+        """The spans of a trace that are shown."""
+        return [
+            span
+            for span in spans
+            if (not self.kinds or span.kind in self.kinds) and (not self.names or span.name in self.names)
+        ]
+
+    def narrowed(self, transcript: Transcript) -> Transcript:
+        """What is shown of what these spans say."""
+        if self.tool_calls and not self.messages_only:
+            return transcript
+        return Transcript(tuple(shown for said in transcript.messages if (shown := self._shown(said))))
+
+    def _shown(self, said: Message) -> Message | None:
+        if self.messages_only and said.role not in SPEAKERS and not (self.tool_calls and said.role == "tool"):
+            return None
+        calls = said.tool_calls if self.tool_calls else ()
+        error = "" if self.messages_only else said.error
+        left = replace(said, tool_calls=calls, error=error)
+        dropped = bool(said.tool_calls or said.error) and not (left.text or calls or error)
+        return None if dropped or (said.role == "tool" and not calls) else left
+
+
+EVERYTHING = JudgeView()
+"""The view that shows all of it."""
