@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from genai_prices.types import (
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     type Rate = Decimal | TieredPrices | None
     type Constraint = StartDateConstraint | TimeOfDateConstraint | None
 
-PER = 1_000_000
+PER = Decimal(1_000_000)
+NOTHING = Decimal(0)
 CACHED_MODELS = 4096
 LONGEST_NAME = 200
 MOST_TOKENS = 10**9
@@ -32,8 +33,7 @@ LOCAL_PROVIDERS = frozenset(
 """Their models run on the user's own machines, so a hosted price would be wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """US dollars for one call: for fresh input, for the cache (read and written), for output, and for asking at all."""
 
     input: Decimal
@@ -65,11 +65,11 @@ class Rates:
         paid = []
         for tokens, rate in ((fresh, self.input), (cached, read_rate), (written, write_rate), (output, self.output)):
             if not tokens:
-                paid.append(Decimal(0))
-                continue
-            if rate is None:
+                paid.append(NOTHING)
+            elif rate is None:
                 return None
-            paid.append((rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens / PER)
+            else:
+                paid.append((rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens / PER)
         return Cost(paid[0], paid[1] + paid[2], paid[3], self.per_request)
 
 

@@ -1,5 +1,6 @@
 """A sent span in our columns, by the table in `attribute_names`. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -10,7 +11,7 @@ import xxhash
 
 from catalyst.pricing import price
 from traces.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
-from traces.messages import read_messages
+from traces.messages import may_be_message, read_messages
 from traces.otlp import Attributes, SentSpan, Source, storable
 from traces.store.base import PayloadRecord, SpanRecord
 
@@ -31,7 +32,8 @@ UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output
 """Attributes that begin so are not kept for search."""
 _SIGNED = 1 << 63
 
-type Found = dict[str, tuple[str, Any]]
+type Found = dict[str, tuple[str, Any, int]]
+"""Our name to the sender's name, the value, and the rank of that name."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,16 +71,20 @@ def attribute_text(value: Any) -> str | None:
     return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
 
 
-def gather(attributes: Attributes) -> Found:
-    """What the table knows of these attributes: our name to (the sender's name, value)."""
+def gather(attributes: Attributes) -> tuple[Found, list[str]]:
+    """What the table knows of these attributes, and the names of those that may be messages."""
     found: Found = {}
-    ranks: dict[str, int] = {}
-    for key, value in attributes.items():
-        hit = _RANKED.get(key)
-        if hit is not None and value is not None and value != "" and hit[1] < ranks.get(hit[0], 99):
-            ranks[hit[0]] = hit[1]
-            found[hit[0]] = key, value
-    return found
+    messages: list[str] = []
+    for name, value in attributes.items():
+        known = _RANKED.get(name)
+        if known is None:
+            if may_be_message(name):
+                messages.append(name)
+        elif value is not None and value != "":
+            column, rank = known
+            if column not in found or rank < found[column][2]:
+                found[column] = (name, value, rank)
+    return found, messages
 
 
 class Sender:
@@ -86,7 +92,7 @@ class Sender:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.found = gather(source.attributes)
+        self.found, _ = gather(source.attributes)
         self.agent = _agent(self.found)
         self.service = _name(self.found, "service")
         self.environment = _name(self.found, "environment")
@@ -96,10 +102,11 @@ class Sender:
 
 def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime, retention: timedelta) -> Reading:
     """Normalise one span."""
-    found = gather(sent.attributes)
-    payload = _payload(found, sent, sender.digest)
+    found, message_names = gather(sent.attributes)
+    payload = _payload(found, message_names, sent, sender.digest)
     kind = _kind(found)
-    start = _EPOCH + timedelta(microseconds=sent.start_ns // 1000)
+    seconds, nanoseconds = divmod(sent.start_ns, 1_000_000_000)
+    start = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
     span = SpanRecord(
         project_id=project_id,
         trace_id=sent.trace_id,
@@ -139,16 +146,16 @@ def _name(found: Found, column: str) -> str:
 
 
 def _agent(found: Found) -> Identity | None:
-    name = _name(found, "agent_name") or _name(found, "other_agent_name")
     for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
-        if identity := _name(found, column):
+        if column in found and (identity := _name(found, column)):
+            name = _name(found, "agent_name") or _name(found, "other_agent_name")
             return Identity(identity, column.removeprefix("other_"), name or identity)
     return _langchain_agent(found)
 
 
 def _langchain_agent(found: Found) -> Identity | None:
     """LangChain names its agents only inside the metadata, which OpenInference keeps as JSON text."""
-    _, metadata = found.get("metadata", ("", None))
+    metadata = found["metadata"][1] if "metadata" in found else None
     if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
         return None
     try:
@@ -163,8 +170,8 @@ def _langchain_agent(found: Found) -> Identity | None:
 
 def _kind(found: Found) -> str:
     said = _name(found, "kind")
-    if said.upper() in KINDS:
-        return said.upper()
+    if (kind := said.upper()) in KINDS:
+        return kind
     for word in (said, _name(found, "operation")):
         if word in KIND_WORDS:
             return KIND_WORDS[word]
@@ -177,13 +184,12 @@ def _tool(found: Found, sent: SentSpan) -> str:
     return _name(found, "tool") or cut(sent.name, NAME_LIMIT)
 
 
-def _count(found: Found, column: str) -> int | None:
-    hit = found.get(column)
+def _count(value: Any) -> int | None:
     try:
-        number = None if hit is None or isinstance(hit[1], bool) else int(hit[1])
+        number = -1 if isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if number is not None and 0 <= number < MAX_TOKENS else None
+    return number if 0 <= number < MAX_TOKENS else None
 
 
 def _cost(found: Found) -> Decimal | None:
@@ -197,11 +203,9 @@ def _cost(found: Found) -> Decimal | None:
 
 def _add_usage(span: SpanRecord, found: Found) -> None:
     """Tokens as said; cost as said, else from the price list, else unpriced."""
-    span.input_tokens = _count(found, "input_tokens")
-    span.output_tokens = _count(found, "output_tokens")
-    span.cached_tokens = _count(found, "cached_tokens")
-    span.cache_write_tokens = _count(found, "cache_write_tokens")
-    span.reasoning_tokens = _count(found, "reasoning_tokens")
+    for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
+        if column in found:
+            setattr(span, column, _count(found[column][1]))
     if span.kind != "LLM":
         return
     span.cost = _cost(found)
@@ -220,26 +224,27 @@ def _add_usage(span: SpanRecord, found: Found) -> None:
             span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
 
 
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _payload(found: Found, sent: SentSpan, digest: int) -> PayloadRecord:
-    messages, rest = read_messages(sent.attributes)
-    input_name, _ = found.get("input", ("", None))
-    output_name, _ = found.get("output", ("", None))
+def _payload(found: Found, message_names: Sequence[str], sent: SentSpan, digest: int) -> PayloadRecord:
+    input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
     return PayloadRecord(
-        input=_text(rest.pop(input_name, None)),
-        output=_text(rest.pop(output_name, None)),
-        input_messages=messages.input,
-        output_messages=messages.output,
+        input=_take(found, "input", rest),
+        output=_take(found, "output", rest),
+        input_messages=input_messages,
+        output_messages=output_messages,
         attributes=rest,
         events=sent.events or None,
         links=sent.links or None,
         resource_digest=digest,
     )
+
+
+def _take(found: Found, column: str, attributes: Attributes) -> str | None:
+    """The column's value as text, out of the attributes."""
+    hit = found.get(column)
+    if hit is None:
+        return None
+    value = attributes.pop(hit[0])
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _size(text: str | None, messages: list[Attributes] | None) -> int:
@@ -249,8 +254,10 @@ def _size(text: str | None, messages: list[Attributes] | None) -> int:
 def _tokens(attributes: Attributes) -> list[int]:
     tokens: list[int] = []
     for key, value in attributes.items():
+        if key.startswith(UNINDEXED):
+            continue
         text = attribute_text(value)
-        if text is not None and len(text) <= TOKEN_VALUE_LIMIT and not key.startswith(UNINDEXED):
+        if text is not None and len(text) <= TOKEN_VALUE_LIMIT:
             tokens.append(attribute_token(key, text))
             if len(tokens) == TOKEN_LIMIT:
                 break

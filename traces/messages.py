@@ -1,7 +1,8 @@
 """The messages of an LLM span out of its attributes, however they were flattened or packed. Pure."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -9,6 +10,7 @@ from traces.otlp import storable
 
 MAX_MESSAGES = 2_000
 MAX_STEPS = 12
+LONGEST_NAME = 200
 _PREFIXES = {
     "llm.input_messages.": "input",
     "llm.output_messages.": "output",
@@ -28,42 +30,74 @@ _WRAPPERS = frozenset(("message", "tool_call", "message_content"))
 type Json = dict[str, Any]
 
 
-@dataclass(slots=True)
-class Messages:
-    """What an LLM span was given and what it answered; None where the span says nothing."""
-
-    input: list[Json] | None = None
-    output: list[Json] | None = None
+def may_be_message(name: str) -> bool:
+    """Whether an attribute of this name may hold messages or a part of one."""
+    return (name.startswith(_STARTS) and len(name) <= LONGEST_NAME) or name in _PACKED
 
 
-def read_messages(attributes: Json) -> tuple[Messages, Json]:
-    """Split attributes into messages and the rest. Flattened keys become nested objects without wrapping levels."""
-    rest: Json = {}
-    flat: dict[str, dict[int, Json]] = {}
+def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | None, list[Json] | None, Json]:
+    """What an LLM span was given and what it answered, and its other attributes; None where it says nothing.
+
+    `names` are those that may be messages. Flattened ones become nested objects without wrapping levels.
+    """
+    rest = attributes.copy()
+    if not names:
+        return None, None, rest
+    flat: dict[str, dict[int, Json]] = {"input": {}, "output": {}}
     packed: dict[str, list[Json]] = {}
-    for key, value in attributes.items():
-        if key.startswith(_STARTS):
-            if not _add_flattened(flat, key, value):
-                rest[key] = value
-        elif key in _PACKED and (messages := _unpack(value)):
-            packed.setdefault(_PACKED[key], messages)
-        else:
-            rest[key] = value
-    found = {side: _in_order(messages) for side, messages in flat.items()}
-    for side, messages in packed.items():
-        found[side] = found.get(side) or messages
-    return Messages(found.get("input") or None, found.get("output") or None), rest
+    for name in names:
+        place = _find_place(name)
+        if place is not None:
+            if _put(flat, place, attributes[name]):
+                del rest[name]
+        elif name in _PACKED and (messages := _unpack(attributes[name])):
+            packed.setdefault(_PACKED[name], messages)
+            del rest[name]
+    given = _in_order(flat["input"]) or packed.get("input")
+    return given, _in_order(flat["output"]) or packed.get("output"), rest
 
 
-def _add_flattened(flat: dict[str, dict[int, Json]], key: str, value: Any) -> bool:
-    """Put a flattened key where it belongs; False when it fits no message."""
-    prefix = next(prefix for prefix in _STARTS if key.startswith(prefix))
-    index, *path = key[len(prefix) :].split(".")
-    messages = flat.setdefault(_PREFIXES[prefix], {})
-    if not _is_index(index) or not 0 < len(path) < MAX_STEPS or len(messages) > MAX_MESSAGES:
+class Place(NamedTuple):
+    """Where a flattened attribute belongs: input or output, which message, and there the way to its name.
+
+    Without a name there is nothing to put, but a message.
+    """
+
+    side: str
+    number: int
+    path: tuple[str, ...]
+    name: str | None
+
+
+@lru_cache(maxsize=4096)
+def _find_place(name: str) -> Place | None:
+    prefix = next((prefix for prefix in _STARTS if name.startswith(prefix)), None)
+    if prefix is None:
+        return None
+    index, *parts = name.removeprefix(prefix).split(".")
+    if not _is_index(index) or not 0 < len(parts) < MAX_STEPS:
+        return None
+    path = [part for part in parts if part not in _WRAPPERS]
+    return Place(_PREFIXES[prefix], int(index), tuple(path[:-1]), path[-1] if path else None)
+
+
+def _put(flat: dict[str, dict[int, Json]], place: Place, value: Any) -> bool:
+    """Put a value where it belongs, numbers as keys for now; False when it has no room there."""
+    side, number, path, name = place
+    messages = flat[side]
+    if len(messages) > MAX_MESSAGES:
         return False
-    message = messages.setdefault(int(index), {})
-    return _place(message, [part for part in path if part not in _WRAPPERS], value)
+    target = messages.get(number)
+    if target is None:
+        target = messages[number] = {}
+    for part in path:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            return False
+    if name is None or name in target:
+        return False
+    target[name] = value
+    return True
 
 
 def _unpack(value: Any) -> list[Json]:
@@ -78,33 +112,22 @@ def _unpack(value: Any) -> list[Json]:
 
 
 def _in_order(messages: dict[int, Json]) -> list[Json]:
-    return [{key: _listed(value) for key, value in messages[index].items()} for index in sorted(messages)]
+    return [_with_lists(messages[index]) for index in sorted(messages)]
 
 
 def _is_index(part: str) -> bool:
     return part.isascii() and part.isdigit() and len(part) <= 6
 
 
-def _place(target: Json, path: list[str], value: Any) -> bool:
-    """Put the value at the path, numbers as keys for now; False when another value is in the way."""
-    if not path:
-        return False
-    for part in path[:-1]:
-        step = target.setdefault(part, {})
-        if not isinstance(step, dict):
-            return False
-        target = step
-    if path[-1] in target:
-        return False
-    target[path[-1]] = value
-    return True
+def _with_lists(values: Json) -> Json:
+    if dict not in map(type, values.values()):
+        return values
+    return {key: _listed(value) if isinstance(value, dict) else value for key, value in values.items()}
 
 
-def _listed(value: Any) -> Any:
+def _listed(values: Json) -> Any:
     """Objects whose keys are all numbers become lists in that order."""
-    if not isinstance(value, dict):
-        return value
-    inner = {key: _listed(item) for key, item in value.items()}
+    inner = _with_lists(values)
     if inner and all(_is_index(key) for key in inner):
         return [inner[key] for key in sorted(inner, key=int)]
     return inner

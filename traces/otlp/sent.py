@@ -93,7 +93,7 @@ def checked_id(raw: bytes, what: str, size: int) -> bytes:
     """The id. Raises SpanError unless it has `size` bytes that are not all zero."""
     if len(raw) != size:
         raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}", "id")
-    if raw == bytes(size):
+    if not any(raw):
         raise SpanError(f"the {what} is all zeros", "id")
     return raw
 
