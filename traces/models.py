@@ -365,16 +365,8 @@ class Span(SpanKey):
 class Payload(SpanKey):
     """The text of one span: read for one trace at a time, never in a list."""
 
-    input = models.TextField(null=True)
-    output = models.TextField(null=True)
-    input_messages = models.JSONField(
-        null=True, help_text="[{role, content, tool_calls…}], nested as OpenInference names them."
-    )
-    output_messages = models.JSONField(null=True)
-    attributes = models.JSONField(help_text="Every attribute but the input, output and messages beside it.")
-    events = models.JSONField(null=True)
-    links = models.JSONField(null=True)
     resource_digest = models.BigIntegerField()
+    body = models.BinaryField(help_text="The text, packed by `traces.store.packing`.")
 
     class Meta:
         managed = False

@@ -134,13 +134,3 @@ def test_it_waits_for_no_reader_and_drops_the_next_time(now: datetime, committed
     finally:
         reader.close()
     assert set(made) & set(partitions.drop_expired(now)) == {"traces_span_20190301"}
-
-
-def test_it_compresses_text_with_lz4_where_the_server_has_it() -> None:
-    statements = [
-        str(each.as_string(None)) for each in partitions.compression("traces_payload_20310501", ["pglz", "lz4"])
-    ]
-    assert 'ALTER TABLE "traces_payload_20310501" ALTER COLUMN "input" SET COMPRESSION lz4' in statements
-    assert len(statements) == 7
-    assert partitions.compression("traces_payload_20310501", ["pglz"]) == []
-    assert partitions.compression("traces_span_20310501", ["pglz", "lz4"]) == []

@@ -5,7 +5,7 @@ queue behind a change that waits, so none waits longer than `PATIENCE`: what did
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,13 +16,12 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from catalyst import timerange
-from traces.models import PARTITIONED, Payload
+from traces.models import PARTITIONED
 
 logger = logging.getLogger(__name__)
 
 DAYS_AHEAD = 3
 PATIENCE = "200ms"
-COMPRESSED = ("input", "output", "input_messages", "output_messages", "attributes", "events", "links")
 _LOCK = 0x7472616365  # an advisory lock of our own, so that no two processes change partitions at once
 
 
@@ -74,14 +73,6 @@ def drop_expired(now: datetime) -> list[str]:
         if name not in dropped:
             break
     return dropped
-
-
-def compression(table: str, available: Sequence[str]) -> list[sql.Composed]:
-    """The statements that have new text of a day of payloads compressed by lz4, on a server that has it."""
-    if "lz4" not in available or not table.startswith(Payload._meta.db_table):
-        return []
-    alter = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET COMPRESSION lz4")
-    return [alter.format(sql.Identifier(table), sql.Identifier(column)) for column in COMPRESSED]
 
 
 def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[str]:
@@ -150,13 +141,9 @@ def _make(name: str, parent: str, kept_until: date | None) -> None:
     }
     _execute("LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE", **parts)
     _execute("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE", **parts)
-    _execute("CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS)", **parts)
+    _execute("CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING STORAGE)", **parts)
     if kept_until is not None:
         _execute("COMMENT ON TABLE {table} IS {until}", until=sql.Literal(kept_until.isoformat()), **parts)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
-        for statement in compression(name, cursor.fetchone()[0]):
-            cursor.execute(statement)
     _execute(
         "WITH moved AS (DELETE FROM {default} WHERE start_time >= {first} AND start_time < {last} RETURNING *) "
         "INSERT INTO {table} SELECT * FROM moved",

@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.db import connection
 from psycopg import sql
 from psycopg.abc import Buffer
@@ -18,16 +17,15 @@ from psycopg.pq import Format
 
 from traces.models import Payload, Span
 from traces.store.base import Extent, PayloadRecord, SpanRecord
+from traces.store.packing import pack, unpack
 
 type Row = tuple[SpanRecord, PayloadRecord]
 
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
-PAYLOAD_COLUMNS = tuple(field.name for field in fields(PayloadRecord))
-KEY_COLUMNS = ("project_id", "trace_id", "span_id", "start_time")
-BIGINT_OID, BIGINT_ARRAY_OID, JSONB_OID = 20, 1016, 3802
+PAYLOAD_COLUMNS = ("project_id", "trace_id", "span_id", "start_time", "resource_digest", "body")
+BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
 
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
-_payload_values: Callable[[PayloadRecord], tuple[Any, ...]] = attrgetter(*PAYLOAD_COLUMNS)
 
 
 @cache
@@ -44,7 +42,9 @@ class PostgresSpanStore:
     def insert(self, spans: Sequence[Row]) -> None:
         """Add spans that the store does not have; the caller holds the lock of their traces."""
         _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
-        _copy(Payload, KEY_COLUMNS + PAYLOAD_COLUMNS, (span.key + _payload_values(payload) for span, payload in spans))
+        bodies = zip(spans, pack(payload for _, payload in spans), strict=True)
+        rows = ((*span.key, payload.resource_digest, body) for (span, payload), body in bodies)
+        _copy(Payload, PAYLOAD_COLUMNS, rows)
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
         """Put each fuller version (second) and its text in the place of the stored one (first)."""
@@ -116,9 +116,11 @@ class PostgresSpanStore:
             start_time__gte=min(extent.first for extent, _ in named.values()),
             start_time__lte=max(extent.last for extent, _ in named.values()),
         )
-        for trace_id, span_id, *values in rows.values_list("trace_id", "span_id", *PAYLOAD_COLUMNS):
+        for trace_id, span_id, body, resource_digest in rows.values_list(
+            "trace_id", "span_id", "body", "resource_digest"
+        ):
             if span_id in named[trace_id][1]:
-                found[trace_id][span_id] = PayloadRecord(**dict(zip(PAYLOAD_COLUMNS, values, strict=True)))
+                found[trace_id][span_id] = unpack(body, resource_digest)
         return found
 
 
@@ -141,24 +143,12 @@ class _BigintArrayDumper(Dumper):
         return struct.pack(">iiiii" + "iq" * len(obj), 1, 0, BIGINT_OID, len(obj), 1, *sized)
 
 
-class _JsonbDumper(Dumper):
-    """Anything that JSON has, in PostgreSQL's binary format."""
-
-    oid = JSONB_OID
-    format = Format.BINARY
-
-    def dump(self, obj: Any) -> Buffer:
-        """The version of the format, then the text."""
-        return b"\x01" + orjson.dumps(obj)
-
-
 def _copy(model: type[Span] | type[Payload], columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(model._meta.db_table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with connection.wrap_database_errors, connection.cursor() as cursor:
         cursor.adapters.register_dumper(list, _BigintArrayDumper)
-        cursor.adapters.register_dumper(dict, _JsonbDumper)
         with cursor.copy(statement) as copy:
             copy.set_types(_types(model, columns))
             for row in rows:

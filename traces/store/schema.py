@@ -79,3 +79,13 @@ DROP_CALLS = """
 ALTER TABLE traces_span DROP COLUMN input_cost, DROP COLUMN cache_cost, DROP COLUMN output_cost, DROP COLUMN tool;
 """
 DROP = "DROP TABLE traces_span; DROP TABLE traces_payload;"
+
+# Compressed already: PostgreSQL would try it again.
+BODY = """
+ALTER TABLE traces_payload ADD COLUMN body bytea;
+ALTER TABLE traces_payload ALTER COLUMN body SET STORAGE EXTERNAL;
+"""
+TEXTS = ("input", "output", "input_messages", "output_messages", "attributes", "events", "links")
+DROP_TEXTS = f"""
+ALTER TABLE traces_payload ALTER COLUMN body SET NOT NULL, {", ".join(f"DROP COLUMN {name}" for name in TEXTS)};
+"""
