@@ -1,7 +1,7 @@
 """The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -68,6 +68,10 @@ class TimeRange:
         """The start of every bar."""
         count = -((self.start - self.end) // self.step)
         return [self.start + index * self.step for index in range(count)]
+
+    def with_bars(self, most: int) -> "TimeRange":
+        """The same stretch of time in at most so many bars, each as wide as some of these together."""
+        return replace(self, step=self.step * -(-len(self.buckets()) // most))
 
     def bucket_query(self, start: datetime, keep: Mapping[str, str]) -> str:
         """Query string of the range that is one bar, with the other parameters of the page."""

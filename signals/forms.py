@@ -12,7 +12,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Question
 from signals.models import Scope, Sentiment, Signal, SignalVersion
-from signals.querysets import LabelFilter
+from signals.querysets import LabelFilter, SignalFilter
 from signals.templates import TEMPLATES, Template
 
 RATES = (10, 25, 50, 100)
@@ -20,6 +20,7 @@ OTHER = "other"
 MOST_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
 STATUSES = ("waiting", "failed", "skipped")
+SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 FIELD_OF = {"sentiments": "labels"}
 """Where the editor shows what `signals.actions` says of a field that the editor has not."""
 
@@ -156,6 +157,23 @@ class CapForm(forms.Form):
 def template(key: str | None) -> Template | None:
     """The built-in template with this key."""
     return TEMPLATES.get(key or "")
+
+
+def signal_filter(params: Mapping[str, str]) -> SignalFilter:
+    """The filter of the list of signals in a query string; what makes no sense filters nothing."""
+    state, scope, agent, sort = (params.get(name, "") for name in ("state", "scope", "agent", "sort"))
+    return SignalFilter(
+        text=params.get("q", "").replace("\0", "").strip()[:LONGEST_NAME],
+        state=state if state in Signal.State.values else "",
+        scope=scope if scope in Scope.values else "",
+        agent=int(agent) if is_id(agent) else None,
+        sort=sort if sort in SORTS else SORTS[0],
+    )
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be the number of a row."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def label_filter(params: Mapping[str, str]) -> LabelFilter:

@@ -238,6 +238,12 @@ class Label(models.Model):
             # A signal's page: newest labels, all or of one value.
             models.Index(fields=["signal", "-target_time", "-id"], name="signals_label_newest"),
             models.Index(fields=["signal", "value", "-target_time", "-id"], name="signals_label_by_value"),
+            # What has no label, beside a million that have one.
+            models.Index(
+                fields=["signal", "status", "-target_time", "-id"],
+                name="signals_label_unlabelled",
+                condition=Q(status__in=["failed", "skipped"]),
+            ),
             # Pills beside traces, spans and sessions.
             models.Index(
                 fields=["project", "trace_id"], name="signals_label_trace", condition=Q(trace_id__isnull=False)

@@ -26,6 +26,17 @@ CANCELLED = "Taken out of the queue when the signal was changed or disabled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
+@dataclass(frozen=True, slots=True)
+class SignalFilter:
+    """What a list of signals is narrowed to, and what it is sorted by. `agent`: its id."""
+
+    text: str = ""
+    state: str = ""
+    scope: str = ""
+    agent: int | None = None
+    sort: str = "name"
+
+
 class SignalQuerySet(models.QuerySet["Signal"]):
     """Signals."""
 
@@ -48,6 +59,17 @@ class SignalQuerySet(models.QuerySet["Signal"]):
     def live(self) -> "SignalQuerySet":
         """Signals that judge arriving traffic."""
         return self.filter(state="active", archived_at=None, current_version__isnull=False)
+
+    def matching(self, wanted: SignalFilter) -> "SignalQuerySet":
+        """Signals that pass a filter."""
+        found = self.filter(name__icontains=wanted.text) if wanted.text else self
+        given = {"state": wanted.state, "scope": wanted.scope, "agent": wanted.agent}
+        return found.filter(**{name: value for name, value in given.items() if value not in {"", None}})
+
+    def agents(self) -> list[tuple[int, str]]:
+        """Id and name of every agent that these signals are for."""
+        named = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in named.distinct()]
 
     def for_list(self) -> "SignalQuerySet":
         """With all that a list shows of the signal itself, by name."""

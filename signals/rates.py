@@ -48,22 +48,15 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
 
 
 def _rate(signal: Signal, labelled: Sequence[Cell], time_range: TimeRange, since: datetime) -> Rate | None:
-    counts, shown, before = results.over_time(labelled), Counter[str](), Counter[str]()
-    totals = Counter[datetime]()
+    shown, before = Counter[str](), Counter[str]()
     for cell in labelled:
-        if cell.start is None:
-            before[cell.value] += cell.count
-        else:
-            shown[cell.value] += cell.count
-            totals[cell.start] += cell.count
+        (before if cell.start is None else shown)[cell.value] += cell.count
     version = signal.current_version
     outcome = charts.telling(results.outcomes(signal, version.sentiments if version else {}, shown))
     if outcome is None:
         return None
     starts = time_range.buckets()
-    shares = [
-        100 * counts.get((start, outcome.value), 0) / totals[start] if totals[start] else None for start in starts
-    ]
+    shares = results.shares(labelled, starts)(outcome.value)
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
     change = _change((before[outcome.value], before.total()), outcome) if _is_old(signal, since) else Change()
     return Rate(signal, outcome, change, top, sparkline(shares, 100, 100, top), axis_labels(starts, 2))

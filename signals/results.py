@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from django.urls import reverse
 
-from catalyst.charts import Bar, stackbar
+from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.core.models import Project
 from catalyst.timerange import HOUR, TimeRange, floor
 from signals import charts
@@ -24,6 +24,8 @@ from traces.models import Session, Trace, Unsettled, hex_span_id
 from traces.querysets import Cursor
 
 MOST_VERSIONS = 50
+MOST_POINTS = 30
+"""Of a sparkline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Summary:
     last: datetime | None
     cost: Decimal | None
     stop: Stop | None = None
+    trend: Sequence[str] = ()
 
     @property
     def labelled(self) -> int:
@@ -100,14 +103,34 @@ def summaries(
 ) -> list[Summary]:
     """The signals with their labels in the range, in one query. `stops`: by signal, if any."""
     hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
-    found = by_owner(cells(hours, labels, time_range))
+    coarse = time_range.with_bars(MOST_POINTS)
+    found = by_owner(cells(hours, labels, coarse))
     return [
-        replace(
+        _listed(
             summary(signal, [signal.current_version] if signal.current_version else [], found[signal.pk]),
-            stop=stops.get(signal.pk),
+            shares(found[signal.pk], coarse.buckets()),
+            stops.get(signal.pk),
         )
         for signal in signals
     ]
+
+
+def _listed(each: Summary, shares_of: Callable[[str], list[float | None]], stop: Stop | None) -> Summary:
+    trend = sparkline(shares_of(each.telling.value), top=100) if each.telling else []
+    return replace(each, stop=stop, trend=trend)
+
+
+def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
+    """By name, or by what `sort` names, the most first; those that never had a label come last."""
+    found = sorted(found, key=lambda each: (each.signal.name.casefold(), each.signal.pk))
+    amounts: dict[str, Callable[[Summary], float]] = {
+        "volume": lambda each: each.labelled,
+        "waiting": lambda each: each.waiting,
+        "failed": lambda each: each.coverage.failed,
+        "cost": lambda each: float(each.cost or 0),
+        "last": lambda each: each.last.timestamp() if each.last else 0,
+    }
+    return sorted(found, key=amounts[sort], reverse=True) if sort in amounts else found
 
 
 def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[Cell]) -> Summary:
@@ -127,6 +150,16 @@ def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping
         costs += [cell.cost] if cell.cost is not None else []
     cost = sum(costs, Decimal(0)) if costs else None
     return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
+
+
+def shares(found: Iterable[Cell], starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
+    """A function from a value to its share of the labels in each bar, in percent; None for a bar without labels."""
+    counts, totals = over_time(found), Counter[datetime]()
+    for (start, _), count in counts.items():
+        totals[start] += count
+    return lambda value: [
+        100 * counts.get((start, value), 0) / totals[start] if totals[start] else None for start in starts
+    ]
 
 
 def by_owner(found: Iterable[Cell]) -> Mapping[int, list[Cell]]:
@@ -176,11 +209,14 @@ def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Curs
 
     The hours tell how far back to look, so that a filter which few pass does not search a million labels.
     """
-    end = min(after.time, time_range.end) if after else time_range.end
-    reach = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR)).reach(most, end)
-    if reach is None:
-        return []
-    found = signal.label_set.within(time_range).matching(wanted).filter(target_time__gte=reach)
+    found = signal.label_set.within(time_range).matching(wanted)
+    if wanted.status or wanted.version is not None or wanted.run is not None:
+        end = min(after.time, time_range.end) if after else time_range.end
+        hours = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR))
+        reach = hours.reach(most, end)
+        if reach is None:
+            return []
+        found = found.filter(target_time__gte=reach)
     return list(found.newest(after).for_list()[:most])
 
 

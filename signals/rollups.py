@@ -85,7 +85,7 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
         That of the oldest if there are fewer: so a search for them stops where there can't be more.
         """
         hour, found = None, 0
-        for hour, count in self.filter(hour__lte=before)._hours().iterator():
+        for hour, count in self.filter(hour__lte=before)._hours():
             found += count if hour + HOUR <= before else 0
             if found >= most:
                 break

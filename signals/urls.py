@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from signals import version_views, views
+from signals import list_views, version_views, views
 
 app_name = "signals"
 urlpatterns = [
-    path("p/<slug:project>/signals/", views.signal_list, name="signal-list"),
+    path("p/<slug:project>/signals/", list_views.signal_list, name="signal-list"),
+    path("p/<slug:project>/signals/bulk/", list_views.signal_bulk, name="signal-bulk"),
     path("p/<slug:project>/agents/<int:pk>/signals/", views.agent_signals, name="agent-signals"),
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),

@@ -21,6 +21,7 @@ from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
 from signals import actions, charts, connection, forms, rates, results, rollups, spending
 from signals.forms import CapForm, SignalForm
+from signals.list_views import IDLE_SECONDS, OPEN_SECONDS, STOP_POLLING
 from signals.models import Signal
 from signals.querysets import LabelFilter
 from signals.results import Summary
@@ -33,34 +34,6 @@ from traces.querysets import Cursor
 PAGE = 50
 CARDS = 4
 """Signals side by side on the overview of an agent; of more, the last place lists the rest."""
-STOP_POLLING = 286
-OPEN_SECONDS, IDLE_SECONDS = 5, 30
-"""How often lists refresh themselves while labels wait, and while a signal may give more of them."""
-
-
-@require_safe
-def signal_list(request: ProjectRequest) -> HttpResponse:
-    """Every signal of the project with its labels in the range; without any signal: what one is, and six to start."""
-    now = timezone.now()
-    time_range = timerange.parse(request.GET.dict(), now)
-    known, archived = request.project.signals.all(), "archived" in request.GET
-    signals = list((known.archived() if archived else known.unarchived()).for_list())
-    if not signals and not known.exists():
-        about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
-        return render(request, "signals/first_signal.html", about)
-    found = results.summaries(signals, time_range, spending.stops(signals, now))
-    active = any(signal.is_live for signal in signals)
-    every = OPEN_SECONDS if any(each.waiting for each in found) else IDLE_SECONDS if active else 0
-    context = {
-        "time_range": time_range,
-        "archived": archived,
-        "summaries": found,
-        "every": every,
-        "today": spending.today(request.project.pk, None, now),
-        "archived_count": 0 if archived else known.archived().count(),
-    }
-    status = 200 if every or not wants_partial(request) else STOP_POLLING
-    return render(request, "signals/list.html", context, partial="signal-rows", status=status)
 
 
 @require_safe

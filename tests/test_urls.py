@@ -78,6 +78,7 @@ TABLE = {
     "traces:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
     "signals:agent-signals": Row(LOOK, ONLY_GET, "agent"),
     "signals:signal-list": Row(LOOK, ONLY_GET),
+    "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
     "signals:signal-create": Row(EDITOR_LOOK, "422 422 403 404 302"),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalyst.core.models import Project, User
-from signals import actions
+from signals import actions, list_views
 from signals.models import Label
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_signal
@@ -129,6 +129,96 @@ def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User,
     text = client_as(viewer).get(PAGE).text
     assert "Refund wanted" in text
     assert "New signal" not in text
+
+
+def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Project, now: datetime) -> None:
+    agent, other = make_agent(project), make_agent(project, "sales-bot")
+    make_signal(agent, name="Refund 100% <wanted>", active_since=now)
+    make_signal(other, name="Rude", scope="session")
+
+    def names(query: str) -> list[str]:
+        text = browser.get(f"{PAGE}?{query}").text
+        return [name for name in ("Refund", "Rude") if f">{name}" in text]
+
+    assert names("q=REFUND 100%25") == names("state=active") == names("scope=trace") == ["Refund"]
+    assert names(f"agent={other.pk}") == names("state=draft") == names("scope=session") == ["Rude"]
+    assert names("q=nothing") == names(f"agent={other.pk}&scope=trace") == []
+    assert names("state=nonsense&scope=nonsense&agent=x&sort=nonsense") == ["Refund", "Rude"]
+    assert "No signal passes this filter" in browser.get(f"{PAGE}?q=%00nothing").text
+
+
+def test_it_sorts_by_any_figure_the_most_first(browser: Client, project: Project, now: datetime) -> None:
+    first, second = (make_signal(make_agent(project, name), name=name, active_since=now) for name in ("A1", "B1"))
+    make_labels(first, project, 1, now=now)
+    labels = make_labels(second, project, 4, now=now)
+    label(labels, "yes", "no", now=now)
+    Label.objects.filter(pk=labels[2].pk).update(status="failed", cost="0.5")
+
+    def order(sort: str) -> list[str]:
+        text = browser.get(f"{PAGE}?sort={sort}").text
+        return sorted(("A1", "B1"), key=lambda name: text.index(f">{name}</a>"))
+
+    assert order("name") == order("nonsense") == ["A1", "B1"]
+    for sort in ("volume", "failed", "cost", "last"):
+        assert order(sort) == ["B1", "A1"]
+    assert "$0.50" in browser.get(PAGE).text
+
+
+def test_it_shows_how_the_telling_label_went(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
+    assert 'aria-label="yes over time"' in browser.get(PAGE).text
+
+
+def test_it_shows_only_so_many_signals(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_views, "MOST", 2)
+    for name in ("A1", "B1", "C1"):
+        make_signal(make_agent(project), name=name)
+    text = browser.get(PAGE).text
+    assert ">B1</a>" in text
+    assert ">C1</a>" not in text
+    assert "Only the first 2 by name are shown" in text
+    assert ">C1</a>" in browser.get(f"{PAGE}?q=c").text
+
+
+def test_it_changes_many_at_once(browser: Client, project: Project, now: datetime) -> None:
+    signals = [make_signal(make_agent(project), name=f"Signal {number}") for number in range(3)]
+    chosen = [signal.pk for signal in signals[:2]]
+    done = browser.post(f"{PAGE}bulk/?sort=cost", {"do": "activate", "signal": chosen}, follow=True)
+    assert done.redirect_chain == [(f"{PAGE}?sort=cost", 302)]
+    assert "2 signals active" in done.text
+    assert [signal.state for signal in project.signals.order_by("name")] == ["active", "active", "draft"]
+    browser.post(f"{PAGE}bulk/", {"do": "disable", "signal": chosen[:1]})
+    assert [signal.state for signal in project.signals.order_by("name")] == ["disabled", "active", "draft"]
+    asked = browser.post(f"{PAGE}bulk/", {"do": "archive", "signal": chosen})
+    assert "Archive 2 signals?" in asked.text
+    assert "Signal 0" in asked.text
+    assert not project.signals.archived().exists()
+    browser.post(f"{PAGE}bulk/", {"do": "archive", "signal": chosen, "sure": "yes"})
+    assert {signal.pk for signal in project.signals.archived()} == set(chosen)
+
+
+@pytest.mark.parametrize("posted", [{}, {"do": "archive"}, {"do": "nonsense", "signal": ["1"]}, {"signal": ["x"]}])
+def test_it_changes_nothing_without_a_choice(
+    browser: Client, project: Project, now: datetime, posted: dict[str, list[str]]
+) -> None:
+    make_signal(make_agent(project), active_since=now)
+    assert "Choose signals, then what to do with them" in browser.post(f"{PAGE}bulk/", posted, follow=True).text
+    assert project.signals.live().exists()
+
+
+def test_it_changes_nothing_of_other_projects(browser: Client, other_project: Project) -> None:
+    foreign = make_signal(make_agent(other_project))
+    browser.post(f"{PAGE}bulk/", {"do": "activate", "signal": [foreign.pk]})
+    foreign.refresh_from_db()
+    assert foreign.state == "draft"
+
+
+def test_it_offers_viewers_no_choice(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
+    make_signal(make_agent(project))
+    assert 'type="checkbox"' not in client_as(viewer).get(PAGE).text
 
 
 def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: Project, now: datetime) -> None:
