@@ -73,7 +73,7 @@ def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where
 
 def _load(body: bytes, most: int) -> Attributes:
     """The document, with text that PostgreSQL can store."""
-    if body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
+    if len(body) > MAX_JSON_OBJECTS and body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
         raise TooManySpans(most)
     try:
         document = orjson.loads(body)
@@ -155,7 +155,13 @@ def _number(cast: type[int] | type[float], content: Any) -> Any:
 def _json_attributes(pairs: Any) -> Attributes:
     if not isinstance(pairs, list):
         return {}
-    return {str(p["key"]): _json_value(p.get("value")) for p in pairs if isinstance(p, dict) and "key" in p}
+    found: Attributes = {}
+    for pair in pairs:
+        if isinstance(pair, dict) and "key" in pair:
+            value = pair.get("value")
+            text = value.get("stringValue") if isinstance(value, dict) and len(value) == 1 else None
+            found[str(pair["key"])] = text if isinstance(text, str) else _json_value(value)  # most are text
+    return found
 
 
 def _json_span(source: Source, span: Any) -> SentSpan:
