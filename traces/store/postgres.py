@@ -92,7 +92,7 @@ class PostgresSpanStore:
             .order_by("start_time", "span_id")
             .values_list(*SPAN_COLUMNS)
         )
-        for row in rows.iterator(chunk_size=2000):
+        for row in rows:
             span = SpanRecord(**dict(zip(SPAN_COLUMNS, row, strict=True)))
             found[span.trace_id].append(span)
         return found
