@@ -16,7 +16,7 @@ from signals.judge_view import JudgeView
 from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
-from traces.store.base import PayloadRecord, SpanRecord
+from traces.store.base import Extent, PayloadRecord, SpanRecord
 from traces.store.postgres import STORE
 from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
 
@@ -45,31 +45,36 @@ class _Turns:
     read: Sequence[Trace] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """A trace, or one span of it, and the spans whose text is read for it."""
+
+    trace: Trace
+    spans: Sequence[SpanRecord]
+
+
 def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Target | None]]]:
     """Each label with the function that reads its target: None where that is not stored any more.
 
-    Rows and spans are read for all labels at once, text when the functions are called, that of several traces at once.
+    Rows and spans are read for all labels at once, text when the functions are called, that of several targets at once.
     """
     traces = _traces_of(labels)
     sessions = _sessions_of(labels)
     turns = _turns_of(sessions.values())
     spans = spans_of([*traces.values(), *(trace for some in turns.values() for trace in some.read)])
-    texts = _Texts(
-        [trace for label in labels if label.scope == Scope.TRACE and (trace := traces.get(_trace_of(label)))], spans
-    )
+    parts = {label.pk: part for label in labels if (part := _part_of(label, traces, spans))}
+    texts = _Texts(parts.values())
     for label in labels:
         view = label.version.judge_view
         if label.scope == Scope.SESSION:
             session = sessions.get((label.project_id, label.session_key))
             yield label, partial(_session, session, turns[session.pk], spans, view) if session is not None else _gone
-            continue
-        trace = traces.get(_trace_of(label))
-        if trace is None:
+        elif label.pk not in parts:
             yield label, _gone
         elif label.scope == Scope.TRACE:
-            yield label, partial(_trace, trace, texts, view)
+            yield label, partial(_trace, parts[label.pk], spans, texts, view)
         else:
-            yield label, partial(_span, trace, spans[trace.pk], label.span_id, view)
+            yield label, partial(_span, parts[label.pk], texts, view)
 
 
 def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
@@ -134,34 +139,41 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
     }
 
 
-def _trace_of(label: Label) -> tuple[int, str]:
-    """The key in `_traces_of` of the trace that a label is about, or lies in."""
-    return label.project_id, label.target_key.partition(":")[0]
+def _part_of(
+    label: Label, traces: Mapping[tuple[int, str], Trace], spans: Mapping[int, list[SpanRecord]]
+) -> _Part | None:
+    """What a label of a span or trace is about; None of a session, and where nothing is stored any more."""
+    trace = traces.get((label.project_id, label.target_key.partition(":")[0]))
+    if trace is None:
+        return None
+    if label.scope == Scope.TRACE:
+        return _Part(trace, _read(spans[trace.pk]))
+    span = next((span for span in spans[trace.pk] if span.span_id == label.span_id), None)
+    return _Part(trace, [span]) if span else None
 
 
 def _gone() -> None:
     return None
 
 
-def _span(trace: Trace, spans: Sequence[SpanRecord], span_id: int | None, view: JudgeView) -> Target | None:
-    span = next((span for span in spans if span.span_id == span_id), None)
-    if span is None:
-        return None
-    payload = STORE.payloads(trace.project_id, trace.extent, [span.span_id]).get(span.span_id)
+def _span(part: _Part, texts: "_Texts", view: JudgeView) -> Target:
+    (span,) = part.spans
+    payload = texts.of(part).get(span.span_id)
     transcript = view.narrowed(span_transcript(span, payload)) if payload else Transcript()
-    return Target(transcript, [span], span.revision)
+    return Target(transcript, part.spans, span.revision)
 
 
-def _trace(trace: Trace, texts: "_Texts", view: JudgeView) -> Target:
-    spans = texts.spans[trace.pk]
-    hidden = len(spans) - len(_read(spans))
-    transcript = view.narrowed(trace_transcript(view.spans(spans), texts.of(trace)))
-    return Target(transcript, spans, trace.revision, f"the text of {hidden:,} steps" if hidden else "")
+def _trace(part: _Part, every: Mapping[int, list[SpanRecord]], texts: "_Texts", view: JudgeView) -> Target:
+    spans = every[part.trace.pk]
+    hidden = len(spans) - len(part.spans)
+    transcript = view.narrowed(trace_transcript(view.spans(spans), texts.of(part)))
+    return Target(transcript, spans, part.trace.revision, f"the text of {hidden:,} steps" if hidden else "")
 
 
 def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]], view: JudgeView) -> Target:
-    texts = _Texts(turns.read, spans)
-    shown = (trace_transcript(view.spans(spans[trace.pk]), texts.of(trace)) for trace in turns.read)
+    parts = [_Part(trace, _read(spans[trace.pk])) for trace in turns.read]
+    texts = _Texts(parts)
+    shown = (trace_transcript(view.spans(spans[part.trace.pk]), texts.of(part)) for part in parts)
     transcript = view.narrowed(session_transcript(shown))
     hidden = turns.count - len(turns.read)
     every = [span for trace in turns.read for span in spans[trace.pk]]
@@ -178,35 +190,40 @@ def _size(span: SpanRecord) -> int:
 
 
 class _Texts:
-    """The text of traces, read for several at once as they are asked for in their order, as much as is reasonable."""
+    """The text of parts, read for several at once as they are asked for in their order, as much as is reasonable."""
 
-    def __init__(self, traces: Iterable[Trace], spans: Mapping[int, list[SpanRecord]]) -> None:
-        self.spans = spans
-        self._traces = {trace.pk: trace for trace in traces}
-        self._at_hand: dict[int, Mapping[int, PayloadRecord]] = {}
+    def __init__(self, parts: Iterable[_Part]) -> None:
+        self._parts = list(parts)
+        self._at_hand: dict[_Part, Mapping[int, PayloadRecord]] = {}
 
-    def of(self, trace: Trace) -> Mapping[int, PayloadRecord]:
-        """The text of a trace, by span id. One that can't be read harms no other: each may be read alone."""
-        if trace.pk not in self._at_hand:
-            some = self._from(trace)
+    def of(self, part: _Part) -> Mapping[int, PayloadRecord]:
+        """The text of a part, by span id. One that can't be read harms no other: each may be read alone."""
+        if part not in self._at_hand:
+            some = self._from(part)
             try:
                 self._at_hand = self._texts(some)
             except Exception:
-                logger.exception("The texts of %s traces can't be read together", len(some))
-                self._at_hand = self._texts([trace])
-        return self._at_hand[trace.pk]
+                logger.exception("The texts of %s targets can't be read together", len(some))
+                self._at_hand = self._texts([part])
+        return self._at_hand[part]
 
-    def _from(self, first: Trace) -> list[Trace]:
-        """This trace and those after it in its project, up to the most characters."""
+    def _from(self, first: _Part) -> list[_Part]:
+        """This part and those after it in its project, up to the most characters."""
         some, room = [first], MOST_CHARACTERS
-        after = dropwhile(lambda trace: trace.pk != first.pk, self._traces.values())
-        for trace in (trace for trace in after if trace.project_id == first.project_id):
-            room -= sum(map(_size, self.spans[trace.pk]))
-            if trace.pk != first.pk and room >= 0:
-                some.append(trace)
+        after = dropwhile(lambda part: part is not first, self._parts)
+        for part in (part for part in after if part.trace.project_id == first.trace.project_id):
+            room -= sum(map(_size, part.spans))
+            if part is not first and room >= 0:
+                some.append(part)
         return some
 
-    def _texts(self, some: Sequence[Trace]) -> dict[int, Mapping[int, PayloadRecord]]:
-        wanted = {trace.extent: [span.span_id for span in _read(self.spans[trace.pk])] for trace in some}
-        found = STORE.payloads_of(some[0].project_id, wanted)
-        return {trace.pk: found.get(trace.trace_id, {}) for trace in some}
+    def _texts(self, some: Sequence[_Part]) -> dict[_Part, Mapping[int, PayloadRecord]]:
+        wanted: dict[Extent, set[int]] = defaultdict(set)
+        for part in some:
+            wanted[part.trace.extent].update(span.span_id for span in part.spans)
+        found = STORE.payloads_of(some[0].trace.project_id, {extent: list(ids) for extent, ids in wanted.items()})
+        return {part: _of_spans(found.get(part.trace.trace_id, {}), part.spans) for part in some}
+
+
+def _of_spans(texts: Mapping[int, PayloadRecord], spans: Iterable[SpanRecord]) -> dict[int, PayloadRecord]:
+    return {span.span_id: texts[span.span_id] for span in spans if span.span_id in texts}

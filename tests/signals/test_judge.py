@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project
 from catalyst.env import env
@@ -613,6 +614,22 @@ def test_live_traffic_that_comes_during_a_manual_run_is_judged_next(
     position = next(number for number, asked in enumerate(judge.asked) if "Live?" in asked.recording)
     held = 2 * round(env.judge_concurrency * READ_AHEAD)
     assert position <= arrived[0] + held < 40
+
+
+@pytest.mark.parametrize("scope", ["span", "trace"])
+def test_the_text_of_more_labels_takes_no_more_queries(scope: str, project: Project, now: datetime) -> None:
+    make_signal(make_agent(project, "helper"), scope=scope, active_since=now)
+    for number in range(1, 7):
+        make_trace(project, number, now=now, agent="helper", said=(f"Question {number}?", "Yes."))
+    settle_all(now)
+    labels = list(Label.objects.select_related("version"))
+    taken = []
+    for some in (labels[:2], labels):
+        with CaptureQueriesContext(connection) as captured:
+            said = {target.transcript.messages[0].text for _, read in targets.targets(some) if (target := read())}
+        assert len(said) == len(some)
+        taken.append(len(captured))
+    assert taken[0] == taken[1]
 
 
 def test_one_label_that_cannot_be_read_harms_no_other(
