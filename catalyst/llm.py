@@ -26,8 +26,6 @@ from pydantic import BaseModel, ValidationError, field_validator
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
-# Each request makes an httpx pool look at all of its connections, so many small pools are faster than a few large ones.
-CONNECTIONS_PER_CLIENT = 8
 MAX_REPLY_BYTES = 1 << 20
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1
@@ -95,7 +93,8 @@ class LLM:
         self.base_url = base_url.rstrip("/")
         self.timeout = timeout
         self._key = api_key
-        self._clients = [self._client(transport) for _ in range(-(-concurrency // CONNECTIONS_PER_CLIENT))]
+        # Each request makes an httpx pool look at all of its connections, so each connection has a client of its own.
+        self._clients = [self._client(transport) for _ in range(concurrency)]
         self._busy = [0] * len(self._clients)
 
     async def __aenter__(self) -> Self:
@@ -194,9 +193,7 @@ class LLM:
         return httpx.AsyncClient(
             headers=headers,
             timeout=self.timeout,
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS_PER_CLIENT, max_keepalive_connections=CONNECTIONS_PER_CLIENT
-            ),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             verify=_ssl_context(),
             transport=transport,
         )
