@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 RENEW_EVERY = timedelta(seconds=10)
 """A worker that lives renews its leases however long a call takes, so that a dead one's work is taken over soon."""
-READ_AHEAD = 1.25
+READ_AHEAD = 2
 """Claims held for each call under way, so that a slot that becomes free finds its next call at hand."""
 LOOK_AGAIN_SECONDS = 0.5
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.05
 LONGEST_WAIT = timedelta(minutes=5)
 LEASE_LOST = "Answered after its lease had run out; another try counts."
 
@@ -56,7 +56,7 @@ class _Worker:
         self.clock = clock
         self.until = until
         self.ended = 0
-        self.room = round(env.judge_concurrency * READ_AHEAD)
+        self.room = env.judge_concurrency * READ_AHEAD
         self._held: dict[int, Label] = {}
         self._renewed_at = clock()
         self._answers = 0
