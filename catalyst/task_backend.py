@@ -6,9 +6,11 @@ The queue is a table of the default database, so a task enqueued in a transactio
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +27,10 @@ from django_q.models import Failure, OrmQ
 from django_q.tasks import async_task
 
 logger = logging.getLogger(__name__)
+
+LONGEST_RETRY = timedelta(
+    seconds=max(queue["retry"] for queue in (settings.Q_CLUSTER, *settings.Q_CLUSTER["ALT_CLUSTERS"].values()))
+)
 
 
 class Q2Backend(BaseTaskBackend):
@@ -64,12 +70,27 @@ def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
     import_string(path).call(*args, **kwargs)
 
 
+class _Stop:
+    """A cluster's stop event, waited for by a clock that never goes back: multiprocessing's own waits for a moment of
+    the machine's clock, so that whoever sets it back by hours stops the watch for as long."""
+
+    def __init__(self, event: Event) -> None:
+        self.is_set = event.is_set
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return self.is_set()
+
+
 class _Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
     """What watches the processes of a cluster.
 
     One that is killed may hold the lock of a queue that they share, and all others would wait for it for ever. So they
     end with it, and whoever started the cluster starts another.
     """
+
+    def __init__(self, stop_event: Event, *arguments: Any) -> None:
+        super().__init__(_Stop(stop_event), *arguments)
 
     def reincarnate(self, process: BaseProcess) -> None:
         """Replace a process that has ended by itself."""
@@ -104,6 +125,11 @@ def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
 def waiting(queue: str) -> int:
     """Tasks of a queue that are not done: waiting, running, or of a worker that died."""
     return int(OrmQ.objects.filter(key=queue).count())
+
+
+def bring_forward(now: datetime) -> None:
+    """Run tasks that wait for longer than any can, enqueued when the machine's clock was ahead."""
+    OrmQ.objects.filter(lock__gt=now + LONGEST_RETRY).update(lock=now)
 
 
 def forget_failures(before: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -11,6 +11,7 @@ from django.db import connection, models, transaction
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Collate
 
+from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.timerange import TimeRange
 from traces.querysets import Cursor
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
+LONGEST_LEASE = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
+"""No pause between two tries is longer: not ours, and none that a judge asks for."""
 BATCH = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
@@ -184,6 +188,17 @@ class LabelQuerySet(models.QuerySet["Label"]):
         self.filter(id__in=ids).update(status="queued", lease_until=None, reserved=0)
         return ids
 
+    @transaction.atomic
+    def bring_forward(self, now: datetime) -> None:
+        """Have what waits, or is held, for longer than can be, since a time when the machine's clock was ahead, go on.
+
+        An answer under a lease of then counts for another try.
+        """
+        waiting = self.filter(status="queued", not_before__gt=now + LONGEST_WAIT)
+        self.filter(id__in=waiting._locked().values("id")).update(not_before=now)
+        running = self.filter(status="running", lease_until__gt=now + LONGEST_LEASE)
+        self.filter(id__in=running._locked().values("id")).update(lease_until=now, not_before=now)
+
     def oldest_before(self, before: datetime, most: int) -> list[int]:
         """Ids of the labels that were made before, among the oldest so many: ids grow as labels are made."""
         oldest = self.order_by("id").values_list("id", "created_at")[:most]
@@ -291,6 +306,10 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
         """The models at this address that are not to be asked, and until when."""
         rows = self.filter(url=url, paused_until__gt=now).values_list("model", "paused_until")
         return {model: until for model, until in rows if until is not None}
+
+    def bring_forward(self, now: datetime) -> None:
+        """End pauses that are longer than can be, made when the machine's clock was ahead."""
+        self.filter(paused_until__gt=now + LONGEST_WAIT).update(paused_until=now)
 
     def last_answers(self, url: str) -> dict[str, datetime]:
         """When each model at this address last answered."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from traces.models import Unsettled
 from traces.summary import Summary
@@ -60,3 +60,14 @@ def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
         quiet = settings.SETTLE_SESSION
         with connection.cursor() as cursor:
             cursor.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
+
+
+@transaction.atomic
+def bring_forward(now: datetime) -> None:
+    """Have what is due later than anything can be, queued when the machine's clock was ahead, settle now.
+
+    Rows are locked in the order in which ingest locks them.
+    """
+    longest = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
+    late = Unsettled.objects.filter(due_at__gt=now + longest).order_by("scope", "target_id").select_for_update()
+    Unsettled.objects.filter(id__in=late.values("id")).update(due_at=now)

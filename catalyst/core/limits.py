@@ -11,8 +11,8 @@ from catalyst.core.models import Bucket
 _TAKE = """
 INSERT INTO core_bucket AS bucket (key, tokens, filled_at) VALUES (%(key)s, %(capacity)s - 1, %(now)s)
 ON CONFLICT (key) DO UPDATE SET filled_at = %(now)s, tokens = -1 + least(
-    %(capacity)s, bucket.tokens + extract(epoch FROM %(now)s - bucket.filled_at) / %(seconds)s)
-WHERE bucket.tokens + extract(epoch FROM %(now)s - bucket.filled_at) / %(seconds)s >= 1
+    %(capacity)s, bucket.tokens + greatest(extract(epoch FROM %(now)s - bucket.filled_at), 0) / %(seconds)s)
+WHERE bucket.tokens + greatest(extract(epoch FROM %(now)s - bucket.filled_at), 0) / %(seconds)s >= 1
 RETURNING tokens
 """
 

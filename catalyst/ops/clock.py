@@ -63,7 +63,10 @@ def run(until: Callable[[], bool], kinds: tuple[Kind, ...] = KINDS) -> None:
             if not registered:
                 Wakeup.objects.register([kind.name for kind in kinds], timezone.now())
                 registered = True
-            tick(timezone.now(), kinds)
+            now = timezone.now()
+            if back := Wakeup.objects.set_back(now):
+                logger.warning("The clock of this machine went back by %s", back)
+            tick(now, kinds)
             if not reachable:
                 logger.info("Ticking")
             reachable = True

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Max, Q
+from django.db.models.functions import Greatest
 
 if TYPE_CHECKING:
     from catalyst.ops.models import Heartbeat, Wakeup
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 LOST_AFTER = timedelta(seconds=15)
 FAILED_PAUSE = timedelta(seconds=10)
 HEARTBEATS_KEPT = timedelta(days=1)
+CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 class WakeupQuerySet(models.QuerySet["Wakeup"]):
@@ -24,6 +26,18 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
     def forget_outstanding(self, now: datetime) -> None:
         """Make every kind due at once: no worker runs that could end what is outstanding."""
         self.update(enqueued_at=None, due_at=now)
+
+    def set_back(self, now: datetime) -> timedelta:
+        """By how much the machine's clock went back since the newest wake-up; if it did, every kind is due at once.
+
+        Less than CLOCKS_DIFFER counts as nothing: several machines may take part.
+        """
+        newest: datetime | None = self.aggregate(at=Max(Greatest("enqueued_at", "finished_at")))["at"]
+        if newest is None or newest - now < CLOCKS_DIFFER:
+            return timedelta()
+        self.filter(finished_at__gt=now).update(finished_at=now)
+        self.forget_outstanding(now)
+        return newest - now
 
     def take(self, kind: str, every: timedelta, now: datetime) -> bool:
         """Whether a wake-up of this kind is to be enqueued now; if so it counts as enqueued at `now`.

@@ -11,7 +11,9 @@ import traces.retention
 from catalyst.core import key_use, limits, sign_ins
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
-from catalyst.task_backend import forget_failures
+from catalyst.task_backend import bring_forward, forget_failures
+from signals.models import JudgeHealth, Label
+from traces import unsettled
 from traces.store import partitions
 
 FAILURES_KEPT = timedelta(days=7)
@@ -41,12 +43,17 @@ def wake(kind: str, path: str, token: str) -> None:
 def minute() -> None:
     """Once a minute: partitions ahead of the spans; what is over away: failed tasks, sessions, limits, heartbeats.
 
-    Then the demo's newest traffic, where there is a demo, and away with what has expired, so much at a time that the
-    next minute is not late.
+    What was queued when the machine's clock was ahead is brought forward, or it would wait for that time. Then the
+    demo's newest traffic, where there is a demo, and away with what has expired, so much at a time that the next minute
+    is not late.
 
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
     now = timezone.now()
+    unsettled.bring_forward(now)
+    Label.objects.bring_forward(now)
+    JudgeHealth.objects.bring_forward(now)
+    bring_forward(now)
     partitions.ensure(now)
     forget_failures(now - FAILURES_KEPT)
     sign_ins.forget_expired(now)

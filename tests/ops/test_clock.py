@@ -13,10 +13,10 @@ from catalyst.core.models import Project
 from catalyst.ops import clock, tasks
 from catalyst.ops.clock import Kind
 from catalyst.ops.models import Wakeup
-from signals.models import Label
-from tests.factories import make_agent, make_labels, make_signal
+from signals.models import JudgeHealth, Label
+from tests.factories import make_agent, make_labels, make_signal, make_trace
 from tests.processes import eventually, running
-from traces.models import AgentHour, Span
+from traces.models import AgentHour, Span, Unsettled
 
 SECOND = timedelta(seconds=1)
 NOTE = Kind("note", SECOND, "tests.ops.sample_tasks.note_periodically")
@@ -85,9 +85,37 @@ def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
     assert Wakeup.objects.count() == 3
 
 
-def test_it_keeps_house_every_minute(db: None) -> None:
+def test_it_does_not_wait_for_the_time_that_the_machine_was_ahead_of(registered: None, now: datetime) -> None:
+    ahead = now + timedelta(hours=5)
+    clock.tick(ahead, KINDS)
+    assert Wakeup.objects.set_back(now) == timedelta(hours=5)
+    assert clock.tick(now, KINDS) == ["note", "fail"]
+    assert not Wakeup.objects.set_back(now)
+
+
+def test_it_takes_seconds_for_machines_that_differ(registered: None, now: datetime) -> None:
+    clock.tick(now + 20 * SECOND, KINDS)
+    assert not Wakeup.objects.set_back(now)
+    assert clock.tick(now, KINDS) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_keeps_house_every_minute() -> None:
     tasks.minute.call()
     tasks.minute.call()
+
+
+def test_it_brings_forward_what_waits_for_the_time_that_the_machine_was_ahead_of(project: Project) -> None:
+    now = timezone.now()
+    ahead = now + timedelta(days=2)
+    (label,) = make_labels(make_signal(make_agent(project), active_since=now), project, 1, now=ahead)
+    make_trace(project, 2, now=ahead)
+    JudgeHealth.objects.create(url="", model="", paused_until=ahead)
+    tasks.minute.call()
+    later = timezone.now()
+    assert Label.objects.claimable(later).get() == label
+    assert not Unsettled.objects.filter(due_at__gt=later).exists()
+    assert not JudgeHealth.objects.paused("", later)
 
 
 def test_it_deletes_what_has_expired_every_minute(project: Project) -> None:

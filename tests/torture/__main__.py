@@ -14,7 +14,7 @@ from tests.torture.report import Report
 def main() -> int:
     """Run the named parts and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("part", nargs="*", help="kills, bodies, trouble or disk; all without any")
+    parser.add_argument("part", nargs="*", help="kills, bodies, trouble, server or disk; all without any")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
@@ -23,6 +23,7 @@ def main() -> int:
         "kills": lambda: kills.run(asked.kills, asked.seed),
         "bodies": lambda: bodies.run(asked.bodies, asked.seed),
         "trouble": lambda: trouble.run(["restarted", "slow", "clocks"], asked.seed),
+        "server": lambda: trouble.run(["server"], asked.seed),
         "disk": lambda: trouble.run(["full"], asked.seed),
     }
     if unknown := set(asked.part) - parts.keys():

@@ -73,8 +73,8 @@ def wanted(sent: Iterable[Sent]) -> set[tuple[str, str, str]]:
     }
 
 
-def check(instance: Instance, sent: Iterable[Sent], stub: Stub, report: Report) -> None:
-    """Compare the labels with what was to be judged."""
+def check(instance: Instance, sent: Iterable[Sent], stub: Stub, report: Report, few: float = FEW) -> None:
+    """Compare the labels with what was to be judged. `few`: the share of verdicts that may repeat another."""
     due = wanted(sent)
     rows = instance.query(LABELS)
     found = [(scope, agent, key) for scope, agent, key, _ in rows]
@@ -91,5 +91,5 @@ def check(instance: Instance, sent: Iterable[Sent], stub: Stub, report: Report) 
     report.say(
         "verdicts that repeat another on the same state of a target", f"{repeated:,} ({repeated / verdicts:.1%})"
     )
-    if repeated > FEW * verdicts:
+    if repeated > few * verdicts:
         report.failures.append(f"{repeated:,} verdicts repeat another, which is more than a few per cent")

@@ -5,6 +5,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -34,7 +35,17 @@ LEFT_BYTES = 8 << 20
 DAY = 86_400
 JUMPS = (-DAY, DAY, -3_600, 3_600, -20 * DAY)
 """Seconds that the clocks of senders are off, one after the other."""
+HOUR = 3_600
+SERVER_JUMPS = (5 * HOUR, 0, -3 * HOUR, 0, 30 * HOUR, 0)
+"""Seconds that the server's own clock is off, one after the other; in the end it is right again."""
+JUMP_SECONDS = 10
+FEW_AFTER_JUMPS = 0.1
+"""Each jump ends the leases of the calls that are under way, so these are made again."""
 CLEAR = {"200", "429", "503"}
+
+CLOCK = "clock"
+LONG_ACTIVE = "UPDATE signals_signal SET activated_at = activated_at - interval '1 day'"
+"""What arrives while the server's clock is behind is judged too."""
 
 type Trouble = Callable[[Instance, Report], None]
 
@@ -46,10 +57,15 @@ def run(names: Sequence[str], seed: int) -> Report:
         if folder is None:
             report.say("a full disk", "skipped: no file system of a limited size can be mounted here")
             return report
+        clock = _movable_clock(folder) if "server" in names else {}
+        if clock is None:
+            report.say("the server's clock", "skipped: there is no C compiler, or no Linux")
+            return report
         extra = {"CATALYST_JUDGE_URL": judge.url, "CATALYST_JUDGE_MODEL": MODEL}
         quiet = {"CATALYST_SETTLE_TRACE_SECONDS": "1", "CATALYST_SETTLE_SESSION_SECONDS": "2"}
-        with started(folder, **extra, **quiet) as instance:
+        with started(folder, **extra, **quiet, **clock) as instance:
             labels.activate(instance)
+            instance.execute(LONG_ACTIVE)
             load = Load(instance, seed)
             for name in names:
                 time.sleep(BEFORE_SECONDS)
@@ -58,7 +74,8 @@ def run(names: Sequence[str], seed: int) -> Report:
             eventually(lambda: kills.is_quiet(instance), kills.QUIET_SECONDS)
             kills.check_spans(instance, set(load.senders.tally.acknowledged), report)
             sums.check(instance, report)
-            labels.check(instance, load.senders.tally.acknowledged, judge, report)
+            few = FEW_AFTER_JUMPS if "server" in names else labels.FEW
+            labels.check(instance, load.senders.tally.acknowledged, judge, report, few)
     return report
 
 
@@ -136,6 +153,30 @@ def _full(instance: Instance, load: Load) -> None:
     ballast.unlink()
 
 
+def _server(instance: Instance, load: Load) -> None:
+    """The clock of the web process, the workers, the clock process and PostgreSQL jumps by hours, and comes back."""
+    for offset in SERVER_JUMPS:
+        _set_clock(instance.data, offset)
+        time.sleep(JUMP_SECONDS)
+
+
+def _movable_clock(folder: Path) -> dict[str, str] | None:
+    """What to start a Catalyst with so that `_set_clock` moves its clock; None where that can't be."""
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        return None
+    library, source = folder / "clock.so", Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    (folder / CLOCK).write_bytes(bytes(8))
+    _set_clock(folder, 0)
+    return {"LD_PRELOAD": str(library), "CATALYST_TORTURE_CLOCK": str(folder / CLOCK)}
+
+
+def _set_clock(folder: Path, offset: int) -> None:
+    with (folder / CLOCK).open("r+b") as file:
+        file.write(offset.to_bytes(8, sys.byteorder, signed=True))
+
+
 def _clocks(instance: Instance, load: Load) -> None:
     """The clocks of senders jump back and forth, by hours and days."""
     for load.offset in JUMPS:
@@ -148,6 +189,7 @@ TROUBLES: dict[str, Callable[[Instance, Load], None]] = {
     "slow": _slow,
     "clocks": _clocks,
     "full": _full,
+    "server": _server,
 }
 
 
