@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.shortcuts import render as render_template
 from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
 
 
 def wants_partial(request: HttpRequest) -> bool:
@@ -21,3 +23,8 @@ def render(
     response = render_template(request, name, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def go_to(request: HttpRequest, url: str) -> HttpResponse:
+    """Have the browser open another page after a change, whether a form or htmx asked for it."""
+    return HttpResponseClientRedirect(url) if getattr(request, "htmx", None) else redirect(url)

@@ -45,6 +45,14 @@ class Question:
     view: JudgeView = judge_view.EVERYTHING
 
 
+class Overtaken(ValidationError):
+    """The edit that would ask `question` began before version `current` went live. Nothing was changed."""
+
+    def __init__(self, current: SignalVersion, question: Question) -> None:
+        super().__init__(f"Version {current.number} went live after this edit was begun.")
+        self.current, self.question = current, question
+
+
 def create_signal(
     agent: Agent, *, name: str, scope: str, question: Question, by: User | None = None, template: str = ""
 ) -> Signal:
@@ -66,11 +74,19 @@ def create_signal(
     return signal
 
 
-def publish_version(signal: Signal, question: Question, by: User | None = None) -> SignalVersion:
+def publish_version(
+    signal: Signal,
+    question: Question,
+    by: User | None = None,
+    *,
+    based_on: int | None = None,
+    restores: int | None = None,
+) -> SignalVersion:
     """Make the question the signal's current version; an unchanged one stays the version it is.
 
     An active signal asks it of the live work that waits for the version before, where the new one samples it. Labels
-    keep the version that made them.
+    keep the version that made them. `based_on` is the number of the version that the edit began from: if another one
+    is current by now, and the edit changes anything, this raises `Overtaken`. `restores` is for the audit log.
     """
     checked = _checked(question, signal.scope, signal.current_version)
     with transaction.atomic():
@@ -78,13 +94,40 @@ def publish_version(signal: Signal, question: Question, by: User | None = None) 
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
         locked = signals.select_related("current_version").get(pk=signal.pk)
         current = locked.current_version
-        if current is not None and question_of(current) == checked:
+        if current is not None and (
+            question_of(current) == checked or _changes_nothing(locked, checked, based_on, current)
+        ):
             return current
         version = _add_version(locked, checked, by)
         signal.current_version = version
         backlog.withdraw(locked, Label.objects.all())
-        record(by, "published", signal, detail=f"version {version.number}")
+        detail = f"version {version.number}"
+        if restores is None:
+            record(by, "published", signal, detail=detail)
+        else:
+            record(by, "restored", signal, detail=f"version {restores} as {detail}")
     return version
+
+
+def restore_version(
+    signal: Signal, number: int, by: User | None = None, *, based_on: int | None = None
+) -> SignalVersion:
+    """Ask again what an earlier version asked, as a new version. `based_on` as in `publish_version`."""
+    earlier = signal.versions.get(number=number)
+    return publish_version(signal, question_of(earlier), by, based_on=based_on, restores=number)
+
+
+def duplicate(signal: Signal, agent: Agent, name: str, by: User | None = None) -> Signal:
+    """Make a draft for an agent of the same project that asks what the signal asks now."""
+    if agent.project_id != signal.project_id:
+        raise ValidationError({"agent": "The agent belongs to another project."})
+    if signal.current_version is None:
+        raise ValidationError("This signal asks nothing yet.")
+    question = question_of(signal.current_version)
+    with transaction.atomic():
+        copy = create_signal(agent, name=name, scope=signal.scope, question=question, by=by, template=signal.template)
+        record(by, "duplicated", signal, detail=f"as {copy.name} for {agent}")
+    return copy
 
 
 def rename(signal: Signal, name: str, by: User | None = None) -> None:
@@ -196,6 +239,15 @@ def _add_version(signal: Signal, checked: Question, by: User | None) -> SignalVe
     signal.current_version = version
     signal.save(update_fields=["current_version"])
     return version
+
+
+def _changes_nothing(signal: Signal, checked: Question, based_on: int | None, current: SignalVersion) -> bool:
+    """Whether it asks what the version asked that it began from. Raises Overtaken if not, and that isn't current."""
+    if based_on is None or based_on == current.number:
+        return False
+    if any(question_of(began) == checked for began in signal.versions.filter(number=based_on)):
+        return True
+    raise Overtaken(current, checked)
 
 
 def question_of(version: SignalVersion) -> Question:

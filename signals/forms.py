@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Question
+from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Overtaken, Question
 from signals.models import Scope, Sentiment, Signal, SignalVersion
 from signals.querysets import LabelFilter, SignalFilter
 from signals.templates import TEMPLATES, Template
@@ -68,6 +68,7 @@ class SignalForm(forms.Form):
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
     judge_model = forms.CharField(max_length=200, required=False)
+    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(
         self,
@@ -84,11 +85,14 @@ class SignalForm(forms.Form):
         if signal is not None and (version := signal.current_version):
             initial |= {"name": signal.name, "scope": signal.scope, "agent": signal.agent_id, **_asked(version)}
             initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
+            initial["based_on"] = version.number
         super().__init__(data, initial=initial, label_suffix="")
-        self.fields["agent"] = forms.ModelChoiceField(project.agents.order_by("name", "pk"), empty_label=None)
+        self.fields["agent"] = _agent_field(project)
         for name in ("agent", "scope") if signal else ():
             self.fields[name].disabled = True
 
+    overtaken: Overtaken | None = None
+    """Why saving has failed: another version went live after this edit was begun."""
     presets = tuple(map(str, RATES))
     sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
 
@@ -134,6 +138,8 @@ class SignalForm(forms.Form):
 
     def report(self, error: ValidationError) -> None:
         """Show what `signals.actions` refuses beside the fields it is about."""
+        if isinstance(error, Overtaken):
+            self.overtaken = error
         errors: dict[str, list[ValidationError]] = {}
         for field, messages in error.update_error_dict(errors).items():
             shown = FIELD_OF.get(field, field)
@@ -148,10 +154,25 @@ class SignalForm(forms.Form):
         return SignalVersion(prompt=prompt or "", labels=labels, judge_model=(judge_model or "").strip())
 
 
+class DuplicateForm(forms.Form):
+    """Whose traffic a copy of a signal judges, and its name."""
+
+    name = forms.CharField(max_length=LONGEST_NAME, error_messages={"required": "A signal needs a name."})
+
+    def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
+        other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
+        super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
+        self.fields["agent"] = _agent_field(signal.project)
+
+
 class CapForm(forms.Form):
     """What judging may cost on a day; empty for as much as it takes."""
 
     daily_usd = forms.DecimalField(required=False, min_value=Decimal("0.0001"), max_digits=12, decimal_places=4)
+
+
+def _agent_field(project: Project) -> forms.ModelChoiceField[Agent]:
+    return forms.ModelChoiceField(project.agents.order_by("name", "pk"), empty_label=None)
 
 
 def template(key: str | None) -> Template | None:
@@ -184,6 +205,12 @@ def label_filter(params: Mapping[str, str]) -> LabelFilter:
         status=status if status in STATUSES else "",
         version=version_number(params.get("version")),
     )
+
+
+def move(params: Mapping[str, str]) -> tuple[str, str] | None:
+    """From which label to which one, if the query string says so."""
+    was, became = (params.get(name, "").replace("\0", "")[:LONGEST_LABEL] for name in ("was", "became"))
+    return (was, became) if was and became else None
 
 
 def version_number(text: str | None) -> int | None:

@@ -13,6 +13,13 @@ urlpatterns = [
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
     path("p/<slug:project>/signals/<int:pk>/versions/", version_views.version_list, name="version-list"),
+    path("p/<slug:project>/signals/<int:pk>/versions/compare/", version_views.version_compare, name="version-compare"),
+    path(
+        "p/<slug:project>/signals/<int:pk>/versions/<int:number>/restore/",
+        version_views.version_restore,
+        name="version-restore",
+    ),
+    path("p/<slug:project>/signals/<int:pk>/duplicate/", version_views.signal_duplicate, name="signal-duplicate"),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),

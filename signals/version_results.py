@@ -6,7 +6,7 @@ from functools import partial
 
 from catalyst.timerange import TimeRange
 from signals import charts, results, versions
-from signals.actions import question_of
+from signals.actions import Overtaken, question_of
 from signals.charts import Outcome
 from signals.models import Signal, SignalVersion
 from signals.results import Summary
@@ -24,6 +24,23 @@ class Row:
     version: SignalVersion
     summary: Summary
     diff: Diff | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two people edited at once: what the other changed, and what saving the second one's edit would change now."""
+
+    newer: SignalVersion
+    theirs: Diff
+    mine: Diff
+
+
+def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
+    """How an edit that began from version `based_on` stands to the one that went live meanwhile."""
+    newer = overtaken.current
+    began = newer.signal.versions.filter(number=based_on).first() or newer
+    asked = question_of(newer)
+    return Conflict(newer, versions.diff(question_of(began), asked), versions.diff(asked, overtaken.question))
 
 
 def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:

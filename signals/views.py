@@ -12,14 +12,14 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
-from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
+from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.formats import usd
-from catalyst.htmx import render, wants_partial
+from catalyst.htmx import go_to, render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, rates, results, rollups, spending
+from signals import actions, charts, connection, forms, rates, results, rollups, spending, version_results
 from signals.forms import CapForm, SignalForm
 from signals.list_views import IDLE_SECONDS, OPEN_SECONDS, STOP_POLLING
 from signals.models import Signal
@@ -208,7 +208,7 @@ def _capped(
 def _to(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
     """To the signal's page, which says what happened."""
     messages.add_message(request, level, said)
-    return HttpResponseClientRedirect(signal.get_absolute_url()) if request.htmx else redirect(signal)
+    return go_to(request, signal.get_absolute_url())
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
@@ -229,7 +229,7 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
         return False
     try:
         with transaction.atomic():
-            actions.publish_version(signal, form.question, request.user)
+            actions.publish_version(signal, form.question, request.user, based_on=form.cleaned_data["based_on"])
             actions.rename(signal, form.cleaned_data["name"], request.user)
             if request.POST.get("then") == "activate":
                 actions.activate(signal, timezone.now(), request.user)
@@ -241,6 +241,8 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
 
 def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResponse:
     context = {"form": form, "templates": TEMPLATES.values(), "judge": connection.judge_of(form.draft_version())}
+    if form.overtaken:
+        context["conflict"] = version_results.conflict(form.overtaken, form.cleaned_data["based_on"])
     return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
 
 

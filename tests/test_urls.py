@@ -83,6 +83,9 @@ TABLE = {
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-list": Row(LOOK, ONLY_GET, "signal"),
+    "signals:version-compare": Row(LOOK, ONLY_GET, "signal"),
+    "signals:version-restore": Row(ONLY_POST, EDITOR_DO, "version"),
+    "signals:signal-duplicate": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,
@@ -121,6 +124,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     now = timezone.now()
     agent = make_agent(project)
     session = make_session(project, turns=1, now=now)
+    signal = make_signal(agent)
     invitation, token = actions.invite(project, role="member", by=alice, now=now)
     return {
         "": {},
@@ -132,7 +136,8 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": project.traces.get().trace_id},
-        "signal": {"pk": make_signal(agent).pk},
+        "signal": {"pk": signal.pk},
+        "version": {"pk": signal.pk, "number": 1},
     }
 
 

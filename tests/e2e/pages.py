@@ -63,6 +63,8 @@ def every(instance: Instance) -> list[Stop]:
         "signals": f"{demo}/signals/{week}",
         "signal": f"{demo}/signals/{signal}/{week}",
         "signal's versions": f"{demo}/signals/{signal}/versions/{week}",
+        "compared versions": f"{demo}/signals/{signal}/versions/compare/{week}",
+        "duplicate of a signal": f"{demo}/signals/{signal}/duplicate/",
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
         "edit": f"{demo}/signals/{signal}/edit/",

@@ -13,7 +13,7 @@ from catalyst.core.models import Project
 from signals import actions, claiming, settling
 from signals.actions import Question
 from signals.judge import LEASE, run
-from signals.models import Label, Signal, Verdict
+from signals.models import Label, Signal, SignalRun, Verdict
 from signals.querysets import CANCELLED
 from signals.sampling import is_sampled
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, settle_all
@@ -90,6 +90,27 @@ def test_an_edit_of_a_disabled_signal_asks_nothing(signal: Signal, project: Proj
     assert actions.retry_failed(signal, now) == 2
     actions.publish_version(signal, ELSE)
     assert not Label.objects.filter(version=signal.current_version).exists()
+
+
+@pytest.mark.parametrize("change", [actions.disable, lambda signal: actions.publish_version(signal, ELSE)])
+def test_a_change_leaves_the_work_of_runs_with_the_version_that_they_ask(
+    signal: Signal, project: Project, now: datetime, change: Callable[[Signal], None]
+) -> None:
+    of_run, live = make_labels(signal, project, 2, now=now)
+    run_of = {"window_start": now - MINUTE, "window_end": now, "sample_rate": 100}
+    Label.objects.filter(pk=of_run.pk).update(run=SignalRun.objects.create(version=of_run.version, **run_of))
+    change(signal)
+    assert Label.objects.get(pk=of_run.pk).status == "queued"
+    assert not Label.objects.filter(pk=live.pk).exists()
+    assert Label.objects.exclude(pk=of_run.pk).filter(target_key=of_run.target_key).count() == 0
+
+
+def test_an_edit_of_a_draft_ends_what_was_queued_by_hand(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 2, now=now)
+    Signal.objects.update(state="draft", activated_at=None)
+    version = actions.publish_version(signal, ELSE)
+    assert not Label.objects.filter(version=version).exists()
+    assert not Label.objects.filter(status="queued").exists()
 
 
 def test_it_keeps_what_was_judged_before_it_was_queued_by_hand(signal: Signal, project: Project, now: datetime) -> None:
