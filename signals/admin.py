@@ -78,7 +78,11 @@ class SignalVersionAdmin(ReadOnly[SignalVersion]):
 class SignalRunAdmin(ReadOnly[SignalRun]):
     """Manual runs over a window of the past."""
 
-    list_display = ("version", "window_start", "window_end", "sample_rate", "created_by", "created_at")
+    list_display = (
+        *("version", "state", "window_start", "window_end", "sample_rate"),
+        *("matched", "sampled", "queued", "error", "created_by", "created_at", "ended_at"),
+    )
+    list_filter = ("state",)
     list_select_related = ("version__signal", "created_by")
     ordering = ("-created_at",)
 

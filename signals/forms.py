@@ -1,6 +1,7 @@
 """Forms of a signal, and what the URL of its page says."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, override
 
@@ -163,6 +164,40 @@ class DuplicateForm(forms.Form):
         other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
         super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
         self.fields["agent"] = _agent_field(signal.project)
+
+
+class TimeWidget(forms.DateTimeInput):
+    """A time to the minute, as browsers ask for it."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class RunForm(forms.Form):
+    """The window (UTC) and rate of a manual run."""
+
+    start = forms.DateTimeField(label="From (UTC)", widget=TimeWidget)
+    end = forms.DateTimeField(label="To (UTC)", widget=TimeWidget)
+    sample_rate = forms.IntegerField(
+        label="Percent of the targets",
+        min_value=0,
+        max_value=100,
+        widget=forms.NumberInput({"list": "run-rates", "class": "short"}),
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
+    )
+
+    presets = RATES
+
+    @staticmethod
+    def recent(now: datetime) -> dict[str, Any]:
+        """What the form holds at first: the last week, all of it."""
+        return {"start": now - timedelta(days=7), "end": now, "sample_rate": 100}
+
+    def report(self, error: ValidationError) -> None:
+        """Show what `signals.runs` refuses beside the fields it is about."""
+        self.add_error(None, error)
 
 
 class CapForm(forms.Form):

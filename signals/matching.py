@@ -7,13 +7,12 @@ traffic.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from operator import attrgetter
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
 
 from catalyst.agents.models import Agent
-from signals.models import Label, Scope, SignalVersion
+from signals.models import Label, Scope, SignalRun, SignalVersion
 from signals.querysets import Wanted
 from signals.sampling import span_key, trace_key
 from signals.targets import spans_of
@@ -41,12 +40,17 @@ class Match:
     target_time: datetime
     wanted_revision: int
 
-    def wanted_by(self, version: SignalVersion) -> Wanted:
-        """It as wanted by this version."""
-        return Wanted(version.pk, version.signal_id, *_values(self))
+    def label_of(self, version: SignalVersion) -> Label:
+        """It as a label of this version that is not stored, to read what a judge would be shown."""
+        return Label(version=version, signal=version.signal, **{name: getattr(self, name) for name in _NAMES})
+
+    def wanted_by(self, version: SignalVersion, run: SignalRun | None = None) -> Wanted:
+        """It as wanted by this version, for a manual run or live."""
+        about = {name: getattr(self, name) for name in _NAMES}
+        return Wanted(version_id=version.pk, signal_id=version.signal_id, run_id=run.pk if run else None, **about)
 
 
-_values = attrgetter(*(field.name for field in fields(Match)))
+_NAMES = tuple(field.name for field in fields(Match))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,13 @@ from django.urls import reverse
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from signals.judge_view import JudgeView
-from signals.querysets import BudgetQuerySet, JudgeHealthQuerySet, LabelQuerySet, SignalQuerySet
+from signals.querysets import (
+    BudgetQuerySet,
+    JudgeHealthQuerySet,
+    LabelQuerySet,
+    SignalQuerySet,
+    SignalRunQuerySet,
+)
 from signals.rollups import LabelHourQuerySet
 from traces.filters import Filter
 
@@ -119,22 +125,52 @@ class SignalVersion(models.Model):
 
 
 class SignalRun(models.Model):
-    """A manual run of one version over a window of the past; its labels are tied to it."""
+    """A manual run of one version over a window of the past; its labels are tied to it. The row is also the job.
+
+    COLLECTING (queues a label for each sampled target, chunk by chunk) -> JUDGING (until no label waits) -> DONE.
+    """
+
+    class State(models.TextChoices):
+        COLLECTING = "collecting", "Looking for targets"
+        JUDGING = "judging", "Judging"
+        DONE = "done", "Done"
+        CANCELLED = "cancelled", "Cancelled"
+        FAILED = "failed", "Failed"
+
+    OPEN = (State.COLLECTING, State.JUDGING)
 
     version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="runs")
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
     sample_rate = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.COLLECTING)
+    after_time = models.DateTimeField(null=True, help_text="With `after_id`: behind which target collecting goes on.")
+    after_id = models.BigIntegerField(null=True)
+    matched = models.PositiveBigIntegerField(default=0, help_text="Targets found so far.")
+    sampled = models.PositiveBigIntegerField(default=0, help_text="Of these, the ones within the sample rate.")
+    queued = models.PositiveBigIntegerField(default=0, help_text="Of these, the ones that had no label yet.")
+    error = models.TextField(blank=True, help_text="Why it ended before its work was done, in words for people.")
+    ended_at = models.DateTimeField(null=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalRunQuerySet.as_manager()
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(sample_rate__lte=100), name="signals_run_rate_is_a_percentage"),
         ]
+        indexes = [
+            models.Index(fields=["state"], name="signals_run_open", condition=Q(state__in=["collecting", "judging"])),
+        ]
 
     def __str__(self) -> str:
         return f"{self.version} run {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still works."""
+        return self.state in self.OPEN
 
 
 class Label(models.Model):

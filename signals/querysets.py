@@ -18,7 +18,7 @@ from traces.querysets import Cursor
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
     from catalyst.core.models import Project
-    from signals.models import Budget, JudgeHealth, Label, Signal
+    from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
@@ -26,7 +26,7 @@ LONGEST_LEASE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
 """No pause between two tries is longer: not ours, and none that a judge asks for."""
 BATCH = 2_000
-CANCELLED = "Taken out of the queue when the signal was changed or disabled."
+CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
@@ -94,6 +94,7 @@ class Wanted:
     session_key: str
     target_time: datetime
     wanted_revision: int
+    run_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +169,9 @@ class LabelQuerySet(models.QuerySet["Label"]):
             status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error=""
         )
 
-    def next_waiting(self) -> list["Label"]:
-        """Lock some of the live work that waits, and return it."""
-        return list(self.filter(status="queued", run=None)._locked()[:BATCH])
+    def next_waiting(self, run: "SignalRun | None" = None) -> list["Label"]:
+        """Lock some of the work of a run that waits, or of the live work, and return it."""
+        return list(self.filter(status="queued", run=run)._locked()[:BATCH])
 
     def cancel(self, labels: Sequence["Label"]) -> None:
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
@@ -278,12 +279,13 @@ _WRITE = f"""
 _WANT = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
-        wanted_revision, judged_revision, status, attempts, outages, not_before, created_at, value, reason, judge, error
+        wanted_revision, run_id, judged_revision, status, attempts, outages, not_before, created_at,
+        value, reason, judge, error
     )
     SELECT w.*, 0, 'queued', 0, 0, %s, %s, '', '', '', ''
     FROM unnest(
         %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[],
-        %s::timestamptz[], %s::bigint[]
+        %s::timestamptz[], %s::bigint[], %s::bigint[]
     ) AS w (version_id, signal_id, project_id, scope, target_key)
     ORDER BY w.version_id, w.target_key COLLATE "C"
     ON CONFLICT (version_id, target_key) DO UPDATE SET
@@ -297,6 +299,28 @@ _WANT = """
         error = CASE WHEN l.status IN ('running', 'queued') THEN l.error ELSE '' END
     WHERE EXCLUDED.wanted_revision > greatest(l.wanted_revision, l.judged_revision)
 """
+
+
+class SignalRunQuerySet(models.QuerySet["SignalRun"]):
+    """Manual runs."""
+
+    def for_signal(self, signal: "Signal") -> "SignalRunQuerySet":
+        """Runs of any version of a signal, newest first, with what a list shows of them."""
+        found = self.filter(version__signal=signal).select_related("version__signal", "created_by")
+        return found.order_by("-pk")
+
+    def open(self) -> "SignalRunQuerySet":
+        """Runs that still work, oldest first."""
+        return self.filter(state__in=["collecting", "judging"]).order_by("pk")
+
+    def collecting(self) -> "SignalRunQuerySet":
+        """Runs that still look for targets, oldest first."""
+        return self.filter(state="collecting").order_by("pk")
+
+    def overtaken(self) -> "SignalRunQuerySet":
+        """Runs that still work though their signal asks something else by now, or was put away."""
+        changed = ~Q(version=F("version__signal__current_version"))
+        return self.open().filter(changed | Q(version__signal__archived_at__isnull=False))
 
 
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):

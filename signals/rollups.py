@@ -1,5 +1,7 @@
 """Sums of labels by the hour, so that pages need not count a million rows. What keeps them exact: docs/adr/0010."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +15,7 @@ from signals.querysets import LabelFilter, LabelQuerySet
 from traces.querysets import bar_of
 
 if TYPE_CHECKING:
-    from signals.models import LabelHour
+    from signals.models import LabelHour, SignalRun
 
 MOST_CHANGES = 20_000
 
@@ -73,6 +75,14 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
     def coverage(self) -> Coverage:
         """How many of these labels are in which state."""
         return Coverage(**dict(self.order_by().values_list("state").annotate(n=Sum("count"))))
+
+    def coverage_by_run(self, runs: Iterable["SignalRun"]) -> dict[int, Coverage]:
+        """The same for each of these manual runs, by its id."""
+        found: dict[int, dict[str, int]] = defaultdict(dict)
+        rows = self.filter(run__in=runs).order_by().values_list("run_id", "state").annotate(n=Sum("count"))
+        for run_id, state, count in rows:
+            found[run_id][state] = count
+        return {run_id: Coverage(**counts) for run_id, counts in found.items()}
 
     def newest(self) -> datetime | None:
         """The newest hour with any of these labels."""

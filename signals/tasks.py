@@ -6,10 +6,11 @@ from django.tasks import task
 from django.utils import timezone
 
 from signals import judge as judging
-from signals import settling
+from signals import runs, settling
 from signals.models import LabelHour
 
 SETTLE_SECONDS = 10
+RUNS_SECONDS = 10
 JUDGE_SECONDS = 60
 
 
@@ -21,6 +22,17 @@ def settle() -> None:
     """
     stop = time.monotonic() + SETTLE_SECONDS
     while settling.settle(timezone.now()).targets and time.monotonic() < stop:
+        pass
+
+
+@task
+def work_on_runs() -> None:
+    """Queue labels for manual runs, and end what is through or cancelled.
+
+    At least once; safe to repeat because each step notes how far it came in the transaction that does it.
+    """
+    stop = time.monotonic() + RUNS_SECONDS
+    while runs.step(timezone.now()) and time.monotonic() < stop:
         pass
 
 

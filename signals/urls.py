@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals import list_views, version_views, views
+from signals import list_views, run_views, version_views, views
 
 app_name = "signals"
 urlpatterns = [
@@ -20,6 +20,10 @@ urlpatterns = [
         name="version-restore",
     ),
     path("p/<slug:project>/signals/<int:pk>/duplicate/", version_views.signal_duplicate, name="signal-duplicate"),
+    path("p/<slug:project>/signals/<int:pk>/runs/", run_views.run_list, name="run-list"),
+    path("p/<slug:project>/signals/<int:pk>/runs/preview/", run_views.run_preview, name="run-preview"),
+    path("p/<slug:project>/signals/<int:pk>/runs/new/", run_views.run_create, name="run-create"),
+    path("p/<slug:project>/signals/<int:pk>/runs/<int:run>/cancel/", run_views.run_cancel, name="run-cancel"),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),

@@ -5,6 +5,7 @@ Columns are the answers to the owner, a member, a viewer, an outsider and somebo
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django.utils import timezone
 
 from catalyst.core import actions
 from catalyst.core.models import Membership, Project, User
+from signals import runs
 from tests.factories import make_agent, make_session, make_signal
 
 PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")
@@ -92,6 +94,10 @@ TABLE = {
     "signals:signal-archive": SIGNAL_DO,
     "signals:signal-unarchive": SIGNAL_DO,
     "signals:label-retry": SIGNAL_DO,
+    "signals:run-list": Row(LOOK, ONLY_GET, "signal"),
+    "signals:run-preview": Row(EDITOR_LOOK, ONLY_GET, "signal"),
+    "signals:run-create": Row(ONLY_POST, "422 422 403 404 302", "signal"),
+    "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
     "signals:project-cap": Row(ONLY_POST, OWNER_DO),
 }
@@ -126,6 +132,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     session = make_session(project, turns=1, now=now)
     signal = make_signal(agent)
     invitation, token = actions.invite(project, role="member", by=alice, now=now)
+    run = runs.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     return {
         "": {},
         "nonsense": {"token": "nonsense"},
@@ -138,6 +145,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "trace": {"trace_id": project.traces.get().trace_id},
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},
+        "run": {"pk": signal.pk, "run": run.pk},
     }
 
 

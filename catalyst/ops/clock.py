@@ -35,6 +35,7 @@ class Kind:
 
 KINDS = (
     Kind("settle", timedelta(seconds=1), "signals.tasks.settle"),
+    Kind("runs", timedelta(seconds=1), "signals.tasks.work_on_runs"),
     Kind("judge", timedelta(seconds=1), "signals.tasks.judge", queue="judge"),
     Kind("fold", timedelta(seconds=10), "signals.tasks.fold"),
     Kind("minute", timedelta(minutes=1), "catalyst.ops.tasks.minute"),

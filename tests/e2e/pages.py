@@ -44,7 +44,7 @@ def every(instance: Instance) -> list[Stop]:
     """Every page of an instance with the demo, in states with data and without."""
     invitation = instance.shell(PEOPLE)
     agent, session, trace, span, signal = instance.query(IDS)[0]
-    week, demo = "?range=7d", "/p/demo"
+    week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
         "agent": f"{demo}/agents/{agent}/{week}",
@@ -67,6 +67,8 @@ def every(instance: Instance) -> list[Stop]:
         "duplicate of a signal": f"{demo}/signals/{signal}/duplicate/",
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
+        "signal's runs": f"{demo}/signals/{signal}/runs/{week}",
+        "preview of a run": f"{demo}/signals/{signal}/runs/preview/{whole_time}&sample_rate=25",
         "edit": f"{demo}/signals/{signal}/edit/",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",

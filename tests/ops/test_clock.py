@@ -37,6 +37,7 @@ def wake(kind: Kind, token: datetime) -> None:
 def test_it_knows_its_kinds() -> None:
     assert [(kind.name, kind.queue) for kind in clock.KINDS] == [
         ("settle", "default"),
+        ("runs", "default"),
         ("judge", "judge"),
         ("fold", "default"),
         ("minute", "default"),

@@ -1,0 +1,92 @@
+"""The manual runs of a signal, as pages."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import render, wants_partial
+from signals import estimates, runs, spending
+from signals.forms import RunForm
+from signals.models import Signal, SignalRun
+
+PAGE = 20
+STOP_POLLING = 286
+
+
+@require_safe
+def run_list(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Every run of a signal with its progress, newest first, continued below the run `before`; a form for another."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    return _page(request, signal, RunForm(initial=RunForm.recent(timezone.now())))
+
+
+@require_http_methods(["GET", "HEAD"])
+@editor_required
+def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What a run over this window at this rate would find and take. Starts nothing."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    return _page(request, signal, RunForm(request.GET), preview=True)
+
+
+@require_POST
+@editor_required
+def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Start a run."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form = RunForm(request.POST)
+    if not form.is_valid():
+        return _page(request, signal, form)
+    try:
+        runs.start(signal, **form.cleaned_data, now=timezone.now(), by=request.user)
+    except ValidationError as error:
+        form.report(error)
+        return _page(request, signal, form)
+    messages.success(request, "The run has started; live traffic is judged before it")
+    return redirect("signals:run-list", request.project.slug, signal.pk)
+
+
+@require_POST
+@editor_required
+def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
+    """Judge no more of it; its labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
+    runs.cancel(found, timezone.now(), request.user)
+    messages.success(request, "The run is cancelled; its labels stay")
+    return redirect("signals:run-list", request.project.slug, signal.pk)
+
+
+def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bool = False) -> HttpResponse:
+    now = timezone.now()
+    behind = request.GET.get("before", "")
+    some = SignalRun.objects.for_signal(signal)
+    if behind.isascii() and behind.isdigit() and len(behind) < 19:
+        some = some.filter(pk__lt=int(behind))
+    shown = list(some[: PAGE + 1])
+    context: dict[str, Any] = {
+        "signal": signal,
+        "tab": "runs",
+        "time_range": timerange.parse(request.GET.dict(), now),
+        "form": form,
+        "runs": runs.progress(shown[:PAGE], now),
+        "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
+        "is_open": any(run.is_open for run in shown),
+        "stop": spending.stops([signal], now).get(signal.pk),
+    }
+    if preview and form.is_valid() and signal.current_version is not None:
+        found = runs.preview(signal.current_version, **form.cleaned_data)
+        context["preview"] = found
+        context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
+    partial = "run-preview" if preview else "run-rows"
+    invalid = form.is_bound and not form.is_valid()
+    status = 422 if invalid and not preview else 200
+    if wants_partial(request) and partial == "run-rows" and not context["is_open"]:
+        status = STOP_POLLING
+    return render(request, "signals/runs.html", context, partial=partial, status=status)

@@ -1,0 +1,221 @@
+"""Manual runs: what they find, queue, leave alone, and how they end."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from catalyst.core.models import AuditEntry, Project, User
+from signals import actions, claiming, matching, runs
+from signals.actions import Question
+from signals.judge import run as judge_all
+from signals.models import Label, Signal, SignalRun
+from signals.rollups import Coverage
+from signals.sampling import is_sampled
+from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.judge_server import JudgeServer
+
+DAY = timedelta(days=1)
+LATER = timedelta(hours=3)
+ELSE = Question(type="binary", prompt="Is it about a refund?", sample_rate=100)
+
+
+@pytest.fixture
+def signal(project: Project) -> Signal:
+    """A draft about traces."""
+    return make_signal(make_agent(project))
+
+
+def begin(signal: Signal, now: datetime, *, rate: int = 100, by: User | None = None) -> SignalRun:
+    return runs.start(signal, start=now - DAY, end=now + DAY, sample_rate=rate, now=now, by=by)
+
+
+def work(now: datetime, most: int = 50) -> int:
+    """Work until nothing is left; returns the number of steps."""
+    return next(steps for steps in range(most) if not runs.step(now))
+
+
+def make_traces(project: Project, count: int, now: datetime) -> None:
+    for number in range(1, count + 1):
+        make_trace(project, number, now=now)
+    settle_all(now)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("state", ["draft", "active", "disabled"])
+def test_it_judges_what_is_stored(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer, state: str
+) -> None:
+    make_traces(project, 3, now)
+    Signal.objects.filter(pk=signal.pk).update(state=state, activated_at=now + LATER if state == "active" else None)
+    run = begin(signal, now + LATER)
+    work(now + LATER)
+    judge_all(lambda: now + LATER)
+    work(now + LATER)
+    run.refresh_from_db()
+    assert (run.state, run.matched, run.sampled, run.queued, run.ended_at) == ("done", 3, 3, 3, now + LATER)
+    assert list(Label.objects.values_list("run_id", "value")) == [(run.pk, "yes")] * 3
+    assert len(judge.asked) == 3
+
+
+def test_it_samples_as_live_judging_does(signal: Signal, project: Project, now: datetime) -> None:
+    make_traces(project, 40, now)
+    run = begin(signal, now + LATER, rate=30)
+    work(now)
+    run.refresh_from_db()
+    keys = {label.target_key for label in Label.objects.all()}
+    assert len(keys) == run.sampled == run.queued < run.matched == 40
+    assert all(is_sampled(key, 30) for key in keys)
+
+
+def test_twice_labels_nothing_twice(signal: Signal, project: Project, now: datetime) -> None:
+    make_traces(project, 5, now)
+    first = begin(signal, now + LATER, rate=50)
+    work(now)
+    Label.objects.update(status="done", value="no", labelled_at=now, judged_revision=9)
+    work(now)
+    second = begin(signal, now + LATER)
+    work(now)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.state, second.sampled) == ("done", 5)
+    assert second.queued == 5 - first.queued
+    assert Label.objects.filter(run=first).count() == first.queued
+    assert Label.objects.count() == 5
+
+
+def test_it_goes_on_where_it_was_after_a_crash(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "CHUNK", 2)
+    make_traces(project, 5, now)
+    run = begin(signal, now + LATER)
+    assert runs.step(now)
+    with pytest.raises(ZeroDivisionError), connection.execute_wrapper(_dies_when_it_notes):
+        runs.step(now)
+    run.refresh_from_db()
+    assert (run.matched, Label.objects.count()) == (2, 2)
+    work(now)
+    run.refresh_from_db()
+    assert (run.matched, run.queued, Label.objects.count()) == (5, 5, 5)
+
+
+def _dies_when_it_notes(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
+    if 'UPDATE "signals_signalrun"' in sql:
+        raise ZeroDivisionError
+    return execute(sql, params, many, context)
+
+
+def test_live_work_goes_first(signal: Signal, project: Project, now: datetime, judge: JudgeServer) -> None:
+    make_traces(project, 2, now)
+    live = make_signal(signal.agent, name="Live", active_since=now - DAY)
+    begin(signal, now + LATER)
+    work(now)
+    make_trace(project, 7, now=now)
+    settle_all(now)
+    claimed = claiming.claim(1, timedelta(minutes=1), now + LATER)
+    assert [label.signal for label in Label.objects.filter(pk__in=claimed)] == [live]
+
+
+def test_cancelling_takes_back_what_waits(signal: Signal, project: Project, now: datetime, alice: User) -> None:
+    make_traces(project, 4, now)
+    run = begin(signal, now + LATER)
+    work(now)
+    Label.objects.filter(pk=Label.objects.earliest("pk").pk).update(status="done", value="no", labelled_at=now)
+    runs.cancel(run, now + LATER, alice)
+    assert (run.state, run.ended_at) == ("cancelled", now + LATER)
+    assert list(Label.objects.values_list("status", flat=True)) == ["done"]
+    assert AuditEntry.objects.latest("pk").action == "cancelled a run of"
+    runs.cancel(run, now + 2 * LATER)
+    assert run.ended_at == now + LATER
+
+
+def test_what_is_queued_while_it_is_cancelled_leaves_the_queue_too(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signals.querysets.BATCH", 2)
+    make_traces(project, 5, now)
+    run = begin(signal, now + LATER)
+    work(now)
+    runs.cancel(run, now)
+    assert Label.objects.count() == 3
+    work(now)
+    assert not Label.objects.exists()
+
+
+@pytest.mark.parametrize("change", ["edit", "archive"])
+def test_a_changed_signal_ends_its_run(signal: Signal, project: Project, now: datetime, change: str) -> None:
+    make_traces(project, 2, now)
+    run = begin(signal, now + LATER)
+    work(now)
+    if change == "edit":
+        actions.publish_version(signal, ELSE)
+    else:
+        actions.archive(signal, now)
+    work(now)
+    run.refresh_from_db()
+    assert (run.state, run.error) == ("cancelled", runs.CHANGED)
+    assert not Label.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"start": 2 * DAY}, "start"), ({"sample_rate": 101}, "sample_rate"), ({"sample_rate": -1}, "sample_rate")],
+)
+def test_it_refuses_what_makes_no_sense(signal: Signal, now: datetime, asked: dict[str, object], field: str) -> None:
+    start = now - DAY + asked.pop("start", timedelta())  # type: ignore[operator]
+    about: dict[str, object] = {"start": start, "end": now, "sample_rate": 10, **asked}
+    with pytest.raises(ValidationError) as caught:
+        runs.start(signal, now=now, **about)  # type: ignore[arg-type]
+    assert list(caught.value.message_dict) == [field]
+
+
+def test_there_is_one_run_at_a_time(signal: Signal, now: datetime) -> None:
+    begin(signal, now)
+    with pytest.raises(ValidationError, match="under way"):
+        begin(signal, now)
+
+
+def test_an_archived_signal_has_none(signal: Signal, now: datetime) -> None:
+    actions.archive(signal, now)
+    with pytest.raises(ValidationError, match="Unarchive"):
+        begin(signal, now)
+
+
+def test_a_preview_counts(signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    actions.activate(signal, now - DAY)
+    make_labels(signal, project, 4, now=now)
+    version = signal.current_version
+    assert version is not None
+    found = runs.preview(version, now - DAY, now + DAY, 100)
+    assert (found.matched, found.sampled, found.labelled, found.to_judge, found.is_exact) == (4, 4, 4, 0, True)
+    assert len(found.examples) == 4
+    monkeypatch.setattr(runs, "EXACT", 3)
+    about = runs.preview(version, now - DAY, now + DAY, 50)
+    assert (about.matched, about.sampled, about.labelled, about.is_exact) == (4, 2, 2, False)
+
+
+@pytest.mark.parametrize("scope", ["span", "session"])
+def test_it_runs_over_every_scope(project: Project, now: datetime, scope: str) -> None:
+    make_session(project, now=now)
+    settle_all(now)
+    signal = make_signal(make_agent(project), scope=scope)
+    run = begin(signal, now + LATER)
+    work(now)
+    run.refresh_from_db()
+    assert run.queued == Label.objects.filter(scope=scope).count() > 0
+
+
+def test_progress_counts_what_became_of_its_labels(signal: Signal, project: Project, now: datetime) -> None:
+    make_traces(project, 4, now)
+    run = begin(signal, now + LATER)
+    work(now)
+    first, second = Label.objects.order_by("pk").values_list("pk", flat=True)[:2]
+    Label.objects.filter(pk=first).update(status="done", value="no", labelled_at=now)
+    Label.objects.filter(pk=second).update(status="failed")
+    run.refresh_from_db()
+    (progress,) = runs.progress([run], run.created_at + timedelta(seconds=10))
+    assert (progress.covered, progress.ended, progress.percent) == (Coverage(waiting=2, done=1, failed=1), 2, 50)
+    assert progress.per_second == pytest.approx(0.2)
+    assert progress.left == timedelta(seconds=10)
