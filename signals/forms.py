@@ -11,8 +11,10 @@ from django.http import QueryDict
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
+from signals import actions
 from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Overtaken, Question
 from signals.models import Scope, Sentiment, Signal, SignalVersion
+from signals.narrowing_forms import FilterFields, ViewFields, filled
 from signals.querysets import LabelFilter, SignalFilter
 from signals.templates import TEMPLATES, Template
 
@@ -22,7 +24,7 @@ MOST_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
 STATUSES = ("waiting", "failed", "skipped")
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
-FIELD_OF = {"sentiments": "labels"}
+FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 """Where the editor shows what `signals.actions` says of a field that the editor has not."""
 
 
@@ -48,7 +50,7 @@ class RateWidget(forms.Widget):
         return data.get(f"{name}_other") if data.get(name) == OTHER else data.get(name)
 
 
-class SignalForm(forms.Form):
+class SignalForm(FilterFields, ViewFields):
     """A signal and what it asks. With a signal: a new version of it, whose agent and scope stay."""
 
     name = forms.CharField(max_length=LONGEST_NAME, error_messages={"required": "A signal needs a name."})
@@ -68,7 +70,6 @@ class SignalForm(forms.Form):
         max_value=100,
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
-    judge_model = forms.CharField(max_length=200, required=False)
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def __init__(
@@ -87,8 +88,14 @@ class SignalForm(forms.Form):
             initial |= {"name": signal.name, "scope": signal.scope, "agent": signal.agent_id, **_asked(version)}
             initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
             initial["based_on"] = version.number
+            initial |= filled(version.passing, version.judge_view)
         super().__init__(data, initial=initial, label_suffix="")
+        models = actions.judge_models(signal.current_version if signal else None)
+        self.fields["judge_model"] = forms.ChoiceField(
+            choices=[("", "The instance's"), *((model, model) for model in models)], required=False, label="Judge model"
+        )
         self.fields["agent"] = _agent_field(project)
+        self._agents = project.agents.order_by("name", "pk")
         for name in ("agent", "scope") if signal else ():
             self.fields[name].disabled = True
 
@@ -96,6 +103,13 @@ class SignalForm(forms.Form):
     """Why saving has failed: another version went live after this edit was begun."""
     presets = tuple(map(str, RATES))
     sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
+
+    @property
+    def chosen_agent(self) -> Agent | None:
+        """The agent as it stands: the chosen one, else the first."""
+        chosen = str(self["agent"].value() or "")
+        found = self._agents.filter(pk=chosen).first() if chosen.isdigit() and len(chosen) < 19 else None
+        return found or self._agents.first()
 
     @property
     def wrong(self) -> list[forms.BoundField]:
@@ -135,6 +149,8 @@ class SignalForm(forms.Form):
             labels=[label for label, _ in rows],
             sentiments=sentiments,
             judge_model=cleaned["judge_model"],
+            filter=self.traffic,
+            view=self.judge_view,
         )
 
     def report(self, error: ValidationError) -> None:

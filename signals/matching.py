@@ -6,10 +6,10 @@ traffic.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Sum
 
 from catalyst.agents.models import Agent
 from signals.models import Label, Scope, SignalRun, SignalVersion
@@ -18,13 +18,38 @@ from signals.sampling import span_key, trace_key
 from signals.targets import spans_of
 from traces import conditions
 from traces.filters import EVERYTHING, Filter, facts_of_span
-from traces.models import Session, Span, Trace, Unsettled
+from traces.models import AgentHour, Session, Span, Trace, Unsettled
 from traces.querysets import Cursor, SessionQuerySet, TraceQuerySet
 from traces.store.base import SpanRecord
 
+LATELY = timedelta(days=7)
+MOST_SESSIONS = 10_000
 CHUNK = 1_000
 TRACES_AT_ONCE = 500
 SPANS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How many targets of each scope an agent had in the last days; of sessions at most MOST_SESSIONS are counted."""
+
+    spans: int
+    traces: int
+    sessions: int
+
+    @property
+    def lacks_sessions(self) -> bool:
+        """True when it has traffic, none of which says which conversation it belongs to."""
+        return bool(self.traces) and not self.sessions
+
+
+def lately(agent: Agent, now: datetime) -> Lately:
+    """From hourly sums. Spans are the model calls, or as many as traces where there are none."""
+    since = now - LATELY
+    hours = AgentHour.objects.filter(project_id=agent.project_id, agent=agent, hour__gte=since)
+    sums = hours.aggregate(traces=Sum("trace_count", default=0), calls=Sum("llm_count", default=0))
+    mine = Session.objects.filter(project_id=agent.project_id, agent=agent, end_time__gte=since).with_traces()
+    return Lately(sums["calls"] or sums["traces"], sums["traces"], mine[:MOST_SESSIONS].count())
 
 
 @dataclass(frozen=True, slots=True)

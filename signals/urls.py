@@ -11,6 +11,7 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/signals/", views.agent_signals, name="agent-signals"),
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
+    path("p/<slug:project>/signals/lately/", views.lately_show, name="lately-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
     path("p/<slug:project>/signals/<int:pk>/versions/", version_views.version_list, name="version-list"),
     path("p/<slug:project>/signals/<int:pk>/versions/compare/", version_views.version_compare, name="version-compare"),

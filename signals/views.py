@@ -19,7 +19,7 @@ from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.formats import usd
 from catalyst.htmx import go_to, render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, rates, results, rollups, spending, version_results
+from signals import actions, charts, connection, forms, matching, rates, results, rollups, spending, version_results
 from signals.forms import CapForm, SignalForm
 from signals.list_views import IDLE_SECONDS, OPEN_SECONDS, STOP_POLLING
 from signals.models import Signal
@@ -91,6 +91,14 @@ def judge_show(request: ProjectRequest) -> HttpResponse:
     """Who would judge what the editor holds now."""
     judge = connection.judge_of(SignalForm(request.project, request.POST).draft_version())
     return render(request, "signals/judge.html", {"judge": judge})
+
+
+@require_safe
+@editor_required
+def lately_show(request: ProjectRequest) -> HttpResponse:
+    """How many targets of each scope the chosen agent had lately."""
+    agent = SignalForm(request.project, request.GET).chosen_agent
+    return render(request, "signals/lately.html", {"lately": matching.lately(agent, timezone.now()) if agent else None})
 
 
 @require_safe
@@ -243,6 +251,8 @@ def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResp
     context = {"form": form, "templates": TEMPLATES.values(), "judge": connection.judge_of(form.draft_version())}
     if form.overtaken:
         context["conflict"] = version_results.conflict(form.overtaken, form.cleaned_data["based_on"])
+    agent = form.chosen_agent
+    context["lately"] = matching.lately(agent, timezone.now()) if agent else None
     return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
 
 

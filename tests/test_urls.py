@@ -83,6 +83,7 @@ TABLE = {
     "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
     "signals:signal-create": Row(EDITOR_LOOK, "422 422 403 404 302"),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
+    "signals:lately-show": Row(EDITOR_LOOK, ONLY_GET),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-compare": Row(LOOK, ONLY_GET, "signal"),

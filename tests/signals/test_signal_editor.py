@@ -2,22 +2,26 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
+from catalyst.env import env
 from signals import actions
 from signals.models import Signal
 from signals.templates import TEMPLATES
-from tests.factories import make_agent, make_signal
+from tests.factories import make_agent, make_signal, make_trace
 from tests.judge_server import JudgeServer
 
 NEW = "/p/default/signals/new/"
 WHO = "/p/default/signals/judge/"
+LATELY = "/p/default/signals/lately/"
 STRING = {
     "name": "Mood",
     "scope": "session",
@@ -29,7 +33,7 @@ STRING = {
     "prompt": "How did it go?\r\n",
     "sample_rate": "other",
     "sample_rate_other": "7",
-    "judge_model": " judge-2 ",
+    "judge_model": "judge-2",
 }
 
 
@@ -50,13 +54,14 @@ def as_filled(text: str) -> dict[str, str]:
     fields = {}
     for tag in re.findall(r"<input[^>]*>", form):
         attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
-        if attributes.get("type") != "radio" or " checked" in tag:
+        if attributes.get("type") not in {"radio", "checkbox"} or " checked" in tag:
             fields[attributes["name"]] = attributes.get("value", "")
-    for name, options in re.findall(r'<select name="([\w-]+)".*?>(.*?)</select>', form, re.DOTALL):
+    for name, options in re.findall(r'<select[^>]*name="([\w-]+)".*?>(.*?)</select>', form, re.DOTALL):
         chosen = re.search(r'value="([^"]*)"\s+selected', options) or re.search(r'value="([^"]*)"', options)
         fields[name] = chosen.group(1) if chosen else ""
-    prompt = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", form, re.DOTALL)
-    return fields | {"prompt": prompt.group(1).replace("&quot;", '"').replace("&#x27;", "'") if prompt else ""}
+    for name, typed in re.findall(r'<textarea[^>]*name="([\w-]+)"[^>]*>\n(.*?)</textarea>', form, re.DOTALL):
+        fields[name] = unescape(typed)
+    return fields
 
 
 def test_it_makes_a_draft(browser: Client, agent: Agent, bob: User) -> None:
@@ -237,3 +242,117 @@ def test_it_saves_nothing_of_an_archived_signal_that_is_to_be_activated(
     assert response.status_code == 422
     assert "Unarchive it first" in response.text
     assert signal.versions.count() == 1
+
+
+NARROWED = {
+    "filter_environment": " prod ",
+    "filter_status": "error",
+    "filter_from_seconds": "1.5",
+    "filter_to_tokens": "5000",
+    "filter_attributes": "tenant=acme\r\nquery=a=b",
+    "view_shows": "messages",
+    "view_tool_calls": "without",
+    "view_kinds": "LLM",
+    "view_names": "plan\r\nanswer",
+    "view_budget_tokens": "2000",
+}
+
+
+def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, agent: Agent) -> None:
+    browser.post(NEW, STRING | NARROWED | {"agent": agent.pk})
+    signal = Signal.objects.get()
+    version = signal.versions.get()
+    assert version.filter == {
+        "environment": "prod", "status": "error", "min_duration_ms": 1500, "max_tokens": 5000,
+        "attributes": {"query": "a=b", "tenant": "acme"},
+    }  # fmt: skip
+    assert version.view == {
+        "messages_only": True, "tool_calls": False, "kinds": ["LLM"], "names": ["plan", "answer"],
+        "budget_tokens": 2000,
+    }  # fmt: skip
+    page = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
+    assert page.count('<details class="fold narrow" open>') == 2
+    browser.post(f"/p/default/signals/{signal.pk}/edit/", as_filled(page))
+    assert signal.versions.count() == 1
+    words = "environment is prod, status is error, takes 1.50 s or more, uses at most 5,000 tokens"
+    for path in ("", "versions/"):
+        text = browser.get(f"/p/default/signals/{signal.pk}/{path}").text
+        assert words in text
+        assert "what user and assistant said, without tool calls" in text
+
+
+def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
+    page = browser.get(NEW).text
+    assert page.count('<details class="fold narrow">') == 2
+    browser.post(NEW, as_filled(page) | {"name": "a", "prompt": "b?", "agent": str(agent.pk)})
+    version = Signal.objects.get().versions.get()
+    assert (version.filter, version.view) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"filter_status": "late"}, "Select a valid choice"),
+        ({"filter_from_seconds": "-1"}, "greater than or equal to 0"),
+        ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "The most is less than the least."),
+        ({"filter_from_tokens": "many"}, "Enter a whole number."),
+        ({"filter_environment": "e" * 300}, "At most 256 characters."),
+        ({"filter_attributes": "tenant"}, "One to a line, as name=value; this is none: tenant"),
+        ({"filter_attributes": "input.value=a"}, "can&#x27;t be filtered by the attribute"),
+        ({"view_kinds": "CALL"}, "Select a valid choice"),
+        ({"view_names": "n" * 600}, "At most 512 characters."),
+        ({"view_budget_tokens": "5"}, "greater than or equal to 500"),
+        ({"scope": "span", "view_kinds": "LLM"}, "A span is shown whole"),
+        ({"judge_model": "huge"}, "Select a valid choice"),
+    ],
+)
+def test_it_says_what_is_wrong_with_what_narrows_it(
+    browser: Client, agent: Agent, change: dict[str, str], says: str
+) -> None:
+    response = browser.post(NEW, {**STRING, "agent": str(agent.pk), **change})
+    assert response.status_code == 422
+    assert says in response.text
+    (field,) = set(re.findall(r'<a href="#(row-[\w]+)">', response.text))
+    assert f'id="{field}"' in response.text
+    assert not Signal.objects.exists()
+
+
+def test_it_offers_the_models_that_an_operator_allows(
+    browser: Client, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = make_signal(agent, judge_model="small")
+    monkeypatch.setattr(env, "judge_models", ["large"])
+
+    def offered(page: str) -> list[str]:
+        select = page[page.index('id="id_judge_model"') :].partition("</select>")[0]
+        return re.findall(r'value="([^"]*)"', select)
+
+    assert offered(browser.get(NEW).text) == ["", "large"]
+    edited = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
+    assert offered(edited) == ["", "large", "small"]
+    assert as_filled(edited)["judge_model"] == "small"
+
+
+def test_it_counts_what_the_agent_had_lately(browser: Client, agent: Agent, project: Project) -> None:
+    now = timezone.now()
+    other = make_agent(project, "other-bot")
+    for number, (days, about) in enumerate([(0, {}), (1, {"session": "chat"}), (9, {})], start=1):
+        make_trace(project, number, now=now - timedelta(days=days), **about)
+    make_trace(project, 9, now=now, agent="other-bot")
+    page = " ".join(browser.get(f"{NEW}?agent={agent.identity}").text.split())
+    assert "In the last 7 days: 2 spans, 2 traces, 1 session." in page
+    assert "carry no session id" not in page
+    partial = " ".join(browser.get(LATELY, {"agent": other.pk}).text.split())
+    assert "In the last 7 days: 1 span, 1 trace, 0 sessions." in partial
+    assert "<html" not in partial
+
+
+def test_it_warns_before_a_session_signal_of_an_agent_without_sessions(
+    browser: Client, agent: Agent, project: Project
+) -> None:
+    assert "carry no session id" not in browser.get(NEW).text, "no traffic yet"
+    make_trace(project, now=timezone.now())
+    text = " ".join(browser.get(NEW).text.split())
+    assert "carry no session id" in text
+    assert "span.set_attribute" in text
+    assert browser.get(LATELY, {"agent": "0"}).status_code == 200
