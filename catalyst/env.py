@@ -53,7 +53,7 @@ class Env(BaseSettings):
         description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
     )
     request_threads: int = Field(64, ge=4, description="Requests that the web process answers at once.")
-    database_pool: int = Field(12, ge=1, description="Most database connections of the web process.")
+    database_pool: int = Field(8, ge=1, description="Most database connections of the web process.")
 
     metrics_token: str = Field(
         "", description="Bearer token that /metrics asks for; empty: it answers to this machine only."

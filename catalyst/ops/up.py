@@ -36,6 +36,8 @@ ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
+LARGE_BYTES = 1 << 20
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of GNU's C library
 
 type Tell = Callable[[str], None]
 
@@ -109,9 +111,21 @@ def _share_memory() -> None:
         import_string(kind.task)
     pricing.load()
     gc.collect()
-    with suppress(AttributeError):  # only the C library of GNU has it
-        ctypes.CDLL(None).malloc_trim(0)
+    _give_back()
     gc.freeze()
+
+
+def _give_back() -> None:
+    """Have the C library, where it is GNU's, return memory that is free to the system, now and in the children.
+
+    It would keep what a large body took, in as many arenas as threads ever ran at once.
+    """
+    with suppress(AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(M_ARENA_MAX, 2)
+        library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        library.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
+        library.malloc_trim(0)
 
 
 def _child(program: Program) -> Child:
