@@ -89,6 +89,9 @@ class Env(BaseSettings):
         30, ge=1, description="Days that spans, traces and sessions are kept; older clocks count as skewed."
     )
     keep_labels_days: int = Field(400, ge=1, description="Days that labels and verdicts are kept.")
+    judge_exchange_days: int = Field(
+        30, ge=0, description="Days that what a judge was asked and answered is kept, never longer than spans; 0: not."
+    )
     keep_rollups_days: int = Field(
         400, ge=1, description="Days that the hourly sums behind charts are kept; never fewer than spans."
     )

@@ -110,6 +110,7 @@ STORAGES = {
 EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 RETENTION_DAYS = env.retention_days
 KEEP_LABELS_DAYS = env.keep_labels_days
+JUDGE_EXCHANGE_DAYS = env.judge_exchange_days
 KEEP_ROLLUPS_DAYS = max(env.keep_rollups_days, env.retention_days)
 SETTLE_TRACE = timedelta(seconds=env.settle_trace_seconds)
 SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)

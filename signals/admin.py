@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalyst.core.admin import ReadOnly, operator
 from signals import actions
-from signals.models import Budget, JudgeHealth, Label, LabelHour, Signal, SignalRun, SignalVersion, Verdict
+from signals.models import Budget, Exchange, JudgeHealth, Label, LabelHour, Signal, SignalRun, SignalVersion, Verdict
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -126,6 +126,16 @@ class LabelAdmin(ReadOnly[Label]):
         """Queue them again with all their tries."""
         retried = Label.objects.filter(pk__in=queryset.values("pk")).retry(timezone.now())
         self.message_user(request, f"{retried} labels queued again.")
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(ReadOnly[Exchange]):
+    """What judges were asked and answered."""
+
+    list_display = ("verdict_id", "project", "created_at")
+    list_filter = ("project",)
+    list_select_related = ("project",)
+    ordering = ("-verdict_id",)
 
 
 @admin.register(LabelHour)

@@ -9,6 +9,7 @@ from datetime import datetime
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
 from signals import offline, prompt
+from signals.exchanges import Said
 from signals.health import Outage, model_for
 from signals.models import Label
 from signals.prompt import InvalidAnswer, Recording
@@ -42,7 +43,8 @@ class Call:
 class Spent:
     """What a call that ended has cost. `model` is who answered, by its own word, else who was asked.
 
-    `answered` is False where it broke or timed out: that tells nothing good about the model.
+    `answered` is False where it broke or timed out: that tells nothing good about the model. `said` is None without a
+    model.
     """
 
     asked: str
@@ -53,6 +55,7 @@ class Spent:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     answered: bool = True
+    said: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
     try:
         reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
     except LLMError as error:
-        spent = Spent(call.model, call.model, call.digest, round((time.monotonic() - started) * 1000))
+        latency_ms = round((time.monotonic() - started) * 1000)
+        spent = Spent(call.model, call.model, call.digest, latency_ms, said=Said(call.messages))
         if error.permanent:
             spent = replace(spent, input_tokens=0, output_tokens=0)
             return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
@@ -125,7 +129,8 @@ def _unanswered(call: Call, error: LLMError, spent: Spent) -> Ending:
 def answered(call: Call, reply: Reply) -> Ending:
     """What a model's reply means for the label."""
     tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
-    spent = Spent(call.model, reply.model, call.digest, reply.latency_ms, *tokens)
+    said = Said(call.messages, reply.text or reply.refusal)
+    spent = Spent(call.model, reply.model, call.digest, reply.latency_ms, *tokens, said=said)
     try:
         if reply.refusal:
             raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")

@@ -19,7 +19,7 @@ from django.utils import timezone
 from catalyst.env import env
 from catalyst.llm import LLM
 from catalyst.pricing import price
-from signals import asking, backlog, claiming, health, offline
+from signals import asking, backlog, claiming, exchanges, health, offline
 from signals.asking import Call, Ending, Spent
 from signals.models import Budget, Label, Verdict
 from signals.targets import Target, targets
@@ -154,7 +154,7 @@ def finish(endings: Sequence[Ending], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
     held = {label.pk: label for label in Label.objects.held(ending.label.pk for ending in endings)}
     resumes = _note_health(endings, now)
-    written, verdicts = [], []
+    written, verdicts, said = [], [], []
     for ending in endings:
         label = held.get(ending.label.pk)
         if label is None:
@@ -164,12 +164,14 @@ def finish(endings: Sequence[Ending], now: datetime) -> None:
             _write(label, ending, now, resumes)
         if ending.spent is not None:
             verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
+            said.append((label, verdict, ending.spent.said))
             if verdict.cost is not None:
                 label.cost = (label.cost or 0) + verdict.cost
         if is_ours or ending.spent is not None:
             written.append(label)
     Label.objects.write(written)
     Verdict.objects.bulk_create(verdicts)
+    exchanges.keep(said, now)
     _charge(endings, verdicts, now)
 
 

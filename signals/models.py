@@ -13,6 +13,7 @@ from catalyst.core.models import Project, User
 from signals.judge_view import JudgeView
 from signals.querysets import (
     BudgetQuerySet,
+    ExchangeQuerySet,
     JudgeHealthQuerySet,
     LabelQuerySet,
     SignalQuerySet,
@@ -384,6 +385,43 @@ class Verdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label_id}: {self.value or self.error}"
+
+
+class Instructions(models.Model):
+    """The system message of a version's judge calls, which is the same for all its targets; kept once."""
+
+    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="+", db_index=False)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the text.")
+    text = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "digest"], name="signals_instructions_once")]
+        verbose_name_plural = "instructions"
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.digest}"
+
+
+class Exchange(models.Model):
+    """What a judge was sent for a verdict, word for word, and what it answered. Not kept for as long as the verdict."""
+
+    verdict = models.OneToOneField(Verdict, on_delete=models.CASCADE, primary_key=True)
+    project = models.ForeignKey(
+        Project, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    instructions = models.ForeignKey(
+        Instructions, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    said = models.BinaryField(help_text="User message and end of the answer, packed; see `signals.exchanges`.")
+    created_at = models.DateTimeField()
+
+    objects = ExchangeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "created_at"], name="signals_exchange_age")]
+
+    def __str__(self) -> str:
+        return f"Exchange of verdict {self.verdict_id}"
 
 
 class JudgeHealth(models.Model):

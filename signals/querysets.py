@@ -18,7 +18,7 @@ from traces.querysets import Cursor
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
     from catalyst.core.models import Project
-    from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
+    from signals.models import Budget, Exchange, JudgeHealth, Label, Signal, SignalRun
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
@@ -321,6 +321,15 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
         """Runs that still work though their signal asks something else by now, or was put away."""
         changed = ~Q(version=F("version__signal__current_version"))
         return self.open().filter(changed | Q(version__signal__archived_at__isnull=False))
+
+
+class ExchangeQuerySet(models.QuerySet["Exchange"]):
+    """What judges were asked and answered."""
+
+    def forget(self, project: "Project", before: datetime, most: int) -> int:
+        """Delete the oldest so many of a project that are from before; returns how many."""
+        old = self.filter(project=project, created_at__lt=before).order_by("created_at")
+        return self.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]
 
 
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):

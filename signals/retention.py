@@ -1,19 +1,38 @@
-"""Delete labels and verdicts that are older than `KEEP_LABELS_DAYS`."""
+"""Delete what has expired: labels with their verdicts, and earlier what judges were asked and answered."""
 
+from collections import deque
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
 
 from catalyst import timerange
-from signals.models import Label, Verdict
+from catalyst.core.models import Project
+from signals.models import Exchange, Label, Verdict
 
 BATCHES = 20
 LABELS = 1_000
+EXCHANGES = 1_000
+
+
+def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
+    """Delete what was said before `JUDGE_EXCHANGE_DAYS`, in at most so many batches; returns how many.
+
+    It quotes spans, so a project that keeps these for less time keeps it for less too. Projects take turns.
+    """
+    turns, deleted = deque(Project.objects.order_by("pk")), 0
+    while turns and batches > 0:
+        project = turns.popleft()
+        days = min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
+        if count := Exchange.objects.forget(project, timerange.kept_since(now, days), EXCHANGES):
+            turns.append(project)
+            deleted += count
+            batches -= 1
+    return deleted
 
 
 def forget_labels(now: datetime, batches: int = BATCHES) -> int:
-    """Delete labels that were made before, with their verdicts, in at most so many batches; returns how many."""
+    """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many."""
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):
         count = _forget_batch(kept_since)

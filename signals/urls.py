@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals import list_views, run_views, version_views, views
+from signals import list_views, run_views, verdict_views, version_views, views
 
 app_name = "signals"
 urlpatterns = [
@@ -25,6 +25,12 @@ urlpatterns = [
     path("p/<slug:project>/signals/<int:pk>/runs/preview/", run_views.run_preview, name="run-preview"),
     path("p/<slug:project>/signals/<int:pk>/runs/new/", run_views.run_create, name="run-create"),
     path("p/<slug:project>/signals/<int:pk>/runs/<int:run>/cancel/", run_views.run_cancel, name="run-cancel"),
+    path("p/<slug:project>/signals/<int:pk>/labels/<int:label>/", verdict_views.label_detail, name="label-detail"),
+    path(
+        "p/<slug:project>/signals/<int:pk>/labels/<int:label>/verdicts/<int:verdict>/",
+        verdict_views.exchange_detail,
+        name="exchange-detail",
+    ),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),

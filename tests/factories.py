@@ -8,10 +8,12 @@ from uuid import UUID
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from signals import actions, settling
+from catalyst.llm import ChatMessage
+from signals import actions, exchanges, settling
 from signals.actions import Question
+from signals.exchanges import Said
 from signals.judge_view import JudgeView
-from signals.models import Label, Signal
+from signals.models import Label, Signal, Verdict
 from tests.traces.sent import sent_span
 from traces import ingest
 from traces.filters import EVERYTHING, Filter
@@ -137,6 +139,16 @@ def settle_all(now: datetime) -> int:
     while (settled := settling.settle(now + LATER)).targets:
         labels += settled.labels
     return labels
+
+
+def make_verdict(label: Label, now: datetime, value: str = "yes", answer: str = "{}") -> Verdict:
+    """A verdict on a label, with what was asked and answered."""
+    verdict = Verdict.objects.create(
+        label=label, revision=1, value=value, reason=f"Because {value}.", model="judge-1", latency_ms=10
+    )
+    asked: list[ChatMessage] = [{"role": "system", "content": "Judge."}, {"role": "user", "content": "A recording."}]
+    exchanges.keep([(label, verdict, Said(asked, answer))], now)
+    return verdict
 
 
 def make_labels(signal: Signal, project: Project, count: int, *, now: datetime) -> list[Label]:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from catalyst.core import actions
 from catalyst.core.models import Membership, Project, User
 from signals import runs
-from tests.factories import make_agent, make_session, make_signal
+from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
 
 PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")
 
@@ -89,6 +89,8 @@ TABLE = {
     "signals:version-compare": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-restore": Row(ONLY_POST, EDITOR_DO, "version"),
     "signals:signal-duplicate": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
+    "signals:label-detail": Row(LOOK, ONLY_GET, "label"),
+    "signals:exchange-detail": Row(EDITOR_LOOK, ONLY_GET, "exchange"),
     "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,
@@ -132,6 +134,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     agent = make_agent(project)
     session = make_session(project, turns=1, now=now)
     signal = make_signal(agent)
+    label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
     invitation, token = actions.invite(project, role="member", by=alice, now=now)
     run = runs.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     return {
@@ -147,6 +150,8 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},
         "run": {"pk": signal.pk, "run": run.pk},
+        "label": {"pk": label.signal_id, "label": label.pk},
+        "exchange": {"pk": label.signal_id, "label": label.pk, "verdict": make_verdict(label, now).pk},
     }
 
 

@@ -65,3 +65,4 @@ def minute() -> None:
     traces.retention.forget_traces(now)
     traces.retention.forget_hours(now)
     signals.retention.forget_labels(now)
+    signals.retention.forget_exchanges(now)

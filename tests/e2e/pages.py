@@ -21,7 +21,8 @@ if made:
 print(actions.invite(project, role="member", by=owner, now=timezone.now())[1])
 """
 IDS = """
-    SELECT a.id, t.session_id, t.trace_id, to_hex(s.span_id), g.id
+    SELECT a.id, t.session_id, t.trace_id, to_hex(s.span_id), g.id,
+        (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
     FROM agents_agent a
     JOIN traces_trace t ON t.agent_id = a.id AND t.status = 'error' AND t.session_id IS NOT NULL
     JOIN traces_span s ON s.project_id = t.project_id AND s.trace_id = t.trace_id AND s.kind = 'LLM'
@@ -43,7 +44,7 @@ class Stop:
 def every(instance: Instance) -> list[Stop]:
     """Every page of an instance with the demo, in states with data and without."""
     invitation = instance.shell(PEOPLE)
-    agent, session, trace, span, signal = instance.query(IDS)[0]
+    agent, session, trace, span, signal, label = instance.query(IDS)[0]
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -65,6 +66,7 @@ def every(instance: Instance) -> list[Stop]:
         "signal's versions": f"{demo}/signals/{signal}/versions/{week}",
         "compared versions": f"{demo}/signals/{signal}/versions/compare/{week}",
         "duplicate of a signal": f"{demo}/signals/{signal}/duplicate/",
+        "label": f"{demo}/signals/{signal}/labels/{label}/",
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
         "signal's runs": f"{demo}/signals/{signal}/runs/{week}",

@@ -1,0 +1,52 @@
+"""How a label came about, as pages: the verdicts on it, and what was asked and answered for each."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import render
+from signals import exchanges, results, verdicts
+from signals.models import Exchange, Label
+from signals.prompt import MAX_ANSWER
+
+
+@require_safe
+def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
+    """One label with every verdict on it, newest first; the newest that gave a value counts."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(signal.label_set.for_list(), pk=label)
+    rows = verdicts.rows(found)
+    context = {
+        "signal": signal,
+        "tab": "results",
+        "time_range": timerange.parse(request.GET.dict(), timezone.now()),
+        "row": results.rows(request.project, signal.scope, [found])[0],
+        "label": found,
+        "verdicts": rows[: verdicts.MOST],
+        "are_more": len(rows) > verdicts.MOST,
+    }
+    return render(request, "signals/label.html", context)
+
+
+@require_safe
+@editor_required
+def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) -> HttpResponse:
+    """What the judge was sent for a verdict, word for word, and what it answered."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
+    kept = Exchange.objects.select_related("instructions", "verdict")
+    exchange = get_object_or_404(kept, verdict=verdict, verdict__label=found)
+    said = exchanges.said(exchange)
+    context = {
+        "signal": signal,
+        "tab": "results",
+        "time_range": timerange.parse(request.GET.dict(), timezone.now()),
+        "label": found,
+        "exchange": exchange,
+        "said": said,
+        "is_cut": len(said.answer) == MAX_ANSWER,
+    }
+    return render(request, "signals/exchange.html", context, partial="exchange")
