@@ -1,0 +1,94 @@
+"""What is kept about judges: what they were asked and answered, whether they answer, and what they cost."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django.db import models
+
+from catalyst.core.models import Project
+from signals.querysets import BudgetQuerySet, ExchangeQuerySet, JudgeHealthQuerySet
+
+
+class Instructions(models.Model):
+    """The system message of a version's judge calls, which is the same for all its targets; kept once."""
+
+    version = models.ForeignKey("signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_index=False)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the text.")
+    text = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "digest"], name="signals_instructions_once")]
+        verbose_name_plural = "instructions"
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.digest}"
+
+
+class Exchange(models.Model):
+    """What a judge was sent for a verdict, word for word, and what it answered. Not kept for as long as the verdict."""
+
+    verdict = models.OneToOneField("signals.Verdict", on_delete=models.CASCADE, primary_key=True)
+    project = models.ForeignKey(
+        Project, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    instructions = models.ForeignKey(
+        Instructions, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    said = models.BinaryField(help_text="User message and end of the answer, packed; see `signals.exchanges`.")
+    created_at = models.DateTimeField()
+
+    objects = ExchangeQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "created_at"], name="signals_exchange_age")]
+
+    def __str__(self) -> str:
+        return f"Exchange of verdict {self.verdict_id}"
+
+
+class JudgeHealth(models.Model):
+    """Whether a judge model answers. While it does not, nothing is sent to it until `paused_until`, and work waits."""
+
+    url = models.CharField(max_length=500)
+    model = models.CharField(max_length=200)
+    failures = models.PositiveIntegerField(default=0, help_text="Pauses since it last answered.")
+    paused_until = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, help_text="Why it is paused, in words for people; empty once it answers.")
+    answered_at = models.DateTimeField(null=True, help_text="Last answer, to within ten seconds.")
+
+    objects = JudgeHealthQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["url", "model"], name="signals_judgehealth_key")]
+        verbose_name_plural = "judge health"
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.url}"
+
+
+class Budget(models.Model):
+    """What judging may cost on a UTC day, and what it did: that of one signal, or of all signals of a project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.CASCADE, null=True, related_name="+", help_text="Null: all of the project."
+    )
+    daily_usd = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
+    )
+    day = models.DateField(help_text="The UTC day of `spent`.")
+    spent = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars.")
+
+    objects = BudgetQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "signal"], nulls_distinct=False, name="signals_budget_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Spending of {self.signal or self.project}"
+
+    def spent_on(self, now: datetime) -> Decimal:
+        """What was spent so far on the day of that moment."""
+        return self.spent if self.day >= now.astimezone(UTC).date() else Decimal(0)
