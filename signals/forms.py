@@ -200,11 +200,9 @@ class RunForm(forms.Form):
         label="Percent of the targets",
         min_value=0,
         max_value=100,
-        widget=forms.NumberInput({"list": "run-rates", "class": "short"}),
+        widget=forms.TextInput({"class": "short", "inputmode": "numeric"}),
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
-
-    presets = RATES
 
     @staticmethod
     def recent(now: datetime) -> dict[str, Any]:
