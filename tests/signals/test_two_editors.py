@@ -86,6 +86,15 @@ def test_a_third_that_goes_live_meanwhile_is_told_as_well(
     assert "<mark>Third</mark>?" in text
 
 
+def test_it_says_that_the_others_changed_nothing_in_the_end(
+    signal: Signal, edit: str, browsers: tuple[Client, Client]
+) -> None:
+    mine = as_filled(browsers[1].get(edit).text) | {"prompt": "Mine?"}
+    actions.publish_version(signal, replace(ASKED, prompt="Second?"))
+    actions.restore_version(signal, 1)
+    assert "Nothing in the end" in browsers[1].post(edit, mine).text
+
+
 def test_who_changes_nothing_of_the_question_undoes_nothing(
     signal: Signal, edit: str, browsers: tuple[Client, Client]
 ) -> None:
