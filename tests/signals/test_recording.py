@@ -2,14 +2,17 @@
 
 import csv
 import re
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import batched
 from pathlib import Path
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
-from catalyst.core.models import Project
+from catalyst.core.models import Project, User
 from signals import claiming
 from signals import judge as judging
 from signals.models import Label, Verdict
@@ -24,14 +27,16 @@ pytestmark = pytest.mark.slow
 OUTCOME = TEMPLATES["task_outcome"]
 
 
-def test_it_labels_every_session_right_though_a_worker_dies(project: Project, judge: JudgeServer, shared: Path) -> None:
+def test_it_labels_every_session_right_though_a_worker_dies(
+    project: Project, judge: JudgeServer, shared: Path, client_as: Callable[[User], Client], viewer: User
+) -> None:
     with (shared / "data" / "airline.truth.csv").open() as rows:
         truth = {row["session_id"]: "completed" if row["reward"] == "1" else "failed" for row in csv.DictReader(rows)}
 
     def knows(asked: Asked) -> Answer:
         found = re.search(r"^\[session id\]\n\| (\S+)$", asked.recording, re.MULTILINE)
         assert found
-        return says(truth[found[1]], "So it says in the file.")
+        return says(truth[found[1]], f"The file says so of {found[1]}.")
 
     judge.script = knows
     now = timezone.now()
@@ -52,4 +57,12 @@ def test_it_labels_every_session_right_though_a_worker_dies(project: Project, ju
 
     assert dict(labels.filter(status="done").values_list("session_key", "value")) == truth
     assert Verdict.objects.count() == 100
-    assert set(labels.values_list("reason", flat=True)) == {"So it says in the file."}
+    confusion = Counter((truth[key], value) for key, value in labels.values_list("session_key", "value"))
+    right = Counter(truth.values())
+    assert confusion == {(outcome, outcome): count for outcome, count in right.items()}
+    assert confusion.total() == 100
+    browser = client_as(viewer)
+    for label in labels:
+        text = browser.get(f"/p/default/signals/{signal.pk}/labels/{label.pk}/").text
+        assert text.count(f"The file says so of {label.session_key}.") == 1
+        assert f">{truth[label.session_key]}<" in text
