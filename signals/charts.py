@@ -1,5 +1,6 @@
 """The pictures of a signal: which outcome has which colour, its bar, and its labels over time. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from catalyst.timerange import TimeRange
 
 SHADES = 3
 BEYOND = ("cat-1", "cat-2", "cat-3", "cat-4", "cat-5", "cat-6")
+PERCENT = charts.Unit("%{y:.1f}%", suffix="%")
 FROM_THE_BASE = ("negative", "neutral", "positive")
 
 
@@ -84,19 +86,30 @@ def over_time(
     counts: Mapping[tuple[datetime, str], int],
     time_range: TimeRange,
     keep: Mapping[str, str],
+    *,
+    shares: bool = False,
 ) -> dict[str, Any]:
-    """Stacked bars of labels by the time of their target; a click on a bar leads to its stretch of time."""
+    """Stacked bars of labels, or of their shares, by the time of their target; a click leads to a bar's time."""
     starts = time_range.buckets()
-    known = {start for start, _ in counts}
+    totals = Counter[datetime]()
+    for (start, _), count in counts.items():
+        totals[start] += count
     series = [
         Series(
             outcome.value,
-            [counts.get((start, outcome.value), 0) if start in known else None for start in starts],
+            [_height(counts.get((start, outcome.value), 0), totals[start], shares) for start in starts],
             outcome.tone,
         )
         for outcome in from_the_base(found)
     ]
-    return charts.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts])
+    unit = PERCENT if shares else charts.COUNT
+    return charts.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts], unit)
+
+
+def _height(count: int, total: int, shares: bool) -> float | None:
+    if not total:
+        return None
+    return 100 * count / total if shares else count
 
 
 def from_the_base(found: Iterable[Outcome]) -> list[Outcome]:

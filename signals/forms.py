@@ -22,7 +22,8 @@ RATES = (10, 25, 50, 100)
 OTHER = "other"
 MOST_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
-STATUSES = ("waiting", "failed", "skipped")
+STATUSES = ("waiting", "done", "failed", "skipped")
+LONGEST_SEARCH = 200
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 """Where the editor shows what `signals.actions` says of a field that the editor has not."""
@@ -248,11 +249,13 @@ def is_id(text: str) -> bool:
 
 def label_filter(params: Mapping[str, str]) -> LabelFilter:
     """The filter in a query string; what makes no sense filters nothing."""
-    status = params.get("status", "")
+    status, run = params.get("status", ""), params.get("run", "")
     return LabelFilter(
         value=params.get("label", "").replace("\0", "")[:LONGEST_LABEL],
         status=status if status in STATUSES else "",
         version=version_number(params.get("version")),
+        run=int(run) if is_id(run) else None,
+        text=params.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH],
     )
 
 

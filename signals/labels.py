@@ -1,6 +1,7 @@
 """Labels as a source of pills for the pages of traces (`traces.labels`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count
@@ -9,11 +10,12 @@ from django.urls import reverse
 from catalyst.core.models import Project
 from catalyst.formats import percent
 from catalyst.timerange import TimeRange
+from signals import label_lists
 from signals.charts import mood
 from signals.connection import judge_name
 from signals.models import Label, Sentiment, Signal
 from signals.results import summaries
-from traces.labels import Pill
+from traces.labels import Pill, Walk
 
 
 class SignalLabels:
@@ -61,6 +63,10 @@ class SignalLabels:
             pill = Pill(each.signal.name, said, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
+
+    def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+        """From label to label of one signal's list."""
+        return label_lists.walk(project, params, now)
 
 
 def _newest(labels: Iterable[Label]) -> Iterable[Label]:

@@ -101,13 +101,19 @@ class Wanted:
 class LabelFilter:
     """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet.
 
-    `version`: its number; `run`: the id of a manual run.
+    `version`: its number; `run`: the id of a manual run; `text`: a part of the reason.
     """
 
     value: str = ""
     status: str = ""
     version: int | None = None
     run: int | None = None
+    text: str = ""
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything may fail to pass."""
+        return self != LabelFilter()
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
@@ -227,6 +233,8 @@ class LabelQuerySet(models.QuerySet["Label"]):
             found = found.filter(run=wanted.run)
         if wanted.value:
             found = found.filter(value=wanted.value)
+        if wanted.text:
+            found = found.filter(reason__icontains=wanted.text)
         if wanted.status:
             waiting = wanted.status == "waiting"
             found = found.filter(status__in=["queued", "running"] if waiting else [wanted.status])

@@ -12,18 +12,18 @@ from django.urls import reverse
 
 from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.core.models import Project
-from catalyst.timerange import HOUR, TimeRange, floor
+from catalyst.timerange import TimeRange
 from signals import charts
 from signals.charts import Outcome
 from signals.connection import judge_name
-from signals.models import Label, LabelHour, Scope, Signal, SignalVersion
+from signals.models import Label, LabelHour, Scope, Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter
 from signals.rollups import Cell, Coverage, cells
 from signals.spending import Stop
 from traces.models import Session, Trace, Unsettled, hex_span_id
-from traces.querysets import Cursor
 
 MOST_VERSIONS = 50
+MOST_RUNS = 50
 MOST_POINTS = 30
 """Of a sparkline."""
 
@@ -195,6 +195,31 @@ def versions(signal: Signal) -> list[SignalVersion]:
     return list(signal.versions.select_related("created_by").order_by("-number")[:MOST_VERSIONS])
 
 
+def runs(signal: Signal) -> list[SignalRun]:
+    """The newest manual runs of a signal."""
+    return list(SignalRun.objects.filter(version__signal=signal).order_by("-id")[:MOST_RUNS])
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What shares are estimates for: about `whole` targets, of which `rate` percent were sampled."""
+
+    whole: int
+    rate: int
+
+
+def estimate(
+    summary: Summary, versions: Sequence[SignalVersion], of_runs: Sequence[SignalRun], wanted: LabelFilter
+) -> Estimate | None:
+    """From how many targets these labels were sampled; None where more than one rate was in use."""
+    shown = [version for version in versions if wanted.version in {None, version.number} and wanted.run is None]
+    asked_by = [run for run in of_runs if wanted.run in {None, run.pk}]
+    rates = {version.sample_rate for version in shown} | {run.sample_rate for run in asked_by}
+    if len(rates) != 1 or not (rate := rates.pop()):
+        return None
+    return Estimate(round(summary.coverage.sampled * 100 / rate), rate)
+
+
 def is_open(signal: Signal, waiting: int) -> bool:
     """True while labels wait, or traffic that an active signal may look at has yet to go quiet."""
     if waiting or signal.state != Signal.State.ACTIVE:
@@ -202,22 +227,6 @@ def is_open(signal: Signal, waiting: int) -> bool:
     due = Unsettled.objects.filter(scope=signal.scope).values("target_id")
     targets = Session.objects if signal.scope == Scope.SESSION else Trace.objects
     return targets.filter(agent_id=signal.agent_id, pk__in=due).exists()
-
-
-def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Cursor | None, most: int) -> list[Label]:
-    """Labels of the range that pass a filter, the newest targets first, from behind `after`; at most so many.
-
-    The hours tell how far back to look, so that a filter which few pass does not search a million labels.
-    """
-    found = signal.label_set.within(time_range).matching(wanted)
-    if wanted.status or wanted.version is not None or wanted.run is not None:
-        end = min(after.time, time_range.end) if after else time_range.end
-        hours = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR))
-        reach = hours.reach(most, end)
-        if reach is None:
-            return []
-        found = found.filter(target_time__gte=reach)
-    return list(found.newest(after).for_list()[:most])
 
 
 def rows(project: Project, scope: str, labels: Sequence[Label]) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals import list_views, run_views, verdict_views, version_views, views
+from signals import label_views, list_views, run_views, verdict_views, version_views, views
 
 app_name = "signals"
 urlpatterns = [
@@ -31,6 +31,7 @@ urlpatterns = [
         verdict_views.exchange_detail,
         name="exchange-detail",
     ),
+    path("p/<slug:project>/signals/<int:pk>/labels/", label_views.label_export, name="label-export"),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),
     path("p/<slug:project>/signals/<int:pk>/disable/", views.signal_disable, name="signal-disable"),

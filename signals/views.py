@@ -19,17 +19,28 @@ from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.formats import usd
 from catalyst.htmx import go_to, render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import actions, charts, connection, forms, matching, rates, results, rollups, spending, version_results
+from signals import (
+    actions,
+    charts,
+    connection,
+    forms,
+    label_lists,
+    matching,
+    rates,
+    results,
+    rollups,
+    spending,
+    version_results,
+)
 from signals.forms import CapForm, SignalForm
 from signals.list_views import IDLE_SECONDS, OPEN_SECONDS, STOP_POLLING
-from signals.models import Signal
+from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.results import Summary
 from signals.rollups import Cell
 from signals.templates import TEMPLATES
 from traces import agent_runs
 from traces.forms import cursor
-from traces.querysets import Cursor
 
 PAGE = 50
 CARDS = 4
@@ -107,20 +118,20 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     now = timezone.now()
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.label_filter(request.GET.dict())
-    of_version = LabelFilter(version=wanted.version)
+    of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
-        found_any = signal.label_set.matching(of_version).exists()
-        return HttpResponseClientRefresh() if found_any else HttpResponse(status=204)
+        return _refresh_if(signal.label_set.matching(of_version).exists())
     cells = rollups.cells(signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range)
-    summary = results.summary(signal, results.versions(signal), cells)
+    versions = results.versions(signal)
+    summary = results.summary(signal, versions, cells)
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
     context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
-    context |= {"is_open": is_open, "every": every}
     whole, partial = not wants_partial(request), "label-rows"
+    context |= {"is_open": is_open, "every": every, "polled": not whole}
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
-        context |= _numbers(request, summary, cells, time_range) | {"polled": not whole}
+        context |= _numbers(request, summary, cells, time_range) | _sampled(summary, versions, wanted)
     if whole or partial == "label-rows":
         context |= _rows(request, signal, wanted, time_range)
     if whole:
@@ -256,20 +267,26 @@ def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResp
     return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
 
 
+def _refresh_if(changed: bool) -> HttpResponse:
+    return HttpResponseClientRefresh() if changed else HttpResponse(status=204)
+
+
 def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_range: TimeRange) -> dict[str, Any]:
-    """A page of labels, and where the next one starts."""
-    found = results.page(signal, wanted, time_range, cursor(request.GET.get("after")), PAGE + 1)
-    shown = found[:PAGE]
-    more = Cursor(shown[-1].target_time, shown[-1].pk) if len(found) > PAGE else None
-    return {"rows": results.rows(request.project, signal.scope, shown), "more": more}
+    """A page of labels, each with the way to its target, and where the next page starts."""
+    found = label_lists.page(signal, wanted, time_range, cursor(request.GET.get("after")), PAGE)
+    shown = results.rows(request.project, signal.scope, found.labels)
+    rows = [(row, label_lists.with_place(row, request.GET.dict())) for row in shown]
+    return {"rows": rows, "more": found.more}
 
 
 def _numbers(request: ProjectRequest, summary: Summary, cells: list[Cell], time_range: TimeRange) -> dict[str, Any]:
     """The chart of the range, who judges, and why nobody does."""
     version = summary.signal.current_version
-    figure = charts.over_time(summary.outcomes, results.over_time(cells), time_range, request.GET.dict())
+    shares = request.GET.get("show") == "share"
+    counts = results.over_time(cells)
     return {
-        "figure": figure,
+        "shares": shares,
+        "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
         "judge": connection.judge_of(version) if version else None,
         "stop": spending.stops([summary.signal], timezone.now()).get(summary.signal.pk),
     }
@@ -283,3 +300,10 @@ def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[st
         "nearest": timerange.around(newest, now) if newest else None,
         "today": spending.today(signal.project_id, signal.pk, now),
     }
+
+
+def _sampled(summary: Summary, versions: list[SignalVersion], wanted: LabelFilter) -> dict[str, Any]:
+    """What the labels were sampled from, and by which versions and runs."""
+    runs = results.runs(summary.signal)
+    estimate = results.estimate(summary, versions, runs, wanted)
+    return {"estimate": estimate, "known_versions": versions, "known_runs": runs}

@@ -91,6 +91,7 @@ TABLE = {
     "signals:signal-duplicate": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:label-detail": Row(LOOK, ONLY_GET, "label"),
     "signals:exchange-detail": Row(EDITOR_LOOK, ONLY_GET, "exchange"),
+    "signals:label-export": Row(LOOK, ONLY_GET, "signal"),
     "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,

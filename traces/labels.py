@@ -34,6 +34,19 @@ class Pill:
     count: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The label that led to a page, and the addresses of its neighbours in the list it is from; empty at the ends."""
+
+    name: str
+    value: str
+    sentiment: str
+    reason: str
+    back: str
+    before: str
+    after: str
+
+
 class LabelSource(Protocol):
     """Gives the labels of targets of one project. Targets without a label may be left out."""
 
@@ -53,6 +66,9 @@ class LabelSource(Protocol):
         self, project: Project, agents: Sequence[int], time_range: TimeRange
     ) -> Mapping[int, list[Pill]]:
         """What is live for these agents, each with what it mostly says in the range. A constant number of queries."""
+
+    def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+        """Where the query of a target's page says it was opened from; None if it says nothing."""
 
 
 _sources: list[LabelSource] = []
@@ -87,6 +103,11 @@ def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[
 def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRange) -> dict[int, list[Pill]]:
     """What is live for agents, by their primary keys."""
     return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)
+
+
+def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+    """The list of labels that a target's page was opened from, by its query."""
+    return next((found for source in _sources if (found := source.walk(project, params, now))), None)
 
 
 def _merged[Target](found: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:

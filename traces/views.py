@@ -66,6 +66,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     if wants_partial(request) and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
     context["labels"] = labels.pills_for_trace(request.project, trace.trace_id)
+    context["walk"] = labels.walk(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen) if chosen else _turn(request, trace, spans, message)
     if wants_partial(request):
         part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")

@@ -1,4 +1,4 @@
-// The keyboard: / filter, j and k move through the rows of a list, Enter opens, g then a letter goes to a section, ? lists the keys.
+// The keyboard: / filter, j and k move through the rows of a list, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys.
 {
   const rows = () => [...document.querySelectorAll(".list tbody tr")].filter((row) => row.querySelector(".open"));
   let goUntil = 0;
@@ -18,6 +18,8 @@
     "?": () => document.getElementById("keys")?.showModal(),
     j: () => move(1),
     k: () => move(-1),
+    "[": () => document.querySelector("[data-walk=before]")?.click(),
+    "]": () => document.querySelector("[data-walk=after]")?.click(),
     Enter: () => document.querySelector("tr.at .open")?.click(),
     g: () => { goUntil = Date.now() + 1200; },
   };

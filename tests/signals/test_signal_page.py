@@ -98,7 +98,7 @@ def test_it_leads_from_a_trace_label_to_the_trace(
     answer(label, "bad", now, reason="<script>alert(1)</script>")
     Label.objects.filter(pk=label.pk).update(cost="0.0042")
     text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/traces/{label.target_key}/"' in text
+    assert f'href="/p/default/traces/{label.target_key}/?at={label.pk}"' in text
     assert "Question 1?" in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "judge-1" in text
@@ -112,7 +112,7 @@ def test_it_leads_from_a_span_label_to_the_span(browser: Client, project: Projec
     label = Label.objects.get(signal=signal)
     assert label.span_id is not None
     text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/traces/{trace.hex_id}/?span={hex_span_id(label.span_id)}"' in text
+    assert f'href="/p/default/traces/{trace.hex_id}/?span={hex_span_id(label.span_id)}&amp;at={label.pk}"' in text
     assert "&lt;b&gt;Hi&lt;/b&gt;" in text
 
 
@@ -121,7 +121,7 @@ def test_it_leads_from_a_session_label_to_the_session(browser: Client, project: 
     session = make_session(project, "chat <1>", now=now)
     settle_all(now)
     text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/sessions/{session.pk}/"' in text
+    assert f'href="/p/default/sessions/{session.pk}/?at={Label.objects.get().pk}"' in text
     assert "Question 1?" in text
     assert "chat &lt;1&gt;" in text
 
