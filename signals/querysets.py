@@ -314,8 +314,14 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
 
     def for_signal(self, signal: "Signal") -> "SignalRunQuerySet":
         """Runs of any version of a signal, newest first, with what a list shows of them."""
-        found = self.filter(version__signal=signal).select_related("version__signal", "created_by")
-        return found.order_by("-pk")
+        return self.filter(version__signal=signal)._for_list()
+
+    def for_project(self, project: "Project") -> "SignalRunQuerySet":
+        """The same for all signals of a project."""
+        return self.filter(version__signal__project=project)._for_list()
+
+    def _for_list(self) -> "SignalRunQuerySet":
+        return self.select_related("version__signal", "created_by").order_by("-pk")
 
     def open(self) -> "SignalRunQuerySet":
         """Runs that still work, oldest first."""

@@ -125,23 +125,27 @@ def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate:
     return Preview(len(matches), len(sampled), known, is_exact=True, examples=examples)
 
 
+def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> None:
+    """Raise ValidationError, by field, for a window without a past and a rate that is none."""
+    if start >= min(end, now):
+        raise ValidationError({"start": "The window must begin before it ends, and before now."})
+    if not 0 <= sample_rate <= 100:
+        raise ValidationError({"sample_rate": "The sample rate is a whole number of percent from 0 to 100."})
+
+
 @transaction.atomic
 def start(
     signal: Signal, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: User | None = None
 ) -> SignalRun:
     """Judge the targets of the current version that began in [start, end), of drafts and disabled signals too.
 
-    Raises ValidationError, by field, for a window without a past, a rate that is none, an archived signal and while
-    another run of it is under way.
+    Raises ValidationError as `check` does, and for an archived signal and while another run of it is under way.
     """
     locked = Signal.objects.select_for_update(of=("self",), no_key=True).select_related("current_version")
     signal, end = locked.get(pk=signal.pk), min(end, now)
     if signal.archived_at is not None or signal.current_version is None:
         raise ValidationError("An archived signal judges nothing. Unarchive it first.")
-    if start >= end:
-        raise ValidationError({"start": "The window must begin before it ends, and before now."})
-    if not 0 <= sample_rate <= 100:
-        raise ValidationError({"sample_rate": "The sample rate is a whole number of percent from 0 to 100."})
+    check(start, end, sample_rate, now)
     if SignalRun.objects.for_signal(signal).open().exists():
         raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
     run = SignalRun.objects.create(

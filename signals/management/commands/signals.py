@@ -1,0 +1,303 @@
+"""`manage.py signals`."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from shutil import get_terminal_size
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils import timezone
+
+from catalyst import timerange
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project
+from catalyst.tables import plain
+from catalyst.timerange import TimeRange
+from signals import actions, estimates, label_lists, records, results, rollups, runs, spending
+from signals.label_lists import Page
+from signals.management import arguments, printing
+from signals.management.arguments import OPTIONS, USAGE
+from signals.management.printing import Lines
+from signals.models import Signal, SignalRun, SignalVersion
+from signals.querysets import LabelFilter, SignalFilter
+from signals.records import Record
+from signals.results import Summary
+from signals.templates import TEMPLATES
+
+PAGE = 1_000
+MOST_NAMED = 20
+
+
+class Command(BaseCommand):
+    """Everything that operators do with signals, by the same rules as the pages."""
+
+    help = "List, show, make and change signals, judge what is stored, and read labels."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Arguments."""
+        arguments.add(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.given = options
+        self.now = timezone.now()
+        self.project = self._project()
+        try:
+            getattr(self, f"do_{options['command']}")()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # who reads has read enough
+
+    def do_list(self) -> None:
+        """Signals with their labels."""
+        signals = Signal.objects.for_project(self.project)
+        agent = self._agent() if self.given["agent"] else None
+        wanted = SignalFilter(
+            text=self.given["search"],
+            state=self.given["state"] or "",
+            scope=self.given["scope"] or "",
+            agent=agent.pk if agent else None,
+        )
+        shown = signals if self.given["include_archived"] else signals.unarchived()
+        found = list(shown.matching(wanted).for_list())
+        summaries = results.summaries(found, self._range(), spending.stops(found, self.now))
+        listed = results.ordered(summaries, self.given["sort"])
+        self._print([records.of_summary(each) for each in listed], partial(printing.signals, listed, self.now))
+
+    def do_show(self) -> None:
+        """One signal."""
+        signal, time_range = self._signal(), self._range()
+        today = spending.today(self.project.pk, signal.pk, self.now)
+        shown = self._summary(signal, time_range)
+        self._print(self._record(signal, shown), partial(printing.signal, shown, time_range, today, self.now))
+
+    def do_create(self) -> None:
+        """A new signal."""
+        agent, template = self._agent(), TEMPLATES.get(self.given["template"] or "")
+        question = arguments.question(self.given, arguments.blank(self.given))
+        name, scope = (template.name, template.scope) if template else ("", "")
+        with _refused("The signal was not made"), transaction.atomic():
+            signal = actions.create_signal(
+                agent,
+                name=name if self.given["name"] is None else self.given["name"],
+                scope=self.given["scope"] or scope,
+                question=question,
+                template=template.key if template else "",
+            )
+            if self.given["activate"]:
+                actions.activate(signal, self.now)
+        self._tell(signal)
+
+    def do_edit(self) -> None:
+        """A new version."""
+        signal = self._signal()
+        version = _asked(signal)
+        if self.given["scope"] not in {None, signal.scope}:
+            said = f"--scope: {signal.name} is about {signal.scope}s for life. Make another signal with create."
+            raise CommandError(said)
+        question = arguments.question(self.given, actions.question_of(version))
+        with _refused(f"Signal {signal.pk} is as it was"), transaction.atomic():
+            actions.publish_version(signal, question, based_on=version.number)
+            if self.given["name"] is not None:
+                actions.rename(signal, self.given["name"])
+        self._tell(signal)
+
+    def do_activate(self) -> None:
+        """Judge what arrives."""
+        signal = self._signal()
+        with _refused(f"Signal {signal.pk} is as it was"):
+            actions.activate(signal, self.now)
+        self._tell(signal)
+
+    def do_disable(self) -> None:
+        """Stop judging."""
+        signal = self._signal()
+        actions.disable(signal)
+        self._tell(signal)
+
+    def do_archive(self) -> None:
+        """Stop it and put it away."""
+        signal = self._signal()
+        actions.archive(signal, self.now)
+        self._tell(signal)
+
+    def do_unarchive(self) -> None:
+        """Put it back."""
+        signal = self._signal()
+        actions.unarchive(signal)
+        self._tell(signal)
+
+    def do_backfill(self) -> None:
+        """A manual run, with its price first."""
+        as_json, is_preview, is_sure = (self.given[name] for name in ("json", "preview", "yes"))
+        if as_json and not (is_sure or is_preview):
+            raise CommandError("--json asks nothing: add --yes to start, or --preview.", returncode=USAGE)
+        signal = self._signal()
+        version = _asked(signal)
+        start, end, rate = self.given["start"], self.given["end"] or self.now, self.given["sample_rate"]
+        with _refused("Nothing was started"):
+            runs.check(start, end, rate, self.now)
+        if is_preview or not as_json:
+            found = runs.preview(version, start, end, rate)
+            estimate = estimates.of_calls(version, found.to_judge, found.examples, self.now)
+            self._print(records.of_preview(found, estimate), partial(printing.preview, found, estimate))
+        if is_preview:
+            return
+        if not is_sure and not self._agrees():
+            raise CommandError("Nothing was started. Answer y, or give --yes.")
+        with _refused("Nothing was started"):
+            run = runs.start(signal, start=start, end=end, sample_rate=rate, now=self.now)
+        self._tell_run(run)
+
+    def do_runs(self) -> None:
+        """Manual runs; one of them may be cancelled."""
+        known, pk = SignalRun.objects.for_project(self.project), self.given["cancel"]
+        if self.given["signal"] is not None:
+            known = SignalRun.objects.for_signal(self._signal())
+        if pk is None:
+            found = runs.progress(known[: self.given["limit"]], self.now)
+            self._print([records.of_run(each) for each in found], partial(printing.runs, found))
+            return
+        run = known.filter(pk=pk).first()
+        if run is None:
+            raise CommandError(f"There is no such run {pk}. See manage.py signals runs.")
+        runs.cancel(run, self.now)
+        self._tell_run(run)
+
+    def do_labels(self) -> None:
+        """Labels; of all of them never more than one page is in memory."""
+        signal, count, more = self._signal(), 0, None
+        for page in self._pages(signal):
+            count, more = count + len(page.labels), page.more
+            if self.given["json"]:
+                self._write(json.dumps(records.of_label(label), ensure_ascii=False) for label in page.labels)
+            elif page.labels:
+                self._write(printing.labels(results.rows(self.project, signal.scope, page.labels), self._width))
+        if not (count or self.given["json"]):
+            self._write(["No labels."])
+        if more is not None:
+            self.stderr.write(f"There are more: --after {more}", str)
+
+    def do_distribution(self) -> None:
+        """Labels over time."""
+        signal, step = self._signal(), arguments.BUCKETS[self.given["bucket"]]
+        start, end = self.given["start"], self.given["end"] or self.now
+        if start >= end:
+            raise CommandError("--from: the time must begin before it ends.", returncode=USAGE)
+        wanted = LabelFilter(version=self.given["signal_version"])
+        time_range = TimeRange(timerange.CUSTOM, timerange.floor(start, step), timerange.ceil(end, step), step)
+        cells = rollups.cells(signal.hours.matching(wanted), signal.label_set.matching(wanted), time_range)
+        counts, versions = results.over_time(cells), results.versions(signal)
+        values = [outcome.value for outcome in results.summary(signal, versions, cells).outcomes]
+        record = records.of_distribution(counts, versions)
+        self._print(record, partial(printing.distribution, counts, values, step))
+
+    def _project(self) -> Project:
+        slug, projects = self.given["project"], Project.objects.order_by("slug")
+        found = list(projects.filter(slug=slug) if slug else projects[:2])
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(projects.values_list("slug", flat=True)[:MOST_NAMED]) or "none yet"
+        said = f"There is no project {slug}." if slug else "Say which project."
+        raise CommandError(f"{said} --project takes one of: {known}.", returncode=USAGE)
+
+    def _agent(self) -> Agent:
+        agents = self.project.agents.order_by("identity")
+        agent = agents.filter(identity=self.given["agent"]).first()
+        if agent is None:
+            known = ", ".join(agents.values_list("identity", flat=True)[:MOST_NAMED]) or "none yet"
+            said = f"The project {self.project.slug} has no agent {self.given['agent']}. --agent takes one of: {known}."
+            raise CommandError(said)
+        return agent
+
+    def _signal(self) -> Signal:
+        pk = self.given["signal"]
+        signal = Signal.objects.for_project(self.project).for_list().filter(pk=pk).first()
+        if signal is None:
+            raise CommandError(f"The project {self.project.slug} has no signal {pk}. See manage.py signals list.")
+        return signal
+
+    def _range(self) -> TimeRange:
+        return timerange.named(self.given.get("range", timerange.DEFAULT), self.now)
+
+    def _summary(self, signal: Signal, time_range: TimeRange) -> Summary:
+        return results.summaries([signal], time_range, spending.stops([signal], self.now))[0]
+
+    def _record(self, signal: Signal, summary: Summary) -> Record:
+        today = spending.today(self.project.pk, signal.pk, self.now)
+        version = records.of_version(signal.current_version)
+        return {
+            "signal": records.of_summary(summary),
+            "currentVersion": version,
+            "spending": records.of_today(today),
+        }
+
+    def _pages(self, signal: Signal) -> Iterator[Page]:
+        wanted, window = arguments.wanted_labels(self.given, signal), arguments.window(self.given, self.now)
+        after, left = arguments.behind(self.given), self.given["limit"]
+        while left is None or left > 0:
+            page = label_lists.page(signal, wanted, window, after, min(PAGE, left or PAGE))
+            yield page
+            if page.more is None:
+                return
+            after = page.more
+            left = None if left is None else left - len(page.labels)
+
+    def _agrees(self) -> bool:
+        self.stdout.write("Start it? [y/N]", ending=" ")
+        self.stdout.flush()
+        try:
+            return input().strip().lower() in {"y", "yes"}
+        except EOFError:
+            return False
+
+    def _tell(self, signal: Signal) -> None:
+        number = signal.current_version.number if signal.current_version else 0
+        state = "archived" if signal.archived_at else signal.state
+        words = f"Signal {signal.pk}, {plain(signal.name)}, is {state}; it asks version {number}."
+        self._print(self._record(signal, self._summary(signal, self._range())), lambda _: [words])
+
+    def _tell_run(self, run: SignalRun) -> None:
+        found = runs.progress([run], self.now)
+        self._print(records.of_run(found[0]), partial(printing.runs, found))
+
+    @property
+    def _width(self) -> int | None:
+        return get_terminal_size().columns if self.stdout.isatty() else None
+
+    def _print(self, record: object, lines: Callable[[int | None], Lines]) -> None:
+        """Print the one for machines or the other for people."""
+        if self.given["json"]:
+            self._write([json.dumps(record, indent=2, ensure_ascii=False)])
+        else:
+            self._write(lines(self._width))
+
+    def _write(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.stdout.write(line)
+
+
+def _asked(signal: Signal) -> SignalVersion:
+    if signal.current_version is None:
+        raise CommandError(f"{signal.name} asks nothing yet. Make another signal with manage.py signals create.")
+    return signal.current_version
+
+
+@contextmanager
+def _refused(outcome: str) -> Iterator[None]:
+    """Say what the rules refuse, and at which option."""
+    try:
+        yield
+    except ValidationError as error:
+        fields = error.update_error_dict({})
+        said = [
+            ("" if field == NON_FIELD_ERRORS else f"{OPTIONS.get(field, '--' + field)}: ") + message
+            for field, errors in fields.items()
+            for message in ValidationError(errors).messages
+        ]
+        raise CommandError(f"{outcome}. {' '.join(said)}") from error

@@ -1,0 +1,203 @@
+"""What `manage.py signals` says to people: lines, as wide as the terminal."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from catalyst import formats
+from catalyst.formats import ago, short, usd
+from catalyst.tables import facts, table
+from catalyst.timerange import TimeRange
+from signals import connection, versions
+from signals.charts import Outcome
+from signals.estimates import Estimate
+from signals.models import Signal
+from signals.results import Row, Summary
+from signals.runs import Preview, Progress
+from signals.spending import Stop, Today
+
+type Lines = Iterable[str]
+
+SIGNALS = ("ID", "NAME", "AGENT", "SCOPE", "STATE", "V", "RATE", "LABELS", "SHARES", "WAIT", "FAILED", "COST", "LAST")
+RUNS = ("RUN", "SIGNAL", "V", "STATE", "WINDOW", "RATE", "FOUND", "SAMPLED", "LABELLED", "WAIT", "FAILED", "LEFT")
+LABELS = ("ID", "TARGET TIME", "LABEL", "TARGET", "ABOUT", "REASON", "V", "RUN", "COST")
+
+
+def signals(found: Sequence[Summary], now: datetime, width: int | None) -> Lines:
+    """A list of signals."""
+    if not found:
+        return ["No signals. Make one with manage.py signals create."]
+    return table(SIGNALS, [_signal(each, now) for each in found], width)
+
+
+def _signal(each: Summary, now: datetime) -> list[str | int]:
+    signal, version = each.signal, each.signal.current_version
+    return [
+        signal.pk,
+        signal.name,
+        str(signal.agent),
+        signal.scope,
+        _state(signal, each.stop),
+        version.number if version else "",
+        f"{version.sample_rate}%" if version else "",
+        each.labelled,
+        _shares(each.outcomes),
+        each.waiting,
+        each.coverage.failed,
+        usd(each.cost),
+        ago(each.last, now) if each.last else "",
+    ]
+
+
+def _state(signal: Signal, stop: Stop | None) -> str:
+    state = "archived" if signal.archived_at else signal.state
+    return f"{state}, capped" if stop else state
+
+
+def _shares(outcomes: Iterable[Outcome]) -> str:
+    said = (f"{one.value} {formats.percent(one.count, one.total)}" for one in outcomes if one.count)
+    return ", ".join(said)
+
+
+def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, width: int | None) -> Lines:
+    """One signal: what it asks and what it found."""
+    signal, version, covered = each.signal, each.signal.current_version, each.coverage
+    last = f", the last {ago(each.last, now)}" if each.last else ""
+    counts = (f"{covered.waiting:,} wait", f"{covered.failed:,} failed", f"{covered.skipped:,} without content")
+    pairs = [
+        ("Signal", f"{signal.name} ({signal.pk})"),
+        ("Agent", signal.agent.identity),
+        ("Scope", signal.scope),
+        ("State", _state(signal, each.stop)),
+        (f"In {time_range.words}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
+        ("Shares", _intervals(each.outcomes)),
+        ("Cost", f"{usd(each.cost) or 'not known'}; {_spent(today)}"),
+        ("Stopped", _stopped(each.stop)),
+    ]
+    if version is not None:
+        judge = connection.judge_of(version)
+        trouble = connection.trouble(judge)
+        felt = (f"{label} ({version.sentiments[label]})" for label in version.labels)
+        pairs += [
+            ("Version", f"{version.number}, {ago(version.created_at, now)}"),
+            ("Answer", f"{versions.TYPES[version.type]}: {', '.join(felt)}"),
+            ("Sample rate", f"{version.sample_rate}%"),
+            ("Looks at", version.passing.words),
+            ("Judge", f"{judge.name}; sees {version.judge_view.words}"),
+            ("Judge trouble", trouble.error if trouble else ""),
+            ("Question", version.prompt),
+        ]
+    return facts(pairs, width)
+
+
+def _intervals(outcomes: Iterable[Outcome]) -> str:
+    said = (
+        f"{one.value} {formats.percent(one.count, one.total)} (95% interval {one.interval[0]:.1f} to "
+        f"{one.interval[1]:.1f}%)"
+        for one in outcomes
+        if one.count
+    )
+    return "\n".join(said)
+
+
+def _spent(today: Today) -> str:
+    cap = f" of at most {usd(today.daily_usd)}" if today.daily_usd is not None else ""
+    return f"{usd(today.spent)}{cap} today (UTC)"
+
+
+def _stopped(stop: Stop | None) -> str:
+    if stop is None:
+        return ""
+    whose = "the project's" if stop.of_project else "the signal's"
+    if stop.unpriced:
+        return f"{stop.unpriced} has no known price, so {whose} cap of {usd(stop.daily_usd)} a day can't be kept"
+    return f"{whose} cap of {usd(stop.daily_usd)} a day is reached; it goes on at 00:00 UTC, or when the cap is raised"
+
+
+def preview(found: Preview, estimate: Estimate, width: int | None) -> Lines:
+    """What a manual run would find and take."""
+    about = "" if found.is_exact else "about "
+    labels = f"{about}{found.labelled:,} of these have a label of this version and keep it"
+    tokens = f"about {short(estimate.input_tokens)} tokens in, {short(estimate.output_tokens)} out"
+    told = "as earlier calls of this version took" if estimate.seen else "guessed by their length"
+    pairs = [
+        ("Found", f"{found.matched:,} targets"),
+        ("Sampled", f"{about}{found.sampled:,}; {labels}"),
+        ("To judge", f"{about}{found.to_judge:,} by {connection.judge_name(estimate.model)}"),
+        ("Cost", _price(estimate.cost, found.to_judge)),
+        ("Takes", f"about {estimate.words}; {tokens}, {told}" if estimate.takes else ""),
+    ]
+    return facts(pairs, width)
+
+
+def _price(cost: Decimal | None, calls: int) -> str:
+    if not calls:
+        return "nothing: there is nothing to judge"
+    return "not known: this model has no public price" if cost is None else f"about {usd(cost)}"
+
+
+def runs(found: Sequence[Progress], width: int | None) -> Lines:
+    """A list of manual runs."""
+    if not found:
+        return ["No runs. Start one with manage.py signals backfill."]
+    rows = [
+        (
+            each.run.pk,
+            each.run.version.signal.name,
+            each.run.version.number,
+            _run_state(each),
+            f"{each.run.window_start:%Y-%m-%d %H:%M} to {each.run.window_end:%Y-%m-%d %H:%M}",
+            f"{each.run.sample_rate}%",
+            each.run.matched,
+            each.run.sampled,
+            each.covered.done,
+            each.covered.waiting,
+            each.covered.failed,
+            each.left_words,
+        )
+        for each in found
+    ]
+    return table(RUNS, rows, width)
+
+
+def _run_state(each: Progress) -> str:
+    state = each.run.get_state_display().lower()
+    if each.run.error:
+        return f"{state}: {each.run.error}"
+    return f"{state}, {each.percent}%" if each.run.is_open else state
+
+
+def labels(rows: Sequence[Row], width: int | None) -> Lines:
+    """A page of labels."""
+    return table(LABELS, [_label(row) for row in rows], width)
+
+
+def _label(row: Row) -> list[str | int]:
+    label = row.label
+    return [
+        str(label.pk),
+        f"{label.target_time:%Y-%m-%d %H:%M:%S}",
+        label.value if label.status == label.Status.DONE else f"{label.value} ({label.status})".strip(),
+        row.id,
+        row.title or "not stored any more",
+        label.reason or label.error,
+        label.version.number,
+        str(label.run_id or ""),
+        usd(label.cost),
+    ]
+
+
+def distribution(
+    counts: dict[tuple[datetime, str], int], values: Sequence[str], step: timedelta, width: int | None
+) -> Lines:
+    """Counts by bar, and each label's share of the whole."""
+    starts = sorted({start for start, _ in counts})
+    if not starts:
+        return ["No labels of targets that began in this time."]
+    written = "%Y-%m-%d" if step >= timedelta(days=1) else "%Y-%m-%d %H:%M"
+    rows: list[Sequence[str | int]] = [
+        (f"{start:{written}}", *(counts.get((start, value), 0) for value in values)) for start in starts
+    ]
+    sums = [sum(counts.get((start, value), 0) for start in starts) for value in values]
+    shares = [formats.percent(each, sum(sums)) for each in sums]
+    return table(("BEGAN (UTC)", *values), [*rows, ("All", *sums), ("Share", *shares)], width)
