@@ -146,7 +146,11 @@ def stops(signals: Sequence[Signal], now: datetime) -> dict[int, Stop]:
 
 def today(project: int, signal: int | None, now: datetime) -> Today:
     """The spending of a signal; without one, of the whole project."""
-    budget = Budget.objects.filter(project=project, signal=signal).first()
+    return today_of(Budget.objects.filter(project=project, signal=signal).first(), now)
+
+
+def today_of(budget: Budget | None, now: datetime) -> Today:
+    """The spending that a budget tells; without one, nothing."""
     return Today(budget.spent_on(now), budget.daily_usd) if budget else Today()
 
 

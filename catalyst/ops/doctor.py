@@ -1,5 +1,6 @@
 """What the numbers mean: a list of checks, each fine or not, in words, with what to do about it. Asks no database."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -136,6 +137,8 @@ def _queues(found: Vitals) -> Iterator[Check]:
     words = f"{_many(found.running)} labels with a judge, {_many(found.failed)} failed of the last 24 hours"
     advice = "Open the signals: each failed label says why, and can be retried."
     yield _check("Queues", "labels", "warn" if found.failed else "ok", words, advice)
+    collecting, judging = found.runs["collecting"], found.runs["judging"]
+    yield Check("Queues", "manual runs", "ok", f"{collecting} look for targets, {judging} wait for their labels")
     for queue, waiting in found.tasks.items():
         words = f"{waiting} tasks wait or run"
         yield _check("Queues", queue, _graded(waiting, 100, 10_000), words, f"See whether worker-{queue} runs.")
@@ -194,6 +197,21 @@ def _judges(found: Vitals) -> Iterator[Check]:
         yield Check("Judge", judge.model, "warn", f"does not answer: {judge.error}", advice)
 
 
+def _signals(found: Vitals) -> Iterator[Check]:
+    states = Counter(use.signal.state for use in found.signals)
+    labels = sum((use.labels for use in found.signals), Counter[str]())
+    words = f"{states['active']} active, {states['draft']} drafts, {states['disabled']} disabled; in 24 hours "
+    words += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
+    yield Check("Signals", "all", "ok", f"{words}{labels['skipped']:,} without content")
+    for each in found.spending:
+        cap = f" of at most {formats.usd(each.today.daily_usd)}" if each.today.daily_usd is not None else ""
+        words = f"judging cost {formats.usd(each.today.spent)}{cap} today (UTC)"
+        if each.stopped:
+            words += f"; {each.stopped} active signals judge no more: a daily cap is reached or can't be kept"
+        advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."
+        yield _check("Signals", f"project {each.project}", "warn" if each.stopped else "ok", words, advice)
+
+
 def _disk(found: Vitals) -> Iterator[Check]:
     yield from _free(found)
     for used in found.projects:
@@ -230,6 +248,7 @@ PARTS: tuple[Callable[[Vitals], Iterator[Check]], ...] = (
     _wakeups,
     _processes,
     _judges,
+    _signals,
     _disk,
     _keys,
 )

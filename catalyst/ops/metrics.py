@@ -3,11 +3,13 @@
 They live in the database and in heartbeats, not in a web process, so any number of these answers the same.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from catalyst import __version__
 from catalyst.ops.vitals import KeyUsed, Queue, Vitals
+from signals.models import LabelHour, Signal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -39,7 +41,7 @@ def exposition(found: Vitals, ever: Iterable[KeyUsed]) -> str:
 
 def every(found: Vitals, ever: Iterable[KeyUsed]) -> list[Metric]:
     """Every metric there is."""
-    return [*_database(found), *_queues(found), *_processes(found), *_keys(list(ever))]
+    return [*_database(found), *_queues(found), *_signals(found), *_processes(found), *_keys(list(ever))]
 
 
 def _gauge(name: str, words: str, *samples: Sample) -> Metric:
@@ -76,6 +78,10 @@ def _queues(found: Vitals) -> list[Metric]:
         _gauge("settle_lag_seconds", "For how long the oldest of them has been due.", ({}, lag(found.settling))),
         _gauge("labels_waiting", "Labels that wait for a judge, counted up to 100,000.", ({}, found.judging.total)),
         _gauge("labels_running", "Labels with a judge.", ({}, found.running)),
+        _gauge(
+            *("labels_failed", "Failed labels of targets that began in the last 24 hours, counted up to 100,000."),
+            ({}, found.failed),
+        ),
         _gauge("judge_lag_seconds", "For how long the oldest waiting label has been due.", ({}, lag(found.judging))),
         _gauge("judges_troubled", "Judge models that do not answer.", ({}, len(found.judges))),
         _gauge(
@@ -89,6 +95,44 @@ def _queues(found: Vitals) -> list[Metric]:
                 for each in found.wakeups
                 if each.finished_at
             ),
+        ),
+    ]
+
+
+def _signals(found: Vitals) -> list[Metric]:
+    states = Counter(use.signal.state for use in found.signals)
+    return [
+        _gauge(
+            *("signals", "Signals that are not archived, by state."),
+            *(({"state": state}, float(states[state])) for state in Signal.State.values),
+        ),
+        _gauge(
+            *("signals_stopped", "Active signals that a daily cap keeps from judging."),
+            ({}, sum(use.is_stopped for use in found.signals)),
+        ),
+        _gauge(
+            *("signal_labels", "Labels of targets that began in the last 24 hours, by signal and state."),
+            *(
+                (
+                    {
+                        "project": use.signal.project.slug,
+                        "signal": str(use.signal.pk),
+                        "name": use.signal.name,
+                        "state": state,
+                    },
+                    float(use.labels[state]),
+                )
+                for use in found.signals
+                for state in LabelHour.State.values
+            ),
+        ),
+        _gauge(
+            *("judge_spent_usd", "US dollars that judging cost a project on this UTC day."),
+            *(({"project": each.project.slug}, float(each.today.spent)) for each in found.spending),
+        ),
+        _gauge(
+            *("runs_open", "Manual runs that look for targets (collecting) or wait for their labels (judging)."),
+            *(({"state": state}, float(count)) for state, count in found.runs.items()),
         ),
     ]
 

@@ -12,13 +12,16 @@ from django.conf import settings
 from django.db import connection, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Exists, OuterRef
 
 from catalyst import task_backend
 from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat, Wakeup
-from signals import health
-from signals.models import JudgeHealth, Label
+from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
+from signals import health, rollups, spending
+from signals.models import Budget, JudgeHealth, Label, LabelHour, Signal, SignalRun
+from signals.spending import Today
 from traces.models import Unsettled
 from traces.store import partitions
 from traces.store.disk import disk_use
@@ -128,6 +131,25 @@ class ProjectDisk:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalUse:
+    """A signal that is not archived: its labels of targets that began in the last hours, by what became of them."""
+
+    signal: Signal
+    labels: Counter[str]
+    is_stopped: bool
+    """True while a cap keeps it from judging."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What judging costs one project on this UTC day, and how many of its active signals a cap stops."""
+
+    project: Project
+    today: Today
+    stopped: int
+
+
+@dataclass(frozen=True, slots=True)
 class Vitals:
     """All of it, as it was at `at`."""
 
@@ -138,6 +160,9 @@ class Vitals:
     judging: Queue
     running: int
     failed: int
+    runs: dict[str, int]
+    signals: list[SignalUse]
+    spending: list[Spending]
     tasks: dict[str, int]
     wakeups: list[Wakeup]
     heartbeats: list[Heartbeat]
@@ -152,6 +177,7 @@ class Vitals:
 def take(now: datetime) -> Vitals:
     """Look at everything. Raises django.db.Error when the database does not answer or has no tables yet."""
     queued, running = judging(now)
+    in_use = signals(now)
     recent = Label.objects.filter(status=Label.Status.FAILED, target_time__gte=now - RECENT)
     return Vitals(
         at=now,
@@ -161,6 +187,9 @@ def take(now: datetime) -> Vitals:
         judging=queued,
         running=running,
         failed=_count(recent),
+        runs={state: _count(SignalRun.objects.open().filter(state=state)) for state in SignalRun.OPEN},
+        signals=in_use,
+        spending=spent(in_use, now),
         tasks={queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]},
         wakeups=list(Wakeup.objects.order_by("kind")),
         heartbeats=list(Heartbeat.objects.newest()),
@@ -212,6 +241,26 @@ def judging(now: datetime) -> tuple[Queue, int]:
     together = Queue(sum(queue.total for queue in queues), sum(queue.due for queue in queues), oldest)
     running = Label.objects.filter(status=Label.Status.RUNNING)
     return together, sum(_count(running.filter(run__isnull=of_run)) for of_run in (True, False))
+
+
+def signals(now: datetime) -> list[SignalUse]:
+    """The signals that are not archived, by project and name."""
+    found = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
+    start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
+    hours, labels = LabelHour.objects.filter(signal__in=found), Label.objects.filter(signal__in=found)
+    counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
+    for cell in rollups.cells(hours, labels, TimeRange(CUSTOM, start, end, end - start)):
+        counts[cell.of][cell.state] += cell.count
+    stops = spending.stops([signal for signal in found if signal.is_live], now)
+    return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]
+
+
+def spent(in_use: Iterable[SignalUse], now: datetime) -> list[Spending]:
+    """What judging costs each project that ever paid for it, or has a cap."""
+    stopped = Counter(use.signal.project_id for use in in_use if use.is_stopped)
+    paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
+    whole = {budget.project_id: budget for budget in Budget.objects.filter(signal=None)}
+    return [Spending(project, spending.today_of(whole.get(project.pk), now), stopped[project.pk]) for project in paying]
 
 
 def _queue(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:

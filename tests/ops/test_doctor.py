@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -17,7 +18,7 @@ from catalyst.core.models import ApiKey, Project, User
 from catalyst.ops import clock, doctor, vitals
 from catalyst.ops.doctor import PROCESSES, Check
 from catalyst.ops.models import Heartbeat, Wakeup
-from signals.models import JudgeHealth, Label
+from signals.models import Budget, JudgeHealth, Label
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
 from traces.store import partitions
@@ -124,6 +125,19 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
         "Judge gpt": "warn",
     }
     assert "connection refused" in found["Judge gpt"].words
+
+
+def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
+    signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
+    Budget.objects.charge({(project.pk, signal.pk): Decimal(2)}, NOW.date())
+    assert troubles() == {}
+    (told,) = [each.words for each in examined() if each.name == "project Default" and each.part == "Signals"]
+    assert told == "judging cost $2.00 today (UTC)"
+    Budget.objects.filter(signal=signal).update(daily_usd=1)
+    only_trouble("Signals project Default", "warn", "1 active signals judge no more")
+    assert troubles()["Signals project Default"].words.startswith("judging cost $2.00 today")
+    Budget.objects.filter(signal=None).update(daily_usd=1)
+    only_trouble("Signals project Default", "warn", "$2.00 of at most $1.00 today")
 
 
 def test_it_finds_days_that_are_missing(healthy: None) -> None:

@@ -1,9 +1,11 @@
 """What machines that watch ask: /healthz, /readyz, /metrics."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -13,6 +15,9 @@ from catalyst.core.key_use import EVER, KeyUse
 from catalyst.core.models import ApiKey, Project
 from catalyst.ops import metrics, vitals
 from catalyst.ops.models import Heartbeat
+from signals import actions, runs
+from signals.models import Budget, Label
+from tests.factories import make_agent, make_labels, make_signal
 from tests.processes import ROOT
 from traces.store import partitions
 
@@ -84,6 +89,36 @@ def test_it_writes_what_prometheus_reads(client: Client, days: None, project: Pr
     assert f'catalyst_requests_total{{{labels},status="429"}} 3' in lines
     assert 'catalyst_requests_total{status="401"} 1' in lines
     assert any(line.startswith('catalyst_heartbeat_age_seconds{process="web",host="one"} ') for line in lines)
+
+
+def test_it_counts_signals_their_labels_runs_and_costs(
+    client: Client, days: None, project: Project, now: datetime
+) -> None:
+    with time_machine.travel(now, tick=False):
+        partitions.ensure(now)
+        signal = make_signal(make_agent(project), active_since=now - timedelta(days=1))
+        done, failed, _ = make_labels(signal, project, 3, now=now - timedelta(hours=1))
+        Label.objects.filter(pk=done.pk).update(status="done", value="yes", labelled_at=now)
+        Label.objects.filter(pk=failed.pk).update(status="failed")
+        make_signal(signal.agent, name="Draft")
+        actions.archive(make_signal(signal.agent, name="Gone"), now)
+        Budget.objects.charge({(project.pk, signal.pk): Decimal("0.25")}, now.date())
+        runs.start(signal, start=now - timedelta(days=2), end=now, sample_rate=10, now=now)
+        lines = client.get("/metrics", headers=HERE).text.splitlines()
+    about = f'project="default",signal="{signal.pk}",name="Refund wanted"'
+    assert {line for line in lines if line.startswith("catalyst_signal_labels{") and about in line} == {
+        f'catalyst_signal_labels{{{about},state="{state}"}} {count}'
+        for state, count in {"waiting": 1, "done": 1, "failed": 1, "skipped": 0}.items()
+    }
+    assert {
+        'catalyst_signals{state="active"} 1',
+        'catalyst_signals{state="draft"} 1',
+        'catalyst_signals{state="disabled"} 0',
+        "catalyst_signals_stopped 0",
+        "catalyst_labels_failed 1",
+        'catalyst_runs_open{state="collecting"} 1',
+        'catalyst_judge_spent_usd{project="default"} 0.25',
+    } <= set(lines)
 
 
 @pytest.mark.django_db
