@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections, connection
+from psycopg import Cursor
 
 from catalyst.env import Env
 
@@ -50,6 +52,7 @@ def django_database(env: Env) -> dict[str, Any]:
     except ValueError as error:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options["prepare_threshold"] = 0 if env.database_prepare else None
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -74,3 +77,19 @@ def release() -> None:
     """Give this thread's connection back to the pool before a long wait. One in a transaction is kept."""
     if not connection.in_atomic_block:
         close_old_connections()
+
+
+def execute(statement: str, parameters: Sequence[Any]) -> None:
+    """Run a statement that the server plans once per connection, unlike Django's. Raises django.db.Error."""
+    _run(statement, parameters)
+
+
+def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement that the server plans once per connection, unlike Django's. Raises django.db.Error."""
+    return _run(statement, parameters).fetchall()
+
+
+def _run(statement: str, parameters: Sequence[Any]) -> Cursor[tuple[Any, ...]]:
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        return Cursor(connection.connection).execute(statement, parameters)

@@ -54,6 +54,9 @@ class Env(BaseSettings):
     )
     request_threads: int = Field(64, ge=4, description="Requests that the web process answers at once.")
     database_pool: int = Field(8, ge=1, description="Most database connections of the web process.")
+    database_prepare: bool = Field(
+        True, description="Have PostgreSQL plan ingest's statements once per connection; not every pooler allows it."
+    )
 
     metrics_token: str = Field(
         "", description="Bearer token that /metrics asks for; empty: it answers to this machine only."

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, connection, transaction
 
-from catalyst.database import django_database, embedded_url, socket_folder
+from catalyst.core.models import Project
+from catalyst.database import django_database, embedded_url, execute, fetch, socket_folder
 from catalyst.env import Env
 
 
@@ -23,7 +25,27 @@ def test_it_uses_the_server_it_is_told() -> None:
     found = database("postgres://me:s%40fe@db.example.org:6432/mine?sslmode=require")
     assert found["HOST"] == "db.example.org"
     assert (found["NAME"], found["USER"], found["PASSWORD"], found["PORT"]) == ("mine", "me", "s@fe", "6432")
-    assert found["OPTIONS"] == {"sslmode": "require"}
+    assert found["OPTIONS"] == {"sslmode": "require", "prepare_threshold": 0}
+
+
+def test_it_prepares_nothing_where_it_is_told_not_to() -> None:
+    assert django_database(Env(database_prepare=False))["OPTIONS"] == {"prepare_threshold": None}
+
+
+@pytest.mark.django_db
+def test_a_statement_is_prepared_when_it_is_first_run() -> None:
+    for _ in range(2):
+        assert fetch("SELECT %s::int, 'prepared once'", [7]) == [(7, "prepared once")]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%prepared once%'")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.django_db
+def test_a_prepared_statement_that_fails_raises_djangos_error(project: Project) -> None:
+    with pytest.raises(IntegrityError, match="null"), transaction.atomic():
+        execute("UPDATE core_project SET name = NULL WHERE id = %s", [project.pk])
+    assert fetch("SELECT name FROM core_project WHERE id = %s", [project.pk]) == [(project.name,)]
 
 
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "localhost", "postgresql://localhost:port/x"])

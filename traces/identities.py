@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 import orjson
-from django.db import connection
 
+from catalyst import database
 from traces.attributes import Identity
 from traces.otlp import Source
 from traces.summary import COUNTS, Summary
@@ -18,7 +17,7 @@ def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) 
         return {}
     by_identity = {identity.identity: identity for identity in sorted(identities, key=lambda i: (i.identity, i.name))}
     rows = [by_identity[key] for key in sorted(by_identity)]
-    known = _fetch(
+    known = database.fetch(
         "SELECT identity, id, name FROM agents_agent WHERE project_id = %s AND identity = ANY(%s)",
         [project_id, [row.identity for row in rows]],
     )
@@ -27,7 +26,7 @@ def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) 
     found = {identity: pk for identity, pk, _ in known}
     if fresh:
         found |= dict(
-            _fetch(
+            database.fetch(
                 """
                 INSERT INTO agents_agent AS a (project_id, identity, source, name, first_seen_at)
                 SELECT %s, d.identity, d.source, d.name, %s
@@ -55,13 +54,13 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
     if not new:
         return found
     sums = ("trace_count", "error_trace_count", "revision", *COUNTS)
-    _fetch(
+    database.execute(
         f"""
         INSERT INTO traces_session (project_id, key, start_time, end_time, first_received_at, last_received_at, "user",
             {", ".join(sums)})
         SELECT %s, d.key, d.start_time, d.end_time, %s, %s, '', {", ".join("0" for _ in sums)}
         FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d(key, start_time, end_time) ORDER BY d.key
-        ON CONFLICT (project_id, key) DO NOTHING RETURNING 1
+        ON CONFLICT (project_id, key) DO NOTHING
         """,
         [project_id, now, now, new, [min(times[key]) for key in new], [max(times[key]) for key in new]],
     )
@@ -71,7 +70,7 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
 def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
     """Those that exist, and go on to until the transaction ends: an empty one may be about to be deleted."""
     return dict(
-        _fetch(
+        database.fetch(
             "SELECT key, id FROM traces_session WHERE project_id = %s AND key = ANY(%s) ORDER BY key FOR KEY SHARE",
             [project_id, keys],
         )
@@ -81,11 +80,11 @@ def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
 def keep_resources(project_id: int, sources: Mapping[int, Source]) -> None:
     """Remember who sent some spans, by digest."""
     digests = sorted(sources)
-    _fetch(
+    database.execute(
         """
         INSERT INTO traces_resource (project_id, digest, attributes, scope_name, scope_version)
         SELECT %s, d.* FROM unnest(%s::bigint[], %s::jsonb[], %s::text[], %s::text[]) AS d ORDER BY 2
-        ON CONFLICT (project_id, digest) DO NOTHING RETURNING 1
+        ON CONFLICT (project_id, digest) DO NOTHING
         """,
         [
             project_id,
@@ -95,10 +94,3 @@ def keep_resources(project_id: int, sources: Mapping[int, Source]) -> None:
             [sources[digest].scope_version[:256] for digest in digests],
         ],
     )
-
-
-def _fetch(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

@@ -11,8 +11,8 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from django.db import connection
 
+from catalyst import database
 from traces.summary import CALLS, COSTS, COUNTS, CallKey, Calls, Counts, Summary
 
 OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count")
@@ -108,7 +108,7 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
         return
     keys = "id bigint, start_time timestamptz, end_time timestamptz"
     sums = ", ".join(f"{name} = s.{name} + d.{name}" for name in SESSION_SUMS)
-    _execute(
+    database.execute(
         f"""
         UPDATE traces_session s SET
             start_time = CASE WHEN s.trace_count = 0 THEN d.start_time ELSE least(s.start_time, d.start_time) END,
@@ -130,10 +130,10 @@ def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> Non
     """
     if not sessions:
         return
-    _execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
+    database.execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
     counted = {"trace_count": "count(t.id)", "error_trace_count": "count(t.id) FILTER (WHERE t.status = 'error')"}
     sums = ", ".join(f"{counted.get(name, f'coalesce(sum(t.{name}), 0)')} AS {name}" for name in SESSION_SUMS)
-    _execute(
+    database.execute(
         f"""
         UPDATE traces_session s SET start_time = coalesce(d.start_time, s.start_time),
             end_time = coalesce(d.end_time, s.end_time),
@@ -156,7 +156,7 @@ def _name_sessions(sessions: list[int]) -> None:
          WHERE {1} ORDER BY t.start_time, t.id LIMIT 1)
     """
     agent, user = first.format("agent_id", "t.agent_id IS NOT NULL"), first.format('"user"', "t.\"user\" <> ''")
-    _execute(
+    database.execute(
         f"""
         UPDATE traces_session s SET agent_id = d.agent_id, "user" = d.end_user
         FROM (SELECT s.id, {agent} AS agent_id, coalesce({user}, '') AS end_user
@@ -201,7 +201,7 @@ def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: l
         return
     names = _names(keys)
     columns = ", ".join([*names, *sums])
-    _execute(
+    database.execute(
         f"""
         INSERT INTO {table} AS r (project_id, {columns})
         SELECT %s, {columns} FROM {_recordset(keys, sums)} ORDER BY {", ".join(names)}
@@ -225,8 +225,3 @@ def _json(keys: str, sums: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> st
 
 def _names(keys: str) -> list[str]:
     return [key.split()[0] for key in keys.split(", ")]
-
-
-def _execute(statement: str, parameters: list[Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
+from catalyst import database
 from traces.store.base import Extent
 from traces.summary import COSTS, COUNTS, Summary
 
@@ -99,9 +99,8 @@ def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datet
         RETURNING id, trace_id, xmax = 0, start_time, end_time, session_id, first_received_at,
             span_count, input_preview, output_preview
     """
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [project_id, since, now, _json(rows)])
-        return {claim.trace_id: claim for claim in (Claim(*row) for row in cursor.fetchall())}
+    found = database.fetch(statement, [project_id, since, now, _json(rows)])
+    return {claim.trace_id: claim for claim in (Claim(*row) for row in found)}
 
 
 def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:
@@ -114,8 +113,7 @@ def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:
         SET revision = t.revision + 1, last_received_at = greatest(t.last_received_at, %s), {assignments}
         FROM json_to_recordset(%s::json) AS d({_RECORD}) WHERE t.project_id = %s AND t.trace_id = d.trace_id
     """
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [now, _json(rows), project_id])
+    database.execute(statement, [now, _json(rows), project_id])
 
 
 def _json(rows: Iterable[TraceRow]) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
+from catalyst import database
 from traces.models import Unsettled
 from traces.summary import Summary
 
@@ -49,17 +50,14 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
         due = trace_due(summary, now)
         spans_due = now if ready else due
         rows += [(Unsettled.Scope.TRACE, pk, due, since), (Unsettled.Scope.SPAN, pk, spans_due, spans_since)]
-    with connection.cursor() as cursor:
-        cursor.execute(_TRACES, [list(column) for column in zip(*rows, strict=True)])
-        return {pk for (pk,) in cursor.fetchall()}
+    return {pk for (pk,) in database.fetch(_TRACES, [list(column) for column in zip(*rows, strict=True)])}
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
     """Queue sessions (primary keys) that got spans; their rows are up to date."""
     if sessions:
         quiet = settings.SETTLE_SESSION
-        with connection.cursor() as cursor:
-            cursor.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
+        database.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
 
 
 @transaction.atomic
