@@ -2,20 +2,29 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from textwrap import wrap
 
 GAP = "  "
 LEAST = 8
-"""No column is made narrower."""
+"""No column is cut to less."""
 _NUMBER = re.compile(r"[<$]*[\d,]+(\.\d+)?[%kMG]?")
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str | int]], width: int | None = None) -> Iterator[str]:
-    """Lines of at most `width` columns, if that can be; None for as wide as they get. Columns of numbers end right."""
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str | int]],
+    width: int | None = None,
+    whole: Collection[str] = (),
+) -> Iterator[str]:
+    """Lines of at most `width` columns, if that can be; None for as wide as they get. Columns of numbers end right.
+
+    Those with a heading in `whole` are never cut.
+    """
     cells = [[plain(f"{cell:,}" if isinstance(cell, int) else cell) for cell in row] for row in rows]
     columns = list(zip(headings, *cells, strict=True))
-    widths = _fitted([max(map(_width, column)) for column in columns], width)
+    cut = [heading not in whole for heading in headings]
+    widths = _fitted([max(map(_width, column)) for column in columns], cut, width)
     numbers = [all(not cell or _NUMBER.fullmatch(cell) for cell in column[1:]) for column in columns]
     for row in [headings, *cells]:
         parts = [_cell(*each) for each in zip(row, widths, numbers, strict=True)]
@@ -28,7 +37,7 @@ def facts(pairs: Sequence[tuple[str, str]], width: int | None = None) -> Iterato
     for name, said in pairs:
         lines = [part for line in said.splitlines() for part in _wrapped(line, width and max(width - first, 20))]
         for number, line in enumerate(lines):
-            yield ("" if number else name).ljust(first) + line
+            yield (("" if number else name).ljust(first) + line).rstrip()
 
 
 def plain(text: str) -> str:
@@ -41,11 +50,15 @@ def _wrapped(line: str, width: int | None) -> list[str]:
     return (wrap(said, width) if width else [said]) or [""]
 
 
-def _fitted(widths: Sequence[int], most: int | None) -> list[int]:
-    """The widest columns give way."""
+def _fitted(widths: Sequence[int], cut: Sequence[bool], most: int | None) -> list[int]:
+    """The widest columns give way, of those that may be cut."""
     fitted = list(widths)
-    while most is not None and fitted and sum(fitted) + len(GAP) * (len(fitted) - 1) > most and max(fitted) > LEAST:
-        fitted[fitted.index(max(fitted))] -= 1
+    room = sum(widths) if most is None else most - len(GAP) * (len(widths) - 1)
+    while sum(fitted) > room:
+        widest = max((index for index, may in enumerate(cut) if may), key=fitted.__getitem__, default=None)
+        if widest is None or fitted[widest] <= LEAST:
+            break
+        fitted[widest] -= 1
     return fitted
 
 

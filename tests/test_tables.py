@@ -26,6 +26,13 @@ def test_it_stays_readable_where_there_is_hardly_any_room() -> None:
     assert list(table(("A", "B"), [("x" * 20, "y" * 20)], width=5))[1] == "xxxxxxx…  yyyyyyy…"
 
 
+def test_it_never_cuts_what_must_stay_whole() -> None:
+    rows = [("0123456789abcdef", "x" * 90)]
+    assert list(table(("ID", "REASON"), rows, width=30, whole=("ID",)))[1] == f"0123456789abcdef  {'x' * 11}…"
+    assert list(table(("ID", "REASON"), rows, width=5, whole=("ID",)))[1] == "0123456789abcdef  xxxxxxx…"
+    assert list(table(("ID",), [("0123456789abcdef",)], width=5, whole=("ID",)))[1] == "0123456789abcdef"
+
+
 def test_nothing_in_it_reaches_the_terminal_as_a_command() -> None:
     (_, line) = table(("NAME",), [("a\x1b[2Jb\r\nc\x9b1md\u202ee",)])
     assert line == "a [2Jb c 1md e"

@@ -33,7 +33,7 @@ def signals(found: Sequence[Summary], now: datetime, width: int | None) -> Lines
 def _signal(each: Summary, now: datetime) -> list[str | int]:
     signal, version = each.signal, each.signal.current_version
     return [
-        signal.pk,
+        str(signal.pk),
         signal.name,
         str(signal.agent),
         signal.scope,
@@ -41,7 +41,7 @@ def _signal(each: Summary, now: datetime) -> list[str | int]:
         version.number if version else "",
         f"{version.sample_rate}%" if version else "",
         each.labelled,
-        _shares(each.outcomes),
+        _shares(each),
         each.waiting,
         each.coverage.failed,
         usd(each.cost),
@@ -54,15 +54,16 @@ def _state(signal: Signal, stop: Stop | None) -> str:
     return f"{state}, capped" if stop else state
 
 
-def _shares(outcomes: Iterable[Outcome]) -> str:
-    said = (f"{one.value} {formats.percent(one.count, one.total)}" for one in outcomes if one.count)
-    return ", ".join(said)
+def _shares(each: Summary) -> str:
+    """The outcome that tells most comes first, where a narrow terminal shows it."""
+    said = sorted((one for one in each.outcomes if one.count), key=lambda one: one != each.telling)
+    return ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in said)
 
 
 def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, width: int | None) -> Lines:
     """One signal: what it asks and what it found."""
     signal, version, covered = each.signal, each.signal.current_version, each.coverage
-    last = f", the last {ago(each.last, now)}" if each.last else ""
+    last = f", the newest {ago(each.last, now)}" if each.last else ""
     counts = (f"{covered.waiting:,} wait", f"{covered.failed:,} failed", f"{covered.skipped:,} without content")
     pairs = [
         ("Signal", f"{signal.name} ({signal.pk})"),
@@ -142,7 +143,7 @@ def runs(found: Sequence[Progress], width: int | None) -> Lines:
         return ["No runs. Start one with manage.py signals backfill."]
     rows = [
         (
-            each.run.pk,
+            str(each.run.pk),
             each.run.version.signal.name,
             each.run.version.number,
             _run_state(each),
@@ -169,7 +170,7 @@ def _run_state(each: Progress) -> str:
 
 def labels(rows: Sequence[Row], width: int | None) -> Lines:
     """A page of labels."""
-    return table(LABELS, [_label(row) for row in rows], width)
+    return table(LABELS, [_label(row) for row in rows], width, whole=("TARGET",))
 
 
 def _label(row: Row) -> list[str | int]:

@@ -367,8 +367,12 @@ def test_it_distributes_labels_over_time(
 
 def test_what_people_wrote_can_not_command_the_terminal(project: Project, now: datetime, signal: Signal) -> None:
     answered(signal, project, 1, now)
-    Signal.objects.update(name="\x1b[2JGone")
+    Signal.objects.update(name="\x1b[2J\x9bGone")
     Label.objects.update(reason="\x1b]0;owned\x07")
     for command in (["list"], ["show", signal.pk], ["labels", signal.pk], ["disable", signal.pk]):
         assert "\x1b" not in run(*command)
         assert "\x07" not in run(*command)
+        assert run(*command, "--json").isascii()
+    make_agent(project, "\x1b[2Jagent")
+    assert "\x1b" not in refused("list", "--agent", "nobody")
+    assert "\x1b" not in refused("edit", signal.pk, "--scope", "span")

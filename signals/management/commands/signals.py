@@ -99,7 +99,7 @@ class Command(BaseCommand):
         version = _asked(signal)
         if self.given["scope"] not in {None, signal.scope}:
             said = f"--scope: {signal.name} is about {signal.scope}s for life. Make another signal with create."
-            raise CommandError(said)
+            raise CommandError(plain(said))
         question = arguments.question(self.given, actions.question_of(version))
         with _refused(f"Signal {signal.pk} is as it was"), transaction.atomic():
             actions.publish_version(signal, question, based_on=version.number)
@@ -175,7 +175,7 @@ class Command(BaseCommand):
         for page in self._pages(signal):
             count, more = count + len(page.labels), page.more
             if self.given["json"]:
-                self._write(json.dumps(records.of_label(label), ensure_ascii=False) for label in page.labels)
+                self._write(json.dumps(records.of_label(label)) for label in page.labels)
             elif page.labels:
                 self._write(printing.labels(results.rows(self.project, signal.scope, page.labels), self._width))
         if not (count or self.given["json"]):
@@ -212,7 +212,7 @@ class Command(BaseCommand):
         if agent is None:
             known = ", ".join(agents.values_list("identity", flat=True)[:MOST_NAMED]) or "none yet"
             said = f"The project {self.project.slug} has no agent {self.given['agent']}. --agent takes one of: {known}."
-            raise CommandError(said)
+            raise CommandError(plain(said))
         return agent
 
     def _signal(self) -> Signal:
@@ -273,7 +273,7 @@ class Command(BaseCommand):
     def _print(self, record: object, lines: Callable[[int | None], Lines]) -> None:
         """Print the one for machines or the other for people."""
         if self.given["json"]:
-            self._write([json.dumps(record, indent=2, ensure_ascii=False)])
+            self._write([json.dumps(record, indent=2)])
         else:
             self._write(lines(self._width))
 
@@ -284,7 +284,7 @@ class Command(BaseCommand):
 
 def _asked(signal: Signal) -> SignalVersion:
     if signal.current_version is None:
-        raise CommandError(f"{signal.name} asks nothing yet. Make another signal with manage.py signals create.")
+        raise CommandError(f"Signal {signal.pk} asks nothing yet. Make another one with manage.py signals create.")
     return signal.current_version
 
 
