@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -72,6 +73,13 @@ def create_signal(
         _add_version(signal, checked, by)
         record(by, "created", signal)
     return signal
+
+
+def draft_version(question: Question, agent: Agent, scope: str, signal: Signal | None = None) -> SignalVersion:
+    """The question as a version that is not stored, of this signal or of a new one, to try it."""
+    checked = _checked(question, scope, signal.current_version if signal else None)
+    of = signal or Signal(project_id=agent.project_id, agent=agent, scope=scope)
+    return SignalVersion(signal=of, number=0, **_columns(checked))
 
 
 def publish_version(
@@ -224,21 +232,24 @@ def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
 
 def _add_version(signal: Signal, checked: Question, by: User | None) -> SignalVersion:
     latest = signal.versions.order_by("-number").values_list("number", flat=True).first() or 0
-    version = signal.versions.create(
-        number=latest + 1,
-        type=checked.type,
-        prompt=checked.prompt,
-        labels=list(checked.labels),
-        sentiments=dict(checked.sentiments),
-        sample_rate=checked.sample_rate,
-        judge_model=checked.judge_model,
-        filter=checked.filter.dump(),
-        view=checked.view.dump(),
-        created_by=by,
-    )
+    version = signal.versions.create(number=latest + 1, created_by=by, **_columns(checked))
     signal.current_version = version
     signal.save(update_fields=["current_version"])
     return version
+
+
+def _columns(checked: Question) -> dict[str, Any]:
+    """What a version stores of its question."""
+    return {
+        "type": checked.type,
+        "prompt": checked.prompt,
+        "labels": list(checked.labels),
+        "sentiments": dict(checked.sentiments),
+        "sample_rate": checked.sample_rate,
+        "judge_model": checked.judge_model,
+        "filter": checked.filter.dump(),
+        "view": checked.view.dump(),
+    }
 
 
 def _changes_nothing(signal: Signal, checked: Question, based_on: int | None, current: SignalVersion) -> bool:

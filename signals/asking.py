@@ -5,9 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
+from catalyst.pricing import price
 from signals import offline, prompt
 from signals.exchanges import Said
 from signals.health import Outage, model_for
@@ -140,6 +142,15 @@ def answered(call: Call, reply: Reply) -> Ending:
         return _wrong(call.label, call.revision, f"{error}{cut_off}", spent)
     done = Label.Status.DONE
     return Ending(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
+
+
+def cost(spent: Spent, now: datetime) -> Decimal | None:
+    """US dollars of a call; None where no public price is known."""
+    if spent.asked == offline.JUDGE:
+        return Decimal(0)
+    tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
+    costs = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
+    return next((cost.total for cost in costs if cost is not None), None)
 
 
 def own_fault(label: Label) -> Ending:

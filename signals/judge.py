@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from catalyst.env import env
 from catalyst.llm import LLM
-from catalyst.pricing import price
 from signals import asking, backlog, claiming, exchanges, health, offline
 from signals.asking import Call, Ending, Spent
 from signals.models import Budget, Label, Verdict
@@ -73,7 +72,7 @@ class _Worker:
             answers = health.last_answers()
             endings: list[Ending] = []
             for label, read in targets(backlog.still_wanted(Label.objects.for_judging(claimed))):
-                prepared = _prepare(label, read, now, answers)
+                prepared = prepare(label, read, now, answers)
                 if isinstance(prepared, Call):
                     calls.append(prepared)
                     self._held[label.pk] = label
@@ -138,7 +137,7 @@ async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[En
     return done, pending - done
 
 
-def _prepare(
+def prepare(
     label: Label, read: Callable[[], Target | None], now: datetime, answers: Mapping[str, datetime]
 ) -> Call | Ending:
     """Prepare one of a batch; one that can't be harms no other."""
@@ -213,7 +212,7 @@ def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdi
         input_tokens=spent.input_tokens,
         output_tokens=spent.output_tokens,
         cached_tokens=spent.cached_tokens,
-        cost=_cost(spent, now),
+        cost=asking.cost(spent, now),
         latency_ms=spent.latency_ms,
         shown_digest=spent.digest,
     )
@@ -222,20 +221,11 @@ def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdi
 def _charge(endings: Sequence[Ending], verdicts: Sequence[Verdict], now: datetime) -> None:
     """Count what these calls have cost; where that is not known, what was reserved for them."""
     claimed = {ending.label.pk: ending.label for ending in endings}
-    charges: dict[tuple[int, int], Decimal] = defaultdict(Decimal)
+    charges: dict[tuple[int, int | None], Decimal] = defaultdict(Decimal)
     for verdict in verdicts:
         label = claimed[verdict.label_id]
         charges[label.project_id, label.signal_id] += label.reserved if verdict.cost is None else verdict.cost
     Budget.objects.charge(charges, now.astimezone(UTC).date())
-
-
-def _cost(spent: Spent, now: datetime) -> Decimal | None:
-    """US dollars; None where no public price is known."""
-    if spent.asked == offline.JUDGE:
-        return Decimal(0)
-    tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
-    costs = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
-    return next((cost.total for cost in costs if cost is not None), None)
 
 
 def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:

@@ -4,6 +4,7 @@ Spans are those of `judged_spans`, each with the agent that `agents_of` gives it
 traffic.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from traces.store.base import SpanRecord
 LATELY = timedelta(days=7)
 MOST_SESSIONS = 10_000
 CHUNK = 1_000
+TRACE_KEY = re.compile("[0-9a-f]{32}")
 TRACES_AT_ONCE = 500
 SPANS_AT_ONCE = 20_000
 
@@ -122,6 +124,21 @@ class Traffic:
             if len(found) >= most:
                 break
         return sorted(found, key=lambda match: match.target_time, reverse=True)[:most]
+
+    def among(self, keys: Sequence[str]) -> list[Match]:
+        """Those with these target keys, in their order. Keys that make no sense are of no target."""
+        ids = [UUID(trace) for key in keys if TRACE_KEY.fullmatch(trace := key.partition(":")[0])]
+        if self.scope == Scope.TRACE:
+            found = [of_trace(trace) for trace in self._traces().filter(trace_id__in=ids)]
+        elif self.scope == Scope.SESSION:
+            known = [key for key in keys if "\0" not in key]
+            found = [of_session(session) for session in self._sessions().filter(key__in=known)]
+        else:
+            traces = list(self._traces_with_spans().filter(trace_id__in=ids))
+            spans = spans_of(traces)
+            found = [match for trace in traces for match in self._of_trace(trace, spans[trace.pk], is_live=False)]
+        by_key = {match.target_key: match for match in found}
+        return [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
 
     def chunks(self, after: Cursor | None = None) -> Iterator[Chunk]:
         """All of them, about the newest first; from behind `after`. Holds one chunk in memory.

@@ -379,8 +379,8 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
         """Hold them, in the order that `charge` does. The last lock that a transaction takes."""
         return self.order_by("project_id", "signal_id").select_for_update(no_key=True)
 
-    def charge(self, charges: Mapping[tuple[int, int], Decimal], day: date) -> None:
-        """Count US dollars, by project and signal, as spent on that day."""
+    def charge(self, charges: Mapping[tuple[int, int | None], Decimal], day: date) -> None:
+        """Count US dollars, by project and signal, if any, as spent on that day."""
         rows = [(project_id, signal_id, dollars) for (project_id, signal_id), dollars in charges.items() if dollars]
         if rows:
             with connection.cursor() as cursor:
@@ -392,6 +392,7 @@ _CHARGE = """
     SELECT c.project_id, c.signal_id, %s, sum(c.dollars)
     FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[]) AS c (project_id, signal_id, dollars)
     GROUP BY GROUPING SETS ((c.project_id, c.signal_id), (c.project_id))
+    HAVING c.signal_id IS NOT NULL OR grouping(c.signal_id) = 1
     ORDER BY c.project_id, c.signal_id
     ON CONFLICT (project_id, signal_id) DO UPDATE SET
         spent = EXCLUDED.spent + CASE WHEN b.day >= EXCLUDED.day THEN b.spent ELSE 0 END,

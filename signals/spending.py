@@ -8,10 +8,11 @@ reservation ends with its lease.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 
+from django.db import transaction
 from django.db.models import Q
 
 from catalyst.env import env
@@ -26,11 +27,14 @@ ANSWER_TOKENS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A label that is to be claimed: whose it is, and the model that its version names."""
+    """A call that is to be made: for which label, whose it is, and the model that its version names.
+
+    Of a test there is no label, 0, and of a signal that is not saved yet no signal.
+    """
 
     label: int
     project: int
-    signal: int
+    signal: int | None
     judge_model: str
 
 
@@ -77,7 +81,7 @@ class Allowance:
         for (project, signal), dollars in reserved.items():
             self._subtract(project, signal, dollars)
 
-    def covers(self, project: int, signal: int, judge_model: str) -> bool:
+    def covers(self, project: int, signal: int | None, judge_model: str) -> bool:
         """Whether a call is within the budgets that it is on."""
         left = [self.left[key] for key in ((project, signal), (project, None)) if key in self.left]
         needed = self._estimate(judge_model) if left else None
@@ -91,8 +95,8 @@ class Allowance:
         self._subtract(work.project, work.signal, needed)
         return needed
 
-    def _subtract(self, project: int, signal: int, dollars: Decimal) -> None:
-        for key in ((project, signal), (project, None)):
+    def _subtract(self, project: int, signal: int | None, dollars: Decimal) -> None:
+        for key in {(project, signal), (project, None)}:
             if key in self.left:
                 self.left[key] -= dollars
 
@@ -108,6 +112,30 @@ def reserve(claimed: Sequence[Work], now: datetime) -> dict[int, Decimal]:
     allowance = Allowance(budgets, now)
     taken = {work.label: allowance.take(work) for work in claimed}
     return {label: dollars for label, dollars in taken.items() if dollars is not None}
+
+
+@transaction.atomic
+def advance(work: Work, now: datetime) -> Decimal | None:
+    """Charge a call that no label reserves for with what it may cost, before it is made; None where a cap forbids it.
+
+    Where there is no cap nothing is charged yet. `settle` puts what it has cost in its place.
+    """
+    of_these = Q(signal=None) | Q(signal=work.signal)
+    budgets = list(Budget.objects.capped().filter(of_these, project=work.project).lock())
+    if not budgets:
+        return Decimal(0)
+    dollars = Allowance(budgets, now).take(work)
+    if dollars is not None:
+        Budget.objects.charge({(work.project, work.signal): dollars}, now.astimezone(UTC).date())
+    return dollars
+
+
+def settle(work: Work, advanced: Decimal, advanced_at: datetime, cost: Decimal | None, now: datetime) -> None:
+    """Charge what a call has cost in place of what was advanced for it, which stays where that is not known."""
+    day = now.astimezone(UTC).date()
+    back = advanced if day == advanced_at.astimezone(UTC).date() else Decimal(0)
+    if cost is not None:
+        Budget.objects.charge({(work.project, work.signal): cost - back}, day)
 
 
 def blocked(now: datetime) -> dict[str, list[int]]:

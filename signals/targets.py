@@ -62,19 +62,19 @@ def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Targe
     sessions = _sessions_of(labels)
     turns = _turns_of(sessions.values())
     spans = spans_of([*traces.values(), *(trace for some in turns.values() for trace in some.read)])
-    parts = {label.pk: part for label in labels if (part := _part_of(label, traces, spans))}
+    parts = {_about(label): part for label in labels if (part := _part_of(label, traces, spans))}
     texts = _Texts(parts.values())
     for label in labels:
         view = label.version.judge_view
         if label.scope == Scope.SESSION:
             session = sessions.get((label.project_id, label.session_key))
             yield label, partial(_session, session, turns[session.pk], spans, view) if session is not None else _gone
-        elif label.pk not in parts:
+        elif _about(label) not in parts:
             yield label, _gone
         elif label.scope == Scope.TRACE:
-            yield label, partial(_trace, parts[label.pk], spans, texts, view)
+            yield label, partial(_trace, parts[_about(label)], spans, texts, view)
         else:
-            yield label, partial(_span, parts[label.pk], texts, view)
+            yield label, partial(_span, parts[_about(label)], texts, view)
 
 
 def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
@@ -137,6 +137,10 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
         pk: _Turns(len(traces), within(traces, MOST_TURNS, lambda _: 1, lambda trace: trace.error_count > 0))
         for pk, traces in by_session.items()
     }
+
+
+def _about(label: Label) -> tuple[int, str, str]:
+    return label.project_id, label.scope, label.target_key
 
 
 def _part_of(

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from signals import label_views, list_views, run_views, verdict_views, version_views, views
+from signals import label_views, list_views, run_views, trial_views, verdict_views, version_views, views
 
 app_name = "signals"
 urlpatterns = [
@@ -12,6 +12,8 @@ urlpatterns = [
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/lately/", views.lately_show, name="lately-show"),
+    path("p/<slug:project>/signals/trial/", trial_views.trial_run, name="trial-run"),
+    path("p/<slug:project>/signals/prompt/", trial_views.prompt_show, name="prompt-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
     path("p/<slug:project>/signals/<int:pk>/versions/", version_views.version_list, name="version-list"),
     path("p/<slug:project>/signals/<int:pk>/versions/compare/", version_views.version_compare, name="version-compare"),

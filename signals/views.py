@@ -39,6 +39,7 @@ from signals.querysets import LabelFilter
 from signals.results import Summary
 from signals.rollups import Cell
 from signals.templates import TEMPLATES
+from signals.trial_forms import TrialForm
 from traces import agent_runs
 from traces.forms import cursor
 
@@ -76,10 +77,10 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     template = forms.template(request.GET.get("template"))
     if request.method != "POST":
         agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
-        return _editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
+        return editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
     form = SignalForm(request.project, request.POST, template=template)
     if not (signal := _create(request, form, template.key if template else "")):
-        return _editor(request, form, template=template)
+        return editor(request, form, template=template)
     if request.POST.get("then") == "activate":
         actions.activate(signal, timezone.now(), request.user)
     return _to(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
@@ -92,7 +93,7 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if not form.is_bound or not _publish(request, form, signal):
-        return _editor(request, form, signal=signal)
+        return editor(request, form, signal=signal)
     return _to(request, signal, f"{signal.name} is saved")
 
 
@@ -258,13 +259,17 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
     return True
 
 
-def _editor(request: ProjectRequest, form: SignalForm, **about: Any) -> HttpResponse:
+def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **about: Any) -> HttpResponse:
+    """The editor with this form; `status` is 422 by default when there was something wrong with it."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": connection.judge_of(form.draft_version())}
+    context["trial"] = TrialForm()
     if form.overtaken:
         context["conflict"] = version_results.conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
     context["lately"] = matching.lately(agent, timezone.now()) if agent else None
-    return render(request, "signals/editor.html", {**context, **about}, status=422 if form.is_bound else 200)
+    return render(
+        request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
+    )
 
 
 def _refresh_if(changed: bool) -> HttpResponse:

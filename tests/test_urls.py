@@ -37,6 +37,7 @@ OWNER_LOOK = "200 403 403 404 302"
 ONLY_GET = "405 405 405 404 302"
 ONLY_POST = ONLY_GET
 EDITOR_DO = "302 302 403 404 302"
+EDITOR_WRONG = "422 422 403 404 302"
 OWNER_DO = "302 403 403 404 302"
 OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
 SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
@@ -61,7 +62,7 @@ TABLE = {
     "core:member-role": Row(ONLY_POST, OWNER_DO, "membership"),
     "core:member-remove": Row(ONLY_POST, OWNER_DO, "membership"),
     "core:invitation-revoke": Row(ONLY_POST, OWNER_DO, "invitation"),
-    "core:key-list": Row(LOOK, "422 422 403 404 302"),
+    "core:key-list": Row(LOOK, EDITOR_WRONG),
     "core:key-revoke": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:key-limit": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:audit-list": Row(OWNER_LOOK, ONLY_GET),
@@ -81,18 +82,20 @@ TABLE = {
     "signals:agent-signals": Row(LOOK, ONLY_GET, "agent"),
     "signals:signal-list": Row(LOOK, ONLY_GET),
     "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
-    "signals:signal-create": Row(EDITOR_LOOK, "422 422 403 404 302"),
+    "signals:signal-create": Row(EDITOR_LOOK, EDITOR_WRONG),
+    "signals:trial-run": Row(ONLY_POST, EDITOR_WRONG),
+    "signals:prompt-show": Row(ONLY_POST, EDITOR_WRONG),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:lately-show": Row(EDITOR_LOOK, ONLY_GET),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-compare": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-restore": Row(ONLY_POST, EDITOR_DO, "version"),
-    "signals:signal-duplicate": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
+    "signals:signal-duplicate": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:label-detail": Row(LOOK, ONLY_GET, "label"),
     "signals:exchange-detail": Row(EDITOR_LOOK, ONLY_GET, "exchange"),
     "signals:label-export": Row(LOOK, ONLY_GET, "signal"),
-    "signals:signal-edit": Row(EDITOR_LOOK, "422 422 403 404 302", "signal"),
+    "signals:signal-edit": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,
     "signals:signal-archive": SIGNAL_DO,
@@ -100,7 +103,7 @@ TABLE = {
     "signals:label-retry": SIGNAL_DO,
     "signals:run-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-preview": Row(EDITOR_LOOK, ONLY_GET, "signal"),
-    "signals:run-create": Row(ONLY_POST, "422 422 403 404 302", "signal"),
+    "signals:run-create": Row(ONLY_POST, EDITOR_WRONG, "signal"),
     "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
     "signals:project-cap": Row(ONLY_POST, OWNER_DO),

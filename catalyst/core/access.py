@@ -7,7 +7,7 @@ from typing import Any, Concatenate
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
 from catalyst.core.models import Membership, Project, User
@@ -71,13 +71,13 @@ class ProjectMiddleware:
         request.project = membership.project
 
 
-def editor_required[**P](
-    view: Callable[Concatenate[ProjectRequest, P], HttpResponse],
-) -> Callable[Concatenate[ProjectRequest, P], HttpResponse]:
+def editor_required[**P, R: HttpResponseBase](
+    view: Callable[Concatenate[ProjectRequest, P], R],
+) -> Callable[Concatenate[ProjectRequest, P], R]:
     """Let owners and members through; a viewer gets 403."""
 
     @wraps(view)
-    def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if not request.membership.can_edit:
             raise PermissionDenied("Viewers can look but not change anything. Ask an owner for the member role.")
         return view(request, *args, **kwargs)
