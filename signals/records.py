@@ -14,6 +14,7 @@ from signals.models import Label, Scope, Signal, SignalRun, SignalVersion
 from signals.results import Summary
 from signals.runs import Preview, Progress
 from signals.spending import Today
+from signals.trial import Result, Tally
 
 type Record = dict[str, Any]
 
@@ -149,10 +150,10 @@ def of_preview(preview: Preview, estimate: Estimate) -> Record:
 
 
 def of_label(label: Label) -> Record:
-    """One label with its reason, by the client's names for its rows."""
+    """One label with its reason, by the client's names for its rows. That of a test has no id and no version."""
     is_binary = label.version.type == SignalVersion.Type.BINARY
     return {
-        "signal_label_id": str(label.pk),
+        "signal_label_id": _id(label.pk),
         "target_type": label.scope,
         "target_id": target_id(label),
         "trace_id": label.trace_id.hex if label.trace_id else None,
@@ -165,9 +166,23 @@ def of_label(label: Label) -> Record:
         "error": label.error or None,
         "judge": label.judge or None,
         "cost": dollars(label.cost),
-        "signal_version": label.version.number,
+        "signal_version": label.version.number or None,
         "manual_run_id": _id(label.run_id),
         "completed_at": time(label.labelled_at),
+    }
+
+
+def of_trial(tally: Tally, found: Iterable[Result], estimate: Estimate) -> Record:
+    """What a test found, and what the version would take on a day."""
+    return {
+        "results": [of_label(result.label) | {"tokens": result.tokens} for result in found],
+        "outcomeCounts": {outcome(tally.version, each.value): each.count for each in tally.outcomes},
+        "failedCount": tally.failed,
+        "skippedCount": tally.skipped,
+        "tokens": tally.tokens,
+        "cost": dollars(tally.cost) if tally.priced else None,
+        "estimatedCallsPerDay": estimate.calls,
+        "estimatedCostPerDay": dollars(estimate.cost),
     }
 
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from catalyst import timerange
 from catalyst.json_value import InvalidValue, JsonValue
 from catalyst.timerange import TimeRange
-from signals import forms
+from signals import forms, trial
 from signals.actions import Question
 from signals.judge_view import JudgeView
 from signals.models import Scope, Signal, SignalVersion
@@ -56,6 +56,7 @@ def add(parser: CommandParser) -> None:
     edit = command("edit", "Make a new version; what is not given keeps its value.")
     edit.add_argument("--name", help="Rename it; this makes no version.")
     _add_question(edit)
+    _add_test(command("test", "Judge recent targets and save nothing; what is not given is asked as it stands."))
     command("activate", "Judge what arrives from now on.")
     command("disable", "Stop judging; labels stay.")
     command("archive", "Stop it and take it off the list; labels stay.")
@@ -107,6 +108,12 @@ def _add_question(parser: CommandParser) -> None:
     words = "What the judge sees; repeatable. Fields: {}. Without a value: as usual."
     fields = ", ".join(JudgeView.model_fields)
     parser.add_argument("--view", action="append", type=_pair, metavar="FIELD=VALUE", help=words.format(fields))
+
+
+def _add_test(parser: CommandParser) -> None:
+    parser.add_argument("--sample-size", type=_count, default=20, help=f"1 to {trial.MOST}; %(default)s are usual.")
+    _add_window(parser)
+    _add_question(parser)
 
 
 def _add_backfill(parser: CommandParser) -> None:

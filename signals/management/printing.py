@@ -15,11 +15,13 @@ from signals.models import Signal
 from signals.results import Row, Summary
 from signals.runs import Preview, Progress
 from signals.spending import Stop, Today
+from signals.trial import Tally
 
 type Lines = Iterable[str]
 
 SIGNALS = ("ID", "NAME", "AGENT", "SCOPE", "STATE", "V", "RATE", "LABELS", "SHARES", "WAIT", "FAILED", "COST", "LAST")
 RUNS = ("RUN", "SIGNAL", "V", "STATE", "WINDOW", "RATE", "FOUND", "SAMPLED", "LABELLED", "WAIT", "FAILED", "LEFT")
+TRIAL = ("LABEL", "TARGET", "ABOUT", "REASON", "COST")
 LABELS = ("ID", "TARGET TIME", "LABEL", "TARGET", "ABOUT", "REASON", "V", "RUN", "COST")
 
 
@@ -186,6 +188,31 @@ def _label(row: Row) -> list[str | int]:
         str(label.run_id or ""),
         usd(label.cost),
     ]
+
+
+def trial(tally: Tally, rows: Sequence[Row], estimate: Estimate, width: int | None) -> Lines:
+    """What a test found, and what the version would take on a day."""
+    judged = [
+        (
+            row.label.value or row.label.status,
+            row.id,
+            row.title,
+            row.label.reason or row.label.error,
+            usd(row.label.cost),
+        )
+        for row in rows
+    ]
+    a_day = f"about {estimate.calls:,} calls; {_price(estimate.cost, estimate.calls)}"
+    pairs = [
+        ("Judged", f"{tally.ended:,}: {tally.failed:,} failed, {tally.skipped:,} without content; nothing is stored"),
+        ("Shares", _intervals(tally.outcomes)),
+        ("Cost", f"{usd(tally.cost) if tally.priced else 'not known'}; {tally.tokens:,} tokens"),
+        ("Live, a day", a_day),
+    ]
+    if judged:
+        yield from table(TRIAL, judged, width, whole=("TARGET",))
+        yield ""
+    yield from facts(pairs, width)
 
 
 def distribution(

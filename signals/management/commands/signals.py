@@ -19,16 +19,19 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.tables import plain
 from catalyst.timerange import TimeRange
-from signals import actions, estimates, label_lists, records, results, rollups, runs, spending
+from signals import actions, estimates, label_lists, records, results, rollups, runs, spending, trial
+from signals.actions import Question
 from signals.label_lists import Page
 from signals.management import arguments, printing
 from signals.management.arguments import OPTIONS, USAGE
 from signals.management.printing import Lines
+from signals.matching import Traffic
 from signals.models import Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter, SignalFilter
 from signals.records import Record
 from signals.results import Summary
 from signals.templates import TEMPLATES
+from signals.trial import Tally, Trial
 
 PAGE = 1_000
 MOST_NAMED = 20
@@ -96,16 +99,33 @@ class Command(BaseCommand):
     def do_edit(self) -> None:
         """A new version."""
         signal = self._signal()
-        version = _asked(signal)
-        if self.given["scope"] not in {None, signal.scope}:
-            said = f"--scope: {signal.name} is about {signal.scope}s for life. Make another signal with create."
-            raise CommandError(plain(said))
-        question = arguments.question(self.given, actions.question_of(version))
+        question, number = self._changed(signal), _asked(signal).number
         with _refused(f"Signal {signal.pk} is as it was"), transaction.atomic():
-            actions.publish_version(signal, question, based_on=version.number)
+            actions.publish_version(signal, question, based_on=number)
             if self.given["name"] is not None:
                 actions.rename(signal, self.given["name"])
         self._tell(signal)
+
+    def do_test(self) -> None:
+        """Recent targets judged by what is asked or would be; nothing is stored."""
+        signal, size, end = self._signal(), self.given["sample_size"], self.given["end"] or self.now
+        if size > trial.MOST:
+            raise CommandError(f"--sample-size: a test takes 1 to {trial.MOST} targets.", returncode=USAGE)
+        with _refused("Nothing was tested"):
+            version = actions.draft_version(self._changed(signal), signal.agent, signal.scope, signal)
+        traffic = Traffic(signal.agent, signal.scope, self.given["start"] or end - trial.WEEK, end, version.passing)
+        matches = traffic.newest(size)
+        if len(matches) < size:
+            self.stderr.write(plain(trial.shortfall(traffic, len(matches), self.project.kept_days)), str)
+        attempt, tally = Trial(version, matches, timezone.now), Tally(version, len(matches))
+        found = [result for result in attempt.results() if result is not None]
+        for result in found:
+            tally.add(result)
+        estimate = trial.per_day(version, signal.agent, signal.scope, matches, self.now)
+        shown = results.rows(self.project, signal.scope, [result.label for result in found])
+        self._print(records.of_trial(tally, found, estimate), partial(printing.trial, tally, shown, estimate))
+        if attempt.stopped:
+            raise CommandError(attempt.stopped)
 
     def do_activate(self) -> None:
         """Judge what arrives."""
@@ -221,6 +241,13 @@ class Command(BaseCommand):
         if signal is None:
             raise CommandError(f"The project {self.project.slug} has no signal {pk}. See manage.py signals list.")
         return signal
+
+    def _changed(self, signal: Signal) -> Question:
+        """What it asks, with what is given in its place."""
+        if self.given["scope"] not in {None, signal.scope}:
+            said = f"--scope: {signal.name} is about {signal.scope}s for life. Make another signal with create."
+            raise CommandError(plain(said))
+        return arguments.question(self.given, actions.question_of(_asked(signal)))
 
     def _range(self) -> TimeRange:
         return timerange.named(self.given.get("range", timerange.DEFAULT), self.now)
