@@ -1,6 +1,6 @@
 """The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -29,6 +29,10 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No span can start before it."""
 AHEAD = 366 * DAY
 """Ranges end at most this long after now."""
+
+
+type Query = Mapping[str, str] | Mapping[str, Sequence[str]]
+"""The parameters of a page, each with its value or all of its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,10 @@ class TimeRange:
         """The same stretch of time in at most so many bars, each as wide as some of these together."""
         return replace(self, step=self.step * -(-len(self.buckets()) // most))
 
-    def bucket_query(self, start: datetime, keep: Mapping[str, str]) -> str:
+    def bucket_query(self, start: datetime, keep: Query) -> str:
         """Query string of the range that is one bar, with the other parameters of the page."""
         others = {name: value for name, value in keep.items() if name not in PARAMETERS}
-        return urlencode({**others, "from": iso(start), "to": iso(start + self.step)})
+        return urlencode({**others, "from": iso(start), "to": iso(start + self.step)}, doseq=True)
 
 
 def iso(when: datetime) -> str:

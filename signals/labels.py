@@ -10,12 +10,12 @@ from django.urls import reverse
 from catalyst.core.models import Project
 from catalyst.formats import percent
 from catalyst.timerange import TimeRange
-from signals import label_lists
+from signals import label_filters, label_lists
 from signals.charts import mood
 from signals.connection import judge_name
 from signals.models import Label, Sentiment, Signal
 from signals.results import summaries
-from traces.labels import Pill, Walk
+from traces.labels import Choices, Narrowing, Pill, Walk
 
 
 class SignalLabels:
@@ -64,6 +64,14 @@ class SignalLabels:
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
 
+    def narrowings(self, project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+        """By signal and value."""
+        return label_filters.narrowings(project, keys)
+
+    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+        """From hourly sums."""
+        return label_filters.choices(project, time_range, agent)
+
     def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
         """From label to label of one signal's list."""
         return label_lists.walk(project, params, now)
@@ -93,6 +101,7 @@ def _pill(label: Label, project: Project, *, with_words: bool = True) -> Pill:
         labelled_at=label.labelled_at,
         status=label.status,
         note=_note(label) if with_words else "",
+        key=label_filters.key_of(label.signal_id, label.value) if label.value else "",
     )
 
 
@@ -115,7 +124,8 @@ def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[tuple[UUI
     )
     for trace_id, signal_id, name, sentiments, value, count in rows:
         sentiment = mood(value, sentiments.get(value, Sentiment.NEUTRAL))
-        yield trace_id, Pill(name, value, sentiment, href=_href(project, signal_id), count=count)
+        href, key = _href(project, signal_id), label_filters.key_of(signal_id, value)
+        yield trace_id, Pill(name, value, sentiment, href=href, count=count, key=key)
 
 
 def _href(project: Project, signal_id: int) -> str:

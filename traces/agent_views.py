@@ -96,8 +96,9 @@ def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str
 
 
 def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
-    """The filter of a tab: by status only."""
-    return TraceFilter(agent=pk, passing=forms.trace_filter(request.GET.dict()).passing)
+    """The filter of a tab: by status and labels only."""
+    wanted = forms.trace_filter(request.project, request.GET)
+    return TraceFilter(agent=pk, passing=wanted.passing, labels=wanted.labels)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

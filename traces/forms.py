@@ -1,24 +1,30 @@
 """What the URL of a list says: which filter, after which row."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+from django.http import QueryDict
+
+from catalyst.core.models import Project
 from catalyst.json_value import InvalidValue
+from traces import labels
 from traces.filters import EVERYTHING, Filter
 from traces.querysets import Cursor, TraceFilter
 
 MOST_TEXT = 200
 MOST_OFFSET = 100_000
+MOST_LABELS = 5
 
 
-def trace_filter(params: Mapping[str, str]) -> TraceFilter:
-    """The filter in a query string; what makes no sense filters nothing."""
+def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
+    """The filter in a query string; what makes no sense filters nothing, but a label that isn't there everything."""
+    keys = [key.replace("\0", "")[:MOST_TEXT] for key in params.getlist("label")[:MOST_LABELS]]
     return TraceFilter(
         agent=_number(params.get("agent")),
         session=_number(params.get("session")),
         text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
         passing=_filter(params),
+        labels=labels.narrowings(project, keys) if keys else (),
     )
 
 
@@ -49,7 +55,7 @@ def trace_id(text: str) -> UUID | None:
         return None
 
 
-def _filter(params: Mapping[str, str]) -> Filter:
+def _filter(params: QueryDict) -> Filter:
     try:
         return Filter.parse({"status": params.get("status", "")})
     except InvalidValue:

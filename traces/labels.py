@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from django.db.models import Q
+
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 
@@ -19,7 +21,7 @@ class Pill:
 
     `sentiment` is positive, negative or neutral, as it is coloured. `value` is empty while there is no label yet;
     `note` then says why, and otherwise what should be known beside the label. `count` is above one where equal
-    labels of many spans are one.
+    labels of many spans are one. `key` names the label in the query of a list that is narrowed to it.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Pill:
     status: str = "done"
     note: str = ""
     count: int = 1
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,37 @@ class Walk:
     back: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """A label that a list is narrowed to: its key in the URL, in words, and what passes. `href` is about the label."""
+
+    key: str
+    name: str
+    words: str
+    traces: Q
+    sessions: Q
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One label that lists can be narrowed to, and how many targets in the range have it."""
+
+    key: str
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`)."""
+
+    name: str
+    scope: str
+    href: str
+    choices: Sequence[Choice]
 
 
 class LabelSource(Protocol):
@@ -66,6 +100,12 @@ class LabelSource(Protocol):
         self, project: Project, agents: Sequence[int], time_range: TimeRange
     ) -> Mapping[int, list[Pill]]:
         """What is live for these agents, each with what it mostly says in the range. A constant number of queries."""
+
+    def narrowings(self, project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+        """What these keys mean. A constant number of queries; keys of other projects, or of nothing, are left out."""
+
+    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+        """The labels that were given in the range, by agent if one is named. A constant number of queries."""
 
     def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
         """Where the query of a target's page says it was opened from; None if it says nothing."""
@@ -105,9 +145,24 @@ def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRa
     return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)
 
 
+def narrowings(project: Project, keys: Sequence[str]) -> tuple[Narrowing, ...]:
+    """What a list is narrowed to by these keys, all of them; one that means nothing lets nothing pass."""
+    known = {key: found for source in _sources for key, found in source.narrowings(project, keys).items()}
+    return tuple(known.get(key) or _nothing(key) for key in dict.fromkeys(keys))
+
+
+def choices(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Choices]:
+    """The labels that lists can be narrowed to."""
+    return [each for source in _sources for each in source.choices(project, time_range, agent)]
+
+
 def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
     """The list of labels that a target's page was opened from, by its query."""
     return next((found for source in _sources if (found := source.walk(project, params, now))), None)
+
+
+def _nothing(key: str) -> Narrowing:
+    return Narrowing(key, "label", f"{key}, which nothing here gives", traces=Q(pk__in=[]), sessions=Q(pk__in=[]))
 
 
 def _merged[Target](found: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:

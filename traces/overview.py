@@ -1,12 +1,12 @@
 """What the head of the Traces page says about a range: totals, bars, what each filter would keep. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from catalyst.charts import Strip, volume_strip
-from catalyst.timerange import TimeRange
+from catalyst.timerange import Query, TimeRange
 from traces.querysets import TraceFilter, Volume
 
 
@@ -23,7 +23,7 @@ class Overview:
     statuses: dict[str, int]
 
 
-def overview(rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter, query: Mapping[str, str]) -> Overview:
+def overview(rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter, query: Query) -> Overview:
     """Add up the volumes of a range. `query` is the page's own, kept when a bar is clicked."""
     mine = [row for row in rows if wanted.agent is None or (row.agent_id or 0) == wanted.agent]
     ok, errors, agents = Counter[object](), Counter[object](), Counter[int]()

@@ -21,6 +21,7 @@ from traces.usage import SUMS, Called, LatencyRow, Usage, UsageRow
 
 if TYPE_CHECKING:
     from catalyst.core.models import Project
+    from traces.labels import Narrowing
     from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace
 
 
@@ -35,6 +36,7 @@ class TraceFilter:
     session: int | None = None
     text: str = ""
     passing: Filter = EVERYTHING
+    labels: tuple["Narrowing", ...] = ()
 
     @property
     def status(self) -> str:
@@ -42,9 +44,19 @@ class TraceFilter:
         return self.passing.status
 
     @property
+    def label_keys(self) -> list[str]:
+        """The labels as the URL names them."""
+        return [label.key for label in self.labels]
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything may fail to pass."""
+        return self != TraceFilter()
+
+    @property
     def needs_rows(self) -> bool:
         """True when hourly sums can't answer, because they know agents and statuses only."""
-        return bool(self.session or self.text or self.passing.dump().keys() - {"status"})
+        return bool(self.session or self.text or self.labels or self.passing.dump().keys() - {"status"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         found = found.filter(conditions.of_traces(wanted.passing))
         if wanted.session is not None:
             found = found.filter(session_id=wanted.session)
+        for label in wanted.labels:
+            found = found.filter(label.traces)
         if wanted.text:
             found = found.filter(Q(name__icontains=wanted.text) | Q(input_preview__icontains=wanted.text))
         return found
@@ -216,6 +230,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
+        for label in wanted.labels:
+            found = found.filter(label.sessions)
         return found.filter(conditions.of_sessions(wanted.passing))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":

@@ -29,12 +29,14 @@ def session_list(request: ProjectRequest) -> HttpResponse:
             left = labels.pills_for_sessions(request.project, [key]).get(key, [])
             return expired.page(request, "session", left)
         return redirect("traces:session-detail", request.project.slug, session.pk)
-    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.project, request.GET)
     if wants_partial(request) and (shown := forms.cursor(request.GET.get("newer"))):
         newer = request.project.sessions.with_traces().matching(wanted).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
     context["kept_since"] = expired.since(request, time_range, now)
+    if not wants_partial(request):
+        context["choices"] = labels.choices(request.project, time_range, wanted.agent)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 

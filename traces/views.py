@@ -35,7 +35,7 @@ PANES = ("io", "attributes", "events", "labels")
 def trace_list(request: ProjectRequest) -> HttpResponse:
     """The traces of a project, newest first. `after` continues a list; without any trace: how to send the first."""
     now = timezone.now()
-    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.GET.dict())
+    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.trace_filter(request.project, request.GET)
     if (exact := forms.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
     if wants_partial(request) and (shown := forms.cursor(request.GET.get("newer"))):
@@ -151,12 +151,13 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
         volumes = request.project.traces.matching(others).volume(time_range)
     else:
         volumes = AgentHour.objects.filter(project=request.project).volume(time_range)
-    found = overview(volumes, time_range, wanted, request.GET.dict())
+    found = overview(volumes, time_range, wanted, dict(request.GET.lists()))
     names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
     return {
         "overview": found,
         "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MOST_AGENTS]],
         "agent": names.get(wanted.agent or 0),
+        "choices": labels.choices(request.project, time_range, wanted.agent),
         "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
     }
 

@@ -16,8 +16,19 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+def toggled(context: RequestContext, name: str, value: str) -> str:
+    """The page's query from its first row on, with one more value of a parameter, or without it if it has it."""
+    request: HttpRequest = context["request"]
+    query = request.GET.copy()
+    values = query.getlist(name)
+    query.setlist(name, [other for other in values if other != value] if value in values else [*values, value])
+    query.pop("after", None)
+    return f"?{query.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
 def carry(context: RequestContext, *names: str) -> SafeString:
     """Hidden fields that keep the page's query in a GET form, but for the names that the form sets itself."""
     request: HttpRequest = context["request"]
-    kept = ((name, value) for name, value in request.GET.items() if name not in names)
+    kept = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
