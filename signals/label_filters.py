@@ -10,73 +10,97 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
-from signals.models import Label, LabelHour, Scope, Signal
+from signals import results
+from signals.models import Label, LabelHour, Scope, Signal, SignalVersion
 from signals.rollups import cells
-from traces.labels import Choice, Choices, Narrowing
+from traces.labels import Choice, Choices, Dimension, Narrowing
 from traces.models import Session, Trace
 
 MOST_SIGNALS = 8
 """Whose labels a list offers: those that gave most."""
-STATES = {
-    "waiting": ("waits for a label", Q(status__in=["queued", "running"])),
-    "failed": ("has no label: it failed", Q(status="failed")),
-}
 _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of a key: the signal it names, in words, and which of its labels pass."""
+    """What a key asks of the labels of its signal: in words, in short beside a count, and which pass."""
 
-    signal: int
     words: str
+    short: str
     labels: Q
 
 
-def key_of(signal_id: int, value: str) -> str:
-    """A label as the URL of a list names it."""
-    return f"{signal_id}:{value}"
+ANY = Part("has any label", "any", ~Q(value=""))
+STATES = {
+    "waiting": Part("waits for a label", "no label yet", Q(status__in=["queued", "running"], value="")),
+    "failed": Part("failed to be judged", "judging failed", Q(status="failed", value="")),
+}
+
+
+def key_of(signal_id: int, value: str, state: str = "") -> str:
+    """A label as the URL of a list names it; one without a value by its state."""
+    return f"{signal_id}:{value}" if value else f"{signal_id}!{state}"
 
 
 def narrowings(project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
     """What these keys mean; those that name no signal of the project, or one that is archived, are left out."""
-    parts = {key: part for key in keys if (part := _part(key))}
+    parts = {key: parsed for key in keys if (parsed := _parse(key))}
     shown = Signal.objects.for_project(project).unarchived().select_related("project")
-    signals = shown.in_bulk([part.signal for part in parts.values()])
-    return {key: _narrowing(key, part, signals[part.signal]) for key, part in parts.items() if part.signal in signals}
+    signals = shown.in_bulk([pk for pk, _ in parts.values()])
+    return {key: _narrowing(key, part, signals[pk]) for key, (pk, part) in parts.items() if pk in signals}
 
 
 def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
-    """The labels of the range by signal, those of the signals that gave most."""
+    """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
     signals = Signal.objects.for_project(project).unarchived().select_related("project")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     hours, labels = LabelHour.objects.filter(signal__in=known), Label.objects.filter(signal__in=known)
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     for cell in cells(hours, labels, time_range):
-        if cell.value:
-            counts[cell.of][cell.value] += cell.count
+        if cell.value or cell.state in STATES:
+            counts[cell.of][key_of(cell.of, cell.value, cell.state)] += cell.count
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     return [_choices(known[pk], counts[pk]) for pk in busiest[:MOST_SIGNALS]]
 
 
-def _part(key: str) -> Part | None:
+def dimensions(project: Project, agent: int) -> list[Dimension]:
+    """What the runs of an agent can be broken down by: its signals, but those of spans, of which a run has many."""
+    signals = Signal.objects.for_project(project).unarchived().exclude(scope=Scope.SPAN)
+    listed = signals.filter(agent=agent).for_list()
+    return [_dimension(signal, signal.current_version) for signal in listed if signal.current_version]
+
+
+def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
+    of_session = signal.scope == Scope.SESSION
+    target = {"session_key": "session__key"} if of_session else {"trace_id": "trace_id"}
+    outcomes = results.outcomes(signal, version.sentiments, {})
+    return Dimension(
+        str(signal.pk),
+        signal.name,
+        signal.scope,
+        signal.get_absolute_url(),
+        {outcome.value: outcome.tone for outcome in outcomes},
+        labelled=_narrowing(str(signal.pk), ANY, signal).traces,
+        value=Subquery(_labels(signal, ANY, **target).values("value")[:1]),
+    )
+
+
+def _parse(key: str) -> tuple[int, Part] | None:
     matched = _KEY.fullmatch(key)
     if matched is None:
         return None
-    signal, value, state = int(matched["signal"]), matched["value"], matched["state"]
-    if state:
-        words, labels = STATES[state]
-        return Part(signal, words, labels)
-    return Part(signal, f"is {value}", Q(value=value)) if value else Part(signal, "has any label", ~Q(value=""))
+    value, state = matched["value"], matched["state"]
+    part = STATES[state] if state else Part(f"is {value}", value, Q(value=value)) if value else ANY
+    return int(matched["signal"]), part
 
 
 def _narrowing(key: str, part: Part, signal: Signal) -> Narrowing:
     if signal.scope == Scope.SESSION:
-        sessions = Q(Exists(_labels(signal, part, session_key="key").exclude(session_key="")))
+        sessions = Q(Exists(_labels(signal, part, session_key="key")))
         traces = Q(session__in=Session.objects.filter(sessions, project=signal.project_id))
     else:
         traces = Q(Exists(_labels(signal, part, trace_id="trace_id")))
@@ -87,6 +111,8 @@ def _narrowing(key: str, part: Part, signal: Signal) -> Narrowing:
 def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
     """Those of the outer row's target, but for labels that a newer version has given anew."""
     of_signal = Label.objects.filter(signal=signal)
+    if signal.scope == Scope.SESSION:
+        of_signal = of_signal.exclude(session_key="")  # as in the index
     same = {name: OuterRef(name) for name in ("project_id", *target, "target_key")}
     newer = of_signal.filter(**same, version__gt=OuterRef("version")).exclude(value="")
     of_target = {name: OuterRef(outer) for name, outer in target.items()}
@@ -94,5 +120,5 @@ def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
 
 
 def _choices(signal: Signal, counts: Counter[str]) -> Choices:
-    given = [Choice(key_of(signal.pk, value), value, count) for value, count in counts.most_common()]
+    given = [Choice(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
     return Choices(signal.name, signal.scope, signal.get_absolute_url(), given)

@@ -15,7 +15,7 @@ from signals.charts import mood
 from signals.connection import judge_name
 from signals.models import Label, Sentiment, Signal
 from signals.results import summaries
-from traces.labels import Choices, Narrowing, Pill, Walk
+from traces.labels import Choices, Dimension, Narrowing, Pill, Walk
 
 
 class SignalLabels:
@@ -71,6 +71,10 @@ class SignalLabels:
     def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
         """From hourly sums."""
         return label_filters.choices(project, time_range, agent)
+
+    def dimensions(self, project: Project, agent: int) -> list[Dimension]:
+        """By the signals that look at traces or sessions."""
+        return label_filters.dimensions(project, agent)
 
     def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
         """From label to label of one signal's list."""

@@ -8,9 +8,10 @@ from datetime import datetime
 from catalyst import formats
 from catalyst.charts import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
-from signals import charts, results
+from signals import results
 from signals.charts import Outcome
 from signals.models import Label, LabelHour, Signal
+from signals.results import Summary
 from signals.rollups import Cell, cells
 from traces.usage import more_often
 
@@ -28,11 +29,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps."""
+    """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps.
+
+    `summary` is of all its labels in the range.
+    """
 
     signal: Signal
     outcome: Outcome
     change: Change
+    summary: Summary
     top: int
     lines: list[str]
     x_labels: list[str]
@@ -42,24 +47,26 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
     """Of each signal that asks something; what got worse first, then those with most labels. One query for all."""
     since = time_range.prior_start(now)
     hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
-    counted = results.by_owner(cell for cell in cells(hours, labels, time_range, since) if cell.value)
+    counted = results.by_owner(cells(hours, labels, time_range, since))
     found = [rate for signal in signals if (rate := _rate(signal, counted[signal.pk], time_range, since))]
     return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
 
 
-def _rate(signal: Signal, labelled: Sequence[Cell], time_range: TimeRange, since: datetime) -> Rate | None:
-    shown, before = Counter[str](), Counter[str]()
-    for cell in labelled:
-        (before if cell.start is None else shown)[cell.value] += cell.count
+def _rate(signal: Signal, found: Sequence[Cell], time_range: TimeRange, since: datetime) -> Rate | None:
     version = signal.current_version
-    outcome = charts.telling(results.outcomes(signal, version.sentiments if version else {}, shown))
+    summary = results.summary(signal, [version] if version else [], [cell for cell in found if cell.start])
+    outcome = summary.telling
     if outcome is None:
         return None
+    before = Counter[str]()
+    for cell in found:
+        if cell.value and cell.start is None:
+            before[cell.value] += cell.count
     starts = time_range.buckets()
-    shares = results.shares(labelled, starts)(outcome.value)
+    shares = results.shares(found, starts)(outcome.value)
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
     change = _change((before[outcome.value], before.total()), outcome) if _is_old(signal, since) else Change()
-    return Rate(signal, outcome, change, top, sparkline(shares, 100, 100, top), axis_labels(starts, 2))
+    return Rate(signal, outcome, change, summary, top, sparkline(shares, 100, 100, top), axis_labels(starts, 2))
 
 
 def _is_old(signal: Signal, since: datetime) -> bool:

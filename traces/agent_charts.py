@@ -91,8 +91,8 @@ def _errors(axis: Axis, stats: Stats) -> Card:
 def _latency(axis: Axis, stats: Stats) -> Card:
     figure = axis.lines(
         [
-            axis.row("p50", "accent", lambda runs: _seconds(runs.p50_us)),
-            axis.row("p95", "quiet", lambda runs: _seconds(runs.p95_us)),
+            axis.row("p50", "accent", lambda runs: seconds(runs.p50_us)),
+            axis.row("p95", "quiet", lambda runs: seconds(runs.p95_us)),
         ],
         SECONDS,
     )
@@ -110,7 +110,7 @@ def _tokens(axis: Axis, stats: Stats) -> Card:
 
 def _cost(axis: Axis, stats: Stats) -> Card:
     def part(name: str, tone: str, value: Callable[[Usage], Decimal]) -> Series:
-        return axis.row(name, tone, lambda runs: float(value(runs.usage)) if _is_priced(runs.usage) else None)
+        return axis.row(name, tone, lambda runs: float(value(runs.usage)) if is_priced(runs.usage) else None)
 
     split = {"input": "quiet", "cache": "cat-2", "output": "accent", "unsplit": "neutral"}
     series = [
@@ -127,11 +127,12 @@ def _cost(axis: Axis, stats: Stats) -> Card:
     return Card("agent-cost", stats["cost"], axis.stacked(series, DOLLARS), parts, stats["unpriced"])
 
 
-def _seconds(microseconds: float | None) -> float | None:
+def seconds(microseconds: float | None) -> float | None:
+    """A duration for an axis of SECONDS."""
     return None if microseconds is None else round(microseconds / 1e6, 4)
 
 
-def _is_priced(usage: Usage) -> bool:
+def is_priced(usage: Usage) -> bool:
     """Whether a cost is known, if only that it is 0."""
     return bool(usage.cost or (usage.total_tokens and not usage.unpriced_count))
 

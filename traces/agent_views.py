@@ -14,10 +14,10 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from traces import agent_calls, agent_charts, agent_runs, forms, labels, session_views, usage, views
-from traces.agent_charts import Axis
+from traces import agent_calls, agent_charts, agent_runs, forms, label_charts, labels, session_views, usage, views
+from traces.agent_charts import Axis, Bars
 from traces.agent_runs import SeenAgent
-from traces.agent_stats import stats
+from traces.agent_stats import Stats, stats
 from traces.querysets import TraceFilter, agent_is
 
 PAGE = 200
@@ -53,11 +53,23 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         context["compared"] = context["agent"].first_run < since + time_range.step
         earlier = [runs for start, runs in bars.items() if start not in shown] if context["compared"] else []
         numbers = stats(usage.total(shown.values()), usage.total(earlier))
-        context["cards"] = agent_charts.over_time(Axis(shown, time_range, request.GET.dict()), numbers)
+        context |= _cards(request, pk, shown, numbers, time_range)
         context["calls"] = agent_calls.tables(request.project, pk, time_range)
     else:
         context["nearest"] = views.nearest(request, TraceFilter(agent=pk), now)
     return render(request, "traces/agent_overview.html", context, partial="agent-numbers")
+
+
+def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
+    """The charts, broken down by the label that `by` names."""
+    query = request.GET.dict()
+    dimensions = labels.dimensions(request.project, pk)
+    by = next((each for each in dimensions if each.key == query.get("by")), None)
+    if by is None:
+        return {"dimensions": dimensions, "cards": agent_charts.over_time(Axis(bars, time_range, query), numbers)}
+    found = request.project.traces.filter(agent_is(pk)).filter(by.labelled).runs_by(by.value, time_range)
+    breakdown = label_charts.breakdown(by, found, bars, numbers, (time_range, query))
+    return {"dimensions": dimensions, "breakdown": breakdown, "cards": breakdown.cards}
 
 
 @require_safe

@@ -10,6 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from django.db.models import Q
+from django.db.models.expressions import Combinable
 
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
@@ -81,6 +82,22 @@ class Choices:
     choices: Sequence[Choice]
 
 
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What runs of an agent are broken down by: at most one label each.
+
+    `labelled` are the traces that have one, `value` is which; `tones` are the colours of the values, in order.
+    """
+
+    key: str
+    name: str
+    scope: str
+    href: str
+    tones: Mapping[str, str]
+    labelled: Q
+    value: Combinable
+
+
 class LabelSource(Protocol):
     """Gives the labels of targets of one project. Targets without a label may be left out."""
 
@@ -106,6 +123,9 @@ class LabelSource(Protocol):
 
     def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
         """The labels that were given in the range, by agent if one is named. A constant number of queries."""
+
+    def dimensions(self, project: Project, agent: int) -> list[Dimension]:
+        """What the runs of an agent can be broken down by. A constant number of queries."""
 
     def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
         """Where the query of a target's page says it was opened from; None if it says nothing."""
@@ -154,6 +174,11 @@ def narrowings(project: Project, keys: Sequence[str]) -> tuple[Narrowing, ...]:
 def choices(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Choices]:
     """The labels that lists can be narrowed to."""
     return [each for source in _sources for each in source.choices(project, time_range, agent)]
+
+
+def dimensions(project: Project, agent: int) -> list[Dimension]:
+    """What the runs of an agent can be broken down by."""
+    return [each for source in _sources for each in source.dimensions(project, agent)]
 
 
 def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:

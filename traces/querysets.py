@@ -1,5 +1,6 @@
 """Queries over traces, sessions and their hours."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.db.models import Count, F, Func, Q, Sum, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Floor, Greatest, Ln
 
 from catalyst import timerange
@@ -17,7 +19,7 @@ from catalyst.timerange import TimeRange
 from traces import conditions
 from traces.filters import EVERYTHING, Filter
 from traces.summary import BUCKET_BASE, CALLS, Calls
-from traces.usage import SUMS, Called, LatencyRow, Usage, UsageRow
+from traces.usage import SUMS, Called, LatencyRow, Runs, Usage, UsageRow
 
 if TYPE_CHECKING:
     from catalyst.core.models import Project
@@ -178,24 +180,26 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """What runs since then add up to, per agent and bar: for ranges finer than hours."""
-        counts = {
-            "trace_count": Count("id"),
-            "error_trace_count": Count("id", filter=Q(status="error")),
-            "success_count": Count("id", filter=Q(outcome="success")),
-            "failure_count": Count("id", filter=Q(outcome="failure")),
-        }
-        sums = {f"sum_{name}": counts.get(name) or Sum(name) for name in SUMS}
         found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**sums)
+        rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
         return [_usage(row) for row in rows]
 
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
         """How many runs since then took how long, per agent and bar: for ranges finer than hours."""
-        duration = Cast(Greatest(F("duration_us"), 1), models.FloatField())
-        bucket = Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
         found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = found.values_list("agent_id", bar_of("start_time", time_range), bucket).annotate(n=Count("id"))
+        rows = found.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
         return [LatencyRow(*row) for row in rows]
+
+    def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
+        """The runs of the range by the text that an expression gives and by bar, in one query."""
+        keyed = self.within(time_range).order_by().annotate(by=value)
+        rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
+        found: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
+        for row in rows:
+            runs, sums = found[row["by"]][row["bar"]], _sums(row)
+            runs.usage += sums
+            runs.latencies[row["bucket"]] += sums.trace_count
+        return found
 
     def neighbours(self, trace: "Trace") -> tuple[UUID | None, UUID | None]:
         """The trace ids of the turns before and after this one in its session."""
@@ -332,4 +336,23 @@ def _volume(row: Mapping[str, Any]) -> Volume:
 
 
 def _usage(row: Mapping[str, Any]) -> UsageRow:
-    return UsageRow(row["agent_id"], row["bar"], Usage(*(row[f"sum_{name}"] for name in SUMS)))
+    return UsageRow(row["agent_id"], row["bar"], _sums(row))
+
+
+def _sums(row: Mapping[str, Any]) -> Usage:
+    return Usage(*(row[f"sum_{name}"] for name in SUMS))
+
+
+def _bucket() -> Floor:
+    """`traces.summary.latency_bucket` of a trace."""
+    duration = Cast(Greatest(F("duration_us"), 1), models.FloatField())
+    return Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
+
+
+_COUNTED = {
+    "trace_count": Count("id"),
+    "error_trace_count": Count("id", filter=Q(status="error")),
+    "success_count": Count("id", filter=Q(outcome="success")),
+    "failure_count": Count("id", filter=Q(outcome="failure")),
+}
+_SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SUMS}

@@ -32,6 +32,9 @@ class Usage:
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(getattr(self, name) + getattr(other, name) for name in SUMS))
 
+    def __sub__(self, other: "Usage") -> "Usage":
+        return Usage(*(getattr(self, name) - getattr(other, name) for name in SUMS))
+
     @property
     def unknown_count(self) -> int:
         """Runs that say neither success nor failure."""
@@ -128,6 +131,17 @@ def total(parts: Iterable[Runs]) -> Runs:
         whole.usage += part.usage
         whole.latencies.update(part.latencies)
     return whole
+
+
+def rest(bars: Mapping[datetime, Runs], parts: Iterable[Mapping[datetime, Runs]]) -> dict[datetime, Runs]:
+    """What is in none of these parts, by bar; no key where nothing is."""
+    left = {}
+    parts = list(parts)
+    for start, runs in bars.items():
+        taken = total(part[start] for part in parts if start in part)
+        if runs.usage.trace_count > taken.usage.trace_count:
+            left[start] = Runs(runs.usage - taken.usage, runs.latencies - taken.latencies)
+    return left
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:

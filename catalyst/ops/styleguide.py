@@ -19,12 +19,15 @@ from catalyst.timerange import TimeRange
 from signals.charts import Outcome, breakdown
 from signals.models import Signal
 from signals.rates import Change, Rate
+from signals.results import Summary
+from signals.rollups import Coverage
 from traces.dialects import Message, ToolCall
 from traces.labels import Pill
 from traces.overview import overview
 from traces.querysets import TraceFilter, Volume
 from traces.reading import Conversation, Part
 
+COVERED = Coverage(waiting=3, done=100, failed=2)
 WAVE = (4, 6, 9, 7, 3, 2, 5, 8, None, None, 6, 4)
 LONG = "The parcel went round the world. " * 60
 MARKDOWN = "It left **Lyon** this morning:\n\n- sorted\n- on a lorry\n\n> Arrives on Tuesday.\n\n`track --id 7`"
@@ -126,4 +129,5 @@ def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
     tone = {"negative": "bad", "positive": "good"}.get(outcome.mood, "")
     signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
     lines = charts.sparkline(WAVE, 100, 100, 10)
-    return Rate(signal, outcome, Change("up 9.1 points", tone, "4.9%"), 10, lines, charts.axis_labels(starts, 2))
+    change, summary = Change("up 9.1 points", tone, "4.9%"), Summary(signal, [outcome], COVERED, None, Decimal("0.42"))
+    return Rate(signal, outcome, change, summary, 10, lines, charts.axis_labels(starts, 2))

@@ -142,3 +142,14 @@ def test_it_lists_the_names_of_those_that_do_not_fit(browser: Client, project: P
     assert section.count("<figure") == 3
     assert all(f"Signal {number}" in section for number in range(6))
     assert "All signals" in section
+
+
+def test_it_says_how_many_labels_a_rate_is_of_and_what_they_cost(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(hours=1))
+    first, second, third, _ = (label.pk for label in make_labels(signal, project, 4, now=now))
+    Label.objects.filter(pk__in=[first, second]).update(status="done", value="yes", labelled_at=now, cost="0.01")
+    Label.objects.filter(pk=third).update(status="failed", error="The judge is broken.")
+    text = " ".join(re.sub(r"</?span[^>]*>", "", browser.get(page_of(project), headers=HTMX).text).split())
+    assert "2 labels, 50.0% of sampled, 1 failed, $0.02" in text

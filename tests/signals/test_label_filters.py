@@ -77,6 +77,8 @@ def test_it_narrows_traces_to_those_that_wait_or_failed(
     Label.objects.filter(trace_id=UUID(int=2)).update(status="failed", error="The judge is broken.")
     assert traces_of(browser, f"{signal.pk}!failed") == [2]
     assert traces_of(browser, f"{signal.pk}!waiting") == [3]
+    choices = [("no", "1"), ("no label yet", "1"), ("judging failed", "1")]
+    assert sorted(offered(browser.get(TRACES).text)) == sorted(choices)
 
 
 def test_it_narrows_to_all_of_several_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -169,7 +171,7 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
 def offered(text: str) -> list[tuple[str, str]]:
     """Values and counts of the labels beside a list."""
     sections = re.findall(r'<section aria-labelledby="by-label-.*?</section>', text, re.DOTALL)
-    return re.findall(r"<span>(\w+)</span><output>(\d+)</output>", "".join(sections))
+    return re.findall(r"<span>([^<]+)</span><output>(\d+)</output>", "".join(sections))
 
 
 def test_pills_narrow_the_list_that_they_are_in(
