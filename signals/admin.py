@@ -9,7 +9,18 @@ from django.utils import timezone
 
 from catalyst.core.admin import ReadOnly, operator
 from signals import actions
-from signals.models import Budget, Exchange, JudgeHealth, Label, LabelHour, Signal, SignalRun, SignalVersion, Verdict
+from signals.models import (
+    Budget,
+    Exchange,
+    JudgeHealth,
+    Label,
+    LabelHour,
+    Signal,
+    SignalRun,
+    SignalVersion,
+    Unsampled,
+    Verdict,
+)
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -145,6 +156,15 @@ class LabelHourAdmin(ReadOnly[LabelHour]):
     list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
     list_filter = ("state", "folded")
     list_select_related = ("signal", "version__signal", "run__version__signal")
+    ordering = ("-id",)
+
+
+@admin.register(Unsampled)
+class UnsampledAdmin(ReadOnly[Unsampled]):
+    """Targets that versions looked at and left out."""
+
+    list_display = ("signal", "version", "draw", "hour")
+    list_select_related = ("signal", "version__signal")
     ordering = ("-id",)
 
 

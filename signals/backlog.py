@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from django.db import connection, transaction
 
 from signals import matching
+from signals.looking import look
 from signals.models import Label, Signal, SignalVersion
 from signals.querysets import LabelQuerySet, Wanted
-from signals.sampling import is_sampled
 
 # The key of the advisory lock: any number that nothing else in this database locks.
 SIGNALS_LOCK = 0x7369676E616C73
@@ -40,9 +40,8 @@ def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
     while batch := waiting.next_waiting():
         Label.objects.cancel(batch)
         if version is not None:
-            sampled = [label for label in batch if is_sampled(label.target_key, version.sample_rate)]
-            sampled = matching.passing(sampled, version.passing)
-            Label.objects.want([_anew(label, version) for label in sampled], min(label.not_before for label in batch))
+            anew = [_anew(label, version) for label in matching.passing(batch, version.passing)]
+            look(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
 
 
 def still_wanted(labels: Iterable[Label]) -> list[Label]:
@@ -58,6 +57,7 @@ def still_wanted(labels: Iterable[Label]) -> list[Label]:
 
 @transaction.atomic
 def _give_back(labels: Sequence[Label]) -> None:
+    keep_signals()
     returned = Label.objects.filter(id__in=Label.objects.unclaim(labels))
     signals = Signal.objects.filter(id__in={label.signal_id for label in labels}).select_related("current_version")
     for signal in signals.order_by("id"):

@@ -11,6 +11,7 @@ from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth
 from signals.judge_view import JudgeView
 from signals.querysets import LabelQuerySet, SignalQuerySet, SignalRunQuerySet
 from signals.rollups import LabelHourQuerySet
+from signals.unsampled import Unsampled
 from traces.filters import Filter
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Signal",
     "SignalRun",
     "SignalVersion",
+    "Unsampled",
     "Verdict",
 ]
 
@@ -316,6 +318,8 @@ class Label(models.Model):
 class LabelHour(models.Model):
     """How many labels of one kind are about targets that began in one hour, and what they have cost.
 
+    With the state UNSAMPLED: how many targets of that hour a version looked at and left out, by `Unsampled`.
+
     The rows of a kind add up, always and exactly, to what is in `Label`: a trigger there adds rows for what a statement
     changes, and folding makes one of them. Labels that go take their counts along, so that nothing here needs a
     foreign key in the database.
@@ -326,6 +330,7 @@ class LabelHour(models.Model):
         DONE = "done", "Labelled"
         FAILED = "failed", "Failed"
         SKIPPED = "skipped", "No content"
+        UNSAMPLED = "unsampled", "Not sampled"
 
     signal = models.ForeignKey(
         Signal, on_delete=models.DO_NOTHING, related_name="hours", db_constraint=False, db_index=False
@@ -343,7 +348,7 @@ class LabelHour(models.Model):
         help_text="As of the labels.",
     )
     hour = models.DateTimeField(help_text="Start of the hour, in UTC.")
-    state = models.CharField(max_length=7, choices=State, help_text="A label's status; waiting is queued or running.")
+    state = models.CharField(max_length=9, choices=State, help_text="A label's status; waiting is queued or running.")
     value = models.CharField(max_length=60, blank=True, help_text="With the state waiting: of the target as it was.")
     count = models.IntegerField(help_text="Labels; of a change, how many more or, below zero, fewer.")
     cost = models.DecimalField(

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from catalyst import timerange
 from catalyst.core.models import Project
-from signals.models import Exchange, Label, Verdict
+from signals.models import Exchange, Label, Unsampled, Verdict
 
 BATCHES = 20
 LABELS = 1_000
@@ -32,12 +32,18 @@ def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
 
 
 def forget_labels(now: datetime, batches: int = BATCHES) -> int:
-    """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many."""
+    """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many.
+
+    With them what was known of targets that began before and were not sampled.
+    """
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):
         count = _forget_batch(kept_since)
         deleted += count
         if count == 0:
+            break
+    for _ in range(batches):
+        if not Unsampled.objects.forget(kept_since, LABELS):
             break
     return deleted
 

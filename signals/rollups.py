@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signals.models import LabelHour, SignalRun
 
 MOST_CHANGES = 20_000
+_UNSAMPLED = Q(state="unsampled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
 
     def coverage(self) -> Coverage:
         """How many of these labels are in which state."""
-        return Coverage(**dict(self.order_by().values_list("state").annotate(n=Sum("count"))))
+        return Coverage(**dict(self.exclude(_UNSAMPLED).order_by().values_list("state").annotate(n=Sum("count"))))
 
     def coverage_by_run(self, runs: Iterable["SignalRun"]) -> dict[int, Coverage]:
         """The same for each of these manual runs, by its id."""
@@ -103,7 +104,7 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
 
     def _hours(self) -> "models.QuerySet[LabelHour, tuple[datetime, int]]":
         """The hours with any of these labels and how many, newest first."""
-        return self.values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
+        return self.exclude(_UNSAMPLED).values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
 
     def fold(self, most: int = MOST_CHANGES) -> int:
         """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
@@ -137,7 +138,7 @@ def cells(
         of_labels = labels.filter(between).annotate(bar=bar, state=Case(waits, default=F("status"))).order_by()
         counted = of_labels.values_list(*keys).annotate(n=Count("id"), spent=Sum("cost"))
         return [Cell(*row) for row in counted.annotate(newest=Max("labelled_at"))]
-    of_hours = hours.filter(between).annotate(bar=bar).order_by()
+    of_hours = hours.filter(between).exclude(_UNSAMPLED).annotate(bar=bar).order_by()
     summed = of_hours.values_list(*keys).annotate(n=Sum("count"), spent=Sum("cost")).filter(n__gt=0)
     return [Cell(*row) for row in summed.annotate(newest=Max("last"))]
 

@@ -19,6 +19,8 @@ from django.db.models import Exists, OuterRef
 from catalyst.core.audit import record
 from catalyst.core.models import User
 from catalyst.formats import duration
+from signals import backlog
+from signals.looking import look
 from signals.matching import Match, Traffic
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
 from signals.rollups import Coverage
@@ -211,7 +213,9 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
         run.save(update_fields=["state"])
         return
     sampled = [match for match in chunk.matches if is_sampled(match.target_key, run.sample_rate)]
-    run.queued += Label.objects.want([match.wanted_by(run.version, run) for match in sampled], now)
+    backlog.change_signals()
+    matching = [match.wanted_by(run.version, run) for match in chunk.matches]
+    run.queued += look(matching, {run.version_id: run.sample_rate}, now)
     run.matched, run.sampled = run.matched + len(chunk.matches), run.sampled + len(sampled)
     run.after_time, run.after_id = chunk.last.time, chunk.last.id
     run.save(update_fields=["queued", "matched", "sampled", "after_time", "after_id"])

@@ -26,6 +26,11 @@ def fraction(target_key: str) -> float:
     return (_draw(target_key) >> 11) / (1 << 53)
 
 
+def draw(target_key: str) -> int:
+    """The same as a signed number of 64 bits, which names the target where its key is too long to keep."""
+    return _draw(target_key) - (1 << 63)
+
+
 def is_sampled(target_key: str, rate_percent: int) -> bool:
     """Whether a signal with this rate, 0 to 100, looks at the target. 0 is never, 100 always."""
     return _draw(target_key) * 100 < rate_percent << 64

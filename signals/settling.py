@@ -1,8 +1,8 @@
 """From targets that are due to labels that wait for a judge, in one transaction.
 
 Ingest queues every trace and session that received spans, with the time at which it counts as settled. Here the due
-ones leave that queue and those that an active signal samples get a Label. A crash rolls both back; two settlers at once
-never see the same target; a target that settles again only raises what is wanted.
+ones leave that queue; those that an active signal samples get a Label, and what else it looked at is noted. A crash
+rolls all back; two settlers at once never see the same target; a target that settles again only raises what is wanted.
 """
 
 from collections import defaultdict
@@ -15,10 +15,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from signals import backlog
+from signals.looking import look
 from signals.matching import Match, agents_of, judged_spans, of_session, of_span, of_trace
-from signals.models import Label, Scope, Signal, SignalVersion
+from signals.models import Scope, Signal, SignalVersion
 from signals.querysets import Wanted
-from signals.sampling import is_sampled
 from signals.targets import spans_of
 from traces.conditions import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
@@ -59,8 +59,9 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
         return Settled(0, 0)
     Unsettled.objects.filter(id__in=[row.id for row in rows]).delete()
     signals = _live_signals()
-    wanted = [*_traces(rows, signals), *_spans(rows, signals), *_sessions(rows, signals)] if signals else []
-    return Settled(len(rows), Label.objects.want(wanted, now))
+    matching = [*_traces(rows, signals), *_spans(rows, signals), *_sessions(rows, signals)] if signals else []
+    rates = {each.version.pk: each.version.sample_rate for asking in signals.values() for each in asking}
+    return Settled(len(rows), look(matching, rates, now))
 
 
 def _live_signals() -> Signals:
@@ -117,8 +118,7 @@ def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
 def _wanted(
     signals: Signals, agent_id: int | None, match: Match, facts: Facts, received_at: datetime
 ) -> Iterator[Wanted]:
-    """The target for each that asks: of its agent and scope, active when it came, sampling it and letting it pass."""
+    """The target for each that asks: of its agent and scope, active when it came, and letting it pass."""
     for asking in signals.get((agent_id, match.scope), ()) if agent_id is not None else ():
-        is_sampled_now = received_at >= asking.since and is_sampled(match.target_key, asking.version.sample_rate)
-        if is_sampled_now and asking.passing.passes(facts):
+        if received_at >= asking.since and asking.passing.passes(facts):
             yield match.wanted_by(asking.version)

@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from signals import label_views, list_views, run_views, trial_views, verdict_views, version_views, views
+from signals import (
+    coverage_views,
+    label_views,
+    list_views,
+    run_views,
+    trial_views,
+    verdict_views,
+    version_views,
+    views,
+)
 
 app_name = "signals"
 urlpatterns = [
@@ -23,6 +32,7 @@ urlpatterns = [
         name="version-restore",
     ),
     path("p/<slug:project>/signals/<int:pk>/duplicate/", version_views.signal_duplicate, name="signal-duplicate"),
+    path("p/<slug:project>/signals/<int:pk>/coverage/", coverage_views.coverage_show, name="coverage-show"),
     path("p/<slug:project>/signals/<int:pk>/runs/", run_views.run_list, name="run-list"),
     path("p/<slug:project>/signals/<int:pk>/runs/preview/", run_views.run_preview, name="run-preview"),
     path("p/<slug:project>/signals/<int:pk>/runs/new/", run_views.run_create, name="run-create"),

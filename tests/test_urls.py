@@ -101,6 +101,7 @@ TABLE = {
     "signals:signal-archive": SIGNAL_DO,
     "signals:signal-unarchive": SIGNAL_DO,
     "signals:label-retry": SIGNAL_DO,
+    "signals:coverage-show": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-preview": Row(EDITOR_LOOK, ONLY_GET, "signal"),
     "signals:run-create": Row(ONLY_POST, EDITOR_WRONG, "signal"),

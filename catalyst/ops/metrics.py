@@ -124,6 +124,7 @@ def _signals(found: Vitals) -> list[Metric]:
                 )
                 for use in found.signals
                 for state in LabelHour.State.values
+                if state != LabelHour.State.UNSAMPLED
             ),
         ),
         _gauge(

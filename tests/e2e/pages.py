@@ -70,6 +70,7 @@ def every(instance: Instance) -> list[Stop]:
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
         "signal's runs": f"{demo}/signals/{signal}/runs/{week}",
+        "signal's coverage": f"{demo}/signals/{signal}/coverage/{week}",
         "preview of a run": f"{demo}/signals/{signal}/runs/preview/{whole_time}&sample_rate=25",
         "edit": f"{demo}/signals/{signal}/edit/",
         "settings": f"{demo}/settings/",

@@ -18,7 +18,7 @@ from catalyst.timerange import between, floor, named
 from signals import actions, claiming, judge, retention, tasks
 from signals.actions import Question
 from signals.asking import Ending, Spent
-from signals.models import Label, LabelHour, Signal, SignalRun
+from signals.models import Label, LabelHour, Signal, SignalRun, Unsampled
 from signals.querysets import LabelFilter, Wanted
 from signals.rollups import Coverage, cells
 from tests.factories import make_agent, make_signal
@@ -29,13 +29,16 @@ type Sums = dict[tuple[object, ...], tuple[int, Decimal]]
 
 
 def counted() -> Sums:
-    """The labels themselves."""
+    """The labels themselves, and what was left out."""
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
     state = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
     labels = Label.objects.annotate(state=state, hour=Trunc("target_time", "hour"))
     for *kind, cost in labels.values_list("signal", "version", "run", "hour", "state", "value", "cost"):
         count, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = count + 1, total + (cost or 0)
+    for signal, version, start in Unsampled.objects.values_list("signal", "version", "hour"):
+        left_out = (signal, version, None, start, "unsampled", "")
+        found[left_out] = found.get(left_out, (0, Decimal(0)))[0] + 1, Decimal(0)
     return found
 
 
@@ -245,6 +248,7 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
 def test_the_sums_of_labels_that_are_there_already_are_made_with_the_table(history: History) -> None:
     for _ in range(40):
         history.step()
+    Unsampled.objects.all().delete()  # that migration knows only labels
     LabelHour.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute(import_module("signals.migrations.0004_label_hours").FILL)
