@@ -76,6 +76,6 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
     expect(plain.get_by_text("/invitations/").first).to_be_visible()
 
     plain.goto(f"{demo.url}/p/demo/signals/new/?template=sentiment")
-    plain.get_by_label("Name").fill("Without scripts")
+    plain.get_by_label("Name", exact=True).fill("Without scripts")
     plain.get_by_role("button", name="Create as draft").click()
     expect(plain.get_by_role("heading", name="Without scripts")).to_be_visible()
