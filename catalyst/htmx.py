@@ -8,6 +8,9 @@ from django.shortcuts import render as render_template
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
 
+STOP_POLLING = 286
+"""Status of an answer that asks htmx to stop asking."""
+
 
 def wants_partial(request: HttpRequest) -> bool:
     """True when htmx asks for a fragment, and not for a page through a boosted link or the history."""

@@ -1,4 +1,4 @@
-"""What became of the targets of a signal, as a page; and why one of them has no label."""
+"""What became of the targets of a signal, as a page."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404

@@ -10,7 +10,7 @@ from django.db.models import Avg, Count
 from catalyst.env import env
 from catalyst.formats import duration
 from catalyst.pricing import price
-from signals import asking, offline
+from signals import judge, offline
 from signals.asking import Call
 from signals.health import model_for
 from signals.matching import Match
@@ -79,6 +79,6 @@ def _seen(version: SignalVersion) -> tuple[float, float, float] | None:
 
 def _prompt_tokens(version: SignalVersion, examples: Sequence[Match], now: datetime) -> float:
     labels = [match.label_of(version) for match in examples[:READ]]
-    prepared = [asking.prepare(label, read, now, {}) for label, read in targets(labels)]
+    prepared = [judge.prepare(label, read, now, {}) for label, read in targets(labels)]
     sizes = [sum(len(message["content"]) for message in call.messages) for call in prepared if isinstance(call, Call)]
     return sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN if sizes else 0

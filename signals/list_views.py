@@ -12,14 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import render, wants_partial
+from catalyst.htmx import STOP_POLLING, render, wants_partial
 from signals import actions, forms, results, spending
 from signals.models import Scope, Signal
 from signals.templates import TEMPLATES
 
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
 """How often lists refresh themselves while labels wait, and while a signal may give more of them."""
-STOP_POLLING = 286
 MOST = 100
 """Signals on the page; of more, those whose names come first."""
 COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost": "Cost", "last": "Last label"}

@@ -4,6 +4,7 @@ So what a version looked at is, at every moment, its labels and what it left out
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from signals.models import Label, Unsampled
@@ -11,8 +12,16 @@ from signals.querysets import Wanted
 from signals.sampling import is_sampled
 
 
-def look(matching: Sequence[Wanted], rates: Mapping[int, int], now: datetime) -> int:
-    """Sample these targets at the rates, in percent, of their versions; returns how many labels were queued.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How many targets are within their version's rate, and for how many of them a label was queued."""
+
+    sampled: int
+    queued: int
+
+
+def look(matching: Sequence[Wanted], rates: Mapping[int, int], now: datetime) -> Looked:
+    """Sample these targets at the rates, in percent, of their versions.
 
     Call it in a transaction that keeps signals as they are. Live, one target is always sampled or never. A manual run
     has a rate of its own, so it must keep settling out (`backlog.change_signals`) while it takes what it samples from
@@ -25,4 +34,4 @@ def look(matching: Sequence[Wanted], rates: Mapping[int, int], now: datetime) ->
     queued = Label.objects.want(sampled, now)
     Unsampled.objects.forget_sampled([each for each in sampled if each.run_id is not None])
     Unsampled.objects.note(left_out)
-    return queued
+    return Looked(len(sampled), queued)

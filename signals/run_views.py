@@ -1,5 +1,6 @@
 """The manual runs of a signal, as pages."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -11,13 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import render, wants_partial
+from catalyst.htmx import STOP_POLLING, render, wants_partial
 from signals import estimates, runs, spending
-from signals.forms import RunForm
+from signals.forms import RunForm, is_id
 from signals.models import Signal, SignalRun
 
 PAGE = 20
-STOP_POLLING = 286
 
 
 @require_safe
@@ -64,29 +64,31 @@ def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
 
 
 def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bool = False) -> HttpResponse:
-    now = timezone.now()
+    now, partial = timezone.now(), "run-preview" if preview else "run-rows"
+    context: dict[str, Any] = {"signal": signal, "form": form}
+    if preview and form.is_valid() and signal.current_version is not None:
+        found = runs.preview(signal.current_version, **form.cleaned_data)
+        context["preview"] = found
+        context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
+    if not preview or not wants_partial(request):
+        context |= _surroundings(request, signal, now)
+    status = 422 if not preview and form.errors else 200
+    if not preview and wants_partial(request) and not context["is_open"]:
+        status = STOP_POLLING
+    return render(request, "signals/runs.html", context, partial=partial, status=status)
+
+
+def _surroundings(request: ProjectRequest, signal: Signal, now: datetime) -> dict[str, Any]:
     behind = request.GET.get("before", "")
     some = SignalRun.objects.for_signal(signal)
-    if behind.isascii() and behind.isdigit() and len(behind) < 19:
+    if is_id(behind):
         some = some.filter(pk__lt=int(behind))
     shown = list(some[: PAGE + 1])
-    context: dict[str, Any] = {
-        "signal": signal,
+    return {
         "tab": "runs",
         "time_range": timerange.parse(request.GET.dict(), now),
-        "form": form,
         "runs": runs.progress(shown[:PAGE], now),
         "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
         "is_open": any(run.is_open for run in shown),
         "stop": spending.stops([signal], now).get(signal.pk),
     }
-    if preview and form.is_valid() and signal.current_version is not None:
-        found = runs.preview(signal.current_version, **form.cleaned_data)
-        context["preview"] = found
-        context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
-    partial = "run-preview" if preview else "run-rows"
-    invalid = form.is_bound and not form.is_valid()
-    status = 422 if invalid and not preview else 200
-    if wants_partial(request) and partial == "run-rows" and not context["is_open"]:
-        status = STOP_POLLING
-    return render(request, "signals/runs.html", context, partial=partial, status=status)

@@ -20,6 +20,7 @@ from catalyst.core.audit import record
 from catalyst.core.models import User
 from catalyst.formats import duration
 from signals import backlog
+from signals.asking import OWN_FAULT
 from signals.looking import look
 from signals.matching import Match, Traffic
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 EXACT = 20_000
 """A preview of at most so many targets counts each; of more it says what is to be expected."""
 CHANGED = "The signal was changed or archived."
-OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says what."
 
 State = SignalRun.State
 
@@ -83,15 +83,15 @@ class Progress:
         return self.ended / self.seconds if self.seconds else 0
 
     @property
-    def left_words(self) -> str:
-        """The same for people; empty while it can't be told."""
-        return duration(self.left / timedelta(microseconds=1)) if self.left is not None else ""
-
-    @property
     def left(self) -> timedelta | None:
         """How long it takes at this rate; None while that can't be told."""
         known = self.run.state == State.JUDGING and self.per_second
         return timedelta(seconds=round(self.covered.waiting / self.per_second)) if known else None
+
+    @property
+    def left_words(self) -> str:
+        """The same for people; empty while it can't be told."""
+        return duration(self.left / timedelta(microseconds=1)) if self.left is not None else ""
 
 
 def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
@@ -212,11 +212,12 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
         run.state = State.JUDGING
         run.save(update_fields=["state"])
         return
-    sampled = [match for match in chunk.matches if is_sampled(match.target_key, run.sample_rate)]
     backlog.change_signals()
     matching = [match.wanted_by(run.version, run) for match in chunk.matches]
-    run.queued += look(matching, {run.version_id: run.sample_rate}, now)
-    run.matched, run.sampled = run.matched + len(chunk.matches), run.sampled + len(sampled)
+    looked = look(matching, {run.version_id: run.sample_rate}, now)
+    run.matched += len(matching)
+    run.sampled += looked.sampled
+    run.queued += looked.queued
     run.after_time, run.after_id = chunk.last.time, chunk.last.id
     run.save(update_fields=["queued", "matched", "sampled", "after_time", "after_id"])
 

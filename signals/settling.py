@@ -61,7 +61,7 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
     signals = _live_signals()
     matching = [*_traces(rows, signals), *_spans(rows, signals), *_sessions(rows, signals)] if signals else []
     rates = {each.version.pk: each.version.sample_rate for asking in signals.values() for each in asking}
-    return Settled(len(rows), look(matching, rates, now))
+    return Settled(len(rows), look(matching, rates, now).queued)
 
 
 def _live_signals() -> Signals:

@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.formats import usd
-from catalyst.htmx import go_to, render, wants_partial
+from catalyst.htmx import STOP_POLLING, go_to, render, wants_partial
 from catalyst.timerange import TimeRange
 from signals import (
     actions,
@@ -33,7 +33,7 @@ from signals import (
     version_results,
 )
 from signals.forms import CapForm, SignalForm
-from signals.list_views import IDLE_SECONDS, OPEN_SECONDS, STOP_POLLING
+from signals.list_views import IDLE_SECONDS, OPEN_SECONDS
 from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.results import Summary
