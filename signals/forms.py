@@ -109,7 +109,7 @@ class SignalForm(FilterFields, ViewFields):
     def chosen_agent(self) -> Agent | None:
         """The agent as it stands: the chosen one, else the first."""
         chosen = str(self["agent"].value() or "")
-        found = self._agents.filter(pk=chosen).first() if chosen.isdigit() and len(chosen) < 19 else None
+        found = self._agents.filter(pk=chosen).first() if is_id(chosen) else None
         return found or self._agents.first()
 
     @property

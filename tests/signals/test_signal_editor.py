@@ -356,3 +356,8 @@ def test_it_warns_before_a_session_signal_of_an_agent_without_sessions(
     assert "carry no session id" in text
     assert "span.set_attribute" in text
     assert browser.get(LATELY, {"agent": "0"}).status_code == 200
+
+
+def test_an_agent_that_is_no_number_is_as_good_as_none(browser: Client, project: Project) -> None:
+    make_agent(project)
+    assert browser.get("/p/default/signals/lately/", {"agent": "²"}).status_code == 200
