@@ -1,9 +1,11 @@
-"""Ground for tests that judge: a scripted judge that the product is connected to."""
+"""Ground for tests of signals: a browser, and a scripted judge that the product is connected to."""
 
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.test import Client
 
+from catalyst.core.models import User
 from catalyst.env import env
 from tests.judge_server import JudgeServer, says
 
@@ -12,6 +14,12 @@ from tests.judge_server import JudgeServer, says
 def _models(monkeypatch: pytest.MonkeyPatch) -> None:
     """The models beside the instance's that signals may name."""
     monkeypatch.setattr(env, "judge_models", ["judge-2", "gpt-4o", "small"])
+
+
+@pytest.fixture
+def browser(client_as: Callable[[User], Client], bob: User) -> Client:
+    """Bob's browser."""
+    return client_as(bob)
 
 
 @pytest.fixture

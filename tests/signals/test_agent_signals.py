@@ -25,12 +25,6 @@ def now() -> datetime:
     return timezone.now()
 
 
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
 def page_of(project: Project) -> str:
     return f"/p/default/agents/{make_agent(project).pk}/signals/"
 

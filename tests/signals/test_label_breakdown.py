@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from signals import actions
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
@@ -25,12 +24,6 @@ from tests.traces.agent_page import numbers, plain
 def now() -> datetime:
     """Pages ask the real clock."""
     return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Traces and sessions narrowed to what signals said of them."""
 
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
@@ -13,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from signals import actions
 from signals.actions import Question
 from signals.models import Label, Signal
@@ -28,12 +27,6 @@ HTMX = {"HX-Request": "true"}
 def now() -> datetime:
     """Pages ask the real clock."""
     return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Asking again what an earlier version asked, and copying a signal."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,12 +16,6 @@ from tests.factories import make_agent, make_labels, make_signal
 SECOND = Question(
     type="string", prompt="How did it end?", sample_rate=50, labels=("good", "bad"), sentiments={"bad": "neutral"}
 )
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
 
 
 @pytest.fixture

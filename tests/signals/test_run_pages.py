@@ -37,12 +37,6 @@ def traces(project: Project, now: datetime) -> None:
     settle_all(now)
 
 
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
 def asked(now: datetime, **about: int) -> dict[str, str | int]:
     time = "%Y-%m-%dT%H:%M"
     start, end = now - timedelta(days=1), now + timedelta(minutes=1)

@@ -42,12 +42,6 @@ def agent(project: Project) -> Agent:
     return make_agent(project)
 
 
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
 def as_filled(text: str) -> dict[str, str]:
     """What a browser would post of the form as it stands."""
     form = text[text.index('id="editor"') :]

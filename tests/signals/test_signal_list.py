@@ -25,12 +25,6 @@ def now() -> datetime:
     return timezone.now()
 
 
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
 def label(labels: list[Label], *values: str, now: datetime) -> None:
     """Give the first labels these values; the rest waits."""
     for each, value in zip(labels, values, strict=False):

@@ -22,12 +22,6 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
-@pytest.fixture
 def signal(project: Project) -> Signal:
     """A draft."""
     return make_signal(make_agent(project))

@@ -40,12 +40,6 @@ def agent(project: Project) -> Agent:
     return make_agent(project)
 
 
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
 def make_traces(project: Project, count: int, **about: Any) -> datetime:
     """Traces of the last minutes; the first is the oldest."""
     now = timezone.now()

@@ -1,6 +1,6 @@
 """Two versions side by side: what differs, what they answered, and on which targets they disagree."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from signals import actions, agreement
 from signals.actions import Question
 from signals.models import Label, Signal
@@ -23,12 +23,6 @@ PARTIAL = {"HX-Request": "true"}
 def now() -> datetime:
     """Pages ask the real clock."""
     return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
 
 
 @pytest.fixture

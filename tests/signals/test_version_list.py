@@ -27,12 +27,6 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """Bob's browser."""
-    return client_as(bob)
-
-
-@pytest.fixture
 def signal(project: Project, now: datetime) -> Signal:
     """An active one that asks about traces."""
     return make_signal(make_agent(project), labels=("good", "bad"), active_since=now - timedelta(days=9))
