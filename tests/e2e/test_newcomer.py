@@ -49,6 +49,7 @@ def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
     page.get_by_label("Project Demo, switch").click()
     page.get_by_role("link", name="Default").click()
     page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_text("Copy the key now")).to_be_visible()
     page.get_by_role("button", name="Copy the snippet").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     run_copied_snippet(page, tmp_path)
