@@ -6,7 +6,6 @@ What is not allowed raises `django.core.exceptions.ValidationError` by field, wi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,6 +16,7 @@ from catalyst.core.audit import record
 from catalyst.core.models import Project, User
 from catalyst.env import env
 from signals import backlog, judge_view, spending
+from signals.budgets import Cap
 from signals.health import model_for
 from signals.judge_view import JudgeView
 from signals.models import Budget, Label, Scope, Sentiment, Signal, SignalVersion
@@ -185,37 +185,34 @@ def unarchive(signal: Signal, by: User | None = None) -> None:
 
 
 @transaction.atomic
-def cap_signal(signal: Signal, daily_usd: Decimal | None, now: datetime, by: User | None = None) -> None:
-    """Set how many US dollars judging this signal may cost on a UTC day; None for as many as it takes."""
-    if daily_usd is not None and signal.current_version:
-        _check_cap(daily_usd, [model_for(signal.current_version)], now)
-    _cap(signal.project, signal, daily_usd, now)
-    record(by, "capped", signal, detail=f"at ${daily_usd:f} a day" if daily_usd is not None else "no longer")
+def cap_signal(signal: Signal, cap: Cap, now: datetime, by: User | None = None) -> None:
+    """Set what judging this signal may take on a UTC day; the empty cap is none."""
+    if signal.current_version:
+        _check_cap(cap, [model_for(signal.current_version)], now)
+    _cap(signal.project, signal, cap, now)
+    record(by, "capped", signal, detail=f"at {cap.words}" if cap.words else "no longer")
 
 
 @transaction.atomic
-def cap_project(project: Project, daily_usd: Decimal | None, now: datetime, by: User | None = None) -> None:
+def cap_project(project: Project, cap: Cap, now: datetime, by: User | None = None) -> None:
     """The same for all signals of a project together."""
-    if daily_usd is not None:
-        live = Signal.objects.for_project(project).live().select_related("current_version")
-        versions = [signal.current_version for signal in live if signal.current_version]
-        _check_cap(daily_usd, sorted({model_for(version) for version in versions}), now)
-    _cap(project, None, daily_usd, now)
-    record(by, "capped", project, detail=f"judging at ${daily_usd:f} a day" if daily_usd is not None else "no longer")
+    live = Signal.objects.for_project(project).live().select_related("current_version")
+    versions = [signal.current_version for signal in live if signal.current_version]
+    _check_cap(cap, sorted({model_for(version) for version in versions}), now)
+    _cap(project, None, cap, now)
+    record(by, "capped", project, detail=f"judging at {cap.words}" if cap.words else "no longer")
 
 
-def _cap(project: Project, signal: Signal | None, daily_usd: Decimal | None, now: datetime) -> None:
+def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> None:
+    limits = {"daily_usd": cap.usd, "daily_calls": cap.calls}
     day = now.astimezone(UTC).date()
     Budget.objects.update_or_create(
-        project=project,
-        signal=signal,
-        defaults={"daily_usd": daily_usd},
-        create_defaults={"daily_usd": daily_usd, "day": day},
+        project=project, signal=signal, defaults=limits, create_defaults={**limits, "day": day}
     )
 
 
-def _check_cap(daily_usd: Decimal, models: Iterable[str], now: datetime) -> None:
-    if refused := [words for model in models if (words := spending.refusal(model, daily_usd, now))]:
+def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
+    if refused := [words for model in models if (words := spending.refusal(model, cap, now))]:
         raise ValidationError({"daily_usd": refused})
 
 

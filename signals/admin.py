@@ -181,7 +181,7 @@ class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
 class BudgetAdmin(ReadOnly[Budget]):
     """What judging costs on a day, and may cost, by signal and by project (without a signal)."""
 
-    list_display = ("project", "signal", "daily_usd", "day", "spent")
+    list_display = ("project", "signal", "daily_usd", "daily_calls", "day", "spent", "calls")
     list_filter = ("day", "project")
     list_select_related = ("project", "signal")
     ordering = ("project", "signal")

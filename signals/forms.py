@@ -13,6 +13,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals import actions
 from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Overtaken, Question
+from signals.budgets import Cap
 from signals.models import Scope, Sentiment, Signal, SignalVersion
 from signals.narrowing_forms import FilterFields, ViewFields, filled
 from signals.querysets import LabelFilter, SignalFilter
@@ -24,6 +25,7 @@ MOST_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
 STATUSES = ("waiting", "done", "failed", "skipped")
 LONGEST_SEARCH = 200
+MOST_CALLS = 1_000_000_000
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 """Where the editor shows what `signals.actions` says of a field that the editor has not."""
@@ -216,9 +218,15 @@ class RunForm(forms.Form):
 
 
 class CapForm(forms.Form):
-    """What judging may cost on a day; empty for as much as it takes."""
+    """What judging may take on a day; empty for as much as it takes."""
 
     daily_usd = forms.DecimalField(required=False, min_value=Decimal("0.0001"), max_digits=12, decimal_places=4)
+    daily_calls = forms.IntegerField(required=False, min_value=1, max_value=MOST_CALLS)
+
+    @property
+    def cap(self) -> Cap:
+        """The cap that a valid form asks for."""
+        return Cap(self.cleaned_data["daily_usd"], self.cleaned_data["daily_calls"])
 
 
 def _agent_field(project: Project) -> forms.ModelChoiceField[Agent]:

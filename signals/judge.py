@@ -20,6 +20,7 @@ from catalyst.env import env
 from catalyst.llm import LLM
 from signals import asking, backlog, claiming, exchanges, health, offline
 from signals.asking import Call, Ending, Spent
+from signals.budgets import Calls
 from signals.models import Budget, Label, Verdict
 from signals.targets import Target, targets
 
@@ -221,11 +222,12 @@ def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdi
 def _charge(endings: Sequence[Ending], verdicts: Sequence[Verdict], now: datetime) -> None:
     """Count what these calls have cost; where that is not known, what was reserved for them."""
     claimed = {ending.label.pk: ending.label for ending in endings}
-    charges: dict[tuple[int, int | None], Decimal] = defaultdict(Decimal)
+    charges: dict[tuple[int, int | None], list[Decimal]] = defaultdict(list)
     for verdict in verdicts:
         label = claimed[verdict.label_id]
-        charges[label.project_id, label.signal_id] += label.reserved if verdict.cost is None else verdict.cost
-    Budget.objects.charge(charges, now.astimezone(UTC).date())
+        charges[label.project_id, label.signal_id].append(label.reserved if verdict.cost is None else verdict.cost)
+    calls = {of: Calls(len(costs), sum(costs, Decimal(0))) for of, costs in charges.items()}
+    Budget.objects.charge(calls, now.astimezone(UTC).date())
 
 
 def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:

@@ -1,12 +1,12 @@
 """What is kept about judges: what they were asked and answered, whether they answer, and what they cost."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from django.db import models
 
 from catalyst.core.models import Project
-from signals.querysets import BudgetQuerySet, ExchangeQuerySet, JudgeHealthQuerySet
+from signals.budgets import BudgetQuerySet, Calls, Cap
+from signals.querysets import ExchangeQuerySet, JudgeHealthQuerySet
 
 
 class Instructions(models.Model):
@@ -76,7 +76,9 @@ class Budget(models.Model):
     daily_usd = models.DecimalField(
         max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
     )
-    day = models.DateField(help_text="The UTC day of `spent`.")
+    daily_calls = models.PositiveIntegerField(null=True, help_text="The most judge calls for one day; null: no cap.")
+    day = models.DateField(help_text="The UTC day of `calls` and `spent`.")
+    calls = models.IntegerField(default=0, help_text="Judge calls that ended, with a label or without.")
     spent = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars.")
 
     objects = BudgetQuerySet.as_manager()
@@ -89,6 +91,11 @@ class Budget(models.Model):
     def __str__(self) -> str:
         return f"Spending of {self.signal or self.project}"
 
-    def spent_on(self, now: datetime) -> Decimal:
+    @property
+    def cap(self) -> Cap:
+        """The most for one day."""
+        return Cap(self.daily_usd, self.daily_calls)
+
+    def spent_on(self, now: datetime) -> Calls:
         """What was spent so far on the day of that moment."""
-        return self.spent if self.day >= now.astimezone(UTC).date() else Decimal(0)
+        return Calls(self.calls, self.spent) if self.day >= now.astimezone(UTC).date() else Calls()

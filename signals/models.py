@@ -276,8 +276,8 @@ class Label(models.Model):
                 name="signals_label_open_run",
                 condition=Q(status__in=["queued", "running"], run__isnull=False),
             ),
-            # What calls under way may cost.
-            models.Index(fields=["project", "signal"], name="signals_label_reserved", condition=Q(reserved__gt=0)),
+            # Calls under way, and what they may cost.
+            models.Index(fields=["project", "signal"], name="signals_label_under_way", condition=Q(status="running")),
             # A run's labels.
             models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
             # A signal's page: newest labels, all or of one value.

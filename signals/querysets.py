@@ -1,24 +1,24 @@
 """Queries over signals, labels and the judges' health."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Collate
 
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.timerange import TimeRange
+from signals.budgets import Calls
 from traces.querysets import Cursor
 
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent
     from catalyst.core.models import Project
-    from signals.models import Budget, Exchange, JudgeHealth, Label, Signal, SignalRun
+    from signals.models import Exchange, JudgeHealth, Label, Signal, SignalRun
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
@@ -136,11 +136,11 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """Work that is due, and work whose worker's lease ran out."""
         return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
 
-    def reserved(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Decimal]:
-        """US dollars that calls under way in these projects may cost, by project and signal. Dead workers have none."""
-        under_way = self.filter(reserved__gt=0, status="running", lease_until__gte=now, project__in=list(projects))
-        rows = under_way.order_by().values_list("project_id", "signal_id").annotate(total=Sum("reserved"))
-        return {(project_id, signal_id): total for project_id, signal_id, total in rows}
+    def under_way(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Calls]:
+        """Calls under way in these projects and what they may cost, by project and signal. Dead workers have none."""
+        running = self.filter(status="running", lease_until__gte=now, project__in=list(projects)).order_by()
+        rows = running.values_list("project_id", "signal_id").annotate(made=Count("id"), dollars=Sum("reserved"))
+        return {(project_id, signal_id): Calls(*calls) for project_id, signal_id, *calls in rows}
 
     @transaction.atomic
     def renew(self, labels: Sequence["Label"], until: datetime) -> None:
@@ -366,35 +366,3 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
     def troubled(self) -> "JudgeHealthQuerySet":
         """Judges that did not answer when last asked, for people to see."""
         return self.filter(failures__gt=0).order_by("model")
-
-
-class BudgetQuerySet(models.QuerySet["Budget"]):
-    """What judging costs, and may cost."""
-
-    def capped(self) -> "BudgetQuerySet":
-        """Those that have a limit."""
-        return self.filter(daily_usd__isnull=False)
-
-    def lock(self) -> "BudgetQuerySet":
-        """Hold them, in the order that `charge` does. The last lock that a transaction takes."""
-        return self.order_by("project_id", "signal_id").select_for_update(no_key=True)
-
-    def charge(self, charges: Mapping[tuple[int, int | None], Decimal], day: date) -> None:
-        """Count US dollars, by project and signal, if any, as spent on that day."""
-        rows = [(project_id, signal_id, dollars) for (project_id, signal_id), dollars in charges.items() if dollars]
-        if rows:
-            with connection.cursor() as cursor:
-                cursor.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
-
-
-_CHARGE = """
-    INSERT INTO signals_budget AS b (project_id, signal_id, day, spent)
-    SELECT c.project_id, c.signal_id, %s, sum(c.dollars)
-    FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[]) AS c (project_id, signal_id, dollars)
-    GROUP BY GROUPING SETS ((c.project_id, c.signal_id), (c.project_id))
-    HAVING c.signal_id IS NOT NULL OR grouping(c.signal_id) = 1
-    ORDER BY c.project_id, c.signal_id
-    ON CONFLICT (project_id, signal_id) DO UPDATE SET
-        spent = EXCLUDED.spent + CASE WHEN b.day >= EXCLUDED.day THEN b.spent ELSE 0 END,
-        day = greatest(b.day, EXCLUDED.day)
-"""

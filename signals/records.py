@@ -103,7 +103,12 @@ def of_summary(summary: Summary) -> Record:
 
 def of_today(today: Today) -> Record:
     """What judging costs on this UTC day."""
-    return {"spent": dollars(today.spent), "dailyCap": dollars(today.daily_usd)}
+    return {
+        "spent": dollars(today.spent.dollars),
+        "dailyCap": dollars(today.cap.usd),
+        "calls": today.spent.made,
+        "dailyCallCap": today.cap.calls,
+    }
 
 
 def of_run(progress: Progress) -> Record:

@@ -16,8 +16,10 @@ from django.db import transaction
 from django.db.models import Q
 
 from catalyst.env import env
+from catalyst.formats import usd
 from catalyst.pricing import price
-from signals.health import model_named
+from signals.budgets import Calls, Cap
+from signals.health import model_for, model_named
 from signals.models import Budget, Label, Signal, SignalVersion
 
 QUESTION_TOKENS = 6_000
@@ -40,23 +42,80 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why nothing of a signal is judged: a budget is spent, of the signal or of its project, or can't be kept.
+    """Why nothing of a signal is judged: a cap, of the signal or of its project, has no room for another call.
 
-    `unpriced`: the model whose cost nobody knows.
+    `needed`: what a call of `model` may cost in US dollars; None where it has no public price.
     """
 
     of_project: bool
-    spent: Decimal
-    daily_usd: Decimal
-    unpriced: str = ""
+    spent: Calls
+    cap: Cap
+    model: str
+    needed: Decimal | None
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the next day, on which nothing is spent yet, changes nothing: the cap can't bear a single call."""
+        return self.cap.usd is not None and (self.needed is None or self.needed > self.cap.usd)
+
+    @property
+    def title(self) -> str:
+        """The state, for people."""
+        return "Not judged" if self.is_lasting else "Capped until 00:00 UTC"
+
+    @property
+    def words(self) -> str:
+        """The reason, for people."""
+        cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.words}"
+        if self.is_lasting and self.needed is None:
+            return f"no public price is known for {self.model}, so {cap} can't hold"
+        if self.is_lasting:
+            return f"one call of {self.model} may cost up to {usd(self.needed)}, more than {cap} bears"
+        if self.cap.calls is not None and self.spent.made >= self.cap.calls:
+            return f"{self.spent.words} today; {cap} is reached"
+        return f"{self.spent.words} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    """What a signal or a project has spent on this UTC day, and may spend; None where there is no cap."""
+    """What a signal or a project has spent on this UTC day, and may spend."""
 
-    spent: Decimal = Decimal(0)
-    daily_usd: Decimal | None = None
+    spent: Calls
+    cap: Cap
+
+    @property
+    def words(self) -> str:
+        """`$1.20 and 12 judge calls today`, and of at most how many."""
+        return f"{self.spent.words} today{f', of at most {self.cap.words}' if self.cap.words else ''}"
+
+
+@dataclass(slots=True)
+class Left:
+    """What a budget can still bear, in US dollars and in calls; None where there is no limit."""
+
+    usd: Decimal | None
+    calls: int | None
+
+    @classmethod
+    def of(cls, budget: Budget, now: datetime) -> "Left":
+        """What is left after the calls that have ended."""
+        cap, spent = budget.cap, budget.spent_on(now)
+        return cls(
+            None if cap.usd is None else cap.usd - spent.dollars, None if cap.calls is None else cap.calls - spent.made
+        )
+
+    def bears(self, needed: Decimal | None) -> bool:
+        """Whether it has room for a call that may cost so much; None for a model without a price."""
+        if self.calls is not None and self.calls < 1:
+            return False
+        return self.usd is None or (needed is not None and needed <= self.usd)
+
+    def take(self, calls: Calls) -> None:
+        """Take what these calls may cost out of it."""
+        if self.usd is not None:
+            self.usd -= calls.dollars
+        if self.calls is not None:
+            self.calls -= calls.made
 
 
 def estimate(model: str, now: datetime) -> Decimal | None:
@@ -74,31 +133,31 @@ class Allowance:
     """What is left of some budgets at a moment. Only if these are locked, nobody else takes it meanwhile."""
 
     def __init__(self, budgets: Iterable[Budget], now: datetime) -> None:
-        caps = {(b.project_id, b.signal_id): (b.daily_usd or Decimal(0)) - b.spent_on(now) for b in budgets}
-        self.left: dict[tuple[int, int | None], Decimal] = caps
+        self._left = {(budget.project_id, budget.signal_id): Left.of(budget, now) for budget in budgets}
         self._estimate = cache(lambda judge_model: estimate(model_named(judge_model), now))
-        reserved = Label.objects.reserved({project for project, _ in caps}, now) if caps else {}
-        for (project, signal), dollars in reserved.items():
-            self._subtract(project, signal, dollars)
+        under_way = Label.objects.under_way({project for project, _ in self._left}, now) if self._left else {}
+        for (project, signal), calls in under_way.items():
+            self._take(project, signal, calls)
 
     def covers(self, project: int, signal: int | None, judge_model: str) -> bool:
         """Whether a call is within the budgets that it is on."""
-        left = [self.left[key] for key in ((project, signal), (project, None)) if key in self.left]
-        needed = self._estimate(judge_model) if left else None
-        return not left or (needed is not None and needed <= min(left))
+        left = self._on(project, signal)
+        return not left or all(each.bears(self._estimate(judge_model)) for each in left)
 
     def take(self, work: Work) -> Decimal | None:
         """What to reserve for this; None when there is not as much left."""
         if not self.covers(work.project, work.signal, work.judge_model):
             return None
         needed = self._estimate(work.judge_model) or Decimal(0)
-        self._subtract(work.project, work.signal, needed)
+        self._take(work.project, work.signal, Calls(1, needed))
         return needed
 
-    def _subtract(self, project: int, signal: int | None, dollars: Decimal) -> None:
-        for key in {(project, signal), (project, None)}:
-            if key in self.left:
-                self.left[key] -= dollars
+    def _take(self, project: int, signal: int | None, calls: Calls) -> None:
+        for left in self._on(project, signal):
+            left.take(calls)
+
+    def _on(self, project: int, signal: int | None) -> list[Left]:
+        return [self._left[key] for key in {(project, signal), (project, None)} if key in self._left]
 
 
 def reserve(claimed: Sequence[Work], now: datetime) -> dict[int, Decimal]:
@@ -115,7 +174,7 @@ def reserve(claimed: Sequence[Work], now: datetime) -> dict[int, Decimal]:
 
 
 @transaction.atomic
-def advance(work: Work, now: datetime) -> Decimal | None:
+def advance(work: Work, now: datetime) -> Calls | None:
     """Charge a call that no label reserves for with what it may cost, before it is made; None where a cap forbids it.
 
     Where there is no cap nothing is charged yet. `settle` puts what it has cost in its place.
@@ -123,19 +182,20 @@ def advance(work: Work, now: datetime) -> Decimal | None:
     of_these = Q(signal=None) | Q(signal=work.signal)
     budgets = list(Budget.objects.capped().filter(of_these, project=work.project).lock())
     if not budgets:
-        return Decimal(0)
+        return Calls()
     dollars = Allowance(budgets, now).take(work)
-    if dollars is not None:
-        Budget.objects.charge({(work.project, work.signal): dollars}, now.astimezone(UTC).date())
-    return dollars
+    if dollars is None:
+        return None
+    Budget.objects.charge({(work.project, work.signal): Calls(1, dollars)}, now.astimezone(UTC).date())
+    return Calls(1, dollars)
 
 
-def settle(work: Work, advanced: Decimal, advanced_at: datetime, cost: Decimal | None, now: datetime) -> None:
-    """Charge what a call has cost in place of what was advanced for it, which stays where that is not known."""
+def settle(work: Work, advanced: Calls, advanced_at: datetime, ended: Calls, now: datetime) -> None:
+    """Charge a call as it has ended in place of what was advanced for it."""
     day = now.astimezone(UTC).date()
-    back = advanced if day == advanced_at.astimezone(UTC).date() else Decimal(0)
-    if cost is not None:
-        Budget.objects.charge({(work.project, work.signal): cost - back}, day)
+    back = advanced if day == advanced_at.astimezone(UTC).date() else Calls()
+    charge = Calls(ended.made - back.made, ended.dollars - back.dollars)
+    Budget.objects.charge({(work.project, work.signal): charge}, day)
 
 
 def blocked(now: datetime) -> dict[str, list[int]]:
@@ -160,16 +220,21 @@ def stops(signals: Sequence[Signal], now: datetime) -> dict[int, Stop]:
     budgets = {(b.project_id, b.signal_id): b for b in Budget.objects.capped().filter(project__in=projects)}
     found: dict[int, Stop] = {}
     for signal in signals if budgets else ():
-        model = model_named(signal.current_version.judge_model if signal.current_version else "")
-        needed = estimate(model, now)
         for key in ((signal.project_id, None), (signal.project_id, signal.pk)):
-            budget = budgets.get(key)
-            if budget is None or budget.daily_usd is None:
-                continue
-            spent = budget.spent_on(now)
-            if needed is None or spent + needed > budget.daily_usd:
-                found[signal.pk] = Stop(key[1] is None, spent, budget.daily_usd, "" if needed is not None else model)
+            version = signal.current_version
+            stop = stop_of(budgets[key], version, now) if version and key in budgets else None
+            if stop is not None:
+                found[signal.pk] = stop
     return found
+
+
+def stop_of(budget: Budget, version: SignalVersion, now: datetime) -> Stop | None:
+    """Why a budget lets nothing of a version be judged now; None while it does."""
+    model = model_for(version)
+    needed = estimate(model, now)
+    if Left.of(budget, now).bears(needed):
+        return None
+    return Stop(budget.signal_id is None, budget.spent_on(now), budget.cap, model, needed)
 
 
 def today(project: int, signal: int | None, now: datetime) -> Today:
@@ -179,14 +244,16 @@ def today(project: int, signal: int | None, now: datetime) -> Today:
 
 def today_of(budget: Budget | None, now: datetime) -> Today:
     """The spending that a budget tells; without one, nothing."""
-    return Today(budget.spent_on(now), budget.daily_usd) if budget else Today()
+    return Today(budget.spent_on(now), budget.cap) if budget else Today(Calls(), Cap())
 
 
-def refusal(model: str, daily_usd: Decimal, now: datetime) -> str:
+def refusal(model: str, cap: Cap, now: datetime) -> str:
     """Why this can't be the cap of what that model judges, in words for people; empty when it can."""
     needed = estimate(model, now)
+    if cap.usd is None:
+        return ""
     if needed is None:
-        return f"No public price is known for {model}, so a cap in dollars can't hold."
-    if needed > daily_usd:
+        return f"No public price is known for {model}, so a cap in dollars can't hold. One in judge calls can."
+    if needed > cap.usd:
         return f"One call of {model} may cost up to ${needed:.4f}. A cap below that stops all of them."
     return ""

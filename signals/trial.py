@@ -16,6 +16,7 @@ from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage
 from signals import asking, estimates, health, judge, spending
 from signals.asking import Call, Ending, Spent
+from signals.budgets import Calls
 from signals.charts import Outcome, breakdown, outcomes
 from signals.estimates import Estimate
 from signals.matching import Match, Traffic
@@ -72,7 +73,7 @@ class Trial:
         self.stopped = ""
         self._clock, self._until = clock, until
         self._ends_at = clock() + LONGEST
-        self._paid: dict[int, tuple[Decimal, datetime]] = {}
+        self._advanced: dict[int, tuple[Calls, datetime]] = {}
         self._work = Work(0, version.signal.project_id, version.signal_id, version.judge_model)
         self._unanswered = 0
 
@@ -123,7 +124,7 @@ class Trial:
         now = self._clock()
         advanced = spending.advance(self._work, now)
         if advanced is not None:
-            self._paid[id(call.label)] = advanced, now
+            self._advanced[id(call.label)] = advanced, now
         return advanced is not None
 
     def _result(self, ending: Ending) -> Result:
@@ -133,12 +134,18 @@ class Trial:
         label.value, label.reason, label.error = ending.value, ending.reason, ending.error
         label.judge = spent.model if spent else ""
         label.cost = asking.cost(spent, now) if spent else None
-        if id(label) in self._paid:
-            spending.settle(self._work, *self._paid[id(label)], label.cost if spent else Decimal(0), now)
+        self._settle(label, spent, now)
         self._unanswered = self._unanswered + 1 if ending.outage else 0
         if self._unanswered >= WIDTH:
             self.stopped = UNANSWERED
         return Result(label, spent)
+
+    def _settle(self, label: Label, spent: Spent | None, now: datetime) -> None:
+        if id(label) not in self._advanced:
+            return
+        advanced, at = self._advanced[id(label)]
+        ended = Calls(1, advanced.dollars if label.cost is None else label.cost) if spent else Calls()
+        spending.settle(self._work, advanced, at, ended, now)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +15,6 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.formats import usd
 from catalyst.htmx import STOP_POLLING, go_to, render, wants_partial
 from catalyst.timerange import TimeRange
 from signals import (
@@ -32,6 +30,7 @@ from signals import (
     spending,
     version_results,
 )
+from signals.budgets import Cap
 from signals.forms import CapForm, SignalForm
 from signals.list_views import IDLE_SECONDS, OPEN_SECONDS
 from signals.models import Signal, SignalVersion
@@ -209,19 +208,19 @@ def project_cap(request: ProjectRequest) -> HttpResponse:
 
 
 def _capped(
-    request: ProjectRequest, form: CapForm, cap: Callable[[Decimal | None], None], page: HttpResponseRedirect
+    request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: HttpResponseRedirect
 ) -> HttpResponse:
     """Set the cap if it can be, and say on the page what happened."""
     if not form.is_valid():
-        messages.error(request, "A cap is an amount of dollars above zero, with at most four decimals")
+        said = "A cap is an amount of dollars, with at most four decimals, or a number of judge calls, above zero"
+        messages.error(request, said)
         return page
-    daily_usd = form.cleaned_data["daily_usd"]
     try:
-        cap(daily_usd)
+        cap(form.cap)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return page
-    messages.success(request, f"Judging stops at {usd(daily_usd)} a day" if daily_usd else "There is no cap")
+    messages.success(request, f"Judging stops at {form.cap.words}" if form.cap.words else "There is no cap")
     return page
 
 

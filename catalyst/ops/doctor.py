@@ -204,8 +204,7 @@ def _signals(found: Vitals) -> Iterator[Check]:
     words += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
     yield Check("Signals", "all", "ok", f"{words}{labels['skipped']:,} without content")
     for each in found.spending:
-        cap = f" of at most {formats.usd(each.today.daily_usd)}" if each.today.daily_usd is not None else ""
-        words = f"judging cost {formats.usd(each.today.spent)}{cap} today (UTC)"
+        words = f"judging cost {each.today.words} (UTC)"
         if each.stopped:
             words += f"; {each.stopped} active signals judge no more: a daily cap is reached or can't be kept"
         advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."

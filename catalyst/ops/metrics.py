@@ -129,7 +129,7 @@ def _signals(found: Vitals) -> list[Metric]:
         ),
         _gauge(
             *("judge_spent_usd", "US dollars that judging cost a project on this UTC day."),
-            *(({"project": each.project.slug}, float(each.today.spent)) for each in found.spending),
+            *(({"project": each.project.slug}, float(each.today.spent.dollars)) for each in found.spending),
         ),
         _gauge(
             *("runs_open", "Manual runs that look for targets (collecting) or wait for their labels (judging)."),

@@ -104,17 +104,11 @@ def _intervals(outcomes: Iterable[Outcome]) -> str:
 
 
 def _spent(today: Today) -> str:
-    cap = f" of at most {usd(today.daily_usd)}" if today.daily_usd is not None else ""
-    return f"{usd(today.spent)}{cap} today (UTC)"
+    return f"{today.words} (UTC)"
 
 
 def _stopped(stop: Stop | None) -> str:
-    if stop is None:
-        return ""
-    whose = "the project's" if stop.of_project else "the signal's"
-    if stop.unpriced:
-        return f"{stop.unpriced} has no known price, so {whose} cap of {usd(stop.daily_usd)} a day can't be kept"
-    return f"{whose} cap of {usd(stop.daily_usd)} a day is reached; it goes on at 00:00 UTC, or when the cap is raised"
+    return f"{stop.title}: {stop.words}" if stop else ""
 
 
 def preview(found: Preview, estimate: Estimate, width: int | None) -> Lines:

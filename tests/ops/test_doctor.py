@@ -18,6 +18,7 @@ from catalyst.core.models import ApiKey, Project, User
 from catalyst.ops import clock, doctor, vitals
 from catalyst.ops.doctor import PROCESSES, Check
 from catalyst.ops.models import Heartbeat, Wakeup
+from signals.budgets import Calls
 from signals.models import Budget, JudgeHealth, Label
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
@@ -129,15 +130,15 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
 
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
     signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
-    Budget.objects.charge({(project.pk, signal.pk): Decimal(2)}, NOW.date())
+    Budget.objects.charge({(project.pk, signal.pk): Calls(2, Decimal(2))}, NOW.date())
     assert troubles() == {}
     (told,) = [each.words for each in examined() if each.name == "project Default" and each.part == "Signals"]
-    assert told == "judging cost $2.00 today (UTC)"
+    assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
     Budget.objects.filter(signal=signal).update(daily_usd=1)
     only_trouble("Signals project Default", "warn", "1 active signals judge no more")
-    assert troubles()["Signals project Default"].words.startswith("judging cost $2.00 today")
+    assert troubles()["Signals project Default"].words.startswith("judging cost $2.00 and 2 judge calls today")
     Budget.objects.filter(signal=None).update(daily_usd=1)
-    only_trouble("Signals project Default", "warn", "$2.00 of at most $1.00 today")
+    only_trouble("Signals project Default", "warn", "judge calls today, of at most $1.00 a day (UTC)")
 
 
 def test_it_finds_days_that_are_missing(healthy: None) -> None:

@@ -16,6 +16,7 @@ from catalyst.core.models import ApiKey, Project
 from catalyst.ops import metrics, vitals
 from catalyst.ops.models import Heartbeat
 from signals import actions, runs
+from signals.budgets import Calls
 from signals.models import Budget, Label
 from tests.factories import make_agent, make_labels, make_signal
 from tests.processes import ROOT
@@ -102,7 +103,7 @@ def test_it_counts_signals_their_labels_runs_and_costs(
         Label.objects.filter(pk=failed.pk).update(status="failed")
         make_signal(signal.agent, name="Draft")
         actions.archive(make_signal(signal.agent, name="Gone"), now)
-        Budget.objects.charge({(project.pk, signal.pk): Decimal("0.25")}, now.date())
+        Budget.objects.charge({(project.pk, signal.pk): Calls(1, Decimal("0.25"))}, now.date())
         runs.start(signal, start=now - timedelta(days=2), end=now, sample_rate=10, now=now)
         lines = client.get("/metrics", headers=HERE).text.splitlines()
     about = f'project="default",signal="{signal.pk}",name="Refund wanted"'

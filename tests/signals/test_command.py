@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 
 from catalyst.core.models import AuditEntry, Project
 from signals import actions, runs
+from signals.budgets import Cap
 from signals.management.commands.signals import Command
 from signals.models import Budget, Label, Signal, SignalRun
 from signals.templates import TEMPLATES
@@ -109,7 +110,7 @@ def test_it_shows_a_signal_whole(signal: Signal, project: Project, now: datetime
     assert found["currentVersion"]["version"] == 2
     assert found["currentVersion"]["labelSentiments"] == {"true": "negative", "false": "positive"}
     assert found["currentVersion"]["filter"] == {"status": "error"}
-    assert found["spending"] == {"spent": "0", "dailyCap": None}
+    assert found["spending"] == {"spent": "0", "dailyCap": None, "calls": 0, "dailyCallCap": None}
 
 
 def test_it_makes_a_signal_of_a_template(project: Project) -> None:
@@ -259,7 +260,7 @@ def test_a_test_that_was_cut_short_says_why(
 ) -> None:
     make_trace(project, 1, now=now - HOUR)
     actions.publish_version(signal, actions.Question("binary", "Is it?", 100, judge_model="gpt-4o"))
-    actions.cap_signal(signal, Decimal(1), now)
+    actions.cap_signal(signal, Cap(Decimal(1)), now)
     Budget.objects.update(spent=Decimal(1), day=now.date())
     assert "The daily spending cap leaves no room" in refused("test", signal.pk)
     assert not judge.asked

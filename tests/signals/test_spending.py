@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ from catalyst.core.models import Project, User
 from catalyst.env import env
 from signals import actions, spending
 from signals.asking import Ending, Spent
+from signals.budgets import Cap
 from signals.claiming import claim
 from signals.judge import LEASE, finish, run
 from signals.models import Budget, Label, Signal, Verdict
@@ -69,7 +71,7 @@ def statuses() -> dict[str, int]:
 def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: Project, now: datetime) -> None:
     cap = round(calls(10, now), 4)
     make_labels(signal, project, 40, now=now)
-    actions.cap_signal(signal, cap, now)
+    actions.cap_signal(signal, Cap(cap), now)
     judge_at(now + LATER)
     assert cap - calls(1, now) < cost() <= cap
     assert Budget.objects.get(signal=signal).spent == cost() == Budget.objects.get(signal=None).spent
@@ -88,13 +90,13 @@ def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: P
 
 def test_it_goes_on_when_the_cap_is_raised_or_removed(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 12, now=now)
-    actions.cap_signal(signal, calls(2, now), now)
+    actions.cap_signal(signal, Cap(calls(2, now)), now)
     first = judge_at(now + LATER)
-    actions.cap_signal(signal, calls(4, now), now)
+    actions.cap_signal(signal, Cap(calls(4, now)), now)
     second = judge_at(now + LATER)
     assert 0 < first < first + second < 12
     assert cost() <= calls(4, now)
-    actions.cap_signal(signal, None, now)
+    actions.cap_signal(signal, Cap(), now)
     judge_at(now + LATER)
     assert statuses()["done"] == 12
 
@@ -103,7 +105,7 @@ def test_a_cap_counts_what_was_spent_before_it_was_set(signal: Signal, project: 
     make_labels(signal, project, 5, now=now)
     judge_at(now + LATER)
     assert statuses()["done"] == 5
-    actions.cap_signal(signal, calls(3, now), now + LATER)
+    actions.cap_signal(signal, Cap(calls(3, now)), now + LATER)
     assert signal.pk in spending.stops([signal], now + LATER)
 
 
@@ -114,7 +116,7 @@ def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
     elsewhere = make_signal(make_agent(other_project), active_since=now)
     make_labels(signal, project, 15, now=now)
     make_labels(elsewhere, other_project, 15, now=now)
-    actions.cap_project(project, calls(6, now), now)
+    actions.cap_project(project, Cap(calls(6, now)), now)
     judge_at(now + LATER)
     ours = Verdict.objects.filter(label__project=project).aggregate(total=Sum("cost"))["total"]
     assert calls(5, now) < ours <= calls(6, now)
@@ -124,7 +126,7 @@ def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
 
 def test_what_is_capped_holds_up_nothing_else(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 30, now=now - timedelta(hours=1))
-    actions.cap_signal(signal, calls(1, now), now)
+    actions.cap_signal(signal, Cap(calls(1, now)), now)
     Budget.objects.filter(signal=signal).update(spent=calls(1, now), day=(now + LATER).date())
     other = make_signal(make_agent(project, "helper"), active_since=now)
     make_labels(other, project, 31, now=now)
@@ -134,7 +136,7 @@ def test_what_is_capped_holds_up_nothing_else(signal: Signal, project: Project, 
 
 def test_a_dead_workers_reservation_ends_with_its_lease(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 6, now=now)
-    actions.cap_signal(signal, calls(3, now), now)
+    actions.cap_signal(signal, Cap(calls(3, now)), now)
     at = now + LATER
     assert len(claim(6, LEASE, at)) == 3
     assert claim(6, LEASE, at) == []
@@ -158,9 +160,9 @@ def test_a_refused_call_costs_nothing(
 ) -> None:
     judge.script = lambda _: error(status)
     make_labels(signal, project, 3, now=now)
-    actions.cap_signal(signal, calls(3, now), now)
+    actions.cap_signal(signal, Cap(calls(3, now)), now)
     judge_at(now + LATER)
-    assert spending.today(project.pk, signal.pk, now).spent == 0
+    assert spending.today(project.pk, signal.pk, now).spent.dollars == 0
     assert not Label.objects.filter(reserved__gt=0).exists()
 
 
@@ -181,32 +183,42 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
     """Some calls cost what was reserved, some less, and some workers die."""
     other = make_signal(make_agent(project), name="Other", judge_model="gpt-4o", active_since=now)
     make_labels(signal, project, 60, now=now)
-    actions.cap_signal(signal, calls(13, now), now)
+    actions.cap_signal(signal, Cap(calls(13, now)), now)
     gpt_4o = spending.estimate("gpt-4o", now) or Decimal(0)
-    actions.cap_project(project, calls(20, now) + gpt_4o * 3, now)
-    worst, start, at = list[Decimal](), threading.Barrier(4), now + LATER
+    actions.cap_project(project, Cap(calls(20, now) + gpt_4o * 3), now)
+    worst, at = list[Decimal](), now + LATER
 
     def work(chance: random.Random) -> None:
-        try:
-            start.wait(10)
-            for _ in range(25):
-                held = list(Label.objects.for_judging(claim(chance.randint(1, 4), LEASE, at)))
-                worst.append(beyond())
-                finish([paid(label, chance) for label in held if chance.random() < 0.9], at)
-                worst.append(beyond())
-        finally:
-            connection.close()
+        for _ in range(25):
+            held = list(Label.objects.for_judging(claim(chance.randint(1, 4), LEASE, at)))
+            worst.append(beyond())
+            finish([paid(label, chance) for label in held if chance.random() < 0.9], at)
+            worst.append(beyond())
 
-    threads = [threading.Thread(target=work, args=[random.Random(seed * 10 + n)]) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(work, seed)
     assert len(worst) == 200
     assert max(worst) <= 0
     for each in (signal, other):
         verdicts = Verdict.objects.filter(label__signal=each)
         assert verdicts.aggregate(total=Sum("cost"))["total"] == Budget.objects.get(signal=each).spent > 0
+
+
+def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
+    """Have four workers do it at the same time, each with chances of its own."""
+    start = threading.Barrier(4)
+
+    def do(chance: random.Random) -> None:
+        try:
+            start.wait(10)
+            work(chance)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=[random.Random(seed * 10 + n)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
 
 
 def paid(label: Label, chance: random.Random) -> Ending:
@@ -232,12 +244,12 @@ def test_a_cap_needs_a_price_and_covers_one_call(
     signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValidationError, match="may cost up to"):
-        actions.cap_signal(signal, Decimal("0.0001"), now)
+        actions.cap_signal(signal, Cap(Decimal("0.0001")), now)
     monkeypatch.setattr(env, "judge_model", "my-own")
     with pytest.raises(ValidationError, match="No public price is known for my-own"):
-        actions.cap_signal(signal, Decimal(5), now)
+        actions.cap_signal(signal, Cap(Decimal(5)), now)
     with pytest.raises(ValidationError, match="No public price is known for my-own"):
-        actions.cap_project(project, Decimal(5), now)
+        actions.cap_project(project, Cap(Decimal(5)), now)
     assert not Budget.objects.exists()
 
 
@@ -245,11 +257,74 @@ def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
     signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch, judge: JudgeServer
 ) -> None:
     make_labels(signal, project, 2, now=now)
-    actions.cap_signal(signal, Decimal(5), now)
+    actions.cap_signal(signal, Cap(Decimal(5)), now)
     monkeypatch.setattr(env, "judge_model", "my-own")
     assert judge_at(now + LATER) == 0
     assert judge.asked == []
-    assert spending.stops([signal], now)[signal.pk].unpriced == "my-own"
+    stop = spending.stops([signal], now)[signal.pk]
+    assert stop.is_lasting
+    assert stop.words == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
+
+
+def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    question = actions.question_of(signal.current_version or pytest.fail("no version"))
+    actions.cap_signal(signal, Cap(round(calls(2, now), 4)), now)
+    actions.publish_version(signal, replace(question, judge_model="gpt-4o"))
+    make_labels(signal, project, 1, now=now)
+    assert judge_at(now + LATER) == 0
+    assert judge.asked == []
+    stop = spending.stops([signal], now)[signal.pk]
+    assert (stop.is_lasting, stop.title) == (True, "Not judged")
+    assert "one call of gpt-4o may cost up to $0." in stop.words
+
+
+def test_a_cap_in_calls_holds_without_a_price(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch, judge: JudgeServer
+) -> None:
+    monkeypatch.setattr(env, "judge_model", "my-own")
+    judge.script = lambda _: says("no")
+    make_labels(signal, project, 8, now=now)
+    actions.cap_signal(signal, Cap(calls=5), now)
+    judge_at(now + LATER)
+    assert statuses() == {"queued": 3, "running": 0, "done": 5}
+    assert len(judge.asked) == 5
+    stop = spending.stops([signal], now + LATER)[signal.pk]
+    assert (stop.is_lasting, stop.title) == (False, "Capped until 00:00 UTC")
+    assert stop.words == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
+    judge_at((now + DAY).replace(hour=0, minute=0))
+    assert statuses()["done"] == 8
+    assert Budget.objects.get(signal=signal).calls == 3
+
+
+def test_calls_that_give_no_label_count_and_refused_ones_do_not(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    make_labels(signal, project, 1, now=now)
+    judge.script = lambda _: error(503)
+    judge_at(now + LATER)
+    assert spending.today(project.pk, signal.pk, now).spent.made == 0
+    judge.script = lambda _: priced("perhaps")
+    judge_at(now + LATER * 2)
+    signals, projects = (spending.today(project.pk, of, now).spent.made for of in (signal.pk, None))
+    assert signals == projects > 0
+    assert not Label.objects.filter(status="done").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 40, now=now)
+    actions.cap_signal(signal, Cap(calls=17), now)
+    at = now + LATER
+
+    def work(chance: random.Random) -> None:
+        for _ in range(20):
+            held = list(Label.objects.for_judging(claim(chance.randint(1, 4), LEASE, at)))
+            finish([paid(label, chance) for label in held], at)
+
+    at_once(work)
+    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 17
 
 
 class TestPages:
@@ -264,7 +339,7 @@ class TestPages:
     ) -> None:
         now = timezone.now()
         make_labels(signal, project, 3, now=now - LATER)
-        actions.cap_signal(signal, calls(1, now), now)
+        actions.cap_signal(signal, Cap(calls(1, now)), now)
         Budget.objects.filter(signal=signal).update(spent=calls(1, now))
         page, listed = (browser.get(url).content.decode() for url in (signal.get_absolute_url(), list_of(project)))
         assert "Capped until 00:00 UTC:" in page
@@ -278,14 +353,21 @@ class TestPages:
         page = browser.post(url, {"daily_usd": "2.50"}, follow=True).content.decode()
         assert "Judging stops at $2.50 a day" in page
         assert Budget.objects.get().daily_usd == Decimal("2.5")
-        page = browser.post(url, {"daily_usd": ""}, follow=True).content.decode()
+        page = browser.post(url, {"daily_usd": "2.50", "daily_calls": "500"}, follow=True).content.decode()
+        assert "Judging stops at $2.50 or 500 judge calls a day" in page
+        assert "$0 and 0 judge calls today, of at most $2.50 or 500 judge calls a day" in page
+        page = browser.post(url, {"daily_usd": "", "daily_calls": ""}, follow=True).content.decode()
         assert "There is no cap" in page
-        assert Budget.objects.get().daily_usd is None
+        assert Budget.objects.get().cap == Cap()
 
     @pytest.mark.parametrize("sent", ["0", "-1", "NaN", "1e99", "much", "0.00001"])
-    def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, sent: str) -> None:
-        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_usd": sent}, follow=True)
-        assert "A cap is an amount of dollars above zero" in page.content.decode()
+    @pytest.mark.parametrize("name", ["daily_usd", "daily_calls"])
+    def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
+        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
+        assert (
+            "A cap is an amount of dollars, with at most four decimals, or a number of judge calls"
+            in page.content.decode()
+        )
         assert not Budget.objects.exists()
 
     @pytest.mark.usefixtures("signal")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from signals import actions
+from signals.budgets import Calls, Cap
 from signals.models import Budget, Label, Scope
 from signals.templates import TEMPLATES
 from signals.trial import WIDTH
@@ -67,12 +68,13 @@ def again(text: str) -> dict[str, Any]:
 
 
 def everything_stored() -> dict[str, list[dict[str, Any]]]:
+    """But for what calls have cost, and who looked."""
     found = (apps.get_app_config(app).get_models() for app in ("signals", "traces", "agents", "core"))
     return {
         model.__name__: list(model._default_manager.order_by("pk").values())
         for models in found
         for model in models
-        if model.__name__ not in ("User", "SignIn")
+        if model.__name__ not in ("User", "SignIn", "Budget")
     }
 
 
@@ -283,18 +285,19 @@ def test_calls_are_charged_and_respect_caps(
     now = timezone.now()
     judge.script = lambda _: says("yes", prompt_tokens=1_000, completion_tokens=10)
     run(browser, agent, judge_model="gpt-4o")
-    spent = Budget.objects.get(project=project, signal=None).spent
+    made, spent = Budget.objects.get(project=project, signal=None).spent_on(now)
+    assert made == len(judge.asked)
     assert spent > 0
     assert Budget.objects.count() == 1
     signal = make_signal(agent, judge_model="gpt-4o")
     run(browser, agent, judge_model="gpt-4o", signal=signal.pk)
     assert Budget.objects.get(signal=signal).spent == spent
-    actions.cap_project(project, Decimal("0.5"), now, bob)
+    actions.cap_project(project, Cap(Decimal("0.5")), now, bob)
     run(browser, agent, judge_model="gpt-4o")
     assert Budget.objects.get(project=project, signal=None).spent == 3 * spent
     judge.script = lambda _: error(503)
     run(browser, agent, judge_model="gpt-4o")
-    assert Budget.objects.get(project=project, signal=None).spent == 3 * spent
+    assert Budget.objects.get(project=project, signal=None).spent_on(now) == Calls(3 * made, 3 * spent)
     assert "without a public price" in run(browser, agent)
     Budget.objects.filter(project=project, signal=None).update(spent=Decimal("0.499"))
     asked = len(judge.asked)
