@@ -1,4 +1,4 @@
-"""The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`. Pure."""
+"""The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`; and its bars: `bars=hour`. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +25,9 @@ CUSTOM = "custom"
 PARAMETERS = ("range", "from", "to", "after")
 STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
 MOST_BARS = 90
+WIDTHS = {"hour": HOUR, "day": DAY}
+"""Of a bar, to choose from in place of the range's own."""
+MOST_CHOSEN_BARS = 200
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No span can start before it."""
 AHEAD = 366 * DAY
@@ -43,6 +46,8 @@ class TimeRange:
     start: datetime
     end: datetime
     step: timedelta
+    own_step: timedelta | None = None
+    """The width of a bar if none is chosen, where another one is."""
 
     @property
     def query(self) -> dict[str, str | None]:
@@ -62,6 +67,15 @@ class TimeRange:
     def choices(self) -> list[str]:
         """The ranges to choose from."""
         return list(RANGES)
+
+    @property
+    def widths(self) -> list[tuple[str | None, str, bool]]:
+        """How wide a bar can be: the parameter (None: the range's own), in words, and whether it is so wide."""
+        own = self.own_step or self.step
+        offered = {
+            step: name for name, step in WIDTHS.items() if step != own and _is_offered(step, self.end - self.start)
+        }
+        return [(offered.get(step), _words(step), step == self.step) for step in sorted({own, *offered})]
 
     def prior_start(self, now: datetime) -> datetime:
         """Where the equal period before this one starts; what has not passed yet does not count."""
@@ -105,26 +119,28 @@ def kept_since(now: datetime, days: int) -> datetime:
 
 def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
     """The range that the URL names; anything it can't mean gives the default range."""
-    start, end = _time(params.get("from"), now), _time(params.get("to"), now)
+    start, end, width = _time(params.get("from"), now), _time(params.get("to"), now), WIDTHS.get(params.get("bars", ""))
     if start and (end or now) > start:
-        return between(start, end or now)
+        return between(start, end or now, width)
     key = params.get("range", DEFAULT)
-    return named(key if key in RANGES else DEFAULT, now)
+    return named(key if key in RANGES else DEFAULT, now, width)
 
 
-def named(key: str, now: datetime) -> TimeRange:
-    """One of RANGES, up to the end of the bar that is now."""
-    length, step = RANGES[key]
+def named(key: str, now: datetime, width: timedelta | None = None) -> TimeRange:
+    """One of RANGES, up to the end of the bar that is now. Bars have the width if it is one to choose for the range."""
+    length, own = RANGES[key]
+    step = width if width and _is_offered(width, length) else own
     end = ceil(now + timedelta(microseconds=1), step)
-    return TimeRange(key, end - length, end, step)
+    return TimeRange(key, end - length, end, step, own if step != own else None)
 
 
-def between(start: datetime, end: datetime) -> TimeRange:
-    """A range of one's own, with bars as fine as fit."""
+def between(start: datetime, end: datetime, width: timedelta | None = None) -> TimeRange:
+    """A range of one's own, with bars as fine as fit, or as wide as for `named`."""
     longest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MOST_BARS))
-    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
+    own = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
+    step = width if width and _is_offered(width, end - start) else own
     edge = min(step, HOUR)
-    return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
+    return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step, own if step != own else None)
 
 
 def around(when: datetime, now: datetime) -> TimeRange:
@@ -134,6 +150,17 @@ def around(when: datetime, now: datetime) -> TimeRange:
         if found.start <= when < found.end:
             return found
     return between(floor(when, DAY), floor(when, DAY) + DAY)
+
+
+def _is_offered(width: timedelta, length: timedelta) -> bool:
+    return 2 * width <= length <= MOST_CHOSEN_BARS * width
+
+
+def _words(step: timedelta) -> str:
+    """`Hour`, `3 hours`, `Day`."""
+    unit = next(unit for unit in (DAY, HOUR, MINUTE) if step >= unit)
+    name = {DAY: "day", HOUR: "hour", MINUTE: "minute"}[unit]
+    return name.capitalize() if step == unit else f"{step // unit} {name}s"
 
 
 def _time(text: str | None, now: datetime) -> datetime | None:

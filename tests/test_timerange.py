@@ -42,6 +42,39 @@ def test_it_bounds_the_bars_of_a_long_range() -> None:
     assert len(found.buckets()) <= timerange.MOST_BARS + 1
 
 
+@pytest.mark.parametrize(
+    ("key", "chosen", "offered"),
+    [
+        ("1h", "hour", ["*Minute"]),
+        ("6h", "hour", ["5 minutes", "*Hour"]),
+        ("1d", "day", ["*Hour"]),
+        ("3d", "", ["*Hour", "Day"]),
+        ("3d", "day", ["Hour", "*Day"]),
+        ("7d", "nonsense", ["Hour", "*3 hours", "Day"]),
+        ("7d", "hour", ["*Hour", "3 hours", "Day"]),
+        ("30d", "hour", ["*12 hours", "Day"]),
+        ("90d", "day", ["*Day"]),
+    ],
+)
+def test_its_bars_can_be_hours_or_days_where_that_makes_a_chart(key: str, chosen: str, offered: list[str]) -> None:
+    found = timerange.parse({"range": key, "bars": chosen}, NOW)
+    assert [f"{'*' if is_shown else ''}{words}" for _, words, is_shown in found.widths] == offered
+    assert found.words == timerange.named(key, NOW).words
+    assert found.buckets()[-1] + found.step == found.end
+    assert {timerange.floor(start, min(found.step, timerange.DAY)) for start in found.buckets()} == {*found.buckets()}
+
+
+def test_bars_of_a_range_of_ones_own_can_be_chosen_too() -> None:
+    own = {"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}
+    found = timerange.parse(own | {"bars": "day"}, NOW)
+    assert (found.start, found.end) == (
+        NOW.replace(day=1, hour=10, minute=0, second=0),
+        found.start + 7 * timerange.DAY,
+    )
+    assert [parameter for parameter, _, _ in found.widths] == ["hour", None, "day"]
+    assert len(found.buckets()) == 7
+
+
 def test_it_keeps_the_filter_when_a_bar_is_clicked() -> None:
     found = timerange.named("1d", NOW)
     query = found.bucket_query(found.start, {"status": "error", "range": "1d", "after": "x"})

@@ -1,11 +1,13 @@
 """A signal's page: what it found."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -65,6 +67,30 @@ def test_it_shows_counts_shares_and_their_doubt(
     assert "20.8 to 93.9%, 2 of 3" in words
     assert "0.0 to 56.1%, 0 of 3" in words
     assert 'good<span class="count">2</span>' in text
+
+
+def test_its_chart_goes_by_the_hour_or_the_day(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    for label in make_labels(signal, project, 4, now=now):
+        answer(label, "good", now)
+
+    def bars(query: str) -> tuple[int, int]:
+        """How many there are, and how many labels they hold."""
+        text = browser.get(page_of(signal), QueryDict(query)).text
+        figure = json.loads(
+            text.split('<script id="labels-over-time" type="application/json">')[1].split("</script>")[0]
+        )
+        heights = [height or 0 for trace in figure["data"] for height in trace["y"]]
+        return len(figure["data"][0]["x"]), sum(heights)
+
+    assert bars("range=7d") == (56, 4)
+    assert bars("range=7d&bars=hour") == (168, 4)
+    assert bars("range=7d&bars=day") == (7, 4)
+    assert bars("range=1d&bars=day") == (24, 4)
+    text = browser.get(page_of(signal), {"range": "7d", "show": "share"}).text
+    assert 'href="?range=7d&amp;show=share&amp;bars=day"' in text
+    assert 'aria-label="How wide a bar is"' not in browser.get(page_of(signal), {"range": "90d"}).text
 
 
 def test_it_says_what_became_of_every_sampled_target(
