@@ -59,7 +59,7 @@ def of_calls(version: SignalVersion, calls: int, examples: Sequence[Match], now:
         round(calls * tokens),
         round(calls * output),
         None if each is None else calls * each.total,
-        timedelta(seconds=round(calls * seconds / env.judge_concurrency)),
+        timedelta(seconds=round(seconds * max(calls / env.judge_concurrency, min(calls, 1)))),
         seen=earlier is not None,
     )
 

@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
+from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals import actions
@@ -209,8 +210,9 @@ class RunForm(forms.Form):
 
     @staticmethod
     def recent(now: datetime) -> dict[str, Any]:
-        """What the form holds at first: the last week, all of it."""
-        return {"start": now - timedelta(days=7), "end": now, "sample_rate": 100}
+        """What the form holds at first: the last week up to the minute that is now, all of it."""
+        end = timerange.ceil(now, timerange.MINUTE)
+        return {"start": end - timedelta(days=7), "end": end, "sample_rate": 100}
 
     def report(self, error: ValidationError) -> None:
         """Show what `signals.runs` refuses beside the fields it is about."""

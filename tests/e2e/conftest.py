@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from tests.e2e import instance, pages
 from tests.e2e.instance import Instance
 from tests.e2e.pages import Stop
 from tests.judge_server import JudgeServer, says
 from tests.processes import ROOT
+
+expect.set_options(timeout=20_000)  # a machine may have more to do
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +27,12 @@ def judge() -> Iterator[JudgeServer]:
 
 @pytest.fixture(scope="session")
 def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> Iterator[Instance]:
-    """One without the demo, whose judge is scripted and waits for nothing."""
+    """One without the demo, whose judge is scripted and settles at once."""
     with instance.started(
         tmp_path_factory.mktemp("catalyst"),
         CATALYST_JUDGE_URL=judge.url,
         CATALYST_JUDGE_MODEL="scripted-judge",
-        CATALYST_JUDGE_TIMEOUT_SECONDS="5",
+        CATALYST_JUDGE_TIMEOUT_SECONDS="60",
         CATALYST_SETTLE_TRACE_SECONDS="1",
         CATALYST_SETTLE_SESSION_SECONDS="1",
     ) as started:

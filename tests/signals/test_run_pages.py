@@ -48,6 +48,15 @@ def url(signal: Signal, rest: str = "") -> str:
     return f"/p/default/signals/{signal.pk}/runs/{rest}"
 
 
+def test_its_form_begins_with_all_of_the_last_week(browser: Client, signal: Signal, project: Project) -> None:
+    text = browser.get(url(signal)).text
+    window = {name: text.split(f'name="{name}" value="')[1].split('"')[0] for name in ("start", "end")}
+    make_trace(project, now=timezone.now())
+    assert "matching trace:" in browser.get(url(signal, "preview/"), window | {"sample_rate": 100}, headers=HTMX).text
+    length = datetime.fromisoformat(window["end"]) - datetime.fromisoformat(window["start"])
+    assert length == timedelta(days=7)
+
+
 @pytest.mark.usefixtures("traces")
 def test_a_preview_tells_count_and_price_and_starts_nothing(
     browser: Client, signal: Signal, now: datetime, judge: JudgeServer, monkeypatch: pytest.MonkeyPatch
