@@ -1,8 +1,9 @@
 """Queries over signals, labels and the judges' health."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -97,6 +98,9 @@ class Wanted:
     run_id: int | None = None
 
 
+_columns_of = attrgetter(*(field.name for field in fields(Wanted)))
+
+
 @dataclass(frozen=True, slots=True)
 class LabelFilter:
     """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet.
@@ -127,7 +131,7 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """
         if not wanted:
             return 0
-        columns = [list(column) for column in zip(*map(astuple, wanted), strict=True)]
+        columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
         with connection.cursor() as cursor:
             cursor.execute(_WANT, [now, now, *columns])
             return int(cursor.rowcount)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import ingest, judging, meters, pages, shares, signals, soak
+from tests.bench import backfill, ingest, judging, meters, pages, shares, signals, soak
 from tests.bench.judge_stub import MODEL, stub
 from tests.bench.report import Table
 from tests.e2e.instance import Instance, started
@@ -21,11 +21,14 @@ MEMORY_AIM_MB = 500
 def main() -> None:
     """Run the named parts, in one order, on one instance."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("part", nargs="*", help="ingest, shares, judge, pages, signals or soak; all without any")
+    parser.add_argument(
+        "part", nargs="*", help="ingest, shares, judge, pages, signals, backfill or soak; all without any"
+    )
     parser.add_argument("--spans", type=int, default=200_000, help="spans to ingest")
     parser.add_argument("--stored", type=int, default=1_000_000, help="spans in the store when pages are read")
     parser.add_argument("--labels", type=int, default=6_000, help="labels to judge")
     parser.add_argument("--labelled", type=int, default=1_000_000, help="labels of one signal when its pages are read")
+    parser.add_argument("--matching", type=int, default=1_000_000, help="targets that a manual run queues")
     parser.add_argument("--minutes", type=float, default=10, help="length of the soak")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     asked = parser.parse_args()
@@ -35,6 +38,7 @@ def main() -> None:
         "judge": lambda instance, table: judging.run(instance, table, asked.seed, asked.labels, JUDGE_SECONDS),
         "pages": lambda instance, table: pages.run(instance, table, asked.seed, asked.stored),
         "signals": lambda instance, table: signals.run(instance, table, asked.seed, asked.labelled),
+        "backfill": lambda instance, table: backfill.run(instance, table, asked.seed, asked.matching),
         "soak": lambda instance, table: soak.run(instance, table, asked.seed, asked.minutes),
     }
     if unknown := set(asked.part) - parts.keys():

@@ -35,7 +35,8 @@ DIFFERENT = {
 def run(instance: Instance, table: Table, seed: int, spans: int) -> None:
     """Store so many by copying some within the database, then read pages, one after the other."""
     post(instance, bodies(Mix(seed + 20), LARGE_SENDERS, COPIED_SPANS // LARGE // LARGE_SENDERS, LARGE))
-    _replicate(instance, spans)
+    copies = (spans - instance.count("SELECT count(*) FROM traces_span")) // COPIED_SPANS
+    replicate(instance, "true", COPIED_SPANS // 8, copies)
     stored = f"{instance.count('SELECT count(*) FROM traces_span') / 1e6:.1f} M spans"
     chance = random.Random(seed)
     lists = ["/p/default/traces/" + chance.choice(FILTERS) for _ in range(PAGES)]
@@ -46,15 +47,14 @@ def run(instance: Instance, table: Table, seed: int, spans: int) -> None:
         table.below(f"{what} at {stored}, p95", AIM_MS, quantile(times, 0.95), " ms")
 
 
-def _replicate(instance: Instance, spans: int) -> None:
-    """Copy the newest traces with their spans and texts under other ids, further and further in the past."""
-    first = "SELECT trace_id FROM traces_trace ORDER BY id DESC LIMIT %s"
-    copies = (spans - instance.count("SELECT count(*) FROM traces_span")) // COPIED_SPANS
+def replicate(instance: Instance, which: str, traces: int, copies: int) -> None:
+    """Copy the newest traces of which this is true, so often, with spans and texts: other ids, further in the past."""
+    first = f"SELECT trace_id FROM traces_trace WHERE {which} ORDER BY id DESC LIMIT %s"
     for table in ("traces_span", "traces_payload", "traces_trace"):
         columns = [name for (name,) in instance.query(COLUMNS, table)]
         values = ", ".join(DIFFERENT.get(name, f's."{name}"') for name in columns)
         statement = COPY.format(table=table, columns=", ".join(f'"{name}"' for name in columns), values=values)
-        instance.execute(f"WITH copied AS ({first}) {statement}", COPIED_SPANS // 8, 1, copies)
+        instance.execute(f"WITH copied AS ({first}) {statement}", traces, 1, copies)
     instance.execute("ANALYZE traces_span, traces_payload, traces_trace")
 
 

@@ -89,7 +89,7 @@ def started(data: Path, **extra: str) -> Iterator[Instance]:
         process = subprocess.Popen([sys.executable, "manage.py", "up"], cwd=ROOT, env=variables, stdout=log, stderr=log)
     ready = data / "up.json"
     try:
-        eventually(lambda: ready.exists() or process.poll() is not None, seconds=90)
+        eventually(lambda: ready.exists() or process.poll() is not None, seconds=180)
         assert ready.exists(), (data / "up.log").read_text()
         yield Instance(**json.loads(ready.read_text()), data=data)
     finally:

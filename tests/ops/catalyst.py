@@ -18,7 +18,7 @@ import psutil
 from catalyst import postgres
 from tests.processes import ROOT, environment, eventually, free_port
 
-SECONDS = 90.0
+SECONDS = 180.0
 
 
 class Catalyst:
