@@ -36,5 +36,10 @@ def is_sampled(target_key: str, rate_percent: int) -> bool:
     return _draw(target_key) * 100 < rate_percent << 64
 
 
+def least_rate(target_key: str) -> int:
+    """The lowest rate in percent, 1 to 100, that samples the target."""
+    return (_draw(target_key) * 100 >> 64) + 1
+
+
 def _draw(target_key: str) -> int:
     return int.from_bytes(hashlib.sha256(DOMAIN + target_key.encode()).digest()[:8])

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from signals import (
+    absence_views,
     coverage_views,
     label_views,
     list_views,
@@ -21,6 +22,12 @@ urlpatterns = [
     path("p/<slug:project>/signals/new/", views.signal_create, name="signal-create"),
     path("p/<slug:project>/signals/judge/", views.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/lately/", views.lately_show, name="lately-show"),
+    path("p/<slug:project>/signals/absences/traces/<int:pk>/", absence_views.trace_absences, name="trace-absences"),
+    path(
+        "p/<slug:project>/signals/absences/sessions/<int:pk>/",
+        absence_views.session_absences,
+        name="session-absences",
+    ),
     path("p/<slug:project>/signals/trial/", trial_views.trial_run, name="trial-run"),
     path("p/<slug:project>/signals/prompt/", trial_views.prompt_show, name="prompt-show"),
     path("p/<slug:project>/signals/<int:pk>/", views.signal_detail, name="signal-detail"),
@@ -43,6 +50,7 @@ urlpatterns = [
         verdict_views.exchange_detail,
         name="exchange-detail",
     ),
+    path("p/<slug:project>/signals/<int:pk>/labels/<int:label>/retry/", verdict_views.label_again, name="label-again"),
     path("p/<slug:project>/signals/<int:pk>/labels/", label_views.label_export, name="label-export"),
     path("p/<slug:project>/signals/<int:pk>/edit/", views.signal_edit, name="signal-edit"),
     path("p/<slug:project>/signals/<int:pk>/activate/", views.signal_activate, name="signal-activate"),

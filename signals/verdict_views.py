@@ -1,9 +1,11 @@
-"""How a label came about, as pages: the verdicts on it, and what was asked and answered for each."""
+"""How a label came about, as pages: the verdicts on it, what was asked and answered for each, and another try."""
 
+from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
@@ -29,6 +31,20 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
         "are_more": len(rows) > verdicts.MOST,
     }
     return render(request, "signals/label.html", context)
+
+
+@require_POST
+@editor_required
+def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
+    """Judge one label again that has failed."""
+    found = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
+    if Label.objects.filter(pk=found.pk).retry(timezone.now()):
+        messages.success(request, "It will be judged again")
+    else:
+        messages.info(request, "It has not failed: there is nothing to try again")
+    if request.htmx:
+        return HttpResponseClientRefresh()
+    return redirect("signals:label-detail", request.project.slug, pk, label)
 
 
 @require_safe

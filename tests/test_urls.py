@@ -94,6 +94,9 @@ TABLE = {
     "signals:signal-duplicate": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:label-detail": Row(LOOK, ONLY_GET, "label"),
     "signals:exchange-detail": Row(EDITOR_LOOK, ONLY_GET, "exchange"),
+    "signals:label-again": Row(ONLY_POST, EDITOR_DO, "label"),
+    "signals:trace-absences": Row(LOOK, ONLY_GET, "stored trace"),
+    "signals:session-absences": Row(LOOK, ONLY_GET, "session"),
     "signals:label-export": Row(LOOK, ONLY_GET, "signal"),
     "signals:signal-edit": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:signal-activate": SIGNAL_DO,
@@ -142,6 +145,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
     invitation, token = actions.invite(project, role="member", by=alice, now=now)
     run = runs.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
+    trace = project.traces.get(session=session)
     return {
         "": {},
         "nonsense": {"token": "nonsense"},
@@ -151,7 +155,8 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "key": {"pk": actions.create_key(project, name="ci", scopes=["read"], by=alice)[0].pk},
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
-        "trace": {"trace_id": project.traces.get().trace_id},
+        "trace": {"trace_id": trace.trace_id},
+        "stored trace": {"pk": trace.pk},
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},
         "run": {"pk": signal.pk, "run": run.pk},

@@ -140,6 +140,18 @@ class Filter(JsonValue):
             and facts.attributes.issuperset(self.attribute_tokens)
         )
 
+    def unmet(self, facts: Facts) -> list[str]:
+        """The conditions, in words as in `parts`, that a target with these facts does not meet."""
+        return [words for each in self._each() if not each.passes(facts) for words in each.parts]
+
+    def _each(self) -> list["Filter"]:
+        """Each condition as a filter of its own, and empty ones."""
+        of_numbers = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
+        named = (("environment",), ("service",), ("model",), ("status",), *of_numbers)
+        values = [{name: getattr(self, name) for name in names} for names in named]
+        values += [{"attributes": (pair,)} for pair in self.attributes]
+        return [EVERYTHING.model_copy(update=given) for given in values]
+
     def _names(self, facts: Facts) -> bool:
         known = ((self.environment, facts.environments), (self.service, facts.services), (self.model, facts.models))
         return all(not wanted or wanted in names for wanted, names in known)

@@ -160,6 +160,11 @@ def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[
     return _merged(source.pills_for_sessions(project, keys) for source in _sources)
 
 
+def given(pills: Iterable[Pill]) -> list[Pill]:
+    """Those that are labels, without what waits or failed: a part of the page that its source serves tells of that."""
+    return [pill for pill in pills if pill.value]
+
+
 def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRange) -> dict[int, list[Pill]]:
     """What is live for agents, by their primary keys."""
     return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)

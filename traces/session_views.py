@@ -69,7 +69,7 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],
         "walk": labels.walk(request.project, request.GET.dict(), timezone.now()),
-        "pills": labels.pills_for_sessions(request.project, [session.key]).get(session.key, []),
+        "pills": labels.given(labels.pills_for_sessions(request.project, [session.key]).get(session.key, ())),
         "earlier": max(first - MOST_TURNS, 0) + 1 if first else None,
         "later": first + MOST_TURNS + 1 if session.trace_count > first + MOST_TURNS else None,
     }

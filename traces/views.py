@@ -65,7 +65,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     row, message = forms.offset(request.GET.get("row")), forms.offset(request.GET.get("message"))
     if wants_partial(request) and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
-    context["labels"] = labels.pills_for_trace(request.project, trace.trace_id)
+    context["labels"] = labels.given(labels.pills_for_trace(request.project, trace.trace_id))
     context["walk"] = labels.walk(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen) if chosen else _turn(request, trace, spans, message)
     if wants_partial(request):
@@ -127,7 +127,7 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
         "resource": resource,
         "resource_attributes": reading.attributes(resource.attributes) if resource else None,
         "events": reading.events(span, payload),
-        "span_labels": labels.pills_for_spans(request.project, trace.trace_id).get(span.span_id, []),
+        "span_labels": labels.given(labels.pills_for_spans(request.project, trace.trace_id).get(span.span_id, ())),
     }
 
 

@@ -21,7 +21,7 @@ if made:
 print(actions.invite(project, role="member", by=owner, now=timezone.now())[1])
 """
 IDS = """
-    SELECT a.id, t.session_id, t.trace_id, to_hex(s.span_id), g.id,
+    SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
     FROM agents_agent a
     JOIN traces_trace t ON t.agent_id = a.id AND t.status = 'error' AND t.session_id IS NOT NULL
@@ -44,7 +44,7 @@ class Stop:
 def every(instance: Instance) -> list[Stop]:
     """Every page of an instance with the demo, in states with data and without."""
     invitation = instance.shell(PEOPLE)
-    agent, session, trace, span, signal, label = instance.query(IDS)[0]
+    agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -59,8 +59,11 @@ def every(instance: Instance) -> list[Stop]:
         "trace": f"{demo}/traces/{trace.hex}/",
         "span": f"{demo}/traces/{trace.hex}/?span={span:0>16}",
         "attributes": f"{demo}/traces/{trace.hex}/?span={span:0>16}&pane=attributes",
+        "trace without labels": f"{demo}/signals/absences/traces/{pk}/",
+        "span without labels": f"{demo}/signals/absences/traces/{pk}/?span={span:0>16}",
         "sessions": f"{demo}/sessions/{week}",
         "session": f"{demo}/sessions/{session}/",
+        "session without labels": f"{demo}/signals/absences/sessions/{session}/",
         "signals": f"{demo}/signals/{week}",
         "signal": f"{demo}/signals/{signal}/{week}",
         "signal's versions": f"{demo}/signals/{signal}/versions/{week}",

@@ -11,7 +11,7 @@ from catalyst.core.models import Project
 from catalyst.json_value import InvalidValue
 from tests.traces.sent import sent_span
 from traces import conditions, ingest
-from traces.filters import EVERYTHING, Filter, facts_of_span
+from traces.filters import EVERYTHING, Facts, Filter, facts_of_span
 from traces.models import Session, Span, Trace
 from traces.store.postgres import STORE
 
@@ -37,6 +37,18 @@ def test_it_says_what_it_asks_in_words() -> None:
     )
     assert Filter(min_duration_ms=200, max_tokens=0).words == "takes 200 ms or more, uses at most 0 tokens"
     assert EVERYTHING.words == "all traffic"
+
+
+def test_it_says_which_conditions_are_not_met() -> None:
+    facts = Facts(frozenset(["prod"]), frozenset(["shop"]), frozenset(), False, 1_000_000, 12)
+    assert Filter.parse(ALL).unmet(facts) == [
+        "model is gpt-4o",
+        "status is error",
+        "takes 1.50 s to 1m 00s",
+        "paid is true",
+        "tenant is acme",
+    ]
+    assert EVERYTHING.unmet(facts) == []
 
 
 def test_it_is_a_value_that_json_can_hold() -> None:
@@ -140,6 +152,7 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(filters)
     def check(wanted: Filter) -> None:
+        assert all(wanted.passes(facts_of_span(span)) != bool(wanted.unmet(facts_of_span(span))) for span in spans)
         agree(
             "span", wanted,
             {span.key for span in spans if wanted.passes(facts_of_span(span))},
