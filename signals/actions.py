@@ -54,6 +54,14 @@ class Overtaken(ValidationError):
         self.current, self.question = current, question
 
 
+class Renamed(ValidationError):
+    """The edit that would change the name began before somebody else changed it to `current`. Nothing was changed."""
+
+    def __init__(self, current: str) -> None:
+        super().__init__({"name": f"It was renamed to “{current}” after this edit was begun. Save again to rename it."})
+        self.current = current
+
+
 def create_signal(
     agent: Agent, *, name: str, scope: str, question: Question, by: User | None = None, template: str = ""
 ) -> Signal:
@@ -138,12 +146,20 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: User | None = None) -
     return copy
 
 
-def rename(signal: Signal, name: str, by: User | None = None) -> None:
-    """Change the name; nothing else depends on it."""
-    signal.name = _checked_name(name)
-    with transaction.atomic():
-        if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
-            record(by, "renamed", signal)
+@transaction.atomic
+def rename(signal: Signal, name: str, by: User | None = None, *, based_on: str | None = None) -> None:
+    """Change the name; nothing else depends on it.
+
+    `based_on` is the name that the edit began from: if another one is current by now, an edit that leaves the name
+    alone leaves that, and one that changes it raises `Renamed`.
+    """
+    name = _checked_name(name)
+    current = Signal.objects.select_for_update(no_key=True).values_list("name", flat=True).get(pk=signal.pk)
+    if based_on not in (None, current) and name not in (based_on, current):
+        raise Renamed(current)
+    signal.name = current if name == based_on else name
+    if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
+        record(by, "renamed", signal)
 
 
 def activate(signal: Signal, now: datetime, by: User | None = None) -> None:

@@ -13,7 +13,7 @@ from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals import actions
-from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Overtaken, Question
+from signals.actions import LABEL_COUNTS, LONGEST_LABEL, LONGEST_NAME, Overtaken, Question, Renamed
 from signals.budgets import Cap
 from signals.models import Scope, Sentiment, Signal, SignalVersion
 from signals.narrowing_forms import FilterFields, ViewFields, filled
@@ -75,6 +75,7 @@ class SignalForm(FilterFields, ViewFields):
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    named = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(
         self,
@@ -89,7 +90,13 @@ class SignalForm(FilterFields, ViewFields):
         if template is not None:
             initial |= {"name": template.name, "scope": template.scope, **_asked(template)}
         if signal is not None and (version := signal.current_version):
-            initial |= {"name": signal.name, "scope": signal.scope, "agent": signal.agent_id, **_asked(version)}
+            initial |= {
+                "name": signal.name,
+                "named": signal.name,
+                "scope": signal.scope,
+                "agent": signal.agent_id,
+                **_asked(version),
+            }
             initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
             initial["based_on"] = version.number
             initial |= filled(version.passing, version.judge_view)
@@ -105,6 +112,8 @@ class SignalForm(FilterFields, ViewFields):
 
     overtaken: Overtaken | None = None
     """Why saving has failed: another version went live after this edit was begun."""
+    renamed = ""
+    """The name that somebody else gave it after this edit was begun, if saving has failed for that."""
     presets = tuple(map(str, RATES))
     sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
 
@@ -161,6 +170,8 @@ class SignalForm(FilterFields, ViewFields):
         """Show what `signals.actions` refuses beside the fields it is about."""
         if isinstance(error, Overtaken):
             self.overtaken = error
+        if isinstance(error, Renamed):
+            self.renamed = error.current
         errors: dict[str, list[ValidationError]] = {}
         for field, messages in error.update_error_dict(errors).items():
             shown = FIELD_OF.get(field, field)

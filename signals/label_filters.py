@@ -56,7 +56,7 @@ def narrowings(project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]
 
 def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
     """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
-    signals = Signal.objects.for_project(project).unarchived().select_related("project")
+    signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     hours, labels = LabelHour.objects.filter(signal__in=known), Label.objects.filter(signal__in=known)
     counts: dict[int, Counter[str]] = defaultdict(Counter)
@@ -64,7 +64,8 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
         if cell.value or cell.state in STATES:
             counts[cell.of][key_of(cell.of, cell.value, cell.state)] += cell.count
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
-    return [_choices(known[pk], counts[pk]) for pk in busiest[:MOST_SIGNALS]]
+    names = Counter(known[pk].name for pk in busiest)
+    return [_choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1) for pk in busiest[:MOST_SIGNALS]]
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
@@ -119,6 +120,8 @@ def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
     return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
 
 
-def _choices(signal: Signal, counts: Counter[str]) -> Choices:
+def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Choices:
+    """Named by the signal, and by its agent too where others are called the same."""
     given = [Choice(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
-    return Choices(signal.name, signal.scope, signal.get_absolute_url(), given)
+    name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
+    return Choices(name, signal.scope, signal.get_absolute_url(), given)

@@ -89,11 +89,12 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
 @editor_required
 def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     """Change what a signal asks: a new version of it. Its agent and scope stay."""
-    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    known = request.project.signals.for_list()
+    signal = get_object_or_404(known, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
-    if not form.is_bound or not _publish(request, form, signal):
-        return editor(request, form, signal=signal)
-    return _to(request, signal, f"{signal.name} is saved")
+    if form.is_bound and _publish(request, form, signal):
+        return _to(request, signal, f"{signal.name} is saved")
+    return editor(request, form, signal=known.get(pk=pk) if form.is_bound else signal)
 
 
 @require_POST
@@ -249,7 +250,8 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
     try:
         with transaction.atomic():
             actions.publish_version(signal, form.question, request.user, based_on=form.cleaned_data["based_on"])
-            actions.rename(signal, form.cleaned_data["name"], request.user)
+            named = form.cleaned_data["named"] or None
+            actions.rename(signal, form.cleaned_data["name"], request.user, based_on=named)
             if request.POST.get("then") == "activate":
                 actions.activate(signal, timezone.now(), request.user)
     except ValidationError as error:

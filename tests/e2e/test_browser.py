@@ -91,6 +91,7 @@ def test_it_leads_from_the_link_to_a_label_and_its_reason(
 
     expect(page.get_by_text("Known of airline-").first).to_be_visible(timeout=15_000)  # without a reload
     page.locator("tr", has_text="Known of airline-").first.locator("a.open").click()
+    page.wait_for_url("**/sessions/**")
     expect(page.get_by_text("Known of airline-").first).to_be_visible()
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.instance import Instance, sign_in
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -72,7 +73,8 @@ def test_a_panel_that_fails_says_so_in_its_own_place_and_size(catalyst: Instance
 def test_a_panel_that_failed_can_be_tried_again(catalyst: Instance, window: Page, agent: str) -> None:
     fragments(window, f"/agents/{agent}/signals/", broken)
     window.goto(f"{catalyst.url}/p/feedback/agents/{agent}/")
-    window.get_by_role("alert").get_by_role("button", name="Try again").click()
+    with window.expect_response(re.compile(f"/agents/{agent}/signals/")):
+        window.get_by_role("alert").get_by_role("button", name="Try again").click()
     expect(window.get_by_role("alert")).to_have_count(1)
     window.unroute_all()
     window.get_by_role("button", name="Try again").click()
@@ -136,6 +138,7 @@ def test_loading_is_shown_where_it_was_asked_for_but_not_at_once(catalyst: Insta
     window.locator("[data-tree] .open").nth(1).click()
     expect(pane).to_have_css("animation-delay", "0.15s")
     expect(pane).to_have_css("opacity", "0.5")
+    eventually(lambda: window.title() and held)
     held[0].continue_()
     expect(pane).to_have_css("opacity", "1")
 

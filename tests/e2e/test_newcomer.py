@@ -36,8 +36,11 @@ def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
 ) -> None:
     sign_in(page, demo)
     page.get_by_role("link", name="Look around in Demo").click()
+    page.wait_for_url("**/p/demo/traces/**")
     reddest(page).click()
+    page.wait_for_url("**from=**")
     page.locator(".facets").get_by_role("link", name="Error").click()
+    page.wait_for_url("**status=error**")
     page.get_by_role("row", name="support.turn").get_by_role("link", name=re.compile("^chat-")).first.click()
 
     outcome = page.get_by_role("region", name="Label Task outcome")

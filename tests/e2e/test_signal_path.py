@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -48,9 +48,10 @@ class Reader:
 
 
 @pytest.fixture
-def reader(judge: JudgeServer) -> Reader:
+def reader(judge: JudgeServer) -> Iterator[Reader]:
     judge.script = reader = Reader()
-    return reader
+    yield reader
+    reader.may_go_on.set()
 
 
 def send(catalyst: Instance, key: str, said: Sequence[str], *, first: int, ago: int = 0) -> None:
@@ -90,7 +91,7 @@ def try_and_change(page: Page) -> None:
     """From a template: its question on stored traces, then a wider one on the same."""
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Signals").click()
     page.get_by_role("link", name="User frustration").click()
-    expect(page.get_by_role("heading", name="New signal")).to_be_visible()
+    page.wait_for_url("**/signals/new/**")
     page.get_by_role("radiogroup", name="Scope").get_by_text("Trace").click()
     sums, again = page.locator("#trial-sums"), page.get_by_role("button", name="Test again on the same")
     page.get_by_role("button", name="Test", exact=True).click()
@@ -99,7 +100,7 @@ def try_and_change(page: Page) -> None:
     expect(sums).to_contain_text("6 of 6 judged")
     expect(sums.get_by_role("img", name="yes 1, no 5")).to_be_visible()
 
-    question = page.get_by_label("Question")
+    question = page.get_by_role("textbox", name="Question")
     question.fill(f"{question.input_value()}\n\n{WIDER}")
     again.click()
     expect(sums).to_contain_text("2 of 6 flipped: no → yes", timeout=PATIENCE)
@@ -171,7 +172,7 @@ def test_a_signal_is_tried_activated_run_over_the_past_and_compared(
 
     filter_traces(page)
     page.get_by_role("link", name="Edit", exact=True).click()
-    page.get_by_label("Question").fill(NARROWER)
+    page.get_by_role("textbox", name="Question").fill(NARROWER)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("User frustration is saved")).to_be_visible()
     run = run_over_the_past(page, found="7 of 7 matching traces: 7 to judge.")

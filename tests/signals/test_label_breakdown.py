@@ -125,3 +125,15 @@ def test_it_asks_the_database_as_often_for_many_runs_as_for_few(
             page(browser, signal)
         counts.append(len(captured))
     assert counts[0] == counts[1]
+
+
+def test_it_says_when_there_is_nothing_to_break_down_by(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    make_trace(project, 1, now=now)
+    assert "Not broken down" not in page(browser, signal)
+    address = f"/p/default/agents/{signal.agent_id}/"
+    for by in (str(signal.pk + 1), "<nonsense>"):
+        text = plain(browser.get(address, {"by": by}).text)
+        assert f"Not broken down: support-bot has no signal {by} that looks at its runs." in text
+    assert "Not broken down" not in browser.get(address, {"by": ""}).text

@@ -222,3 +222,19 @@ def test_it_costs_the_same_for_ten_rows_and_twenty(
             assert len(traces_of(browser, f"{signal.pk}:yes")) == shown
         counts.append(len(captured))
     assert counts[0] == counts[1]
+
+
+def test_signals_called_the_same_say_whose_they_are(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    make_labels(signal, project, 1, now=now)
+    give(signal, "yes", now=now)
+    assert "<span>Refund wanted</span>" in browser.get(TRACES).text
+    other = make_signal(make_agent(project, "sales-bot"), active_since=now - timedelta(hours=1))
+    make_trace(project, 9, now=now, agent="sales-bot")
+    settle_all(now)
+    give(other, "no", now=now)
+    for path in (TRACES, SESSIONS):
+        text = browser.get(path).text
+        assert "<span>Refund wanted of support-bot</span>" in text
+        assert "<span>Refund wanted of sales-bot</span>" in text

@@ -125,3 +125,27 @@ def test_it_says_which_version_overtook(signal: Signal, alice: User) -> None:
     with pytest.raises(Overtaken, match="Version 2 went live") as caught:
         actions.publish_version(signal, replace(ASKED, prompt="Mine?\r\n"), alice, based_on=1)
     assert (caught.value.current, caught.value.question.prompt) == (version, "Mine?")
+
+
+def test_the_second_to_rename_is_told_and_may_rename_again(
+    signal: Signal, edit: str, browsers: tuple[Client, Client]
+) -> None:
+    first, second = (as_filled(browser.get(edit).text) for browser in browsers)
+    browsers[0].post(edit, first | {"name": "Theirs"})
+    mine = second | {"name": "Mine", "prompt": "Does the user want money back?"}
+    told = browsers[1].post(edit, mine)
+    assert told.status_code == 422
+    assert "It was renamed to “Theirs” after this edit was begun." in told.text
+    assert "<h1>Edit Theirs</h1>" in told.text
+    assert as_filled(told.text)["name"] == "Mine"
+    assert prompts(signal) == [ASKED.prompt]
+    assert browsers[1].post(edit, as_filled(told.text)).status_code == 302
+    assert Signal.objects.get().name == "Mine"
+    assert prompts(signal) == [ASKED.prompt, mine["prompt"]]
+
+
+def test_an_edit_that_leaves_the_name_alone_leaves_a_new_one(edit: str, browsers: tuple[Client, Client]) -> None:
+    first, second = (as_filled(browser.get(edit).text) for browser in browsers)
+    browsers[0].post(edit, first | {"name": "Theirs"})
+    assert browsers[1].post(edit, second | {"prompt": "Does the user want money back?"}).status_code == 302
+    assert Signal.objects.get().name == "Theirs"
