@@ -18,7 +18,7 @@ it is one of a span's first 64 short ones, as `traces.attributes` keeps them; a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -31,10 +31,16 @@ from pydantic import (
 )
 
 from catalyst import formats
-from catalyst.json_value import JsonValue
+from catalyst.json_value import InvalidValue, JsonValue
 from traces.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
 from traces.store.base import SpanRecord
 
+if TYPE_CHECKING:
+    from django.http import QueryDict
+
+NAMES = ("environment", "service", "model", "status")
+BOUNDS = ("min_duration_ms", "max_duration_ms", "min_tokens", "max_tokens")
+ATTRIBUTE = "attribute"
 MOST_ATTRIBUTES = 10
 MOST = 10**12
 
@@ -82,6 +88,14 @@ Value = Annotated[str, StringConstraints(max_length=TOKEN_VALUE_LIMIT), AfterVal
 Bound = Annotated[int | None, Field(ge=0, le=MOST)]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One condition in words, `environment is prod`, and the parameters that a URL without it has."""
+
+    words: str
+    without: dict[str, list[str] | None]
+
+
 class Filter(JsonValue):
     """Which targets pass; what is empty or None lets everything pass. Durations in milliseconds, bounds inclusive."""
 
@@ -107,28 +121,48 @@ class Filter(JsonValue):
             raise ValueError("The most is less than the least.")
         return most
 
+    @classmethod
+    def of_query(cls, params: "QueryDict") -> "Filter":
+        """The filter that a URL says: a parameter for each field, `attribute=name=value` for each attribute.
+
+        What makes no sense filters nothing.
+        """
+        said: dict[str, object] = {name: params[name] for name in (*NAMES, *BOUNDS) if params.get(name)}
+        pairs = (text.partition("=") for text in params.getlist(ATTRIBUTE) if "=" in text)
+        said["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
+        try:
+            return cls.parse(said)
+        except InvalidValue as error:
+            return cls.parse({name: value for name, value in said.items() if name not in error.errors})
+
+    @property
+    def without(self) -> dict[str, None]:
+        """The parameters that a URL without any of it has."""
+        return dict.fromkeys((*NAMES, *BOUNDS, ATTRIBUTE))
+
     @property
     def attribute_tokens(self) -> list[int]:
         """The attributes as spans keep them for search."""
         return [attribute_token(key, value) for key, value in self.attributes]
 
     @property
-    def parts(self) -> list[str]:
-        """Each condition in words: `environment is prod`."""
-        named = ((name, getattr(self, name)) for name in ("environment", "service", "model", "status"))
+    def parts(self) -> list[Part]:
+        """Each condition by itself."""
+        named = ((name, getattr(self, name)) for name in NAMES)
         takes = _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms))
         uses = _between(_number(self.min_tokens), _number(self.max_tokens))
+        pairs = [(f"{key} is {value}", f"{key}={value}") for key, value in self.attributes]
         return [
-            *(f"{name} is {value}" for name, value in named if value),
-            *([f"takes {takes}"] if takes else []),
-            *([f"uses {uses} tokens"] if uses else []),
-            *(f"{key} is {value}" for key, value in self.attributes),
+            *(Part(f"{name} is {value}", {name: None}) for name, value in named if value),
+            *([Part(f"takes {takes}", {"min_duration_ms": None, "max_duration_ms": None})] if takes else []),
+            *([Part(f"uses {uses} tokens", {"min_tokens": None, "max_tokens": None})] if uses else []),
+            *(Part(words, {ATTRIBUTE: [other for _, other in pairs if other != pair]}) for words, pair in pairs),
         ]
 
     @property
     def words(self) -> str:
         """All of it for people: `environment is prod, status is error`; `all traffic` when it is empty."""
-        return ", ".join(self.parts) or "all traffic"
+        return ", ".join(part.words for part in self.parts) or "all traffic"
 
     def passes(self, facts: Facts) -> bool:
         """Whether a target with these facts passes."""

@@ -6,9 +6,8 @@ from uuid import UUID
 from django.http import QueryDict
 
 from catalyst.core.models import Project
-from catalyst.json_value import InvalidValue
 from traces import labels
-from traces.filters import EVERYTHING, Filter
+from traces.filters import Filter
 from traces.querysets import Cursor, TraceFilter
 
 MOST_TEXT = 200
@@ -23,7 +22,7 @@ def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
         agent=_number(params.get("agent")),
         session=_number(params.get("session")),
         text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
-        passing=_filter(params),
+        passing=Filter.of_query(params),
         labels=labels.narrowings(project, keys) if keys else (),
     )
 
@@ -53,13 +52,6 @@ def trace_id(text: str) -> UUID | None:
         return UUID(hex=text)
     except ValueError:
         return None
-
-
-def _filter(params: QueryDict) -> Filter:
-    try:
-        return Filter.parse({"status": params.get("status", "")})
-    except InvalidValue:
-        return EVERYTHING
 
 
 def _number(text: str | None) -> int | None:

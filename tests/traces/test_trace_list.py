@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,7 +14,8 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace
-from traces import views
+from tests.traces.sent import sent_span
+from traces import ingest, views
 from traces.models import Trace
 
 PAGE = "/p/default/traces/"
@@ -180,3 +182,40 @@ def test_it_shows_nothing_of_other_projects(
 
 def test_it_only_reads(browser: Client) -> None:
     assert browser.post(PAGE).status_code == 405
+
+
+def test_its_address_says_which_traffic(browser: Client, project: Project, now: datetime) -> None:
+    attributes: dict[str, Any] = {"tenant": "acme", "llm.model_name": "gpt-4o", "llm.token_count.prompt": 50}
+    resource = {"service.name": "shop", "deployment.environment.name": "prod"}
+    spans = [sent_span(1, trace=1, start=now, resource=resource, openinference__span__kind="LLM", **attributes)]
+    spans += [sent_span(2, trace=2, start=now, resource={"service.name": "till"}, name="other")]
+    ingest.store(project.pk, spans, now)
+
+    def listed(query: str) -> int:
+        return browser.get(f"{PAGE}?{query}").text.count('class="open"')
+
+    assert listed("") == 2
+    for query in ("environment=prod", "service=shop", "model=gpt-4o", "min_tokens=50", "attribute=tenant=acme"):
+        assert listed(query) == 1
+    for query in ("environment=production", "max_duration_ms=1", "min_tokens=51", "attribute=tenant=acme&service=till"):
+        assert listed(query) == 0
+    for nonsense in ("min_tokens=many", "max_tokens=1&min_tokens=-1&max_tokens=no", "attribute=tenant", "model=%00"):
+        assert listed(nonsense) == 2
+    assert listed("min_tokens=many&service=shop") == 1
+
+
+@pytest.mark.parametrize("path", [PAGE, "/p/default/sessions/"])
+def test_what_its_address_says_is_shown_and_can_be_taken_back(
+    browser: Client, project: Project, now: datetime, path: str
+) -> None:
+    make_session(project, now=now)
+    query = "environment=prod&max_tokens=9&min_tokens=5&attribute=a%3Db%3Dc&attribute=d%3De"
+    text = html.unescape(browser.get(f"{path}?{query}").text)
+    for words, left in (
+        ("environment is prod", "max_tokens=9&min_tokens=5&attribute=a%3Db%3Dc&attribute=d%3De"),
+        ("uses 5 to 9 tokens", "environment=prod&attribute=a%3Db%3Dc&attribute=d%3De"),
+        ("a is b=c", "environment=prod&max_tokens=9&min_tokens=5&attribute=d%3De"),
+    ):
+        assert f'<b>{words}</b></span><a href="?{left}"' in text
+    assert 'name="environment" value="prod"' in text
+    assert 'type="hidden" name="attribute" value="d=e"' in text
