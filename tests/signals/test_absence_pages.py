@@ -152,7 +152,9 @@ def test_a_failed_label_is_tried_again(
     waiting(project, now, status="failed", attempts=5, error="Broken.")
     label = Label.objects.get()
     again = reverse("signals:label-again", args=["default", made.pk, label.pk])
+    assert again in browser.get(reverse("signals:label-detail", args=["default", made.pk, label.pk])).text
     page = browser.post(again, follow=True)
+    assert again not in page.text
     assert "It will be judged again" in page.text
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
