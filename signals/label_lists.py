@@ -48,14 +48,15 @@ def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Curs
     found = _within_reach(signal, wanted, time_range, after, most)
     if found is None:
         return Page([], None)
+    end = None
     if wanted.text:
-        looked_at = found.newest(after)[:SEARCHED]
-        last = list(looked_at[SEARCHED - 1 :])
-        found = Label.objects.filter(pk__in=looked_at.values("pk"), reason__icontains=wanted.text)
-        labels = list(found.newest().for_list()[: most + 1])
-        end = Cursor(last[0].target_time, last[0].pk) if last else None
-    else:
-        labels, end = list(found.newest(after).for_list()[: most + 1]), None
+        last = found.newest(after).values_list("target_time", "pk")[SEARCHED - 1 : SEARCHED]
+        end = next((Cursor(*each) for each in last), None)
+        if end:
+            not_behind = Q(target_time__gt=end.time) | Q(pk__gte=end.id)
+            found = found.filter(not_behind, target_time__gte=end.time)
+        found = found.filter(reason__icontains=wanted.text)
+    labels = list(found.newest(after).for_list()[: most + 1])
     if len(labels) > most:
         labels = labels[:most]
         end = Cursor(labels[-1].target_time, labels[-1].pk)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst import formats
@@ -12,7 +12,7 @@ from signals import results
 from signals.charts import Outcome
 from signals.models import Label, LabelHour, Signal
 from signals.results import Summary
-from signals.rollups import Cell, cells
+from signals.rollups import Cell, OverTime, cells, over_time
 from traces.usage import more_often
 
 WORSE = {"negative": 1, "positive": -1}
@@ -44,29 +44,34 @@ class Rate:
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
-    """Of each signal that asks something; what got worse first, then those with most labels. One query for all."""
+    """Of each signal that asks something; what got worse first, then those with most labels. Three queries for all."""
     since = time_range.prior_start(now)
     hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
-    counted = results.by_owner(cells(hours, labels, time_range, since))
-    found = [rate for signal in signals if (rate := _rate(signal, counted[signal.pk], time_range, since))]
+    counted, counts = results.by_owner(cells(hours, labels, time_range)), over_time(hours, labels, time_range)
+    before = results.by_owner(cells(hours, labels, replace(time_range, start=since, end=time_range.start)))
+    found = []
+    for signal in signals:
+        summary = results.summary(signal, [version] if (version := signal.current_version) else [], counted[signal.pk])
+        was = before[signal.pk] if _is_old(signal, since) else []
+        if rate := _rate(summary, was, counts[signal.pk], time_range):
+            found.append(rate)
     return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
 
 
-def _rate(signal: Signal, found: Sequence[Cell], time_range: TimeRange, since: datetime) -> Rate | None:
-    version = signal.current_version
-    summary = results.summary(signal, [version] if version else [], [cell for cell in found if cell.start])
+def _rate(summary: Summary, was: Sequence[Cell], counts: OverTime, time_range: TimeRange) -> Rate | None:
     outcome = summary.telling
     if outcome is None:
         return None
     before = Counter[str]()
-    for cell in found:
-        if cell.value and cell.start is None:
+    for cell in was:
+        if cell.value:
             before[cell.value] += cell.count
     starts = time_range.buckets()
-    shares = results.shares(found, starts)(outcome.value)
+    shares = results.shares(counts, starts)(outcome.value)
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
-    change = _change((before[outcome.value], before.total()), outcome) if _is_old(signal, since) else Change()
-    return Rate(signal, outcome, change, summary, top, sparkline(shares, 100, 100, top), axis_labels(starts, 2))
+    change = _change((before[outcome.value], before.total()), outcome)
+    lines = sparkline(shares, 100, 100, top)
+    return Rate(summary.signal, outcome, change, summary, top, lines, axis_labels(starts, 2))
 
 
 def _is_old(signal: Signal, since: datetime) -> bool:

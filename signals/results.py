@@ -13,12 +13,12 @@ from django.urls import reverse
 from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
-from signals import charts
+from signals import charts, rollups
 from signals.charts import Outcome
 from signals.connection import judge_name
 from signals.models import Label, LabelHour, Scope, Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter
-from signals.rollups import Cell, Coverage, cells
+from signals.rollups import Cell, Coverage, OverTime
 from signals.spending import Stop
 from traces.models import Session, Trace, Unsettled, hex_span_id
 
@@ -101,14 +101,15 @@ class Row:
 def summaries(
     signals: Sequence[Signal], time_range: TimeRange, stops: Mapping[int, Stop] = MappingProxyType({})
 ) -> list[Summary]:
-    """The signals with their labels in the range, in one query. `stops`: by signal, if any."""
+    """The signals with their labels in the range, in two queries. `stops`: by signal, if any."""
     hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
     coarse = time_range.with_bars(MOST_POINTS)
-    found = by_owner(cells(hours, labels, coarse))
+    found, counts = by_owner(rollups.cells(hours, labels, coarse)), rollups.over_time(hours, labels, coarse)
+    starts = coarse.buckets()
     return [
         _listed(
             summary(signal, [signal.current_version] if signal.current_version else [], found[signal.pk]),
-            shares(found[signal.pk], coarse.buckets()),
+            shares(counts[signal.pk], starts),
             stops.get(signal.pk),
         )
         for signal in signals
@@ -152,9 +153,9 @@ def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping
     return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
 
 
-def shares(found: Iterable[Cell], starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
+def shares(counts: OverTime, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
     """A function from a value to its share of the labels in each bar, in percent; None for a bar without labels."""
-    counts, totals = over_time(found), Counter[datetime]()
+    totals = Counter[datetime]()
     for (start, _), count in counts.items():
         totals[start] += count
     return lambda value: [
@@ -168,15 +169,6 @@ def by_owner(found: Iterable[Cell]) -> Mapping[int, list[Cell]]:
     for cell in found:
         owned[cell.of].append(cell)
     return owned
-
-
-def over_time(found: Iterable[Cell]) -> dict[tuple[datetime, str], int]:
-    """How many labels have each value, by the bar that their target began in."""
-    counts = Counter[tuple[datetime, str]]()
-    for cell in found:
-        if cell.value and cell.start:
-            counts[cell.start, cell.value] += cell.count
-    return counts
 
 
 def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:

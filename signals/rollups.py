@@ -1,7 +1,7 @@
 """Sums of labels by the hour, so that pages need not count a million rows. What keeps them exact: docs/adr/0010."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.db import connection, models, transaction
 from django.db.models import Case, Count, F, Max, Q, Sum, Value, When
 
-from catalyst.timerange import HOUR, TimeRange
+from catalyst.timerange import HOUR, TimeRange, ceil, floor
 from signals.querysets import LabelFilter, LabelQuerySet
 from traces.querysets import bar_of
 
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 MOST_CHANGES = 20_000
 _UNSAMPLED = Q(state="unsampled")
+_STATE = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
+
+type OverTime = Counter[tuple[datetime, str]]
+"""How many labels have each value, by the bar that their target began in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Labels of one signal or version, in one state and with one value (empty: without), of targets begun in one bar.
+    """Labels of one signal or version, in one state and with one value (empty: without). Cells of a kind add up.
 
-    `start` is None for what began before the range. A label that waits with a value has that of its target as it was;
-    `cost` is in US dollars, None where no call had a known price; `last` is when the last of them was labelled.
+    A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
+    known price; `last` is when the last of them was labelled.
     """
 
     of: int
-    start: datetime | None
     state: str
     value: str
     count: int
@@ -116,31 +119,41 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
         return int(folded)
 
 
-def cells(
-    hours: LabelHourQuerySet,
-    labels: LabelQuerySet,
-    time_range: TimeRange,
-    since: datetime | None = None,
-    of: str = "signal_id",
-) -> list[Cell]:
-    """Labels of the range by bar, in one query; given `since`, also those from then on to the range, as one bar.
+def cells(hours: LabelHourQuerySet, labels: LabelQuerySet, time_range: TimeRange, of: str = "signal_id") -> list[Cell]:
+    """Labels of the range, in one query: those of its whole hours from the sums, those at its ends one by one.
 
-    `hours` and `labels` hold the same labels; `of` is `signal_id` or `version_id`. Ranges with bars below an hour are
-    counted from the labels themselves: these are at most fifteen hours long.
+    `hours` and `labels` hold the same labels; `of` is `signal_id` or `version_id`.
     """
-    fine = time_range.step < HOUR
-    time = "target_time" if fine else "hour"
-    between = Q((f"{time}__gte", since or time_range.start), (f"{time}__lt", time_range.end))
-    bar = Case(When(Q((f"{time}__lt", time_range.start)), then=None), default=bar_of(time, time_range))
-    keys = (of, "bar", "state", "value")
-    if fine:
-        waits = When(status__in=["queued", "running"], then=Value("waiting"))
-        of_labels = labels.filter(between).annotate(bar=bar, state=Case(waits, default=F("status"))).order_by()
-        counted = of_labels.values_list(*keys).annotate(n=Count("id"), spent=Sum("cost"))
-        return [Cell(*row) for row in counted.annotate(newest=Max("labelled_at"))]
-    of_hours = hours.filter(between).exclude(_UNSAMPLED).annotate(bar=bar).order_by()
-    summed = of_hours.values_list(*keys).annotate(n=Sum("count"), spent=Sum("cost")).filter(n__gt=0)
-    return [Cell(*row) for row in summed.annotate(newest=Max("last"))]
+    start, end = time_range.start, time_range.end
+    first, last = ceil(start, HOUR), floor(end, HOUR)
+    whole = hours.filter(hour__gte=first, hour__lt=last).exclude(_UNSAMPLED).order_by()
+    summed = whole.values_list(of, "state", "value").annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last"))
+    found = summed.filter(n__gt=0)
+    if (first, last) != (start, end):
+        within = Q(target_time__gte=start, target_time__lt=end)
+        ends = labels.filter(within & (Q(target_time__lt=first) | Q(target_time__gte=last))).order_by()
+        counted = ends.values_list(of, _STATE, "value").annotate(n=Count("id"), spent=Sum("cost"))
+        found = found.union(counted.annotate(newest=Max("labelled_at")), all=True)
+    return [Cell(*row) for row in found]
+
+
+def over_time(hours: LabelHourQuerySet, labels: LabelQuerySet, time_range: TimeRange) -> Mapping[int, OverTime]:
+    """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
+
+    Bars of an hour or more add hours up. Finer ones, of at most fifteen hours, are counted in an index of the labels.
+    """
+    rows: Iterable[tuple[int, datetime, str, int]]
+    if time_range.step < HOUR:
+        valued = labels.labelled().within(time_range).order_by()
+        rows = valued.values_list("signal_id", bar_of("target_time", time_range), "value").annotate(n=Count("id"))
+    else:
+        summed = hours.within(time_range).exclude(_UNSAMPLED).exclude(value="").order_by()
+        added = summed.values_list("signal_id", bar_of("hour", time_range), "value").annotate(n=Sum("count"))
+        rows = added.filter(n__gt=0)
+    found: dict[int, OverTime] = defaultdict(Counter)
+    for signal_id, start, value, count in rows:
+        found[signal_id][start, value] = count
+    return found
 
 
 _FOLD = """

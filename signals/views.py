@@ -36,7 +36,7 @@ from signals.list_views import IDLE_SECONDS, OPEN_SECONDS
 from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.results import Summary
-from signals.rollups import Cell
+from signals.rollups import OverTime
 from signals.templates import TEMPLATES
 from signals.trial_forms import TrialForm
 from traces import agent_runs
@@ -116,15 +116,14 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
 @require_safe
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """What one signal found. Polled for its numbers and for its first rows while work is open, continued by `after`."""
-    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    now = timezone.now()
+    signal, now = get_object_or_404(request.project.signals.for_list(), pk=pk), timezone.now()
     time_range, wanted = timerange.parse(request.GET.dict(), now), forms.label_filter(request.GET.dict())
     of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
-    cells = rollups.cells(signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range)
+    kept = signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range
     versions = results.versions(signal)
-    summary = results.summary(signal, versions, cells)
+    summary = results.summary(signal, versions, rollups.cells(*kept))
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
     context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
@@ -132,7 +131,8 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context |= {"is_open": is_open, "every": every, "polled": not whole}
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
-        context |= _numbers(request, summary, cells, time_range) | _sampled(summary, versions, wanted)
+        counts = rollups.over_time(*kept)[signal.pk]
+        context |= _numbers(request, summary, counts, time_range) | _sampled(summary, versions, wanted)
     if whole or partial == "label-rows":
         context |= _rows(request, signal, wanted, time_range)
     if whole:
@@ -285,11 +285,10 @@ def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_ran
     return {"rows": rows, "more": found.more}
 
 
-def _numbers(request: ProjectRequest, summary: Summary, cells: list[Cell], time_range: TimeRange) -> dict[str, Any]:
+def _numbers(request: ProjectRequest, summary: Summary, counts: OverTime, time_range: TimeRange) -> dict[str, Any]:
     """The chart of the range, who judges, and why nobody does."""
     version = summary.signal.current_version
     shares = request.GET.get("show") == "share"
-    counts = results.over_time(cells)
     return {
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),

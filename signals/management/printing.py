@@ -1,6 +1,6 @@
 """What `manage.py signals` says to people: lines, as wide as the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -210,7 +210,7 @@ def trial(tally: Tally, rows: Sequence[Row], estimate: Estimate, width: int | No
 
 
 def distribution(
-    counts: dict[tuple[datetime, str], int], values: Sequence[str], step: timedelta, width: int | None
+    counts: Mapping[tuple[datetime, str], int], values: Sequence[str], step: timedelta, width: int | None
 ) -> Lines:
     """Counts by bar, and each label's share of the whole."""
     starts = sorted({start for start, _ in counts})

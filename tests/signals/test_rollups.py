@@ -20,7 +20,7 @@ from signals.actions import Question
 from signals.asking import Ending, Spent
 from signals.models import Label, LabelHour, Signal, SignalRun, Unsampled
 from signals.querysets import LabelFilter, Wanted
-from signals.rollups import Coverage, cells
+from signals.rollups import Coverage, cells, over_time
 from tests.factories import make_agent, make_signal
 
 pytestmark = pytest.mark.django_db
@@ -207,6 +207,19 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
         assert sum(cell.cost or 0 for cell in found) == sum(
             cost or 0 for cost in signal.label_set.within(time_range).values_list("cost", flat=True)
         )
+
+
+@pytest.mark.parametrize("length", [HOUR, 12 * HOUR, 24 * HOUR])
+def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelta) -> None:
+    for _ in range(80):
+        history.step()
+    signal = history.signals[0]
+    time_range = between(history.now - length - timedelta(minutes=37), history.now)
+    listed = Counter(
+        (time_range.start + (time - time_range.start) // time_range.step * time_range.step, value)
+        for time, value in signal.label_set.within(time_range).labelled().values_list("target_time", "value")
+    )
+    assert over_time(signal.hours.all(), signal.label_set.all(), time_range)[signal.pk] == listed
 
 
 def test_it_filters_sums_as_labels(history: History) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -211,9 +212,10 @@ class Command(BaseCommand):
             raise CommandError("--from: the time must begin before it ends.", returncode=USAGE)
         wanted = LabelFilter(version=self.given["signal_version"])
         time_range = TimeRange(timerange.CUSTOM, timerange.floor(start, step), timerange.ceil(end, step), step)
-        cells = rollups.cells(signal.hours.matching(wanted), signal.label_set.matching(wanted), time_range)
-        counts, versions = results.over_time(cells), results.versions(signal)
-        values = [outcome.value for outcome in results.summary(signal, versions, cells).outcomes]
+        hours, labels = signal.hours.matching(wanted), signal.label_set.matching(wanted)
+        counts, versions = rollups.over_time(hours, labels, time_range)[signal.pk], results.versions(signal)
+        given = Counter(value for _, value in counts)
+        values = [outcome.value for outcome in results.outcomes(signal, results.sentiments_of(versions), given)]
         record = records.of_distribution(counts, versions)
         self._print(record, partial(printing.distribution, counts, values, step))
 
