@@ -1,6 +1,7 @@
 """Spans and payloads (partitioned by day, written by `traces.store`) and what is kept ready: traces, sessions, hours.
 
-Every key starts with the project. Ids in OTLP are the sender's; only (project, trace id, span id) is ours.
+Every key starts with the project. Ids in OTLP are the sender's; only (project, trace id, span id) is ours. A foreign
+key that another index begins with has none of its own.
 """
 
 from datetime import timedelta
@@ -85,7 +86,7 @@ class Counters(models.Model):
 class Session(Counters):
     """One conversation: the traces that carry the same session id in one project."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions", db_index=False)
     key = models.CharField(max_length=256, help_text="The sender's session id.")
     agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="sessions")
     user = models.CharField(max_length=256, blank=True, help_text="The end user that the agent served.")
@@ -119,10 +120,10 @@ class Session(Counters):
 class Trace(Counters):
     """One run: what is known of all spans that share a trace id in one project."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="traces")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="traces", db_index=False)
     trace_id = models.UUIDField()
     agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="traces")
-    session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, related_name="traces")
+    session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, related_name="traces", db_index=False)
     user = models.CharField(max_length=256, blank=True)
     service = models.CharField(max_length=256, blank=True)
     environment = models.CharField(max_length=256, blank=True)
@@ -178,7 +179,7 @@ class Trace(Counters):
 class AgentHour(Counters):
     """Sums over the traces of one agent that started in one hour. `agent` is null for traces that name none."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="hours")
     hour = models.DateTimeField()
     trace_count = models.BigIntegerField(default=0)
@@ -203,7 +204,7 @@ class AgentHour(Counters):
 class AgentHourLatency(models.Model):
     """How many traces of an agent's hour took how long, within 5 % (`traces.summary.latency_bucket`)."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+")
     hour = models.DateTimeField()
     bucket = models.SmallIntegerField()
@@ -288,7 +289,7 @@ class Unsettled(models.Model):
 class Resource(models.Model):
     """Who sent a span: OpenTelemetry's resource attributes and instrumentation scope, kept once and named by digest."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     digest = models.BigIntegerField()
     attributes = models.JSONField(default=dict)
     scope_name = models.CharField(max_length=512, blank=True)
@@ -304,7 +305,7 @@ class Resource(models.Model):
 
 
 class SpanKey(models.Model):
-    """The key of a span and of its payload. `start_time` is in it because it chooses the day's partition."""
+    """The key of a span, and of a payload by its first span. `start_time` is in it because it chooses the partition."""
 
     pk = models.CompositePrimaryKey("project_id", "trace_id", "span_id", "start_time")
     project_id = models.BigIntegerField()
@@ -363,10 +364,10 @@ class Span(SpanKey):
 
 
 class Payload(SpanKey):
-    """The text of one span: read for one trace at a time, never in a list."""
+    """The text of some spans of one trace and day, none of which started before it: read by trace, never in a list."""
 
-    resource_digest = models.BigIntegerField()
-    body = models.BinaryField(help_text="The text, packed by `traces.store.packing`.")
+    span_ids = ArrayField(models.BigIntegerField())
+    body = models.BinaryField(help_text="The text of each, packed by `traces.store.packing`.")
 
     class Meta:
         managed = False

@@ -11,10 +11,9 @@ from pytest_django import Settings
 
 from catalyst.core.models import ApiKey, Project, User
 from tests.traces.sent import nanoseconds
-from tests.traces.stored import only_text
-from traces.models import Payload, Resource, Trace
+from tests.traces.stored import forge, only_text
+from traces.models import Resource, Trace
 from traces.store.base import PayloadRecord
-from traces.store.packing import pack
 
 TRACE, SPAN = "ab" * 16, "cd" * 8
 FEW = {"attributes": 3, "value": 20, "events": 2, "links": 1}
@@ -93,6 +92,5 @@ def test_it_shows_on_the_page_what_was_cut(
     page = client_as(alice).get(url).text
     assert "input.value is cut, 5,000 characters; 2 attributes are left out" in page
     forgery = PayloadRecord(attributes={"catalyst.cut": json.loads(forged)})
-    (body,) = pack([forgery])
-    Payload.objects.update(body=body)
+    forge(forgery)
     assert "Not all of this span was stored" not in client_as(alice).get(url).text

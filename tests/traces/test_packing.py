@@ -1,7 +1,21 @@
-"""Text comes out of its packing as it went in, and takes less room."""
+"""Text comes out of its packing as it went in, and takes less room the more of it is there twice."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from traces.store.base import PayloadRecord
-from traces.store.packing import pack, unpack
+from traces.store.packing import MOST_BYTES, Packed, Text, pack, plain, unpack
+
+MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
+PROMPT = " ".join(str(number * 7919) for number in range(300))
+
+
+def text(span: int, payload: PayloadRecord, trace: int = 1, start: datetime = MIDNIGHT) -> Text:
+    return Text(1, UUID(int=trace), start, span, plain(payload))
+
+
+def spans(packed: list[Packed]) -> list[tuple[int, list[int]]]:
+    return [(row.trace_id.int, row.span_ids) for row in packed]
 
 
 def test_it_gives_back_what_was_packed() -> None:
@@ -16,13 +30,34 @@ def test_it_gives_back_what_was_packed() -> None:
         links=[{"span_id": "cd"}],
         resource_digest=-7,
     )
-    records = [full, PayloadRecord()]
-    bodies = pack(records)
-    assert [unpack(body, record.resource_digest) for body, record in zip(bodies, records, strict=True)] == records
+    (packed,) = pack([text(1, full), text(2, PayloadRecord())])
+    assert unpack(packed.body) == [full, PayloadRecord()]
+
+
+def test_it_packs_by_trace_and_day_the_earliest_first() -> None:
+    second = timedelta(seconds=1)
+    packed = pack(
+        [
+            text(1, PayloadRecord(), start=MIDNIGHT + second),
+            text(2, PayloadRecord(), trace=2),
+            text(3, PayloadRecord()),
+            text(4, PayloadRecord(), start=MIDNIGHT - second),
+        ]
+    )
+    assert spans(packed) == [(1, [3, 1]), (2, [2]), (1, [4])]
+    assert [(row.span_id, row.start_time) for row in packed] == [(3, MIDNIGHT), (2, MIDNIGHT), (4, MIDNIGHT - second)]
+
+
+def test_it_packs_no_more_together_than_one_wants_to_read() -> None:
+    half, long = PayloadRecord(input="x" * (MOST_BYTES // 2 - 100)), PayloadRecord(input="x" * MOST_BYTES)
+    packed = pack([text(n, half) for n in range(1, 6)] + [text(6, long), text(7, PayloadRecord())])
+    assert [ids for _, ids in spans(packed)] == [[1, 2], [3, 4], [5], [6], [7]]
 
 
 def test_it_takes_little_room_for_text_that_is_there_twice() -> None:
-    prompt = " ".join(str(number * 7919) for number in range(300))
-    (once,) = pack([PayloadRecord(input=prompt)])
-    (twice,) = pack([PayloadRecord(input=prompt, input_messages=[{"role": "user", "content": prompt}])])
-    assert len(twice) < len(once) + 100 < len(prompt)
+    once, message = PayloadRecord(input=PROMPT), [{"role": "user", "content": PROMPT}]
+    (one,) = pack([text(1, once)])
+    (twice,) = pack([text(1, PayloadRecord(input=PROMPT, input_messages=message))])
+    (two,) = pack([text(1, once), text(2, once)])
+    assert len(twice.body) < len(one.body) + 100 < len(PROMPT)
+    assert len(two.body) < len(one.body) + 100

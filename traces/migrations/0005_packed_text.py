@@ -3,11 +3,10 @@
 from typing import Any
 
 import orjson
+import zstandard
 from django.db import migrations
 
 from traces.store import schema
-from traces.store.base import PayloadRecord
-from traces.store.packing import pack
 
 KEY = ("project_id", "trace_id", "span_id", "start_time")
 PLAIN = frozenset(("input", "output"))
@@ -27,15 +26,14 @@ def pack_texts(_: Any, schema_editor: Any) -> None:
         read.execute(f"SELECT {columns} FROM traces_payload")
         while rows := read.fetchmany(AT_ONCE):
             keys = [row[: len(KEY)] for row in rows]
-            bodies = pack(_payload(row[len(KEY) :]) for row in rows)
+            bodies = [_body(row[len(KEY) :]) for row in rows]
             write.execute(PACK, [*map(list, zip(*keys, strict=True)), bodies])
 
 
-def _payload(values: tuple[str | None, ...]) -> PayloadRecord:
-    texts = zip(schema.TEXTS, values, strict=True)
-    return PayloadRecord(
-        **{name: text if name in PLAIN or text is None else orjson.loads(text) for name, text in texts}
-    )
+def _body(values: tuple[str | None, ...]) -> bytes:
+    texts = [(name, text) for name, text in zip(schema.TEXTS, values, strict=True) if text is not None]
+    said = {name: text if name in PLAIN else orjson.loads(text) for name, text in texts}
+    return zstandard.compress(orjson.dumps(said), 1)
 
 
 class Migration(migrations.Migration):

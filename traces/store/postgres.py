@@ -4,6 +4,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -15,14 +16,15 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from catalyst import timerange
 from traces.models import Payload, Span
 from traces.store.base import Extent, PayloadRecord, SpanRecord
-from traces.store.packing import pack, unpack
+from traces.store.packing import Packed, Text, pack, plain, unpack
 
 type Row = tuple[SpanRecord, PayloadRecord]
 
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
-PAYLOAD_COLUMNS = ("project_id", "trace_id", "span_id", "start_time", "resource_digest", "body")
+PAYLOAD_COLUMNS = Packed._fields
 BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
 
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
@@ -41,27 +43,30 @@ class PostgresSpanStore:
 
     def insert(self, spans: Sequence[Row]) -> None:
         """Add spans that the store does not have; the caller holds the lock of their traces."""
-        _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
-        bodies = zip(spans, pack(payload for _, payload in spans), strict=True)
-        rows = ((*span.key, payload.resource_digest, body) for (span, payload), body in bodies)
-        _copy(Payload, PAYLOAD_COLUMNS, rows)
+        self._insert(spans, [])
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
         """Put each fuller version (second) and its text in the place of the stored one (first)."""
-        self._delete([old for old, _, _ in spans])
-        self.insert([(new, payload) for _, new, payload in spans])
-
-    def _delete(self, spans: Sequence[SpanRecord]) -> None:
-        columns = [list(values) for values in zip(*(span.key for span in spans), strict=True)]
+        old = [stored for stored, _, _ in spans]
+        columns = [list(values) for values in zip(*(span.key for span in old), strict=True)]
         with connection.cursor() as cursor:
-            for model in (Span, Payload):
-                cursor.execute(
-                    f"""
-                    DELETE FROM {model._meta.db_table} WHERE (project_id, trace_id, span_id, start_time) IN
-                        (SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]))
-                    """,
-                    columns,
-                )
+            cursor.execute(
+                """
+                DELETE FROM traces_span WHERE (project_id, trace_id, span_id, start_time) IN
+                    (SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]))
+                """,
+                columns,
+            )
+        self._insert([(new, payload) for _, new, payload in spans], _take_texts(old))
+
+    def _insert(self, spans: Sequence[Row], texts: list[Text]) -> None:
+        """Add spans, and their text together with other texts."""
+        _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
+        texts = texts + [
+            Text(span.project_id, span.trace_id, span.start_time, span.span_id, plain(payload))
+            for span, payload in spans
+        ]
+        _copy(Payload, PAYLOAD_COLUMNS, pack(texts))
 
     def forget(self, project_id: int, extents: Sequence[Extent]) -> None:
         """Delete all spans of these traces, and their text."""
@@ -73,7 +78,7 @@ class PostgresSpanStore:
                     DELETE FROM {model._meta.db_table}
                     WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s
                     """,
-                    [project_id, [extent.trace_id for extent in extents], first, last],
+                    [project_id, [extent.trace_id for extent in extents], _midnight(first), last],
                 )
 
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
@@ -112,20 +117,51 @@ class PostgresSpanStore:
         rows = Payload.objects.filter(
             project_id=project_id,
             trace_id__in=list(named),
-            span_id__in=set().union(*(ids for _, ids in named.values())),
-            start_time__gte=min(extent.first for extent, _ in named.values()),
+            span_ids__overlap=sorted(set().union(*(ids for _, ids in named.values()))),
+            start_time__gte=_midnight(min(extent.first for extent, _ in named.values())),
             start_time__lte=max(extent.last for extent, _ in named.values()),
         )
-        for trace_id, span_id, body, resource_digest in rows.values_list(
-            "trace_id", "span_id", "body", "resource_digest"
-        ):
-            if span_id in named[trace_id][1]:
-                found[trace_id][span_id] = unpack(body, resource_digest)
+        for trace_id, span_ids, body in rows.values_list("trace_id", "span_ids", "body"):
+            asked = named[trace_id][1]
+            texts = zip(span_ids, unpack(body), strict=True)
+            found[trace_id].update((span_id, text) for span_id, text in texts if span_id in asked)
         return found
 
 
 STORE = PostgresSpanStore()
 """The one that everything uses."""
+
+
+def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
+    """Delete the texts of these spans, which are of one project; returns those of others that lay with them."""
+    taken = {(span.trace_id, span.span_id) for span in spans}
+    times = [span.start_time for span in spans]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM traces_payload WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s
+                AND span_ids && %s::bigint[]
+            RETURNING project_id, trace_id, start_time, span_ids, body
+            """,
+            [
+                spans[0].project_id,
+                list({span.trace_id for span in spans}),
+                _midnight(min(times)),
+                max(times),
+                [span.span_id for span in spans],
+            ],
+        )
+        return [
+            Text(project_id, trace_id, start_time, span_id, plain(payload))
+            for project_id, trace_id, start_time, span_ids, body in cursor.fetchall()
+            for span_id, payload in zip(span_ids, unpack(body), strict=True)
+            if (trace_id, span_id) not in taken
+        ]
+
+
+def _midnight(when: datetime) -> datetime:
+    """Where the texts of spans that started then may begin: they lie with those of earlier ones of the day."""
+    return timerange.floor(when, timerange.DAY)
 
 
 class _BigintArrayDumper(Dumper):

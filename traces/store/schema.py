@@ -89,3 +89,10 @@ TEXTS = ("input", "output", "input_messages", "output_messages", "attributes", "
 DROP_TEXTS = f"""
 ALTER TABLE traces_payload ALTER COLUMN body SET NOT NULL, {", ".join(f"DROP COLUMN {name}" for name in TEXTS)};
 """
+
+SPAN_IDS = """
+ALTER TABLE traces_payload ADD COLUMN span_ids bigint[], ALTER COLUMN resource_digest DROP NOT NULL;
+"""
+ONLY_SPAN_IDS = """
+ALTER TABLE traces_payload ALTER COLUMN span_ids SET NOT NULL, DROP COLUMN resource_digest;
+"""
