@@ -175,8 +175,8 @@ class Filter(JsonValue):
         )
 
     def unmet(self, facts: Facts) -> list[str]:
-        """The conditions, in words as in `parts`, that a target with these facts does not meet."""
-        return [words for each in self._each() if not each.passes(facts) for words in each.parts]
+        """The conditions, in words, that a target with these facts does not meet."""
+        return [each.words for each in self._each() if not each.passes(facts)]
 
     def _each(self) -> list["Filter"]:
         """Each condition as a filter of its own, and empty ones."""
