@@ -220,7 +220,7 @@ def cap_project(project: Project, cap: Cap, now: datetime, by: User | None = Non
 
 
 def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> None:
-    limits = {"daily_usd": cap.usd, "daily_calls": cap.calls}
+    limits = {"daily_usd": cap.usd, "daily_calls": cap.calls, "allowed_calls": 0}
     day = now.astimezone(UTC).date()
     Budget.objects.update_or_create(
         project=project, signal=signal, defaults=limits, create_defaults={**limits, "day": day}

@@ -75,6 +75,7 @@ _CHARGE = """
     ORDER BY c.project_id, c.signal_id
     ON CONFLICT (project_id, signal_id) DO UPDATE SET
         calls = EXCLUDED.calls + CASE WHEN b.day >= EXCLUDED.day THEN b.calls ELSE 0 END,
+        allowed_calls = CASE WHEN b.day >= EXCLUDED.day THEN b.allowed_calls ELSE 0 END,
         spent = EXCLUDED.spent + CASE WHEN b.day >= EXCLUDED.day THEN b.spent ELSE 0 END,
         day = greatest(b.day, EXCLUDED.day)
 """

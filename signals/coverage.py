@@ -1,7 +1,7 @@
 """What became of the targets that a signal looked at, by day and version: the parts always add up to all of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -10,6 +10,7 @@ from django.db.models import Count, Sum
 
 from catalyst.charts import Bar, stackbar
 from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
+from signals import spending
 from signals.models import Label, Signal
 from signals.rollups import Coverage
 from traces.querysets import bar_of
@@ -22,7 +23,7 @@ READ_FOR_REASONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why some targets of a day have no label, in words; `status` is failed or skipped."""
+    """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting for a cap."""
 
     status: str
     words: str
@@ -74,18 +75,31 @@ def whole_days(time_range: TimeRange) -> TimeRange:
     return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MOST_DAYS * DAY), end, DAY)
 
 
-def by_day(signal: Signal, days: TimeRange) -> Days:
-    """What became of what the versions of a signal looked at. Two queries."""
+def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
+    """What became of what the versions of a signal looked at. At most four queries."""
     of_hours = signal.hours.within(days).annotate(day=bar_of("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
     for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
         counts[day, version][state] += count
     reasons = _reasons(signal, days)
+    for (day, version), words in _capped(signal, counts, now):
+        reasons[day, version].insert(0, Reason("waiting", words, counts[day, version]["waiting"]))
     ordered = sorted(counts.items(), reverse=True)
     rows = [
         _row(day, version, states, reasons[day, version]) for (day, version), states in ordered if any(states.values())
     ]
     return Days(rows, _row(None, 0, sum((states for _, states in ordered), Counter())))
+
+
+def _capped(
+    signal: Signal, counts: Mapping[tuple[datetime, int], Mapping[str, int]], now: datetime
+) -> Iterator[tuple[tuple[datetime, int], str]]:
+    """The days and versions with labels that a cap keeps waiting, and which."""
+    waiting = [key for key, states in counts.items() if states["waiting"]]
+    versions = signal.versions.filter(number__in={version for _, version in waiting})
+    stops = spending.stopped(dict.fromkeys(versions, signal), now) if waiting else {}
+    words = {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
+    return ((key, words[key[1]]) for key in waiting if key[1] in words)
 
 
 def _row(day: datetime | None, version: int, states: Mapping[str, int], reasons: Iterable[Reason] = ()) -> Row:

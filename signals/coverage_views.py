@@ -15,9 +15,10 @@ from signals import coverage
 def coverage_show(request: ProjectRequest, pk: int) -> HttpResponse:
     """What the versions of a signal looked at on each day of the range, and what became of it."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
     days = coverage.whole_days(time_range)
     context = {"signal": signal, "tab": "coverage", "time_range": time_range, "days": days}
-    context["found"] = coverage.by_day(signal, days)
+    context["found"] = coverage.by_day(signal, days, now)
     context["most_read"] = coverage.READ_FOR_REASONS
     return render(request, "signals/days.html", context)

@@ -9,6 +9,27 @@ from signals.budgets import BudgetQuerySet, Calls, Cap
 from signals.querysets import ExchangeQuerySet, JudgeHealthQuerySet
 
 
+class Verdict(models.Model):
+    """One judge call that ended. Never changed. `value` is empty when it gave no valid answer; `error` says why."""
+
+    label = models.ForeignKey("signals.Label", on_delete=models.CASCADE, related_name="verdicts")
+    revision = models.BigIntegerField(help_text="Revision of the target that was shown.")
+    value = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    error = models.TextField(blank=True)
+    model = models.CharField(max_length=200)
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: unpriced.")
+    latency_ms = models.PositiveIntegerField()
+    shown_digest = models.CharField(max_length=64, help_text="SHA-256 of the messages that the judge was sent.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.label_id}: {self.value or self.error}"
+
+
 class Instructions(models.Model):
     """The system message of a version's judge calls, which is the same for all its targets; kept once."""
 
@@ -77,9 +98,14 @@ class Budget(models.Model):
         max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
     )
     daily_calls = models.PositiveIntegerField(null=True, help_text="The most judge calls for one day; null: no cap.")
-    day = models.DateField(help_text="The UTC day of `calls` and `spent`.")
+    day = models.DateField(help_text="The UTC day of `calls`, `spent` and `allowed_calls`.")
     calls = models.IntegerField(default=0, help_text="Judge calls that ended, with a label or without.")
     spent = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars.")
+    allowed_calls = models.IntegerField(
+        default=0,
+        db_default=0,
+        help_text="On `day` judging goes on beyond the cap until `calls` is that many: to catch up.",
+    )
 
     objects = BudgetQuerySet.as_manager()
 
@@ -98,4 +124,11 @@ class Budget(models.Model):
 
     def spent_on(self, now: datetime) -> Calls:
         """What was spent so far on the day of that moment."""
-        return Calls(self.calls, self.spent) if self.day >= now.astimezone(UTC).date() else Calls()
+        return Calls(self.calls, self.spent) if self._is_of(now) else Calls()
+
+    def allowed_on(self, now: datetime) -> int:
+        """How many calls may be made beyond the cap on the day of that moment, those made before included."""
+        return self.allowed_calls if self._is_of(now) else 0
+
+    def _is_of(self, now: datetime) -> bool:
+        return self.day >= now.astimezone(UTC).date()

@@ -49,6 +49,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     }
     if not wants_partial(request):
         context |= _around(request, archived)
+        context["project_stop"] = next((each.stop for each in found if each.stop and each.stop.of_project), None)
     status = 200 if every or not wants_partial(request) else STOP_POLLING
     return render(request, "signals/list.html", context, partial="signal-rows", status=status)
 

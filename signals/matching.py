@@ -278,6 +278,11 @@ def of_trace(trace: Trace) -> Match:
     )
 
 
+def of_label(label: Label) -> Match:
+    """The target of a stored label."""
+    return Match(**{name: getattr(label, name) for name in _NAMES})
+
+
 def of_session(session: Session) -> Match:
     """A session as a target."""
     return Match(

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
-from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth
+from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth, Verdict
 from signals.judge_view import JudgeView
 from signals.querysets import LabelQuerySet, SignalQuerySet, SignalRunQuerySet
 from signals.rollups import LabelHourQuerySet
@@ -278,6 +278,10 @@ class Label(models.Model):
             ),
             # Calls under way, and what they may cost.
             models.Index(fields=["project", "signal"], name="signals_label_under_way", condition=Q(status="running")),
+            # How long a signal's live work has been waiting.
+            models.Index(
+                fields=["signal", "not_before"], name="signals_label_waiting", condition=Q(status="queued", run=None)
+            ),
             # A run's labels.
             models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
             # A signal's page: newest labels, all or of one value.
@@ -371,28 +375,11 @@ class LabelHour(models.Model):
         indexes = [
             models.Index(fields=["signal", "hour"], name="signals_labelhour_hour"),
             models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelhour_change"),
+            # What waits and failed, in all hours: few rows among those of a year.
+            models.Index(
+                fields=["signal"], condition=Q(state__in=["waiting", "failed"]), name="signals_labelhour_unlabelled"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.count} {self.state} {self.value} in {self.hour:%Y-%m-%d %H:00}"
-
-
-class Verdict(models.Model):
-    """One judge call that ended. Never changed. `value` is empty when it gave no valid answer; `error` says why."""
-
-    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="verdicts")
-    revision = models.BigIntegerField(help_text="Revision of the target that was shown.")
-    value = models.CharField(max_length=60, blank=True)
-    reason = models.TextField(blank=True)
-    error = models.TextField(blank=True)
-    model = models.CharField(max_length=200)
-    input_tokens = models.PositiveIntegerField(null=True)
-    output_tokens = models.PositiveIntegerField(null=True)
-    cached_tokens = models.PositiveIntegerField(null=True)
-    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: unpriced.")
-    latency_ms = models.PositiveIntegerField()
-    shown_digest = models.CharField(max_length=64, help_text="SHA-256 of the messages that the judge was sent.")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    def __str__(self) -> str:
-        return f"{self.label_id}: {self.value or self.error}"

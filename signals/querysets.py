@@ -215,6 +215,17 @@ class LabelQuerySet(models.QuerySet["Label"]):
         oldest = self.order_by("id").values_list("id", "created_at")[:most]
         return [pk for pk, created_at in oldest if created_at < before]
 
+    def waits_since(self, now: datetime) -> datetime | None:
+        """Since when the longest of the live work among these has been due; None where nothing is."""
+        due = self.filter(status="queued", run=None, not_before__lte=now)
+        return due.order_by("not_before").values_list("not_before", flat=True).first()
+
+    def errors(self, most: int) -> list[tuple[str, int]]:
+        """Why the newest so many failed, the most frequent reason first, with how many failed so."""
+        newest = self.filter(status="failed").order_by("-target_time", "-id").values("id")[:most]
+        reasons = self.model.objects.filter(id__in=newest).order_by().values_list("error")
+        return list(reasons.annotate(n=Count("id")).order_by("-n", "error"))
+
     def labelled(self) -> "LabelQuerySet":
         """Labels that have a value, also while their grown target waits for another."""
         return self.exclude(value="")

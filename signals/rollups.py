@@ -80,6 +80,11 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
         """How many of these labels are in which state."""
         return Coverage(**dict(self.exclude(_UNSAMPLED).order_by().values_list("state").annotate(n=Sum("count"))))
 
+    def waiting_by_version(self) -> dict[int, int]:
+        """How many of these labels no judge has ended with yet, by the id of their version."""
+        rows = self.filter(state="waiting").order_by().values_list("version_id").annotate(n=Sum("count"))
+        return {version: count for version, count in rows if count}
+
     def coverage_by_run(self, runs: Iterable["SignalRun"]) -> dict[int, Coverage]:
         """The same for each of these manual runs, by its id."""
         found: dict[int, dict[str, int]] = defaultdict(dict)

@@ -6,7 +6,7 @@ reservation ends with its lease.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -54,9 +54,14 @@ class Stop:
     needed: Decimal | None
 
     @property
+    def is_unpriced(self) -> bool:
+        """Whether nobody knows what would be spent of a cap in dollars."""
+        return self.cap.usd is not None and self.needed is None
+
+    @property
     def is_lasting(self) -> bool:
         """Whether the next day, on which nothing is spent yet, changes nothing: the cap can't bear a single call."""
-        return self.cap.usd is not None and (self.needed is None or self.needed > self.cap.usd)
+        return self.is_unpriced or (self.cap.usd is not None and (self.needed or 0) > self.cap.usd)
 
     @property
     def title(self) -> str:
@@ -67,7 +72,7 @@ class Stop:
     def words(self) -> str:
         """The reason, for people."""
         cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.words}"
-        if self.is_lasting and self.needed is None:
+        if self.is_unpriced:
             return f"no public price is known for {self.model}, so {cap} can't hold"
         if self.is_lasting:
             return f"one call of {self.model} may cost up to {usd(self.needed)}, more than {cap} bears"
@@ -91,24 +96,36 @@ class Today:
 
 @dataclass(slots=True)
 class Left:
-    """What a budget can still bear, in US dollars and in calls; None where there is no limit."""
+    """What a budget can still bear, in US dollars and in calls; None where there is no limit.
+
+    `beyond`: calls that may be made even so, to catch up.
+    """
 
     usd: Decimal | None
     calls: int | None
+    beyond: int
 
     @classmethod
     def of(cls, budget: Budget, now: datetime) -> "Left":
         """What is left after the calls that have ended."""
         cap, spent = budget.cap, budget.spent_on(now)
         return cls(
-            None if cap.usd is None else cap.usd - spent.dollars, None if cap.calls is None else cap.calls - spent.made
+            None if cap.usd is None else cap.usd - spent.dollars,
+            None if cap.calls is None else cap.calls - spent.made,
+            budget.allowed_on(now) - spent.made,
         )
 
-    def bears(self, needed: Decimal | None) -> bool:
-        """Whether it has room for a call that may cost so much; None for a model without a price."""
-        if self.calls is not None and self.calls < 1:
-            return False
-        return self.usd is None or (needed is not None and needed <= self.usd)
+    def room(self, needed: Decimal | None) -> int | None:
+        """For how many calls there is room that may cost so much; None for any number.
+
+        For a model without a price, `needed` is None: under a cap in dollars there is no room for it.
+        """
+        if self.usd is not None and needed is None:
+            return 0
+        rooms = [] if self.calls is None else [self.calls]
+        if self.usd is not None and needed:
+            rooms.append(int(self.usd // needed))
+        return max(0, self.beyond, min(rooms)) if rooms else None
 
     def take(self, calls: Calls) -> None:
         """Take what these calls may cost out of it."""
@@ -116,6 +133,7 @@ class Left:
             self.usd -= calls.dollars
         if self.calls is not None:
             self.calls -= calls.made
+        self.beyond -= calls.made
 
 
 def estimate(model: str, now: datetime) -> Decimal | None:
@@ -142,7 +160,7 @@ class Allowance:
     def covers(self, project: int, signal: int | None, judge_model: str) -> bool:
         """Whether a call is within the budgets that it is on."""
         left = self._on(project, signal)
-        return not left or all(each.bears(self._estimate(judge_model)) for each in left)
+        return not left or all(each.room(self._estimate(judge_model)) != 0 for each in left)
 
     def take(self, work: Work) -> Decimal | None:
         """What to reserve for this; None when there is not as much left."""
@@ -214,17 +232,21 @@ def blocked(now: datetime) -> dict[str, list[int]]:
     return found
 
 
-def stops(signals: Sequence[Signal], now: datetime) -> dict[int, Stop]:
+def stops(signals: Iterable[Signal], now: datetime) -> dict[int, Stop]:
     """Those of these signals whose current version is judged no more today, by id."""
-    projects = {signal.project_id for signal in signals}
+    asked = {signal.current_version: signal for signal in signals if signal.current_version}
+    return {asked[version].pk: stop for version, stop in stopped(asked, now).items()}
+
+
+def stopped(asked: Mapping[SignalVersion, Signal], now: datetime) -> dict[SignalVersion, Stop]:
+    """Those of these versions, given with their signals, of which nothing more is judged today."""
+    projects = {signal.project_id for signal in asked.values()}
     budgets = {(b.project_id, b.signal_id): b for b in Budget.objects.capped().filter(project__in=projects)}
-    found: dict[int, Stop] = {}
-    for signal in signals if budgets else ():
+    found: dict[SignalVersion, Stop] = {}
+    for version, signal in asked.items() if budgets else ():
         for key in ((signal.project_id, None), (signal.project_id, signal.pk)):
-            version = signal.current_version
-            stop = stop_of(budgets[key], version, now) if version and key in budgets else None
-            if stop is not None:
-                found[signal.pk] = stop
+            if key in budgets and (stop := stop_of(budgets[key], version, now)):
+                found[version] = stop
     return found
 
 
@@ -232,7 +254,7 @@ def stop_of(budget: Budget, version: SignalVersion, now: datetime) -> Stop | Non
     """Why a budget lets nothing of a version be judged now; None while it does."""
     model = model_for(version)
     needed = estimate(model, now)
-    if Left.of(budget, now).bears(needed):
+    if Left.of(budget, now).room(needed) != 0:
         return None
     return Stop(budget.signal_id is None, budget.spent_on(now), budget.cap, model, needed)
 

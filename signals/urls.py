@@ -4,6 +4,7 @@ from django.urls import path
 
 from signals import (
     absence_views,
+    catch_up_views,
     coverage_views,
     label_views,
     list_views,
@@ -59,5 +60,7 @@ urlpatterns = [
     path("p/<slug:project>/signals/<int:pk>/unarchive/", views.signal_unarchive, name="signal-unarchive"),
     path("p/<slug:project>/signals/cap/", views.project_cap, name="project-cap"),
     path("p/<slug:project>/signals/<int:pk>/cap/", views.signal_cap, name="signal-cap"),
+    path("p/<slug:project>/signals/catch-up/", catch_up_views.project_catch_up, name="project-catch-up"),
+    path("p/<slug:project>/signals/<int:pk>/catch-up/", catch_up_views.signal_catch_up, name="signal-catch-up"),
     path("p/<slug:project>/signals/<int:pk>/retry/", views.label_retry, name="label-retry"),
 ]

@@ -32,6 +32,7 @@ from signals import (
 )
 from signals.budgets import Cap
 from signals.forms import CapForm, SignalForm
+from signals.going import going
 from signals.list_views import IDLE_SECONDS, OPEN_SECONDS
 from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
@@ -286,22 +287,23 @@ def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_ran
 
 
 def _numbers(request: ProjectRequest, summary: Summary, counts: OverTime, time_range: TimeRange) -> dict[str, Any]:
-    """The chart of the range, who judges, and why nobody does."""
-    version = summary.signal.current_version
+    """The chart of the range, who judges, why nobody does, and how it goes."""
+    version, now = summary.signal.current_version, timezone.now()
     shares = request.GET.get("show") == "share"
     return {
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
         "judge": connection.judge_of(version) if version else None,
-        "stop": spending.stops([summary.signal], timezone.now()).get(summary.signal.pk),
+        "trouble": connection.trouble(connection.judge_of(version)) if version else None,
+        "stop": spending.stops([summary.signal], now).get(summary.signal.pk),
+        "going": going(summary.signal, now),
     }
 
 
 def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[str, Any]:
-    """Why a judge does not answer, and where to look when the range is empty."""
-    newest, version = signal.hours.matching(wanted).newest(), signal.current_version
+    """Where to look when the range is empty, and what judging cost."""
+    newest = signal.hours.matching(wanted).newest()
     return {
-        "trouble": connection.trouble(connection.judge_of(version)) if version else None,
         "nearest": timerange.around(newest, now) if newest else None,
         "today": spending.today(signal.project_id, signal.pk, now),
     }

@@ -111,6 +111,8 @@ TABLE = {
     "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
     "signals:project-cap": Row(ONLY_POST, OWNER_DO),
+    "signals:signal-catch-up": Row(EDITOR_LOOK, EDITOR_DO, "signal"),
+    "signals:project-catch-up": Row(OWNER_LOOK, OWNER_DO),
 }
 
 

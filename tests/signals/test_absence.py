@@ -351,7 +351,7 @@ def told_of(project: Project, now: datetime) -> Counter[tuple[int, str]]:
 def counted_of(made: Signal, now: datetime) -> Counter[tuple[int, str]]:
     """The same as coverage counts it."""
     counted = Counter[tuple[int, str]]()
-    for row in coverage.by_day(made, coverage.whole_days(between(now - 2 * DAY, now + DAY))).rows:
+    for row in coverage.by_day(made, coverage.whole_days(between(now - 2 * DAY, now + DAY)), now).rows:
         counted[row.version, "unsampled"] += row.unsampled
         for state in ("waiting", "done", "failed", "skipped"):
             counted[row.version, state] += getattr(row.covered, state)

@@ -29,7 +29,7 @@ def days(now: datetime) -> TimeRange:
 
 
 def total(signal: Signal, now: datetime) -> Row:
-    return coverage.by_day(signal, days(now)).total
+    return coverage.by_day(signal, days(now), now).total
 
 
 def parts(signal: Signal, now: datetime) -> tuple[int, int, int]:
@@ -86,12 +86,12 @@ def test_versions_count_each_for_themselves_and_take_over_what_waits(project: Pr
     settle_all(now)
     left_out, sampled = split(project, range(1, 21), 60)
     actions.publish_version(signal, Question(type="binary", prompt="Is it so?", sample_rate=20))
-    found = {row.version: (row.matching, row.unsampled) for row in coverage.by_day(signal, days(now)).rows}
+    found = {row.version: (row.matching, row.unsampled) for row in coverage.by_day(signal, days(now), now).rows}
     kept = split(project, range(1, 21), 20)[1]
     assert found == {1: (left_out, left_out), 2: (sampled, sampled - kept)}
     send(project, range(1, 21), now, said=("And now?", "Now."), error="grown")
     settle_all(now)
-    found = {row.version: (row.matching, row.unsampled) for row in coverage.by_day(signal, days(now)).rows}
+    found = {row.version: (row.matching, row.unsampled) for row in coverage.by_day(signal, days(now), now).rows}
     assert found == {1: (left_out, left_out), 2: (20, 20 - kept)}
 
 
@@ -161,7 +161,7 @@ def test_the_page_shows_parts_that_add_up_with_reasons_that_lead_to_their_labels
     Label.objects.filter(pk__in=some[:2]).update(status="failed", error="The judge refused.")
     Label.objects.filter(pk=some[2]).update(status="skipped", error="There is no text in it.")
     left_out, sampled = split(project, range(1, 21), 50)
-    found = coverage.by_day(signal, coverage.whole_days(named("1d", now)))
+    found = coverage.by_day(signal, coverage.whole_days(named("1d", now)), now)
     covered = found.total.covered
     assert (found.total.matching, found.total.unsampled) == (20, left_out)
     assert (covered.failed, covered.skipped, covered.waiting) == (2, 1, sampled - 3)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client
@@ -314,3 +315,18 @@ def test_it_asks_as_often_for_many_labels_as_for_few(
     actions.publish_version(signal, actions.Question(type="binary", prompt="Now?", sample_rate=10))
     make_labels(signal, project, 20, now=now + timedelta(minutes=1))
     assert [queries(headers) for headers in ({}, NUMBERS, ROWS)] == few
+
+
+def test_it_says_how_judging_goes_whatever_the_range(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    failed = make_labels(signal, project, 4, now=now - timedelta(days=3))
+    for label, error in zip(failed, ("It said <maybe>.", "It said <maybe>.", "No."), strict=False):
+        Label.objects.filter(pk=label.pk).update(status="failed", error=error)
+    Label.objects.filter(status="queued").update(not_before=now - timedelta(minutes=2, seconds=5))
+    with time_machine.travel(now, tick=False):
+        text = " ".join(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text.split())
+    assert "<dt>Waiting</dt><dd>1</dd>" in text
+    assert "<dt>Lag</dt> <dd>2m 05s, since the oldest was due</dd>" in text
+    assert "<b>2</b> It said &lt;maybe&gt;.</li> <li><b>1</b> No.</li>" in text
+    assert ">Retry<" in text

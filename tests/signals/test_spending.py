@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from catalyst.env import env
-from signals import actions, spending
+from signals import actions, catching_up, spending
 from signals.asking import Ending, Spent
 from signals.budgets import Cap
 from signals.claiming import claim
@@ -325,6 +325,9 @@ def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Pro
 
     at_once(work)
     assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 17
+    assert catching_up.catch_up(project, signal, 9, at) == 9
+    at_once(work)
+    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 26
 
 
 class TestPages:

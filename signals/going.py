@@ -1,0 +1,55 @@
+"""How the judging of a signal goes at a moment: what waits and since when, what failed and why."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from catalyst.formats import duration
+from signals.models import Signal
+from traces.models import Unsettled
+
+NEWEST = 1_000
+"""Of the failures so many tell why."""
+REASONS = 3
+LATE = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """`waiting` and `failed` labels in all; `lag`: for how long the longest of the live ones has been due.
+
+    `late`: for how long the oldest target of the instance should have settled; None while that keeps up.
+    """
+
+    waiting: int
+    failed: int
+    lag: timedelta | None
+    late: timedelta | None
+    reasons: list[tuple[str, int]]
+
+    @property
+    def lag_words(self) -> str:
+        """The lag for people."""
+        return _words(self.lag)
+
+    @property
+    def late_words(self) -> str:
+        """How late settling is, for people."""
+        return _words(self.late)
+
+
+def going(signal: Signal, now: datetime) -> Going:
+    """In at most four queries, whatever there is."""
+    covered = signal.hours.filter(state__in=["waiting", "failed"]).coverage()
+    since = signal.label_set.waits_since(now) if covered.waiting else None
+    due = Unsettled.objects.order_by("due_at").values_list("due_at", flat=True).first() if signal.is_live else None
+    return Going(
+        covered.waiting,
+        covered.failed,
+        now - since if since else None,
+        now - due if due and now - due > LATE else None,
+        signal.label_set.errors(NEWEST)[:REASONS] if covered.failed else [],
+    )
+
+
+def _words(span: timedelta | None) -> str:
+    return duration(span / timedelta(microseconds=1)) if span is not None else ""
