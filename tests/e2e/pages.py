@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Page
 
 from tests.e2e.instance import Instance, sign_in
+from tests.processes import eventually
 
 STRANGER, OWNER, VIEWER = "stranger", "owner", "looker"
 
@@ -19,6 +20,24 @@ Membership.objects.get_or_create(project=project, user=viewer, role="viewer")
 if made:
     actions.create_project(name="Empty", by=owner)
 print(actions.invite(project, role="member", by=owner, now=timezone.now())[1])
+"""
+TWO_VERSIONS = """
+from dataclasses import replace
+from django.utils import timezone
+from catalyst.timerange import DAY
+from signals import actions, runs
+from signals.judge_view import JudgeView
+from signals.models import Signal
+signal = Signal.objects.get(agent__identity="demo-code-review", template="task_outcome")
+if signal.current_version.number == 1:
+    question, now = actions.question_of(signal.current_version), timezone.now()
+    actions.publish_version(signal, replace(question, view=JudgeView(messages_only=True, tool_calls=False)))
+    runs.start(signal, start=now - 6 * DAY, end=now, sample_rate=100, now=now)
+print(signal.pk)
+"""
+RUN_IS_OVER = """
+    SELECT count(*) FROM signals_signalrun r JOIN signals_signalversion v ON v.id = r.version_id
+    WHERE v.signal_id = %s AND r.state = 'done'
 """
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
@@ -43,7 +62,8 @@ class Stop:
 
 def every(instance: Instance) -> list[Stop]:
     """Every page of an instance with the demo, in states with data and without."""
-    invitation = instance.shell(PEOPLE)
+    invitation, twice = instance.shell(PEOPLE), instance.shell(TWO_VERSIONS)
+    eventually(lambda: instance.count(RUN_IS_OVER, int(twice)) == 1, seconds=120)
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
@@ -66,13 +86,14 @@ def every(instance: Instance) -> list[Stop]:
         "session without labels": f"{demo}/signals/absences/sessions/{session}/",
         "signals": f"{demo}/signals/{week}",
         "signal": f"{demo}/signals/{signal}/{week}",
-        "signal's versions": f"{demo}/signals/{signal}/versions/{week}",
-        "compared versions": f"{demo}/signals/{signal}/versions/compare/{week}",
+        "signal's versions": f"{demo}/signals/{twice}/versions/{week}",
+        "only version": f"{demo}/signals/{signal}/versions/compare/{week}",
+        "compared versions": f"{demo}/signals/{twice}/versions/compare/{week}",
         "duplicate of a signal": f"{demo}/signals/{signal}/duplicate/",
         "label": f"{demo}/signals/{signal}/labels/{label}/",
         "new signal": f"{demo}/signals/new/",
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
-        "signal's runs": f"{demo}/signals/{signal}/runs/{week}",
+        "signal's runs": f"{demo}/signals/{twice}/runs/{week}",
         "signal's coverage": f"{demo}/signals/{signal}/coverage/{week}",
         "preview of a run": f"{demo}/signals/{signal}/runs/preview/{whole_time}&sample_rate=25",
         "edit": f"{demo}/signals/{signal}/edit/",
