@@ -13,4 +13,5 @@ from catalyst.handler import ThreadHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
 django.setup()
 use_pool(settings.DATABASES["default"], env.database_pool)
-application = BodyLimit(ThreadHandler(env.request_threads), limit=settings.MAX_BODY_BYTES)
+handler = ThreadHandler(env.request_threads, on_loop=[f"/{path}" for path in settings.OTLP_PATHS])
+application = BodyLimit(handler, limit=settings.MAX_BODY_BYTES)

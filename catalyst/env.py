@@ -52,7 +52,11 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("EMBEDDED_PG_BIN", "embedded_pg_bin"),
         description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
     )
-    request_threads: int = Field(64, ge=4, description="Requests that the web process answers at once.")
+    request_threads: int = Field(
+        64,
+        ge=4,
+        description="Threads of the web process: pages that it answers at once, and steps of ingest that block.",
+    )
     database_pool: int = Field(8, ge=1, description="Most database connections of the web process.")
     database_prepare: bool = Field(
         True, description="Have PostgreSQL plan ingest's statements once per connection; not every pooler allows it."

@@ -1,48 +1,71 @@
 """Django over ASGI with each request in one thread, from its first query to the closing of its connection.
 
 Django's own handler moves a request with synchronous middleware and views between the event loop and a new thread
-several times, which costs more than most requests do (docs/adr/0008).
+several times, which costs more than most requests do (docs/adr/0008). A few views need no thread of their own
+(docs/adr/0014).
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Event
-from typing import IO
+from typing import IO, cast
 
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.urls import set_script_prefix
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import resolve, set_script_prefix
 
 from catalyst.body_limit import Message, Receive, Scope, Send
+from catalyst.threads import lent
+
+type LoopView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class ThreadHandler(ASGIHandler):
-    """Answers as many requests at once as it has threads; others wait for one."""
+    """Answers as many requests at once as it has threads; others wait for one.
 
-    def __init__(self, threads: int) -> None:
+    Requests for the paths in `on_loop` are answered on the event loop, without middleware: their views see to
+    everything themselves and take a thread only for what would block (`catalyst.threads`).
+    """
+
+    def __init__(self, threads: int, on_loop: Iterable[str] = ()) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._on_loop: dict[str, LoopView] = {
+            path: cast(LoopView, convert_exception_to_response(resolve(path).func)) for path in on_loop
+        }
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, answer in a thread, send what it returns. It sends a stream itself, part by part."""
+        """Read the body, answer, send what that returns. A thread sends a stream itself, part by part."""
         try:
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        loop, client = asyncio.get_running_loop(), Client(receive, send)
-        for message in await loop.run_in_executor(self._threads, self._respond, scope, body, client):
+        view = self._on_loop.get(scope["path"])
+        if view is not None:
+            messages = await self._respond_on_loop(view, scope, body)
+        else:
+            loop, client = asyncio.get_running_loop(), Client(receive, send)
+            messages = await loop.run_in_executor(self._threads, self._respond, scope, body, client)
+        for message in messages:
             await send(message)
+
+    async def _respond_on_loop(self, view: LoopView, scope: Scope, body: IO[bytes]) -> list[Message]:
+        lent.set(self._threads)
+        with closing(body):
+            request, refusal = self.create_request(scope, body)
+            return _whole(cast(HttpResponse, refusal if request is None else await view(request)))
 
     def _respond(self, scope: Scope, body: IO[bytes], client: "Client") -> list[Message]:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(type(self), scope=scope)
         with closing(body), closing(self._answer(scope, body)) as response:
             if not isinstance(response, StreamingHttpResponse):
-                return [_start(response), {"type": "http.response.body", "body": response.content}]
+                return _whole(response)
             with client.watched():
                 _send_parts(response, client)
         return []
@@ -92,6 +115,11 @@ def _start(response: HttpResponseBase) -> Message:
     headers = [(name.encode("ascii"), value.encode("latin1")) for name, value in response.items()]
     headers += [(b"Set-Cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+def _whole(response: HttpResponse) -> list[Message]:
+    response.setdefault("Content-Length", str(len(response.content)))
+    return [_start(response), {"type": "http.response.body", "body": response.content}]
 
 
 def _send_parts(response: StreamingHttpResponse, client: Client) -> None:

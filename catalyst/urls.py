@@ -8,9 +8,7 @@ from catalyst.ops.styleguide import styleguide
 from traces.api import export_traces
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("v1/traces", export_traces, name="otlp"),
-    path("otel/v1/traces", export_traces),
-    path("v1/otel/v1/traces", export_traces),
+    *(path(each, export_traces) for each in settings.OTLP_PATHS),
     path("", include("catalyst.core.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),

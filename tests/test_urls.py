@@ -43,7 +43,7 @@ OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
 SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
 
 TABLE = {
-    "otlp": OTLP,
+    "/v1/traces": OTLP,
     "/otel/v1/traces": OTLP,
     "/v1/otel/v1/traces": OTLP,
     "admin:index": Row("302 302 302 302 302", "302 302 302 302 302"),

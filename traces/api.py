@@ -1,9 +1,13 @@
-"""OTLP/HTTP in: who may post, how much, in what encoding; then decode and store. 200 means committed."""
+"""OTLP/HTTP in: who may post, how much, in what encoding; then decode and store. 200 means committed.
+
+It runs on the event loop, small bodies are read there too, and a thread is taken only for what would block it.
+"""
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -18,23 +22,32 @@ from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from catalyst import database
 from catalyst.core import keys
 from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
+from catalyst.threads import in_thread
 from traces import ingest
 from traces.group_commit import Full, GroupCommit
-from traces.ingest import Stored
+from traces.ingest import Arrival, Stored
 from traces.limits import Cut, Limits, fit
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 from traces.rates import Rates, TooFast
 
 logger = logging.getLogger(__name__)
-writer = GroupCommit(ingest.write, settings.INGEST_QUEUE_SPANS)
+
+
+async def write(arrivals: Sequence[Arrival]) -> Sequence[Stored]:
+    """Store what arrived for one project, in a thread."""
+    return await in_thread(ingest.write, arrivals)
+
+
+writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 rates = Rates()
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
+SMALL_BODY_BYTES = 256 * 1024
+"""Plain bodies up to this are read on the event loop: a few milliseconds at most."""
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
@@ -52,17 +65,30 @@ class Refused(Exception):
         self.retry_after = retry_after
 
 
+class TooLarge(Exception):
+    """A body that is larger, as sent or unpacked, than it may be."""
+
+
+@dataclass(slots=True, frozen=True)
+class Read:
+    """What a body holds: the spans in our columns, what can't be stored of it, and what was cut."""
+
+    arrival: Arrival
+    decoded: Decoded
+    cut: Cut
+
+
 @csrf_exempt
 @login_not_required
 @require_POST
-def export_traces(request: HttpRequest) -> HttpResponse:
+async def export_traces(request: HttpRequest) -> HttpResponse:
     """Take an ExportTraceServiceRequest. Answers in the encoding of the request, errors too."""
     encoding = request.content_type if request.content_type in DECODERS else JSON
     now, key = timezone.now(), None
     try:
         with _refusals():
-            key = _authenticate(request, now)
-            return _accepted(encoding, *_take(request, key, now))
+            key = await _authenticate(request, now)
+            return _accepted(encoding, await _take(request, key, now))
     except Refused as refused:
         use.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
         return _error(encoding, refused)
@@ -77,6 +103,14 @@ def _refusals() -> Iterator[None]:
         raise Refused(429, f"{error} Send again later.", error.retry_after) from error
     except Full as error:
         raise Refused(503, FULL, RETRY_AFTER_SECONDS) from error
+    except TooLarge as error:
+        limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
+        said = f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
+        raise Refused(413, said) from error
+    except TooManySpans as error:
+        raise Refused(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
+    except OtlpError as error:
+        raise Refused(400, str(error)) from error
     except DataError as error:
         logger.exception("The database refuses a value")
         said = "The database refuses a value of this request; nothing of it was stored."
@@ -86,36 +120,33 @@ def _refusals() -> Iterator[None]:
         raise Refused(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
-def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
+async def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     if not text:
         raise Refused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    key = keys.recent.find(text, now)
+    key = await keys.recent.find(text, now)
     if key is None:
         raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
     return key
 
 
-def _take(request: HttpRequest, key: ApiKey, now: datetime) -> tuple[Decoded, Cut]:
+async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
     """Store what a key may send, and count it."""
     if ApiKey.Scope.INGEST not in key.scopes:
         raise Refused(403, "The API key may not post traces. Use one with the scope ingest.")
     requests = key.requests_per_second or settings.KEY_REQUESTS_PER_SECOND
     rates.enter(key.pk, requests, key.spans_per_second or settings.KEY_SPANS_PER_SECOND, now.timestamp())
-    decoded, cut = _decode(request)
-    rates.pay(key.pk, len(decoded.spans) + decoded.rejected)
-    arrival = ingest.read(key.project_id, decoded.spans, now)
-    database.release()  # whoever waits for a commit must hold no connection that its writer may need
-    stored = writer.write(arrival)
-    ApiKey.objects.mark_used(key, now)
-    for _ in range(arrival.unreadable):
-        decoded.reject("a span can't be read; the server's log says why", "shape")
-    use.count(key.pk, _counts(stored, decoded, cut), now)
-    return decoded, cut
+    found = await _read(request, key.project_id, now)
+    rates.pay(key.pk, len(found.decoded.spans) + found.decoded.rejected)
+    stored = await writer.write(found.arrival)
+    for _ in range(found.arrival.unreadable):
+        found.decoded.reject("a span can't be read; the server's log says why", "shape")
+    use.count(key.pk, _counts(stored, found), now)
+    return found
 
 
-def _counts(stored: Stored, decoded: Decoded, cut: Cut) -> dict[str, int]:
+def _counts(stored: Stored, found: Read) -> dict[str, int]:
     """One accepted request, as it is counted for its key."""
     return {
         "accepted": 1,
@@ -123,53 +154,52 @@ def _counts(stored: Stored, decoded: Decoded, cut: Cut) -> dict[str, int]:
         "replaced": stored.replaced,
         "duplicate": stored.duplicate,
         "late": stored.late,
-        "cut": cut.total,
-        **{f"bad_{fault}": count for fault, count in decoded.faults.items()},
+        "cut": found.cut.total,
+        **{f"bad_{fault}": count for fault, count in found.decoded.faults.items()},
     }
 
 
-def _decode(request: HttpRequest) -> tuple[Decoded, Cut]:
-    """The spans, cut down to the limits, and what was cut."""
+async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
+    """The spans of the body, cut down to the limits."""
     decoder = DECODERS.get(request.content_type or "")
     if decoder is None:
         said = request.content_type or "no content type"
         raise Refused(415, f"{said} is not supported. Send {JSON} or {PROTOBUF}.")
     body = request.read(settings.MAX_BODY_BYTES + 1)
-    if len(body) > settings.MAX_BODY_BYTES:
-        raise _too_large()
-    try:
-        plain = _decompress(body, request.headers.get("Content-Encoding", "identity").strip().lower())
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+
+    def read(most: int) -> Read:
+        plain = _decompress(body, encoding, most)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS)
-        return decoded, fit(decoded.spans, Limits(**settings.SPAN_LIMITS), len(plain))
-    except TooManySpans as error:
-        raise Refused(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
-    except OtlpError as error:
-        raise Refused(400, str(error)) from error
+        cut = fit(decoded.spans, Limits(**settings.SPAN_LIMITS), len(plain))
+        return Read(ingest.read(project_id, decoded.spans, now), decoded, cut)
+
+    try:
+        return read(min(SMALL_BODY_BYTES, settings.MAX_BODY_BYTES))
+    except TooLarge:
+        return await in_thread(read, settings.MAX_BODY_BYTES)
 
 
-def _too_large() -> Refused:
-    limit = settings.MAX_BODY_BYTES // 1024**2
-    return Refused(413, f"The body is larger than {limit} MiB. Send smaller batches, or raise CATALYST_MAX_BODY_MB.")
-
-
-def _decompress(body: bytes, encoding: str) -> bytes:
-    """The plain body. Stops at the limit, whatever a small body would unfold to."""
+def _decompress(body: bytes, encoding: str, most: int) -> bytes:
+    """The plain body. Raises TooLarge at the limit, whatever a small body would unfold to."""
+    if len(body) > most:
+        raise TooLarge
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise Refused(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
     try:
-        return _inflate(body, zlib.MAX_WBITS | 32)  # gzip or zlib, told apart by the header
+        return _inflate(body, zlib.MAX_WBITS | 32, most)  # gzip or zlib, told apart by the header
     except zlib.error as error:
         if encoding == "deflate":
             try:
-                return _inflate(body, -zlib.MAX_WBITS)
+                return _inflate(body, -zlib.MAX_WBITS, most)
             except zlib.error:
                 pass
         raise Refused(400, f"The body is not valid {encoding}: {error}.") from error
 
 
-def _inflate(body: bytes, window_bits: int) -> bytes:
+def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
     """Unpack; gzip allows several members one after the other."""
     parts, total, members = [], 0, 1
     stream = zlib.decompressobj(window_bits)
@@ -181,10 +211,10 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
                 if members > MAX_MEMBERS:
                     raise zlib.error(f"it has more than {MAX_MEMBERS} members")
                 stream = zlib.decompressobj(window_bits)
-            part = stream.decompress(rest, settings.MAX_BODY_BYTES + 1 - total)
+            part = stream.decompress(rest, most + 1 - total)
             total += len(part)
-            if total > settings.MAX_BODY_BYTES:
-                raise _too_large()
+            if total > most:
+                raise TooLarge
             parts.append(part)
             rest = stream.unused_data if stream.eof else b""
     if body and not stream.eof:
@@ -192,9 +222,9 @@ def _inflate(body: bytes, window_bits: int) -> bytes:
     return b"".join(parts)
 
 
-def _accepted(encoding: str, decoded: Decoded, cut: Cut) -> HttpResponse:
+def _accepted(encoding: str, found: Read) -> HttpResponse:
     """Success, or a partial one: what was not stored and why, and what of the stored was cut."""
-    response = ExportTraceServiceResponse()
+    response, decoded, cut = ExportTraceServiceResponse(), found.decoded, found.cut
     said = []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)

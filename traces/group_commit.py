@@ -1,12 +1,12 @@
-"""Small requests share commits: whoever comes first writes for all that wait, and everybody is answered after that.
+"""Small requests share commits: while one group is written the next one gathers, and all are answered after theirs.
 
-There is no thread of its own and no added delay: while one group is written, the next one gathers.
+It lives on the event loop: no request holds a thread while it waits, and there is no added delay.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from threading import Event, Lock
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
@@ -17,103 +17,103 @@ GROUP_SPANS = 2_000
 ALONE_SPANS = 500
 """A request with this many gains nothing from company."""
 
-type Write = Callable[[Sequence[Arrival]], Sequence[Stored]]
+type Write = Callable[[Sequence[Arrival]], Awaitable[Sequence[Stored]]]
 
 
 class Full(Exception):
     """As many spans wait as may; nothing of the request was stored."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True, eq=False)
 class Waiting:
-    """A request that waits to be written or, with `leads`, to write."""
+    """A request that waits to be written."""
 
     arrival: Arrival
-    woken: Event = field(default_factory=Event)
-    leads: bool = False
-    stored: Stored = field(default_factory=Stored)
-    error: Exception | None = field(default_factory=lambda: RuntimeError("The group ended before this was written."))
-    """Why it is not stored; None once it is."""
+    stored: asyncio.Future[Stored]
+
+    @property
+    def spans(self) -> int:
+        """How many it has."""
+        return len(self.arrival.readings)
+
+    def succeed(self, stored: Stored) -> None:
+        """Answer; somebody who was cancelled meanwhile does not listen."""
+        if not self.stored.done():
+            self.stored.set_result(stored)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, likewise."""
+        if not self.stored.done():
+            self.stored.set_exception(error)
 
 
 class GroupCommit:
-    """Writes arrivals in groups, one group at a time, each of one project."""
+    """Writes arrivals in groups, one group at a time, each of one project. For one event loop."""
 
     def __init__(self, write: Write, most_spans: int) -> None:
         self._write = write
         self._most_spans = most_spans
-        self._lock = Lock()
         self._waiting: deque[Waiting] = deque()
         self._spans = 0
-        self._busy = False
+        self._writing: asyncio.Task[None] | None = None
 
-    def write(self, arrival: Arrival) -> Stored:
-        """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised."""
+    async def write(self, arrival: Arrival) -> Stored:
+        """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised.
+
+        Who is cancelled meanwhile is not answered, but its spans are written all the same.
+        """
         if not 0 < len(arrival.readings) < ALONE_SPANS:
-            return self._write([arrival])[0]
-        mine = Waiting(arrival)
-        with self._lock:
-            if self._spans + len(arrival.readings) > self._most_spans:
-                raise Full
-            self._spans += len(arrival.readings)
-            self._waiting.append(mine)
-            mine.leads = not self._busy
-            self._busy = True
-        if not mine.leads:
-            mine.woken.wait()
-        if mine.leads:
-            self._lead()
-        if mine.error is not None:
-            raise mine.error
-        return mine.stored
+            return (await self._write([arrival]))[0]
+        if self._spans + len(arrival.readings) > self._most_spans:
+            raise Full
+        mine = Waiting(arrival, asyncio.get_running_loop().create_future())
+        self._spans += mine.spans
+        self._waiting.append(mine)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_groups())
+        return await mine.stored
 
     @property
     def waiting_spans(self) -> int:
         """Spans that are not committed yet, those of the group that is being written included."""
         return self._spans
 
-    def _lead(self) -> None:
-        group = self._next_group()
-        try:
-            self._write_all(group)
-        finally:
-            with self._lock:
-                self._spans -= sum(len(each.arrival.readings) for each in group)
-                self._busy = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._waiting[0].woken.set()
-            for each in group:
-                each.woken.set()
+    async def _write_groups(self) -> None:
+        while self._waiting:
+            group = self._next_group()
+            try:
+                await self._write_group(group)
+            finally:
+                self._spans -= sum(each.spans for each in group)
 
     def _next_group(self) -> list[Waiting]:
         """The first that waits, and those of its project that fit in with it."""
-        with self._lock:
-            first = self._waiting[0].arrival
-            group: list[Waiting] = []
-            room = GROUP_SPANS
-            for each in self._waiting:
-                if each.arrival.project_id == first.project_id and len(each.arrival.readings) <= room:
-                    room -= len(each.arrival.readings)
-                    group.append(each)
-            taken = {id(each) for each in group}
-            self._waiting = deque(each for each in self._waiting if id(each) not in taken)
+        project_id, room = self._waiting[0].arrival.project_id, GROUP_SPANS
+        group: list[Waiting] = []
+        left: deque[Waiting] = deque()
+        for each in self._waiting:
+            if each.arrival.project_id == project_id and each.spans <= room:
+                room -= each.spans
+                group.append(each)
+            else:
+                left.append(each)
+        self._waiting = left
         return group
 
-    def _write_all(self, group: Sequence[Waiting]) -> None:
+    async def _write_group(self, group: Sequence[Waiting]) -> None:
         """Write a group. One that fails is written one by one, so that nobody fails for another's spans.
 
         A database that does not answer fails them all.
         """
         try:
-            for each, stored in zip(group, self._write([each.arrival for each in group]), strict=True):
-                each.stored, each.error = stored, None
-        except (OperationalError, InterfaceError) as error:
-            for each in group:
-                each.error = error
+            stored = await self._write([each.arrival for each in group])
         except Exception as error:  # noqa: BLE001
-            if len(group) == 1:
-                group[0].error = error
+            if len(group) > 1 and not isinstance(error, (OperationalError, InterfaceError)):
+                for each in group:
+                    await self._write_group([each])
             else:
                 for each in group:
-                    self._write_all([each])
+                    each.fail(error)
+        else:
+            for each, own in zip(group, stored, strict=True):
+                each.succeed(own)

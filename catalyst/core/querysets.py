@@ -84,12 +84,13 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Revoke these keys where they still work; returns how many did."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
-    def mark_used(self, key: "ApiKey", now: datetime) -> None:
-        """Note the use, at most once a minute, so that reading a key rarely writes."""
-        stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USED_RESOLUTION)
-        if key.last_used_at is None or key.last_used_at < now - LAST_USED_RESOLUTION:
-            self.filter(stale, pk=key.pk).update(last_used_at=now)
-            key.last_used_at = now
+    def use(self, text: str, now: datetime) -> "ApiKey | None":
+        """Find a key, and note that it is used: at most once a minute, so that this rarely writes."""
+        key = self.find(text)
+        stale = now - LAST_USED_RESOLUTION
+        if key is not None and (key.last_used_at is None or key.last_used_at < stale):
+            self.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=now)
+        return key
 
     def limit(self, requests: int | None, spans: int | None) -> int:
         """Set how many of each these keys may send per second."""

@@ -1,0 +1,214 @@
+"""POST /v1/traces as the web process answers it: on the event loop, with threads for the database alone."""
+
+import asyncio
+import gzip
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from catalyst.body_limit import BodyLimit, Message, Scope
+from catalyst.core import keys
+from catalyst.core.models import ApiKey, Project
+from catalyst.handler import ThreadHandler
+from catalyst.threads import in_thread
+from tests.traces.sent import nanoseconds
+from traces import api
+from traces.group_commit import GroupCommit
+from traces.models import Span
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 2
+POISON = """
+    CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'a value it can''t take' USING ERRCODE = '22003'; END $$;
+    CREATE TRIGGER poison BEFORE INSERT ON traces_span FOR EACH ROW WHEN (new.name = 'poison') EXECUTE FUNCTION poison()
+"""
+
+type Answer = tuple[int, dict[str, str], Any]
+
+
+@pytest.fixture(autouse=True)
+def _left_clean(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Threads keep no connection, as with the pool of the web process; pytest does not empty partitions."""
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE traces_span, traces_payload")
+
+
+@pytest.fixture
+def _poison() -> Iterator[None]:
+    """The database refuses spans with this name."""
+    with connection.cursor() as cursor:
+        cursor.execute(POISON)
+        yield
+        cursor.execute("DROP FUNCTION poison CASCADE")
+
+
+class Web:
+    """The application, and a key to send with."""
+
+    def __init__(self, key: str, now: datetime) -> None:
+        self.key, self.now = key, now
+        handler = ThreadHandler(THREADS, on_loop=[f"/{path}" for path in settings.OTLP_PATHS])
+        self.application = BodyLimit(handler, settings.MAX_BODY_BYTES)
+
+    def body(self, number: int, name: str = "s", spans: int = 1) -> bytes:
+        """Spans of a trace of their own."""
+        start = nanoseconds(self.now)
+        made = [
+            {"traceId": f"{number:032x}", "spanId": f"{each:016x}", "name": name, "startTimeUnixNano": str(start)}
+            for each in range(1, spans + 1)
+        ]
+        return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": made}]}]}).encode()
+
+    async def post(self, body: bytes, *, path: str = "/v1/traces", method: str = "POST", **headers: str) -> Answer:
+        """The status, the headers and the JSON of the answer."""
+        arriving: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return arriving.pop() if arriving else {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        named = {"host": "elsewhere", "content-type": "application/json", "x-api-key": self.key, **headers}
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()],
+        }
+        await asyncio.wait_for(self.application(scope, receive, send), 30)
+        start, end = sent
+        text = end["body"].decode()
+        found = {name.decode(): value.decode() for name, value in start["headers"]}
+        assert int(found["Content-Length"]) == len(end["body"])
+        return start["status"], found, json.loads(text) if text.startswith("{") else text
+
+
+@pytest.fixture
+def web(project: Project, now: datetime) -> Web:
+    return Web(ApiKey.issue(project=project, name="sdk", scopes=["ingest"])[1], now)
+
+
+async def together(*requests: Awaitable[Answer]) -> list[Answer]:
+    return list(await asyncio.gather(*requests))
+
+
+def at_once(*requests: Awaitable[Answer]) -> list[Answer]:
+    """The answers to requests that come at the same time."""
+    return asyncio.run(together(*requests))
+
+
+def stored() -> list[int]:
+    """The traces of the project's spans, by number."""
+    spans = Span.objects.filter(project_id=Project.objects.get().pk)
+    return sorted(trace_id.int for trace_id in spans.values_list("trace_id", flat=True))
+
+
+@pytest.mark.parametrize("path", [f"/{path}" for path in settings.OTLP_PATHS])
+def test_it_answers_after_the_commit(web: Web, path: str) -> None:
+    ((status, headers, said),) = at_once(web.post(web.body(1), path=path))
+    assert (status, headers["Content-Type"], said) == (200, "application/json", {})
+    assert stored() == [1]
+
+
+def test_it_answers_many_more_than_it_has_threads_and_shares_commits(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+
+    async def write(arrivals: Any) -> Any:
+        groups.append(len(arrivals))
+        return await api.write(arrivals)
+
+    monkeypatch.setattr(api, "writer", GroupCommit(write, 1_000))
+    answers = at_once(*(web.post(web.body(number)) for number in range(1, 41)))
+    assert [status for status, _, _ in answers] == [200] * 40
+    assert len(stored()) == sum(groups) == 40
+    assert len(groups) < 40
+
+
+@pytest.mark.usefixtures("_poison")
+def test_it_fails_only_who_sent_the_poison(web: Web) -> None:
+    names = ["s", "s", "poison", "s"]
+    answers = at_once(*(web.post(web.body(number, name)) for number, name in enumerate(names, 1)))
+    assert [status for status, _, _ in answers] == [200, 200, 400, 200]
+    assert stored() == [1, 2, 4]
+
+
+def test_it_stores_nothing_of_what_finds_no_room(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "writer", GroupCommit(api.write, 5))
+    answers = at_once(*(web.post(web.body(number, spans=3)) for number in (1, 2)))
+    (refused,) = [(headers, said) for status, headers, said in answers if status == 503]
+    assert refused[0]["Retry-After"] == "5"
+    assert "nothing of this request was stored" in refused[1]["message"]
+    assert len(stored()) == 3
+
+
+def test_it_stores_for_a_client_that_is_gone(web: Web) -> None:
+    async def leave() -> None:
+        await web.post(web.body(1))  # so that the key is known
+        request = asyncio.create_task(web.post(web.body(2)))
+        while not api.writer.waiting_spans:
+            await asyncio.sleep(0)
+        request.cancel()
+        await web.post(web.body(3))
+
+    asyncio.run(leave())
+    assert stored() == [1, 2, 3]
+
+
+def test_it_reads_large_bodies_too(web: Web) -> None:
+    large = web.body(1, name="x" * 2_000, spans=300)
+    assert len(gzip.compress(large)) < api.SMALL_BODY_BYTES < len(large)
+    answers = at_once(web.post(large), web.post(gzip.compress(web.body(2, "x" * 2_000, 300)), content_encoding="gzip"))
+    assert [status for status, _, _ in answers] == [200, 200]
+    assert len(stored()) == 600
+
+
+def test_it_looks_a_key_up_once_for_all_who_ask_and_takes_a_revoked_one_no_more(web: Web, now: datetime) -> None:
+    async def ask() -> list[str]:
+        found = await asyncio.gather(*(keys.recent.find(web.key, now) for _ in range(5)))
+        await in_thread(ApiKey.objects.revoke, now)
+        known = await keys.recent.find(web.key, now + keys.KEPT)
+        gone = await keys.recent.find(web.key, now + 1.5 * keys.KEPT)
+        return [str(each and each.name) for each in (*found, known, gone)]
+
+    keys.recent.forget()
+    assert asyncio.run(ask()) == ["sdk"] * 6 + ["None"]
+
+
+def test_it_keeps_no_key_that_was_revoked_while_it_was_looked_up(web: Web, now: datetime) -> None:
+    async def ask() -> bool:
+        asked = asyncio.create_task(keys.recent.find(web.key, now))
+        await asyncio.sleep(0)
+        keys.recent.forget()
+        await in_thread(ApiKey.objects.revoke, now)
+        await asked
+        return await keys.recent.find(web.key, now) is None
+
+    keys.recent.forget()
+    assert asyncio.run(ask())
+
+
+def test_it_refuses_as_it_does_elsewhere(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "MAX_BODY_BYTES", 10_000)
+    answers: list[Callable[[], Awaitable[Answer]]] = [
+        lambda: web.post(web.body(1), x_api_key="wrong"),
+        lambda: web.post(b"{"),
+        lambda: web.post(b"a=b", content_type="text/plain"),
+        lambda: web.post(b"x" * 10_001),
+        lambda: web.post(b"", method="GET"),
+    ]
+    found = at_once(*(ask() for ask in answers))
+    assert [status for status, _, _ in found] == [401, 400, 415, 413, 405]
+    assert found[0][1]["WWW-Authenticate"] == "Bearer"
+    assert stored() == []
