@@ -1,13 +1,15 @@
 """What of a span, trace or session is put on a page, and how much of it. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import orjson
 
 from catalyst.formats import Plain
+from traces.attributes import attribute_text, attribute_token
 from traces.dialects import Message, ToolCall
 from traces.store.base import PayloadRecord, SpanRecord
 
@@ -50,9 +52,26 @@ def beginning[Item](items: Iterable[Item], most: int) -> Part[Item]:
     return Part(every[:most], len(every))
 
 
-def attributes(found: Mapping[str, Any], most: int = MOST_ATTRIBUTES) -> Part[tuple[str, Any]]:
-    """Attributes in order of their names."""
-    return beginning(sorted(found.items(), key=lambda item: item[0]), most)
+class Attribute(NamedTuple):
+    """A name and a value. `query`: what narrows a list to those that have it; empty where it can't be searched for."""
+
+    name: str
+    value: Any
+    query: str = ""
+
+
+def attributes(
+    found: Mapping[str, Any], most: int = MOST_ATTRIBUTES, *, tokens: Collection[int] = ()
+) -> Part[Attribute]:
+    """Attributes in order of their names. `tokens`: those of the span that search knows."""
+    named = sorted(found.items(), key=lambda item: item[0])
+    return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), most)
+
+
+def _query(name: str, value: Any, tokens: Collection[int]) -> str:
+    text = attribute_text(value)
+    is_known = text is not None and "=" not in name and attribute_token(name, text) in tokens
+    return urlencode({"attribute": f"{name}={text}"}) if is_known else ""
 
 
 class Rendering:
@@ -188,7 +207,7 @@ class Event:
 
     name: str
     after_us: float | None
-    attributes: Part[tuple[str, Any]]
+    attributes: Part[Attribute]
 
 
 def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:

@@ -25,7 +25,7 @@ from traces.dialects import Message, ToolCall
 from traces.labels import Pill
 from traces.overview import overview
 from traces.querysets import TraceFilter, Volume
-from traces.reading import Conversation, Part
+from traces.reading import Attribute, Conversation, Part
 
 COVERED = Coverage(waiting=3, done=100, failed=2)
 WAVE = (4, 6, 9, 7, 3, 2, 5, 8, None, None, 6, 4)
@@ -60,7 +60,7 @@ def styleguide(request: SignedInRequest) -> HttpResponse:
         "states": [Signal(state=state) for state in Signal.State.values] + [Signal(archived_at=now)],
         "labels": _labels(now),
         "conversation": _conversation(),
-        "attributes": Part([("agent.name", "support"), ("order", ORDER), ("long", LONG)], 5),
+        "attributes": Part([Attribute("agent.name", "support"), Attribute("order", ORDER), Attribute("long", LONG)], 5),
         "payloads": [ORDER, "plain text", LONG],
         **_pictures(time_range),
     }
