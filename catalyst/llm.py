@@ -12,13 +12,17 @@ import math
 import re
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, cached_property
 from http import HTTPStatus
 from typing import Any, Self
+from urllib.parse import unquote_to_bytes
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
@@ -93,16 +97,17 @@ class LLM:
         self.base_url = base_url.rstrip("/")
         self.timeout = timeout
         self._key = api_key
-        # Each request makes an httpx pool look at all of its connections, so each connection has a client of its own.
-        self._clients = [self._client(transport) for _ in range(concurrency)]
-        self._busy = [0] * len(self._clients)
+        # Straight to httpx's transports: its client's redirects and cookies, of no use here, take a third of a call.
+        # Each request makes a pool look at all of its connections, so each connection has a pool of its own.
+        self._transports = [transport or self._transport() for _ in range(concurrency)]
+        self._busy = [0] * len(self._transports)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for client in self._clients:
-            await client.aclose()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def ask(self, messages: Sequence[ChatMessage], *, model: str, schema: Json | None = None) -> Reply:
         """Send the messages; with a schema, ask for JSON of that shape where the server can do it.
@@ -140,16 +145,15 @@ class LLM:
             refused |= {named}
 
     async def _post(self, payload: Json) -> tuple[int, httpx.Headers, bytes]:
-        number = min(range(len(self._clients)), key=self._busy.__getitem__)
+        number = min(range(len(self._transports)), key=self._busy.__getitem__)
         content = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
         self._busy[number] += 1
         try:
-            async with self._clients[number].stream("POST", f"{self.base_url}/chat/completions", content=content) as r:
-                return r.status_code, r.headers, await self._read(r)
+            request = httpx.Request("POST", self._address, headers=self._headers, content=content)
+            async with aclosing(await self._transports[number].handle_async_request(request)) as response:
+                return response.status_code, response.headers, await self._read(response)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise LLMError(f"{self.base_url} is not a web address.", permanent=True) from error
-        except httpx.TimeoutException as error:
-            raise LLMError(f"{self._host} did not answer in time.", suspect=True) from error
         except httpx.NetworkError as error:
             never_sent = isinstance(error, httpx.ConnectError)
             raise LLMError(
@@ -186,17 +190,25 @@ class LLM:
             retry_after=_retry_after(headers) if transient else None,
         )
 
-    def _client(self, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        return httpx.AsyncHTTPTransport(verify=_ssl_context(), limits=limits, proxy=_proxy(self.base_url))
+
+    @cached_property
+    def _address(self) -> httpx.URL:
+        address = httpx.URL(f"{self.base_url}/chat/completions")
+        if not address.host:
+            raise httpx.UnsupportedProtocol("An address without a host.")
+        return address
+
+    @cached_property
+    def _headers(self) -> httpx.Headers:
         headers = {"Content-Type": "application/json", "User-Agent": "catalyst", "Accept-Encoding": "identity"}
-        if self._key:
+        if userinfo := self._address.userinfo:
+            headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
+        elif self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        return httpx.AsyncClient(
-            headers=headers,
-            timeout=self.timeout,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
-            verify=_ssl_context(),
-            transport=transport,
-        )
+        return httpx.Headers(headers)
 
     @property
     def _host(self) -> str:
@@ -212,6 +224,16 @@ def plain(text: str, limit: int) -> str:
     text = text[: limit * 4].encode(errors="replace").decode()
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy for this address by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+    scheme, _, rest = url.partition("://")
+    proxies = getproxies()
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(rest.partition("/")[0]):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 @cache

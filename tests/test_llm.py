@@ -209,6 +209,22 @@ def test_it_says_when_the_address_is_none(url: str) -> None:
     assert caught.value.permanent
 
 
+def test_it_goes_through_the_proxy_of_the_environment(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removeprefix("http://").removesuffix("/v1"))
+    with pytest.raises(LLMError, match=r"No such path: http://judge\.invalid/v1/chat/completions"):
+        ask("http://judge.invalid/v1")
+    assert not server.asked
+
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    ask(server.url)
+    assert len(server.asked) == 1
+
+
+def test_it_signs_in_as_the_address_says(server: JudgeServer) -> None:
+    ask(server.url.replace("://", "://me:p%40ss@"), key="secret")
+    assert server.asked[0].headers["authorization"] == "Basic bWU6cEBzcw=="
+
+
 def test_it_makes_many_calls_at_once(server: JudgeServer) -> None:
     together = 70
 
