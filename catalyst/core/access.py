@@ -33,8 +33,11 @@ class ProjectRequest(SignedInRequest):
 
 def last_project(request: HttpRequest) -> Project | None:
     """The project that was opened last in this browser, else one's first by name."""
-    projects = Project.objects.for_user(request.user) if request.user.is_authenticated else Project.objects.none()
-    return projects.filter(slug=request.COOKIES.get(COOKIE, "")).first() or projects.first()
+    if not request.user.is_authenticated:
+        return None
+    projects = [membership.project for membership in request.user.own_memberships]
+    opened = (project for project in projects if project.slug == request.COOKIES.get(COOKIE))
+    return next(opened, projects[0] if projects else None)
 
 
 class ProjectMiddleware:
@@ -62,9 +65,7 @@ class ProjectMiddleware:
         slug = kwargs.pop("project", None)
         if slug is None:
             return
-        membership = (
-            Membership.objects.select_related("project").filter(project__slug=slug, user_id=request.user.pk).first()
-        )
+        membership = next((each for each in request.user.own_memberships if each.project.slug == slug), None)
         if membership is None:
             raise Http404("No such project")
         request.membership = membership

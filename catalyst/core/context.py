@@ -30,7 +30,7 @@ SECTIONS = (
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """The project of this page, else the one opened last; the ones to switch to and the sections. Empty for strangers.
+    """The project of this page, else the one opened last; and the sections. Empty for strangers.
 
     Nothing is asked of the database before a template shows it.
     """
@@ -41,7 +41,6 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     folder = request.path.removeprefix(f"/p/{own.slug}/").partition("/")[0] if own else ""
     return {
         "project": own or SimpleLazyObject(lambda: last_project(request)),
-        "projects": Project.objects.for_user(user),
         "sections": SECTIONS,
         "section": next((section for section in SECTIONS if folder in section.folders), None),
     }

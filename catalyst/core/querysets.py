@@ -8,17 +8,9 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, Sum
 
 if TYPE_CHECKING:
-    from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
+    from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, SignIn, User
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
-
-
-class ProjectQuerySet(models.QuerySet["Project"]):
-    """Projects."""
-
-    def for_user(self, user: "User") -> "ProjectQuerySet":
-        """Projects this person is a member of, by name."""
-        return self.filter(memberships__user=user).order_by("name")
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
