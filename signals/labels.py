@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Value
 from django.urls import reverse
 
 from catalyst.core.models import Project
@@ -17,6 +17,9 @@ from signals.models import Label, Sentiment, Signal
 from signals.results import summaries
 from traces.labels import Choices, Dimension, Narrowing, Pill, Walk
 
+type Row = tuple[UUID, int, str, dict[str, str], str, int]
+"""Labels of one trace as a list shows them: the trace, id and name of the signal, its sentiments, value and count."""
+
 
 class SignalLabels:
     """The labels that signals gave. Of several versions of a signal, the newest that has a label counts."""
@@ -24,12 +27,11 @@ class SignalLabels:
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         """Labels of traces, and those of their spans summed up by value."""
         found: dict[UUID, list[Pill]] = {}
-        labels = Label.objects.for_traces(project, trace_ids).labelled().defer("reason", "error", "version__prompt")
-        for label in _newest(labels):
-            if label.trace_id is not None:
-                found.setdefault(label.trace_id, []).append(_pill(label, project, with_words=False))
-        for trace_id, pill in _of_spans(project, trace_ids):
-            found.setdefault(trace_id, []).append(pill)
+        rows = [*_of_traces(project, trace_ids), *_of_spans(project, trace_ids)]
+        hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[1] for row in rows}}
+        for trace_id, signal_id, name, sentiments, value, count in rows:
+            felt, key = mood(value, sentiments.get(value, Sentiment.NEUTRAL)), label_filters.key_of(signal_id, value)
+            found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
         return found
 
     def pills_for_trace(self, project: Project, trace_id: UUID) -> list[Pill]:
@@ -94,17 +96,17 @@ def _newest(labels: Iterable[Label]) -> Iterable[Label]:
     return newest.values()
 
 
-def _pill(label: Label, project: Project, *, with_words: bool = True) -> Pill:
+def _pill(label: Label, project: Project) -> Pill:
     return Pill(
         name=label.signal.name,
         value=label.value,
         sentiment=mood(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
-        reason=label.reason if with_words else "",
+        reason=label.reason,
         href=_href(project, label.signal_id),
         judged_by=judge_name(label.judge),
         labelled_at=label.labelled_at,
         status=label.status,
-        note=_note(label) if with_words else "",
+        note=_note(label),
         key=label_filters.key_of(label.signal_id, label.value) if label.value else "",
     )
 
@@ -117,19 +119,18 @@ def _note(label: Label) -> str:
     return f"Judged before it grew. {words}" if label.value else words
 
 
-def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[tuple[UUID, Pill]]:
-    """Labels of spans by trace, signal and value, as one pill each. Counted in the database: there may be thousands."""
+def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> Iterable[Row]:
+    """Labels of traces, of each signal that of the newest version."""
+    labels = Label.objects.for_traces(project, trace_ids).labelled()
+    rows = labels.values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+    return {row[:2]: row for row in rows.annotate(n=Value(1))}.values()
+
+
+def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[Row]:
+    """Labels of spans by trace, signal and value. Counted in the database: there may be thousands."""
     spans = Label.objects.filter(project=project, trace_id__in=list(trace_ids), scope="span", signal__archived_at=None)
-    rows = (
-        spans.labelled()
-        .values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
-        .annotate(n=Count("id"))
-        .order_by("signal__name", "signal_id", "value")
-    )
-    for trace_id, signal_id, name, sentiments, value, count in rows:
-        sentiment = mood(value, sentiments.get(value, Sentiment.NEUTRAL))
-        href, key = _href(project, signal_id), label_filters.key_of(signal_id, value)
-        yield trace_id, Pill(name, value, sentiment, href=href, count=count, key=key)
+    rows = spans.labelled().values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+    return rows.annotate(n=Count("id")).order_by("signal__name", "signal_id", "value")
 
 
 def _href(project: Project, signal_id: int) -> str:

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from catalyst import formats
+from catalyst.charts import Bar
 
 register = template.Library()
 
@@ -42,6 +43,12 @@ def clock(when: datetime | None) -> SafeString | str:
 def count(number: int | None) -> str:
     """`7,412`; empty when unknown."""
     return "" if number is None else f"{number:,}"
+
+
+@register.filter
+def box(bar: Bar) -> SafeString:
+    """Where a bar lies, as the attributes of a `<rect>`."""
+    return format_html('x="{}" y="{}" width="{}" height="{}"', bar.x, bar.y, bar.width, bar.height)
 
 
 @register.filter

@@ -1,5 +1,7 @@
 """Template tags that every page uses: icons, and carrying a page's query along in a form."""
 
+from urllib.parse import urlencode
+
 from django import template
 from django.http import HttpRequest
 from django.template.context import RequestContext
@@ -19,11 +21,10 @@ def icon(name: str) -> SafeString:
 def toggled(context: RequestContext, name: str, value: str) -> str:
     """The page's query from its first row on, with one more value of a parameter, or without it if it has it."""
     request: HttpRequest = context["request"]
-    query = request.GET.copy()
-    values = query.getlist(name)
-    query.setlist(name, [other for other in values if other != value] if value in values else [*values, value])
-    query.pop("after", None)
-    return f"?{query.urlencode()}"
+    query = {key: values for key, values in request.GET.lists() if key != "after"}
+    values = query.get(name, [])
+    query[name] = [other for other in values if other != value] if value in values else [*values, value]
+    return f"?{urlencode(query, doseq=True)}"
 
 
 @register.simple_tag(takes_context=True)
