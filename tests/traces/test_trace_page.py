@@ -189,7 +189,12 @@ def test_it_bounds_events_and_attributes(browser: Client, project: Project, now:
 
 
 def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: Project, now: datetime) -> None:
-    attributes: dict[str, Any] = {"customer.tier": "gold & <old>", "odd=name": "gold", "long": "x" * 5_000, "many": ["gold"]}
+    attributes: dict[str, Any] = {
+        "customer.tier": "gold & <old>",
+        "odd=name": "gold",
+        "long": "x" * 5_000,
+        "many": ["gold"],
+    }
     ingest.store(project.pk, [sent_span(1, trace=7, start=now, **attributes)], now)
     ingest.store(project.pk, [sent_span(1, trace=8, start=now, customer__tier="silver")], now)
     page = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=attributes").text
