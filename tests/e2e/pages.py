@@ -96,6 +96,8 @@ def every(instance: Instance) -> list[Stop]:
         "signal's runs": f"{demo}/signals/{twice}/runs/{week}",
         "signal's coverage": f"{demo}/signals/{signal}/coverage/{week}",
         "preview of a run": f"{demo}/signals/{signal}/runs/preview/{whole_time}&sample_rate=25",
+        "catching up": f"{demo}/signals/{signal}/catch-up/",
+        "catching up of a project": f"{demo}/signals/catch-up/",
         "edit": f"{demo}/signals/{signal}/edit/",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",

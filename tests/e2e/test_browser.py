@@ -82,6 +82,7 @@ def test_it_leads_from_the_link_to_a_label_and_its_reason(
     page.goto(f"{catalyst.url}/p/{project}/traces/")
     expect(page.get_by_text("/v1/traces").first).to_be_visible()
     replay(recording, catalyst, key)
+    expect(page.get_by_text("Send your first trace")).to_be_hidden()  # the page leaves by itself
     page.goto(f"{catalyst.url}/p/{project}/traces/?range=14d")
     expect(page.get_by_text("AirlineSupport.run").first).to_be_visible()
 

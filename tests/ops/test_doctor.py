@@ -134,11 +134,11 @@ def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> N
     assert troubles() == {}
     (told,) = [each.words for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
-    Budget.objects.filter(signal=signal).update(daily_usd=1)
+    Budget.objects.filter(signal=signal).update(daily_calls=1)
     only_trouble("Signals project Default", "warn", "1 active signals judge no more")
     assert troubles()["Signals project Default"].words.startswith("judging cost $2.00 and 2 judge calls today")
-    Budget.objects.filter(signal=None).update(daily_usd=1)
-    only_trouble("Signals project Default", "warn", "judge calls today, of at most $1.00 a day (UTC)")
+    Budget.objects.filter(signal=None).update(daily_calls=1)
+    only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
 
 
 def test_it_finds_days_that_are_missing(healthy: None) -> None:
