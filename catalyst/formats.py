@@ -29,6 +29,11 @@ class Priced(Protocol):
         """Input and output together."""
 
 
+def lasting(span: timedelta | None) -> str:
+    """A span of time as `duration` writes it; empty when unknown."""
+    return duration(None if span is None else span / timedelta(microseconds=1))
+
+
 def duration(microseconds: float | None) -> str:
     """`742 ms`, `1.24 s`, `11.8 s`, `3m 04s`, `2h 05m`, `3d 4h`; empty when unknown."""
     if microseconds is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from catalyst.formats import duration
+from catalyst.formats import lasting
 from signals.models import Signal
 from traces.models import Unsettled
 
@@ -29,12 +29,12 @@ class Going:
     @property
     def lag_words(self) -> str:
         """The lag for people."""
-        return _words(self.lag)
+        return lasting(self.lag)
 
     @property
     def late_words(self) -> str:
         """How late settling is, for people."""
-        return _words(self.late)
+        return lasting(self.late)
 
 
 def going(signal: Signal, now: datetime) -> Going:
@@ -49,7 +49,3 @@ def going(signal: Signal, now: datetime) -> Going:
         now - due if due and now - due > LATE else None,
         signal.label_set.errors(NEWEST)[:REASONS] if covered.failed else [],
     )
-
-
-def _words(span: timedelta | None) -> str:
-    return duration(span / timedelta(microseconds=1)) if span is not None else ""

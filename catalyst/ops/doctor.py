@@ -148,7 +148,7 @@ def _queue(name: str, queue: Queue, what: str, patience: timedelta, now: datetim
     lag = now - queue.oldest if queue.oldest else timedelta()
     words = f"{_many(queue.due)} {what} are due, {_many(queue.total)} wait in all"
     if queue.oldest:
-        words += f"; the oldest has been due for {formats.duration(lag / timedelta(microseconds=1))}"
+        words += f"; the oldest has been due for {formats.lasting(lag)}"
     return _check("Queues", name, _graded(lag / patience, 1, 10), words, advice)
 
 
