@@ -3,7 +3,6 @@
 import json
 import re
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import plotly.graph_objects as go
@@ -15,8 +14,8 @@ from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import actions
-from signals.models import Label, Signal
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from signals.models import Signal
+from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.traces.agent_page import numbers, plain
 
 
@@ -29,10 +28,6 @@ def now() -> datetime:
 @pytest.fixture
 def signal(project: Project, now: datetime) -> Signal:
     return make_signal(make_agent(project), active_since=now - timedelta(hours=1))
-
-
-def give(signal: Signal, value: str, *, now: datetime, **which: Any) -> None:
-    Label.objects.filter(signal=signal, **which).update(status="done", value=value, labelled_at=now)
 
 
 def page(browser: Client, signal: Signal, query: str = "range=1d") -> str:

@@ -16,7 +16,7 @@ from catalyst.core.models import Project
 from signals import actions
 from signals.actions import Question
 from signals.models import Label, Signal
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces import views
 
 TRACES, SESSIONS = "/p/default/traces/", "/p/default/sessions/"
@@ -32,10 +32,6 @@ def now() -> datetime:
 @pytest.fixture
 def signal(project: Project, now: datetime) -> Signal:
     return make_signal(make_agent(project), active_since=now - timedelta(hours=1))
-
-
-def give(signal: Signal, value: str, *, now: datetime, **which: Any) -> None:
-    Label.objects.filter(signal=signal, **which).update(status="done", value=value, labelled_at=now)
 
 
 def traces_of(browser: Client, *keys: str, **params: Any) -> list[int]:
