@@ -11,6 +11,7 @@ from django.db import Error as DatabaseError
 from catalyst import __version__, formats
 from catalyst.ops import vitals
 from catalyst.ops.clock import KINDS
+from catalyst.ops.querysets import STEADY_AFTER
 from catalyst.ops.vitals import Queue, Vitals
 
 type State = Literal["ok", "warn", "bad"]
@@ -165,6 +166,12 @@ def _wakeups(found: Vitals) -> Iterator[Check]:
         if wakeup.last_error:
             state, words = max(state, "warn", key=STATES.index), f"{words} with {wakeup.last_error}"
         yield _check("Work", kind.name, state, words, f"See the log of worker-{kind.queue}, and whether clock runs.")
+        if kind.name == "minute" and wakeup.resumed_at and found.at - wakeup.resumed_at < STEADY_AFTER:
+            until = f"{wakeup.resumed_at + STEADY_AFTER:%H:%M} UTC"
+            yield Check(
+                *("Work", "deleting what expired", "warn", f"waits until {until}: no minute ended for a day or more"),
+                f"Unless this machine was off, its clock has jumped: it says {found.at:%Y-%m-%d %H:%M} UTC. Set it.",
+            )
 
 
 def _processes(found: Vitals) -> Iterator[Check]:

@@ -12,6 +12,9 @@ class Wakeup(models.Model):
     due_at = models.DateTimeField(help_text="When the next one may be enqueued.")
     enqueued_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True, help_text="When one last ended, well or not.")
+    resumed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it went on after it had not ended for long: the clock may have jumped."
+    )
     last_error = models.TextField(blank=True, help_text="What went wrong in the one that ended last; empty if nothing.")
 
     objects = WakeupQuerySet.as_manager()

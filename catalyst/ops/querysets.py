@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
-from django.db.models import Max, Q
+from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Greatest
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ LOST_AFTER = timedelta(seconds=15)
 FAILED_PAUSE = timedelta(seconds=10)
 HEARTBEATS_KEPT = timedelta(days=1)
 CLOCKS_DIFFER = timedelta(minutes=1)
+LONG_PAUSE = timedelta(days=1)
+STEADY_AFTER = timedelta(hours=1)
 
 
 class WakeupQuerySet(models.QuerySet["Wakeup"]):
@@ -36,6 +38,7 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         if newest is None or newest - now < CLOCKS_DIFFER:
             return timedelta()
         self.filter(finished_at__gt=now).update(finished_at=now)
+        self.filter(resumed_at__gt=now).update(resumed_at=now)
         self.forget_outstanding(now)
         return newest - now
 
@@ -45,7 +48,16 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         Never while another is outstanding, unless that one has not ended for LOST_AFTER: then it is replaced.
         """
         free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
-        return bool(self.filter(free, kind=kind, due_at__lte=now).update(enqueued_at=now, due_at=now + every))
+        paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
+        changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
+        return bool(self.filter(free, kind=kind, due_at__lte=now).update(**changes))
+
+    def is_steady(self, kind: str, now: datetime) -> bool:
+        """Whether a wake-up of this kind did not just go on after LONG_PAUSE: what expires by `now` may be deleted.
+
+        A machine that was off looks like one whose clock has jumped ahead. STEADY_AFTER leaves time to set it right.
+        """
+        return not self.filter(kind=kind, resumed_at__gt=now - STEADY_AFTER).exists()
 
     def is_outstanding(self, kind: str, token: datetime) -> bool:
         """Whether the wake-up enqueued at `token` still counts: not ended and not replaced."""

@@ -45,7 +45,7 @@ def minute() -> None:
 
     What was queued when the machine's clock was ahead is brought forward, or it would wait for that time. Then the
     demo's newest traffic, where there is a demo, and away with what has expired, so much at a time that the next minute
-    is not late.
+    is not late; not in the first hour after a day or more without a minute, for the machine's clock may have jumped.
 
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
@@ -61,6 +61,11 @@ def minute() -> None:
     key_use.forget(now)
     Heartbeat.objects.forget(now)
     demo.go_on.enqueue(now.isoformat())
+    if Wakeup.objects.is_steady("minute", now):
+        _expire(now)
+
+
+def _expire(now: datetime) -> None:
     partitions.drop_expired(now)
     traces.retention.forget_traces(now)
     traces.retention.forget_hours(now)

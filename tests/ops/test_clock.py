@@ -129,6 +129,41 @@ def test_it_deletes_what_has_expired_every_minute(project: Project) -> None:
     assert not Span.objects.filter(project_id=project.pk).exists()
 
 
+MINUTE = Kind("minute", 60 * SECOND, "catalyst.ops.tasks.minute")
+DAY = timedelta(days=1)
+
+
+def keep_house(now: datetime, last: datetime, project: Project) -> int:
+    """How many traces of 40 days ago are left by a minute that follows one of `last`."""
+    make_trace(project, 1, now=now - 40 * DAY)
+    Wakeup.objects.register(["minute"], last)
+    Wakeup.objects.update(finished_at=last)
+    clock.tick(now, (MINUTE,))
+    wake(MINUTE, now)
+    return project.traces.count()
+
+
+def test_it_deletes_nothing_in_the_first_hour_after_a_jump_of_the_clock(project: Project) -> None:
+    now = timezone.now()
+    assert keep_house(now, now - 2 * DAY, project) == 1
+    later = now + 59 * 60 * SECOND
+    assert not Wakeup.objects.is_steady("minute", later)
+    assert Wakeup.objects.is_steady("minute", later + 60 * SECOND)
+
+
+def test_it_deletes_after_a_night_without_it(project: Project) -> None:
+    now = timezone.now()
+    assert keep_house(now, now - DAY / 2, project) == 0
+
+
+def test_a_clock_that_comes_back_is_steady_an_hour_later(registered: None, now: datetime) -> None:
+    Wakeup.objects.filter(kind="note").update(finished_at=now)
+    clock.tick(now + 40 * DAY, (NOTE,))
+    Wakeup.objects.set_back(now)
+    assert not Wakeup.objects.is_steady("note", now)
+    assert Wakeup.objects.is_steady("note", now + 3600 * SECOND)
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_goes_on_when_the_database_comes_back() -> None:

@@ -92,6 +92,13 @@ def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
     assert "no such luck" in found["Work minute"].words
 
 
+def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None) -> None:
+    Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(minutes=59))
+    only_trouble("Work deleting what expired", "warn", "waits until")
+    Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(hours=1))
+    assert troubles() == {}
+
+
 def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None) -> None:
     Unsettled.objects.create(scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
     Unsettled.objects.create(scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
