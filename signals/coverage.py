@@ -10,7 +10,7 @@ from django.db.models import Count, Sum
 
 from catalyst.charts import Bar, stackbar
 from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
-from signals import spending
+from signals import connection, spending
 from signals.models import Label, Signal
 from signals.rollups import Coverage
 from traces.querysets import bar_of
@@ -23,7 +23,7 @@ READ_FOR_REASONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting for a cap."""
+    """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting where held up."""
 
     status: str
     words: str
@@ -76,13 +76,13 @@ def whole_days(time_range: TimeRange) -> TimeRange:
 
 
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
-    """What became of what the versions of a signal looked at. At most four queries."""
+    """What became of what the versions of a signal looked at. Few queries, however many days."""
     of_hours = signal.hours.within(days).annotate(day=bar_of("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
     for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
         counts[day, version][state] += count
     reasons = _reasons(signal, days)
-    for (day, version), words in _capped(signal, counts, now):
+    for (day, version), words in _held_up(signal, counts, now):
         reasons[day, version].insert(0, Reason("waiting", words, counts[day, version]["waiting"]))
     ordered = sorted(counts.items(), reverse=True)
     rows = [
@@ -91,14 +91,16 @@ def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
     return Days(rows, _row(None, 0, sum((states for _, states in ordered), Counter())))
 
 
-def _capped(
+def _held_up(
     signal: Signal, counts: Mapping[tuple[datetime, int], Mapping[str, int]], now: datetime
 ) -> Iterator[tuple[tuple[datetime, int], str]]:
-    """The days and versions with labels that a cap keeps waiting, and which."""
+    """The days and versions with labels that a cap or a silent judge keeps waiting, and which."""
     waiting = [key for key, states in counts.items() if states["waiting"]]
     versions = signal.versions.filter(number__in={version for _, version in waiting})
+    troubles = ((version.number, connection.trouble(connection.judge_of(version))) for version in versions)
+    words = {number: f"{trouble.model} does not answer: {trouble.error}" for number, trouble in troubles if trouble}
     stops = spending.stopped(dict.fromkeys(versions, signal), now) if waiting else {}
-    words = {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
+    words |= {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
     return ((key, words[key[1]]) for key in waiting if key[1] in words)
 
 

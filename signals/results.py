@@ -203,11 +203,17 @@ class Estimate:
 def estimate(
     summary: Summary, versions: Sequence[SignalVersion], of_runs: Sequence[SignalRun], wanted: LabelFilter
 ) -> Estimate | None:
-    """From how many targets these labels were sampled; None where more than one rate was in use."""
-    shown = [version for version in versions if wanted.version in {None, version.number} and wanted.run is None]
-    asked_by = [run for run in of_runs if wanted.run in {None, run.pk}]
-    rates = {version.sample_rate for version in shown} | {run.sample_rate for run in asked_by}
-    if len(rates) != 1 or not (rate := rates.pop()):
+    """From how many targets these labels of `versions` were sampled.
+
+    None where more than one version or rate was in use: a target that two versions judged would count twice.
+    """
+    live = [version.sample_rate for version in versions if wanted.run is None]
+    of_these = {version.pk for version in versions}
+    rates = {
+        *live,
+        *(run.sample_rate for run in of_runs if run.version_id in of_these and wanted.run in {None, run.pk}),
+    }
+    if len(versions) != 1 or len(rates) != 1 or not (rate := rates.pop()):
         return None
     return Estimate(round(summary.coverage.sampled * 100 / rate), rate)
 

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
@@ -72,9 +73,11 @@ def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bo
         context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
     if not preview or not wants_partial(request):
         context |= _surroundings(request, signal, now)
+    polled = context["polled"] = not preview and wants_partial(request)
+    if polled and not context["is_open"]:
+        ended = render(request, "signals/runs.html", context, partial=partial, status=STOP_POLLING)
+        return trigger_client_event(ended, "run-ended")
     status = 422 if not preview and form.errors else 200
-    if not preview and wants_partial(request) and not context["is_open"]:
-        status = STOP_POLLING
     return render(request, "signals/runs.html", context, partial=partial, status=status)
 
 

@@ -1,6 +1,6 @@
 """Signals, as pages: all of them, making and changing one, and what one found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ from signals.list_views import IDLE_SECONDS, OPEN_SECONDS
 from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.results import Summary
-from signals.rollups import OverTime
+from signals.rollups import Cell, OverTime
 from signals.templates import TEMPLATES
 from signals.trial_forms import TrialForm
 from traces import agent_runs
@@ -123,8 +123,8 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
     kept = signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range
-    versions = results.versions(signal)
-    summary = results.summary(signal, versions, rollups.cells(*kept))
+    versions, found = results.versions(signal), rollups.cells(*kept, of="version_id")
+    summary = results.summary(signal, versions, found)
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
     context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
@@ -133,7 +133,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if whole or request.htmx.target == "signal-numbers":
         partial = "signal-numbers"
         counts = rollups.over_time(*kept)[signal.pk]
-        context |= _numbers(request, summary, counts, time_range) | _sampled(summary, versions, wanted)
+        context |= _numbers(request, summary, counts, time_range) | _sampled(summary, found, versions, wanted)
     if whole or partial == "label-rows":
         context |= _rows(request, signal, wanted, time_range)
     if whole:
@@ -309,8 +309,11 @@ def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[st
     }
 
 
-def _sampled(summary: Summary, versions: list[SignalVersion], wanted: LabelFilter) -> dict[str, Any]:
+def _sampled(
+    summary: Summary, found: Iterable[Cell], versions: list[SignalVersion], wanted: LabelFilter
+) -> dict[str, Any]:
     """What the labels were sampled from, and by which versions and runs."""
-    runs = results.runs(summary.signal)
-    estimate = results.estimate(summary, versions, runs, wanted)
-    return {"estimate": estimate, "known_versions": versions, "known_runs": runs}
+    runs, asked = results.runs(summary.signal), {cell.of for cell in found}
+    shown = [version for version in versions if version.pk in asked]
+    estimate = results.estimate(summary, shown, runs, wanted)
+    return {"estimate": estimate, "shown_versions": shown, "known_versions": versions, "known_runs": runs}

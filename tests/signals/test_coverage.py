@@ -10,13 +10,15 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from catalyst.timerange import TimeRange, between, named
-from signals import actions, coverage, retention, runs
+from signals import actions, coverage, health, retention, runs
 from signals.actions import Question
-from signals.coverage import Row
+from signals.coverage import Reason, Row
+from signals.health import Outage
 from signals.models import Label, LabelHour, Signal
 from signals.sampling import is_sampled
 from signals.settling import settle
 from tests.factories import make_agent, make_signal, make_trace, settle_all
+from tests.judge_server import JudgeServer
 from traces.filters import Filter
 
 DAY = timedelta(days=1)
@@ -168,6 +170,18 @@ def test_the_page_shows_parts_that_add_up_with_reasons_that_lead_to_their_labels
     page = client_as(alice).get(reverse("signals:coverage-show", args=[project.slug, signal.pk])).text
     for words in ("The judge refused.", "There is no text in it.", "version=1", "status=failed", "Together"):
         assert words in page
+
+
+def test_it_says_that_labels_wait_for_a_judge_that_does_not_answer(
+    project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    signal = make_signal(make_agent(project), active_since=now - DAY)
+    send(project, range(1, 3), now)
+    settle_all(now)
+    assert [row.reasons for row in coverage.by_day(signal, days(now), now).rows] == [[]]
+    health.pause(Outage("judge-1", "It is overloaded.", now), now)
+    (row,) = coverage.by_day(signal, days(now), now).rows
+    assert row.reasons == [Reason("waiting", "judge-1 does not answer: It is overloaded.", 2)]
 
 
 def test_days_are_whole_and_at_most_ninety(now: datetime) -> None:

@@ -97,11 +97,14 @@ def test_it_runs_shows_progress_and_stops_asking_when_it_has_ended(
     Label.objects.filter(pk=Label.objects.earliest("pk").pk).update(status="done", value="yes", labelled_at=now)
     page = browser.get(url(signal), headers=HTMX)
     assert (page.status_code, "1 of 3" in page.text) == (200, True)
+    assert 'hx-swap-oob="true" disabled' in " ".join(page.text.split())
     Label.objects.update(status="done", value="yes", labelled_at=now, cost=Decimal(0))
     while runs.step(now + timedelta(minutes=3)):
         pass
     page = browser.get(url(signal), headers=HTMX)
     assert (page.status_code, "Done" in page.text) == (286, True)
+    assert 'hx-swap-oob="true" >Run</button>' in " ".join(page.text.split())
+    assert "run-ended" in page.headers["HX-Trigger"]
 
 
 def test_it_cancels(browser: Client, signal: Signal, now: datetime) -> None:
