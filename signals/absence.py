@@ -182,7 +182,7 @@ class _Unseen:
         if any(run.state == SignalRun.State.COLLECTING for run in self.runs.get(signal.pk, ())):
             return Absence(signal, Why.COLLECTED, "A run over its time is looking for targets right now.")
         why, words = self._passed_by(signal)
-        ended = next((run for run in self.runs.get(signal.pk, ()) if run.state in _ENDED), None)
+        ended = next((run for run in self.runs.get(signal.pk, ()) if run.was_stopped), None)
         if ended is not None:
             words += f" A run over its time ended early, {_clock(ended.ended_at or ended.created_at, self.now)}."
         return Absence(signal, why, words, run=_run_of(signal, self.subject.match))
@@ -210,9 +210,6 @@ class _Unseen:
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
             return Why.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
         return Why.MISSED, "It was not looked at, and nothing is kept of why."
-
-
-_ENDED = (SignalRun.State.CANCELLED, SignalRun.State.FAILED)
 
 
 def _stopped_at(signals: Collection[Signal]) -> dict[int, datetime]:

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from signals import spending
-from signals.models import Label
+from signals.models import Label, SignalRun
 from signals.querysets import MAX_ATTEMPTS, WORKER_DIED, LabelQuerySet
 from signals.spending import Work
 
@@ -27,11 +27,12 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
 
     The attempt counts from here, so a target that kills its worker fails in the end; one that did so twice is taken
     alone, so that it takes no others with it. Judge models of `without_models` are left alone, and so is what is beyond
-    a cap.
+    a cap. What waits of a stopped run is left alone too, until it is out of the queue.
     """
     due = _within_reach(Label.objects.claimable(now), now, without_models)
+    stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
     rows: list[tuple[str, int, Work]] = []
-    for run in (Q(run=None), Q(run__isnull=False)):
+    for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
         some = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
         about = some.values_list("status", "attempts", "id", "project_id", "signal_id", "version__judge_model")
         found = about[: limit - len(rows)]

@@ -9,7 +9,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth, Verdict
 from signals.judge_view import JudgeView
-from signals.querysets import LabelQuerySet, SignalQuerySet, SignalRunQuerySet
+from signals.querysets import STOPPED, LabelQuerySet, SignalQuerySet, SignalRunQuerySet
 from signals.rollups import LabelHourQuerySet
 from signals.unsampled import Unsampled
 from traces.filters import Filter
@@ -180,6 +180,11 @@ class SignalRun(models.Model):
     def is_open(self) -> bool:
         """Whether it still works."""
         return self.state in self.OPEN
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether it ended before its work was done."""
+        return self.state in STOPPED
 
 
 class Label(models.Model):

@@ -27,6 +27,8 @@ LONGEST_LEASE = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
 """No pause between two tries is longer: not ours, and none that a judge asks for."""
 BATCH = 2_000
+STOPPED = ("cancelled", "failed")
+"""States of manual runs whose work is to be done no more."""
 CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
@@ -133,7 +135,7 @@ class LabelQuerySet(models.QuerySet["Label"]):
             return 0
         columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_WANT, [now, now, *columns])
+            cursor.execute(_WANT, [now, now, *columns, list(STOPPED)])
             return int(cursor.rowcount)
 
     def claimable(self, now: datetime) -> "LabelQuerySet":
@@ -174,14 +176,21 @@ class LabelQuerySet(models.QuerySet["Label"]):
                 cursor.execute(_WRITE, [[getattr(label, name) for label in labels] for name in ("id", *_WRITTEN)])
 
     def retry(self, now: datetime) -> int:
-        """Queue the failed ones among these again, with all their tries; returns how many."""
-        return self.filter(status="failed").update(
-            status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error=""
-        )
+        """Queue the failed ones among these again, with all their tries; returns how many.
+
+        Those of a stopped run leave it, or they would leave the queue as the rest of it does.
+        """
+        failed = self.filter(status="failed")
+        failed.filter(run__state__in=STOPPED).update(run=None)
+        return failed.update(status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error="")
 
     def next_waiting(self, run: "SignalRun | None" = None) -> list["Label"]:
-        """Lock some of the work of a run that waits, or of the live work, and return it."""
-        return list(self.filter(status="queued", run=run)._locked()[:BATCH])
+        """Lock some of the work of a run that waits, or of the live work, and return it.
+
+        Which is left to an index: in the order of locks all that waits would be sorted for each batch.
+        """
+        waiting = self.filter(status="queued", run=run)
+        return list(waiting.filter(id__in=waiting.order_by().values("id")[:BATCH])._locked())
 
     def cancel(self, labels: Sequence["Label"]) -> None:
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
@@ -314,6 +323,10 @@ _WANT = """
     ON CONFLICT (version_id, target_key) DO UPDATE SET
         wanted_revision = EXCLUDED.wanted_revision,
         target_time = EXCLUDED.target_time,
+        run_id = CASE
+            WHEN l.run_id IN (SELECT id FROM signals_signalrun WHERE state = ANY(%s)) THEN EXCLUDED.run_id
+            ELSE l.run_id
+        END,
         status = CASE l.status WHEN 'running' THEN l.status ELSE EXCLUDED.status END,
         attempts = CASE WHEN l.status IN ('running', 'queued') THEN l.attempts ELSE 0 END,
         outages = CASE WHEN l.status IN ('running', 'queued') THEN l.outages ELSE 0 END,
@@ -326,6 +339,10 @@ _WANT = """
 
 class SignalRunQuerySet(models.QuerySet["SignalRun"]):
     """Manual runs."""
+
+    def stopped(self) -> "SignalRunQuerySet":
+        """Those whose work is to be done no more."""
+        return self.filter(state__in=STOPPED)
 
     def for_signal(self, signal: "Signal") -> "SignalRunQuerySet":
         """Runs of any version of a signal, newest first, with what a list shows of them."""

@@ -224,10 +224,10 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
 
 @transaction.atomic
 def _withdraw() -> bool:
-    """Take some of the work of ended runs out of the queue."""
+    """Take some of the work of stopped runs out of the queue."""
     waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
-    ended = SignalRun.objects.filter(Exists(waits), state__in=[State.CANCELLED, State.FAILED])
-    run = ended.select_for_update(of=("self",), skip_locked=True).first()
+    stopped = SignalRun.objects.stopped().filter(Exists(waits))
+    run = stopped.select_for_update(of=("self",), skip_locked=True).first()
     return run is not None and _withdraw_some(run)
 
 

@@ -131,6 +131,46 @@ def test_cancelling_takes_back_what_waits(signal: Signal, project: Project, now:
     assert run.ended_at == now + LATER
 
 
+@pytest.fixture
+def cancelled(signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch) -> SignalRun:
+    """A run over four traces that was cancelled when three of them still waited, two of which still do."""
+    make_traces(project, 4, now)
+    run = begin(signal, now + LATER)
+    work(now)
+    first = Label.objects.earliest("pk")
+    Label.objects.filter(pk=first.pk).update(status="failed", error="no answer")
+    monkeypatch.setattr("signals.querysets.BATCH", 1)
+    runs.cancel(run, now + LATER)
+    return run
+
+
+def test_nothing_of_a_cancelled_run_is_claimed(cancelled: SignalRun, now: datetime) -> None:
+    assert Label.objects.filter(status="queued").count() == 2
+    assert claiming.claim(10, timedelta(minutes=1), now + LATER) == []
+    work(now + LATER)
+    assert not Label.objects.filter(status="queued").exists()
+
+
+def test_what_failed_in_a_cancelled_run_can_be_tried_again(cancelled: SignalRun, signal: Signal, now: datetime) -> None:
+    (failed,) = Label.objects.filter(status="failed")
+    assert actions.retry_failed(signal, now) == 1
+    work(now + LATER)
+    assert claiming.claim(10, timedelta(minutes=1), now + LATER) == [failed.pk]
+
+
+def test_what_a_cancelled_run_labelled_is_judged_again_when_it_grows(
+    cancelled: SignalRun, signal: Signal, project: Project, now: datetime
+) -> None:
+    work(now + LATER)
+    (label,) = Label.objects.all()
+    Label.objects.update(status="done", value="no", labelled_at=now, judged_revision=label.wanted_revision)
+    actions.activate(signal, now + LATER)
+    make_trace(project, 1, now=now + LATER, error="grown")
+    settle_all(now + 2 * LATER)
+    work(now + 2 * LATER)
+    assert label.pk in claiming.claim(10, timedelta(minutes=1), now + 3 * LATER)
+
+
 def test_what_is_queued_while_it_is_cancelled_leaves_the_queue_too(
     signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
