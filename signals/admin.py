@@ -15,6 +15,7 @@ from signals.models import (
     JudgeHealth,
     Label,
     LabelHour,
+    LabelMinute,
     Signal,
     SignalRun,
     SignalVersion,
@@ -154,6 +155,16 @@ class LabelHourAdmin(ReadOnly[LabelHour]):
     """Sums of labels by the hour. Rows of a kind add up; those that are not folded are changes."""
 
     list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
+    list_filter = ("state", "folded")
+    list_select_related = ("signal", "version__signal", "run__version__signal")
+    ordering = ("-id",)
+
+
+@admin.register(LabelMinute)
+class LabelMinuteAdmin(ReadOnly[LabelMinute]):
+    """The same by the minute."""
+
+    list_display = ("signal", "version", "run", "minute", "state", "value", "count", "cost", "last", "folded")
     list_filter = ("state", "folded")
     list_select_related = ("signal", "version__signal", "run__version__signal")
     ordering = ("-id",)

@@ -10,7 +10,7 @@ from catalyst.core.models import Project, User
 from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth, Verdict
 from signals.judge_view import JudgeView
 from signals.querysets import STOPPED, LabelQuerySet, SignalQuerySet, SignalRunQuerySet
-from signals.rollups import LabelHourQuerySet
+from signals.sum_models import LabelHour, LabelMinute
 from signals.unsampled import Unsampled
 from traces.filters import Filter
 
@@ -21,6 +21,7 @@ __all__ = [
     "JudgeHealth",
     "Label",
     "LabelHour",
+    "LabelMinute",
     "Scope",
     "Sentiment",
     "Signal",
@@ -322,69 +323,3 @@ class Label(models.Model):
         tried = self.attempts > 1 or self.tried_at is not None
         asks = self.version.signal.is_live and self.version.signal.current_version_id == self.version_id
         return self.run_id is None and tried and not asks
-
-
-class LabelHour(models.Model):
-    """How many labels of one kind are about targets that began in one hour, and what they have cost.
-
-    With the state UNSAMPLED: how many targets of that hour a version looked at and left out, by `Unsampled`.
-
-    The rows of a kind add up, always and exactly, to what is in `Label`: a trigger there adds rows for what a statement
-    changes, and folding makes one of them. Labels that go take their counts along, so that nothing here needs a
-    foreign key in the database.
-    """
-
-    class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        DONE = "done", "Labelled"
-        FAILED = "failed", "Failed"
-        SKIPPED = "skipped", "No content"
-        UNSAMPLED = "unsampled", "Not sampled"
-
-    signal = models.ForeignKey(
-        Signal, on_delete=models.DO_NOTHING, related_name="hours", db_constraint=False, db_index=False
-    )
-    version = models.ForeignKey(
-        SignalVersion, on_delete=models.DO_NOTHING, related_name="hours", db_constraint=False, db_index=False
-    )
-    run = models.ForeignKey(
-        SignalRun,
-        on_delete=models.DO_NOTHING,
-        null=True,
-        related_name="hours",
-        db_constraint=False,
-        db_index=False,
-        help_text="As of the labels.",
-    )
-    hour = models.DateTimeField(help_text="Start of the hour, in UTC.")
-    state = models.CharField(max_length=9, choices=State, help_text="A label's status; waiting is queued or running.")
-    value = models.CharField(max_length=60, blank=True, help_text="With the state waiting: of the target as it was.")
-    count = models.IntegerField(help_text="Labels; of a change, how many more or, below zero, fewer.")
-    cost = models.DecimalField(
-        max_digits=20, decimal_places=9, null=True, help_text="US dollars, or the change of them; null: unpriced."
-    )
-    last = models.DateTimeField(null=True, help_text="When a label became one of these last, if it has a value.")
-    folded = models.BooleanField(default=False, help_text="Whether it is the one row of its kind, not a change.")
-
-    objects = LabelHourQuerySet.as_manager()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["signal", "hour", "version", "run", "state", "value"],
-                condition=Q(folded=True),
-                nulls_distinct=False,
-                name="signals_labelhour_kind",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["signal", "hour"], name="signals_labelhour_hour"),
-            models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelhour_change"),
-            # What waits and failed, in all hours: few rows among those of a year.
-            models.Index(
-                fields=["signal"], condition=Q(state__in=["waiting", "failed"]), name="signals_labelhour_unlabelled"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.state} {self.value} in {self.hour:%Y-%m-%d %H:00}"

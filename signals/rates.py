@@ -10,7 +10,7 @@ from catalyst.charts import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
 from signals import results
 from signals.charts import Outcome
-from signals.models import Label, LabelHour, Signal
+from signals.models import LabelHour, LabelMinute, Signal
 from signals.results import Summary
 from signals.rollups import Cell, OverTime, cells, over_time
 from traces.usage import more_often
@@ -46,9 +46,9 @@ class Rate:
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
     """Of each signal that asks something; what got worse first, then those with most labels. Three queries for all."""
     since = time_range.prior_start(now)
-    hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
-    counted, counts = results.by_owner(cells(hours, labels, time_range)), over_time(hours, labels, time_range)
-    before = results.by_owner(cells(hours, labels, replace(time_range, start=since, end=time_range.start)))
+    hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
+    counted, counts = results.by_owner(cells(hours, minutes, time_range)), over_time(hours, minutes, time_range)
+    before = results.by_owner(cells(hours, minutes, replace(time_range, start=since, end=time_range.start)))
     found = []
     for signal in signals:
         summary = results.summary(signal, [version] if (version := signal.current_version) else [], counted[signal.pk])

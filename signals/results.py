@@ -16,7 +16,7 @@ from catalyst.timerange import TimeRange
 from signals import charts, rollups
 from signals.charts import Outcome
 from signals.connection import judge_name
-from signals.models import Label, LabelHour, Scope, Signal, SignalRun, SignalVersion
+from signals.models import Label, LabelHour, LabelMinute, Scope, Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter
 from signals.rollups import Cell, Coverage, OverTime
 from signals.spending import Stop
@@ -102,9 +102,9 @@ def summaries(
     signals: Sequence[Signal], time_range: TimeRange, stops: Mapping[int, Stop] = MappingProxyType({})
 ) -> list[Summary]:
     """The signals with their labels in the range, in two queries. `stops`: by signal, if any."""
-    hours, labels = LabelHour.objects.filter(signal__in=signals), Label.objects.filter(signal__in=signals)
+    hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
     coarse = time_range.with_bars(MOST_POINTS)
-    found, counts = by_owner(rollups.cells(hours, labels, coarse)), rollups.over_time(hours, labels, coarse)
+    found, counts = by_owner(rollups.cells(hours, minutes, coarse)), rollups.over_time(hours, minutes, coarse)
     starts = coarse.buckets()
     return [
         _listed(

@@ -1,25 +1,24 @@
-"""Sums of labels by the hour, so that pages need not count a million rows. What keeps them exact: docs/adr/0010."""
+"""Sums of labels by hour and by minute, so that pages need not count a million rows. See docs/adr/0010."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import connection, models, transaction
-from django.db.models import Case, Count, F, Max, Q, Sum, Value, When
+from django.db.models import Max, Q, Sum
 
 from catalyst.timerange import HOUR, TimeRange, ceil, floor
-from signals.querysets import LabelFilter, LabelQuerySet
+from signals.querysets import LabelFilter
 from traces.querysets import bar_of
 
 if TYPE_CHECKING:
-    from signals.models import LabelHour, SignalRun
+    from signals.models import LabelHour, LabelMinute, SignalRun
 
 MOST_CHANGES = 20_000
 _UNSAMPLED = Q(state="unsampled")
-_STATE = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
 
 type OverTime = Counter[tuple[datetime, str]]
 """How many labels have each value, by the bar that their target began in."""
@@ -56,14 +55,10 @@ class Coverage:
         return self.waiting + self.done + self.failed + self.skipped
 
 
-class LabelHourQuerySet(models.QuerySet["LabelHour"]):
-    """Labels by the hour. Rows of a kind add up: never look at one alone."""
+class SumQuerySet[Sums: "LabelHour | LabelMinute"](models.QuerySet[Sums]):
+    """Sums of labels. Rows of a kind add up: never look at one alone."""
 
-    def within(self, time_range: TimeRange) -> "LabelHourQuerySet":
-        """Labels of targets that began in the range, whose edges must be whole hours."""
-        return self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
-
-    def matching(self, wanted: LabelFilter) -> "LabelHourQuerySet":
+    def matching(self, wanted: LabelFilter) -> Self:
         """Labels that pass a filter."""
         passes = Q()
         if wanted.version is not None:
@@ -75,6 +70,27 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
         if wanted.status:
             passes &= Q(state=wanted.status)
         return self.filter(passes)
+
+    def fold(self, most: int = MOST_CHANGES) -> int:
+        """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FOLD[self.model._meta.db_table], [most])
+            folded, empty = cursor.fetchone()
+            if empty:
+                self.filter(id__in=empty).delete()
+        return int(folded)
+
+
+class LabelMinuteQuerySet(SumQuerySet["LabelMinute"]):
+    """Labels by the minute."""
+
+
+class LabelHourQuerySet(SumQuerySet["LabelHour"]):
+    """Labels by the hour, and what was not sampled."""
+
+    def within(self, time_range: TimeRange) -> "LabelHourQuerySet":
+        """Labels of targets that began in the range, whose edges must be whole hours."""
+        return self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
 
     def coverage(self) -> Coverage:
         """How many of these labels are in which state."""
@@ -114,64 +130,62 @@ class LabelHourQuerySet(models.QuerySet["LabelHour"]):
         """The hours with any of these labels and how many, newest first."""
         return self.exclude(_UNSAMPLED).values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
 
-    def fold(self, most: int = MOST_CHANGES) -> int:
-        """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_FOLD, [most])
-            folded, empty = cursor.fetchone()
-            if empty:
-                self.filter(id__in=empty).delete()
-        return int(folded)
 
+def cells(
+    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange, of: str = "signal_id"
+) -> list[Cell]:
+    """Labels of the range, whose edges must be whole minutes, in one query: less than an hour at its ends by minutes.
 
-def cells(hours: LabelHourQuerySet, labels: LabelQuerySet, time_range: TimeRange, of: str = "signal_id") -> list[Cell]:
-    """Labels of the range, in one query: those of its whole hours from the sums, those at its ends one by one.
-
-    `hours` and `labels` hold the same labels; `of` is `signal_id` or `version_id`.
+    `hours` and `minutes` sum the same labels; `of` is `signal_id` or `version_id`.
     """
     start, end = time_range.start, time_range.end
     first, last = ceil(start, HOUR), floor(end, HOUR)
-    whole = hours.filter(hour__gte=first, hour__lt=last).exclude(_UNSAMPLED).order_by()
-    summed = whole.values_list(of, "state", "value").annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last"))
-    found = summed.filter(n__gt=0)
+    found = _summed(hours.filter(hour__gte=first, hour__lt=last), of)
     if (first, last) != (start, end):
-        within = Q(target_time__gte=start, target_time__lt=end)
-        ends = labels.filter(within & (Q(target_time__lt=first) | Q(target_time__gte=last))).order_by()
-        counted = ends.values_list(of, _STATE, "value").annotate(n=Count("id"), spent=Sum("cost"))
-        found = found.union(counted.annotate(newest=Max("labelled_at")), all=True)
+        ends = minutes.filter(Q(minute__lt=first) | Q(minute__gte=last), minute__gte=start, minute__lt=end)
+        found = found.union(_summed(ends, of), all=True)
     return [Cell(*row) for row in found]
 
 
-def over_time(hours: LabelHourQuerySet, labels: LabelQuerySet, time_range: TimeRange) -> Mapping[int, OverTime]:
+def _summed(sums: LabelHourQuerySet | LabelMinuteQuerySet, of: str) -> "models.QuerySet[Any, Any]":
+    kinds = sums.exclude(_UNSAMPLED).order_by().values_list(of, "state", "value")
+    return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
+
+
+def over_time(hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange) -> Mapping[int, OverTime]:
     """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
 
-    Bars of an hour or more add hours up. Finer ones, of at most fifteen hours, are counted in an index of the labels.
+    Bars of an hour or more add hours up, finer ones minutes.
     """
-    rows: Iterable[tuple[int, datetime, str, int]]
     if time_range.step < HOUR:
-        valued = labels.labelled().within(time_range).order_by()
-        rows = valued.values_list("signal_id", bar_of("target_time", time_range), "value").annotate(n=Count("id"))
+        within = minutes.filter(minute__gte=time_range.start, minute__lt=time_range.end)
+        rows = _in_bars(within, bar_of("minute", time_range))
     else:
-        summed = hours.within(time_range).exclude(_UNSAMPLED).exclude(value="").order_by()
-        added = summed.values_list("signal_id", bar_of("hour", time_range), "value").annotate(n=Sum("count"))
-        rows = added.filter(n__gt=0)
+        rows = _in_bars(hours.within(time_range), bar_of("hour", time_range))
     found: dict[int, OverTime] = defaultdict(Counter)
     for signal_id, start, value, count in rows:
         found[signal_id][start, value] = count
     return found
 
 
-_FOLD = """
+def _in_bars(
+    sums: LabelHourQuerySet | LabelMinuteQuerySet, bar: models.Func
+) -> Iterable[tuple[int, datetime, str, int]]:
+    valued = sums.exclude(_UNSAMPLED).exclude(value="").order_by()
+    return valued.values_list("signal_id", bar, "value").annotate(n=Sum("count")).filter(n__gt=0)
+
+
+_FOLD_SUMS = """
     WITH changes AS (
-        DELETE FROM signals_labelhour WHERE id IN (
-            SELECT id FROM signals_labelhour WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        DELETE FROM signals_label{grain} WHERE id IN (
+            SELECT id FROM signals_label{grain} WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         ) RETURNING *
     ), kinds AS (
-        INSERT INTO signals_labelhour AS h
-            (signal_id, hour, version_id, run_id, state, value, count, cost, last, folded)
-        SELECT signal_id, hour, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
+        INSERT INTO signals_label{grain} AS h
+            (signal_id, {grain}, version_id, run_id, state, value, count, cost, last, folded)
+        SELECT signal_id, {grain}, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
         FROM changes GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
-        ON CONFLICT (signal_id, hour, version_id, run_id, state, value) WHERE folded DO UPDATE SET
+        ON CONFLICT (signal_id, {grain}, version_id, run_id, state, value) WHERE folded DO UPDATE SET
             count = h.count + EXCLUDED.count,
             cost = coalesce(h.cost + EXCLUDED.cost, h.cost, EXCLUDED.cost),
             last = greatest(h.last, EXCLUDED.last)
@@ -179,3 +193,4 @@ _FOLD = """
     )
     SELECT (SELECT count(*) FROM changes), (SELECT array_agg(id) FROM kinds WHERE count = 0 AND coalesce(cost, 0) = 0)
 """
+_FOLD = {f"signals_label{grain}": _FOLD_SUMS.format(grain=grain) for grain in ("hour", "minute")}

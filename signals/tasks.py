@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from signals import judge as judging
 from signals import runs, settling
-from signals.models import LabelHour
+from signals.models import LabelHour, LabelMinute
 
 SETTLE_SECONDS = 10
 RUNS_SECONDS = 10
@@ -52,5 +52,6 @@ def fold() -> None:
 
     At least once; safe to repeat because a change is deleted in the transaction that adds it to its sum.
     """
-    while LabelHour.objects.fold():
-        pass
+    for sums in (LabelHour.objects, LabelMinute.objects):
+        while sums.fold():
+            pass

@@ -122,7 +122,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
-    kept = signal.hours.matching(of_version), signal.label_set.matching(of_version), time_range
+    kept = signal.hours.matching(of_version), signal.minutes.matching(of_version), time_range
     versions, found = results.versions(signal), rollups.cells(*kept, of="version_id")
     summary = results.summary(signal, versions, found)
     is_open = results.is_open(signal, summary.waiting)

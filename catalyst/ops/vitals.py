@@ -20,7 +20,7 @@ from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals import health, rollups, spending
-from signals.models import Budget, JudgeHealth, Label, LabelHour, Signal, SignalRun
+from signals.models import Budget, JudgeHealth, Label, LabelHour, LabelMinute, Signal, SignalRun
 from signals.spending import Today
 from traces.models import Unsettled
 from traces.store import partitions
@@ -247,9 +247,9 @@ def signals(now: datetime) -> list[SignalUse]:
     """The signals that are not archived, by project and name."""
     found = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
-    hours, labels = LabelHour.objects.filter(signal__in=found), Label.objects.filter(signal__in=found)
+    hours, minutes = LabelHour.objects.filter(signal__in=found), LabelMinute.objects.filter(signal__in=found)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
-    for cell in rollups.cells(hours, labels, TimeRange(CUSTOM, start, end, end - start)):
+    for cell in rollups.cells(hours, minutes, TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.of][cell.state] += cell.count
     stops = spending.stops([signal for signal in found if signal.is_live], now)
     return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]

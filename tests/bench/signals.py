@@ -7,6 +7,7 @@ from tests.bench import meters
 from tests.bench.pages import PAGES, read, signed_in
 from tests.bench.report import Table, quantile
 from tests.e2e.instance import Instance
+from tests.processes import eventually
 
 AIM_MS = 60
 CPU_AIM_MS = 1
@@ -42,6 +43,10 @@ LABELS = """
         LATERAL (SELECT n %% 1000 = 0 AS failed) f
     WHERE s.id = ANY(%s)
 """
+CHANGES = """
+    SELECT (SELECT count(*) FROM signals_labelhour WHERE NOT folded)
+        + (SELECT count(*) FROM signals_labelminute WHERE NOT folded)
+"""
 QUEUE = f"""
 import time, uuid
 from datetime import datetime, timedelta, UTC
@@ -65,11 +70,15 @@ Label.objects.filter(not_before=later).delete()
 
 
 def run(instance: Instance, table: Table, seed: int, labels: int) -> None:
-    """Store so many labels of one signal and a fiftieth of it of each other, then read pages, one after the other."""
+    """Store so many labels of one signal and a fiftieth of it of each other, then read pages, one after the other.
+
+    Pages are read once sums are folded and tables vacuumed, as labels that came one by one would be by then.
+    """
     first, *others = map(int, instance.shell(MADE).split())
     instance.execute(LABELS, labels, [first])
     instance.execute(LABELS, labels // 50, others)
-    instance.execute("ANALYZE signals_label, signals_labelhour")
+    eventually(lambda: instance.count(CHANGES) == 0, seconds=180)
+    instance.execute("VACUUM ANALYZE signals_label, signals_labelhour, signals_labelminute")
     stored = f"{labels / 1e6:.1f} M labels of a signal"
     chance = random.Random(seed)
     lists = [f"/p/default/signals/{chance.choice(RANGES)}" for _ in range(PAGES)]

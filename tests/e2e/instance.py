@@ -57,8 +57,8 @@ class Instance:
         return number
 
     def execute(self, statement: str, *parameters: object) -> None:
-        """Change something straight in its database."""
-        with psycopg.connect(self.database_url) as connection:
+        """Change something straight in its database, outside of any transaction."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(statement, parameters)
 
     def manage(self, *arguments: str) -> str:

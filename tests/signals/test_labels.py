@@ -124,7 +124,7 @@ def test_it_counts_values_over_time(signal: Signal, project: Project, now: datet
     give(signal, "yes", now=now, trace_id__in=[UUID(int=n) for n in (1, 2, 3)])
     Label.objects.filter(trace_id=UUID(int=6)).update(status="failed", value="")
     time_range = between(now, now + 12 * hour)
-    counts = rollups.over_time(signal.hours.all(), signal.label_set.all(), time_range)[signal.pk]
+    counts = rollups.over_time(signal.hours.all(), signal.minutes.all(), time_range)[signal.pk]
     said = Counter[str]()
     for (_, value), count in counts.items():
         said[value] += count

@@ -1,4 +1,4 @@
-"""Sums of labels by the hour: always what counting the labels would give."""
+"""Sums of labels by the hour and by the minute: always what counting the labels would give."""
 
 import random
 from collections import Counter
@@ -18,38 +18,44 @@ from catalyst.timerange import between, floor, named
 from signals import actions, claiming, judge, retention, tasks
 from signals.actions import Question
 from signals.asking import Ending, Spent
-from signals.models import Label, LabelHour, Signal, SignalRun, Unsampled
+from signals.models import Label, LabelHour, LabelMinute, Signal, SignalRun, Unsampled
 from signals.querysets import LabelFilter, Wanted
 from signals.rollups import Coverage, cells, over_time
 from tests.factories import make_agent, make_signal
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
+SUMS: dict[str, type[LabelHour | LabelMinute]] = {"hour": LabelHour, "minute": LabelMinute}
 type Sums = dict[tuple[object, ...], tuple[int, Decimal]]
 
 
-def counted() -> Sums:
-    """The labels themselves, and what was left out."""
+def counted(grain: str) -> Sums:
+    """The labels themselves, and by the hour what was left out."""
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
     state = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
-    labels = Label.objects.annotate(state=state, hour=Trunc("target_time", "hour"))
-    for *kind, cost in labels.values_list("signal", "version", "run", "hour", "state", "value", "cost"):
+    labels = Label.objects.annotate(state=state, start=Trunc("target_time", grain))
+    for *kind, cost in labels.values_list("signal", "version", "run", "start", "state", "value", "cost"):
         count, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = count + 1, total + (cost or 0)
-    for signal, version, start in Unsampled.objects.values_list("signal", "version", "hour"):
+    left_out_by_hour = Unsampled.objects.values_list("signal", "version", "hour")
+    for signal, version, start in left_out_by_hour if grain == "hour" else ():
         left_out = (signal, version, None, start, "unsampled", "")
         found[left_out] = found.get(left_out, (0, Decimal(0)))[0] + 1, Decimal(0)
     return found
 
 
-def summed() -> Sums:
+def summed(grain: str) -> Sums:
     """What the rows of each kind add up to, without those that add up to nothing."""
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
-    rows = LabelHour.objects.values_list("signal", "version", "run", "hour", "state", "value", "count", "cost")
+    rows = SUMS[grain].objects.values_list("signal", "version", "run", grain, "state", "value", "count", "cost")
     for *kind, count, cost in rows:
         before, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = before + count, total + (cost or 0)
     return {kind: sums for kind, sums in found.items() if sums != (0, Decimal(0))}
+
+
+def are_exact() -> bool:
+    return all(summed(grain) == counted(grain) for grain in SUMS)
 
 
 class History:
@@ -135,7 +141,8 @@ class History:
             self.signals = list(Signal.objects.all())
 
     def fold(self) -> None:
-        LabelHour.objects.fold(self.chance.choice([1, 7, 1000]))
+        for sums in SUMS.values():
+            sums.objects.fold(self.chance.choice([1, 7, 1000]))
 
     def step(self) -> None:
         every: list[Callable[[], None]] = [
@@ -152,11 +159,12 @@ def test_its_sums_are_exact_after_any_history(seed: int, project: Project, now: 
     history = History(project, now, random.Random(seed))
     for _ in range(60):
         history.step()
-        assert summed() == counted()
+        assert are_exact()
     tasks.fold.call()
-    assert summed() == counted()
-    assert LabelHour.objects.count() == len(counted())
-    assert not LabelHour.objects.filter(folded=False).exists()
+    assert are_exact()
+    for grain, sums in SUMS.items():
+        assert sums.objects.count() == len(counted(grain))
+        assert not sums.objects.filter(folded=False).exists()
 
 
 @pytest.fixture
@@ -166,20 +174,20 @@ def history(project: Project, now: datetime) -> History:
 
 def test_a_claim_writes_no_sum(history: History) -> None:
     history.want_of(history.signals[0], [1, 2, 3])
-    before = LabelHour.objects.count()
+    before = [sums.objects.count() for sums in SUMS.values()]
     history.claim()
     history.renew()
     history.unclaim()
-    assert LabelHour.objects.count() == before
+    assert [sums.objects.count() for sums in SUMS.values()] == before
 
 
 def test_nothing_is_left_of_a_signal_that_was_deleted(history: History) -> None:
     history.want_of(history.signals[0], [1, 2, 3])
     tasks.fold.call()
     history.signals[0].delete()
-    assert summed() == {}
+    assert all(summed(grain) == {} for grain in SUMS)
     tasks.fold.call()
-    assert not LabelHour.objects.exists()
+    assert not any(sums.objects.exists() for sums in SUMS.values())
 
 
 def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) -> None:
@@ -188,7 +196,7 @@ def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) 
     Label.objects.update(status="done", value="yes", labelled_at=history.now, judged_revision=1)
     history.revision = 2
     history.want_of(signal, [1])
-    (only,) = cells(signal.hours.all(), signal.label_set.all(), named("3d", history.now))
+    (only,) = cells(signal.hours.all(), signal.minutes.all(), named("3d", history.now))
     assert (only.state, only.value, only.count, only.last) == ("waiting", "yes", 1, history.now)
 
 
@@ -199,7 +207,7 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
     signal = history.signals[0]
     for start in (history.now - length, history.now - length - timedelta(minutes=37)):
         time_range = between(start, start + length)
-        found = cells(signal.hours.all(), signal.label_set.all(), time_range)
+        found = cells(signal.hours.all(), signal.minutes.all(), time_range)
         listed = Counter(signal.label_set.within(time_range).values_list("status", "value"))
         waiting = {("waiting" if status in {"queued", "running"} else status, value) for status, value in listed}
         assert {(cell.state, cell.value) for cell in found} == waiting
@@ -219,7 +227,7 @@ def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelt
         (time_range.start + (time - time_range.start) // time_range.step * time_range.step, value)
         for time, value in signal.label_set.within(time_range).labelled().values_list("target_time", "value")
     )
-    assert over_time(signal.hours.all(), signal.label_set.all(), time_range)[signal.pk] == listed
+    assert over_time(signal.hours.all(), signal.minutes.all(), time_range)[signal.pk] == listed
 
 
 def test_it_filters_sums_as_labels(history: History) -> None:
@@ -250,8 +258,8 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
     history.want_of(history.signals[0], [1, 2])
     first, second = Label.objects.order_by("pk")
     Label.objects.filter(pk=first.pk).update(status="done", value="no", labelled_at=history.now, cost=Decimal("0.5"))
-    hours, labels, time_range = LabelHour.objects.all(), Label.objects.all(), named("3d", history.now)
-    found = {cell.value: cell for cell in cells(hours, labels, time_range, of="version_id")}
+    hours, minutes, time_range = LabelHour.objects.all(), LabelMinute.objects.all(), named("3d", history.now)
+    found = {cell.value: cell for cell in cells(hours, minutes, time_range, of="version_id")}
     assert {cell.of for cell in found.values()} == {first.version_id}
     assert (found["no"].cost, found[""].cost) == (Decimal("0.5"), None)
     assert LabelHour.objects.coverage() == Coverage(waiting=1, done=1)
@@ -265,4 +273,7 @@ def test_the_sums_of_labels_that_are_there_already_are_made_with_the_table(histo
     LabelHour.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute(import_module("signals.migrations.0004_label_hours").FILL)
-    assert summed() == counted()
+    LabelMinute.objects.all().delete()
+    with connection.schema_editor() as editor:
+        import_module("signals.migrations.0012_label_minutes").fill(None, editor)
+    assert are_exact()

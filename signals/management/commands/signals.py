@@ -212,8 +212,8 @@ class Command(BaseCommand):
             raise CommandError("--from: the time must begin before it ends.", returncode=USAGE)
         wanted = LabelFilter(version=self.given["signal_version"])
         time_range = TimeRange(timerange.CUSTOM, timerange.floor(start, step), timerange.ceil(end, step), step)
-        hours, labels = signal.hours.matching(wanted), signal.label_set.matching(wanted)
-        counts, versions = rollups.over_time(hours, labels, time_range)[signal.pk], results.versions(signal)
+        hours, minutes = signal.hours.matching(wanted), signal.minutes.matching(wanted)
+        counts, versions = rollups.over_time(hours, minutes, time_range)[signal.pk], results.versions(signal)
         given = Counter(value for _, value in counts)
         values = [outcome.value for outcome in results.outcomes(signal, results.sentiments_of(versions), given)]
         record = records.of_distribution(counts, versions)
