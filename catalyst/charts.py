@@ -105,9 +105,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Bars over time with the numbers beside their axes."""
+    """Bars over time with the numbers beside their axes. `ok` and `errors`: the bars of one colour as one SVG path."""
 
-    bars: list[Bar]
+    ok: str
+    errors: str
     hits: list[Bar]
     y_labels: list[int]
     x_labels: list[str]
@@ -117,17 +118,19 @@ def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence
     """Errors at the base, the rest above; one transparent bar per bucket, with its exact numbers, to point at."""
     top = nice_ceiling(max((good + bad for good, bad in zip(ok, errors, strict=True)), default=0))
     slot = 100 / max(len(starts), 1)
-    bars, hits = [], []
+    above, base, hits = "", "", []
     for index, (start, good, bad, query) in enumerate(zip(starts, ok, errors, queries, strict=True)):
         x, width = round(index * slot + slot * 0.1, 3), round(slot * 0.8, 3)
         low, high = 100 * bad / top, 100 * good / top
-        if bad:
-            bars.append(Bar(x, round(100 - low, 2), width, round(low, 2), "error"))
-        if good:
-            bars.append(Bar(x, round(100 - low - high, 2), width, round(high, 2), "quiet"))
+        base += _rectangle(x, 100 - low, width, low) if bad else ""
+        above += _rectangle(x, 100 - low - high, width, high) if good else ""
         title = f"{start:%-d %b %H:%M} UTC: {good + bad:,} traces, {bad:,} with errors"
         hits.append(Bar(round(index * slot, 3), 0, round(slot, 3), 100, title=title, query=query))
-    return Strip(bars, hits, [top, top // 2, 0] if top > 1 else [1, 0], axis_labels(starts))
+    return Strip(above, base, hits, [top, top // 2, 0] if top > 1 else [1, 0], axis_labels(starts))
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> str:
+    return f"M{x} {y:.2f}h{width}v{height:.2f}h-{width}z"
 
 
 def axis_labels(starts: Sequence[datetime], count: int = 7) -> list[str]:

@@ -49,10 +49,8 @@ def test_it_makes_figures_that_plotly_accepts(draw: Callable[..., dict[str, Any]
 
 def test_it_puts_errors_at_the_base_of_the_strip() -> None:
     strip = charts.volume_strip(STARTS, [3, 0, 0, 8], [1, 0, 0, 0], ["q"] * 4)
-    error, ok, last = strip.bars
-    assert (error.tone, error.y + error.height) == ("error", 100)
-    assert (ok.tone, round(ok.y + ok.height, 2)) == ("quiet", round(error.y, 2))
-    assert last.height == 80
+    assert strip.errors == "M2.5 90.00h20.0v10.00h-20.0z"
+    assert strip.ok == "M2.5 60.00h20.0v30.00h-20.0zM77.5 20.00h20.0v80.00h-20.0z"
     assert strip.y_labels == [10, 5, 0]
     assert strip.hits[0].title == "20 Nov 00:00 UTC: 4 traces, 1 with errors"
 

@@ -27,7 +27,7 @@ def ago(when: datetime | None) -> SafeString | str:
         return ""
     exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     words = formats.ago(when, timezone.now())
-    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', exact, exact, words)
+    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', exact, words)
 
 
 @register.filter

@@ -10,11 +10,29 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
+STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
+
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A symbol of `components/icons.html`; decoration only, so it is hidden from screen readers."""
     return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{}"/></svg>', name)
+
+
+@register.simple_tag
+def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
+    """A label in short, linked where there is an address; `name` is what gave it, `count` how often it was given."""
+    giver = format_html('<i title="{0}">{0}</i>', name) if name else ""
+    said = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
+    if href:
+        return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, href, said)
+    return format_html('<span class="pill {}">{}</span>', sentiment, said)
+
+
+@register.simple_tag
+def status(known: str) -> SafeString:
+    """The status of a span or trace in a word and a colour."""
+    return format_html('<span class="state {}">{}</span>', known, STATUSES[known])
 
 
 @register.simple_tag(takes_context=True)
