@@ -34,6 +34,14 @@ def lasting(span: timedelta | None) -> str:
     return duration(None if span is None else span / timedelta(microseconds=1))
 
 
+def roughly(span: timedelta | None) -> str:
+    """A span of time that is only expected, in whole seconds: `1 s` at least, `37 s`, `3m 04s`; empty when unknown."""
+    if span is None:
+        return ""
+    seconds = max(round(span.total_seconds()), 1)
+    return f"{seconds} s" if seconds < 60 else lasting(timedelta(seconds=seconds))
+
+
 def duration(microseconds: float | None) -> str:
     """`742 ms`, `1.24 s`, `11.8 s`, `3m 04s`, `2h 05m`, `3d 4h`; empty when unknown."""
     if microseconds is None:

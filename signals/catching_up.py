@@ -13,7 +13,7 @@ from django.db import transaction
 
 from catalyst.core.audit import record
 from catalyst.core.models import Project, User
-from catalyst.formats import lasting
+from catalyst.formats import roughly
 from signals import estimates, matching, spending
 from signals.budgets import Calls, Cap
 from signals.estimates import READ, Estimate
@@ -61,7 +61,7 @@ class Offer:
     @property
     def takes(self) -> str:
         """How long it takes when nothing else is judged, in words."""
-        return lasting(sum((each.takes for each in self.estimates), timedelta()))
+        return roughly(sum((each.takes for each in self.estimates), timedelta()))
 
 
 def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:

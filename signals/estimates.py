@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.db.models import Avg, Count
 
 from catalyst.env import env
-from catalyst.formats import lasting
+from catalyst.formats import roughly
 from catalyst.pricing import price
 from signals import judge, offline
 from signals.asking import Call
@@ -42,7 +42,7 @@ class Estimate:
     @property
     def words(self) -> str:
         """How long it takes."""
-        return lasting(self.takes)
+        return roughly(self.takes)
 
 
 def of_calls(version: SignalVersion, calls: int, examples: Sequence[Match], now: datetime) -> Estimate:

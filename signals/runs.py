@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 
 from catalyst.core.audit import record
 from catalyst.core.models import User
-from catalyst.formats import lasting
+from catalyst.formats import roughly
 from signals import backlog
 from signals.asking import OWN_FAULT
 from signals.looking import look
@@ -91,7 +91,7 @@ class Progress:
     @property
     def left_words(self) -> str:
         """The same for people; empty while it can't be told."""
-        return lasting(self.left)
+        return roughly(self.left)
 
 
 def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:

@@ -7,7 +7,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A signal to start from. `type`, `scope` and the sentiments hold values of the choices in `signals.models`."""
+    """A signal to start from. `type`, `scope` and the sentiments hold values of the choices in `signals.models`.
+
+    `earlier`: wordings that `prompt` had before; signals still ask them, and the same rules answer.
+    """
 
     key: str
     name: str
@@ -17,6 +20,7 @@ class Template:
     sentiments: Mapping[str, str]
     scope: str
     prompt: str
+    earlier: tuple[str, ...] = ()
 
 
 _NEWEST = """\
@@ -26,8 +30,10 @@ in it, which is the last user message and everything after it."""
 _YES_IS_BAD = MappingProxyType({"yes": "negative", "no": "positive"})
 
 
-def _binary(key: str, name: str, description: str, scope: str, prompt: str) -> Template:
-    return Template(key, name, description, "binary", ("yes", "no"), _YES_IS_BAD, scope, prompt)
+def _binary(key: str, name: str, description: str, scope: str, prompt: str, added: str = "") -> Template:
+    """One with the answers yes and no. `added`: what its prompt did not say at first."""
+    earlier = (prompt.replace(added, ""),) if added else ()
+    return Template(key, name, description, "binary", ("yes", "no"), _YES_IS_BAD, scope, prompt, earlier)
 
 
 NSFW = _binary(
@@ -84,6 +90,7 @@ Only the attempt counts: it is "yes" whether or not it works. When a message can
 request, choose "no".
 
 {_NEWEST}""",
+    added=' When a message can just as well be read as an honest request, choose "no".',
 )
 
 LAZINESS = _binary(
@@ -111,6 +118,7 @@ If some of the task is done well and some is skipped without a reason, choose "y
 be done with what it had, choose "no".
 
 {_NEWEST}""",
+    added=' When the assistant did what could be done with what it had, choose "no".',
 )
 
 FRUSTRATION = _binary(
@@ -207,10 +215,10 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
 
 
 def template_for(prompt: str, labels: Iterable[str]) -> Template | None:
-    """The template that a version asks unchanged; None when its prompt or labels are somebody's own.
+    """The template that a version asks unchanged, in any of its wordings; None when prompt or labels are its own.
 
     Line ends and surrounding space don't count, since forms change them.
     """
     asked = prompt.replace("\r\n", "\n").strip()
-    unchanged = (one for one in TEMPLATES.values() if one.prompt.strip() == asked and set(one.labels) == set(labels))
-    return next(unchanged, None)
+    same = (one for one in TEMPLATES.values() if set(one.labels) == set(labels))
+    return next((one for one in same if asked in {text.strip() for text in (one.prompt, *one.earlier)}), None)

@@ -31,6 +31,15 @@ def test_it_says_durations(microseconds: int | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "1 s"), (0.2, "1 s"), (36.6, "37 s"), (59.6, "1m 00s"), (184, "3m 04s"), (7_500, "2h 05m")],
+)
+def test_it_rounds_what_is_only_expected(seconds: float, text: str) -> None:
+    assert formats.roughly(timedelta(seconds=seconds)) == text
+    assert formats.roughly(None) == ""
+
+
+@pytest.mark.parametrize(
     ("number", "text"),
     [(None, ""), (0, "0"), (742, "742"), (9_240, "9.2k"), (18_300, "18.3k"), (413_000, "413k"), (999_600, "1.0M")],
 )

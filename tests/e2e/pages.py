@@ -22,18 +22,12 @@ if made:
 print(actions.invite(project, role="member", by=owner, now=timezone.now())[1])
 """
 TWO_VERSIONS = """
-from dataclasses import replace
 from django.utils import timezone
-from catalyst.timerange import DAY
-from signals import actions, runs
-from signals.judge_view import JudgeView
+from catalyst.ops.demo import loader
 from signals.models import Signal
-signal = Signal.objects.get(agent__identity="demo-code-review", template="task_outcome")
-if signal.current_version.number == 1:
-    question, now = actions.question_of(signal.current_version), timezone.now()
-    actions.publish_version(signal, replace(question, view=JudgeView(messages_only=True, tool_calls=False)))
-    runs.start(signal, start=now - 6 * DAY, end=now, sample_rate=100, now=now)
-print(signal.pk)
+loader.reword(timezone.now())
+agent, template = loader.REWORDED
+print(Signal.objects.get(agent__identity=agent, template=template).pk)
 """
 RUN_IS_OVER = """
     SELECT count(*) FROM signals_signalrun r JOIN signals_signalversion v ON v.id = r.version_id
@@ -63,7 +57,7 @@ class Stop:
 def every(instance: Instance) -> list[Stop]:
     """Every page of an instance with the demo, in states with data and without."""
     invitation, twice = instance.shell(PEOPLE), instance.shell(TWO_VERSIONS)
-    eventually(lambda: instance.count(RUN_IS_OVER, int(twice)) == 1, seconds=120)
+    eventually(lambda: instance.count(RUN_IS_OVER, int(twice)) == 1, seconds=240)
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {

@@ -14,7 +14,7 @@ from catalyst.core.models import Membership, Project, User
 from catalyst.env import env
 from catalyst.ops import tasks
 from catalyst.ops.demo import loader, research, review, support, timeline
-from signals import judge
+from signals import judge, runs
 from signals.models import Label, Signal
 from tests.factories import make_signal, make_trace, settle_all
 from tests.traces.stored import texts
@@ -160,6 +160,33 @@ def test_its_signals_rest_when_a_model_is_connected_later(
     loader.rest()
     active = Signal.objects.filter(state=Signal.State.ACTIVE)
     assert set(active) == {chosen, elsewhere}
+
+
+def judge_all(now: datetime) -> None:
+    settle_all(now)
+    while runs.step(now) or judge.run():
+        pass
+
+
+def test_one_signal_gets_a_second_version_that_judges_the_bad_day_again(demo: Project, now: datetime) -> None:
+    signal = Signal.objects.get(project=demo, agent__identity=support.ID, template="laziness")
+    later = now + timedelta(hours=1)
+    loader.reword(later)
+    assert signal.versions.count() == 1  # nothing is judged yet
+    Signal.objects.exclude(pk=signal.pk).delete()
+    judge_all(later)
+    loader.reword(later)
+    judge_all(later)
+    old, new = signal.versions.order_by("number")
+    assert old.prompt != new.prompt
+    first, _ = timeline.bad_deploy(now)
+    again = Label.objects.filter(version=new)
+    assert set(again.values_list("target_time__date", flat=True)) == {first.date()}
+    blamed = Label.objects.filter(version=old, value="yes", target_key__in=again.values("target_key"))
+    assert blamed.count() > again.filter(value="yes").count()
+    assert {label.judge for label in Label.objects.all()} == {"offline"}
+    loader.reword(later)
+    assert signal.versions.count() == 2
 
 
 def test_new_traffic_trickles_in(demo: Project, now: datetime) -> None:

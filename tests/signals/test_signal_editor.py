@@ -349,6 +349,9 @@ def test_it_warns_before_a_session_signal_of_an_agent_without_sessions(
     text = " ".join(browser.get(NEW).text.split())
     assert "carry no session id" in text
     assert "span.set_attribute" in text
+    of_sessions, of_traces = (make_signal(agent, scope=scope) for scope in ("session", "trace"))
+    assert "carry no session id" in " ".join(browser.get(f"/p/default/signals/{of_sessions.pk}/edit/").text.split())
+    assert "carry no session id" not in " ".join(browser.get(f"/p/default/signals/{of_traces.pk}/edit/").text.split())
     assert browser.get(LATELY, {"agent": "0"}).status_code == 200
 
 

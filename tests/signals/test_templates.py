@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from signals.models import Scope, Sentiment, SignalVersion
-from signals.templates import NSFW, TASK_OUTCOME, TEMPLATES, Template, template_for
+from signals.templates import JAILBREAK, LAZINESS, NSFW, TASK_OUTCOME, TEMPLATES, Template, template_for
 
 TABLE = {
     "nsfw": ("NSFW", "binary", ("yes", "no"), "span"),
@@ -48,6 +48,13 @@ def test_it_knows_a_template_that_a_form_sent_back() -> None:
 def test_it_knows_an_edited_prompt_from_a_template() -> None:
     assert template_for(f"{NSFW.prompt} And be strict.", NSFW.labels) is None
     assert template_for(TASK_OUTCOME.prompt, ["completed", "failed"]) is None
+
+
+@pytest.mark.parametrize("template", [JAILBREAK, LAZINESS], ids=lambda template: template.key)
+def test_it_knows_an_earlier_wording(template: Template) -> None:
+    (earlier,) = template.earlier
+    assert len(earlier) < len(template.prompt)
+    assert template_for(earlier, template.labels) is template
 
 
 def test_it_can_not_be_changed() -> None:

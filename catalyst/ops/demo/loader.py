@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.tasks import task
 
 from catalyst.agents.models import Agent
@@ -14,11 +15,13 @@ from catalyst.core.models import Project, User
 from catalyst.env import env
 from catalyst.ops.demo import erase, research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns
-from signals import actions
+from signals import actions, results, runs
 from signals.actions import Question
 from signals.connection import judge_of
+from signals.judge_view import JudgeView
 from signals.models import Scope, Signal
-from signals.templates import TEMPLATES
+from signals.querysets import LabelFilter
+from signals.templates import TEMPLATES, Template
 from traces import ingest
 from traces.attributes import Identity
 from traces.identities import agent_ids
@@ -42,6 +45,8 @@ SIGNALS = (
     (research.ID, "jailbreak", Scope.TRACE, 100),
 )
 """Agent, template, scope and percent judged."""
+REWORDED = (support.ID, "laziness")
+"""Agent and template of the signal that gets a second version: the first blames the assistant for tools that failed."""
 _LOCK = 0x64656D6F  # an advisory lock: the demo is filled, renewed or carried on by one at a time
 
 
@@ -115,6 +120,7 @@ def trickle(now: datetime) -> int:
     if project is None:
         return 0
     rest()
+    reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _alone():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
@@ -125,10 +131,32 @@ def rest() -> None:
 
     One that somebody has activated stays as it is.
     """
-    started_here = Signal.objects.filter(project=find(), activated_at=F("agent__first_seen_at"))
-    for signal in started_here.filter(state=Signal.State.ACTIVE).select_related("current_version"):
+    for signal in _active():
         if signal.current_version is not None and judge_of(signal.current_version).is_model:
             actions.disable(signal)
+
+
+def reword(now: datetime) -> None:
+    """Once the first version of one signal has judged the week: a second one, on the day of the bad deploy too.
+
+    One that somebody has edited or activated stays as it is.
+    """
+    agent, key = REWORDED
+    signal = _active().filter(agent__identity=agent, template=key, current_version__number=1).first()
+    if signal is None or not signal.label_set.exists():
+        return
+    if results.is_open(signal, signal.label_set.matching(LabelFilter(status="waiting")).count()):
+        return
+    actions.publish_version(signal, _question(TEMPLATES[key], 100))
+    first, _ = timeline.bad_deploy(signal.agent.first_seen_at + timeline.PERIOD)
+    day = first.replace(hour=0)
+    runs.start(signal, start=day, end=day + timedelta(days=1), sample_rate=100, now=now)
+
+
+def _active() -> QuerySet[Signal]:
+    """The demo's active signals that nobody else has activated."""
+    started_here = Signal.objects.filter(project=find(), activated_at=F("agent__first_seen_at"))
+    return started_here.filter(state=Signal.State.ACTIVE).select_related("current_version", "agent")
 
 
 def _agents(project: Project, now: datetime) -> None:
@@ -143,10 +171,16 @@ def _signals(project: Project) -> None:
     agents = {agent.identity: agent for agent in project.agents.all()}
     for identity, key, scope, rate in SIGNALS:
         template, agent = TEMPLATES[key], agents[identity]
-        question = Question(template.type, template.prompt, rate, template.labels, template.sentiments)
+        question = _question(template, rate)
+        if (identity, key) == REWORDED:
+            question = replace(question, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
         signal = actions.create_signal(agent, name=template.name, scope=scope, question=question, template=key)
         if signal.current_version is not None and not judge_of(signal.current_version).is_model:
             actions.activate(signal, agent.first_seen_at)
+
+
+def _question(template: Template, rate: int) -> Question:
+    return Question(template.type, template.prompt, rate, template.labels, template.sentiments)
 
 
 def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
