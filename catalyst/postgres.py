@@ -14,6 +14,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from typing import Any
 
 import psycopg
 
-from catalyst.database import NAME, embedded_url, socket_folder
+from catalyst.database import NAME, SOCKET, embedded_url, socket_folder
 from catalyst.env import env
 
 START_SECONDS = 60  # recovery after a crash may take a while
@@ -134,6 +135,16 @@ def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
         _start(server, binaries)
         _create_database(data)
         return True
+
+
+def listens(data: Path) -> bool:
+    """Whether a server takes connections. Asks far less of it than to log in, so it can be asked again and again."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        try:
+            asking.connect(str(socket_folder(data) / SOCKET))
+        except OSError:
+            return False
+    return True
 
 
 def stop(data: Path) -> bool:

@@ -21,6 +21,12 @@ _LEASE = """
 """
 
 
+def has_work(now: datetime) -> bool:
+    """Whether any label is due, within the budgets or not."""
+    claimable = Label.objects.claimable(now)
+    return any(claimable.filter(run__isnull=is_live).exists() for is_live in (True, False))  # an index each
+
+
 @transaction.atomic
 def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[int]:
     """Take up to `limit` labels for judging and return their ids; live traffic goes before manual runs.

@@ -24,6 +24,7 @@ from signals.asking import OWN_FAULT
 from signals.looking import look
 from signals.matching import Match, Traffic
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
+from signals.querysets import SignalRunQuerySet
 from signals.rollups import Coverage
 from signals.sampling import is_sampled
 from traces.querysets import Cursor
@@ -169,6 +170,11 @@ def cancel(run: SignalRun, now: datetime, by: User | None = None) -> None:
     run.refresh_from_db()
 
 
+def has_work(_: datetime) -> bool:
+    """Whether `step` may find anything to do."""
+    return (SignalRun.objects.open() | _left_over()).exists()
+
+
 def step(now: datetime) -> bool:
     """Do one piece of work for runs; False when there was none.
 
@@ -225,10 +231,14 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
 @transaction.atomic
 def _withdraw() -> bool:
     """Take some of the work of stopped runs out of the queue."""
-    waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
-    stopped = SignalRun.objects.stopped().filter(Exists(waits))
-    run = stopped.select_for_update(of=("self",), skip_locked=True).first()
+    run = _left_over().select_for_update(of=("self",), skip_locked=True).first()
     return run is not None and _withdraw_some(run)
+
+
+def _left_over() -> SignalRunQuerySet:
+    """Stopped runs of which something is still queued."""
+    waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
+    return SignalRun.objects.stopped().filter(Exists(waits))
 
 
 def _withdraw_some(run: SignalRun) -> bool:

@@ -49,6 +49,11 @@ class Settled:
     labels: int
 
 
+def has_work(now: datetime) -> bool:
+    """Whether any target is due."""
+    return Unsettled.objects.filter(due_at__lte=now).exists()
+
+
 @transaction.atomic
 def settle(now: datetime, limit: int = LIMIT) -> Settled:
     """Settle up to `limit` due targets, the longest due first."""

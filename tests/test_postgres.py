@@ -50,7 +50,9 @@ def answers(data: Path) -> bool:
 @pytest.mark.slow
 def test_it_starts_attaches_and_stops(data: Path) -> None:
     mode = data.stat().st_mode
+    assert not postgres.listens(data)
     assert postgres.ensure(data, FAST)
+    assert postgres.listens(data)
     assert not postgres.ensure(data, FAST)
     assert answers(data)
     assert data.stat().st_mode == mode
@@ -59,6 +61,7 @@ def test_it_starts_attaches_and_stops(data: Path) -> None:
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         assert connection.execute("SHOW jit").fetchone() == ("off",)
     assert postgres.stop(data)
+    assert not postgres.listens(data)
     assert not postgres.stop(data)
 
 

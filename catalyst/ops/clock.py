@@ -1,6 +1,7 @@
 """The clock: wakes the workers for periodic work, far more often than django-q2's own scheduler could.
 
-It does no work itself. At most one wake-up of a kind is outstanding, so a slow worker never meets a queue of them.
+It does no work itself, but it looks whether there is any: nobody is woken every second for nothing. At most one
+wake-up of a kind is outstanding, so a slow worker never meets a queue of them.
 """
 
 import logging
@@ -8,7 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from django.db import Error, connection, transaction
@@ -17,6 +18,7 @@ from django.utils import timezone
 from catalyst.ops.heart import Heart
 from catalyst.ops.models import Wakeup
 from catalyst.ops.tasks import wake
+from signals import claiming, runs, settling
 
 logger = logging.getLogger(__name__)
 
@@ -25,26 +27,32 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Periodic work: the task at the dotted path `task`, enqueued in `queue`."""
+    """Periodic work: the task at the dotted path `task`, enqueued in `queue`.
+
+    Where `has_work` says no it is enqueued only when it is overdue, so that all can see that it would be done.
+    """
 
     name: str
     every: timedelta
     task: str
     queue: str = "default"
+    has_work: Callable[[datetime], bool] = lambda _: True
 
 
 KINDS = (
-    Kind("settle", timedelta(seconds=1), "signals.tasks.settle"),
-    Kind("runs", timedelta(seconds=1), "signals.tasks.work_on_runs"),
-    Kind("judge", timedelta(seconds=1), "signals.tasks.judge", queue="judge"),
+    Kind("settle", timedelta(seconds=1), "signals.tasks.settle", has_work=settling.has_work),
+    Kind("runs", timedelta(seconds=1), "signals.tasks.work_on_runs", has_work=runs.has_work),
+    Kind("judge", timedelta(seconds=1), "signals.tasks.judge", queue="judge", has_work=claiming.has_work),
     Kind("fold", timedelta(seconds=10), "signals.tasks.fold"),
     Kind("minute", timedelta(minutes=1), "catalyst.ops.tasks.minute"),
 )
 
 
 def tick(now: datetime, kinds: tuple[Kind, ...] = KINDS) -> list[str]:
-    """Enqueue what is due; returns the names of these kinds."""
-    return [kind.name for kind in kinds if _enqueue(kind, now)]
+    """Enqueue what is due and has work, and what is overdue; returns the names of these kinds."""
+    due = Wakeup.objects.due(now)
+    asked = (kind for kind in kinds if kind.name in due and (due[kind.name] or kind.has_work(now)))
+    return [kind.name for kind in asked if _enqueue(kind, now)]
 
 
 @transaction.atomic
@@ -59,14 +67,16 @@ def _enqueue(kind: Kind, now: datetime) -> bool:
 def run(until: Callable[[], bool], kinds: tuple[Kind, ...] = KINDS) -> None:
     """Tick until told to stop. A database that goes away is waited for."""
     registered = reachable = False
+    last = datetime.max.replace(tzinfo=UTC)
     while not until():
         try:
             if not registered:
                 Wakeup.objects.register([kind.name for kind in kinds], timezone.now())
                 registered = True
             now = timezone.now()
-            if back := Wakeup.objects.set_back(now):
+            if now < last and (back := Wakeup.objects.set_back(now)):
                 logger.warning("The clock of this machine went back by %s", back)
+            last = now
             tick(now, kinds)
             if not reachable:
                 logger.info("Ticking")

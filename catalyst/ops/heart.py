@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils import timezone
 
-from catalyst import __version__
+from catalyst import __version__, database
 from catalyst.ops.models import Heartbeat
 from catalyst.task_backend import run_cluster
 
@@ -79,6 +79,7 @@ class Heart:
             self._try(self._chore)
             self._try(self._beat)
             self._stopped.wait(EVERY_SECONDS)
+        connection.close()
 
     def _try(self, work: Callable[[], object]) -> None:
         """Do something in the database, which may be away."""
@@ -90,7 +91,7 @@ class Heart:
                 logger.warning("The database takes no heartbeat: %s", error)
             self._beats = False
         finally:
-            connection.close()
+            database.release()
 
     def _beat(self) -> None:
         text, at = self._error.read()

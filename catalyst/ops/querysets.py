@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from catalyst.ops.models import Heartbeat, Wakeup
 
 LOST_AFTER = timedelta(seconds=15)
+OVERDUE_AFTER = timedelta(seconds=10)
 FAILED_PAUSE = timedelta(seconds=10)
 HEARTBEATS_KEPT = timedelta(days=1)
 CLOCKS_DIFFER = timedelta(minutes=1)
@@ -22,15 +23,16 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
     """Wake-ups."""
 
     def register(self, kinds: list[str], now: datetime) -> None:
-        """Have a row for each kind, due at once if it is new."""
-        self.bulk_create([self.model(kind=kind, due_at=now) for kind in kinds], ignore_conflicts=True)
+        """Have a row for each kind, overdue if it is new."""
+        overdue = now - OVERDUE_AFTER
+        self.bulk_create([self.model(kind=kind, due_at=overdue) for kind in kinds], ignore_conflicts=True)
 
     def forget_outstanding(self, now: datetime) -> None:
-        """Make every kind due at once: no worker runs that could end what is outstanding."""
-        self.update(enqueued_at=None, due_at=now)
+        """Make every kind overdue: no worker runs that could end what is outstanding."""
+        self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
 
     def set_back(self, now: datetime) -> timedelta:
-        """By how much the machine's clock went back since the newest wake-up; if it did, every kind is due at once.
+        """By how much the machine's clock went back since the newest wake-up; if it did, every kind is overdue.
 
         Less than CLOCKS_DIFFER counts as nothing: several machines may take part.
         """
@@ -42,15 +44,23 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         self.forget_outstanding(now)
         return newest - now
 
-    def take(self, kind: str, every: timedelta, now: datetime) -> bool:
-        """Whether a wake-up of this kind is to be enqueued now; if so it counts as enqueued at `now`.
+    def due(self, now: datetime) -> dict[str, bool]:
+        """The kinds of which a wake-up may be enqueued, and whether that is overdue.
 
         Never while another is outstanding, unless that one has not ended for LOST_AFTER: then it is replaced.
         """
-        free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
+        free = self._free(now).values_list("kind", "due_at")
+        return {kind: due_at <= now - OVERDUE_AFTER for kind, due_at in free}
+
+    def take(self, kind: str, every: timedelta, now: datetime) -> bool:
+        """Whether a wake-up of this kind is still due; if so it counts as enqueued at `now`."""
         paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
         changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
-        return bool(self.filter(free, kind=kind, due_at__lte=now).update(**changes))
+        return bool(self._free(now).filter(kind=kind).update(**changes))
+
+    def _free(self, now: datetime) -> "WakeupQuerySet":
+        free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
+        return self.filter(free, due_at__lte=now)
 
     def is_steady(self, kind: str, now: datetime) -> bool:
         """Whether a wake-up of this kind did not just go on after LONG_PAUSE: what expires by `now` may be deleted.

@@ -244,8 +244,9 @@ def _watch(children: list[Child], tell: Tell, parent: int) -> None:
             for line in child.new_errors():
                 tell(f"{child.program.name}: {line}")
         if not env.database_url and time.monotonic() - looked_at_postgres > POSTGRES_LOOK_SECONDS:
-            with suppress(postgres.PostgresError):
-                changed.append(postgres.ensure(env.data))
+            if not postgres.listens(env.data):
+                with suppress(postgres.PostgresError):
+                    changed.append(postgres.ensure(env.data))
             looked_at_postgres = time.monotonic()
         if any(changed):
             announce.update_pids(env.data, _pids(children))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,8 +14,9 @@ from catalyst.core.models import Project
 from catalyst.ops import clock, tasks
 from catalyst.ops.clock import Kind
 from catalyst.ops.models import Wakeup
+from signals import runs
 from signals.models import JudgeHealth, Label
-from tests.factories import make_agent, make_labels, make_signal, make_trace
+from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
 from tests.processes import eventually, running
 from traces.models import AgentHour, Span, Unsettled
 
@@ -57,6 +59,37 @@ def test_it_enqueues_the_next_one_when_the_last_has_ended(registered: None, now:
     assert Project.objects.count() == 1
     assert clock.tick(now + SECOND / 2, (NOTE,)) == []
     assert clock.tick(now + SECOND, (NOTE,)) == ["note"]
+
+
+def test_it_wakes_nobody_for_nothing_until_that_is_overdue(registered: None, now: datetime) -> None:
+    busy: list[datetime] = []
+    kinds = (NOTE, replace(FAIL, has_work=lambda moment: moment in busy))
+    assert clock.tick(now, kinds) == ["note", "fail"]
+    Wakeup.objects.update(enqueued_at=None)
+    assert clock.tick(now + 2 * SECOND, kinds) == ["note"]
+    assert clock.tick(now + 11 * SECOND, kinds) == ["fail"]
+    Wakeup.objects.update(enqueued_at=None)
+    busy.append(now + 13 * SECOND)
+    assert clock.tick(now + 13 * SECOND, kinds) == ["note", "fail"]
+
+
+def test_it_sees_each_kind_of_work(project: Project, now: datetime) -> None:
+    work = {kind.name: kind.has_work for kind in clock.KINDS}
+    later = now + 2 * LATER
+    live = make_signal(make_agent(project), active_since=now)
+    assert [work[name](later) for name in ("settle", "runs", "judge")] == [False, False, False]
+    make_trace(project, 2, now=now)
+    assert work["settle"](later)
+    assert not work["settle"](now - SECOND)
+    make_labels(live, project, 1, now=now)
+    assert work["judge"](later)
+    run = runs.start(live, start=now - SECOND, end=now, sample_rate=100, now=now)
+    assert work["runs"](later)
+    while runs.step(later):
+        pass
+    run.refresh_from_db()
+    assert not run.is_open
+    assert not work["runs"](later)
 
 
 def test_it_replaces_one_that_got_lost(registered: None, now: datetime) -> None:
