@@ -4,7 +4,7 @@ Settling reads the active signals and queues labels for them; changing a signal 
 transaction would miss what the other is just doing, so settlers share a lock that a change takes alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import connection, transaction
 
@@ -44,15 +44,19 @@ def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
             look(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
 
 
-def still_wanted(labels: Iterable[Label]) -> list[Label]:
-    """Of labels that were just claimed for judging, those to judge; the others are withdrawn."""
-    wanted: list[Label] = []
-    overtaken: list[Label] = []
-    for label in labels:
-        (overtaken if label.is_overtaken else wanted).append(label)
+def still_wanted(labels: Sequence[Label]) -> list[Label]:
+    """Of labels that were just claimed for judging, those to judge.
+
+    Live work whose signal stopped asking this after an earlier try is withdrawn. What was never tried was withdrawn
+    with the change itself, or was put in the queue by hand since.
+    """
+    tried = [label for label in labels if label.run_id is None and (label.attempts > 1 or label.tried_at is not None)]
+    asking = Signal.objects.live().filter(current_version__in={label.version_id for label in tried}) if tried else ()
+    asked = {signal.current_version_id for signal in asking}
+    overtaken = {label.pk: label for label in tried if label.version_id not in asked}
     if overtaken:
-        _give_back(overtaken)
-    return wanted
+        _give_back(list(overtaken.values()))
+    return [label for label in labels if label.pk not in overtaken]
 
 
 @transaction.atomic

@@ -6,9 +6,10 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Q
 
+from catalyst import database
 from catalyst.formats import usd
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
         """Count calls, by project and signal, if any, as made on that day."""
         rows = [(*key, *calls) for key, calls in charges.items() if any(calls)]
         if rows:
-            with connection.cursor() as cursor:
-                cursor.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
+            database.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
 
 
 _CHARGE = """

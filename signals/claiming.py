@@ -1,14 +1,15 @@
 """Which labels a worker takes for judging: what is due, live traffic first, within the budgets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q
 
+from catalyst import database
 from signals import spending
-from signals.models import Label, SignalRun
+from signals.models import Budget, Label, SignalRun
 from signals.querysets import MAX_ATTEMPTS, WORKER_DIED, LabelQuerySet
 from signals.spending import Work
 
@@ -28,50 +29,59 @@ def has_work(now: datetime) -> bool:
 
 
 @transaction.atomic
-def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[int]:
-    """Take up to `limit` labels for judging and return their ids; live traffic goes before manual runs.
+def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[Label]:
+    """Take up to `limit` labels for judging and return them with their versions; live traffic goes before manual runs.
 
-    The attempt counts from here, so a target that kills its worker fails in the end; one that did so twice is taken
-    alone, so that it takes no others with it. Judge models of `without_models` are left alone, and so is what is beyond
-    a cap. What waits of a stopped run is left alone too, until it is out of the queue.
+    The attempt counts from here, so a target that kills its worker fails in the end, and is returned as failed; one
+    that did so twice is taken alone, so that it takes no others with it. Judge models of `without_models` are left
+    alone, and so is what is beyond a cap. What waits of a stopped run is left alone too, until it is out of the queue.
     """
-    due = _within_reach(Label.objects.claimable(now), now, without_models)
+    caps = list(Budget.objects.capped())
+    due = _within_reach(Label.objects.claimable(now), spending.blocked(caps, now), without_models)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
-    rows: list[tuple[str, int, Work]] = []
+    labels: list[Label] = []
     for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
         some = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-        about = some.values_list("status", "attempts", "id", "project_id", "signal_id", "version__judge_model")
-        found = about[: limit - len(rows)]
-        rows += [
-            (status, tries, Work(pk, project, signal, model)) for status, tries, pk, project, signal, model in found
-        ]
-    deadly = [row for row in rows if row[0] == Label.Status.RUNNING and row[1] >= DEADLY]
-    rows = deadly[:1] or rows
-    worn_out = [work.label for _, tries, work in rows if tries >= MAX_ATTEMPTS]
+        labels += some.select_related("version")[: limit - len(labels)]
+    deadly = [label for label in labels if label.status == Label.Status.RUNNING and label.attempts >= DEADLY]
+    labels = deadly[:1] or labels
+    worn_out = [label for label in labels if label.attempts >= MAX_ATTEMPTS]
     _give_up(worn_out)
-    reserved = spending.reserve([work for _, tries, work in rows if tries < MAX_ATTEMPTS], now)
-    _lease(reserved, now + lease)
-    return [*worn_out, *reserved]
+    others = {label.pk: label for label in labels if label.attempts < MAX_ATTEMPTS}
+    reserved = spending.reserve([_work(label) for label in others.values()], caps, now)
+    _lease(others, reserved, now + lease)
+    return [*worn_out, *(others[pk] for pk in reserved)]
 
 
-def _within_reach(labels: LabelQuerySet, now: datetime, without_models: Sequence[str]) -> LabelQuerySet:
+def _within_reach(
+    labels: LabelQuerySet, blocked: Mapping[str, Sequence[int]], without_models: Sequence[str]
+) -> LabelQuerySet:
     """Without what can't be judged now, so that it holds up nothing else."""
     if without_models:
         labels = labels.exclude(version__judge_model__in=without_models)
-    for model, signals in spending.blocked(now).items():
+    for model, signals in blocked.items():
         labels = labels.exclude(version__judge_model=model, signal__in=signals)
     return labels
 
 
-def _give_up(labels: Sequence[int]) -> None:
+def _work(label: Label) -> Work:
+    return Work(label.pk, label.project_id, label.signal_id, label.version.judge_model)
+
+
+def _give_up(labels: Sequence[Label]) -> None:
     if labels:
-        worn_out = Label.objects.filter(id__in=labels)
+        worn_out = Label.objects.filter(id__in=[label.pk for label in labels])
         worn_out.update(
             status="failed", lease_until=None, reserved=0, error=WORKER_DIED, judged_revision=F("wanted_revision")
         )
+    for label in labels:
+        label.status = Label.Status.FAILED
 
 
-def _lease(reserved: dict[int, Decimal], until: datetime) -> None:
+def _lease(labels: Mapping[int, Label], reserved: Mapping[int, Decimal], until: datetime) -> None:
     if reserved:
-        with connection.cursor() as cursor:
-            cursor.execute(_LEASE, [until, list(reserved), list(reserved.values())])
+        database.execute(_LEASE, [until, list(reserved), list(reserved.values())])
+    for pk, dollars in reserved.items():
+        label = labels[pk]
+        label.status, label.attempts, label.lease_until = Label.Status.RUNNING, label.attempts + 1, until
+        label.reserved = dollars

@@ -1,10 +1,11 @@
 """Whether the judge models answer: one that doesn't is left alone for a while, and work waits without losing a try."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from catalyst import database
 from catalyst.env import env
 from signals.models import JudgeHealth, SignalVersion
 
@@ -42,25 +43,20 @@ def model_named(judge_model: str) -> str:
     return (judge_model or env.judge_model) if endpoint() else ""
 
 
-def paused_models(now: datetime) -> list[str]:
-    """The `judge_model` of versions that must wait; the empty one stands for the instance's model."""
-    paused = list(JudgeHealth.objects.paused(endpoint(), now))
-    return [*paused, ""] if env.judge_model in paused else paused
+def standing(now: datetime) -> tuple[list[str], dict[str, datetime]]:
+    """The `judge_model` of versions that must wait, where the empty one stands for the instance's model, and when each
+    model that was ever asked last answered."""
+    rows = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
+    known = list(rows)
+    paused = [model for model, until, _ in known if until is not None and until > now]
+    answers = {model: answered for model, _, answered in known if answered is not None}
+    return [*paused, ""] if env.judge_model in paused else paused, answers
 
 
-def last_answers() -> dict[str, datetime]:
-    """When each model that was ever asked last answered."""
-    return JudgeHealth.objects.last_answers(endpoint())
-
-
-def note_answers(models: Iterable[str], now: datetime) -> None:
+def note_answers(models: Sequence[str], now: datetime) -> None:
     """These models answered. A pause that a server asked for is kept."""
-    for model in models:
-        known = JudgeHealth.objects.filter(url=endpoint(), model=model, failures=0, answered_at__gt=now - RESOLUTION)
-        if not known.exists():
-            JudgeHealth.objects.update_or_create(
-                url=endpoint(), model=model, defaults={"failures": 0, "error": "", "answered_at": now}
-            )
+    if models:
+        database.execute(_NOTE_ANSWERS, [endpoint(), now, models, now - RESOLUTION])
 
 
 def pause(outage: Outage, now: datetime) -> datetime:
@@ -83,3 +79,11 @@ def backoff(seed: str, failures: int, longest: timedelta) -> timedelta:
     """A wait that doubles from one second with every failure, give or take half of it by a hash of the seed."""
     jitter = 0.5 + hashlib.sha256(f"{seed}:{failures}".encode()).digest()[0] / 255
     return min(timedelta(seconds=2.0 ** min(failures - 1, 20)), longest) * jitter
+
+
+_NOTE_ANSWERS = """
+    INSERT INTO signals_judgehealth AS h (url, model, failures, error, answered_at)
+    SELECT %s, model, 0, '', %s FROM unnest(%s::text[]) AS m (model)
+    ON CONFLICT (url, model) DO UPDATE SET failures = 0, error = '', answered_at = EXCLUDED.answered_at
+    WHERE h.failures > 0 OR h.answered_at IS NULL OR h.answered_at <= %s
+"""

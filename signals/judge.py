@@ -67,12 +67,13 @@ class _Worker:
         calls: list[Call] = []
         while room > 0 and not calls and not self.until():
             now = self.clock()
-            claimed = claiming.claim(room, LEASE, now, without_models=health.paused_models(now))
+            paused, answers = health.standing(now)
+            claimed = claiming.claim(room, LEASE, now, without_models=paused)
             if not claimed:
                 break
-            answers = health.last_answers()
             endings: list[Ending] = []
-            for label, read in targets(backlog.still_wanted(Label.objects.for_judging(claimed))):
+            running = [label for label in claimed if label.status == Label.Status.RUNNING]
+            for label, read in targets(backlog.still_wanted(running)):
                 prepared = prepare(label, read, now, answers)
                 if isinstance(prepared, Call):
                     calls.append(prepared)

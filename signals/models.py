@@ -313,13 +313,3 @@ class Label(models.Model):
     def sentiment(self) -> str:
         """The sentiment that this label's version gives its value."""
         return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
-
-    @property
-    def is_overtaken(self) -> bool:
-        """Of claimed live work: whether its signal stopped asking this after an earlier try.
-
-        What was never tried was withdrawn with the change itself, or was put in the queue by hand since.
-        """
-        tried = self.attempts > 1 or self.tried_at is not None
-        asks = self.version.signal.is_live and self.version.signal.current_version_id == self.version_id
-        return self.run_id is None and tried and not asks

@@ -11,6 +11,7 @@ from django.db import connection, models, transaction
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Collate
 
+from catalyst import database
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.timerange import TimeRange
 from signals.budgets import Calls
@@ -158,10 +159,6 @@ class LabelQuerySet(models.QuerySet["Label"]):
         for label in labels:
             label.lease_until = until
 
-    def for_judging(self, ids: Iterable[int]) -> "LabelQuerySet":
-        """Running labels with all that a judge must know of them but the target."""
-        return self.filter(id__in=list(ids), status="running").select_related("version__signal")
-
     def held(self, ids: Iterable[int]) -> "LabelQuerySet":
         """Lock these labels for writing, in the order that `want` locks them."""
         return self.filter(id__in=list(ids))._locked()
@@ -172,8 +169,8 @@ class LabelQuerySet(models.QuerySet["Label"]):
     def write(self, labels: Sequence["Label"]) -> None:
         """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
         if labels:
-            with connection.cursor() as cursor:
-                cursor.execute(_WRITE, [[getattr(label, name) for label in labels] for name in ("id", *_WRITTEN)])
+            columns = [[getattr(label, name) for label in labels] for name in ("id", *_WRITTEN)]
+            database.execute(_WRITE, columns)
 
     def retry(self, now: datetime) -> int:
         """Queue the failed ones among these again, with all their tries; returns how many.
@@ -381,19 +378,9 @@ class ExchangeQuerySet(models.QuerySet["Exchange"]):
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
     """Whether the judges answer."""
 
-    def paused(self, url: str, now: datetime) -> dict[str, datetime]:
-        """The models at this address that are not to be asked, and until when."""
-        rows = self.filter(url=url, paused_until__gt=now).values_list("model", "paused_until")
-        return {model: until for model, until in rows if until is not None}
-
     def bring_forward(self, now: datetime) -> None:
         """End pauses that are longer than can be, made when the machine's clock was ahead."""
         self.filter(paused_until__gt=now + LONGEST_WAIT).update(paused_until=now)
-
-    def last_answers(self, url: str) -> dict[str, datetime]:
-        """When each model at this address last answered."""
-        rows = self.filter(url=url).values_list("model", "answered_at")
-        return {model: answered for model, answered in rows if answered is not None}
 
     def troubled(self) -> "JudgeHealthQuerySet":
         """Judges that did not answer when last asked, for people to see."""

@@ -178,15 +178,14 @@ class Allowance:
         return [self._left[key] for key in {(project, signal), (project, None)} if key in self._left]
 
 
-def reserve(claimed: Sequence[Work], now: datetime) -> dict[int, Decimal]:
-    """What to reserve for each of these labels, by its id; those without are beyond a cap.
+def reserve(claimed: Sequence[Work], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
+    """What to reserve for each of these labels, by its id; those without are beyond one of these caps.
 
     Call it in the transaction that claims them, as the last thing that locks.
     """
-    projects = {work.project for work in claimed}
-    of_these = Q(signal=None) | Q(signal__in={work.signal for work in claimed})
-    budgets = list(Budget.objects.capped().filter(of_these, project__in=projects).lock()) if claimed else []
-    allowance = Allowance(budgets, now)
+    projects, signals = {work.project for work in claimed}, {None, *(work.signal for work in claimed)}
+    on = [budget.pk for budget in caps if budget.project_id in projects and budget.signal_id in signals]
+    allowance = Allowance(Budget.objects.capped().filter(pk__in=on).lock() if on else (), now)
     taken = {work.label: allowance.take(work) for work in claimed}
     return {label: dollars for label, dollars in taken.items() if dollars is not None}
 
@@ -216,14 +215,13 @@ def settle(work: Work, advanced: Calls, advanced_at: datetime, ended: Calls, now
     Budget.objects.charge({(work.project, work.signal): charge}, day)
 
 
-def blocked(now: datetime) -> dict[str, list[int]]:
-    """The signals whose work is beyond a cap, by the judge model that its version names."""
-    budgets = list(Budget.objects.capped())
-    if not budgets:
+def blocked(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
+    """The signals whose work is beyond one of these caps, by the judge model that its version names."""
+    if not caps:
         return {}
-    allowance = Allowance(budgets, now)
-    of_these = Q(signal__in=[b.signal_id for b in budgets if b.signal_id])
-    of_these |= Q(signal__project__in=[b.project_id for b in budgets if b.signal_id is None])
+    allowance = Allowance(caps, now)
+    of_these = Q(signal__in=[b.signal_id for b in caps if b.signal_id])
+    of_these |= Q(signal__project__in=[b.project_id for b in caps if b.signal_id is None])
     versions = SignalVersion.objects.filter(of_these).order_by()
     found: dict[str, list[int]] = defaultdict(list)
     for project, signal, model in versions.values_list("signal__project_id", "signal_id", "judge_model").distinct():

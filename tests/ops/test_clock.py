@@ -149,7 +149,7 @@ def test_it_brings_forward_what_waits_for_the_time_that_the_machine_was_ahead_of
     later = timezone.now()
     assert Label.objects.claimable(later).get() == label
     assert not Unsettled.objects.filter(due_at__gt=later).exists()
-    assert not JudgeHealth.objects.paused("", later)
+    assert not JudgeHealth.objects.filter(paused_until__gt=later).exists()
 
 
 def test_it_deletes_what_has_expired_every_minute(project: Project) -> None:

@@ -445,7 +445,7 @@ def test_a_target_that_is_read_at_an_earlier_revision_is_not_judged_for_ever(
 
 def claim(time: Time, count: int = 10) -> list[Label]:
     """What a worker does just before it is killed."""
-    return list(Label.objects.for_judging(claiming.claim(count, LEASE, time.now)))
+    return claiming.claim(count, LEASE, time.now)
 
 
 def test_a_killed_workers_labels_are_judged_when_its_lease_runs_out(

@@ -98,7 +98,7 @@ class History:
         SignalRun.objects.filter(pk__in=SignalRun.objects.order_by("?").values("pk")[:1]).delete()
 
     def claim(self) -> None:
-        self.claimed += Label.objects.for_judging(claiming.claim(8, HOUR, self.now))
+        self.claimed += claiming.claim(8, HOUR, self.now)
 
     def renew(self) -> None:
         Label.objects.renew(self.claimed, self.now + self.chance.random() * HOUR)

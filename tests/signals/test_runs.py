@@ -115,7 +115,7 @@ def test_live_work_goes_first(signal: Signal, project: Project, now: datetime, j
     make_trace(project, 7, now=now)
     settle_all(now)
     claimed = claiming.claim(1, timedelta(minutes=1), now + LATER)
-    assert [label.signal for label in Label.objects.filter(pk__in=claimed)] == [live]
+    assert [label.signal for label in claimed] == [live]
 
 
 def test_cancelling_takes_back_what_waits(signal: Signal, project: Project, now: datetime, alice: User) -> None:
@@ -155,7 +155,7 @@ def test_what_failed_in_a_cancelled_run_can_be_tried_again(cancelled: SignalRun,
     (failed,) = Label.objects.filter(status="failed")
     assert actions.retry_failed(signal, now) == 1
     work(now + LATER)
-    assert claiming.claim(10, timedelta(minutes=1), now + LATER) == [failed.pk]
+    assert claiming.claim(10, timedelta(minutes=1), now + LATER) == [failed]
 
 
 def test_what_a_cancelled_run_labelled_is_judged_again_when_it_grows(
@@ -168,7 +168,7 @@ def test_what_a_cancelled_run_labelled_is_judged_again_when_it_grows(
     make_trace(project, 1, now=now + LATER, error="grown")
     settle_all(now + 2 * LATER)
     work(now + 2 * LATER)
-    assert label.pk in claiming.claim(10, timedelta(minutes=1), now + 3 * LATER)
+    assert label in claiming.claim(10, timedelta(minutes=1), now + 3 * LATER)
 
 
 def test_what_is_queued_while_it_is_cancelled_leaves_the_queue_too(

@@ -188,9 +188,9 @@ class Story:
         yield from (second for second, _ in self.thinking)
 
     def claim(self, second: int) -> None:
-        claimed: list[int] = []
+        claimed: list[Label] = []
         self.together(lambda: claimed.extend(claiming.claim(5, LEASE, self.at(second))))
-        for label, read in targets(list(Label.objects.for_judging(claimed))):
+        for label, read in targets(claimed):
             ending = asking.prepare(label, read, self.at(second), {})
             target = read()
             assert isinstance(ending, asking.Ending)

@@ -168,7 +168,7 @@ def test_a_refused_call_costs_nothing(
 
 def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 1, now=now)
-    (held,) = Label.objects.for_judging(claim(1, LEASE, now + LATER))
+    (held,) = claim(1, LEASE, now + LATER)
     later = now + LATER + 2 * LEASE
     claim(1, LEASE, later)
     spent = Spent(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
@@ -190,7 +190,7 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
 
     def work(chance: random.Random) -> None:
         for _ in range(25):
-            held = list(Label.objects.for_judging(claim(chance.randint(1, 4), LEASE, at)))
+            held = claim(chance.randint(1, 4), LEASE, at)
             worst.append(beyond())
             finish([paid(label, chance) for label in held if chance.random() < 0.9], at)
             worst.append(beyond())
@@ -320,7 +320,7 @@ def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Pro
 
     def work(chance: random.Random) -> None:
         for _ in range(20):
-            held = list(Label.objects.for_judging(claim(chance.randint(1, 4), LEASE, at)))
+            held = claim(chance.randint(1, 4), LEASE, at)
             finish([paid(label, chance) for label in held], at)
 
     at_once(work)
