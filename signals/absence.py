@@ -99,9 +99,7 @@ def _labels(project: Project, match: "Match") -> "LabelQuerySet":
         return Label.objects.for_sessions(project, [match.session_key])
     if match.trace_id is None:
         return Label.objects.none()
-    if match.scope == Scope.TRACE:
-        return Label.objects.for_traces(project, [match.trace_id])
-    return Label.objects.for_spans(project, match.trace_id).filter(span_id=match.span_id)
+    return Label.objects.for_trace(project, match.trace_id).filter(span_id=match.span_id)
 
 
 def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:

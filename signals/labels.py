@@ -34,16 +34,11 @@ class SignalLabels:
             found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
         return found
 
-    def pills_for_trace(self, project: Project, trace_id: UUID) -> list[Pill]:
-        """Labels of one trace as a whole."""
-        return [_pill(label, project) for label in _newest(Label.objects.for_traces(project, [trace_id]))]
-
-    def pills_for_spans(self, project: Project, trace_id: UUID) -> Mapping[int, list[Pill]]:
-        """Labels of the spans of one trace, by span id."""
-        found: dict[int, list[Pill]] = {}
-        for label in _newest(Label.objects.for_spans(project, trace_id)):
-            if label.span_id is not None:
-                found.setdefault(label.span_id, []).append(_pill(label, project))
+    def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
+        """Labels of the spans of one trace by span id, those of the trace as a whole under None."""
+        found: dict[int | None, list[Pill]] = {}
+        for label in _newest(Label.objects.for_trace(project, trace_id)):
+            found.setdefault(label.span_id, []).append(_pill(label, project))
         return found
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:

@@ -269,9 +269,9 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """Labels of these traces, without those of spans within them."""
         return self.filter(project=project, trace_id__in=list(trace_ids), scope="trace")._with_signal()
 
-    def for_spans(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
-        """Labels of the spans of one trace."""
-        return self.filter(project=project, trace_id=trace_id, scope="span")._with_signal()
+    def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
+        """Labels of one trace as a whole and of its spans."""
+        return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
 
     def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
         """Labels of these sessions."""

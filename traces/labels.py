@@ -104,11 +104,11 @@ class LabelSource(Protocol):
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         """Labels of traces, and those of their spans summed up. For lists: a constant number of queries, no reasons."""
 
-    def pills_for_trace(self, project: Project, trace_id: UUID) -> list[Pill]:
-        """Labels of one trace as a whole, with reasons and with what still waits or failed."""
+    def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
+        """Labels of the spans of one trace by span id, those of the trace as a whole under None.
 
-    def pills_for_spans(self, project: Project, trace_id: UUID) -> Mapping[int, list[Pill]]:
-        """Labels of the spans of one trace by span id, with reasons and with what still waits or failed."""
+        With reasons and with what still waits or failed.
+        """
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
         """Labels of sessions by session key, with reasons and with what still waits or failed."""
@@ -145,14 +145,9 @@ def pills_for_traces(project: Project, trace_ids: Sequence[UUID]) -> dict[UUID, 
     return _merged(source.pills_for_traces(project, trace_ids) for source in _sources)
 
 
-def pills_for_trace(project: Project, trace_id: UUID) -> list[Pill]:
-    """Labels of one trace as a whole."""
-    return [pill for source in _sources for pill in source.pills_for_trace(project, trace_id)]
-
-
-def pills_for_spans(project: Project, trace_id: UUID) -> dict[int, list[Pill]]:
-    """Labels of the spans of one trace, by span id."""
-    return _merged(source.pills_for_spans(project, trace_id) for source in _sources)
+def pills_for_trace(project: Project, trace_id: UUID) -> dict[int | None, list[Pill]]:
+    """Labels of the spans of one trace by span id, those of the trace as a whole under None."""
+    return _merged(source.pills_for_trace(project, trace_id) for source in _sources)
 
 
 def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[Pill]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from django.db.models import Count, F, Func, Q, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Floor, Greatest, Ln
 
-from catalyst import timerange
+from catalyst import database, timerange
 from catalyst.timerange import TimeRange
 from traces import conditions
 from traces.filters import EVERYTHING, Filter
@@ -61,12 +61,11 @@ class TraceFilter:
         return bool(self.session or self.text or self.labels or self.passing.dump().keys() - {"status"})
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(NamedTuple):
     """The traces of one agent that started in one bucket."""
 
-    bucket: datetime
     agent_id: int | None
+    bucket: datetime
     traces: int
     errors: int
     cost: Decimal
@@ -170,13 +169,13 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         rows = (
             self.within(time_range)
             .order_by()
-            .values("agent_id", bucket=bar_of("start_time", time_range))
+            .values_list("agent_id", bar_of("start_time", time_range))
             .annotate(
                 traces=Count("id"), errors=Count("id", filter=Q(status="error")),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
-        return [_volume(row) for row in rows]
+        return [Volume(*row) for row in rows]
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """What runs since then add up to, per agent and bar: for ranges finer than hours."""
@@ -201,16 +200,19 @@ class TraceQuerySet(models.QuerySet["Trace"]):
             runs.latencies[row["bucket"]] += sums.trace_count
         return found
 
-    def neighbours(self, trace: "Trace") -> tuple[UUID | None, UUID | None]:
-        """The trace ids of the turns before and after this one in its session."""
-        turns = self.filter(session=trace.session)
-        here = Q(start_time=trace.start_time)
-        before = turns.filter(Q(start_time__lt=trace.start_time) | here & Q(id__lt=trace.pk))
-        after = turns.filter(Q(start_time__gt=trace.start_time) | here & Q(id__gt=trace.pk))
-        return (
-            before.order_by("-start_time", "-id").values_list("trace_id", flat=True).first(),
-            after.in_order().values_list("trace_id", flat=True).first(),
-        )
+
+def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
+    """The trace ids of the turns before and after this one in its session."""
+    here = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
+    ((before, after),) = database.fetch(_NEIGHBOURS, here + here)
+    return before, after
+
+
+_TURNS = "SELECT trace_id FROM traces_trace WHERE project_id = %s AND session_id = %s AND (start_time, id)"
+_NEIGHBOURS = f"""
+    SELECT ({_TURNS} < (%s, %s) ORDER BY start_time DESC, id DESC LIMIT 1),
+        ({_TURNS} > (%s, %s) ORDER BY start_time, id LIMIT 1)
+"""
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -262,13 +264,13 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
         """Counts per bucket and agent. The range's step is a whole number of hours."""
         rows = (
             self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
-            .values("agent_id", bucket=bar_of("hour", time_range))
+            .values_list("agent_id", bar_of("hour", time_range))
             .annotate(
                 traces=Sum("trace_count"), errors=Sum("error_trace_count"),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
-        return [_volume(row) for row in rows]
+        return [Volume(*row) for row in rows]
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """What runs since then add up to, per agent and bar. The range's step is a whole number of hours."""
@@ -326,13 +328,6 @@ class ResourceQuerySet(models.QuerySet["Resource"]):
 
 def _called(row: Mapping[str, Any]) -> Called:
     return Called(row["name"], Calls(*(row[f"sum_{name}"] for name in CALLS)))
-
-
-def _volume(row: Mapping[str, Any]) -> Volume:
-    return Volume(
-        bucket=row["bucket"], agent_id=row["agent_id"], traces=row["traces"], errors=row["errors"],
-        cost=row["spent"], unpriced=row["unpriced"],
-    )  # fmt: skip
 
 
 def _usage(row: Mapping[str, Any]) -> UsageRow:

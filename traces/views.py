@@ -1,5 +1,6 @@
 """Traces and sessions, as pages."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from traces import conversations, expired, forms, labels, limits, reading, tree
 from traces.labels import Pill
 from traces.models import AgentHour, Resource, Trace, hex_span_id
 from traces.overview import overview
-from traces.querysets import Cursor, TraceFilter
+from traces.querysets import Cursor, TraceFilter, neighbours
 from traces.store.base import SpanRecord
 
 PAGE = 30
@@ -29,6 +30,8 @@ MOST_ROWS = 500
 MOST_FAILURES = 3
 PAGE_OF_TRACE = "traces/trace.html"
 PANES = ("io", "attributes", "events", "labels")
+
+type SpanPills = Mapping[int | None, list[Pill]]
 
 
 @require_safe
@@ -65,19 +68,21 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     row, message = forms.offset(request.GET.get("row")), forms.offset(request.GET.get("message"))
     if wants_partial(request) and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
-    context["labels"] = labels.given(labels.pills_for_trace(request.project, trace.trace_id))
+    pills = labels.pills_for_trace(request.project, trace.trace_id)
+    context["labels"] = labels.given(pills.pop(None, ()))
     context["walk"] = labels.walk(request.project, request.GET.dict(), timezone.now())
-    context |= _span(request, trace, chosen) if chosen else _turn(request, trace, spans, message)
+    context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
     if wants_partial(request):
         part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
         return render(request, part[0], context, partial=part[1])
-    return render(request, PAGE_OF_TRACE, context | _surroundings(request, trace, spans) | _tree(spans, row, chosen))
+    return render(request, PAGE_OF_TRACE, context | _surroundings(trace, spans) | _tree(spans, row, chosen))
 
 
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
     """The labels of a trace and of the first of its spans that have any."""
-    of_spans = list(labels.pills_for_spans(request.project, trace_id).values())[: reading.MOST_LABELLED_SPANS]
-    return labels.pills_for_trace(request.project, trace_id) + [pill for pills in of_spans for pill in pills]
+    found = labels.pills_for_trace(request.project, trace_id)
+    of_trace, of_spans = found.pop(None, []), list(found.values())[: reading.MOST_LABELLED_SPANS]
+    return of_trace + [pill for pills in of_spans for pill in pills]
 
 
 def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:
@@ -90,9 +95,9 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
     return {"tree": rows[start:end], "ticks": tree.ticks(spans), "more_rows": end if len(rows) > end else None}
 
 
-def _surroundings(request: ProjectRequest, trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
+def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     """What stands over the panes: what failed, the turns before and after."""
-    before, after = request.project.traces.neighbours(trace) if trace.session_id else (None, None)
+    before, after = neighbours(trace) if trace.session_id else (None, None)
     return {
         "failures": [(span, hex_span_id(span.span_id)) for span in reading.failures(spans)[:MOST_FAILURES]],
         "before": before,
@@ -100,19 +105,18 @@ def _surroundings(request: ProjectRequest, trace: Trace, spans: list[SpanRecord]
     }
 
 
-def _turn(request: ProjectRequest, trace: Trace, spans: list[SpanRecord], start: int) -> dict[str, Any]:
+def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -> dict[str, Any]:
     """The right-hand side when no span is chosen: the whole turn."""
     conversation, read = conversations.of_trace(trace, spans, start)
-    span_labels = labels.pills_for_spans(request.project, trace.trace_id)
     return {
         "conversation": conversation,
         "continued": start,
         "unread": len(reading.with_text(spans)) - read,
-        "span_labels": reading.beginning(span_labels.items(), reading.MOST_LABELLED_SPANS),
+        "span_labels": reading.beginning(pills.items(), reading.MOST_LABELLED_SPANS),
     }
 
 
-def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, Any]:
+def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPills) -> dict[str, Any]:
     """The right-hand side for one span."""
     payload = conversations.payload_of(trace, span)
     pane = request.GET.get("pane", "")
@@ -127,7 +131,7 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
         "resource": resource,
         "resource_attributes": reading.attributes(resource.attributes) if resource else None,
         "events": reading.events(span, payload),
-        "span_labels": labels.given(labels.pills_for_spans(request.project, trace.trace_id).get(span.span_id, ())),
+        "span_labels": labels.given(pills.get(span.span_id, ())),
     }
 
 

@@ -105,7 +105,7 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
     values = [WAVE[index % len(WAVE)] for index in range(len(starts))]
     series = [Series("failed", [value and value // 3 for value in values], "negative"), Series("fine", values, "quiet")]
     volumes = [
-        Volume(start, 1, value, value // 4, Decimal("0.01"), 0)
+        Volume(1, start, value, value // 4, Decimal("0.01"), 0)
         for start, value in zip(starts, values, strict=True)
         if value
     ]

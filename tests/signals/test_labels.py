@@ -35,11 +35,11 @@ def signal(project: Project, now: datetime) -> Signal:
 def test_it_shows_the_label_of_a_trace_with_its_reason(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 2, now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=1))
-    (pill,) = labels.pills_for_trace(project, UUID(int=1))
+    (pill,) = labels.pills_for_trace(project, UUID(int=1))[None]
     assert (pill.name, pill.value, pill.sentiment, pill.reason) == ("Refund wanted", "yes", "negative", "Because yes.")
     assert (pill.judged_by, pill.labelled_at, pill.status, pill.note) == ("judge-1", now, "done", "")
     assert pill.href == reverse("signals:signal-detail", args=[project.slug, signal.pk])
-    (waiting,) = labels.pills_for_trace(project, UUID(int=2))
+    (waiting,) = labels.pills_for_trace(project, UUID(int=2))[None]
     assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Waiting")
 
 
@@ -48,10 +48,10 @@ def test_it_says_why_there_is_no_label_and_when_it_is_of_an_older_state(
 ) -> None:
     make_labels(signal, project, 1, now=now)
     Label.objects.update(status="failed", error="The judge is broken.")
-    assert labels.pills_for_trace(project, UUID(int=1))[0].note == "The judge is broken."
+    assert labels.pills_for_trace(project, UUID(int=1))[None][0].note == "The judge is broken."
     give(signal, "no", now=now)
     Label.objects.update(status="queued", error="")
-    (pill,) = labels.pills_for_trace(project, UUID(int=1))
+    (pill,) = labels.pills_for_trace(project, UUID(int=1))[None]
     assert (pill.value, pill.note) == ("no", "Judged before it grew. Waiting")
 
 
@@ -67,7 +67,7 @@ def test_it_lists_traces_with_their_labels_and_those_of_their_spans(project: Pro
         1: [("Whole", "no", 1), ("Steps", "yes", 1)],
         2: [("Steps", "yes", 1)],
     }
-    assert labels.pills_for_spans(project, UUID(int=1))[18][0].reason == "Because yes."
+    assert labels.pills_for_trace(project, UUID(int=1))[18][0].reason == "Because yes."
 
 
 def test_it_shows_the_labels_of_sessions(project: Project, now: datetime) -> None:
@@ -85,9 +85,9 @@ def test_it_shows_the_newest_version_that_has_a_label(signal: Signal, project: P
     actions.publish_version(signal, Question(type="binary", prompt="Else?", sample_rate=100))
     make_trace(project, 1, now=now + timedelta(minutes=1), said=("More?", "More."))
     settle_all(now + timedelta(minutes=1))
-    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))] == ["yes"]
+    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))[None]] == ["yes"]
     give(signal, "no", now=now, version=signal.current_version)
-    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))] == ["no"]
+    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))[None]] == ["no"]
     assert [pill.value for pill in labels.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]] == ["no"]
 
 
@@ -97,10 +97,10 @@ def test_it_shows_nothing_of_archived_signals_and_of_other_projects(
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
     assert labels.pills_for_traces(other_project, [UUID(int=1)]) == {}
-    assert labels.pills_for_trace(other_project, UUID(int=1)) == []
+    assert labels.pills_for_trace(other_project, UUID(int=1)) == {}
     actions.archive(signal, now)
     assert labels.pills_for_traces(project, [UUID(int=1)]) == {}
-    assert labels.pills_for_trace(project, UUID(int=1)) == []
+    assert labels.pills_for_trace(project, UUID(int=1)) == {}
 
 
 def test_it_asks_the_database_as_often_for_20_traces_as_for_10(signal: Signal, project: Project, now: datetime) -> None:
