@@ -7,7 +7,7 @@ from catalyst.formats import lasting
 from signals.models import Signal
 from traces.models import Unsettled
 
-NEWEST = 1_000
+NEWEST = 200
 """Of the failures so many tell why."""
 REASONS = 3
 LATE = timedelta(seconds=5)
@@ -25,6 +25,11 @@ class Going:
     lag: timedelta | None
     late: timedelta | None
     reasons: list[tuple[str, int]]
+
+    @property
+    def newest(self) -> int:
+        """How many failures the reasons are of, where that is not all of them; else 0."""
+        return NEWEST if self.failed > NEWEST else 0
 
     @property
     def lag_words(self) -> str:

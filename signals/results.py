@@ -231,14 +231,16 @@ def rows(project: Project, scope: str, labels: Sequence[Label]) -> list[Row]:
     """Labels of one signal with their targets, which one query finds."""
     if scope == Scope.SESSION:
         return _session_rows(project, labels)
-    ids = {label.trace_id for label in labels if label.trace_id}
-    traces = {trace.trace_id: trace for trace in project.traces.filter(trace_id__in=ids).for_list()}
+    stored = project.traces.filter(trace_id__in={label.trace_id for label in labels if label.trace_id})
+    titles = {pk: said or name for pk, said, name in stored.values_list("trace_id", "input_preview", "name")}
+    root = reverse("traces:trace-list", args=[project.slug])
     found = []
     for label in labels:
-        trace = traces.get(label.trace_id) if label.trace_id else None
-        title = (trace.input_preview or trace.name) if trace else ""
-        own_id = label.target_key.rpartition(":")[2]
-        found.append(Row(label, title, own_id, _trace_href(project, label) if trace else ""))
+        title, own_id, href = "", label.target_key.rpartition(":")[2], ""
+        if label.trace_id in titles:
+            title, href = titles[label.trace_id], f"{root}{label.trace_id.hex}/"
+            href += "" if label.span_id is None else f"?span={hex_span_id(label.span_id)}"
+        found.append(Row(label, title, own_id, href))
     return found
 
 
@@ -253,8 +255,3 @@ def _session_rows(project: Project, labels: Sequence[Label]) -> list[Row]:
         href = reverse("traces:session-detail", args=[project.slug, pk]) if pk else ""
         found.append(Row(label, title, label.session_key, href))
     return found
-
-
-def _trace_href(project: Project, label: Label) -> str:
-    path = reverse("traces:trace-detail", args=[project.slug, label.trace_id])
-    return path if label.span_id is None else f"{path}?span={hex_span_id(label.span_id)}"

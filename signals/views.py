@@ -43,7 +43,7 @@ from signals.trial_forms import TrialForm
 from traces import agent_runs
 from traces.forms import cursor
 
-PAGE = 50
+PAGE = 30
 CARDS = 4
 """Signals side by side on the overview of an agent; of more, the last place lists the rest."""
 
