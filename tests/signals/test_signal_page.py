@@ -192,14 +192,14 @@ def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, pr
 
 
 def test_it_continues_where_a_page_ended(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
-    labels = make_labels(signal, project, 60, now=now)
+    labels = make_labels(signal, project, 40, now=now)
     first = browser.get(page_of(signal))
     link = first.text.split("?after=")[1].split('"')[0]
     second = browser.get(f"{page_of(signal)}?after={link}", headers={"HX-Request": "true"})
     assert "<html" not in second.text
     assert "HX-Request" in second.headers["Vary"]
     pages = [{label.pk for label in labels if label.target_key in page.text} for page in (first, second)]
-    assert [len(page) for page in pages] == [50, 10]
+    assert [len(page) for page in pages] == [30, 10]
     assert not pages[0] & pages[1]
     assert "every 5s" in first.text
     assert "every 5s" not in second.text
@@ -330,3 +330,16 @@ def test_it_says_how_judging_goes_whatever_the_range(
     assert "<dt>Lag</dt> <dd>2m 05s, since the oldest was due</dd>" in text
     assert "<b>2</b> It said &lt;maybe&gt;.</li> <li><b>1</b> No.</li>" in text
     assert ">Retry<" in text
+
+
+def test_it_says_of_how_many_failures_the_reasons_are(
+    browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signals.going.NEWEST", 2)
+    make_labels(signal, project, 3, now=now)
+    Label.objects.update(status="failed", error="No.")
+    text = browser.get(page_of(signal)).text
+    assert '<p class="faint">Why the newest 2 failed:</p>' in text
+    assert "<b>2</b> No.</li>" in text
+    Label.objects.filter(pk=Label.objects.values("pk")[:1]).delete()
+    assert "Why the newest" not in browser.get(page_of(signal)).text

@@ -1,11 +1,12 @@
 """Template filters for numbers and times; the wording is in `catalyst.formats`."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from math import log10
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalyst import formats
@@ -49,6 +50,13 @@ def count(number: int | None) -> str:
 def box(bar: Bar) -> SafeString:
     """Where a bar lies, as the attributes of a `<rect>`."""
     return format_html('x="{}" y="{}" width="{}" height="{}"', bar.x, bar.y, bar.width, bar.height)
+
+
+@register.filter
+def parts(bars: Iterable[Bar]) -> SafeString:
+    """The parts of a stacked bar, as wide as what is around them."""
+    rect = '<rect class="fill-{}" x="{}%" width="{}%" height="100%"><title>{}</title></rect>'
+    return format_html_join("", rect, ((bar.tone, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
