@@ -15,6 +15,11 @@ LABELS = 1_000
 EXCHANGES = 1_000
 
 
+def exchange_days(project: Project) -> int:
+    """For how many days what a judge was asked and answered is kept; 0: not."""
+    return min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
+
+
 def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
     """Delete what was said before `JUDGE_EXCHANGE_DAYS`, in at most so many batches; returns how many.
 
@@ -23,8 +28,7 @@ def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
-        days = min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
-        if count := Exchange.objects.forget(project, timerange.kept_since(now, days), EXCHANGES):
+        if count := Exchange.objects.forget(project, timerange.kept_since(now, exchange_days(project)), EXCHANGES):
             turns.append(project)
             deleted += count
             batches -= 1

@@ -10,7 +10,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import render
-from signals import exchanges, results, verdicts
+from signals import exchanges, results, retention, verdicts
 from signals.models import Exchange, Label
 from signals.prompt import MAX_ANSWER
 
@@ -29,6 +29,7 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
         "label": found,
         "verdicts": rows[: verdicts.MOST],
         "are_more": len(rows) > verdicts.MOST,
+        "exchange_days": retention.exchange_days(request.project),
     }
     return render(request, "signals/label.html", context)
 

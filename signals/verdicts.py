@@ -1,9 +1,11 @@
 """The verdicts on one label, for people."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import Exists, OuterRef
 
+from catalyst.formats import lasting
 from signals import charts
 from signals.connection import judge_name
 from signals.models import Exchange, Label, Sentiment, Verdict
@@ -24,6 +26,11 @@ class Row:
     def judge(self) -> str:
         """Who gave it."""
         return judge_name(self.verdict.model)
+
+    @property
+    def took(self) -> str:
+        """How long the call took, in words."""
+        return lasting(timedelta(milliseconds=self.verdict.latency_ms))
 
 
 def rows(label: Label) -> list[Row]:

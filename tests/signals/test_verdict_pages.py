@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from catalyst.core.models import Project, User
 from signals import judge as judging
@@ -63,6 +64,13 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     assert all(said in text for said in ("120", "scripted-judge-1", "ms", "unpriced", "state 1 of", "state 2 of"))
     assert "More." not in browser.get(prompt_of(earlier)).text
     assert "| More." in browser.get(prompt_of(later)).text
+
+
+def test_it_says_for_how_long_what_was_asked_is_kept(label: Label, browser: Client, settings: Settings) -> None:
+    settings.JUDGE_EXCHANGE_DAYS = 7
+    assert "asked and answered is kept for 7 days." in " ".join(browser.get(page_of(label)).text.split())
+    settings.JUDGE_EXCHANGE_DAYS = 0
+    assert "asked and answered is not kept." in " ".join(browser.get(page_of(label)).text.split())
 
 
 def test_it_shows_what_was_asked_and_answered_escaped(
