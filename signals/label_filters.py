@@ -85,7 +85,6 @@ def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
         signal.scope,
         signal.get_absolute_url(),
         {outcome.value: outcome.tone for outcome in outcomes},
-        labelled=_narrowing(str(signal.pk), ANY, signal).traces,
         value=Subquery(_labels(signal, ANY, **target).values("value")[:1]),
     )
 

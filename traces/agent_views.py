@@ -68,7 +68,7 @@ def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_ra
     if by is None:
         cards = agent_charts.over_time(Axis(bars, time_range, query), numbers)
         return {"dimensions": dimensions, "cards": cards, "unknown": query.get("by")}
-    found = request.project.traces.filter(agent_is(pk)).filter(by.labelled).runs_by(by.value, time_range)
+    found = request.project.traces.filter(agent_is(pk)).runs_by(by.value, time_range)
     breakdown = label_charts.breakdown(by, found, bars, numbers, (time_range, query))
     return {"dimensions": dimensions, "breakdown": breakdown, "cards": breakdown.cards}
 

@@ -86,7 +86,7 @@ class Choices:
 class Dimension:
     """What runs of an agent are broken down by: at most one label each.
 
-    `labelled` are the traces that have one, `value` is which; `tones` are the colours of the values, in order.
+    `value` is which label a trace has, null without one; `tones` are the colours of the values, in order.
     """
 
     key: str
@@ -94,7 +94,6 @@ class Dimension:
     scope: str
     href: str
     tones: Mapping[str, str]
-    labelled: Q
     value: Combinable
 
 

@@ -190,11 +190,11 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         return [LatencyRow(*row) for row in rows]
 
     def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
-        """The runs of the range by the text that an expression gives and by bar, in one query."""
+        """The runs of the range by the text that an expression gives, if any, and by bar; in one query."""
         keyed = self.within(time_range).order_by().annotate(by=value)
         rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
         found: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
-        for row in rows:
+        for row in (row for row in rows if row["by"] is not None):
             runs, sums = found[row["by"]][row["bar"]], _sums(row)
             runs.usage += sums
             runs.latencies[row["bucket"]] += sums.trace_count
