@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Value
+from django.db.models import Count, Max
 from django.urls import reverse
 
 from catalyst.core.models import Project
@@ -13,12 +13,12 @@ from catalyst.timerange import TimeRange
 from signals import label_filters, label_lists
 from signals.charts import mood
 from signals.connection import judge_name
-from signals.models import Label, Sentiment, Signal
+from signals.models import Label, Scope, Sentiment, Signal
 from signals.results import summaries
 from traces.labels import Choices, Dimension, Narrowing, Pill, Walk
 
-type Row = tuple[UUID, int, str, dict[str, str], str, int]
-"""Labels of one trace as a list shows them: the trace, id and name of the signal, its sentiments, value and count."""
+type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
+"""Equal labels of one trace: their scope, the trace, id and name of the signal, its sentiments, value and count."""
 
 
 class SignalLabels:
@@ -27,9 +27,10 @@ class SignalLabels:
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         """Labels of traces, and those of their spans summed up by value."""
         found: dict[UUID, list[Pill]] = {}
-        rows = [*_of_traces(project, trace_ids), *_of_spans(project, trace_ids)]
-        hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[1] for row in rows}}
-        for trace_id, signal_id, name, sentiments, value, count in rows:
+        rows = _of_traces(project, trace_ids)
+        hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
+        for scope, trace_id, signal_id, name, sentiments, value, number in rows:
+            count = number if scope == Scope.SPAN else 1
             felt, key = mood(value, sentiments.get(value, Sentiment.NEUTRAL)), label_filters.key_of(signal_id, value)
             found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
         return found
@@ -114,18 +115,17 @@ def _note(label: Label) -> str:
     return f"Judged before it grew. {words}" if label.value else words
 
 
-def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> Iterable[Row]:
-    """Labels of traces, of each signal that of the newest version."""
-    labels = Label.objects.for_traces(project, trace_ids).labelled()
-    rows = labels.values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
-    return {row[:2]: row for row in rows.annotate(n=Value(1))}.values()
+def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
+    """Labels of traces, of each signal that of the newest version, then those of their spans by signal and value.
 
-
-def _of_spans(project: Project, trace_ids: Sequence[UUID]) -> Iterable[Row]:
-    """Labels of spans by trace, signal and value. Counted in the database: there may be thousands."""
-    spans = Label.objects.filter(project=project, trace_id__in=list(trace_ids), scope="span", signal__archived_at=None)
-    rows = spans.labelled().values_list("trace_id", "signal_id", "signal__name", "version__sentiments", "value")
-    return rows.annotate(n=Count("id")).order_by("signal__name", "signal_id", "value")
+    Counted in the database: there may be thousands.
+    """
+    labels = Label.objects.filter(project=project, trace_id__in=list(trace_ids), signal__archived_at=None).labelled()
+    rows = labels.values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+    counted = rows.alias(newest=Max("version__number")).annotate(n=Count("id"))
+    found = list(counted.order_by("signal__name", "signal_id", "newest", "value"))
+    whole = {row[1:3]: row for row in found if row[0] == Scope.TRACE}
+    return [*whole.values(), *(row for row in found if row[0] == Scope.SPAN)]
 
 
 def _href(project: Project, signal_id: int) -> str:

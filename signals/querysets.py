@@ -265,10 +265,6 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """With all that a row shows of the label itself."""
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
 
-    def for_traces(self, project: "Project", trace_ids: Iterable[UUID]) -> "LabelQuerySet":
-        """Labels of these traces, without those of spans within them."""
-        return self.filter(project=project, trace_id__in=list(trace_ids), scope="trace")._with_signal()
-
     def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
         """Labels of one trace as a whole and of its spans."""
         return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()

@@ -1,5 +1,6 @@
 """Template tags that every page uses: icons, and carrying a page's query along in a form."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from django import template
@@ -38,11 +39,21 @@ def status(known: str) -> SafeString:
 @register.simple_tag(takes_context=True)
 def toggled(context: RequestContext, name: str, value: str) -> str:
     """The page's query from its first row on, with one more value of a parameter, or without it if it has it."""
-    request: HttpRequest = context["request"]
-    query = {key: values for key, values in request.GET.lists() if key != "after"}
+    query = _from_first_row(context)
     values = query.get(name, [])
     query[name] = [other for other in values if other != value] if value in values else [*values, value]
     return f"?{urlencode(query, doseq=True)}"
+
+
+@register.simple_tag(takes_context=True)
+def narrowed(context: RequestContext, name: str, value: object) -> str:
+    """The page's query from its first row on, with this value of a parameter; what `querystring` does, but faster."""
+    return f"?{urlencode(_from_first_row(context) | {name: [value]}, doseq=True)}"
+
+
+def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
+    request: HttpRequest = context["request"]
+    return {key: values for key, values in request.GET.lists() if key != "after"}
 
 
 @register.simple_tag(takes_context=True)
