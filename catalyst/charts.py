@@ -37,9 +37,9 @@ COUNT = Unit()
 _AXES = go.Layout(
     showlegend=False,
     hovermode="x unified",
-    margin={"l": 40, "r": 8, "t": 8, "b": 24},
+    margin={"l": 52, "r": 8, "t": 8, "b": 24},
     xaxis={"type": "date", "fixedrange": True, "showgrid": False, "nticks": 6, "tickangle": 0},
-    yaxis={"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True, "automargin": True},
+    yaxis={"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
 ).to_plotly_json()
 """What all figures share, checked by Plotly once; whole figures are checked in the tests, not for every page."""
 

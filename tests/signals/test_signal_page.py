@@ -295,6 +295,17 @@ def test_it_shows_itself_to_members_only_and_viewers_no_buttons(
     assert "Disable" not in response.text
 
 
+def test_without_labels_it_leads_editors_to_a_run(
+    client_as: Callable[[User], Client], browser: Client, viewer: User, signal: Signal
+) -> None:
+    text = browser.get(page_of(signal)).text
+    assert "Nothing sampled yet" in text
+    assert f'href="{page_of(signal)}runs/">Judge what is stored</a>' in text
+    assert "Judge what is stored" not in client_as(viewer).get(page_of(signal)).text
+    actions.disable(signal)
+    assert "Judge what is stored" in browser.get(page_of(signal)).text
+
+
 def test_it_shows_no_signal_of_another_project(browser: Client, other_project: Project) -> None:
     foreign = make_signal(make_agent(other_project))
     assert browser.get(page_of(foreign)).status_code == 404
