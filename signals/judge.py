@@ -29,10 +29,11 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=30)
 RENEW_EVERY = timedelta(seconds=10)
 """A worker that lives renews its leases however long a call takes, so that a dead one's work is taken over soon."""
-READ_AHEAD = 2
-"""Claims held for each call under way, so that a slot that becomes free finds its next call at hand."""
+READ_AHEAD = 3
+"""Claims held for each call under way, so that a slot that becomes free finds its next call at hand while others are
+gathered, written and claimed."""
 LOOK_AGAIN_SECONDS = 0.5
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.1
 LONGEST_WAIT = timedelta(minutes=5)
 LEASE_LOST = "Answered after its lease had run out; another try counts."
 

@@ -593,7 +593,7 @@ def test_live_traffic_goes_before_manual_runs(signal: Signal, project: Project, 
 def test_live_traffic_that_comes_during_a_manual_run_is_judged_next(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time
 ) -> None:
-    make_labels(signal, project, 60, now=now)
+    make_labels(signal, project, 90, now=now)
     assert signal.current_version is not None
     manual = SignalRun.objects.create(version=signal.current_version, window_start=now, window_end=now, sample_rate=100)
     Label.objects.update(run=manual)
@@ -610,10 +610,10 @@ def test_live_traffic_that_comes_during_a_manual_run_is_judged_next(
         return says("no")
 
     judge.script = script
-    assert time.judge() == 61
+    assert time.judge() == 91
     position = next(number for number, asked in enumerate(judge.asked) if "Live?" in asked.recording)
     held = 2 * env.judge_concurrency * READ_AHEAD
-    assert position <= arrived[0] + held < 60
+    assert position <= arrived[0] + held < 90
 
 
 @pytest.mark.parametrize("scope", ["span", "trace"])
