@@ -14,6 +14,7 @@ from traces.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
 from traces.messages import may_be_message, read_messages
 from traces.otlp import Attributes, SentSpan, Source, storable
 from traces.store.base import PayloadRecord, SpanRecord
+from traces.store.packing import plain
 
 _RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
 
@@ -47,10 +48,11 @@ class Identity:
 
 @dataclass(slots=True)
 class Reading:
-    """One sent span in our columns; the agent is still a name."""
+    """One sent span in our columns; the agent is still a name, and `text` is the payload as it is packed."""
 
     span: SpanRecord
     payload: PayloadRecord
+    text: bytes
     agent: Identity | None
 
 
@@ -134,8 +136,9 @@ def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime,
         attribute_tokens=_tokens(payload.attributes),
     )
     _add_usage(span, found)
-    span.digest = _digest(sent, payload)
-    return Reading(span, payload, _agent(found) or sender.agent)
+    text = plain(payload)
+    span.digest = _digest(sent, text)
+    return Reading(span, payload, text, _agent(found) or sender.agent)
 
 
 def _name(found: Found, column: str) -> str:
@@ -202,14 +205,20 @@ def _cost(found: Found) -> Decimal | None:
 
 
 def _add_usage(span: SpanRecord, found: Found) -> None:
-    """Tokens as said; cost as said, else from the price list, else unpriced."""
+    """Tokens and cost as said."""
     for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
         if column in found:
             setattr(span, column, _count(found[column][1]))
-    if span.kind != "LLM":
-        return
-    span.cost = _cost(found)
-    if span.cost is None and span.model and (span.input_tokens or span.output_tokens):
+    if span.kind == "LLM":
+        span.cost = _cost(found)
+
+
+def add_price(span: SpanRecord) -> None:
+    """Give an LLM span whose sender said no cost that of the price list, if there is one.
+
+    Apart from `read_span`, because it costs half as much for many spans in a row.
+    """
+    if span.kind == "LLM" and span.cost is None and span.model and (span.input_tokens or span.output_tokens):
         paid = price(
             span.provider,
             span.model,
@@ -264,25 +273,6 @@ def _tokens(attributes: Attributes) -> list[int]:
     return tokens
 
 
-def _digest(sent: SentSpan, payload: PayloadRecord) -> int:
-    content = orjson.dumps(
-        (
-            sent.parent_id,
-            sent.name,
-            sent.otel_kind,
-            sent.start_ns,
-            sent.end_ns,
-            sent.status,
-            sent.status_message,
-            payload.resource_digest,
-            payload.input,
-            payload.output,
-            payload.input_messages,
-            payload.output_messages,
-            payload.attributes,
-            payload.events,
-            payload.links,
-        ),
-        option=orjson.OPT_SORT_KEYS,
-    )
-    return xxhash.xxh3_64_intdigest(content) - _SIGNED
+def _digest(sent: SentSpan, text: bytes) -> int:
+    said = (sent.parent_id, sent.name, sent.otel_kind, sent.start_ns, sent.end_ns, sent.status, sent.status_message)
+    return xxhash.xxh3_64_intdigest(orjson.dumps(said) + text) - _SIGNED

@@ -17,7 +17,7 @@ from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
 from traces import rollups, trace_rows, unsettled
-from traces.attributes import Reading, Sender, read_span
+from traces.attributes import Reading, Sender, add_price, read_span
 from traces.identities import agent_ids, keep_resources, session_ids
 from traces.otlp import SentSpan, Source
 from traces.rollups import Change
@@ -32,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 MAX_TRIES = 3
 
-type Row = tuple[SpanRecord, PayloadRecord]
 type Preview = Callable[[PayloadRecord], str]
 
 
@@ -66,14 +65,14 @@ class Arrival:
 class Batch:
     """The arriving spans of one trace, each once, and what the store had of it."""
 
-    arriving: dict[int, Row] = field(default_factory=dict)
+    arriving: dict[int, Reading] = field(default_factory=dict)
     stored: dict[int, SpanRecord] = field(default_factory=dict)
 
-    def add(self, span: SpanRecord, payload: PayloadRecord) -> None:
+    def add(self, reading: Reading) -> None:
         """Take an arriving span; of two versions the fuller one."""
-        other = self.arriving.get(span.span_id)
-        if other is None or fullness(span) > fullness(other[0]):
-            self.arriving[span.span_id] = span, payload
+        other = self.arriving.get(reading.span.span_id)
+        if other is None or fullness(reading.span) > fullness(other.span):
+            self.arriving[reading.span.span_id] = reading
 
     def meet(self, stored: Sequence[SpanRecord], of: int) -> None:
         """Take what the store has of the trace's spans, `of` of them, and leave out what it has as full or fuller.
@@ -85,14 +84,14 @@ class Batch:
             self.arriving.clear()
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
-            if new is not None and fullness(new[0]) <= fullness(old):
+            if new is not None and fullness(new.span) <= fullness(old):
                 del self.arriving[span_id]
             elif new is not None:
-                new[0].revision = old.revision + 1
+                new.span.revision = old.revision + 1
 
     def final(self) -> list[SpanRecord]:
         """All spans of the trace as they are with this batch."""
-        return list((self.stored | {span_id: span for span_id, (span, _) in self.arriving.items()}).values())
+        return list((self.stored | {span_id: new.span for span_id, new in self.arriving.items()}).values())
 
 
 def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
@@ -114,6 +113,8 @@ def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
             readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
         except (TypeError, ValueError, OverflowError):
             logger.exception("A span of trace %s can't be read", span.trace_id)
+    for reading in readings:
+        add_price(reading.span)
     sources = {sender.digest: sender.source for sender in senders.values()}
     return Arrival(project_id, now, readings, sources, len(sent) - len(readings))
 
@@ -180,7 +181,9 @@ def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set
             fuller += 1
         else:
             continue
-        if span.trace_id in settled or (span.start_time < patience and span.ended and span_end(span) < patience):
+        if (settled and span.trace_id in settled) or (
+            span.start_time < patience and span.ended and span_end(span) < patience
+        ):
             late += 1
     return Stored(new, fuller, len(arrival.readings) - new - fuller, late)
 
@@ -195,13 +198,13 @@ def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dic
         reading.span.revision = 1
         if reading.agent is not None:
             reading.span.agent_id = agents[reading.agent.identity]
-        batches[reading.span.trace_id].add(reading.span, reading.payload)
+        batches[reading.span.trace_id].add(reading)
     return batches
 
 
 def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
     def text(span: SpanRecord | None, preview: Preview) -> str:
-        return preview(batch.arriving[span.span_id][1]) if span is not None else ""
+        return preview(batch.arriving[span.span_id].payload) if span is not None else ""
 
     return TraceRow(
         trace_id,
@@ -240,7 +243,7 @@ def _previews(
         if span is None:
             return ""
         if span.span_id in batch.arriving:
-            return preview(batch.arriving[span.span_id][1])
+            return preview(batch.arriving[span.span_id].payload)
         if old is not None and old.span_id == span.span_id:
             return kept
         payload = store.payloads(project_id, claim.extent, [span.span_id]).get(span.span_id)
@@ -255,15 +258,15 @@ def _previews(
 
 def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[set[int], set[int]]:
     """Write what is new and what is fuller; returns the records of each, by their `id`."""
-    inserts: list[Row] = []
-    replaces: list[tuple[SpanRecord, SpanRecord, PayloadRecord]] = []
+    inserts: list[tuple[SpanRecord, bytes]] = []
+    replaces: list[tuple[SpanRecord, SpanRecord, bytes]] = []
     for batch in batches:
-        for span_id, (span, payload) in batch.arriving.items():
+        for span_id, new in batch.arriving.items():
             old = batch.stored.get(span_id)
             if old is None:
-                inserts.append((span, payload))
+                inserts.append((new.span, new.text))
             else:
-                replaces.append((old, span, payload))
+                replaces.append((old, new.span, new.text))
     if replaces:
         store.replace(replaces)
     if inserts:
@@ -290,7 +293,7 @@ def _follow_up(
     queued = []
     for trace_id, change in changes.items():
         claim = claims[trace_id]
-        arriving = [span for span, _ in batches[trace_id].arriving.values()]
+        arriving = [new.span for new in batches[trace_id].arriving.values()]
         named = with_named_agent(batches[trace_id].final())
         ready = any(span.ended and span.span_id in named for span in arriving)
         names = any(span.agent_id is not None for span in arriving)

@@ -140,10 +140,12 @@ def span_end(span: SpanRecord) -> datetime:
 
 def summarise(spans: Sequence[SpanRecord]) -> Summary:
     """Summarise all spans of one trace. Its identity is the root's, else that of the earliest span that has one."""
-    root = min((span for span in spans if span.parent_id is None), key=_seniority, default=None)
-    ordered = sorted(spans, key=lambda span: (span is not root, _seniority(span)))
+    ordered = sorted(spans, key=_seniority)
+    root = next((span for span in ordered if span.parent_id is None), None)
+    start, end = ordered[0].start_time, max(map(span_end, spans))
+    if root is not None and root is not ordered[0]:
+        ordered = [root, *(span for span in ordered if span is not root)]
     nested = nested_llm_spans(spans)
-    start, end = min(span.start_time for span in spans), max(map(span_end, spans))
     duration = root.duration_us if root is not None else None
     return Summary(
         agent_id=next((span.agent_id for span in ordered if span.agent_id is not None), None),
@@ -217,7 +219,7 @@ def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
 def with_named_agent(spans: Sequence[SpanRecord]) -> set[int]:
     """Ids of the spans whose agent can't change any more: they name one, or a span above them does."""
     naming = {span.span_id for span in spans if span.agent_id is not None}
-    return naming | descendants(spans, naming)
+    return naming if len(naming) == len(spans) else naming | descendants(spans, naming)
 
 
 def descendants(spans: Sequence[SpanRecord], ancestors: set[int]) -> set[int]:

@@ -11,7 +11,7 @@ type Json = dict[str, Any]
 type SpanKey = tuple[int, UUID, int, datetime]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class SpanRecord:
     """One span in our columns, without its text. Names and units are those of `traces.models.Span`."""
 
@@ -94,10 +94,13 @@ class Extent:
 class SpanStore(Protocol):
     """Where spans live. Everything is scoped to one project; writes take part in the caller's transaction."""
 
-    def insert(self, spans: Sequence[tuple[SpanRecord, PayloadRecord]]) -> None:
-        """Add spans that the store does not have; the caller holds the lock of their traces."""
+    def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
+        """Add spans that the store does not have, with their text as `packing.plain` makes it.
 
-    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
+        The caller holds the lock of their traces.
+        """
+
+    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
         """Put each fuller version (second) and its text in the place of the stored one (first)."""
 
     def forget(self, project_id: int, extents: Sequence[Extent]) -> None:

@@ -21,8 +21,6 @@ from traces.models import Payload, Span
 from traces.store.base import Extent, PayloadRecord, SpanRecord
 from traces.store.packing import Packed, Text, pack, plain, unpack
 
-type Row = tuple[SpanRecord, PayloadRecord]
-
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
 PAYLOAD_COLUMNS = Packed._fields
 BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
@@ -41,11 +39,11 @@ def _types(model: type[Span] | type[Payload], columns: tuple[str, ...]) -> list[
 class PostgresSpanStore:
     """The SpanStore on Django's default database."""
 
-    def insert(self, spans: Sequence[Row]) -> None:
-        """Add spans that the store does not have; the caller holds the lock of their traces."""
+    def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
+        """Add spans that the store does not have, and their text; the caller holds the lock of their traces."""
         self._insert(spans, [])
 
-    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, PayloadRecord]]) -> None:
+    def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
         """Put each fuller version (second) and its text in the place of the stored one (first)."""
         old = [stored for stored, _, _ in spans]
         columns = [list(values) for values in zip(*(span.key for span in old), strict=True)]
@@ -57,14 +55,13 @@ class PostgresSpanStore:
                 """,
                 columns,
             )
-        self._insert([(new, payload) for _, new, payload in spans], _take_texts(old))
+        self._insert([(new, text) for _, new, text in spans], _take_texts(old))
 
-    def _insert(self, spans: Sequence[Row], texts: list[Text]) -> None:
+    def _insert(self, spans: Sequence[tuple[SpanRecord, bytes]], texts: list[Text]) -> None:
         """Add spans, and their text together with other texts."""
         _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
         texts = texts + [
-            Text(span.project_id, span.trace_id, span.start_time, span.span_id, plain(payload))
-            for span, payload in spans
+            Text(span.project_id, span.trace_id, span.start_time, span.span_id, text) for span, text in spans
         ]
         _copy(Payload, PAYLOAD_COLUMNS, pack(texts))
 
@@ -98,7 +95,7 @@ class PostgresSpanStore:
             .values_list(*SPAN_COLUMNS)
         )
         for row in rows:
-            span = SpanRecord(**dict(zip(SPAN_COLUMNS, row, strict=True)))
+            span = SpanRecord(*row)
             found[span.trace_id].append(span)
         return found
 
