@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from catalyst.charts import Strip, volume_strip
@@ -12,7 +13,10 @@ from traces.querysets import TraceFilter, Volume
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`agents` and `statuses` are counts under the other filters, so that a choice shows what it would give."""
+    """`agents` and `statuses` are counts under the other filters, so that a choice shows what it would give.
+
+    `since`: what is older was not looked at; None where all was.
+    """
 
     traces: int
     errors: int
@@ -21,9 +25,12 @@ class Overview:
     strip: Strip
     agents: list[tuple[int, int]]
     statuses: dict[str, int]
+    since: datetime | None = None
 
 
-def overview(rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter, query: Query) -> Overview:
+def overview(
+    rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter, query: Query, since: datetime | None = None
+) -> Overview:
     """Add up the volumes of a range. `query` is the page's own, kept when a bar is clicked."""
     mine = [row for row in rows if wanted.agent is None or (row.agent_id or 0) == wanted.agent]
     ok, errors, agents = Counter[object](), Counter[object](), Counter[int]()
@@ -49,6 +56,7 @@ def overview(rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter,
         ),
         agents=[(agent, count) for agent, count in agents.most_common() if count],
         statuses=statuses,
+        since=since,
     )
 
 

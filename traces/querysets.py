@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -164,10 +164,13 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """With its agent and session."""
         return self.select_related("agent", "session")
 
-    def volume(self, time_range: TimeRange) -> list[Volume]:
-        """Counts per bucket and agent from the traces: for short ranges and filters that hours don't know."""
+    def volume(self, time_range: TimeRange, since: datetime | None = None) -> list[Volume]:
+        """Counts per bucket and agent from the traces: for short ranges and filters that hours don't know.
+
+        `since`: only of what started then or later, in the same buckets.
+        """
         rows = (
-            self.within(time_range)
+            self.within(time_range if since is None else replace(time_range, start=since))
             .order_by()
             .values_list("agent_id", bar_of("start_time", time_range))
             .annotate(
@@ -271,6 +274,16 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
             )
         )  # fmt: skip
         return [Volume(*row) for row in rows]
+
+    def newest_since(self, time_range: TimeRange, most: int) -> datetime | None:
+        """Since when in the range there are about so many traces; None where it has no more of them."""
+        hours = self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
+        for hour, count in hours.values_list("hour").annotate(n=Sum("trace_count")).order_by("-hour"):
+            if count > most:
+                since: datetime = max(hour + timerange.HOUR * (1 - most / count), time_range.start)
+                return since
+            most -= count
+        return None
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """What runs since then add up to, per agent and bar. The range's step is a whole number of hours."""

@@ -24,6 +24,8 @@ from traces.querysets import Cursor, TraceFilter, neighbours
 from traces.store.base import SpanRecord
 
 PAGE = 30
+MOST_COUNTED = 100_000
+"""Traces that the numbers over a list look at, where hourly sums can't tell them."""
 MOST_AGENTS = 12
 ROWS = 32
 MOST_ROWS = 500
@@ -150,12 +152,14 @@ def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRan
 
 def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
     """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
+    hours, since = AgentHour.objects.filter(project=request.project), None
     if wanted.needs_rows or time_range.step < timerange.HOUR:
         others = replace(wanted, agent=None, passing=wanted.passing.model_copy(update={"status": ""}))
-        volumes = request.project.traces.matching(others).volume(time_range)
+        since = None if wanted.session else hours.newest_since(time_range, MOST_COUNTED)
+        volumes = request.project.traces.matching(others).volume(time_range, since)
     else:
-        volumes = AgentHour.objects.filter(project=request.project).volume(time_range)
-    found = overview(volumes, time_range, wanted, dict(request.GET.lists()))
+        volumes = hours.volume(time_range)
+    found = overview(volumes, time_range, wanted, dict(request.GET.lists()), since)
     names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
     return {
         "overview": found,

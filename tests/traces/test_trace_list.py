@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from catalyst import timerange
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace
 from tests.traces.sent import sent_span
@@ -166,6 +167,25 @@ def test_it_counts_from_hours_and_from_traces_alike(browser: Client, project: Pr
     make_session(project, turns=3, now=now)
     for key in ("1h", "1d", "7d"):
         assert "3</b> traces" in browser.get(f"{PAGE}?range={key}").text
+
+
+def test_it_says_when_it_did_not_look_at_all(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that hours can't tell are counted among the newest traces of the project only, the list reaches back."""
+    top = timerange.floor(now, timerange.HOUR) + timerange.HOUR / 2
+    for number, hours in enumerate((26, 25, 3, 2, 1), start=1):
+        make_trace(project, number, now=top - hours * timerange.HOUR, said=("A refund?", "Yes."))
+    whole = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
+    assert "of the newest traces only" not in whole
+    assert "<b>5</b> traces" in whole
+    monkeypatch.setattr(views, "MOST_COUNTED", 3)
+    text = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
+    since = f"{top - 24.5 * timerange.HOUR:%-d %b, %H:%M}"
+    assert "<b>3</b> traces" in text
+    assert f"of the newest traces only, since {since}" in " ".join(text.split())
+    assert text.count('class="when"') == whole.count('class="when"')
+    assert "of the newest traces only" not in browser.get(PAGE, {"range": "7d"}).content.decode()
 
 
 def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], charlie: User, project: Project) -> None:
