@@ -1,6 +1,7 @@
 """Agents, as pages: all of them, and one with its numbers, sessions and traces."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -68,9 +69,12 @@ def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_ra
     if by is None:
         cards = agent_charts.over_time(Axis(bars, time_range, query), numbers)
         return {"dimensions": dimensions, "cards": cards, "unknown": query.get("by")}
-    found = request.project.traces.filter(agent_is(pk)).runs_by(by.value, time_range)
-    breakdown = label_charts.breakdown(by, found, bars, numbers, (time_range, query))
-    return {"dimensions": dimensions, "breakdown": breakdown, "cards": breakdown.cards}
+    newest = label_charts.newest(bars)
+    looked_at = replace(time_range, start=min(newest))
+    found = request.project.traces.filter(agent_is(pk)).runs_by(by.value, looked_at)
+    breakdown = label_charts.breakdown(by, found, newest, numbers, (time_range, query))
+    since = looked_at.start if len(newest) < len(bars) else None
+    return {"dimensions": dimensions, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
 
 
 @require_safe

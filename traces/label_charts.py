@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from catalyst import formats
 from catalyst.charts import Unit
@@ -13,6 +14,8 @@ from traces.labels import Dimension
 from traces.usage import Runs
 
 UNLABELLED = "unlabelled"
+MOST_RUNS = 50_000
+"""Whose labels are looked up for one page: there are no sums of runs by label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,18 @@ class Breakdown:
     labelled: int
     runs: int
     cards: Sequence[Card]
+
+
+def newest(bars: Bars) -> Bars:
+    """Of these bars, not empty, the newest with `MOST_RUNS` runs together, but one in any case."""
+    kept: dict[datetime, Runs] = {}
+    count = 0
+    for start in sorted(bars, reverse=True):
+        count += bars[start].usage.trace_count
+        if kept and count > MOST_RUNS:
+            break
+        kept[start] = bars[start]
+    return kept
 
 
 def breakdown(

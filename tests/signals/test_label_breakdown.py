@@ -17,6 +17,7 @@ from signals import actions
 from signals.models import Signal
 from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.traces.agent_page import numbers, plain
+from traces import label_charts
 
 
 @pytest.fixture
@@ -77,6 +78,21 @@ def test_it_compares_what_differs(browser: Client, signal: Signal, project: Proj
     (slow,), (quick,) = charts["latency"]["yes"], charts["latency"]["no"]
     assert slow == pytest.approx(9, rel=0.05)
     assert quick < slow
+
+
+def test_it_breaks_down_the_newest_runs_of_very_many(
+    browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_trace(project, 1, now=now - timedelta(hours=20))
+    make_trace(project, 2, now=now - timedelta(hours=5))
+    make_trace(project, 3, now=now)
+    assert "Only the newest runs" not in page(browser, signal)
+    monkeypatch.setattr(label_charts, "MOST_RUNS", 2)
+    text = page(browser, signal)
+    assert "Only the newest runs are broken down" in plain(text)
+    assert "of 2 runs have a label" in plain(text)
+    assert {name: sum(values) for name, values in figures(text)["runs"].items()} == {"unlabelled": 2}
+    assert numbers(text)["Runs"] == "3"
 
 
 def test_a_run_has_the_label_of_its_session(browser: Client, project: Project, now: datetime) -> None:
