@@ -1,7 +1,7 @@
 """How often each signal of an agent gives the label that tells most: over time, and against the period before."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from signals import results
 from signals.charts import Outcome
 from signals.models import LabelHour, LabelMinute, Signal
 from signals.results import Summary
-from signals.rollups import Cell, OverTime, cells, over_time
+from signals.rollups import Cell, OverTime, Trouble, cells, over_time, trouble_over_time
 from traces.usage import more_often
 
 WORSE = {"negative": 1, "positive": -1}
@@ -31,7 +31,8 @@ class Change:
 class Rate:
     """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps.
 
-    `summary` is of all its labels in the range.
+    `summary` is of all its labels in the range. `failed` and `cost` are sparklines from nothing up, empty where there
+    is nothing to draw.
     """
 
     signal: Signal
@@ -40,25 +41,31 @@ class Rate:
     summary: Summary
     top: int
     lines: list[str]
+    failed: list[str]
+    cost: list[str]
     x_labels: list[str]
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
-    """Of each signal that asks something; what got worse first, then those with most labels. Three queries for all."""
+    """Of each signal that asks something; what got worse first, then those with most labels. Four queries for all."""
     since = time_range.prior_start(now)
     hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
     counted, counts = results.by_owner(cells(hours, minutes, time_range)), over_time(hours, minutes, time_range)
+    trouble = trouble_over_time(hours, minutes, time_range)
     before = results.by_owner(cells(hours, minutes, replace(time_range, start=since, end=time_range.start)))
     found = []
     for signal in signals:
         summary = results.summary(signal, [version] if (version := signal.current_version) else [], counted[signal.pk])
         was = before[signal.pk] if _is_old(signal, since) else []
-        if rate := _rate(summary, was, counts[signal.pk], time_range):
+        bars = trouble.get(signal.pk, {})
+        if rate := _rate(summary, was, counts[signal.pk], bars, time_range):
             found.append(rate)
     return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
 
 
-def _rate(summary: Summary, was: Sequence[Cell], counts: OverTime, time_range: TimeRange) -> Rate | None:
+def _rate(
+    summary: Summary, was: Sequence[Cell], counts: OverTime, bars: Mapping[datetime, Trouble], time_range: TimeRange
+) -> Rate | None:
     outcome = summary.telling
     if outcome is None:
         return None
@@ -71,7 +78,13 @@ def _rate(summary: Summary, was: Sequence[Cell], counts: OverTime, time_range: T
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
     change = _change((before[outcome.value], before.total()), outcome)
     lines = sparkline(shares, 100, 100, top)
-    return Rate(summary.signal, outcome, change, summary, top, lines, axis_labels(starts, 2))
+    troubles = [bars.get(start, Trouble()) for start in starts]
+    failed, cost = _spark([each.failed for each in troubles]), _spark([float(each.cost) for each in troubles])
+    return Rate(summary.signal, outcome, change, summary, top, lines, failed, cost, axis_labels(starts, 2))
+
+
+def _spark(values: Sequence[float]) -> list[str]:
+    return sparkline(values, top=max(values)) if any(values) else []
 
 
 def _is_old(signal: Signal, since: datetime) -> bool:

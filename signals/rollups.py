@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from django.db import connection, models, transaction
 from django.db.models import Max, Q, Sum
+from django.db.models.functions import Coalesce
 
 from catalyst.timerange import HOUR, TimeRange, ceil, floor
 from signals.querysets import LabelFilter
@@ -53,6 +54,13 @@ class Coverage:
     def sampled(self) -> int:
         """All of them."""
         return self.waiting + self.done + self.failed + self.skipped
+
+
+class Trouble(NamedTuple):
+    """Labels that failed, and what all of them cost in US dollars."""
+
+    failed: int = 0
+    cost: Decimal = Decimal(0)
 
 
 class SumQuerySet[Sums: "LabelHour | LabelMinute"](models.QuerySet[Sums]):
@@ -157,22 +165,36 @@ def over_time(hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range
 
     Bars of an hour or more add hours up, finer ones minutes.
     """
-    if time_range.step < HOUR:
-        within = minutes.filter(minute__gte=time_range.start, minute__lt=time_range.end)
-        rows = _in_bars(within, bar_of("minute", time_range))
-    else:
-        rows = _in_bars(hours.within(time_range), bar_of("hour", time_range))
+    sums, bar = _in_bars(hours, minutes, time_range)
+    valued = sums.exclude(value="").values_list("signal_id", bar, "value")
     found: dict[int, OverTime] = defaultdict(Counter)
-    for signal_id, start, value, count in rows:
+    for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
         found[signal_id][start, value] = count
     return found
 
 
+def trouble_over_time(
+    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange
+) -> Mapping[int, Mapping[datetime, Trouble]]:
+    """What labels of the range cost and how many failed, by signal and bar, in one query; none where there are none."""
+    sums, bar = _in_bars(hours, minutes, time_range)
+    rows = sums.values_list("signal_id", bar).annotate(
+        failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
+    )
+    found: dict[int, dict[datetime, Trouble]] = defaultdict(dict)
+    for signal_id, start, failed, spent in rows:
+        found[signal_id][start] = Trouble(failed, spent)
+    return found
+
+
 def _in_bars(
-    sums: LabelHourQuerySet | LabelMinuteQuerySet, bar: models.Func
-) -> Iterable[tuple[int, datetime, str, int]]:
-    valued = sums.exclude(_UNSAMPLED).exclude(value="").order_by()
-    return valued.values_list("signal_id", bar, "value").annotate(n=Sum("count")).filter(n__gt=0)
+    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange
+) -> "tuple[models.QuerySet[Any, Any], models.Func]":
+    """The sums of the range, and the bar that each is in."""
+    if time_range.step < HOUR:
+        within = minutes.filter(minute__gte=time_range.start, minute__lt=time_range.end)
+        return within.exclude(_UNSAMPLED).order_by(), bar_of("minute", time_range)
+    return hours.within(time_range).exclude(_UNSAMPLED).order_by(), bar_of("hour", time_range)
 
 
 _FOLD_SUMS = """

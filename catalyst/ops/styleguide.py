@@ -128,6 +128,6 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
 def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
     tone = {"negative": "bad", "positive": "good"}.get(outcome.mood, "")
     signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
-    lines = charts.sparkline(WAVE, 100, 100, 10)
+    lines, cost = charts.sparkline(WAVE, 100, 100, 10), charts.sparkline(WAVE)
     change, summary = Change("up 9.1 points", tone, "4.9%"), Summary(signal, [outcome], COVERED, None, Decimal("0.42"))
-    return Rate(signal, outcome, change, summary, 10, lines, charts.axis_labels(starts, 2))
+    return Rate(signal, outcome, change, summary, 10, lines, [], cost, charts.axis_labels(starts, 2))

@@ -145,5 +145,29 @@ def test_it_says_how_many_labels_a_rate_is_of_and_what_they_cost(
     first, second, third, _ = (label.pk for label in make_labels(signal, project, 4, now=now))
     Label.objects.filter(pk__in=[first, second]).update(status="done", value="yes", labelled_at=now, cost="0.01")
     Label.objects.filter(pk=third).update(status="failed", error="The judge is broken.")
-    text = " ".join(re.sub(r"</?span[^>]*>", "", browser.get(page_of(project), headers=HTMX).text).split())
-    assert "2 labels, 50.0% of sampled, 1 failed, $0.02" in text
+    text = " ".join(re.sub(r"<[^>]*>", "", browser.get(page_of(project), headers=HTMX).text).split())
+    assert "2 labels, 50.0% of sampled" in text
+    assert "$0.0200 1 failed" in text
+
+
+@pytest.mark.parametrize("query", ["range=1h", "range=1d", "range=7d"])
+def test_it_draws_what_failed_and_what_judging_cost(
+    browser: Client, project: Project, now: datetime, query: str
+) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(hours=1))
+    first, second = (label.pk for label in make_labels(signal, project, 2, now=now))
+    Label.objects.filter(pk=first).update(status="done", value="yes", labelled_at=now)
+    section = browser.get(f"{page_of(project)}?{query}", headers=HTMX).text
+    assert 'aria-label="Cost over' not in section
+    assert 'aria-label="Failed over' not in section
+    Label.objects.filter(pk=first).update(cost="0.01")
+    Label.objects.filter(pk=second).update(status="failed", error="The judge is broken.")
+    section = browser.get(f"{page_of(project)}?{query}", headers=HTMX).text
+    drawn = dict(
+        re.findall(r'aria-label="(Cost|Failed) over [^>]*>\s*<polyline class="[^"]*" points="([^"]*)"', section)
+    )
+    assert set(drawn) == {"Cost", "Failed"}
+    for points in drawn.values():
+        heights = [float(point.split(",")[1]) for point in points.split()]
+        assert heights.count(1) == 1
+        assert heights.count(21) == len(heights) - 1
