@@ -69,6 +69,13 @@ ALTER TABLE traces_agenthourlatency SET (fillfactor = 50);
 ALTER TABLE traces_unsettled SET (fillfactor = 50);
 """
 
+# Most traces are written once, and no row of the settle queue changes in place: the time it is due is indexed.
+FULL_PAGES = """
+ALTER TABLE traces_trace SET (fillfactor = 100);
+ALTER TABLE traces_unsettled SET (fillfactor = 100);
+ALTER TABLE traces_agenthourcalls SET (fillfactor = 75);
+"""
+
 CALLS = """
 ALTER TABLE traces_span ADD COLUMN input_cost numeric(20, 9), ADD COLUMN cache_cost numeric(20, 9),
     ADD COLUMN output_cost numeric(20, 9), ADD COLUMN tool text NOT NULL DEFAULT '';
