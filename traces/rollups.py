@@ -103,7 +103,10 @@ def _shrinks(change: Change) -> bool:
 
 
 def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
-    """Add to sessions. One without traces covers no time yet, whatever its row says."""
+    """Add to sessions. One without traces covers no time yet, whatever its row says.
+
+    Their ids are said again, or a table of which nothing is known yet would be read as a whole.
+    """
     if not rows:
         return
     keys = "id bigint, start_time timestamptz, end_time timestamptz"
@@ -115,10 +118,10 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
             end_time = CASE WHEN s.trace_count = 0 THEN d.end_time ELSE greatest(s.end_time, d.end_time) END,
             last_received_at = greatest(s.last_received_at, %s), revision = s.revision + 1, {sums}
         FROM (SELECT d.* FROM {_recordset(keys, SESSION_SUMS)}
-              JOIN traces_session l ON l.id = d.id ORDER BY d.id FOR NO KEY UPDATE OF l) d
-        WHERE s.id = d.id
+              JOIN traces_session l ON l.id = d.id WHERE l.id = ANY(%s) ORDER BY d.id FOR NO KEY UPDATE OF l) d
+        WHERE s.id = d.id AND s.id = ANY(%s)
         """,
-        [now, _json(keys, SESSION_SUMS, rows)],
+        [now, _json(keys, SESSION_SUMS, rows), *2 * [[row[0] for row in rows]]],
     )
 
 
@@ -161,9 +164,9 @@ def _name_sessions(sessions: list[int]) -> None:
         UPDATE traces_session s SET agent_id = d.agent_id, "user" = d.end_user
         FROM (SELECT s.id, {agent} AS agent_id, coalesce({user}, '') AS end_user
               FROM traces_session s WHERE s.id = ANY(%s)) d
-        WHERE s.id = d.id AND (s.agent_id, s."user") IS DISTINCT FROM (d.agent_id, d.end_user)
+        WHERE s.id = d.id AND s.id = ANY(%s) AND (s.agent_id, s."user") IS DISTINCT FROM (d.agent_id, d.end_user)
         """,
-        [FIRST_TRACES, FIRST_TRACES, sessions],
+        [FIRST_TRACES, FIRST_TRACES, sessions, sessions],
     )
 
 

@@ -104,16 +104,20 @@ def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datet
 
 
 def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:
-    """Write claimed traces anew; their revision grows."""
+    """Write claimed traces anew; their revision grows.
+
+    Their ids are said again, or a table of which nothing is known yet would be read as a whole.
+    """
     if not rows:
         return
     assignments = ", ".join(f"{name} = d.{name}" for name in _TYPES if name != "trace_id")
     statement = f"""
         UPDATE traces_trace t
         SET revision = t.revision + 1, last_received_at = greatest(t.last_received_at, %s), {assignments}
-        FROM json_to_recordset(%s::json) AS d({_RECORD}) WHERE t.project_id = %s AND t.trace_id = d.trace_id
+        FROM json_to_recordset(%s::json) AS d({_RECORD})
+        WHERE t.project_id = %s AND t.trace_id = d.trace_id AND t.trace_id = ANY(%s)
     """
-    database.execute(statement, [now, _json(rows), project_id])
+    database.execute(statement, [now, _json(rows), project_id, [row.trace_id for row in rows]])
 
 
 def _json(rows: Iterable[TraceRow]) -> str:
