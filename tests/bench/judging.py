@@ -31,7 +31,7 @@ for agent in {agents}:
     actions.activate(actions.create_signal(found, name="Calls", scope="span", question=question), timezone.now())
 """
 RATE = """
-    SELECT (count(*) * 0.9)::float8 / nullif(extract(epoch FROM max(created_at) - min(created_at)), 0)::float8
+    SELECT (count(*) - 1)::float8 / nullif(extract(epoch FROM max(created_at) - min(created_at)), 0)::float8
     FROM (SELECT created_at, ntile(20) OVER (ORDER BY created_at) AS part FROM signals_verdict WHERE id > %s) v
     WHERE part BETWEEN 2 AND 19
 """
