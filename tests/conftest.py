@@ -138,8 +138,10 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def now() -> datetime:
-    """The time of the test."""
+def now(request: pytest.FixtureRequest) -> datetime:
+    """The time of the test; with the mark `real_clock` that of the machine, which pages ask for."""
+    if request.node.get_closest_marker("real_clock"):
+        return datetime.now(UTC)
     return datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 

@@ -11,7 +11,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project
 from catalyst.timerange import between
@@ -31,15 +30,11 @@ from traces import ingest
 from traces.filters import Filter
 from traces.models import Trace, hex_span_id
 
+pytestmark = pytest.mark.real_clock
+
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HTMX = {"HX-Request": "true"}
 PROD, FAST = Filter(environment="prod"), Filter(max_duration_ms=1, environment="prod")
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from html import unescape
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions
@@ -18,15 +17,11 @@ from tests.signals.unlabelled import of, waiting
 from traces.filters import Filter
 from traces.models import Trace, hex_span_id
 
+pytestmark = pytest.mark.real_clock
+
 HOUR = timedelta(hours=1)
 HTMX = {"HX-Request": "true"}
 PROD = Filter(environment="prod")
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture(autouse=True)

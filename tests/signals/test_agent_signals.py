@@ -9,20 +9,15 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal, make_trace, settle_all
 
+pytestmark = pytest.mark.real_clock
+
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 def page_of(project: Project) -> str:

@@ -10,7 +10,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import actions
@@ -19,11 +18,7 @@ from tests.factories import give, make_agent, make_labels, make_session, make_si
 from tests.traces.agent_page import numbers, plain
 from traces import label_charts
 
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
+pytestmark = pytest.mark.real_clock
 
 
 @pytest.fixture

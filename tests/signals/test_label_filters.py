@@ -10,7 +10,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import actions
@@ -19,14 +18,10 @@ from signals.models import Label, Signal
 from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces import views
 
+pytestmark = pytest.mark.real_clock
+
 TRACES, SESSIONS = "/p/default/traces/", "/p/default/sessions/"
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

@@ -14,13 +14,9 @@ from signals.models import Label, Signal, SignalRun
 from tests.factories import make_agent, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 
+pytestmark = pytest.mark.real_clock
+
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

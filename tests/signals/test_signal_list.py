@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions, list_views
@@ -15,14 +14,10 @@ from signals.models import Label
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_signal
 
+pytestmark = pytest.mark.real_clock
+
 PAGE = "/p/default/signals/"
 HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 def label(labels: list[Label], *values: str, now: datetime) -> None:

@@ -11,7 +11,6 @@ from django.db import connection
 from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions, health
@@ -22,15 +21,11 @@ from tests.factories import make_agent, make_labels, make_session, make_signal, 
 from tests.judge_server import JudgeServer
 from traces.models import hex_span_id
 
+pytestmark = pytest.mark.real_clock
+
 NUMBERS = {"HX-Request": "true", "HX-Target": "signal-numbers"}
 ROWS = {"HX-Request": "true", "HX-Target": "label-rows"}
 EMPTY = {"HX-Request": "true", "HX-Target": "no-labels"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

@@ -5,20 +5,15 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 
+pytestmark = pytest.mark.real_clock
+
 CHANGES = ("activate", "disable", "archive", "unarchive", "retry")
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

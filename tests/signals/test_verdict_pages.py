@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 
 from catalyst.core.models import Project, User
@@ -17,14 +16,10 @@ from tests.judge_server import JudgeServer, says
 from tests.traces.sent import sent_span
 from traces import ingest
 
+pytestmark = pytest.mark.real_clock
+
 HTMX = {"HX-Request": "true"}
 ATTACK = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

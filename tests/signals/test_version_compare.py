@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import actions, agreement
@@ -15,14 +14,10 @@ from signals.actions import Question
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 
+pytestmark = pytest.mark.real_clock
+
 SECOND = Question(type="string", prompt="How did it end?", sample_rate=100, labels=("good", "fair", "ugly"))
 PARTIAL = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals import actions
@@ -17,13 +16,9 @@ from signals.actions import Question
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 
+pytestmark = pytest.mark.real_clock
+
 SECOND = Question(type="string", prompt="Is it <b>good</b>?", sample_rate=50, labels=("good", "bad"))
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from signals.models import Label
@@ -16,21 +15,11 @@ from tests.factories import make_agent, make_labels, make_signal, make_trace
 from tests.traces.sent import sent_span
 from traces import agent_views, ingest
 
+pytestmark = pytest.mark.real_clock
+
 PAGE = "/p/default/agents/"
 HTMX = {"HX-Request": "true"}
 RANGES = ["1h", "12h", "1d", "7d", "90d"]
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 def cells(text: str, name: str) -> list[str]:

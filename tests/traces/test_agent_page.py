@@ -12,7 +12,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_session, make_trace
@@ -21,20 +20,10 @@ from tests.traces.sent import sent_span
 from traces import ingest
 from traces.views import PAGE
 
+pytestmark = pytest.mark.real_clock
+
 HTMX = {"HX-Request": "true"}
 TABS = ["", "sessions/", "traces/", "signals/", "analysis/"]
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 def page_of(project: Project, tab: str = "", name: str = "support-bot") -> str:

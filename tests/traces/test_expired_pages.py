@@ -1,33 +1,22 @@
 """What pages say when what they are about has expired."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from signals.models import Label
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces.models import Session, Span, hex_span_id
 from traces.retention import forget_traces
 
+pytestmark = pytest.mark.real_clock
+
 DAY = timedelta(days=1)
 LATER = 32 * DAY
 HEX = f"{1:032x}"
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 def answered(**about: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_session
@@ -17,19 +16,9 @@ from tests.traces.sent import sent_span
 from traces import ingest, reading
 from traces.models import Session
 
+pytestmark = pytest.mark.real_clock
+
 LIST = "/p/default/sessions/"
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 def test_it_lists_sessions_by_what_was_said_first(browser: Client, project: Project, now: datetime) -> None:

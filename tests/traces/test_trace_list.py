@@ -10,7 +10,6 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from catalyst import timerange
 from catalyst.core.models import Project, User
@@ -19,20 +18,10 @@ from tests.traces.sent import sent_span
 from traces import ingest, views
 from traces.models import Trace
 
+pytestmark = pytest.mark.real_clock
+
 PAGE = "/p/default/traces/"
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 def test_it_lists_traces_newest_first(browser: Client, project: Project, now: datetime) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
@@ -17,19 +16,9 @@ from tests.traces.sent import sent_span
 from traces import ingest, reading, views
 from traces.models import Trace, hex_span_id
 
+pytestmark = pytest.mark.real_clock
+
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def now() -> datetime:
-    """Pages ask the real clock."""
-    return timezone.now()
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], alice: User) -> Client:
-    """Alice's browser."""
-    return client_as(alice)
 
 
 @pytest.fixture
