@@ -1,11 +1,13 @@
 """One URL, one template: the whole page for a browser, one partial of it for htmx."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.shortcuts import render as render_template
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 STOP_POLLING = 286
@@ -31,3 +33,16 @@ def render(
 def go_to(request: HttpRequest, url: str) -> HttpResponse:
     """Have the browser open another page after a change, whether a form or htmx asked for it."""
     return HttpResponseClientRedirect(url) if getattr(request, "htmx", None) else redirect(url)
+
+
+def go_back(request: HttpRequest, url: str) -> HttpResponse:
+    """After a change have the browser show the page that it was made on again, with its range and filters.
+
+    A page that only asks for the change, at the address that it is sent to, leads to `url` with its own query instead.
+    So does a page that the browser doesn't tell, or one of another host.
+    """
+    page = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure())
+    if is_ours and urlsplit(page).path != request.path:
+        return go_to(request, page)
+    return go_to(request, f"{url}?{request.GET.urlencode()}" if request.GET else url)

@@ -3,13 +3,13 @@
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.htmx import render
+from catalyst.htmx import go_back, render
 from signals import catching_up
 from signals.forms import is_id
 from signals.models import Signal
@@ -31,10 +31,11 @@ def project_catch_up(request: ProjectRequest) -> HttpResponse:
 
 def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
     now = timezone.now()
-    back = signal.get_absolute_url() if signal else reverse("signals:signal-list", args=[request.project.slug])
+    url = signal.get_absolute_url() if signal else reverse("signals:signal-list", args=[request.project.slug])
     if request.method != "POST":
         offer = catching_up.offer(request.project, signal, now)
-        context = {"signal": signal, "offer": offer, "back": back, "action": request.path}
+        back = f"{url}?{request.GET.urlencode()}" if request.GET else url
+        context = {"signal": signal, "offer": offer, "back": back, "action": request.get_full_path()}
         return render(request, "signals/catch_up.html", context, partial="catch-up")
     sent = request.POST.get("labels", "")
     try:
@@ -42,4 +43,4 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
         messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
-    return redirect(back)
+    return go_back(request, url)

@@ -6,13 +6,13 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import STOP_POLLING, render, wants_partial
+from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
 from signals import actions, forms, results, spending
 from signals.models import Scope, Signal
 from signals.templates import TEMPLATES
@@ -80,9 +80,7 @@ def signal_bulk(request: ProjectRequest) -> HttpResponse:
         _do_all(request, signals, *BULK[do])
     else:
         messages.error(request, "Choose signals, then what to do with them")
-    page = redirect("signals:signal-list", request.project.slug)
-    page["Location"] += f"?{request.GET.urlencode()}" if request.GET else ""
-    return page
+    return go_back(request, reverse("signals:signal-list", args=[request.project.slug]))
 
 
 type Action = Callable[[Signal, ProjectRequest], None]

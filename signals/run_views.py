@@ -6,14 +6,15 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import STOP_POLLING, render, wants_partial
+from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
 from signals import estimates, runs, spending
 from signals.forms import RunForm, is_id
 from signals.models import Signal, SignalRun
@@ -36,10 +37,12 @@ def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
     return _page(request, signal, RunForm(request.GET), preview=True)
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Start a run."""
+    """Start a run. Without a form, the page that has one."""
+    if request.method != "POST":
+        return run_list(request, pk)
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form = RunForm(request.POST)
     if not form.is_valid():
@@ -50,7 +53,7 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
         form.report(error)
         return _page(request, signal, form)
     messages.success(request, "The run has started; live traffic is judged before it")
-    return redirect("signals:run-list", request.project.slug, signal.pk)
+    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
 
 @require_POST
@@ -61,7 +64,7 @@ def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
     runs.cancel(found, timezone.now(), request.user)
     messages.success(request, "The run is cancelled; its labels stay")
-    return redirect("signals:run-list", request.project.slug, signal.pk)
+    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
 
 def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bool = False) -> HttpResponse:

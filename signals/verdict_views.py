@@ -2,14 +2,14 @@
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import render
+from catalyst.htmx import go_back, render
 from signals import exchanges, results, retention, verdicts
 from signals.models import Exchange, Label
 from signals.prompt import MAX_ANSWER
@@ -43,9 +43,7 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
         messages.success(request, "It will be judged again")
     else:
         messages.info(request, "It has not failed: there is nothing to try again")
-    if request.htmx:
-        return HttpResponseClientRefresh()
-    return redirect("signals:label-detail", request.project.slug, pk, label)
+    return go_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
 
 
 @require_safe

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import go_to, render, wants_partial
+from catalyst.htmx import go_back, render, wants_partial
 from signals import actions, agreement, forms, version_results, versions
 from signals.actions import question_of
 from signals.agreement import Pair
@@ -59,7 +59,7 @@ def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpRespon
         messages.error(request, " ".join(error.messages))
     else:
         messages.success(request, f"Version {version.number} asks what version {earlier.number} asked")
-    return go_to(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
+    return go_back(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,15 +7,16 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.htmx import STOP_POLLING, go_to, render, wants_partial
+from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
 from catalyst.timerange import TimeRange
 from signals import (
     actions,
@@ -83,7 +84,8 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
         return editor(request, form, template=template)
     if request.POST.get("then") == "activate":
         actions.activate(signal, timezone.now(), request.user)
-    return _to(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
+    messages.success(request, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
+    return redirect(signal)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -94,7 +96,8 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(known, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if form.is_bound and _publish(request, form, signal):
-        return _to(request, signal, f"{signal.name} is saved")
+        messages.success(request, f"{signal.name} is saved")
+        return redirect(reverse("signals:signal-detail", args=[request.project.slug, pk], query=request.GET))
     return editor(request, form, signal=known.get(pk=pk) if form.is_bound else signal)
 
 
@@ -150,8 +153,8 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         actions.activate(signal, timezone.now(), request.user)
     except ValidationError as error:
-        return _to(request, signal, " ".join(error.messages), messages.ERROR)
-    return _to(request, signal, f"{signal.name} is active: it judges what arrives from now on")
+        return _back(request, signal, " ".join(error.messages), messages.ERROR)
+    return _back(request, signal, f"{signal.name} is active: it judges what arrives from now on")
 
 
 @require_POST
@@ -160,7 +163,7 @@ def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop judging; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     actions.disable(signal, request.user)
-    return _to(request, signal, f"{signal.name} is disabled; its labels stay")
+    return _back(request, signal, f"{signal.name} is disabled; its labels stay")
 
 
 @require_POST
@@ -169,7 +172,7 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop it and take it off the list; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     actions.archive(signal, timezone.now(), request.user)
-    return _to(request, signal, f"{signal.name} is archived; its labels stay")
+    return _back(request, signal, f"{signal.name} is archived; its labels stay")
 
 
 @require_POST
@@ -178,7 +181,7 @@ def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Put it back on the list."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     actions.unarchive(signal, request.user)
-    return _to(request, signal, f"{signal.name} is back on the list")
+    return _back(request, signal, f"{signal.name} is back on the list")
 
 
 @require_POST
@@ -188,7 +191,7 @@ def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     queued = actions.retry_failed(signal, timezone.now())
     said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
-    return _to(request, signal, said if queued else "Nothing of the current version has failed")
+    return _back(request, signal, said if queued else "Nothing of the current version has failed")
 
 
 @require_POST
@@ -197,7 +200,9 @@ def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
     """Set what a signal may cost a day."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form, now = CapForm(request.POST), timezone.now()
-    return _capped(request, form, lambda cap: actions.cap_signal(signal, cap, now, request.user), redirect(signal))
+    return _capped(
+        request, form, lambda cap: actions.cap_signal(signal, cap, now, request.user), signal.get_absolute_url()
+    )
 
 
 @require_POST
@@ -205,31 +210,29 @@ def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
 def project_cap(request: ProjectRequest) -> HttpResponse:
     """Set what all signals of the project may cost a day."""
     form, now = CapForm(request.POST), timezone.now()
-    page = redirect("signals:signal-list", request.project.slug)
+    page = reverse("signals:signal-list", args=[request.project.slug])
     return _capped(request, form, lambda cap: actions.cap_project(request.project, cap, now, request.user), page)
 
 
-def _capped(
-    request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: HttpResponseRedirect
-) -> HttpResponse:
+def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
     """Set the cap if it can be, and say on the page what happened."""
     if not form.is_valid():
         said = "A cap is an amount of dollars, with at most four decimals, or a number of judge calls, above zero"
         messages.error(request, said)
-        return page
+        return go_back(request, page)
     try:
         cap(form.cap)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
-        return page
+        return go_back(request, page)
     messages.success(request, f"Judging stops at {form.cap.words}" if form.cap.words else "There is no cap")
-    return page
+    return go_back(request, page)
 
 
-def _to(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
-    """To the signal's page, which says what happened."""
+def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
+    """Where the reader was, else to the signal's page; it says what happened."""
     messages.add_message(request, level, said)
-    return go_to(request, signal.get_absolute_url())
+    return go_back(request, signal.get_absolute_url())
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:

@@ -107,7 +107,7 @@ TABLE = {
     "signals:coverage-show": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-preview": Row(EDITOR_LOOK, ONLY_GET, "signal"),
-    "signals:run-create": Row(ONLY_POST, EDITOR_WRONG, "signal"),
+    "signals:run-create": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
     "signals:project-cap": Row(ONLY_POST, OWNER_DO),

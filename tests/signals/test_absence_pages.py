@@ -154,7 +154,8 @@ def test_a_failed_label_is_tried_again(
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
     assert "It has not failed" in browser.post(again, follow=True).text
-    assert browser.post(again, headers=HTMX).headers["HX-Refresh"] == "true"
+    page_of = "http://testserver" + of(Trace.objects.get())
+    assert browser.post(again, headers={**HTMX, "Referer": page_of}).headers["HX-Redirect"] == page_of
     elsewhere = reverse("signals:label-again", args=["default", signal(name="Other").pk, label.pk])
     assert browser.post(elsewhere).status_code == 404
 

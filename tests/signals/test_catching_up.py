@@ -176,7 +176,7 @@ def test_the_page_names_the_price_before_the_button(
     browser = client_as(alice)
     url = reverse("signals:signal-catch-up", args=[project.slug, signal.pk])
     page = browser.get(signal.get_absolute_url()).text
-    assert f'hx-get="{url}"' in page
+    assert f'hx-get="{url}?"' in page
     assert "<b>5 waiting</b>" in page
     offer = browser.get(url, headers={"HX-Request": "true", "HX-Target": "catch-up"}).text
     assert "Judge 5 now" in offer

@@ -130,6 +130,6 @@ def test_it_copies_to_no_agent_of_another_project(browser: Client, signal: Signa
 
 def test_it_is_reached_from_the_page_of_the_signal(browser: Client, signal: Signal) -> None:
     text = browser.get(f"/p/default/signals/{signal.pk}/").text
-    assert f'href="/p/default/signals/{signal.pk}/duplicate/"' in text
-    assert f'href="/p/default/signals/{signal.pk}/edit/"' in text
+    assert f'href="/p/default/signals/{signal.pk}/duplicate/?"' in text
+    assert f'href="/p/default/signals/{signal.pk}/edit/?"' in text
     assert 'name="name"' in browser.get(f"/p/default/signals/{signal.pk}/edit/").text

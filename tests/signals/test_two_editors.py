@@ -68,7 +68,7 @@ def test_the_second_may_save_anyway(signal: Signal, edit: str, browsers: tuple[C
 def test_the_second_may_start_from_the_new_one(edit: str, browsers: tuple[Client, Client]) -> None:
     first, second = (as_filled(browser.get(edit).text) for browser in browsers)
     browsers[0].post(edit, first | {"prompt": "Theirs?"})
-    assert f'href="{edit}"' in browsers[1].post(edit, second | {"prompt": "Mine?"}).text
+    assert f'href="{edit}?"' in browsers[1].post(edit, second | {"prompt": "Mine?"}).text
     fresh = as_filled(browsers[1].get(edit).text)
     assert (fresh["prompt"], fresh["based_on"]) == ("Theirs?", "2")
 
