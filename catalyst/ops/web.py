@@ -32,6 +32,7 @@ def serve(listener: socket.socket | None = None) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    config.load()  # sets up the pool before the first beat, whose connection comes from it
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped in good order
     heart = Heart("web", chore=use.flush)
     heart.start()

@@ -28,6 +28,7 @@ from tests.torture.report import Report
 
 ROLES = ("web", "worker-default", "worker-judge", "task", "clock", "guard", "postgres", "backend")
 """`task` is a process below a worker, `backend` one below PostgreSQL's first."""
+BEATING = ("web", "worker-default", "worker-judge", "clock")
 SENDERS = 8
 SPANS_PER_SECOND = 300
 MOST_SPANS = 64
@@ -39,6 +40,7 @@ BUSY = """
     SELECT (SELECT count(*) FROM traces_unsettled)
         + (SELECT count(*) FROM signals_label WHERE status IN ('queued', 'running'))
 """
+BEATS = "SELECT name, pid FROM ops_heartbeat WHERE seen_at > now() - interval '10 seconds'"
 
 
 def run(kills: int, seed: int, pauses: tuple[float, float] = PAUSES) -> Report:
@@ -120,10 +122,11 @@ def check_spans(instance: Instance, sent: set[Sent], report: Report) -> None:
 
 
 def is_quiet(instance: Instance) -> bool:
-    """Whether all processes are there and nothing waits."""
+    """Whether all processes are there and note that they live, and nothing waits."""
     with suppress(psycopg.OperationalError, OSError, http.client.HTTPException):
-        alive = set(meters.tree(instance.pids["up"]))
-        return answers(instance) and set(pids(instance).values()) <= alive and not instance.count(BUSY)
+        alive, now = set(meters.tree(instance.pids["up"])), pids(instance)
+        beating = {(name, now[name]) for name in BEATING} <= set(instance.query(BEATS))
+        return answers(instance) and set(now.values()) <= alive and beating and not instance.count(BUSY)
     return False
 
 
