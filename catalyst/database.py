@@ -17,6 +17,14 @@ NAME = "catalyst"
 SOCKET = ".s.PGSQL.5432"
 KEPT_SECONDS = 60
 POOL_WAIT_SECONDS = 10
+GIVEN_UP = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""When a server that vanished without a word counts as gone: libpq's own defaults are hours. Unix sockets need none."""
 LONGEST_SOCKET_PATH = 103  # bytes; macOS allows one less than 104, Linux a few more
 
 
@@ -51,7 +59,7 @@ def django_database(env: Env) -> dict[str, Any]:
         port = str(parts.port or "")
     except ValueError as error:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error
-    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    options: dict[str, Any] = GIVEN_UP | dict(parse_qsl(parts.query))
     options["prepare_threshold"] = 0 if env.database_prepare else None
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {

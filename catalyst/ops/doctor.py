@@ -27,6 +27,7 @@ NEWS = timedelta(hours=1)
 FULL_SHARE, FULL_BYTES = 0.1, 5 * 1024**3
 MINUTE = timedelta(minutes=1)
 KEYS = "Keys in 24 hours"
+LATE_DAYS = "Housekeeping makes them every minute: see Work, minute, and logs/worker-default.log in CATALYST_DATA."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,13 @@ def examine(take: Callable[[], Vitals]) -> list[Check]:
     try:
         found = take()
     except DatabaseError as error:
-        return [_unreachable(error)]
+        return unanswered(error)
     return judge(found)
+
+
+def unanswered(error: DatabaseError) -> list[Check]:
+    """What can be said without the database: that it does not answer, and whether its disk may be why."""
+    return [_unreachable(error), *_free(vitals.disk())]
 
 
 def judge(found: Vitals) -> list[Check]:
@@ -57,8 +63,9 @@ def judge(found: Vitals) -> list[Check]:
 def readiness(now: datetime) -> list[Check]:
     """Whether requests can be answered here: the database answers, its tables are those of this version and today's."""
     try:
-        missing = vitals.missing_migrations()
-        return [_migrations(missing), *([] if missing else [_today(vitals.days(now))])]
+        with vitals.patience():
+            missing = vitals.missing_migrations()
+            return [_migrations(missing), *([] if missing else [_today(vitals.days(now))])]
     except DatabaseError as error:
         return [_unreachable(error)]
 
@@ -70,8 +77,9 @@ def worst(checks: Iterable[Check]) -> State:
 
 def _unreachable(error: DatabaseError) -> Check:
     reason = (str(error).strip().splitlines() or ["no answer"])[0]
-    advice = "Start the server or correct DATABASE_URL; everything goes on by itself once it answers."
-    return Check("Database", "answers", "bad", f"It can't be asked: {reason}", advice)
+    advice = "Start the server or correct DATABASE_URL; if it runs, look in pg_stat_activity for who locks its tables. "
+    advice += "Senders are told to send again, and everything goes on by itself once it answers."
+    return Check("Database", "answer", "bad", f"none: {reason}", advice)
 
 
 def _graded(value: float, warn: float, bad: float) -> State:
@@ -97,7 +105,8 @@ def _database(found: Vitals) -> Iterator[Check]:
     yield _check(
         *("Database", "oldest transaction", _graded(server.transaction_seconds, 300, 3600)),
         formats.duration(server.transaction_seconds * 1e6),
-        "Look for it in pg_stat_activity and end it: it holds locks and keeps dead rows alive.",
+        f"It holds locks and keeps dead rows alive: see process {server.transaction_pid} in pg_stat_activity, "
+        f"and end it with SELECT pg_terminate_backend({server.transaction_pid}).",
     )
 
 
@@ -108,16 +117,14 @@ def _migrations(missing: list[str]) -> Check:
 
 def _today(days: vitals.Days) -> Check:
     words = f"{days.count} days, the last is {days.last}" if days.has_today else "today's is missing"
-    late = "Housekeeping makes them every minute: see whether the worker for default runs, and its log."
-    return _check("Spans", "days", "ok" if days.has_today else "bad", words, late)
+    return _check("Spans", "days", "ok" if days.has_today else "bad", words, LATE_DAYS)
 
 
 def _days(found: Vitals) -> Iterator[Check]:
     today = _today(found.days)
     ahead = (found.days.last - found.at.date()).days if found.days.last else 0
     if today.state == "ok" and ahead < DAYS_AHEAD:
-        advice = "Housekeeping makes them every minute: see whether the worker for default runs, and its log."
-        today = Check("Spans", "days", "warn", f"{today.words}: only {ahead} ahead", advice)
+        today = Check("Spans", "days", "warn", f"{today.words}: only {ahead} ahead", LATE_DAYS)
     yield today
     yield _check(
         *("Spans", "outside all days", _graded(found.days.astray, MANY_ASTRAY, vitals.MOST_COUNTED)),
@@ -165,7 +172,8 @@ def _wakeups(found: Vitals) -> Iterator[Check]:
         words = f"last ended {formats.ago(wakeup.finished_at, found.at)}"
         if wakeup.last_error:
             state, words = max(state, "warn", key=STATES.index), f"{words} with {wakeup.last_error}"
-        yield _check("Work", kind.name, state, words, f"See the log of worker-{kind.queue}, and whether clock runs.")
+        advice = f"See {_log(f'worker-{kind.queue}')}, and whether clock runs."
+        yield _check("Work", kind.name, state, words, advice)
         if kind.name == "minute" and wakeup.resumed_at and found.at - wakeup.resumed_at < STEADY_AFTER:
             until = f"{wakeup.resumed_at + STEADY_AFTER:%H:%M} UTC"
             yield Check(
@@ -184,15 +192,20 @@ def _processes(found: Vitals) -> Iterator[Check]:
     for beat in found.heartbeats:
         words = f"{beat.host}, process {beat.pid}, version {beat.version}, {formats.ago(beat.seen_at, found.at)}"
         if found.at - beat.seen_at > LOST:
-            lost = "It hangs or has ended: look at its log and start it again."
+            lost = f"It hangs or has ended: look at {_log(beat.name)} and start it again."
             yield Check("Processes", beat.name, "bad", f"{words}: silent", lost)
         elif beat.version != __version__:
             yield Check("Processes", beat.name, "warn", words, f"Start it again: this is version {__version__}.")
         elif beat.error_at and found.at - beat.error_at < NEWS:
             said = f"{words}; {formats.ago(beat.error_at, found.at)} it logged: {beat.error}"
-            yield Check("Processes", beat.name, "warn", said, "Its log says more.")
+            yield Check("Processes", beat.name, "warn", said, f"More is in {_log(beat.name)}.")
         else:
             yield Check("Processes", beat.name, "ok", words)
+
+
+def _log(process: str) -> str:
+    """Where `manage.py up` has it written."""
+    return f"logs/{process}.log in CATALYST_DATA"
 
 
 def _judges(found: Vitals) -> Iterator[Check]:
@@ -219,16 +232,16 @@ def _signals(found: Vitals) -> Iterator[Check]:
 
 
 def _disk(found: Vitals) -> Iterator[Check]:
-    yield from _free(found)
+    yield from _free(found.disk)
     for used in found.projects:
         words = f"about {size(used.size)} for {used.spans:,} spans"
         yield Check("Disk", f"project {used.project}", "ok", words)
 
 
-def _free(found: Vitals) -> Iterator[Check]:
-    if found.disk is None:
+def _free(disk: vitals.Disk | None) -> Iterator[Check]:
+    if disk is None:
         return
-    free, total = found.disk.free, found.disk.total
+    free, total = disk.free, disk.total
     wanted = min(FULL_SHARE * total, FULL_BYTES)
     state: State = "ok" if free > wanted else "warn" if free > wanted / 5 else "bad"
     words = f"{size(free)} free of {size(total)}"

@@ -80,12 +80,15 @@ def operator(request: SignedInRequest) -> HttpResponse:
     if not request.user.is_staff:
         raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
     now = timezone.now()
-    found = vitals.take(now)
-    checks = doctor.judge(found)
+    try:
+        found = vitals.take(now)
+        checks, keys = doctor.judge(found), found.keys
+    except DatabaseError as error:
+        checks, keys = doctor.unanswered(error), None
     parts = groupby((check for check in checks if check.part != doctor.KEYS), key=lambda check: check.part)
     context = {
         "parts": [(part, list(some)) for part, some in parts],
-        "keys": found.keys,
+        "keys": keys,
         "troubles": [check for check in checks if check.state != "ok"],
         "state": doctor.worst(checks),
         "now": now,

@@ -2,14 +2,15 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Exists, OuterRef
@@ -29,6 +30,7 @@ from traces.store.disk import disk_use
 MOST_COUNTED = 100_000
 """Rows are counted up to here: a queue that long needs no exact number."""
 RECENT = timedelta(hours=24)
+PATIENCE = "10s"
 REASONS = {
     "bad_id": "spans with a wrong id",
     "bad_time": "spans with a wrong time",
@@ -45,21 +47,23 @@ REASONS = {
 _DATABASE = """
 SELECT current_setting('server_version'), pg_database_size(current_database()),
     count(*) FILTER (WHERE backend_type = 'client backend'), current_setting('max_connections')::int,
-    coalesce(extract(epoch FROM max(now() - xact_start) FILTER (
-        WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid())), 0)::float
-FROM pg_stat_activity
+    coalesce(extract(epoch FROM max(now() - xact_start) FILTER (WHERE ours)), 0)::float,
+    coalesce((array_agg(pid ORDER BY xact_start) FILTER (WHERE ours AND xact_start IS NOT NULL))[1], 0)
+FROM (SELECT *, datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() AS ours
+    FROM pg_stat_activity) AS activity
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The server. `transaction_seconds`: for how long the oldest transaction of Catalyst's has been open."""
+    """The server. `transaction_seconds`: for how long Catalyst's oldest transaction has been open; `_pid`: its process."""
 
     version: str
     size: int
     connections: int
     most_connections: int
     transaction_seconds: float
+    transaction_pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,19 @@ class Vitals:
     missing: list[str] = field(default_factory=list)
 
 
+@contextmanager
+def patience() -> Iterator[None]:
+    """Wait no longer than PATIENCE for each answer of the database: what is asked may be locked.
+
+    Raises django.db.Error then.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
+        yield
+
+
+@patience()
 def take(now: datetime) -> Vitals:
     """Look at everything. Raises django.db.Error when the database does not answer or has no tables yet."""
     queued, running = judging(now)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 import time_machine
@@ -185,7 +186,19 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
 
     with connection.execute_wrapper(lambda *_: refuse()):
         found = [doctor.examine(partial(vitals.take, NOW)), doctor.readiness(NOW)]
-    assert [[(check.state, "on fire" in check.words) for check in checks] for checks in found] == [[("bad", True)]] * 2
+    assert [(checks[0].state, "on fire" in checks[0].words) for checks in found] == [("bad", True)] * 2
+    assert [[check.part for check in checks[1:]] for checks in found] == [["Disk"], []]
+
+
+def test_it_waits_for_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vitals, "PATIENCE", "10ms")
+
+    def slowly(execute: Callable[..., object], statement: str, *about: Any) -> object:
+        return execute(statement.replace("FROM pg_stat_activity", "FROM pg_stat_activity, pg_sleep(10)"), *about)
+
+    with connection.execute_wrapper(slowly):
+        (found, *_) = examined()
+    assert (found.state, "statement timeout" in found.words) == ("bad", True)
 
 
 def test_it_exits_with_how_bad_it_is(healthy: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,7 +227,7 @@ def test_it_shows_operators_a_page(
     with time_machine.travel(NOW, tick=False):
         page = client_as(alice).get("/operator/")
         part = client_as(alice).get("/operator/", headers={"HX-Request": "true"})
-    assert "it logged: &lt;script&gt;. Its log says more." in page.text
+    assert "it logged: &lt;script&gt;. More is in logs/web.log in CATALYST_DATA." in page.text
     assert "1,234" in page.text
     assert "5 faster than the key may send (429)" in page.text
     assert "<html" in page.text
