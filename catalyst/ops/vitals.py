@@ -56,7 +56,7 @@ FROM (SELECT *, datname = current_database() AND backend_type = 'client backend'
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The server. `transaction_seconds`: for how long Catalyst's oldest transaction has been open; `_pid`: its process."""
+    """The server. `transaction_…`: since when Catalyst's oldest transaction has been open, and in which process."""
 
     version: str
     size: int
