@@ -17,8 +17,8 @@ from django.db.models import Max, Q
 
 from catalyst import timerange
 from catalyst.core.models import AuditEntry, Project
-from signals import health, spending
-from signals.models import JudgeHealth, Label, Scope, Signal, SignalRun, SignalVersion, Unsampled
+from signals import connection, health, spending
+from signals.models import Label, Scope, Signal, SignalRun, SignalVersion, Unsampled
 from signals.sampling import draw, is_sampled, least_rate
 from signals.subjects import Subject
 
@@ -124,8 +124,7 @@ class _Queue:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
         self.stops = spending.stops(waits, now) if waits else {}
-        troubled = JudgeHealth.objects.troubled().filter(url=health.endpoint()) if waits else ()
-        self.troubles = {each.model: each for each in troubled}
+        self.troubles = connection.troubles() if waits else {}
 
     def why(self, signal: Signal, label: Label) -> Absence:
         """Why this work has no outcome."""

@@ -1,5 +1,6 @@
 """Who judges a question on this instance, in words for pages."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from signals import health
@@ -42,9 +43,33 @@ def judge_name(judge: str) -> str:
     return OFFLINE_NAME if judge == OFFLINE else judge
 
 
+def troubles() -> dict[str, JudgeHealth]:
+    """The models of the endpoint that did not answer when last asked, by name. One query."""
+    return {each.model: each for each in JudgeHealth.objects.troubled().filter(url=health.endpoint())}
+
+
 def trouble(judge: Judge) -> JudgeHealth | None:
     """Why this judge does not answer; None while it does."""
-    if not judge.is_model:
-        return None
-    found = (each for each in JudgeHealth.objects.troubled() if each.model == judge.name)
-    return next((each for each in found if each.url == health.endpoint()), None)
+    return troubles().get(judge.name) if judge.is_model else None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why no judge answers, for people: in short, and in words."""
+
+    title: str
+    words: str
+
+
+def silences(versions: Iterable[SignalVersion]) -> dict[int | None, Silence]:
+    """The versions that no judge answers for, by id. One query for all."""
+    known = troubles()
+    found: dict[int | None, Silence] = {}
+    for version in versions:
+        judge = judge_of(version)
+        if judge.kind == "none":
+            found[version.pk] = Silence("No judge", "No model is connected, so every label fails.")
+        elif judge.is_model and judge.name in known:
+            words = f"{judge.name} does not answer: {known[judge.name].error}"
+            found[version.pk] = Silence("Judge does not answer", words)
+    return found

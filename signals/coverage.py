@@ -97,8 +97,8 @@ def _held_up(
     """The days and versions with labels that a cap or a silent judge keeps waiting, and which."""
     waiting = [key for key, states in counts.items() if states["waiting"]]
     versions = signal.versions.filter(number__in={version for _, version in waiting})
-    troubles = ((version.number, connection.trouble(connection.judge_of(version))) for version in versions)
-    words = {number: f"{trouble.model} does not answer: {trouble.error}" for number, trouble in troubles if trouble}
+    silences = connection.silences(versions) if waiting else {}
+    words = {version.number: silences[version.pk].words for version in versions if version.pk in silences}
     stops = spending.stopped(dict.fromkeys(versions, signal), now) if waiting else {}
     words |= {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
     return ((key, words[key[1]]) for key in waiting if key[1] in words)

@@ -36,7 +36,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     if not signals and not known.exists():
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
-    found = results.summaries(signals[:MOST], time_range, spending.stops(signals[:MOST], now))
+    found = results.listed(signals[:MOST], time_range, now)
     every = OPEN_SECONDS if any(each.waiting for each in found) else 0
     every = every or (IDLE_SECONDS if any(signal.is_live for signal in signals) else 0)
     context = {

@@ -10,6 +10,7 @@ from catalyst.charts import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
 from signals import results
 from signals.charts import Outcome
+from signals.connection import silences
 from signals.models import LabelHour, LabelMinute, Signal
 from signals.results import Summary
 from signals.rollups import Cell, OverTime, Trouble, cells, over_time, trouble_over_time
@@ -47,15 +48,17 @@ class Rate:
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
-    """Of each signal that asks something; what got worse first, then those with most labels. Four queries for all."""
+    """Of each signal that asks something; what got worse first, then those with most labels. Five queries for all."""
     since = time_range.prior_start(now)
     hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
     counted, counts = results.by_owner(cells(hours, minutes, time_range)), over_time(hours, minutes, time_range)
     trouble = trouble_over_time(hours, minutes, time_range)
     before = results.by_owner(cells(hours, minutes, replace(time_range, start=since, end=time_range.start)))
+    silent = silences(signal.current_version for signal in signals if signal.current_version)
     found = []
     for signal in signals:
         summary = results.summary(signal, [version] if (version := signal.current_version) else [], counted[signal.pk])
+        summary = replace(summary, silence=silent.get(signal.current_version_id))
         was = before[signal.pk] if _is_old(signal, since) else []
         bars = trouble.get(signal.pk, {})
         if rate := _rate(summary, was, counts[signal.pk], bars, time_range):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
-from types import MappingProxyType
 
 from django.urls import reverse
 
@@ -15,11 +14,11 @@ from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 from signals import charts, rollups
 from signals.charts import Outcome
-from signals.connection import judge_name
+from signals.connection import Silence, judge_name, silences
 from signals.models import Label, LabelHour, LabelMinute, Scope, Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter
 from signals.rollups import Cell, Coverage, OverTime
-from signals.spending import Stop
+from signals.spending import Stop, stops
 from traces.models import Session, Trace, Unsettled, hex_span_id
 
 MOST_VERSIONS = 50
@@ -38,6 +37,7 @@ class Summary:
     last: datetime | None
     cost: Decimal | None
     stop: Stop | None = None
+    silence: Silence | None = None
     trend: Sequence[str] = ()
 
     @property
@@ -98,27 +98,33 @@ class Row:
         return judge_name(self.label.judge)
 
 
-def summaries(
-    signals: Sequence[Signal], time_range: TimeRange, stops: Mapping[int, Stop] = MappingProxyType({})
-) -> list[Summary]:
-    """The signals with their labels in the range, in two queries. `stops`: by signal, if any."""
+def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
+    """The signals with their labels in the range, and with what keeps them from being judged now."""
+    stopped = stops(signals, now)
+    silent = silences(each.current_version for each in signals if each.current_version and not each.archived_at)
+    return [
+        replace(each, stop=stopped.get(each.signal.pk), silence=silent.get(each.signal.current_version_id))
+        for each in summaries(signals, time_range)
+    ]
+
+
+def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
+    """The signals with their labels in the range, in two queries."""
     hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
     coarse = time_range.with_bars(MOST_POINTS)
     found, counts = by_owner(rollups.cells(hours, minutes, coarse)), rollups.over_time(hours, minutes, coarse)
     starts = coarse.buckets()
     return [
-        _listed(
+        _with_trend(
             summary(signal, [signal.current_version] if signal.current_version else [], found[signal.pk]),
             shares(counts[signal.pk], starts),
-            stops.get(signal.pk),
         )
         for signal in signals
     ]
 
 
-def _listed(each: Summary, shares_of: Callable[[str], list[float | None]], stop: Stop | None) -> Summary:
-    trend = sparkline(shares_of(each.telling.value), top=100) if each.telling else []
-    return replace(each, stop=stop, trend=trend)
+def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:
+    return replace(each, trend=sparkline(shares_of(each.telling.value), top=100) if each.telling else [])
 
 
 def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:

@@ -67,7 +67,7 @@ def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
         "more": found[alone:],
     }
     if not wants_partial(request):
-        context["summaries"] = results.summaries(signals, time_range, spending.stops(signals, now))
+        context["summaries"] = results.listed(signals, time_range, now)
     return render(request, "signals/agent.html", context, partial="agent-signals")
 
 

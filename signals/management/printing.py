@@ -11,7 +11,6 @@ from catalyst.timerange import TimeRange
 from signals import connection, versions
 from signals.charts import Outcome
 from signals.estimates import Estimate
-from signals.models import Signal
 from signals.results import Row, Summary
 from signals.runs import Preview, Progress
 from signals.spending import Stop, Today
@@ -39,7 +38,7 @@ def _signal(each: Summary, now: datetime) -> list[str | int]:
         signal.name,
         str(signal.agent),
         signal.scope,
-        _state(signal, each.stop),
+        _state(each),
         version.number if version else "",
         f"{version.sample_rate}%" if version else "",
         each.labelled,
@@ -51,9 +50,11 @@ def _signal(each: Summary, now: datetime) -> list[str | int]:
     ]
 
 
-def _state(signal: Signal, stop: Stop | None) -> str:
-    state = "archived" if signal.archived_at else signal.state
-    return f"{state}, capped" if stop else state
+def _state(each: Summary) -> str:
+    state = "archived" if each.signal.archived_at else each.signal.state
+    held = ["capped"] if each.stop else []
+    held += [each.silence.title.lower()] if each.silence else []
+    return ", ".join([state, *held])
 
 
 def _shares(each: Summary) -> str:
@@ -71,7 +72,7 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
         ("Signal", f"{signal.name} ({signal.pk})"),
         ("Agent", signal.agent.identity),
         ("Scope", signal.scope),
-        ("State", _state(signal, each.stop)),
+        ("State", _state(each)),
         (f"In {time_range.words}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
         ("Shares", _intervals(each.outcomes)),
         ("Cost", f"{usd(each.cost) or 'not known'}; {_spent(today)}"),

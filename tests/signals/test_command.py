@@ -76,7 +76,8 @@ def test_it_lists_signals_with_their_labels(signal: Signal, project: Project, no
     lines = run("list").splitlines()
     assert " ".join(lines[0].split()) == "ID NAME AGENT SCOPE STATE V RATE LABELS SHARES WAIT FAILED COST LAST"
     assert " ".join(lines[1].split()) == (
-        f"{signal.pk} Refund wanted support-bot trace active 1 100% 3 yes 66.7%, no 33.3% 0 0 $0.0015 just now"
+        f"{signal.pk} Refund wanted support-bot trace active, no judge 1 100% 3 "
+        "yes 66.7%, no 33.3% 0 0 $0.0015 just now"
     )
     (listed,) = record("list")
     assert listed["agentIdentityValue"] == "support-bot"

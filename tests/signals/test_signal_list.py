@@ -9,10 +9,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
-from signals import actions, list_views
-from signals.models import Label
+from signals import actions, health, list_views
+from signals.models import JudgeHealth, Label
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_signal
+from tests.judge_server import JudgeServer
 
 pytestmark = pytest.mark.real_clock
 
@@ -118,6 +119,29 @@ def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User,
     text = client_as(viewer).get(PAGE).text
     assert "Refund wanted" in text
     assert "New signal" not in text
+
+
+def test_it_says_which_judges_do_not_answer(
+    browser: Client, project: Project, judge: JudgeServer, now: datetime
+) -> None:
+    agent = make_agent(project)
+    make_signal(agent, name="Silent", active_since=now)
+    make_signal(agent, name="Answered", active_since=now, judge_model="judge-2")
+    pages = (PAGE, f"/p/default/agents/{agent.pk}/signals/")
+    for page in pages:
+        assert "Judge does not answer" not in browser.get(page).text
+    JudgeHealth.objects.create(url=health.endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
+    mark = 'title="judge-1 does not answer: It asks to slow &lt;down&gt;.">Judge does not answer</span>'
+    assert browser.get(PAGE).text.count(mark) == 1
+    text = browser.get(pages[1]).text
+    assert " ".join(text.split()).count(mark) == 2
+
+
+def test_it_says_where_no_model_is_connected(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    assert ">No judge</span>" in browser.get(PAGE).text
+    actions.archive(signal, now)
+    assert ">No judge</span>" not in browser.get(f"{PAGE}?archived=").text
 
 
 def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Project, now: datetime) -> None:

@@ -69,8 +69,7 @@ class Command(BaseCommand):
         )
         shown = signals if self.given["include_archived"] else signals.unarchived()
         found = list(shown.matching(wanted).for_list())
-        summaries = results.summaries(found, self._range(), spending.stops(found, self.now))
-        listed = results.ordered(summaries, self.given["sort"])
+        listed = results.ordered(results.listed(found, self._range(), self.now), self.given["sort"])
         self._print([records.of_summary(each) for each in listed], partial(printing.signals, listed, self.now))
 
     def do_show(self) -> None:
@@ -255,7 +254,7 @@ class Command(BaseCommand):
         return timerange.named(self.given.get("range", timerange.DEFAULT), self.now)
 
     def _summary(self, signal: Signal, time_range: TimeRange) -> Summary:
-        return results.summaries([signal], time_range, spending.stops([signal], self.now))[0]
+        return results.listed([signal], time_range, self.now)[0]
 
     def _record(self, signal: Signal, summary: Summary) -> Record:
         today = spending.today(self.project.pk, signal.pk, self.now)
