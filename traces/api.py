@@ -4,11 +4,11 @@ It runs on the event loop, small bodies are read there too, and a thread is take
 """
 
 import logging
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from zlib_ng import zlib_ng as zlib
 
 from catalyst.core import keys
 from catalyst.core.key_use import use
@@ -50,6 +51,7 @@ SMALL_BODY_BYTES = 256 * 1024
 """Plain bodies up to this are read on the event loop: a few milliseconds at most."""
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
+NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
@@ -190,11 +192,11 @@ def _decompress(body: bytes, encoding: str, most: int) -> bytes:
         raise Refused(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
     try:
         return _inflate(body, zlib.MAX_WBITS | 32, most)  # gzip or zlib, told apart by the header
-    except zlib.error as error:
+    except NotPacked as error:
         if encoding == "deflate":
             try:
                 return _inflate(body, -zlib.MAX_WBITS, most)
-            except zlib.error:
+            except NotPacked:
                 pass
         raise Refused(400, f"The body is not valid {encoding}: {error}.") from error
 
@@ -209,7 +211,7 @@ def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
             if stream.eof:
                 members += 1
                 if members > MAX_MEMBERS:
-                    raise zlib.error(f"it has more than {MAX_MEMBERS} members")
+                    raise NotPacked(f"it has more than {MAX_MEMBERS} members")
                 stream = zlib.decompressobj(window_bits)
             part = stream.decompress(rest, most + 1 - total)
             total += len(part)
@@ -218,7 +220,7 @@ def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
             parts.append(part)
             rest = stream.unused_data if stream.eof else b""
     if body and not stream.eof:
-        raise zlib.error("it ends too early")
+        raise NotPacked("it ends too early")
     return b"".join(parts)
 
 
