@@ -90,7 +90,7 @@ class Env(BaseSettings):
         0, ge=0, description="Spans an API key may send per second where it has no limit of its own; 0: any number."
     )
     ingest_queue_spans: int = Field(
-        20_000, ge=1_000, description="Spans of small requests that may wait for their commit; more get 503."
+        20_000, ge=2_000, description="Spans that may wait for a commit that requests share; more get 503."
     )
     retention_days: int = Field(
         30, ge=1, description="Days that spans, traces and sessions are kept; older clocks count as skewed."

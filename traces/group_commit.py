@@ -13,9 +13,7 @@ from django.db import InterfaceError, OperationalError
 from traces.ingest import Arrival, Stored
 
 GROUP_SPANS = 2_000
-"""A group is closed when it has this many."""
-ALONE_SPANS = 500
-"""A request with this many gains nothing from company."""
+"""A group is closed when it has this many. A request with as many is written at once, beside the groups."""
 
 type Write = Callable[[Sequence[Arrival]], Awaitable[Sequence[Stored]]]
 
@@ -62,7 +60,7 @@ class GroupCommit:
 
         Who is cancelled meanwhile is not answered, but its spans are written all the same.
         """
-        if not 0 < len(arrival.readings) < ALONE_SPANS:
+        if not 0 < len(arrival.readings) < GROUP_SPANS:
             return (await self._write([arrival]))[0]
         if self._spans + len(arrival.readings) > self._most_spans:
             raise Full

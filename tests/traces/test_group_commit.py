@@ -127,9 +127,9 @@ def test_it_goes_on_after_a_failure(writer: GroupCommit, database: Database) -> 
 
 
 def test_it_writes_large_requests_at_once(writer: GroupCommit, database: Database) -> None:
-    found = outcomes(writer, database, arrival(), arrival(group_commit.ALONE_SPANS))
+    found = outcomes(writer, database, arrival(), arrival(group_commit.GROUP_SPANS))
     assert kinds(found) == [STORED] * 3
-    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.ALONE_SPANS, 1]
+    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.GROUP_SPANS, 1]
 
 
 def test_it_tells_each_what_became_of_its_own(writer: GroupCommit, database: Database) -> None:
