@@ -88,6 +88,13 @@ class Child:
         self.start()
         return True
 
+    def wait(self) -> int | None:
+        """Until its first process has ended; returns that one's exit code, None before the first start."""
+        if self.process is None:
+            return None
+        self.process.join()
+        return self.process.exitcode
+
     def is_alive(self) -> bool:
         """Whether its first process runs."""
         return self.process is not None and self.process.is_alive()

@@ -34,8 +34,8 @@ class Installation:
     ingest_key: str
 
 
-def database(now: datetime) -> None:
-    """Bring the tables up to date. Raises NotReady when the server does not answer or is too old."""
+def require_database() -> None:
+    """Raises NotReady when the server does not answer or is too old."""
     try:
         connection.ensure_connection()
     except DatabaseError as error:
@@ -44,6 +44,10 @@ def database(now: datetime) -> None:
     wrong = [problem for problem in run_checks(tags=[checks.TAG]) if problem.level >= ERROR]
     if wrong:
         raise NotReady("; ".join(f"{problem.id}: {problem.msg} {problem.hint}" for problem in wrong))
+
+
+def tables(now: datetime) -> None:
+    """Bring the tables up to date."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         try:

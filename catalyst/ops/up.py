@@ -4,7 +4,6 @@ The lock file in the data folder is held by the supervisor and, inherited, by ev
 exactly when nothing of an earlier run is alive, and a new run waits for that.
 """
 
-import ctypes
 import errno
 import fcntl
 import gc
@@ -20,12 +19,13 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
+from django.urls import get_resolver
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from catalyst import postgres, pricing
 from catalyst.env import env
-from catalyst.ops import announce, clock, guard, prepare, web
+from catalyst.ops import announce, clock, guard, memory, prepare, web
 from catalyst.ops.children import Child, Program, stop_all
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.heart import run_worker
@@ -36,8 +36,6 @@ ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
-LARGE_BYTES = 1 << 20
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of GNU's C library
 
 type Tell = Callable[[str], None]
 
@@ -60,8 +58,8 @@ def run(tell: Tell, parent: int = 0) -> None:
         stack.callback(stop_all, children)
         start(children)
         now = timezone.now()
-        prepare.database(now)
-        prepare.static_files()
+        prepare.require_database()
+        _bring_up_to_date(now)
         installation = prepare.default_project()
         demo.rest()
         Wakeup.objects.forget_outstanding(now)
@@ -80,6 +78,25 @@ def start(children: list[Child]) -> None:
     """Start all of them."""
     for child in children:
         child.start()
+
+
+def _bring_up_to_date(now: datetime) -> None:
+    """Tables and static files, by a process that ends: all others are forked from this one and would keep what it took.
+
+    Raises NotReady when it fails.
+    """
+    child = _child(Program("prepare", partial(_prepare, now)))
+    try:
+        child.start()
+        if child.wait():
+            raise NotReady(f"Tables or static files can't be brought up to date; see {child.log}.")
+    finally:
+        child.kill()
+
+
+def _prepare(now: datetime) -> None:
+    prepare.tables(now)
+    prepare.static_files()
 
 
 def _programs(listener: socket.socket) -> list[Program]:
@@ -109,23 +126,12 @@ def _share_memory() -> None:
     """
     for kind in clock.KINDS:
         import_string(kind.task)
+    get_resolver().url_patterns  # noqa: B018
     pricing.load()
     gc.collect()
-    _give_back()
+    memory.keep_little()
+    memory.give_back()
     gc.freeze()
-
-
-def _give_back() -> None:
-    """Have the C library, where it is GNU's, return memory that is free to the system, now and in the children.
-
-    It would keep what a large body took, in as many arenas as threads ever ran at once.
-    """
-    with suppress(AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(M_ARENA_MAX, 2)
-        library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
-        library.malloc_trim(0)
 
 
 def _child(program: Program) -> Child:

@@ -9,6 +9,7 @@ import uvicorn
 from catalyst import pricing
 from catalyst.core.key_use import use
 from catalyst.env import env
+from catalyst.ops import memory
 from catalyst.ops.heart import Heart
 
 KEEP_ALIVE_SECONDS = 75
@@ -34,9 +35,14 @@ def serve(listener: socket.socket | None = None) -> None:
     )
     config.load()  # sets up the pool before the first beat, whose connection comes from it
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped in good order
-    heart = Heart("web", chore=use.flush)
+    heart = Heart("web", chore=_tidy)
     heart.start()
     try:
         uvicorn.Server(config).run(sockets=[listener] if listener else None)
     finally:
         heart.stop()
+
+
+def _tidy() -> None:
+    memory.give_back()
+    use.flush()
