@@ -1,4 +1,4 @@
-"""The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`; and its bars: `bars=hour`. Pure."""
+"""The time range that a page shows: in the URL as `range=7d`, or as `from=…&to=…`. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ type Query = Mapping[str, str] | Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `start` (kept) to `end` (left out). Both lie on the edge of a bar, so that lists and charts agree."""
+    """From `start` (kept) to `end` (left out). Its own bars begin at the start; chosen ones may reach out of it."""
 
     key: str
     start: datetime
@@ -69,6 +69,18 @@ class TimeRange:
         return list(RANGES)
 
     @property
+    def first_bar(self) -> datetime:
+        """Where the first bar starts. Hours and days that are chosen are those of the clock, in UTC."""
+        return floor(self.start, self.step) if self.own_step else self.start
+
+    def in_bars(self, name: str) -> "TimeRange":
+        """The same range in bars as wide as `name` (one of WIDTHS) says, if that makes a chart; else in its own."""
+        width = WIDTHS.get(name, self.step)
+        if width == self.step or not _is_offered(width, self.end - self.start):
+            return self
+        return replace(self, step=width, own_step=self.step)
+
+    @property
     def widths(self) -> list[tuple[str | None, str, bool]]:
         """How wide a bar can be: the parameter (None: the range's own), in words, and whether it is so wide."""
         own = self.own_step or self.step
@@ -84,17 +96,18 @@ class TimeRange:
 
     def buckets(self) -> list[datetime]:
         """The start of every bar."""
-        count = -((self.start - self.end) // self.step)
-        return [self.start + index * self.step for index in range(count)]
+        count = -((self.first_bar - self.end) // self.step)
+        return [self.first_bar + index * self.step for index in range(count)]
 
     def with_bars(self, most: int) -> "TimeRange":
         """The same stretch of time in at most so many bars, each as wide as some of these together."""
         return replace(self, step=self.step * -(-len(self.buckets()) // most))
 
     def bucket_query(self, start: datetime, keep: Query) -> str:
-        """Query string of the range that is one bar, with the other parameters of the page."""
+        """Query string of what is in the range of one bar, with the other parameters of the page."""
         others = {name: value for name, value in keep.items() if name not in PARAMETERS}
-        return urlencode({**others, "from": iso(start), "to": iso(start + self.step)}, doseq=True)
+        shown = {"from": iso(max(start, self.start)), "to": iso(min(start + self.step, self.end))}
+        return urlencode({**others, **shown}, doseq=True)
 
 
 def iso(when: datetime) -> str:
@@ -119,28 +132,26 @@ def kept_since(now: datetime, days: int) -> datetime:
 
 def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
     """The range that the URL names; anything it can't mean gives the default range."""
-    start, end, width = _time(params.get("from"), now), _time(params.get("to"), now), WIDTHS.get(params.get("bars", ""))
+    start, end = _time(params.get("from"), now), _time(params.get("to"), now)
     if start and (end or now) > start:
-        return between(start, end or now, width)
+        return between(start, end or now)
     key = params.get("range", DEFAULT)
-    return named(key if key in RANGES else DEFAULT, now, width)
+    return named(key if key in RANGES else DEFAULT, now)
 
 
-def named(key: str, now: datetime, width: timedelta | None = None) -> TimeRange:
-    """One of RANGES, up to the end of the bar that is now. Bars have the width if it is one to choose for the range."""
-    length, own = RANGES[key]
-    step = width if width and _is_offered(width, length) else own
+def named(key: str, now: datetime) -> TimeRange:
+    """One of RANGES, up to the end of the bar that is now."""
+    length, step = RANGES[key]
     end = ceil(now + timedelta(microseconds=1), step)
-    return TimeRange(key, end - length, end, step, own if step != own else None)
+    return TimeRange(key, end - length, end, step)
 
 
-def between(start: datetime, end: datetime, width: timedelta | None = None) -> TimeRange:
-    """A range of one's own, with bars as fine as fit, or as wide as for `named`."""
+def between(start: datetime, end: datetime) -> TimeRange:
+    """A range of one's own, with bars as fine as fit."""
     longest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MOST_BARS))
-    own = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
-    step = width if width and _is_offered(width, end - start) else own
+    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
     edge = min(step, HOUR)
-    return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step, own if step != own else None)
+    return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
 
 
 def around(when: datetime, now: datetime) -> TimeRange:

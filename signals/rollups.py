@@ -191,7 +191,8 @@ def _in_bars(
     hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange
 ) -> "tuple[models.QuerySet[Any, Any], models.Func]":
     """The sums of the range, and the bar that each is in."""
-    if time_range.step < HOUR:
+    start, end = time_range.start, time_range.end
+    if time_range.step < HOUR or (ceil(start, HOUR), floor(end, HOUR)) != (start, end):
         within = minutes.filter(minute__gte=time_range.start, minute__lt=time_range.end)
         return within.exclude(_UNSAMPLED).order_by(), bar_of("minute", time_range)
     return hours.within(time_range).exclude(_UNSAMPLED).order_by(), bar_of("hour", time_range)

@@ -121,7 +121,8 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """What one signal found. Polled for its numbers and for its first rows while work is open, continued by `after`."""
     signal, now = get_object_or_404(request.project.signals.for_list(), pk=pk), timezone.now()
-    time_range, wanted = timerange.parse(request.GET.dict(), now), forms.label_filter(request.GET.dict())
+    time_range = timerange.parse(request.GET.dict(), now).in_bars(request.GET.get("bars", ""))
+    wanted = forms.label_filter(request.GET.dict())
     of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
@@ -131,17 +132,16 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
     context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
-    whole, partial = not wants_partial(request), "label-rows"
+    whole, numbers = not wants_partial(request), request.htmx.target == "signal-numbers"
     context |= {"is_open": is_open, "every": every, "polled": not whole}
-    if whole or request.htmx.target == "signal-numbers":
-        partial = "signal-numbers"
+    if whole or numbers:
         counts = rollups.over_time(*kept)[signal.pk]
         context |= _numbers(request, summary, counts, time_range) | _sampled(summary, found, versions, wanted)
-    if whole or partial == "label-rows":
+    if whole or not numbers:
         context |= _rows(request, signal, wanted, time_range)
     if whole:
         context |= _surroundings(signal, wanted, now)
-    status = 200 if whole or every else STOP_POLLING
+    status, partial = 200 if whole or every else STOP_POLLING, "signal-numbers" if numbers else "label-rows"
     return render(request, "signals/detail.html", context, partial=partial, status=status)
 
 

@@ -57,22 +57,29 @@ def test_it_bounds_the_bars_of_a_long_range() -> None:
     ],
 )
 def test_its_bars_can_be_hours_or_days_where_that_makes_a_chart(key: str, chosen: str, offered: list[str]) -> None:
-    found = timerange.parse({"range": key, "bars": chosen}, NOW)
+    own = timerange.named(key, NOW)
+    found = own.in_bars(chosen)
     assert [f"{'*' if is_shown else ''}{words}" for _, words, is_shown in found.widths] == offered
-    assert found.words == timerange.named(key, NOW).words
-    assert found.buckets()[-1] + found.step == found.end
-    assert {timerange.floor(start, min(found.step, timerange.DAY)) for start in found.buckets()} == {*found.buckets()}
+    assert (found.start, found.end, found.words) == (own.start, own.end, own.words)
+    bars = found.buckets()
+    assert bars[0] <= found.start < bars[0] + found.step
+    assert bars[-1] < found.end <= bars[-1] + found.step
+    assert {timerange.floor(start, min(found.step, timerange.DAY)) for start in bars} == {*bars}
 
 
 def test_bars_of_a_range_of_ones_own_can_be_chosen_too() -> None:
-    own = {"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}
-    found = timerange.parse(own | {"bars": "day"}, NOW)
-    assert (found.start, found.end) == (
-        NOW.replace(day=1, hour=10, minute=0, second=0),
-        found.start + 7 * timerange.DAY,
-    )
+    own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}, NOW)
+    found = own.in_bars("day")
+    assert (found.start, found.end) == (own.start, own.end)
     assert [parameter for parameter, _, _ in found.widths] == ["hour", None, "day"]
-    assert len(found.buckets()) == 7
+    assert found.buckets() == [datetime(2026, 11, day, tzinfo=UTC) for day in range(1, 9)]
+
+
+def test_a_click_on_a_bar_stays_in_the_range() -> None:
+    found = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}, NOW).in_bars("day")
+    bars = found.buckets()
+    assert found.bucket_query(bars[0], {}) == "from=2026-11-01T10%3A00&to=2026-11-02T00%3A00"
+    assert found.bucket_query(bars[-1], {}) == "from=2026-11-08T00%3A00&to=2026-11-08T10%3A00"
 
 
 def test_it_keeps_the_filter_when_a_bar_is_clicked() -> None:

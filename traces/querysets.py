@@ -91,7 +91,7 @@ def agent_is(pk: int) -> Q:
 def bar_of(field: str, time_range: TimeRange) -> Func:
     """The start of the bar that a time lies in, also before the range."""
     return Func(
-        Value(time_range.step), F(field), Value(time_range.start), function="date_bin",
+        Value(time_range.step), F(field), Value(time_range.first_bar), function="date_bin",
         output_field=models.DateTimeField(),
     )  # fmt: skip
 

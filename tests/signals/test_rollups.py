@@ -217,14 +217,18 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
         )
 
 
-@pytest.mark.parametrize("length", [HOUR, 12 * HOUR, 24 * HOUR])
-def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelta) -> None:
+@pytest.mark.parametrize(
+    ("length", "bars"),
+    [(HOUR, ""), (12 * HOUR, ""), (12 * HOUR, "hour"), (24 * HOUR, ""), (60 * HOUR, "day"), (60 * HOUR, "hour")],
+)
+def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelta, bars: str) -> None:
     for _ in range(80):
         history.step()
     signal = history.signals[0]
-    time_range = between(history.now - length - timedelta(minutes=37), history.now)
+    time_range = between(history.now - length - timedelta(minutes=37), history.now).in_bars(bars)
+    first, step = time_range.first_bar, time_range.step
     listed = Counter(
-        (time_range.start + (time - time_range.start) // time_range.step * time_range.step, value)
+        (first + (time - first) // step * step, value)
         for time, value in signal.label_set.within(time_range).labelled().values_list("target_time", "value")
     )
     assert over_time(signal.hours.all(), signal.minutes.all(), time_range)[signal.pk] == listed

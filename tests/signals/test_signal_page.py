@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from catalyst import timerange
 from catalyst.core.models import Project, User
 from signals import actions, health
 from signals.models import JudgeHealth, Label, Signal
@@ -68,21 +69,26 @@ def test_it_shows_counts_shares_and_their_doubt(
 def test_its_chart_goes_by_the_hour_or_the_day(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    for label in make_labels(signal, project, 4, now=now):
+    week = timerange.named("7d", now)
+    labels = make_labels(signal, project, 6, now=now)
+    for label, time in zip(labels, (week.start - week.step, week.start + week.step, *[now] * 4), strict=True):
         answer(label, "good", now)
+        Label.objects.filter(pk=label.pk).update(target_time=time)
 
     def bars(query: str) -> tuple[int, int]:
-        """How many there are, and how many labels they hold."""
+        """How many there are, and how many labels they hold: those of the range, however wide a bar is."""
         text = browser.get(page_of(signal), QueryDict(query)).text
         figure = json.loads(
             text.split('<script id="labels-over-time" type="application/json">')[1].split("</script>")[0]
         )
         heights = [height or 0 for trace in figure["data"] for height in trace["y"]]
+        assert f"{sum(heights)} of {sum(heights)}</span>" in text
         return len(figure["data"][0]["x"]), sum(heights)
 
-    assert bars("range=7d") == (56, 4)
-    assert bars("range=7d&bars=hour") == (168, 4)
-    assert bars("range=7d&bars=day") == (7, 4)
+    assert bars("range=7d") == (56, 5)
+    assert bars("range=7d&bars=hour") == (168, 5)
+    days = week.in_bars("day").buckets()
+    assert bars("range=7d&bars=day") == (len(days), 5)
     assert bars("range=1d&bars=day") == (24, 4)
     text = browser.get(page_of(signal), {"range": "7d", "show": "share"}).text
     assert 'href="?range=7d&amp;show=share&amp;bars=day"' in text
