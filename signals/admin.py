@@ -14,6 +14,7 @@ from signals.models import (
     Exchange,
     JudgeHealth,
     Label,
+    LabelHalfDay,
     LabelHour,
     LabelMinute,
     Signal,
@@ -155,6 +156,16 @@ class LabelHourAdmin(ReadOnly[LabelHour]):
     """Sums of labels by the hour. Rows of a kind add up; those that are not folded are changes."""
 
     list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
+    list_filter = ("state", "folded")
+    list_select_related = ("signal", "version__signal", "run__version__signal")
+    ordering = ("-id",)
+
+
+@admin.register(LabelHalfDay)
+class LabelHalfDayAdmin(ReadOnly[LabelHalfDay]):
+    """The same by the half day."""
+
+    list_display = ("signal", "version", "run", "half_day", "state", "value", "count", "cost", "last", "folded")
     list_filter = ("state", "folded")
     list_select_related = ("signal", "version__signal", "run__version__signal")
     ordering = ("-id",)

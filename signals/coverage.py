@@ -77,7 +77,7 @@ def whole_days(time_range: TimeRange) -> TimeRange:
 
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
     """What became of what the versions of a signal looked at. Few queries, however many days."""
-    of_hours = signal.hours.within(days).annotate(day=bar_of("hour", days)).order_by()
+    of_hours = signal.hours.within((days.start, days.end)).annotate(day=bar_of("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
     for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
         counts[day, version][state] += count

@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 from signals import results
-from signals.models import Label, LabelHour, LabelMinute, Scope, Signal, SignalVersion
-from signals.rollups import cells
+from signals.models import Label, Scope, Signal, SignalVersion
+from signals.sum_models import sums
 from traces.labels import Choice, Choices, Dimension, Narrowing
 from traces.models import Session, Trace
 
@@ -58,9 +58,8 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
     """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
-    hours, minutes = LabelHour.objects.filter(signal__in=known), LabelMinute.objects.filter(signal__in=known)
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    for cell in cells(hours, minutes, time_range):
+    for cell in sums(signal__in=known).cells(time_range):
         if cell.value or cell.state in STATES:
             counts[cell.of][key_of(cell.of, cell.value, cell.state)] += cell.count
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))

@@ -10,7 +10,7 @@ from catalyst.core.models import Project, User
 from signals.judge_models import Budget, Exchange, Instructions, JudgeHealth, Verdict
 from signals.judge_view import JudgeView
 from signals.querysets import STOPPED, LabelQuerySet, SignalQuerySet, SignalRunQuerySet
-from signals.sum_models import LabelHour, LabelMinute
+from signals.sum_models import LabelHalfDay, LabelHour, LabelMinute
 from signals.unsampled import Unsampled
 from traces.filters import Filter
 
@@ -20,6 +20,7 @@ __all__ = [
     "Instructions",
     "JudgeHealth",
     "Label",
+    "LabelHalfDay",
     "LabelHour",
     "LabelMinute",
     "Scope",

@@ -11,9 +11,10 @@ from catalyst.timerange import TimeRange
 from signals import results
 from signals.charts import Outcome
 from signals.connection import silences
-from signals.models import LabelHour, LabelMinute, Signal
+from signals.models import Signal
 from signals.results import Summary
-from signals.rollups import Cell, OverTime, Trouble, cells, over_time, trouble_over_time
+from signals.rollups import Cell, OverTime, Trouble
+from signals.sum_models import sums
 from traces.usage import more_often
 
 WORSE = {"negative": 1, "positive": -1}
@@ -50,10 +51,10 @@ class Rate:
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
     """Of each signal that asks something; what got worse first, then those with most labels. Five queries for all."""
     since = time_range.prior_start(now)
-    hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
-    counted, counts = results.by_owner(cells(hours, minutes, time_range)), over_time(hours, minutes, time_range)
-    trouble = trouble_over_time(hours, minutes, time_range)
-    before = results.by_owner(cells(hours, minutes, replace(time_range, start=since, end=time_range.start)))
+    of_all = sums(signal__in=signals)
+    counted, counts = results.by_owner(of_all.cells(time_range)), of_all.over_time(time_range)
+    trouble = of_all.trouble_over_time(time_range)
+    before = results.by_owner(of_all.cells(replace(time_range, start=since, end=time_range.start)))
     silent = silences(signal.current_version for signal in signals if signal.current_version)
     found = []
     for signal in signals:

@@ -12,13 +12,14 @@ from django.urls import reverse
 from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
-from signals import charts, rollups
+from signals import charts
 from signals.charts import Outcome
 from signals.connection import Silence, judge_name, silences
-from signals.models import Label, LabelHour, LabelMinute, Scope, Signal, SignalRun, SignalVersion
+from signals.models import Label, Scope, Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter
 from signals.rollups import Cell, Coverage, OverTime
 from signals.spending import Stop, stops
+from signals.sum_models import sums
 from traces.models import Session, Trace, Unsettled, hex_span_id
 
 MOST_VERSIONS = 50
@@ -110,9 +111,8 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
     """The signals with their labels in the range, in two queries."""
-    hours, minutes = LabelHour.objects.filter(signal__in=signals), LabelMinute.objects.filter(signal__in=signals)
-    coarse = time_range.with_bars(MOST_POINTS)
-    found, counts = by_owner(rollups.cells(hours, minutes, coarse)), rollups.over_time(hours, minutes, coarse)
+    of_all, coarse = sums(signal__in=signals), time_range.with_bars(MOST_POINTS)
+    found, counts = by_owner(of_all.cells(coarse)), of_all.over_time(coarse)
     starts = coarse.buckets()
     return [
         _with_trend(

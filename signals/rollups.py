@@ -1,24 +1,25 @@
-"""Sums of labels by hour and by minute, so that pages need not count a million rows. See docs/adr/0010."""
+"""Sums of labels by half day, hour and minute, so that pages need not count a million rows. See docs/adr/0010."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from django.db import connection, models, transaction
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from catalyst.timerange import HOUR, TimeRange, ceil, floor
+from catalyst.timerange import HOUR, MINUTE, TimeRange, ceil, floor
 from signals.querysets import LabelFilter
 from traces.querysets import bar_of
 
 if TYPE_CHECKING:
-    from signals.models import LabelHour, LabelMinute, SignalRun
+    from signals.models import LabelHalfDay, LabelHour, LabelMinute, SignalRun
 
 MOST_CHANGES = 20_000
+HALF_DAY = timedelta(hours=12)
 _UNSAMPLED = Q(state="unsampled")
 
 type OverTime = Counter[tuple[datetime, str]]
@@ -63,8 +64,20 @@ class Trouble(NamedTuple):
     cost: Decimal = Decimal(0)
 
 
-class SumQuerySet[Sums: "LabelHour | LabelMinute"](models.QuerySet[Sums]):
+class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet[Row]):
     """Sums of labels. Rows of a kind add up: never look at one alone."""
+
+    start: ClassVar[str]
+    """The field that a row's time is in."""
+    length: ClassVar[timedelta]
+    """Of a row's time."""
+
+    def within(self, *stretches: tuple[datetime, datetime]) -> Self:
+        """Labels of targets that began in any of these stretches of time, whose edges must be those of rows."""
+        of_any = Q()
+        for start, end in stretches:
+            of_any |= Q(**{f"{self.start}__gte": start, f"{self.start}__lt": end})
+        return self.filter(of_any)
 
     def matching(self, wanted: LabelFilter) -> Self:
         """Labels that pass a filter."""
@@ -82,23 +95,29 @@ class SumQuerySet[Sums: "LabelHour | LabelMinute"](models.QuerySet[Sums]):
     def fold(self, most: int = MOST_CHANGES) -> int:
         """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_FOLD[self.model._meta.db_table], [most])
+            cursor.execute(_FOLD.format(table=self.model._meta.db_table, start=self.start), [most])
             folded, empty = cursor.fetchone()
             if empty:
                 self.filter(id__in=empty).delete()
         return int(folded)
 
 
+class LabelHalfDayQuerySet(SumQuerySet["LabelHalfDay"]):
+    """Labels by the half day."""
+
+    start, length = "half_day", HALF_DAY
+
+
 class LabelMinuteQuerySet(SumQuerySet["LabelMinute"]):
     """Labels by the minute."""
+
+    start, length = "minute", MINUTE
 
 
 class LabelHourQuerySet(SumQuerySet["LabelHour"]):
     """Labels by the hour, and what was not sampled."""
 
-    def within(self, time_range: TimeRange) -> "LabelHourQuerySet":
-        """Labels of targets that began in the range, whose edges must be whole hours."""
-        return self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
+    start, length = "hour", HOUR
 
     def coverage(self) -> Coverage:
         """How many of these labels are in which state."""
@@ -139,76 +158,92 @@ class LabelHourQuerySet(SumQuerySet["LabelHour"]):
         return self.exclude(_UNSAMPLED).values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
 
 
-def cells(
-    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange, of: str = "signal_id"
-) -> list[Cell]:
-    """Labels of the range, whose edges must be whole minutes, in one query: less than an hour at its ends by minutes.
-
-    `hours` and `minutes` sum the same labels; `of` is `signal_id` or `version_id`.
-    """
-    start, end = time_range.start, time_range.end
-    first, last = ceil(start, HOUR), floor(end, HOUR)
-    found = _summed(hours.filter(hour__gte=first, hour__lt=last), of)
-    if (first, last) != (start, end):
-        ends = minutes.filter(Q(minute__lt=first) | Q(minute__gte=last), minute__gte=start, minute__lt=end)
-        found = found.union(_summed(ends, of), all=True)
-    return [Cell(*row) for row in found]
+type AnySums = LabelHalfDayQuerySet | LabelHourQuerySet | LabelMinuteQuerySet
 
 
-def _summed(sums: LabelHourQuerySet | LabelMinuteQuerySet, of: str) -> "models.QuerySet[Any, Any]":
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The same labels three times: by the half day, by the hour and by the minute."""
+
+    half_days: LabelHalfDayQuerySet
+    hours: LabelHourQuerySet
+    minutes: LabelMinuteQuerySet
+
+    def matching(self, wanted: LabelFilter) -> "Sums":
+        """Labels that pass a filter."""
+        return Sums(self.half_days.matching(wanted), self.hours.matching(wanted), self.minutes.matching(wanted))
+
+    def cells(self, time_range: TimeRange, of: str = "signal_id") -> list[Cell]:
+        """Labels of the range, whose edges must be whole minutes, in one query; `of`: `signal_id` or `version_id`.
+
+        Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
+        """
+        first, *others = [_summed(part, of) for part in self._parts(time_range)]
+        return [Cell(*row) for row in first.union(*others, all=True)]
+
+    def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
+        """Rows that hold each label of the range once, the longest that fit."""
+        held: tuple[datetime, datetime] | None = None
+        for sums in self._grains():
+            first, last = ceil(time_range.start, sums.length), floor(time_range.end, sums.length)
+            if first < last and (first, last) != held:
+                yield sums.within((first, held[0]), (held[1], last)) if held else sums.within((first, last))
+                held = first, last
+
+    def over_time(self, time_range: TimeRange) -> Mapping[int, OverTime]:
+        """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
+
+        Bars of the chart must be of whole minutes.
+        """
+        sums, bar = self._in_bars(time_range)
+        valued = sums.exclude(value="").values_list("signal_id", bar, "value")
+        found: dict[int, OverTime] = defaultdict(Counter)
+        for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
+            found[signal_id][start, value] = count
+        return found
+
+    def trouble_over_time(self, time_range: TimeRange) -> Mapping[int, Mapping[datetime, Trouble]]:
+        """What labels of the range cost and how many failed, by signal and bar, in one query; none where none are."""
+        sums, bar = self._in_bars(time_range)
+        rows = sums.values_list("signal_id", bar).annotate(
+            failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
+        )
+        found: dict[int, dict[datetime, Trouble]] = defaultdict(dict)
+        for signal_id, start, failed, spent in rows:
+            found[signal_id][start] = Trouble(failed, spent)
+        return found
+
+    def _in_bars(self, time_range: TimeRange) -> "tuple[models.QuerySet[Any, Any], models.Func]":
+        """The longest rows that bars of the range consist of, and the bar that each is in."""
+        ends = {time_range.start, time_range.end}
+        sums: AnySums = next(
+            sums
+            for sums in self._grains()
+            if not time_range.step % sums.length and all(end == floor(end, sums.length) for end in ends)
+        )
+        within = sums.within((time_range.start, time_range.end)).exclude(_UNSAMPLED).order_by()
+        return within, bar_of(sums.start, time_range)
+
+    def _grains(self) -> tuple[AnySums, ...]:
+        return self.half_days, self.hours, self.minutes
+
+
+def _summed(sums: AnySums, of: str) -> "models.QuerySet[Any, Any]":
     kinds = sums.exclude(_UNSAMPLED).order_by().values_list(of, "state", "value")
     return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
 
 
-def over_time(hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange) -> Mapping[int, OverTime]:
-    """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
-
-    Bars of an hour or more add hours up, finer ones minutes.
-    """
-    sums, bar = _in_bars(hours, minutes, time_range)
-    valued = sums.exclude(value="").values_list("signal_id", bar, "value")
-    found: dict[int, OverTime] = defaultdict(Counter)
-    for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
-        found[signal_id][start, value] = count
-    return found
-
-
-def trouble_over_time(
-    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange
-) -> Mapping[int, Mapping[datetime, Trouble]]:
-    """What labels of the range cost and how many failed, by signal and bar, in one query; none where there are none."""
-    sums, bar = _in_bars(hours, minutes, time_range)
-    rows = sums.values_list("signal_id", bar).annotate(
-        failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
-    )
-    found: dict[int, dict[datetime, Trouble]] = defaultdict(dict)
-    for signal_id, start, failed, spent in rows:
-        found[signal_id][start] = Trouble(failed, spent)
-    return found
-
-
-def _in_bars(
-    hours: LabelHourQuerySet, minutes: LabelMinuteQuerySet, time_range: TimeRange
-) -> "tuple[models.QuerySet[Any, Any], models.Func]":
-    """The sums of the range, and the bar that each is in."""
-    start, end = time_range.start, time_range.end
-    if time_range.step < HOUR or (ceil(start, HOUR), floor(end, HOUR)) != (start, end):
-        within = minutes.filter(minute__gte=time_range.start, minute__lt=time_range.end)
-        return within.exclude(_UNSAMPLED).order_by(), bar_of("minute", time_range)
-    return hours.within(time_range).exclude(_UNSAMPLED).order_by(), bar_of("hour", time_range)
-
-
-_FOLD_SUMS = """
+_FOLD = """
     WITH changes AS (
-        DELETE FROM signals_label{grain} WHERE id IN (
-            SELECT id FROM signals_label{grain} WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        DELETE FROM {table} WHERE id IN (
+            SELECT id FROM {table} WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
         ) RETURNING *
     ), kinds AS (
-        INSERT INTO signals_label{grain} AS h
-            (signal_id, {grain}, version_id, run_id, state, value, count, cost, last, folded)
-        SELECT signal_id, {grain}, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
+        INSERT INTO {table} AS h
+            (signal_id, {start}, version_id, run_id, state, value, count, cost, last, folded)
+        SELECT signal_id, {start}, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
         FROM changes GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
-        ON CONFLICT (signal_id, {grain}, version_id, run_id, state, value) WHERE folded DO UPDATE SET
+        ON CONFLICT (signal_id, {start}, version_id, run_id, state, value) WHERE folded DO UPDATE SET
             count = h.count + EXCLUDED.count,
             cost = coalesce(h.cost + EXCLUDED.cost, h.cost, EXCLUDED.cost),
             last = greatest(h.last, EXCLUDED.last)
@@ -216,4 +251,3 @@ _FOLD_SUMS = """
     )
     SELECT (SELECT count(*) FROM changes), (SELECT array_agg(id) FROM kinds WHERE count = 0 AND coalesce(cost, 0) = 0)
 """
-_FOLD = {f"signals_label{grain}": _FOLD_SUMS.format(grain=grain) for grain in ("hour", "minute")}

@@ -1,9 +1,11 @@
-"""How many labels there are, by the hour and by the minute that their targets began in: rows that triggers write."""
+"""How many labels there are, by half days, hours and minutes that their targets began in: rows that triggers write."""
+
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
 
-from signals.rollups import LabelHourQuerySet, LabelMinuteQuerySet
+from signals.rollups import LabelHalfDayQuerySet, LabelHourQuerySet, LabelMinuteQuerySet, Sums
 
 
 class LabelSum(models.Model):
@@ -44,6 +46,34 @@ class LabelSum(models.Model):
 
     class Meta:
         abstract = True
+
+
+class LabelHalfDay(LabelSum):
+    """Labels about targets that began in one half of a UTC day."""
+
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.DO_NOTHING, related_name="half_days", db_constraint=False, db_index=False
+    )
+    half_day = models.DateTimeField(help_text="Its start: midnight or noon, in UTC.")
+
+    objects = LabelHalfDayQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["signal", "half_day", "version", "run", "state", "value"],
+                condition=Q(folded=True),
+                nulls_distinct=False,
+                name="signals_labelhalfday_kind",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["signal", "half_day"], name="signals_labelhalfday_half_day"),
+            models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelhalfday_change"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.state} {self.value} from {self.half_day:%Y-%m-%d %H:00}"
 
 
 class LabelHour(LabelSum):
@@ -107,3 +137,10 @@ class LabelMinute(LabelSum):
 
     def __str__(self) -> str:
         return f"{self.count} {self.state} {self.value} in {self.minute:%Y-%m-%d %H:%M}"
+
+
+def sums(**which: Any) -> Sums:
+    """The sums of labels that these lookups name, such as `signal__in`."""
+    return Sums(
+        LabelHalfDay.objects.filter(**which), LabelHour.objects.filter(**which), LabelMinute.objects.filter(**which)
+    )

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from signals import judge as judging
 from signals import runs, settling
-from signals.models import LabelHour, LabelMinute
+from signals.models import LabelHalfDay, LabelHour, LabelMinute
 
 SETTLE_SECONDS = 10
 RUNS_SECONDS = 10
@@ -52,6 +52,6 @@ def fold() -> None:
 
     At least once; safe to repeat because a change is deleted in the transaction that adds it to its sum.
     """
-    for sums in (LabelHour.objects, LabelMinute.objects):
-        while sums.fold():
+    for kept in (LabelHalfDay, LabelHour, LabelMinute):
+        while kept.objects.fold():
             pass

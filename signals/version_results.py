@@ -10,7 +10,7 @@ from signals.actions import Overtaken, question_of
 from signals.charts import Outcome
 from signals.models import Signal, SignalVersion
 from signals.results import Summary
-from signals.rollups import cells
+from signals.sum_models import sums
 from signals.versions import Diff
 
 MOST = 20
@@ -57,8 +57,8 @@ def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[lis
 
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
     """The labels of each of these versions in the range, by the version's id."""
-    hours, minutes = signal.hours.filter(version__in=found), signal.minutes.filter(version__in=found)
-    counted = results.by_owner(cells(hours, minutes, time_range, of="version_id"))
+    of_these = sums(signal=signal, version__in=found)
+    counted = results.by_owner(of_these.cells(time_range, of="version_id"))
     return {version.pk: results.summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 
 

@@ -27,7 +27,6 @@ from signals import (
     matching,
     rates,
     results,
-    rollups,
     spending,
     version_results,
 )
@@ -39,6 +38,7 @@ from signals.models import Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.results import Summary
 from signals.rollups import Cell, OverTime
+from signals.sum_models import sums
 from signals.templates import TEMPLATES
 from signals.trial_forms import TrialForm
 from traces import agent_runs
@@ -126,8 +126,8 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
-    kept = signal.hours.matching(of_version), signal.minutes.matching(of_version), time_range
-    versions, found = results.versions(signal), rollups.cells(*kept, of="version_id")
+    kept = sums(signal=signal).matching(of_version)
+    versions, found = results.versions(signal), kept.cells(time_range, of="version_id")
     summary = results.summary(signal, versions, found)
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
@@ -135,7 +135,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     whole, numbers = not wants_partial(request), request.htmx.target == "signal-numbers"
     context |= {"is_open": is_open, "every": every, "polled": not whole}
     if whole or numbers:
-        counts = rollups.over_time(*kept)[signal.pk]
+        counts = kept.over_time(time_range)[signal.pk]
         context |= _numbers(request, summary, counts, time_range) | _sampled(summary, found, versions, wanted)
     if whole or not numbers:
         context |= _rows(request, signal, wanted, time_range)

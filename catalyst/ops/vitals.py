@@ -20,9 +20,10 @@ from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
-from signals import health, rollups, spending
-from signals.models import Budget, JudgeHealth, Label, LabelHour, LabelMinute, Signal, SignalRun
+from signals import health, spending
+from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
 from signals.spending import Today
+from signals.sum_models import sums
 from traces.models import Unsettled
 from traces.store import partitions
 from traces.store.disk import disk_use
@@ -264,9 +265,8 @@ def signals(now: datetime) -> list[SignalUse]:
     """The signals that are not archived, by project and name."""
     found = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
-    hours, minutes = LabelHour.objects.filter(signal__in=found), LabelMinute.objects.filter(signal__in=found)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
-    for cell in rollups.cells(hours, minutes, TimeRange(CUSTOM, start, end, end - start)):
+    for cell in sums(signal__in=found).cells(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.of][cell.state] += cell.count
     stops = spending.stops([signal for signal in found if signal.is_live], now)
     return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]

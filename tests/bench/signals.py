@@ -46,6 +46,7 @@ LABELS = """
 CHANGES = """
     SELECT (SELECT count(*) FROM signals_labelhour WHERE NOT folded)
         + (SELECT count(*) FROM signals_labelminute WHERE NOT folded)
+        + (SELECT count(*) FROM signals_labelhalfday WHERE NOT folded)
 """
 QUEUE = f"""
 import time, uuid
@@ -78,7 +79,7 @@ def run(instance: Instance, table: Table, seed: int, labels: int) -> None:
     instance.execute(LABELS, labels, [first])
     instance.execute(LABELS, labels // 50, others)
     eventually(lambda: instance.count(CHANGES) == 0, seconds=180)
-    instance.execute("VACUUM ANALYZE signals_label, signals_labelhour, signals_labelminute")
+    instance.execute("VACUUM ANALYZE signals_label, signals_labelhalfday, signals_labelhour, signals_labelminute")
     stored = f"{labels / 1e6:.1f} M labels of a signal"
     chance = random.Random(seed)
     lists = [f"/p/default/signals/{chance.choice(RANGES)}" for _ in range(PAGES)]

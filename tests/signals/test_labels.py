@@ -12,10 +12,11 @@ from django.urls import reverse
 
 from catalyst.core.models import Project
 from catalyst.timerange import between
-from signals import actions, rollups
+from signals import actions
 from signals.actions import Question
 from signals.models import Label, Signal
 from signals.rollups import Coverage
+from signals.sum_models import sums
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces import labels
 from traces.querysets import Cursor
@@ -127,7 +128,7 @@ def test_it_counts_values_over_time(signal: Signal, project: Project, now: datet
     give(signal, "yes", now=now, trace_id__in=[UUID(int=n) for n in (1, 2, 3)])
     Label.objects.filter(trace_id=UUID(int=6)).update(status="failed", value="")
     time_range = between(now, now + 12 * hour)
-    counts = rollups.over_time(signal.hours.all(), signal.minutes.all(), time_range)[signal.pk]
+    counts = sums(signal=signal).over_time(time_range)[signal.pk]
     said = Counter[str]()
     for (_, value), count in counts.items():
         said[value] += count

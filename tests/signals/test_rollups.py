@@ -1,4 +1,4 @@
-"""Sums of labels by the hour and by the minute: always what counting the labels would give."""
+"""Sums of labels by the half day, hour and minute: always what counting the labels would give."""
 
 import random
 from collections import Counter
@@ -10,22 +10,26 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
-from django.db.models import Case, F, Value, When
-from django.db.models.functions import Trunc
+from django.db.models import Case, DateTimeField, F, Func, Value, When
 
 from catalyst.core.models import Project
-from catalyst.timerange import between, floor, named
+from catalyst.timerange import EPOCH, between, floor, named
 from signals import actions, claiming, judge, retention, tasks
 from signals.actions import Question
 from signals.asking import Ending, Spent
-from signals.models import Label, LabelHour, LabelMinute, Signal, SignalRun, Unsampled
+from signals.models import Label, LabelHalfDay, LabelHour, LabelMinute, Signal, SignalRun, Unsampled
 from signals.querysets import LabelFilter, Wanted
-from signals.rollups import Coverage, cells, over_time
+from signals.rollups import Coverage
+from signals.sum_models import sums
 from tests.factories import make_agent, make_signal
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
-SUMS: dict[str, type[LabelHour | LabelMinute]] = {"hour": LabelHour, "minute": LabelMinute}
+SUMS: dict[str, type[LabelHalfDay | LabelHour | LabelMinute]] = {
+    "half_day": LabelHalfDay,
+    "hour": LabelHour,
+    "minute": LabelMinute,
+}
 type Sums = dict[tuple[object, ...], tuple[int, Decimal]]
 
 
@@ -33,7 +37,7 @@ def counted(grain: str) -> Sums:
     """The labels themselves, and by the hour what was left out."""
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
     state = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
-    labels = Label.objects.annotate(state=state, start=Trunc("target_time", grain))
+    labels = Label.objects.annotate(state=state, start=_start(grain))
     for *kind, cost in labels.values_list("signal", "version", "run", "start", "state", "value", "cost"):
         count, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = count + 1, total + (cost or 0)
@@ -42,6 +46,11 @@ def counted(grain: str) -> Sums:
         left_out = (signal, version, None, start, "unsampled", "")
         found[left_out] = found.get(left_out, (0, Decimal(0)))[0] + 1, Decimal(0)
     return found
+
+
+def _start(grain: str) -> Func:
+    length = Value(SUMS[grain].objects.all().length)
+    return Func(length, F("target_time"), Value(EPOCH), function="date_bin", output_field=DateTimeField())
 
 
 def summed(grain: str) -> Sums:
@@ -79,7 +88,7 @@ class History:
 
     def want_of(self, signal: Signal, targets: list[int]) -> None:
         assert signal.current_version_id
-        hours = {number: self.now - HOUR * (number % 5) - HOUR * self.chance.random() for number in targets}
+        hours = {number: self.now - HOUR * (number % 5) ** 3 - HOUR * self.chance.random() for number in targets}
         about = (signal.current_version_id, signal.pk, signal.project_id, "trace")
         wanted = [
             Wanted(*about, UUID(int=number).hex, UUID(int=number), None, "", hours[number], self.revision)
@@ -141,8 +150,8 @@ class History:
             self.signals = list(Signal.objects.all())
 
     def fold(self) -> None:
-        for sums in SUMS.values():
-            sums.objects.fold(self.chance.choice([1, 7, 1000]))
+        for kept in SUMS.values():
+            kept.objects.fold(self.chance.choice([1, 7, 1000]))
 
     def step(self) -> None:
         every: list[Callable[[], None]] = [
@@ -162,9 +171,9 @@ def test_its_sums_are_exact_after_any_history(seed: int, project: Project, now: 
         assert are_exact()
     tasks.fold.call()
     assert are_exact()
-    for grain, sums in SUMS.items():
-        assert sums.objects.count() == len(counted(grain))
-        assert not sums.objects.filter(folded=False).exists()
+    for grain, kept in SUMS.items():
+        assert kept.objects.count() == len(counted(grain))
+        assert not kept.objects.filter(folded=False).exists()
 
 
 @pytest.fixture
@@ -174,11 +183,11 @@ def history(project: Project, now: datetime) -> History:
 
 def test_a_claim_writes_no_sum(history: History) -> None:
     history.want_of(history.signals[0], [1, 2, 3])
-    before = [sums.objects.count() for sums in SUMS.values()]
+    before = [kept.objects.count() for kept in SUMS.values()]
     history.claim()
     history.renew()
     history.unclaim()
-    assert [sums.objects.count() for sums in SUMS.values()] == before
+    assert [kept.objects.count() for kept in SUMS.values()] == before
 
 
 def test_nothing_is_left_of_a_signal_that_was_deleted(history: History) -> None:
@@ -187,7 +196,7 @@ def test_nothing_is_left_of_a_signal_that_was_deleted(history: History) -> None:
     history.signals[0].delete()
     assert all(summed(grain) == {} for grain in SUMS)
     tasks.fold.call()
-    assert not any(sums.objects.exists() for sums in SUMS.values())
+    assert not any(kept.objects.exists() for kept in SUMS.values())
 
 
 def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) -> None:
@@ -196,18 +205,18 @@ def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) 
     Label.objects.update(status="done", value="yes", labelled_at=history.now, judged_revision=1)
     history.revision = 2
     history.want_of(signal, [1])
-    (only,) = cells(signal.hours.all(), signal.minutes.all(), named("3d", history.now))
+    (only,) = sums(signal=signal).cells(named("3d", history.now))
     assert (only.state, only.value, only.count, only.last) == ("waiting", "yes", 1, history.now)
 
 
-@pytest.mark.parametrize("length", [HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 100 * HOUR])
+@pytest.mark.parametrize("length", [HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 50 * HOUR, 100 * HOUR])
 def test_it_counts_any_range_as_the_list_does(history: History, length: timedelta) -> None:
     for _ in range(80):
         history.step()
     signal = history.signals[0]
     for start in (history.now - length, history.now - length - timedelta(minutes=37)):
         time_range = between(start, start + length)
-        found = cells(signal.hours.all(), signal.minutes.all(), time_range)
+        found = sums(signal=signal).cells(time_range)
         listed = Counter(signal.label_set.within(time_range).values_list("status", "value"))
         waiting = {("waiting" if status in {"queued", "running"} else status, value) for status, value in listed}
         assert {(cell.state, cell.value) for cell in found} == waiting
@@ -231,7 +240,25 @@ def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelt
         (first + (time - first) // step * step, value)
         for time, value in signal.label_set.within(time_range).labelled().values_list("target_time", "value")
     )
-    assert over_time(signal.hours.all(), signal.minutes.all(), time_range)[signal.pk] == listed
+    assert sums(signal=signal).over_time(time_range)[signal.pk] == listed
+
+
+@pytest.mark.parametrize("key", ["14d", "30d", "90d"])
+def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, key: str) -> None:
+    for _ in range(80):
+        history.step()
+    signal, of_all = history.signals[0], sums(signal=history.signals[0])
+    time_range = named(key, history.now)
+    for bars in (time_range, time_range.with_bars(30)):
+        listed = Counter(
+            (bars.start + (time - bars.start) // bars.step * bars.step, value)
+            for time, value in signal.label_set.within(bars).labelled().values_list("target_time", "value")
+        )
+        assert of_all.over_time(bars)[signal.pk] == listed
+        trouble = of_all.trouble_over_time(bars)[signal.pk].values()
+        cells = of_all.cells(bars)
+        assert sum(each.cost for each in trouble) == sum(cell.cost or 0 for cell in cells)
+        assert sum(each.failed for each in trouble) == sum(cell.count for cell in cells if cell.state == "failed")
 
 
 def test_it_filters_sums_as_labels(history: History) -> None:
@@ -262,8 +289,7 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
     history.want_of(history.signals[0], [1, 2])
     first, second = Label.objects.order_by("pk")
     Label.objects.filter(pk=first.pk).update(status="done", value="no", labelled_at=history.now, cost=Decimal("0.5"))
-    hours, minutes, time_range = LabelHour.objects.all(), LabelMinute.objects.all(), named("3d", history.now)
-    found = {cell.value: cell for cell in cells(hours, minutes, time_range, of="version_id")}
+    found = {cell.value: cell for cell in sums().cells(named("3d", history.now), of="version_id")}
     assert {cell.of for cell in found.values()} == {first.version_id}
     assert (found["no"].cost, found[""].cost) == (Decimal("0.5"), None)
     assert LabelHour.objects.coverage() == Coverage(waiting=1, done=1)
@@ -280,4 +306,7 @@ def test_the_sums_of_labels_that_are_there_already_are_made_with_the_table(histo
     LabelMinute.objects.all().delete()
     with connection.schema_editor() as editor:
         import_module("signals.migrations.0012_label_minutes").fill(None, editor)
+    LabelHalfDay.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("signals.migrations.0013_label_half_days").FILL)
     assert are_exact()

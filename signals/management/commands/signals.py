@@ -20,7 +20,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.tables import plain
 from catalyst.timerange import TimeRange
-from signals import actions, estimates, label_lists, records, results, rollups, runs, spending, trial
+from signals import actions, estimates, label_lists, records, results, runs, spending, trial
 from signals.actions import Question
 from signals.label_lists import Page
 from signals.management import arguments, printing
@@ -31,6 +31,7 @@ from signals.models import Signal, SignalRun, SignalVersion
 from signals.querysets import LabelFilter, SignalFilter
 from signals.records import Record
 from signals.results import Summary
+from signals.sum_models import sums
 from signals.templates import TEMPLATES
 from signals.trial import Tally, Trial
 
@@ -211,8 +212,8 @@ class Command(BaseCommand):
             raise CommandError("--from: the time must begin before it ends.", returncode=USAGE)
         wanted = LabelFilter(version=self.given["signal_version"])
         time_range = TimeRange(timerange.CUSTOM, timerange.floor(start, step), timerange.ceil(end, step), step)
-        hours, minutes = signal.hours.matching(wanted), signal.minutes.matching(wanted)
-        counts, versions = rollups.over_time(hours, minutes, time_range)[signal.pk], results.versions(signal)
+        counts = sums(signal=signal).matching(wanted).over_time(time_range)[signal.pk]
+        versions = results.versions(signal)
         given = Counter(value for _, value in counts)
         values = [outcome.value for outcome in results.outcomes(signal, results.sentiments_of(versions), given)]
         record = records.of_distribution(counts, versions)
