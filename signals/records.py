@@ -98,7 +98,7 @@ def of_summary(summary: Summary) -> Record:
         "cost": dollars(summary.cost),
         "lastLabelAt": time(summary.last),
         "stoppedByCap": summary.stop is not None,
-        "judgeTrouble": summary.silence.words if summary.silence else None,
+        "notJudgedBecause": summary.held_up or None,
     }
 
 

@@ -52,6 +52,12 @@ class Summary:
         return self.coverage.waiting
 
     @property
+    def held_up(self) -> str:
+        """Why nothing is judged now, in words; empty while it is."""
+        capped = [f"{self.stop.title}: {self.stop.words}."] if self.stop else []
+        return " ".join([*capped, self.silence.words] if self.silence else capped)
+
+    @property
     def earlier(self) -> int:
         """Labels of an earlier state: their target grew and waits, or failed when it was judged again."""
         return self.labelled - self.coverage.done

@@ -13,7 +13,7 @@ from signals.charts import Outcome
 from signals.estimates import Estimate
 from signals.results import Row, Summary
 from signals.runs import Preview, Progress
-from signals.spending import Stop, Today
+from signals.spending import Today
 from signals.trial import Tally
 
 type Lines = Iterable[str]
@@ -67,7 +67,12 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
     """One signal: what it asks and what it found."""
     signal, version, covered = each.signal, each.signal.current_version, each.coverage
     last = f", the newest {ago(each.last, now)}" if each.last else ""
-    counts = (f"{covered.waiting:,} wait", f"{covered.failed:,} failed", f"{covered.skipped:,} without content")
+    waits_for = "a cap" if each.stop else "the judge"
+    counts = (
+        f"{covered.waiting:,} wait for {waits_for}",
+        f"{covered.failed:,} failed",
+        f"{covered.skipped:,} without content",
+    )
     pairs = [
         ("Signal", f"{signal.name} ({signal.pk})"),
         ("Agent", signal.agent.identity),
@@ -76,11 +81,10 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
         (f"In {time_range.words}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
         ("Shares", _intervals(each.outcomes)),
         ("Cost", f"{usd(each.cost) or 'not known'}; {_spent(today)}"),
-        ("Stopped", _stopped(each.stop)),
+        ("Not judged now", each.held_up),
     ]
     if version is not None:
         judge = connection.judge_of(version)
-        trouble = connection.trouble(judge)
         felt = (f"{label} ({version.sentiments[label]})" for label in version.labels)
         pairs += [
             ("Version", f"{version.number}, {ago(version.created_at, now)}"),
@@ -88,7 +92,6 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
             ("Sample rate", f"{version.sample_rate}%"),
             ("Looks at", version.passing.words),
             ("Judge", f"{judge.name}; sees {version.judge_view.words}"),
-            ("Judge trouble", trouble.error if trouble else ""),
             ("Question", version.prompt),
         ]
     return facts(pairs, width)
@@ -106,10 +109,6 @@ def _intervals(outcomes: Iterable[Outcome]) -> str:
 
 def _spent(today: Today) -> str:
     return f"{today.words} (UTC)"
-
-
-def _stopped(stop: Stop | None) -> str:
-    return f"{stop.title}: {stop.words}" if stop else ""
 
 
 def preview(found: Preview, estimate: Estimate, width: int | None) -> Lines:

@@ -14,10 +14,10 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from catalyst.core.models import AuditEntry, Project
-from signals import actions, runs
+from signals import actions, health, runs
 from signals.budgets import Cap
 from signals.management.commands.signals import Command
-from signals.models import Budget, Label, Signal, SignalRun
+from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer, says
@@ -112,6 +112,26 @@ def test_it_shows_a_signal_whole(signal: Signal, project: Project, now: datetime
     assert found["currentVersion"]["labelSentiments"] == {"true": "negative", "false": "positive"}
     assert found["currentVersion"]["filter"] == {"status": "error"}
     assert found["spending"] == {"spent": "0", "dailyCap": None, "calls": 0, "dailyCallCap": None}
+
+
+def test_it_says_what_labels_wait_for(signal: Signal, project: Project, judge: JudgeServer, now: datetime) -> None:
+    actions.activate(signal, now - timedelta(days=1))
+    make_labels(signal, project, 2, now=now)
+    assert "2 wait for the judge" in run("show", signal.pk)
+    assert record("show", signal.pk)["signal"]["notJudgedBecause"] is None
+    JudgeHealth.objects.create(url=health.endpoint(), model="judge-1", failures=1, error="It is overloaded.")
+    (listed,) = record("list")
+    assert (listed["waitingCount"], listed["stoppedByCap"]) == (2, False)
+    assert listed["notJudgedBecause"] == "judge-1 does not answer: It is overloaded."
+    actions.cap_signal(signal, Cap(calls=1), now)
+    Budget.objects.filter(signal=signal).update(calls=1, day=now.date())
+    shown = " ".join(run("show", signal.pk).split())
+    assert "2 wait for a cap, 0 failed, 0 without content" in shown
+    assert "Not judged now Capped until 00:00 UTC: 1 judge call" in shown
+    assert "judge-1 does not answer: It is overloaded." in shown
+    (listed,) = record("list")
+    assert (listed["waitingCount"], listed["skippedCount"], listed["stoppedByCap"]) == (2, 0, True)
+    assert listed["notJudgedBecause"].startswith("Capped until 00:00 UTC: ")
 
 
 def test_it_makes_a_signal_of_a_template(project: Project) -> None:
