@@ -118,6 +118,27 @@ def test_it_cuts_what_is_nested_too_deeply(depth: int, refused: bool) -> None:
     said = complaint(decode_json, body.encode())
     assert (said is not None) == refused
     assert not refused or "no JSON" in str(said)
+    if not refused:
+        assert "… [nested deeper than 32 levels]" in str(decode_json(body.encode()).spans[0].attributes["k"])
+
+
+@pytest.mark.parametrize(("depth", "refused"), [(32, False), (47, False), (48, True), (5000, True)])
+def test_it_cuts_what_is_nested_too_deeply_in_protobuf_as_far_as_that_can_be_read(depth: int, refused: bool) -> None:
+    request = ExportTraceServiceRequest()
+    span = request.resource_spans.add().scope_spans.add().spans.add()
+    span.trace_id, span.span_id, span.start_time_unix_nano = b"t" * 16, b"s" * 8, 5
+    value = span.attributes.add(key="k").value
+    for _ in range(depth):
+        value = value.array_value.values.add()
+    value.string_value = "x"
+    said = complaint(decode_protobuf, request.SerializeToString())
+    assert (said is not None) == refused
+    assert not refused or "nested deeper than protobuf can be read" in str(said)
+    if not refused:
+        cut = "… [nested deeper than 32 levels]" in str(
+            decode_protobuf(request.SerializeToString()).spans[0].attributes
+        )
+        assert cut == (depth > 32)
 
 
 def complaint(decode: Callable[[bytes], Decoded], body: bytes) -> str | None:

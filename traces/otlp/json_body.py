@@ -12,6 +12,7 @@ from traces.otlp.sent import (
     MAX_DEPTH,
     MAX_SPANS,
     STATUS,
+    TOO_DEEP,
     Attributes,
     Decoded,
     OtlpError,
@@ -135,7 +136,7 @@ def _json_value(value: Any, depth: int = 0) -> Any:
 
 def _json_collection(which: str, content: Any, depth: int) -> Any:
     if depth >= MAX_DEPTH:
-        return "…"
+        return TOO_DEEP
     items = content.get("values") if isinstance(content, dict) else None
     if not isinstance(items, list):
         return [] if which == "arrayValue" else {}

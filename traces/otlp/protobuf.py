@@ -14,6 +14,7 @@ from traces.otlp.sent import (
     MAX_DEPTH,
     MAX_SPANS,
     STATUS,
+    TOO_DEEP,
     Attributes,
     Decoded,
     OtlpError,
@@ -36,6 +37,9 @@ def decode_protobuf(body: bytes, most: int = MAX_SPANS) -> Decoded:
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
+        if "MaxDepth" in str(error):
+            said = "A value in the body is nested deeper than protobuf can be read: about 30 objects in each other."
+            raise OtlpError(said) from error
         raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
     if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
         raise TooManySpans(most)
@@ -67,7 +71,7 @@ def _proto_value(value: Any, depth: int = 0) -> Any:
         return base64.b64encode(value.bytes_value).decode()
     if which in ("array_value", "kvlist_value"):
         if depth >= MAX_DEPTH:
-            return "…"
+            return TOO_DEEP
         if which == "array_value":
             return [_proto_value(item, depth + 1) for item in value.array_value.values]
         return {_proto_text(item.key): _proto_value(item.value, depth + 1) for item in value.kvlist_value.values}

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 MAX_DEPTH = 32
+TOO_DEEP = f"… [nested deeper than {MAX_DEPTH} levels]"
 MAX_SPANS = 100_000
 REASONS_KEPT = 5
 STATUS = ("unset", "ok", "error")
@@ -138,7 +139,7 @@ def storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
-        return "…"
+        return TOO_DEEP
     if isinstance(value, dict):
         return {clean(str(key)): storable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
