@@ -143,6 +143,7 @@ def _queues(found: Vitals) -> Iterator[Check]:
         "See whether the judge answers; raise CATALYST_JUDGE_CONCURRENCY, or lower the rates of signals.",
     )
     words = f"{_many(found.running)} labels with a judge, {_many(found.failed)} failed of the last 24 hours"
+    words += f", most of them because: {found.failure}" if found.failed else ""
     advice = "Open the signals: each failed label says why, and can be retried."
     yield _check("Queues", "labels", "warn" if found.failed else "ok", words, advice)
     collecting, judging = found.runs["collecting"], found.runs["judging"]

@@ -32,6 +32,7 @@ MOST_COUNTED = 100_000
 """Rows are counted up to here: a queue that long needs no exact number."""
 RECENT = timedelta(hours=24)
 PATIENCE = "10s"
+FAILURES_READ = 1_000
 REASONS = {
     "bad_id": "spans with a wrong id",
     "bad_time": "spans with a wrong time",
@@ -165,6 +166,8 @@ class Vitals:
     judging: Queue
     running: int
     failed: int
+    failure: str
+    """Why most of the newest failed labels failed; empty when none did."""
     runs: dict[str, int]
     signals: list[SignalUse]
     spending: list[Spending]
@@ -205,6 +208,7 @@ def take(now: datetime) -> Vitals:
         judging=queued,
         running=running,
         failed=_count(recent),
+        failure=next((error for error, _ in recent.errors(FAILURES_READ)), ""),
         runs={state: _count(SignalRun.objects.open().filter(state=state)) for state in SignalRun.OPEN},
         signals=in_use,
         spending=spent(in_use, now),

@@ -123,7 +123,12 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
     trace = make_trace(project, 1, now=NOW)
     for status in ("queued", "failed"):
         Label.objects.create(
-            **about, target_key=status, trace_id=trace.trace_id, status=status, not_before=NOW - 10 * MINUTE
+            **about,
+            target_key=status,
+            trace_id=trace.trace_id,
+            status=status,
+            not_before=NOW - 10 * MINUTE,
+            error="no such key",
         )
     Unsettled.objects.all().delete()
     JudgeHealth.objects.create(url="", model="gpt", failures=3, error="connection refused")
@@ -134,6 +139,7 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
         "Judge gpt": "warn",
     }
     assert "connection refused" in found["Judge gpt"].words
+    assert "1 failed of the last 24 hours, most of them because: no such key" in found["Queues labels"].words
 
 
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
