@@ -127,7 +127,7 @@ def test_it_says_what_labels_wait_for(signal: Signal, project: Project, judge: J
     Budget.objects.filter(signal=signal).update(calls=1, day=now.date())
     shown = " ".join(run("show", signal.pk).split())
     assert "2 wait for a cap, 0 failed, 0 without content" in shown
-    assert "Not judged now Capped until 00:00 UTC: 1 judge call" in shown
+    assert "Not judged now Capped until 00:00 UTC: $0 and 1 judge call today; " in shown
     assert "judge-1 does not answer: It is overloaded." in shown
     (listed,) = record("list")
     assert (listed["waitingCount"], listed["skippedCount"], listed["stoppedByCap"]) == (2, 0, True)
