@@ -27,7 +27,7 @@ TICK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Periodic work: the task at the dotted path `task`, enqueued in `queue`.
+    """Periodic work: the task at the dotted path `task`, enqueued in `queue`; `about` tells operators what it does.
 
     Where `has_work` says no it is enqueued only when it is overdue, so that all can see that it would be done.
     """
@@ -37,14 +37,28 @@ class Kind:
     task: str
     queue: str = "default"
     has_work: Callable[[datetime], bool] = lambda _: True
+    about: str = ""
 
 
+_SECOND = timedelta(seconds=1)
 KINDS = (
-    Kind("settle", timedelta(seconds=1), "signals.tasks.settle", has_work=settling.has_work),
-    Kind("runs", timedelta(seconds=1), "signals.tasks.work_on_runs", has_work=runs.has_work),
-    Kind("judge", timedelta(seconds=1), "signals.tasks.judge", queue="judge", has_work=claiming.has_work),
-    Kind("fold", timedelta(seconds=10), "signals.tasks.fold"),
-    Kind("minute", timedelta(minutes=1), "catalyst.ops.tasks.minute"),
+    Kind(
+        *("settle", _SECOND, "signals.tasks.settle"),
+        has_work=settling.has_work,
+        about="queues labels for what has settled",
+    ),
+    Kind(
+        *("runs", _SECOND, "signals.tasks.work_on_runs"),
+        has_work=runs.has_work,
+        about="looks for what manual runs label",
+    ),
+    Kind(
+        *("judge", _SECOND, "signals.tasks.judge", "judge"),
+        has_work=claiming.has_work,
+        about="asks the judge",
+    ),
+    Kind("fold", 10 * _SECOND, "signals.tasks.fold", about="adds labels up for charts"),
+    Kind("minute", 60 * _SECOND, "catalyst.ops.tasks.minute", about="makes days, deletes what expired"),
 )
 
 

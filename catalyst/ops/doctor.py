@@ -150,7 +150,8 @@ def _queues(found: Vitals) -> Iterator[Check]:
     yield Check("Queues", "manual runs", "ok", f"{collecting} look for targets, {judging} wait for their labels")
     for queue, waiting in found.tasks.items():
         words = f"{waiting} tasks wait or run"
-        yield _check("Queues", queue, _graded(waiting, 100, 10_000), words, f"See whether worker-{queue} runs.")
+        advice = f"See whether worker-{queue} runs, and {_log(f'worker-{queue}')}."
+        yield _check("Queues", f"worker-{queue}", _graded(waiting, 100, 10_000), words, advice)
 
 
 def _queue(name: str, queue: Queue, what: str, patience: timedelta, now: datetime, advice: str) -> Check:
@@ -166,11 +167,11 @@ def _wakeups(found: Vitals) -> Iterator[Check]:
     for kind in KINDS:
         wakeup = known.get(kind.name)
         if wakeup is None or wakeup.finished_at is None:
-            yield Check("Work", kind.name, "bad", "never ran", "Start manage.py clock and the workers.")
+            yield Check("Work", kind.name, "bad", f"{kind.about}: never ran", "Start manage.py clock and the workers.")
             continue
         late = found.at - wakeup.finished_at - kind.every
         state = _graded(late / MINUTE, 2, 10)
-        words = f"last ended {formats.ago(wakeup.finished_at, found.at)}"
+        words = f"{kind.about}; last ended {formats.ago(wakeup.finished_at, found.at)}"
         if wakeup.last_error:
             state, words = max(state, "warn", key=STATES.index), f"{words} with {wakeup.last_error}"
         advice = f"See {_log(f'worker-{kind.queue}')}, and whether clock runs."
@@ -245,7 +246,7 @@ def _free(disk: vitals.Disk | None) -> Iterator[Check]:
     free, total = disk.free, disk.total
     wanted = min(FULL_SHARE * total, FULL_BYTES)
     state: State = "ok" if free > wanted else "warn" if free > wanted / 5 else "bad"
-    words = f"{size(free)} free of {size(total)}"
+    words = f"{size(free)} free of {size(total)}, {disk.folder}"
     yield _check(
         "Disk", "data folder", state, words, "Make room, or keep spans for fewer days: CATALYST_RETENTION_DAYS."
     )
@@ -257,7 +258,7 @@ def _keys(found: Vitals) -> Iterator[Check]:
         words = f"{used.received:,} spans received, {used.stored:,} stored, {used.rejected:,} rejected, "
         words += f"{used.counts['late']:,} late, {used.refused:,} requests refused"
         state: State = "warn" if used.key and (used.rejected or used.refused) else "ok"
-        advice = f"The sender's log says more: {used.reasons()}."
+        advice = f"{used.reasons()}. Senders repeat what got 429 or 503; of all else only their logs tell."
         yield _check(KEYS, name, state, words, advice)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -43,7 +44,7 @@ REASONS = {
     "refused_413": "too large (413)",
     "refused_415": "of another content type (415)",
     "refused_429": "faster than the key may send (429)",
-    "refused_503": "while the database could not take them (503)",
+    "refused_503": "while the database was away or too many waited for it (503)",
 }
 
 _DATABASE = """
@@ -123,6 +124,7 @@ class KeyUsed:
 class Disk:
     """The file system of the data folder, in bytes."""
 
+    folder: Path
     free: int
     total: int
 
@@ -307,7 +309,7 @@ def disk() -> Disk | None:
         usage = shutil.disk_usage(settings.DATA_FOLDER)
     except OSError:
         return None
-    return Disk(usage.free, usage.total)
+    return Disk(settings.DATA_FOLDER, usage.free, usage.total)
 
 
 def projects(now: datetime) -> list[ProjectDisk]:

@@ -212,7 +212,10 @@ def test_it_exits_with_how_bad_it_is(healthy: None, capsys: pytest.CaptureFixtur
     with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as exit_:
         call_command("doctor")
     assert exit_.value.code == 1
-    assert "WARN  Processes, worker-default" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "WARN  Processes, worker-default" in said
+    assert said.splitlines()[-1].startswith("To look at: ")
+    assert "Processes, worker-default" in said.splitlines()[-1]
     Heartbeat.objects.all().delete()
     with time_machine.travel(NOW, tick=False), pytest.raises(SystemExit) as exit_:
         call_command("doctor", "--json")

@@ -1,7 +1,10 @@
 """`manage.py doctor`."""
 
 import json
+import shutil
 import sys
+import textwrap
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -13,6 +16,8 @@ from catalyst.ops import doctor, vitals
 from catalyst.ops.doctor import Check
 
 SIGNS = {"ok": "ok  ", "warn": "WARN", "bad": "BAD "}
+INDENT = 42
+PIPED_COLUMNS = 160
 
 
 class Command(BaseCommand):
@@ -32,11 +37,23 @@ class Command(BaseCommand):
         else:
             for check in checks:
                 self.tell(check)
+            self.sum_up(checks)
         if code := doctor.STATES.index(doctor.worst(checks)):
             sys.exit(code)
 
     def tell(self, check: Check) -> None:
-        """One line, and one with what to do."""
-        self.stdout.write(f"{SIGNS[check.state]}  {check.part + ', ' + check.name:34}  {check.words}")
+        """How it is, and what to do, as wide as the terminal."""
+        columns = shutil.get_terminal_size((PIPED_COLUMNS, 0)).columns
+        fill = partial(textwrap.fill, width=max(columns, 2 * INDENT), subsequent_indent=" " * INDENT)
+        self.stdout.write(fill(check.words, initial_indent=f"{SIGNS[check.state]}  {_name(check):34}  "))
         if check.advice:
-            self.stdout.write(f"{'':42}-> {check.advice}")
+            self.stdout.write(fill(check.advice, initial_indent=" " * INDENT + "-> "))
+
+    def sum_up(self, checks: Iterable[Check]) -> None:
+        """Last, where a terminal shows it."""
+        troubles = "; ".join(_name(check) for check in checks if check.state != "ok")
+        self.stdout.write(f"\nTo look at: {troubles}." if troubles else "\nEverything is fine.")
+
+
+def _name(check: Check) -> str:
+    return f"{check.part}, {check.name}"
