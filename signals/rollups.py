@@ -144,10 +144,11 @@ class LabelHourQuerySet(SumQuerySet["LabelHour"]):
     def reach(self, most: int, before: datetime) -> datetime | None:
         """The hour back to which the newest `most` of these labels before a time are found; None if there is none.
 
-        That of the oldest if there are fewer: so a search for them stops where there can't be more.
+        That of the oldest if there are fewer: so a search for them stops where there can't be more. Each hour has one
+        at least, but for the hour that the time lies in.
         """
         hour, found = None, 0
-        for hour, count in self.filter(hour__lte=before)._hours():
+        for hour, count in self.filter(hour__lte=before)._hours()[: most + 1]:
             found += count if hour + HOUR <= before else 0
             if found >= most:
                 break

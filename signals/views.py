@@ -140,7 +140,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if whole or not numbers:
         context |= _rows(request, signal, wanted, time_range)
     if whole:
-        context |= _surroundings(signal, wanted, now)
+        context |= _surroundings(signal, wanted, now, is_empty=not (context["rows"] or context["more"]))
     status, partial = 200 if whole or every else STOP_POLLING, "signal-numbers" if numbers else "label-rows"
     return render(request, "signals/detail.html", context, partial=partial, status=status)
 
@@ -303,9 +303,9 @@ def _numbers(request: ProjectRequest, summary: Summary, counts: OverTime, time_r
     }
 
 
-def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime) -> dict[str, Any]:
+def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime, *, is_empty: bool) -> dict[str, Any]:
     """Where to look when the range is empty, and what judging cost."""
-    newest = signal.hours.matching(wanted).newest()
+    newest = signal.hours.matching(wanted).newest() if is_empty else None
     return {
         "nearest": timerange.around(newest, now) if newest else None,
         "today": spending.today(signal.project_id, signal.pk, now),

@@ -60,6 +60,12 @@ def parts(bars: Iterable[Bar]) -> SafeString:
 
 
 @register.filter
+def polylines(runs: Iterable[str], tone: str) -> SafeString:
+    """The lines of a sparkline, one for each run of values without a gap."""
+    return format_html_join("", '<polyline class="line {}" points="{}"/>', ((tone, points) for points in runs))
+
+
+@register.filter
 def latency_share(microseconds: int) -> str:
     """The width of a latency bar: from 100 ms to 5 minutes on a logarithmic scale, the same on every page."""
     return f"{min(max(log10(max(microseconds, 1) / 1e5) / log10(3000), 0.02), 1):.0%}"
