@@ -61,7 +61,7 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     for cell in sums(signal__in=known).cells(time_range):
         if cell.value or cell.state in STATES:
-            counts[cell.of][key_of(cell.of, cell.value, cell.state)] += cell.count
+            counts[cell.signal][key_of(cell.signal, cell.value, cell.state)] += cell.count
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     names = Counter(known[pk].name for pk in busiest)
     return [_choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1) for pk in busiest[:MOST_SIGNALS]]

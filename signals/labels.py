@@ -58,7 +58,8 @@ class SignalLabels:
         for each in summaries(live, time_range):
             best = each.telling
             said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
-            pill = Pill(each.signal.name, said, href=each.signal.get_absolute_url())
+            of_versions = f" ({each.given_by})" if each.given_by else ""
+            pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
 

@@ -1,6 +1,5 @@
 """How often each signal of an agent gives the label that tells most: over time, and against the period before."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +12,7 @@ from signals.charts import Outcome
 from signals.connection import silences
 from signals.models import Signal
 from signals.results import Summary
-from signals.rollups import Cell, OverTime, Trouble
+from signals.rollups import OverTime, Trouble
 from signals.sum_models import sums
 from traces.usage import more_often
 
@@ -49,18 +48,17 @@ class Rate:
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
-    """Of each signal that asks something; what got worse first, then those with most labels. Five queries for all."""
+    """Of each signal that asks something; what got worse first, then those with most labels. Six queries for all."""
     since = time_range.prior_start(now)
     of_all = sums(signal__in=signals)
-    counted, counts = results.by_owner(of_all.cells(time_range)), of_all.over_time(time_range)
+    summaries, counts = results.summed_up(signals, of_all.cells(time_range)), of_all.over_time(time_range)
     trouble = of_all.trouble_over_time(time_range)
-    before = results.by_owner(of_all.cells(replace(time_range, start=since, end=time_range.start)))
+    before = results.summed_up(signals, of_all.cells(replace(time_range, start=since, end=time_range.start)))
     silent = silences(signal.current_version for signal in signals if signal.current_version)
     found = []
-    for signal in signals:
-        summary = results.summary(signal, [version] if (version := signal.current_version) else [], counted[signal.pk])
-        summary = replace(summary, silence=silent.get(signal.current_version_id))
-        was = before[signal.pk] if _is_old(signal, since) else []
+    for signal, each, earlier in zip(signals, summaries, before, strict=True):
+        summary = replace(each, silence=silent.get(signal.current_version_id))
+        was = earlier if _is_old(signal, since) else None
         bars = trouble.get(signal.pk, {})
         if rate := _rate(summary, was, counts[signal.pk], bars, time_range):
             found.append(rate)
@@ -68,19 +66,15 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
 
 
 def _rate(
-    summary: Summary, was: Sequence[Cell], counts: OverTime, bars: Mapping[datetime, Trouble], time_range: TimeRange
+    summary: Summary, was: Summary | None, counts: OverTime, bars: Mapping[datetime, Trouble], time_range: TimeRange
 ) -> Rate | None:
     outcome = summary.telling
     if outcome is None:
         return None
-    before = Counter[str]()
-    for cell in was:
-        if cell.value:
-            before[cell.value] += cell.count
     starts = time_range.buckets()
     shares = results.shares(counts, starts)(outcome.value)
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
-    change = _change((before[outcome.value], before.total()), outcome)
+    change = _change(was, summary, outcome) if was else Change()
     lines = sparkline(shares, 100, 100, top)
     troubles = [bars.get(start, Trouble()) for start in starts]
     failed, cost = _spark([each.failed for each in troubles]), _spark([float(each.cost) for each in troubles])
@@ -97,9 +91,10 @@ def _is_old(signal: Signal, since: datetime) -> bool:
     return activated is not None and max(activated, signal.agent.first_seen_at) <= since
 
 
-def _change(before: tuple[int, int], outcome: Outcome) -> Change:
-    """Nothing when there is nothing to compare."""
-    if not (before[1] and outcome.total):
+def _change(earlier: Summary, summary: Summary, outcome: Outcome) -> Change:
+    """Nothing when there is nothing to compare, or when it may be another version that judges otherwise."""
+    before = sum(each.count for each in earlier.outcomes if each.value == outcome.value), earlier.labelled
+    if not (before[1] and outcome.total) or len({*earlier.versions, *summary.versions}) > 1:
         return Change()
     points, was = outcome.share - 100 * before[0] / before[1], formats.percent(*before)
     if abs(points) < 0.05:

@@ -92,6 +92,7 @@ def of_summary(summary: Summary) -> Record:
         "version": version.number if version else None,
         "recentLabelCount": summary.labelled,
         "outcomeCounts": counts,
+        "outcomeVersions": list(summary.versions),
         "waitingCount": covered.waiting,
         "failedCount": covered.failed,
         "skippedCount": covered.skipped,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
+from operator import attrgetter
 
 from django.urls import reverse
 
@@ -30,7 +31,7 @@ MOST_POINTS = 30
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The labels of one signal in a range of time."""
+    """The labels of one signal in a range of time. `versions`: the numbers of those that gave them, the first first."""
 
     signal: Signal
     outcomes: list[Outcome]
@@ -40,6 +41,7 @@ class Summary:
     stop: Stop | None = None
     silence: Silence | None = None
     trend: Sequence[str] = ()
+    versions: Sequence[int] = ()
 
     @property
     def labelled(self) -> int:
@@ -50,6 +52,14 @@ class Summary:
     def waiting(self) -> int:
         """Targets that no judge has ended with yet."""
         return self.coverage.waiting
+
+    @property
+    def given_by(self) -> str:
+        """Whose labels these are where not only the current version's: `v1`, or `v1 to v3`; else empty."""
+        current = self.signal.current_version
+        if not self.versions or (current and list(self.versions) == [current.number]):
+            return ""
+        return " to ".join(dict.fromkeys(f"v{number}" for number in (self.versions[0], self.versions[-1])))
 
     @property
     def held_up(self) -> str:
@@ -116,17 +126,26 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
 
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
-    """The signals with their labels in the range, in two queries."""
+    """The signals with their labels in the range, in at most three queries."""
     of_all, coarse = sums(signal__in=signals), time_range.with_bars(MOST_POINTS)
-    found, counts = by_owner(of_all.cells(coarse)), of_all.over_time(coarse)
+    found, counts = of_all.cells(coarse), of_all.over_time(coarse)
     starts = coarse.buckets()
-    return [
-        _with_trend(
-            summary(signal, [signal.current_version] if signal.current_version else [], found[signal.pk]),
-            shares(counts[signal.pk], starts),
-        )
-        for signal in signals
-    ]
+    return [_with_trend(each, shares(counts[each.signal.pk], starts)) for each in summed_up(signals, found)]
+
+
+def summed_up(signals: Sequence[Signal], found: Sequence[Cell]) -> list[Summary]:
+    """The signals with these labels of them. At most one query."""
+    current = {signal.current_version_id: signal.current_version for signal in signals}
+    numbers = {pk: version.number for pk, version in current.items() if version}
+    earlier = SignalVersion.objects.filter(pk__in={cell.version for cell in found if cell.value} - numbers.keys())
+    numbers |= earlier.values_list("pk", "number")
+    owned = grouped(found, attrgetter("signal"))
+    summaries = []
+    for signal in signals:
+        gave = {numbers[cell.version] for cell in owned[signal.pk] if cell.value}
+        each = summary(signal, [version] if (version := signal.current_version) else [], owned[signal.pk])
+        summaries.append(replace(each, versions=sorted(gave)))
+    return summaries
 
 
 def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:
@@ -175,11 +194,11 @@ def shares(counts: OverTime, starts: Sequence[datetime]) -> Callable[[str], list
     ]
 
 
-def by_owner(found: Iterable[Cell]) -> Mapping[int, list[Cell]]:
-    """Cells by the signal or version that they are of; an empty list for one without any."""
+def grouped(found: Iterable[Cell], of: Callable[[Cell], int]) -> Mapping[int, list[Cell]]:
+    """Cells by what they are of; an empty list for what has none."""
     owned: dict[int, list[Cell]] = defaultdict(list)
     for cell in found:
-        owned[cell.of].append(cell)
+        owned[of(cell)].append(cell)
     return owned
 
 

@@ -28,13 +28,14 @@ type OverTime = Counter[tuple[datetime, str]]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Labels of one signal or version, in one state and with one value (empty: without). Cells of a kind add up.
+    """Labels of one version, in one state and with one value (empty: without). Cells of a kind add up.
 
     A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
     known price; `last` is when the last of them was labelled.
     """
 
-    of: int
+    signal: int
+    version: int
     state: str
     value: str
     count: int
@@ -174,12 +175,12 @@ class Sums:
         """Labels that pass a filter."""
         return Sums(self.half_days.matching(wanted), self.hours.matching(wanted), self.minutes.matching(wanted))
 
-    def cells(self, time_range: TimeRange, of: str = "signal_id") -> list[Cell]:
-        """Labels of the range, whose edges must be whole minutes, in one query; `of`: `signal_id` or `version_id`.
+    def cells(self, time_range: TimeRange) -> list[Cell]:
+        """Labels of the range, whose edges must be whole minutes, in one query.
 
         Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
         """
-        first, *others = [_summed(part, of) for part in self._parts(time_range)]
+        first, *others = [_summed(part) for part in self._parts(time_range)]
         return [Cell(*row) for row in first.union(*others, all=True)]
 
     def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
@@ -229,8 +230,8 @@ class Sums:
         return self.half_days, self.hours, self.minutes
 
 
-def _summed(sums: AnySums, of: str) -> "models.QuerySet[Any, Any]":
-    kinds = sums.exclude(_UNSAMPLED).order_by().values_list(of, "state", "value")
+def _summed(sums: AnySums) -> "models.QuerySet[Any, Any]":
+    kinds = sums.exclude(_UNSAMPLED).order_by().values_list("signal_id", "version_id", "state", "value")
     return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from catalyst.timerange import TimeRange
 from signals import charts, results, versions
@@ -58,7 +59,7 @@ def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[lis
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
     """The labels of each of these versions in the range, by the version's id."""
     of_these = sums(signal=signal, version__in=found)
-    counted = results.by_owner(of_these.cells(time_range, of="version_id"))
+    counted = results.grouped(of_these.cells(time_range), attrgetter("version"))
     return {version.pk: results.summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 
 

@@ -127,7 +127,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
     kept = sums(signal=signal).matching(of_version)
-    versions, found = results.versions(signal), kept.cells(time_range, of="version_id")
+    versions, found = results.versions(signal), kept.cells(time_range)
     summary = results.summary(signal, versions, found)
     is_open = results.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
@@ -316,7 +316,7 @@ def _sampled(
     summary: Summary, found: Iterable[Cell], versions: list[SignalVersion], wanted: LabelFilter
 ) -> dict[str, Any]:
     """What the labels were sampled from, and by which versions and runs."""
-    runs, asked = results.runs(summary.signal), {cell.of for cell in found}
+    runs, asked = results.runs(summary.signal), {cell.version for cell in found}
     shown = [version for version in versions if version.pk in asked]
     estimate = results.estimate(summary, shown, runs, wanted)
     return {"estimate": estimate, "shown_versions": shown, "known_versions": versions, "known_runs": runs}

@@ -273,7 +273,7 @@ def signals(now: datetime) -> list[SignalUse]:
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
     for cell in sums(signal__in=found).cells(TimeRange(CUSTOM, start, end, end - start)):
-        counts[cell.of][cell.state] += cell.count
+        counts[cell.signal][cell.state] += cell.count
     stops = spending.stops([signal for signal in found if signal.is_live], now)
     return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]
 

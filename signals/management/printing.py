@@ -60,7 +60,8 @@ def _state(each: Summary) -> str:
 def _shares(each: Summary) -> str:
     """The outcome that tells most comes first, where a narrow terminal shows it."""
     said = sorted((one for one in each.outcomes if one.count), key=lambda one: one != each.telling)
-    return ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in said)
+    shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in said)
+    return f"{shares} ({each.given_by})" if each.given_by else shares
 
 
 def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, width: int | None) -> Lines:
@@ -79,7 +80,7 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
         ("Scope", signal.scope),
         ("State", _state(each)),
         (f"In {time_range.words}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
-        ("Shares", _intervals(each.outcomes)),
+        (f"Shares of {each.given_by}" if each.given_by else "Shares", _intervals(each.outcomes)),
         ("Cost", f"{usd(each.cost) or 'not known'}; {_spent(today)}"),
         ("Not judged now", each.held_up),
     ]

@@ -31,15 +31,18 @@ def held(summary: Summary) -> SafeString:
 
 @register.simple_tag
 def breakdown(summary: Summary) -> SafeString:
-    """The share of each label of one signal as a bar, with the telling one in words."""
+    """The share of each label of one signal as a bar, with the telling one in words, and whose they are."""
     if (best := summary.telling) is None or not summary.labelled:
         draft = summary.signal.state == Signal.State.DRAFT
         return format_html('<span class="faint">{}</span>', "Not running yet" if draft else "No labels in this range")
+    given_by = summary.given_by
+    versions = format_html(' <span class="faint" title="Labels of {0}">{0}</span>', given_by) if given_by else ""
     return format_html(
         '<div class="breakdown"><svg class="stackbar" role="img" aria-label="{}">{}</svg>'
-        '<span class="cut">{} {}</span></div>',
+        '<span class="cut">{} {}{}</span></div>',
         summary.words,
         parts(summary.bars),
         best.value,
         percent(best.count, best.total),
+        versions,
     )

@@ -117,6 +117,18 @@ def test_it_compares_with_nothing_less_than_the_whole_period_before(
     assert " points<" not in section
 
 
+def test_it_compares_no_version_with_another(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(days=3))
+    label_all(signal, ["no"] * 4, 1, now=now - timedelta(hours=30))
+    actions.publish_version(signal, actions.Question(type="binary", prompt="Now?", sample_rate=100))
+    label_all(signal, ["yes"] * 4, 5, now=now)
+    section = browser.get(page_of(project), headers=HTMX).text
+    assert "100%</b>" in section
+    assert " points<" not in section
+    week = " ".join(browser.get(page_of(project), {"range": "7d"}, headers=HTMX).text.split())
+    assert "8 labels of v1 to v2, 100% of sampled" in week
+
+
 def test_it_leaves_a_gap_where_nothing_was_judged(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - timedelta(days=3))
     for first, hours in enumerate((9, 8, 2), 1):

@@ -289,8 +289,8 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
     history.want_of(history.signals[0], [1, 2])
     first, second = Label.objects.order_by("pk")
     Label.objects.filter(pk=first.pk).update(status="done", value="no", labelled_at=history.now, cost=Decimal("0.5"))
-    found = {cell.value: cell for cell in sums().cells(named("3d", history.now), of="version_id")}
-    assert {cell.of for cell in found.values()} == {first.version_id}
+    found = {cell.value: cell for cell in sums().cells(named("3d", history.now))}
+    assert {cell.version for cell in found.values()} == {first.version_id}
     assert (found["no"].cost, found[""].cost) == (Decimal("0.5"), None)
     assert LabelHour.objects.coverage() == Coverage(waiting=1, done=1)
     assert second.cost is None

@@ -1,5 +1,6 @@
 """The Signals page."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -12,11 +13,12 @@ from catalyst.core.models import Project, User
 from signals import actions, health, list_views
 from signals.models import JudgeHealth, Label
 from signals.templates import TEMPLATES
-from tests.factories import make_agent, make_labels, make_signal
+from tests.factories import make_agent, make_labels, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 
 pytestmark = pytest.mark.real_clock
 
+MINUTE = timedelta(minutes=1)
 PAGE = "/p/default/signals/"
 HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
 
@@ -56,6 +58,23 @@ def test_it_shows_what_every_signal_found(browser: Client, project: Project, now
     assert '1<span class="only-narrow"> waiting' in text
     assert '1<span class="only-narrow"> failed' in text
     assert "Not running yet" in text
+
+
+def test_it_says_which_versions_gave_the_labels(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
+    beside = "/p/default/agents/"
+    assert not re.search(r">v1( to v\d)?</span>", browser.get(PAGE).text)
+    actions.publish_version(signal, actions.Question(type="binary", prompt="Now?", sample_rate=100))
+    text = browser.get(PAGE).text
+    assert 'title="Labels of v1">v1</span>' in text
+    assert "yes 50.0% (v1)" in browser.get(beside).text
+    make_trace(project, 1, now=now + MINUTE, said=("More?", "More."))
+    settle_all(now + MINUTE)
+    label(list(Label.objects.filter(version=signal.current_version)), "no", now=now)
+    text = browser.get(PAGE).text
+    assert 'title="Labels of v1 to v2">v1 to v2</span>' in text
+    assert 'aria-label="yes 1, no 2"' in text
 
 
 def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
