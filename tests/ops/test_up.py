@@ -158,6 +158,12 @@ def test_it_says_that_the_database_does_not_answer(up: Catalyst) -> None:
     assert "needs postgresql://" in up.refused("up")
 
 
+def test_it_says_where_to_read_why_it_is_not_up_to_date(up: Catalyst) -> None:
+    (up.data / "static").touch()
+    assert up.refused("up").endswith(f"can't be brought up to date; see {up.data / 'logs' / 'prepare.log'}.")
+    assert "File exists" in (up.data / "logs" / "prepare.log").read_text()
+
+
 def test_it_says_that_a_setting_makes_no_sense(up: Catalyst) -> None:
     up.extra["CATALYST_PORT"] = "eighty"
     assert up.refused("up").startswith("CATALYST_PORT: ")
