@@ -41,9 +41,13 @@ class Sums:
         self.failure_count += sign * (summary.outcome == "failure")
         self.counts.add(summary.counts, sign)
 
-    def values(self, names: Sequence[str]) -> tuple[Any, ...]:
-        """The named sums in order."""
-        return tuple(getattr(self if name in OWN_SUMS else self.counts, name) for name in names)
+
+def _values(names: Sequence[str]) -> Callable[[Sums], tuple[Any, ...]]:
+    """What reads the named sums in order."""
+    return attrgetter(*(name if name in OWN_SUMS else f"counts.{name}" for name in names))
+
+
+_session_values, _hour_values = _values(SESSION_SUMS), _values(HOUR_SUMS)
 
 
 @dataclass(slots=True)
@@ -87,7 +91,7 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
         return
     shrunk = {change.session_before for change in changes if _shrinks(change)} - {None}
     grown = sorted(session for session in sums if session not in shrunk)
-    _update_sessions([(pk, min(times[pk]), max(times[pk]), *sums[pk].values(SESSION_SUMS)) for pk in grown], now)
+    _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
     got = {change.session_after for change in changes}
     _recount_sessions(sorted(pk for pk in shrunk if pk is not None), [pk for pk in got if pk is not None], now)
     _name_sessions(sorted(sums))
@@ -174,7 +178,7 @@ def _add_hours(project_id: int, changes: Sequence[Change]) -> None:
     sums: dict[tuple[int | None, datetime], Sums] = defaultdict(Sums)
     for summary, _, sign in _sides(changes):
         sums[summary.agent_id, summary.hour].add(summary, sign)
-    rows = [(*key, *change.values(HOUR_SUMS)) for key, change in sums.items() if change != Sums()]
+    rows = [(*key, *_hour_values(change)) for key, change in sums.items() if change != Sums()]
     _upsert("traces_agenthour", project_id, "agent_id bigint, hour timestamptz", HOUR_SUMS, rows)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 
@@ -15,9 +16,14 @@ _UPSERT = """
     {} ORDER BY 1, 2
     ON CONFLICT (scope, target_id) DO UPDATE SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since)
 """
+_TRACES_AND_SPANS = """
+    SELECT s.* FROM json_to_recordset(%s::json)
+        AS t(id bigint, due_at timestamptz, spans_due_at timestamptz, spans_since timestamptz),
+        LATERAL (VALUES ('trace', id, due_at, %s::timestamptz), ('span', id, spans_due_at, spans_since)) AS s
+"""
 _TRACES = f"""
     WITH queued AS (
-        {_UPSERT.format("SELECT * FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[])")}
+        {_UPSERT.format(_TRACES_AND_SPANS)}
         RETURNING scope, target_id, xmax = 0 AS is_new
     )
     SELECT target_id FROM queued WHERE is_new AND scope = 'trace'
@@ -49,8 +55,8 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
     for pk, summary, ready, spans_since in changed:
         due = trace_due(summary, now)
         spans_due = now if ready else due
-        rows += [(Unsettled.Scope.TRACE, pk, due, since), (Unsettled.Scope.SPAN, pk, spans_due, spans_since)]
-    return {pk for (pk,) in database.fetch(_TRACES, [list(column) for column in zip(*rows, strict=True)])}
+        rows.append({"id": pk, "due_at": due, "spans_due_at": spans_due, "spans_since": spans_since})
+    return {pk for (pk,) in database.fetch(_TRACES, [orjson.dumps(rows).decode(), since])}
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:

@@ -16,7 +16,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-from catalyst import timerange
+from catalyst import database, timerange
 from traces.models import Payload, Span
 from traces.store.base import Extent, PayloadRecord, SpanRecord
 from traces.store.packing import Packed, Text, pack, plain, unpack
@@ -25,6 +25,10 @@ SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
 PAYLOAD_COLUMNS = Packed._fields
 BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
 
+_SPANS = f"""
+    SELECT {", ".join(f'"{column}"' for column in SPAN_COLUMNS)} FROM traces_span
+    WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s ORDER BY start_time, span_id
+"""
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
 
 
@@ -84,17 +88,9 @@ class PostgresSpanStore:
         wanted = list(extents)
         if not wanted:
             return found
-        rows = (
-            Span.objects.filter(
-                project_id=project_id,
-                trace_id__in=[extent.trace_id for extent in wanted],
-                start_time__gte=min(extent.first for extent in wanted),
-                start_time__lte=max(extent.last for extent in wanted),
-            )
-            .order_by("start_time", "span_id")
-            .values_list(*SPAN_COLUMNS)
-        )
-        for row in rows:
+        traces = [extent.trace_id for extent in wanted]
+        first, last = min(extent.first for extent in wanted), max(extent.last for extent in wanted)
+        for row in database.fetch(_SPANS, [project_id, traces, first, last]):
             span = SpanRecord(*row)
             found[span.trace_id].append(span)
         return found
