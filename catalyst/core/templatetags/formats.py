@@ -1,6 +1,6 @@
 """Template filters for numbers and times; the wording is in `catalyst.formats`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from math import log10
 
@@ -47,9 +47,10 @@ def count(number: int | None) -> str:
 
 
 @register.filter
-def box(bar: Bar) -> SafeString:
-    """Where a bar lies, as the attributes of a `<rect>`."""
-    return format_html('x="{}" y="{}" width="{}" height="{}"', bar.x, bar.y, bar.width, bar.height)
+def hits(bars: Iterable[Bar]) -> SafeString:
+    """What can be pointed at of a chart: bars as high as it is, each a link that says its numbers."""
+    link = '<a href="?{}" tabindex="-1"><rect class="hit" x="{}" width="{}" height="100"><title>{}</title></rect></a>'
+    return format_html_join("", link, ((bar.query, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
@@ -63,6 +64,14 @@ def parts(bars: Iterable[Bar]) -> SafeString:
 def polylines(runs: Iterable[str], tone: str) -> SafeString:
     """The lines of a sparkline, one for each run of values without a gap."""
     return format_html_join("", '<polyline class="line {}" points="{}"/>', ((tone, points) for points in runs))
+
+
+@register.filter
+def beginning(names: Sequence[str]) -> SafeString | str:
+    """`gpt-4o +2`: the first of some names and how many more there are; empty without any."""
+    if len(names) < 2:
+        return "".join(names)
+    return format_html('{} <span class="faint">+{}</span>', names[0], len(names) - 1)
 
 
 @register.filter

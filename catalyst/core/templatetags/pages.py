@@ -47,8 +47,10 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def narrowed(context: RequestContext, name: str, value: object) -> str:
-    """The page's query from its first row on, with this value of a parameter; what `querystring` does, but faster."""
-    return f"?{urlencode(_from_first_row(context) | {name: [value]}, doseq=True)}"
+    """The page's query from its first row on, with this value of a parameter as its end, so that one may follow ""."""
+    query = _from_first_row(context)
+    query.pop(name, None)
+    return f"?{urlencode(query | {name: [value]}, doseq=True)}"
 
 
 def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
