@@ -1,14 +1,13 @@
 """What the head of the Traces page says about a range: totals, bars, what each filter would keep. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from catalyst.charts import Strip, volume_strip
 from catalyst.timerange import Query, TimeRange
-from traces.querysets import TraceFilter, Volume
+from traces.querysets import TraceFilter, Volume, Volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +28,31 @@ class Overview:
 
 
 def overview(
-    rows: Sequence[Volume], time_range: TimeRange, wanted: TraceFilter, query: Query, since: datetime | None = None
+    found: Volumes, time_range: TimeRange, wanted: TraceFilter, query: Query, since: datetime | None = None
 ) -> Overview:
-    """Add up the volumes of a range. `query` is the page's own, kept when a bar is clicked."""
-    mine = [row for row in rows if wanted.agent is None or (row.agent_id or 0) == wanted.agent]
-    ok, errors, agents = Counter[object](), Counter[object](), Counter[int]()
-    for row in mine:
-        ok[row.bucket] += row.traces - row.errors
-        errors[row.bucket] += row.errors
-    for row in rows:
-        agents[row.agent_id or 0] += _kept(row.traces - row.errors, row.errors, wanted.status)
-    statuses = {"ok": ok.total(), "error": errors.total()}
-    if wanted.status:
-        (errors if wanted.status == "ok" else ok).clear()
+    """What the volumes of a range say. `query` is the page's own, kept when a bar is clicked."""
+    mine = list(found.agents.values()) if wanted.agent is None else [found.agents.get(wanted.agent, Volume())]
+    statuses = {"ok": sum(map(_ok, mine)), "error": sum(each.errors for each in mine)}
+    shows_ok, shows_errors = wanted.status != "error", wanted.status != "ok"
     starts = time_range.buckets()
+    bars = [found.bars.get(start, Volume()) for start in starts]
+    kept = Counter({agent: _ok(each) * shows_ok + each.errors * shows_errors for agent, each in found.agents.items()})
     return Overview(
-        traces=ok.total() + errors.total(),
-        errors=errors.total(),
-        cost=sum((row.cost for row in mine), Decimal(0)),
-        unpriced_count=sum(row.unpriced for row in mine),
+        traces=statuses["ok"] * shows_ok + statuses["error"] * shows_errors,
+        errors=statuses["error"] * shows_errors,
+        cost=sum((each.cost for each in mine), Decimal(0)),
+        unpriced_count=sum(each.unpriced for each in mine),
         strip=volume_strip(
             starts,
-            [ok[start] for start in starts],
-            [errors[start] for start in starts],
+            [_ok(bar) * shows_ok for bar in bars],
+            [bar.errors * shows_errors for bar in bars],
             [time_range.bucket_query(start, query) for start in starts],
         ),
-        agents=[(agent, count) for agent, count in agents.most_common() if count],
+        agents=[(agent, count) for agent, count in kept.most_common() if count],
         statuses=statuses,
         since=since,
     )
 
 
-def _kept(ok: int, errors: int, status: str) -> int:
-    return {"ok": ok, "error": errors}.get(status, ok + errors)
+def _ok(volume: Volume) -> int:
+    return volume.traces - volume.errors

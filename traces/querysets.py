@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models
+from django.core.exceptions import EmptyResultSet
+from django.db import connection, models
 from django.db.models import Count, F, Func, Q, Sum, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Floor, Greatest, Ln
@@ -62,14 +64,19 @@ class TraceFilter:
 
 
 class Volume(NamedTuple):
-    """The traces of one agent that started in one bucket."""
+    """What some traces add up to."""
 
-    agent_id: int | None
-    bucket: datetime
-    traces: int
-    errors: int
-    cost: Decimal
-    unpriced: int
+    traces: int = 0
+    errors: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+
+
+class Volumes(NamedTuple):
+    """The traces of a range by agent, 0 for none, and those of one agent or of all by bar; without what is empty."""
+
+    agents: dict[int, Volume]
+    bars: dict[datetime, Volume]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +171,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """With its agent and session."""
         return self.select_related("agent", "session")
 
-    def volume(self, time_range: TimeRange, since: datetime | None = None) -> list[Volume]:
-        """Counts per bucket and agent from the traces: for short ranges and filters that hours don't know.
+    def volumes(self, time_range: TimeRange, agent: int | None, since: datetime | None = None) -> Volumes:
+        """Counts from the traces: for short ranges and filters that hours don't know. Bars of an agent, if it is named.
 
-        `since`: only of what started then or later, in the same buckets.
+        `since`: only of what started then or later, in the same bars.
         """
         rows = (
             self.within(time_range if since is None else replace(time_range, start=since))
@@ -178,7 +185,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
-        return [Volume(*row) for row in rows]
+        return _volumes(rows, agent)
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """What runs since then add up to, per agent and bar: for ranges finer than hours."""
@@ -263,8 +270,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
 class AgentHourQuerySet(models.QuerySet["AgentHour"]):
     """Hourly sums."""
 
-    def volume(self, time_range: TimeRange) -> list[Volume]:
-        """Counts per bucket and agent. The range's step is a whole number of hours."""
+    def volumes(self, time_range: TimeRange, agent: int | None) -> Volumes:
+        """Counts; bars of an agent, if it is named. The range's step is a whole number of hours."""
         rows = (
             self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
             .values_list("agent_id", bar_of("hour", time_range))
@@ -273,7 +280,7 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
             )
         )  # fmt: skip
-        return [Volume(*row) for row in rows]
+        return _volumes(rows, agent)
 
     def newest_since(self, time_range: TimeRange, most: int) -> datetime | None:
         """Since when in the range there are about so many traces; None where it has no more of them."""
@@ -337,6 +344,29 @@ class ResourceQuerySet(models.QuerySet["Resource"]):
     def of(self, project: "Project", digest: int) -> "Resource | None":
         """The resource that a payload names."""
         return self.filter(project=project, digest=digest).first()
+
+
+def _volumes(rows: models.QuerySet[Any, tuple[Any, ...]], agent: int | None) -> Volumes:
+    """Rows of one agent and bar each, added up by the database: Python would take longer with many agents."""
+    found = Volumes({}, {})
+    with suppress(EmptyResultSet), connection.cursor() as cursor:
+        statement, parameters = rows.query.sql_with_params()
+        cursor.execute(_VOLUMES.format(rows=statement), [*parameters, agent])
+        for pk, bar, *sums in cursor.fetchall():
+            if bar is None:
+                found.agents[pk] = Volume(*sums)
+            else:
+                found.bars[bar] = Volume(*sums)
+    return found
+
+
+_ADDED = "sum(traces)::bigint, sum(errors)::bigint, sum(cost), sum(unpriced)::bigint"
+_VOLUMES = f"""
+    WITH each (agent_id, bar, traces, errors, cost, unpriced) AS ({{rows}})
+    SELECT coalesce(agent_id, 0), NULL, {_ADDED} FROM each GROUP BY 1
+    UNION ALL
+    SELECT NULL, bar, {_ADDED} FROM each WHERE coalesce(agent_id, 0) = coalesce(%s, agent_id, 0) GROUP BY 2
+"""
 
 
 def _called(row: Mapping[str, Any]) -> Called:

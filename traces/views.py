@@ -156,9 +156,9 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
     if wanted.needs_rows or time_range.step < timerange.HOUR:
         others = replace(wanted, agent=None, passing=wanted.passing.model_copy(update={"status": ""}))
         since = None if wanted.session else hours.newest_since(time_range, MOST_COUNTED)
-        volumes = request.project.traces.matching(others).volume(time_range, since)
+        volumes = request.project.traces.matching(others).volumes(time_range, wanted.agent, since)
     else:
-        volumes = hours.volume(time_range)
+        volumes = hours.volumes(time_range, wanted.agent)
     found = overview(volumes, time_range, wanted, dict(request.GET.lists()), since)
     names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
     return {

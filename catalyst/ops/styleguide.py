@@ -24,7 +24,7 @@ from signals.rollups import Coverage
 from traces.dialects import Message, ToolCall
 from traces.labels import Pill
 from traces.overview import overview
-from traces.querysets import TraceFilter, Volume
+from traces.querysets import TraceFilter, Volume, Volumes
 from traces.reading import Attribute, Conversation, Part
 
 COVERED = Coverage(waiting=3, done=100, failed=2)
@@ -104,11 +104,9 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
     starts = time_range.buckets()
     values = [WAVE[index % len(WAVE)] for index in range(len(starts))]
     series = [Series("failed", [value and value // 3 for value in values], "negative"), Series("fine", values, "quiet")]
-    volumes = [
-        Volume(1, start, value, value // 4, Decimal("0.01"), 0)
-        for start, value in zip(starts, values, strict=True)
-        if value
-    ]
+    bars = {start: Volume(value or 0, (value or 0) // 4) for start, value in zip(starts, values, strict=True)}
+    traces, errors = (sum(column) for column in zip(*((bar.traces, bar.errors) for bar in bars.values()), strict=True))
+    volumes = Volumes({1: Volume(traces, errors, Decimal("0.42"))}, bars)
     outcomes = [
         Outcome(value, mood, mood, count, 100)
         for value, mood, count in (("failed", "negative", 14), ("partly", "neutral", 26), ("completed", "positive", 60))

@@ -158,6 +158,18 @@ def test_it_counts_from_hours_and_from_traces_alike(browser: Client, project: Pr
         assert "3</b> traces" in browser.get(f"{PAGE}?range={key}").text
 
 
+@pytest.mark.parametrize("key", ["1h", "1d"])
+def test_its_numbers_are_of_the_agent_but_other_agents_say_what_they_would_give(
+    browser: Client, project: Project, now: datetime, key: str
+) -> None:
+    make_session(project, turns=3, now=now)
+    other = make_trace(project, 9, now=now, agent="other-bot")
+    text = browser.get(f"{PAGE}?range={key}&agent={other.agent_id}").text
+    assert "<b>1</b> traces" in text
+    assert [int(count) for count in re.findall(r"UTC: (\d+) traces", text) if count != "0"] == [1]
+    assert re.findall(r"<output>(\d+)</output>", text) == ["1", "0", "3", "1"]
+
+
 def test_it_says_when_it_did_not_look_at_all(
     browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
