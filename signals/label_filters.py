@@ -59,12 +59,17 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     counts: dict[int, Counter[str]] = defaultdict(Counter)
+    versions: dict[int, set[int]] = defaultdict(set)
     for cell in sums(signal__in=known).cells(time_range):
         if cell.value or cell.state in STATES:
             counts[cell.signal][key_of(cell.signal, cell.value, cell.state)] += cell.count
+            versions[cell.signal].add(cell.version)
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     names = Counter(known[pk].name for pk in busiest)
-    return [_choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1) for pk in busiest[:MOST_SIGNALS]]
+    return [
+        _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=len(versions[pk]) > 1)
+        for pk in busiest[:MOST_SIGNALS]
+    ]
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
@@ -118,8 +123,8 @@ def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
     return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
 
 
-def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Choices:
+def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Choices:
     """Named by the signal, and by its agent too where others are called the same."""
     given = [Choice(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
-    return Choices(name, signal.scope, signal.get_absolute_url(), given)
+    return Choices(name, signal.scope, signal.get_absolute_url(), given, at_most)

@@ -74,12 +74,16 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`)."""
+    """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`).
+
+    `at_most`: there may be fewer targets than its counts say, since some may be counted twice.
+    """
 
     name: str
     scope: str
     href: str
     choices: Sequence[Choice]
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,28 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
     assert '<a href="?status=ok" aria-current="true">' in " ".join(unescape(text).split())
 
 
+def test_it_says_of_what_and_how_exact_the_counts_are(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    talk = make_signal(make_agent(project), name="Talk", scope="session", active_since=now - timedelta(hours=1))
+    make_session(project, "chat", turns=2, now=now)
+    settle_all(now)
+    give(signal, "yes", now=now)
+    give(talk, "yes", now=now)
+    listed, sessions = browser.get(TRACES).text, browser.get(SESSIONS).text
+    assert "<span>Refund wanted</span></h2>" in listed
+    assert "<span>Talk</span><small>sessions</small></h2>" in listed
+    assert "<span>Talk</span></h2>" in sessions
+    assert "<span>Refund wanted</span><small>traces</small></h2>" in sessions
+    actions.publish_version(signal, Question(type="binary", prompt="Else?", sample_rate=100))
+    make_trace(project, 1, now=now + timedelta(minutes=1), session="chat", said=("More?", "More."))
+    settle_all(now + timedelta(minutes=1))
+    give(signal, "no", now=now, version=signal.current_version)
+    said = " ".join(browser.get(TRACES).text.split())
+    assert re.findall(r"<span>(\w+)</span><output title=\"At most: [^>]*>≤ (\d)<", said) == [("yes", "2"), ("no", "1")]
+    assert traces_of(browser, f"{signal.pk}:yes") == [2]
+
+
 def offered(text: str) -> list[tuple[str, str]]:
     """Values and counts of the labels beside a list."""
     sections = re.findall(r'<section aria-labelledby="by-label-.*?</section>', text, re.DOTALL)
