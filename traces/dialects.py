@@ -205,6 +205,9 @@ def _from_parts(parts: list[Any], role: str, depth: int) -> Iterator[Message]:
 
 def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
     """A message, or a request, response or state that holds some; else the object itself as text."""
+    if (plain := _plain(source)) is not None:
+        yield plain
+        return
     source = _unpacked(source)
     if _is_part(source):
         yield from _from_parts([source], role, depth)
@@ -223,6 +226,14 @@ def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
     if held in _ALTERNATIVES and isinstance(inner, list):
         inner = inner[0]
     yield from _read(inner, role, depth)
+
+
+def _plain(source: Json) -> Message | None:
+    """A message that is no more than a text and who says it, as most are: for them alone it is quick."""
+    speaker, content = source.get("role"), source.get("content")
+    if len(source) == 2 and speaker in ("system", "user", "assistant") and content and isinstance(content, str):
+        return Message(speaker, content)
+    return None
 
 
 def _held(source: Json, role: str) -> str | None:
