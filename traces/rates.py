@@ -16,7 +16,7 @@ class TooFast(Exception):
     """A key has used up what it may send. `retry_after`: seconds until it may again; `what`: requests or spans."""
 
     def __init__(self, what: str, rate: int, retry_after: int) -> None:
-        super().__init__(f"This API key may send {rate:,} {what} per second on average.")
+        super().__init__(f"This API key may send {what} at {rate:,} per second on average.")
         self.retry_after = retry_after
 
 

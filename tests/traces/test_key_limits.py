@@ -62,7 +62,7 @@ def test_it_lets_a_quiet_key_send_a_burst_then_only_its_rate(post: Post, setting
     assert {post(*span_ids(1)).status_code for _ in range(20)} == {200}
     refused = post(*span_ids(1, 99))
     assert (refused.status_code, refused["Retry-After"]) == (429, "1")
-    assert "2 requests per second" in refused.json()["message"]
+    assert "requests at 2 per second" in refused.json()["message"]
     assert not Span.objects.filter(span_id=99).exists()
     assert [post(*span_ids(1), at=0.5).status_code for _ in range(2)] == [200, 429]
 
