@@ -242,3 +242,21 @@ def test_it_shows_operators_a_page(
     assert "<html" in page.text
     assert part.text.strip().startswith('<div class="stack" id="state"')
     assert '<a href="/operator/">Operator</a>' in page.text
+
+
+def test_its_page_tells_operators_that_the_database_gives_no_answer(
+    healthy: None, client_as: Callable[[User], Client], alice: User
+) -> None:
+    def refuse(execute: Callable[..., object], statement: str, *about: Any) -> object:
+        if "FROM pg_stat_activity" in statement:
+            raise OperationalError("the server is on fire")
+        return execute(statement, *about)
+
+    User.objects.filter(pk=alice.pk).update(is_staff=True)
+    client = client_as(alice)
+    with connection.execute_wrapper(refuse):
+        page = client.get("/operator/")
+    assert page.status_code == 200
+    assert "none: the server is on fire" in page.text
+    assert "data folder" in page.text
+    assert "No request with traces came" not in page.text
