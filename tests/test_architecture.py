@@ -53,6 +53,11 @@ def test_it_writes_templates_that_a_strict_policy_allows(path: Path) -> None:
     assert not re.search(r"(?:src|href)\s*=\s*[\"'](?:https?:)?//[^\"']+\.(?:js|css|woff2?|png|svg)\b", text), "no CDN"
 
 
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_it_ends_comments_on_their_line(path: Path) -> None:
+    assert not re.search(r"\{#(?!.*#\})", path.read_text()), "Django shows a comment of several lines"
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_it_writes_scripts_that_a_strict_policy_allows(path: Path) -> None:
     assert not re.search(r"\beval\(|new Function\(|https?://(?!www\.w3\.org/)", path.read_text())
