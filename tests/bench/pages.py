@@ -48,14 +48,17 @@ def run(instance: Instance, table: Table, seed: int, spans: int) -> None:
 
 
 def replicate(instance: Instance, which: str, traces: int, copies: int) -> None:
-    """Copy the newest traces of which this is true, so often, with spans and texts: other ids, further in the past."""
+    """Copy the newest traces of which this is true, so often, with spans and texts: other ids, further in the past.
+
+    Then vacuum, which the server else does by itself a minute later, while something is measured.
+    """
     first = f"SELECT trace_id FROM traces_trace WHERE {which} ORDER BY id DESC LIMIT %s"
     for table in ("traces_span", "traces_payload", "traces_trace"):
         columns = [name for (name,) in instance.query(COLUMNS, table)]
         values = ", ".join(DIFFERENT.get(name, f's."{name}"') for name in columns)
         statement = COPY.format(table=table, columns=", ".join(f'"{name}"' for name in columns), values=values)
         instance.execute(f"WITH copied AS ({first}) {statement}", traces, 1, copies)
-    instance.execute("ANALYZE traces_span, traces_payload, traces_trace")
+    instance.execute("VACUUM ANALYZE traces_span, traces_payload, traces_trace")
 
 
 def read(instance: Instance, cookie: str, paths: Iterable[str]) -> Iterator[float]:
