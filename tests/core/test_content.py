@@ -4,9 +4,9 @@ import json
 from html.parser import HTMLParser
 
 import pytest
-from django.utils.html import escape
+from django.utils.html import escape, json_script
 
-from catalyst.core.templatetags import content
+from catalyst.core.templatetags import content, pages
 from catalyst.formats import Plain
 
 
@@ -95,3 +95,8 @@ def test_it_shows_plain_text_as_it_is(text: str) -> None:
     assert content.markdown(plain) == f'<div class="plain-text">{escape(text)}</div>'
     assert not content.is_json(plain)
     assert content.highlighted(content.pretty(plain)) == escape(text)
+
+
+def test_it_lets_no_name_in_a_chart_end_its_script() -> None:
+    figure = {"data": [{"name": "</script><b>&amp;", "customdata": ["?label=a&from=b"], "y": [1, None, 2.5]}]}
+    assert pages.figure_script(figure, "labels") == json_script(figure, "labels")

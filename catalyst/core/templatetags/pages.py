@@ -1,17 +1,31 @@
-"""Template tags that every page uses: icons, and carrying a page's query along in a form."""
+"""Template tags that every page uses: icons, data of charts, and carrying a page's query along in a form."""
 
 from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.template.context import RequestContext
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 
 register = template.Library()
 
 STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
+
+
+class _Escaped(DjangoJSONEncoder):
+    """Escapes what `json_script` would, which takes it twenty times as long where there is something to escape."""
+
+    def encode(self, o: Any) -> str:
+        return super().encode(o).replace("&", r"\u0026").replace("<", r"\u003C").replace(">", r"\u003E")
+
+
+@register.filter
+def figure_script(figure: Any, element_id: str) -> SafeString:
+    """A figure as a `<script>` of data, which charts.js draws."""
+    return json_script(figure, element_id, encoder=_Escaped)
 
 
 @register.simple_tag
