@@ -7,7 +7,7 @@ spans or of its session; a session by one of its own or of any of its traces.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
@@ -22,6 +22,8 @@ from traces.models import Session, Trace
 
 MOST_SIGNALS = 8
 """Whose labels a list offers: those that gave most."""
+MOST_READ = 1_000
+"""Labels of a signal that are read one by one where several of its versions gave some."""
 _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
 
 
@@ -66,10 +68,26 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
             versions[cell.signal].add(cell.version)
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     names = Counter(known[pk].name for pk in busiest)
+    mixed = {pk for pk in busiest[:MOST_SIGNALS] if len(versions[pk]) > 1}
+    few = {pk for pk in mixed if counts[pk].total() <= MOST_READ}
+    counts |= _newest(few, time_range)
     return [
-        _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=len(versions[pk]) > 1)
+        _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
         for pk in busiest[:MOST_SIGNALS]
     ]
+
+
+def _newest(signals: Collection[int], time_range: TimeRange) -> dict[int, Counter[str]]:
+    """The labels of the range that lists show, by signal: without those that a newer version has given anew."""
+    labels = Label.objects.filter(signal__in=signals).within(time_range)
+    rows = list(labels.values_list("signal_id", "target_key", "version_id", "value", "status").order_by("version_id"))
+    newest = {(signal, target): version for signal, target, version, value, _ in rows if value}
+    counts: dict[int, Counter[str]] = {signal: Counter() for signal in signals}
+    for signal, target, version, value, status in rows:
+        state = "waiting" if status in {"queued", "running"} else status
+        if (value or state in STATES) and version >= newest.get((signal, target), 0):
+            counts[signal][key_of(signal, value, state)] += 1
+    return counts
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:

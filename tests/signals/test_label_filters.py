@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project
-from signals import actions
+from signals import actions, label_filters
 from signals.actions import Question
 from signals.models import Label, Signal
 from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
@@ -153,7 +153,7 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
 
 
 def test_it_says_of_what_and_how_exact_the_counts_are(
-    browser: Client, signal: Signal, project: Project, now: datetime
+    browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk = make_signal(make_agent(project), name="Talk", scope="session", active_since=now - timedelta(hours=1))
     make_session(project, "chat", turns=2, now=now)
@@ -169,6 +169,8 @@ def test_it_says_of_what_and_how_exact_the_counts_are(
     make_trace(project, 1, now=now + timedelta(minutes=1), session="chat", said=("More?", "More."))
     settle_all(now + timedelta(minutes=1))
     give(signal, "no", now=now, version=signal.current_version)
+    assert sorted(offered(browser.get(TRACES).text)) == [("no", "1"), ("yes", "1"), ("yes", "1")]
+    monkeypatch.setattr(label_filters, "MOST_READ", 2)
     said = " ".join(browser.get(TRACES).text.split())
     assert re.findall(r"<span>(\w+)</span><output title=\"At most: [^>]*>≤ (\d)<", said) == [("yes", "2"), ("no", "1")]
     assert traces_of(browser, f"{signal.pk}:yes") == [2]
