@@ -81,6 +81,12 @@ class Env(BaseSettings):
     max_value_characters: int = Field(
         4_000_000, ge=1_000, description="Longest text of an attribute; a longer one is cut and says so."
     )
+    max_value_levels: int = Field(
+        32,
+        ge=1,
+        le=100,
+        description="Levels of lists and objects in an attribute; deeper ones are left out and say so.",
+    )
     max_span_events: int = Field(1_000, ge=0, description="Most events of a span; further ones are left out.")
     max_span_links: int = Field(1_000, ge=0, description="Most links of a span; further ones are left out.")
     key_requests_per_second: int = Field(

@@ -125,6 +125,7 @@ KEY_SPANS_PER_SECOND = env.key_spans_per_second
 SPAN_LIMITS = {
     "attributes": env.max_span_attributes,
     "value": env.max_value_characters,
+    "levels": env.max_value_levels,
     "events": env.max_span_events,
     "links": env.max_span_links,
 }

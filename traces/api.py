@@ -46,7 +46,7 @@ writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 rates = Rates()
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
-DECODERS: dict[str, Callable[[bytes, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
+DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
 SMALL_BODY_BYTES = 256 * 1024
 """Plain bodies up to this are read on the event loop: a few milliseconds at most."""
 SLICE = 64 * 1024
@@ -172,8 +172,10 @@ async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
 
     def read(most: int) -> Read:
         plain = _decompress(body, encoding, most)
-        decoded = decoder(plain, settings.MAX_REQUEST_SPANS)
-        cut = fit(decoded.spans, Limits(**settings.SPAN_LIMITS), len(plain))
+        limits = Limits(**settings.SPAN_LIMITS)
+        decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
+        cut = fit(decoded.spans, limits, len(plain))
+        cut.nested = decoded.nesting.left_out
         return Read(ingest.read(project_id, decoded.spans, now), decoded, cut)
 
     try:

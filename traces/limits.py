@@ -16,19 +16,24 @@ _NAMED = frozenset(name for names in NAMES.values() for name in names)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most of each that one span may have; `value` is in characters."""
+    """The most of each that one span may have; `value` is in characters, `levels` of lists and objects in a value."""
 
     attributes: int
     value: int
+    levels: int
     events: int
     links: int
 
 
 @dataclass(slots=True)
 class Cut:
-    """What was cut: so many values, of these names and lengths, and so many attributes, events and links left out."""
+    """What was cut: so many values, of these names and lengths, and so many attributes, events and links left out.
+
+    `nested`: lists and objects that lay too deep; decoders count them.
+    """
 
     values: int = 0
+    nested: int = 0
     lengths: dict[str, int] = field(default_factory=dict)
     attributes: int = 0
     events: int = 0
@@ -37,7 +42,7 @@ class Cut:
     @property
     def total(self) -> int:
         """How many things are not as sent."""
-        return self.values + self.attributes + self.events + self.links
+        return self.values + self.nested + self.attributes + self.events + self.links
 
     def left_out(self) -> dict[str, int]:
         """What is missing altogether, by kind."""
@@ -57,6 +62,9 @@ class Cut:
     def words(self, limits: Limits) -> str:
         """For the sender; empty when nothing was cut."""
         said = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
+        said += (
+            [f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels"] if self.nested else []
+        )
         said += [
             f"{count:,} {what} beyond {getattr(limits, what):,} of a span are left out"
             for what, count in self.left_out().items()

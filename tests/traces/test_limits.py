@@ -16,7 +16,7 @@ from traces.models import Resource, Trace
 from traces.store.base import PayloadRecord
 
 TRACE, SPAN = "ab" * 16, "cd" * 8
-FEW = {"attributes": 3, "value": 20, "events": 2, "links": 1}
+FEW = {"attributes": 3, "value": 20, "levels": 2, "events": 2, "links": 1}
 LONG = "word " * 1000
 
 type Post = Callable[..., dict[str, Any]]
@@ -56,6 +56,19 @@ def test_it_cuts_long_text_and_says_how_long_it_was(post: Post) -> None:
     payload = only_text()
     assert payload.input == "word word word word … [cut, 5,000 characters]"
     assert payload.attributes == {"short": "x", "catalyst.cut": {"values": {"input.value": 5000}}}
+
+
+def test_it_leaves_out_what_is_nested_too_deeply_and_says_so(post: Post, settings: Settings) -> None:
+    settings.SPAN_LIMITS = FEW | {"value": 100}
+    inner = {"arrayValue": {"values": [{"intValue": "1"}]}}
+    middle = {"kvlistValue": {"values": [{"key": "inner", "value": inner}, text("beside")]}}
+    fits = {"key": "fits", "value": inner}
+    said = post(attributes=[{"key": "deep", "value": {"arrayValue": {"values": [middle]}}}, fits])
+    assert said == {"errorMessage": "Stored, but 1 lists and objects are nested deeper than 2 levels"}
+    assert only_text().attributes == {
+        "deep": [{"inner": "… [nested deeper than 2 levels]", "beside": "x"}],
+        "fits": [1],
+    }
 
 
 def test_it_cuts_text_inside_lists_and_maps_and_resources(post: Post) -> None:

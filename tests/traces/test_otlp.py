@@ -119,7 +119,10 @@ def test_it_cuts_what_is_nested_too_deeply(depth: int, refused: bool) -> None:
     assert (said is not None) == refused
     assert not refused or "no JSON" in str(said)
     if not refused:
-        assert "… [nested deeper than 32 levels]" in str(decode_json(body.encode()).spans[0].attributes["k"])
+        for levels in (32, 64):
+            decoded = decode_json(body.encode(), levels=levels)
+            told = f"… [nested deeper than {levels} levels]" in str(decoded.spans[0].attributes["k"])
+            assert (told, decoded.nesting.left_out) == ((True, 1) if depth > levels else (False, 0))
 
 
 @pytest.mark.parametrize(("depth", "refused"), [(32, False), (47, False), (48, True), (5000, True)])
@@ -135,10 +138,9 @@ def test_it_cuts_what_is_nested_too_deeply_in_protobuf_as_far_as_that_can_be_rea
     assert (said is not None) == refused
     assert not refused or "nested deeper than protobuf can be read" in str(said)
     if not refused:
-        cut = "… [nested deeper than 32 levels]" in str(
-            decode_protobuf(request.SerializeToString()).spans[0].attributes
-        )
-        assert cut == (depth > 32)
+        decoded = decode_protobuf(request.SerializeToString(), levels=40)
+        cut = "… [nested deeper than 40 levels]" in str(decoded.spans[0].attributes)
+        assert (cut, decoded.nesting.left_out) == ((True, 1) if depth > 40 else (False, 0))
 
 
 def complaint(decode: Callable[[bytes], Decoded], body: bytes) -> str | None:

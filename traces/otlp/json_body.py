@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 
 from traces.otlp.sent import (
-    MAX_DEPTH,
+    MAX_LEVELS,
     MAX_SPANS,
     STATUS,
-    TOO_DEEP,
     Attributes,
     Decoded,
+    Nesting,
     OtlpError,
     SentSpan,
     Source,
@@ -30,6 +30,7 @@ from traces.otlp.sent import (
 )
 
 MAX_JSON_OBJECTS = 4_000_000
+MAX_DOCUMENT_LEVELS = 300
 _STATUS_CODES = {
     **{str(n): name for n, name in enumerate(STATUS)},
     **{f"STATUS_CODE_{name.upper()}": name for name in STATUS},
@@ -40,16 +41,19 @@ _SPAN_KINDS = {
 }
 
 
-def decode_json(body: bytes, most: int = MAX_SPANS) -> Decoded:
-    """Decode a JSON body of at most so many spans. Raises OtlpError when it is none, with the place of the fault."""
+def decode_json(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
+    """Decode a JSON body of at most so many spans, their values nested in at most so many levels.
+
+    Raises OtlpError when it is none, with the place of the fault.
+    """
     document = _load(body, most)
     if document and "resourceSpans" not in document:
         raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
-    decoded = Decoded()
+    decoded = Decoded(nesting := Nesting(levels))
     for r, resource_spans in _objects(document, "resourceSpans", where="the body"):
         where = f"resourceSpans[{r}]"
         resource = resource_spans.get("resource")
-        attributes = _json_attributes(resource.get("attributes") if isinstance(resource, dict) else None)
+        attributes = _json_attributes(resource.get("attributes") if isinstance(resource, dict) else None, nesting)
         groups = _objects(resource_spans, "scopeSpans", "instrumentationLibrarySpans", where=where)
         for s, scope_spans in groups:
             scope = scope_spans.get("scope")
@@ -67,7 +71,7 @@ def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where
         raise TooManySpans(most)
     for n, span in enumerate(spans):
         try:
-            decoded.spans.append(_json_span(source, span))
+            decoded.spans.append(_json_span(source, span, decoded.nesting))
         except SpanError as error:
             decoded.reject(f"{where}.spans[{n}]: {error}", error.fault)
 
@@ -87,7 +91,7 @@ def _load(body: bytes, most: int) -> Attributes:
         dirty = True
     if not isinstance(document, dict):
         raise OtlpError("The body is JSON but no object with resourceSpans.")
-    return storable(document, depth=-3 * MAX_DEPTH) if dirty else document
+    return storable(document, Nesting(MAX_DOCUMENT_LEVELS)) if dirty else document
 
 
 def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int, Attributes]]:
@@ -117,10 +121,10 @@ def _json_int(value: Any, what: str) -> int:
         raise SpanError(f"{what} {str(value)[:40]!r} is no integer", "time") from None
 
 
-def _json_value(value: Any, depth: int = 0) -> Any:
+def _json_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
     """An AnyValue; what is none is kept as it is, so that nothing sent is lost."""
     if not isinstance(value, dict) or len(value) != 1:
-        return None if value == {} else storable(value, depth)
+        return None if value == {} else storable(value, nesting, depth)
     ((which, content),) = value.items()
     if which == "stringValue":
         return content if isinstance(content, str) else str(content)
@@ -130,19 +134,20 @@ def _json_value(value: Any, depth: int = 0) -> Any:
         number = _number(float, content)
         return finite(number) if isinstance(number, float) else number
     if which in ("arrayValue", "kvlistValue"):
-        return _json_collection(which, content, depth)
-    return storable(content if which in ("boolValue", "bytesValue") else value, depth)
+        return _json_collection(which, content, nesting, depth)
+    return storable(content if which in ("boolValue", "bytesValue") else value, nesting, depth)
 
 
-def _json_collection(which: str, content: Any, depth: int) -> Any:
-    if depth >= MAX_DEPTH:
-        return TOO_DEEP
+def _json_collection(which: str, content: Any, nesting: Nesting, depth: int) -> Any:
+    if depth >= nesting.most:
+        return nesting.leave_out()
     items = content.get("values") if isinstance(content, dict) else None
     if not isinstance(items, list):
         return [] if which == "arrayValue" else {}
     if which == "arrayValue":
-        return [_json_value(item, depth + 1) for item in items]
-    return {str(i["key"]): _json_value(i.get("value"), depth + 1) for i in items if isinstance(i, dict) and "key" in i}
+        return [_json_value(item, nesting, depth + 1) for item in items]
+    pairs = [item for item in items if isinstance(item, dict) and "key" in item]
+    return {str(pair["key"]): _json_value(pair.get("value"), nesting, depth + 1) for pair in pairs}
 
 
 def _number(cast: type[int] | type[float], content: Any) -> Any:
@@ -153,7 +158,7 @@ def _number(cast: type[int] | type[float], content: Any) -> Any:
     return number if cast is float or -(1 << 63) <= number < 1 << 63 else str(number)
 
 
-def _json_attributes(pairs: Any) -> Attributes:
+def _json_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     if not isinstance(pairs, list):
         return {}
     found: Attributes = {}
@@ -161,11 +166,11 @@ def _json_attributes(pairs: Any) -> Attributes:
         if isinstance(pair, dict) and "key" in pair:
             value = pair.get("value")
             text = value.get("stringValue") if isinstance(value, dict) and len(value) == 1 else None
-            found[str(pair["key"])] = text if isinstance(text, str) else _json_value(value)  # most are text
+            found[str(pair["key"])] = text if isinstance(text, str) else _json_value(value, nesting)  # most are text
     return found
 
 
-def _json_span(source: Source, span: Any) -> SentSpan:
+def _json_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
     if not isinstance(span, dict):
         raise SpanError("it is no object")
     start, end = checked_times(
@@ -186,9 +191,9 @@ def _json_span(source: Source, span: Any) -> SentSpan:
         end,
         _STATUS_CODES.get(str(status.get("code")), "unset"),
         str(status.get("message") or ""),
-        _json_attributes(span.get("attributes")),
-        [_json_event(item) for item in _list(span, "events")],
-        [_json_link(item) for item in _list(span, "links")],
+        _json_attributes(span.get("attributes"), nesting),
+        [_json_event(item, nesting) for item in _list(span, "events")],
+        [_json_link(item, nesting) for item in _list(span, "links")],
     )
 
 
@@ -197,19 +202,23 @@ def _list(span: Attributes, name: str) -> list[Attributes]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _json_event(event: Attributes) -> dict[str, Any]:
+def _json_event(event: Attributes, nesting: Nesting) -> dict[str, Any]:
     try:
         time = iso_time(int(event.get("timeUnixNano") or 0) % (1 << 64))
     except (TypeError, ValueError, OverflowError):
         time = ""
-    return {"name": str(event.get("name") or ""), "time": time, "attributes": _json_attributes(event.get("attributes"))}
+    return {
+        "name": str(event.get("name") or ""),
+        "time": time,
+        "attributes": _json_attributes(event.get("attributes"), nesting),
+    }
 
 
-def _json_link(link: Attributes) -> dict[str, Any]:
+def _json_link(link: Attributes, nesting: Nesting) -> dict[str, Any]:
     ids = {}
     for key, name, size in (("trace_id", "traceId", 16), ("span_id", "spanId", 8)):
         try:
             ids[key] = _json_id(link.get(name), name, size).hex()
         except SpanError:
             ids[key] = ""
-    return {**ids, "attributes": _json_attributes(link.get("attributes"))}
+    return {**ids, "attributes": _json_attributes(link.get("attributes"), nesting)}

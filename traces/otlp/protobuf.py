@@ -11,12 +11,12 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from traces.otlp.sent import (
-    MAX_DEPTH,
+    MAX_LEVELS,
     MAX_SPANS,
     STATUS,
-    TOO_DEEP,
     Attributes,
     Decoded,
+    Nesting,
     OtlpError,
     SentSpan,
     Source,
@@ -32,8 +32,11 @@ from traces.otlp.sent import (
 )
 
 
-def decode_protobuf(body: bytes, most: int = MAX_SPANS) -> Decoded:
-    """Decode a protobuf body of at most so many spans. Raises OtlpError when it is none."""
+def decode_protobuf(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
+    """Decode a protobuf body of at most so many spans, their values nested in at most so many levels.
+
+    Raises OtlpError when it is none.
+    """
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as error:
@@ -43,15 +46,15 @@ def decode_protobuf(body: bytes, most: int = MAX_SPANS) -> Decoded:
         raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
     if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
         raise TooManySpans(most)
-    decoded = Decoded()
+    decoded = Decoded(nesting := Nesting(levels))
     for resource_spans in request.resource_spans:
-        attributes = _proto_attributes(resource_spans.resource.attributes)
+        attributes = _proto_attributes(resource_spans.resource.attributes, nesting)
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope
             source = Source(attributes, clean(scope.name), clean(scope.version))
             for span in scope_spans.spans:
                 try:
-                    decoded.spans.append(_proto_span(source, span))
+                    decoded.spans.append(_proto_span(source, span, nesting))
                 except SpanError as error:
                     decoded.reject(f"span {clean(span.name)[:80]!r}: {error}", error.fault)
     return decoded
@@ -61,7 +64,7 @@ def _proto_text(text: str) -> str:
     return clean(text) if "\x00" in text else text  # protobuf has no surrogates
 
 
-def _proto_value(value: Any, depth: int = 0) -> Any:
+def _proto_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
     which = value.WhichOneof("value")
     if which == "string_value":
         return _proto_text(value.string_value)
@@ -70,26 +73,27 @@ def _proto_value(value: Any, depth: int = 0) -> Any:
     if which == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
     if which in ("array_value", "kvlist_value"):
-        if depth >= MAX_DEPTH:
-            return TOO_DEEP
+        if depth >= nesting.most:
+            return nesting.leave_out()
         if which == "array_value":
-            return [_proto_value(item, depth + 1) for item in value.array_value.values]
-        return {_proto_text(item.key): _proto_value(item.value, depth + 1) for item in value.kvlist_value.values}
+            return [_proto_value(item, nesting, depth + 1) for item in value.array_value.values]
+        pairs = value.kvlist_value.values
+        return {_proto_text(pair.key): _proto_value(pair.value, nesting, depth + 1) for pair in pairs}
     return getattr(value, which) if which else None
 
 
-def _proto_attributes(pairs: Any) -> Attributes:
+def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     found: Attributes = {}
     for pair in pairs[:]:
         key, value = pair.key, pair.value
         text = value.string_value  # empty unless the value is text, as most are
         if "\0" in key or "\0" in text:
             key, text = clean(key), clean(text)
-        found[key] = text or _proto_value(value)
+        found[key] = text or _proto_value(value, nesting)
     return found
 
 
-def _proto_span(source: Source, span: Any) -> SentSpan:
+def _proto_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
     start, end = checked_times(span.start_time_unix_nano, span.end_time_unix_nano)
     kind, status = span.kind, span.status
     return SentSpan(
@@ -103,17 +107,21 @@ def _proto_span(source: Source, span: Any) -> SentSpan:
         end,
         STATUS[status.code] if 0 <= status.code < 3 else "unset",
         _proto_text(status.message),
-        _proto_attributes(span.attributes),
+        _proto_attributes(span.attributes, nesting),
         [
             {
                 "name": _proto_text(e.name),
                 "time": iso_time(e.time_unix_nano),
-                "attributes": _proto_attributes(e.attributes),
+                "attributes": _proto_attributes(e.attributes, nesting),
             }
             for e in span.events[:]
         ],
         [
-            {"trace_id": e.trace_id.hex(), "span_id": e.span_id.hex(), "attributes": _proto_attributes(e.attributes)}
+            {
+                "trace_id": e.trace_id.hex(),
+                "span_id": e.span_id.hex(),
+                "attributes": _proto_attributes(e.attributes, nesting),
+            }
             for e in span.links[:]
         ],
     )

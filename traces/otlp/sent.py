@@ -9,8 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-MAX_DEPTH = 32
-TOO_DEEP = f"… [nested deeper than {MAX_DEPTH} levels]"
+MAX_LEVELS = 32
 MAX_SPANS = 100_000
 REASONS_KEPT = 5
 STATUS = ("unset", "ok", "error")
@@ -37,6 +36,19 @@ class SpanError(ValueError):
     def __init__(self, message: str, fault: str = "shape") -> None:
         super().__init__(message)
         self.fault = fault
+
+
+@dataclass(slots=True)
+class Nesting:
+    """In how many levels of lists and objects values may lie, and how many were left out because they lie deeper."""
+
+    most: int = MAX_LEVELS
+    left_out: int = 0
+
+    def leave_out(self) -> str:
+        """Count a value that lies deeper; returns what stands in its place."""
+        self.left_out += 1
+        return f"… [nested deeper than {self.most} levels]"
 
 
 @dataclass(slots=True)
@@ -69,8 +81,9 @@ class SentSpan:
 
 @dataclass(slots=True)
 class Decoded:
-    """The spans of a body, how many others can't be stored, and why the first few of them."""
+    """The spans of a body, how many others can't be stored, why the first few of them, and what lay too deep."""
 
+    nesting: Nesting = field(default_factory=Nesting)
     spans: list[SentSpan] = field(default_factory=list)
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
@@ -134,16 +147,20 @@ def finite(number: float) -> float | str:
     return number if math.isfinite(number) else str(number)
 
 
-def storable(value: Any, depth: int = 0) -> Any:
-    """Parsed JSON as jsonb can hold it: without NUL and surrogates, numbers of 64 bits, at most MAX_DEPTH levels."""
+def storable(value: Any, nesting: Nesting | None = None, depth: int = 0) -> Any:
+    """Parsed JSON as jsonb can hold it: without NUL and surrogates, numbers of 64 bits, nested no deeper than `most`."""
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
-        return TOO_DEEP
-    if isinstance(value, dict):
-        return {clean(str(key)): storable(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [storable(item, depth + 1) for item in value]
+    if isinstance(value, (dict, list)):
+        return _storable_collection(value, nesting or Nesting(), depth)
     if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
         return str(value)
     return finite(value) if isinstance(value, float) else value
+
+
+def _storable_collection(value: dict[Any, Any] | list[Any], nesting: Nesting, depth: int) -> Any:
+    if depth >= nesting.most:
+        return nesting.leave_out()
+    if isinstance(value, dict):
+        return {clean(str(key)): storable(item, nesting, depth + 1) for key, item in value.items()}
+    return [storable(item, nesting, depth + 1) for item in value]
