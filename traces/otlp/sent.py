@@ -148,7 +148,7 @@ def finite(number: float) -> float | str:
 
 
 def storable(value: Any, nesting: Nesting | None = None, depth: int = 0) -> Any:
-    """Parsed JSON as jsonb can hold it: without NUL and surrogates, numbers of 64 bits, nested no deeper than `most`."""
+    """Parsed JSON as jsonb can hold it: without NUL and surrogates, 64-bit numbers, nested no deeper than may be."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, (dict, list)):
