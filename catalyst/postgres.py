@@ -36,7 +36,7 @@ BUILTIN_LOCALE_SINCE = 17
 LOG_BYTES = 10_000_000
 SETTINGS = {
     "max_connections": "100",
-    "shared_buffers": "64MB",
+    "shared_buffers": "40MB",
     "wal_compression": "on",
     "jit": "off",
     "random_page_cost": "1.1",

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "part", nargs="*", help="ingest, shares, judge, pages, signals, backfill or soak; all without any"
     )
-    parser.add_argument("--spans", type=int, default=200_000, help="spans to ingest")
+    parser.add_argument("--spans", type=int, default=400_000, help="spans to ingest in large requests; half in small")
     parser.add_argument("--stored", type=int, default=1_000_000, help="spans in the store when pages are read")
     parser.add_argument("--labels", type=int, default=6_000, help="labels to judge")
     parser.add_argument("--labelled", type=int, default=1_000_000, help="labels of one signal when its pages are read")
