@@ -1,6 +1,7 @@
 """What the processes of a Catalyst use, PostgreSQL included: read from /proc."""
 
 import os
+import platform
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -54,7 +55,8 @@ def machine() -> str:
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), os.uname().machine
     )
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
-    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {os.uname().release.split('-')[0]}"
+    linux, python = os.uname().release.split("-")[0], platform.python_version()
+    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, Linux {linux}, Python {python}"
 
 
 def _stat(pid: int) -> list[str]:

@@ -89,6 +89,7 @@ def every(instance: Instance) -> list[Stop]:
         "signal from a template": f"{demo}/signals/new/?template=task_outcome",
         "signal's runs": f"{demo}/signals/{twice}/runs/{week}",
         "signal's coverage": f"{demo}/signals/{signal}/coverage/{week}",
+        "a new run": f"{demo}/signals/{signal}/runs/new/{whole_time}&sample_rate=25",
         "preview of a run": f"{demo}/signals/{signal}/runs/preview/{whole_time}&sample_rate=25",
         "catching up": f"{demo}/signals/{signal}/catch-up/",
         "catching up of a project": f"{demo}/signals/catch-up/",
