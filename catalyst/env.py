@@ -84,7 +84,7 @@ class Env(BaseSettings):
     max_value_levels: int = Field(
         32,
         ge=1,
-        le=100,
+        le=64,
         description="Levels of lists and objects in an attribute; deeper ones are left out and say so.",
     )
     max_span_events: int = Field(1_000, ge=0, description="Most events of a span; further ones are left out.")

@@ -62,9 +62,8 @@ class Cut:
     def words(self, limits: Limits) -> str:
         """For the sender; empty when nothing was cut."""
         said = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
-        said += (
-            [f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels"] if self.nested else []
-        )
+        if self.nested:
+            said.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
         said += [
             f"{count:,} {what} beyond {getattr(limits, what):,} of a span are left out"
             for what, count in self.left_out().items()

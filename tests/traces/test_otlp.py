@@ -125,6 +125,16 @@ def test_it_cuts_what_is_nested_too_deeply(depth: int, refused: bool) -> None:
             assert (told, decoded.nesting.left_out) == ((True, 1) if depth > levels else (False, 0))
 
 
+@pytest.mark.parametrize(("depth", "left_out"), [(64, 0), (65, 1)])
+def test_it_cuts_the_deepest_that_may_be_no_earlier_where_text_must_be_cleaned(depth: int, left_out: int) -> None:
+    value = '{"kvlistValue":{"values":[{"key":"k","value":' * depth + '{"stringValue":"x\\u0000"}' + "}]}}" * depth
+    span = '{"traceId":"%s","spanId":"%s","startTimeUnixNano":5,"attributes":[{"key":"k","value":%s}]}'
+    body = '{"resourceSpans":[{"scopeSpans":[{"spans":[' + span % ("ab" * 16, "cd" * 8, value) + "]}]}]}"
+    decoded = decode_json(body.encode(), levels=64)
+    assert decoded.nesting.left_out == left_out
+    assert ("x\ufffd" in str(decoded.spans[0].attributes)) == (not left_out)
+
+
 @pytest.mark.parametrize(("depth", "refused"), [(32, False), (47, False), (48, True), (5000, True)])
 def test_it_cuts_what_is_nested_too_deeply_in_protobuf_as_far_as_that_can_be_read(depth: int, refused: bool) -> None:
     request = ExportTraceServiceRequest()
