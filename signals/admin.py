@@ -23,6 +23,7 @@ from signals.models import (
     Unsampled,
     Verdict,
 )
+from signals.sum_models import LabelSum
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -151,34 +152,33 @@ class ExchangeAdmin(ReadOnly[Exchange]):
     ordering = ("-verdict_id",)
 
 
-@admin.register(LabelHour)
-class LabelHourAdmin(ReadOnly[LabelHour]):
-    """Sums of labels by the hour. Rows of a kind add up; those that are not folded are changes."""
+class LabelSumAdmin[Row: LabelSum](ReadOnly[Row]):
+    """Sums of labels. Rows of a kind add up; those that are not folded are changes."""
 
-    list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
     list_filter = ("state", "folded")
     list_select_related = ("signal", "version__signal", "run__version__signal")
     ordering = ("-id",)
+
+
+@admin.register(LabelHour)
+class LabelHourAdmin(LabelSumAdmin[LabelHour]):
+    """By the hour."""
+
+    list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
 
 
 @admin.register(LabelHalfDay)
-class LabelHalfDayAdmin(ReadOnly[LabelHalfDay]):
-    """The same by the half day."""
+class LabelHalfDayAdmin(LabelSumAdmin[LabelHalfDay]):
+    """By the half day."""
 
     list_display = ("signal", "version", "run", "half_day", "state", "value", "count", "cost", "last", "folded")
-    list_filter = ("state", "folded")
-    list_select_related = ("signal", "version__signal", "run__version__signal")
-    ordering = ("-id",)
 
 
 @admin.register(LabelMinute)
-class LabelMinuteAdmin(ReadOnly[LabelMinute]):
-    """The same by the minute."""
+class LabelMinuteAdmin(LabelSumAdmin[LabelMinute]):
+    """By the minute."""
 
     list_display = ("signal", "version", "run", "minute", "state", "value", "count", "cost", "last", "folded")
-    list_filter = ("state", "folded")
-    list_select_related = ("signal", "version__signal", "run__version__signal")
-    ordering = ("-id",)
 
 
 @admin.register(Unsampled)

@@ -48,6 +48,21 @@ class LabelSum(models.Model):
         abstract = True
 
 
+def _one_of_a_kind(model: str, start: str) -> models.UniqueConstraint:
+    """Of the rows that are folded; `start` is the field that their time is in."""
+    kind = ["signal", start, "version", "run", "state", "value"]
+    return models.UniqueConstraint(
+        fields=kind, condition=Q(folded=True), nulls_distinct=False, name=f"signals_{model}_kind"
+    )
+
+
+def _by_time_and_changes(model: str, start: str) -> list[models.Index]:
+    return [
+        models.Index(fields=["signal", start], name=f"signals_{model}_{start}"),
+        models.Index(fields=["id"], condition=Q(folded=False), name=f"signals_{model}_change"),
+    ]
+
+
 class LabelHalfDay(LabelSum):
     """Labels about targets that began in one half of a UTC day."""
 
@@ -59,18 +74,8 @@ class LabelHalfDay(LabelSum):
     objects = LabelHalfDayQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["signal", "half_day", "version", "run", "state", "value"],
-                condition=Q(folded=True),
-                nulls_distinct=False,
-                name="signals_labelhalfday_kind",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["signal", "half_day"], name="signals_labelhalfday_half_day"),
-            models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelhalfday_change"),
-        ]
+        constraints = [_one_of_a_kind("labelhalfday", "half_day")]
+        indexes = _by_time_and_changes("labelhalfday", "half_day")
 
     def __str__(self) -> str:
         return f"{self.count} {self.state} {self.value} from {self.half_day:%Y-%m-%d %H:00}"
@@ -90,17 +95,9 @@ class LabelHour(LabelSum):
     objects = LabelHourQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["signal", "hour", "version", "run", "state", "value"],
-                condition=Q(folded=True),
-                nulls_distinct=False,
-                name="signals_labelhour_kind",
-            ),
-        ]
+        constraints = [_one_of_a_kind("labelhour", "hour")]
         indexes = [
-            models.Index(fields=["signal", "hour"], name="signals_labelhour_hour"),
-            models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelhour_change"),
+            *_by_time_and_changes("labelhour", "hour"),
             # What waits and failed, in all hours: few rows among those of a year.
             models.Index(
                 fields=["signal"], condition=Q(state__in=["waiting", "failed"]), name="signals_labelhour_unlabelled"
@@ -122,18 +119,8 @@ class LabelMinute(LabelSum):
     objects = LabelMinuteQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["signal", "minute", "version", "run", "state", "value"],
-                condition=Q(folded=True),
-                nulls_distinct=False,
-                name="signals_labelminute_kind",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["signal", "minute"], name="signals_labelminute_minute"),
-            models.Index(fields=["id"], condition=Q(folded=False), name="signals_labelminute_change"),
-        ]
+        constraints = [_one_of_a_kind("labelminute", "minute")]
+        indexes = _by_time_and_changes("labelminute", "minute")
 
     def __str__(self) -> str:
         return f"{self.count} {self.state} {self.value} in {self.minute:%Y-%m-%d %H:%M}"
