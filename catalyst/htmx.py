@@ -45,4 +45,9 @@ def go_back(request: HttpRequest, url: str) -> HttpResponse:
     is_ours = url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure())
     if is_ours and urlsplit(page).path != request.path:
         return go_to(request, page)
-    return go_to(request, f"{url}?{request.GET.urlencode()}" if request.GET else url)
+    return go_to(request, with_query(request, url))
+
+
+def with_query(request: HttpRequest, url: str) -> str:
+    """Another page with the query of this one."""
+    return f"{url}?{request.GET.urlencode()}" if request.GET else url

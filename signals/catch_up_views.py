@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.htmx import go_back, render
+from catalyst.htmx import go_back, render, with_query
 from signals import catching_up
 from signals.forms import is_id
 from signals.models import Signal
@@ -34,8 +34,12 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
     url = signal.get_absolute_url() if signal else reverse("signals:signal-list", args=[request.project.slug])
     if request.method != "POST":
         offer = catching_up.offer(request.project, signal, now)
-        back = f"{url}?{request.GET.urlencode()}" if request.GET else url
-        context = {"signal": signal, "offer": offer, "back": back, "action": request.get_full_path()}
+        context = {
+            "signal": signal,
+            "offer": offer,
+            "back": with_query(request, url),
+            "action": request.get_full_path(),
+        }
         return render(request, "signals/catch_up.html", context, partial="catch-up")
     sent = request.POST.get("labels", "")
     try:
