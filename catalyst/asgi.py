@@ -5,10 +5,10 @@ import os
 import django
 from django.conf import settings
 
-from catalyst.body_limit import BodyLimit
 from catalyst.database import use_pool
 from catalyst.env import env
-from catalyst.handler import ThreadHandler
+from catalyst.server.body_limit import BodyLimit
+from catalyst.server.handler import ThreadHandler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
 django.setup()

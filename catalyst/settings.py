@@ -72,7 +72,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "catalyst.core.context.frame",
+                "catalyst.core.navigation.frame",
             ],
         },
     },

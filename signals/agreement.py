@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from catalyst.chance import wilson
+from catalyst.confidence import wilson
 from catalyst.timerange import TimeRange
 from signals import charts, results, version_results
 from signals.charts import Outcome

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from catalyst import charts
-from catalyst.chance import wilson
 from catalyst.charts import Bar, Series
+from catalyst.confidence import wilson
 from catalyst.timerange import TimeRange
 
 SHADES = 3

@@ -18,18 +18,7 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
 from catalyst.timerange import TimeRange
-from signals import (
-    actions,
-    charts,
-    connection,
-    forms,
-    label_lists,
-    matching,
-    rates,
-    results,
-    spending,
-    version_results,
-)
+from signals import actions, charts, connection, forms, label_lists, matching, rates, results, spending, version_results
 from signals.budgets import Cap
 from signals.forms import CapForm, SignalForm
 from signals.going import going

@@ -23,10 +23,10 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from zlib_ng import zlib_ng as zlib
 
-from catalyst.core import keys
+from catalyst.core import api_keys
 from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
-from catalyst.threads import in_thread
+from catalyst.server.threads import in_thread
 from traces import ingest
 from traces.group_commit import Full, GroupCommit
 from traces.ingest import Arrival, Stored
@@ -127,7 +127,7 @@ async def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     if not text:
         raise Refused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    key = await keys.recent.find(text, now)
+    key = await api_keys.recent.find(text, now)
     if key is None:
         raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
     return key

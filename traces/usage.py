@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from math import ceil
 
-from catalyst.chance import wilson
+from catalyst.confidence import wilson
 from traces.summary import Calls, bucket_duration_us
 
 

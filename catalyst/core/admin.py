@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalyst.core import actions
+from catalyst.core import operations
 from catalyst.core.audit import record
 from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
@@ -104,12 +104,12 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
 
     def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
         """Rename."""
-        actions.rename_project(obj, name=obj.name, by=operator(request))
+        operations.rename_project(obj, name=obj.name, by=operator(request))
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Let people in."""
         for membership in formset.save(commit=False):
-            actions.add_member(form.instance, user=membership.user, role=membership.role, by=operator(request))
+            operations.add_member(form.instance, user=membership.user, role=membership.role, by=operator(request))
 
     def delete_model(self, request: HttpRequest, obj: Project) -> None:
         """Delete with everything in it, but for the audit log."""
@@ -144,7 +144,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """Revoke at once; senders that use the key get 401."""
         keys = queryset.select_related("project")
-        revoked = sum(actions.revoke_key(key, by=operator(request), now=timezone.now()) for key in keys)
+        revoked = sum(operations.revoke_key(key, by=operator(request), now=timezone.now()) for key in keys)
         self.message_user(request, f"{revoked} keys revoked.")
 
 

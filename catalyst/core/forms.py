@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from catalyst.core import limits
+from catalyst.core import login_limits
 from catalyst.core.models import ApiKey, Membership, User
 from catalyst.core.sign_ins import address
 
@@ -32,10 +32,13 @@ class LoginForm(AuthenticationForm):
         """Look at the password only while there are tries left."""
         name, now = self.cleaned_data.get("username", ""), timezone.now()
         where = address(self.request) if self.request else ""
-        if not (limits.take(limits.SIGN_IN_BY_ADDRESS, where, now) and limits.take(limits.SIGN_IN_BY_NAME, name, now)):
+        if not (
+            login_limits.take(login_limits.SIGN_IN_BY_ADDRESS, where, now)
+            and login_limits.take(login_limits.SIGN_IN_BY_NAME, name, now)
+        ):
             raise ValidationError("Too many tries. Wait a minute, then try again.", code=self.LIMITED)
         cleaned = super().clean()
-        limits.refill(limits.SIGN_IN_BY_NAME, name)
+        login_limits.refill(login_limits.SIGN_IN_BY_NAME, name)
         return cleaned
 
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -9,17 +11,11 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.models import Session
 from django.db import models
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils.functional import cached_property
 
-from catalyst.core.querysets import (
-    ApiKeyQuerySet,
-    AuditEntryQuerySet,
-    InvitationQuerySet,
-    KeyHourQuerySet,
-    MembershipQuerySet,
-    SignInQuerySet,
-)
+LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
 def digest_of(token: str) -> str:
@@ -65,6 +61,25 @@ class Project(models.Model):
         return min(self.retention_days or settings.RETENTION_DAYS, settings.RETENTION_DAYS)
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Memberships."""
+
+    def owners(self) -> "MembershipQuerySet":
+        """Of people who can still sign in."""
+        return self.filter(role="owner", user__is_active=True)
+
+    def last_of(self, users: "Iterable[User]") -> "MembershipQuerySet":
+        """The ownerships of these people without which a project would have no owner who can sign in."""
+        owners = self.owners()
+        others = owners.filter(project=OuterRef("project")).exclude(user__in=users)
+        return owners.filter(~Exists(others), user__in=users).select_related("project", "user")
+
+    def for_list(self) -> "MembershipQuerySet":
+        """Owners first, then by name."""
+        rank = models.Case(models.When(role="owner", then=0), models.When(role="member", then=1), default=2)
+        return self.select_related("user").order_by(rank, "user__username")
+
+
 class Membership(models.Model):
     """What one person may do in one project."""
 
@@ -96,6 +111,18 @@ class Membership(models.Model):
         return self.role == self.Role.OWNER
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    """Invitations."""
+
+    def open(self, now: datetime) -> "InvitationQuerySet":
+        """Those that still let somebody in."""
+        return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
+
+    def for_list(self) -> "InvitationQuerySet":
+        """Newest first, with who made them."""
+        return self.select_related("created_by").order_by("-pk")
+
+
 class Invitation(models.Model):
     """A link that makes whoever opens it first a member. Only the SHA-256 of its token is stored."""
 
@@ -113,6 +140,35 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"as {self.get_role_display().lower()}"
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """API keys."""
+
+    def find(self, key: str) -> "ApiKey | None":
+        """The live key with this text, with its project; None when unknown or revoked."""
+        digest = self.model.digest_of(key)
+        return self.filter(digest=digest, revoked_at=None).select_related("project").first()
+
+    def for_list(self) -> "ApiKeyQuerySet":
+        """Newest first, the revoked ones last, with who made them."""
+        return self.select_related("created_by").order_by("-revoked_at", "-created_at")
+
+    def revoke(self, now: datetime) -> int:
+        """Revoke these keys where they still work; returns how many did."""
+        return self.filter(revoked_at=None).update(revoked_at=now)
+
+    def use(self, text: str, now: datetime) -> "ApiKey | None":
+        """Find a key, and note that it is used: at most once a minute, so that this rarely writes."""
+        key = self.find(text)
+        stale = now - LAST_USED_RESOLUTION
+        if key is not None and (key.last_used_at is None or key.last_used_at < stale):
+            self.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=now)
+        return key
+
+    def limit(self, requests: int | None, spans: int | None) -> int:
+        """Set how many of each these keys may send per second."""
+        return self.update(requests_per_second=requests, spans_per_second=spans)
 
 
 class ApiKey(models.Model):
@@ -157,6 +213,14 @@ class ApiKey(models.Model):
         return cls.objects.create(hint=key[:8], digest=digest_of(key), **fields), key
 
 
+class KeyHourQuerySet(models.QuerySet["KeyHour"]):
+    """Counts of API keys by hour."""
+
+    def totals(self, since: datetime) -> Iterable[tuple[int | None, str, int]]:
+        """Key, what and how often, from an hour on."""
+        return self.filter(hour__gte=since).values_list("key_id", "what").annotate(total=Sum("count")).order_by()
+
+
 class KeyHour(models.Model):
     """How often something happened with one API key in one hour; see `catalyst.core.key_use`.
 
@@ -178,6 +242,14 @@ class KeyHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} {self.hour:%Y-%m-%d %H} {self.what}"
+
+
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    """Audit entries."""
+
+    def newest(self, before: int | None = None) -> "AuditEntryQuerySet":
+        """Newest first, from below an id."""
+        return (self.filter(pk__lt=before) if before else self).order_by("-pk")
 
 
 class AuditEntry(models.Model):
@@ -203,6 +275,14 @@ class AuditEntry(models.Model):
         return f"{self.actor_name} {self.action} {self.kind} {self.target_name}"
 
 
+class SignInQuerySet(models.QuerySet["SignIn"]):
+    """Browsers that are signed in."""
+
+    def for_list(self, now: datetime) -> "SignInQuerySet":
+        """Those whose session still lasts, the one seen last first."""
+        return self.filter(session__expire_date__gt=now).order_by("-seen_at")
+
+
 class SignIn(models.Model):
     """Whose a session is, and where it was last seen. Goes when the session goes."""
 
@@ -226,7 +306,7 @@ class SignIn(models.Model):
 
 
 class Bucket(models.Model):
-    """Tokens left for one thing that is limited; see `catalyst.core.limits`."""
+    """Tokens left for one thing that is limited; see `catalyst.core.login_limits`."""
 
     key = models.CharField(max_length=80, primary_key=True)
     tokens = models.FloatField()

@@ -1,8 +1,88 @@
-"""Wake-ups: the clock's notes of what it has asked the workers to run. Heartbeats: which processes live."""
+"""Wake-ups of periodic work and heartbeats of processes, each beside its QuerySet."""
+
+from datetime import datetime, timedelta
 
 from django.db import models
+from django.db.models import Case, F, Max, Q, Value, When
+from django.db.models.functions import Greatest
 
-from catalyst.ops.querysets import HeartbeatQuerySet, WakeupQuerySet
+LOST_AFTER = timedelta(seconds=15)
+
+OVERDUE_AFTER = timedelta(seconds=10)
+
+FAILED_PAUSE = timedelta(seconds=10)
+
+HEARTBEATS_KEPT = timedelta(days=1)
+
+CLOCKS_DIFFER = timedelta(minutes=1)
+
+LONG_PAUSE = timedelta(days=1)
+
+STEADY_AFTER = timedelta(hours=1)
+
+
+class WakeupQuerySet(models.QuerySet["Wakeup"]):
+    """Wake-ups."""
+
+    def register(self, kinds: list[str], now: datetime) -> None:
+        """Have a row for each kind, overdue if it is new."""
+        overdue = now - OVERDUE_AFTER
+        self.bulk_create([self.model(kind=kind, due_at=overdue) for kind in kinds], ignore_conflicts=True)
+
+    def forget_outstanding(self, now: datetime) -> None:
+        """Make every kind overdue: no worker runs that could end what is outstanding."""
+        self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
+
+    def set_back(self, now: datetime) -> timedelta:
+        """By how much the machine's clock went back since the newest wake-up; if it did, every kind is overdue.
+
+        Less than CLOCKS_DIFFER counts as nothing: several machines may take part.
+        """
+        newest: datetime | None = self.aggregate(at=Max(Greatest("enqueued_at", "finished_at")))["at"]
+        if newest is None or newest - now < CLOCKS_DIFFER:
+            return timedelta()
+        self.filter(finished_at__gt=now).update(finished_at=now)
+        self.filter(resumed_at__gt=now).update(resumed_at=now)
+        self.forget_outstanding(now)
+        return newest - now
+
+    def due(self, now: datetime) -> dict[str, bool]:
+        """The kinds of which a wake-up may be enqueued, and whether that is overdue.
+
+        Never while another is outstanding, unless that one has not ended for LOST_AFTER: then it is replaced.
+        """
+        free = self._free(now).values_list("kind", "due_at")
+        return {kind: due_at <= now - OVERDUE_AFTER for kind, due_at in free}
+
+    def take(self, kind: str, every: timedelta, now: datetime) -> bool:
+        """Whether a wake-up of this kind is still due; if so it counts as enqueued at `now`."""
+        paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
+        changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
+        return bool(self._free(now).filter(kind=kind).update(**changes))
+
+    def _free(self, now: datetime) -> "WakeupQuerySet":
+        free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
+        return self.filter(free, due_at__lte=now)
+
+    def is_steady(self, kind: str, now: datetime) -> bool:
+        """Whether a wake-up of this kind did not just go on after LONG_PAUSE: what expires by `now` may be deleted.
+
+        A machine that was off looks like one whose clock has jumped ahead. STEADY_AFTER leaves time to set it right.
+        """
+        return not self.filter(kind=kind, resumed_at__gt=now - STEADY_AFTER).exists()
+
+    def is_outstanding(self, kind: str, token: datetime) -> bool:
+        """Whether the wake-up enqueued at `token` still counts: not ended and not replaced."""
+        return self.filter(kind=kind, enqueued_at=token).exists()
+
+    def finish(self, kind: str, token: datetime, now: datetime, error: str = "") -> None:
+        """Note the end of the wake-up enqueued at `token`; after an error the next one waits FAILED_PAUSE."""
+        changes = {"due_at": now + FAILED_PAUSE} if error else {}
+        self.filter(kind=kind, enqueued_at=token).update(enqueued_at=None, finished_at=now, last_error=error, **changes)
+
+    def answered_since(self, kinds: list[str], moment: datetime) -> bool:
+        """Whether a wake-up of each kind has ended since then: clock and workers are alive."""
+        return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
 
 
 class Wakeup(models.Model):
@@ -21,6 +101,28 @@ class Wakeup(models.Model):
 
     def __str__(self) -> str:
         return self.kind
+
+
+class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
+    """Heartbeats."""
+
+    def beat(self, heartbeat: "Heartbeat") -> None:
+        """Note that a process lives."""
+        key = ["name", "host", "pid"]
+        changing = ["started_at", "seen_at", "version", "error", "error_at"]
+        self.bulk_create([heartbeat], update_conflicts=True, unique_fields=key, update_fields=changing)
+
+    def withdraw(self, name: str, host: str, pid: int) -> None:
+        """Forget a process that has ended in good order."""
+        self.filter(name=name, host=host, pid=pid).delete()
+
+    def forget(self, now: datetime) -> None:
+        """Delete those of processes that ended otherwise, after a day."""
+        self.filter(seen_at__lt=now - HEARTBEATS_KEPT).delete()
+
+    def newest(self) -> "HeartbeatQuerySet":
+        """Of each kind of process on each machine the one seen last: one that is started again follows itself."""
+        return self.order_by("name", "host", "-seen_at").distinct("name", "host")
 
 
 class Heartbeat(models.Model):

@@ -8,7 +8,7 @@ from django.utils.module_loading import import_string
 
 import signals.retention
 import traces.retention
-from catalyst.core import key_use, limits, sign_ins
+from catalyst.core import key_use, login_limits, sign_ins
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.task_backend import bring_forward, forget_failures
@@ -57,7 +57,7 @@ def minute() -> None:
     partitions.ensure(now)
     forget_failures(now - FAILURES_KEPT)
     sign_ins.forget_expired(now)
-    limits.forget(now)
+    login_limits.forget(now)
     key_use.forget(now)
     Heartbeat.objects.forget(now)
     demo.go_on.enqueue(now.isoformat())

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from catalyst.ops import views
+from catalyst.ops.monitoring import views
 
 app_name = "ops"
 urlpatterns = [

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from catalyst import formats
 from catalyst.formats import ago, short, usd
-from catalyst.tables import facts, table
+from catalyst.terminal import facts, table
 from catalyst.timerange import TimeRange
 from signals import connection, versions
 from signals.charts import Outcome

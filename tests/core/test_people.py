@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.core.exceptions import ValidationError
 
-from catalyst.core import actions
+from catalyst.core import operations
 from catalyst.core.models import Invitation, Membership, Project, User
 
 MINUTE = timedelta(minutes=1)
@@ -28,7 +28,7 @@ def log(project: Project) -> list[tuple[str, str, str, str]]:
 
 
 def test_it_makes_its_maker_the_owner_of_a_project(stranger: User) -> None:
-    project = actions.create_project(name="Support Bot", by=stranger)
+    project = operations.create_project(name="Support Bot", by=stranger)
     assert project.slug == "support-bot"
     assert membership(stranger).is_owner
     assert log(project) == [("stranger", "created", "project", "")]
@@ -36,22 +36,22 @@ def test_it_makes_its_maker_the_owner_of_a_project(stranger: User) -> None:
 
 @pytest.mark.parametrize("name", ["Default", "default!", "日本", "x" * 100])
 def test_it_finds_every_project_an_address_of_its_own(project: Project, stranger: User, name: str) -> None:
-    slugs = {actions.create_project(name=name, by=stranger).slug for _ in range(3)} | {project.slug}
+    slugs = {operations.create_project(name=name, by=stranger).slug for _ in range(3)} | {project.slug}
     assert len(slugs) == 4
     assert all(0 < len(slug) <= 60 for slug in slugs)
 
 
 def test_it_renames_a_project_and_keeps_its_address(project: Project, alice: User) -> None:
-    actions.rename_project(project, name="Production", by=alice)
-    actions.rename_project(project, name="Production", by=alice)
+    operations.rename_project(project, name="Production", by=alice)
+    operations.rename_project(project, name="Production", by=alice)
     project.refresh_from_db()
     assert (project.name, project.slug) == ("Production", "default")
     assert log(project) == [("alice", "renamed", "project", "from Default")]
 
 
 def test_it_changes_roles(project: Project, alice: User, bob: User) -> None:
-    actions.change_role(membership(bob), role="owner", by=alice)
-    actions.change_role(membership(alice), role="viewer", by=bob)
+    operations.change_role(membership(bob), role="owner", by=alice)
+    operations.change_role(membership(alice), role="viewer", by=bob)
     assert [membership(each).role for each in (alice, bob)] == ["viewer", "owner"]
     assert log(project) == [
         ("alice", "changed", "membership", "from member to owner"),
@@ -61,31 +61,31 @@ def test_it_changes_roles(project: Project, alice: User, bob: User) -> None:
 
 def test_it_keeps_the_last_owner(project: Project, alice: User, bob: User) -> None:
     with pytest.raises(ValidationError, match="alice is the last owner"):
-        actions.change_role(membership(alice), role="member", by=alice)
+        operations.change_role(membership(alice), role="member", by=alice)
     with pytest.raises(ValidationError, match="alice is the last owner"):
-        actions.remove_member(membership(alice), by=alice)
+        operations.remove_member(membership(alice), by=alice)
     assert membership(alice).is_owner
     assert log(project) == []
 
 
 def test_it_counts_only_owners_who_can_sign_in(project: Project, alice: User, bob: User) -> None:
-    actions.change_role(membership(bob), role="owner", by=alice)
+    operations.change_role(membership(bob), role="owner", by=alice)
     User.objects.filter(pk=bob.pk).update(is_active=False)
     with pytest.raises(ValidationError, match="last owner"):
-        actions.remove_member(membership(alice), by=alice)
+        operations.remove_member(membership(alice), by=alice)
 
 
 def test_it_removes_members(project: Project, alice: User, bob: User) -> None:
-    actions.remove_member(membership(bob), by=alice)
+    operations.remove_member(membership(bob), by=alice)
     assert not Membership.objects.filter(user=bob).exists()
     assert log(project) == [("alice", "removed", "membership", "")]
 
 
 def test_it_lets_in_whoever_is_invited(project: Project, alice: User, stranger: User, now: datetime) -> None:
-    invitation, token = actions.invite(project, role="viewer", by=alice, now=now)
+    invitation, token = operations.invite(project, role="viewer", by=alice, now=now)
     assert token not in str(Invitation.objects.values().get())
-    assert actions.find_invitation(token, now + MINUTE) == invitation
-    actions.accept_invitation(invitation, user=stranger, now=now + MINUTE)
+    assert operations.find_invitation(token, now + MINUTE) == invitation
+    operations.accept_invitation(invitation, user=stranger, now=now + MINUTE)
     assert membership(stranger).role == "viewer"
     assert log(project) == [
         ("alice", "created", "invitation", ""),
@@ -94,41 +94,41 @@ def test_it_lets_in_whoever_is_invited(project: Project, alice: User, stranger: 
 
 
 def test_it_lets_in_one_person_per_invitation(project: Project, alice: User, stranger: User, now: datetime) -> None:
-    invitation, token = actions.invite(project, role="member", by=alice, now=now)
-    actions.sign_up(invitation, username="ada", password="correct horse", now=now)
-    assert actions.find_invitation(token, now) is None
+    invitation, token = operations.invite(project, role="member", by=alice, now=now)
+    operations.sign_up(invitation, username="ada", password="correct horse", now=now)
+    assert operations.find_invitation(token, now) is None
     with pytest.raises(ValidationError, match="does not work any more"):
-        actions.accept_invitation(invitation, user=stranger, now=now)
+        operations.accept_invitation(invitation, user=stranger, now=now)
     with pytest.raises(ValidationError, match="does not work any more"):
-        actions.sign_up(invitation, username="eve", password="correct horse", now=now)
+        operations.sign_up(invitation, username="eve", password="correct horse", now=now)
     assert not User.objects.filter(username="eve").exists()
 
 
 def test_it_lets_nobody_in_when_expired_or_revoked(
     project: Project, alice: User, stranger: User, now: datetime
 ) -> None:
-    expired, old = actions.invite(project, role="member", by=alice, now=now - actions.INVITATION_LIFETIME)
-    revoked, void = actions.invite(project, role="member", by=alice, now=now)
-    actions.revoke_invitation(revoked, by=alice, now=now)
-    actions.revoke_invitation(revoked, by=alice, now=now)
-    assert [actions.find_invitation(token, now) for token in (old, void, "", "nonsense")] == [None] * 4
+    expired, old = operations.invite(project, role="member", by=alice, now=now - operations.INVITATION_LIFETIME)
+    revoked, void = operations.invite(project, role="member", by=alice, now=now)
+    operations.revoke_invitation(revoked, by=alice, now=now)
+    operations.revoke_invitation(revoked, by=alice, now=now)
+    assert [operations.find_invitation(token, now) for token in (old, void, "", "nonsense")] == [None] * 4
     for invitation in (expired, revoked):
         with pytest.raises(ValidationError, match="does not work any more"):
-            actions.accept_invitation(invitation, user=stranger, now=now)
+            operations.accept_invitation(invitation, user=stranger, now=now)
     assert [action for _, action, _, _ in log(project)] == ["created", "created", "revoked"]
 
 
 def test_it_leaves_members_and_their_invitation_as_they_are(
     project: Project, alice: User, bob: User, now: datetime
 ) -> None:
-    invitation, token = actions.invite(project, role="owner", by=alice, now=now)
-    actions.accept_invitation(invitation, user=bob, now=now)
+    invitation, token = operations.invite(project, role="owner", by=alice, now=now)
+    operations.accept_invitation(invitation, user=bob, now=now)
     assert membership(bob).role == "member"
-    assert actions.find_invitation(token, now) == invitation
+    assert operations.find_invitation(token, now) == invitation
 
 
 def test_it_notes_what_happens_to_keys(project: Project, alice: User, now: datetime) -> None:
-    key, _ = actions.create_key(project, name="ci", scopes=["ingest", "read"], by=alice)
-    assert actions.revoke_key(key, by=alice, now=now)
-    assert not actions.revoke_key(key, by=alice, now=now)
+    key, _ = operations.create_key(project, name="ci", scopes=["ingest", "read"], by=alice)
+    assert operations.revoke_key(key, by=alice, now=now)
+    assert not operations.revoke_key(key, by=alice, now=now)
     assert log(project) == [("alice", "created", "API key", "for ingest, read"), ("alice", "revoked", "API key", "")]

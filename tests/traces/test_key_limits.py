@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from pytest_django import Settings
 
-from catalyst.core import actions, key_use, keys
+from catalyst.core import api_keys, key_use, operations
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, KeyHour, Project, User
 from tests.traces.sent import nanoseconds, sent_span
@@ -80,7 +80,7 @@ def test_it_puts_a_keys_own_limit_before_that_of_the_instance(
     post: Post, key: tuple[ApiKey, str], settings: Settings, alice: User
 ) -> None:
     settings.KEY_REQUESTS_PER_SECOND = 1
-    actions.limit_key(key[0], requests=100, spans=None, by=alice)
+    operations.limit_key(key[0], requests=100, spans=None, by=alice)
     assert {post(*span_ids(1)).status_code for _ in range(30)} == {200}
 
 
@@ -102,7 +102,7 @@ def test_it_counts_refusals_by_their_reason(
     settings.MAX_REQUEST_SPANS = 1
     post(*span_ids(2))
     ApiKey.objects.update(requests_per_second=1)
-    keys.recent.forget()
+    api_keys.recent.forget()
     for _ in range(11):
         post(*span_ids(1))
     with time_machine.travel(NOW, tick=False):

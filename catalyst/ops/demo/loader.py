@@ -10,8 +10,8 @@ from django.db.models import F, QuerySet
 from django.tasks import task
 
 from catalyst.agents.models import Agent
-from catalyst.core.actions import create_project
 from catalyst.core.models import Project, User
+from catalyst.core.operations import create_project
 from catalyst.env import env
 from catalyst.ops.demo import erase, research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns

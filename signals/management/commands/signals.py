@@ -18,7 +18,7 @@ from django.utils import timezone
 from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.tables import plain
+from catalyst.terminal import plain
 from catalyst.timerange import TimeRange
 from signals import actions, estimates, label_lists, records, results, runs, spending, trial
 from signals.actions import Question

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from catalyst.ops import clock
+from catalyst.ops import scheduler
 
 
 class Command(BaseCommand):
@@ -13,4 +13,4 @@ class Command(BaseCommand):
     help = "Wake the workers for periodic work: settle and judge every second, housekeeping every minute."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        clock.run_until_stopped()
+        scheduler.run_until_stopped()

@@ -12,8 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from catalyst.ops import doctor, vitals
-from catalyst.ops.doctor import Check
+from catalyst.ops.monitoring import doctor, snapshot
+from catalyst.ops.monitoring.doctor import Check
 
 SIGNS = {"ok": "ok  ", "warn": "WARN", "bad": "BAD "}
 INDENT = 42
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print a list of checks as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        checks = doctor.examine(partial(vitals.take, timezone.now()))
+        checks = doctor.examine(partial(snapshot.take, timezone.now()))
         if options["json"]:
             self.stdout.write(json.dumps([asdict(check) for check in checks], indent=2))
         else:

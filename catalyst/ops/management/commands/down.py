@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from catalyst.env import env
-from catalyst.ops import up
+from catalyst.ops.processes import supervisor
 
 LONGEST_SECONDS = 60
 
@@ -21,14 +21,14 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not up.is_running(env.data):
+        if not supervisor.is_running(env.data):
             self.stdout.write(f"Nothing runs on {env.data}.")
             return
         with suppress(ProcessLookupError):
-            os.kill(up.holder(env.data), signal.SIGTERM)
+            os.kill(supervisor.holder(env.data), signal.SIGTERM)
         deadline = time.monotonic() + LONGEST_SECONDS
-        while up.is_running(env.data):
+        while supervisor.is_running(env.data):
             if time.monotonic() > deadline:
                 raise CommandError(f"It does not stop; see the processes that use {env.data / 'up.lock'}.")
-            time.sleep(up.LOOK_SECONDS)
+            time.sleep(supervisor.LOOK_SECONDS)
         self.stdout.write("Stopped.")

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from catalyst.ops import up
-from catalyst.ops.prepare import NotReady
+from catalyst.ops.processes import supervisor
+from catalyst.ops.processes.prepare import NotReady
 from catalyst.postgres import PostgresError
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         try:
-            up.run(self.tell, parent=options["parent"])
+            supervisor.run(self.tell, parent=options["parent"])
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
         except (NotReady, PostgresError) as error:

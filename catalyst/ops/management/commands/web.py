@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from catalyst.ops import web
+from catalyst.ops.processes import web
 
 
 class Command(BaseCommand):

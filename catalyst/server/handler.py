@@ -19,8 +19,8 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import resolve, set_script_prefix
 
-from catalyst.body_limit import Message, Receive, Scope, Send
-from catalyst.threads import lent
+from catalyst.server.body_limit import Message, Receive, Scope, Send
+from catalyst.server.threads import lent
 
 type LoopView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -29,7 +29,7 @@ class ThreadHandler(ASGIHandler):
     """Answers as many requests at once as it has threads; others wait for one.
 
     Requests for the paths in `on_loop` are answered on the event loop, without middleware: their views see to
-    everything themselves and take a thread only for what would block (`catalyst.threads`).
+    everything themselves and take a thread only for what would block (`catalyst.server.threads`).
     """
 
     def __init__(self, threads: int, on_loop: Iterable[str] = ()) -> None:

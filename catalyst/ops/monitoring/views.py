@@ -16,9 +16,9 @@ from catalyst.core import key_use
 from catalyst.core.access import SignedInRequest
 from catalyst.core.sign_ins import address
 from catalyst.htmx import render
-from catalyst.ops import doctor, vitals
 from catalyst.ops.checks import is_this_machine
-from catalyst.ops.metrics import CONTENT_TYPE, exposition
+from catalyst.ops.monitoring import doctor, snapshot
+from catalyst.ops.monitoring.metrics import CONTENT_TYPE, exposition
 
 PLAIN = "text/plain; charset=utf-8"
 
@@ -51,7 +51,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if refusal := _refusal(request):
         return refusal
     try:
-        text = exposition(vitals.take(timezone.now()), vitals.key_uses(key_use.EVER))
+        text = exposition(snapshot.take(timezone.now()), snapshot.key_uses(key_use.EVER))
     except DatabaseError:
         return HttpResponse("The database does not answer.\n", content_type=PLAIN, status=503)
     return HttpResponse(text, content_type=CONTENT_TYPE)
@@ -81,7 +81,7 @@ def operator(request: SignedInRequest) -> HttpResponse:
         raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
     now = timezone.now()
     try:
-        found = vitals.take(now)
+        found = snapshot.take(now)
         checks, keys = doctor.judge(found), found.keys
     except DatabaseError as error:
         checks, keys = doctor.unanswered(error), None

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from catalyst.core import actions, sign_ins
+from catalyst.core import operations, sign_ins
 from catalyst.core.access import SignedInRequest
 from catalyst.core.forms import ProfileForm, ProjectForm, SignUpForm, password_form
 from catalyst.core.models import Invitation
@@ -28,7 +28,7 @@ def profile(request: SignedInRequest) -> HttpResponse:
     if not form.is_valid():
         request.user.refresh_from_db()
         return _profile(request, status=422, form=form)
-    actions.update_profile(request.user, **form.cleaned_data)
+    operations.update_profile(request.user, **form.cleaned_data)
     messages.success(request, "Your profile is saved")
     return redirect("core:profile")
 
@@ -40,7 +40,7 @@ def password_change(request: SignedInRequest) -> HttpResponse:
     form = password_form(request.user, request.POST)
     if not form.is_valid():
         return _profile(request, status=422, password_form=form)
-    actions.set_password(request.user, password=form.cleaned_data["new_password1"])
+    operations.set_password(request.user, password=form.cleaned_data["new_password1"])
     auth.update_session_auth_hash(request, request.user)
     sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
     messages.success(request, "Your password is changed, and other browsers are signed out")
@@ -62,7 +62,7 @@ def project_create(request: SignedInRequest) -> HttpResponse:
         raise PermissionDenied("Guests of other people's projects can't make any. Ask an owner or an operator.")
     form = ProjectForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        return redirect(actions.create_project(name=form.cleaned_data["name"], by=request.user))
+        return redirect(operations.create_project(name=form.cleaned_data["name"], by=request.user))
     return render(request, "core/new_project.html", {"form": form}, status=422 if form.is_bound else 200)
 
 
@@ -72,7 +72,7 @@ def project_create(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
     """Join a project as invited, with the account one is signed in with or a new one."""
-    invited = actions.find_invitation(token, timezone.now())
+    invited = operations.find_invitation(token, timezone.now())
     if invited is None:
         return render(request, "core/invitation_void.html", status=410)
     if request.user.is_authenticated and invited.project.memberships.filter(user=request.user).exists():
@@ -91,11 +91,11 @@ def _join(request: HttpRequest, invited: Invitation, form: SignUpForm) -> bool:
     """Accept; False, with the reasons in the form, when an account is needed and can't be made."""
     now = timezone.now()
     if request.user.is_authenticated:
-        actions.accept_invitation(invited, user=request.user, now=now)
+        operations.accept_invitation(invited, user=request.user, now=now)
         return True
     if not form.is_valid():
         return False
-    user = actions.sign_up(
+    user = operations.sign_up(
         invited, username=form.cleaned_data["username"], password=form.cleaned_data["password1"], now=now
     )
     auth.login(request, user)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.db import connections
 
-from catalyst.ops import orphans
+from catalyst.ops.processes import orphans
 
 STOP_SECONDS = 10
 LONGEST_PAUSE = 5.0

@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from catalyst.core.models import ApiKey, digest_of
-from catalyst.threads import in_thread
+from catalyst.server.threads import in_thread
 
 KEPT = timedelta(seconds=2)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalyst.chance import wilson
+from catalyst.confidence import wilson
 
 
 @pytest.mark.parametrize(

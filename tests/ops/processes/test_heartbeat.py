@@ -12,8 +12,8 @@ import pytest
 
 from catalyst import __version__
 from catalyst.core.models import ApiKey, KeyHour, Project
-from catalyst.ops.heart import LastError
 from catalyst.ops.models import Heartbeat
+from catalyst.ops.processes.heartbeat import LastError
 from tests.ops.sample_tasks import fail
 from tests.processes import ROOT, eventually, free_port, running
 

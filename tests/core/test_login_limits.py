@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from catalyst.core import limits
-from catalyst.core.limits import Limit
+from catalyst.core import login_limits
+from catalyst.core.login_limits import Limit
 from catalyst.core.models import Bucket
 
 pytestmark = pytest.mark.django_db
@@ -15,7 +15,7 @@ SECOND = timedelta(seconds=1)
 
 def takes(whose: str, now: datetime, times: int = 5) -> int:
     """How many of several tries succeed."""
-    return sum(limits.take(LIMIT, whose, now) for _ in range(times))
+    return sum(login_limits.take(LIMIT, whose, now) for _ in range(times))
 
 
 def test_it_gives_what_the_bucket_holds_and_then_one_at_a_time(now: datetime) -> None:
@@ -30,24 +30,24 @@ def test_it_keeps_people_and_limits_apart(now: datetime) -> None:
     assert takes("ada", now) == 3
     assert takes("ADA", now) == 0
     assert takes("bob", now) == 3
-    assert limits.take(Limit("other", 1, SECOND), "ada", now)
+    assert login_limits.take(Limit("other", 1, SECOND), "ada", now)
 
 
 def test_it_starts_again(now: datetime) -> None:
     takes("ada", now)
-    limits.refill(LIMIT, "ada")
+    login_limits.refill(LIMIT, "ada")
     assert takes("ada", now) == 3
 
 
 def test_it_takes_a_clock_that_goes_back(now: datetime) -> None:
-    assert limits.take(LIMIT, "ada", now + timedelta(hours=5))
+    assert login_limits.take(LIMIT, "ada", now + timedelta(hours=5))
     assert takes("ada", now) == 2
 
 
 def test_it_keeps_no_names_and_no_old_buckets(now: datetime) -> None:
-    limits.take(LIMIT, "hunter2", now)
+    login_limits.take(LIMIT, "hunter2", now)
     assert "hunter2" not in Bucket.objects.get().key
-    limits.forget(now + timedelta(hours=23))
+    login_limits.forget(now + timedelta(hours=23))
     assert Bucket.objects.exists()
-    limits.forget(now + timedelta(hours=25))
+    login_limits.forget(now + timedelta(hours=25))
     assert not Bucket.objects.exists()

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
-from catalyst.core import keys
+from catalyst.core import api_keys
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
 
@@ -146,7 +146,7 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
         record(by, "revoked", key)
-        transaction.on_commit(keys.recent.forget)
+        transaction.on_commit(api_keys.recent.forget)
     return revoked
 
 
@@ -158,7 +158,7 @@ def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: User)
     ApiKey.objects.filter(pk=key.pk).limit(requests, spans)
     said = (f"{rate} {what} per second" for what, rate in (("requests", requests), ("spans", spans)) if rate)
     record(by, "limited", key, detail=", ".join(said) or "to what the instance allows")
-    transaction.on_commit(keys.recent.forget)
+    transaction.on_commit(api_keys.recent.forget)
 
 
 def update_profile(user: User, *, first_name: str, last_name: str, email: str) -> None:

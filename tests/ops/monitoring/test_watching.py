@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from catalyst.core.key_use import EVER, KeyUse
 from catalyst.core.models import ApiKey, Project
-from catalyst.ops import metrics, vitals
 from catalyst.ops.models import Heartbeat
+from catalyst.ops.monitoring import metrics, snapshot
 from signals import actions, runs
 from signals.budgets import Calls
 from signals.models import Budget, Label
@@ -125,7 +125,7 @@ def test_it_counts_signals_their_labels_runs_and_costs(
 @pytest.mark.django_db
 def test_it_documents_every_metric() -> None:
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    found = metrics.every(vitals.take(timezone.now()), vitals.key_uses(EVER))
+    found = metrics.every(snapshot.take(timezone.now()), snapshot.key_uses(EVER))
     rows = {f"| `{metric.name}` | {metric.kind} | {metric.help} |" for metric in found}
     documented = {line for line in page.splitlines() if line.startswith("| `catalyst_")}
     assert rows == documented

@@ -15,8 +15,8 @@ from threading import Event
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from catalyst.ops.heart import Heart
 from catalyst.ops.models import Wakeup
+from catalyst.ops.processes.heartbeat import Heart
 from catalyst.ops.tasks import wake
 from signals import claiming, runs, settling
 

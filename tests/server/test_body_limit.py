@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalyst.body_limit import BodyLimit, Message, Receive, Scope, Send
+from catalyst.server.body_limit import BodyLimit, Message, Receive, Scope, Send
 
 
 def seen_by_application(limit: int, *messages: Message) -> tuple[bytes, list[str]]:

@@ -25,12 +25,13 @@ from django.utils.module_loading import import_string
 
 from catalyst import postgres, pricing
 from catalyst.env import env
-from catalyst.ops import announce, clock, guard, memory, prepare, web
-from catalyst.ops.children import Child, Program, stop_all
+from catalyst.ops import scheduler
 from catalyst.ops.demo import loader as demo
-from catalyst.ops.heart import run_worker
 from catalyst.ops.models import Wakeup
-from catalyst.ops.prepare import NotReady
+from catalyst.ops.processes import announce, guard, memory, prepare, web
+from catalyst.ops.processes.children import Child, Program, stop_all
+from catalyst.ops.processes.heartbeat import run_worker
+from catalyst.ops.processes.prepare import NotReady
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
@@ -103,7 +104,7 @@ def _programs(listener: socket.socket) -> list[Program]:
     return [
         Program("web", partial(web.serve, listener)),
         *(Program(f"worker-{queue}", partial(run_worker, queue)) for queue in settings.TASKS["default"]["QUEUES"]),
-        Program("clock", clock.run_until_stopped),
+        Program("clock", scheduler.run_until_stopped),
     ]
 
 
@@ -124,7 +125,7 @@ def _share_memory() -> None:
 
     Collecting garbage in them would write to, and so copy, memory that they all share.
     """
-    for kind in clock.KINDS:
+    for kind in scheduler.KINDS:
         import_string(kind.task)
     get_resolver().url_patterns  # noqa: B018
     pricing.load()
@@ -207,7 +208,7 @@ def _listening() -> Iterator[socket.socket]:
 
 def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
     """Until the web process has answered a request and each kind of wake-up has gone all the way."""
-    kinds = [kind.name for kind in clock.KINDS]
+    kinds = [kind.name for kind in scheduler.KINDS]
     deadline = time.monotonic() + ANSWER_SECONDS
     waiting: dict[str, Callable[[], bool]] = {
         "web": _web_answers,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from catalyst import __version__
-from catalyst.ops.vitals import KeyUsed, Queue, Vitals
+from catalyst.ops.monitoring.snapshot import KeyUsed, Queue, Vitals
 from signals.models import LabelHour, Signal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

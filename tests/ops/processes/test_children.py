@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from catalyst.ops import children
-from catalyst.ops.children import Child, Program, ending
+from catalyst.ops.processes import children
+from catalyst.ops.processes.children import Child, Program, ending
 
 INFO = "2026-11-20 12:00:00,000 INFO uvicorn.error: Started\n"
 ERROR = "2026-11-20 12:00:01,000 ERROR django.request: Internal Server Error: /\n"

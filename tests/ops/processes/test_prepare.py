@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from catalyst.core.models import ApiKey, Membership, Project, User
-from catalyst.ops import prepare
+from catalyst.ops.processes import prepare
 
 pytestmark = pytest.mark.django_db
 

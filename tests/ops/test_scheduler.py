@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from catalyst import task_backend
 from catalyst.core.models import Project
-from catalyst.ops import clock, tasks
-from catalyst.ops.clock import Kind
+from catalyst.ops import scheduler, tasks
 from catalyst.ops.models import Wakeup
+from catalyst.ops.scheduler import Kind
 from signals import runs
 from signals.models import JudgeHealth, Label
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
@@ -37,7 +37,7 @@ def wake(kind: Kind, token: datetime) -> None:
 
 
 def test_it_knows_its_kinds() -> None:
-    assert [(kind.name, kind.queue) for kind in clock.KINDS] == [
+    assert [(kind.name, kind.queue) for kind in scheduler.KINDS] == [
         ("settle", "default"),
         ("runs", "default"),
         ("judge", "judge"),
@@ -47,34 +47,34 @@ def test_it_knows_its_kinds() -> None:
 
 
 def test_it_enqueues_what_is_due_once(registered: None, now: datetime) -> None:
-    assert clock.tick(now, KINDS) == ["note", "fail"]
-    assert clock.tick(now, KINDS) == []
-    assert clock.tick(now + 10 * SECOND, KINDS) == []
+    assert scheduler.tick(now, KINDS) == ["note", "fail"]
+    assert scheduler.tick(now, KINDS) == []
+    assert scheduler.tick(now + 10 * SECOND, KINDS) == []
     assert task_backend.waiting("default") == 2
 
 
 def test_it_enqueues_the_next_one_when_the_last_has_ended(registered: None, now: datetime) -> None:
-    clock.tick(now, (NOTE,))
+    scheduler.tick(now, (NOTE,))
     wake(NOTE, now)
     assert Project.objects.count() == 1
-    assert clock.tick(now + SECOND / 2, (NOTE,)) == []
-    assert clock.tick(now + SECOND, (NOTE,)) == ["note"]
+    assert scheduler.tick(now + SECOND / 2, (NOTE,)) == []
+    assert scheduler.tick(now + SECOND, (NOTE,)) == ["note"]
 
 
 def test_it_wakes_nobody_for_nothing_until_that_is_overdue(registered: None, now: datetime) -> None:
     busy: list[datetime] = []
     kinds = (NOTE, replace(FAIL, has_work=lambda moment: moment in busy))
-    assert clock.tick(now, kinds) == ["note", "fail"]
+    assert scheduler.tick(now, kinds) == ["note", "fail"]
     Wakeup.objects.update(enqueued_at=None)
-    assert clock.tick(now + 2 * SECOND, kinds) == ["note"]
-    assert clock.tick(now + 11 * SECOND, kinds) == ["fail"]
+    assert scheduler.tick(now + 2 * SECOND, kinds) == ["note"]
+    assert scheduler.tick(now + 11 * SECOND, kinds) == ["fail"]
     Wakeup.objects.update(enqueued_at=None)
     busy.append(now + 13 * SECOND)
-    assert clock.tick(now + 13 * SECOND, kinds) == ["note", "fail"]
+    assert scheduler.tick(now + 13 * SECOND, kinds) == ["note", "fail"]
 
 
 def test_it_sees_each_kind_of_work(project: Project, now: datetime) -> None:
-    work = {kind.name: kind.has_work for kind in clock.KINDS}
+    work = {kind.name: kind.has_work for kind in scheduler.KINDS}
     later = now + 2 * LATER
     live = make_signal(make_agent(project), active_since=now)
     assert [work[name](later) for name in ("settle", "runs", "judge")] == [False, False, False]
@@ -93,9 +93,9 @@ def test_it_sees_each_kind_of_work(project: Project, now: datetime) -> None:
 
 
 def test_it_replaces_one_that_got_lost(registered: None, now: datetime) -> None:
-    clock.tick(now, (NOTE,))
+    scheduler.tick(now, (NOTE,))
     later = now + 20 * SECOND
-    assert clock.tick(later, (NOTE,)) == ["note"]
+    assert scheduler.tick(later, (NOTE,)) == ["note"]
     wake(NOTE, now)
     assert Project.objects.count() == 0
     wake(NOTE, later)
@@ -104,7 +104,7 @@ def test_it_replaces_one_that_got_lost(registered: None, now: datetime) -> None:
 
 
 def test_it_notes_an_error_and_pauses(registered: None, now: datetime) -> None:
-    clock.tick(now, (FAIL,))
+    scheduler.tick(now, (FAIL,))
     with pytest.raises(ValueError, match="no such luck"):
         wake(FAIL, now)
     row = Wakeup.objects.get(kind="fail")
@@ -113,7 +113,7 @@ def test_it_notes_an_error_and_pauses(registered: None, now: datetime) -> None:
 
 
 def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
-    clock.tick(now, (NOTE,))
+    scheduler.tick(now, (NOTE,))
     Wakeup.objects.register(["note", "more"], now)
     assert Wakeup.objects.get(kind="note").enqueued_at == now
     assert Wakeup.objects.count() == 3
@@ -121,16 +121,16 @@ def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
 
 def test_it_does_not_wait_for_the_time_that_the_machine_was_ahead_of(registered: None, now: datetime) -> None:
     ahead = now + timedelta(hours=5)
-    clock.tick(ahead, KINDS)
+    scheduler.tick(ahead, KINDS)
     assert Wakeup.objects.set_back(now) == timedelta(hours=5)
-    assert clock.tick(now, KINDS) == ["note", "fail"]
+    assert scheduler.tick(now, KINDS) == ["note", "fail"]
     assert not Wakeup.objects.set_back(now)
 
 
 def test_it_takes_seconds_for_machines_that_differ(registered: None, now: datetime) -> None:
-    clock.tick(now + 20 * SECOND, KINDS)
+    scheduler.tick(now + 20 * SECOND, KINDS)
     assert not Wakeup.objects.set_back(now)
-    assert clock.tick(now, KINDS) == []
+    assert scheduler.tick(now, KINDS) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -171,7 +171,7 @@ def keep_house(now: datetime, last: datetime, project: Project) -> int:
     make_trace(project, 1, now=now - 40 * DAY)
     Wakeup.objects.register(["minute"], last)
     Wakeup.objects.update(finished_at=last)
-    clock.tick(now, (MINUTE,))
+    scheduler.tick(now, (MINUTE,))
     wake(MINUTE, now)
     return project.traces.count()
 
@@ -191,7 +191,7 @@ def test_it_deletes_after_a_night_without_it(project: Project) -> None:
 
 def test_a_clock_that_comes_back_is_steady_an_hour_later(registered: None, now: datetime) -> None:
     Wakeup.objects.filter(kind="note").update(finished_at=now)
-    clock.tick(now + 40 * DAY, (NOTE,))
+    scheduler.tick(now + 40 * DAY, (NOTE,))
     Wakeup.objects.set_back(now)
     assert not Wakeup.objects.is_steady("note", now)
     assert Wakeup.objects.is_steady("note", now + 3600 * SECOND)
@@ -210,7 +210,7 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         return ticks > 6
 
-    clock.run(until, (NOTE,))
+    scheduler.run(until, (NOTE,))
     assert Wakeup.objects.get().enqueued_at
 
 
@@ -218,7 +218,7 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_it_wakes_real_workers_again_and_again() -> None:
     with running("worker", "default"), running("worker", "judge"), running("clock") as process:
-        kinds = [kind.name for kind in clock.KINDS]
+        kinds = [kind.name for kind in scheduler.KINDS]
         eventually(lambda: Wakeup.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()
         eventually(lambda: Wakeup.objects.answered_since(["settle"], second_time))

@@ -16,9 +16,10 @@ from django.test import Client
 from catalyst import __version__
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project, User
-from catalyst.ops import clock, doctor, vitals
-from catalyst.ops.doctor import PROCESSES, Check
+from catalyst.ops import scheduler
 from catalyst.ops.models import Heartbeat, Wakeup
+from catalyst.ops.monitoring import doctor, snapshot
+from catalyst.ops.monitoring.doctor import PROCESSES, Check
 from signals.budgets import Calls
 from signals.models import Budget, JudgeHealth, Label
 from tests.factories import make_agent, make_signal, make_trace
@@ -39,14 +40,14 @@ def beat(name: str, ago: timedelta = timedelta(), version: str = __version__, **
 def healthy() -> None:
     """Everything as it is while Catalyst runs and nothing is wrong."""
     partitions.ensure(NOW)
-    Wakeup.objects.register([kind.name for kind in clock.KINDS], NOW)
+    Wakeup.objects.register([kind.name for kind in scheduler.KINDS], NOW)
     Wakeup.objects.update(finished_at=NOW)
     for name in PROCESSES:
         beat(name)
 
 
 def examined() -> list[Check]:
-    return doctor.examine(partial(vitals.take, NOW))
+    return doctor.examine(partial(snapshot.take, NOW))
 
 
 def troubles() -> dict[str, Check]:
@@ -191,13 +192,13 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
         raise OperationalError("the server is on fire")
 
     with connection.execute_wrapper(lambda *_: refuse()):
-        found = [doctor.examine(partial(vitals.take, NOW)), doctor.readiness(NOW)]
+        found = [doctor.examine(partial(snapshot.take, NOW)), doctor.readiness(NOW)]
     assert [(checks[0].state, "on fire" in checks[0].words) for checks in found] == [("bad", True)] * 2
     assert [[check.part for check in checks[1:]] for checks in found] == [["Disk"], []]
 
 
 def test_it_waits_for_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vitals, "PATIENCE", "10ms")
+    monkeypatch.setattr(snapshot, "PATIENCE", "10ms")
 
     def slowly(execute: Callable[..., object], statement: str, *about: Any) -> object:
         return execute(statement.replace("FROM pg_stat_activity", "FROM pg_stat_activity, pg_sleep(10)"), *about)

@@ -9,10 +9,10 @@ from typing import Literal
 from django.db import Error as DatabaseError
 
 from catalyst import __version__, formats
-from catalyst.ops import vitals
-from catalyst.ops.clock import KINDS
-from catalyst.ops.querysets import STEADY_AFTER
-from catalyst.ops.vitals import Queue, Vitals
+from catalyst.ops.models import STEADY_AFTER
+from catalyst.ops.monitoring import snapshot
+from catalyst.ops.monitoring.snapshot import Queue, Vitals
+from catalyst.ops.scheduler import KINDS
 
 type State = Literal["ok", "warn", "bad"]
 
@@ -52,7 +52,7 @@ def examine(take: Callable[[], Vitals]) -> list[Check]:
 
 def unanswered(error: DatabaseError) -> list[Check]:
     """What can be said without the database: that it does not answer, and whether its disk may be why."""
-    return [_unreachable(error), *_free(vitals.disk())]
+    return [_unreachable(error), *_free(snapshot.disk())]
 
 
 def judge(found: Vitals) -> list[Check]:
@@ -63,9 +63,9 @@ def judge(found: Vitals) -> list[Check]:
 def readiness(now: datetime) -> list[Check]:
     """Whether requests can be answered here: the database answers, its tables are those of this version and today's."""
     try:
-        with vitals.patience():
-            missing = vitals.missing_migrations()
-            return [_migrations(missing), *([] if missing else [_today(vitals.days(now))])]
+        with snapshot.patience():
+            missing = snapshot.missing_migrations()
+            return [_migrations(missing), *([] if missing else [_today(snapshot.days(now))])]
     except DatabaseError as error:
         return [_unreachable(error)]
 
@@ -115,7 +115,7 @@ def _migrations(missing: list[str]) -> Check:
     return _check("Database", "migrations", "bad" if missing else "ok", words, "Run manage.py migrate.")
 
 
-def _today(days: vitals.Days) -> Check:
+def _today(days: snapshot.Days) -> Check:
     words = f"{days.count} days, the last is {days.last}" if days.has_today else "today's is missing"
     return _check("Spans", "days", "ok" if days.has_today else "bad", words, LATE_DAYS)
 
@@ -127,7 +127,7 @@ def _days(found: Vitals) -> Iterator[Check]:
         today = Check("Spans", "days", "warn", f"{today.words}: only {ahead} ahead", LATE_DAYS)
     yield today
     yield _check(
-        *("Spans", "outside all days", _graded(found.days.astray, MANY_ASTRAY, vitals.MOST_COUNTED)),
+        *("Spans", "outside all days", _graded(found.days.astray, MANY_ASTRAY, snapshot.MOST_COUNTED)),
         f"{_many(found.days.astray)} spans",
         "Set the clocks of the senders right: these spans lie far in the past or the future.",
     )
@@ -240,7 +240,7 @@ def _disk(found: Vitals) -> Iterator[Check]:
         yield Check("Disk", f"project {used.project}", "ok", words)
 
 
-def _free(disk: vitals.Disk | None) -> Iterator[Check]:
+def _free(disk: snapshot.Disk | None) -> Iterator[Check]:
     if disk is None:
         return
     free, total = disk.free, disk.total
@@ -276,7 +276,7 @@ PARTS: tuple[Callable[[Vitals], Iterator[Check]], ...] = (
 
 
 def _many(count: int) -> str:
-    return f"{count:,}" if count < vitals.MOST_COUNTED else f"{count:,} or more"
+    return f"{count:,}" if count < snapshot.MOST_COUNTED else f"{count:,} or more"
 
 
 def size(number: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from catalyst.core import login_links
 from catalyst.database import embedded_url
 from catalyst.env import env
-from catalyst.ops.prepare import Installation
+from catalyst.ops.processes.prepare import Installation
 from catalyst.secrets import write_private
 
 TEXT = """

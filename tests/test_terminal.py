@@ -1,6 +1,6 @@
 """Tables in a terminal: aligned, no wider than there is room, and harmless."""
 
-from catalyst.tables import facts, table
+from catalyst.terminal import facts, table
 
 
 def test_it_aligns_text_left_and_numbers_right() -> None:

@@ -10,8 +10,8 @@ from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 
-from catalyst.body_limit import Message, Scope
-from catalyst.handler import ThreadHandler
+from catalyst.server.body_limit import Message, Scope
+from catalyst.server.handler import ThreadHandler
 
 made: list[int] = []
 
@@ -19,7 +19,7 @@ made: list[int] = []
 @pytest.fixture(autouse=True)
 def only_these_views(settings: Any) -> None:
     """Nobody has to sign in."""
-    settings.ROOT_URLCONF = "tests.test_handler"
+    settings.ROOT_URLCONF = "tests.server.test_handler"
     settings.MIDDLEWARE = []
 
 

@@ -1,0 +1,1 @@
+"""Pages for signing in, one's own account and a project's settings."""

@@ -1,0 +1,1 @@
+"""`make up`: the supervisor and the processes that it starts."""

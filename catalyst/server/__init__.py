@@ -1,0 +1,1 @@
+"""The ASGI side of the web process: request handler, threads, limit of body size."""
