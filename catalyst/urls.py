@@ -5,10 +5,8 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from catalyst.ops.styleguide import styleguide
-from traces.api import export_traces
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    *(path(each, export_traces) for each in settings.OTLP_PATHS),
     path("", include("catalyst.core.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),

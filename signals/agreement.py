@@ -8,12 +8,12 @@ from typing import Any
 from django.db import connection
 
 from catalyst.confidence import wilson
+from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
 from signals import charts, results, version_results
 from signals.charts import Outcome
 from signals.models import Label, Signal, SignalVersion
 from signals.results import Row
-from traces.querysets import Cursor
 
 MOST_SHARED = 20_000
 """Labels of the version with fewer of them that are looked up among those of the other, newest targets first."""

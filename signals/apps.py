@@ -11,6 +11,6 @@ class SignalsConfig(AppConfig):
     def ready(self) -> None:
         """Show labels beside traces."""
         from signals.labels import SignalLabels  # noqa: PLC0415
-        from traces import labels  # noqa: PLC0415
+        from traces import label_sources  # noqa: PLC0415
 
-        labels.register(SignalLabels())
+        label_sources.register(SignalLabels())

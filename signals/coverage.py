@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 from django.db.models import Count, Sum
 
 from catalyst.charts import Bar, stackbar
+from catalyst.querysets import bar_of
 from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
 from signals import connection, spending
 from signals.models import Label, Signal
 from signals.rollups import Coverage
-from traces.querysets import bar_of
 
 MOST_DAYS = 90
 MOST_REASONS = 3

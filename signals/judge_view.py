@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from catalyst.json_value import JsonValue
-from traces.attribute_names import KINDS
-from traces.attributes import SPAN_NAME_LIMIT
-from traces.store.base import SpanRecord
-from traces.transcript import Message, Transcript
+from traces.conventions.attribute_names import KINDS
+from traces.conventions.attributes import SPAN_NAME_LIMIT
+from traces.records import SpanRecord
+from traces.transcripts.transcript import Message, Transcript
 
 LEAST_TOKENS = 500
 MOST_TOKENS = 10_000_000

@@ -17,7 +17,7 @@ from catalyst.timerange import TimeRange
 from signals import results
 from signals.models import Label, Scope, Signal, SignalVersion
 from signals.sum_models import sums
-from traces.labels import Choice, Choices, Dimension, Narrowing
+from traces.label_sources import Choice, Choices, Dimension, Narrowing
 from traces.models import Session, Trace
 
 MOST_SIGNALS = 8

@@ -12,13 +12,13 @@ from django.db.models import Q
 
 from catalyst import timerange
 from catalyst.core.models import Project
+from catalyst.querysets import Cursor
 from catalyst.timerange import HOUR, TimeRange, floor
 from signals import forms, results
 from signals.models import Label, Signal
 from signals.querysets import LabelFilter, LabelQuerySet
 from signals.results import Row
-from traces.labels import Walk
-from traces.querysets import Cursor
+from traces.label_sources import Walk
 
 SEARCHED = 10_000
 """Labels that one page looks for a text in."""

@@ -1,4 +1,4 @@
-"""Labels as a source of pills for the pages of traces (`traces.labels`)."""
+"""Labels as a source of pills for the pages of traces (`traces.label_sources`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from signals.charts import mood
 from signals.connection import judge_name
 from signals.models import Label, Scope, Sentiment, Signal
 from signals.results import summaries
-from traces.labels import Choices, Dimension, Narrowing, Pill, Walk
+from traces.label_sources import Choices, Dimension, Narrowing, Pill, Walk
 
 type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
 """Equal labels of one trace: their scope, the trace, id and name of the signal, its sentiments, value and count."""

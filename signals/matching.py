@@ -13,15 +13,15 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, Sum
 
 from catalyst.agents.models import Agent
+from catalyst.querysets import Cursor
 from signals.models import Label, Scope, SignalRun, SignalVersion
 from signals.querysets import Wanted
 from signals.sampling import span_key, trace_key
 from signals.targets import spans_of
-from traces import conditions
 from traces.filters import EVERYTHING, Filter, facts_of_span
-from traces.models import AgentHour, Session, Span, Trace, Unsettled
-from traces.querysets import Cursor, SessionQuerySet, TraceQuerySet
-from traces.store.base import SpanRecord
+from traces.models import AgentHour, Session, Span, Trace, Unsettled, conditions
+from traces.models.trace import SessionQuerySet, TraceQuerySet, of_sessions
+from traces.records import SpanRecord
 
 LATELY = timedelta(days=7)
 MOST_SESSIONS = 10_000
@@ -159,7 +159,7 @@ class Traffic:
     def _sessions(self) -> SessionQuerySet:
         mine = Session.objects.filter(project_id=self.agent.project_id, agent=self.agent).with_traces()
         began = mine.filter(start_time__gte=self.start, start_time__lt=self.end, end_time__gte=self.start)
-        return began.filter(conditions.of_sessions(self.passing), self._not_live(Scope.SESSION))
+        return began.filter(of_sessions(self.passing), self._not_live(Scope.SESSION))
 
     def _not_live(self, scope: str) -> Q:
         if self.live_since is None:
@@ -251,7 +251,7 @@ def _stored(labels: Sequence[Label], wanted: Filter) -> set[str]:
     project_id, scope = labels[0].project_id, labels[0].scope
     if scope == Scope.SESSION:
         sessions = Session.objects.filter(project_id=project_id, key__in=[label.session_key for label in labels])
-        return set(sessions.filter(conditions.of_sessions(wanted)).values_list("key", flat=True))
+        return set(sessions.filter(of_sessions(wanted)).values_list("key", flat=True))
     trace_ids = {label.trace_id for label in labels if label.trace_id}
     if scope == Scope.TRACE:
         traces = Trace.objects.filter(project_id=project_id, trace_id__in=trace_ids)

@@ -9,7 +9,7 @@ from catalyst.json_value import InvalidValue
 from signals import judge_view
 from signals.judge_view import LEAST_TOKENS, JudgeView
 from traces import filters
-from traces.attribute_names import KINDS
+from traces.conventions.attribute_names import KINDS
 from traces.filters import Filter
 
 MOST_TEXT = 5_000

@@ -13,9 +13,9 @@ from vader import SentimentIntensityAnalyzer
 
 from signals import phrases
 from signals.phrases import quote, straight
-from traces.dialects import Message, ToolCall, parse
-from traces.store.base import SpanRecord
-from traces.transcript import Transcript
+from traces.conventions.dialects import Message, ToolCall, parse
+from traces.records import SpanRecord
+from traces.transcripts.transcript import Transcript
 
 JUDGE = "offline"
 """What stands where a model's name would."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from catalyst.llm import ChatMessage, plain
-from traces.transcript import Message, Transcript
+from traces.transcripts.transcript import Message, Transcript
 
 CHARACTERS_PER_TOKEN = 4
 MIN_PIECE = 400

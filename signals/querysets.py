@@ -13,9 +13,9 @@ from django.db.models.functions import Collate
 
 from catalyst import database
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
+from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
 from signals.budgets import Calls
-from traces.querysets import Cursor
 
 if TYPE_CHECKING:
     from catalyst.agents.models import Agent

@@ -21,7 +21,8 @@ from signals.querysets import LabelFilter
 from signals.rollups import Cell, Coverage, OverTime
 from signals.spending import Stop, stops
 from signals.sum_models import sums
-from traces.models import Session, Trace, Unsettled, hex_span_id
+from traces.models import Session, Trace, Unsettled
+from traces.models.span import hex_span_id
 
 MOST_VERSIONS = 50
 MOST_RUNS = 50

@@ -11,9 +11,9 @@ from django.db import connection, models, transaction
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Coalesce
 
+from catalyst.querysets import bar_of
 from catalyst.timerange import HOUR, MINUTE, TimeRange, ceil, floor
 from signals.querysets import LabelFilter
-from traces.querysets import bar_of
 
 if TYPE_CHECKING:
     from signals.models import LabelHalfDay, LabelHour, LabelMinute, SignalRun

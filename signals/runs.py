@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef
 from catalyst.core.audit import record
 from catalyst.core.models import User
 from catalyst.formats import roughly
+from catalyst.querysets import Cursor
 from signals import backlog
 from signals.asking import OWN_FAULT
 from signals.looking import look
@@ -27,7 +28,6 @@ from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
 from signals.querysets import SignalRunQuerySet
 from signals.rollups import Coverage
 from signals.sampling import is_sampled
-from traces.querysets import Cursor
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from signals.matching import Match, agents_of, judged_spans, of_session, of_span
 from signals.models import Scope, Signal, SignalVersion
 from signals.querysets import Wanted
 from signals.targets import spans_of
-from traces.conditions import facts_of_sessions, facts_of_traces
+from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
 from traces.models import Session, Trace, Unsettled
 from traces.summary import with_named_agent

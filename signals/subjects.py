@@ -10,10 +10,11 @@ from signals import matching
 from signals.matching import Match, agents_of, judged_spans
 from signals.models import Scope
 from signals.targets import spans_of
-from traces.conditions import facts_of_sessions, facts_of_traces
+from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
-from traces.models import Session, Trace, Unsettled, hex_span_id
-from traces.store.base import SpanRecord
+from traces.models import Session, Trace, Unsettled
+from traces.models.span import hex_span_id
+from traces.records import SpanRecord
 
 
 @dataclass(frozen=True, slots=True)

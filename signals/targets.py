@@ -16,9 +16,9 @@ from signals.judge_view import JudgeView
 from signals.models import Label, Scope
 from signals.sampling import trace_key
 from traces.models import Session, Trace
-from traces.store.base import Extent, PayloadRecord, SpanRecord
+from traces.records import Extent, PayloadRecord, SpanRecord
 from traces.store.postgres import STORE
-from traces.transcript import Transcript, session_transcript, span_transcript, trace_transcript
+from traces.transcripts.transcript import Transcript, session_transcript, span_transcript, trace_transcript
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import go_back, render, wants_partial
+from catalyst.params import cursor
 from signals import actions, agreement, forms, version_results, versions
 from signals.actions import question_of
 from signals.agreement import Pair
 from signals.models import Signal, SignalVersion
-from traces.forms import cursor
 
 MOST_NUMBERS = 200
 """Versions to choose from."""

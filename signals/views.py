@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
+from catalyst.params import cursor
 from catalyst.timerange import TimeRange
 from signals import actions, charts, connection, forms, label_lists, matching, rates, results, spending, version_results
 from signals.budgets import Cap
@@ -30,8 +31,7 @@ from signals.rollups import Cell, OverTime
 from signals.sum_models import sums
 from signals.templates import TEMPLATES
 from signals.trial_forms import TrialForm
-from traces import agent_runs
-from traces.forms import cursor
+from traces.analytics import runs as agent_runs
 
 PAGE = 30
 CARDS = 4

@@ -15,8 +15,8 @@ from signals.exchanges import Said
 from signals.judge_view import JudgeView
 from signals.models import Label, Signal, Verdict
 from tests.traces.sent import sent_span
-from traces import ingest
 from traces.filters import EVERYTHING, Filter
+from traces.ingest import pipeline
 from traces.models import Session, Trace
 from traces.otlp import SentSpan
 
@@ -120,7 +120,7 @@ def messages(side: str, *said: tuple[str, str]) -> dict[str, Any]:
 
 def make_trace(project: Project, trace: int = 1, *, now: datetime, **about: Any) -> Trace:
     """Post a `turn` that just ended and return its row."""
-    ingest.store(project.pk, turn(trace, start=now - timedelta(seconds=2), **about), now)
+    pipeline.store(project.pk, turn(trace, start=now - timedelta(seconds=2), **about), now)
     return Trace.objects.get(project=project, trace_id=UUID(int=trace))
 
 

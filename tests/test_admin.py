@@ -10,7 +10,7 @@ from django.test import Client
 
 from catalyst.core.models import ApiKey, Project, User
 from tests.traces.sent import sent_span
-from traces import ingest
+from traces.ingest import pipeline
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 
@@ -24,7 +24,7 @@ def operator(db: None) -> User:
 def test_it_lists_every_model(
     operator: User, client_as: Callable[[User], Client], model: type[Model], project: Project, now: datetime
 ) -> None:
-    ingest.store(project.pk, [sent_span(1, start=now, agent__id="a", session__id="s")], now)
+    pipeline.store(project.pk, [sent_span(1, start=now, agent__id="a", session__id="s")], now)
     url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
     client = client_as(operator)
     assert client.get(url).status_code == 200

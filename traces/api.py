@@ -27,19 +27,19 @@ from catalyst.core import api_keys
 from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
 from catalyst.server.threads import in_thread
-from traces import ingest
-from traces.group_commit import Full, GroupCommit
-from traces.ingest import Arrival, Stored
-from traces.limits import Cut, Limits, fit
+from traces.ingest import pipeline
+from traces.ingest.group_commit import Full, GroupCommit
+from traces.ingest.limits import Cut, Limits, fit
+from traces.ingest.pipeline import Arrival, Stored
+from traces.ingest.rate_limits import Rates, TooFast
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
-from traces.rates import Rates, TooFast
 
 logger = logging.getLogger(__name__)
 
 
 async def write(arrivals: Sequence[Arrival]) -> Sequence[Stored]:
     """Store what arrived for one project, in a thread."""
-    return await in_thread(ingest.write, arrivals)
+    return await in_thread(pipeline.write, arrivals)
 
 
 writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
@@ -176,7 +176,7 @@ async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
         cut = fit(decoded.spans, limits, len(plain))
         cut.nested = decoded.nesting.left_out
-        return Read(ingest.read(project_id, decoded.spans, now), decoded, cut)
+        return Read(pipeline.read(project_id, decoded.spans, now), decoded, cut)
 
     try:
         return read(min(SMALL_BODY_BYTES, settings.MAX_BODY_BYTES))

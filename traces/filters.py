@@ -1,4 +1,4 @@
-"""A filter over traffic: which spans, traces and sessions pass it. Pure; `traces.conditions` asks the same in SQL.
+"""A filter on targets. Evaluates in memory; `traces.models.conditions` does the same in SQL.
 
 What it looks at, by scope:
 
@@ -13,7 +13,8 @@ What it looks at, by scope:
 | attributes | its own | on any of its spans | on any of its traces' spans |
 
 All that is given must hold, each by itself: of a trace two attributes may be on two spans. An attribute is found when
-it is one of a span's first 64 short ones, as `traces.attributes` keeps them; a resource's are not looked at.
+it is one of a span's first 64 short ones, as `traces.conventions.attributes` keeps them. Attributes of resources are
+not looked at.
 """
 
 from collections.abc import Mapping
@@ -32,8 +33,8 @@ from pydantic import (
 
 from catalyst import formats
 from catalyst.json_value import InvalidValue, JsonValue
-from traces.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
-from traces.store.base import SpanRecord
+from traces.conventions.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
+from traces.records import SpanRecord
 
 if TYPE_CHECKING:
     from django.http import QueryDict
@@ -47,7 +48,7 @@ MOST = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a filter looks at of one target. `attributes` are tokens of `traces.attributes.attribute_token`."""
+    """What a filter looks at of one target. `attributes` are the results of `attribute_token`."""
 
     environments: frozenset[str]
     services: frozenset[str]

@@ -13,9 +13,9 @@ from django.db import models, transaction
 
 from catalyst import timerange
 from catalyst.core.models import Project
-from traces import rollups
+from traces.ingest import rollups
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Trace, Unsettled
-from traces.querysets import TraceQuerySet
+from traces.models.trace import TraceQuerySet
 from traces.store.postgres import STORE
 
 BATCHES = 100

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
 
-from traces.store.base import SpanRecord
+from traces.records import SpanRecord
 
 MAX_MODELS = 20
 MAX_NAMES = 40
@@ -24,7 +24,7 @@ BUCKET_BASE = math.log(1.1)
 
 @dataclass(slots=True)
 class Counts:
-    """The sums of `traces.models.Counters`."""
+    """The sums of `traces.models.trace.Counters`."""
 
     span_count: int = 0
     llm_count: int = 0
@@ -58,7 +58,7 @@ type CallKey = tuple[str, str, int | None]
 
 @dataclass(slots=True)
 class Calls:
-    """The sums of `traces.models.AgentHourCalls`."""
+    """The sums of `traces.models.agent_hours.AgentHourCalls`."""
 
     call_count: int = 0
     error_count: int = 0
@@ -91,7 +91,7 @@ CALLS = tuple(field.name for field in fields(Calls))
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """One trace in the columns of `traces.models.Trace`."""
+    """One trace in the columns of `traces.models.trace.Trace`."""
 
     agent_id: int | None
     session_key: str

@@ -1,10 +1,12 @@
-"""Pages of the traces app."""
+"""Where spans are posted, and the pages of the traces app."""
 
 from uuid import UUID
 
+from django.conf import settings
 from django.urls import path, register_converter
 
-from traces import agent_views, session_views, views
+from traces.api import export_traces
+from traces.views import agents, sessions, traces
 
 
 class TraceIdConverter:
@@ -25,13 +27,14 @@ register_converter(TraceIdConverter, "trace_id")
 
 app_name = "traces"
 urlpatterns = [
-    path("p/<slug:project>/agents/", agent_views.agent_list, name="agent-list"),
-    path("p/<slug:project>/agents/<int:pk>/", agent_views.agent_detail, name="agent-detail"),
-    path("p/<slug:project>/agents/<int:pk>/sessions/", agent_views.agent_sessions, name="agent-sessions"),
-    path("p/<slug:project>/agents/<int:pk>/traces/", agent_views.agent_traces, name="agent-traces"),
-    path("p/<slug:project>/agents/<int:pk>/analysis/", agent_views.agent_analysis, name="agent-analysis"),
-    path("p/<slug:project>/traces/", views.trace_list, name="trace-list"),
-    path("p/<slug:project>/traces/<trace_id:trace_id>/", views.trace_detail, name="trace-detail"),
-    path("p/<slug:project>/sessions/", session_views.session_list, name="session-list"),
-    path("p/<slug:project>/sessions/<int:pk>/", session_views.session_detail, name="session-detail"),
+    *(path(otlp_path, export_traces) for otlp_path in settings.OTLP_PATHS),
+    path("p/<slug:project>/agents/", agents.agent_list, name="agent-list"),
+    path("p/<slug:project>/agents/<int:pk>/", agents.agent_detail, name="agent-detail"),
+    path("p/<slug:project>/agents/<int:pk>/sessions/", agents.agent_sessions, name="agent-sessions"),
+    path("p/<slug:project>/agents/<int:pk>/traces/", agents.agent_traces, name="agent-traces"),
+    path("p/<slug:project>/agents/<int:pk>/analysis/", agents.agent_analysis, name="agent-analysis"),
+    path("p/<slug:project>/traces/", traces.trace_list, name="trace-list"),
+    path("p/<slug:project>/traces/<trace_id:trace_id>/", traces.trace_detail, name="trace-detail"),
+    path("p/<slug:project>/sessions/", sessions.session_list, name="session-list"),
+    path("p/<slug:project>/sessions/<int:pk>/", sessions.session_detail, name="session-detail"),
 ]

@@ -13,7 +13,7 @@ from traces.summary import Calls, bucket_duration_us
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums over runs, by the names that `traces.models.AgentHour` has for them."""
+    """Sums over runs, by the names that `traces.models.agent_hours.AgentHour` has for them."""
 
     trace_count: int = 0
     error_trace_count: int = 0

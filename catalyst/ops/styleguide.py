@@ -21,11 +21,12 @@ from signals.models import Signal
 from signals.rates import Change, Rate
 from signals.results import Summary
 from signals.rollups import Coverage
-from traces.dialects import Message, ToolCall
-from traces.labels import Pill
-from traces.overview import overview
-from traces.querysets import TraceFilter, Volume, Volumes
-from traces.reading import Attribute, Conversation, Part
+from traces.analytics.overview import overview
+from traces.conventions.dialects import Message, ToolCall
+from traces.label_sources import Pill
+from traces.models.trace import TraceFilter
+from traces.models.volumes import Volume, Volumes
+from traces.transcripts.presentation import Attribute, Conversation, Part
 
 COVERED = Coverage(waiting=3, done=100, failed=2)
 WAVE = (4, 6, 9, 7, 3, 2, 5, 8, None, None, 6, 4)

@@ -13,7 +13,7 @@ from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.task_backend import bring_forward, forget_failures
 from signals.models import JudgeHealth, Label
-from traces import unsettled
+from traces.ingest import settle_queue
 from traces.store import partitions
 
 FAILURES_KEPT = timedelta(days=7)
@@ -50,7 +50,7 @@ def minute() -> None:
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
     now = timezone.now()
-    unsettled.bring_forward(now)
+    settle_queue.bring_forward(now)
     Label.objects.bring_forward(now)
     JudgeHealth.objects.bring_forward(now)
     bring_forward(now)

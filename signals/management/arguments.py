@@ -11,6 +11,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from catalyst import timerange
 from catalyst.json_value import InvalidValue, JsonValue
+from catalyst.params import cursor
+from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
 from signals import forms, trial
 from signals.actions import Question
@@ -19,8 +21,6 @@ from signals.models import Scope, Signal, SignalVersion
 from signals.querysets import LabelFilter
 from signals.templates import TEMPLATES
 from traces.filters import Filter
-from traces.forms import cursor
-from traces.querysets import Cursor
 
 USAGE = 2
 """The exit code of a command that can't be understood."""

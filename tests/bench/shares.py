@@ -44,7 +44,7 @@ def _sample(project: int, seed: int, size: int, count: int) -> dict[str, float]:
     from django.db import connection  # noqa: PLC0415
     from django.utils import timezone  # noqa: PLC0415
 
-    from traces import ingest, rollups  # noqa: PLC0415
+    from traces.ingest import pipeline, rollups  # noqa: PLC0415
     from traces.store.postgres import PostgresSpanStore  # noqa: PLC0415
 
     spans = stream(Mix(seed), 0)
@@ -61,7 +61,7 @@ def _sample(project: int, seed: int, size: int, count: int) -> dict[str, float]:
     for first in range(0, count, at_once):
         arrivals = [_read(project, each, spent, timezone.now()) for each in made[first : first + at_once]]
         began = time.process_time()
-        ingest.write(arrivals)
+        pipeline.write(arrivals)
         spent["write"] += time.process_time() - began
     for each in undo:
         each()
@@ -71,13 +71,13 @@ def _sample(project: int, seed: int, size: int, count: int) -> dict[str, float]:
 
 
 def _read(project: int, made: Body, spent: dict[str, float], now: Any) -> Any:
-    from traces import ingest  # noqa: PLC0415
+    from traces.ingest import pipeline  # noqa: PLC0415
     from traces.otlp import decode_protobuf  # noqa: PLC0415
 
     began = time.process_time()
     decoded = decode_protobuf(gzip.decompress(made.content))
     between = time.process_time()
-    arrival = ingest.read(project, decoded.spans, now)
+    arrival = pipeline.read(project, decoded.spans, now)
     spent["decode"] += between - began
     spent["read"] += time.process_time() - between
     return arrival

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.instance import Instance
 from tests.judge_server import JudgeServer, completion
 from tests.processes import ROOT, environment, eventually
-from tests.traces.test_captures import CAPTURES
+from tests.traces.conventions.test_captures import CAPTURES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

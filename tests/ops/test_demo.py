@@ -18,7 +18,7 @@ from signals import judge, runs
 from signals.models import Label, Signal
 from tests.factories import make_signal, make_trace, settle_all
 from tests.traces.stored import texts
-from traces import ingest
+from traces.ingest import pipeline
 from traces.models import AgentHour, Payload, Resource, Session, Span, Trace, Unsettled
 from traces.otlp import SentSpan
 
@@ -287,5 +287,5 @@ def test_the_command_leaves_a_project_of_that_name_alone(alice: User) -> None:
 
 def test_ingest_takes_it_as_any_other_traffic(project: Project, now: datetime) -> None:
     spans = week(now, 0.02)
-    assert ingest.store(project.pk, spans, now).inserted == len(spans)
-    assert ingest.store(project.pk, spans, now).duplicate == len(spans)
+    assert pipeline.store(project.pk, spans, now).inserted == len(spans)
+    assert pipeline.store(project.pk, spans, now).duplicate == len(spans)

@@ -26,9 +26,10 @@ from signals.subjects import Subject
 from tests.factories import AGENT, LATER, make_agent, make_signal, make_trace, settle_all
 from tests.signals.unlabelled import of, settled, waiting
 from tests.traces.sent import sent_span
-from traces import ingest
 from traces.filters import Filter
-from traces.models import Trace, hex_span_id
+from traces.ingest import pipeline
+from traces.models import Trace
+from traces.models.span import hex_span_id
 
 pytestmark = pytest.mark.real_clock
 
@@ -267,7 +268,7 @@ def test_a_span_of_a_trace_without_model_calls_says_why(
         sent_span(2, 1, start=now),
         sent_span(3, start=now, seconds=None),
     ]
-    ingest.store(project.pk, spans, now)
+    pipeline.store(project.pk, spans, now)
     trace = project.traces.get()
     root, child, still_open = (subjects.of_span(trace, hex_span_id(number)) for number in (1, 2, 3))
     assert why_of(root, project, now) == [Why.UNSETTLED]

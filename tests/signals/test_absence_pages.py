@@ -15,7 +15,8 @@ from signals.models import Label, Signal
 from tests.factories import make_agent, make_session, make_signal, make_trace, settle_all
 from tests.signals.unlabelled import of, waiting
 from traces.filters import Filter
-from traces.models import Trace, hex_span_id
+from traces.models import Trace
+from traces.models.span import hex_span_id
 
 pytestmark = pytest.mark.real_clock
 

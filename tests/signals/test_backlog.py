@@ -20,8 +20,8 @@ from tests.factories import LATER, make_agent, make_labels, make_signal, make_tr
 from tests.judge_server import Answer, Asked, JudgeServer, error, says
 from tests.processes import eventually
 from tests.traces.sent import sent_span
-from traces import ingest
 from traces.filters import Filter
+from traces.ingest import pipeline
 
 MINUTE = timedelta(minutes=1)
 ELSE = Question(type="binary", prompt="Else?", sample_rate=100)
@@ -72,7 +72,7 @@ def test_an_edit_asks_only_of_what_passes_the_new_filter(project: Project, now: 
     for number, answer in ((1, "It comes."), (2, "No.")):
         make_trace(project, number, now=now, session=f"chat {number}", said=("When?", answer))
     call = sent_span(99, 33, trace=2, start=now, openinference__span__kind="LLM", llm__model_name="gpt-4o")
-    ingest.store(project.pk, [call], now)
+    pipeline.store(project.pk, [call], now)
     settle_all(now)
     version = actions.publish_version(signal, replace(ELSE, filter=Filter(model="gpt-4o")))
     (label,) = Label.objects.all()

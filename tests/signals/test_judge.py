@@ -27,9 +27,9 @@ from tests.factories import make_agent, make_labels, make_session, make_signal, 
 from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
 from tests.processes import eventually
 from tests.traces.sent import sent_span
-from traces import ingest
+from traces.ingest import pipeline
 from traces.models import Span, Trace
-from traces.store.base import Extent, PayloadRecord
+from traces.records import Extent, PayloadRecord
 from traces.store.postgres import PostgresSpanStore
 
 SECOND = timedelta(seconds=1)
@@ -127,7 +127,7 @@ def test_it_shows_a_span_alone_and_a_session_whole(
     make_signal(make_agent(project, "helper"), scope="span", active_since=now)
     call = sent_span(2, 1, trace=9, start=now, openinference__span__kind="LLM", output__value="Alone.")
     root = sent_span(1, trace=9, start=now, input__value="The root.", agent__name="helper")
-    ingest.store(project.pk, [root, call], now)
+    pipeline.store(project.pk, [root, call], now)
     settle_all(now)
     time.judge()
     assert "| Alone." in judge.asked[1].recording
@@ -336,7 +336,7 @@ def test_a_target_that_breaks_a_working_judge_fails_alone(
 def test_it_skips_and_counts_what_has_no_content(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time
 ) -> None:
-    ingest.store(project.pk, [sent_span(1, start=now, agent__name="support-bot")], now)
+    pipeline.store(project.pk, [sent_span(1, start=now, agent__name="support-bot")], now)
     settle_all(now)
     time.judge()
     label = Label.objects.get()
@@ -402,7 +402,7 @@ def test_it_judges_again_what_grew_and_keeps_both_verdicts(
 ) -> None:
     time.judge()
     judge.script = lambda _: says("no", "It was settled after all.")
-    ingest.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], time.now)
+    pipeline.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], time.now)
     settle_all(time.now)
     label.refresh_from_db()
     assert (label.status, label.value) == ("queued", "yes")
@@ -420,7 +420,7 @@ def test_it_goes_back_to_the_queue_when_the_target_grew_while_it_was_judged(
     def grows(_: Asked) -> Answer:
         if len(judge.asked) == 1:
             try:
-                ingest.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], time.now)
+                pipeline.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], time.now)
                 settle_all(time.now)
             finally:
                 connection.close()
@@ -712,7 +712,7 @@ def test_ingest_in_parts_gives_one_label(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time
 ) -> None:
     for span in turn(1, start=now):
-        ingest.store(project.pk, [span], now)
+        pipeline.store(project.pk, [span], now)
         settle_all(now)
     time.judge()
     assert Label.objects.get().status == "done"

@@ -14,9 +14,9 @@ from signals.models import Label
 from tests.factories import LATER, make_agent, make_signal, messages, settle_all
 from tests.judge_server import JudgeServer
 from tests.traces.sent import sent_span
-from traces import ingest
-from traces.dialects import Message, ToolCall
-from traces.transcript import Transcript
+from traces.conventions.dialects import Message, ToolCall
+from traces.ingest import pipeline
+from traces.transcripts.transcript import Transcript
 
 CALL = ToolCall("lookup", "{}", "found", error="Slow.")
 SAID = (
@@ -101,7 +101,7 @@ def recording(project: Project, now: datetime, judge: JudgeServer, scope: str, v
     make_signal(make_agent(project), scope=scope, view=view, active_since=now)
     llm: dict[str, Any] = {"openinference__span__kind": "LLM", "trace": 1, "start": now}
     asked = messages("input", ("system", "Be kind."), ("user", "Where is it?"))
-    ingest.store(
+    pipeline.store(
         project.pk,
         [
             sent_span(1, start=now, agent__name="support-bot", session__id="chat"),

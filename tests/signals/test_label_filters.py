@@ -16,7 +16,7 @@ from signals import actions, label_filters
 from signals.actions import Question
 from signals.models import Label, Signal
 from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
-from traces import views
+from traces.views import traces
 
 pytestmark = pytest.mark.real_clock
 
@@ -202,7 +202,7 @@ def test_pills_narrow_the_list_that_they_are_in(
 def test_pages_and_polls_keep_the_labels(
     browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "PAGE", 2)
+    monkeypatch.setattr(traces, "PAGE", 2)
     make_labels(signal, project, 4, now=now)
     give(signal, "yes", now=now)
     give(signal, "no", now=now, trace_id=UUID(int=2))
@@ -233,7 +233,7 @@ def test_it_costs_the_same_for_ten_rows_and_twenty(
     counts = []
     for shown in (10, 20):
         with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as captured:
-            patch.setattr(views, "PAGE", shown)
+            patch.setattr(traces, "PAGE", shown)
             assert len(traces_of(browser, f"{signal.pk}:yes")) == shown
         counts.append(len(captured))
     assert counts[0] == counts[1]

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalyst.core.models import Project
+from catalyst.querysets import Cursor
 from catalyst.timerange import between
 from signals import actions
 from signals.actions import Question
@@ -18,8 +19,7 @@ from signals.models import Label, Signal
 from signals.rollups import Coverage
 from signals.sum_models import sums
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
-from traces import labels
-from traces.querysets import Cursor
+from traces import label_sources
 
 
 def give(signal: Signal, value: str, *, now: datetime, **which: Any) -> None:
@@ -36,11 +36,11 @@ def signal(project: Project, now: datetime) -> Signal:
 def test_it_shows_the_label_of_a_trace_with_its_reason(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 2, now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=1))
-    (pill,) = labels.pills_for_trace(project, UUID(int=1))[None]
+    (pill,) = label_sources.pills_for_trace(project, UUID(int=1))[None]
     assert (pill.name, pill.value, pill.sentiment, pill.reason) == ("Refund wanted", "yes", "negative", "Because yes.")
     assert (pill.judged_by, pill.labelled_at, pill.status, pill.note) == ("judge-1", now, "done", "")
     assert pill.href == reverse("signals:signal-detail", args=[project.slug, signal.pk])
-    (waiting,) = labels.pills_for_trace(project, UUID(int=2))[None]
+    (waiting,) = label_sources.pills_for_trace(project, UUID(int=2))[None]
     assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Waiting")
 
 
@@ -49,10 +49,10 @@ def test_it_says_why_there_is_no_label_and_when_it_is_of_an_older_state(
 ) -> None:
     make_labels(signal, project, 1, now=now)
     Label.objects.update(status="failed", error="The judge is broken.")
-    assert labels.pills_for_trace(project, UUID(int=1))[None][0].note == "The judge is broken."
+    assert label_sources.pills_for_trace(project, UUID(int=1))[None][0].note == "The judge is broken."
     give(signal, "no", now=now)
     Label.objects.update(status="queued", error="")
-    (pill,) = labels.pills_for_trace(project, UUID(int=1))[None]
+    (pill,) = label_sources.pills_for_trace(project, UUID(int=1))[None]
     assert (pill.value, pill.note) == ("no", "Judged before it grew. Waiting")
 
 
@@ -63,12 +63,12 @@ def test_it_lists_traces_with_their_labels_and_those_of_their_spans(project: Pro
     make_labels(whole, project, 3, now=now)
     give(whole, "no", now=now, trace_id=UUID(int=1))
     give(steps, "yes", now=now)
-    found = labels.pills_for_traces(project, [UUID(int=n) for n in (1, 2, 9)])
+    found = label_sources.pills_for_traces(project, [UUID(int=n) for n in (1, 2, 9)])
     assert {trace_id.int: [(p.name, p.value, p.count) for p in pills] for trace_id, pills in found.items()} == {
         1: [("Whole", "no", 1), ("Steps", "yes", 1)],
         2: [("Steps", "yes", 1)],
     }
-    assert labels.pills_for_trace(project, UUID(int=1))[18][0].reason == "Because yes."
+    assert label_sources.pills_for_trace(project, UUID(int=1))[18][0].reason == "Because yes."
 
 
 def test_it_shows_the_labels_of_sessions(project: Project, now: datetime) -> None:
@@ -76,7 +76,7 @@ def test_it_shows_the_labels_of_sessions(project: Project, now: datetime) -> Non
     make_session(project, "chat", now=now)
     settle_all(now)
     give(signal, "yes", now=now)
-    found = labels.pills_for_sessions(project, ["chat", "", "other"])
+    found = label_sources.pills_for_sessions(project, ["chat", "", "other"])
     assert {key: [pill.value for pill in pills] for key, pills in found.items()} == {"chat": ["yes"]}
 
 
@@ -86,12 +86,12 @@ def test_it_shows_the_newest_version_that_has_a_label(signal: Signal, project: P
     actions.publish_version(signal, Question(type="binary", prompt="Else?", sample_rate=100))
     make_trace(project, 1, now=now + timedelta(minutes=1), said=("More?", "More."))
     settle_all(now + timedelta(minutes=1))
-    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))[None]] == ["yes"]
+    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1))[None]] == ["yes"]
     give(signal, "no", now=now, version=signal.current_version)
-    assert [pill.value for pill in labels.pills_for_trace(project, UUID(int=1))[None]] == ["no"]
-    assert [pill.value for pill in labels.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]] == ["no"]
+    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1))[None]] == ["no"]
+    assert [pill.value for pill in label_sources.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]] == ["no"]
     give(signal, "yes", now=now)
-    (pill,) = labels.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]
+    (pill,) = label_sources.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]
     assert (pill.value, pill.count) == ("yes", 1)
 
 
@@ -100,11 +100,11 @@ def test_it_shows_nothing_of_archived_signals_and_of_other_projects(
 ) -> None:
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
-    assert labels.pills_for_traces(other_project, [UUID(int=1)]) == {}
-    assert labels.pills_for_trace(other_project, UUID(int=1)) == {}
+    assert label_sources.pills_for_traces(other_project, [UUID(int=1)]) == {}
+    assert label_sources.pills_for_trace(other_project, UUID(int=1)) == {}
     actions.archive(signal, now)
-    assert labels.pills_for_traces(project, [UUID(int=1)]) == {}
-    assert labels.pills_for_trace(project, UUID(int=1)) == {}
+    assert label_sources.pills_for_traces(project, [UUID(int=1)]) == {}
+    assert label_sources.pills_for_trace(project, UUID(int=1)) == {}
 
 
 def test_it_asks_the_database_as_often_for_20_traces_as_for_10(signal: Signal, project: Project, now: datetime) -> None:
@@ -113,7 +113,7 @@ def test_it_asks_the_database_as_often_for_20_traces_as_for_10(signal: Signal, p
 
     def queries(count: int) -> int:
         with CaptureQueriesContext(connection) as captured:
-            assert len(labels.pills_for_traces(project, [UUID(int=n) for n in range(1, count + 1)])) == count
+            assert len(label_sources.pills_for_traces(project, [UUID(int=n) for n in range(1, count + 1)])) == count
         return len(captured)
 
     assert queries(10) == queries(20) == 1

@@ -18,10 +18,10 @@ from signals.sampling import span_key, trace_key
 from signals.settling import settle
 from tests.factories import make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
-from traces import ingest
 from traces.filters import Filter
+from traces.ingest import pipeline
 from traces.models import Trace
-from traces.store.base import SpanRecord
+from traces.records import SpanRecord
 
 HOUR = timedelta(hours=1)
 SCOPES = ("span", "trace", "session")
@@ -81,7 +81,7 @@ def test_it_finds_what_settling_would_label(project: Project, now: datetime, sco
 def test_it_takes_the_start_of_the_window_and_leaves_its_end_out(project: Project, now: datetime, scope: str) -> None:
     agent = make_agent(project)
     for number in range(4):
-        ingest.store(project.pk, turn(number + 1, start=now + number * HOUR, session=f"chat {number + 1}"), now)
+        pipeline.store(project.pk, turn(number + 1, start=now + number * HOUR, session=f"chat {number + 1}"), now)
     traffic = Traffic(agent, scope, now + HOUR, now + 3 * HOUR)
     assert keys(traffic.chunks()) == [key_of(scope, 3), key_of(scope, 2)]
     assert traffic.count() == 2
@@ -115,7 +115,7 @@ def test_it_finds_only_what_passes_the_filter(
             resource={"deployment.environment.name": environment}, llm__token_count__prompt=50 if fits else 5,
             **about, **LLM,
         )  # fmt: skip
-        ingest.store(project.pk, [call], now)
+        pipeline.store(project.pk, [call], now)
     traffic = lately(agent, scope, now, passing=Filter.parse(wanted))
     assert (keys(traffic.chunks()), traffic.count()) == ([key_of(scope, 1)], 1)
     assert [match.target_key for match in traffic.newest(5)] == [key_of(scope, 1)]
@@ -188,7 +188,7 @@ def test_it_finds_the_model_calls_of_an_agent_in_the_traces_of_others(project: P
     helper = sent_span(90, 17, start=now, openinference__span__kind="AGENT", agent__name="helper")
     own = sent_span(91, 90, start=now, agent__name="helper", **LLM)
     inherited = sent_span(92, 90, start=now, **LLM)
-    ingest.store(project.pk, [*turn(1, start=now), helper, own, inherited], now)
+    pipeline.store(project.pk, [*turn(1, start=now), helper, own, inherited], now)
     inner, outer = (lately(make_agent(project, name), "span", now) for name in ("helper", "support-bot"))
     key = UUID(int=1)
     assert set(keys(inner.chunks())) == {span_key(key, 91), span_key(key, 92)}
@@ -202,7 +202,7 @@ def test_it_finds_the_root_of_a_trace_without_a_model_call(project: Project, now
     child = sent_span(5, 17, start=now, openinference__span__kind="TOOL")
     unnamed = sent_span(6, start=now, openinference__span__kind="CHAIN")
     still_open = sent_span(7, start=now, seconds=None, agent__name=agent.identity)
-    ingest.store(project.pk, [root, child, unnamed, still_open], now)
+    pipeline.store(project.pk, [root, child, unnamed, still_open], now)
     traffic = lately(agent, "span", now)
     assert set(keys(traffic.chunks())) == {span_key(UUID(int=1), 17), span_key(UUID(int=1), 6)}
     assert traffic.count() == 2
@@ -211,7 +211,7 @@ def test_it_finds_the_root_of_a_trace_without_a_model_call(project: Project, now
 def test_it_finds_spans_of_a_trace_that_began_before_the_window(project: Project, now: datetime) -> None:
     agent = make_agent(project)
     late = sent_span(99, 17, start=now + 3 * HOUR, **LLM)
-    ingest.store(project.pk, [*turn(1, start=now), late], now)
+    pipeline.store(project.pk, [*turn(1, start=now), late], now)
     traffic = Traffic(agent, "span", now + 2 * HOUR, now + 4 * HOUR)
     assert (keys(traffic.chunks()), traffic.count()) == ([span_key(UUID(int=1), 99)], 1)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from signals.offline import NoOfflineJudge, OfflineVerdict, judge
 from signals.templates import TEMPLATES
 from tests.traces.recorded import Row, by_session, by_trace, recording, row, spoken
-from traces.transcript import Message, ToolCall, Transcript, session_transcript
+from traces.transcripts.transcript import Message, ToolCall, Transcript, session_transcript
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "offline-judge.md"
 

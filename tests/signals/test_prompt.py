@@ -19,7 +19,7 @@ from signals.prompt import (
     parse,
     recorded,
 )
-from traces.transcript import Message, ToolCall, Transcript
+from traces.transcripts.transcript import Message, ToolCall, Transcript
 
 TOKEN = "5f3759df86b1c0de"
 LABELS = ["Completed", "partial", "failed", "not started"]

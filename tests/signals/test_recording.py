@@ -20,7 +20,7 @@ from signals.templates import TEMPLATES
 from tests.factories import LATER, make_agent, make_signal, settle_all
 from tests.judge_server import Answer, Asked, JudgeServer, says
 from tests.traces.recorded import recording
-from traces import ingest
+from traces.ingest import pipeline
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_it_labels_every_session_right_though_a_worker_dies(
         agent, scope=OUTCOME.scope, prompt=OUTCOME.prompt, labels=OUTCOME.labels, active_since=now - timedelta(hours=1)
     )
     for some in batched(spans, 500, strict=False):
-        ingest.store(project.pk, some, now)
+        pipeline.store(project.pk, some, now)
     assert settle_all(now) == 100
     labels = Label.objects.filter(signal=signal)
 

@@ -17,8 +17,8 @@ from signals.sampling import is_sampled, span_key, trace_key
 from signals.settling import Settled, settle
 from tests.factories import AGENT, make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
-from traces import ingest
 from traces.filters import Filter
+from traces.ingest import pipeline
 from traces.models import Trace, Unsettled
 
 MINUTE = timedelta(minutes=1)
@@ -66,7 +66,7 @@ def test_it_queues_each_new_model_call_of_a_growing_trace_once(project: Project,
     settle(now)
     later = now + MINUTE
     more = sent_span(99, 17, start=now, openinference__span__kind="LLM", output__value="More.")
-    ingest.store(project.pk, [*turn(1, start=now - timedelta(seconds=2)), more], later)
+    pipeline.store(project.pk, [*turn(1, start=now - timedelta(seconds=2)), more], later)
     assert settle(later).labels == 1
     assert set(Label.objects.values_list("span_id", flat=True)) == {18, 99}
 
@@ -78,7 +78,7 @@ def test_it_labels_the_same_spans_in_whatever_order_they_arrive(
     signal = make_signal(make_agent(project), scope="span", active_since=now)
     root, call = turn(1, start=now)
     for number, one in enumerate((root, call) if root_first else (call, root)):
-        ingest.store(project.pk, [one], now + timedelta(seconds=number))
+        pipeline.store(project.pk, [one], now + timedelta(seconds=number))
         settle(now + timedelta(seconds=number))
     settle_all(now)
     assert keys(signal) == {span_key(UUID(int=1), 18)}
@@ -87,7 +87,7 @@ def test_it_labels_the_same_spans_in_whatever_order_they_arrive(
 def test_it_labels_the_root_of_a_trace_that_settled_without_a_model_call(project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), scope="span", active_since=now)
     root, _ = turn(1, start=now)
-    ingest.store(project.pk, [root], now)
+    pipeline.store(project.pk, [root], now)
     settle(now + timedelta(seconds=9))
     assert keys(signal) == set()
     assert settle(now + timedelta(seconds=10)).labels == 1
@@ -107,7 +107,7 @@ def test_it_waits_until_it_knows_whose_span_it_is(project: Project, now: datetim
         sent_span(1, start=now, **kinds["CHAIN"]),
     ]
     for number, one in enumerate(arriving):
-        ingest.store(project.pk, [one], now + timedelta(seconds=number))
+        pipeline.store(project.pk, [one], now + timedelta(seconds=number))
         settle(now + timedelta(seconds=number))
     settle_all(now)
     assert keys(writer) == {span_key(UUID(int=1), 3)}
@@ -120,7 +120,7 @@ def test_it_asks_the_signals_of_the_spans_own_agent(project: Project, now: datet
     spans = turn(1, start=now)
     helper = sent_span(90, 17, start=now, openinference__span__kind="AGENT", agent__name="helper")
     call = sent_span(91, 90, start=now, openinference__span__kind="LLM", output__value="Hm.")
-    ingest.store(project.pk, [*spans, helper, call], now)
+    pipeline.store(project.pk, [*spans, helper, call], now)
     settle(now)
     assert keys(outer) == {span_key(UUID(int=1), 18)}
     assert keys(inner) == {span_key(UUID(int=1), 91)}
@@ -150,7 +150,7 @@ def test_it_looks_only_at_traffic_that_passes_the_filter(
         llm__model_name="gpt-4o", llm__token_count__prompt=50, openinference__span__kind="LLM",
         resource={"service.name": "desk", "deployment.environment.name": "prod"},
     )  # fmt: skip
-    ingest.store(project.pk, [fitting], now)
+    pipeline.store(project.pk, [fitting], now)
     settle_all(now)
     assert keys(signal) == {{"span": span_key(UUID(int=2), 34), "trace": trace_key(UUID(int=2)), "session": "b"}[scope]}
     assert len(keys(everything)) == 2
@@ -162,7 +162,7 @@ def test_it_looks_at_a_target_that_comes_to_pass_the_filter(project: Project, no
     make_trace(project, now=now)
     settle_all(now)
     assert keys(signal) == set()
-    ingest.store(project.pk, [sent_span(8, 17, start=now, escalated=True)], now + MINUTE)
+    pipeline.store(project.pk, [sent_span(8, 17, start=now, escalated=True)], now + MINUTE)
     settle_all(now + MINUTE)
     assert keys(signal) == {trace_key(UUID(int=1))}
 
@@ -201,7 +201,7 @@ def test_it_looks_only_at_what_arrived_since_activation(project: Project, now: d
     assert keys(signal) == {only_second}
 
     late = sent_span(3, 17, start=now, openinference__span__kind="LLM", output__value="Late.")
-    ingest.store(project.pk, [late], after)
+    pipeline.store(project.pk, [late], after)
     settle_all(after)
     grown = {"span": span_key(UUID(int=1), 3), "trace": trace_key(UUID(int=1)), "session": "a"}[scope]
     assert keys(signal) == {only_second, grown}
@@ -229,7 +229,7 @@ def test_it_samples_nested_and_coinciding(project: Project, now: datetime) -> No
 
 
 def grow(project: Project, now: datetime) -> None:
-    ingest.store(project.pk, [sent_span(8, 17, start=now, name="more", output__value=now.isoformat())], now)
+    pipeline.store(project.pk, [sent_span(8, 17, start=now, name="more", output__value=now.isoformat())], now)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_label_follows_the_start_of_its_target(project: Project, now: datetime
     make_trace(project, now=now)
     settle_all(now)
     earlier = now - timedelta(minutes=10)
-    ingest.store(project.pk, [sent_span(8, 17, start=earlier, output__value="Before.")], now + MINUTE)
+    pipeline.store(project.pk, [sent_span(8, 17, start=earlier, output__value="Before.")], now + MINUTE)
     settle_all(now + MINUTE)
     assert Label.objects.get().target_time == Trace.objects.get().start_time == earlier
 
@@ -275,7 +275,7 @@ def test_it_does_not_judge_again_what_only_came_twice(project: Project, now: dat
     make_trace(project, now=now)
     settle_all(now)
     Label.objects.update(status="done", value="yes", labelled_at=now, judged_revision=1)
-    ingest.store(project.pk, turn(1, start=now - timedelta(seconds=2)), now + MINUTE)
+    pipeline.store(project.pk, turn(1, start=now - timedelta(seconds=2)), now + MINUTE)
     assert settle_all(now + MINUTE) == 0
     assert Label.objects.get().status == "done"
 

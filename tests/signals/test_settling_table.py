@@ -23,7 +23,7 @@ from signals.targets import targets
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_signal
 from tests.traces.sent import sent_span
-from traces import ingest
+from traces.ingest import pipeline
 from traces.models import Unsettled
 from traces.otlp import SentSpan
 
@@ -156,7 +156,7 @@ class Story:
         elif what == "edit":
             actions.publish_version(signal, Question(type="binary", prompt=TEMPLATE.prompt, sample_rate=99))
         else:
-            ingest.store(self.project.pk, [self.span(each, at) for each in what.split(", ")], at)
+            pipeline.store(self.project.pk, [self.span(each, at) for each in what.split(", ")], at)
 
     def span(self, what: str, at: datetime) -> SentSpan:
         clock = self.case.ahead + HOUR * (("ahead" in what) - ("behind" in what))

@@ -20,7 +20,7 @@ from signals.rollups import Coverage
 from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
-from traces.models import hex_span_id
+from traces.models.span import hex_span_id
 
 pytestmark = pytest.mark.real_clock
 

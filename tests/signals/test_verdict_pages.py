@@ -14,7 +14,7 @@ from signals.models import Exchange, Label, Verdict
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, make_verdict, settle_all
 from tests.judge_server import JudgeServer, says
 from tests.traces.sent import sent_span
-from traces import ingest
+from traces.ingest import pipeline
 
 pytestmark = pytest.mark.real_clock
 
@@ -48,7 +48,7 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
         says("no", "It was settled.") if "More." in asked.recording else says("yes", "It is so.")
     )
     judging.run(lambda: now + LATER)
-    ingest.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], now + LATER)
+    pipeline.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], now + LATER)
     settle_all(now + LATER)
     judging.run(lambda: now + 3 * LATER)
     text = browser.get(page_of(label)).text

@@ -7,7 +7,8 @@ from django.urls import reverse
 from catalyst.core.models import Project
 from signals.models import Label
 from tests.factories import make_trace, settle_all
-from traces.models import Session, Trace, hex_span_id
+from traces.models import Session, Trace
+from traces.models.span import hex_span_id
 
 
 def of(trace: Trace | Session, span: int | None = None) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from traces.attributes import Sender, read_span
+from traces.conventions.attributes import Sender, read_span
 from traces.otlp import SentSpan, decode_json, decode_protobuf
-from traces.store.base import PayloadRecord, SpanRecord
-from traces.transcript import Transcript, session_transcript, trace_transcript
+from traces.records import PayloadRecord, SpanRecord
+from traces.transcripts.transcript import Transcript, session_transcript, trace_transcript
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

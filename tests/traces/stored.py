@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from traces.models import Payload
-from traces.store.base import PayloadRecord
-from traces.store.packing import Text, pack, plain, unpack
+from traces.records import PayloadRecord, plain
+from traces.store.packing import Text, pack, unpack
 
 
 def only_text() -> PayloadRecord:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from catalyst.core.models import Project
 from catalyst.json_value import InvalidValue
 from tests.traces.sent import sent_span
-from traces import conditions, ingest
+from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import EVERYTHING, Facts, Filter, facts_of_span
-from traces.models import Session, Span, Trace
+from traces.ingest import pipeline
+from traces.models import Session, Span, Trace, conditions
+from traces.models.trace import of_sessions as trace_of_sessions
 from traces.store.postgres import STORE
 
 ALL: dict[str, Any] = {
@@ -111,7 +113,7 @@ def traffic(project: Project, now: datetime) -> None:
             llm__model_name=MODELS[number % 3], llm__token_count__prompt=number * 10,
             llm__token_count__completion=number % 2 or None, paid=number % 2 == 0, **at,
         )  # fmt: skip
-        ingest.store(project.pk, [root, call], start)
+        pipeline.store(project.pk, [root, call], start)
 
 
 attributes = st.dictionaries(st.sampled_from(["tenant", "number", "paid", "else"]), st.sampled_from(
@@ -158,17 +160,17 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
             {span.key for span in spans if wanted.passes(facts_of_span(span))},
             set(Span.objects.filter(conditions.of_spans(wanted)).values_list("pk", flat=True)),
         )  # fmt: skip
-        facts = conditions.facts_of_traces(traces, [wanted])
+        facts = facts_of_traces(traces, [wanted])
         agree(
             "trace", wanted,
             {trace.pk for trace in traces if wanted.passes(facts[trace.pk])},
             set(Trace.objects.filter(conditions.of_traces(wanted)).values_list("pk", flat=True)),
         )  # fmt: skip
-        of_sessions = conditions.facts_of_sessions(sessions, [wanted])
+        of_sessions = facts_of_sessions(sessions, [wanted])
         agree(
             "session", wanted,
             {session.pk for session in sessions if wanted.passes(of_sessions[session.pk])},
-            set(Session.objects.filter(conditions.of_sessions(wanted)).values_list("pk", flat=True)),
+            set(Session.objects.filter(trace_of_sessions(wanted)).values_list("pk", flat=True)),
         )  # fmt: skip
 
     check()
@@ -181,7 +183,7 @@ def passing(wanted: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
     return (
         sorted(Span.objects.filter(conditions.of_spans(one)).values_list("name", flat=True)),
         sorted(trace.hex_id[-1] for trace in Trace.objects.filter(conditions.of_traces(one))),
-        sorted(Session.objects.filter(conditions.of_sessions(one)).values_list("key", flat=True)),
+        sorted(Session.objects.filter(trace_of_sessions(one)).values_list("key", flat=True)),
     )
 
 
@@ -213,7 +215,7 @@ def test_it_means_this_for_each_scope(
     llm: dict[str, Any] = {"openinference__span__kind": "LLM"}
     first: dict[str, Any] = {"trace": 1, "start": now, "resource": prod}
     second: dict[str, Any] = {"trace": 2, "start": now + timedelta(seconds=20), "resource": {"service.name": "desk"}}
-    ingest.store(
+    pipeline.store(
         project.pk,
         [
             sent_span(1, name="run", seconds=2, tenant="acme", session__id="chat", **first),

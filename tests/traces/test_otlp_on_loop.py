@@ -18,7 +18,7 @@ from catalyst.server.handler import ThreadHandler
 from catalyst.server.threads import in_thread
 from tests.traces.sent import nanoseconds
 from traces import api
-from traces.group_commit import GroupCommit
+from traces.ingest.group_commit import GroupCommit
 from traces.models import Span
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,8 @@ from pytest_django import Settings
 from catalyst.core.models import Project
 from tests.factories import make_session, make_trace
 from tests.traces.sent import sent_span
-from traces import ingest, retention
+from traces import retention
+from traces.ingest import pipeline
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Payload, Session, Span, Trace, Unsettled
 from traces.store import partitions
 
@@ -41,9 +42,9 @@ def test_it_deletes_traces_that_began_before_the_retention(project: Project, now
 
 
 def test_a_clock_that_is_off_counts_from_the_arrival(project: Project, now: datetime) -> None:
-    ingest.store(project.pk, [sent_span(1, trace=1, start=datetime(1999, 1, 1, tzinfo=UTC))], now)
-    ingest.store(project.pk, [sent_span(1, trace=2, start=datetime(2039, 1, 1, tzinfo=UTC))], now)
-    ingest.store(project.pk, [sent_span(1, trace=3, start=now - 20 * DAY)], now)
+    pipeline.store(project.pk, [sent_span(1, trace=1, start=datetime(1999, 1, 1, tzinfo=UTC))], now)
+    pipeline.store(project.pk, [sent_span(1, trace=2, start=datetime(2039, 1, 1, tzinfo=UTC))], now)
+    pipeline.store(project.pk, [sent_span(1, trace=3, start=now - 20 * DAY)], now)
     retention.forget_traces(now + 10 * DAY)
     assert kept(project) == [1, 2, 3]
     retention.forget_traces(now + 11 * DAY)
@@ -60,7 +61,7 @@ def test_a_project_may_keep_less_and_never_more(project: Project, other_project:
             make_trace(each, trace, now=now - age * DAY)
     Project.objects.filter(pk=project.pk).update(retention_days=7)
     Project.objects.filter(pk=other_project.pk).update(retention_days=90)
-    ingest.store(project.pk, [sent_span(1, trace=4, start=now - 20 * DAY)], now)
+    pipeline.store(project.pk, [sent_span(1, trace=4, start=now - 20 * DAY)], now)
     assert retention.forget_traces(now) == 4
     assert kept(project) == [3]
     assert kept(other_project) == [2, 3]
@@ -102,7 +103,7 @@ def test_a_late_span_of_an_expired_trace_changes_no_sum(project: Project, now: d
     later = now + 31 * DAY
     partitions.drop_expired(later)
     assert not Span.objects.filter(project_id=project.pk).exists()
-    stored = ingest.store(project.pk, [sent_span(99, 1, trace=1, start=now)], later)
+    stored = pipeline.store(project.pk, [sent_span(99, 1, trace=1, start=now)], later)
     assert stored.inserted == 0
     assert sums == (
         list(AgentHour.objects.values()),
@@ -116,7 +117,7 @@ def test_a_late_span_of_an_expired_trace_changes_no_sum(project: Project, now: d
 def test_what_comes_after_its_trace_has_gone_is_a_trace_of_its_own(project: Project, now: datetime) -> None:
     make_trace(project, 1, now=now - 40 * DAY)
     retention.forget_traces(now)
-    ingest.store(project.pk, [sent_span(99, 1, trace=1, start=now)], now)
+    pipeline.store(project.pk, [sent_span(99, 1, trace=1, start=now)], now)
     assert Trace.objects.get().span_count == 1
     assert AgentHour.objects.get(hour__gte=now - DAY).trace_count == 1
 

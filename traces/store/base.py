@@ -1,94 +1,10 @@
 """What a store of spans can do, and the two records that go in and come out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
-type Json = dict[str, Any]
-type SpanKey = tuple[int, UUID, int, datetime]
-
-
-@dataclass(slots=True)
-class SpanRecord:
-    """One span in our columns, without its text. Names and units are those of `traces.models.Span`."""
-
-    project_id: int
-    trace_id: UUID
-    span_id: int
-    start_time: datetime
-    parent_id: int | None
-    duration_us: int | None
-    received_at: datetime
-    revision: int = 1
-    digest: int = 0
-    kind: str = "SPAN"
-    otel_kind: int = 0
-    name: str = ""
-    status: str = "unset"
-    status_message: str = ""
-    service: str = ""
-    environment: str = ""
-    agent_id: int | None = None
-    session_key: str = ""
-    user: str = ""
-    model: str = ""
-    tool: str = ""
-    provider: str = ""
-    outcome: str = "unknown"
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost: Decimal | None = None
-    input_cost: Decimal | None = None
-    cache_cost: Decimal | None = None
-    output_cost: Decimal | None = None
-    input_size: int = 0
-    output_size: int = 0
-    skewed: bool = False
-    attribute_tokens: list[int] = field(default_factory=list)
-
-    @property
-    def key(self) -> SpanKey:
-        """The stored key."""
-        return self.project_id, self.trace_id, self.span_id, self.start_time
-
-    @property
-    def ended(self) -> bool:
-        """False while the sender has not said when it ended."""
-        return self.duration_us is not None
-
-
-@dataclass(slots=True, kw_only=True)
-class PayloadRecord:
-    """The text of one span.
-
-    `input_messages` and `output_messages` are lists of message objects: as GenAI packs them (`parts`), or nested from
-    OpenInference's flattened keys: {"role", "content", "contents", "tool_calls": [{"id", "function": {"name",
-    "arguments"}}], "tool_call_id", "name"}.
-    """
-
-    input: str | None = None
-    output: str | None = None
-    input_messages: list[Json] | None = None
-    output_messages: list[Json] | None = None
-    attributes: Json = field(default_factory=dict)
-    events: list[Json] | None = None
-    links: list[Json] | None = None
-    resource_digest: int = 0
-
-
-@dataclass(slots=True, frozen=True)
-class Extent:
-    """Where one trace's spans lie: enough to find them without looking at every day."""
-
-    trace_id: UUID
-    first: datetime
-    last: datetime
+from traces.records import Extent, PayloadRecord, SpanRecord
 
 
 class SpanStore(Protocol):

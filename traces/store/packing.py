@@ -3,22 +3,22 @@ a zstd frame. Spans of one trace say much twice, so they take far less room toge
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from datetime import date, datetime
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 import zstandard
 
-from traces.store.base import PayloadRecord
+from traces.records import PayloadRecord
 
 LEVEL = 1
+
 MOST_BYTES = 65_536
+
 """Spans are packed together up to so much text: whoever reads one of them reads all."""
-NAMES = tuple(field.name for field in fields(PayloadRecord))
-_texts = attrgetter(*NAMES)
+
 _start = itemgetter(2, 3)
 
 
@@ -33,7 +33,7 @@ class Text(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """A row of `traces.models.Payload`."""
+    """A row of `traces.models.span.Payload`."""
 
     project_id: int
     trace_id: UUID
@@ -41,11 +41,6 @@ class Packed(NamedTuple):
     start_time: datetime
     span_ids: list[int]
     body: bytes
-
-
-def plain(payload: PayloadRecord) -> bytes:
-    """The text of one span as JSON."""
-    return orjson.dumps({name: text for name, text in zip(NAMES, _texts(payload), strict=True) if text is not None})
 
 
 def pack(texts: Iterable[Text]) -> list[Packed]:

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.errors import LockNotAvailable
 
 from catalyst import timerange
-from traces.models import PARTITIONED
+from traces.models.span import PARTITIONED
 
 logger = logging.getLogger(__name__)
 

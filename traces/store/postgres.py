@@ -18,8 +18,8 @@ from psycopg.pq import Format
 
 from catalyst import database, timerange
 from traces.models import Payload, Span
-from traces.store.base import Extent, PayloadRecord, SpanRecord
-from traces.store.packing import Packed, Text, pack, plain, unpack
+from traces.records import Extent, PayloadRecord, SpanRecord, plain
+from traces.store.packing import Packed, Text, pack, unpack
 
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
 PAYLOAD_COLUMNS = Packed._fields

@@ -2,7 +2,7 @@
 
 from django import template
 
-from traces.models import hex_span_id
+from traces.models.span import hex_span_id
 
 register = template.Library()
 

@@ -6,7 +6,8 @@ from django.db import connection, models, transaction
 
 from catalyst.core.models import Project
 from signals.models import Label, Signal, Verdict
-from traces.models import PARTITIONED, AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace, Unsettled
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace, Unsettled
+from traces.models.span import PARTITIONED
 
 AT_ONCE = 500
 HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLatency, Resource)

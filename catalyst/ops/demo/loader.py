@@ -22,9 +22,9 @@ from signals.judge_view import JudgeView
 from signals.models import Scope, Signal
 from signals.querysets import LabelFilter
 from signals.templates import TEMPLATES, Template
-from traces import ingest
-from traces.attributes import Identity
-from traces.identities import agent_ids
+from traces.conventions.attributes import Identity
+from traces.ingest import pipeline
+from traces.ingest.identities import agent_ids
 from traces.models import Trace
 from traces.otlp import SentSpan
 
@@ -196,7 +196,7 @@ def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
 
 
 def _store(project: Project, spans: list[SentSpan], now: datetime) -> int:
-    return ingest.store(project.pk, spans, now).inserted
+    return pipeline.store(project.pk, spans, now).inserted
 
 
 @contextmanager

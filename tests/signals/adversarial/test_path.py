@@ -14,7 +14,7 @@ from tests.judge_server import Answer, Asked, JudgeServer, says
 from tests.signals.adversarial.attacks import NAMED
 from tests.signals.adversarial.reader import orders
 from tests.traces.sent import SECOND, nanoseconds
-from traces import ingest
+from traces.ingest import pipeline
 from traces.models import Trace
 from traces.otlp import decode_json
 
@@ -70,7 +70,7 @@ def attributes(said: dict[str, str]) -> list[dict[str, Any]]:
 def post(project: Project, body: bytes, now: datetime) -> None:
     decoded = decode_json(body)
     assert not decoded.rejected
-    ingest.store(project.pk, decoded.spans, now)
+    pipeline.store(project.pk, decoded.spans, now)
 
 
 @pytest.mark.parametrize("scope", ["span", "trace", "session"])

@@ -11,7 +11,7 @@ from signals import prompt
 from signals.prompt import Recording
 from tests.signals.adversarial.attacks import ATTACKS, NAMED
 from tests.signals.adversarial.reader import TOKEN, orders
-from traces.transcript import Message, ToolCall, Transcript
+from traces.transcripts.transcript import Message, ToolCall, Transcript
 
 PLACES: dict[str, Callable[[str], Transcript]] = {
     "system": lambda text: said(Message("system", text)),

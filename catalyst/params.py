@@ -1,0 +1,28 @@
+"""What the query of a URL says: numbers, and the row that a page starts after."""
+
+from datetime import datetime
+
+from catalyst.querysets import Cursor
+
+MAX_OFFSET = 100_000
+
+
+def cursor(text: str | None) -> Cursor | None:
+    """The row that a page starts after; None for the first page and for nonsense."""
+    time, _, pk = (text or "").partition("_")
+    number = parse_number(pk)
+    try:
+        when = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return Cursor(when, number) if when.tzinfo and number else None
+
+
+def offset(text: str | None) -> int:
+    """How many rows a page starts after; 0 for the first page and for nonsense."""
+    number = parse_number(text) or 0
+    return number if number <= MAX_OFFSET else 0
+
+
+def parse_number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None

@@ -1,0 +1,149 @@
+"""Small requests share commits, and nobody fails for another's spans."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from django.db import DataError, OperationalError
+
+from tests.traces.sent import sent_span
+from traces.ingest import group_commit, pipeline
+from traces.ingest.group_commit import Full, GroupCommit
+from traces.ingest.pipeline import Arrival, Stored
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+STORED = Stored
+
+
+def arrival(spans: int = 1, project: int = 1) -> Arrival:
+    return pipeline.read(project, [sent_span(number, start=NOW) for number in range(1, spans + 1)], NOW)
+
+
+class Database:
+    """Takes groups, the first one only when it is let; refuses those with a poisoned arrival, or all."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[Arrival]] = []
+        self.begun, self.let = asyncio.Event(), asyncio.Event()
+        self.poisoned: list[Arrival] = []
+        self.down = False
+
+    async def write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
+        self.groups.append(list(arrivals))
+        self.begun.set()
+        await self.let.wait()
+        if self.down:
+            raise OperationalError("gone")
+        if any(poisoned is each for poisoned in self.poisoned for each in arrivals):
+            raise DataError("a value it can't take")
+        return [Stored(inserted=len(each.readings)) for each in arrivals]
+
+    def sizes(self) -> list[int]:
+        return [len(group) for group in self.groups]
+
+
+@pytest.fixture
+def database() -> Database:
+    return Database()
+
+
+@pytest.fixture
+def writer(database: Database) -> GroupCommit:
+    return GroupCommit(database.write, 1_000)
+
+
+type Outcome = Stored | BaseException
+
+
+async def submit(writer: GroupCommit, database: Database, *arrivals: Arrival) -> list[asyncio.Task[Stored]]:
+    """Hand in arrivals behind one that is being written."""
+    tasks = [asyncio.create_task(writer.write(arrival()))]
+    await database.begun.wait()
+    tasks += [asyncio.create_task(writer.write(each)) for each in arrivals]
+    await asyncio.sleep(0)  # each begins to wait
+    return tasks
+
+
+def outcomes(writer: GroupCommit, database: Database, *arrivals: Arrival) -> list[Outcome]:
+    """What comes of arrivals behind one that is being written, when the database goes on."""
+
+    async def hand_in() -> list[Outcome]:
+        tasks = await submit(writer, database, *arrivals)
+        database.let.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    return asyncio.run(hand_in())
+
+
+def kinds(found: Sequence[Outcome]) -> list[type]:
+    return [type(each) for each in found]
+
+
+def test_it_writes_together_what_came_meanwhile(writer: GroupCommit, database: Database) -> None:
+    assert kinds(outcomes(writer, database, *(arrival() for _ in range(5)))) == [STORED] * 6
+    assert database.sizes() == [1, 5]
+
+
+def test_it_closes_a_group_that_is_large(
+    writer: GroupCommit, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "GROUP_SPANS", 10)
+    found = outcomes(writer, database, arrival(6), arrival(6), arrival(4), arrival(9))
+    assert kinds(found) == [STORED] * 5
+    assert database.sizes() == [1, 2, 1, 1]
+    assert [len(each.readings) for each in database.groups[1]] == [6, 4]
+
+
+def test_it_keeps_projects_apart(writer: GroupCommit, database: Database) -> None:
+    outcomes(writer, database, arrival(project=1), arrival(project=2), arrival(project=1))
+    assert [{each.project_id for each in group} for group in database.groups] == [{1}, {1}, {2}]
+
+
+def test_it_fails_only_who_sent_the_poison(writer: GroupCommit, database: Database) -> None:
+    database.poisoned = [poison := arrival()]
+    assert kinds(outcomes(writer, database, arrival(), poison, arrival())) == [STORED, STORED, DataError, STORED]
+    assert database.sizes() == [1, 3, 1, 1, 1]
+
+
+def test_it_asks_a_database_that_is_down_only_once(writer: GroupCommit, database: Database) -> None:
+    database.down = True
+    assert kinds(outcomes(writer, database, arrival(), arrival())) == [OperationalError] * 3
+    assert database.sizes() == [1, 2]
+
+
+def test_it_takes_no_more_than_may_wait(writer: GroupCommit, database: Database) -> None:
+    found = outcomes(writer, database, arrival(499), arrival(499), arrival(2), arrival(1))
+    assert kinds(found) == [STORED, STORED, STORED, Full, STORED]
+    assert writer.waiting_spans == 0
+    assert asyncio.run(writer.write(arrival(2))) == Stored(inserted=2)
+
+
+def test_it_goes_on_after_a_failure(writer: GroupCommit, database: Database) -> None:
+    database.poisoned = [poison := arrival()]
+    assert kinds(outcomes(writer, database, poison)) == [STORED, DataError]
+    assert asyncio.run(writer.write(arrival())) == Stored(inserted=1)
+    assert database.sizes()[-1] == 1
+
+
+def test_it_writes_large_requests_at_once(writer: GroupCommit, database: Database) -> None:
+    found = outcomes(writer, database, arrival(), arrival(group_commit.GROUP_SPANS))
+    assert kinds(found) == [STORED] * 3
+    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.GROUP_SPANS, 1]
+
+
+def test_it_tells_each_what_became_of_its_own(writer: GroupCommit, database: Database) -> None:
+    assert outcomes(writer, database, arrival(3), arrival(5)) == [Stored(1), Stored(3), Stored(5)]
+
+
+def test_it_writes_for_who_is_gone_and_answers_the_others(writer: GroupCommit, database: Database) -> None:
+    async def leave() -> list[Outcome]:
+        tasks = await submit(writer, database, arrival(), arrival())
+        tasks[0].cancel()
+        tasks[1].cancel()
+        database.let.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert kinds(asyncio.run(leave())) == [asyncio.CancelledError, asyncio.CancelledError, STORED]
+    assert database.sizes() == [1, 2]
+    assert writer.waiting_spans == 0

@@ -1,0 +1,373 @@
+"""Whatever the order, batching and duplication: every rollup is the sum over the final spans."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalyst.core.models import Project
+from tests.traces.sent import sent_span
+from tests.traces.stored import texts
+from traces.ingest import pipeline
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Span, Trace
+from traces.otlp import SentSpan
+from traces.summary import MAX_NAMES, OTHER, latency_bucket
+
+NOON = datetime.fromisoformat("2026-11-20T12:59:50+00:00")
+PROJECTS = count()
+
+
+@st.composite
+def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[SentSpan]:
+    """One span as it is sent: complete, or first open and bare."""
+    parent = draw(st.one_of(st.none(), st.integers(1, 9).filter(lambda other: other != span)))
+    start = NOON + timedelta(seconds=draw(st.integers(0, 20)))
+    attributes: dict[str, Any] = {}
+    for name, values in (
+        ("openinference__span__kind", ["LLM", "LLM", "TOOL", "AGENT"]),
+        ("agent__id", [None, None, None, "a", "b"]),
+        ("session__id", [None, None, None, "s", "t"]),
+        ("user__id", [None, "u"]),
+        ("agent__outcome", [None, None, "success", "failure"]),
+        ("input__value", [None, "hello"]),
+        ("output__value", [None, "bye"]),
+        ("tool__name", ["search", "fetch"]),
+    ):
+        value = draw(st.sampled_from(values))
+        if value is not None:
+            attributes[name] = value
+    if draw(st.booleans()):
+        attributes |= {"llm__token_count__prompt": draw(st.integers(0, 50)), "llm__token_count__completion": 3}
+        attributes["llm__model_name"] = draw(st.sampled_from(["gpt-4o", "made-up"]))
+        cached = draw(st.integers(0, attributes["llm__token_count__prompt"]))
+        attributes["llm__token_count__prompt_details__cache_read"] = cached
+    full = sent_span(
+        span,
+        parent,
+        trace=trace,
+        start=start,
+        seconds=draw(st.one_of(st.none(), st.integers(0, 30))),
+        status=draw(st.sampled_from(["ok", "unset", "error"])),
+        **attributes,
+    )
+    if not draw(st.booleans()):
+        return [full]
+    return [sent_span(span, parent, trace=trace, start=start, seconds=None, status="unset"), full]
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], SentSpan], list[list[SentSpan]]]:
+    """The final version of every span, and the batches in which all versions arrive, some of them twice."""
+    final, sends = {}, []
+    for trace in range(1, draw(st.integers(1, 3)) + 1):
+        for span in draw(st.sets(st.integers(1, 9), min_size=1, max_size=6)):
+            versions = draw(span_versions(trace, span))
+            final[trace, span] = versions[-1]
+            sends += versions + draw(st.lists(st.sampled_from(versions), max_size=1))
+    draw(st.randoms(use_true_random=False)).shuffle(sends)
+    size = draw(st.integers(1, 6))
+    return final, [sends[first : first + size] for first in range(0, len(sends), size)]
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(deliveries())
+def test_it_keeps_every_rollup_equal_to_the_sum_over_the_final_spans(
+    delivery: tuple[dict[tuple[int, int], SentSpan], list[list[SentSpan]]],
+) -> None:
+    final, batches = delivery
+    project = Project.objects.create(name="p", slug=f"p{next(PROJECTS)}")
+    for number, batch in enumerate(batches):
+        pipeline.store(project.pk, batch, NOON + timedelta(minutes=1, seconds=number))
+
+    by_trace = defaultdict(list)
+    for (trace, _), span in final.items():
+        by_trace[trace].append(span)
+    expected = [expected_trace(spans) for spans in by_trace.values()]
+    assert list(map(actual_trace, Trace.objects.filter(project=project).order_by("trace_id"))) == expected
+    assert actual_sessions(project) == expected_sessions(expected)
+    assert actual_hours(project) == expected_hours(expected)
+    assert actual_latencies(project) == expected_latencies(expected)
+    assert actual_calls(project) == expected_calls(list(by_trace.values()))
+    assert Span.objects.filter(project_id=project.pk).count() == len(final)
+    assert texts(project.pk) == {(UUID(int=trace), span) for trace, span in final}
+
+
+@pytest.mark.django_db
+def test_a_session_that_only_lost_a_trace_received_nothing(project: Project) -> None:
+    first, later = NOON + timedelta(minutes=1), NOON + timedelta(hours=3)
+    for trace in (1, 2):
+        pipeline.store(project.pk, [sent_span(2, 1, trace=trace, start=NOON, session__id="lost")], first)
+    pipeline.store(project.pk, [sent_span(1, trace=2, start=NOON, session__id="got")], later)
+    received = dict(Session.objects.values_list("key", "last_received_at"))
+    assert received == {"lost": first, "got": later}
+    assert dict(Session.objects.values_list("key", "trace_count")) == {"lost": 1, "got": 1}
+
+    pipeline.store(project.pk, [sent_span(1, trace=1, start=NOON + timedelta(seconds=9), session__id="lost")], later)
+    assert Session.objects.get(key="lost").last_received_at == later
+
+
+CACHED = "llm.token_count.prompt_details.cache_read"
+SUMS = (
+    "span_count",
+    "llm_count",
+    "tool_count",
+    "error_count",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cost",
+    "input_cost",
+    "cache_cost",
+    "output_cost",
+    "unpriced_count",
+)
+
+
+def expected_trace(spans: Sequence[SentSpan]) -> dict[str, Any]:
+    """A trace as the documentation describes it, worked out the plain way."""
+
+    def age(span: SentSpan) -> tuple[int, int, int]:
+        return span.start_ns, -(span.end_ns - span.start_ns if span.end_ns else 1 << 80), span.span_id
+
+    roots = sorted((span for span in spans if span.parent_id is None), key=age)
+    order = roots[:1] + sorted((span for span in spans if span not in roots[:1]), key=age)
+    root = roots[0] if roots else None
+
+    def first(name: str) -> Any:
+        return next((span.attributes[name] for span in order if name in span.attributes), None)
+
+    start = min(span.start_ns for span in spans)
+    end = max(span.end_ns or span.start_ns for span in spans)
+    said = first("agent.outcome")
+    worst = "error" if any(span.status == "error" for span in spans) else "unset"
+    return {
+        "agent": first("agent.id"),
+        "session": first("session.id"),
+        "user": first("user.id") or "",
+        "status": root.status if root else worst,
+        "outcome": said or {"ok": "success", "error": "failure"}.get(root.status if root else "", "unknown"),
+        "start": start,
+        "end": end,
+        "duration": (root.end_ns - root.start_ns if root and root.end_ns else end - start) // 1000,
+        "input": "hello" if any("input.value" in span.attributes and kind(span) != "TOOL" for span in spans) else "",
+        **expected_sums(spans),
+    }
+
+
+def expected_sums(spans: Sequence[SentSpan]) -> dict[str, Any]:
+    """Counts, and the tokens and cost of LLM spans that are under no LLM span with tokens."""
+    llm = [span for span in spans if kind(span) == "LLM"]
+    tokens = [span for span in counted(spans) if has_tokens(span)]
+    used = [span for span in tokens if span.attributes["llm.token_count.prompt"] or 3]
+    priced = [span.attributes for span in used if span.attributes["llm.model_name"] == "gpt-4o"]
+    million = Decimal(1_000_000)
+    cached = sum(each[CACHED] for each in priced)
+    costs = {
+        "input_cost": (sum(each["llm.token_count.prompt"] for each in priced) - cached) * Decimal("2.5") / million,
+        "cache_cost": cached * Decimal("1.25") / million,
+        "output_cost": sum(each["llm.token_count.completion"] for each in priced) * 10 / million,
+    }
+    return {
+        "span_count": len(spans),
+        "llm_count": len(llm),
+        "tool_count": sum(kind(span) == "TOOL" for span in spans),
+        "error_count": sum(span.status == "error" for span in spans),
+        "input_tokens": sum(span.attributes["llm.token_count.prompt"] for span in tokens),
+        "output_tokens": sum(span.attributes["llm.token_count.completion"] for span in tokens),
+        "cached_tokens": sum(span.attributes[CACHED] for span in tokens),
+        "cost": sum(costs.values()),
+        **costs,
+        "unpriced_count": len(used) - len(priced),
+    }
+
+
+def counted(spans: Sequence[SentSpan]) -> list[SentSpan]:
+    """LLM spans that are under no LLM span with tokens."""
+    by_id = {span.span_id: span for span in spans}
+    llm = [span for span in spans if kind(span) == "LLM"]
+    return [span for span in llm if not any(has_tokens(other) for other in ancestors(span, by_id))]
+
+
+def kind(span: SentSpan) -> str:
+    return str(span.attributes["openinference.span.kind"])
+
+
+def has_tokens(span: SentSpan) -> bool:
+    return kind(span) == "LLM" and "llm.token_count.prompt" in span.attributes
+
+
+def ancestors(span: SentSpan, by_id: dict[int, SentSpan]) -> list[SentSpan]:
+    found: list[SentSpan] = []
+    parent = by_id.get(span.parent_id or 0)
+    while parent is not None and parent not in found:
+        found.append(parent)
+        parent = by_id.get(parent.parent_id or 0)
+    return found
+
+
+def actual_trace(trace: Trace) -> dict[str, Any]:
+    def nanoseconds(time: datetime) -> int:
+        return round(time.timestamp() * 1000) * 1_000_000
+
+    return {
+        "agent": trace.agent.identity if trace.agent else None,
+        "session": trace.session.key if trace.session else None,
+        "user": trace.user,
+        "status": trace.status,
+        "outcome": trace.outcome,
+        "start": nanoseconds(trace.start_time),
+        "end": nanoseconds(trace.end_time),
+        "duration": trace.duration_us,
+        "input": trace.input_preview,
+        **{name: getattr(trace, name) for name in SUMS},
+    }
+
+
+def total(traces: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "trace_count": len(traces),
+        "error_trace_count": sum(trace["status"] == "error" for trace in traces),
+        **{name: sum(trace[name] for trace in traces) for name in SUMS},
+    }
+
+
+def actual_total(row: Session | AgentHour) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("trace_count", "error_trace_count", *SUMS)}
+
+
+def grouped(traces: Sequence[dict[str, Any]], *names: str) -> dict[Any, list[dict[str, Any]]]:
+    groups = defaultdict(list)
+    for trace in traces:
+        hour = NOON.replace(minute=0, second=0) + timedelta(hours=trace["start"] // 1_000_000_000 >= 1795179600)
+        groups[tuple((trace | {"hour": hour})[name] for name in names)].append(trace)
+    return groups
+
+
+def expected_sessions(traces: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    sessions = {}
+    for (key,), members in grouped(traces, "session").items():
+        if key is not None:
+            order = sorted(members, key=lambda trace: trace["start"])
+            sessions[key] = total(members) | {
+                "start": min(trace["start"] for trace in members),
+                "end": max(trace["end"] for trace in members),
+                "agents": {trace["agent"] for trace in order if trace["agent"] is not None},
+            }
+    return sessions
+
+
+def actual_sessions(project: Project) -> dict[str, Any]:
+    return {
+        session.key: actual_total(session)
+        | {
+            "start": round(session.start_time.timestamp() * 1000) * 1_000_000,
+            "end": round(session.end_time.timestamp() * 1000) * 1_000_000,
+            "agents": set(session.traces.filter(agent__isnull=False).values_list("agent__identity", flat=True)),
+        }
+        for session in Session.objects.filter(project=project, trace_count__gt=0)
+    }
+
+
+def expected_hours(traces: Sequence[dict[str, Any]]) -> dict[Any, Any]:
+    return {
+        key: total(members)
+        | {
+            "success_count": sum(trace["outcome"] == "success" for trace in members),
+            "failure_count": sum(trace["outcome"] == "failure" for trace in members),
+        }
+        for key, members in grouped(traces, "agent", "hour").items()
+    }
+
+
+def actual_hours(project: Project) -> dict[Any, Any]:
+    rows = AgentHour.objects.filter(project=project).select_related("agent")
+    found = {
+        (row.agent.identity if row.agent else None, row.hour): actual_total(row)
+        | {"success_count": row.success_count, "failure_count": row.failure_count}
+        for row in rows
+    }
+    return {key: sums for key, sums in found.items() if any(sums.values())}
+
+
+def expected_latencies(traces: Sequence[dict[str, Any]]) -> dict[Any, int]:
+    buckets: dict[Any, int] = defaultdict(int)
+    for (agent, hour), members in grouped(traces, "agent", "hour").items():
+        for trace in members:
+            buckets[agent, hour, latency_bucket(trace["duration"])] += 1
+    return buckets
+
+
+def actual_latencies(project: Project) -> dict[Any, int]:
+    rows = AgentHourLatency.objects.filter(project=project, trace_count__gt=0).select_related("agent")
+    return {(row.agent.identity if row.agent else None, row.hour, row.bucket): row.trace_count for row in rows}
+
+
+CALLS = ("call_count", "error_count", "input_tokens", "output_tokens", "cached_tokens", "cost", "unpriced_count")
+
+
+def expected_calls(traces: Sequence[Sequence[SentSpan]]) -> dict[Any, dict[str, Any]]:
+    """Each call adds to the row of its name and duration in its trace's hour."""
+    found: dict[Any, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(CALLS, 0))
+    for spans in traces:
+        ((agent, hour),) = grouped([expected_trace(spans)], "agent", "hour")
+        for span in [*counted(spans), *(span for span in spans if kind(span) == "TOOL")]:
+            name = span.attributes["tool.name"] if kind(span) == "TOOL" else span.attributes.get("llm.model_name", "")
+            bucket = latency_bucket((span.end_ns - span.start_ns) // 1000) if span.end_ns else None
+            sums = expected_sums([span]) | {"call_count": 1}
+            row = found[agent, hour, kind(span), name, bucket]
+            for column in CALLS:
+                row[column] += sums[column]
+    return dict(found)
+
+
+def actual_calls(project: Project) -> dict[Any, dict[str, Any]]:
+    rows = AgentHourCalls.objects.filter(project=project).select_related("agent")
+    found = {
+        (row.agent.identity if row.agent else None, row.hour, row.kind, row.name, row.bucket): {
+            name: getattr(row, name) for name in CALLS
+        }
+        for row in rows
+    }
+    return {key: sums for key, sums in found.items() if any(sums.values())}
+
+
+@pytest.mark.django_db
+def test_a_trace_tells_a_bounded_number_of_names_apart(project: Project) -> None:
+    often = [sent_span(n, start=NOON, openinference__span__kind="TOOL", tool__name="often") for n in range(1, 4)]
+    invented = [
+        sent_span(n, start=NOON, openinference__span__kind="TOOL", tool__name=f"tool {n}" + "x" * 400)
+        for n in range(10, 10 + MAX_NAMES)
+    ]
+    pipeline.store(project.pk, invented + often, NOON + timedelta(minutes=1))
+    calls = dict(AgentHourCalls.objects.values_list("name", "call_count"))
+    assert len(calls) == MAX_NAMES + 1
+    assert calls["often"] == 3
+    assert calls[OTHER] == 1
+    assert max(map(len, calls)) == 256
+
+
+@pytest.mark.django_db
+def test_a_tool_that_is_not_named_is_called_like_its_span(project: Project) -> None:
+    pipeline.store(project.pk, [sent_span(1, start=NOON, name="lookup", openinference__span__kind="TOOL")], NOON)
+    assert AgentHourCalls.objects.get().name == "lookup"
+
+
+@pytest.mark.django_db
+def test_a_cost_that_the_sender_says_is_not_split(project: Project) -> None:
+    said: dict[str, Any] = {"llm__token_count__prompt": 10, "llm__token_count__completion": 1, "llm__cost__total": 0.5}
+    span = sent_span(1, start=NOON, openinference__span__kind="LLM", llm__model_name="gpt-4o", **said)
+    pipeline.store(project.pk, [span], NOON)
+    trace, stored = Trace.objects.get(), Span.objects.get()
+    assert trace.cost == stored.cost == Decimal("0.5")
+    assert not any((trace.input_cost, trace.cache_cost, trace.output_cost))
+    assert {stored.input_cost, stored.cache_cost, stored.output_cost} == {None}

@@ -1,0 +1,77 @@
+"""How much of a span, trace or session a page takes on."""
+
+from collections.abc import Sequence
+
+from catalyst.formats import Plain
+from tests.traces.recorded import row
+from tests.traces.work import steps
+from traces.conventions.dialects import Message, ToolCall
+from traces.records import SpanRecord
+from traces.transcripts import presentation
+
+LONG = "x" * (presentation.MOST_RENDERED // 2)
+
+
+def test_it_looks_at_each_event_once() -> None:
+    def read(count: int) -> None:
+        span, payload = row(1, events=[{"name": "e", "attributes": {"n": number}} for number in range(count)])
+        assert presentation.events(span, payload).count == count
+
+    read(2)
+    assert steps(lambda: read(800)) < 2.5 * steps(lambda: read(400))
+
+
+def test_it_tells_the_same_event_once() -> None:
+    events = [{"name": "e", "attributes": {"a": 1, "b": 2}}, {"name": "e", "attributes": {"b": 2, "a": 1}}]
+    assert presentation.events(*row(1, events=[*events, {"name": "other", "attributes": {"a": 1, "b": 2}}])).count == 2
+
+
+def test_it_renders_only_so_much_of_a_page() -> None:
+    given = [Message("user", LONG), Message("assistant", "**a**", (ToolCall("t", LONG, LONG),)), Message("user", "b")]
+    shown = presentation.part_of_turn(given, 0).shown
+    assert shown == given
+    assert _plain(shown) == [LONG, LONG]
+    assert type(shown[2].text) is str
+
+
+def test_it_renders_what_a_span_put_out_rather_than_its_history() -> None:
+    history = [Message("user", f"{number} {LONG}") for number in range(5)]
+    found = presentation.of_span([*history, Message("assistant", LONG[:-9], produced=True)])
+    assert len(_plain(found.earlier)) == 2
+    assert type(found.shown[0].text) is str
+
+
+def test_it_bounds_system_messages_too() -> None:
+    found = presentation.part_of_turn(
+        [Message("system", str(number)) for number in range(presentation.MOST_MESSAGES + 5)], 0
+    )
+    assert (len(found.system), found.left_out) == (presentation.MOST_MESSAGES, 5)
+
+
+def test_it_reads_only_so_much_of_a_session() -> None:
+    turn = [_span(presentation.MOST_CHARACTERS // 2), _span(presentation.MOST_CHARACTERS // 2), _span(1)]
+    chosen = presentation.worth_reading_of_turns([turn] * 7)
+    assert [len(spans) for spans in chosen] == [2, 2, 2, 2, 2, 1, 1]
+
+
+def _span(size: int) -> SpanRecord:
+    return row(1, input_size=size)[0]
+
+
+def _plain(messages: Sequence[Message]) -> list[str]:
+    texts = [message.text for message in messages]
+    texts += [
+        text for message in messages for call in message.tool_calls for text in (call.arguments, call.result or "")
+    ]
+    return [text for text in texts if isinstance(text, Plain)]
+
+
+def test_it_shows_only_so_many_messages_and_calls_of_a_page() -> None:
+    rendering, most = presentation.Rendering(), presentation.MOST_SHOWN
+    first = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * (most - 1))])
+    assert len(first) == 1
+    second = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * 3)] * most)
+    assert [len(message.tool_calls) for message in second[:2]] == [1, 0]
+    assert len(second) == most - 1 + 2
+    assert second[-2].text == "[1 messages are not shown]"
+    assert second[-1].text == f"[{3 * (most - 1) - 1:,} tool calls are not shown]"

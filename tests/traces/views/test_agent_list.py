@@ -1,0 +1,159 @@
+"""The Agents page."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project, User
+from signals.models import Label
+from tests.factories import make_agent, make_labels, make_signal, make_trace
+from tests.traces.sent import sent_span
+from traces.ingest import pipeline
+from traces.views import agents
+
+pytestmark = pytest.mark.real_clock
+
+PAGE = "/p/default/agents/"
+HTMX = {"HX-Request": "true"}
+RANGES = ["1h", "12h", "1d", "7d", "90d"]
+
+
+def cells(text: str, name: str) -> list[str]:
+    """The words of each cell in the row of an agent."""
+    (row,) = (row for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL) if f">{name}</a>" in row)
+    return [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+
+
+@pytest.mark.parametrize("key", RANGES)
+def test_it_sums_up_every_agent(browser: Client, project: Project, now: datetime, key: str) -> None:
+    for number in range(1, 4):
+        make_trace(project, number, now=now)
+    failing = [
+        sent_span(
+            1, trace=9, start=now - timedelta(seconds=9), seconds=8, status="error", agent__id="r", agent__name="R"
+        ),
+        sent_span(
+            2,
+            1,
+            trace=9,
+            start=now - timedelta(seconds=9),
+            openinference__span__kind="LLM",
+            llm__model_name="made-up",
+            llm__token_count__prompt=1000,
+            llm__token_count__completion=200,
+        ),
+    ]
+    pipeline.store(project.pk, failing, now)
+    text = browser.get(PAGE, {"range": key}).text
+    name, runs, errors, p50, p95, tokens, cost, *_ = cells(text, "support-bot")
+    assert name == "support-bot support-bot from agent.name"
+    assert (runs, errors, tokens) == ("3 runs", "0% errors", "330 tok")
+    assert (p50, p95) == ("p50 958 ms", "p95 958 ms")
+    assert cost == "&lt;$0.0001"
+    name, runs, errors, p50, _, tokens, cost, *_ = cells(text, "R")
+    assert name == "R r from agent.id"
+    assert (runs, errors, tokens, cost) == ("1 runs", "100% errors", "1.2k tok", "unpriced")
+    assert float(p50.split()[1]) == pytest.approx(8, rel=0.05)
+    assert text.index("support-bot") < text.index(">R</a>")
+
+
+def test_it_draws_runs_over_time(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now - timedelta(hours=5))
+    make_trace(project, 2, now=now)
+    assert "<polyline" in browser.get(PAGE).text
+
+
+def test_it_says_how_many_runs_name_no_agent(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, agent="")
+    make_trace(project, 2, now=now, agent="")
+    make_trace(project, 3, now=now)
+    text = " ".join(browser.get(PAGE).text.split())
+    assert "2 runs without an agent</a> in the last 1 d" in text
+    assert 'href="/p/default/traces/?agent=0"' in text
+    assert "agent.id" in text
+
+
+def test_it_teaches_when_there_is_no_agent(browser: Client, project: Project, now: datetime) -> None:
+    text = browser.get(PAGE).text
+    assert "No agent yet" in text
+    assert "agent.id" in text
+    make_trace(project, now=now, agent="")
+    assert "No run names its agent yet" in browser.get(PAGE).text
+
+
+def test_it_shows_agents_that_were_quiet(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now - timedelta(days=5))
+    _, runs, errors, p50, *_ = cells(browser.get(PAGE).text, "support-bot")
+    assert (runs, errors, p50) == ("0 runs", "", "")
+    assert cells(browser.get(f"{PAGE}?range=7d").text, "support-bot")[1] == "1 runs"
+
+
+def test_it_shows_the_active_signals(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), name="Refund <wanted>", active_since=now - timedelta(hours=1))
+    make_signal(make_agent(project), name="Only a draft")
+    first, _ = make_labels(signal, project, 2, now=now)
+    Label.objects.filter(pk=first.pk).update(status="done", value="yes", labelled_at=now)
+    text = browser.get(PAGE).text
+    assert "Refund &lt;wanted&gt;</i>yes 100%" in text
+    assert "Only a draft" not in text
+
+
+def test_it_continues_where_a_page_ended(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agents, "PAGE", 2)
+    for number, name in enumerate(("one", "two", "two", "two", "three", "three"), 1):
+        make_trace(project, number, now=now, agent=name)
+    first = browser.get(PAGE).text
+    assert re.findall(r'class="open"[^>]*>(\w+)<', first) == ["two", "three"]
+    more = browser.get(f"{PAGE}?after=2", headers=HTMX)
+    assert re.findall(r'class="open"[^>]*>(\w+)<', more.text) == ["one"]
+    assert "<html" not in more.text
+    assert "HX-Request" in more.headers["Vary"]
+
+
+@pytest.mark.parametrize("query", ["after=x", "after=-1", "after=99999999999", "range=%00", "from=9999", "agent=x"])
+def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, query: str) -> None:
+    make_trace(project, now=now)
+    response = browser.get(f"{PAGE}?{query}")
+    assert response.status_code == 200
+    assert "support-bot" in response.text
+
+
+def test_it_only_reads(browser: Client, project: Project) -> None:
+    assert browser.post(PAGE).status_code == 405
+
+
+def test_it_is_closed_to_outsiders(client_as: Callable[[User], Client], charlie: User, project: Project) -> None:
+    assert client_as(charlie).get(PAGE).status_code == 404
+    assert "/login/" in Client().get(PAGE).headers["Location"]
+
+
+def test_it_shows_agents_of_this_project_only(browser: Client, other_project: Project, now: datetime) -> None:
+    make_trace(other_project, now=now, agent="foreign-bot")
+    assert "foreign-bot" not in browser.get(PAGE).text
+
+
+@pytest.mark.parametrize("key", ["1h", "1d"])
+def test_it_asks_as_often_for_many_agents_as_for_few(
+    browser: Client, project: Project, now: datetime, key: str
+) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get(PAGE, {"range": key}).status_code == 200
+        return len(captured)
+
+    def add(first: int, last: int) -> None:
+        for number in range(first, last):
+            make_trace(project, number, now=now, agent=f"bot {number}")
+            make_signal(make_agent(project, f"bot {number}"), active_since=now)
+
+    add(1, 11)
+    few = queries()
+    add(11, 21)
+    assert queries() == few

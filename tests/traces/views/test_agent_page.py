@@ -1,0 +1,347 @@
+"""An agent's page with its tabs."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project, User
+from tests.factories import make_agent, make_session, make_trace
+from tests.traces.sent import sent_span
+from tests.traces.views.agent_page import numbers, table
+from traces.ingest import pipeline
+from traces.views.traces import PAGE
+
+pytestmark = pytest.mark.real_clock
+
+HTMX = {"HX-Request": "true"}
+TABS = ["", "sessions/", "traces/", "signals/", "analysis/"]
+
+
+def page_of(project: Project, tab: str = "", name: str = "support-bot") -> str:
+    return f"/p/default/agents/{make_agent(project, name).pk}/{tab}"
+
+
+@dataclass
+class Run:
+    """One run as it is sent."""
+
+    ago: timedelta
+    seconds: float = 1
+    status: str = "ok"
+    outcome: str = ""
+    tokens: tuple[int, int, int] = (100, 10, 0)
+    model: str = "gpt-4o-mini"
+
+
+def send(project: Project, runs: list[Run], now: datetime, first: int = 1) -> None:
+    spans = []
+    for trace, run in enumerate(runs, first):
+        start = now - run.ago
+        said: dict[str, Any] = {"agent__outcome": run.outcome} if run.outcome else {}
+        tokens_in, tokens_out, cached = run.tokens
+        spans += [
+            sent_span(
+                trace * 9, trace=trace, start=start, seconds=run.seconds, status=run.status,
+                openinference__span__kind="AGENT", agent__name="support-bot", **said,
+            ),
+            sent_span(
+                trace * 9 + 1, trace * 9, trace=trace, start=start, openinference__span__kind="LLM",
+                llm__model_name=run.model, llm__token_count__prompt=tokens_in,
+                llm__token_count__completion=tokens_out, llm__token_count__prompt_details__cache_read=cached,
+            ),
+        ]  # fmt: skip
+    pipeline.store(project.pk, spans, now)
+
+
+def traffic() -> list[Run]:
+    """Forty runs of the last 20 hours, some of each kind."""
+    runs = []
+    for number in range(40):
+        failed = number % 5 == 0
+        runs.append(
+            Run(
+                ago=timedelta(minutes=1 + 30 * number),
+                seconds=1 + number * 0.7,
+                status="error" if failed else ("unset" if number % 5 == 1 else "ok"),
+                outcome="failure" if number % 5 == 2 else "",
+                tokens=(500 + number, 20 + number, 100),
+                model="made-up" if number % 10 == 3 else "gpt-4o-mini",
+            )
+        )
+    return runs
+
+
+def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Project, now: datetime) -> None:
+    runs = traffic()
+    send(project, runs, now)
+    found = numbers(browser.get(page_of(project)).text)
+    errors = sum(run.status == "error" for run in runs)
+    failures = sum(run.outcome == "failure" or run.status == "error" for run in runs)
+    success = sum(run.status == "ok" and not run.outcome for run in runs)
+    assert found["Runs"] == str(len(runs))
+    assert found["Runs success"] == str(success)
+    assert found["Runs success title"] == f"{100 * success / len(runs):.1f}% of runs"
+    assert found["Runs failure"] == str(failures)
+    assert found["Runs unknown"] == str(len(runs) - success - failures)
+    assert found["Error rate"] == f"{100 * errors / len(runs):.1f}%"
+    assert found["Error rate aside"] == f"{errors} of {len(runs)} runs with errors"
+    tokens_in, tokens_out, cached = (sum(run.tokens[kind] for run in runs) for kind in range(3))
+    assert found["Tokens"] == f"{(tokens_in + tokens_out) / 1000:.1f}k"
+    assert found["Tokens in"] == f"{tokens_in / 1000:.1f}k"
+    assert found["Tokens out"] == f"{tokens_out / 1000:.1f}k"
+    assert found["Tokens cached"] == f"{cached / 1000:.1f}k"
+    assert found["Cost aside"] == f"{sum(run.model == 'made-up' for run in runs)} of 40 model calls unpriced"
+    priced = [run.tokens for run in runs if run.model == "gpt-4o-mini"]
+    costs = [
+        sum(t[0] - t[2] for t in priced) * 0.15,
+        sum(t[2] for t in priced) * 0.075,
+        sum(t[1] for t in priced) * 0.6,
+    ]
+    shown = [found[name] for name in ("Cost", "Cost in", "Cost cache", "Cost out")]
+    assert shown == [f"${sum(costs) / 1e6:.4f}+", *(f"${cost / 1e6:.4f}" for cost in costs)]
+    assert found["Cost note"] == "of priced calls"
+    durations = sorted(run.seconds for run in runs)
+    for name, share in (("Latency", 0.5), ("Latency p95", 0.95)):
+        exact = durations[ceil(share * len(durations)) - 1]
+        assert float(found[name].removesuffix(" s")) == pytest.approx(exact, rel=0.051)
+
+
+def test_it_lists_the_models_by_cost(browser: Client, project: Project, now: datetime) -> None:
+    runs = traffic()
+    send(project, runs, now)
+    rows = table(browser.get(page_of(project)).text, "Models")
+    priced = [run for run in runs if run.model == "gpt-4o-mini"]
+    others = [run for run in runs if run.model == "made-up"]
+    assert list(rows) == ["gpt-4o-mini", "made-up"]
+    for (calls, errors, _, _, tokens, cost), sent in zip(rows.values(), (priced, others), strict=True):
+        assert (calls, errors) == (str(len(sent)), "0%")
+        assert tokens == f"{sum(run.tokens[0] + run.tokens[1] for run in sent) / 1000:.1f}k"
+        assert (cost == "unpriced") == (sent is others)
+
+
+def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, project: Project, now: datetime) -> None:
+    spans = [
+        sent_span(
+            number, None if number == 1 else 1, start=now - timedelta(minutes=9), seconds=number, name="<i>step</i>",
+            status="error" if number == 3 else "ok", agent__name="support-bot",
+            openinference__span__kind="AGENT" if number == 1 else "TOOL",
+            tool__name="get" if number > 5 else "",
+        )
+        for number in range(1, 21)
+    ]  # fmt: skip
+    pipeline.store(project.pk, spans, now)
+    text = browser.get(page_of(project)).text
+    rows = table(text, "Tools")
+    assert {name: cells[:2] for name, cells in rows.items()} == {"get": ["15", "0%"], "<i>step</i>": ["4", "25.0%"]}
+    assert float(rows["get"][2].removesuffix(" s")) == pytest.approx(13, rel=0.05)
+    assert float(rows["get"][3].removesuffix(" s")) == pytest.approx(20, rel=0.05)
+    assert table(text, "Errors by model and tool") == {"<i>step</i>": ["", "1", "100%"]}
+    assert "1\n        failed call<" in text
+    assert "No model call is known" in text
+
+
+def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, now: datetime) -> None:
+    spans = [
+        sent_span(
+            trace * 100 + number, trace=trace, start=now - timedelta(minutes=9), agent__name="support-bot",
+            openinference__span__kind="TOOL", tool__name=f"tool {trace} {number}",
+        )
+        for trace in (1, 2)
+        for number in range(1, 31)
+    ]  # fmt: skip
+    pipeline.store(project.pk, spans, now)
+    text = browser.get(page_of(project)).text
+    assert len(table(text, "Tools")) == 20
+    assert "and 40 more" in text
+
+
+def test_it_says_what_of_the_cost_is_not_split(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=1))], now)
+    assert "Cost not split" not in numbers(browser.get(page_of(project)).text)
+    said: dict[str, Any] = {"llm__cost__total": 1.5, "llm__token_count__prompt": 10, "openinference__span__kind": "LLM"}
+    pipeline.store(project.pk, [sent_span(5, trace=99, start=now, agent__name="support-bot", **said)], now)
+    assert numbers(browser.get(page_of(project)).text)["Cost not split"] == "$1.50"
+
+
+@pytest.mark.parametrize("key", ["12h", "1d", "3d", "30d"])
+def test_it_says_the_same_from_traces_and_from_hours(
+    browser: Client, project: Project, now: datetime, key: str
+) -> None:
+    send(project, [run for run in traffic() if run.ago < timedelta(hours=10)], now)
+    whole, part = (numbers(browser.get(page_of(project), {"range": each}).text) for each in ("90d", key))
+    assert whole == part
+
+
+def old_run() -> list[Run]:
+    """One run at the beginning of the day before the last."""
+    return [Run(ago=timedelta(hours=47))]
+
+
+def test_it_compares_with_the_equal_period_before(browser: Client, project: Project, now: datetime) -> None:
+    before = [Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(100)] + old_run()
+    after = [Run(ago=timedelta(hours=2), seconds=4, status="error" if n < 30 else "ok") for n in range(50)]
+    send(project, before + after, now)
+    text = browser.get(page_of(project)).text
+    found = numbers(text)
+    assert found["Runs change"] == "down 50% from 101"
+    assert '<span class="delta bad">up 58.0 points from 2.0%</span>' in text
+    assert re.search(r'<span class="delta bad">up \d+% from 958 ms</span>', text)
+    assert '<span class="delta ">down 50% from 101</span>' in text
+    assert found["Runs failure title"] == "60.0% of runs, up 58.0 points from 2.0%"
+    assert '<span class="delta bad">+58.0</span>' in text
+
+
+def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
+    send(
+        project,
+        [*old_run(), *(Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(19))],
+        now,
+    )
+    send(project, [Run(ago=timedelta(hours=2), status="error" if n < 4 else "ok") for n in range(20)], now, first=50)
+    text = browser.get(page_of(project)).text
+    assert "up 10.0 points from 10.0%" in text
+    assert "delta bad" not in text
+    assert "delta good" not in text
+
+
+def test_it_compares_with_nothing_while_the_agent_is_younger(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=30)), Run(ago=timedelta(hours=2))], now)
+    text = browser.get(page_of(project)).text
+    assert text.count("Compared with nothing") == 1
+    assert not any(said for name, said in numbers(text).items() if name.endswith(" change"))
+    assert "from 1" not in text
+
+
+def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Project, now: datetime) -> None:
+    send(project, [Run(ago=timedelta(hours=9), seconds=3), Run(ago=timedelta(hours=2), status="error")], now)
+    text = browser.get(page_of(project)).text
+    figures = {
+        name: json.loads(figure)
+        for name, figure in re.findall(r'<script id="agent-(\w+)" type="application/json">(.*?)</script>', text)
+    }
+    assert set(figures) == {"runs", "errors", "latency", "tokens", "cost"}
+    for figure in figures.values():
+        for row in figure["data"]:
+            assert len(row["y"]) == 24
+            assert sum(value is not None for value in row["y"]) == 2
+    assert [value for value in figures["errors"]["data"][0]["y"] if value is not None] == [0, 100]
+    slow, fast = (value for value in figures["latency"]["data"][0]["y"] if value is not None)
+    assert (slow, fast) == (pytest.approx(3, rel=0.05), pytest.approx(1, rel=0.05))
+
+
+def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: Project, now: datetime) -> None:
+    pipeline.store(project.pk, [sent_span(1, start=now - timedelta(seconds=2), agent__name="support-bot")], now)
+    found = numbers(browser.get(page_of(project)).text)
+    for name in ("Tokens", "Cost"):
+        assert (found[name], found[f"{name} note"]) == ("\N{EN DASH}", "none reported")
+    assert not any(
+        name.startswith(("Tokens ", "Cost ")) and said not in ("", "none reported") for name, said in found.items()
+    )
+
+
+def test_it_offers_the_range_that_has_runs(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now - timedelta(days=5))
+    for tab, noun in (("", "runs"), ("traces/", "traces"), ("sessions/", "sessions")):
+        text = browser.get(page_of(project, tab)).text
+        assert f"No {noun} in the last 1 d" in text
+        assert ("Show the last 7 d" in text) == (tab != "sessions/")
+
+
+def test_it_swaps_the_numbers_in(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now)
+    response = browser.get(page_of(project), headers=HTMX)
+    assert response.text.strip().startswith('<div id="agent-numbers"')
+    assert "<html" not in response.text
+    assert "HX-Request" in response.headers["Vary"]
+
+
+def test_it_asks_for_its_signals_separately(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, now=now)
+    assert f'hx-get="{page_of(project, "signals/")}' in browser.get(page_of(project)).text
+
+
+def test_it_lists_its_own_traces(browser: Client, project: Project, now: datetime) -> None:
+    mine = [make_trace(project, number, now=now, session="chat") for number in range(1, 56)]
+    other = make_trace(project, 99, now=now, agent="other-bot")
+    text = browser.get(page_of(project, "traces/")).text
+    link = text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
+    rest = browser.get(page_of(project, "traces/") + link, headers=HTMX).text
+    assert "<html" not in rest
+    assert [sum(trace.hex_id in page for trace in mine) for page in (text, rest)] == [PAGE, 55 - PAGE]
+    assert other.hex_id not in text + rest
+    assert "No traces" in browser.get(page_of(project, "traces/") + "?status=error").text
+
+
+def test_it_lists_its_own_sessions(browser: Client, project: Project, now: datetime) -> None:
+    make_session(project, "mine", now=now)
+    make_trace(project, 50, now=now, agent="other-bot", session="theirs")
+    text = browser.get(page_of(project, "sessions/")).text
+    assert "mine" in text
+    assert "theirs" not in text
+    fragment = browser.get(page_of(project, "sessions/"), headers=HTMX).text
+    assert "mine" in fragment
+    assert "<html" not in fragment
+
+
+def test_it_explains_what_analysis_will_be(browser: Client, project: Project) -> None:
+    assert "cites the spans" in browser.get(page_of(project, "analysis/")).text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_escapes_what_senders_call_it(browser: Client, project: Project, now: datetime, tab: str) -> None:
+    make_trace(project, now=now, agent="<b>&bot</b>")
+    text = browser.get(page_of(project, tab, "<b>&bot</b>")).text
+    assert "&lt;b&gt;&amp;bot" in text
+    assert "<b>&bot" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_only_reads(browser: Client, project: Project, tab: str) -> None:
+    assert browser.post(page_of(project, tab)).status_code == 405
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_is_closed_to_outsiders(
+    client_as: Callable[[User], Client], charlie: User, project: Project, tab: str
+) -> None:
+    outsider = client_as(charlie)
+    assert outsider.get(page_of(project, tab)).status_code == 404
+    assert outsider.get(page_of(project, tab).replace("default", "other")).status_code == 404
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project, tab: str) -> None:
+    text = client_as(viewer).get(page_of(project, tab)).text
+    assert "support-bot" in text
+    assert "New signal" not in text
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("query", ["status=x", "after=nonsense", "range=%00", "from=9999", "agent=7", "q=%00"])
+def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, tab: str, query: str) -> None:
+    make_trace(project, now=now)
+    assert browser.get(f"{page_of(project, tab)}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_it_asks_as_often_for_much_as_for_little(browser: Client, project: Project, now: datetime, tab: str) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get(page_of(project, tab)).status_code == 200
+        return len(captured)
+
+    for number in range(1, 11):
+        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+    few = queries()
+    for number in range(11, 21):
+        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+    assert queries() == few

@@ -1,0 +1,1 @@
+"""What pages show of an agent in numbers: statistics, charts, latest runs."""

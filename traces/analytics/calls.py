@@ -1,0 +1,74 @@
+"""The models and tools that an agent called, and which of these calls failed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalyst import timerange
+from catalyst.core.models import Project
+from catalyst.timerange import TimeRange
+from traces.models import AgentHourCalls, Kind
+from traces.models.volumes import agent_is
+from traces.usage import Called
+
+MOST_ROWS = 20
+MOST_CAUSES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model or tool. `bar` is the width of what is drawn for it, in percent of the widest."""
+
+    called: Called
+    bar: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Errors of the calls of one model or tool."""
+
+    name: str
+    kind: str
+    errors: int
+    bar: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallTables:
+    """Models by cost, tools by calls, and who failed most; `since` is set where whole hours reach before the range."""
+
+    models: Sequence[Row]
+    more_models: int
+    tools: Sequence[Row]
+    more_tools: int
+    causes: Sequence[Cause]
+    errors: int
+    since: datetime | None
+
+
+def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
+    """The calls of an agent's runs in the hours that a range touches."""
+    calls = AgentHourCalls.objects.filter(agent_is(agent), project=project).within(time_range)
+    models, more_models = calls.greatest(Kind.LLM, "cost", MOST_ROWS)
+    tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MOST_ROWS)
+    causes = calls.failing(MOST_CAUSES)
+    worst = max((errors for _, _, errors in causes), default=0)
+    first = timerange.floor(time_range.start, timerange.HOUR)
+    return CallTables(
+        _rows(models, lambda called: called.calls.total_tokens),
+        more_models,
+        _rows(tools, lambda called: called.calls.error_count / called.calls.call_count),
+        more_tools,
+        [Cause(name, kind, errors, _width(errors, worst)) for kind, name, errors in causes],
+        calls.errors(),
+        first if first < time_range.start else None,
+    )
+
+
+def _rows(found: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
+    top = max(map(value, found), default=0)
+    return [Row(called, _width(value(called), top)) for called in found]
+
+
+def _width(value: float, top: float) -> float:
+    return round(100 * value / top, 1) if top else 0

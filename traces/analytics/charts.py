@@ -1,0 +1,146 @@
+"""The charts of an agent over time. A bar without runs is a gap, never a zero. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from catalyst import charts
+from catalyst.charts import Series, Unit
+from catalyst.timerange import TimeRange
+from traces.analytics.stats import Stat, Stats, unsplit
+from traces.usage import Runs, Usage
+
+SECONDS = Unit("%{y:.3~s}s", suffix=" s")
+PERCENT = Unit("%{y:.1f}%", suffix="%")
+DOLLARS = Unit("$%{y:,.4~f}", prefix="$")
+TOKENS = Unit("%{y:.3~s}")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One row of the legend with its number; `tone` is that of what is drawn for it."""
+
+    tone: str
+    stat: Stat
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One chart under the number that it is about. `id` names its JSON in the page, `aside` says more of the number."""
+
+    id: str
+    lead: Stat
+    figure: Mapping[str, Any]
+    parts: Sequence[Part] = ()
+    aside: Stat | None = None
+
+
+type Bars = Mapping[datetime, Runs]
+
+
+class Axis:
+    """The bars of a range; a click on one leads to its stretch of time."""
+
+    def __init__(self, bars: Bars, time_range: TimeRange, keep: Mapping[str, str]) -> None:
+        self._bars = bars
+        self._starts = time_range.buckets()
+        self._queries = [time_range.bucket_query(start, keep) for start in self._starts]
+
+    def row(self, name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
+        """One value per bar that has runs."""
+        bars = self._bars
+        return Series(name, [value(bars[start]) if start in bars else None for start in self._starts], tone)
+
+    def summed(self, name: str, tone: str, value: Callable[[Usage], float]) -> Series:
+        """The same of the sums."""
+        return self.row(name, tone, lambda runs: value(runs.usage))
+
+    def stacked(self, series: Sequence[Series], unit: Unit = charts.COUNT) -> Mapping[str, Any]:
+        """Bars, the first series at the base."""
+        return charts.stacked_bars(self._starts, series, self._queries, unit)
+
+    def lines(self, series: Sequence[Series], unit: Unit) -> Mapping[str, Any]:
+        """Lines."""
+        return charts.lines(self._starts, series, self._queries, unit)
+
+
+def over_time(axis: Axis, stats: Stats) -> list[Card]:
+    """Runs by outcome, error rate, latency, tokens and cost, each with its numbers."""
+    return [_runs(axis, stats), _errors(axis, stats), _latency(axis, stats), _tokens(axis, stats), _cost(axis, stats)]
+
+
+def _runs(axis: Axis, stats: Stats) -> Card:
+    figure = axis.stacked(
+        [
+            axis.summed("failure", "negative", lambda usage: usage.failure_count),
+            axis.summed("unknown", "neutral", lambda usage: usage.unknown_count),
+            axis.summed("success", "accent", lambda usage: usage.success_count),
+        ]
+    )
+    parts = [Part("accent", stats["success"]), Part("negative", stats["failure"]), Part("neutral", stats["unknown"])]
+    return Card("agent-runs", stats["runs"], figure, parts)
+
+
+def _errors(axis: Axis, stats: Stats) -> Card:
+    rate = axis.summed("of runs", "negative", lambda usage: 100 * usage.error_trace_count / usage.trace_count)
+    return Card("agent-errors", stats["error rate"], axis.lines([rate], PERCENT), aside=stats["errors"])
+
+
+def _latency(axis: Axis, stats: Stats) -> Card:
+    figure = axis.lines(
+        [
+            axis.row("p50", "accent", lambda runs: seconds(runs.p50_us)),
+            axis.row("p95", "quiet", lambda runs: seconds(runs.p95_us)),
+        ],
+        SECONDS,
+    )
+    lead = replace(stats["p50"], name="Latency", note="p50")
+    return Card("agent-latency", lead, figure, [Part("accent", Stat("p50", "")), Part("quiet", stats["p95"])])
+
+
+def _tokens(axis: Axis, stats: Stats) -> Card:
+    cached = axis.summed("in, cached", "cat-2", lambda usage: usage.cached_tokens)
+    fresh = axis.summed("in, not cached", "quiet", lambda usage: max(usage.input_tokens - usage.cached_tokens, 0))
+    written = axis.summed("out", "accent", lambda usage: usage.output_tokens)
+    parts = [Part("quiet", stats["in"]), Part("cat-2", stats["cached"]), Part("accent", stats["out"])]
+    return Card("agent-tokens", stats["tokens"], axis.stacked([cached, fresh, written], TOKENS), parts)
+
+
+def _cost(axis: Axis, stats: Stats) -> Card:
+    def part(name: str, tone: str, value: Callable[[Usage], Decimal]) -> Series:
+        return axis.row(name, tone, lambda runs: float(value(runs.usage)) if is_priced(runs.usage) else None)
+
+    split = {"input": "quiet", "cache": "cat-2", "output": "accent", "unsplit": "neutral"}
+    series = [
+        part("cache", "cat-2", lambda usage: usage.cache_cost),
+        part("input", "quiet", lambda usage: usage.input_cost),
+        part("output", "accent", lambda usage: usage.output_cost),
+    ]
+    rest = part("not split", "neutral", unsplit)
+    if any(rest.values):
+        series.append(rest)
+    else:
+        del split["unsplit"]
+    parts = [Part(tone, stats[f"{name} cost"]) for name, tone in split.items()]
+    return Card("agent-cost", stats["cost"], axis.stacked(series, DOLLARS), parts, stats["unpriced"])
+
+
+def seconds(microseconds: float | None) -> float | None:
+    """A duration for an axis of SECONDS."""
+    return None if microseconds is None else round(microseconds / 1e6, 4)
+
+
+def is_priced(usage: Usage) -> bool:
+    """Whether a cost is known, if only that it is 0."""
+    return bool(usage.cost or (usage.total_tokens and not usage.unpriced_count))
+
+
+def spark(counts: Mapping[datetime, int], time_range: TimeRange, known: tuple[datetime, datetime]) -> list[str]:
+    """Runs as the lines of a sparkline, with a gap outside of `known`: before an agent was first seen and after now."""
+    first, now = known
+    starts = time_range.buckets()
+    return charts.sparkline(
+        [counts.get(start, 0 if first - time_range.step < start <= now else None) for start in starts]
+    )

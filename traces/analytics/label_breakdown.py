@@ -1,0 +1,132 @@
+"""The charts of an agent with one series for each label of its runs, and one for those without."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from catalyst import formats
+from catalyst.charts import Unit
+from catalyst.timerange import TimeRange
+from traces import usage
+from traces.analytics.charts import DOLLARS, PERCENT, SECONDS, TOKENS, Axis, Bars, Card, Part, is_priced, seconds
+from traces.analytics.stats import Stat, Stats
+from traces.label_sources import Dimension
+from traces.usage import Runs
+
+UNLABELLED = "unlabelled"
+MOST_RUNS = 50_000
+"""Whose labels are looked up for one page: there are no sums of runs by label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The runs with one label, added up, and as series of charts."""
+
+    name: str
+    tone: str
+    whole: Runs
+    axis: Axis
+
+    def part(self, value: str) -> Part:
+        """Its row in the legend of a card."""
+        return Part(self.tone, Stat(self.name, value, f"of {self.whole.usage.trace_count:,} runs"))
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The cards of runs broken down by a label; `labelled` of them have one."""
+
+    dimension: Dimension
+    labelled: int
+    runs: int
+    cards: Sequence[Card]
+
+
+def newest(bars: Bars) -> Bars:
+    """Of these bars, not empty, the newest with `MOST_RUNS` runs together, but one in any case."""
+    kept: dict[datetime, Runs] = {}
+    count = 0
+    for start in sorted(bars, reverse=True):
+        count += bars[start].usage.trace_count
+        if kept and count > MOST_RUNS:
+            break
+        kept[start] = bars[start]
+    return kept
+
+
+def breakdown(
+    dimension: Dimension, found: Mapping[str, Bars], bars: Bars, stats: Stats, view: tuple[TimeRange, Mapping[str, str]]
+) -> Breakdown:
+    """The runs of `bars`, of which `found` are those with each label. `view`: the range, and the query of the page."""
+    with_label = [
+        (name, dimension.tones.get(name, "neutral"), found.get(name, {}))
+        for name in dict.fromkeys((*dimension.tones, *found))
+    ]
+    rest = usage.rest(bars, found.values())
+    groups = [
+        Group(name, tone, usage.total(each.values()), Axis(each, *view))
+        for name, tone, each in [*with_label, (UNLABELLED, "quiet", rest)]
+        if each
+    ]
+    labelled = sum(each.usage.trace_count for bars_of in found.values() for each in bars_of.values())
+    runs = usage.total(bars.values())
+    return Breakdown(dimension, labelled, runs.usage.trace_count, _cards(groups, stats, runs))
+
+
+def _cards(groups: Sequence[Group], stats: Stats, runs: Runs) -> list[Card]:
+    latency = replace(stats["p50"], name="Latency", note="p50")
+    tokens, cost = Stat("Tokens per run", _tokens_words(runs)), Stat("Cost per run", _cost_words(runs))
+    return [
+        _runs(groups, stats["runs"]),
+        _lines("errors", stats["error rate"], groups, _error_rate, _error_words, PERCENT),
+        _lines("latency", latency, groups, lambda runs: seconds(runs.p50_us), _latency_words, SECONDS),
+        _lines("tokens", tokens, groups, _tokens, _tokens_words, TOKENS),
+        _lines("cost", cost, groups, _cost, _cost_words, DOLLARS),
+    ]
+
+
+def _runs(groups: Sequence[Group], lead: Stat) -> Card:
+    series = [group.axis.summed(group.name, group.tone, lambda usage: usage.trace_count) for group in groups]
+    parts = [group.part(f"{group.whole.usage.trace_count:,}") for group in groups]
+    return Card("by-label-runs", lead, groups[0].axis.stacked(series), parts)
+
+
+def _lines(
+    name: str,
+    lead: Stat,
+    groups: Sequence[Group],
+    value: Callable[[Runs], float | None],
+    words: Callable[[Runs], str],
+    unit: Unit,
+) -> Card:
+    series = [group.axis.row(group.name, group.tone, value) for group in groups]
+    parts = [group.part(words(group.whole)) for group in groups]
+    return Card(f"by-label-{name}", lead, groups[0].axis.lines(series, unit), parts)
+
+
+def _error_rate(runs: Runs) -> float:
+    return 100 * runs.usage.error_trace_count / runs.usage.trace_count
+
+
+def _error_words(runs: Runs) -> str:
+    return formats.percent(runs.usage.error_trace_count, runs.usage.trace_count)
+
+
+def _latency_words(runs: Runs) -> str:
+    return formats.duration(runs.p50_us)
+
+
+def _tokens(runs: Runs) -> float:
+    return runs.usage.total_tokens / runs.usage.trace_count
+
+
+def _tokens_words(runs: Runs) -> str:
+    return formats.short(round(_tokens(runs))) if runs.usage.total_tokens else ""
+
+
+def _cost(runs: Runs) -> float | None:
+    return float(runs.usage.cost) / runs.usage.trace_count if is_priced(runs.usage) else None
+
+
+def _cost_words(runs: Runs) -> str:
+    return formats.usd(_cost(runs))

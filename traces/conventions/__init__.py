@@ -1,0 +1,1 @@
+"""How senders say things in attributes: names, dialects, messages. Pure."""

@@ -1,0 +1,277 @@
+"""A sent span in our columns, by the table in `attribute_names`. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+import xxhash
+
+from catalyst.pricing import price
+from traces.conventions.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
+from traces.conventions.messages import may_be_message, read_messages
+from traces.otlp import Attributes, SentSpan, Source, storable
+from traces.records import PayloadRecord, SpanRecord, plain
+
+_RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
+
+LANGCHAIN_AGENT = "lc_agent_name"
+METADATA_LIMIT = 20_000
+NAME_LIMIT = 256
+SPAN_NAME_LIMIT = 512
+MESSAGE_LIMIT = 2_000
+TOKEN_LIMIT = 64
+TOKEN_VALUE_LIMIT = 128
+MAX_TOKENS = 10**9
+MAX_COST = Decimal(10_000)
+FUTURE_TOLERANCE = timedelta(hours=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
+"""Attributes that begin so are not kept for search."""
+_SIGNED = 1 << 63
+
+type Found = dict[str, tuple[str, Any, int]]
+"""Our name to the sender's name, the value, and the rank of that name."""
+
+
+@dataclass(slots=True, frozen=True)
+class Identity:
+    """An agent as a span names it. `source` is agent_id or agent_name."""
+
+    identity: str
+    source: str
+    name: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """One sent span in our columns; the agent is still a name, and `text` is the payload as it is packed."""
+
+    span: SpanRecord
+    payload: PayloadRecord
+    text: bytes
+    agent: Identity | None
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters; a longer text ends in a hash of the whole, so that two stay two."""
+    return text if len(text) <= limit else f"{text[: limit - 17]}~{xxhash.xxh3_64_hexdigest(text.encode())}"
+
+
+def attribute_token(key: str, value: object) -> int:
+    """The stored 64-bit hash of one attribute, for exact search."""
+    return xxhash.xxh3_64_intdigest(f"{key}={value}".encode()) - _SIGNED
+
+
+def attribute_text(value: Any) -> str | None:
+    """The value of an attribute as search knows it; None for what has no single value."""
+    if isinstance(value, str):
+        return value
+    return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
+
+
+def gather(attributes: Attributes) -> tuple[Found, list[str]]:
+    """What the table knows of these attributes, and the names of those that may be messages."""
+    found: Found = {}
+    messages: list[str] = []
+    for name, value in attributes.items():
+        known = _RANKED.get(name)
+        if known is None:
+            if may_be_message(name):
+                messages.append(name)
+        elif value is not None and value != "":
+            column, rank = known
+            if column not in found or rank < found[column][2]:
+                found[column] = (name, value, rank)
+    return found, messages
+
+
+class Sender:
+    """One resource and scope, read once for all its spans."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.found, _ = gather(source.attributes)
+        self.agent = _agent(self.found)
+        self.service = _name(self.found, "service")
+        self.environment = _name(self.found, "environment")
+        content = (source.attributes, source.scope_name, source.scope_version)
+        self.digest = xxhash.xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)) - _SIGNED
+
+
+def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime, retention: timedelta) -> Reading:
+    """Normalise one span."""
+    found, message_names = gather(sent.attributes)
+    payload = _payload(found, message_names, sent, sender.digest)
+    kind = _kind(found)
+    seconds, nanoseconds = divmod(sent.start_ns, 1_000_000_000)
+    start = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
+    span = SpanRecord(
+        project_id=project_id,
+        trace_id=sent.trace_id,
+        span_id=sent.span_id,
+        start_time=start,
+        parent_id=sent.parent_id if sent.parent_id != sent.span_id else None,
+        duration_us=max(0, sent.end_ns - sent.start_ns) // 1000 if sent.end_ns else None,
+        received_at=now,
+        kind=kind,
+        otel_kind=sent.otel_kind,
+        name=cut(sent.name, SPAN_NAME_LIMIT),
+        status=sent.status,
+        status_message=sent.status_message[:MESSAGE_LIMIT],
+        service=_name(found, "service") or sender.service,
+        environment=_name(found, "environment") or sender.environment,
+        session_key=_name(found, "session") or _name(sender.found, "session"),
+        user=_name(found, "user") or _name(sender.found, "user"),
+        model=_name(found, "model"),
+        tool=_tool(found, sent) if kind == "TOOL" else "",
+        provider=_name(found, "provider"),
+        outcome=OUTCOMES.get(_name(found, "outcome"), "unknown"),
+        input_size=_size(payload.input, payload.input_messages),
+        output_size=_size(payload.output, payload.output_messages),
+        skewed=not now - retention <= start <= now + FUTURE_TOLERANCE,
+        attribute_tokens=_tokens(payload.attributes),
+    )
+    _add_usage(span, found)
+    text = plain(payload)
+    span.digest = _digest(sent, text)
+    return Reading(span, payload, text, _agent(found) or sender.agent)
+
+
+def _name(found: Found, column: str) -> str:
+    hit = found.get(column)
+    if hit is None:
+        return ""
+    return cut(hit[1] if isinstance(hit[1], str) else str(hit[1]), NAME_LIMIT)
+
+
+def _agent(found: Found) -> Identity | None:
+    for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
+        if column in found and (identity := _name(found, column)):
+            name = _name(found, "agent_name") or _name(found, "other_agent_name")
+            return Identity(identity, column.removeprefix("other_"), name or identity)
+    return _langchain_agent(found)
+
+
+def _langchain_agent(found: Found) -> Identity | None:
+    """LangChain names its agents only inside the metadata, which OpenInference keeps as JSON text."""
+    metadata = found["metadata"][1] if "metadata" in found else None
+    if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
+        return None
+    try:
+        parsed = orjson.loads(metadata)
+    except orjson.JSONDecodeError:
+        return None
+    name = storable(parsed.get(LANGCHAIN_AGENT)) if isinstance(parsed, dict) else None
+    if not isinstance(name, str) or not name:
+        return None
+    return Identity(cut(name, NAME_LIMIT), "agent_name", cut(name, NAME_LIMIT))
+
+
+def _kind(found: Found) -> str:
+    said = _name(found, "kind")
+    if (kind := said.upper()) in KINDS:
+        return kind
+    for word in (said, _name(found, "operation")):
+        if word in KIND_WORDS:
+            return KIND_WORDS[word]
+    if "tool" in found:
+        return "TOOL"
+    return "UNKNOWN" if said else "SPAN"
+
+
+def _tool(found: Found, sent: SentSpan) -> str:
+    return _name(found, "tool") or cut(sent.name, NAME_LIMIT)
+
+
+def _count(value: Any) -> int | None:
+    try:
+        number = -1 if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 <= number < MAX_TOKENS else None
+
+
+def _cost(found: Found) -> Decimal | None:
+    hit = found.get("cost")
+    try:
+        cost = None if hit is None else Decimal(str(hit[1]))
+    except InvalidOperation:
+        return None
+    return round(cost, 9) if cost is not None and cost.is_finite() and 0 <= cost <= MAX_COST else None
+
+
+def _add_usage(span: SpanRecord, found: Found) -> None:
+    """Tokens and cost as said."""
+    for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
+        if column in found:
+            setattr(span, column, _count(found[column][1]))
+    if span.kind == "LLM":
+        span.cost = _cost(found)
+
+
+def add_price(span: SpanRecord) -> None:
+    """Give an LLM span whose sender said no cost that of the price list, if there is one.
+
+    Apart from `read_span`, because it costs half as much for many spans in a row.
+    """
+    if span.kind == "LLM" and span.cost is None and span.model and (span.input_tokens or span.output_tokens):
+        paid = price(
+            span.provider,
+            span.model,
+            span.input_tokens or 0,
+            span.output_tokens or 0,
+            span.cached_tokens or 0,
+            span.cache_write_tokens or 0,
+            span.start_time,
+        )
+        if paid is not None:
+            span.cost, span.input_cost = round(paid.total, 9), round(paid.input, 9)
+            span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
+
+
+def _payload(found: Found, message_names: Sequence[str], sent: SentSpan, digest: int) -> PayloadRecord:
+    input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
+    return PayloadRecord(
+        input=_take(found, "input", rest),
+        output=_take(found, "output", rest),
+        input_messages=input_messages,
+        output_messages=output_messages,
+        attributes=rest,
+        events=sent.events or None,
+        links=sent.links or None,
+        resource_digest=digest,
+    )
+
+
+def _take(found: Found, column: str, attributes: Attributes) -> str | None:
+    """The column's value as text, out of the attributes."""
+    hit = found.get(column)
+    if hit is None:
+        return None
+    value = attributes.pop(hit[0])
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _size(text: str | None, messages: list[Attributes] | None) -> int:
+    return len(text) if text else sum(len(str(message)) for message in messages or ())
+
+
+def _tokens(attributes: Attributes) -> list[int]:
+    tokens: list[int] = []
+    for key, value in attributes.items():
+        if key.startswith(UNINDEXED):
+            continue
+        text = attribute_text(value)
+        if text is not None and len(text) <= TOKEN_VALUE_LIMIT:
+            tokens.append(attribute_token(key, text))
+            if len(tokens) == TOKEN_LIMIT:
+                break
+    return tokens
+
+
+def _digest(sent: SentSpan, text: bytes) -> int:
+    said = (sent.parent_id, sent.name, sent.otel_kind, sent.start_ns, sent.end_ns, sent.status, sent.status_message)
+    return xxhash.xxh3_64_intdigest(orjson.dumps(said) + text) - _SIGNED

@@ -1,0 +1,1 @@
+"""From a decoded request to stored rows: pipeline, group commit, rollups, settle queue, limits."""

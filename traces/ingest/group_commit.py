@@ -1,0 +1,117 @@
+"""Small requests share commits: while one group is written the next one gathers, and all are answered after theirs.
+
+It lives on the event loop: no request holds a thread while it waits, and there is no added delay.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import InterfaceError, OperationalError
+
+from traces.ingest.pipeline import Arrival, Stored
+
+GROUP_SPANS = 2_000
+"""A group is closed when it has this many. A request with as many is written at once, beside the groups."""
+
+type Write = Callable[[Sequence[Arrival]], Awaitable[Sequence[Stored]]]
+
+
+class Full(Exception):
+    """As many spans wait as may; nothing of the request was stored."""
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Waiting:
+    """A request that waits to be written."""
+
+    arrival: Arrival
+    stored: asyncio.Future[Stored]
+
+    @property
+    def spans(self) -> int:
+        """How many it has."""
+        return len(self.arrival.readings)
+
+    def succeed(self, stored: Stored) -> None:
+        """Answer; somebody who was cancelled meanwhile does not listen."""
+        if not self.stored.done():
+            self.stored.set_result(stored)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error, likewise."""
+        if not self.stored.done():
+            self.stored.set_exception(error)
+
+
+class GroupCommit:
+    """Writes arrivals in groups, one group at a time, each of one project. For one event loop."""
+
+    def __init__(self, write: Write, most_spans: int) -> None:
+        self._write = write
+        self._most_spans = most_spans
+        self._waiting: deque[Waiting] = deque()
+        self._spans = 0
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, arrival: Arrival) -> Stored:
+        """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised.
+
+        Who is cancelled meanwhile is not answered, but its spans are written all the same.
+        """
+        if not 0 < len(arrival.readings) < GROUP_SPANS:
+            return (await self._write([arrival]))[0]
+        if self._spans + len(arrival.readings) > self._most_spans:
+            raise Full
+        mine = Waiting(arrival, asyncio.get_running_loop().create_future())
+        self._spans += mine.spans
+        self._waiting.append(mine)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_groups())
+        return await mine.stored
+
+    @property
+    def waiting_spans(self) -> int:
+        """Spans that are not committed yet, those of the group that is being written included."""
+        return self._spans
+
+    async def _write_groups(self) -> None:
+        while self._waiting:
+            group = self._next_group()
+            try:
+                await self._write_group(group)
+            finally:
+                self._spans -= sum(each.spans for each in group)
+
+    def _next_group(self) -> list[Waiting]:
+        """The first that waits, and those of its project that fit in with it."""
+        project_id, room = self._waiting[0].arrival.project_id, GROUP_SPANS
+        group: list[Waiting] = []
+        left: deque[Waiting] = deque()
+        for each in self._waiting:
+            if each.arrival.project_id == project_id and each.spans <= room:
+                room -= each.spans
+                group.append(each)
+            else:
+                left.append(each)
+        self._waiting = left
+        return group
+
+    async def _write_group(self, group: Sequence[Waiting]) -> None:
+        """Write a group. One that fails is written one by one, so that nobody fails for another's spans.
+
+        A database that does not answer fails them all.
+        """
+        try:
+            stored = await self._write([each.arrival for each in group])
+        except Exception as error:  # noqa: BLE001
+            if len(group) > 1 and not isinstance(error, (OperationalError, InterfaceError)):
+                for each in group:
+                    await self._write_group([each])
+            else:
+                for each in group:
+                    each.fail(error)
+        else:
+            for each, own in zip(group, stored, strict=True):
+                each.succeed(own)

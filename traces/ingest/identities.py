@@ -1,0 +1,96 @@
+"""The rows that spans refer to by name: agents, sessions and resources; made when a name is first seen."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+import orjson
+
+from catalyst import database
+from traces.conventions.attributes import Identity
+from traces.otlp import Source
+from traces.summary import COUNTS, Summary
+
+
+def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) -> Mapping[str, int]:
+    """Primary keys of the named agents, by identity. The newest name wins."""
+    if not identities:
+        return {}
+    by_identity = {identity.identity: identity for identity in sorted(identities, key=lambda i: (i.identity, i.name))}
+    rows = [by_identity[key] for key in sorted(by_identity)]
+    known = database.fetch(
+        "SELECT identity, id, name FROM agents_agent WHERE project_id = %s AND identity = ANY(%s)",
+        [project_id, [row.identity for row in rows]],
+    )
+    names = {identity: name for identity, _, name in known}
+    fresh = [row for row in rows if names.get(row.identity) != row.name]
+    found = {identity: pk for identity, pk, _ in known}
+    if fresh:
+        found |= dict(
+            database.fetch(
+                """
+                INSERT INTO agents_agent AS a (project_id, identity, source, name, first_seen_at)
+                SELECT %s, d.identity, d.source, d.name, %s
+                FROM unnest(%s::text[], %s::text[], %s::text[]) AS d(identity, source, name) ORDER BY d.identity
+                ON CONFLICT (project_id, identity) DO UPDATE SET name = EXCLUDED.name
+                RETURNING identity, id
+                """,
+                [project_id, now, *([getattr(row, name) for row in fresh] for name in ("identity", "source", "name"))],
+            )
+        )
+    return found
+
+
+def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) -> dict[str, int]:
+    """Primary keys of the sessions that these traces belong to, by the sender's id; new ones start out empty."""
+    times: dict[str, list[datetime]] = {}
+    for summary in summaries:
+        if summary.session_key:
+            times.setdefault(summary.session_key, []).extend((summary.start_time, summary.end_time))
+    if not times:
+        return {}
+    keys = sorted(times)
+    found = _session_keys(project_id, keys)
+    new = [key for key in keys if key not in found]
+    if not new:
+        return found
+    sums = ("trace_count", "error_trace_count", "revision", *COUNTS)
+    database.execute(
+        f"""
+        INSERT INTO traces_session (project_id, key, start_time, end_time, first_received_at, last_received_at, "user",
+            {", ".join(sums)})
+        SELECT %s, d.key, d.start_time, d.end_time, %s, %s, '', {", ".join("0" for _ in sums)}
+        FROM unnest(%s::text[], %s::timestamptz[], %s::timestamptz[]) AS d(key, start_time, end_time) ORDER BY d.key
+        ON CONFLICT (project_id, key) DO NOTHING
+        """,
+        [project_id, now, now, new, [min(times[key]) for key in new], [max(times[key]) for key in new]],
+    )
+    return found | _session_keys(project_id, new)
+
+
+def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
+    """Those that exist, and go on to until the transaction ends: an empty one may be about to be deleted."""
+    return dict(
+        database.fetch(
+            "SELECT key, id FROM traces_session WHERE project_id = %s AND key = ANY(%s) ORDER BY key FOR KEY SHARE",
+            [project_id, keys],
+        )
+    )
+
+
+def keep_resources(project_id: int, sources: Mapping[int, Source]) -> None:
+    """Remember who sent some spans, by digest."""
+    digests = sorted(sources)
+    database.execute(
+        """
+        INSERT INTO traces_resource (project_id, digest, attributes, scope_name, scope_version)
+        SELECT %s, d.* FROM unnest(%s::bigint[], %s::jsonb[], %s::text[], %s::text[]) AS d ORDER BY 2
+        ON CONFLICT (project_id, digest) DO NOTHING
+        """,
+        [
+            project_id,
+            digests,
+            [orjson.dumps(sources[digest].attributes).decode() for digest in digests],
+            [sources[digest].scope_name[:512] for digest in digests],
+            [sources[digest].scope_version[:256] for digest in digests],
+        ],
+    )

@@ -1,0 +1,305 @@
+"""Store decoded spans: one transaction, exact whatever arrives twice, late or out of order.
+
+A trace's row is its lock: it is taken first, in key order. A trace that is new is summed up from the batch; one that
+exists is summed up again from its spans, old and new together, and the difference goes to every rollup
+(docs/adr/0005).
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import OperationalError, transaction
+from psycopg.errors import DeadlockDetected
+
+from traces.conventions.attributes import Reading, Sender, add_price, read_span
+from traces.ingest import rollups, settle_queue, trace_rows
+from traces.ingest.identities import agent_ids, keep_resources, session_ids
+from traces.ingest.rollups import Change
+from traces.ingest.trace_rows import Claim, TraceRow
+from traces.otlp import SentSpan, Source
+from traces.records import PayloadRecord, SpanRecord
+from traces.store import partitions
+from traces.store.base import SpanStore
+from traces.store.postgres import STORE
+from traces.summary import Summary, span_end, summarise, with_named_agent
+from traces.transcripts.transcript import input_preview, output_preview
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+
+type Preview = Callable[[PayloadRecord], str]
+
+
+@dataclass(slots=True, frozen=True)
+class Stored:
+    """What became of some spans: new, put in the place of a less complete version, or already there.
+
+    Those of a trace that has expired count as already there: they were, or their trace was.
+    """
+
+    inserted: int = 0
+    replaced: int = 0
+    duplicate: int = 0
+    late: int = 0
+    """Of the new and replaced ones: arrived after their trace had settled, or long after they had ended."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """The spans of one request in our columns, and who sent them, by digest."""
+
+    project_id: int
+    received_at: datetime
+    readings: list[Reading]
+    sources: dict[int, Source]
+    unreadable: int
+    """Spans that could not be read."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The arriving spans of one trace, each once, and what the store had of it."""
+
+    arriving: dict[int, Reading] = field(default_factory=dict)
+    stored: dict[int, SpanRecord] = field(default_factory=dict)
+
+    def add(self, reading: Reading) -> None:
+        """Take an arriving span; of two versions the fuller one."""
+        other = self.arriving.get(reading.span.span_id)
+        if other is None or fullness(reading.span) > fullness(other.span):
+            self.arriving[reading.span.span_id] = reading
+
+    def meet(self, stored: Sequence[SpanRecord], of: int) -> None:
+        """Take what the store has of the trace's spans, `of` of them, and leave out what it has as full or fuller.
+
+        Where some of them have expired, so has the trace: nothing is added to it, for its sums can't be told any more.
+        """
+        self.stored = {span.span_id: span for span in stored}
+        if len(self.stored) < of:
+            self.arriving.clear()
+        for span_id, old in self.stored.items():
+            new = self.arriving.get(span_id)
+            if new is not None and fullness(new.span) <= fullness(old):
+                del self.arriving[span_id]
+            elif new is not None:
+                new.span.revision = old.revision + 1
+
+    def final(self) -> list[SpanRecord]:
+        """All spans of the trace as they are with this batch."""
+        return list((self.stored | {span_id: new.span for span_id, new in self.arriving.items()}).values())
+
+
+def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
+    """Of two versions of a span the greater one stays, in whatever order they come.
+
+    Ended comes over open, then the later end, then more of everything; the digest makes the order total.
+    """
+    return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
+
+
+def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
+    """Put decoded spans into our columns. `now` is when they were received. Asks no database."""
+    senders: dict[int, Sender] = {}
+    readings: list[Reading] = []
+    retention = timedelta(days=settings.RETENTION_DAYS)
+    for span in sent:
+        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
+        try:
+            readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+        except (TypeError, ValueError, OverflowError):
+            logger.exception("A span of trace %s can't be read", span.trace_id)
+    for reading in readings:
+        add_price(reading.span)
+    sources = {sender.digest: sender.source for sender in senders.values()}
+    return Arrival(project_id, now, readings, sources, len(sent) - len(readings))
+
+
+def write(arrivals: Sequence[Arrival]) -> list[Stored]:
+    """Store what arrived for one project; returns what became of each arrival.
+
+    When this returns it is committed; when it raises nothing of it is.
+
+    Raises django.db.Error when the database can't take it.
+    """
+    if not any(arrival.readings for arrival in arrivals):
+        return [Stored() for _ in arrivals]
+    partitions.keep_ahead(max(arrival.received_at for arrival in arrivals))
+    for tries_left in reversed(range(MAX_TRIES)):
+        try:
+            return _write(arrivals)
+        except OperationalError as error:
+            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
+    """Read and write some spans: for senders within the house, who send one batch at a time."""
+    return write([read(project_id, sent, now)])[0]
+
+
+@transaction.atomic
+def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
+    project_id = arrivals[0].project_id
+    received = [arrival.received_at for arrival in arrivals]
+    since, now = min(received), max(received)
+    batches = _batches(project_id, arrivals, now)
+    summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
+    sessions = session_ids(project_id, summaries.values(), now)
+    rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
+    claims = trace_rows.claim(project_id, rows, since, now)
+    store: SpanStore = STORE
+    known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
+    for claim in claims.values():
+        if not claim.created:
+            batches[claim.trace_id].meet(known.get(claim.trace_id, []), claim.span_count)
+    changes = {
+        trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
+        for trace_id, claim in claims.items()
+        if claim.created
+    }
+    changes |= _revise(project_id, batches, claims, store, now)
+    inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
+    settled = _follow_up(project_id, batches, claims, changes, since, now)
+    return [_fate(arrival, inserted, replaced, settled) for arrival in arrivals]
+
+
+def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> Stored:
+    """What became of the spans of one arrival, told by which of their records were written."""
+    patience = arrival.received_at - settings.SETTLE_ROOTLESS
+    new = fuller = late = 0
+    for reading in arrival.readings:
+        span = reading.span
+        if id(span) in inserted:
+            new += 1
+        elif id(span) in replaced:
+            fuller += 1
+        else:
+            continue
+        if (settled and span.trace_id in settled) or (
+            span.start_time < patience and span.ended and span_end(span) < patience
+        ):
+            late += 1
+    return Stored(new, fuller, len(arrival.readings) - new - fuller, late)
+
+
+def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dict[UUID, Batch]:
+    """The spans by trace; their agents and resources exist."""
+    keep_resources(project_id, {digest: source for each in arrivals for digest, source in each.sources.items()})
+    readings = [reading for arrival in arrivals for reading in arrival.readings]
+    agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
+    batches: dict[UUID, Batch] = defaultdict(Batch)
+    for reading in readings:
+        reading.span.revision = 1
+        if reading.agent is not None:
+            reading.span.agent_id = agents[reading.agent.identity]
+        batches[reading.span.trace_id].add(reading)
+    return batches
+
+
+def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
+    def text(span: SpanRecord | None, preview: Preview) -> str:
+        return preview(batch.arriving[span.span_id].payload) if span is not None else ""
+
+    return TraceRow(
+        trace_id,
+        summary,
+        sessions.get(summary.session_key),
+        text(summary.input_span, input_preview),
+        text(summary.output_span, output_preview),
+    )
+
+
+def _revise(
+    project_id: int, batches: Mapping[UUID, Batch], claims: Mapping[UUID, Claim], store: SpanStore, now: datetime
+) -> dict[UUID, Change]:
+    """Sum up again the traces that existed and that this batch changes."""
+    revised = [c for c in claims.values() if not c.created and batches[c.trace_id].arriving]
+    after = {claim.trace_id: summarise(batches[claim.trace_id].final()) for claim in revised}
+    sessions = session_ids(project_id, after.values(), now)
+    changes, rows = {}, []
+    for claim in revised:
+        batch, summary = batches[claim.trace_id], after[claim.trace_id]
+        before = summarise(list(batch.stored.values())) if batch.stored else None
+        session = sessions.get(summary.session_key)
+        changes[claim.trace_id] = Change(before, summary, claim.session_id, session)
+        previews = _previews(project_id, batch, claim, before, summary, store)
+        rows.append(TraceRow(claim.trace_id, summary, session, *previews))
+    trace_rows.update(project_id, rows, now)
+    return changes
+
+
+def _previews(
+    project_id: int, batch: Batch, claim: Claim, before: Summary | None, after: Summary, store: SpanStore
+) -> tuple[str, str]:
+    """First and last words of a trace: of new spans, as they were, or read again from the span that now has them."""
+
+    def text(span: SpanRecord | None, old: SpanRecord | None, kept: str, preview: Preview) -> str:
+        if span is None:
+            return ""
+        if span.span_id in batch.arriving:
+            return preview(batch.arriving[span.span_id].payload)
+        if old is not None and old.span_id == span.span_id:
+            return kept
+        payload = store.payloads(project_id, claim.extent, [span.span_id]).get(span.span_id)
+        return preview(payload) if payload is not None else ""
+
+    old_input, old_output = (before.input_span, before.output_span) if before else (None, None)
+    return (
+        text(after.input_span, old_input, claim.input_preview, input_preview),
+        text(after.output_span, old_output, claim.output_preview, output_preview),
+    )
+
+
+def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[set[int], set[int]]:
+    """Write what is new and what is fuller; returns the records of each, by their `id`."""
+    inserts: list[tuple[SpanRecord, bytes]] = []
+    replaces: list[tuple[SpanRecord, SpanRecord, bytes]] = []
+    for batch in batches:
+        for span_id, new in batch.arriving.items():
+            old = batch.stored.get(span_id)
+            if old is None:
+                inserts.append((new.span, new.text))
+            else:
+                replaces.append((old, new.span, new.text))
+    if replaces:
+        store.replace(replaces)
+    if inserts:
+        store.insert(inserts)
+    return {id(span) for span, _ in inserts}, {id(span) for _, span, _ in replaces}
+
+
+def _follow_up(
+    project_id: int,
+    batches: Mapping[UUID, Batch],
+    claims: Mapping[UUID, Claim],
+    changes: Mapping[UUID, Change],
+    since: datetime,
+    now: datetime,
+) -> set[UUID]:
+    """Apply the changes to every rollup and queue what they touched to settle; returns the traces that had settled.
+
+    `since` is when the first of the spans was received, `now` when the last was.
+    """
+    if not changes:
+        return set()
+    ordered = list(changes.values())
+    rollups.apply(project_id, ordered, now)
+    queued = []
+    for trace_id, change in changes.items():
+        claim = claims[trace_id]
+        arriving = [new.span for new in batches[trace_id].arriving.values()]
+        named = with_named_agent(batches[trace_id].final())
+        ready = any(span.ended and span.span_id in named for span in arriving)
+        names = any(span.agent_id is not None for span in arriving)
+        queued.append((claim.pk, change.after, ready, min(claim.first_received_at, since) if names else since))
+    newly = settle_queue.enqueue_traces(queued, since, now)
+    touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
+    settle_queue.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
+    return {trace_id for trace_id in changes if claims[trace_id].pk in newly and not claims[trace_id].created}

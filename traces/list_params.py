@@ -1,0 +1,37 @@
+"""What the query of a list's URL says."""
+
+from uuid import UUID
+
+from django.http import QueryDict
+
+from catalyst.core.models import Project
+from catalyst.params import parse_number
+from traces import label_sources
+from traces.filters import Filter
+from traces.models.trace import TraceFilter
+
+MOST_TEXT = 200
+
+MOST_LABELS = 5
+
+
+def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
+    """The filter in a query string; what makes no sense filters nothing, but a label that isn't there everything."""
+    keys = [key.replace("\0", "")[:MOST_TEXT] for key in params.getlist("label")[:MOST_LABELS]]
+    return TraceFilter(
+        agent=parse_number(params.get("agent")),
+        session=parse_number(params.get("session")),
+        text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
+        passing=Filter.of_query(params),
+        labels=label_sources.narrowings(project, keys) if keys else (),
+    )
+
+
+def trace_id(text: str) -> UUID | None:
+    """The trace id that this text is, if it is one."""
+    if len(text) != 32:
+        return None
+    try:
+        return UUID(hex=text)
+    except ValueError:
+        return None

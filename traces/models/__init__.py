@@ -1,0 +1,27 @@
+"""The tables of traces, each beside its QuerySet. The app's models are imported from here."""
+
+from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
+from traces.models.choices import Kind, Outcome, Status
+from traces.models.resource import Resource
+from traces.models.settle_queue import Unsettled
+from traces.models.span import PARTITIONED, Payload, Span, SpanKey, hex_span_id
+from traces.models.trace import Counters, Session, Trace
+
+__all__ = [
+    "PARTITIONED",
+    "AgentHour",
+    "AgentHourCalls",
+    "AgentHourLatency",
+    "Counters",
+    "Kind",
+    "Outcome",
+    "Payload",
+    "Resource",
+    "Session",
+    "Span",
+    "SpanKey",
+    "Status",
+    "Trace",
+    "Unsettled",
+    "hex_span_id",
+]

@@ -1,0 +1,178 @@
+"""Hourly sums of an agent: counters, latency, calls of models and tools."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+from django.db.models import Sum
+
+from catalyst import timerange
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project
+from catalyst.querysets import bar_of
+from catalyst.timerange import TimeRange
+from traces.models.choices import Kind
+from traces.models.trace import Counters
+from traces.models.volumes import Volumes, usage_row, volumes_of
+from traces.summary import CALLS, Calls
+from traces.usage import SUMS, Called, LatencyRow, UsageRow
+
+
+def _called(row: Mapping[str, Any]) -> Called:
+    return Called(row["name"], Calls(*(row[f"sum_{name}"] for name in CALLS)))
+
+
+class AgentHourQuerySet(models.QuerySet["AgentHour"]):
+    """Hourly sums."""
+
+    def volumes(self, time_range: TimeRange, agent: int | None) -> Volumes:
+        """Counts; bars of an agent, if it is named. The range's step is a whole number of hours."""
+        rows = (
+            self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
+            .values_list("agent_id", bar_of("hour", time_range))
+            .annotate(
+                traces=Sum("trace_count"), errors=Sum("error_trace_count"),
+                spent=Sum("cost"), unpriced=Sum("unpriced_count"),
+            )
+        )  # fmt: skip
+        return volumes_of(rows, agent)
+
+    def newest_since(self, time_range: TimeRange, most: int) -> datetime | None:
+        """Since when in the range there are about so many traces; None where it has no more of them."""
+        hours = self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
+        for hour, count in hours.values_list("hour").annotate(n=Sum("trace_count")).order_by("-hour"):
+            if count > most:
+                since: datetime = max(hour + timerange.HOUR * (1 - most / count), time_range.start)
+                return since
+            most -= count
+        return None
+
+    def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
+        """What runs since then add up to, per agent and bar. The range's step is a whole number of hours."""
+        sums = {f"sum_{name}": Sum(name) for name in SUMS}
+        found = self.filter(hour__gte=since, hour__lt=time_range.end)
+        return [usage_row(row) for row in found.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
+
+
+class AgentHour(Counters):
+    """Sums over the traces of one agent that started in one hour. `agent` is null for traces that name none."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="hours")
+    hour = models.DateTimeField()
+    trace_count = models.BigIntegerField(default=0)
+    error_trace_count = models.BigIntegerField(default=0, help_text="Traces whose root failed.")
+    success_count = models.BigIntegerField(default=0)
+    failure_count = models.BigIntegerField(default=0)
+
+    objects = AgentHourQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "agent", "hour"], name="traces_agenthour_key", nulls_distinct=False
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthour_age")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.hour:%Y-%m-%d %H}"
+
+
+class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
+    """Hourly latency histograms."""
+
+    def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
+        """How many runs since then took how long, per agent and bar. The range's step is a whole number of hours."""
+        found = self.filter(hour__gte=since, hour__lt=time_range.end)
+        rows = found.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
+        return [LatencyRow(*row) for row in rows]
+
+
+class AgentHourLatency(models.Model):
+    """How many traces of an agent's hour took how long, within 5 % (`traces.summary.latency_bucket`)."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+")
+    hour = models.DateTimeField()
+    bucket = models.SmallIntegerField()
+    trace_count = models.BigIntegerField(default=0)
+
+    objects = AgentHourLatencyQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "agent", "hour", "bucket"], name="traces_agenthourlatency_key", nulls_distinct=False
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthourlatency_age")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.hour:%Y-%m-%d %H} bucket {self.bucket}"
+
+
+class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
+    """Hourly sums of model and tool calls."""
+
+    def within(self, time_range: TimeRange) -> "AgentHourCallsQuerySet":
+        """Every hour that the range touches."""
+        return self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
+
+    def greatest(self, kind: str, by: str, most: int) -> tuple[list[Called], int]:
+        """The models or tools with the greatest of one sum, such as cost, and how many more there are."""
+        sums = {f"sum_{name}": Sum(name) for name in CALLS}
+        of_kind = self.filter(kind=kind)
+        named = of_kind.values("name").annotate(called=Sum("call_count"), weight=Sum(by)).filter(called__gt=0)
+        rows = list(named.annotate(**sums).order_by("-weight", "-called", "name")[: most + 1])
+        found = {each.name: each for each in map(_called, rows[:most])}
+        ended = of_kind.filter(name__in=found, bucket__isnull=False).values_list("name", "bucket")
+        for name, bucket, count in ended.annotate(n=Sum("call_count")):
+            found[name].latencies[bucket] = count
+        return list(found.values()), named.count() - most if len(rows) > most else 0
+
+    def failing(self, most: int) -> list[tuple[str, str, int]]:
+        """Kind, name and errors of the models and tools whose calls failed, the worst first."""
+        errors = self.values_list("kind", "name").annotate(errors=Sum("error_count"))
+        return list(errors.filter(errors__gt=0).order_by("-errors", "kind", "name")[:most])
+
+    def errors(self) -> int:
+        """How many calls failed."""
+        return self.aggregate(errors=Sum("error_count", default=0))["errors"] or 0
+
+
+class AgentHourCalls(models.Model):
+    """Calls of one model or tool that took about as long, in the traces of an agent's hour.
+
+    Model calls are those that `Counters` takes tokens and cost from: nested ones are left out.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    kind = models.CharField(max_length=4, choices=[(kind.value, kind.label) for kind in (Kind.LLM, Kind.TOOL)])
+    name = models.CharField(max_length=256, blank=True, help_text="Of the model or tool; empty where none is named.")
+    bucket = models.SmallIntegerField(null=True, help_text="traces.summary.latency_bucket; null while open.")
+    call_count = models.BigIntegerField(default=0)
+    error_count = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, default=0)
+    unpriced_count = models.BigIntegerField(default=0)
+
+    objects = AgentHourCallsQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "agent", "hour", "kind", "name", "bucket"],
+                name="traces_agenthourcalls_key",
+                nulls_distinct=False,
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="traces_agenthourcalls_age")]
+
+    def __str__(self) -> str:
+        return f"{self.agent_id} {self.hour:%Y-%m-%d %H} {self.name} bucket {self.bucket}"

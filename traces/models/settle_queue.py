@@ -1,0 +1,29 @@
+"""When a trace or session that grew is due to be looked at again."""
+
+from django.db import models
+
+
+class Unsettled(models.Model):
+    """The settle queue: a target that received spans, due to be looked at when it has been quiet long enough.
+
+    Ingest upserts the row in its own transaction; whoever settles deletes it in theirs. SPAN and TRACE rows name a
+    Trace, SESSION rows a Session.
+    """
+
+    class Scope(models.TextChoices):
+        SPAN = "span", "Span"
+        TRACE = "trace", "Trace"
+        SESSION = "session", "Session"
+
+    scope = models.CharField(max_length=7, choices=Scope)
+    target_id = models.BigIntegerField(help_text="Primary key of the Trace or Session.")
+    due_at = models.DateTimeField()
+    since = models.DateTimeField(help_text="When the first span arrived that has not settled yet.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "target_id"], name="traces_unsettled_key")]
+        indexes = [models.Index(fields=["due_at"], name="traces_unsettled_due")]
+        verbose_name_plural = "unsettled"
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.target_id}"

@@ -1,0 +1,87 @@
+"""Spans and their text, in one partition a day."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from traces.models.choices import Kind, Outcome, Status
+
+
+class SpanKey(models.Model):
+    """The key of a span, and of a payload by its first span. `start_time` is in it because it chooses the partition."""
+
+    pk = models.CompositePrimaryKey("project_id", "trace_id", "span_id", "start_time")
+    project_id = models.BigIntegerField()
+    trace_id = models.UUIDField()
+    span_id = models.BigIntegerField(help_text="The eight bytes as a signed integer.")
+    start_time = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class Span(SpanKey):
+    """One span, without its text. Written only by `traces.store`."""
+
+    parent_id = models.BigIntegerField(null=True)
+    duration_us = models.BigIntegerField(null=True, help_text="Null while the span is open.")
+    received_at = models.DateTimeField()
+    revision = models.IntegerField(default=1, help_text="Grows when a fuller version of the span arrives.")
+    digest = models.BigIntegerField(help_text="Of everything sent, to recognise a re-delivery.")
+    kind = models.CharField(max_length=9, choices=Kind)
+    otel_kind = models.SmallIntegerField(help_text="OpenTelemetry's span kind: 1 internal, 2 server, 3 client…")
+    name = models.TextField()
+    status = models.CharField(max_length=5, choices=Status)
+    status_message = models.TextField()
+    service = models.TextField()
+    environment = models.TextField()
+    agent_id = models.BigIntegerField(null=True, help_text="The agent that this span itself names.")
+    session_key = models.TextField()
+    user = models.TextField()
+    model = models.TextField()
+    tool = models.TextField(help_text="Name of the tool that a TOOL span ran.")
+    provider = models.TextField()
+    outcome = models.CharField(max_length=7, choices=Outcome)
+    input_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    cached_tokens = models.BigIntegerField(null=True)
+    cache_write_tokens = models.BigIntegerField(null=True)
+    reasoning_tokens = models.BigIntegerField(null=True)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: unpriced.")
+    input_cost = models.DecimalField(
+        max_digits=20, decimal_places=9, null=True, help_text="Null: only the sum is known."
+    )
+    cache_cost = models.DecimalField(max_digits=20, decimal_places=9, null=True, help_text="Read and written.")
+    output_cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
+    input_size = models.IntegerField(help_text="Characters of input, so that lists need no payload.")
+    output_size = models.IntegerField()
+    skewed = models.BooleanField(help_text="Its clock lies outside the retention window or in the future.")
+    attribute_tokens = ArrayField(models.BigIntegerField(), help_text="xxh3_64 of key=value, for exact search.")
+
+    class Meta:
+        managed = False
+        db_table = "traces_span"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Payload(SpanKey):
+    """The text of some spans of one trace and day, none of which started before it: read by trace, never in a list."""
+
+    span_ids = ArrayField(models.BigIntegerField())
+    body = models.BinaryField(help_text="The text of each, packed by `traces.store.packing`.")
+
+    class Meta:
+        managed = False
+        db_table = "traces_payload"
+
+    def __str__(self) -> str:
+        return hex_span_id(self.span_id)
+
+
+PARTITIONED: tuple[type[SpanKey], ...] = (Span, Payload)
+
+
+def hex_span_id(span_id: int) -> str:
+    """A span id as OpenTelemetry writes it: 16 hexadecimal digits."""
+    return f"{span_id & 0xFFFFFFFFFFFFFFFF:016x}"

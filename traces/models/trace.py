@@ -1,0 +1,379 @@
+"""Traces and sessions, and what lists of them can be narrowed to."""
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Sum, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Floor, Greatest, Ln
+from django.urls import reverse
+
+from catalyst import database, timerange
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project
+from catalyst.querysets import Cursor, bar_of
+from catalyst.timerange import TimeRange
+from traces.filters import EVERYTHING, Filter
+from traces.label_sources import Narrowing
+from traces.models import conditions
+from traces.models.choices import Outcome, Status
+from traces.models.conditions import between, exact, has_attribute, milliseconds, status_is
+from traces.models.volumes import Volumes, agent_is, usage_of, usage_row, volumes_of
+from traces.records import Extent
+from traces.summary import BUCKET_BASE
+from traces.usage import SUMS, LatencyRow, Runs, UsageRow
+
+MOST_NEWER = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFilter:
+    """What a list of traces is narrowed to. `agent` 0 means: traces that name none."""
+
+    agent: int | None = None
+    session: int | None = None
+    text: str = ""
+    passing: Filter = EVERYTHING
+    labels: tuple[Narrowing, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """The status that passes; empty for any."""
+        return self.passing.status
+
+    @property
+    def label_keys(self) -> list[str]:
+        """The labels as the URL names them."""
+        return [label.key for label in self.labels]
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything may fail to pass."""
+        return self != TraceFilter()
+
+    @property
+    def needs_rows(self) -> bool:
+        """True when hourly sums can't answer, because they know agents and statuses only."""
+        return bool(self.session or self.text or self.labels or self.passing.dump().keys() - {"status"})
+
+
+SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
+
+
+def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
+    """The trace ids of the turns before and after this one in its session."""
+    here = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
+    ((before, after),) = database.fetch(_NEIGHBOURS, here + here)
+    return before, after
+
+
+_TURNS = "SELECT trace_id FROM traces_trace WHERE project_id = %s AND session_id = %s AND (start_time, id)"
+
+_NEIGHBOURS = f"""
+    SELECT ({_TURNS} < (%s, %s) ORDER BY start_time DESC, id DESC LIMIT 1),
+        ({_TURNS} > (%s, %s) ORDER BY start_time, id LIMIT 1)
+"""
+
+
+def _bucket() -> Floor:
+    """`traces.summary.latency_bucket` of a trace."""
+    duration = Cast(Greatest(F("duration_us"), 1), models.FloatField())
+    return Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
+
+
+_COUNTED = {
+    "trace_count": Count("id"),
+    "error_trace_count": Count("id", filter=Q(status="error")),
+    "success_count": Count("id", filter=Q(outcome="success")),
+    "failure_count": Count("id", filter=Q(outcome="failure")),
+}
+
+_SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SUMS}
+
+
+class Counters(models.Model):
+    """The sums that traces, sessions and hours share. Tokens and cost are of LLM spans, nested ones left out."""
+
+    span_count = models.BigIntegerField(default=0)
+    llm_count = models.BigIntegerField(default=0)
+    tool_count = models.BigIntegerField(default=0)
+    error_count = models.BigIntegerField(default=0, help_text="Spans with status error.")
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0, help_text="Input tokens read from the provider's cache.")
+    cache_write_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars, of priced calls.")
+    input_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: fresh input.")
+    cache_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: the cache.")
+    output_cost = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="Known part: output.")
+    unpriced_count = models.BigIntegerField(default=0, help_text="LLM calls with tokens but no known price.")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together."""
+        return self.input_tokens + self.output_tokens
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Sessions."""
+
+    def with_traces(self) -> "SessionQuerySet":
+        """Those that have traces. One is left empty when all of its traces turn out to belong to another."""
+        return self.filter(trace_count__gt=0)
+
+    def expired(self, days: int, now: datetime) -> "SessionQuerySet":
+        """Sessions without traces that ended, and last received one, before the last so many days."""
+        kept_since = timerange.kept_since(now, days)
+        return self.filter(trace_count=0, end_time__lt=kept_since, last_received_at__lt=kept_since).order_by("end_time")
+
+    def within(self, time_range: TimeRange) -> "SessionQuerySet":
+        """Sessions that were last active in the range."""
+        return self.filter(end_time__gte=time_range.start, end_time__lt=time_range.end)
+
+    def matching(self, wanted: TraceFilter) -> "SessionQuerySet":
+        """Sessions that pass the parts of a filter that sessions know."""
+        found = self
+        if wanted.agent is not None:
+            found = found.filter(agent_is(wanted.agent))
+        for label in wanted.labels:
+            found = found.filter(label.sessions)
+        return found.filter(of_sessions(wanted.passing))
+
+    def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
+        """Last active first; from behind `after`."""
+        found = self.order_by("-end_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
+
+    def count_newer(self, than: Cursor) -> int:
+        """How many were active after this one; at most MOST_NEWER."""
+        return self.filter(end_time__gt=than.time)[:MOST_NEWER].count()
+
+    def for_list(self, traces: "TraceQuerySet") -> "SessionQuerySet":
+        """With the agent and `opening`: what the user said first, in these traces."""
+        first = traces.filter(session=models.OuterRef("pk")).in_order().values("input_preview")[:1]
+        return self.select_related("agent").annotate(opening=models.Subquery(first)).fetch_mode(models.FETCH_RAISE)
+
+
+class Session(Counters):
+    """One conversation: the traces that carry the same session id in one project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions", db_index=False)
+    key = models.CharField(max_length=256, help_text="The sender's session id.")
+    agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="sessions")
+    user = models.CharField(max_length=256, blank=True, help_text="The end user that the agent served.")
+    start_time = models.DateTimeField()
+    end_time = models.DateTimeField()
+    trace_count = models.BigIntegerField(default=0)
+    error_trace_count = models.BigIntegerField(default=0, help_text="Traces whose root failed.")
+    revision = models.BigIntegerField(default=0, help_text="Grows with every batch that changed one of its spans.")
+    first_received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField()
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="traces_session_key")]
+        indexes = [
+            # The sessions page and an agent's sessions, newest first.
+            models.Index(fields=["project", "-end_time", "-id"], name="traces_session_newest"),
+            models.Index(fields=["project", "agent", "-end_time", "-id"], name="traces_session_by_agent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def duration_us(self) -> int:
+        """From the start of its first span to the end of its last."""
+        return (self.end_time - self.start_time) // timedelta(microseconds=1)
+
+
+class TraceQuerySet(models.QuerySet["Trace"]):
+    """Traces."""
+
+    def within(self, time_range: TimeRange) -> "TraceQuerySet":
+        """Traces that started in the range."""
+        return self.filter(start_time__gte=time_range.start, start_time__lt=time_range.end)
+
+    def matching(self, wanted: TraceFilter) -> "TraceQuerySet":
+        """Traces that pass a filter."""
+        found = self
+        if wanted.agent is not None:
+            found = found.filter(agent_is(wanted.agent))
+        found = found.filter(conditions.of_traces(wanted.passing))
+        if wanted.session is not None:
+            found = found.filter(session_id=wanted.session)
+        for label in wanted.labels:
+            found = found.filter(label.traces)
+        if wanted.text:
+            found = found.filter(Q(name__icontains=wanted.text) | Q(input_preview__icontains=wanted.text))
+        return found
+
+    def newest(self, after: Cursor | None = None) -> "TraceQuerySet":
+        """Newest first, by start; from behind `after`."""
+        found = self.order_by("-start_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
+
+    def count_newer(self, than: Cursor) -> int:
+        """How many started after this one; at most MOST_NEWER."""
+        return self.filter(start_time__gt=than.time)[:MOST_NEWER].count()
+
+    def in_order(self) -> "TraceQuerySet":
+        """Oldest first: the turns of a session."""
+        return self.order_by("start_time", "id")
+
+    def expired(self, days: int, now: datetime) -> "TraceQuerySet":
+        """Traces that began before the last so many days, the earliest first.
+
+        What was older than the instance's retention when it arrived counts from its arrival: its clock is off.
+        """
+        kept_since = timerange.kept_since(now, days)
+        came_in_time = Q(first_received_at__lte=F("start_time") + timedelta(days=settings.RETENTION_DAYS))
+        old = self.filter(came_in_time | Q(first_received_at__lt=kept_since), start_time__lt=kept_since)
+        return old.in_order()
+
+    def expired_ahead(self, days: int, now: datetime) -> "TraceQuerySet":
+        """Traces that say they begin in the future and arrived before the last so many days."""
+        return self.filter(start_time__gt=now, first_received_at__lt=timerange.kept_since(now, days)).in_order()
+
+    def for_list(self) -> "TraceQuerySet":
+        """Only what a row shows; anything else is an error, not a query."""
+        return (
+            self.select_related("agent", "session")
+            .only(
+                *("trace_id", "name", "status", "start_time", "duration_us", "root_ended", "model_names"),
+                *("input_preview", "user", *SHOWN_COUNTERS, "agent__name", "agent__identity", "session__key"),
+            )
+            .fetch_mode(models.FETCH_RAISE)
+        )
+
+    def for_detail(self) -> "TraceQuerySet":
+        """With its agent and session."""
+        return self.select_related("agent", "session")
+
+    def volumes(self, time_range: TimeRange, agent: int | None, since: datetime | None = None) -> Volumes:
+        """Counts from the traces: for short ranges and filters that hours don't know. Bars of an agent, if it is named.
+
+        `since`: only of what started then or later, in the same bars.
+        """
+        rows = (
+            self.within(time_range if since is None else replace(time_range, start=since))
+            .order_by()
+            .values_list("agent_id", bar_of("start_time", time_range))
+            .annotate(
+                traces=Count("id"), errors=Count("id", filter=Q(status="error")),
+                spent=Sum("cost"), unpriced=Sum("unpriced_count"),
+            )
+        )  # fmt: skip
+        return volumes_of(rows, agent)
+
+    def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
+        """What runs since then add up to, per agent and bar: for ranges finer than hours."""
+        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
+        return [usage_row(row) for row in rows]
+
+    def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
+        """How many runs since then took how long, per agent and bar: for ranges finer than hours."""
+        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = found.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
+        return [LatencyRow(*row) for row in rows]
+
+    def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
+        """The runs of the range by the text that an expression gives, if any, and by bar; in one query."""
+        keyed = self.within(time_range).order_by().annotate(by=value)
+        rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
+        found: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
+        for row in (row for row in rows if row["by"] is not None):
+            runs, sums = found[row["by"]][row["bar"]], usage_of(row)
+            runs.usage += sums
+            runs.latencies[row["bucket"]] += sums.trace_count
+        return found
+
+
+class Trace(Counters):
+    """One run: what is known of all spans that share a trace id in one project."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="traces", db_index=False)
+    trace_id = models.UUIDField()
+    agent = models.ForeignKey(Agent, on_delete=models.SET_NULL, null=True, related_name="traces")
+    session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, related_name="traces", db_index=False)
+    user = models.CharField(max_length=256, blank=True)
+    service = models.CharField(max_length=256, blank=True)
+    environment = models.CharField(max_length=256, blank=True)
+    name = models.CharField(max_length=512, blank=True, help_text="Name of the root, else of the earliest span.")
+    status = models.CharField(max_length=5, choices=Status, default=Status.UNSET, help_text="Status of the root.")
+    outcome = models.CharField(max_length=7, choices=Outcome, default=Outcome.UNKNOWN)
+    start_time = models.DateTimeField()
+    end_time = models.DateTimeField(help_text="End of the last span that ended, or start of a later open one.")
+    duration_us = models.BigIntegerField(default=0, help_text="Of the ended root, else from start to end.")
+    root_span_id = models.BigIntegerField(null=True)
+    root_ended = models.BooleanField(default=False)
+    model_names = ArrayField(models.CharField(max_length=256), default=list)
+    input_preview = models.CharField(max_length=300, blank=True)
+    output_preview = models.CharField(max_length=300, blank=True)
+    revision = models.BigIntegerField(default=0, help_text="Grows with every batch that changed one of its spans.")
+    first_received_at = models.DateTimeField()
+    last_received_at = models.DateTimeField()
+
+    objects = TraceQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "trace_id"], name="traces_trace_key")]
+        indexes = [
+            # The traces page, an agent's traces, and the ones that failed; newest first.
+            models.Index(fields=["project", "-start_time", "-id"], name="traces_trace_newest"),
+            models.Index(fields=["project", "agent", "-start_time", "-id"], name="traces_trace_by_agent"),
+            models.Index(
+                fields=["project", "-start_time", "-id"],
+                name="traces_trace_errors",
+                condition=models.Q(status="error"),
+            ),
+            # The conversation of a session, in order.
+            models.Index(fields=["session", "start_time", "id"], name="traces_trace_by_session"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.hex_id
+
+    def get_absolute_url(self) -> str:
+        return reverse("traces:trace-detail", args=[self.project.slug, self.hex_id])
+
+    @property
+    def hex_id(self) -> str:
+        """The trace id as OpenTelemetry writes it: 32 hexadecimal digits."""
+        return self.trace_id.hex
+
+    @property
+    def extent(self) -> Extent:
+        """Where its spans lie."""
+        return Extent(self.trace_id, self.start_time, self.end_time)
+
+
+def of_sessions(wanted: Filter) -> Q:
+    """Sessions that pass."""
+    traces = Trace.objects.filter(session=OuterRef("pk"))
+    found = status_is(wanted, Q(error_trace_count__gt=0))
+    for name, value in exact(wanted).items():
+        found &= Q(Exists(traces.filter(**{name: value})))
+    if wanted.model:
+        found &= Q(Exists(traces.filter(model_names__contains=[wanted.model])))
+    lasted = ExpressionWrapper(F("end_time") - F("start_time"), DurationField())
+    found &= between(lasted, milliseconds(wanted.min_duration_ms), milliseconds(wanted.max_duration_ms))
+    found &= between(F("input_tokens") + F("output_tokens"), wanted.min_tokens, wanted.max_tokens)
+    for token in wanted.attribute_tokens:
+        found &= Q(Exists(traces.filter(has_attribute(token))))
+    return found

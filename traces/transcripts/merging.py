@@ -1,0 +1,320 @@
+"""Many model calls merged into one conversation: history told once, results in the calls that asked for them. Pure."""
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from uuid import UUID
+
+from traces.conventions.dialects import Json, Message, ToolCall, parse
+
+MAX_ENTRIES = 5_000
+MAX_CALLS = 5_000
+"""Tool calls of what one span was given, or put out."""
+MAX_ERRORS = 200
+MAX_TRIES = 50
+LONGEST_ERROR = 2_000
+LONGEST_NAME = 200
+
+type Key = tuple[str, ...]
+type Slot = tuple["Entry", int]
+"""One tool call of one entry."""
+
+
+def key_of(message: Message) -> Key:
+    """Equal for a message and its copies in later requests, however those are spaced, quoted or dated."""
+    asked = [call.id or f"{call.name}({_canonical(call.arguments)})" for call in message.tool_calls]
+    if any(call.id for call in message.tool_calls) and message.role != "tool":
+        return message.role, *asked
+    text = " ".join(message.text.split())
+    if message.role == "system":
+        text = re.sub(r"\d+", "0", text)
+    if message.role == "tool":
+        asked += [" ".join((call.result or "").split()) for call in message.tool_calls]
+    return message.role, text, *asked
+
+
+def _canonical(arguments: str) -> str:
+    parsed: Json | list[object] | None = parse(arguments, limit=10_000)
+    if isinstance(parsed, dict):
+        return repr(sorted(parsed.items(), key=lambda item: item[0])) if parsed else ""
+    return "".join(arguments.split())
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A message under way: its calls still wait for results."""
+
+    message: Message
+    calls: list[ToolCall]
+
+    def done(self) -> Message:
+        return replace(self.message, tool_calls=tuple(self.calls))
+
+
+class Waiting:
+    """Calls that wait for a result, found by id and name without looking at each of them."""
+
+    def __init__(self) -> None:
+        self._slots: list[Slot] = []
+        self._taken: set[int] = set()
+        self._queues: dict[tuple[str | None, str | None], deque[int]] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Let the calls of one more message wait."""
+        for index, call in enumerate(entry.calls):
+            for key in {(call.id, call.name), (call.id, None), (None, call.name), (None, None)}:
+                self._queues.setdefault(key, deque()).append(len(self._slots))
+            self._slots.append((entry, index))
+
+    def take(self, result: ToolCall) -> Slot | None:
+        """The first call that this result can belong to: by its id where both have one, else by its name."""
+        name = result.name or None
+        keys = [(result.id, None), ("", name)] if result.id else [(None, name)]
+        found = [number for key in keys if (number := self._first(self._queues.get(key, deque()))) is not None]
+        if not found:
+            return None
+        self._taken.add(min(found))
+        return self._slots[min(found)]
+
+    def _first(self, queue: deque[int]) -> int | None:
+        while queue and queue[0] in self._taken:
+            queue.popleft()
+        return queue[0] if queue else None
+
+
+class Conversation:
+    """One trace's conversation, built up call by call in order of time.
+
+    Messages are recognised by what they say and by how often it has been said: the third "yes" of a request is the
+    third of the conversation.
+    """
+
+    def __init__(self, trace_id: UUID) -> None:
+        self._trace_id = trace_id
+        self._entries: list[Entry] = []
+        self._known: dict[Key, list[Entry]] = {}
+        self._by_id: dict[str, list[Slot]] = {}
+        self._unanswered: dict[str, deque[Slot]] = {}
+        self._waiting: dict[str, deque[Slot]] = {}
+        self._steps: dict[str, deque[Entry]] = {}
+        self._keys: dict[Message, Key] = {}
+        self._given: Counter[Key] = Counter()
+        self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
+        self._left_out = 0
+        self._calls_left_out = 0
+
+    def heard(self, messages: Iterable[Message], span_id: int) -> None:
+        """Take in what a call was given: what is new is put where it stands between what is known."""
+        self._given = Counter()
+        waiting = Waiting()
+        new: list[Entry] = []
+        for message in self._bounded(messages):
+            if message.role == "tool":
+                if not self._answer(message.tool_calls[0], waiting):
+                    self._hear(message, span_id, new)
+                continue
+            waiting.add(self._hear(message, span_id, new))
+        self._place(new, None)
+
+    def said(self, messages: Iterable[Message], span_id: int) -> None:
+        """Take in what a call put out, unless another span has said it in answer to the same."""
+        waiting = Waiting()
+        for message in self._bounded(messages):
+            if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
+                continue
+            key = self._key(message)
+            self._given[key] += 1
+            if self._given[key] > len(self._known.get(key, ())):
+                entry = self._enter(replace(message, produced=True), span_id)
+                waiting.add(entry)
+                self._place([entry], None)
+
+    def ran(self, call: ToolCall) -> None:
+        """Take in a tool that ran: into the call that asked for it, else as a step of its own."""
+        slot = next((slot for slot in self._candidates(call) if _same_tool(self._at(slot), call)), None)
+        if slot is None:
+            entry = self._enter(Message("assistant", tool_calls=(call,), produced=True), call.span_id or 0)
+            self._steps.setdefault(_plain(call.name), deque()).append(entry)
+            self._place([entry], None)
+        else:
+            self._fill(slot, call)
+        if call.error:
+            self._errors.append(call.error)
+
+    def _candidates(self, run: ToolCall) -> Iterator[Slot]:
+        """Calls that may have asked for a run and have none yet: those with its id, then those with its name."""
+        if run.id:
+            yield from (slot for slot in self._by_id.get(run.id, [])[:MAX_TRIES] if self._free(slot))
+        waiting = self._waiting.get(_plain(run.name), deque())
+        while waiting and not self._free(waiting[0]):
+            waiting.popleft()
+        yield from (slot for slot in islice(waiting, MAX_TRIES) if self._free(slot))
+
+    def failed(self, error: str, span_id: int) -> None:
+        """Take in an error; the same one twice in a row is told once."""
+        last = self._entries[-1].message if self._entries else None
+        if last and last.error and _core(error) in last.error:
+            return
+        self._errors.append(error)
+        if last and last.span_id == span_id and last.produced and not last.error:
+            self._entries[-1].message = replace(last, error=error)
+        else:
+            self._place([self._enter(Message("assistant", error=error, produced=True), span_id)], None)
+
+    def tells_error(self, error: str) -> bool:
+        """Whether an error told so far is this one, perhaps wrapped in another name."""
+        return any(_core(error) in told for told in self._errors)
+
+    def began(self, messages: Iterable[Message], span_id: int) -> None:
+        """Put these before everything but system messages."""
+        entries = [self._enter(message, span_id) for message in messages if message.role != "tool"]
+        first = next((entry for entry in self._entries if entry.message.role != "system"), None)
+        self._place(entries, first)
+
+    def has(self, role: str) -> bool:
+        """Whether this role has said anything."""
+        return any(entry.message.role == role for entry in self._entries)
+
+    def tells(self, text: str) -> bool:
+        """Whether a text put out so far is this one, holds it, or is most of it."""
+        wanted = " ".join(text.split())
+        said = [
+            " ".join(entry.message.text.split())
+            for entry in reversed(self._entries)
+            if entry.message.role == "assistant" and entry.message.text
+        ]
+        return any(wanted in one or (one in wanted and len(one) * 2 > len(wanted)) for one in said[:50])
+
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation in order; when it had to be cut, a last message says so."""
+        done = [entry.done() for entry in self._entries]
+        for count, what in ((self._left_out, "later messages"), (self._calls_left_out, "tool calls")):
+            if count:
+                done.append(Message("system", f"[{count:,} {what} are not shown]", trace_id=self._trace_id))
+        return tuple(done)
+
+    def _bounded(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """The messages of one span with as many tool calls as are looked at."""
+        room = MAX_CALLS
+        for message in messages:
+            if message.role == "tool" or len(message.tool_calls) <= room:
+                room -= 0 if message.role == "tool" else len(message.tool_calls)
+                yield message
+                continue
+            self._calls_left_out += len(message.tool_calls) - room
+            yield replace(message, tool_calls=message.tool_calls[:room])
+            room = 0
+
+    def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
+        """The entry of a message that was given: a known one, before which all new ones belong, or one more new one."""
+        key = self._key(message)
+        self._given[key] += 1
+        known = self._known.get(key, [])
+        if self._given[key] <= len(known):
+            entry = known[self._given[key] - 1]
+            if entry not in new:
+                self._place(new, entry)
+                new.clear()
+            return entry
+        entry = self._enter(replace(message, produced=False), span_id)
+        new.append(entry)
+        self._absorb_runs(entry)
+        return entry
+
+    def _enter(self, message: Message, span_id: int) -> Entry:
+        entry = Entry(replace(message, span_id=span_id, trace_id=self._trace_id), list(message.tool_calls))
+        self._known.setdefault(self._key(message), []).append(entry)
+        if message.role != "tool":
+            for index, call in enumerate(entry.calls):
+                if call.span_id is None:
+                    self._waiting.setdefault(_plain(call.name), deque()).append((entry, index))
+                if call.id:
+                    self._by_id.setdefault(call.id, []).append((entry, index))
+                    self._unanswered.setdefault(call.id, deque()).append((entry, index))
+        return entry
+
+    def _key(self, message: Message) -> Key:
+        key = self._keys.get(message)
+        if key is None:
+            key = self._keys[message] = key_of(message)
+        return key
+
+    def _place(self, entries: list[Entry], before: Entry | None) -> None:
+        if not entries:
+            return
+        room = max(0, MAX_ENTRIES - len(self._entries))
+        self._left_out += max(0, len(entries) - room)
+        at = len(self._entries) if before is None or before not in self._entries else self._entries.index(before)
+        self._entries[at:at] = entries[:room]
+
+    def _answer(self, result: ToolCall, waiting: Waiting) -> bool:
+        """Give a result to the call that it answers; False when no such call is known."""
+        slot = waiting.take(result) or self._first_unanswered(result.id)
+        if slot is None:
+            return False
+        call = self._at(slot)
+        if call.result is None or call.span_id is not None:
+            self._set(slot, replace(call, result=result.result, error=call.error or result.error))
+        return True
+
+    def _first_unanswered(self, call_id: str) -> Slot | None:
+        unanswered = self._unanswered.get(call_id, deque())
+        while unanswered and self._at(unanswered[0]).result is not None:
+            unanswered.popleft()
+        return unanswered[0] if unanswered else None
+
+    def _fill(self, slot: Slot, run: ToolCall) -> None:
+        call = self._at(slot)
+        self._set(
+            slot,
+            replace(
+                run,
+                name=call.name or run.name,
+                arguments=call.arguments or run.arguments,
+                result=call.result if call.result is not None else run.result,
+                id=call.id or run.id,
+            ),
+        )
+
+    def _absorb_runs(self, entry: Entry) -> None:
+        """A call that is heard of only after its tool ran takes the place of that step."""
+        for index, call in enumerate(entry.calls):
+            steps = self._steps.get(_plain(call.name), deque())
+            step = next((step for step in islice(steps, MAX_TRIES) if _same_tool(call, step.calls[0])), None)
+            if step is not None:
+                self._fill((entry, index), step.calls[0])
+                steps.remove(step)
+                self._drop(step)
+
+    def _drop(self, entry: Entry) -> None:
+        if entry in self._entries:
+            self._entries.remove(entry)
+
+    def _at(self, slot: Slot) -> ToolCall:
+        return slot[0].calls[slot[1]]
+
+    def _set(self, slot: Slot, call: ToolCall) -> None:
+        slot[0].calls[slot[1]] = call
+
+    def _free(self, slot: Slot) -> bool:
+        return self._at(slot).span_id is None
+
+
+def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
+    """Whether a run is what was asked for, as far as ids and names tell. Some senders use an id for several tools."""
+    one, other = _plain(asked.name), _plain(run.name)
+    if asked.id and run.id:
+        return asked.id == run.id and (one.endswith(other) or other.endswith(one))
+    return one == other
+
+
+def _plain(name: str) -> str:
+    name = name[:LONGEST_NAME].lower().replace("handoff to ", "transfer_to_")
+    return re.sub(r"[\W_]", "", name)
+
+
+def _core(error: str) -> str:
+    """An error without the name of its type."""
+    return error.partition(": ")[2] or error

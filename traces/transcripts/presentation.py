@@ -1,0 +1,235 @@
+"""What of a span, trace or session is put on a page, and how much of it. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import orjson
+
+from catalyst.formats import Plain
+from traces.conventions.attributes import attribute_text, attribute_token
+from traces.conventions.dialects import Message, ToolCall
+from traces.records import PayloadRecord, SpanRecord
+
+MOST_SPANS = 300
+MOST_CHARACTERS = 4_000_000
+MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
+MOST_MESSAGES = 200
+FIRST_PART = 10
+"""Messages of a turn that a page shows before it is scrolled."""
+PART = 24
+"""Messages that are added whenever its end comes into sight."""
+MOST_RENDERED = 150_000
+"""Characters of a page that are looked through for Markdown and JSON."""
+MOST_SHOWN = 1_000
+"""Messages of a page, and tool calls."""
+MOST_ATTRIBUTES = 500
+MOST_EVENTS = 100
+MOST_EVENT_ATTRIBUTES = 50
+MOST_LABELLED_SPANS = 100
+RECENT = 3
+"""Given messages that stay open; the ones before are folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part[Item]:
+    """The beginning of what may be long, and how much there is in all."""
+
+    shown: list[Item]
+    count: int
+
+    @property
+    def left_out(self) -> int:
+        """How many are not shown."""
+        return self.count - len(self.shown)
+
+
+def beginning[Item](items: Iterable[Item], most: int) -> Part[Item]:
+    """The first of these."""
+    every = list(items)
+    return Part(every[:most], len(every))
+
+
+class Attribute(NamedTuple):
+    """A name and a value. `query`: what narrows a list to those that have it; empty where it can't be searched for."""
+
+    name: str
+    value: Any
+    query: str = ""
+
+
+def attributes(
+    found: Mapping[str, Any], most: int = MOST_ATTRIBUTES, *, tokens: Collection[int] = ()
+) -> Part[Attribute]:
+    """Attributes in order of their names. `tokens`: those of the span that search knows."""
+    named = sorted(found.items(), key=lambda item: item[0])
+    return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), most)
+
+
+def _query(name: str, value: Any, tokens: Collection[int]) -> str:
+    text = attribute_text(value)
+    is_known = text is not None and "=" not in name and attribute_token(name, text) in tokens
+    return urlencode({"attribute": f"{name}={text}"}) if is_known else ""
+
+
+class Rendering:
+    """What a page still takes: messages, tool calls, and text to render as Markdown or JSON."""
+
+    def __init__(self) -> None:
+        self._room = MOST_RENDERED
+        self._messages = self._calls = MOST_SHOWN
+
+    def of(self, messages: Sequence[Message]) -> list[Message]:
+        """As many messages as there is room for, text beyond it marked as plain; a last one says what is missing."""
+        taken = [self._taken(message) for message in messages[: self._messages]]
+        self._messages -= len(taken)
+        hidden = len(messages) - len(taken)
+        cut = _calls_of(messages[: len(taken)]) - _calls_of(taken)
+        notes = [
+            f"[{count:,} {what} are not shown]" for count, what in ((hidden, "messages"), (cut, "tool calls")) if count
+        ]
+        return taken + [Message("system", note) for note in notes]
+
+    def _taken(self, message: Message) -> Message:
+        calls = message.tool_calls[: self._calls]
+        self._calls -= len(calls)
+        return replace(message, text=self._text(message.text), tool_calls=tuple(map(self._call, calls)))
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        result = None if call.result is None else self._text(call.result)
+        return replace(call, arguments=self._text(call.arguments), result=result)
+
+    def _text(self, text: str) -> str:
+        if len(text) > self._room:
+            return Plain(text)
+        self._room -= len(text)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Messages as a page shows them: `earlier` folded, `left_out` only counted, the rest from `next_part` on."""
+
+    system: list[Message]
+    earlier: list[Message]
+    shown: list[Message]
+    left_out: int = 0
+    next_part: int | None = None
+
+    @property
+    def only_call(self) -> ToolCall | None:
+        """The tool call that is all there is: what a TOOL span says."""
+        messages = self.system + self.earlier + self.shown
+        alone = len(messages) == 1 and not messages[0].text and len(messages[0].tool_calls) == 1
+        return messages[0].tool_calls[0] if alone else None
+
+    @property
+    def tells_error(self) -> bool:
+        """True when a message or call shows what went wrong."""
+        return any(said.error or any(call.error for call in said.tool_calls) for said in self.shown)
+
+    @property
+    def earlier_calls(self) -> int:
+        """Tool calls in the folded messages."""
+        return _calls_of(self.earlier)
+
+
+def _calls_of(messages: Iterable[Message]) -> int:
+    return sum(len(message.tool_calls) for message in messages)
+
+
+def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
+    """A part of a turn, from its message `start` on; the system's messages come with the first part."""
+    system, rest = _by_system(messages)
+    rendering, end = Rendering(), start + (PART if start else FIRST_PART)
+    shown = rendering.of(rest[start:end])
+    told = rendering.of(system[-MOST_MESSAGES:]) if not start else []
+    return Conversation(told, [], shown, len(system[:-MOST_MESSAGES]), end if end < len(rest) else None)
+
+
+def of_span(messages: Sequence[Message]) -> Conversation:
+    """What a span was given, its older part folded, then what it put out."""
+    system, rest, left_out = _newest(messages)
+    given = [message for message in rest if not message.produced]
+    produced = [message for message in rest if message.produced]
+    rendering = Rendering()
+    shown = rendering.of(given[-RECENT:] + produced)
+    return Conversation(rendering.of(system), rendering.of(given[:-RECENT]), shown, left_out)
+
+
+def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
+    """System messages, the others, and how many older ones are left out."""
+    system, rest = _by_system(messages)
+    kept = system[-MOST_MESSAGES:], rest[-MOST_MESSAGES:]
+    return *kept, len(messages) - sum(map(len, kept))
+
+
+def _by_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    system = [message for message in messages if message.role == "system"]
+    return system, [message for message in messages if message.role != "system"]
+
+
+def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
+    """Spans that say something: text, or that they failed."""
+    return [span for span in spans if span.input_size or span.output_size or span.status == "error"]
+
+
+def worth_reading(spans: Iterable[SpanRecord], room: int = MOST_CHARACTERS) -> list[SpanRecord]:
+    """The spans, in order of start, whose text a page about the whole trace loads: the first one at least."""
+    chosen: list[SpanRecord] = []
+    for span in with_text(spans):
+        room -= _size(span)
+        if len(chosen) == MOST_SPANS or (chosen and room < 0):
+            break
+        chosen.append(span)
+    return chosen
+
+
+def worth_reading_of_turns(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
+    """Of each turn, the spans whose text a page about the session loads."""
+    room = MOST_SESSION_CHARACTERS
+    chosen = []
+    for spans in turns:
+        chosen.append(worth_reading(spans, min(room, MOST_CHARACTERS)))
+        room -= sum(map(_size, chosen[-1]))
+    return chosen
+
+
+def _size(span: SpanRecord) -> int:
+    return span.input_size + span.output_size
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a span."""
+
+    name: str
+    after_us: float | None
+    attributes: Part[Attribute]
+
+
+def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
+    """The span's events in order; one that was recorded twice is shown once."""
+    found: dict[tuple[str, bytes], Event] = {}
+    for event in payload.events or []:
+        name, said = str(event.get("name") or "event"), event.get("attributes") or {}
+        key = name, orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        if key not in found:
+            after = _after(span, str(event.get("time") or ""))
+            found[key] = Event(name, after, attributes(said, MOST_EVENT_ATTRIBUTES))
+    return beginning(found.values(), MOST_EVENTS)
+
+
+def _after(span: SpanRecord, time: str) -> float | None:
+    try:
+        return (datetime.fromisoformat(time) - span.start_time) / timedelta(microseconds=1)
+    except (ValueError, TypeError):
+        return None
+
+
+def failures(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
+    """Failed spans, one for each reason: the innermost, where it began. Those that give a reason come first."""
+    began = {span.status_message: span for span in spans if span.status == "error"}
+    return sorted(began.values(), key=lambda span: not span.status_message)

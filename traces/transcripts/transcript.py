@@ -1,0 +1,285 @@
+"""A span, trace or session as the conversation that people, the judge and Halo read. Pure: records in, messages out."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from uuid import UUID
+
+from traces.conventions.dialects import Message, ToolCall, as_text, first, name_of, parse, read, read_text
+from traces.records import Json, PayloadRecord, SpanRecord
+from traces.transcripts.merging import LONGEST_ERROR, Conversation, Key, key_of
+
+__all__ = [
+    "Message",
+    "ToolCall",
+    "Transcript",
+    "input_preview",
+    "output_preview",
+    "session_transcript",
+    "span_transcript",
+    "trace_transcript",
+]
+
+PREVIEW = 300
+PREVIEW_JSON = 100_000
+"""A preview looks for messages in texts up to this long; of longer ones it shows the start."""
+PREVIEW_MESSAGES = 20
+TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
+_NOTHING = PayloadRecord()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation in order. Empty when the spans carry no content at all."""
+
+    messages: tuple[Message, ...] = field(default=())
+
+    def __bool__(self) -> bool:
+        return bool(self.messages)
+
+    def turns(self) -> list[tuple[UUID | None, list[Message]]]:
+        """The messages of each trace, in order: the turns of a session."""
+        return [(trace_id, list(turn)) for trace_id, turn in groupby(self.messages, key=lambda said: said.trace_id)]
+
+
+def span_transcript(span: SpanRecord, payload: PayloadRecord) -> Transcript:
+    """What one span was given, then what it put out."""
+    talk = Conversation(span.trace_id)
+    if span.kind in TOOL_KINDS:
+        talk.ran(_run(span, payload))
+    else:
+        _add_call(talk, span, payload, {})
+    return Transcript(talk.messages())
+
+
+def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> Transcript:
+    """A whole turn in order. History that LLM calls resend is shown once, tool results stand in the calls that asked.
+
+    Where LLM spans say nothing, the outermost input and output stand in for them. A span without a payload counts as
+    empty.
+    """
+    if not spans:
+        return Transcript()
+    talk = Conversation(spans[0].trace_id)
+    known: dict[bytes, list[Message]] = {}
+    outer = _outermost_first(spans)
+    for span in sorted(spans, key=_moment):
+        payload = payloads.get(span.span_id, _NOTHING)
+        if span.kind in TOOL_KINDS:
+            talk.ran(_run(span, payload))
+        elif span.kind == "LLM":
+            _add_call(talk, span, payload, known)
+        elif span is not outer[0]:
+            _add_failure(talk, span, payload)
+    _add_ends(talk, outer, payloads)
+    _add_failure(talk, outer[0], payloads.get(outer[0].span_id, _NOTHING))
+    return Transcript(talk.messages())
+
+
+def session_transcript(turns: Iterable[Transcript]) -> Transcript:
+    """The turns of a session in order, each without the history it resends. Every message keeps its trace."""
+    seen: dict[Key, list[int]] = {}
+    messages: list[Message] = []
+    for turn in turns:
+        own = _request(turn.messages)
+        count: Counter[Key] = Counter()
+        added: list[Message] = []
+        for message in turn.messages:
+            key = key_of(message)
+            count[key] += 1
+            before = seen.get(key, [])
+            if message.produced or message is own or count[key] > len(before):
+                added.append(message)
+            else:
+                earlier = before[count[key] - 1]
+                messages[earlier] = _completed(messages[earlier], message)
+        for message in added:
+            seen.setdefault(key_of(message), []).append(len(messages))
+            messages.append(message)
+    return Transcript(tuple(messages))
+
+
+def input_preview(payload: PayloadRecord) -> str:
+    """The last thing a user said to this span, on one line of at most 300 characters. Cheap for any payload."""
+    return _preview(payload.input_messages, payload.input, "user")
+
+
+def output_preview(payload: PayloadRecord) -> str:
+    """The last thing this span answered, on one line of at most 300 characters. Cheap for any payload."""
+    return _preview(payload.output_messages, payload.output, "assistant")
+
+
+def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
+    newest = sent[-PREVIEW_MESSAGES:] if isinstance(sent, list) and not _is_list_as_text(sent) else []
+    messages = [message for one in newest for message in read(one, role)]
+    if isinstance(text, str) and not any(message.text for message in messages):
+        messages += read_text(text if len(text) <= PREVIEW_JSON else text[: PREVIEW * 4], role)
+    line = next((said.text for said in reversed(messages) if said.role == role and said.text.strip()), "")
+    if not line and role == "assistant":
+        line = next((call.name for said in reversed(messages) for call in said.tool_calls), "")
+    line = " ".join(line[: PREVIEW * 4].replace("\0", " ").split())
+    return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
+
+
+def _given(payload: PayloadRecord, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
+    """What the span was given: messages as sent, else what its input text or its events hold."""
+    system = read(_parsed(payload.attributes.get("gen_ai.system_instructions")), "system")
+    said = _sent(payload.input_messages, payload.input, "user", known) or list(_from_events(payload, answers=False))
+    return system + said
+
+
+def _produced(payload: PayloadRecord) -> list[Message]:
+    """What the span put out."""
+    calls = _parsed(payload.attributes.get("ai.response.toolCalls"))
+    if isinstance(calls, list) and calls:
+        return read({"role": "assistant", "content": payload.output, "tool_calls": calls}, "assistant")
+    said = _sent(payload.output_messages, payload.output, "assistant")
+    return said or list(_from_events(payload, answers=True))
+
+
+def _sent(
+    sent: list[Json] | None, text: str | None, role: str, known: dict[bytes, list[Message]] | None = None
+) -> list[Message]:
+    if isinstance(sent, list):
+        request = parse(text) if _is_list_as_text(sent) else None
+        items = request.get("input" if role == "user" else "output") if isinstance(request, dict) else None
+        if messages := read(request if isinstance(items, list) else sent, role, known):
+            return messages
+    return read_text(as_text(text), role)
+
+
+def _parsed(value: object) -> object:
+    return parse(value) or value
+
+
+def _is_list_as_text(sent: list[Json]) -> bool:
+    """One message whose text is the JSON of many: how some SDKs send the Responses API. The request reads better."""
+    content = sent[0].get("content") if len(sent) == 1 and isinstance(sent[0], dict) else None
+    return isinstance(content, str) and content.startswith("[{") and content.endswith("}]")
+
+
+def _from_events(payload: PayloadRecord, *, answers: bool) -> Iterator[Message]:
+    """Messages in GenAI's span events: gen_ai.user.message and its like, gen_ai.choice for answers."""
+    for event in payload.events if isinstance(payload.events, list) else ():
+        name = as_text(event.get("name")) if isinstance(event, dict) else ""
+        if not name.startswith("gen_ai.") or not isinstance(attributes := event.get("attributes"), dict):
+            continue
+        side = (
+            ("gen_ai.output.messages", "gen_ai.completion") if answers else ("gen_ai.input.messages", "gen_ai.prompt")
+        )
+        role = "assistant" if answers else "user"
+        if (packed := first(attributes, *side)) is not None:
+            yield from read(_parsed(packed), role)
+        elif name == "gen_ai.choice" and answers:
+            yield from read(_parsed(attributes.get("message")) or attributes, role)
+        elif name.endswith(".message") and not answers:
+            yield from read({"role": name.split(".")[1], **attributes}, role)
+
+
+def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
+    """A TOOL span as the call it ran."""
+    said = payload.attributes
+    name = name_of(said, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
+    call_id = name_of(said, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
+    result = None if payload.output is None else as_text(payload.output)
+    wrapped = parse(result)
+    if isinstance(wrapped, dict) and wrapped.get("type") in ("tool", "constructor", "tool_result"):
+        inner = next((call for message in read(wrapped, "tool") for call in message.tool_calls), None)
+        if inner is not None:
+            result, call_id = inner.result, call_id or inner.id
+    return ToolCall(
+        name=name or span.name.removeprefix("tool.").removeprefix("execute_tool "),
+        arguments=as_text(payload.input),
+        result=result,
+        error=_error(span, payload),
+        id=call_id,
+        span_id=span.span_id,
+        duration_us=span.duration_us,
+    )
+
+
+def _error(span: SpanRecord, payload: PayloadRecord) -> str:
+    """What went wrong in a span, in its own words; empty when nothing did. An exception recorded twice is told once."""
+    exceptions = []
+    for event in payload.events if isinstance(payload.events, list) else ():
+        if isinstance(event, dict) and event.get("name") == "exception" and isinstance(event.get("attributes"), dict):
+            told = event["attributes"]
+            kind, message = as_text(told.get("exception.type")), as_text(told.get("exception.message"))
+            exceptions.append(": ".join(part for part in (kind, message) if part)[:LONGEST_ERROR])
+    if span.status != "error" and (span.status == "ok" or not exceptions):
+        return ""
+    last = exceptions[-1] if exceptions else ""
+    status = span.status_message.partition("Traceback (most recent call last)")[0].strip()
+    message = last.partition(": ")[2] or last
+    return status[:LONGEST_ERROR] if status and message in status else last or status[:LONGEST_ERROR] or "error"
+
+
+def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
+    """Where a span stands in the conversation: calls when they start, failures of whatever holds them when it ends."""
+    if span.kind == "LLM":
+        return span.start_time, 0, 0
+    if span.kind in TOOL_KINDS:
+        return span.start_time, 1, 0
+    ended = span.start_time + timedelta(microseconds=min(span.duration_us or 0, 10**14))
+    return ended, 2, -span.start_time.timestamp()
+
+
+def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord, known: dict[bytes, list[Message]]) -> None:
+    """What one span was given, put out, and failed with."""
+    talk.heard(_given(payload, known), span.span_id)
+    talk.said(_produced(payload), span.span_id)
+    if error := _error(span, payload):
+        talk.failed(error, span.span_id)
+
+
+def _add_failure(talk: Conversation, span: SpanRecord, payload: PayloadRecord) -> None:
+    """The error of a span that holds others, unless it is one of theirs."""
+    error = "" if span.kind == "LLM" or span.kind in TOOL_KINDS else _error(span, payload)
+    if error and not talk.tells_error(error):
+        talk.failed(error, span.span_id)
+
+
+def _add_ends(talk: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
+    """What the outermost spans were asked and answered, where the LLM calls inside don't already say so."""
+    outer = [(span, payloads.get(span.span_id, _NOTHING)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
+    asked = next(((span, said) for span, payload in outer if (said := _given(payload))), None)
+    if asked and not talk.has("user"):
+        talk.began(asked[1], asked[0].span_id)
+    answered = next(((span, said) for span, payload in outer if (said := _produced(payload))), None)
+    if answered:
+        final = next((said for said in reversed(answered[1]) if said.role == "assistant" and said.text), None)
+        if final and not talk.tells(final.text):
+            talk.said([Message("assistant", final.text)], answered[0].span_id)
+
+
+def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
+    """Roots, then what they hold, level by level; a span whose parent is missing counts as a root."""
+    known = {span.span_id for span in spans}
+    children: dict[int | None, list[SpanRecord]] = {}
+    for span in sorted(spans, key=lambda span: span.start_time):
+        parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
+        children.setdefault(parent, []).append(span)
+    ordered = sorted(children.pop(None, []), key=lambda span: (span.parent_id is not None, span.start_time))
+    for span in ordered:
+        ordered.extend(children.pop(span.span_id, []))
+    return ordered + [span for circle in children.values() for span in circle]
+
+
+def _request(turn: Sequence[Message]) -> Message | None:
+    """The user message that a turn answers: new even when the same words were said before."""
+    given = [message for message in turn if message.role != "system"]
+    start = next((index for index, message in enumerate(given) if message.produced), len(given))
+    return given[start - 1] if start and given[start - 1].role == "user" else None
+
+
+def _completed(earlier: Message, later: Message) -> Message:
+    """A message whose calls had no result yet, with the results that a later copy of it knows."""
+    if len(earlier.tool_calls) != len(later.tool_calls) or all(call.result is not None for call in earlier.tool_calls):
+        return earlier
+    calls = (
+        replace(old, result=new.result) if old.result is None else old
+        for old, new in zip(earlier.tool_calls, later.tool_calls, strict=True)
+    )
+    return replace(earlier, tool_calls=tuple(calls))

@@ -1,0 +1,90 @@
+"""The spans of a trace as rows: in tree order, with their place on the waterfall. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from catalyst import formats
+from traces.models.span import hex_span_id
+from traces.records import SpanRecord
+
+DEEPEST = 8
+"""Rows below this depth are indented no further."""
+NARROWEST = 0.3
+TICKS = 5
+ICONS = {
+    **{"LLM": "llm", "TOOL": "tool", "AGENT": "agent", "CHAIN": "chain", "RETRIEVER": "retriever"},
+    **{"RERANKER": "retriever", "EMBEDDING": "embedding", "GUARDRAIL": "guardrail", "EVALUATOR": "guardrail"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One span. `x` and `width` are per cent of the trace's time."""
+
+    span: SpanRecord
+    depth: int
+    x: float
+    width: float
+
+    @property
+    def hex_id(self) -> str:
+        """The span id as OpenTelemetry writes it."""
+        return hex_span_id(self.span.span_id)
+
+    @property
+    def icon(self) -> str:
+        """The symbol of its kind."""
+        return ICONS.get(self.span.kind, "span")
+
+    @property
+    def tone(self) -> str:
+        """What its bar and icon are coloured by."""
+        if self.span.status == "error":
+            return "bad"
+        return {"LLM": "llm", "TOOL": "tool"}.get(self.span.kind, "other")
+
+
+def rows(spans: Sequence[SpanRecord]) -> list[Row]:
+    """Parents before children, siblings by start. A span whose parent is missing, or its own ancestor, is a root."""
+    if not spans:
+        return []
+    start, whole = _extent(spans)
+    return [_row(span, depth, start, whole) for span, depth in _in_order(spans)]
+
+
+def ticks(spans: Sequence[SpanRecord]) -> list[str]:
+    """The times at the head of the waterfall."""
+    if not spans:
+        return []
+    whole = _extent(spans)[1].total_seconds() * 1e6
+    return ["0", *(formats.duration(whole * index / (TICKS - 1)) for index in range(1, TICKS))]
+
+
+def _extent(spans: Sequence[SpanRecord]) -> tuple[datetime, timedelta]:
+    start = min(span.start_time for span in spans)
+    end = max(span.start_time + timedelta(microseconds=span.duration_us or 0) for span in spans)
+    return start, max(end - start, timedelta(microseconds=1))
+
+
+def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
+    known = {span.span_id for span in spans}
+    children: dict[int | None, list[SpanRecord]] = {}
+    for span in sorted(spans, key=lambda span: (span.start_time, span.span_id)):
+        parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
+        children.setdefault(parent, []).append(span)
+    ordered: list[tuple[SpanRecord, int]] = []
+    while children:
+        roots = children.pop(None, None) or children.pop(next(iter(children)))
+        waiting = [(root, 0) for root in reversed(roots)]
+        while waiting:
+            span, depth = waiting.pop()
+            ordered.append((span, depth))
+            waiting.extend((child, depth + 1) for child in reversed(children.pop(span.span_id, [])))
+    return ordered
+
+
+def _row(span: SpanRecord, depth: int, start: datetime, whole: timedelta) -> Row:
+    x = 100 * ((span.start_time - start) / whole)
+    width = max(100 * (timedelta(microseconds=span.duration_us or 0) / whole), NARROWEST)
+    return Row(span, min(depth, DEEPEST), round(min(x, 100 - NARROWEST), 2), round(min(width, 100 - x + NARROWEST), 2))

@@ -1,0 +1,147 @@
+"""Agents, as pages: all of them, and one with its numbers, sessions and traces."""
+
+from collections import defaultdict
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import params, timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render, wants_partial
+from catalyst.timerange import TimeRange
+from traces import label_sources, list_params, usage
+from traces.analytics import calls, charts, label_breakdown
+from traces.analytics import runs as agent_runs
+from traces.analytics.charts import Axis, Bars
+from traces.analytics.runs import SeenAgent
+from traces.analytics.stats import Stats, stats
+from traces.models.trace import TraceFilter
+from traces.models.volumes import agent_is
+from traces.views import sessions, traces
+
+PAGE = 200
+
+
+@require_safe
+def agent_list(request: ProjectRequest) -> HttpResponse:
+    """The agents of a project, busiest first; without any: how runs name one. `after` continues the list."""
+    now = timezone.now()
+    time_range, start = timerange.parse(request.GET.dict(), now), params.offset(request.GET.get("after"))
+    agents = list(agent_runs.busiest(request.project, time_range)[start : start + PAGE + 1])
+    context = {
+        "time_range": time_range,
+        "more": start + PAGE if len(agents) > PAGE else None,
+        **_rows(request, agents[:PAGE], time_range, now),
+    }
+    if not agents:
+        context["has_traces"] = request.project.traces.exists()
+    return render(request, "traces/agents.html", context, partial="agent-rows")
+
+
+@require_safe
+def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """One agent: its numbers against the period before, each of them over time, and its signals."""
+    now = timezone.now()
+    context = _page(request, pk, "overview", now)
+    time_range: TimeRange = context["time_range"]
+    since = time_range.prior_start(now)
+    bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since=since))
+    shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
+    context["since"] = since
+    if shown:
+        context["compared"] = context["agent"].first_run < since + time_range.step
+        earlier = [runs for start, runs in bars.items() if start not in shown] if context["compared"] else []
+        numbers = stats(usage.total(shown.values()), usage.total(earlier))
+        context |= _cards(request, pk, shown, numbers, time_range)
+        context["calls"] = calls.tables(request.project, pk, time_range)
+    else:
+        context["nearest"] = traces.nearest(request, TraceFilter(agent=pk), now)
+    return render(request, "traces/agent_overview.html", context, partial="agent-numbers")
+
+
+def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
+    """The charts, broken down by the label that `by` names."""
+    query = request.GET.dict()
+    dimensions = label_sources.dimensions(request.project, pk)
+    by = next((each for each in dimensions if each.key == query.get("by")), None)
+    if by is None:
+        cards = charts.over_time(Axis(bars, time_range, query), numbers)
+        return {"dimensions": dimensions, "cards": cards, "unknown": query.get("by")}
+    newest = label_breakdown.newest(bars)
+    looked_at = replace(time_range, start=min(newest))
+    found = request.project.traces.filter(agent_is(pk)).runs_by(by.value, looked_at)
+    breakdown = label_breakdown.breakdown(by, found, newest, numbers, (time_range, query))
+    since = looked_at.start if len(newest) < len(bars) else None
+    return {"dimensions": dimensions, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
+
+
+@require_safe
+def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The sessions of one agent, last active first."""
+    now = timezone.now()
+    context, wanted = _page(request, pk, "sessions", now), _wanted(request, pk)
+    context |= {"wanted": wanted, **sessions.session_page(request, wanted, context["time_range"], now)}
+    if wants_partial(request):
+        return render(request, "traces/sessions.html", context, partial="session-rows")
+    return render(request, "traces/agent_sessions.html", context)
+
+
+@require_safe
+def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The traces of one agent, newest first."""
+    now = timezone.now()
+    context, wanted = _page(request, pk, "traces", now), _wanted(request, pk)
+    context |= {"wanted": wanted, **traces.trace_page(request, wanted, context["time_range"])}
+    if wants_partial(request):
+        return render(request, "traces/list.html", context, partial="trace-rows")
+    context["nearest"] = None if context["rows"] else traces.nearest(request, wanted, now)
+    return render(request, "traces/agent_traces.html", context)
+
+
+@require_safe
+def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Where reports about one agent will be."""
+    return render(request, "traces/agent_analysis.html", _page(request, pk, "analysis", timezone.now()))
+
+
+def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
+    """What every tab shows; 404 unless the agent is one of the project."""
+    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+    return {"agent": agent, "tab": tab, "time_range": timerange.parse(request.GET.dict(), now)}
+
+
+def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
+    """The filter of a tab: by status and labels only."""
+    wanted = list_params.trace_filter(request.project, request.GET)
+    return TraceFilter(agent=pk, passing=wanted.passing, labels=wanted.labels)
+
+
+def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:
+    """Each agent with its runs, sparkline and pills; and how many runs name none."""
+    ids = [agent.pk for agent in agents]
+    rows, latencies = agent_runs.sums(
+        request.project, time_range, Q(agent__in=ids) | Q(agent=None), since=time_range.start, whole=True
+    )
+    runs = usage.by_agent(rows, latencies)
+    counts: dict[int | None, dict[datetime, int]] = defaultdict(dict)
+    for row in rows:
+        counts[row.agent_id][row.start] = row.usage.trace_count
+    pills = label_sources.pills_for_agents(request.project, ids, time_range)
+    return {
+        "rows": [
+            (
+                agent,
+                runs[agent.pk],
+                charts.spark(counts[agent.pk], time_range, (agent.first_run, now)),
+                pills.get(agent.pk, []),
+            )
+            for agent in agents
+        ],
+        "unnamed": runs[None].usage.trace_count,
+    }

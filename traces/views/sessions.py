@@ -1,0 +1,84 @@
+"""Sessions, as pages."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import params, timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render, wants_partial
+from catalyst.querysets import Cursor
+from catalyst.timerange import TimeRange
+from traces import label_sources, list_params
+from traces.models.trace import TraceFilter
+from traces.transcripts import conversations
+from traces.views import expired
+
+PAGE = 30
+MOST_TURNS = 50
+
+
+@require_safe
+def session_list(request: ProjectRequest) -> HttpResponse:
+    """The sessions of a project, last active first. `key` leads straight to the session with that id."""
+    now = timezone.now()
+    if key := request.GET.get("key", "").replace("\0", ""):
+        session = request.project.sessions.with_traces().filter(key=key).first()
+        if session is None:
+            left = label_sources.pills_for_sessions(request.project, [key]).get(key, [])
+            return expired.page(request, "session", left)
+        return redirect("traces:session-detail", request.project.slug, session.pk)
+    time_range, wanted = (
+        timerange.parse(request.GET.dict(), now),
+        list_params.trace_filter(request.project, request.GET),
+    )
+    if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
+        newer = request.project.sessions.with_traces().matching(wanted).within(time_range).count_newer(shown)
+        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
+    context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
+    context["kept_since"] = expired.since(request, time_range, now)
+    if not wants_partial(request):
+        context["choices"] = label_sources.choices(request.project, time_range, wanted.agent)
+    return render(request, "traces/sessions.html", context, partial="session-rows")
+
+
+def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
+    """The sessions of one page of a list, each with its pills; where the next page starts, or which range has any."""
+    found = request.project.sessions.with_traces().matching(wanted)
+    after = params.cursor(request.GET.get("after"))
+    listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
+    shown = listed[:PAGE]
+    pills = label_sources.pills_for_sessions(request.project, [session.key for session in shown])
+    newest = None if listed else found.newest().values_list("end_time", flat=True).first()
+    return {
+        "rows": [(session, pills.get(session.key, ())) for session in shown],
+        "newest": Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None,
+        "more": Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None,
+        "nearest": timerange.around(newest, now) if newest else None,
+    }
+
+
+@require_safe
+def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """One session: the conversation of all its traces in order. A very long one in parts, by `turn`."""
+    session = get_object_or_404(request.project.sessions.with_traces().select_related("agent"), pk=pk)
+    first = max(params.offset(request.GET.get("turn")), 1) - 1
+    traces = list(request.project.traces.filter(session=session).in_order()[first : first + MOST_TURNS])
+    turn_pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in traces])
+    context = {
+        "session": session,
+        "turns": [
+            (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
+        ],
+        "walk": label_sources.walk(request.project, request.GET.dict(), timezone.now()),
+        "pills": label_sources.given(
+            label_sources.pills_for_sessions(request.project, [session.key]).get(session.key, ())
+        ),
+        "earlier": max(first - MOST_TURNS, 0) + 1 if first else None,
+        "later": first + MOST_TURNS + 1 if session.trace_count > first + MOST_TURNS else None,
+    }
+    return render(request, "traces/session.html", context)

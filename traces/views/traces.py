@@ -1,0 +1,184 @@
+"""Traces and sessions, as pages."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+from django_htmx.http import HttpResponseClientRefresh
+
+from catalyst import params, timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render, wants_partial
+from catalyst.querysets import Cursor
+from catalyst.timerange import TimeRange
+from traces import label_sources, list_params
+from traces.analytics.overview import overview
+from traces.ingest import limits
+from traces.label_sources import Pill
+from traces.models import AgentHour, Resource, Trace
+from traces.models.span import hex_span_id
+from traces.models.trace import TraceFilter, neighbours
+from traces.records import SpanRecord
+from traces.transcripts import conversations, presentation, waterfall
+from traces.views import expired
+
+PAGE = 30
+MOST_COUNTED = 100_000
+"""Traces that the numbers over a list look at, where hourly sums can't tell them."""
+MOST_AGENTS = 12
+ROWS = 32
+MOST_ROWS = 500
+MOST_FAILURES = 3
+PAGE_OF_TRACE = "traces/trace.html"
+PANES = ("io", "attributes", "events", "labels")
+
+type SpanPills = Mapping[int | None, list[Pill]]
+
+
+@require_safe
+def trace_list(request: ProjectRequest) -> HttpResponse:
+    """The traces of a project, newest first. `after` continues a list; without any trace: how to send the first."""
+    now = timezone.now()
+    time_range, wanted = (
+        timerange.parse(request.GET.dict(), now),
+        list_params.trace_filter(request.project, request.GET),
+    )
+    if (exact := list_params.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
+        return redirect("traces:trace-detail", request.project.slug, exact.hex)
+    if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
+        newer = request.project.traces.matching(wanted).within(time_range).count_newer(shown)
+        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
+    context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
+    context["kept_since"] = expired.since(request, time_range, now)
+    if not context["rows"] and not request.project.traces.exists():
+        return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
+    if request.htmx.target == "first-trace":
+        return HttpResponseClientRefresh()
+    if not wants_partial(request):
+        context |= _head(request, time_range, wanted)
+        context["nearest"] = None if context["rows"] else nearest(request, wanted, now)
+    return render(request, "traces/list.html", context, partial="trace-rows")
+
+
+@require_safe
+def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
+    """One trace: its spans as a tree beside the chosen span, or beside the whole turn as a conversation."""
+    trace = request.project.traces.for_detail().filter(trace_id=trace_id).first()
+    spans = conversations.spans_of(trace) if trace else []
+    if trace is None or not spans:
+        return expired.page(request, "trace", _labels_left(request, trace_id), was_here=trace is not None)
+    chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
+    context: dict[str, Any] = {"trace": trace, "span": chosen, "span_count": len(spans)}
+    row, message = params.offset(request.GET.get("row")), params.offset(request.GET.get("message"))
+    if wants_partial(request) and row:
+        return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
+    pills = label_sources.pills_for_trace(request.project, trace.trace_id)
+    context["labels"] = label_sources.given(pills.pop(None, ()))
+    context["walk"] = label_sources.walk(request.project, request.GET.dict(), timezone.now())
+    context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
+    if wants_partial(request):
+        part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
+        return render(request, part[0], context, partial=part[1])
+    return render(request, PAGE_OF_TRACE, context | _surroundings(trace, spans) | _tree(spans, row, chosen))
+
+
+def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
+    """The labels of a trace and of the first of its spans that have any."""
+    found = label_sources.pills_for_trace(request.project, trace_id)
+    of_trace, of_spans = found.pop(None, []), list(found.values())[: presentation.MOST_LABELLED_SPANS]
+    return of_trace + [pill for pills in of_spans for pill in pills]
+
+
+def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:
+    """A part of the tree; the first one reaches to the chosen span, if that is not too far down."""
+    rows = waterfall.rows(spans)
+    end = start + ROWS
+    if chosen is not None:
+        at = next(index for index, row in enumerate(rows) if row.span is chosen)
+        end = max(end, at + 1) if at < MOST_ROWS else end
+    return {"tree": rows[start:end], "ticks": waterfall.ticks(spans), "more_rows": end if len(rows) > end else None}
+
+
+def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
+    """What stands over the panes: what failed, the turns before and after."""
+    before, after = neighbours(trace) if trace.session_id else (None, None)
+    return {
+        "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MOST_FAILURES]],
+        "before": before,
+        "after": after,
+    }
+
+
+def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -> dict[str, Any]:
+    """The right-hand side when no span is chosen: the whole turn."""
+    conversation, read = conversations.of_trace(trace, spans, start)
+    return {
+        "conversation": conversation,
+        "continued": start,
+        "unread": len(presentation.with_text(spans)) - read,
+        "span_labels": presentation.beginning(pills.items(), presentation.MOST_LABELLED_SPANS),
+    }
+
+
+def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPills) -> dict[str, Any]:
+    """The right-hand side for one span."""
+    payload = conversations.payload_of(trace, span)
+    pane = request.GET.get("pane", "")
+    resource = Resource.objects.of(request.project, payload.resource_digest)
+    return {
+        "pane": pane if pane in PANES else PANES[0],
+        "conversation": conversations.of_span(span, payload),
+        "row": waterfall.rows([span])[0],
+        "payload": payload,
+        "attributes": presentation.attributes(payload.attributes, tokens=set(span.attribute_tokens)),
+        "cuts": limits.said_by(payload.attributes.get(limits.MARK)),
+        "resource": resource,
+        "resource_attributes": presentation.attributes(resource.attributes) if resource else None,
+        "events": presentation.events(span, payload),
+        "span_labels": label_sources.given(pills.get(span.span_id, ())),
+    }
+
+
+def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
+    """The traces of one page of a list, each with its pills, and where the next page starts."""
+    after = params.cursor(request.GET.get("after"))
+    traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
+    shown = traces[:PAGE]
+    pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
+    return {
+        "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
+        "newest": Cursor(shown[0].start_time, shown[0].pk) if shown and after is None else None,
+        "more": Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None,
+    }
+
+
+def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
+    """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
+    hours, since = AgentHour.objects.filter(project=request.project), None
+    if wanted.needs_rows or time_range.step < timerange.HOUR:
+        others = replace(wanted, agent=None, passing=wanted.passing.model_copy(update={"status": ""}))
+        since = None if wanted.session else hours.newest_since(time_range, MOST_COUNTED)
+        volumes = request.project.traces.matching(others).volumes(time_range, wanted.agent, since)
+    else:
+        volumes = hours.volumes(time_range, wanted.agent)
+    found = overview(volumes, time_range, wanted, dict(request.GET.lists()), since)
+    names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
+    return {
+        "overview": found,
+        "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MOST_AGENTS]],
+        "agent": names.get(wanted.agent or 0),
+        "choices": label_sources.choices(request.project, time_range, wanted.agent),
+        "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
+    }
+
+
+def nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
+    """The smallest range that has a trace which passes the filter."""
+    newest = request.project.traces.matching(wanted).newest().values_list("start_time", flat=True).first()
+    return timerange.around(newest, now) if newest else None
