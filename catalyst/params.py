@@ -26,3 +26,13 @@ def offset(text: str | None) -> int:
 
 def parse_number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be the number of a row."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def version_number(text: str | None) -> int | None:
+    """The number of a version in a query string or a form; None for what can be none."""
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else None

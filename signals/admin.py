@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from catalyst.core.admin import ReadOnly, operator
-from signals import actions
+from signals import operations
 from signals.models import (
     Budget,
     Exchange,
@@ -23,7 +23,7 @@ from signals.models import (
     Unsampled,
     Verdict,
 )
-from signals.sum_models import LabelSum
+from signals.models.label_rollup import LabelSum
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -61,19 +61,19 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
 
     def save_model(self, request: HttpRequest, obj: Signal, form: Any, change: bool) -> None:
         """Write the name alone, so that nothing done meanwhile is undone."""
-        actions.rename(obj, obj.name, operator(request))
+        operations.rename(obj, obj.name, operator(request))
 
     @admin.action(description="Disable the selected signals", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
         """Stop judging live traffic; labels stay."""
         for signal in queryset:
-            actions.disable(signal, operator(request))
+            operations.disable(signal, operator(request))
         self.message_user(request, f"{len(queryset)} signals disabled.")
 
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
         """Queue what failed under the current versions again."""
-        retried = sum(actions.retry_failed(signal, timezone.now()) for signal in queryset)
+        retried = sum(operations.retry_failed(signal, timezone.now()) for signal in queryset)
         self.message_user(request, f"{retried} labels queued again.")
 
 

@@ -10,7 +10,7 @@ class SignalsConfig(AppConfig):
 
     def ready(self) -> None:
         """Show labels beside traces."""
-        from signals.labels import SignalLabels  # noqa: PLC0415
+        from signals.label_source import SignalLabels  # noqa: PLC0415
         from traces import label_sources  # noqa: PLC0415
 
         label_sources.register(SignalLabels())

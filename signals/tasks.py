@@ -5,9 +5,10 @@ import time
 from django.tasks import task
 from django.utils import timezone
 
-from signals import judge as judging
-from signals import runs, settling
+from signals.judging import worker as judging
 from signals.models import LabelHalfDay, LabelHour, LabelMinute
+from signals.runs import backfill
+from signals.targets import settling
 
 SETTLE_SECONDS = 10
 RUNS_SECONDS = 10
@@ -32,7 +33,7 @@ def work_on_runs() -> None:
     At least once; safe to repeat because each step notes how far it came in the transaction that does it.
     """
     stop = time.monotonic() + RUNS_SECONDS
-    while runs.step(timezone.now()) and time.monotonic() < stop:
+    while backfill.step(timezone.now()) and time.monotonic() < stop:
         pass
 
 

@@ -9,11 +9,13 @@ from uuid import UUID
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.llm import ChatMessage
-from signals import actions, exchanges, settling
-from signals.actions import Question
-from signals.exchanges import Said
-from signals.judge_view import JudgeView
+from signals import operations
+from signals.definitions.definition import Definition
+from signals.definitions.judge_view import JudgeView
+from signals.judging import exchanges
+from signals.judging.exchanges import Said
 from signals.models import Label, Signal, Verdict
+from signals.targets import settling
 from tests.traces.sent import sent_span
 from traces.filters import EVERYTHING, Filter
 from traces.ingest import pipeline
@@ -48,7 +50,7 @@ def make_signal(
     active_since: datetime | None = None,
 ) -> Signal:
     """A signal; a binary unless it has labels, a draft unless it is active since some time."""
-    question = Question(
+    question = Definition(
         type="string" if labels else "binary",
         prompt=prompt,
         labels=labels,
@@ -57,9 +59,9 @@ def make_signal(
         filter=passing,
         view=view or JudgeView(),
     )
-    signal = actions.create_signal(agent, name=name, scope=scope, question=question, template=template)
+    signal = operations.create_signal(agent, name=name, scope=scope, question=question, template=template)
     if active_since is not None:
-        actions.activate(signal, active_since)
+        operations.activate(signal, active_since)
     return signal
 
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from catalyst.core import operations
 from catalyst.core.models import Membership, Project, User
-from signals import runs
+from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
 
 PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")
@@ -146,7 +146,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     signal = make_signal(agent)
     label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
     invitation, token = operations.invite(project, role="member", by=alice, now=now)
-    run = runs.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
+    run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
     return {
         "": {},

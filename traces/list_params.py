@@ -11,7 +11,6 @@ from traces.filters import Filter
 from traces.models.trace import TraceFilter
 
 MOST_TEXT = 200
-
 MOST_LABELS = 5
 
 

@@ -7,17 +7,11 @@ from django.db.models import Case, F, Max, Q, Value, When
 from django.db.models.functions import Greatest
 
 LOST_AFTER = timedelta(seconds=15)
-
 OVERDUE_AFTER = timedelta(seconds=10)
-
 FAILED_PAUSE = timedelta(seconds=10)
-
 HEARTBEATS_KEPT = timedelta(days=1)
-
 CLOCKS_DIFFER = timedelta(minutes=1)
-
 LONG_PAUSE = timedelta(days=1)
-
 STEADY_AFTER = timedelta(hours=1)
 
 

@@ -15,10 +15,12 @@ from threading import Event
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
+from catalyst.ops.heartbeat import Heart
 from catalyst.ops.models import Wakeup
-from catalyst.ops.processes.heartbeat import Heart
 from catalyst.ops.tasks import wake
-from signals import claiming, runs, settling
+from signals.judging import claims
+from signals.runs import backfill
+from signals.targets import settling
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +51,12 @@ KINDS = (
     ),
     Kind(
         *("runs", _SECOND, "signals.tasks.work_on_runs"),
-        has_work=runs.has_work,
+        has_work=backfill.has_work,
         about="looks for what manual runs label",
     ),
     Kind(
         *("judge", _SECOND, "signals.tasks.judge", "judge"),
-        has_work=claiming.has_work,
+        has_work=claims.has_work,
         about="asks the judge",
     ),
     Kind("fold", 10 * _SECOND, "signals.tasks.fold", about="adds labels up for charts"),

@@ -16,11 +16,11 @@ from catalyst.core.access import SignedInRequest
 from catalyst.core.models import Project
 from catalyst.htmx import render
 from catalyst.timerange import TimeRange
-from signals.charts import Outcome, breakdown
 from signals.models import Signal
-from signals.rates import Change, Rate
-from signals.results import Summary
-from signals.rollups import Coverage
+from signals.models.label_rollup import Coverage
+from signals.results.charts import Outcome, breakdown
+from signals.results.rates import Change, Rate
+from signals.results.summaries import Summary
 from traces.analytics.overview import overview
 from traces.conventions.dialects import Message, ToolCall
 from traces.label_sources import Pill

@@ -14,12 +14,14 @@ from catalyst.json_value import InvalidValue, JsonValue
 from catalyst.params import cursor
 from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
-from signals import forms, trial
-from signals.actions import Question
-from signals.judge_view import JudgeView
-from signals.models import Scope, Signal, SignalVersion
-from signals.querysets import LabelFilter
-from signals.templates import TEMPLATES
+from signals import filters
+from signals.definitions.choices import Scope
+from signals.definitions.definition import Definition
+from signals.definitions.judge_view import JudgeView
+from signals.definitions.templates import TEMPLATES
+from signals.filters import LabelFilter
+from signals.models import Signal, SignalVersion
+from signals.runs import trial
 from traces.filters import Filter
 
 USAGE = 2
@@ -34,7 +36,7 @@ OPTIONS = {
     "judge_model": "--judge-model",
     "start": "--from",
 }
-"""Where the rules of `signals.actions` and `signals.runs` and the command name a thing differently."""
+"""Where the rules of `signals.operations` and `signals.runs.backfill` and the command name a thing differently."""
 
 
 def add(parser: CommandParser) -> None:
@@ -72,7 +74,7 @@ def _add_list(parser: CommandParser) -> None:
     parser.add_argument("--state", choices=Signal.State.values)
     parser.add_argument("--scope", choices=Scope.values)
     parser.add_argument("--search", default="", metavar="TEXT", help="In the name.")
-    parser.add_argument("--sort", choices=forms.SORTS, default=forms.SORTS[0])
+    parser.add_argument("--sort", choices=filters.SORTS, default=filters.SORTS[0])
     parser.add_argument("--include-archived", action="store_true")
     _add_range(parser)
 
@@ -133,7 +135,7 @@ def _add_runs(parser: CommandParser) -> None:
 def _add_labels(parser: CommandParser) -> None:
     _add_window(parser)
     parser.add_argument("--label", default="", help="Only this one; yes or no of a binary.")
-    parser.add_argument("--status", choices=forms.STATUSES, default="")
+    parser.add_argument("--status", choices=filters.STATUSES, default="")
     parser.add_argument("--signal-version", type=int, metavar="NUMBER")
     parser.add_argument("--search", default="", metavar="TEXT", help="In the reason.")
     parser.add_argument("--run", type=int, help="Only what this manual run had judged.")
@@ -155,7 +157,7 @@ def _add_window(parser: CommandParser, *, start_required: bool = False) -> None:
     parser.add_argument("--to", dest="end", type=_time, metavar="TIME", help="Left out itself; else until now.")
 
 
-def question(given: Mapping[str, Any], before: Question) -> Question:
+def question(given: Mapping[str, Any], before: Definition) -> Definition:
     """The question before with what is given in its place."""
     labels = [label.strip() for each in given["label"] or () for label in each.split(",") if label.strip()]
     kind = given["classifier"] or before.type
@@ -174,14 +176,14 @@ def question(given: Mapping[str, Any], before: Question) -> Question:
     )
 
 
-def blank(given: Mapping[str, Any]) -> Question:
+def blank(given: Mapping[str, Any]) -> Definition:
     """What a new signal asks before anything is said of it."""
     if template := TEMPLATES.get(given["template"] or ""):
-        return Question(template.type, template.prompt, 100, template.labels, template.sentiments)
+        return Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
     missing = [f"--{name}" for name in ("name", "scope", "prompt") if not given[name]]
     if missing:
         raise CommandError(f"Give {', '.join(missing)}, or --template.", returncode=USAGE)
-    return Question(SignalVersion.Type.STRING if given["label"] else SignalVersion.Type.BINARY, "", 100)
+    return Definition(SignalVersion.Type.STRING if given["label"] else SignalVersion.Type.BINARY, "", 100)
 
 
 def window(given: Mapping[str, Any], now: datetime) -> TimeRange:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from catalyst.core.templatetags.formats import parts
 from catalyst.formats import percent
 from signals.models import Signal
-from signals.results import Summary
+from signals.results.summaries import Summary
 
 register = template.Library()
 

@@ -14,8 +14,9 @@ from catalyst.core.models import Membership, Project, User
 from catalyst.env import env
 from catalyst.ops import tasks
 from catalyst.ops.demo import loader, research, review, support, timeline
-from signals import judge, runs
+from signals.judging import worker
 from signals.models import Label, Signal
+from signals.runs import backfill
 from tests.factories import make_signal, make_trace, settle_all
 from tests.traces.stored import texts
 from traces.ingest import pipeline
@@ -124,7 +125,7 @@ def test_labels_tell_the_same_story(demo: Project, now: datetime) -> None:
     told = Signal.objects.filter(agent__identity=support.ID, template__in=("frustration", "task_outcome"))
     Signal.objects.exclude(pk__in=told).delete()
     settle_all(now)
-    judge.run()
+    worker.run()
     assert not Label.objects.exclude(status=Label.Status.DONE).exists()
     assert {label.judge for label in Label.objects.all()} == {"offline"}
     first, last = timeline.bad_deploy(now)
@@ -164,7 +165,7 @@ def test_its_signals_rest_when_a_model_is_connected_later(
 
 def judge_all(now: datetime) -> None:
     settle_all(now)
-    while runs.step(now) or judge.run():
+    while backfill.step(now) or worker.run():
         pass
 
 

@@ -14,8 +14,8 @@ from catalyst.core.models import Project
 from catalyst.ops import scheduler, tasks
 from catalyst.ops.models import Wakeup
 from catalyst.ops.scheduler import Kind
-from signals import runs
 from signals.models import JudgeHealth, Label
+from signals.runs import backfill
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
 from tests.processes import eventually, running
 from traces.models import AgentHour, Span, Unsettled
@@ -83,9 +83,9 @@ def test_it_sees_each_kind_of_work(project: Project, now: datetime) -> None:
     assert not work["settle"](now - SECOND)
     make_labels(live, project, 1, now=now)
     assert work["judge"](later)
-    run = runs.start(live, start=now - SECOND, end=now, sample_rate=100, now=now)
+    run = backfill.start(live, start=now - SECOND, end=now, sample_rate=100, now=now)
     assert work["runs"](later)
-    while runs.step(later):
+    while backfill.step(later):
         pass
     run.refresh_from_db()
     assert not run.is_open

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from catalyst.core.models import Project, User
-from signals import judge as judging
+from signals.judging import worker as judging
 from signals.models import JudgeHealth, Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 from tests.judge_server import JudgeServer

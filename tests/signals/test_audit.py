@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 
 from catalyst.core.models import Project, User
-from signals import actions
-from signals.actions import Question
+from signals import operations
+from signals.definitions.definition import Definition
 from tests.factories import make_agent, make_signal
 
-EDITED = Question(type="binary", prompt="Now?", sample_rate=10)
+EDITED = Definition(type="binary", prompt="Now?", sample_rate=10)
 
 
 def log(project: Project) -> list[tuple[str, str, str]]:
@@ -23,13 +23,13 @@ def log(project: Project) -> list[tuple[str, str, str]]:
 def test_it_notes_every_change_once(project: Project, alice: User, bob: User, now: datetime) -> None:
     signal = make_signal(make_agent(project), name="Refund")
     for _ in range(2):
-        actions.activate(signal, now, alice)
-        actions.publish_version(signal, EDITED, alice)
-        actions.rename(signal, "Refund wanted", alice)
+        operations.activate(signal, now, alice)
+        operations.publish_version(signal, EDITED, alice)
+        operations.rename(signal, "Refund wanted", alice)
     for _ in range(2):
-        actions.archive(signal, now, bob)
+        operations.archive(signal, now, bob)
     for _ in range(2):
-        actions.unarchive(signal, bob)
+        operations.unarchive(signal, bob)
     assert log(project) == [
         ("Catalyst", "created", "Refund"),
         ("alice", "activated", "Refund"),
@@ -47,6 +47,6 @@ def test_it_names_who_pressed_the_button(
 ) -> None:
     signal = make_signal(make_agent(project), active_since=now if action == "disable" else None)
     if action == "unarchive":
-        actions.archive(signal, now)
+        operations.archive(signal, now)
     assert client_as(bob).post(f"/p/default/signals/{signal.pk}/{action}/").status_code == 302
     assert log(project)[-1] == ("bob", f"{action.removesuffix('e')}ed", "Refund wanted")

@@ -6,9 +6,10 @@ import pytest
 from pytest_django import Settings
 
 from catalyst.core.models import Project
-from signals import judge, retention
+from signals import retention
+from signals.definitions.templates import NSFW
+from signals.judging import worker
 from signals.models import Label, Verdict
-from signals.templates import NSFW
 from tests.factories import make_agent, make_labels, make_signal
 from traces.models import Trace
 from traces.retention import forget_traces
@@ -22,7 +23,7 @@ def test_it_deletes_old_labels_with_their_verdicts(
 ) -> None:
     signal = make_signal(make_agent(project), prompt=NSFW.prompt, active_since=now - 500 * DAY)
     make_labels(signal, project, 5, now=now)
-    judge.run(clock=lambda: now + DAY)
+    worker.run(clock=lambda: now + DAY)
     assert Verdict.objects.count() == 5
     forget_traces(now + 100 * DAY)
     assert not Trace.objects.exists()

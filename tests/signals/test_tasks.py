@@ -4,8 +4,8 @@ from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import tasks
+from signals.definitions.templates import TEMPLATES
 from signals.models import Label
-from signals.templates import TEMPLATES
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
 

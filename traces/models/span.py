@@ -69,7 +69,7 @@ class Payload(SpanKey):
     """The text of some spans of one trace and day, none of which started before it: read by trace, never in a list."""
 
     span_ids = ArrayField(models.BigIntegerField())
-    body = models.BinaryField(help_text="The text of each, packed by `traces.store.packing`.")
+    body = models.BinaryField(help_text="The text of each, packed.")
 
     class Meta:
         managed = False

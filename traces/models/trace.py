@@ -73,7 +73,6 @@ def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
 
 
 _TURNS = "SELECT trace_id FROM traces_trace WHERE project_id = %s AND session_id = %s AND (start_time, id)"
-
 _NEIGHBOURS = f"""
     SELECT ({_TURNS} < (%s, %s) ORDER BY start_time DESC, id DESC LIMIT 1),
         ({_TURNS} > (%s, %s) ORDER BY start_time, id LIMIT 1)

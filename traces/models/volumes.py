@@ -49,7 +49,6 @@ def volumes_of(rows: models.QuerySet[Any, tuple[Any, ...]], agent: int | None) -
 
 
 SUMS_OF_HOURS = "sum(traces)::bigint, sum(errors)::bigint, sum(cost), sum(unpriced)::bigint"
-
 VOLUMES_SQL = f"""
     WITH each (agent_id, bar, traces, errors, cost, unpriced) AS ({{rows}})
     SELECT coalesce(agent_id, 0), NULL, {SUMS_OF_HOURS} FROM each GROUP BY 1

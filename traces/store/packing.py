@@ -14,9 +14,7 @@ import zstandard
 from traces.records import PayloadRecord
 
 LEVEL = 1
-
 MOST_BYTES = 65_536
-
 """Spans are packed together up to so much text: whoever reads one of them reads all."""
 
 _start = itemgetter(2, 3)

@@ -15,13 +15,16 @@ from catalyst.core.operations import create_project
 from catalyst.env import env
 from catalyst.ops.demo import erase, research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns
-from signals import actions, results, runs
-from signals.actions import Question
-from signals.connection import judge_of
-from signals.judge_view import JudgeView
-from signals.models import Scope, Signal
-from signals.querysets import LabelFilter
-from signals.templates import TEMPLATES, Template
+from signals import operations
+from signals.definitions.choices import Scope
+from signals.definitions.definition import Definition
+from signals.definitions.judge_view import JudgeView
+from signals.definitions.templates import TEMPLATES, Template
+from signals.filters import LabelFilter
+from signals.judging.judges import judge_of
+from signals.models import Signal
+from signals.results import summaries
+from signals.runs import backfill
 from traces.conventions.attributes import Identity
 from traces.ingest import pipeline
 from traces.ingest.identities import agent_ids
@@ -133,7 +136,7 @@ def rest() -> None:
     """
     for signal in _active():
         if signal.current_version is not None and judge_of(signal.current_version).is_model:
-            actions.disable(signal)
+            operations.disable(signal)
 
 
 def reword(now: datetime) -> None:
@@ -145,12 +148,12 @@ def reword(now: datetime) -> None:
     signal = _active().filter(agent__identity=agent, template=key, current_version__number=1).first()
     if signal is None or not signal.label_set.exists():
         return
-    if results.is_open(signal, signal.label_set.matching(LabelFilter(status="waiting")).count()):
+    if summaries.is_open(signal, signal.label_set.matching(LabelFilter(status="waiting")).count()):
         return
-    actions.publish_version(signal, _question(TEMPLATES[key], 100))
+    operations.publish_version(signal, _question(TEMPLATES[key], 100))
     first, _ = timeline.bad_deploy(signal.agent.first_seen_at + timeline.PERIOD)
     day = first.replace(hour=0)
-    runs.start(signal, start=day, end=day + timedelta(days=1), sample_rate=100, now=now)
+    backfill.start(signal, start=day, end=day + timedelta(days=1), sample_rate=100, now=now)
 
 
 def _active() -> QuerySet[Signal]:
@@ -174,13 +177,13 @@ def _signals(project: Project) -> None:
         question = _question(template, rate)
         if (identity, key) == REWORDED:
             question = replace(question, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
-        signal = actions.create_signal(agent, name=template.name, scope=scope, question=question, template=key)
+        signal = operations.create_signal(agent, name=template.name, scope=scope, question=question, template=key)
         if signal.current_version is not None and not judge_of(signal.current_version).is_model:
-            actions.activate(signal, agent.first_seen_at)
+            operations.activate(signal, agent.first_seen_at)
 
 
-def _question(template: Template, rate: int) -> Question:
-    return Question(template.type, template.prompt, rate, template.labels, template.sentiments)
+def _question(template: Template, rate: int) -> Definition:
+    return Definition(template.type, template.prompt, rate, template.labels, template.sentiments)
 
 
 def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:

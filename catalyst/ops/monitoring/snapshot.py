@@ -21,10 +21,11 @@ from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
-from signals import health, spending
+from signals.judging import spending
+from signals.judging.judges import endpoint
+from signals.judging.spending import Today
 from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
-from signals.spending import Today
-from signals.sum_models import sums
+from signals.results.rollups import sums
 from traces.models import Unsettled
 from traces.store import partitions
 from traces.store.disk import disk_use
@@ -217,8 +218,8 @@ def take(now: datetime) -> Vitals:
         tasks={queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]},
         wakeups=list(Wakeup.objects.order_by("kind")),
         heartbeats=list(Heartbeat.objects.newest()),
-        judges=list(JudgeHealth.objects.troubled().filter(url=health.endpoint())),
-        judge_url=health.endpoint(),
+        judges=list(JudgeHealth.objects.troubled().filter(url=endpoint())),
+        judge_url=endpoint(),
         keys=key_uses(now - RECENT),
         disk=disk(),
         projects=projects(now),

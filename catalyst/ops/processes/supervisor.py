@@ -27,10 +27,10 @@ from catalyst import postgres, pricing
 from catalyst.env import env
 from catalyst.ops import scheduler
 from catalyst.ops.demo import loader as demo
+from catalyst.ops.heartbeat import run_worker
 from catalyst.ops.models import Wakeup
 from catalyst.ops.processes import announce, guard, memory, prepare, web
 from catalyst.ops.processes.children import Child, Program, stop_all
-from catalyst.ops.processes.heartbeat import run_worker
 from catalyst.ops.processes.prepare import NotReady
 
 ANSWER_SECONDS = 120

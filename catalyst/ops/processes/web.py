@@ -9,8 +9,8 @@ import uvicorn
 from catalyst import pricing
 from catalyst.core.key_use import use
 from catalyst.env import env
+from catalyst.ops.heartbeat import Heart
 from catalyst.ops.processes import memory
-from catalyst.ops.processes.heartbeat import Heart
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5

@@ -20,20 +20,23 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.terminal import plain
 from catalyst.timerange import TimeRange
-from signals import actions, estimates, label_lists, records, results, runs, spending, trial
-from signals.actions import Question
-from signals.label_lists import Page
-from signals.management import arguments, printing
+from signals import operations, serializers
+from signals.definitions.definition import Definition
+from signals.definitions.templates import TEMPLATES
+from signals.filters import LabelFilter, SignalFilter
+from signals.judging import spending
+from signals.management import arguments, output
 from signals.management.arguments import OPTIONS, USAGE
-from signals.management.printing import Lines
-from signals.matching import Traffic
+from signals.management.output import Lines
 from signals.models import Signal, SignalRun, SignalVersion
-from signals.querysets import LabelFilter, SignalFilter
-from signals.records import Record
-from signals.results import Summary
-from signals.sum_models import sums
-from signals.templates import TEMPLATES
-from signals.trial import Tally, Trial
+from signals.results import labels, rows, summaries
+from signals.results.labels import Page
+from signals.results.rollups import sums
+from signals.results.summaries import Summary
+from signals.runs import backfill, estimates, trial
+from signals.runs.trial import Tally, Trial
+from signals.serializers import Record
+from signals.targets.traffic import Traffic
 
 PAGE = 1_000
 MOST_NAMED = 20
@@ -70,15 +73,15 @@ class Command(BaseCommand):
         )
         shown = signals if self.given["include_archived"] else signals.unarchived()
         found = list(shown.matching(wanted).for_list())
-        listed = results.ordered(results.listed(found, self._range(), self.now), self.given["sort"])
-        self._print([records.of_summary(each) for each in listed], partial(printing.signals, listed, self.now))
+        listed = summaries.ordered(summaries.listed(found, self._range(), self.now), self.given["sort"])
+        self._print([serializers.of_summary(each) for each in listed], partial(output.signals, listed, self.now))
 
     def do_show(self) -> None:
         """One signal."""
         signal, time_range = self._signal(), self._range()
         today = spending.today(self.project.pk, signal.pk, self.now)
         shown = self._summary(signal, time_range)
-        self._print(self._record(signal, shown), partial(printing.signal, shown, time_range, today, self.now))
+        self._print(self._record(signal, shown), partial(output.signal, shown, time_range, today, self.now))
 
     def do_create(self) -> None:
         """A new signal."""
@@ -86,7 +89,7 @@ class Command(BaseCommand):
         question = arguments.question(self.given, arguments.blank(self.given))
         name, scope = (template.name, template.scope) if template else ("", "")
         with _refused("The signal was not made"), transaction.atomic():
-            signal = actions.create_signal(
+            signal = operations.create_signal(
                 agent,
                 name=name if self.given["name"] is None else self.given["name"],
                 scope=self.given["scope"] or scope,
@@ -94,7 +97,7 @@ class Command(BaseCommand):
                 template=template.key if template else "",
             )
             if self.given["activate"]:
-                actions.activate(signal, self.now)
+                operations.activate(signal, self.now)
         self._tell(signal)
 
     def do_edit(self) -> None:
@@ -102,9 +105,9 @@ class Command(BaseCommand):
         signal = self._signal()
         question, number = self._changed(signal), _asked(signal).number
         with _refused(f"Signal {signal.pk} is as it was"), transaction.atomic():
-            actions.publish_version(signal, question, based_on=number)
+            operations.publish_version(signal, question, based_on=number)
             if self.given["name"] is not None:
-                actions.rename(signal, self.given["name"])
+                operations.rename(signal, self.given["name"])
         self._tell(signal)
 
     def do_test(self) -> None:
@@ -113,7 +116,7 @@ class Command(BaseCommand):
         if size > trial.MOST:
             raise CommandError(f"--sample-size: a test takes 1 to {trial.MOST} targets.", returncode=USAGE)
         with _refused("Nothing was tested"):
-            version = actions.draft_version(self._changed(signal), signal.agent, signal.scope, signal)
+            version = operations.draft_version(self._changed(signal), signal.agent, signal.scope, signal)
         traffic = Traffic(signal.agent, signal.scope, self.given["start"] or end - trial.WEEK, end, version.passing)
         matches = traffic.newest(size)
         if len(matches) < size:
@@ -123,8 +126,8 @@ class Command(BaseCommand):
         for result in found:
             tally.add(result)
         estimate = trial.per_day(version, signal.agent, signal.scope, matches, self.now)
-        shown = results.rows(self.project, signal.scope, [result.label for result in found])
-        self._print(records.of_trial(tally, found, estimate), partial(printing.trial, tally, shown, estimate))
+        shown = rows.load_rows(self.project, signal.scope, [result.label for result in found])
+        self._print(serializers.of_trial(tally, found, estimate), partial(output.trial, tally, shown, estimate))
         if attempt.stopped:
             raise CommandError(attempt.stopped)
 
@@ -132,25 +135,25 @@ class Command(BaseCommand):
         """Judge what arrives."""
         signal = self._signal()
         with _refused(f"Signal {signal.pk} is as it was"):
-            actions.activate(signal, self.now)
+            operations.activate(signal, self.now)
         self._tell(signal)
 
     def do_disable(self) -> None:
         """Stop judging."""
         signal = self._signal()
-        actions.disable(signal)
+        operations.disable(signal)
         self._tell(signal)
 
     def do_archive(self) -> None:
         """Stop it and put it away."""
         signal = self._signal()
-        actions.archive(signal, self.now)
+        operations.archive(signal, self.now)
         self._tell(signal)
 
     def do_unarchive(self) -> None:
         """Put it back."""
         signal = self._signal()
-        actions.unarchive(signal)
+        operations.unarchive(signal)
         self._tell(signal)
 
     def do_backfill(self) -> None:
@@ -162,17 +165,17 @@ class Command(BaseCommand):
         version = _asked(signal)
         start, end, rate = self.given["start"], self.given["end"] or self.now, self.given["sample_rate"]
         with _refused("Nothing was started"):
-            runs.check(start, end, rate, self.now)
+            backfill.check(start, end, rate, self.now)
         if is_preview or not as_json:
-            found = runs.preview(version, start, end, rate)
+            found = backfill.preview(version, start, end, rate)
             estimate = estimates.of_calls(version, found.to_judge, found.examples, self.now)
-            self._print(records.of_preview(found, estimate), partial(printing.preview, found, estimate))
+            self._print(serializers.of_preview(found, estimate), partial(output.preview, found, estimate))
         if is_preview:
             return
         if not is_sure and not self._agrees():
             raise CommandError("Nothing was started. Answer y, or give --yes.")
         with _refused("Nothing was started"):
-            run = runs.start(signal, start=start, end=end, sample_rate=rate, now=self.now)
+            run = backfill.start(signal, start=start, end=end, sample_rate=rate, now=self.now)
         self._tell_run(run)
 
     def do_runs(self) -> None:
@@ -181,13 +184,13 @@ class Command(BaseCommand):
         if self.given["signal"] is not None:
             known = SignalRun.objects.for_signal(self._signal())
         if pk is None:
-            found = runs.progress(known[: self.given["limit"]], self.now)
-            self._print([records.of_run(each) for each in found], partial(printing.runs, found))
+            found = backfill.progress(known[: self.given["limit"]], self.now)
+            self._print([serializers.of_run(each) for each in found], partial(output.runs, found))
             return
         run = known.filter(pk=pk).first()
         if run is None:
             raise CommandError(f"There is no such run {pk}. See manage.py signals runs.")
-        runs.cancel(run, self.now)
+        backfill.cancel(run, self.now)
         self._tell_run(run)
 
     def do_labels(self) -> None:
@@ -196,9 +199,9 @@ class Command(BaseCommand):
         for page in self._pages(signal):
             count, more = count + len(page.labels), page.more
             if self.given["json"]:
-                self._write(json.dumps(records.of_label(label)) for label in page.labels)
+                self._write(json.dumps(serializers.of_label(label)) for label in page.labels)
             elif page.labels:
-                self._write(printing.labels(results.rows(self.project, signal.scope, page.labels), self._width))
+                self._write(output.labels(rows.load_rows(self.project, signal.scope, page.labels), self._width))
         if not (count or self.given["json"]):
             self._write(["No labels."])
         if more is not None:
@@ -213,11 +216,11 @@ class Command(BaseCommand):
         wanted = LabelFilter(version=self.given["signal_version"])
         time_range = TimeRange(timerange.CUSTOM, timerange.floor(start, step), timerange.ceil(end, step), step)
         counts = sums(signal=signal).matching(wanted).over_time(time_range)[signal.pk]
-        versions = results.versions(signal)
+        versions = summaries.versions(signal)
         given = Counter(value for _, value in counts)
-        values = [outcome.value for outcome in results.outcomes(signal, results.sentiments_of(versions), given)]
-        record = records.of_distribution(counts, versions)
-        self._print(record, partial(printing.distribution, counts, values, step))
+        values = [outcome.value for outcome in summaries.outcomes(signal, summaries.sentiments_of(versions), given)]
+        record = serializers.of_distribution(counts, versions)
+        self._print(record, partial(output.distribution, counts, values, step))
 
     def _project(self) -> Project:
         slug, projects = self.given["project"], Project.objects.order_by("slug")
@@ -244,33 +247,33 @@ class Command(BaseCommand):
             raise CommandError(f"The project {self.project.slug} has no signal {pk}. See manage.py signals list.")
         return signal
 
-    def _changed(self, signal: Signal) -> Question:
+    def _changed(self, signal: Signal) -> Definition:
         """What it asks, with what is given in its place."""
         if self.given["scope"] not in {None, signal.scope}:
             said = f"--scope: {signal.name} is about {signal.scope}s for life. Make another signal with create."
             raise CommandError(plain(said))
-        return arguments.question(self.given, actions.question_of(_asked(signal)))
+        return arguments.question(self.given, _asked(signal).definition)
 
     def _range(self) -> TimeRange:
         return timerange.named(self.given.get("range", timerange.DEFAULT), self.now)
 
     def _summary(self, signal: Signal, time_range: TimeRange) -> Summary:
-        return results.listed([signal], time_range, self.now)[0]
+        return summaries.listed([signal], time_range, self.now)[0]
 
     def _record(self, signal: Signal, summary: Summary) -> Record:
         today = spending.today(self.project.pk, signal.pk, self.now)
-        version = records.of_version(signal.current_version)
+        version = serializers.of_version(signal.current_version)
         return {
-            "signal": records.of_summary(summary),
+            "signal": serializers.of_summary(summary),
             "currentVersion": version,
-            "spending": records.of_today(today),
+            "spending": serializers.of_today(today),
         }
 
     def _pages(self, signal: Signal) -> Iterator[Page]:
         wanted, window = arguments.wanted_labels(self.given, signal), arguments.window(self.given, self.now)
         after, left = arguments.behind(self.given), self.given["limit"]
         while left is None or left > 0:
-            page = label_lists.page(signal, wanted, window, after, min(PAGE, left or PAGE))
+            page = labels.page(signal, wanted, window, after, min(PAGE, left or PAGE))
             yield page
             if page.more is None:
                 return
@@ -292,8 +295,8 @@ class Command(BaseCommand):
         self._print(self._record(signal, self._summary(signal, self._range())), lambda _: [words])
 
     def _tell_run(self, run: SignalRun) -> None:
-        found = runs.progress([run], self.now)
-        self._print(records.of_run(found[0]), partial(printing.runs, found))
+        found = backfill.progress([run], self.now)
+        self._print(serializers.of_run(found[0]), partial(output.runs, found))
 
     @property
     def _width(self) -> int | None:

@@ -20,8 +20,8 @@ from catalyst.ops import scheduler
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.ops.monitoring import doctor, snapshot
 from catalyst.ops.monitoring.doctor import PROCESSES, Check
-from signals.budgets import Calls
 from signals.models import Budget, JudgeHealth, Label
+from signals.models.budget import Calls
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
 from traces.store import partitions

@@ -15,9 +15,10 @@ from catalyst.core.key_use import EVER, KeyUse
 from catalyst.core.models import ApiKey, Project
 from catalyst.ops.models import Heartbeat
 from catalyst.ops.monitoring import metrics, snapshot
-from signals import actions, runs
-from signals.budgets import Calls
+from signals import operations
 from signals.models import Budget, Label
+from signals.models.budget import Calls
+from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_signal
 from tests.processes import ROOT
 from traces.store import partitions
@@ -102,9 +103,9 @@ def test_it_counts_signals_their_labels_runs_and_costs(
         Label.objects.filter(pk=done.pk).update(status="done", value="yes", labelled_at=now)
         Label.objects.filter(pk=failed.pk).update(status="failed")
         make_signal(signal.agent, name="Draft")
-        actions.archive(make_signal(signal.agent, name="Gone"), now)
+        operations.archive(make_signal(signal.agent, name="Gone"), now)
         Budget.objects.charge({(project.pk, signal.pk): Calls(1, Decimal("0.25"))}, now.date())
-        runs.start(signal, start=now - timedelta(days=2), end=now, sample_rate=10, now=now)
+        backfill.start(signal, start=now - timedelta(days=2), end=now, sample_rate=10, now=now)
         lines = client.get("/metrics", headers=HERE).text.splitlines()
     about = f'project="default",signal="{signal.pk}",name="Refund wanted"'
     assert {line for line in lines if line.startswith("catalyst_signal_labels{") and about in line} == {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from catalyst.core.models import Project
-from signals import judge as judging
+from signals.judging import worker as judging
 from signals.models import Label, Verdict
 from tests.factories import LATER, make_agent, make_signal, messages, settle_all
 from tests.judge_server import Answer, Asked, JudgeServer, says

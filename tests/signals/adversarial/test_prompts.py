@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from catalyst.llm import ChatMessage
-from signals import prompt
-from signals.prompt import Recording
+from signals.judging import prompt
+from signals.judging.prompt import Recording
 from tests.signals.adversarial.attacks import ATTACKS, NAMED
 from tests.signals.adversarial.reader import TOKEN, orders
 from traces.transcripts.transcript import Message, ToolCall, Transcript

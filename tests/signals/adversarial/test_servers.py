@@ -10,7 +10,7 @@ import pytest
 
 from catalyst.core.models import Project
 from catalyst.env import env
-from signals import judge as judging
+from signals.judging import worker as judging
 from signals.models import Label, Verdict
 from tests.factories import make_agent, make_labels, make_signal
 from tests.judge_server import Answer, JudgeServer, completion, error

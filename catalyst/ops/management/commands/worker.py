@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from catalyst.ops.processes.heartbeat import run_worker
+from catalyst.ops.heartbeat import run_worker
 
 
 class Command(BaseCommand):

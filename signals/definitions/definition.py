@@ -1,0 +1,135 @@
+"""What a version asks, and every rule about it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from catalyst.env import env
+from signals.definitions import judge_view
+from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
+from signals.definitions.judge_view import JudgeView
+from traces import filters
+from traces.filters import Filter
+
+MAX_NAME_CHARACTERS = 100
+MAX_PROMPT_CHARACTERS = 20_000
+MAX_LABEL_CHARACTERS = 60
+LABEL_COUNTS = range(2, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What a version asks, before it is one. A binary has the labels yes and no, whatever is given here.
+
+    Outcomes that `sentiments` doesn't name get theirs from `default_sentiments`.
+    """
+
+    type: str
+    prompt: str
+    sample_rate: int
+    labels: Sequence[str] = ()
+    sentiments: Mapping[str, str] = field(default_factory=dict)
+    judge_model: str = ""
+    filter: Filter = filters.EVERYTHING
+    view: JudgeView = judge_view.EVERYTHING
+
+
+def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
+    """The sentiments of outcomes that nobody has set: yes is bad news, the first of several labels is good news."""
+    good = "no" if type_ == Type.BINARY else labels[0]
+    return {label: Sentiment.POSITIVE if label == good else Sentiment.NEGATIVE for label in labels}
+
+
+def version_columns(checked: Definition) -> dict[str, Any]:
+    """What a version stores of its question."""
+    return {
+        "type": checked.type,
+        "prompt": checked.prompt,
+        "labels": list(checked.labels),
+        "sentiments": dict(checked.sentiments),
+        "sample_rate": checked.sample_rate,
+        "judge_model": checked.judge_model,
+        "filter": checked.filter.dump(),
+        "view": checked.view.dump(),
+    }
+
+
+def checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise ValidationError({"name": f"A signal needs a name of at most {MAX_NAME_CHARACTERS} characters."})
+    return name
+
+
+def checked_definition(question: Definition, scope: str, kept_model: str = "") -> Definition:
+    """The question as it is stored. Raises ValidationError with everything that is wrong with it.
+
+    `kept_model`: the judge model of the version that it replaces, which may stay though it is not allowed any more.
+    """
+    errors: dict[str, str] = {}
+    labels = tuple(" ".join(label.split()) for label in question.labels if label.strip())
+    if question.type == Type.BINARY:
+        labels = BINARY_LABELS
+    elif question.type != Type.STRING:
+        errors["type"] = "The type is binary or string."
+    errors |= _label_errors(labels)
+    prompt = question.prompt.replace("\r\n", "\n").strip()
+    if not 1 <= len(prompt) <= MAX_PROMPT_CHARACTERS or "\0" in prompt:
+        errors["prompt"] = f"A signal needs a prompt of at most {MAX_PROMPT_CHARACTERS:,} characters."
+    if not 0 <= question.sample_rate <= 100:
+        errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
+    errors |= _judging_errors(question, scope, kept_model)
+    if errors:
+        raise ValidationError(errors)
+    sentiments = default_sentiments(question.type, labels) | dict(question.sentiments)
+    _check_sentiments(question.type, labels, sentiments)
+    return Definition(
+        type=str(question.type),
+        prompt=prompt,
+        sample_rate=question.sample_rate,
+        labels=labels,
+        sentiments={label: str(sentiments[label]) for label in labels},
+        judge_model=question.judge_model.strip(),
+        filter=question.filter,
+        view=question.view,
+    )
+
+
+def _judging_errors(question: Definition, scope: str, kept_model: str) -> dict[str, str]:
+    errors: dict[str, str] = {}
+    model = question.judge_model.strip()
+    if model not in ["", env.judge_model, *judge_models(kept_model)]:
+        errors["judge_model"] = f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."
+    if scope == Scope.SPAN and (question.view.kinds or question.view.names):
+        errors["view"] = "A span is shown whole: kinds and names choose among the spans of a trace or session."
+    return errors
+
+
+def judge_models(kept_model: str = "") -> list[str]:
+    """The models that a version may name beside the instance's: those allowed, and the one that is named already."""
+    kept = [kept_model] if kept_model else []
+    return list(dict.fromkeys([*env.judge_models, *kept]))
+
+
+def _label_errors(labels: Sequence[str]) -> dict[str, str]:
+    if len(labels) not in LABEL_COUNTS:
+        return {"labels": f"A signal has {LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, not {len(labels)}."}
+    if len({label.casefold() for label in labels}) < len(labels):
+        return {"labels": "Labels must differ, also without regard to upper and lower case."}
+    if any(len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() for label in labels):
+        return {"labels": f"A label has at most {MAX_LABEL_CHARACTERS} printable characters."}
+    return {}
+
+
+def _check_sentiments(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> None:
+    given = [sentiments[label] for label in labels]
+    if unknown := set(sentiments) - set(labels):
+        raise ValidationError({"sentiments": f"There is no label {', '.join(sorted(unknown))}."})
+    if not set(given) <= set(Sentiment.values):
+        raise ValidationError({"sentiments": "A sentiment is positive, negative or neutral."})
+    if Sentiment.POSITIVE not in given:
+        raise ValidationError({"sentiments": "At least one label must be positive."})
+    if type_ == Type.BINARY and sorted(given) != [Sentiment.NEGATIVE, Sentiment.POSITIVE]:
+        raise ValidationError({"sentiments": "Of yes and no, one is positive and the other negative."})

@@ -1,0 +1,147 @@
+"""The fields of a signal's form that narrow it: which traffic it looks at, and what its judge sees."""
+
+from collections.abc import Mapping
+from typing import Any, override
+
+from django import forms
+
+from catalyst.json_value import InvalidValue
+from signals.definitions import judge_view
+from signals.definitions.judge_view import LEAST_TOKENS, JudgeView
+from traces import filters
+from traces.conventions.attribute_names import KINDS
+from traces.filters import Filter
+
+MOST_TEXT = 5_000
+MOST = 10**9
+PLAIN = forms.TextInput({"autocomplete": "off", "spellcheck": "false"})
+LINES = forms.Textarea({"rows": 2, "spellcheck": "false"})
+OF_FILTER = {
+    "environment": "filter_environment",
+    "service": "filter_service",
+    "model": "filter_model",
+    "status": "filter_status",
+    "min_duration_ms": "filter_from_seconds",
+    "max_duration_ms": "filter_to_seconds",
+    "min_tokens": "filter_from_tokens",
+    "max_tokens": "filter_to_tokens",
+    "attributes": "filter_attributes",
+}
+"""The field of the form for each part of a filter."""
+
+
+class FilterFields(forms.Form):
+    """Which traffic a signal looks at; empty for all of it. A valid form has it as `traffic`."""
+
+    filter_environment = forms.CharField(required=False, label="Environment", widget=PLAIN)
+    filter_service = forms.CharField(required=False, label="Service", widget=PLAIN)
+    filter_model = forms.CharField(required=False, label="Model", widget=PLAIN)
+    filter_status = forms.ChoiceField(
+        choices=[("", "any"), ("ok", "ok"), ("error", "error")], required=False, label="Status"
+    )
+    filter_from_seconds = forms.DecimalField(
+        required=False, min_value=0, max_value=MOST, decimal_places=3, label="Takes at least, in seconds"
+    )
+    filter_to_seconds = forms.DecimalField(
+        required=False, min_value=0, max_value=MOST, decimal_places=3, label="Takes at most, in seconds"
+    )
+    filter_from_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at least, in tokens")
+    filter_to_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at most, in tokens")
+    filter_attributes = forms.CharField(
+        required=False, max_length=MOST_TEXT, widget=LINES, label="Attributes, one name=value to a line"
+    )
+    traffic: Filter = filters.EVERYTHING
+
+    @property
+    def narrows_traffic(self) -> bool:
+        """True when one of these fields is filled."""
+        return any(self[name].value() not in (None, "") for name in OF_FILTER.values())
+
+    @override
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        said: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
+        for bound in ("min_duration_ms", "max_duration_ms"):
+            said[bound] = None if said[bound] is None else int(said[bound] * 1000)
+        said["attributes"], wrong = _attributes(said["attributes"] or "")
+        if wrong:
+            self.add_error("filter_attributes", f"One to a line, as name=value; this is none: {wrong}")
+        try:
+            self.traffic = Filter.parse({part: value for part, value in said.items() if value not in (None, "")})
+        except InvalidValue as error:
+            for part, words in error.errors.items():
+                self.add_error(OF_FILTER.get(part), words)
+        return cleaned
+
+
+class ViewFields(forms.Form):
+    """What the judge sees of a target. A valid form has it as `judge_view`."""
+
+    view_shows = forms.ChoiceField(
+        choices=[("", "the whole transcript"), ("messages", "only what user and assistant said")],
+        required=False, label="Shows",
+    )  # fmt: skip
+    view_tool_calls = forms.ChoiceField(
+        choices=[("", "with tool calls"), ("without", "without tool calls")], required=False, label="Tool calls"
+    )
+    view_kinds = forms.MultipleChoiceField(
+        choices=[(kind, kind) for kind in sorted(KINDS)],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Of a trace or session only spans of these kinds; none chosen: all",
+    )
+    view_names = forms.CharField(
+        required=False,
+        max_length=MOST_TEXT,
+        widget=LINES,
+        label="Of a trace or session only spans of these names, one to a line; empty: all",
+    )
+    view_budget_tokens = forms.IntegerField(
+        required=False, min_value=LEAST_TOKENS, label="At most so many tokens; empty: as many as the instance shows"
+    )
+    judge_view: JudgeView = judge_view.EVERYTHING
+
+    @property
+    def narrows_view(self) -> bool:
+        """True when one of these fields is filled."""
+        return any(self[name].value() not in (None, "", []) for name in self.fields if name.startswith("view_"))
+
+    @override
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or self.cleaned_data
+        said = {
+            "messages_only": cleaned.get("view_shows") == "messages",
+            "tool_calls": cleaned.get("view_tool_calls") != "without",
+            "kinds": cleaned.get("view_kinds") or (),
+            "names": tuple(line for line in (cleaned.get("view_names") or "").splitlines() if line.strip()),
+            "budget_tokens": cleaned.get("view_budget_tokens"),
+        }
+        try:
+            self.judge_view = JudgeView.parse(said)
+        except InvalidValue as error:
+            for part, words in error.errors.items():
+                self.add_error(f"view_{part}", words)
+        return cleaned
+
+
+def filled(passing: Filter, view: JudgeView) -> dict[str, Any]:
+    """The fields as they stand at first."""
+    said = {field: getattr(passing, part) for part, field in OF_FILTER.items()}
+    for field in ("filter_from_seconds", "filter_to_seconds"):
+        said[field] = None if said[field] is None else f"{said[field] / 1000:g}"
+    return said | {
+        "filter_attributes": "\n".join(f"{name}={value}" for name, value in passing.attributes),
+        "view_shows": "messages" if view.messages_only else "",
+        "view_tool_calls": "" if view.tool_calls else "without",
+        "view_kinds": list(view.kinds),
+        "view_names": "\n".join(view.names),
+        "view_budget_tokens": view.budget_tokens,
+    }
+
+
+def _attributes(text: str) -> tuple[Mapping[str, str], str]:
+    """The attributes of some lines, and the first line that names none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    wrong = next((line for line in lines if not line.partition("=")[0].strip() or "=" not in line), "")
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs if not wrong}, wrong

@@ -1,0 +1,209 @@
+"""Forms that create, edit and duplicate a signal."""
+
+from collections.abc import Mapping
+from typing import Any, override
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project
+from catalyst.params import is_id
+from signals.definitions import definition
+from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
+from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
+from signals.definitions.templates import TEMPLATES, Template
+from signals.forms.narrowing import FilterFields, ViewFields, filled
+from signals.models import Signal, SignalVersion
+from signals.operations import Overtaken, Renamed
+
+RATES = (10, 25, 50, 100)
+OTHER = "other"
+MOST_LABELS = LABEL_COUNTS[-1]
+NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
+FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
+"""Where the editor shows what `signals.operations` says of a field that the editor has not."""
+
+
+class OutcomesWidget(forms.Widget):
+    """Rows of a label and its sentiment, posted as label-0, sentiment-0 and so on."""
+
+    @override
+    def value_from_datadict(
+        self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
+    ) -> list[tuple[str, str]]:
+        """All rows, the empty ones included."""
+        return [
+            (str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MOST_LABELS)
+        ]
+
+
+class RateWidget(forms.Widget):
+    """One of RATES, or another one out of a second input."""
+
+    @override
+    def value_from_datadict(self, data: Mapping[str, Any], files: Mapping[str, Any], name: str) -> Any:
+        """The number as text."""
+        return data.get(f"{name}_other") if data.get(name) == OTHER else data.get(name)
+
+
+class SignalForm(FilterFields, ViewFields):
+    """A signal and what it asks. With a signal: a new version of it, whose agent and scope stay."""
+
+    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
+    scope = forms.ChoiceField(choices=Scope, initial=Scope.TRACE, widget=forms.RadioSelect)
+    type = forms.ChoiceField(
+        choices=SignalVersion.Type, initial=SignalVersion.Type.BINARY, widget=forms.RadioSelect, label="Answer"
+    )
+    bad = forms.ChoiceField(
+        choices=[("yes", "Yes is bad news"), ("no", "No is bad news")], initial="yes", required=False
+    )
+    labels = forms.Field(widget=OutcomesWidget, required=False)
+    prompt = forms.CharField(label="Question", error_messages={"required": "A signal needs a question."})
+    sample_rate = forms.IntegerField(
+        widget=RateWidget,
+        initial=100,
+        min_value=0,
+        max_value=100,
+        error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
+    )
+    based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    named = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        project: Project,
+        data: QueryDict | None = None,
+        *,
+        signal: Signal | None = None,
+        template: Template | None = None,
+        agent: Agent | None = None,
+    ) -> None:
+        initial: dict[str, Any] = {"agent": agent.pk} if agent else {}
+        if template is not None:
+            initial |= {"name": template.name, "scope": template.scope, **fields_of(template)}
+        if signal is not None and (version := signal.current_version):
+            initial |= {
+                "name": signal.name,
+                "named": signal.name,
+                "scope": signal.scope,
+                "agent": signal.agent_id,
+                **fields_of(version),
+            }
+            initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
+            initial["based_on"] = version.number
+            initial |= filled(version.passing, version.judge_view)
+        super().__init__(data, initial=initial, label_suffix="")
+        current = signal.current_version if signal else None
+        models = definition.judge_models(current.judge_model if current else "")
+        self.fields["judge_model"] = forms.ChoiceField(
+            choices=[("", "The instance's"), *((model, model) for model in models)], required=False, label="Judge model"
+        )
+        self.fields["agent"] = _agent_field(project)
+        self._agents = project.agents.order_by("name", "pk")
+        for name in ("agent", "scope") if signal else ():
+            self.fields[name].disabled = True
+
+    overtaken: Overtaken | None = None
+    """Why saving has failed: another version went live after this edit was begun."""
+    renamed = ""
+    """The name that somebody else gave it after this edit was begun, if saving has failed for that."""
+    presets = tuple(map(str, RATES))
+    sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
+
+    @property
+    def chosen_agent(self) -> Agent | None:
+        """The agent as it stands: the chosen one, else the first."""
+        chosen = str(self["agent"].value() or "")
+        found = self._agents.filter(pk=chosen).first() if is_id(chosen) else None
+        return found or self._agents.first()
+
+    @property
+    def wrong(self) -> list[forms.BoundField]:
+        """The fields that need another look."""
+        return [self[name] for name in self.errors if name in self.fields]
+
+    @property
+    def outcome_rows(self) -> list[tuple[str, str]]:
+        """The rows of labels to fill in, as many as there may be."""
+        rows = list(self["labels"].value() or [("", Sentiment.POSITIVE)])
+        return rows + [("", Sentiment.NEGATIVE)] * (MOST_LABELS - len(rows))
+
+    @property
+    def rate(self) -> str:
+        """The sample rate as it stands."""
+        value = self["sample_rate"].value()
+        return "" if value is None else str(value)
+
+    @property
+    def is_preset(self) -> bool:
+        """True when the sample rate is one of those to choose from."""
+        return self.rate in self.presets
+
+    @property
+    def question(self) -> Definition:
+        """What a valid form asks."""
+        cleaned = self.cleaned_data
+        rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
+        sentiments = {label: sentiment for label, sentiment in rows if sentiment}
+        if cleaned["type"] == SignalVersion.Type.BINARY:
+            bad = cleaned["bad"] or "yes"
+            sentiments = {each: "negative" if each == bad else "positive" for each in BINARY_LABELS}
+        return Definition(
+            type=cleaned["type"],
+            prompt=cleaned["prompt"],
+            sample_rate=cleaned["sample_rate"],
+            labels=[label for label, _ in rows],
+            sentiments=sentiments,
+            judge_model=cleaned["judge_model"],
+            filter=self.traffic,
+            view=self.judge_view,
+        )
+
+    def report(self, error: ValidationError) -> None:
+        """Show what `signals.operations` refuses beside the fields it is about."""
+        if isinstance(error, Overtaken):
+            self.overtaken = error
+        if isinstance(error, Renamed):
+            self.renamed = error.current
+        errors: dict[str, list[ValidationError]] = {}
+        for field, messages in error.update_error_dict(errors).items():
+            shown = FIELD_OF.get(field, field)
+            self.add_error(shown if shown in self.fields else None, messages)
+
+    def draft_version(self) -> SignalVersion:
+        """What the form asks as it stands, valid or not, to tell who would judge it."""
+        labels = [label for label, _ in self.outcome_rows if label.strip()]
+        if self["type"].value() == SignalVersion.Type.BINARY:
+            labels = list(BINARY_LABELS)
+        judge_model, prompt = self["judge_model"].value(), self["prompt"].value()
+        return SignalVersion(prompt=prompt or "", labels=labels, judge_model=(judge_model or "").strip())
+
+
+class DuplicateForm(forms.Form):
+    """Whose traffic a copy of a signal judges, and its name."""
+
+    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
+
+    def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
+        other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
+        super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
+        self.fields["agent"] = _agent_field(signal.project)
+
+
+def _agent_field(project: Project) -> forms.ModelChoiceField[Agent]:
+    return forms.ModelChoiceField(project.agents.order_by("name", "pk"), empty_label=None)
+
+
+def template_named(key: str | None) -> Template | None:
+    """The built-in template with this key."""
+    return TEMPLATES.get(key or "")
+
+
+def fields_of(asked: Template | SignalVersion) -> dict[str, Any]:
+    """The fields of a question as they stand at first: of a binary's outcomes only which one is bad."""
+    fields: dict[str, Any] = {"type": asked.type, "prompt": asked.prompt}
+    if asked.type == SignalVersion.Type.BINARY:
+        return fields | {"bad": "no" if asked.sentiments.get("no") == Sentiment.NEGATIVE else "yes"}
+    return fields | {"labels": [(label, asked.sentiments.get(label, "")) for label in asked.labels]}

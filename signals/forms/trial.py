@@ -1,0 +1,47 @@
+"""The form of a test: how many targets, of how long, and which ones."""
+
+from datetime import timedelta
+
+from django import forms
+
+from signals.runs.trial import MOST
+
+WINDOWS = {
+    "1h": ("the last hour", timedelta(hours=1)),
+    "24h": ("the last 24 hours", timedelta(hours=24)),
+    "7d": ("the last 7 days", timedelta(days=7)),
+    "30d": ("the last 30 days", timedelta(days=30)),
+    "all": ("all that is stored", timedelta(days=5_000)),
+}
+SAME = "same"
+
+
+class TrialForm(forms.Form):
+    """How many recent targets to test on. Its fields stand among those of the signal's form."""
+
+    trial_count = forms.IntegerField(
+        label="Newest",
+        min_value=1,
+        max_value=MOST,
+        initial=10,
+        widget=forms.NumberInput({"class": "short", "inputmode": "numeric"}),
+        error_messages=dict.fromkeys(
+            ("required", "invalid", "min_value", "max_value"), f"A test takes 1 to {MOST} targets."
+        ),
+    )
+    trial_window = forms.ChoiceField(
+        label="Out of", choices=[(key, words) for key, (words, _) in WINDOWS.items()], initial="7d"
+    )
+
+    @property
+    def length(self) -> timedelta:
+        """How far back a valid form looks."""
+        return WINDOWS[self.cleaned_data["trial_window"]][1]
+
+    @property
+    def before(self) -> dict[str, str] | None:
+        """Of a test on the same targets again: their keys, each with its label in the test before."""
+        if self.data.get("on") != SAME:
+            return None
+        keys, labels = self.data.getlist("again"), self.data.getlist("was")  # type: ignore[attr-defined]
+        return dict(zip(keys[:MOST], labels[:MOST], strict=False))

@@ -1,0 +1,1 @@
+"""From queued labels to verdicts. The only place where a label gets its value."""

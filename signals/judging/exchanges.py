@@ -1,0 +1,75 @@
+"""What a judge was asked and what it answered, word for word: kept with its verdict, and put together again."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+import zstandard
+from django.conf import settings
+from django.db import connection
+
+from catalyst.llm import ChatMessage
+from signals.judging.prompt import MAX_ANSWER
+from signals.models import Exchange, Instructions, Label, Verdict
+
+_COPY = """
+    COPY signals_exchange (verdict_id, project_id, instructions_id, said, created_at) FROM STDIN (FORMAT BINARY)
+"""
+_TYPES = "int8", "int8", "int8", "bytea", "timestamptz"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The messages of one call and the text of its answer, empty where none came."""
+
+    messages: Sequence[ChatMessage]
+    answer: str = ""
+
+
+def keep(spoken: Iterable[tuple[Label, Verdict, Said | None]], now: datetime) -> None:
+    """Store what was said for these verdicts, which are stored, if settings want it kept at all."""
+    rows = [(label, verdict, each) for label, verdict, each in spoken if each is not None]
+    if not rows or not settings.JUDGE_EXCHANGE_DAYS:
+        return
+    known = _instructions({(label.version_id, each.messages[0]["content"]) for label, _, each in rows})
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(_TYPES)
+        for (label, verdict, each), packed in zip(rows, _pack(each for *_, each in rows), strict=True):
+            instructions = known[label.version_id, each.messages[0]["content"]]
+            copy.write_row((verdict.pk, label.project_id, instructions, packed, now))
+
+
+def said(exchange: Exchange) -> Said:
+    """The messages as they were sent, and the answer or the end of it."""
+    user, answer = orjson.loads(zstandard.decompress(exchange.said))
+    system = exchange.instructions.text
+    return Said([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
+
+
+def _pack(said: Iterable[Said]) -> Iterator[bytes]:
+    """User message and answer of each in a zstd frame. Of an answer as much of its end as is read of it."""
+    plain: list[bytes | bytearray | memoryview] = [
+        orjson.dumps([each.messages[1]["content"], each.answer[-MAX_ANSWER:].encode(errors="replace").decode()])
+        for each in said
+    ]
+    packed = zstandard.ZstdCompressor(1).multi_compress_to_buffer(plain)
+    return (packed[number].tobytes() for number in range(len(packed)))
+
+
+def _instructions(wanted: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """The ids of these texts by version and text; those that are new are stored."""
+    keys = {(version_id, hashlib.sha256(text.encode()).hexdigest()): text for version_id, text in wanted}
+    found = _ids(keys)
+    if missing := sorted(keys.keys() - found.keys()):
+        new = [Instructions(version_id=key[0], digest=key[1], text=keys[key]) for key in missing]
+        Instructions.objects.bulk_create(new, ignore_conflicts=True)
+        found = _ids(keys)
+    return {(key[0], keys[key]): pk for key, pk in found.items()}
+
+
+def _ids(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    versions, digests = zip(*keys, strict=True)
+    rows = Instructions.objects.filter(version__in=versions, digest__in=digests)
+    return {(version_id, digest): pk for version_id, digest, pk in rows.values_list("version_id", "digest", "pk")}

@@ -1,0 +1,135 @@
+"""Labels as a source of pills for the pages of traces (`traces.label_sources`)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, Max
+from django.urls import reverse
+
+from catalyst.core.models import Project
+from catalyst.formats import percent
+from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope, Sentiment
+from signals.judging.judges import judge_name
+from signals.models import Label, Signal
+from signals.results import facets
+from signals.results import labels as label_lists
+from signals.results.charts import mood
+from signals.results.summaries import summaries
+from traces.label_sources import Choices, Dimension, Narrowing, Pill, Walk
+
+type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
+"""Equal labels of one trace: their scope, the trace, id and name of the signal, its sentiments, value and count."""
+
+
+class SignalLabels:
+    """The labels that signals gave. Of several versions of a signal, the newest that has a label counts."""
+
+    def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
+        """Labels of traces, and those of their spans summed up by value."""
+        found: dict[UUID, list[Pill]] = {}
+        rows = _of_traces(project, trace_ids)
+        hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
+        for scope, trace_id, signal_id, name, sentiments, value, number in rows:
+            count = number if scope == Scope.SPAN else 1
+            felt, key = mood(value, sentiments.get(value, Sentiment.NEUTRAL)), facets.key_of(signal_id, value)
+            found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
+        return found
+
+    def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
+        """Labels of the spans of one trace by span id, those of the trace as a whole under None."""
+        found: dict[int | None, list[Pill]] = {}
+        for label in _newest(Label.objects.for_trace(project, trace_id)):
+            found.setdefault(label.span_id, []).append(_pill(label, project))
+        return found
+
+    def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
+        """Labels of sessions, by session key."""
+        found: dict[str, list[Pill]] = {}
+        for label in _newest(Label.objects.for_sessions(project, keys)):
+            found.setdefault(label.session_key, []).append(_pill(label, project))
+        return found
+
+    def pills_for_agents(
+        self, project: Project, agents: Sequence[int], time_range: TimeRange
+    ) -> Mapping[int, list[Pill]]:
+        """The active signals of agents, each with the share of its telling label."""
+        found: dict[int, list[Pill]] = {}
+        live = list(Signal.objects.for_project(project).filter(agent__in=agents).live().for_list())
+        for each in summaries(live, time_range):
+            best = each.telling
+            said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
+            of_versions = f" ({each.given_by})" if each.given_by else ""
+            pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
+            found.setdefault(each.signal.agent_id, []).append(pill)
+        return found
+
+    def narrowings(self, project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+        """By signal and value."""
+        return facets.narrowings(project, keys)
+
+    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+        """From hourly sums."""
+        return facets.choices(project, time_range, agent)
+
+    def dimensions(self, project: Project, agent: int) -> list[Dimension]:
+        """By the signals that look at traces or sessions."""
+        return facets.dimensions(project, agent)
+
+    def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+        """From label to label of one signal's list."""
+        return label_lists.walk(project, params, now)
+
+
+def _newest(labels: Iterable[Label]) -> Iterable[Label]:
+    """Of each signal and target the label of the newest version, but one with a value before one without.
+
+    `labels` come in order of signal and version.
+    """
+    newest: dict[tuple[int, str], Label] = {}
+    for label in labels:
+        other = newest.get((label.signal_id, label.target_key))
+        if other is None or label.value or not other.value:
+            newest[label.signal_id, label.target_key] = label
+    return newest.values()
+
+
+def _pill(label: Label, project: Project) -> Pill:
+    return Pill(
+        name=label.signal.name,
+        value=label.value,
+        sentiment=mood(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
+        reason=label.reason,
+        href=_href(project, label.signal_id),
+        judged_by=judge_name(label.judge),
+        labelled_at=label.labelled_at,
+        status=label.status,
+        note=_note(label),
+        key=facets.key_of(label.signal_id, label.value) if label.value else "",
+    )
+
+
+def _note(label: Label) -> str:
+    """What there is to know beside the label: that it waits, is of an older state, or why there is none."""
+    if label.status == Label.Status.DONE:
+        return ""
+    words = label.error or Label.Status(label.status).label
+    return f"Judged before it grew. {words}" if label.value else words
+
+
+def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
+    """Labels of traces, of each signal that of the newest version, then those of their spans by signal and value.
+
+    Counted in the database: there may be thousands.
+    """
+    labels = Label.objects.filter(project=project, trace_id__in=list(trace_ids), signal__archived_at=None).labelled()
+    rows = labels.values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+    counted = rows.alias(newest=Max("version__number")).annotate(n=Count("id"))
+    found = list(counted.order_by("signal__name", "signal_id", "newest", "value"))
+    whole = {row[1:3]: row for row in found if row[0] == Scope.TRACE}
+    return [*whole.values(), *(row for row in found if row[0] == Scope.SPAN)]
+
+
+def _href(project: Project, signal_id: int) -> str:
+    return reverse("signals:signal-detail", args=[project.slug, signal_id])

@@ -1,0 +1,180 @@
+"""Labels: the answer for one target under one version."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Count, Q
+
+from catalyst.core.models import Project
+from catalyst.querysets import Cursor
+from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope, Sentiment
+from signals.filters import LabelFilter
+from signals.models.label_queue import JudgeJob, LabelQueueQuerySet
+from signals.models.run import SignalRun
+from signals.models.signal import Signal, SignalVersion
+
+
+class LabelQuerySet(LabelQueueQuerySet["Label"]):
+    """Labels, which are also the judge's queue."""
+
+    def oldest_before(self, before: datetime, most: int) -> list[int]:
+        """Ids of the labels that were made before, among the oldest so many: ids grow as labels are made."""
+        oldest = self.order_by("id").values_list("id", "created_at")[:most]
+        return [pk for pk, created_at in oldest if created_at < before]
+
+    def errors(self, most: int) -> list[tuple[str, int]]:
+        """Why the newest so many failed, the most frequent reason first, with how many failed so."""
+        newest = self.filter(status="failed").order_by("-target_time", "-id").values("id")[:most]
+        reasons = self.model.objects.filter(id__in=newest).order_by().values_list("error")
+        return list(reasons.annotate(n=Count("id")).order_by("-n", "error"))
+
+    def labelled(self) -> "LabelQuerySet":
+        """Labels that have a value, also while their grown target waits for another."""
+        return self.exclude(value="")
+
+    def within(self, time_range: TimeRange) -> "LabelQuerySet":
+        """Labels of targets that began in the time range."""
+        return self.filter(target_time__gte=time_range.start, target_time__lt=time_range.end)
+
+    def newest(self, after: Cursor | None = None) -> "LabelQuerySet":
+        """Newest targets first, by their start; from behind `after`."""
+        found = self.select_related("version").order_by("-target_time", "-id")
+        if after is None:
+            return found
+        return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
+
+    def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
+        """Labels that pass a filter."""
+        found = self if wanted.version is None else self.filter(version__number=wanted.version)
+        if wanted.run is not None:
+            found = found.filter(run=wanted.run)
+        if wanted.value:
+            found = found.filter(value=wanted.value)
+        if wanted.text:
+            found = found.filter(reason__icontains=wanted.text)
+        if wanted.status:
+            waiting = wanted.status == "waiting"
+            found = found.filter(status__in=["queued", "running"] if waiting else [wanted.status])
+        return found
+
+    def for_list(self) -> "LabelQuerySet":
+        """With all that a row shows of the label itself."""
+        return self.select_related("version").fetch_mode(models.FETCH_RAISE)
+
+    def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
+        """Labels of one trace as a whole and of its spans."""
+        return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
+
+    def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
+        """Labels of these sessions."""
+        return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()
+
+    def _with_signal(self) -> "LabelQuerySet":
+        """Of signals that are not archived, oldest version first."""
+        shown = self.filter(signal__archived_at=None).select_related("signal", "version")
+        return shown.order_by("signal__name", "signal_id", "version__number", "id")
+
+
+class Label(JudgeJob):
+    """The current answer of one version about one target. The row is also the job that produces it.
+
+    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. A target that grew has `wanted_revision` above
+    `judged_revision` and is queued again; its value stays readable meanwhile.
+    """
+
+    version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="label_set", db_index=False)
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="label_set", db_index=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    run = models.ForeignKey(
+        SignalRun,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="label_set",
+        db_index=False,
+        help_text="The manual run that asked first; null for live traffic.",
+    )
+
+    scope = models.CharField(max_length=7, choices=Scope)
+    target_key = models.CharField(
+        max_length=256, help_text="Trace id; trace id and span id with a colon between; or session id."
+    )
+    trace_id = models.UUIDField(null=True, help_text="Of a span or trace target.")
+    span_id = models.BigIntegerField(null=True, help_text="Of a span target.")
+    session_key = models.CharField(max_length=256, blank=True, help_text="Of a session target.")
+    target_time = models.DateTimeField(help_text="Start of the target.")
+
+    value = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    judge = models.CharField(max_length=200, blank=True, help_text="The model that gave the value, or offline.")
+    labelled_at = models.DateTimeField(null=True)
+    cost = models.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        null=True,
+        help_text="US dollars of all its judge calls; null while none had a known price.",
+    )
+
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LabelQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "target_key"], name="signals_label_once_per_version_and_target"),
+            models.CheckConstraint(
+                condition=~Q(status="done") | (~Q(value="") & Q(labelled_at__isnull=False)),
+                name="signals_label_done_has_value",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope="span", trace_id__isnull=False, span_id__isnull=False, session_key="")
+                | Q(scope="trace", trace_id__isnull=False, span_id=None, session_key="")
+                | (Q(scope="session", trace_id=None, span_id=None) & ~Q(session_key="")),
+                name="signals_label_target_of_scope",
+            ),
+        ]
+        indexes = [
+            # The judge's claim: open work, due first; live traffic before manual runs.
+            models.Index(
+                fields=["not_before", "id"],
+                name="signals_label_open_live",
+                condition=Q(status__in=["queued", "running"], run=None),
+            ),
+            models.Index(
+                fields=["not_before", "id"],
+                name="signals_label_open_run",
+                condition=Q(status__in=["queued", "running"], run__isnull=False),
+            ),
+            # Calls under way, and what they may cost.
+            models.Index(fields=["project", "signal"], name="signals_label_under_way", condition=Q(status="running")),
+            # How long a signal's live work has been waiting.
+            models.Index(
+                fields=["signal", "not_before"], name="signals_label_waiting", condition=Q(status="queued", run=None)
+            ),
+            # A run's labels.
+            models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
+            # A signal's page: newest labels, all or of one value.
+            models.Index(fields=["signal", "-target_time", "-id"], name="signals_label_newest"),
+            models.Index(fields=["signal", "value", "-target_time", "-id"], name="signals_label_by_value"),
+            # What has no label, beside a million that have one.
+            models.Index(
+                fields=["signal", "status", "-target_time", "-id"],
+                name="signals_label_unlabelled",
+                condition=Q(status__in=["failed", "skipped"]),
+            ),
+            # Pills beside traces, spans and sessions.
+            models.Index(
+                fields=["project", "trace_id"], name="signals_label_trace", condition=Q(trace_id__isnull=False)
+            ),
+            models.Index(fields=["project", "session_key"], name="signals_label_session", condition=~Q(session_key="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.target_key}: {self.value or self.status}"
+
+    @property
+    def sentiment(self) -> str:
+        """The sentiment that this label's version gives its value."""
+        return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))

@@ -1,0 +1,284 @@
+"""How many labels there are, by half day, hour and minute that their targets began in: rows that triggers write."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar, Self
+
+from django.db import connection, models, transaction
+from django.db.models import Q, Sum
+
+from catalyst.timerange import HOUR, MINUTE
+from signals.filters import LabelFilter
+from signals.models.run import SignalRun
+
+MOST_CHANGES = 20_000
+HALF_DAY = timedelta(hours=12)
+UNSAMPLED = Q(state="unsampled")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Labels of one version, in one state and with one value (empty: without). Cells of a kind add up.
+
+    A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
+    known price; `last` is when the last of them was labelled.
+    """
+
+    signal: int
+    version: int
+    state: str
+    value: str
+    count: int
+    cost: Decimal | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How many labels are in each state. Every sampled target is counted once."""
+
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def sampled(self) -> int:
+        """All of them."""
+        return self.waiting + self.done + self.failed + self.skipped
+
+
+class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet[Row]):
+    """Sums of labels. Rows of a kind add up: never look at one alone."""
+
+    start: ClassVar[str]
+    """The field that a row's time is in."""
+    length: ClassVar[timedelta]
+    """Of a row's time."""
+
+    def within(self, *stretches: tuple[datetime, datetime]) -> Self:
+        """Labels of targets that began in any of these stretches of time, whose edges must be those of rows."""
+        of_any = Q()
+        for start, end in stretches:
+            of_any |= Q(**{f"{self.start}__gte": start, f"{self.start}__lt": end})
+        return self.filter(of_any)
+
+    def matching(self, wanted: LabelFilter) -> Self:
+        """Labels that pass a filter."""
+        passes = Q()
+        if wanted.version is not None:
+            passes &= Q(version__number=wanted.version)
+        if wanted.run is not None:
+            passes &= Q(run=wanted.run)
+        if wanted.value:
+            passes &= Q(value=wanted.value)
+        if wanted.status:
+            passes &= Q(state=wanted.status)
+        return self.filter(passes)
+
+    def fold(self, most: int = MOST_CHANGES) -> int:
+        """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FOLD.format(table=self.model._meta.db_table, start=self.start), [most])
+            folded, empty = cursor.fetchone()
+            if empty:
+                self.filter(id__in=empty).delete()
+        return int(folded)
+
+
+_FOLD = """
+    WITH changes AS (
+        DELETE FROM {table} WHERE id IN (
+            SELECT id FROM {table} WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        ) RETURNING *
+    ), kinds AS (
+        INSERT INTO {table} AS h
+            (signal_id, {start}, version_id, run_id, state, value, count, cost, last, folded)
+        SELECT signal_id, {start}, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
+        FROM changes GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
+        ON CONFLICT (signal_id, {start}, version_id, run_id, state, value) WHERE folded DO UPDATE SET
+            count = h.count + EXCLUDED.count,
+            cost = coalesce(h.cost + EXCLUDED.cost, h.cost, EXCLUDED.cost),
+            last = greatest(h.last, EXCLUDED.last)
+        RETURNING id, count, cost
+    )
+    SELECT (SELECT count(*) FROM changes), (SELECT array_agg(id) FROM kinds WHERE count = 0 AND coalesce(cost, 0) = 0)
+"""
+
+
+class LabelSum(models.Model):
+    """How many labels of one kind there are, and what they have cost.
+
+    The rows of a kind add up, always and exactly, to what is in `Label`: a trigger there adds rows for what a statement
+    changes, and folding makes one of them. Labels that go take their counts along, so that nothing here needs a
+    foreign key in the database.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        DONE = "done", "Labelled"
+        FAILED = "failed", "Failed"
+        SKIPPED = "skipped", "No content"
+        UNSAMPLED = "unsampled", "Not sampled"
+
+    version = models.ForeignKey(
+        "signals.SignalVersion", on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    run = models.ForeignKey(
+        "signals.SignalRun",
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+        help_text="As of the labels.",
+    )
+    state = models.CharField(max_length=9, choices=State, help_text="A label's status; waiting is queued or running.")
+    value = models.CharField(max_length=60, blank=True, help_text="With the state waiting: of the target as it was.")
+    count = models.IntegerField(help_text="Labels; of a change, how many more or, below zero, fewer.")
+    cost = models.DecimalField(
+        max_digits=20, decimal_places=9, null=True, help_text="US dollars, or the change of them; null: unpriced."
+    )
+    last = models.DateTimeField(null=True, help_text="When a label became one of these last, if it has a value.")
+    folded = models.BooleanField(default=False, help_text="Whether it is the one row of its kind, not a change.")
+
+    class Meta:
+        abstract = True
+
+
+def _one_of_a_kind(model: str, start: str) -> models.UniqueConstraint:
+    """Of the rows that are folded; `start` is the field that their time is in."""
+    kind = ["signal", start, "version", "run", "state", "value"]
+    return models.UniqueConstraint(
+        fields=kind, condition=Q(folded=True), nulls_distinct=False, name=f"signals_{model}_kind"
+    )
+
+
+def _by_time_and_changes(model: str, start: str) -> list[models.Index]:
+    return [
+        models.Index(fields=["signal", start], name=f"signals_{model}_{start}"),
+        models.Index(fields=["id"], condition=Q(folded=False), name=f"signals_{model}_change"),
+    ]
+
+
+class LabelHalfDayQuerySet(SumQuerySet["LabelHalfDay"]):
+    """Labels by the half day."""
+
+    start, length = "half_day", HALF_DAY
+
+
+class LabelHalfDay(LabelSum):
+    """Labels about targets that began in one half of a UTC day."""
+
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.DO_NOTHING, related_name="half_days", db_constraint=False, db_index=False
+    )
+    half_day = models.DateTimeField(help_text="Its start: midnight or noon, in UTC.")
+
+    objects = LabelHalfDayQuerySet.as_manager()
+
+    class Meta:
+        constraints = [_one_of_a_kind("labelhalfday", "half_day")]
+        indexes = _by_time_and_changes("labelhalfday", "half_day")
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.state} {self.value} from {self.half_day:%Y-%m-%d %H:00}"
+
+
+class LabelHourQuerySet(SumQuerySet["LabelHour"]):
+    """Labels by the hour, and what was not sampled."""
+
+    start, length = "hour", HOUR
+
+    def coverage(self) -> Coverage:
+        """How many of these labels are in which state."""
+        return Coverage(**dict(self.exclude(UNSAMPLED).order_by().values_list("state").annotate(n=Sum("count"))))
+
+    def waiting_by_version(self) -> dict[int, int]:
+        """How many of these labels no judge has ended with yet, by the id of their version."""
+        rows = self.filter(state="waiting").order_by().values_list("version_id").annotate(n=Sum("count"))
+        return {version: count for version, count in rows if count}
+
+    def coverage_by_run(self, runs: Iterable[SignalRun]) -> dict[int, Coverage]:
+        """The same for each of these manual runs, by its id."""
+        found: dict[int, dict[str, int]] = defaultdict(dict)
+        rows = self.filter(run__in=runs).order_by().values_list("run_id", "state").annotate(n=Sum("count"))
+        for run_id, state, count in rows:
+            found[run_id][state] = count
+        return {run_id: Coverage(**counts) for run_id, counts in found.items()}
+
+    def newest(self) -> datetime | None:
+        """The newest hour with any of these labels."""
+        hour, _ = self._hours().first() or (None, 0)
+        return hour
+
+    def reach(self, most: int, before: datetime) -> datetime | None:
+        """The hour back to which the newest `most` of these labels before a time are found; None if there is none.
+
+        That of the oldest if there are fewer: so a search for them stops where there can't be more. Each hour has one
+        at least, but for the hour that the time lies in.
+        """
+        hour, found = None, 0
+        for hour, count in self.filter(hour__lte=before)._hours()[: most + 1]:
+            found += count if hour + HOUR <= before else 0
+            if found >= most:
+                break
+        return hour
+
+    def _hours(self) -> "models.QuerySet[LabelHour, tuple[datetime, int]]":
+        """The hours with any of these labels and how many, newest first."""
+        return self.exclude(UNSAMPLED).values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
+
+
+class LabelHour(LabelSum):
+    """Labels about targets that began in one hour.
+
+    With the state UNSAMPLED: how many targets of that hour a version looked at and left out, by `Unsampled`.
+    """
+
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.DO_NOTHING, related_name="hours", db_constraint=False, db_index=False
+    )
+    hour = models.DateTimeField(help_text="Start of the hour, in UTC.")
+
+    objects = LabelHourQuerySet.as_manager()
+
+    class Meta:
+        constraints = [_one_of_a_kind("labelhour", "hour")]
+        indexes = [
+            *_by_time_and_changes("labelhour", "hour"),
+            # What waits and failed, in all hours: few rows among those of a year.
+            models.Index(
+                fields=["signal"], condition=Q(state__in=["waiting", "failed"]), name="signals_labelhour_unlabelled"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.state} {self.value} in {self.hour:%Y-%m-%d %H:00}"
+
+
+class LabelMinuteQuerySet(SumQuerySet["LabelMinute"]):
+    """Labels by the minute."""
+
+    start, length = "minute", MINUTE
+
+
+class LabelMinute(LabelSum):
+    """Labels about targets that began in one minute."""
+
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.DO_NOTHING, related_name="minutes", db_constraint=False, db_index=False
+    )
+    minute = models.DateTimeField(help_text="Start of the minute, in UTC.")
+
+    objects = LabelMinuteQuerySet.as_manager()
+
+    class Meta:
+        constraints = [_one_of_a_kind("labelminute", "minute")]
+        indexes = _by_time_and_changes("labelminute", "minute")
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.state} {self.value} in {self.minute:%Y-%m-%d %H:%M}"

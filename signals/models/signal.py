@@ -1,0 +1,146 @@
+"""Signals and their immutable versions."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project, User
+from signals.definitions.choices import Scope, State, Type
+from signals.definitions.definition import Definition
+from signals.definitions.judge_view import JudgeView
+from signals.filters import SignalFilter
+from traces.filters import Filter
+
+
+class SignalQuerySet(models.QuerySet["Signal"]):
+    """Signals."""
+
+    def for_project(self, project: "Project") -> "SignalQuerySet":
+        """Signals of one project."""
+        return self.filter(project=project)
+
+    def for_agent(self, agent: "Agent") -> "SignalQuerySet":
+        """Signals of one agent."""
+        return self.filter(agent=agent)
+
+    def unarchived(self) -> "SignalQuerySet":
+        """Signals that were not put away."""
+        return self.filter(archived_at=None)
+
+    def archived(self) -> "SignalQuerySet":
+        """Signals that were put away."""
+        return self.filter(archived_at__isnull=False)
+
+    def live(self) -> "SignalQuerySet":
+        """Signals that judge arriving traffic."""
+        return self.filter(state="active", archived_at=None, current_version__isnull=False)
+
+    def matching(self, wanted: SignalFilter) -> "SignalQuerySet":
+        """Signals that pass a filter."""
+        found = self.filter(name__icontains=wanted.text) if wanted.text else self
+        given = {"state": wanted.state, "scope": wanted.scope, "agent": wanted.agent}
+        return found.filter(**{name: value for name, value in given.items() if value not in {"", None}})
+
+    def agents(self) -> list[tuple[int, str]]:
+        """Id and name of every agent that these signals are for."""
+        named = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in named.distinct()]
+
+    def for_list(self) -> "SignalQuerySet":
+        """With all that a list shows of the signal itself, by name."""
+        return self.select_related("project", "agent", "current_version").order_by("name", "id")
+
+
+class Signal(models.Model):
+    """A classifier for one agent. What it asks is in its versions; the newest one is current."""
+
+    State = State
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="signals")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="signals")
+    name = models.CharField(max_length=100)
+    scope = models.CharField(max_length=7, choices=Scope)
+    state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
+    template = models.CharField(max_length=40, blank=True, help_text="Key of the built-in template it came from.")
+    current_version = models.ForeignKey("SignalVersion", on_delete=models.SET_NULL, null=True, related_name="+")
+    activated_at = models.DateTimeField(
+        null=True, blank=True, help_text="Last activation: only traffic received since is judged live."
+    )
+    archived_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="active") | (Q(activated_at__isnull=False) & Q(archived_at=None)),
+                name="signals_signal_active_has_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("signals:signal-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it judges arriving traffic: what `SignalQuerySet.live` finds."""
+        return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
+
+
+class SignalVersion(models.Model):
+    """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
+
+    Type = Type
+
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    type = models.CharField(max_length=6, choices=Type)
+    prompt = models.TextField()
+    labels = ArrayField(models.CharField(max_length=60), help_text="The possible outcomes; yes and no for a binary.")
+    sentiments = models.JSONField(help_text="Outcome to positive, negative or neutral.")
+    sample_rate = models.PositiveSmallIntegerField(help_text="Percent of the targets, 0 to 100.")
+    judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
+    filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
+    view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["signal", "number"], name="signals_version_number"),
+            models.CheckConstraint(condition=Q(sample_rate__lte=100), name="signals_version_rate_is_a_percentage"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.signal} v{self.number}"
+
+    @property
+    def passing(self) -> Filter:
+        """The traffic that it looks at."""
+        return Filter.parse(self.filter)
+
+    @property
+    def judge_view(self) -> JudgeView:
+        """What its judge sees of a target."""
+        return JudgeView.parse(self.view)
+
+    @property
+    def definition(self) -> Definition:
+        """What this version asks, as it was given."""
+        return Definition(
+            type=self.type,
+            prompt=self.prompt,
+            sample_rate=self.sample_rate,
+            labels=tuple(self.labels),
+            sentiments=self.sentiments,
+            judge_model=self.judge_model,
+            filter=self.passing,
+            view=self.judge_view,
+        )

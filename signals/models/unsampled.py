@@ -1,0 +1,70 @@
+"""Targets that a version looked at and did not sample: they have no label, yet are counted. See docs/adr/0012."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection, models
+
+from signals.models.label_queue import Wanted
+from signals.sampling import draw
+
+
+class UnsampledQuerySet(models.QuerySet["Unsampled"]):
+    """Targets that were not sampled."""
+
+    def note(self, passed: Sequence[Wanted]) -> None:
+        """Keep that these were looked at; those that are known, or have a label of the version, stay as they are."""
+        if not passed:
+            return
+        rows = [
+            (each.version_id, each.signal_id, draw(each.target_key), each.target_key, each.target_time)
+            for each in passed
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        with connection.cursor() as cursor:
+            cursor.execute(_NOTE, columns)
+
+    def forget_sampled(self, sampled: Sequence[Wanted]) -> None:
+        """Take out those that have a label now, of one version."""
+        if sampled:
+            version = sampled[0].version_id
+            self.filter(version=version, draw__in=[draw(each.target_key) for each in sampled]).delete()
+
+    def forget(self, before: datetime, most: int) -> int:
+        """Delete some that began before; returns how many."""
+        expired = self.filter(hour__lt=before).order_by("hour", "id")[:most].values("id")
+        return self.filter(id__in=expired).delete()[0]
+
+
+class Unsampled(models.Model):
+    """One target that a version looked at, which its rate left out. `LabelHour` counts them."""
+
+    version = models.ForeignKey("signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_index=False)
+    signal = models.ForeignKey(
+        "signals.Signal", on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+    draw = models.BigIntegerField(help_text="The target: where it lies among all.")
+    hour = models.DateTimeField(help_text="Start of the hour that it began in, as it was first seen.")
+
+    objects = UnsampledQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "draw"], name="signals_unsampled_once")]
+        indexes = [models.Index(fields=["hour", "id"], name="signals_unsampled_age")]
+        verbose_name_plural = "unsampled"
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.draw}"
+
+
+_NOTE = """
+    INSERT INTO signals_unsampled (version_id, signal_id, draw, hour)
+    SELECT w.version_id, w.signal_id, w.draw, date_bin('1 hour', w.target_time, '2000-01-01 00:00+00')
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])
+        AS w (version_id, signal_id, draw, target_key, target_time)
+    WHERE NOT EXISTS (
+        SELECT FROM signals_label l WHERE l.version_id = w.version_id AND l.target_key = w.target_key
+    )
+    ORDER BY w.version_id, w.draw
+    ON CONFLICT (version_id, draw) DO NOTHING
+"""

@@ -1,0 +1,1 @@
+"""Reading: summaries, rates, charts, coverage, comparison, why a label is missing."""

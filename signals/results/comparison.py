@@ -1,0 +1,192 @@
+"""Two versions of a signal side by side: what each answered, and on which of the same targets they differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from django.db import connection
+
+from catalyst.confidence import wilson
+from catalyst.querysets import Cursor
+from catalyst.timerange import TimeRange
+from signals.models import Label, Signal, SignalVersion
+from signals.results import charts, versions
+from signals.results.charts import Outcome
+from signals.results.rows import LabelRow, load_rows
+
+MOST_SHARED = 20_000
+"""Labels of the version with fewer of them that are looked up among those of the other, newest targets first."""
+PAGE = 50
+Moves = dict[tuple[str, str], int]
+"""Targets by what the one and the other version answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two versions, `a` and `b`, with how many labels each gave by value in a range of time."""
+
+    signal: Signal
+    a: SignalVersion
+    b: SignalVersion
+    time_range: TimeRange
+    counts: tuple[dict[str, int], dict[str, int]]
+
+    @property
+    def from_b(self) -> bool:
+        """Whether the labels of b are looked up among those of a, because they are fewer."""
+        return sum(self.counts[1].values()) < sum(self.counts[0].values())
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether only the newest targets are compared."""
+        return min(sum(counts.values()) for counts in self.counts) > MOST_SHARED
+
+    @property
+    def most(self) -> int:
+        """As how many those are."""
+        return MOST_SHARED
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """One label: how often each version gives it; None where a version has no such label."""
+
+    value: str
+    a: Outcome | None
+    b: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the labels of targets that both versions judged moved from a to b."""
+
+    moves: Moves
+    befores: list[Outcome]
+    afters: list[Outcome]
+
+    @property
+    def total(self) -> int:
+        """Targets that both judged."""
+        return sum(self.moves.values())
+
+    @property
+    def same(self) -> int:
+        """Those with the same label."""
+        return sum(count for (before, after), count in self.moves.items() if before == after)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share of the same, in percent."""
+        low, high = wilson(self.same, self.total)
+        return 100 * low, 100 * high
+
+    @property
+    def table(self) -> list[tuple[Outcome, list[tuple[str, int]]]]:
+        """A row for each label of a, with the labels of b and how many went there."""
+        return [
+            (before, [(after.value, self.moves.get((before.value, after.value), 0)) for after in self.afters])
+            for before in self.befores
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A target with the label of either version."""
+
+    before: LabelRow
+    after: LabelRow
+
+
+def pair(signal: Signal, a: SignalVersion, b: SignalVersion, time_range: TimeRange) -> Pair:
+    """The two with their labels in the range."""
+    found = versions.summaries_of(signal, [a, b], time_range)
+    first, second = ({each.value: each.count for each in found[version.pk].outcomes} for version in (a, b))
+    return Pair(signal, a, b, time_range, (first, second))
+
+
+def shares(both: Pair, a: Mapping[str, int], b: Mapping[str, int]) -> list[Shares]:
+    """Every label that either knows, with these counts."""
+    values = dict.fromkeys([*both.b.labels, *both.a.labels])
+    sentiments = {value: (both.a.sentiments | both.b.sentiments)[value] for value in values}
+    before, after = ({each.value: each for each in charts.outcomes(sentiments, counts)} for counts in (a, b))
+    return [
+        Shares(
+            value,
+            before[value] if value in both.a.labels else None,
+            after[value] if value in both.b.labels else None,
+        )
+        for value in values
+    ]
+
+
+def agreement(both: Pair) -> Agreement:
+    """What became of the labels of targets in the range that both judged."""
+    swap = -1 if both.from_b else 1
+    moves: Moves = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_MOVES, _asked(both))
+        for *values, count in cursor.fetchall():
+            before, after = values[::swap]
+            moves[before, after] = count
+    befores, afters = (
+        versions.outcomes_of(version, counts)
+        for version, counts in zip((both.a, both.b), marginals(moves), strict=True)
+    )
+    return Agreement(moves, befores, afters)
+
+
+def marginals(moves: Moves) -> tuple[dict[str, int], dict[str, int]]:
+    """How often a gave each label, and how often b did."""
+    before: dict[str, int] = {}
+    after: dict[str, int] = {}
+    for (was, became), count in moves.items():
+        before[was] = before.get(was, 0) + count
+        after[became] = after.get(became, 0) + count
+    return before, after
+
+
+def flips(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> tuple[list[Flip], Cursor | None]:
+    """Targets whose label differs, or only those that `moved` from one to another, newest first; and where to go on."""
+    swap = -1 if both.from_b else 1
+    was, became = moved[::swap] if moved else (None, None)
+    time, pk = (after.time, after.id) if after else (None, None)
+    with connection.cursor() as cursor:
+        cursor.execute(_FLIPS, [*_asked(both), was, was, became, time, time, pk, PAGE + 1])
+        found = [row[::swap] for row in cursor.fetchall()]
+    labels = Label.objects.filter(signal=both.signal).select_related("version").in_bulk(list(chain(*found[:PAGE])))
+    shown = [(labels[a], labels[b]) for a, b in found[:PAGE] if a in labels and b in labels]
+    rows = load_rows(both.signal.project, both.signal.scope, [a for a, _ in shown])
+    last = shown[-1][::swap][0] if len(found) > PAGE and shown else None
+    return (
+        [Flip(row, replace(row, label=b)) for row, (_, b) in zip(rows, shown, strict=True)],
+        Cursor(last.target_time, last.pk) if last else None,
+    )
+
+
+def _asked(both: Pair) -> list[Any]:
+    """The parameters of `_SHARED`."""
+    fewer, other = (both.b, both.a) if both.from_b else (both.a, both.b)
+    time_range = both.time_range
+    return [both.signal.pk, fewer.pk, time_range.start, time_range.end, MOST_SHARED, other.pk]
+
+
+_SHARED = """
+    WITH few AS (
+        SELECT id, target_key, target_time, value FROM signals_label
+        WHERE signal_id = %s AND version_id = %s AND value <> '' AND target_time >= %s AND target_time < %s
+        ORDER BY target_time DESC, id DESC LIMIT %s
+    ), shared AS (
+        SELECT few.id, few.target_time, few.value, other.id AS other_id, other.value AS other_value
+        FROM few JOIN signals_label other
+            ON other.version_id = %s AND other.target_key = few.target_key AND other.value <> ''
+    )
+"""
+_MOVES = f"{_SHARED} SELECT value, other_value, count(*) FROM shared GROUP BY 1, 2"
+_FLIPS = f"""{_SHARED}
+    SELECT id, other_id FROM shared
+    WHERE value <> other_value
+        AND (%s::text IS NULL OR (value, other_value) = (%s, %s))
+        AND (%s::timestamptz IS NULL OR (target_time, id) < (%s, %s))
+    ORDER BY target_time DESC, id DESC LIMIT %s
+"""

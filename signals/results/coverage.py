@@ -1,0 +1,121 @@
+"""What became of the targets that a signal looked at, by day and version: the parts always add up to all of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.db.models import Count, Sum
+
+from catalyst.charts import Bar, stackbar
+from catalyst.querysets import bar_of
+from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
+from signals.judging import health, spending
+from signals.models import Label, Signal
+from signals.models.label_rollup import Coverage
+
+MOST_DAYS = 90
+MOST_REASONS = 3
+READ_FOR_REASONS = 10_000
+"""So many of the newest labels that failed or were skipped are read for their reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting where held up."""
+
+    status: str
+    words: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The targets that began on one UTC day and that one version looked at. Of a sum, `day` is None, `version` 0."""
+
+    day: datetime | None
+    version: int
+    unsampled: int
+    covered: Coverage
+    reasons: Sequence[Reason] = ()
+
+    @property
+    def matching(self) -> int:
+        """All of them."""
+        return self.unsampled + self.covered.sampled
+
+    @property
+    def bars(self) -> list[Bar]:
+        """Its parts as one bar."""
+        covered = self.covered
+        parts = [("Labelled", covered.done, "accent"), ("Waiting", covered.waiting, "quiet")]
+        parts += [("Skipped", covered.skipped, "neutral"), ("Failed", covered.failed, "error")]
+        return stackbar([*parts, ("Not sampled", self.unsampled, "track")])
+
+    @property
+    def query(self) -> str:
+        """The labels of this row as parameters of the signal's page."""
+        if self.day is None:
+            return ""
+        return urlencode({"version": self.version, "from": iso(self.day), "to": iso(self.day + DAY)})
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The rows of some days, the newest first, with their sum."""
+
+    rows: Sequence[Row]
+    total: Row
+
+
+def whole_days(time_range: TimeRange) -> TimeRange:
+    """The UTC days that a range touches, the newest MOST_DAYS of them."""
+    end = ceil(time_range.end, DAY)
+    return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MOST_DAYS * DAY), end, DAY)
+
+
+def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
+    """What became of what the versions of a signal looked at. Few queries, however many days."""
+    of_hours = signal.hours.within((days.start, days.end)).annotate(day=bar_of("hour", days)).order_by()
+    counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
+    for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
+        counts[day, version][state] += count
+    reasons = _reasons(signal, days)
+    for (day, version), words in _held_up(signal, counts, now):
+        reasons[day, version].insert(0, Reason("waiting", words, counts[day, version]["waiting"]))
+    ordered = sorted(counts.items(), reverse=True)
+    rows = [
+        _row(day, version, states, reasons[day, version]) for (day, version), states in ordered if any(states.values())
+    ]
+    return Days(rows, _row(None, 0, sum((states for _, states in ordered), Counter())))
+
+
+def _held_up(
+    signal: Signal, counts: Mapping[tuple[datetime, int], Mapping[str, int]], now: datetime
+) -> Iterator[tuple[tuple[datetime, int], str]]:
+    """The days and versions with labels that a cap or a silent judge keeps waiting, and which."""
+    waiting = [key for key, states in counts.items() if states["waiting"]]
+    versions = signal.versions.filter(number__in={version for _, version in waiting})
+    silences = health.silences(versions) if waiting else {}
+    words = {version.number: silences[version.pk].words for version in versions if version.pk in silences}
+    stops = spending.stopped(dict.fromkeys(versions, signal), now) if waiting else {}
+    words |= {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
+    return ((key, words[key[1]]) for key in waiting if key[1] in words)
+
+
+def _row(day: datetime | None, version: int, states: Mapping[str, int], reasons: Iterable[Reason] = ()) -> Row:
+    labels = {state: count for state, count in states.items() if state != "unsampled"}
+    return Row(day, version, states.get("unsampled", 0), Coverage(**labels), list(reasons)[:MOST_REASONS])
+
+
+def _reasons(signal: Signal, days: TimeRange) -> Mapping[tuple[datetime, int], list[Reason]]:
+    """By day and version, the most frequent first."""
+    ended = signal.label_set.within(days).filter(status__in=[Label.Status.FAILED, Label.Status.SKIPPED])
+    newest = ended.order_by("-target_time", "-id")[:READ_FOR_REASONS].values("pk")
+    same = Label.objects.filter(pk__in=newest).annotate(day=bar_of("target_time", days)).order_by()
+    found: dict[tuple[datetime, int], list[Reason]] = defaultdict(list)
+    rows = same.values_list("day", "version__number", "status", "error").annotate(n=Count("pk"))
+    for day, version, status, words, count in rows.order_by("-n", "error"):
+        found[day, version].append(Reason(status, words, count))
+    return found

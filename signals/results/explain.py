@@ -1,0 +1,251 @@
+"""Why a target has no label from a signal, in one plain sentence, and what can be done.
+
+It goes by what judging and coverage go by: the target's labels, what was left out of the sample, the settle queue, the
+signals' states and filters, runs, caps and whether the judge answers.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.db.models import Max, Q
+
+from catalyst import timerange
+from catalyst.core.models import AuditEntry, Project
+from signals.definitions.choices import Scope
+from signals.judging import health, judges, spending
+from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
+from signals.models.label import LabelQuerySet
+from signals.sampling import draw, is_sampled, least_rate
+from signals.targets.state import Subject
+from signals.targets.target import Match
+
+MINUTE = timedelta(minutes=1)
+
+
+class Why(StrEnum):
+    """What a target without a label is, as pages mark it; the nearest to a label first."""
+
+    WAITING = "waiting"
+    JUDGING = "being judged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNSAMPLED = "not sampled"
+    IGNORED = "not looked at"
+    UNSETTLED = "not settled"
+    FILTERED = "filtered out"
+    COLLECTED = "in a run"
+    OLDER = "older"
+    FORGOTTEN = "expired"
+    MISSED = "missed"
+    DISABLED = "disabled"
+    DRAFT = "draft"
+
+
+_ORDER = {why: number for number, why in enumerate(Why)}
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why one signal gave no label. `version`: the one that looked at the target, if any did; `label`: its work.
+
+    `run`: the query of a manual run that would take the target; empty where none would, or none is called for.
+    """
+
+    signal: Signal
+    why: Why
+    words: str
+    version: SignalVersion | None = None
+    label: Label | None = None
+    run: str = ""
+
+
+def absences(project: Project, subject: Subject, now: datetime) -> list[Absence]:
+    """Of the signals for a target, archived ones left out, those without a label. A constant number of queries.
+
+    In the order of `Why`, then by name.
+    """
+    labels = list(_labels(project, subject.match))
+    labelled = {label.signal_id for label in labels if label.value}
+    tried = {label.signal_id: label for label in labels if label.signal_id not in labelled}
+    for_it = Q(agent=subject.agent, scope=subject.match.scope) | Q(pk__in=tried)
+    known = Signal.objects.for_project(project).unarchived().filter(for_it).exclude(pk__in=labelled)
+    signals = list(known.select_related("current_version").order_by("name", "id"))
+    left_out = _left_out(signals, subject.match.target_key) if signals else {}
+    overtaken = {pk for pk, label in tried.items() if pk in left_out and left_out[pk].number > label.version.number}
+    work = {pk: label for pk, label in tried.items() if pk not in overtaken}
+    queue = _Queue([signal for signal in signals if signal.pk in work], work, now)
+    unseen = _Unseen(subject, [each for each in signals if each.pk not in work and each.pk not in left_out], now)
+    found = [
+        queue.why(signal, work[signal.pk])
+        if signal.pk in work
+        else _unsampled(signal, left_out[signal.pk], subject.match)
+        if signal.pk in left_out
+        else unseen.why(signal)
+        for signal in signals
+    ]
+    return sorted(found, key=lambda each: _ORDER[each.why])
+
+
+def _labels(project: Project, match: Match) -> LabelQuerySet:
+    """The labels about a target, oldest version first."""
+    if match.scope == Scope.SESSION:
+        return Label.objects.for_sessions(project, [match.session_key])
+    if match.trace_id is None:
+        return Label.objects.none()
+    return Label.objects.for_trace(project, match.trace_id).filter(span_id=match.span_id)
+
+
+def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:
+    """The newest version of each signal that did not sample the target."""
+    rows = Unsampled.objects.filter(version__signal__in=list(signals), draw=draw(target_key))
+    return {row.version.signal_id: row.version for row in rows.select_related("version").order_by("version__number")}
+
+
+def _unsampled(signal: Signal, version: SignalVersion, match: Match) -> Absence:
+    least = least_rate(match.target_key)
+    if is_sampled(match.target_key, version.sample_rate):
+        words = f"A run looked at it at a lower rate than the {least}% that would take it."
+    else:
+        words = f"Version {version.number} samples {version.sample_rate}%; this {match.scope} is in from {least}% on."
+    return Absence(signal, Why.UNSAMPLED, words, version, run=_run_of(signal, match))
+
+
+class _Queue:
+    """What keeps these signals' work on a target from being done."""
+
+    def __init__(self, signals: Sequence[Signal], work: Mapping[int, Label], now: datetime) -> None:
+        waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
+        self.now = now
+        self.stops = spending.stops(waits, now) if waits else {}
+        self.troubles = health.troubles() if waits else {}
+
+    def why(self, signal: Signal, label: Label) -> Absence:
+        """Why this work has no outcome."""
+        if label.status == Label.Status.QUEUED:
+            return Absence(signal, Why.WAITING, self._waiting(signal, label), label.version, label)
+        if label.status == Label.Status.RUNNING:
+            stopped = label.lease_until is not None and label.lease_until < self.now
+            words = "Its worker has stopped; another one takes it over." if stopped else "The judge reads it right now."
+            return Absence(signal, Why.JUDGING, words, label.version, label)
+        failed = label.status == Label.Status.FAILED
+        return Absence(signal, Why.FAILED if failed else Why.SKIPPED, label.error, label.version, label)
+
+    def _waiting(self, signal: Signal, label: Label) -> str:
+        stop = self.stops.get(signal.pk)
+        if stop is not None and label.version_id == signal.current_version_id:
+            return f"{stop.title}: {stop.words}."
+        trouble = self.troubles.get(judges.model_for(label.version))
+        if trouble is not None:
+            again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None
+            asked = f"It is asked again at {_clock(again, self.now)}." if again else "It is asked again soon."
+            return f"{trouble.model} does not answer. {trouble.error} {asked}"
+        if label.error:
+            return f"The last try gave no label. {label.error} The next is at {_clock(label.not_before, self.now)}."
+        behind = ", behind live traffic" if label.run_id is not None else ""
+        return f"It waits for the judge since {_clock(label.not_before, self.now)}{behind}."
+
+
+class _Unseen:
+    """Why these signals never looked at a target."""
+
+    def __init__(self, subject: Subject, signals: Sequence[Signal], now: datetime) -> None:
+        self.subject, self.now = subject, now
+        live = [signal for signal in signals if signal.is_live]
+        stopped = [signal for signal in signals if signal.state == Signal.State.DISABLED]
+        self.stopped_at = _stopped_at(stopped) if stopped else {}
+        self.runs = _runs_over(signals, subject.match.target_time) if signals else {}
+        self.earlier = _asked_after(live, subject.received_at) if live else {}
+        current = [signal.current_version for signal in signals if signal.current_version]
+        filters = [version.passing for version in [*current, *(one for some in self.earlier.values() for one in some)]]
+        self.facts = subject.facts([each for each in filters if not each.is_empty])
+
+    def why(self, signal: Signal) -> Absence:
+        """Why this one did not."""
+        if self.subject.ignored:
+            return Absence(signal, Why.IGNORED, self.subject.ignored)
+        due, passing = self.subject.settles_at, signal.current_version and signal.current_version.passing
+        if due is not None and self._is_live(signal):
+            words = f"It settles at {_clock(due, self.now)}, if nothing more of it arrives. Then it is looked at."
+            return Absence(signal, Why.UNSETTLED, words)
+        if passing and (unmet := passing.unmet(self.facts)):
+            return Absence(signal, Why.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
+        if any(run.state == SignalRun.State.COLLECTING for run in self.runs.get(signal.pk, ())):
+            return Absence(signal, Why.COLLECTED, "A run over its time is looking for targets right now.")
+        why, words = self._passed_by(signal)
+        ended = next((run for run in self.runs.get(signal.pk, ()) if run.was_stopped), None)
+        if ended is not None:
+            words += f" A run over its time ended early, {_clock(ended.ended_at or ended.created_at, self.now)}."
+        return Absence(signal, why, words, run=_run_of(signal, self.subject.match))
+
+    def _is_live(self, signal: Signal) -> bool:
+        """Whether it looks at what arrived when the newest of the target did."""
+        since = signal.activated_at
+        return signal.is_live and since is not None and self.subject.received_at >= since
+
+    def _passed_by(self, signal: Signal) -> tuple[Why, str]:
+        """Of a target that has settled and passes the filter."""
+        if signal.state == Signal.State.DRAFT:
+            return Why.DRAFT, "It is a draft and judges nothing by itself."
+        if signal.state == Signal.State.DISABLED:
+            at = self.stopped_at.get(signal.pk)
+            return Why.DISABLED, f"It is disabled{f' since {_clock(at, self.now)}' if at else ''}."
+        if signal.activated_at and not self._is_live(signal):
+            return Why.OLDER, f"It arrived before the signal was activated, {_clock(signal.activated_at, self.now)}."
+        for version in self.earlier.get(signal.pk, ()):
+            if unmet := version.passing.unmet(self.facts):
+                words = (
+                    f"Not what the filter of version {version.number} asked for when it settled: {', '.join(unmet)}."
+                )
+                return Why.FILTERED, words
+        if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
+            return Why.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
+        return Why.MISSED, "It was not looked at, and nothing is kept of why."
+
+
+def _stopped_at(signals: Collection[Signal]) -> dict[int, datetime]:
+    """When signals were disabled, by the audit log."""
+    first = next(iter(signals))
+    entries = AuditEntry.objects.filter(
+        project=first.project_id, kind="signal", action="disabled", target_id__in=[signal.pk for signal in signals]
+    )
+    return dict(entries.order_by().values_list("target_id").annotate(at=Max("created_at")))
+
+
+def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[SignalRun]]:
+    """Manual runs over a time, newest first, by signal."""
+    found: dict[int, list[SignalRun]] = defaultdict(list)
+    over = SignalRun.objects.filter(version__signal__in=signals, window_start__lte=when, window_end__gt=when)
+    for run in over.select_related("version").order_by("-pk"):
+        found[run.version.signal_id].append(run)
+    return found
+
+
+def _asked_after(signals: Collection[Signal], received_at: datetime) -> dict[int, list[SignalVersion]]:
+    """The versions of signals that were current some time after, other than the newest; newest first."""
+    found: dict[int, list[SignalVersion]] = {}
+    ended: dict[int, datetime] = {}
+    for version in SignalVersion.objects.filter(signal__in=signals).defer("prompt").order_by("-number"):
+        if (until := ended.get(version.signal_id)) and until > received_at:
+            found.setdefault(version.signal_id, []).append(version)
+        ended[version.signal_id] = version.created_at
+    return found
+
+
+def _run_of(signal: Signal, match: Match) -> str:
+    """The query of a run over the minute in which a target began, at a rate that samples it."""
+    if signal.current_version is None:
+        return ""
+    start = timerange.floor(match.target_time, MINUTE)
+    rate = max(signal.current_version.sample_rate, least_rate(match.target_key))
+    window = {"start": timerange.iso(start), "end": timerange.iso(start + MINUTE)}
+    return urlencode({**window, "sample_rate": rate})
+
+
+def _clock(when: datetime, now: datetime) -> str:
+    """A time in UTC for people, with its day unless that is today."""
+    return f"{when:%H:%M:%S} UTC" if when.date() == now.date() else f"{when:%-d %b %Y %H:%M} UTC"

@@ -1,0 +1,149 @@
+"""Which traces and sessions have a label, as conditions of lists, and which labels there are to choose from.
+
+In a URL a label is `12:yes`, the value yes of signal 12; `12` is any value, `12!waiting` and `12!failed` are targets
+without one. Of several versions the newest that has a label counts. A trace passes by a label of its own, of any of its
+spans or of its session; a session by one of its own or of any of its traces.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+
+from catalyst.core.models import Project
+from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope
+from signals.models import Label, Signal, SignalVersion
+from signals.results import summaries
+from signals.results.rollups import sums
+from traces.label_sources import Choice, Choices, Dimension, Narrowing
+from traces.models import Session, Trace
+
+MOST_SIGNALS = 8
+"""Whose labels a list offers: those that gave most."""
+MOST_READ = 1_000
+"""Labels of a signal that are read one by one where several of its versions gave some."""
+_KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a key asks of the labels of its signal: in words, in short beside a count, and which pass."""
+
+    words: str
+    short: str
+    labels: Q
+
+
+ANY = Part("has any label", "any", ~Q(value=""))
+STATES = {
+    "waiting": Part("waits for a label", "no label yet", Q(status__in=["queued", "running"], value="")),
+    "failed": Part("failed to be judged", "judging failed", Q(status="failed", value="")),
+}
+
+
+def key_of(signal_id: int, value: str, state: str = "") -> str:
+    """A label as the URL of a list names it; one without a value by its state."""
+    return f"{signal_id}:{value}" if value else f"{signal_id}!{state}"
+
+
+def narrowings(project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+    """What these keys mean; those that name no signal of the project, or one that is archived, are left out."""
+    parts = {key: parsed for key in keys if (parsed := _parse(key))}
+    shown = Signal.objects.for_project(project).unarchived().select_related("project")
+    signals = shown.in_bulk([pk for pk, _ in parts.values()])
+    return {key: _narrowing(key, part, signals[pk]) for key, (pk, part) in parts.items() if pk in signals}
+
+
+def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+    """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
+    signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
+    known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    versions: dict[int, set[int]] = defaultdict(set)
+    for cell in sums(signal__in=known).cells(time_range):
+        if cell.value or cell.state in STATES:
+            counts[cell.signal][key_of(cell.signal, cell.value, cell.state)] += cell.count
+            versions[cell.signal].add(cell.version)
+    busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
+    names = Counter(known[pk].name for pk in busiest)
+    mixed = {pk for pk in busiest[:MOST_SIGNALS] if len(versions[pk]) > 1}
+    few = {pk for pk in mixed if counts[pk].total() <= MOST_READ}
+    counts |= _newest(few, time_range)
+    return [
+        _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
+        for pk in busiest[:MOST_SIGNALS]
+    ]
+
+
+def _newest(signals: Collection[int], time_range: TimeRange) -> dict[int, Counter[str]]:
+    """The labels of the range that lists show, by signal: without those that a newer version has given anew."""
+    labels = Label.objects.filter(signal__in=signals).within(time_range)
+    rows = list(labels.values_list("signal_id", "target_key", "version_id", "value", "status").order_by("version_id"))
+    newest = {(signal, target): version for signal, target, version, value, _ in rows if value}
+    counts: dict[int, Counter[str]] = {signal: Counter() for signal in signals}
+    for signal, target, version, value, status in rows:
+        state = "waiting" if status in {"queued", "running"} else status
+        if (value or state in STATES) and version >= newest.get((signal, target), 0):
+            counts[signal][key_of(signal, value, state)] += 1
+    return counts
+
+
+def dimensions(project: Project, agent: int) -> list[Dimension]:
+    """What the runs of an agent can be broken down by: its signals, but those of spans, of which a run has many."""
+    signals = Signal.objects.for_project(project).unarchived().exclude(scope=Scope.SPAN)
+    listed = signals.filter(agent=agent).for_list()
+    return [_dimension(signal, signal.current_version) for signal in listed if signal.current_version]
+
+
+def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
+    of_session = signal.scope == Scope.SESSION
+    target = {"session_key": "session__key"} if of_session else {"trace_id": "trace_id"}
+    outcomes = summaries.outcomes(signal, version.sentiments, {})
+    return Dimension(
+        str(signal.pk),
+        signal.name,
+        signal.scope,
+        signal.get_absolute_url(),
+        {outcome.value: outcome.tone for outcome in outcomes},
+        value=Subquery(_labels(signal, ANY, **target).values("value")[:1]),
+    )
+
+
+def _parse(key: str) -> tuple[int, Part] | None:
+    matched = _KEY.fullmatch(key)
+    if matched is None:
+        return None
+    value, state = matched["value"], matched["state"]
+    part = STATES[state] if state else Part(f"is {value}", value, Q(value=value)) if value else ANY
+    return int(matched["signal"]), part
+
+
+def _narrowing(key: str, part: Part, signal: Signal) -> Narrowing:
+    if signal.scope == Scope.SESSION:
+        sessions = Q(Exists(_labels(signal, part, session_key="key")))
+        traces = Q(session__in=Session.objects.filter(sessions, project=signal.project_id))
+    else:
+        traces = Q(Exists(_labels(signal, part, trace_id="trace_id")))
+        sessions = Q(Exists(Trace.objects.filter(traces, session=OuterRef("pk"))))
+    return Narrowing(key, signal.name, part.words, traces=traces, sessions=sessions, href=signal.get_absolute_url())
+
+
+def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
+    """Those of the outer row's target, but for labels that a newer version has given anew."""
+    of_signal = Label.objects.filter(signal=signal)
+    if signal.scope == Scope.SESSION:
+        of_signal = of_signal.exclude(session_key="")  # as in the index
+    same = {name: OuterRef(name) for name in ("project_id", *target, "target_key")}
+    newer = of_signal.filter(**same, version__gt=OuterRef("version")).exclude(value="")
+    of_target = {name: OuterRef(outer) for name, outer in target.items()}
+    return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
+
+
+def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Choices:
+    """Named by the signal, and by its agent too where others are called the same."""
+    given = [Choice(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
+    name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
+    return Choices(name, signal.scope, signal.get_absolute_url(), given, at_most)

@@ -1,0 +1,102 @@
+"""How often each signal of an agent gives the label that tells most: over time, and against the period before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from catalyst import formats
+from catalyst.charts import axis_labels, nice_ceiling, sparkline
+from catalyst.timerange import TimeRange
+from signals.judging.health import silences
+from signals.models import Signal
+from signals.results.charts import Outcome
+from signals.results.rollups import OverTime, Trouble, sums
+from signals.results.summaries import Summary, shares_by_start, summed_up
+from traces.usage import more_often
+
+WORSE = {"negative": 1, "positive": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How a share differs from the one before. `tone` is good or bad only where that is more than chance."""
+
+    words: str = ""
+    tone: str = ""
+    was: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps.
+
+    `summary` is of all its labels in the range. `failed` and `cost` are sparklines from nothing up, empty where there
+    is nothing to draw.
+    """
+
+    signal: Signal
+    outcome: Outcome
+    change: Change
+    summary: Summary
+    top: int
+    lines: list[str]
+    failed: list[str]
+    cost: list[str]
+    x_labels: list[str]
+
+
+def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
+    """Of each signal that asks something; what got worse first, then those with most labels. Six queries for all."""
+    since = time_range.prior_start(now)
+    of_all = sums(signal__in=signals)
+    summaries, counts = summed_up(signals, of_all.cells(time_range)), of_all.over_time(time_range)
+    trouble = of_all.trouble_over_time(time_range)
+    before = summed_up(signals, of_all.cells(replace(time_range, start=since, end=time_range.start)))
+    silent = silences(signal.current_version for signal in signals if signal.current_version)
+    found = []
+    for signal, each, earlier in zip(signals, summaries, before, strict=True):
+        summary = replace(each, silence=silent.get(signal.current_version_id))
+        was = earlier if _is_old(signal, since) else None
+        bars = trouble.get(signal.pk, {})
+        if rate := _rate(summary, was, counts[signal.pk], bars, time_range):
+            found.append(rate)
+    return sorted(found, key=lambda rate: (rate.change.tone != "bad", -rate.outcome.total, rate.signal.name))
+
+
+def _rate(
+    summary: Summary, was: Summary | None, counts: OverTime, bars: Mapping[datetime, Trouble], time_range: TimeRange
+) -> Rate | None:
+    outcome = summary.telling
+    if outcome is None:
+        return None
+    starts = time_range.buckets()
+    shares = shares_by_start(counts, starts)(outcome.value)
+    top = nice_ceiling(max((share for share in shares if share is not None), default=0))
+    change = _change(was, summary, outcome) if was else Change()
+    lines = sparkline(shares, 100, 100, top)
+    troubles = [bars.get(start, Trouble()) for start in starts]
+    failed, cost = _spark([each.failed for each in troubles]), _spark([float(each.cost) for each in troubles])
+    return Rate(summary.signal, outcome, change, summary, top, lines, failed, cost, axis_labels(starts, 2))
+
+
+def _spark(values: Sequence[float]) -> list[str]:
+    return sparkline(values, top=max(values)) if any(values) else []
+
+
+def _is_old(signal: Signal, since: datetime) -> bool:
+    """Whether it judged all of the period before: half of one says little about the other."""
+    activated = signal.activated_at
+    return activated is not None and max(activated, signal.agent.first_seen_at) <= since
+
+
+def _change(earlier: Summary, summary: Summary, outcome: Outcome) -> Change:
+    """Nothing when there is nothing to compare, or when it may be another version that judges otherwise."""
+    before = sum(each.count for each in earlier.outcomes if each.value == outcome.value), earlier.labelled
+    if not (before[1] and outcome.total) or len({*earlier.versions, *summary.versions}) > 1:
+        return Change()
+    points, was = outcome.share - 100 * before[0] / before[1], formats.percent(*before)
+    if abs(points) < 0.05:
+        return Change("as before", "", was)
+    rose = more_often(before, (outcome.count, outcome.total))
+    tone = {1: "bad", -1: "good", 0: ""}[rose * WORSE.get(outcome.mood, 0)]
+    return Change(f"{'up' if points > 0 else 'down'} {abs(points):.1f} points", tone, was)

@@ -1,0 +1,110 @@
+"""Counts of labels in a time range, read from their rollups."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import models
+from django.db.models import Max, Q, Sum
+from django.db.models.functions import Coalesce
+
+from catalyst.querysets import bar_of
+from catalyst.timerange import TimeRange, ceil, floor
+from signals.filters import LabelFilter
+from signals.models import LabelHalfDay, LabelHour, LabelMinute
+from signals.models.label_rollup import UNSAMPLED, Cell, LabelHalfDayQuerySet, LabelHourQuerySet, LabelMinuteQuerySet
+
+type OverTime = Counter[tuple[datetime, str]]
+"""How many labels have each value, by the bar that their target began in."""
+
+
+class Trouble(NamedTuple):
+    """Labels that failed, and what all of them cost in US dollars."""
+
+    failed: int = 0
+    cost: Decimal = Decimal(0)
+
+
+type AnySums = LabelHalfDayQuerySet | LabelHourQuerySet | LabelMinuteQuerySet
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The same labels three times: by the half day, by the hour and by the minute."""
+
+    half_days: LabelHalfDayQuerySet
+    hours: LabelHourQuerySet
+    minutes: LabelMinuteQuerySet
+
+    def matching(self, wanted: LabelFilter) -> "Sums":
+        """Labels that pass a filter."""
+        return Sums(self.half_days.matching(wanted), self.hours.matching(wanted), self.minutes.matching(wanted))
+
+    def cells(self, time_range: TimeRange) -> list[Cell]:
+        """Labels of the range, whose edges must be whole minutes, in one query.
+
+        Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
+        """
+        first, *others = [summed(part) for part in self._parts(time_range)]
+        return [Cell(*row) for row in first.union(*others, all=True)]
+
+    def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
+        """Rows that hold each label of the range once, the longest that fit."""
+        held: tuple[datetime, datetime] | None = None
+        for sums in self._grains():
+            first, last = ceil(time_range.start, sums.length), floor(time_range.end, sums.length)
+            if first < last and (first, last) != held:
+                yield sums.within((first, held[0]), (held[1], last)) if held else sums.within((first, last))
+                held = first, last
+
+    def over_time(self, time_range: TimeRange) -> Mapping[int, OverTime]:
+        """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
+
+        Bars of the chart must be of whole minutes.
+        """
+        sums, bar = self._in_bars(time_range)
+        valued = sums.exclude(value="").values_list("signal_id", bar, "value")
+        found: dict[int, OverTime] = defaultdict(Counter)
+        for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
+            found[signal_id][start, value] = count
+        return found
+
+    def trouble_over_time(self, time_range: TimeRange) -> Mapping[int, Mapping[datetime, Trouble]]:
+        """What labels of the range cost and how many failed, by signal and bar, in one query; none where none are."""
+        sums, bar = self._in_bars(time_range)
+        rows = sums.values_list("signal_id", bar).annotate(
+            failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
+        )
+        found: dict[int, dict[datetime, Trouble]] = defaultdict(dict)
+        for signal_id, start, failed, spent in rows:
+            found[signal_id][start] = Trouble(failed, spent)
+        return found
+
+    def _in_bars(self, time_range: TimeRange) -> "tuple[models.QuerySet[Any, Any], models.Func]":
+        """The longest rows that bars of the range consist of, and the bar that each is in."""
+        ends = {time_range.start, time_range.end}
+        sums: AnySums = next(
+            sums
+            for sums in self._grains()
+            if not time_range.step % sums.length and all(end == floor(end, sums.length) for end in ends)
+        )
+        within = sums.within((time_range.start, time_range.end)).exclude(UNSAMPLED).order_by()
+        return within, bar_of(sums.start, time_range)
+
+    def _grains(self) -> tuple[AnySums, ...]:
+        return self.half_days, self.hours, self.minutes
+
+
+def summed(sums: AnySums) -> models.QuerySet[Any, Any]:
+    kinds = sums.exclude(UNSAMPLED).order_by().values_list("signal_id", "version_id", "state", "value")
+    return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
+
+
+def sums(**which: Any) -> Sums:
+    """The sums of labels that these lookups name, such as `signal__in`."""
+    return Sums(
+        LabelHalfDay.objects.filter(**which), LabelHour.objects.filter(**which), LabelMinute.objects.filter(**which)
+    )

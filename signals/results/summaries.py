@@ -1,0 +1,236 @@
+"""What lists and pages of signals show of their labels."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
+
+from catalyst.charts import Bar, sparkline, stackbar
+from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope
+from signals.filters import LabelFilter
+from signals.judging.health import Silence, silences
+from signals.judging.spending import Stop, stops
+from signals.models import Signal, SignalRun, SignalVersion
+from signals.models.label_rollup import Cell, Coverage
+from signals.results import charts
+from signals.results.charts import Outcome
+from signals.results.rollups import OverTime, sums
+from traces.models import Session, Trace, Unsettled
+
+MOST_VERSIONS = 50
+MOST_RUNS = 50
+MOST_POINTS = 30
+"""Of a sparkline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The labels of one signal in a range of time. `versions`: the numbers of those that gave them, the first first."""
+
+    signal: Signal
+    outcomes: list[Outcome]
+    coverage: Coverage
+    last: datetime | None
+    cost: Decimal | None
+    stop: Stop | None = None
+    silence: Silence | None = None
+    trend: Sequence[str] = ()
+    versions: Sequence[int] = ()
+
+    @property
+    def labelled(self) -> int:
+        """Labels with a value, those that wait to be judged again included."""
+        return sum(outcome.count for outcome in self.outcomes)
+
+    @property
+    def waiting(self) -> int:
+        """Targets that no judge has ended with yet."""
+        return self.coverage.waiting
+
+    @property
+    def given_by(self) -> str:
+        """Whose labels these are where not only the current version's: `v1`, or `v1 to v3`; else empty."""
+        current = self.signal.current_version
+        if not self.versions or (current and list(self.versions) == [current.number]):
+            return ""
+        return " to ".join(dict.fromkeys(f"v{number}" for number in (self.versions[0], self.versions[-1])))
+
+    @property
+    def held_up(self) -> str:
+        """Why nothing is judged now, in words; empty while it is."""
+        capped = [f"{self.stop.title}: {self.stop.words}."] if self.stop else []
+        return " ".join([*capped, self.silence.words] if self.silence else capped)
+
+    @property
+    def earlier(self) -> int:
+        """Labels of an earlier state: their target grew and waits, or failed when it was judged again."""
+        return self.labelled - self.coverage.done
+
+    @property
+    def words(self) -> str:
+        """The outcomes with their counts."""
+        return ", ".join(f"{outcome.value} {outcome.count}" for outcome in self.outcomes)
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The breakdown bar."""
+        return charts.breakdown(self.outcomes)
+
+    @property
+    def telling(self) -> Outcome | None:
+        """The outcome that is named beside the bar."""
+        return charts.telling(self.outcomes)
+
+    @property
+    def coverage_bars(self) -> list[Bar]:
+        """What became of the sampled targets, as one bar."""
+        covered = self.coverage
+        parts = [("Labelled", covered.done, "accent"), ("Waiting", self.waiting, "quiet")]
+        return stackbar([*parts, ("Failed", covered.failed, "error"), ("No content", covered.skipped, "neutral")])
+
+
+def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
+    """The signals with their labels in the range, and with what keeps them from being judged now."""
+    stopped = stops(signals, now)
+    silent = silences(each.current_version for each in signals if each.current_version and not each.archived_at)
+    return [
+        replace(each, stop=stopped.get(each.signal.pk), silence=silent.get(each.signal.current_version_id))
+        for each in summaries(signals, time_range)
+    ]
+
+
+def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
+    """The signals with their labels in the range, in at most three queries."""
+    of_all, coarse = sums(signal__in=signals), time_range.with_bars(MOST_POINTS)
+    found, counts = of_all.cells(coarse), of_all.over_time(coarse)
+    starts = coarse.buckets()
+    return [_with_trend(each, shares_by_start(counts[each.signal.pk], starts)) for each in summed_up(signals, found)]
+
+
+def summed_up(signals: Sequence[Signal], found: Sequence[Cell]) -> list[Summary]:
+    """The signals with these labels of them. At most one query."""
+    current = {signal.current_version_id: signal.current_version for signal in signals}
+    numbers = {pk: version.number for pk, version in current.items() if version}
+    earlier = SignalVersion.objects.filter(pk__in={cell.version for cell in found if cell.value} - numbers.keys())
+    numbers |= earlier.values_list("pk", "number")
+    owned = grouped(found, attrgetter("signal"))
+    summaries = []
+    for signal in signals:
+        gave = {numbers[cell.version] for cell in owned[signal.pk] if cell.value}
+        each = summary(signal, [version] if (version := signal.current_version) else [], owned[signal.pk])
+        summaries.append(replace(each, versions=sorted(gave)))
+    return summaries
+
+
+def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:
+    return replace(each, trend=sparkline(shares_of(each.telling.value), top=100) if each.telling else [])
+
+
+def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
+    """By name, or by what `sort` names, the most first; those that never had a label come last."""
+    found = sorted(found, key=lambda each: (each.signal.name.casefold(), each.signal.pk))
+    amounts: dict[str, Callable[[Summary], float]] = {
+        "volume": lambda each: each.labelled,
+        "waiting": lambda each: each.waiting,
+        "failed": lambda each: each.coverage.failed,
+        "cost": lambda each: float(each.cost or 0),
+        "last": lambda each: each.last.timestamp() if each.last else 0,
+    }
+    return sorted(found, key=amounts[sort], reverse=True) if sort in amounts else found
+
+
+def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[Cell]) -> Summary:
+    """One signal with these labels of it."""
+    return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts))
+
+
+def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping[str, int]], list[Outcome]]) -> Summary:
+    """These labels of a signal added up; `outcomes_of` makes outcomes of the counts of its values."""
+    states, values = Counter[str](), Counter[str]()
+    costs, last = [], []
+    for cell in found:
+        states[cell.state] += cell.count
+        if cell.value:
+            values[cell.value] += cell.count
+            last += [cell.last] if cell.last else []
+        costs += [cell.cost] if cell.cost is not None else []
+    cost = sum(costs, Decimal(0)) if costs else None
+    return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
+
+
+def shares_by_start(counts: OverTime, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
+    """A function from a value to its share of the labels in each bar, in percent; None for a bar without labels."""
+    totals = Counter[datetime]()
+    for (start, _), count in counts.items():
+        totals[start] += count
+    return lambda value: [
+        100 * counts.get((start, value), 0) / totals[start] if totals[start] else None for start in starts
+    ]
+
+
+def grouped(found: Iterable[Cell], of: Callable[[Cell], int]) -> Mapping[int, list[Cell]]:
+    """Cells by what they are of; an empty list for what has none."""
+    owned: dict[int, list[Cell]] = defaultdict(list)
+    for cell in found:
+        owned[of(cell)].append(cell)
+    return owned
+
+
+def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
+    """The labels that a signal gives, and those of older versions where there are labels of them."""
+    current = signal.current_version.labels if signal.current_version else []
+    return charts.outcomes({value: known.get(value, "neutral") for value in chain(current, counts)}, counts)
+
+
+def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:
+    """The sentiment of every outcome that these versions know; the first one's word counts."""
+    return dict(chain.from_iterable(version.sentiments.items() for version in reversed(versions)))
+
+
+def versions(signal: Signal) -> list[SignalVersion]:
+    """What the signal asks and asked, newest first."""
+    return list(signal.versions.select_related("created_by").order_by("-number")[:MOST_VERSIONS])
+
+
+def runs(signal: Signal) -> list[SignalRun]:
+    """The newest manual runs of a signal."""
+    return list(SignalRun.objects.filter(version__signal=signal).order_by("-id")[:MOST_RUNS])
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What shares are estimates for: about `whole` targets, of which `rate` percent were sampled."""
+
+    whole: int
+    rate: int
+
+
+def estimate(
+    summary: Summary, versions: Sequence[SignalVersion], of_runs: Sequence[SignalRun], wanted: LabelFilter
+) -> Estimate | None:
+    """From how many targets these labels of `versions` were sampled.
+
+    None where more than one version or rate was in use: a target that two versions judged would count twice.
+    """
+    live = [version.sample_rate for version in versions if wanted.run is None]
+    of_these = {version.pk for version in versions}
+    rates = {
+        *live,
+        *(run.sample_rate for run in of_runs if run.version_id in of_these and wanted.run in {None, run.pk}),
+    }
+    if len(versions) != 1 or len(rates) != 1 or not (rate := rates.pop()):
+        return None
+    return Estimate(round(summary.coverage.sampled * 100 / rate), rate)
+
+
+def is_open(signal: Signal, waiting: int) -> bool:
+    """True while labels wait, or traffic that an active signal may look at has yet to go quiet."""
+    if waiting or signal.state != Signal.State.ACTIVE:
+        return waiting > 0
+    due = Unsettled.objects.filter(scope=signal.scope).values("target_id")
+    targets = Session.objects if signal.scope == Scope.SESSION else Trace.objects
+    return targets.filter(agent_id=signal.agent_id, pk__in=due).exists()

@@ -1,0 +1,51 @@
+"""The verdicts on one label, for people."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
+
+from catalyst.formats import lasting
+from signals.definitions.choices import Sentiment
+from signals.judging.judges import judge_name
+from signals.models import Exchange, Label, Verdict
+from signals.results import charts
+
+MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One verdict. `counts`: the label has its value. `is_kept`: what was asked and answered can be read."""
+
+    verdict: Verdict
+    mood: str
+    counts: bool
+    is_kept: bool
+
+    @property
+    def judge(self) -> str:
+        """Who gave it."""
+        return judge_name(self.verdict.model)
+
+    @property
+    def took(self) -> str:
+        """How long the call took, in words."""
+        return lasting(timedelta(milliseconds=self.verdict.latency_ms))
+
+
+def rows(label: Label) -> list[Row]:
+    """The newest `MOST` and one more, if there are; label with its version."""
+    kept = Exists(Exchange.objects.filter(verdict=OuterRef("pk")))
+    found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MOST + 1])
+    counting = next((verdict.pk for verdict in found if verdict.value), None)
+    sentiments = label.version.sentiments
+    return [
+        Row(
+            verdict,
+            charts.mood(verdict.value, sentiments.get(verdict.value, Sentiment.NEUTRAL)),
+            verdict.pk == counting,
+            verdict.is_kept,
+        )
+        for verdict in found
+    ]

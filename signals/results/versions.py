@@ -1,0 +1,51 @@
+"""Results of a signal's versions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+
+from catalyst.timerange import TimeRange
+from signals.definitions import diff as versions
+from signals.definitions.diff import Diff
+from signals.models import Signal, SignalVersion
+from signals.results import charts
+from signals.results.charts import Outcome
+from signals.results.rollups import sums
+from signals.results.summaries import Summary, grouped, summed
+
+MOST = 20
+"""Versions on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A version with its labels in a range of time, and what it changed; the first, nothing."""
+
+    version: SignalVersion
+    summary: Summary
+    diff: Diff | None
+
+
+def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:
+    """Versions, newest first, from below the number `before`; and the number to go on below, if there are more."""
+    known = signal.versions.select_related("created_by").order_by("-number")
+    found = list((known if before is None else known.filter(number__lt=before))[: MOST + 1])
+    summaries = summaries_of(signal, found[:MOST], time_range)
+    shown = []
+    for version, earlier in zip(found[:MOST], [*found[1:], None], strict=False):
+        change = versions.diff(earlier.definition, version.definition) if earlier else None
+        shown.append(Row(version, summaries[version.pk], change))
+    return shown, shown[-1].version.number if len(found) > MOST else None
+
+
+def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
+    """The labels of each of these versions in the range, by the version's id."""
+    of_these = sums(signal=signal, version__in=found)
+    counted = grouped(of_these.cells(time_range), attrgetter("version"))
+    return {version.pk: summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
+
+
+def outcomes_of(version: SignalVersion, counts: Mapping[str, int]) -> list[Outcome]:
+    """The labels of one version, in its order."""
+    return charts.outcomes({value: version.sentiments[value] for value in version.labels}, counts)

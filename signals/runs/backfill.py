@@ -1,0 +1,260 @@
+"""Manual runs: a version judges what is stored of a window of the past.
+
+The run's row is its job. Each step locks it, does one piece of work and notes how far it came in the same transaction,
+so that a crash repeats nothing and loses nothing. What is queued is judged after live traffic; a target that has a
+label of the version keeps it.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from django.core.exceptions import ValidationError
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from catalyst.core.audit import record
+from catalyst.core.models import User
+from catalyst.formats import roughly
+from catalyst.querysets import Cursor
+from signals.judging.calls import OWN_FAULT
+from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
+from signals.models.label_rollup import Coverage
+from signals.models.run import SignalRunQuerySet
+from signals.sampling import is_sampled
+from signals.targets import requeue
+from signals.targets.sampler import look
+from signals.targets.target import Match
+from signals.targets.traffic import Traffic
+
+logger = logging.getLogger(__name__)
+
+EXACT = 20_000
+"""A preview of at most so many targets counts each; of more it says what is to be expected."""
+CHANGED = "The signal was changed or archived."
+
+State = SignalRun.State
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a run would do. `is_exact` is False where the sample and what it has of labels are only expected."""
+
+    matched: int
+    sampled: int
+    labelled: int
+    is_exact: bool
+    examples: Sequence[Match]
+
+    @property
+    def to_judge(self) -> int:
+        """Targets that would be put to the judge."""
+        return self.sampled - self.labelled
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is: its labels by what became of them."""
+
+    run: SignalRun
+    covered: Coverage
+    seconds: float
+    """Since it was started, until it ended."""
+
+    @property
+    def ended(self) -> int:
+        """Targets that are through."""
+        return self.covered.sampled - self.covered.waiting
+
+    @property
+    def known(self) -> int:
+        """Targets that had a label of this version before."""
+        return self.run.sampled - self.run.queued
+
+    @property
+    def percent(self) -> int:
+        """Of what is queued so far."""
+        return 100 * self.ended // self.covered.sampled if self.covered.sampled else 0
+
+    @property
+    def per_second(self) -> float:
+        """Targets that got through each second, on average."""
+        return self.ended / self.seconds if self.seconds else 0
+
+    @property
+    def left(self) -> timedelta | None:
+        """How long it takes at this rate; None while that can't be told."""
+        known = self.run.state == State.JUDGING and self.per_second
+        return timedelta(seconds=round(self.covered.waiting / self.per_second)) if known else None
+
+    @property
+    def left_words(self) -> str:
+        """The same for people; empty while it can't be told."""
+        return roughly(self.left)
+
+
+def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
+    """How far these runs are, in one query."""
+    shown = list(runs)
+    covered = LabelHour.objects.filter(signal__in={run.version.signal_id for run in shown}).coverage_by_run(shown)
+    return [
+        Progress(run, covered.get(run.pk, Coverage()), ((run.ended_at or now) - run.created_at).total_seconds())
+        for run in shown
+    ]
+
+
+def traffic(version: SignalVersion, start: datetime, end: datetime) -> Traffic:
+    """What the version looks at in this window. What waits to be judged live is left to that."""
+    signal = version.signal
+    is_asked = signal.is_live and signal.current_version_id == version.pk
+    live_since = signal.activated_at if is_asked else None
+    return Traffic(signal.agent, signal.scope, start, end, version.passing, live_since)
+
+
+def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:
+    """What a run of this version would do."""
+    found = traffic(version, start, end)
+    matched, examples = found.count(), found.newest(10)
+    labels = Label.objects.filter(version=version)
+    if matched > EXACT:
+        expected = matched * sample_rate // 100
+        known = labels.filter(target_time__gte=start, target_time__lt=end).count()
+        return Preview(matched, expected, min(expected, known), is_exact=False, examples=examples)
+    matches = [match for chunk in found.chunks() for match in chunk.matches]
+    sampled = [match.target_key for match in matches if is_sampled(match.target_key, sample_rate)]
+    known = labels.filter(target_key__in=sampled).count()
+    return Preview(len(matches), len(sampled), known, is_exact=True, examples=examples)
+
+
+def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> None:
+    """Raise ValidationError, by field, for a window without a past and a rate that is none."""
+    if start >= min(end, now):
+        raise ValidationError({"start": "The window must begin before it ends, and before now."})
+    if not 0 <= sample_rate <= 100:
+        raise ValidationError({"sample_rate": "The sample rate is a whole number of percent from 0 to 100."})
+
+
+@transaction.atomic
+def start(
+    signal: Signal, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: User | None = None
+) -> SignalRun:
+    """Judge the targets of the current version that began in [start, end), of drafts and disabled signals too.
+
+    Raises ValidationError as `check` does, and for an archived signal and while another run of it is under way.
+    """
+    locked = Signal.objects.select_for_update(of=("self",), no_key=True).select_related("current_version")
+    signal, end = locked.get(pk=signal.pk), min(end, now)
+    if signal.archived_at is not None or signal.current_version is None:
+        raise ValidationError("An archived signal judges nothing. Unarchive it first.")
+    check(start, end, sample_rate, now)
+    if SignalRun.objects.for_signal(signal).open().exists():
+        raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
+    run = SignalRun.objects.create(
+        version=signal.current_version, window_start=start, window_end=end, sample_rate=sample_rate, created_by=by
+    )
+    window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+    record(by, "started a run of", signal, detail=f"run {run.pk}: {window} at {sample_rate} %")
+    return run
+
+
+@transaction.atomic
+def cancel(run: SignalRun, now: datetime, by: User | None = None) -> None:
+    """Judge no more of it. What waits leaves the queue, calls under way end; labels stay."""
+    locked = SignalRun.objects.select_for_update(of=("self",)).select_related("version__signal").get(pk=run.pk)
+    if locked.is_open:
+        _end(locked, State.CANCELLED, now)
+        record(by, "cancelled a run of", locked.version.signal, detail=f"run {run.pk}")
+        _withdraw_some(locked)
+    run.refresh_from_db()
+
+
+def has_work(_: datetime) -> bool:
+    """Whether `step` may find anything to do."""
+    return (SignalRun.objects.open() | _left_over()).exists()
+
+
+def step(now: datetime) -> bool:
+    """Do one piece of work for runs; False when there was none.
+
+    What ended runs had queued goes first, so that no other run takes it for labels that are about to come.
+    """
+    return _end_overtaken(now) or _withdraw() or _collect(now) or _close(now)
+
+
+@transaction.atomic
+def _end_overtaken(now: datetime) -> bool:
+    """End the runs whose signal asks something else by now, or was put away."""
+    overtaken = SignalRun.objects.overtaken().select_for_update(of=("self",), skip_locked=True)
+    for run in (found := list(overtaken)):
+        _end(run, State.CANCELLED, now, CHANGED)
+    return bool(found)
+
+
+@transaction.atomic
+def _collect(now: datetime) -> bool:
+    """Queue the labels of the next chunk of targets of a run."""
+    free = SignalRun.objects.collecting().select_for_update(of=("self",), skip_locked=True)
+    run = free.select_related("version__signal__agent").first()
+    if run is None:
+        return False
+    try:
+        with transaction.atomic():
+            _queue_chunk(run, now)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("Run %s can't collect its targets", run.pk)
+        _end(run, State.FAILED, now, OWN_FAULT)
+    return True
+
+
+def _queue_chunk(run: SignalRun, now: datetime) -> None:
+    after = Cursor(run.after_time, run.after_id) if run.after_time and run.after_id else None
+    found = traffic(run.version, run.window_start, run.window_end)
+    chunk = next(islice(found.chunks(after), 1), None)
+    if chunk is None:
+        run.state = State.JUDGING
+        run.save(update_fields=["state"])
+        return
+    requeue.change_signals()
+    matching = [match.wanted_by(run.version, run) for match in chunk.matches]
+    looked = look(matching, {run.version_id: run.sample_rate}, now)
+    run.matched += len(matching)
+    run.sampled += looked.sampled
+    run.queued += looked.queued
+    run.after_time, run.after_id = chunk.last.time, chunk.last.id
+    run.save(update_fields=["queued", "matched", "sampled", "after_time", "after_id"])
+
+
+@transaction.atomic
+def _withdraw() -> bool:
+    """Take some of the work of stopped runs out of the queue."""
+    run = _left_over().select_for_update(of=("self",), skip_locked=True).first()
+    return run is not None and _withdraw_some(run)
+
+
+def _left_over() -> SignalRunQuerySet:
+    """Stopped runs of which something is still queued."""
+    waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
+    return SignalRun.objects.stopped().filter(Exists(waits))
+
+
+def _withdraw_some(run: SignalRun) -> bool:
+    waiting = Label.objects.next_waiting(run)
+    Label.objects.cancel(waiting)
+    return bool(waiting)
+
+
+def _close(now: datetime) -> bool:
+    """End the runs of which nothing waits any more."""
+    open_labels = Label.objects.filter(run=OuterRef("pk"), status__in=[Label.Status.QUEUED, Label.Status.RUNNING])
+    through = SignalRun.objects.filter(state=State.JUDGING).exclude(Exists(open_labels))
+    return bool(through.update(state=State.DONE, ended_at=now))
+
+
+def _end(run: SignalRun, state: SignalRun.State, now: datetime, error: str = "") -> None:
+    run.state, run.ended_at, run.error = state, now, error
+    run.save(update_fields=["state", "ended_at", "error"])

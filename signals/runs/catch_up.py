@@ -1,0 +1,124 @@
+"""Labels that a cap keeps waiting until the next day: what judging them takes, and letting just as many through.
+
+On this one day the budget then bears so many calls more than its cap. The cap stays as it is.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from catalyst.core.audit import record
+from catalyst.core.models import Project, User
+from catalyst.formats import roughly
+from signals.judging import spending
+from signals.judging.spending import Left, Stop
+from signals.models import Budget, Label, LabelHour, Signal, SignalVersion
+from signals.models.budget import Calls, Cap
+from signals.runs import estimates
+from signals.runs.estimates import READ, Estimate
+from signals.targets import target
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Labels of a version that wait behind a cap, as many of them as could be judged if it were not there."""
+
+    version: SignalVersion
+    stop: Stop
+    labels: int
+
+    @property
+    def most(self) -> Decimal | None:
+        """What judging them may cost in US dollars; None for a model without a price."""
+        return None if self.stop.needed is None else self.labels * self.stop.needed
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What judging all that waits behind a cap takes: US dollars at most, and each version's as expected."""
+
+    cap: Cap
+    held: tuple[Held, ...]
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def labels(self) -> int:
+        """All of them."""
+        return sum(each.labels for each in self.held)
+
+    @property
+    def most(self) -> Decimal | None:
+        """US dollars, were every call as dear as may be; None where a model has no public price."""
+        return _sum(each.most for each in self.held)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars, as expected; None where a model has no public price."""
+        return _sum(each.cost for each in self.estimates)
+
+    @property
+    def takes(self) -> str:
+        """How long it takes when nothing else is judged, in words."""
+        return roughly(sum((each.takes for each in self.estimates), timedelta()))
+
+
+def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
+    """What waits behind the cap of a signal; without one, of the project. None where nothing does."""
+    budget = Budget.objects.capped().filter(project=project, signal=signal).first()
+    held = tuple(_held(budget, now)) if budget else ()
+    if budget is None or not held:
+        return None
+    return Offer(budget.cap, held, tuple(_estimate(each, now) for each in held))
+
+
+@transaction.atomic
+def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime, by: User | None = None) -> int:
+    """Have up to so many of the labels judged today that wait behind this cap; returns how many.
+
+    Raises ValidationError when nothing waits.
+    """
+    budget = Budget.objects.filter(project=project, signal=signal).lock().first()
+    count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
+    if budget is None or count < 1:
+        raise ValidationError("Nothing waits behind this cap any more.")
+    budget.calls, budget.spent = budget.spent_on(now)
+    budget.day = max(budget.day, now.astimezone(UTC).date())
+    budget.allowed_calls = budget.calls + count
+    budget.save(update_fields=["day", "calls", "spent", "allowed_calls"])
+    record(by, "caught up with", signal or project, detail=f"{count:,} labels beyond the cap of {budget.cap.words}")
+    return count
+
+
+def _held(budget: Budget, now: datetime) -> Iterator[Held]:
+    """What waits behind a budget; behind that of a project only what the caps of its signals leave room for."""
+    of_signals = Budget.objects.capped().filter(project=budget.project_id, signal__isnull=False)
+    own = {each.signal_id: Left.of(each, now) for each in of_signals} if budget.signal_id is None else {}
+    hours = LabelHour.objects.filter(signal__project=budget.project_id)
+    waiting = (hours.filter(signal=budget.signal_id) if budget.signal_id else hours).waiting_by_version()
+    for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
+        stop = spending.stop_of(budget, version, now)
+        if stop is None or stop.is_unpriced:
+            continue
+        labels = waiting[version.pk]
+        if left := own.get(version.signal_id):
+            room = left.room(stop.needed)
+            labels = labels if room is None else min(labels, room)
+            left.take(Calls(labels, labels * (stop.needed or Decimal(0))))
+        if labels:
+            yield Held(version, stop, labels)
+
+
+def _estimate(held: Held, now: datetime) -> Estimate:
+    """By its newest targets: what waits longest is judged first."""
+    waiting = held.version.signal.label_set.filter(version=held.version, status=Label.Status.QUEUED)
+    examples = [target.of_label(label) for label in waiting.newest()[:READ]]
+    return estimates.of_calls(held.version, held.labels, examples, now)
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    known = list(amounts)
+    return None if None in known else sum((each for each in known if each is not None), Decimal(0))

@@ -1,0 +1,272 @@
+"""A question tried on stored targets before it is saved: calls are made and paid for, but no label is written."""
+
+import asyncio
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import batched
+
+from catalyst.agents.models import Agent
+from catalyst.charts import Bar
+from catalyst.env import env
+from catalyst.llm import LLM, ChatMessage
+from signals.definitions.choices import Scope
+from signals.judging import calls, judges, spending, worker
+from signals.judging.calls import Call, Ending, Spent
+from signals.judging.inputs import targets
+from signals.judging.spending import Work
+from signals.models import Label, SignalVersion
+from signals.models.budget import Calls
+from signals.results.charts import Outcome, breakdown, outcomes
+from signals.runs import estimates
+from signals.runs.estimates import Estimate
+from signals.targets.target import Match
+from signals.targets.traffic import Traffic
+from traces.filters import EVERYTHING
+
+logger = logging.getLogger(__name__)
+
+MOST = 100
+"""Targets of one test."""
+WIDTH = 8
+"""Calls at once."""
+LONGEST = timedelta(minutes=5)
+BEAT_SECONDS = 0.5
+WEEK = timedelta(days=7)
+TOO_LONG = "The test took longer than 5 minutes, so the rest was not judged."
+CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."
+UNPRICED = "A daily spending cap can't hold for a model without a public price, so the rest was not judged."
+UNANSWERED = "The judge does not answer, so the rest was not judged."
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a target was judged: a label that is not stored, and what the call took, if there was one."""
+
+    label: Label
+    spent: Spent | None
+
+    @property
+    def tokens(self) -> int | None:
+        """In and out; None where there was no call or its server did not say."""
+        if self.spent is None or not self.spent.answered or self.spent.input_tokens is None:
+            return None
+        return self.spent.input_tokens + (self.spent.output_tokens or 0)
+
+
+class Trial:
+    """One test of a version that need not be stored. `stopped` says after the last result why others are missing.
+
+    Live judging tries again where a call gave no answer; a test makes each call once.
+    """
+
+    def __init__(
+        self,
+        version: SignalVersion,
+        matches: Sequence[Match],
+        clock: Callable[[], datetime],
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.version = version
+        self.labels = [match.label_of(version) for match in matches[:MOST]]
+        self.stopped = ""
+        self._clock, self._until = clock, until
+        self._ends_at = clock() + LONGEST
+        self._advanced: dict[int, tuple[Calls, datetime]] = {}
+        self._work = Work(0, version.signal.project_id, version.signal_id, version.judge_model)
+        self._unanswered = 0
+
+    def results(self) -> Generator[Result | None]:
+        """Each target's result as soon as there is one; None twice a second meanwhile, for callers that give up.
+
+        Closing it, or `until` coming true, ends the calls under way, and no other is made.
+        """
+        waiting = self._prepared()
+        llm = LLM(judges.endpoint(), env.judge_api_key, concurrency=WIDTH, timeout=env.judge_timeout_seconds)
+        with asyncio.Runner() as runner:
+            pending: set[asyncio.Task[Ending]] = set()
+            try:
+                while not self._is_over():
+                    while len(pending) < WIDTH and (prepared := next(waiting, None)) is not None:
+                        if isinstance(prepared, Ending):
+                            yield self._result(prepared)
+                        else:
+                            pending.add(runner.get_loop().create_task(_asked(prepared, llm)))
+                    if not pending:
+                        return
+                    done, pending = runner.run(_first(pending))
+                    yield from [self._result(task.result()) for task in done]
+                    if not done:
+                        yield None
+            finally:
+                for task in pending:
+                    task.cancel()
+                runner.run(llm.__aexit__())
+
+    def _is_over(self) -> bool:
+        if self._clock() >= self._ends_at:
+            self.stopped = TOO_LONG
+        return self._until() or self.stopped in (TOO_LONG, UNANSWERED)
+
+    def _prepared(self) -> Iterator[Call | Ending]:
+        """What each target needs, as long as the caps leave room for it."""
+        for some in batched(self.labels, WIDTH, strict=False):
+            for label, read in targets(some):
+                prepared = worker.prepare(label, read, self._clock(), {})
+                if isinstance(prepared, Call) and not self._pays(prepared):
+                    priced = spending.estimate(prepared.model, self._clock()) is not None
+                    self.stopped = CAPPED if priced else UNPRICED
+                    return
+                yield prepared
+
+    def _pays(self, call: Call) -> bool:
+        now = self._clock()
+        advanced = spending.advance(self._work, now)
+        if advanced is not None:
+            self._advanced[id(call.label)] = advanced, now
+        return advanced is not None
+
+    def _result(self, ending: Ending) -> Result:
+        label, spent, now = ending.label, ending.spent, self._clock()
+        is_open = ending.status == Label.Status.QUEUED
+        label.status = Label.Status.FAILED if is_open else ending.status
+        label.value, label.reason, label.error = ending.value, ending.reason, ending.error
+        label.judge = spent.model if spent else ""
+        label.cost = calls.cost(spent, now) if spent else None
+        self._settle(label, spent, now)
+        self._unanswered = self._unanswered + 1 if ending.outage else 0
+        if self._unanswered >= WIDTH:
+            self.stopped = UNANSWERED
+        return Result(label, spent)
+
+    def _settle(self, label: Label, spent: Spent | None, now: datetime) -> None:
+        if id(label) not in self._advanced:
+            return
+        advanced, at = self._advanced[id(label)]
+        ended = Calls(1, advanced.dollars if label.cost is None else label.cost) if spent else Calls()
+        spending.settle(self._work, advanced, at, ended, now)
+
+
+@dataclass
+class Tally:
+    """What a test has found so far. `before`: the label of each target in the test before, by its key."""
+
+    version: SignalVersion
+    asked: int
+    before: dict[str, str] = field(default_factory=dict)
+    values: Counter[str] = field(default_factory=Counter)
+    flips: Counter[tuple[str, str]] = field(default_factory=Counter)
+    compared: int = 0
+    ended: int = 0
+    failed: int = 0
+    skipped: int = 0
+    tokens: int = 0
+    cost: Decimal = Decimal(0)
+    priced: int = 0
+
+    def add(self, result: Result) -> str:
+        """Count a result; returns the label that its target had before, if it has another one now."""
+        label = result.label
+        self.ended += 1
+        self.failed += label.status == Label.Status.FAILED
+        self.skipped += label.status == Label.Status.SKIPPED
+        self.tokens += result.tokens or 0
+        if label.cost is not None:
+            self.cost, self.priced = self.cost + label.cost, self.priced + 1
+        if not label.value:
+            return ""
+        self.values[label.value] += 1
+        was = self.before.get(label.target_key, "")
+        self.compared += bool(was)
+        if was in ("", label.value):
+            return ""
+        self.flips[was, label.value] += 1
+        return was
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Each label with how often it was given."""
+        return outcomes(self.version.sentiments, self.values)
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The labels as one bar."""
+        return breakdown(self.outcomes)
+
+    @property
+    def labelled(self) -> int:
+        """Targets that got a label."""
+        return self.values.total()
+
+    @property
+    def flipped(self) -> int:
+        """Targets whose label is another one than before."""
+        return self.flips.total()
+
+    @property
+    def moves(self) -> list[tuple[str, str, int]]:
+        """From which label to which, how often; the most frequent first."""
+        return [(was, became, count) for (was, became), count in self.flips.most_common()]
+
+
+def per_day(version: SignalVersion, agent: Agent, scope: str, examples: Sequence[Match], now: datetime) -> Estimate:
+    """What the version would take on a day like those of the last week, by the length of these examples."""
+    matching = Traffic(agent, scope, now - WEEK, now, version.passing).count()
+    return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What would be done with a target: `messages` is what its judge would be sent, else `words` say why it is not."""
+
+    messages: Sequence[ChatMessage] = ()
+    model: str = ""
+    words: str = ""
+
+
+def shown(version: SignalVersion, match: Match, now: datetime) -> Shown:
+    """The exact prompt of a target, as it is now. Asks nobody."""
+    ((label, read),) = targets([match.label_of(version)])
+    prepared = worker.prepare(label, read, now, {})
+    if isinstance(prepared, Call):
+        return Shown(prepared.messages, prepared.model)
+    if prepared.status == Label.Status.DONE:
+        return Shown(words="The offline judge goes by rules: no model is sent anything.")
+    return Shown(words=prepared.error)
+
+
+def shortfall(traffic: Traffic, found: int, kept_days: int) -> str:
+    """Why a window holds only `found` targets, in words for people."""
+    agent, scope = traffic.agent, traffic.scope
+    everything = Traffic(agent, scope, traffic.end - timedelta(days=kept_days + 1), traffic.end)
+    stored = everything.count()
+    if not stored:
+        if scope == Scope.SESSION and Traffic(agent, Scope.TRACE, everything.start, everything.end).count():
+            return f"The traces of {agent} carry no session id, so there is no session to judge."
+        return f"Nothing of {agent} is stored; what is older than {kept_days} days has expired."
+    within = Traffic(agent, scope, traffic.start, traffic.end).count()
+    if traffic.passing != EVERYTHING and within > found:
+        return f"The window holds {_counted(within, scope)}; the others do not pass the filter."
+    if stored > within:
+        return f"The window is too short: {_counted(stored, scope)} of {agent} are stored in all."
+    return f"That is all that is stored; what is older than {kept_days} days has expired."
+
+
+def _counted(count: int, scope: str) -> str:
+    return f"{count:,} {scope}{'' if count == 1 else 's'}"
+
+
+async def _asked(call: Call, llm: LLM) -> Ending:
+    try:
+        return await calls.ask(call, llm, lambda: False)
+    except Exception:
+        logger.exception("A test could not ask the judge")
+        return calls.own_fault(call.label)
+
+
+async def _first(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[Ending]], set[asyncio.Task[Ending]]]:
+    return await asyncio.wait(pending, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,222 @@
+"""Signals, versions, runs and labels as machines read them.
+
+Names and enums are those of the public command line client, beside more of our own. Ids are text; times ISO 8601 in
+UTC; dollars are text too. The outcomes of a binary are `true` and `false`.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from signals.definitions.choices import Scope
+from signals.judging.spending import Today
+from signals.models import Label, Signal, SignalRun, SignalVersion
+from signals.results.summaries import Summary
+from signals.runs.backfill import Preview, Progress
+from signals.runs.estimates import Estimate
+from signals.runs.trial import Result, Tally
+
+type Record = dict[str, Any]
+
+TRUTH = {"yes": "true", "no": "false"}
+RUN_STATUS = {
+    SignalRun.State.COLLECTING: "running",
+    SignalRun.State.JUDGING: "running",
+    SignalRun.State.DONE: "completed",
+    SignalRun.State.CANCELLED: "failed",
+    SignalRun.State.FAILED: "failed",
+}
+
+
+def outcome(version: SignalVersion, value: str) -> str:
+    """A value of this version."""
+    return TRUTH[value] if version.type == SignalVersion.Type.BINARY and value in TRUTH else value
+
+
+def of_signal(signal: Signal) -> Record:
+    """A signal without what it asks."""
+    return {
+        "id": str(signal.pk),
+        "name": signal.name,
+        "projectId": str(signal.project_id),
+        "agentId": str(signal.agent_id),
+        "agentIdentityValue": signal.agent.identity,
+        "agentIdentitySource": signal.agent.source,
+        "scope": signal.scope,
+        "state": signal.state,
+        "currentVersionId": _id(signal.current_version_id),
+        "templateKey": signal.template or None,
+        "createdBy": _id(signal.created_by_id),
+        "createdAt": time(signal.created_at),
+        "activatedAt": time(signal.activated_at),
+        "archivedAt": time(signal.archived_at),
+    }
+
+
+def of_version(version: SignalVersion | None) -> Record | None:
+    """What a signal asks."""
+    if version is None:
+        return None
+    return {
+        "id": str(version.pk),
+        "signalId": str(version.signal_id),
+        "version": version.number,
+        "prompt": version.prompt,
+        "judgeCanonicalModelAlias": version.judge_model or None,
+        "filter": version.filter,
+        "view": version.view,
+        "createdBy": _id(version.created_by_id),
+        "createdAt": time(version.created_at),
+        **_answers(version),
+    }
+
+
+def _answers(version: SignalVersion) -> Record:
+    return {
+        "classifierType": version.type,
+        "sampleRatePercent": version.sample_rate,
+        "labels": [] if version.type == SignalVersion.Type.BINARY else version.labels,
+        "labelSentiments": {outcome(version, value): felt for value, felt in version.sentiments.items()},
+    }
+
+
+def of_summary(summary: Summary) -> Record:
+    """A signal of a list, with its labels in a range of time."""
+    signal = summary.signal
+    version = signal.current_version
+    counts = {each.value if version is None else outcome(version, each.value): each.count for each in summary.outcomes}
+    covered = summary.coverage
+    return {
+        **of_signal(signal),
+        **(_answers(version) if version else {}),
+        "version": version.number if version else None,
+        "recentLabelCount": summary.labelled,
+        "outcomeCounts": counts,
+        "outcomeVersions": list(summary.versions),
+        "waitingCount": covered.waiting,
+        "failedCount": covered.failed,
+        "skippedCount": covered.skipped,
+        "cost": dollars(summary.cost),
+        "lastLabelAt": time(summary.last),
+        "stoppedByCap": summary.stop is not None,
+        "notJudgedBecause": summary.held_up or None,
+    }
+
+
+def of_today(today: Today) -> Record:
+    """What judging costs on this UTC day."""
+    return {
+        "spent": dollars(today.spent.dollars),
+        "dailyCap": dollars(today.cap.usd),
+        "calls": today.spent.made,
+        "dailyCallCap": today.cap.calls,
+    }
+
+
+def of_run(progress: Progress) -> Record:
+    """A manual run with its progress. Cancelled ones are `failed` too; `statusDetail` tells."""
+    run, covered = progress.run, progress.covered
+    return {
+        "id": str(run.pk),
+        "signalId": str(run.version.signal_id),
+        "signalVersionId": str(run.version_id),
+        "status": RUN_STATUS[SignalRun.State(run.state)],
+        "statusDetail": run.state,
+        "errorMessage": run.error or None,
+        "sampleRatePercent": run.sample_rate,
+        "samplePeriodStart": time(run.window_start),
+        "samplePeriodEnd": time(run.window_end),
+        "matchedSpanCount": run.matched,
+        "sampledSpanCount": run.sampled,
+        "queuedCount": run.queued,
+        "labelledCount": covered.done,
+        "waitingCount": covered.waiting,
+        "failedCount": covered.failed,
+        "skippedCount": covered.skipped,
+        "secondsLeft": round(progress.left.total_seconds()) if progress.left is not None else None,
+        "createdBy": _id(run.created_by_id),
+        "createdAt": time(run.created_at),
+        "endedAt": time(run.ended_at),
+    }
+
+
+def of_preview(preview: Preview, estimate: Estimate) -> Record:
+    """What a manual run would do and take. Without `isExact`, counts of the sample are what is to be expected."""
+    return {
+        "matchedSpanCount": preview.matched,
+        "sampledSpanCount": preview.sampled,
+        "labelledCount": preview.labelled,
+        "toJudgeCount": preview.to_judge,
+        "isExact": preview.is_exact,
+        "judgeModel": estimate.model,
+        "estimatedInputTokens": estimate.input_tokens,
+        "estimatedOutputTokens": estimate.output_tokens,
+        "estimatedCost": dollars(estimate.cost),
+        "estimatedSeconds": round(estimate.takes.total_seconds()),
+    }
+
+
+def of_label(label: Label) -> Record:
+    """One label with its reason, by the client's names for its rows. That of a test has no id and no version."""
+    is_binary = label.version.type == SignalVersion.Type.BINARY
+    return {
+        "signal_label_id": _id(label.pk),
+        "target_type": label.scope,
+        "target_id": target_id(label),
+        "trace_id": label.trace_id.hex if label.trace_id else None,
+        "target_start_time": time(label.target_time),
+        "status": label.status,
+        "string_label": None if is_binary else label.value or None,
+        "bool_label": label.value == "yes" if is_binary and label.value else None,
+        "sentiment": label.sentiment if label.value else None,
+        "reason": label.reason,
+        "error": label.error or None,
+        "judge": label.judge or None,
+        "cost": dollars(label.cost),
+        "signal_version": label.version.number or None,
+        "manual_run_id": _id(label.run_id),
+        "completed_at": time(label.labelled_at),
+    }
+
+
+def of_trial(tally: Tally, found: Iterable[Result], estimate: Estimate) -> Record:
+    """What a test found, and what the version would take on a day."""
+    return {
+        "results": [of_label(result.label) | {"tokens": result.tokens} for result in found],
+        "outcomeCounts": {outcome(tally.version, each.value): each.count for each in tally.outcomes},
+        "failedCount": tally.failed,
+        "skippedCount": tally.skipped,
+        "tokens": tally.tokens,
+        "cost": dollars(tally.cost) if tally.priced else None,
+        "estimatedCallsPerDay": estimate.calls,
+        "estimatedCostPerDay": dollars(estimate.cost),
+    }
+
+
+def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable[SignalVersion]) -> list[Record]:
+    """Labels by the bar that their target began in; `values`: the versions they are of."""
+    named = {value: outcome(version, value) for version in values for value in version.labels}
+    return [
+        {"bucket": time(start), "label": named.get(value, value), "count": count}
+        for (start, value), count in sorted(counts.items())
+    ]
+
+
+def target_id(label: Label) -> str:
+    """The id of what a label is about: of a session, trace or span."""
+    return label.session_key if label.scope == Scope.SESSION else label.target_key.rpartition(":")[2]
+
+
+def time(when: datetime | None) -> str | None:
+    """`2026-11-20T12:00:00.000Z`."""
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}Z" if when else None
+
+
+def dollars(amount: Decimal | None) -> str | None:
+    """Decimal digits; None where it is not known."""
+    return None if amount is None else f"{amount.normalize():f}"
+
+
+def _id(pk: int | None) -> str | None:
+    return None if pk is None else str(pk)

@@ -1,0 +1,1 @@
+"""From settled traffic to queued labels."""

@@ -1,0 +1,89 @@
+"""Live work that waits while its signal is changed or disabled: it leaves the queue, or is asked anew.
+
+Settling reads the active signals and queues labels for them; changing a signal ends what is queued. Each in its own
+transaction would miss what the other is just doing, so settlers share a lock that a change takes alone.
+"""
+
+from collections.abc import Sequence
+
+from django.db import connection, transaction
+
+from signals.models import Label, Signal, SignalVersion
+from signals.models.label import LabelQuerySet
+from signals.models.label_queue import Wanted
+from signals.targets import traffic
+from signals.targets.sampler import look
+
+# The key of the advisory lock: any number that nothing else in this database locks.
+SIGNALS_LOCK = 0x7369676E616C73
+
+
+def keep_signals() -> None:
+    """Until the transaction ends, no signal stops or changes what it asks."""
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)")
+
+
+def change_signals() -> None:
+    """Wait for those who keep the signals as they are, and keep others out until the transaction ends."""
+    _execute("SELECT pg_advisory_xact_lock(%s)")
+
+
+def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
+    """Take the waiting live work among these labels of a signal out of the queue.
+
+    An active signal asks its current version instead, about what that samples and lets pass; this keeps its place in
+    the queue. Call it in a transaction, with the signal as that transaction sees it.
+    """
+    version = signal.current_version if signal.is_live else None
+    waiting = labels.filter(signal=signal)
+    if version is not None:
+        waiting = waiting.exclude(version=version)
+    while batch := waiting.next_waiting():
+        Label.objects.cancel(batch)
+        if version is not None:
+            anew = [_anew(label, version) for label in traffic.passing(batch, version.passing)]
+            look(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
+
+
+def still_wanted(labels: Sequence[Label]) -> list[Label]:
+    """Of labels that were just claimed for judging, those to judge.
+
+    Live work whose signal stopped asking this after an earlier try is withdrawn. What was never tried was withdrawn
+    with the change itself, or was put in the queue by hand since.
+    """
+    tried = [label for label in labels if label.run_id is None and (label.attempts > 1 or label.tried_at is not None)]
+    asking = Signal.objects.live().filter(current_version__in={label.version_id for label in tried}) if tried else ()
+    asked = {signal.current_version_id for signal in asking}
+    overtaken = {label.pk: label for label in tried if label.version_id not in asked}
+    if overtaken:
+        _give_back(list(overtaken.values()))
+    return [label for label in labels if label.pk not in overtaken]
+
+
+@transaction.atomic
+def _give_back(labels: Sequence[Label]) -> None:
+    keep_signals()
+    returned = Label.objects.filter(id__in=Label.objects.unclaim(labels))
+    signals = Signal.objects.filter(id__in={label.signal_id for label in labels}).select_related("current_version")
+    for signal in signals.order_by("id"):
+        withdraw(signal, returned)
+
+
+def _anew(label: Label, version: SignalVersion) -> Wanted:
+    return Wanted(
+        version_id=version.pk,
+        signal_id=label.signal_id,
+        project_id=label.project_id,
+        scope=label.scope,
+        target_key=label.target_key,
+        trace_id=label.trace_id,
+        span_id=label.span_id,
+        session_key=label.session_key,
+        target_time=label.target_time,
+        wanted_revision=label.wanted_revision,
+    )
+
+
+def _execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [SIGNALS_LOCK])

@@ -1,0 +1,90 @@
+"""A stored target with what decides whether signals look at it: the same facts that settling goes by."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max
+
+from signals.definitions.choices import Scope
+from signals.targets import target
+from signals.targets.target import Match, agents_of, judged_spans
+from traces.facts import facts_of_sessions, facts_of_traces
+from traces.filters import Facts, Filter, facts_of_span
+from traces.models import Session, Trace, Unsettled
+from traces.models.span import hex_span_id
+from traces.records import SpanRecord
+from traces.store.reads import spans_of
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One target.
+
+    `agent`: whose signals look at it. `settles_at`: when, if nothing more of it arrives; None once they have.
+    `facts`: what these filters look at of it. `ignored`: why no signal of its scope ever does, in words.
+    """
+
+    match: Match
+    agent: int | None
+    received_at: datetime
+    settles_at: datetime | None
+    facts: Callable[[Collection[Filter]], Facts]
+    ignored: str = ""
+
+
+def of_trace(trace: Trace) -> Subject:
+    """A trace as a whole."""
+    return Subject(
+        target.of_trace(trace),
+        trace.agent_id,
+        trace.last_received_at,
+        _due([Scope.TRACE], trace.pk),
+        lambda filters: facts_of_traces([trace], filters)[trace.pk],
+    )
+
+
+def of_session(session: Session) -> Subject:
+    """A session."""
+    return Subject(
+        target.of_session(session),
+        session.agent_id,
+        session.last_received_at,
+        _due([Scope.SESSION], session.pk),
+        lambda filters: facts_of_sessions([session], filters)[session.pk],
+    )
+
+
+def of_span(trace: Trace, hex_id: str) -> Subject | None:
+    """The span of a trace with this id; None where it is not stored."""
+    spans = spans_of([trace])[trace.pk]
+    span = next((span for span in spans if hex_span_id(span.span_id) == hex_id), None)
+    if span is None:
+        return None
+    return Subject(
+        target.of_span(trace, span),
+        agents_of(spans, trace.agent_id)[span.span_id],
+        span.received_at,
+        _due([Scope.SPAN, Scope.TRACE], trace.pk, span.received_at),
+        lambda _: facts_of_span(span),
+        _ignored(span, spans),
+    )
+
+
+def _due(scopes: Iterable[str], target_id: int, received_at: datetime | None = None) -> datetime | None:
+    """When a target has settled at the latest, as far as what came at this time is concerned."""
+    waiting = Unsettled.objects.filter(scope__in=list(scopes), target_id=target_id)
+    if received_at is not None:
+        waiting = waiting.filter(since__lte=received_at)
+    due: datetime | None = waiting.aggregate(due=Max("due_at"))["due"]
+    return due
+
+
+def _ignored(span: SpanRecord, spans: Sequence[SpanRecord]) -> str:
+    if span in judged_spans(spans):
+        return ""
+    if not span.ended:
+        return "This span has not ended yet."
+    if any(other.kind == "LLM" for other in spans):
+        return "Signals about spans look at model calls, and this is none."
+    return "No span of this trace is a model call, so signals about spans look at its root alone."

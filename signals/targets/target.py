@@ -1,0 +1,112 @@
+"""What a trace, session or span is called as a target."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+from signals.definitions.choices import Scope
+from signals.models import Label, SignalRun, SignalVersion
+from signals.models.label_queue import Wanted
+from signals.sampling import span_key, trace_key
+from traces.models import Session, Trace
+from traces.records import SpanRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A target that a signal may label: the fields of `Label` by the same names."""
+
+    project_id: int
+    scope: str
+    target_key: str
+    trace_id: UUID | None
+    span_id: int | None
+    session_key: str
+    target_time: datetime
+    wanted_revision: int
+
+    def label_of(self, version: SignalVersion) -> Label:
+        """It as a label of this version that is not stored, to read what a judge would be shown."""
+        return Label(version=version, signal=version.signal, **{name: getattr(self, name) for name in _NAMES})
+
+    def wanted_by(self, version: SignalVersion, run: SignalRun | None = None) -> Wanted:
+        """It as wanted by this version, for a manual run or live."""
+        about = {name: getattr(self, name) for name in _NAMES}
+        return Wanted(version_id=version.pk, signal_id=version.signal_id, run_id=run.pk if run else None, **about)
+
+
+_NAMES = tuple(field.name for field in fields(Match))
+
+
+def of_trace(trace: Trace) -> Match:
+    """A trace as a target."""
+    return Match(
+        project_id=trace.project_id,
+        scope=Scope.TRACE,
+        target_key=trace_key(trace.trace_id),
+        trace_id=trace.trace_id,
+        span_id=None,
+        session_key="",
+        target_time=trace.start_time,
+        wanted_revision=trace.revision,
+    )
+
+
+def of_label(label: Label) -> Match:
+    """The target of a stored label."""
+    return Match(**{name: getattr(label, name) for name in _NAMES})
+
+
+def of_session(session: Session) -> Match:
+    """A session as a target."""
+    return Match(
+        project_id=session.project_id,
+        scope=Scope.SESSION,
+        target_key=session.key,
+        trace_id=None,
+        span_id=None,
+        session_key=session.key,
+        target_time=session.start_time,
+        wanted_revision=session.revision,
+    )
+
+
+def of_span(trace: Trace, span: SpanRecord) -> Match:
+    """A span of a trace as a target."""
+    return Match(
+        project_id=trace.project_id,
+        scope=Scope.SPAN,
+        target_key=span_key(trace.trace_id, span.span_id),
+        trace_id=trace.trace_id,
+        span_id=span.span_id,
+        session_key="",
+        target_time=span.start_time,
+        wanted_revision=span.revision,
+    )
+
+
+def judged_spans(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
+    """The spans of one trace that span-scoped signals look at: its ended model calls.
+
+    They hold what went in and came out; tools and chains repeat it in part. Of a trace that has settled without any
+    model call it is the ended roots, so that agents instrumented by a single span are judged too.
+    """
+    calls = [span for span in spans if span.kind == "LLM"]
+    return [span for span in calls or spans if span.ended and (calls or span.parent_id is None)]
+
+
+def agents_of(spans: Iterable[SpanRecord], trace_agent: int | None) -> dict[int, int | None]:
+    """The agent of each span: the one it names, else that of the nearest span above it, else the trace's."""
+    by_id: dict[int | None, SpanRecord] = {span.span_id: span for span in spans}
+    found: dict[int, int | None] = {}
+    for span in by_id.values():
+        path: list[int] = []
+        at: SpanRecord | None = span
+        while at is not None and at.agent_id is None and at.span_id not in found:
+            found[at.span_id] = trace_agent  # ends the walk where parents form a circle
+            path.append(at.span_id)
+            at = by_id.get(at.parent_id)
+        agent = trace_agent if at is None else at.agent_id if at.agent_id is not None else found[at.span_id]
+        found |= dict.fromkeys([*path, span.span_id], agent)
+    return found

@@ -1,0 +1,1 @@
+"""Pages of signals, versions, runs and labels."""

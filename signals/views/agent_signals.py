@@ -1,0 +1,38 @@
+"""The signals tab of an agent."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render, wants_partial
+from signals.models import Signal
+from signals.results import rates, summaries
+from traces.analytics import runs as agent_runs
+
+CARDS = 4
+"""Signals side by side on the overview of an agent; of more, the last place lists the rest."""
+
+
+@require_safe
+def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
+    """The signals of one agent: a tab of its page, and how often each active one's label is given, for its overview."""
+    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
+    signals = list(request.project.signals.for_agent(agent).unarchived().for_list())
+    active = [signal for signal in signals if signal.state == Signal.State.ACTIVE]
+    found = rates.rates(active, time_range, now)
+    alone = len(found) if len(found) <= CARDS else CARDS - 1
+    context = {
+        "agent": agent,
+        "tab": "signals",
+        "time_range": time_range,
+        "rates": found[:alone],
+        "more": found[alone:],
+    }
+    if not wants_partial(request):
+        context["summaries"] = summaries.listed(signals, time_range, now)
+    return render(request, "signals/agent.html", context, partial="agent-signals")

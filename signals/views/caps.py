@@ -1,0 +1,90 @@
+"""Pages that set daily limits and catch up with what they held back."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from catalyst.core.access import ProjectRequest, editor_required, owner_required
+from catalyst.htmx import go_back, render, with_query
+from catalyst.params import is_id
+from signals import operations
+from signals.forms.caps import CapForm
+from signals.models import Signal
+from signals.models.budget import Cap
+from signals.runs import catch_up
+
+
+@require_POST
+@editor_required
+def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Set what a signal may cost a day."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form, now = CapForm(request.POST), timezone.now()
+    return _capped(
+        request, form, lambda cap: operations.cap_signal(signal, cap, now, request.user), signal.get_absolute_url()
+    )
+
+
+@require_POST
+@owner_required
+def project_cap(request: ProjectRequest) -> HttpResponse:
+    """Set what all signals of the project may cost a day."""
+    form, now = CapForm(request.POST), timezone.now()
+    page = reverse("signals:signal-list", args=[request.project.slug])
+    return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.user), page)
+
+
+def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
+    """Set the cap if it can be, and say on the page what happened."""
+    if not form.is_valid():
+        said = "A cap is an amount of dollars, with at most four decimals, or a number of judge calls, above zero"
+        messages.error(request, said)
+        return go_back(request, page)
+    try:
+        cap(form.cap)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return go_back(request, page)
+    messages.success(request, f"Judging stops at {form.cap.words}" if form.cap.words else "There is no cap")
+    return go_back(request, page)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_catch_up(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Labels that wait behind the cap of a signal."""
+    return _catch_up(request, get_object_or_404(request.project.signals.for_list(), pk=pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@owner_required
+def project_catch_up(request: ProjectRequest) -> HttpResponse:
+    """Labels that wait behind the cap of the project."""
+    return _catch_up(request, None)
+
+
+def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
+    now = timezone.now()
+    url = signal.get_absolute_url() if signal else reverse("signals:signal-list", args=[request.project.slug])
+    if request.method != "POST":
+        offer = catch_up.offer(request.project, signal, now)
+        context = {
+            "signal": signal,
+            "offer": offer,
+            "back": with_query(request, url),
+            "action": request.get_full_path(),
+        }
+        return render(request, "signals/catch_up.html", context, partial="catch-up")
+    sent = request.POST.get("labels", "")
+    try:
+        count = catch_up.catch_up(request.project, signal, int(sent) if is_id(sent) else 0, now, request.user)
+        messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    return go_back(request, url)

@@ -1,0 +1,24 @@
+"""What became of the targets of a signal, as a page."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render
+from signals.results import coverage
+
+
+@require_safe
+def coverage_show(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What the versions of a signal looked at on each day of the range, and what became of it."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    now = timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
+    days = coverage.whole_days(time_range)
+    context = {"signal": signal, "tab": "coverage", "time_range": time_range, "days": days}
+    context["found"] = coverage.by_day(signal, days, now)
+    context["most_read"] = coverage.READ_FOR_REASONS
+    return render(request, "signals/days.html", context)

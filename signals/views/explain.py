@@ -1,0 +1,66 @@
+"""Why a trace, a span or a session has no label from a signal: a part that its page loads, and a page of its own."""
+
+from collections import defaultdict
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render
+from signals.definitions.choices import Scope
+from signals.models import Signal
+from signals.results.explain import absences
+from signals.targets import state
+from signals.targets.state import Subject
+from traces.models import Trace
+
+MOST = 6
+"""So many are shown at once, so that a conversation stays in sight below them."""
+
+
+@require_safe
+def trace_absences(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Of a trace, or of the span of it that `span` names."""
+    trace = get_object_or_404(request.project.traces.select_related("project", "session"), pk=pk)
+    page, span = trace.get_absolute_url(), request.GET.get("span", "")
+    if not span:
+        return _answer(request, state.of_trace(trace), page, trace=trace, others=_others(trace))
+    found = state.of_span(trace, span)
+    if found is None:
+        raise Http404("No such span")
+    return _answer(request, found, f"{page}?span={span}&pane=labels", trace=trace)
+
+
+@require_safe
+def session_absences(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Of a session."""
+    session = get_object_or_404(request.project.sessions.with_traces(), pk=pk)
+    page = reverse("traces:session-detail", args=[request.project.slug, session.pk])
+    return _answer(request, state.of_session(session), page)
+
+
+def _answer(request: ProjectRequest, subject: Subject, page: str, **about: Any) -> HttpResponse:
+    scope, found = subject.match.scope, absences(request.project, subject, timezone.now())
+    signals = Signal.objects.for_project(request.project).unarchived()
+    context = {
+        "first": found[:MOST],
+        "rest": found[MOST:],
+        "scope": scope,
+        "page": page,
+        "nameless": subject.agent is None and signals.exists(),
+        "unasked": not found and not signals.filter(agent=subject.agent, scope=scope).exists(),
+    }
+    return render(request, "signals/absences.html", {**context, **about}, partial="absences")
+
+
+def _others(trace: Trace) -> dict[str, list[str]]:
+    """The names of the signals that look at parts of a trace, or at its session, by scope."""
+    names: dict[str, list[str]] = defaultdict(list)
+    of_agent = Signal.objects.unarchived().filter(agent=trace.agent_id).exclude(scope=Scope.TRACE)
+    for scope, name in of_agent.order_by("name", "id").values_list("scope", "name"):
+        names[scope].append(name)
+    return dict(names)

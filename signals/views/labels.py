@@ -1,0 +1,87 @@
+"""Lists of labels, and the page of one label."""
+
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_POST, require_safe
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import go_back, render
+from signals import filters, retention
+from signals.judging import exchanges
+from signals.judging.prompt import MAX_ANSWER
+from signals.models import Exchange, Label
+from signals.results import labels, verdicts
+from signals.results.rows import load_rows
+
+KINDS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+
+
+@require_safe
+def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
+    """The labels that pass the filter of the page, as CSV or, with `as=jsonl`, JSON Lines."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    params = request.GET.dict()
+    kind = "jsonl" if params.get("as") == "jsonl" else "csv"
+    headers = {"Content-Disposition": f'attachment; filename="{slugify(signal.name) or "labels"}.{kind}"'}
+    if request.method == "HEAD":
+        return HttpResponse(content_type=KINDS[kind], headers=headers)
+    time_range, wanted = timerange.parse(params, timezone.now()), filters.label_filter(params)
+    lines = labels.exported(request.project, signal, wanted, time_range, kind)
+    return StreamingHttpResponse(lines, content_type=KINDS[kind], headers=headers)
+
+
+@require_safe
+def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
+    """One label with every verdict on it, newest first; the newest that gave a value counts."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(signal.label_set.for_list(), pk=label)
+    rows = verdicts.rows(found)
+    context = {
+        "signal": signal,
+        "tab": "results",
+        "time_range": timerange.parse(request.GET.dict(), timezone.now()),
+        "row": load_rows(request.project, signal.scope, [found])[0],
+        "label": found,
+        "verdicts": rows[: verdicts.MOST],
+        "are_more": len(rows) > verdicts.MOST,
+        "exchange_days": retention.exchange_days(request.project),
+    }
+    return render(request, "signals/label.html", context)
+
+
+@require_POST
+@editor_required
+def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
+    """Judge one label again that has failed."""
+    found = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
+    if Label.objects.filter(pk=found.pk).retry(timezone.now()):
+        messages.success(request, "It will be judged again")
+    else:
+        messages.info(request, "It has not failed: there is nothing to try again")
+    return go_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
+
+
+@require_safe
+@editor_required
+def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) -> HttpResponse:
+    """What the judge was sent for a verdict, word for word, and what it answered."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
+    kept = Exchange.objects.select_related("instructions", "verdict")
+    exchange = get_object_or_404(kept, verdict=verdict, verdict__label=found)
+    said = exchanges.said(exchange)
+    context = {
+        "signal": signal,
+        "tab": "results",
+        "time_range": timerange.parse(request.GET.dict(), timezone.now()),
+        "label": found,
+        "exchange": exchange,
+        "said": said,
+        "is_cut": len(said.answer) == MAX_ANSWER,
+    }
+    return render(request, "signals/exchange.html", context, partial="exchange")

@@ -1,0 +1,102 @@
+"""The manual runs of a signal, as pages."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import trigger_client_event
+
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
+from catalyst.params import is_id
+from signals.forms.runs import RunForm
+from signals.judging import spending
+from signals.models import Signal, SignalRun
+from signals.runs import backfill, estimates
+
+PAGE = 20
+
+
+@require_safe
+def run_list(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Every run of a signal with its progress, newest first, continued below the run `before`; a form for another."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    return _page(request, signal, RunForm(initial=RunForm.recent(timezone.now())))
+
+
+@require_http_methods(["GET", "HEAD"])
+@editor_required
+def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What a run over this window at this rate would find and take. Starts nothing."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    return _page(request, signal, RunForm(request.GET), preview=True)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Start a run. Without a form, the page that has one."""
+    if request.method != "POST":
+        return run_list(request, pk)
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form = RunForm(request.POST)
+    if not form.is_valid():
+        return _page(request, signal, form)
+    try:
+        backfill.start(signal, **form.cleaned_data, now=timezone.now(), by=request.user)
+    except ValidationError as error:
+        form.report(error)
+        return _page(request, signal, form)
+    messages.success(request, "The run has started; live traffic is judged before it")
+    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
+
+
+@require_POST
+@editor_required
+def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
+    """Judge no more of it; its labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
+    backfill.cancel(found, timezone.now(), request.user)
+    messages.success(request, "The run is cancelled; its labels stay")
+    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
+
+
+def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bool = False) -> HttpResponse:
+    now, partial = timezone.now(), "run-preview" if preview else "run-rows"
+    context: dict[str, Any] = {"signal": signal, "form": form}
+    if preview and form.is_valid() and signal.current_version is not None:
+        found = backfill.preview(signal.current_version, **form.cleaned_data)
+        context["preview"] = found
+        context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
+    if not preview or not wants_partial(request):
+        context |= _surroundings(request, signal, now)
+    polled = context["polled"] = not preview and wants_partial(request)
+    if polled and not context["is_open"]:
+        ended = render(request, "signals/runs.html", context, partial=partial, status=STOP_POLLING)
+        return trigger_client_event(ended, "run-ended")
+    status = 422 if not preview and form.errors else 200
+    return render(request, "signals/runs.html", context, partial=partial, status=status)
+
+
+def _surroundings(request: ProjectRequest, signal: Signal, now: datetime) -> dict[str, Any]:
+    behind = request.GET.get("before", "")
+    some = SignalRun.objects.for_signal(signal)
+    if is_id(behind):
+        some = some.filter(pk__lt=int(behind))
+    shown = list(some[: PAGE + 1])
+    return {
+        "tab": "runs",
+        "time_range": timerange.parse(request.GET.dict(), now),
+        "runs": backfill.progress(shown[:PAGE], now),
+        "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
+        "is_open": any(run.is_open for run in shown),
+        "stop": spending.stops([signal], now).get(signal.pk),
+    }

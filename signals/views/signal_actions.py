@@ -1,0 +1,68 @@
+"""Buttons of a signal: activate, disable, archive, unarchive, retry."""
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import go_back
+from signals import operations
+from signals.models import Signal
+
+
+@require_POST
+@editor_required
+def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Judge what arrives from now on."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    try:
+        operations.activate(signal, timezone.now(), request.user)
+    except ValidationError as error:
+        return _back(request, signal, " ".join(error.messages), messages.ERROR)
+    return _back(request, signal, f"{signal.name} is active: it judges what arrives from now on")
+
+
+@require_POST
+@editor_required
+def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Stop judging; labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    operations.disable(signal, request.user)
+    return _back(request, signal, f"{signal.name} is disabled; its labels stay")
+
+
+@require_POST
+@editor_required
+def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Stop it and take it off the list; labels stay."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    operations.archive(signal, timezone.now(), request.user)
+    return _back(request, signal, f"{signal.name} is archived; its labels stay")
+
+
+@require_POST
+@editor_required
+def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Put it back on the list."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    operations.unarchive(signal, request.user)
+    return _back(request, signal, f"{signal.name} is back on the list")
+
+
+@require_POST
+@editor_required
+def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Judge again what failed under the current version."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    queued = operations.retry_failed(signal, timezone.now())
+    said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
+    return _back(request, signal, said if queued else "Nothing of the current version has failed")
+
+
+def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
+    """Where the reader was, else to the signal's page; it says what happened."""
+    messages.add_message(request, level, said)
+    return go_back(request, signal.get_absolute_url())

@@ -1,0 +1,131 @@
+"""The editor of a signal: create, edit, conflicts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import render
+from signals import operations
+from signals.definitions import diff as versions
+from signals.definitions.diff import Diff
+from signals.definitions.templates import TEMPLATES
+from signals.forms.signal import SignalForm, template_named
+from signals.forms.trial import TrialForm
+from signals.judging import judges
+from signals.models import Signal, SignalVersion
+from signals.operations import Overtaken
+from signals.targets import traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two people edited at once: what the other changed, and what saving the second one's edit would change now."""
+
+    newer: SignalVersion
+    theirs: Diff
+    mine: Diff
+
+
+def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
+    """How an edit that began from version `based_on` stands to the one that went live meanwhile."""
+    newer = overtaken.current
+    began = newer.signal.versions.filter(number=based_on).first() or newer
+    asked = newer.definition
+    return Conflict(newer, versions.diff(began.definition, asked), versions.diff(asked, overtaken.question))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_create(request: ProjectRequest) -> HttpResponse:
+    """A new signal, from a template or from scratch; `then` says whether it is to judge at once."""
+    template = template_named(request.GET.get("template"))
+    if request.method != "POST":
+        agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
+        return editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
+    form = SignalForm(request.project, request.POST, template=template)
+    if not (signal := _create(request, form, template.key if template else "")):
+        return editor(request, form, template=template)
+    if request.POST.get("then") == "activate":
+        operations.activate(signal, timezone.now(), request.user)
+    messages.success(request, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
+    return redirect(signal)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Change what a signal asks: a new version of it. Its agent and scope stay."""
+    known = request.project.signals.for_list()
+    signal = get_object_or_404(known, pk=pk)
+    form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
+    if form.is_bound and _publish(request, form, signal):
+        messages.success(request, f"{signal.name} is saved")
+        return redirect(reverse("signals:signal-detail", args=[request.project.slug, pk], query=request.GET))
+    return editor(request, form, signal=known.get(pk=pk) if form.is_bound else signal)
+
+
+@require_POST
+@editor_required
+def judge_show(request: ProjectRequest) -> HttpResponse:
+    """Who would judge what the editor holds now."""
+    judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
+    return render(request, "signals/judge.html", {"judge": judge})
+
+
+@require_safe
+@editor_required
+def lately_show(request: ProjectRequest) -> HttpResponse:
+    """How many targets of each scope the chosen agent had lately."""
+    agent = SignalForm(request.project, request.GET).chosen_agent
+    return render(request, "signals/lately.html", {"lately": traffic.lately(agent, timezone.now()) if agent else None})
+
+
+def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
+    """The signal that the form describes; None, with the reasons in the form, when it can't be."""
+    if not form.is_valid():
+        return None
+    about = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
+    try:
+        return operations.create_signal(**about, question=form.question, by=request.user, template=template)
+    except ValidationError as error:
+        form.report(error)
+        return None
+
+
+def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
+    """Change the signal as the form says, all or nothing; False, with the reasons in the form, when it can't be."""
+    if not form.is_valid():
+        return False
+    try:
+        with transaction.atomic():
+            operations.publish_version(signal, form.question, request.user, based_on=form.cleaned_data["based_on"])
+            named = form.cleaned_data["named"] or None
+            operations.rename(signal, form.cleaned_data["name"], request.user, based_on=named)
+            if request.POST.get("then") == "activate":
+                operations.activate(signal, timezone.now(), request.user)
+    except ValidationError as error:
+        form.report(error)
+        return False
+    return True
+
+
+def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **about: Any) -> HttpResponse:
+    """The editor with this form; `status` is 422 by default when there was something wrong with it."""
+    context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
+    context["trial"] = TrialForm()
+    if form.overtaken:
+        context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
+    agent = form.chosen_agent
+    context["lately"] = traffic.lately(agent, timezone.now()) if agent else None
+    return render(
+        request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
+    )

@@ -1,0 +1,121 @@
+"""All signals of a project, as a page: found, compared, and changed together."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from catalyst import params, timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
+from signals import filters, operations
+from signals.definitions.choices import Scope
+from signals.definitions.templates import TEMPLATES
+from signals.judging import spending
+from signals.models import Signal
+from signals.results import summaries
+
+OPEN_SECONDS, IDLE_SECONDS = 5, 30
+"""How often lists refresh themselves while labels wait, and while a signal may give more of them."""
+MOST = 100
+"""Signals on the page; of more, those whose names come first."""
+COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost": "Cost", "last": "Last label"}
+"""What the list can be sorted by besides the name, in the order of its columns."""
+
+
+@require_safe
+def signal_list(request: ProjectRequest) -> HttpResponse:
+    """Signals of the project with their labels in the range; without any signal: what one is, and six to start."""
+    now = timezone.now()
+    time_range, wanted = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
+    known, archived = request.project.signals.all(), "archived" in request.GET
+    shelf = known.archived() if archived else known.unarchived()
+    signals = list(shelf.matching(wanted).for_list()[: MOST + 1])
+    if not signals and not known.exists():
+        about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
+        return render(request, "signals/first_signal.html", about)
+    found = summaries.listed(signals[:MOST], time_range, now)
+    every = OPEN_SECONDS if any(each.waiting for each in found) else 0
+    every = every or (IDLE_SECONDS if any(signal.is_live for signal in signals) else 0)
+    context = {
+        "time_range": time_range,
+        "archived": archived,
+        "wanted": wanted,
+        "summaries": summaries.ordered(found, wanted.sort),
+        "more": len(signals) > MOST,
+        "every": every,
+    }
+    if not wants_partial(request):
+        context |= _around(request, archived)
+        context["project_stop"] = next((each.stop for each in found if each.stop and each.stop.of_project), None)
+    status = 200 if every or not wants_partial(request) else STOP_POLLING
+    return render(request, "signals/list.html", context, partial="signal-rows", status=status)
+
+
+def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
+    """What stands around the rows."""
+    known = request.project.signals.all()
+    return {
+        "agents": known.agents(),
+        "scopes": Scope.values,
+        "states": Signal.State.choices,
+        "sorts": COLUMNS.items(),
+        "today": spending.today(request.project.pk, None, timezone.now()),
+        "archived_count": 0 if archived else known.archived().count(),
+    }
+
+
+@require_POST
+@editor_required
+def signal_bulk(request: ProjectRequest) -> HttpResponse:
+    """Activate, disable or archive the chosen signals; archiving asks first."""
+    do = request.POST.get("do", "")
+    chosen = [int(pk) for pk in request.POST.getlist("signal")[:MOST] if params.is_id(pk)]
+    signals = list(request.project.signals.unarchived().filter(pk__in=chosen).for_list())
+    if signals and do == "archive" and "sure" not in request.POST:
+        return render(request, "signals/archive.html", {"signals": signals})
+    if signals and do in BULK:
+        _do_all(request, signals, *BULK[do])
+    else:
+        messages.error(request, "Choose signals, then what to do with them")
+    return go_back(request, reverse("signals:signal-list", args=[request.project.slug]))
+
+
+type Action = Callable[[Signal, ProjectRequest], None]
+
+
+def _activate(signal: Signal, request: ProjectRequest) -> None:
+    operations.activate(signal, timezone.now(), request.user)
+
+
+def _disable(signal: Signal, request: ProjectRequest) -> None:
+    operations.disable(signal, request.user)
+
+
+def _archive(signal: Signal, request: ProjectRequest) -> None:
+    operations.archive(signal, timezone.now(), request.user)
+
+
+BULK: dict[str, tuple[Action, str]] = {
+    "activate": (_activate, "active: what arrives from now on is judged"),
+    "disable": (_disable, "disabled; labels stay"),
+    "archive": (_archive, "archived; labels stay"),
+}
+
+
+def _do_all(request: ProjectRequest, signals: Iterable[Signal], action: Action, said: str) -> None:
+    """Do it to each by itself, and say what could not be done."""
+    done = 0
+    for signal in signals:
+        try:
+            action(signal, request)
+            done += 1
+        except ValidationError as error:
+            messages.error(request, f"{signal.name}: {' '.join(error.messages)}")
+    if done:
+        messages.success(request, f"{done} signal{'' if done == 1 else 's'} {said}")

@@ -1,0 +1,109 @@
+"""The versions of a signal, as pages: all of them, two side by side, and an earlier one asked again. And a copy."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from catalyst import params, timerange
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import go_back, render, wants_partial
+from catalyst.params import cursor
+from signals import filters, operations
+from signals.definitions import diff
+from signals.forms.signal import DuplicateForm
+from signals.models import Signal, SignalVersion
+from signals.results import comparison
+from signals.results.comparison import Pair
+from signals.results.versions import page
+
+MOST_NUMBERS = 200
+"""Versions to choose from."""
+
+
+@require_safe
+def version_list(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What a signal asks and asked, and what each version gave. Continued below the version `before`."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    rows, more = page(signal, time_range, params.version_number(request.GET.get("before")))
+    context = {"signal": signal, "tab": "versions", "time_range": time_range, "rows": rows, "more": more}
+    return render(request, "signals/versions.html", context)
+
+
+@require_safe
+def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Versions `a` and `b` side by side. The targets whose label differs may be narrowed to a move: `was`, `became`."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    time_range = timerange.parse(request.GET.dict(), timezone.now())
+    numbers = list(signal.versions.order_by("-number").values_list("number", flat=True)[:MOST_NUMBERS])
+    context = {"signal": signal, "tab": "versions", "time_range": time_range, "numbers": numbers}
+    a, b = _chosen(request, signal)
+    if a and b and a != b:
+        context |= _compared(request, comparison.pair(signal, a, b, time_range))
+    return render(request, "signals/compare.html", context | {"a": a, "b": b}, partial="flip-rows")
+
+
+@require_POST
+@editor_required
+def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpResponse:
+    """Ask what an earlier version asked, as a new version."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    earlier = get_object_or_404(signal.versions, number=number)
+    based_on = params.version_number(request.POST.get("based_on"))
+    try:
+        version = operations.restore_version(signal, earlier.number, request.user, based_on=based_on)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, f"Version {version.number} asks what version {earlier.number} asked")
+    return go_back(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@editor_required
+def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
+    """A draft that asks the same, of this or another agent of the project."""
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    form = DuplicateForm(signal, request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            copy = operations.duplicate(signal, **form.cleaned_data, by=request.user)
+        except ValidationError as error:
+            form.add_error(None, error.messages)
+        else:
+            messages.success(request, f"{copy.name} is saved as a draft")
+            return redirect(copy)
+    context = {"signal": signal, "form": form}
+    return render(request, "signals/duplicate.html", context, status=422 if form.is_bound else 200)
+
+
+def _chosen(request: ProjectRequest, signal: Signal) -> tuple[SignalVersion | None, SignalVersion | None]:
+    """The versions that the URL names; those it doesn't: the current one, with the one before."""
+    current = signal.current_version.number if signal.current_version else 0
+    b = params.version_number(request.GET.get("b")) or current
+    a = params.version_number(request.GET.get("a")) or b - 1
+    found = {version.number: version for version in signal.versions.filter(number__in=[a, b])}
+    return found.get(a), found.get(b)
+
+
+def _compared(request: ProjectRequest, both: Pair) -> dict[str, Any]:
+    """What differs between two versions, and what they answered; of a partial, only the targets that differ."""
+    moved = filters.move(request.GET.dict())
+    flips, more = comparison.flips(both, moved, cursor(request.GET.get("after")))
+    context: dict[str, Any] = {"flips": flips, "more": more, "moved": moved}
+    if wants_partial(request):
+        return context
+    shared = comparison.agreement(both)
+    return context | {
+        "both": both,
+        "shared": shared,
+        "diff": diff.diff(both.a.definition, both.b.definition),
+        "of_all": comparison.shares(both, *both.counts),
+        "of_shared": comparison.shares(both, *comparison.marginals(shared.moves)),
+    }

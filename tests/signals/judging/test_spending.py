@@ -1,0 +1,388 @@
+"""Daily caps: what judging costs stays within them whoever claims at once, and what waits says so."""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from catalyst.core.models import Project, User
+from catalyst.env import env
+from signals import operations
+from signals.judging import spending
+from signals.judging.calls import Ending, Spent
+from signals.judging.claims import claim
+from signals.judging.worker import LEASE, finish, run
+from signals.models import Budget, Label, Signal, Verdict
+from signals.models.budget import Cap
+from signals.runs import catch_up
+from tests.factories import LATER, make_agent, make_labels, make_signal
+from tests.judge_server import Answer, JudgeServer, error, says
+
+MODEL = "gpt-4o-mini"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def judge(judge: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> JudgeServer:
+    """The connected judge is a model with a price; what it answers costs three fifths of the estimate."""
+    monkeypatch.setattr(env, "judge_model", MODEL)
+    judge.script = lambda _: priced("no")
+    return judge
+
+
+@pytest.fixture
+def signal(project: Project, now: datetime, judge: JudgeServer) -> Signal:
+    return make_signal(make_agent(project), active_since=now)
+
+
+def priced(label: str, tokens: int = 21_000) -> Answer:
+    answer = says(label, prompt_tokens=tokens, completion_tokens=0, prompt_tokens_details={})
+    assert isinstance(answer.body, dict)
+    return Answer(answer.body | {"model": MODEL})
+
+
+def calls(count: float, now: datetime) -> Decimal:
+    """What so many calls are expected to cost at most."""
+    estimate = spending.estimate(MODEL, now)
+    assert estimate
+    return estimate * Decimal(count)
+
+
+def cost() -> Decimal:
+    return Verdict.objects.aggregate(total=Sum("cost"))["total"] or Decimal(0)
+
+
+def judge_at(at: datetime) -> int:
+    return run(lambda: at)
+
+
+def statuses() -> dict[str, int]:
+    return {status: Label.objects.filter(status=status).count() for status in ("queued", "running", "done")}
+
+
+def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: Project, now: datetime) -> None:
+    cap = round(calls(10, now), 4)
+    make_labels(signal, project, 40, now=now)
+    operations.cap_signal(signal, Cap(cap), now)
+    judge_at(now + LATER)
+    assert cap - calls(1, now) < cost() <= cap
+    assert Budget.objects.get(signal=signal).spent == cost() == Budget.objects.get(signal=None).spent
+    waiting = Label.objects.filter(status="queued")
+    assert set(waiting.values_list("attempts", "error")) == {(0, "")}
+    assert statuses()["done"] + waiting.count() == 40
+    assert signal.pk in spending.stops([signal], now + LATER)
+    assert judge_at(now + LATER + timedelta(hours=3)) == 0
+
+    midnight = (now + DAY).replace(hour=0, minute=0)
+    assert not spending.stops([signal], midnight)
+    done = statuses()["done"]
+    assert judge_at(midnight) == done
+    assert Budget.objects.get(signal=signal).spent == cost() / 2
+
+
+def test_it_goes_on_when_the_cap_is_raised_or_removed(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 12, now=now)
+    operations.cap_signal(signal, Cap(calls(2, now)), now)
+    first = judge_at(now + LATER)
+    operations.cap_signal(signal, Cap(calls(4, now)), now)
+    second = judge_at(now + LATER)
+    assert 0 < first < first + second < 12
+    assert cost() <= calls(4, now)
+    operations.cap_signal(signal, Cap(), now)
+    judge_at(now + LATER)
+    assert statuses()["done"] == 12
+
+
+def test_a_cap_counts_what_was_spent_before_it_was_set(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 5, now=now)
+    judge_at(now + LATER)
+    assert statuses()["done"] == 5
+    operations.cap_signal(signal, Cap(calls(3, now)), now + LATER)
+    assert signal.pk in spending.stops([signal], now + LATER)
+
+
+def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
+    signal: Signal, project: Project, other_project: Project, now: datetime
+) -> None:
+    other = make_signal(make_agent(project), name="Other", active_since=now)
+    elsewhere = make_signal(make_agent(other_project), active_since=now)
+    make_labels(signal, project, 15, now=now)
+    make_labels(elsewhere, other_project, 15, now=now)
+    operations.cap_project(project, Cap(calls(6, now)), now)
+    judge_at(now + LATER)
+    ours = Verdict.objects.filter(label__project=project).aggregate(total=Sum("cost"))["total"]
+    assert calls(5, now) < ours <= calls(6, now)
+    assert set(spending.stops([signal, other, elsewhere], now + LATER)) == {signal.pk, other.pk}
+    assert not Label.objects.filter(signal=elsewhere).exclude(status="done").exists()
+
+
+def test_what_is_capped_holds_up_nothing_else(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 30, now=now - timedelta(hours=1))
+    operations.cap_signal(signal, Cap(calls(1, now)), now)
+    Budget.objects.filter(signal=signal).update(spent=calls(1, now), day=(now + LATER).date())
+    other = make_signal(make_agent(project, "helper"), active_since=now)
+    make_labels(other, project, 31, now=now)
+    assert len(claim(1, LEASE, now + LATER)) == 1
+    assert Label.objects.get(status="running").signal == other
+
+
+def test_a_dead_workers_reservation_ends_with_its_lease(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 6, now=now)
+    operations.cap_signal(signal, Cap(calls(3, now)), now)
+    at = now + LATER
+    assert len(claim(6, LEASE, at)) == 3
+    assert claim(6, LEASE, at) == []
+    assert len(claim(6, LEASE, at + LEASE + timedelta(seconds=1))) == 3
+    assert not spending.stops([signal], at)
+
+
+def test_a_call_without_a_known_cost_counts_as_what_was_reserved(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    judge.script = lambda _: says("no", prompt_tokens=None, completion_tokens=None)
+    make_labels(signal, project, 1, now=now)
+    judge_at(now + LATER)
+    assert Verdict.objects.get().cost is None
+    assert Budget.objects.get(signal=signal).spent == calls(1, now)
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_a_refused_call_costs_nothing(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer, status: int
+) -> None:
+    judge.script = lambda _: error(status)
+    make_labels(signal, project, 3, now=now)
+    operations.cap_signal(signal, Cap(calls(3, now)), now)
+    judge_at(now + LATER)
+    assert spending.today(project.pk, signal.pk, now).spent.dollars == 0
+    assert not Label.objects.filter(reserved__gt=0).exists()
+
+
+def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 1, now=now)
+    (held,) = claim(1, LEASE, now + LATER)
+    later = now + LATER + 2 * LEASE
+    claim(1, LEASE, later)
+    spent = Spent(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
+    finish([Ending(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], later)
+    assert Budget.objects.get(signal=signal).spent == cost() > 0
+    assert Label.objects.get().reserved == calls(1, now)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seed", range(3))
+def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now: datetime, seed: int) -> None:
+    """Some calls cost what was reserved, some less, and some workers die."""
+    other = make_signal(make_agent(project), name="Other", judge_model="gpt-4o", active_since=now)
+    make_labels(signal, project, 60, now=now)
+    operations.cap_signal(signal, Cap(calls(13, now)), now)
+    gpt_4o = spending.estimate("gpt-4o", now) or Decimal(0)
+    operations.cap_project(project, Cap(calls(20, now) + gpt_4o * 3), now)
+    worst, at = list[Decimal](), now + LATER
+
+    def work(chance: random.Random) -> None:
+        for _ in range(25):
+            held = claim(chance.randint(1, 4), LEASE, at)
+            worst.append(beyond())
+            finish([paid(label, chance) for label in held if chance.random() < 0.9], at)
+            worst.append(beyond())
+
+    at_once(work, seed)
+    assert len(worst) == 200
+    assert max(worst) <= 0
+    for each in (signal, other):
+        verdicts = Verdict.objects.filter(label__signal=each)
+        assert verdicts.aggregate(total=Sum("cost"))["total"] == Budget.objects.get(signal=each).spent > 0
+
+
+def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
+    """Have four workers do it at the same time, each with chances of its own."""
+    start = threading.Barrier(4)
+
+    def do(chance: random.Random) -> None:
+        try:
+            start.wait(10)
+            work(chance)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=do, args=[random.Random(seed * 10 + n)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+
+def paid(label: Label, chance: random.Random) -> Ending:
+    model = label.version.judge_model or MODEL
+    most = env.judge_budget_tokens + spending.QUESTION_TOKENS
+    spent = Spent(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.ANSWER_TOKENS, 0)
+    return Ending(label, Label.Status.DONE, 1, "yes", "So.", spent=spent)
+
+
+def beyond() -> Decimal:
+    """By how much what is spent and reserved is beyond the caps, at one moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT max(b.spent - b.daily_usd + (
+                SELECT coalesce(sum(l.reserved), 0) FROM signals_label l WHERE l.status = 'running'
+                AND l.project_id = b.project_id AND (b.signal_id IS NULL OR l.signal_id = b.signal_id)
+            )) FROM signals_budget b WHERE b.daily_usd IS NOT NULL
+        """)
+        return Decimal(cursor.fetchone()[0])
+
+
+def test_a_cap_needs_a_price_and_covers_one_call(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationError, match="may cost up to"):
+        operations.cap_signal(signal, Cap(Decimal("0.0001")), now)
+    monkeypatch.setattr(env, "judge_model", "my-own")
+    with pytest.raises(ValidationError, match="No public price is known for my-own"):
+        operations.cap_signal(signal, Cap(Decimal(5)), now)
+    with pytest.raises(ValidationError, match="No public price is known for my-own"):
+        operations.cap_project(project, Cap(Decimal(5)), now)
+    assert not Budget.objects.exists()
+
+
+def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch, judge: JudgeServer
+) -> None:
+    make_labels(signal, project, 2, now=now)
+    operations.cap_signal(signal, Cap(Decimal(5)), now)
+    monkeypatch.setattr(env, "judge_model", "my-own")
+    assert judge_at(now + LATER) == 0
+    assert judge.asked == []
+    stop = spending.stops([signal], now)[signal.pk]
+    assert stop.is_lasting
+    assert stop.words == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
+
+
+def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    question = (signal.current_version or pytest.fail("no version")).definition
+    operations.cap_signal(signal, Cap(round(calls(2, now), 4)), now)
+    operations.publish_version(signal, replace(question, judge_model="gpt-4o"))
+    make_labels(signal, project, 1, now=now)
+    assert judge_at(now + LATER) == 0
+    assert judge.asked == []
+    stop = spending.stops([signal], now)[signal.pk]
+    assert (stop.is_lasting, stop.title) == (True, "Not judged")
+    assert "one call of gpt-4o may cost up to $0." in stop.words
+
+
+def test_a_cap_in_calls_holds_without_a_price(
+    signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch, judge: JudgeServer
+) -> None:
+    monkeypatch.setattr(env, "judge_model", "my-own")
+    judge.script = lambda _: says("no")
+    make_labels(signal, project, 8, now=now)
+    operations.cap_signal(signal, Cap(calls=5), now)
+    judge_at(now + LATER)
+    assert statuses() == {"queued": 3, "running": 0, "done": 5}
+    assert len(judge.asked) == 5
+    stop = spending.stops([signal], now + LATER)[signal.pk]
+    assert (stop.is_lasting, stop.title) == (False, "Capped until 00:00 UTC")
+    assert stop.words == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
+    judge_at((now + DAY).replace(hour=0, minute=0))
+    assert statuses()["done"] == 8
+    assert Budget.objects.get(signal=signal).calls == 3
+
+
+def test_calls_that_give_no_label_count_and_refused_ones_do_not(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    make_labels(signal, project, 1, now=now)
+    judge.script = lambda _: error(503)
+    judge_at(now + LATER)
+    assert spending.today(project.pk, signal.pk, now).spent.made == 0
+    judge.script = lambda _: priced("perhaps")
+    judge_at(now + LATER * 2)
+    signals, projects = (spending.today(project.pk, of, now).spent.made for of in (signal.pk, None))
+    assert signals == projects > 0
+    assert not Label.objects.filter(status="done").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Project, now: datetime) -> None:
+    make_labels(signal, project, 40, now=now)
+    operations.cap_signal(signal, Cap(calls=17), now)
+    at = now + LATER
+
+    def work(chance: random.Random) -> None:
+        for _ in range(20):
+            held = claim(chance.randint(1, 4), LEASE, at)
+            finish([paid(label, chance) for label in held], at)
+
+    at_once(work)
+    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 17
+    assert catch_up.catch_up(project, signal, 9, at) == 9
+    at_once(work)
+    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 26
+
+
+class TestPages:
+    """What people see of caps, and how they set them."""
+
+    @pytest.fixture
+    def browser(self, client_as: Callable[[User], Client], alice: User) -> Client:
+        return client_as(alice)
+
+    def test_a_signal_says_that_it_is_capped_and_how_many_wait(
+        self, signal: Signal, project: Project, browser: Client
+    ) -> None:
+        now = timezone.now()
+        make_labels(signal, project, 3, now=now - LATER)
+        operations.cap_signal(signal, Cap(calls(1, now)), now)
+        Budget.objects.filter(signal=signal).update(spent=calls(1, now))
+        page, listed = (browser.get(url).content.decode() for url in (signal.get_absolute_url(), list_of(project)))
+        assert "Capped until 00:00 UTC:" in page
+        assert "<b>3 waiting</b>; nothing is lost." in page
+        assert "Capped until 00:00" in listed
+        numbers = browser.get(signal.get_absolute_url(), headers={"HX-Request": "true", "HX-Target": "signal-numbers"})
+        assert "Capped until 00:00 UTC:" in numbers.content.decode()
+
+    def test_a_cap_is_set_and_removed(self, signal: Signal, browser: Client) -> None:
+        url = reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])
+        page = browser.post(url, {"daily_usd": "2.50"}, follow=True).content.decode()
+        assert "Judging stops at $2.50 a day" in page
+        assert Budget.objects.get().daily_usd == Decimal("2.5")
+        page = browser.post(url, {"daily_usd": "2.50", "daily_calls": "500"}, follow=True).content.decode()
+        assert "Judging stops at $2.50 or 500 judge calls a day" in page
+        assert "$0 and 0 judge calls today, of at most $2.50 or 500 judge calls a day" in page
+        page = browser.post(url, {"daily_usd": "", "daily_calls": ""}, follow=True).content.decode()
+        assert "There is no cap" in page
+        assert Budget.objects.get().cap == Cap()
+
+    @pytest.mark.parametrize("sent", ["0", "-1", "NaN", "1e99", "much", "0.00001"])
+    @pytest.mark.parametrize("name", ["daily_usd", "daily_calls"])
+    def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
+        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
+        assert (
+            "A cap is an amount of dollars, with at most four decimals, or a number of judge calls"
+            in page.content.decode()
+        )
+        assert not Budget.objects.exists()
+
+    @pytest.mark.usefixtures("signal")
+    def test_a_project_without_prices_takes_no_cap(
+        self, project: Project, browser: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(env, "judge_model", "my-own")
+        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_usd": "5"}, follow=True)
+        assert "No public price is known for my-own" in page.content.decode()
+
+
+def list_of(project: Project) -> str:
+    return reverse("signals:signal-list", args=[project.slug])

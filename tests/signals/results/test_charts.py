@@ -1,0 +1,71 @@
+"""The pictures of a signal."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.serializers.json import DjangoJSONEncoder
+
+from catalyst import timerange
+from signals.results import charts
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TASK = {"completed": "positive", "partial": "neutral", "failed": "negative", "abandoned": "negative"}
+
+
+def test_it_colours_a_binary_by_its_bad_answer_only() -> None:
+    moods = [each.mood for each in charts.outcomes({"yes": "negative", "no": "positive"}, {})]
+    assert moods == ["negative", "neutral"]
+    moods = [each.mood for each in charts.outcomes({"yes": "positive", "no": "negative"}, {})]
+    assert moods == ["positive", "negative"]
+
+
+def test_it_keeps_labels_of_one_sentiment_apart() -> None:
+    tones = [each.tone for each in charts.outcomes(TASK, {})]
+    assert tones == ["positive", "neutral", "negative", "negative-2"]
+    many = charts.outcomes({"good": "positive"} | {f"bad {n}": "negative" for n in range(9)}, {})
+    assert len({each.tone for each in many}) == 10
+
+
+def test_it_counts_shares_of_all_labels() -> None:
+    found = charts.outcomes(TASK, {"completed": 6, "failed": 2})
+    assert [(each.value, each.count, each.share) for each in found] == [
+        ("completed", 6, 75),
+        ("partial", 0, 0),
+        ("failed", 2, 25),
+        ("abandoned", 0, 0),
+    ]
+    assert found[2].interval == pytest.approx((7.15, 59.07), abs=0.01)
+
+
+def test_it_names_the_most_frequent_bad_label_beside_a_bar() -> None:
+    found = charts.outcomes(TASK, {"completed": 6, "failed": 1, "abandoned": 2})
+    best = charts.telling(found)
+    assert best is not None
+    assert best.value == "abandoned"
+    good = charts.telling(charts.outcomes({"a": "positive", "b": "neutral"}, {"b": 2}))
+    assert good is not None
+    assert good.value == "b"
+    assert charts.telling([]) is None
+
+
+def test_it_puts_bad_labels_at_the_edge_of_the_bar() -> None:
+    bars = charts.breakdown(charts.outcomes(TASK, {"completed": 2, "partial": 1, "failed": 1}))
+    assert [(bar.tone, bar.x) for bar in bars] == [("negative", 0), ("neutral", 25), ("positive", 50)]
+
+
+def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
+    time_range = timerange.between(NOW - timedelta(minutes=3), NOW)
+    first, _, third = time_range.buckets()
+    counts = {(first, "completed"): 2, (first, "failed"): 1, (third, "failed"): 4}
+    figure = charts.over_time(charts.outcomes(TASK, {}), counts, time_range, {"label": "failed", "range": "7d"})
+    assert figure["layout"]["barmode"] == "stack"
+    assert [(trace["name"], trace["meta"]["tone"], list(trace["y"])) for trace in figure["data"]] == [
+        ("failed", "negative", [1, None, 4]),
+        ("abandoned", "negative-2", [0, None, 0]),
+        ("partial", "neutral", [0, None, 0]),
+        ("completed", "positive", [2, None, 0]),
+    ]
+    assert figure["data"][0]["customdata"][0] == "label=failed&from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
+    assert "marker" not in figure["data"][0]
+    json.dumps(figure, cls=DjangoJSONEncoder)

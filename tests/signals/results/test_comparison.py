@@ -1,0 +1,168 @@
+"""Two versions side by side: what differs, what they answered, and on which targets they disagree."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project
+from signals import operations
+from signals.definitions.definition import Definition
+from signals.models import Label, Signal
+from signals.results import comparison
+from tests.factories import make_agent, make_labels, make_signal
+
+pytestmark = pytest.mark.real_clock
+
+SECOND = Definition(type="string", prompt="How did it end?", sample_rate=100, labels=("good", "fair", "ugly"))
+PARTIAL = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def signal(project: Project, now: datetime) -> Signal:
+    """An active one that asks about traces."""
+    return make_signal(make_agent(project), labels=("good", "fair", "bad"), active_since=now - timedelta(days=9))
+
+
+def page_of(signal: Signal) -> str:
+    return f"/p/default/signals/{signal.pk}/versions/compare/"
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def judged(signal: Signal, answers: Sequence[tuple[str, str]], now: datetime) -> list[str]:
+    """Traces that version 1 and version 2 gave these labels, empty for none; returns their keys."""
+    labels = make_labels(signal, signal.project, len(answers), now=now)
+    second = operations.publish_version(signal, SECOND)
+    for label, given in zip(labels, answers, strict=True):
+        for version, value in zip((label.version, second), given, strict=True):
+            row = Label.objects.filter(version=version, target_key=label.target_key)
+            if not value:
+                row.delete()
+                continue
+            done = {"status": "done", "value": value, "labelled_at": now, "reason": f"v{version.number}: {value}."}
+            if not row.update(**done):
+                label.pk, label.version = None, version
+                label.save()
+                Label.objects.filter(pk=label.pk).update(**done)
+    return [label.target_key for label in labels]
+
+
+def test_it_compares_the_current_version_with_the_one_before(browser: Client, signal: Signal, now: datetime) -> None:
+    judged(signal, [("good", "good")], now)
+    text = words(browser.get(page_of(signal)).text)
+    assert "What changed from v1 to v2" in text
+    assert "+ ugly</ins>" in text
+    assert "\u2212 bad</del>" in text
+    assert "How did it end?" in text
+    assert "What changed from v2 to v1" in words(browser.get(f"{page_of(signal)}?a=2&b=1").text)
+
+
+def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signal, now: datetime) -> None:
+    judged(signal, [("good", "good"), ("good", "fair"), ("bad", ""), ("", "ugly")], now)
+    text = words(browser.get(page_of(signal)).text)
+    of_all, of_shared = text.split('id="shared"')
+    assert '<b>66.7%</b> <span class="faint small">20.8 to 93.9%, 2 of 3</span>' in of_all
+    assert "0.0 to 56.1%, 0 of 3" in of_all
+    assert "not a label of it" in of_all
+    assert '<b>100%</b> <span class="faint small">34.2 to 100.0%, 2 of 2</span>' in of_shared
+    assert "9.5 to 90.5%, 1 of 2" in of_shared
+
+
+def test_it_counts_how_labels_moved(browser: Client, signal: Signal, now: datetime) -> None:
+    judged(signal, [("good", "good"), ("good", "fair"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
+    text = words(browser.get(page_of(signal)).text)
+    assert "the same for <b>25.0%</b>, between 4.6 and 69.9%" in text
+    assert 'was=good&amp;became=fair#flips" > 2</a>' in text
+    assert 'was=bad&amp;became=ugly#flips" > 1</a>' in text
+    assert "was=good&amp;became=good" not in text
+
+
+def test_it_lists_the_targets_that_flipped(browser: Client, signal: Signal, now: datetime) -> None:
+    keys = judged(signal, [("good", "good"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
+
+    def shown(query: str) -> list[str]:
+        text = browser.get(f"{page_of(signal)}{query}").text
+        return [key for key in keys if f'href="/p/default/traces/{key}/"' in text]
+
+    assert shown("") == keys[1:3]
+    assert shown("?was=good&became=fair") == keys[1:2]
+    assert shown("?a=2&b=1") == keys[1:3]
+    assert shown("?a=2&b=1&was=ugly&became=bad") == keys[2:3]
+    assert shown("?was=good&became=%00x") == []
+    text = browser.get(page_of(signal)).text
+    assert "v1: good." in text
+    assert "v2: fair." in text
+
+
+@pytest.mark.parametrize("fewer", [1, 2])
+def test_it_looks_up_the_labels_of_the_version_with_fewer(
+    browser: Client, signal: Signal, now: datetime, fewer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "MOST_SHARED", 1)
+    alone = ("", "good") if fewer == 1 else ("good", "")
+    judged(signal, [("good", "fair"), alone, alone], now)
+    text = words(browser.get(page_of(signal)).text)
+    assert 'was=good&amp;became=fair#flips" > 1</a>' in text
+    assert "of the newest" not in text
+
+
+def test_it_says_when_it_compares_the_newest_only(
+    browser: Client, signal: Signal, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "MOST_SHARED", 1)
+    judged(signal, [("good", "fair"), ("good", "fair")], now)
+    assert "1 among the newest 1" in words(browser.get(page_of(signal)).text)
+
+
+def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
+    judged(signal, [("good", "fair")], now - timedelta(days=5))
+    assert "No trace of the last 1 d has a label of both" in words(browser.get(page_of(signal)).text)
+    assert "became=fair" in browser.get(f"{page_of(signal)}?range=7d").text
+
+
+def test_it_continues_where_a_page_ended(
+    browser: Client, signal: Signal, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "PAGE", 2)
+    keys = judged(signal, [("good", "fair")] * 5, now)
+    seen, query = [], ""
+    while True:
+        text = browser.get(f"{page_of(signal)}{query}", headers=PARTIAL).text
+        assert "<html" not in text
+        seen += [key for key in keys if f"/traces/{key}/" in text]
+        if "Load more" not in text:
+            break
+        query = "?after=" + text.split("after=")[1].split('"')[0]
+    assert sorted(seen) == sorted(keys)
+
+
+def test_it_needs_two_different_versions(browser: Client, signal: Signal) -> None:
+    assert "has one version so far" in words(browser.get(page_of(signal)).text)
+    operations.publish_version(signal, SECOND)
+    for query in ("?a=2&b=2", "?a=7&b=9", "?a=99999999&b=1"):
+        assert "Choose two different ones." in words(browser.get(page_of(signal) + query).text)
+    for query in ("?a=x&b=%00", "?a=-1", f"?b={'9' * 30}&after=x"):
+        assert "What changed from v1 to v2" in words(browser.get(page_of(signal) + query).text)
+
+
+def test_it_compares_no_versions_of_another_project(browser: Client, other_project: Project) -> None:
+    foreign = make_signal(make_agent(other_project))
+    assert browser.get(page_of(foreign)).status_code == 404
+
+
+def test_it_asks_as_often_for_many_flips_as_for_few(browser: Client, signal: Signal, now: datetime) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get(f"{page_of(signal)}?a=1&b=2").status_code == 200
+        return len(captured)
+
+    judged(signal, [("good", "fair"), *[("good", "good")] * 11], now)
+    few = queries()
+    Label.objects.filter(version__number=2).update(value="fair")
+    assert queries() == few

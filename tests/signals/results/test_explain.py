@@ -1,0 +1,368 @@
+"""Why a target has no label from a signal: what its page says, and that coverage counts the same."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import cycle
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project
+from catalyst.timerange import between
+from signals import operations
+from signals.definitions.definition import Definition
+from signals.judging import health
+from signals.judging.claims import claim
+from signals.judging.health import Outage
+from signals.judging.worker import LEASE
+from signals.models import Budget, Label, Signal, Unsampled
+from signals.results import coverage, explain
+from signals.results.explain import Why
+from signals.runs import backfill
+from signals.sampling import least_rate, trace_key
+from signals.targets import state as subjects
+from signals.targets.state import Subject
+from tests.factories import AGENT, LATER, make_agent, make_signal, make_trace, settle_all
+from tests.signals.unlabelled import of, settled, waiting
+from tests.traces.sent import sent_span
+from traces.filters import Filter
+from traces.ingest import pipeline
+from traces.models import Trace
+from traces.models.span import hex_span_id
+
+pytestmark = pytest.mark.real_clock
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+HTMX = {"HX-Request": "true"}
+PROD, FAST = Filter(environment="prod"), Filter(max_duration_ms=1, environment="prod")
+
+
+@pytest.fixture(autouse=True)
+def _judge(connect: Callable[[str], None]) -> None:
+    """A judge is connected; nobody asks it."""
+    connect("http://127.0.0.1:9/v1")
+
+
+@pytest.fixture
+def signal(project: Project) -> Callable[..., Signal]:
+    """Make a signal of the agent that traces name."""
+    return lambda **about: make_signal(make_agent(project), **about)
+
+
+type Case = Callable[[Project, Callable[..., Signal], datetime], Trace]
+CASES: list[Any] = []
+
+
+def case(why: Why, words: str) -> Callable[[Case], Case]:
+    """A trace that comes to be like this is marked and explained like that."""
+
+    def add(make: Case) -> Case:
+        CASES.append(pytest.param(make, why, words, id=make.__name__))
+        return make
+
+    return add
+
+
+@case(Why.DRAFT, "It is a draft and judges nothing by itself.")
+def a_draft(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal()
+    return settled(project, now)
+
+
+@case(Why.DISABLED, "It is disabled since ")
+def disabled_since(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    operations.disable(signal(active_since=now - HOUR))
+    return settled(project, now)
+
+
+@case(Why.FILTERED, "Not what its filter asks for: environment is prod.")
+def no_match(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR, passing=PROD)
+    return settled(project, now)
+
+
+@case(Why.FILTERED, "Not what its filter asks for: environment is prod, takes at most 1 ms.")
+def no_match_twice(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(passing=FAST)
+    return settled(project, now)
+
+
+@case(Why.FILTERED, "Not what the filter of version 1 asked for when it settled: environment is prod.")
+def no_match_then(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    made = signal(active_since=now - HOUR, passing=PROD)
+    trace = settled(project, now)
+    operations.publish_version(made, Definition(type="binary", prompt="Is it so?", sample_rate=100))
+    return trace
+
+
+@case(Why.UNSAMPLED, "Version 1 samples 0%; this trace is in from {least}% on.")
+def left_out(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR, sample_rate=0)
+    return settled(project, now)
+
+
+@case(Why.UNSAMPLED, "A run looked at it at a lower rate than the {least}% that would take it.")
+def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    made = signal()
+    trace = settled(project, now)
+    backfill.start(made, start=now - HOUR, end=now + HOUR, sample_rate=0, now=now + HOUR)
+    while backfill.step(now + HOUR):
+        pass
+    return trace
+
+
+@case(Why.OLDER, "It arrived before the signal was activated, ")
+def older_than_the_activation(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now + timedelta(seconds=1))
+    return settled(project, now)
+
+
+@case(Why.OLDER, "A run over its time ended early, ")
+def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    made = signal(active_since=now + timedelta(seconds=1))
+    trace = settled(project, now)
+    backfill.cancel(backfill.start(made, start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR), now + HOUR)
+    return trace
+
+
+@case(Why.COLLECTED, "A run over its time is looking for targets right now.")
+def on_the_way_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    trace = settled(project, now)
+    backfill.start(signal(), start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR)
+    return trace
+
+
+@case(Why.UNSETTLED, "if nothing more of it arrives. Then it is looked at.")
+def not_settled(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    return make_trace(project, now=now)
+
+
+@case(Why.WAITING, "It waits for the judge since ")
+def in_the_queue(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    return settled(project, now)
+
+
+@case(Why.WAITING, "behind live traffic.")
+def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    made = signal()
+    trace = settled(project, now)
+    backfill.start(made, start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR)
+    backfill.step(now + HOUR)
+    return trace
+
+
+@case(Why.WAITING, "The last try gave no label. It said &lt;maybe&gt;. The next is at ")
+def between_two_tries(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    return waiting(project, now, attempts=1, tried_at=now, error="It said <maybe>.")
+
+
+@case(
+    Why.WAITING,
+    "Not judged: no public price is known for judge-1, so the signal&#x27;s cap of $1.00 a day can&#x27;t hold.",
+)
+def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    made = signal(active_since=now - HOUR)
+    trace = settled(project, now)
+    Budget.objects.create(project=project, signal=made, daily_usd=1, day=now.date())
+    return trace
+
+
+@case(
+    Why.WAITING,
+    "the project&#x27;s cap of 7 judge calls a day is reached.",
+)
+def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    trace = settled(project, now)
+    Budget.objects.create(project=project, daily_calls=7, calls=7, day=now.date())
+    return trace
+
+
+@case(Why.WAITING, "judge-1 does not answer. It is on fire. It is asked again at ")
+def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    trace = settled(project, now)
+    health.pause(Outage("judge-1", "It is on fire.", now, retry_after=600), now)
+    return trace
+
+
+@case(Why.JUDGING, "The judge reads it right now.")
+def being_judged(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    trace = settled(project, now)
+    claim(1, LEASE, now + LATER)
+    return trace
+
+
+@case(Why.JUDGING, "Its worker has stopped; another one takes it over.")
+def held_by_a_dead_worker(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - DAY)
+    trace = settled(project, now - 2 * LATER)
+    claim(1, LEASE, now - LATER)
+    return trace
+
+
+@case(Why.FAILED, "The judge answered &lt;nonsense&gt;.")
+def failed(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    return waiting(project, now, status="failed", error="The judge answered <nonsense>.")
+
+
+@case(Why.SKIPPED, "There is nothing to judge")
+def empty(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
+    signal(active_since=now - HOUR)
+    return waiting(project, now, status="skipped", error="There is nothing to judge: this carries no content.")
+
+
+@pytest.mark.parametrize(("make", "why", "words"), CASES)
+def test_it_says_why(
+    browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, make: Case, why: Why, words: str
+) -> None:
+    trace = make(project, signal, now)
+    assert of(trace) in browser.get(trace.get_absolute_url()).text
+    part = browser.get(of(trace), headers=HTMX).text
+    assert part.count('class="label none"') == 1
+    assert f">{why}</a>" in part
+    assert words.format(least=least_rate(trace_key(trace.trace_id))) in part
+    assert "<html" not in part
+    assert words.format(least=least_rate(trace_key(trace.trace_id))) in browser.get(of(trace)).text
+
+
+def why_of(subject: Subject | None, project: Project, now: datetime) -> list[Why]:
+    assert subject is not None
+    return [each.why for each in explain.absences(project, subject, now)]
+
+
+def test_it_says_that_labels_are_kept_no_longer_or_that_nothing_is_known(
+    project: Project, signal: Callable[..., Signal], now: datetime
+) -> None:
+    signal(active_since=now - HOUR, sample_rate=0)
+    subject = subjects.of_trace(settled(project, now))
+    Unsampled.objects.all().delete()
+    assert why_of(subject, project, now) == [Why.MISSED]
+    assert why_of(subject, project, now + 10_000 * DAY) == [Why.FORGOTTEN]
+
+
+def test_the_newest_version_that_looked_at_it_counts(
+    project: Project, signal: Callable[..., Signal], now: datetime
+) -> None:
+    made = signal(active_since=now - HOUR)
+    trace = waiting(project, now, status="failed", error="Broken.")
+    operations.publish_version(made, Definition(type="binary", prompt="Is it so?", sample_rate=0))
+    assert why_of(subjects.of_trace(trace), project, now) == [Why.FAILED]
+    make_trace(project, 1, now=now, error="grown")
+    settle_all(now)
+    assert why_of(subjects.of_trace(trace), project, now) == [Why.UNSAMPLED]
+
+
+def test_a_span_of_a_trace_without_model_calls_says_why(
+    project: Project, signal: Callable[..., Signal], now: datetime
+) -> None:
+    signal(scope="span", active_since=now - HOUR)
+    spans = [
+        sent_span(1, start=now, agent__name=AGENT),
+        sent_span(2, 1, start=now),
+        sent_span(3, start=now, seconds=None),
+    ]
+    pipeline.store(project.pk, spans, now)
+    trace = project.traces.get()
+    root, child, still_open = (subjects.of_span(trace, hex_span_id(number)) for number in (1, 2, 3))
+    assert why_of(root, project, now) == [Why.UNSETTLED]
+    assert [each.ignored for each in (child, still_open) if each] == [
+        "No span of this trace is a model call, so signals about spans look at its root alone.",
+        "This span has not ended yet.",
+    ]
+    settle_all(now)
+    assert why_of(subjects.of_span(trace, hex_span_id(1)), project, now) == [Why.WAITING]
+
+
+def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
+    project: Project, signal: Callable[..., Signal], now: datetime
+) -> None:
+    def population() -> None:
+        older, gone = signal(active_since=now + timedelta(seconds=1)), signal(active_since=now - HOUR)
+        operations.disable(gone)
+        signal(active_since=now - HOUR, sample_rate=0)
+        signal(active_since=now - HOUR)
+        operations.publish_version(older, Definition(type="binary", prompt="Is it so?", sample_rate=100))
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            explain.absences(project, subjects.of_trace(trace), now)
+        return len(captured)
+
+    population()
+    trace = settled(project, now)
+    few = queries()
+    population()
+    settled(project, now, error="grown")
+    assert len(explain.absences(project, subjects.of_trace(trace), now)) == 8
+    assert queries() == few <= 12
+
+
+STATE_OF = {
+    Why.WAITING: "waiting",
+    Why.JUDGING: "waiting",
+    Why.FAILED: "failed",
+    Why.SKIPPED: "skipped",
+    Why.UNSAMPLED: "unsampled",
+}
+
+
+def population(project: Project, made: Signal, now: datetime) -> None:
+    """Traffic before and after the activation, that passes and does not, under two versions, in every state."""
+    chance, statuses = random.Random(5), cycle(["queued", "running", "failed", "skipped", "done"])
+    for number in range(2, 40):
+        if number == 20:
+            settle_all(now)
+            Label.objects.update(status="skipped", error="Empty.")
+            assert made.current_version
+            anew = Definition(type="binary", prompt="Is it so?", sample_rate=70, filter=made.current_version.passing)
+            operations.publish_version(made, anew)
+        make_trace(project, number, now=now, error=chance.choice(["", "Down", "Down"]))
+    settle_all(now)
+    make_trace(project, 40, now=now, error="Down")
+    for label, status in zip(Label.objects.filter(version__number=2), statuses, strict=False):
+        value = {"value": "yes", "labelled_at": now} if status == "done" else {}
+        Label.objects.filter(pk=label.pk).update(status=status, **value)
+
+
+def told_of(project: Project, now: datetime) -> Counter[tuple[int, str]]:
+    """How many traces are said to be in which state of which version; without those that were not looked at."""
+    told = Counter[tuple[int, str]]()
+    for trace in project.traces.all():
+        found = explain.absences(project, subjects.of_trace(trace), now)
+        told[2, "done"] += not found
+        for each in found:
+            assert (each.version is not None) == (each.why in STATE_OF)
+            if each.version:
+                told[each.version.number, STATE_OF[each.why]] += 1
+    return told
+
+
+def counted_of(made: Signal, now: datetime) -> Counter[tuple[int, str]]:
+    """The same as coverage counts it."""
+    counted = Counter[tuple[int, str]]()
+    for row in coverage.by_day(made, coverage.whole_days(between(now - 2 * DAY, now + DAY)), now).rows:
+        counted[row.version, "unsampled"] += row.unsampled
+        for state in ("waiting", "done", "failed", "skipped"):
+            counted[row.version, state] += getattr(row.covered, state)
+    return +counted
+
+
+def test_it_agrees_with_what_coverage_counts(project: Project, signal: Callable[..., Signal], now: datetime) -> None:
+    make_trace(project, 1, now=now - DAY)
+    settle_all(now - DAY)
+    made = signal(active_since=now - HOUR, sample_rate=60, passing=Filter(attributes={"tool.name": "lookup"}))
+    population(project, made, now)
+    told = told_of(project, now)
+    assert told == counted_of(made, now)
+    assert len(told) == 7

@@ -1,0 +1,145 @@
+"""The charts of an agent, broken down by what a signal said of its runs."""
+
+import json
+import re
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import plotly.graph_objects as go
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project
+from signals import operations
+from signals.models import Signal
+from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.traces.views.agent_page import numbers, plain
+from traces.analytics import label_breakdown
+
+pytestmark = pytest.mark.real_clock
+
+
+@pytest.fixture
+def signal(project: Project, now: datetime) -> Signal:
+    return make_signal(make_agent(project), active_since=now - timedelta(hours=1))
+
+
+def page(browser: Client, signal: Signal, query: str = "range=1d") -> str:
+    return browser.get(f"/p/default/agents/{signal.agent_id}/?{query}&by={signal.pk}").text
+
+
+def figures(text: str) -> dict[str, dict[str, list[float]]]:
+    """The series of each chart by its name, without gaps; each figure is one that Plotly takes."""
+    found = {}
+    for name, written in re.findall(r'<script id="by-label-(\w+)" type="application/json">(.*?)</script>', text):
+        figure = json.loads(written)
+        go.Figure(figure)
+        series = {each["name"]: [value for value in each["y"] if value is not None] for each in figure["data"]}
+        found[name] = series
+    return found
+
+
+@pytest.mark.parametrize("query", ["range=1d", "range=1h"])
+def test_it_draws_one_series_for_each_label_and_one_for_the_rest(
+    browser: Client, signal: Signal, project: Project, now: datetime, query: str
+) -> None:
+    make_labels(signal, project, 6, now=now)
+    give(signal, "no", now=now, trace_id__in=[UUID(int=1), UUID(int=2)])
+    give(signal, "yes", now=now, trace_id=UUID(int=3))
+    text = page(browser, signal, query)
+    charts = figures(text)
+    assert list(charts) == ["runs", "errors", "latency", "tokens", "cost"]
+    assert {name: sum(values) for name, values in charts["runs"].items()} == {"yes": 1, "no": 2, "unlabelled": 3}
+    assert charts["tokens"] == {"yes": [110.0], "no": [110.0], "unlabelled": [110.0]}
+    assert charts["errors"] == {"yes": [0], "no": [0], "unlabelled": [0]}
+    assert all(list(series) == ["yes", "no", "unlabelled"] for series in charts.values())
+    said = numbers(text)
+    assert (said["Runs"], said["Runs yes"], said["Runs unlabelled"]) == ("6", "1", "3")
+    assert said["Latency no title"].startswith("of 2 runs")
+    assert "3 of 6 runs have a label of Refund wanted" in plain(text)
+
+
+def test_it_compares_what_differs(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, error="boom")
+    make_trace(project, 2, now=now)
+    settle_all(now)
+    give(signal, "yes", now=now, trace_id=UUID(int=1))
+    give(signal, "no", now=now, trace_id=UUID(int=2))
+    project.traces.filter(trace_id=UUID(int=1)).update(status="error", duration_us=9_000_000)
+    charts = figures(page(browser, signal))
+    assert charts["errors"] == {"yes": [100], "no": [0]}
+    (slow,), (quick,) = charts["latency"]["yes"], charts["latency"]["no"]
+    assert slow == pytest.approx(9, rel=0.05)
+    assert quick < slow
+
+
+def test_it_breaks_down_the_newest_runs_of_very_many(
+    browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_trace(project, 1, now=now - timedelta(hours=20))
+    make_trace(project, 2, now=now - timedelta(hours=5))
+    make_trace(project, 3, now=now)
+    assert "Only the newest runs" not in page(browser, signal)
+    monkeypatch.setattr(label_breakdown, "MOST_RUNS", 2)
+    text = page(browser, signal)
+    assert "Only the newest runs are broken down" in plain(text)
+    assert "of 2 runs have a label" in plain(text)
+    assert {name: sum(values) for name, values in figures(text)["runs"].items()} == {"unlabelled": 2}
+    assert numbers(text)["Runs"] == "3"
+
+
+def test_a_run_has_the_label_of_its_session(browser: Client, project: Project, now: datetime) -> None:
+    talk = make_signal(make_agent(project), name="Talk", scope="session", active_since=now - timedelta(hours=1))
+    make_session(project, "chat", turns=2, now=now)
+    make_session(project, "other", turns=1, first=3, now=now)
+    make_trace(project, 9, now=now)
+    settle_all(now)
+    give(talk, "yes", now=now, session_key="chat")
+    text = page(browser, talk)
+    assert {name: sum(values) for name, values in figures(text)["runs"].items()} == {"yes": 2, "unlabelled": 2}
+    assert "a run has that of its session" in text
+
+
+def test_it_offers_the_signals_of_the_agent_that_label_runs(
+    browser: Client, signal: Signal, project: Project, other_project: Project, now: datetime
+) -> None:
+    make_labels(signal, project, 1, now=now)
+    make_signal(signal.agent, name="Of spans", scope="span")
+    others = make_signal(make_agent(project, "other"), name="Of another agent")
+    foreign = make_signal(make_agent(other_project), name="Of another project")
+    archived = make_signal(signal.agent, name="Put away")
+    operations.archive(archived, now)
+    for unknown in (others, foreign, archived):
+        text = browser.get(f"/p/default/agents/{signal.agent_id}/?by={unknown.pk}").text
+        assert figures(text) == {}
+        options = re.findall(r'<option value="(\d*)"', text)
+        assert options == ["", str(signal.pk)]
+    assert 'id="agent-runs"' in browser.get(f"/p/default/agents/{signal.agent_id}/?by=x").text
+
+
+def test_it_asks_the_database_as_often_for_many_runs_as_for_few(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    counts = []
+    for runs in (5, 15):
+        make_labels(signal, project, runs, now=now)
+        give(signal, "yes", now=now)
+        give(signal, "no", now=now, trace_id=UUID(int=runs))
+        with CaptureQueriesContext(connection) as captured:
+            page(browser, signal)
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
+def test_it_says_when_there_is_nothing_to_break_down_by(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    make_trace(project, 1, now=now)
+    assert "Not broken down" not in page(browser, signal)
+    address = f"/p/default/agents/{signal.agent_id}/"
+    for by in (str(signal.pk + 1), "<nonsense>"):
+        text = plain(browser.get(address, {"by": by}).text)
+        assert f"Not broken down: support-bot has no signal {by} that looks at its runs." in text
+    assert "Not broken down" not in browser.get(address, {"by": ""}).text

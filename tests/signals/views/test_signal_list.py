@@ -1,0 +1,272 @@
+"""The Signals page."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from catalyst.core.models import Project, User
+from signals import operations
+from signals.definitions import definition
+from signals.definitions.templates import TEMPLATES
+from signals.judging import judges
+from signals.models import JudgeHealth, Label
+from signals.views import signal_list
+from tests.factories import make_agent, make_labels, make_signal, make_trace, settle_all
+from tests.judge_server import JudgeServer
+
+pytestmark = pytest.mark.real_clock
+
+MINUTE = timedelta(minutes=1)
+PAGE = "/p/default/signals/"
+HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
+
+
+def label(labels: list[Label], *values: str, now: datetime) -> None:
+    """Give the first labels these values; the rest waits."""
+    for each, value in zip(labels, values, strict=False):
+        Label.objects.filter(pk=each.pk).update(status="done", value=value, labelled_at=now, judge="offline")
+
+
+def test_it_teaches_what_a_signal_is(browser: Client, project: Project) -> None:
+    text = browser.get(PAGE).text
+    assert "Ask your traffic a question" in text
+    assert "no trace in Default has named one yet" in text
+    assert "/signals/new/" not in text
+    make_agent(project)
+    text = browser.get(PAGE).text
+    for template in TEMPLATES.values():
+        assert f"{PAGE}new/?template={template.key}" in text
+
+
+def test_it_shows_what_every_signal_found(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), name="Refund <wanted>", active_since=now, sample_rate=50)
+    make_signal(make_agent(project), name="Quiet one")
+    operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
+    signal.refresh_from_db()
+    labels = make_labels(signal, project, 5, now=now)
+    label(labels, "yes", "no", "no", now=now)
+    Label.objects.filter(pk=labels[3].pk).update(status="failed", error="No valid answer.")
+    text = browser.get(PAGE).text
+    assert "Refund &lt;wanted&gt;" in text
+    assert "support-bot" in text
+    assert "v2" in text
+    assert "yes 33.3%" in text
+    assert 'aria-label="yes 1, no 2"' in text
+    assert '3<span class="only-narrow"> labels' in text
+    assert '1<span class="only-narrow"> waiting' in text
+    assert '1<span class="only-narrow"> failed' in text
+    assert "Not running yet" in text
+
+
+def test_it_says_which_versions_gave_the_labels(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
+    beside = "/p/default/agents/"
+    assert not re.search(r">v1( to v\d)?</span>", browser.get(PAGE).text)
+    operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
+    text = browser.get(PAGE).text
+    assert 'title="Labels of v1">v1</span>' in text
+    assert "yes 50.0% (v1)" in browser.get(beside).text
+    make_trace(project, 1, now=now + MINUTE, said=("More?", "More."))
+    settle_all(now + MINUTE)
+    label(list(Label.objects.filter(version=signal.current_version)), "no", now=now)
+    text = browser.get(PAGE).text
+    assert 'title="Labels of v1 to v2">v1 to v2</span>' in text
+    assert 'aria-label="yes 1, no 2"' in text
+
+
+def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now - timedelta(days=9))
+    label(make_labels(signal, project, 1, now=now - timedelta(days=5)), "yes", now=now)
+    assert "No labels in this range" in browser.get(PAGE).text
+    assert "yes 100%" in browser.get(f"{PAGE}?range=7d").text
+
+
+def test_it_hides_archived_signals_and_shows_them_when_asked(browser: Client, project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), name="Kept")
+    operations.archive(make_signal(make_agent(project), name="Put away"), now)
+    text = browser.get(PAGE).text
+    assert "Put away" not in text
+    assert "1 archived" in text
+    text = browser.get(f"{PAGE}?archived=").text
+    assert "Put away" in text
+    assert "Kept" not in text
+
+
+def test_it_says_when_all_signals_are_archived(browser: Client, project: Project, now: datetime) -> None:
+    operations.archive(make_signal(make_agent(project)), now)
+    assert "Every signal is archived" in browser.get(PAGE).text
+
+
+def test_it_polls_its_rows_often_while_labels_wait_and_seldom_while_more_may_come(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    labels = make_labels(signal, project, 1, now=now)
+    assert 'hx-trigger="every 5s' in browser.get(PAGE).text
+    fragment = browser.get(PAGE, headers=HTMX)
+    assert fragment.status_code == 200
+    assert fragment.text.lstrip().startswith("<tbody")
+    label(labels, "no", now=now)
+    fragment = browser.get(PAGE, headers=HTMX)
+    assert fragment.status_code == 200
+    assert 'hx-trigger="every 30s' in fragment.text
+    operations.disable(signal)
+    assert browser.get(PAGE, headers=HTMX).status_code == 286
+    assert 'hx-trigger="every' not in browser.get(PAGE).text
+
+
+def test_it_takes_no_post(browser: Client) -> None:
+    assert browser.post(PAGE).status_code == 405
+
+
+def test_it_shows_nothing_to_outsiders(client_as: Callable[[User], Client], charlie: User, project: Project) -> None:
+    make_signal(make_agent(project))
+    assert client_as(charlie).get(PAGE).status_code == 404
+
+
+def test_it_shows_nothing_of_other_projects(browser: Client, other_project: Project) -> None:
+    make_signal(make_agent(other_project), name="Foreign")
+    assert "Foreign" not in browser.get(PAGE).text
+
+
+def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
+    assert "Viewers see signals but can't make them" in client_as(viewer).get(PAGE).text
+    make_signal(make_agent(project))
+    text = client_as(viewer).get(PAGE).text
+    assert "Refund wanted" in text
+    assert "New signal" not in text
+
+
+def test_it_says_which_judges_do_not_answer(
+    browser: Client, project: Project, judge: JudgeServer, now: datetime
+) -> None:
+    agent = make_agent(project)
+    make_signal(agent, name="Silent", active_since=now)
+    make_signal(agent, name="Answered", active_since=now, judge_model="judge-2")
+    pages = (PAGE, f"/p/default/agents/{agent.pk}/signals/")
+    for page in pages:
+        assert "Judge does not answer" not in browser.get(page).text
+    JudgeHealth.objects.create(url=judges.endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
+    mark = 'title="judge-1 does not answer: It asks to slow &lt;down&gt;.">Judge does not answer</span>'
+    assert browser.get(PAGE).text.count(mark) == 1
+    text = browser.get(pages[1]).text
+    assert " ".join(text.split()).count(mark) == 2
+
+
+def test_it_says_where_no_model_is_connected(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    assert ">No judge</span>" in browser.get(PAGE).text
+    operations.archive(signal, now)
+    assert ">No judge</span>" not in browser.get(f"{PAGE}?archived=").text
+
+
+def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Project, now: datetime) -> None:
+    agent, other = make_agent(project), make_agent(project, "sales-bot")
+    make_signal(agent, name="Refund 100% <wanted>", active_since=now)
+    make_signal(other, name="Rude", scope="session")
+
+    def names(query: str) -> list[str]:
+        text = browser.get(f"{PAGE}?{query}").text
+        return [name for name in ("Refund", "Rude") if f">{name}" in text]
+
+    assert names("q=REFUND 100%25") == names("state=active") == names("scope=trace") == ["Refund"]
+    assert names(f"agent={other.pk}") == names("state=draft") == names("scope=session") == ["Rude"]
+    assert names("q=nothing") == names(f"agent={other.pk}&scope=trace") == []
+    assert names("state=nonsense&scope=nonsense&agent=x&sort=nonsense") == ["Refund", "Rude"]
+    assert "No signal passes this filter" in browser.get(f"{PAGE}?q=%00nothing").text
+
+
+def test_it_sorts_by_any_figure_the_most_first(browser: Client, project: Project, now: datetime) -> None:
+    first, second = (make_signal(make_agent(project, name), name=name, active_since=now) for name in ("A1", "B1"))
+    make_labels(first, project, 1, now=now)
+    labels = make_labels(second, project, 4, now=now)
+    label(labels, "yes", "no", now=now)
+    Label.objects.filter(pk=labels[2].pk).update(status="failed", cost="0.5")
+
+    def order(sort: str) -> list[str]:
+        text = browser.get(f"{PAGE}?sort={sort}").text
+        return sorted(("A1", "B1"), key=lambda name: text.index(f">{name}</a>"))
+
+    assert order("name") == order("nonsense") == ["A1", "B1"]
+    for sort in ("volume", "failed", "cost", "last"):
+        assert order(sort) == ["B1", "A1"]
+    assert "$0.50" in browser.get(PAGE).text
+
+
+def test_it_shows_how_the_telling_label_went(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
+    assert 'aria-label="yes over time"' in browser.get(PAGE).text
+
+
+def test_it_shows_only_so_many_signals(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signal_list, "MOST", 2)
+    for name in ("A1", "B1", "C1"):
+        make_signal(make_agent(project), name=name)
+    text = browser.get(PAGE).text
+    assert ">B1</a>" in text
+    assert ">C1</a>" not in text
+    assert "Only the first 2 by name are shown" in text
+    assert ">C1</a>" in browser.get(f"{PAGE}?q=c").text
+
+
+def test_it_changes_many_at_once(browser: Client, project: Project, now: datetime) -> None:
+    signals = [make_signal(make_agent(project), name=f"Signal {number}") for number in range(3)]
+    chosen = [signal.pk for signal in signals[:2]]
+    done = browser.post(f"{PAGE}bulk/?sort=cost", {"do": "activate", "signal": chosen}, follow=True)
+    assert done.redirect_chain == [(f"{PAGE}?sort=cost", 302)]
+    assert "2 signals active" in done.text
+    assert [signal.state for signal in project.signals.order_by("name")] == ["active", "active", "draft"]
+    browser.post(f"{PAGE}bulk/", {"do": "disable", "signal": chosen[:1]})
+    assert [signal.state for signal in project.signals.order_by("name")] == ["disabled", "active", "draft"]
+    asked = browser.post(f"{PAGE}bulk/", {"do": "archive", "signal": chosen})
+    assert "Archive 2 signals?" in asked.text
+    assert "Signal 0" in asked.text
+    assert not project.signals.archived().exists()
+    browser.post(f"{PAGE}bulk/", {"do": "archive", "signal": chosen, "sure": "yes"})
+    assert {signal.pk for signal in project.signals.archived()} == set(chosen)
+
+
+@pytest.mark.parametrize("posted", [{}, {"do": "archive"}, {"do": "nonsense", "signal": ["1"]}, {"signal": ["x"]}])
+def test_it_changes_nothing_without_a_choice(
+    browser: Client, project: Project, now: datetime, posted: dict[str, list[str]]
+) -> None:
+    make_signal(make_agent(project), active_since=now)
+    assert "Choose signals, then what to do with them" in browser.post(f"{PAGE}bulk/", posted, follow=True).text
+    assert project.signals.live().exists()
+
+
+def test_it_changes_nothing_of_other_projects(browser: Client, other_project: Project) -> None:
+    foreign = make_signal(make_agent(other_project))
+    browser.post(f"{PAGE}bulk/", {"do": "activate", "signal": [foreign.pk]})
+    foreign.refresh_from_db()
+    assert foreign.state == "draft"
+
+
+def test_it_offers_viewers_no_choice(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
+    make_signal(make_agent(project))
+    assert 'type="checkbox"' not in client_as(viewer).get(PAGE).text
+
+
+def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: Project, now: datetime) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert browser.get(PAGE).status_code == 200
+        return len(captured)
+
+    signals = [make_signal(make_agent(project), name=f"Signal {number}", active_since=now) for number in range(3)]
+    label(make_labels(signals[0], project, 3, now=now), "yes", now=now)
+    few = queries()
+    for number in range(10):
+        make_signal(make_agent(project, f"bot {number}"), name=f"More {number}")
+    assert queries() == few

@@ -1,0 +1,83 @@
+"""Activating, disabling, archiving a signal, and judging again what failed."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.test import Client
+
+from catalyst.core.models import Project, User
+from signals import operations
+from signals.models import Label, Signal
+from tests.factories import make_agent, make_labels, make_signal
+
+pytestmark = pytest.mark.real_clock
+
+CHANGES = ("activate", "disable", "archive", "unarchive", "retry")
+
+
+@pytest.fixture
+def signal(project: Project) -> Signal:
+    """A draft."""
+    return make_signal(make_agent(project))
+
+
+def post(browser: Client, signal: Signal, change: str) -> str:
+    """Change it and return the page that follows."""
+    response = browser.post(f"/p/default/signals/{signal.pk}/{change}/", follow=True)
+    assert response.redirect_chain == [(f"/p/default/signals/{signal.pk}/", 302)]
+    signal.refresh_from_db()
+    return response.text
+
+
+def test_it_activates_and_disables(browser: Client, signal: Signal) -> None:
+    assert "Activate</button>" in browser.get(signal.get_absolute_url()).text
+    text = post(browser, signal, "activate")
+    assert signal.state == "active"
+    assert "it judges what arrives from now on" in text
+    assert "Activate</button>" not in text
+    assert "Disable</button>" in text
+    post(browser, signal, "disable")
+    assert signal.state == "disabled"
+
+
+def test_it_archives_and_brings_back(browser: Client, signal: Signal, now: datetime) -> None:
+    operations.activate(signal, now)
+    text = post(browser, signal, "archive")
+    assert (signal.state, signal.archived_at is None) == ("disabled", False)
+    assert "Archived" in text
+    assert "Edit</a>" not in text
+    assert "Unarchive it first" in post(browser, signal, "activate")
+    assert signal.state == "disabled"
+    post(browser, signal, "unarchive")
+    assert signal.archived_at is None
+
+
+def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
+    operations.activate(signal, now - timedelta(hours=1))
+    failed, _ = make_labels(signal, project, 2, now=now)
+    Label.objects.filter(pk=failed.pk).update(status="failed", attempts=5, error="No.")
+    assert f"/p/default/signals/{signal.pk}/retry/" in browser.get(signal.get_absolute_url()).text
+    assert "1 failed label will be judged again" in post(browser, signal, "retry")
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempts) == ("queued", 0)
+    assert "Nothing of the current version has failed" in post(browser, signal, "retry")
+
+
+def test_it_sends_htmx_to_the_page(browser: Client, signal: Signal) -> None:
+    response = browser.post(f"/p/default/signals/{signal.pk}/archive/", headers={"HX-Request": "true"})
+    assert response.headers["HX-Redirect"] == f"/p/default/signals/{signal.pk}/"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_changes_nothing_for_others(
+    client_as: Callable[[User], Client], viewer: User, charlie: User, browser: Client, signal: Signal, change: str
+) -> None:
+    path = f"/p/default/signals/{signal.pk}/{change}/"
+    assert client_as(viewer).post(path).status_code == 403
+    assert client_as(charlie).post(path).status_code == 404
+    assert client_as(charlie).post(f"/p/other/signals/{signal.pk}/{change}/").status_code == 404
+    assert browser.get(path).status_code == 405
+    assert Client().post(path).headers["Location"].startswith("/login/")
+    signal.refresh_from_db()
+    assert (signal.state, signal.archived_at) == ("draft", None)

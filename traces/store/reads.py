@@ -1,0 +1,20 @@
+"""Reads over many traces at once."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from traces.models import Trace
+from traces.records import SpanRecord
+from traces.store.postgres import STORE
+
+
+def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
+    """The spans of each trace, by the trace's primary key; one query per project."""
+    by_project: dict[int, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        by_project[trace.project_id].append(trace)
+    found: dict[int, list[SpanRecord]] = {}
+    for project_id, some in by_project.items():
+        spans = STORE.spans(project_id, [trace.extent for trace in some])
+        found |= {trace.pk: spans.get(trace.trace_id, []) for trace in some}
+    return found
