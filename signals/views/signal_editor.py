@@ -78,7 +78,7 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 def judge_show(request: ProjectRequest) -> HttpResponse:
     """Who would judge what the editor holds now."""
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
-    return render(request, "signals/judge.html", {"judge": judge})
+    return render(request, "signals/parts/judge.html", {"judge": judge})
 
 
 @require_safe
@@ -86,7 +86,7 @@ def judge_show(request: ProjectRequest) -> HttpResponse:
 def lately_show(request: ProjectRequest) -> HttpResponse:
     """How many targets of each scope the chosen agent had lately."""
     agent = SignalForm(request.project, request.GET).chosen_agent
-    return render(request, "signals/lately.html", {"lately": traffic.lately(agent, timezone.now()) if agent else None})
+    return render(request, "signals/parts/lately.html", {"lately": traffic.lately(agent, timezone.now()) if agent else None})
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:

@@ -121,7 +121,7 @@ def _page(
     about: dict[str, Any] = {"signal": signal, "template": template, "trial": wanted, "busy": busy}
     about["tested"] = status == 200
     if wants_partial(request):
-        return render(request, "signals/trial.html", {"form": form, **about}, partial="wrong", status=status)
+        return render(request, "signals/parts/trial.html", {"form": form, **about}, partial="wrong", status=status)
     return signal_editor.editor(request, form, status=status, **about)
 
 
@@ -172,4 +172,4 @@ def _part(request: ProjectRequest, partial: str, context: dict[str, Any]) -> str
         "prompt_url": reverse("signals:prompt-show", args=[slug]),
     }
     urls["action"] += f"?template={template.key}" if template else ""
-    return render_to_string(f"signals/trial.html#{partial}", urls | context) + END
+    return render_to_string(f"signals/parts/trial.html#{partial}", urls | context) + END

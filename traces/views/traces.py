@@ -83,7 +83,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     context["walk"] = label_sources.walk(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
     if wants_partial(request):
-        part = ("traces/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
+        part = ("traces/parts/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
         return render(request, part[0], context, partial=part[1])
     return render(request, PAGE_OF_TRACE, context | _surroundings(trace, spans) | _tree(spans, row, chosen))
 
