@@ -25,7 +25,7 @@ GIVEN_UP = {
     "tcp_user_timeout": 60_000,
 }
 """When a server that vanished without a word counts as gone: libpq's own defaults are hours. Unix sockets need none."""
-LONGEST_SOCKET_PATH = 103  # bytes; macOS allows one less than 104, Linux a few more
+MAX_SOCKET_PATH_BYTES = 103  # bytes; macOS allows one less than 104, Linux a few more
 
 
 def socket_folder(data: Path) -> Path:
@@ -34,7 +34,7 @@ def socket_folder(data: Path) -> Path:
     It lies in the data folder, unless that path is too long for a unix socket: then in /tmp, named by the path's hash.
     """
     folder = data.absolute() / "postgres" / "socket"
-    if len(os.fsencode(folder / SOCKET)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_PATH_BYTES:
         return folder
     digest = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
     return Path(f"/tmp/catalyst-{os.getuid()}-{digest}")

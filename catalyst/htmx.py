@@ -3,9 +3,8 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+from django import shortcuts
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.shortcuts import render as render_template
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
@@ -25,17 +24,17 @@ def render(
 ) -> HttpResponse:
     """Render `template`, or only its `partial` when htmx asks; caches keep the two answers apart."""
     name = f"{template}#{partial}" if partial and wants_partial(request) else template
-    response = render_template(request, name, context, status=status)
+    response = shortcuts.render(request, name, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
 
 
-def go_to(request: HttpRequest, url: str) -> HttpResponse:
+def redirect(request: HttpRequest, url: str) -> HttpResponse:
     """Have the browser open another page after a change, whether a form or htmx asked for it."""
-    return HttpResponseClientRedirect(url) if getattr(request, "htmx", None) else redirect(url)
+    return HttpResponseClientRedirect(url) if getattr(request, "htmx", None) else shortcuts.redirect(url)
 
 
-def go_back(request: HttpRequest, url: str) -> HttpResponse:
+def redirect_back(request: HttpRequest, url: str) -> HttpResponse:
     """After a change have the browser show the page that it was made on again, with its range and filters.
 
     A page that only asks for the change, at the address that it is sent to, leads to `url` with its own query instead.
@@ -44,8 +43,8 @@ def go_back(request: HttpRequest, url: str) -> HttpResponse:
     page = request.headers.get("Referer", "")
     is_ours = url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure())
     if is_ours and urlsplit(page).path != request.path:
-        return go_to(request, page)
-    return go_to(request, with_query(request, url))
+        return redirect(request, page)
+    return redirect(request, with_query(request, url))
 
 
 def with_query(request: HttpRequest, url: str) -> str:

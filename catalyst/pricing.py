@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 PER = Decimal(1_000_000)
 NOTHING = Decimal(0)
 CACHED_MODELS = 4096
-LONGEST_NAME = 200
-MOST_TOKENS = 10**9
+MAX_NAME_CHARACTERS = 200
+MAX_TOKENS = 10**9
 """More than this in one call is a sender's mistake, not a price."""
 
 LOCAL_PROVIDERS = frozenset(
@@ -105,9 +105,9 @@ def price(  # noqa: PLR0913, PLR0917
         return None
     used, output = input_tokens or 0, output_tokens or 0
     cached, written = cached_tokens or 0, cache_write_tokens or 0
-    if min(used, output, cached, written) < 0 or max(used, output, cached, written) > MOST_TOKENS:
+    if min(used, output, cached, written) < 0 or max(used, output, cached, written) > MAX_TOKENS:
         return None
-    tariff = find_tariff(provider[:LONGEST_NAME], model[: LONGEST_NAME + 1])
+    tariff = find_tariff(provider[:MAX_NAME_CHARACTERS], model[: MAX_NAME_CHARACTERS + 1])
     if tariff is None:
         return None
     apart = cached + written > used
@@ -125,7 +125,7 @@ def find_tariff(provider: str, model: str) -> Tariff | None:
 
     Bounded, because the names are the sender's.
     """
-    if len(model) > LONGEST_NAME or provider.lower() in LOCAL_PROVIDERS:
+    if len(model) > MAX_NAME_CHARACTERS or provider.lower() in LOCAL_PROVIDERS:
         return None
     names = [model.lower()]
     if "/" in model:

@@ -28,7 +28,7 @@ from django_q.tasks import async_task
 
 logger = logging.getLogger(__name__)
 
-LONGEST_RETRY = timedelta(
+MAX_RETRY = timedelta(
     seconds=max(queue["retry"] for queue in (settings.Q_CLUSTER, *settings.Q_CLUSTER["ALT_CLUSTERS"].values()))
 )
 
@@ -127,11 +127,11 @@ def waiting(queue: str) -> int:
     return int(OrmQ.objects.filter(key=queue).count())
 
 
-def bring_forward(now: datetime) -> None:
+def clamp_future_times(now: datetime) -> None:
     """Run tasks that wait for longer than any can, enqueued when the machine's clock was ahead."""
-    OrmQ.objects.filter(lock__gt=now + LONGEST_RETRY).update(lock=now)
+    OrmQ.objects.filter(lock__gt=now + MAX_RETRY).update(lock=now)
 
 
-def forget_failures(before: datetime) -> int:
+def delete_failures(before: datetime) -> int:
     """Drop the records of tasks that failed before that time; returns how many."""
     return int(Failure.objects.filter(stopped__lt=before).delete()[0])

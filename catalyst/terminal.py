@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from textwrap import wrap
 
 GAP = "  "
-LEAST = 8
+MIN_WIDTH = 8
 """No column is cut to less."""
 _NUMBER = re.compile(r"[<$]*[\d,]+(\.\d+)?[%kMG]?")
 
@@ -56,7 +56,7 @@ def _fitted(widths: Sequence[int], cut: Sequence[bool], most: int | None) -> lis
     room = sum(widths) if most is None else most - len(GAP) * (len(widths) - 1)
     while sum(fitted) > room:
         widest = max((index for index, may in enumerate(cut) if may), key=fitted.__getitem__, default=None)
-        if widest is None or fitted[widest] <= LEAST:
+        if widest is None or fitted[widest] <= MIN_WIDTH:
             break
         fitted[widest] -= 1
     return fitted

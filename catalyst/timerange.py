@@ -24,10 +24,10 @@ DEFAULT = "1d"
 CUSTOM = "custom"
 PARAMETERS = ("range", "from", "to", "after")
 STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
-MOST_BARS = 90
+MAX_BARS = 90
 WIDTHS = {"hour": HOUR, "day": DAY}
 """Of a bar, to choose from in place of the range's own."""
-MOST_CHOSEN_BARS = 200
+MAX_CHOSEN_BARS = 200
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 """No span can start before it."""
 AHEAD = 366 * DAY
@@ -57,7 +57,7 @@ class TimeRange:
         return {"range": None, "from": iso(self.start), "to": iso(self.end)}
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`the last 7 d`, or the two ends."""
         if self.key != CUSTOM:
             return f"the last {self.key[:-1]} {self.key[-1]}"
@@ -148,8 +148,8 @@ def named(key: str, now: datetime) -> TimeRange:
 
 def between(start: datetime, end: datetime) -> TimeRange:
     """A range of one's own, with bars as fine as fit."""
-    longest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MOST_BARS))
-    step = next((step for step in STEPS if (end - start) / step <= MOST_BARS), longest)
+    longest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MAX_BARS))
+    step = next((step for step in STEPS if (end - start) / step <= MAX_BARS), longest)
     edge = min(step, HOUR)
     return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
 
@@ -164,7 +164,7 @@ def around(when: datetime, now: datetime) -> TimeRange:
 
 
 def _is_offered(width: timedelta, length: timedelta) -> bool:
-    return 2 * width <= length <= MOST_CHOSEN_BARS * width
+    return 2 * width <= length <= MAX_CHOSEN_BARS * width
 
 
 def _words(step: timedelta) -> str:

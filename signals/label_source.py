@@ -15,9 +15,9 @@ from signals.judging.judges import judge_name
 from signals.models import Label, Signal
 from signals.results import facets
 from signals.results import labels as label_lists
-from signals.results.charts import mood
+from signals.results.charts import sentiment_class
 from signals.results.summaries import summaries
-from traces.label_sources import Choices, Dimension, Narrowing, Pill, Walk
+from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Pill
 
 type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
 """Equal labels of one trace: their scope, the trace, id and name of the signal, its sentiments, value and count."""
@@ -33,7 +33,10 @@ class SignalLabels:
         hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
         for scope, trace_id, signal_id, name, sentiments, value, number in rows:
             count = number if scope == Scope.SPAN else 1
-            felt, key = mood(value, sentiments.get(value, Sentiment.NEUTRAL)), facets.key_of(signal_id, value)
+            felt, key = (
+                sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL)),
+                facets.key_of(signal_id, value),
+            )
             found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
         return found
 
@@ -58,18 +61,18 @@ class SignalLabels:
         found: dict[int, list[Pill]] = {}
         live = list(Signal.objects.for_project(project).filter(agent__in=agents).live().for_list())
         for each in summaries(live, time_range):
-            best = each.telling
+            best = each.headline
             said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
             of_versions = f" ({each.given_by})" if each.given_by else ""
             pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
 
-    def narrowings(self, project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+    def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
         """By signal and value."""
-        return facets.narrowings(project, keys)
+        return facets.conditions(project, keys)
 
-    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
         """From hourly sums."""
         return facets.choices(project, time_range, agent)
 
@@ -77,9 +80,9 @@ class SignalLabels:
         """By the signals that look at traces or sessions."""
         return facets.dimensions(project, agent)
 
-    def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+    def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         """From label to label of one signal's list."""
-        return label_lists.walk(project, params, now)
+        return label_lists.navigation(project, params, now)
 
 
 def _newest(labels: Iterable[Label]) -> Iterable[Label]:
@@ -99,7 +102,7 @@ def _pill(label: Label, project: Project) -> Pill:
     return Pill(
         name=label.signal.name,
         value=label.value,
-        sentiment=mood(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
+        sentiment=sentiment_class(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
         reason=label.reason,
         href=_href(project, label.signal_id),
         judged_by=judge_name(label.judge),

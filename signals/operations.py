@@ -81,7 +81,7 @@ def publish_version(
     """
     checked = checked_definition(question, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
-        requeue.change_signals()
+        requeue.take_signal_lock()
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
         locked = signals.select_related("current_version").get(pk=signal.pk)
         current = locked.current_version
@@ -91,7 +91,7 @@ def publish_version(
             return current
         version = _add_version(locked, checked, by)
         signal.current_version = version
-        requeue.withdraw(locked, Label.objects.all())
+        requeue.dequeue_superseded(locked, Label.objects.all())
         detail = f"version {version.number}"
         if restores is None:
             record(by, "published", signal, detail=detail)
@@ -151,11 +151,11 @@ def activate(signal: Signal, now: datetime, by: User | None = None) -> None:
 def disable(signal: Signal, by: User | None = None) -> None:
     """Stop judging live traffic. What waits leaves the queue; labels stay."""
     with transaction.atomic():
-        requeue.change_signals()
+        requeue.take_signal_lock()
         if Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED):
             record(by, "disabled", signal)
         signal.refresh_from_db(fields=["state"])
-        requeue.withdraw(signal, Label.objects.all())
+        requeue.dequeue_superseded(signal, Label.objects.all())
 
 
 def archive(signal: Signal, now: datetime, by: User | None = None) -> None:
@@ -181,7 +181,7 @@ def cap_signal(signal: Signal, cap: Cap, now: datetime, by: User | None = None) 
     if signal.current_version:
         _check_cap(cap, [model_for(signal.current_version)], now)
     _cap(signal.project, signal, cap, now)
-    record(by, "capped", signal, detail=f"at {cap.words}" if cap.words else "no longer")
+    record(by, "capped", signal, detail=f"at {cap.text}" if cap.text else "no longer")
 
 
 @transaction.atomic
@@ -191,7 +191,7 @@ def cap_project(project: Project, cap: Cap, now: datetime, by: User | None = Non
     versions = [signal.current_version for signal in live if signal.current_version]
     _check_cap(cap, sorted({model_for(version) for version in versions}), now)
     _cap(project, None, cap, now)
-    record(by, "capped", project, detail=f"judging at {cap.words}" if cap.words else "no longer")
+    record(by, "capped", project, detail=f"judging at {cap.text}" if cap.text else "no longer")
 
 
 def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> None:
@@ -203,7 +203,7 @@ def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> No
 
 
 def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
-    if refused := [words for model in models if (words := spending.refusal(model, cap, now))]:
+    if refused := [words for model in models if (words := spending.cap_error(model, cap, now))]:
         raise ValidationError({"daily_usd": refused})
 
 

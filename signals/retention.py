@@ -20,7 +20,7 @@ def exchange_days(project: Project) -> int:
     return min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
 
 
-def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
     """Delete what was said before `JUDGE_EXCHANGE_DAYS`, in at most so many batches; returns how many.
 
     It quotes spans, so a project that keeps these for less time keeps it for less too. Projects take turns.
@@ -28,32 +28,34 @@ def forget_exchanges(now: datetime, batches: int = BATCHES) -> int:
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
-        if count := Exchange.objects.forget(project, timerange.kept_since(now, exchange_days(project)), EXCHANGES):
+        if count := Exchange.objects.delete_expired(
+            project, timerange.kept_since(now, exchange_days(project)), EXCHANGES
+        ):
             turns.append(project)
             deleted += count
             batches -= 1
     return deleted
 
 
-def forget_labels(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
     """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many.
 
     With them what was known of targets that began before and were not sampled.
     """
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):
-        count = _forget_batch(kept_since)
+        count = _delete_batch(kept_since)
         deleted += count
         if count == 0:
             break
     for _ in range(batches):
-        if not Unsampled.objects.forget(kept_since, LABELS):
+        if not Unsampled.objects.delete_expired(kept_since, LABELS):
             break
     return deleted
 
 
 @transaction.atomic
-def _forget_batch(kept_since: datetime) -> int:
+def _delete_batch(kept_since: datetime) -> int:
     ids = Label.objects.oldest_before(kept_since, LABELS)
     held = list(Label.objects.filter(pk__in=ids).select_for_update(skip_locked=True).values_list("pk", flat=True))
     Verdict.objects.filter(label__in=held).delete()

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from signals.definitions.choices import Scope
-from signals.judging.spending import Today
+from signals.judging.spending import SpentToday
 from signals.models import Label, Signal, SignalRun, SignalVersion
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
@@ -104,7 +104,7 @@ def of_summary(summary: Summary) -> Record:
     }
 
 
-def of_today(today: Today) -> Record:
+def of_today(today: SpentToday) -> Record:
     """What judging costs on this UTC day."""
     return {
         "spent": dollars(today.spent.dollars),

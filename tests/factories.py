@@ -13,7 +13,7 @@ from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
 from signals.judging import exchanges
-from signals.judging.exchanges import Said
+from signals.judging.exchanges import PromptAndReply
 from signals.models import Label, Signal, Verdict
 from signals.targets import settling
 from tests.traces.sent import sent_span
@@ -44,7 +44,7 @@ def make_signal(
     labels: Sequence[str] = (),
     sample_rate: int = 100,
     judge_model: str = "",
-    passing: Filter = EVERYTHING,
+    traffic_filter: Filter = EVERYTHING,
     view: JudgeView | None = None,
     template: str = "",
     active_since: datetime | None = None,
@@ -56,7 +56,7 @@ def make_signal(
         labels=labels,
         sample_rate=sample_rate,
         judge_model=judge_model,
-        filter=passing,
+        filter=traffic_filter,
         view=view or JudgeView(),
     )
     signal = operations.create_signal(agent, name=name, scope=scope, question=question, template=template)
@@ -149,7 +149,7 @@ def make_verdict(label: Label, now: datetime, value: str = "yes", answer: str = 
         label=label, revision=1, value=value, reason=f"Because {value}.", model="judge-1", latency_ms=10
     )
     asked: list[ChatMessage] = [{"role": "system", "content": "Judge."}, {"role": "user", "content": "A recording."}]
-    exchanges.keep([(label, verdict, Said(asked, answer))], now)
+    exchanges.keep([(label, verdict, PromptAndReply(asked, answer))], now)
     return verdict
 
 

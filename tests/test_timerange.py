@@ -17,7 +17,7 @@ def test_it_cuts_every_range_into_whole_bars(key: str) -> None:
     assert found.start <= NOW < found.end
     assert bars[0] == found.start
     assert bars[-1] + found.step == found.end
-    assert 20 <= len(bars) <= timerange.MOST_BARS
+    assert 20 <= len(bars) <= timerange.MAX_BARS
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_it_takes_a_range_of_ones_own() -> None:
 
 def test_it_bounds_the_bars_of_a_long_range() -> None:
     found = timerange.parse({"from": "2020-01-01", "to": "2026-01-01"}, NOW)
-    assert len(found.buckets()) <= timerange.MOST_BARS + 1
+    assert len(found.buckets()) <= timerange.MAX_BARS + 1
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_its_bars_can_be_hours_or_days_where_that_makes_a_chart(key: str, chosen
     own = timerange.named(key, NOW)
     found = own.in_bars(chosen)
     assert [f"{'*' if is_shown else ''}{words}" for _, words, is_shown in found.widths] == offered
-    assert (found.start, found.end, found.words) == (own.start, own.end, own.words)
+    assert (found.start, found.end, found.text) == (own.start, own.end, own.text)
     bars = found.buckets()
     assert bars[0] <= found.start < bars[0] + found.step
     assert bars[-1] < found.end <= bars[-1] + found.step
@@ -98,9 +98,9 @@ def test_it_finds_the_shortest_range_that_holds_a_time(gap: timedelta, key: str)
 
 
 def test_it_says_its_range() -> None:
-    assert timerange.named("7d", NOW).words == "the last 7 d"
+    assert timerange.named("7d", NOW).text == "the last 7 d"
     own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
-    assert own.words == "1 Nov 2026 10:00 to 1 Nov 2026 11:30"
+    assert own.text == "1 Nov 2026 10:00 to 1 Nov 2026 11:30"
 
 
 @pytest.mark.parametrize(
@@ -118,4 +118,4 @@ def test_it_bounds_what_lies_far_off(first: str, last: str) -> None:
     assert found.key == timerange.CUSTOM
     assert found.start >= timerange.EARLIEST
     assert found.end <= NOW + timerange.AHEAD + timerange.HOUR
-    assert len(found.buckets()) <= timerange.MOST_BARS + 1
+    assert len(found.buckets()) <= timerange.MAX_BARS + 1

@@ -28,22 +28,22 @@ from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
 from catalyst.server.threads import in_thread
 from traces.ingest import pipeline
-from traces.ingest.group_commit import Full, GroupCommit
-from traces.ingest.limits import Cut, Limits, fit
-from traces.ingest.pipeline import Arrival, Stored
-from traces.ingest.rate_limits import Rates, TooFast
+from traces.ingest.group_commit import GroupCommit, QueueFull
+from traces.ingest.limits import Limits, Truncation, truncate
+from traces.ingest.pipeline import IngestResult, SpanBatch
+from traces.ingest.rate_limits import RateLimited, RateLimiter
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 
 logger = logging.getLogger(__name__)
 
 
-async def write(arrivals: Sequence[Arrival]) -> Sequence[Stored]:
+async def write(arrivals: Sequence[SpanBatch]) -> Sequence[IngestResult]:
     """Store what arrived for one project, in a thread."""
     return await in_thread(pipeline.write, arrivals)
 
 
 writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
-rates = Rates()
+rates = RateLimiter()
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
@@ -58,7 +58,7 @@ RETRY_AFTER_SECONDS = 5
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
-class Refused(Exception):
+class HttpRefusal(Exception):
     """A request that is answered with an error; the message goes to the sender. Seconds to wait, 0 for no use."""
 
     def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
@@ -75,9 +75,9 @@ class TooLarge(Exception):
 class Read:
     """What a body holds: the spans in our columns, what can't be stored of it, and what was cut."""
 
-    arrival: Arrival
+    arrival: SpanBatch
     decoded: Decoded
-    cut: Cut
+    cut: Truncation
 
 
 @csrf_exempt
@@ -91,7 +91,7 @@ async def export_traces(request: HttpRequest) -> HttpResponse:
         with _refusals():
             key = await _authenticate(request, now)
             return _accepted(encoding, await _take(request, key, now))
-    except Refused as refused:
+    except HttpRefusal as refused:
         use.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
         return _error(encoding, refused)
 
@@ -101,46 +101,46 @@ def _refusals() -> Iterator[None]:
     """Say in OTLP's words why a request can't be taken."""
     try:
         yield
-    except TooFast as error:
-        raise Refused(429, f"{error} Send again later.", error.retry_after) from error
-    except Full as error:
-        raise Refused(503, FULL, RETRY_AFTER_SECONDS) from error
+    except RateLimited as error:
+        raise HttpRefusal(429, f"{error} Send again later.", error.retry_after) from error
+    except QueueFull as error:
+        raise HttpRefusal(503, FULL, RETRY_AFTER_SECONDS) from error
     except TooLarge as error:
         limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
         said = f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
-        raise Refused(413, said) from error
+        raise HttpRefusal(413, said) from error
     except TooManySpans as error:
-        raise Refused(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
+        raise HttpRefusal(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
     except OtlpError as error:
-        raise Refused(400, str(error)) from error
+        raise HttpRefusal(400, str(error)) from error
     except DataError as error:
         logger.exception("The database refuses a value")
         said = "The database refuses a value of this request; nothing of it was stored."
-        raise Refused(400, said) from error
+        raise HttpRefusal(400, said) from error
     except DatabaseError as error:
         logger.exception("Spans could not be stored")
-        raise Refused(503, BUSY, RETRY_AFTER_SECONDS) from error
+        raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
 async def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
     if not text:
-        raise Refused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    key = await api_keys.recent.find(text, now)
+        raise HttpRefusal(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
+    key = await api_keys.key_cache.find(text, now)
     if key is None:
-        raise Refused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
+        raise HttpRefusal(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
     return key
 
 
 async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
     """Store what a key may send, and count it."""
     if ApiKey.Scope.INGEST not in key.scopes:
-        raise Refused(403, "The API key may not post traces. Use one with the scope ingest.")
+        raise HttpRefusal(403, "The API key may not post traces. Use one with the scope ingest.")
     requests = key.requests_per_second or settings.KEY_REQUESTS_PER_SECOND
-    rates.enter(key.pk, requests, key.spans_per_second or settings.KEY_SPANS_PER_SECOND, now.timestamp())
+    rates.admit(key.pk, requests, key.spans_per_second or settings.KEY_SPANS_PER_SECOND, now.timestamp())
     found = await _read(request, key.project_id, now)
-    rates.pay(key.pk, len(found.decoded.spans) + found.decoded.rejected)
+    rates.charge(key.pk, len(found.decoded.spans) + found.decoded.rejected)
     stored = await writer.write(found.arrival)
     for _ in range(found.arrival.unreadable):
         found.decoded.reject("a span can't be read; the server's log says why", "shape")
@@ -148,7 +148,7 @@ async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
     return found
 
 
-def _counts(stored: Stored, found: Read) -> dict[str, int]:
+def _counts(stored: IngestResult, found: Read) -> dict[str, int]:
     """One accepted request, as it is counted for its key."""
     return {
         "accepted": 1,
@@ -166,7 +166,7 @@ async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
     decoder = DECODERS.get(request.content_type or "")
     if decoder is None:
         said = request.content_type or "no content type"
-        raise Refused(415, f"{said} is not supported. Send {JSON} or {PROTOBUF}.")
+        raise HttpRefusal(415, f"{said} is not supported. Send {JSON} or {PROTOBUF}.")
     body = request.read(settings.MAX_BODY_BYTES + 1)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
 
@@ -174,7 +174,7 @@ async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
         plain = _decompress(body, encoding, most)
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
-        cut = fit(decoded.spans, limits, len(plain))
+        cut = truncate(decoded.spans, limits, len(plain))
         cut.nested = decoded.nesting.left_out
         return Read(pipeline.read(project_id, decoded.spans, now), decoded, cut)
 
@@ -191,7 +191,7 @@ def _decompress(body: bytes, encoding: str, most: int) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise Refused(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
+        raise HttpRefusal(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
     try:
         return _inflate(body, zlib.MAX_WBITS | 32, most)  # gzip or zlib, told apart by the header
     except NotPacked as error:
@@ -200,7 +200,7 @@ def _decompress(body: bytes, encoding: str, most: int) -> bytes:
                 return _inflate(body, -zlib.MAX_WBITS, most)
             except NotPacked:
                 pass
-        raise Refused(400, f"The body is not valid {encoding}: {error}.") from error
+        raise HttpRefusal(400, f"The body is not valid {encoding}: {error}.") from error
 
 
 def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
@@ -236,13 +236,13 @@ def _accepted(encoding: str, found: Read) -> HttpResponse:
         said.append(f"{decoded.rejected} spans were not stored: {shown}")
         response.partial_success.rejected_spans = decoded.rejected
     if cut.total:
-        said.append(f"Stored, but {cut.words(Limits(**settings.SPAN_LIMITS))}")
+        said.append(f"Stored, but {cut.text(Limits(**settings.SPAN_LIMITS))}")
     if said:
         response.partial_success.error_message = ". ".join(said)
     return _answer(encoding, 200, response)
 
 
-def _error(encoding: str, refused: Refused) -> HttpResponse:
+def _error(encoding: str, refused: HttpRefusal) -> HttpResponse:
     status = Status(code=_RPC_CODES[refused.status], message=str(refused))
     response = _answer(encoding, refused.status, status)
     if refused.status == 401:

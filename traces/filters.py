@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 NAMES = ("environment", "service", "model", "status")
 BOUNDS = ("min_duration_ms", "max_duration_ms", "min_tokens", "max_tokens")
 ATTRIBUTE = "attribute"
-MOST_ATTRIBUTES = 10
-MOST = 10**12
+MAX_ATTRIBUTES = 10
+MAX_NUMBER = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def _pairs(value: object) -> object:
 
 
 def _searchable(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    if len(pairs) > MOST_ATTRIBUTES:
-        raise ValueError(f"At most {MOST_ATTRIBUTES} attributes.")
+    if len(pairs) > MAX_ATTRIBUTES:
+        raise ValueError(f"At most {MAX_ATTRIBUTES} attributes.")
     for key, _ in pairs:
         if not key or key.startswith(UNINDEXED):
             raise ValueError(f"Traffic can't be filtered by the attribute “{key}”.")
@@ -86,14 +86,14 @@ def _searchable(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ..
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LIMIT), AfterValidator(_storable)]
 Value = Annotated[str, StringConstraints(max_length=TOKEN_VALUE_LIMIT), AfterValidator(_storable)]
-Bound = Annotated[int | None, Field(ge=0, le=MOST)]
+Bound = Annotated[int | None, Field(ge=0, le=MAX_NUMBER)]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One condition in words, `environment is prod`, and the parameters that a URL without it has."""
 
-    words: str
+    text: str
     without: dict[str, list[str] | None]
 
 
@@ -161,9 +161,9 @@ class Filter(JsonValue):
         ]
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """All of it for people: `environment is prod, status is error`; `all traffic` when it is empty."""
-        return ", ".join(part.words for part in self.parts) or "all traffic"
+        return ", ".join(part.text for part in self.parts) or "all traffic"
 
     def passes(self, facts: Facts) -> bool:
         """Whether a target with these facts passes."""
@@ -177,7 +177,7 @@ class Filter(JsonValue):
 
     def unmet(self, facts: Facts) -> list[str]:
         """The conditions, in words, that a target with these facts does not meet."""
-        return [each.words for each in self._each() if not each.passes(facts)]
+        return [each.text for each in self._each() if not each.passes(facts)]
 
     def _each(self) -> list["Filter"]:
         """Each condition as a filter of its own, and empty ones."""

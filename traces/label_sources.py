@@ -39,7 +39,7 @@ class Pill:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class LabelNavigation:
     """The label that led to a page, and the addresses of its neighbours in the list it is from; empty at the ends."""
 
     name: str
@@ -52,19 +52,19 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowing:
+class LabelCondition:
     """A label that a list is narrowed to: its key in the URL, in words, and what passes. `href` is about the label."""
 
     key: str
     name: str
-    words: str
+    text: str
     traces: Q
     sessions: Q
     href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class FacetValue:
     """One label that lists can be narrowed to, and how many targets in the range have it."""
 
     key: str
@@ -73,7 +73,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class Facet:
     """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`).
 
     `at_most`: there may be fewer targets than its counts say, since some may be counted twice.
@@ -82,7 +82,7 @@ class Choices:
     name: str
     scope: str
     href: str
-    choices: Sequence[Choice]
+    facets: Sequence[FacetValue]
     at_most: bool = False
 
 
@@ -90,14 +90,14 @@ class Choices:
 class Dimension:
     """What runs of an agent are broken down by: at most one label each.
 
-    `value` is which label a trace has, null without one; `tones` are the colours of the values, in order.
+    `value` is which label a trace has, null without one; `colors` are the colours of the values, in order.
     """
 
     key: str
     name: str
     scope: str
     href: str
-    tones: Mapping[str, str]
+    colors: Mapping[str, str]
     value: Combinable
 
 
@@ -121,16 +121,16 @@ class LabelSource(Protocol):
     ) -> Mapping[int, list[Pill]]:
         """What is live for these agents, each with what it mostly says in the range. A constant number of queries."""
 
-    def narrowings(self, project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+    def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
         """What these keys mean. A constant number of queries; keys of other projects, or of nothing, are left out."""
 
-    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
         """The labels that were given in the range, by agent if one is named. A constant number of queries."""
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         """What the runs of an agent can be broken down by. A constant number of queries."""
 
-    def walk(self, project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+    def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         """Where the query of a target's page says it was opened from; None if it says nothing."""
 
 
@@ -168,13 +168,13 @@ def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRa
     return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)
 
 
-def narrowings(project: Project, keys: Sequence[str]) -> tuple[Narrowing, ...]:
+def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, ...]:
     """What a list is narrowed to by these keys, all of them; one that means nothing lets nothing pass."""
-    known = {key: found for source in _sources for key, found in source.narrowings(project, keys).items()}
+    known = {key: found for source in _sources for key, found in source.conditions(project, keys).items()}
     return tuple(known.get(key) or _nothing(key) for key in dict.fromkeys(keys))
 
 
-def choices(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Choices]:
+def facets(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Facet]:
     """The labels that lists can be narrowed to."""
     return [each for source in _sources for each in source.choices(project, time_range, agent)]
 
@@ -184,13 +184,13 @@ def dimensions(project: Project, agent: int) -> list[Dimension]:
     return [each for source in _sources for each in source.dimensions(project, agent)]
 
 
-def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
     """The list of labels that a target's page was opened from, by its query."""
-    return next((found for source in _sources if (found := source.walk(project, params, now))), None)
+    return next((found for source in _sources if (found := source.navigation(project, params, now))), None)
 
 
-def _nothing(key: str) -> Narrowing:
-    return Narrowing(key, "label", f"{key}, which nothing here gives", traces=Q(pk__in=[]), sessions=Q(pk__in=[]))
+def _nothing(key: str) -> LabelCondition:
+    return LabelCondition(key, "label", f"{key}, which nothing here gives", traces=Q(pk__in=[]), sessions=Q(pk__in=[]))
 
 
 def _merged[Target](found: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:

@@ -10,19 +10,19 @@ from traces import label_sources
 from traces.filters import Filter
 from traces.models.trace import TraceFilter
 
-MOST_TEXT = 200
-MOST_LABELS = 5
+MAX_TEXT_CHARACTERS = 200
+MAX_LABELS = 5
 
 
 def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
     """The filter in a query string; what makes no sense filters nothing, but a label that isn't there everything."""
-    keys = [key.replace("\0", "")[:MOST_TEXT] for key in params.getlist("label")[:MOST_LABELS]]
+    keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in params.getlist("label")[:MAX_LABELS]]
     return TraceFilter(
         agent=parse_number(params.get("agent")),
         session=parse_number(params.get("session")),
-        text=params.get("q", "").replace("\0", "").strip()[:MOST_TEXT],
-        passing=Filter.of_query(params),
-        labels=label_sources.narrowings(project, keys) if keys else (),
+        text=params.get("q", "").replace("\0", "").strip()[:MAX_TEXT_CHARACTERS],
+        traffic_filter=Filter.of_query(params),
+        labels=label_sources.conditions(project, keys) if keys else (),
     )
 
 

@@ -25,7 +25,7 @@ HOURS = 5_000
 HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, AgentHourCalls)
 
 
-def forget_traces(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
     """Delete expired traces and sessions, in at most so many batches; returns how many.
 
     Projects take turns, so that a large one holds up no other. What is left is due the next time.
@@ -33,30 +33,30 @@ def forget_traces(now: datetime, batches: int = BATCHES) -> int:
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
-        if count := _forget_some(project, now):
+        if count := _delete_some(project, now):
             turns.append(project)
             deleted += count
             batches -= 1
     return deleted
 
 
-def forget_hours(now: datetime, batches: int = BATCHES) -> None:
+def delete_expired_hours(now: datetime, batches: int = BATCHES) -> None:
     """Delete hourly sums that are older than `KEEP_ROLLUPS_DAYS`, at most so many batches of each kind."""
     kept_since = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS)
     for model in HOURLY:
         for _ in range(batches):
-            if not _forget_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour")):
+            if not _delete_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour")):
                 break
 
 
-def _forget_some(project: Project, now: datetime) -> int:
+def _delete_some(project: Project, now: datetime) -> int:
     days = project.kept_days
     some = (project.traces.expired(days, now), project.traces.expired_ahead(days, now))
-    return sum(_forget_batch(project, traces, now) for traces in some) + _forget_sessions(project, now)
+    return sum(_delete_batch(project, traces, now) for traces in some) + _delete_sessions(project, now)
 
 
 @transaction.atomic
-def _forget_batch(project: Project, expired: TraceQuerySet, now: datetime) -> int:
+def _delete_batch(project: Project, expired: TraceQuerySet, now: datetime) -> int:
     """The first of these traces, with their spans: as many as have `SPANS` spans together, but one in any case."""
     locked = list(expired.select_for_update(skip_locked=True)[:TRACES])
     sizes = accumulate(trace.span_count for trace in locked)
@@ -72,7 +72,7 @@ def _forget_batch(project: Project, expired: TraceQuerySet, now: datetime) -> in
 
 
 @transaction.atomic
-def _forget_sessions(project: Project, now: datetime) -> int:
+def _delete_sessions(project: Project, now: datetime) -> int:
     expired = project.sessions.expired(project.kept_days, now).select_for_update(skip_locked=True)
     ids = list(expired.values_list("pk", flat=True)[:TRACES])
     if ids:
@@ -82,6 +82,6 @@ def _forget_sessions(project: Project, now: datetime) -> int:
 
 
 @transaction.atomic
-def _forget_hours(old: models.QuerySet[models.Model]) -> int:
+def _delete_hours(old: models.QuerySet[models.Model]) -> int:
     ids = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:HOURS])
     return old.model._default_manager.filter(pk__in=ids).delete()[0] if ids else 0

@@ -9,7 +9,7 @@ from catalyst.server.threads import in_thread
 KEPT = timedelta(seconds=2)
 
 
-class RecentKeys:
+class KeyCache:
     """The keys that this process found lately. For one event loop."""
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ class RecentKeys:
             found[digest] = now, key
         return key
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Look every key up again; what is being looked up now is for those who asked before."""
         self._found, self._looking = {}, {}
 
 
-recent = RecentKeys()
+key_cache = KeyCache()

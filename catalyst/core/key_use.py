@@ -67,7 +67,7 @@ class KeyUse:
         return len(counts)
 
 
-def forget(now: datetime) -> None:
+def delete_expired(now: datetime) -> None:
     """Sum up the hours that are older than KEPT."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, [now - KEPT, EVER, EVER])

@@ -49,7 +49,7 @@ def refill(limit: Limit, whose: str) -> None:
     Bucket.objects.filter(key=_key(limit, whose)).delete()
 
 
-def forget(now: datetime) -> None:
+def delete_expired(now: datetime) -> None:
     """Delete buckets that have long been full again."""
     Bucket.objects.filter(filled_at__lt=now - KEPT).delete()
 

@@ -16,7 +16,7 @@ from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
 
 INVITATION_LIFETIME = timedelta(days=7)
-LONGEST_SLUG = 60
+MAX_SLUG_CHARACTERS = 60
 
 
 @transaction.atomic
@@ -146,7 +146,7 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
         record(by, "revoked", key)
-        transaction.on_commit(api_keys.recent.forget)
+        transaction.on_commit(api_keys.key_cache.clear)
     return revoked
 
 
@@ -158,7 +158,7 @@ def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: User)
     ApiKey.objects.filter(pk=key.pk).limit(requests, spans)
     said = (f"{rate} {what} per second" for what, rate in (("requests", requests), ("spans", spans)) if rate)
     record(by, "limited", key, detail=", ".join(said) or "to what the instance allows")
-    transaction.on_commit(api_keys.recent.forget)
+    transaction.on_commit(api_keys.key_cache.clear)
 
 
 def update_profile(user: User, *, first_name: str, last_name: str, email: str) -> None:
@@ -188,7 +188,7 @@ def _check_not_last_owner(membership: Membership) -> None:
 
 
 def _free_slug(name: str) -> str:
-    base = slugify(name)[: LONGEST_SLUG - 4].strip("-") or "project"
+    base = slugify(name)[: MAX_SLUG_CHARACTERS - 4].strip("-") or "project"
     taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
     return base if base not in taken else next(slug for slug in numbered if slug not in taken)

@@ -68,7 +68,7 @@ def sign_out_elsewhere(user: User, here: str | None) -> int:
     return deleted.get("sessions.Session", 0)
 
 
-def forget_expired(now: datetime) -> None:
+def delete_expired(now: datetime) -> None:
     """Delete sessions that have run out, and what is left of others."""
     Session.objects.filter(expire_date__lt=now).delete()
     SignIn.objects.filter(seen_at__lt=now - timedelta(seconds=settings.SESSION_COOKIE_AGE)).delete()

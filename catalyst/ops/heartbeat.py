@@ -20,7 +20,7 @@ from catalyst.task_backend import run_cluster
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5
-LONGEST_ERROR = 500
+MAX_ERROR_CHARACTERS = 500
 _PAGE = 4096
 
 
@@ -38,7 +38,7 @@ class LastError(logging.Handler):
         lines = record.getMessage().splitlines() or [""]
         problem = record.exc_info[1] if record.exc_info else None
         reason = f" ({type(problem).__name__}: {problem})" if problem else ""
-        text = f"{record.name}: {lines[0]}{reason}".replace("\x00", "")[:LONGEST_ERROR]
+        text = f"{record.name}: {lines[0]}{reason}".replace("\x00", "")[:MAX_ERROR_CHARACTERS]
         note = json.dumps([text, timezone.now().isoformat()]).encode()
         self._shared[: len(note) + 1] = note + b"\x00"
 

@@ -110,7 +110,7 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
         """Forget a process that has ended in good order."""
         self.filter(name=name, host=host, pid=pid).delete()
 
-    def forget(self, now: datetime) -> None:
+    def delete_expired(self, now: datetime) -> None:
         """Delete those of processes that ended otherwise, after a day."""
         self.filter(seen_at__lt=now - HEARTBEATS_KEPT).delete()
 

@@ -125,7 +125,7 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
 
 
 def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
-    tone = {"negative": "bad", "positive": "good"}.get(outcome.mood, "")
+    tone = {"negative": "bad", "positive": "good"}.get(outcome.color_class, "")
     signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
     lines, cost = charts.sparkline(WAVE, 100, 100, 10), charts.sparkline(WAVE)
     change, summary = Change("up 9.1 points", tone, "4.9%"), Summary(signal, [outcome], COVERED, None, Decimal("0.42"))

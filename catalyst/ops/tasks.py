@@ -11,7 +11,7 @@ import traces.retention
 from catalyst.core import key_use, login_limits, sign_ins
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
-from catalyst.task_backend import bring_forward, forget_failures
+from catalyst.task_backend import clamp_future_times, delete_failures
 from signals.models import JudgeHealth, Label
 from traces.ingest import settle_queue
 from traces.store import partitions
@@ -50,16 +50,16 @@ def minute() -> None:
     At least once; safe to repeat because each does nothing when there is nothing to do.
     """
     now = timezone.now()
-    settle_queue.bring_forward(now)
-    Label.objects.bring_forward(now)
-    JudgeHealth.objects.bring_forward(now)
-    bring_forward(now)
+    settle_queue.clamp_future_times(now)
+    Label.objects.clamp_future_times(now)
+    JudgeHealth.objects.clamp_future_times(now)
+    clamp_future_times(now)
     partitions.ensure(now)
-    forget_failures(now - FAILURES_KEPT)
-    sign_ins.forget_expired(now)
-    login_limits.forget(now)
-    key_use.forget(now)
-    Heartbeat.objects.forget(now)
+    delete_failures(now - FAILURES_KEPT)
+    sign_ins.delete_expired(now)
+    login_limits.delete_expired(now)
+    key_use.delete_expired(now)
+    Heartbeat.objects.delete_expired(now)
     demo.go_on.enqueue(now.isoformat())
     if Wakeup.objects.is_steady("minute", now):
         _expire(now)
@@ -67,7 +67,7 @@ def minute() -> None:
 
 def _expire(now: datetime) -> None:
     partitions.drop_expired(now)
-    traces.retention.forget_traces(now)
-    traces.retention.forget_hours(now)
-    signals.retention.forget_labels(now)
-    signals.retention.forget_exchanges(now)
+    traces.retention.delete_expired_traces(now)
+    traces.retention.delete_expired_hours(now)
+    signals.retention.delete_expired_labels(now)
+    signals.retention.delete_expired_exchanges(now)

@@ -11,7 +11,7 @@ from signals.definitions.definition import Definition
 
 CONTEXT = 2
 """Unchanged lines that are shown before and after changed ones."""
-MOST_PAIRS = 4_000_000
+MAX_PAIRS = 4_000_000
 """Words before times words after: beyond that, whole lines are marked, since words would take too long to compare."""
 ALIKE = 0.35
 """The share of words that two texts must have in common for those that differ to be marked."""
@@ -27,8 +27,8 @@ WORDS: dict[str, Callable[[Any], str]] = {
     "type": lambda value: TYPES.get(value, value),
     "judge_model": lambda value: value or "the instance's",
     "sample_rate": "{}%".format,
-    "filter": lambda value: value.words,
-    "view": lambda value: value.words,
+    "filter": lambda value: value.text,
+    "view": lambda value: value.text,
 }
 _TOKENS = re.compile(r"\n|[^\S\n]+|\w+|[^\w\s]")
 
@@ -51,7 +51,7 @@ class Outcome:
     after: str
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What became of it; empty if nothing did."""
         if not self.before:
             return f"label {self.value} added"
@@ -78,11 +78,11 @@ class Diff:
     changes: tuple[Change, ...]
 
     @property
-    def words(self) -> list[str]:
+    def text(self) -> list[str]:
         """One phrase for each thing that differs."""
         said = [f"{change.name}: {change.before} → {change.after}" for change in self.changes]
         if self.outcomes:
-            said += [words for outcome in self.outcomes if (words := outcome.words)] or ["Labels in another order"]
+            said += [words for outcome in self.outcomes if (words := outcome.text)] or ["Labels in another order"]
         if self.lines:
             said.append(f"Question: {_worded(self.lines)}")
         return [phrase[0].upper() + phrase[1:] for phrase in said]
@@ -167,7 +167,7 @@ def _replaced(old: Sequence[str], new: Sequence[str]) -> list[Line]:
     """Lines and those in their place, with the words marked that differ."""
     gone, came = (_TOKENS.findall("\n".join(lines)) for lines in (old, new))
     whole = [*(_whole("gone", line) for line in old), *(_whole("new", line) for line in new)]
-    if not old or not new or len(gone) * len(came) > MOST_PAIRS:
+    if not old or not new or len(gone) * len(came) > MAX_PAIRS:
         return whole
     blocks = SequenceMatcher(str.isspace, gone, came).get_matching_blocks()
     alike = sum(not token.isspace() for block in blocks for token in gone[block.a : block.a + block.size])

@@ -12,9 +12,9 @@ from traces.conventions.attributes import SPAN_NAME_LIMIT
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Message, Transcript
 
-LEAST_TOKENS = 500
-MOST_TOKENS = 10_000_000
-MOST_NAMES = 20
+MIN_TOKENS = 500
+MAX_TOKENS = 10_000_000
+MAX_NAMES = 20
 SPEAKERS = frozenset(("user", "assistant"))
 
 
@@ -44,11 +44,11 @@ class JudgeView(JsonValue):
     messages_only: bool = False
     tool_calls: bool = True
     kinds: Annotated[tuple[str, ...], AfterValidator(_known)] = ()
-    names: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES), AfterValidator(_storable)] = ()
-    budget_tokens: Annotated[int | None, Field(ge=LEAST_TOKENS, le=MOST_TOKENS)] = None
+    names: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES), AfterValidator(_storable)] = ()
+    budget_tokens: Annotated[int | None, Field(ge=MIN_TOKENS, le=MAX_TOKENS)] = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """All of it for people; `the whole transcript` by default."""
         parts = ["what user and assistant said" if self.messages_only else "the whole transcript"]
         parts += ["without tool calls"] if not self.tool_calls else []

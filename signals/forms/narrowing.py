@@ -7,13 +7,13 @@ from django import forms
 
 from catalyst.json_value import InvalidValue
 from signals.definitions import judge_view
-from signals.definitions.judge_view import LEAST_TOKENS, JudgeView
+from signals.definitions.judge_view import MIN_TOKENS, JudgeView
 from traces import filters
 from traces.conventions.attribute_names import KINDS
 from traces.filters import Filter
 
-MOST_TEXT = 5_000
-MOST = 10**9
+MAX_TEXT_CHARACTERS = 5_000
+MAX_NUMBER = 10**9
 PLAIN = forms.TextInput({"autocomplete": "off", "spellcheck": "false"})
 LINES = forms.Textarea({"rows": 2, "spellcheck": "false"})
 OF_FILTER = {
@@ -40,15 +40,15 @@ class FilterFields(forms.Form):
         choices=[("", "any"), ("ok", "ok"), ("error", "error")], required=False, label="Status"
     )
     filter_from_seconds = forms.DecimalField(
-        required=False, min_value=0, max_value=MOST, decimal_places=3, label="Takes at least, in seconds"
+        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Takes at least, in seconds"
     )
     filter_to_seconds = forms.DecimalField(
-        required=False, min_value=0, max_value=MOST, decimal_places=3, label="Takes at most, in seconds"
+        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Takes at most, in seconds"
     )
     filter_from_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at least, in tokens")
     filter_to_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at most, in tokens")
     filter_attributes = forms.CharField(
-        required=False, max_length=MOST_TEXT, widget=LINES, label="Attributes, one name=value to a line"
+        required=False, max_length=MAX_TEXT_CHARACTERS, widget=LINES, label="Attributes, one name=value to a line"
     )
     traffic: Filter = filters.EVERYTHING
 
@@ -92,12 +92,12 @@ class ViewFields(forms.Form):
     )
     view_names = forms.CharField(
         required=False,
-        max_length=MOST_TEXT,
+        max_length=MAX_TEXT_CHARACTERS,
         widget=LINES,
         label="Of a trace or session only spans of these names, one to a line; empty: all",
     )
     view_budget_tokens = forms.IntegerField(
-        required=False, min_value=LEAST_TOKENS, label="At most so many tokens; empty: as many as the instance shows"
+        required=False, min_value=MIN_TOKENS, label="At most so many tokens; empty: as many as the instance shows"
     )
     judge_view: JudgeView = judge_view.EVERYTHING
 

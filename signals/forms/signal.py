@@ -20,7 +20,7 @@ from signals.operations import Overtaken, Renamed
 
 RATES = (10, 25, 50, 100)
 OTHER = "other"
-MOST_LABELS = LABEL_COUNTS[-1]
+MAX_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 """Where the editor shows what `signals.operations` says of a field that the editor has not."""
@@ -34,9 +34,7 @@ class OutcomesWidget(forms.Widget):
         self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
     ) -> list[tuple[str, str]]:
         """All rows, the empty ones included."""
-        return [
-            (str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MOST_LABELS)
-        ]
+        return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MAX_LABELS)]
 
 
 class RateWidget(forms.Widget):
@@ -93,7 +91,7 @@ class SignalForm(FilterFields, ViewFields):
             }
             initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
             initial["based_on"] = version.number
-            initial |= filled(version.passing, version.judge_view)
+            initial |= filled(version.traffic_filter, version.judge_view)
         super().__init__(data, initial=initial, label_suffix="")
         current = signal.current_version if signal else None
         models = definition.judge_models(current.judge_model if current else "")
@@ -128,7 +126,7 @@ class SignalForm(FilterFields, ViewFields):
     def outcome_rows(self) -> list[tuple[str, str]]:
         """The rows of labels to fill in, as many as there may be."""
         rows = list(self["labels"].value() or [("", Sentiment.POSITIVE)])
-        return rows + [("", Sentiment.NEGATIVE)] * (MOST_LABELS - len(rows))
+        return rows + [("", Sentiment.NEGATIVE)] * (MAX_LABELS - len(rows))
 
     @property
     def rate(self) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django import forms
 
-from signals.runs.trial import MOST
+from signals.runs.trial import MAX_TARGETS
 
 WINDOWS = {
     "1h": ("the last hour", timedelta(hours=1)),
@@ -22,11 +22,11 @@ class TrialForm(forms.Form):
     trial_count = forms.IntegerField(
         label="Newest",
         min_value=1,
-        max_value=MOST,
+        max_value=MAX_TARGETS,
         initial=10,
         widget=forms.NumberInput({"class": "short", "inputmode": "numeric"}),
         error_messages=dict.fromkeys(
-            ("required", "invalid", "min_value", "max_value"), f"A test takes 1 to {MOST} targets."
+            ("required", "invalid", "min_value", "max_value"), f"A test takes 1 to {MAX_TARGETS} targets."
         ),
     )
     trial_window = forms.ChoiceField(
@@ -44,4 +44,4 @@ class TrialForm(forms.Form):
         if self.data.get("on") != SAME:
             return None
         keys, labels = self.data.getlist("again"), self.data.getlist("was")  # type: ignore[attr-defined]
-        return dict(zip(keys[:MOST], labels[:MOST], strict=False))
+        return dict(zip(keys[:MAX_TARGETS], labels[:MAX_TARGETS], strict=False))

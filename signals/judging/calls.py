@@ -12,9 +12,9 @@ from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
 from catalyst.pricing import price
 from signals.definitions.templates import Template, template_for
 from signals.judging import offline, prompt
-from signals.judging.exchanges import Said
+from signals.judging.exchanges import PromptAndReply
 from signals.judging.health import Outage
-from signals.judging.inputs import Target
+from signals.judging.inputs import JudgeInput
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
 from signals.models import Label
@@ -27,7 +27,7 @@ OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says w
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class JudgeCall:
     """A label that was claimed, when, and what its model is to be sent.
 
     `answers`: the model has answered others since this label was last tried.
@@ -43,7 +43,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class CallUsage:
     """What a call that ended has cost. `model` is who answered, by its own word, else who was asked.
 
     `answered` is False where it broke or timed out: that tells nothing good about the model. `said` is None without a
@@ -58,11 +58,11 @@ class Spent:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     answered: bool = True
-    said: Said | None = None
+    said: PromptAndReply | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CallResult:
     """How one try ended for a label as it was claimed. A status of QUEUED asks for another try."""
 
     label: Label
@@ -71,13 +71,13 @@ class Ending:
     value: str = ""
     reason: str = ""
     error: str = ""
-    spent: Spent | None = None
+    spent: CallUsage | None = None
     outage: Outage | None = None
 
 
 def prepare(
-    label: Label, read: Callable[[], Target | None], now: datetime, answers: Mapping[str, datetime]
-) -> Call | Ending:
+    label: Label, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+) -> JudgeCall | CallResult:
     """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once.
 
     `answers`: when each model last answered.
@@ -85,12 +85,12 @@ def prepare(
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
     if not model and template is None:
-        return Ending(label, Label.Status.FAILED, label.wanted_revision, error=CONNECT)
+        return CallResult(label, Label.Status.FAILED, label.wanted_revision, error=CONNECT)
     target = read()
     if target is None:
-        return Ending(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
+        return CallResult(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
-        return Ending(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
+        return CallResult(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
     room = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
     recording = Recording(label.target_key, prompt.recorded(target.transcript, room), target.left_out)
     digest = prompt.digest(version, label.scope, recording)
@@ -98,54 +98,54 @@ def prepare(
         return _judged_offline(label, template, target, digest)
     messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
     answered_since = label.tried_at is not None and model in answers and answers[model] > label.tried_at
-    return Call(label, now, target.revision, model, messages, digest, answered_since)
+    return JudgeCall(label, now, target.revision, model, messages, digest, answered_since)
 
 
-async def ask(call: Call, llm: LLM, is_up: Callable[[], bool]) -> Ending:
+async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResult:
     """Ask the call's model. `is_up` tells whether it answered another call while this one was under way."""
     started = time.monotonic()
     try:
         reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
     except LLMError as error:
         latency_ms = round((time.monotonic() - started) * 1000)
-        spent = Spent(call.model, call.model, call.digest, latency_ms, said=Said(call.messages))
+        spent = CallUsage(call.model, call.model, call.digest, latency_ms, said=PromptAndReply(call.messages))
         if error.permanent:
             spent = replace(spent, input_tokens=0, output_tokens=0)
-            return Ending(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
+            return CallResult(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
         if isinstance(error, InvalidReply):
-            return _wrong(call.label, call.revision, str(error), spent)
+            return _count_failed_try(call.label, call.revision, str(error), spent)
         if error.suspect and (call.answers or is_up()):
-            return _wrong(call.label, call.revision, str(error), replace(spent, answered=False))
+            return _count_failed_try(call.label, call.revision, str(error), replace(spent, answered=False))
         return _unanswered(call, error, spent)
-    return answered(call, reply)
+    return interpret_reply(call, reply)
 
 
-def _unanswered(call: Call, error: LLMError, spent: Spent) -> Ending:
+def _unanswered(call: JudgeCall, error: LLMError, spent: CallUsage) -> CallResult:
     """A try that doesn't count, unless the target may be to blame and there were very many of them."""
     if error.suspect and call.label.outages >= MAX_OUTAGES:
         words, spent = f"{error} ({MAX_OUTAGES + 1} times)", replace(spent, answered=False)
-        return Ending(call.label, Label.Status.FAILED, call.revision, error=words, spent=spent)
+        return CallResult(call.label, Label.Status.FAILED, call.revision, error=words, spent=spent)
     outage = Outage(call.model, str(error), call.claimed_at, error.retry_after, error.suspect)
-    return Ending(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
+    return CallResult(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
 
 
-def answered(call: Call, reply: Reply) -> Ending:
+def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
     """What a model's reply means for the label."""
     tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
-    said = Said(call.messages, reply.text or reply.refusal)
-    spent = Spent(call.model, reply.model, call.digest, reply.latency_ms, *tokens, said=said)
+    said = PromptAndReply(call.messages, reply.text or reply.refusal)
+    spent = CallUsage(call.model, reply.model, call.digest, reply.latency_ms, *tokens, said=said)
     try:
         if reply.refusal:
             raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")
         answer = prompt.parse(reply.text, call.label.version.labels)
     except InvalidAnswer as error:
         cut_off = " Its answer was cut off." if reply.finish_reason == "length" else ""
-        return _wrong(call.label, call.revision, f"{error}{cut_off}", spent)
+        return _count_failed_try(call.label, call.revision, f"{error}{cut_off}", spent)
     done = Label.Status.DONE
-    return Ending(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
+    return CallResult(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
 
 
-def cost(spent: Spent, now: datetime) -> Decimal | None:
+def cost(spent: CallUsage, now: datetime) -> Decimal | None:
     """US dollars of a call; None where no public price is known."""
     if spent.asked == offline.JUDGE:
         return Decimal(0)
@@ -154,21 +154,21 @@ def cost(spent: Spent, now: datetime) -> Decimal | None:
     return next((cost.total for cost in costs if cost is not None), None)
 
 
-def own_fault(label: Label) -> Ending:
+def internal_error(label: Label) -> CallResult:
     """A try that failed for a reason of ours."""
-    return _wrong(label, label.wanted_revision, OWN_FAULT, None)
+    return _count_failed_try(label, label.wanted_revision, OWN_FAULT, None)
 
 
-def _wrong(label: Label, revision: int, error: str, spent: Spent | None) -> Ending:
+def _count_failed_try(label: Label, revision: int, error: str, spent: CallUsage | None) -> CallResult:
     """A try that counts: after the last one the label fails."""
     if label.attempts < MAX_ATTEMPTS:
-        return Ending(label, Label.Status.QUEUED, revision, error=error, spent=spent)
-    return Ending(label, Label.Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
+        return CallResult(label, Label.Status.QUEUED, revision, error=error, spent=spent)
+    return CallResult(label, Label.Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
 
 
-def _judged_offline(label: Label, template: Template, target: Target, digest: str) -> Ending:
+def _judged_offline(label: Label, template: Template, target: JudgeInput, digest: str) -> CallResult:
     started = time.monotonic()
     verdict = offline.judge(template.key, label.scope, target.transcript, target.spans)
-    spent = Spent(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
+    spent = CallUsage(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
     done = Label.Status.DONE
-    return Ending(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)
+    return CallResult(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)

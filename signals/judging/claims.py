@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from catalyst import database
 from signals.judging import spending
-from signals.judging.spending import Work
+from signals.judging.spending import Charge
 from signals.models import Budget, Label, SignalRun
 from signals.models.label import LabelQuerySet
 from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
@@ -37,7 +37,7 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     alone, and so is what is beyond a cap. What waits of a stopped run is left alone too, until it is out of the queue.
     """
     caps = list(Budget.objects.capped())
-    due = _within_reach(Label.objects.claimable(now), spending.blocked(caps, now), without_models)
+    due = _within_reach(Label.objects.claimable(now), spending.capped_signals(caps, now), without_models)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
     labels: list[Label] = []
     for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
@@ -64,8 +64,8 @@ def _within_reach(
     return labels
 
 
-def _work(label: Label) -> Work:
-    return Work(label.pk, label.project_id, label.signal_id, label.version.judge_model)
+def _work(label: Label) -> Charge:
+    return Charge(label.pk, label.project_id, label.signal_id, label.version.judge_model)
 
 
 def _give_up(labels: Sequence[Label]) -> None:

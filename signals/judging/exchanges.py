@@ -21,14 +21,14 @@ _TYPES = "int8", "int8", "int8", "bytea", "timestamptz"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PromptAndReply:
     """The messages of one call and the text of its answer, empty where none came."""
 
     messages: Sequence[ChatMessage]
     answer: str = ""
 
 
-def keep(spoken: Iterable[tuple[Label, Verdict, Said | None]], now: datetime) -> None:
+def keep(spoken: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now: datetime) -> None:
     """Store what was said for these verdicts, which are stored, if settings want it kept at all."""
     rows = [(label, verdict, each) for label, verdict, each in spoken if each is not None]
     if not rows or not settings.JUDGE_EXCHANGE_DAYS:
@@ -41,14 +41,14 @@ def keep(spoken: Iterable[tuple[Label, Verdict, Said | None]], now: datetime) ->
             copy.write_row((verdict.pk, label.project_id, instructions, packed, now))
 
 
-def said(exchange: Exchange) -> Said:
+def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
     """The messages as they were sent, and the answer or the end of it."""
     user, answer = orjson.loads(zstandard.decompress(exchange.said))
     system = exchange.instructions.text
-    return Said([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
+    return PromptAndReply([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
 
 
-def _pack(said: Iterable[Said]) -> Iterator[bytes]:
+def _pack(said: Iterable[PromptAndReply]) -> Iterator[bytes]:
     """User message and answer of each in a zstd frame. Of an answer as much of its end as is read of it."""
     plain: list[bytes | bytearray | memoryview] = [
         orjson.dumps([each.messages[1]["content"], each.answer[-MAX_ANSWER:].encode(errors="replace").decode()])

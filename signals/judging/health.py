@@ -11,7 +11,7 @@ from signals.judging import judges
 from signals.judging.judges import Judge, endpoint, judge_of
 from signals.models import JudgeHealth, SignalVersion
 
-LONGEST_PAUSE = timedelta(minutes=1)
+MAX_PAUSE = timedelta(minutes=1)
 RESOLUTION = timedelta(seconds=10)
 
 
@@ -19,17 +19,17 @@ RESOLUTION = timedelta(seconds=10)
 class Outage:
     """A model that could not be asked: nothing is known about the target, so the try doesn't count.
 
-    `suspect`: the target may be to blame all the same.
+    `request_suspect`: the target may be to blame all the same.
     """
 
     model: str
     error: str
     asked_at: datetime
     retry_after: float | None = None
-    suspect: bool = False
+    request_suspect: bool = False
 
 
-def standing(now: datetime) -> tuple[list[str], dict[str, datetime]]:
+def availability(now: datetime) -> tuple[list[str], dict[str, datetime]]:
     """The `judge_model` of versions that must wait, where the empty one stands for the instance's model, and when each
     model that was ever asked last answered."""
     rows = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
@@ -39,7 +39,7 @@ def standing(now: datetime) -> tuple[list[str], dict[str, datetime]]:
     return [*paused, ""] if env.judge_model in paused else paused, answers
 
 
-def note_answers(models: Sequence[str], now: datetime) -> None:
+def record_success(models: Sequence[str], now: datetime) -> None:
     """These models answered. A pause that a server asked for is kept."""
     if models:
         database.execute(_NOTE_ANSWERS, [endpoint(), now, models, now - RESOLUTION])
@@ -54,7 +54,7 @@ def pause(outage: Outage, now: datetime) -> datetime:
     health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=endpoint(), model=outage.model)
     if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
         health.failures += 1
-    waits = [backoff(outage.model, health.failures, LONGEST_PAUSE), timedelta(seconds=outage.retry_after or 0)]
+    waits = [backoff(outage.model, health.failures, MAX_PAUSE), timedelta(seconds=outage.retry_after or 0)]
     health.paused_until = max(health.paused_until or now, now + max(waits))
     health.error = outage.error
     health.save(update_fields=["failures", "paused_until", "error"])
@@ -75,33 +75,33 @@ _NOTE_ANSWERS = """
 """
 
 
-def troubles() -> dict[str, JudgeHealth]:
+def outages() -> dict[str, JudgeHealth]:
     """The models of the endpoint that did not answer when last asked, by name. One query."""
-    return {each.model: each for each in JudgeHealth.objects.troubled().filter(url=judges.endpoint())}
+    return {each.model: each for each in JudgeHealth.objects.failing().filter(url=judges.endpoint())}
 
 
-def trouble(judge: Judge) -> JudgeHealth | None:
+def outage_of(judge: Judge) -> JudgeHealth | None:
     """Why this judge does not answer; None while it does."""
-    return troubles().get(judge.name) if judge.is_model else None
+    return outages().get(judge.name) if judge.is_model else None
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class JudgeUnavailable:
     """Why no judge answers, for people: in short, and in words."""
 
     title: str
-    words: str
+    text: str
 
 
-def silences(versions: Iterable[SignalVersion]) -> dict[int | None, Silence]:
+def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, JudgeUnavailable]:
     """The versions that no judge answers for, by id. One query for all."""
-    known = troubles()
-    found: dict[int | None, Silence] = {}
+    known = outages()
+    found: dict[int | None, JudgeUnavailable] = {}
     for version in versions:
         judge = judge_of(version)
         if judge.kind == "none":
-            found[version.pk] = Silence("No judge", "No model is connected, so every label fails.")
+            found[version.pk] = JudgeUnavailable("No judge", "No model is connected, so every label fails.")
         elif judge.is_model and judge.name in known:
             words = f"{judge.name} does not answer: {known[judge.name].error}"
-            found[version.pk] = Silence("Judge does not answer", words)
+            found[version.pk] = JudgeUnavailable("Judge does not answer", words)
     return found

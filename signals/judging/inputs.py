@@ -20,13 +20,13 @@ from traces.transcripts.transcript import Transcript, session_transcript, span_t
 
 logger = logging.getLogger(__name__)
 
-MOST_TURNS = 200
-MOST_CHARACTERS = 4_000_000
+MAX_TURNS = 200
+MAX_CHARACTERS = 4_000_000
 """Of one trace. More than any budget shows, since model calls resend their history."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class JudgeInput:
     """A target as a judge is shown it. `revision` is what it had at least; `spans` are all of it."""
 
     transcript: Transcript
@@ -51,7 +51,7 @@ class _Part:
     spans: Sequence[SpanRecord]
 
 
-def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Target | None]]]:
+def load_inputs(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], JudgeInput | None]]]:
     """Each label with the function that reads its target: None where that is not stored any more.
 
     Rows and spans are read for all labels at once, text when the functions are called, that of several targets at once.
@@ -66,9 +66,12 @@ def targets(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], Targe
         view = label.version.judge_view
         if label.scope == Scope.SESSION:
             session = sessions.get((label.project_id, label.session_key))
-            yield label, partial(_session, session, turns[session.pk], spans, view) if session is not None else _gone
+            yield (
+                label,
+                partial(_session, session, turns[session.pk], spans, view) if session is not None else _not_stored,
+            )
         elif _about(label) not in parts:
-            yield label, _gone
+            yield label, _not_stored
         elif label.scope == Scope.TRACE:
             yield label, partial(_trace, parts[_about(label)], spans, texts, view)
         else:
@@ -120,7 +123,7 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
     for trace in Trace.objects.filter(session_id__in=by_session).in_order() if by_session else ():
         by_session[trace.session_id or 0].append(trace)
     return {
-        pk: _Turns(len(traces), within(traces, MOST_TURNS, lambda _: 1, lambda trace: trace.error_count > 0))
+        pk: _Turns(len(traces), within(traces, MAX_TURNS, lambda _: 1, lambda trace: trace.error_count > 0))
         for pk, traces in by_session.items()
     }
 
@@ -142,37 +145,37 @@ def _part_of(
     return _Part(trace, [span]) if span else None
 
 
-def _gone() -> None:
+def _not_stored() -> None:
     return None
 
 
-def _span(part: _Part, texts: "_Texts", view: JudgeView) -> Target:
+def _span(part: _Part, texts: "_Texts", view: JudgeView) -> JudgeInput:
     (span,) = part.spans
     payload = texts.of(part).get(span.span_id)
     transcript = view.narrowed(span_transcript(span, payload)) if payload else Transcript()
-    return Target(transcript, part.spans, span.revision)
+    return JudgeInput(transcript, part.spans, span.revision)
 
 
-def _trace(part: _Part, every: Mapping[int, list[SpanRecord]], texts: "_Texts", view: JudgeView) -> Target:
+def _trace(part: _Part, every: Mapping[int, list[SpanRecord]], texts: "_Texts", view: JudgeView) -> JudgeInput:
     spans = every[part.trace.pk]
     hidden = len(spans) - len(part.spans)
     transcript = view.narrowed(trace_transcript(view.spans(spans), texts.of(part)))
-    return Target(transcript, spans, part.trace.revision, f"the text of {hidden:,} steps" if hidden else "")
+    return JudgeInput(transcript, spans, part.trace.revision, f"the text of {hidden:,} steps" if hidden else "")
 
 
-def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]], view: JudgeView) -> Target:
+def _session(session: Session, turns: _Turns, spans: Mapping[int, list[SpanRecord]], view: JudgeView) -> JudgeInput:
     parts = [_Part(trace, _read(spans[trace.pk])) for trace in turns.read]
     texts = _Texts(parts)
     shown = (trace_transcript(view.spans(spans[part.trace.pk]), texts.of(part)) for part in parts)
     transcript = view.narrowed(session_transcript(shown))
     hidden = turns.count - len(turns.read)
     every = [span for trace in turns.read for span in spans[trace.pk]]
-    return Target(transcript, every, session.revision, f"{hidden:,} of {turns.count:,} turns" if hidden else "")
+    return JudgeInput(transcript, every, session.revision, f"{hidden:,} of {turns.count:,} turns" if hidden else "")
 
 
 def _read(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
     """The spans of a trace whose text is read: as many as is reasonable."""
-    return within(spans, MOST_CHARACTERS, _size, lambda span: span.status == "error" or span.parent_id is None)
+    return within(spans, MAX_CHARACTERS, _size, lambda span: span.status == "error" or span.parent_id is None)
 
 
 def _size(span: SpanRecord) -> int:
@@ -199,7 +202,7 @@ class _Texts:
 
     def _from(self, first: _Part) -> list[_Part]:
         """This part and those after it in its project, up to the most characters."""
-        some, room = [first], MOST_CHARACTERS
+        some, room = [first], MAX_CHARACTERS
         after = dropwhile(lambda part: part is not first, self._parts)
         for part in (part for part in after if part.trace.project_id == first.trace.project_id):
             room -= sum(map(_size, part.spans))

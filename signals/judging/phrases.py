@@ -5,7 +5,7 @@ Patterns are written in lower case, with straight apostrophes and single spaces.
 
 import re
 
-LONGEST = 8_000
+MAX_CHARACTERS = 8_000
 QUOTE = 100
 STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'", "\u201c": '"', "\u201d": '"'})
 
@@ -31,8 +31,8 @@ class Phrases:
 
 def straight(text: str) -> str:
     """Straight quotes and single spaces; of a long text the start and the end."""
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+    if len(text) > MAX_CHARACTERS:
+        text = f"{text[: MAX_CHARACTERS // 2]} … {text[-MAX_CHARACTERS // 2 :]}"
     return " ".join(text.translate(STRAIGHT).split())
 
 

@@ -28,7 +28,7 @@ ANSWER_TOKENS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Charge:
     """A call that is to be made: for which label, whose it is, and the model that its version names.
 
     Of a test there is no label, 0, and of a signal that is not saved yet no signal.
@@ -41,7 +41,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class CapReached:
     """Why nothing of a signal is judged: a cap, of the signal or of its project, has no room for another call.
 
     `needed`: what a call of `model` may cost in US dollars; None where it has no public price.
@@ -69,33 +69,33 @@ class Stop:
         return "Not judged" if self.is_lasting else "Capped until 00:00 UTC"
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The reason, for people."""
-        cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.words}"
+        cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.text}"
         if self.is_unpriced:
             return f"no public price is known for {self.model}, so {cap} can't hold"
         if self.is_lasting:
             return f"one call of {self.model} may cost up to {usd(self.needed)}, more than {cap} bears"
         if self.cap.calls is not None and self.spent.made >= self.cap.calls:
-            return f"{self.spent.words} today; {cap} is reached"
-        return f"{self.spent.words} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
+            return f"{self.spent.text} today; {cap} is reached"
+        return f"{self.spent.text} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Today:
+class SpentToday:
     """What a signal or a project has spent on this UTC day, and may spend."""
 
     spent: Calls
     cap: Cap
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`$1.20 and 12 judge calls today`, and of at most how many."""
-        return f"{self.spent.words} today{f', of at most {self.cap.words}' if self.cap.words else ''}"
+        return f"{self.spent.text} today{f', of at most {self.cap.text}' if self.cap.text else ''}"
 
 
 @dataclass(slots=True)
-class Left:
+class Remaining:
     """What a budget can still bear, in US dollars and in calls; None where there is no limit.
 
     `beyond`: calls that may be made even so, to catch up.
@@ -106,7 +106,7 @@ class Left:
     beyond: int
 
     @classmethod
-    def of(cls, budget: Budget, now: datetime) -> "Left":
+    def of(cls, budget: Budget, now: datetime) -> "Remaining":
         """What is left after the calls that have ended."""
         cap, spent = budget.cap, budget.spent_on(now)
         return cls(
@@ -147,13 +147,13 @@ def estimate(model: str, now: datetime) -> Decimal | None:
     return None if cost is None else cost.total
 
 
-class Allowance:
+class BudgetLedger:
     """What is left of some budgets at a moment. Only if these are locked, nobody else takes it meanwhile."""
 
     def __init__(self, budgets: Iterable[Budget], now: datetime) -> None:
-        self._left = {(budget.project_id, budget.signal_id): Left.of(budget, now) for budget in budgets}
+        self._left = {(budget.project_id, budget.signal_id): Remaining.of(budget, now) for budget in budgets}
         self._estimate = cache(lambda judge_model: estimate(model_named(judge_model), now))
-        under_way = Label.objects.under_way({project for project, _ in self._left}, now) if self._left else {}
+        under_way = Label.objects.in_flight({project for project, _ in self._left}, now) if self._left else {}
         for (project, signal), calls in under_way.items():
             self._take(project, signal, calls)
 
@@ -162,7 +162,7 @@ class Allowance:
         left = self._on(project, signal)
         return not left or all(each.room(self._estimate(judge_model)) != 0 for each in left)
 
-    def take(self, work: Work) -> Decimal | None:
+    def take(self, work: Charge) -> Decimal | None:
         """What to reserve for this; None when there is not as much left."""
         if not self.covers(work.project, work.signal, work.judge_model):
             return None
@@ -174,24 +174,24 @@ class Allowance:
         for left in self._on(project, signal):
             left.take(calls)
 
-    def _on(self, project: int, signal: int | None) -> list[Left]:
+    def _on(self, project: int, signal: int | None) -> list[Remaining]:
         return [self._left[key] for key in {(project, signal), (project, None)} if key in self._left]
 
 
-def reserve(claimed: Sequence[Work], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
+def reserve(claimed: Sequence[Charge], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
     """What to reserve for each of these labels, by its id; those without are beyond one of these caps.
 
     Call it in the transaction that claims them, as the last thing that locks.
     """
     projects, signals = {work.project for work in claimed}, {None, *(work.signal for work in claimed)}
     on = [budget.pk for budget in caps if budget.project_id in projects and budget.signal_id in signals]
-    allowance = Allowance(Budget.objects.capped().filter(pk__in=on).lock() if on else (), now)
+    allowance = BudgetLedger(Budget.objects.capped().filter(pk__in=on).lock() if on else (), now)
     taken = {work.label: allowance.take(work) for work in claimed}
     return {label: dollars for label, dollars in taken.items() if dollars is not None}
 
 
 @transaction.atomic
-def advance(work: Work, now: datetime) -> Calls | None:
+def prepay(work: Charge, now: datetime) -> Calls | None:
     """Charge a call that no label reserves for with what it may cost, before it is made; None where a cap forbids it.
 
     Where there is no cap nothing is charged yet. `settle` puts what it has cost in its place.
@@ -200,14 +200,14 @@ def advance(work: Work, now: datetime) -> Calls | None:
     budgets = list(Budget.objects.capped().filter(of_these, project=work.project).lock())
     if not budgets:
         return Calls()
-    dollars = Allowance(budgets, now).take(work)
+    dollars = BudgetLedger(budgets, now).take(work)
     if dollars is None:
         return None
     Budget.objects.charge({(work.project, work.signal): Calls(1, dollars)}, now.astimezone(UTC).date())
     return Calls(1, dollars)
 
 
-def settle(work: Work, advanced: Calls, advanced_at: datetime, ended: Calls, now: datetime) -> None:
+def reconcile(work: Charge, advanced: Calls, advanced_at: datetime, ended: Calls, now: datetime) -> None:
     """Charge a call as it has ended in place of what was advanced for it."""
     day = now.astimezone(UTC).date()
     back = advanced if day == advanced_at.astimezone(UTC).date() else Calls()
@@ -215,11 +215,11 @@ def settle(work: Work, advanced: Calls, advanced_at: datetime, ended: Calls, now
     Budget.objects.charge({(work.project, work.signal): charge}, day)
 
 
-def blocked(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
+def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
     """The signals whose work is beyond one of these caps, by the judge model that its version names."""
     if not caps:
         return {}
-    allowance = Allowance(caps, now)
+    allowance = BudgetLedger(caps, now)
     of_these = Q(signal__in=[b.signal_id for b in caps if b.signal_id])
     of_these |= Q(signal__project__in=[b.project_id for b in caps if b.signal_id is None])
     versions = SignalVersion.objects.filter(of_these).order_by()
@@ -230,44 +230,44 @@ def blocked(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
     return found
 
 
-def stops(signals: Iterable[Signal], now: datetime) -> dict[int, Stop]:
+def caps_reached(signals: Iterable[Signal], now: datetime) -> dict[int, CapReached]:
     """Those of these signals whose current version is judged no more today, by id."""
     asked = {signal.current_version: signal for signal in signals if signal.current_version}
-    return {asked[version].pk: stop for version, stop in stopped(asked, now).items()}
+    return {asked[version].pk: stop for version, stop in caps_reached_by_version(asked, now).items()}
 
 
-def stopped(asked: Mapping[SignalVersion, Signal], now: datetime) -> dict[SignalVersion, Stop]:
+def caps_reached_by_version(asked: Mapping[SignalVersion, Signal], now: datetime) -> dict[SignalVersion, CapReached]:
     """Those of these versions, given with their signals, of which nothing more is judged today."""
     projects = {signal.project_id for signal in asked.values()}
     budgets = {(b.project_id, b.signal_id): b for b in Budget.objects.capped().filter(project__in=projects)}
-    found: dict[SignalVersion, Stop] = {}
+    found: dict[SignalVersion, CapReached] = {}
     for version, signal in asked.items() if budgets else ():
         for key in ((signal.project_id, None), (signal.project_id, signal.pk)):
-            if key in budgets and (stop := stop_of(budgets[key], version, now)):
+            if key in budgets and (stop := cap_reached(budgets[key], version, now)):
                 found[version] = stop
     return found
 
 
-def stop_of(budget: Budget, version: SignalVersion, now: datetime) -> Stop | None:
+def cap_reached(budget: Budget, version: SignalVersion, now: datetime) -> CapReached | None:
     """Why a budget lets nothing of a version be judged now; None while it does."""
     model = model_for(version)
     needed = estimate(model, now)
-    if Left.of(budget, now).room(needed) != 0:
+    if Remaining.of(budget, now).room(needed) != 0:
         return None
-    return Stop(budget.signal_id is None, budget.spent_on(now), budget.cap, model, needed)
+    return CapReached(budget.signal_id is None, budget.spent_on(now), budget.cap, model, needed)
 
 
-def today(project: int, signal: int | None, now: datetime) -> Today:
+def today(project: int, signal: int | None, now: datetime) -> SpentToday:
     """The spending of a signal; without one, of the whole project."""
     return today_of(Budget.objects.filter(project=project, signal=signal).first(), now)
 
 
-def today_of(budget: Budget | None, now: datetime) -> Today:
+def today_of(budget: Budget | None, now: datetime) -> SpentToday:
     """The spending that a budget tells; without one, nothing."""
-    return Today(budget.spent_on(now), budget.cap) if budget else Today(Calls(), Cap())
+    return SpentToday(budget.spent_on(now), budget.cap) if budget else SpentToday(Calls(), Cap())
 
 
-def refusal(model: str, cap: Cap, now: datetime) -> str:
+def cap_error(model: str, cap: Cap, now: datetime) -> str:
     """Why this can't be the cap of what that model judges, in words for people; empty when it can."""
     needed = estimate(model, now)
     if cap.usd is None:

@@ -20,8 +20,8 @@ from catalyst.env import env
 from catalyst.llm import LLM
 from signals.judging import calls as asking
 from signals.judging import claims, exchanges, health, judges, offline
-from signals.judging.calls import Call, Ending, Spent
-from signals.judging.inputs import Target, targets
+from signals.judging.calls import CallResult, CallUsage, JudgeCall
+from signals.judging.inputs import JudgeInput, load_inputs
 from signals.models import Budget, Label, Verdict
 from signals.models.budget import Calls
 from signals.targets import requeue
@@ -36,7 +36,7 @@ READ_AHEAD = 3
 gathered, written and claimed."""
 LOOK_AGAIN_SECONDS = 0.5
 GATHER_SECONDS = 0.1
-LONGEST_WAIT = timedelta(minutes=5)
+MAX_CALL_WAIT = timedelta(minutes=5)
 LEASE_LOST = "Answered after its lease had run out; another try counts."
 
 
@@ -65,20 +65,20 @@ class _Worker:
         self._answers = 0
         self._slots = asyncio.Semaphore(env.judge_concurrency)
 
-    def take(self, room: int) -> list[Call]:
+    def take(self, room: int) -> list[JudgeCall]:
         """Claim up to `room` labels and return the calls they need; finish those that need none."""
-        calls: list[Call] = []
+        calls: list[JudgeCall] = []
         while room > 0 and not calls and not self.until():
             now = self.clock()
-            paused, answers = health.standing(now)
+            paused, answers = health.availability(now)
             claimed = claims.claim(room, LEASE, now, without_models=paused)
             if not claimed:
                 break
-            endings: list[Ending] = []
+            endings: list[CallResult] = []
             running = [label for label in claimed if label.status == Label.Status.RUNNING]
-            for label, read in targets(requeue.still_wanted(running)):
+            for label, read in load_inputs(requeue.drop_superseded(running)):
                 prepared = prepare(label, read, now, answers)
-                if isinstance(prepared, Call):
+                if isinstance(prepared, JudgeCall):
                     calls.append(prepared)
                     self._held[label.pk] = label
                 else:
@@ -86,7 +86,7 @@ class _Worker:
             self.finish(endings)
         return calls
 
-    def finish(self, endings: Sequence[Ending]) -> None:
+    def finish(self, endings: Sequence[CallResult]) -> None:
         """Write how tries ended."""
         if endings:
             finish(endings, self.clock())
@@ -94,9 +94,9 @@ class _Worker:
         for ending in endings:
             self._held.pop(ending.label.pk, None)
 
-    async def work(self, calls: Sequence[Call]) -> None:
+    async def work(self, calls: Sequence[JudgeCall]) -> None:
         """Make these calls, and those that become due meanwhile."""
-        pending: set[asyncio.Task[Ending]] = set()
+        pending: set[asyncio.Task[CallResult]] = set()
         llm = LLM(
             judges.endpoint(),
             env.judge_api_key,
@@ -113,27 +113,29 @@ class _Worker:
                 for task in pending:
                     task.cancel()
 
-    def _step(self, endings: Sequence[Ending]) -> list[Call]:
+    def _step(self, endings: Sequence[CallResult]) -> list[JudgeCall]:
         self.finish(endings)
         now = self.clock()
         if now - self._renewed_at >= RENEW_EVERY:
-            Label.objects.renew(list(self._held.values()), now + LEASE)
+            Label.objects.extend_leases(list(self._held.values()), now + LEASE)
             self._renewed_at = now
         return self.take(self.room - len(self._held))
 
-    async def _ask(self, call: Call, llm: LLM) -> Ending:
+    async def _ask(self, call: JudgeCall, llm: LLM) -> CallResult:
         async with self._slots:
             before = self._answers
             try:
                 ending = await asking.ask(call, llm, lambda: self._answers > before)
             except Exception:
                 logger.exception("Label %s: the judge could not be asked", call.label.pk)
-                return asking.own_fault(call.label)
+                return asking.internal_error(call.label)
             self._answers += ending.status == Label.Status.DONE
             return ending
 
 
-async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[Ending]], set[asyncio.Task[Ending]]]:
+async def _some(
+    pending: set[asyncio.Task[CallResult]],
+) -> tuple[set[asyncio.Task[CallResult]], set[asyncio.Task[CallResult]]]:
     """Wait for the first, then a moment for others, so that they are written together."""
     first, _ = await asyncio.wait(pending, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     if first and len(first) < len(pending):
@@ -143,20 +145,20 @@ async def _some(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[En
 
 
 def prepare(
-    label: Label, read: Callable[[], Target | None], now: datetime, answers: Mapping[str, datetime]
-) -> Call | Ending:
+    label: Label, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+) -> JudgeCall | CallResult:
     """Prepare one of a batch; one that can't be harms no other."""
     try:
         return asking.prepare(label, read, now, answers)
     except Exception:
         logger.exception("Label %s can't be put to a judge", label.pk)
-        return asking.own_fault(label)
+        return asking.internal_error(label)
 
 
 @transaction.atomic
-def finish(endings: Sequence[Ending], now: datetime) -> None:
+def finish(endings: Sequence[CallResult], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
-    held = {label.pk: label for label in Label.objects.held(ending.label.pk for ending in endings)}
+    held = {label.pk: label for label in Label.objects.lock(ending.label.pk for ending in endings)}
     resumes = _note_health(endings, now)
     written, verdicts, said = [], [], []
     for ending in endings:
@@ -183,19 +185,19 @@ def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
     return label.status, label.attempts, label.lease_until
 
 
-def _write(label: Label, ending: Ending, now: datetime, resumes: dict[str, datetime]) -> None:
+def _write(label: Label, ending: CallResult, now: datetime, resumes: dict[str, datetime]) -> None:
     label.status, label.error, label.not_before, label.lease_until = ending.status, ending.error, now, None
     label.reserved = Decimal(0)
     label.tried_at = now if ending.status == Label.Status.QUEUED else None
     if ending.outage is not None:
         label.attempts -= 1
-        label.outages += ending.outage.suspect
+        label.outages += ending.outage.request_suspect
         label.not_before = resumes[ending.outage.model]
-        if ending.outage.suspect:
-            own_wait = health.backoff(f"label {label.pk}", label.outages, LONGEST_WAIT)
+        if ending.outage.request_suspect:
+            own_wait = health.backoff(f"label {label.pk}", label.outages, MAX_CALL_WAIT)
             label.not_before = max(label.not_before, now + own_wait)
     elif ending.status == Label.Status.QUEUED:
-        label.not_before = now + health.backoff(f"label {label.pk}", label.attempts, LONGEST_WAIT)
+        label.not_before = now + health.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
     else:
         seen = max(ending.revision, ending.label.wanted_revision)
         label.judged_revision = max(label.judged_revision, seen)
@@ -206,7 +208,7 @@ def _write(label: Label, ending: Ending, now: datetime, resumes: dict[str, datet
             label.status, label.attempts, label.outages = Label.Status.QUEUED, 0, 0
 
 
-def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdict:
+def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) -> Verdict:
     return Verdict(
         label_id=ending.label.pk,
         revision=ending.revision,
@@ -223,7 +225,7 @@ def _verdict(ending: Ending, spent: Spent, counts: bool, now: datetime) -> Verdi
     )
 
 
-def _charge(endings: Sequence[Ending], verdicts: Sequence[Verdict], now: datetime) -> None:
+def _charge(endings: Sequence[CallResult], verdicts: Sequence[Verdict], now: datetime) -> None:
     """Count what these calls have cost; where that is not known, what was reserved for them."""
     claimed = {ending.label.pk: ending.label for ending in endings}
     charges: dict[tuple[int, int | None], list[Decimal]] = defaultdict(list)
@@ -234,10 +236,10 @@ def _charge(endings: Sequence[Ending], verdicts: Sequence[Verdict], now: datetim
     Budget.objects.charge(calls, now.astimezone(UTC).date())
 
 
-def _note_health(endings: Sequence[Ending], now: datetime) -> dict[str, datetime]:
+def _note_health(endings: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
     """Note which models answered, and pause those that did not; returns until when, by model."""
     answered = {ending.spent.asked for ending in endings if ending.spent and ending.spent.answered}
-    health.note_answers(sorted(answered - {offline.JUDGE}), now)
+    health.record_success(sorted(answered - {offline.JUDGE}), now)
     resumes = {}
     for ending in endings:
         if ending.outage is not None:

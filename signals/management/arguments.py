@@ -113,7 +113,9 @@ def _add_question(parser: CommandParser) -> None:
 
 
 def _add_test(parser: CommandParser) -> None:
-    parser.add_argument("--sample-size", type=_count, default=20, help=f"1 to {trial.MOST}; %(default)s are usual.")
+    parser.add_argument(
+        "--sample-size", type=_count, default=20, help=f"1 to {trial.MAX_TARGETS}; %(default)s are usual."
+    )
     _add_window(parser)
     _add_question(parser)
 

@@ -10,7 +10,7 @@ from catalyst.terminal import facts, table
 from catalyst.timerange import TimeRange
 from signals.definitions import diff
 from signals.judging import judges
-from signals.judging.spending import Today
+from signals.judging.spending import SpentToday
 from signals.results.charts import Outcome
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary
@@ -61,12 +61,12 @@ def _state(each: Summary) -> str:
 
 def _shares(each: Summary) -> str:
     """The outcome that tells most comes first, where a narrow terminal shows it."""
-    said = sorted((one for one in each.outcomes if one.count), key=lambda one: one != each.telling)
+    said = sorted((one for one in each.outcomes if one.count), key=lambda one: one != each.headline)
     shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in said)
     return f"{shares} ({each.given_by})" if each.given_by else shares
 
 
-def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, width: int | None) -> Lines:
+def signal(each: Summary, time_range: TimeRange, today: SpentToday, now: datetime, width: int | None) -> Lines:
     """One signal: what it asks and what it found."""
     signal, version, covered = each.signal, each.signal.current_version, each.coverage
     last = f", the newest {ago(each.last, now)}" if each.last else ""
@@ -81,7 +81,7 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
         ("Agent", signal.agent.identity),
         ("Scope", signal.scope),
         ("State", _state(each)),
-        (f"In {time_range.words}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
+        (f"In {time_range.text}", f"{each.labelled:,} labels{last}; {', '.join(counts)}"),
         (f"Shares of {each.given_by}" if each.given_by else "Shares", _intervals(each.outcomes)),
         ("Cost", f"{usd(each.cost) or 'not known'}; {_spent(today)}"),
         ("Not judged now", each.held_up),
@@ -93,8 +93,8 @@ def signal(each: Summary, time_range: TimeRange, today: Today, now: datetime, wi
             ("Version", f"{version.number}, {ago(version.created_at, now)}"),
             ("Answer", f"{diff.TYPES[version.type]}: {', '.join(felt)}"),
             ("Sample rate", f"{version.sample_rate}%"),
-            ("Looks at", version.passing.words),
-            ("Judge", f"{judge.name}; sees {version.judge_view.words}"),
+            ("Looks at", version.traffic_filter.text),
+            ("Judge", f"{judge.name}; sees {version.judge_view.text}"),
             ("Question", version.prompt),
         ]
     return facts(pairs, width)
@@ -110,8 +110,8 @@ def _intervals(outcomes: Iterable[Outcome]) -> str:
     return "\n".join(said)
 
 
-def _spent(today: Today) -> str:
-    return f"{today.words} (UTC)"
+def _spent(today: SpentToday) -> str:
+    return f"{today.text} (UTC)"
 
 
 def preview(found: Preview, estimate: Estimate, width: int | None) -> Lines:
@@ -125,7 +125,7 @@ def preview(found: Preview, estimate: Estimate, width: int | None) -> Lines:
         ("Sampled", f"{about}{found.sampled:,}; {labels}"),
         ("To judge", f"{about}{found.to_judge:,} by {judges.judge_name(estimate.model)}"),
         ("Cost", _price(estimate.cost, found.to_judge)),
-        ("Takes", f"about {estimate.words}; {tokens}, {told}" if estimate.takes else ""),
+        ("Takes", f"about {estimate.text}; {tokens}, {told}" if estimate.takes else ""),
     ]
     return facts(pairs, width)
 

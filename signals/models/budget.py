@@ -21,7 +21,7 @@ class Calls(NamedTuple):
     dollars: Decimal = Decimal(0)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`$1.20 and 12 judge calls`."""
         return f"{usd(self.dollars)} and {counted(self.made)}"
 
@@ -34,7 +34,7 @@ class Cap:
     calls: int | None = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """`$2.50 a day`, `500 judge calls a day`, `$2.50 or 500 judge calls a day`; empty for no cap."""
         parts = [usd(self.usd)] if self.usd is not None else []
         parts += [counted(self.calls)] if self.calls is not None else []

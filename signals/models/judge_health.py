@@ -4,17 +4,17 @@ from datetime import datetime
 
 from django.db import models
 
-from signals.models.label_queue import LONGEST_WAIT
+from signals.models.label_queue import MAX_WAIT
 
 
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
     """Whether the judges answer."""
 
-    def bring_forward(self, now: datetime) -> None:
+    def clamp_future_times(self, now: datetime) -> None:
         """End pauses that are longer than can be, made when the machine's clock was ahead."""
-        self.filter(paused_until__gt=now + LONGEST_WAIT).update(paused_until=now)
+        self.filter(paused_until__gt=now + MAX_WAIT).update(paused_until=now)
 
-    def troubled(self) -> "JudgeHealthQuerySet":
+    def failing(self) -> "JudgeHealthQuerySet":
         """Judges that did not answer when last asked, for people to see."""
         return self.filter(failures__gt=0).order_by("model")
 

@@ -18,16 +18,16 @@ from signals.models.run import STOPPED, SignalRun
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
-LONGEST_LEASE = timedelta(minutes=1)
-LONGEST_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
+MAX_LEASE = timedelta(minutes=1)
+MAX_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
 """No pause between two tries is longer: not ours, and none that a judge asks for."""
-BATCH = 2_000
+BATCH_SIZE = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LabelRequest:
     """A target that is to have a label: the fields of `Label` by the same names."""
 
     version_id: int
@@ -43,7 +43,7 @@ class Wanted:
     run_id: int | None = None
 
 
-_columns_of = attrgetter(*(field.name for field in fields(Wanted)))
+_columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
 
 
 class JudgeJob(models.Model):
@@ -82,11 +82,11 @@ class JudgeJob(models.Model):
 class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
     """Labels as the judge's queue."""
 
-    def want(self, wanted: Sequence[Wanted], now: datetime) -> int:
+    def enqueue(self, wanted: Sequence[LabelRequest], now: datetime) -> int:
         """Queue these targets; returns how many are new or are to be judged again.
 
         A target that is known goes back to the queue only if it has grown beyond what is wanted and was judged. Nothing
-        is ever lowered. Rows are locked in order of (version, target key), as in `held`.
+        is ever lowered. Rows are locked in order of (version, target key), as in `lock`.
         """
         if not wanted:
             return 0
@@ -99,24 +99,24 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         """Work that is due, and work whose worker's lease ran out."""
         return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
 
-    def under_way(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Calls]:
+    def in_flight(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Calls]:
         """Calls under way in these projects and what they may cost, by project and signal. Dead workers have none."""
         running = self.filter(status="running", lease_until__gte=now, project__in=list(projects)).order_by()
         rows = running.values_list("project_id", "signal_id").annotate(made=Count("id"), dollars=Sum("reserved"))
         return {(project_id, signal_id): Calls(*calls) for project_id, signal_id, *calls in rows}
 
     @transaction.atomic
-    def renew(self, labels: Sequence[Job], until: datetime) -> None:
+    def extend_leases(self, labels: Sequence[Job], until: datetime) -> None:
         """Hold these claims on until then. A claim that was lost stays lost: its lease is another's."""
         for lease in {label.lease_until for label in labels}:
-            ours = self.held(label.pk for label in labels if label.lease_until == lease)
+            ours = self.lock(label.pk for label in labels if label.lease_until == lease)
             ids = list(ours.filter(status="running", lease_until=lease).values_list("id", flat=True))
             self.filter(id__in=ids).update(lease_until=until)
         for label in labels:
             label.lease_until = until
 
-    def held(self, ids: Iterable[int]) -> Self:
-        """Lock these labels for writing, in the order that `want` locks them."""
+    def lock(self, ids: Iterable[int]) -> Self:
+        """Lock these labels for writing, in the order that `enqueue` locks them."""
         return self.filter(id__in=list(ids))._locked()
 
     def _locked(self) -> Self:
@@ -137,15 +137,15 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         failed.filter(run__state__in=STOPPED).update(run=None)
         return failed.update(status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error="")
 
-    def next_waiting(self, run: SignalRun | None = None) -> list[Job]:
+    def lock_next_queued(self, run: SignalRun | None = None) -> list[Job]:
         """Lock some of the work of a run that waits, or of the live work, and return it.
 
         Which is left to an index: in the order of locks all that waits would be sorted for each batch.
         """
         waiting = self.filter(status="queued", run=run)
-        return list(waiting.filter(id__in=waiting.order_by().values("id")[:BATCH])._locked())
+        return list(waiting.filter(id__in=waiting.order_by().values("id")[:BATCH_SIZE])._locked())
 
-    def cancel(self, labels: Sequence[Job]) -> None:
+    def dequeue(self, labels: Sequence[Job]) -> None:
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
         batch = self.filter(id__in=[label.pk for label in labels])
         batch.filter(value="", attempts=0, verdicts=None).delete()
@@ -153,26 +153,26 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         batch.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="", tried_at=None)
 
     @transaction.atomic
-    def unclaim(self, labels: Sequence[Job]) -> list[int]:
+    def release(self, labels: Sequence[Job]) -> list[int]:
         """Put claimed labels back in the queue and return the ids of those that were still held."""
         leases = {label.pk: label.lease_until for label in labels}
-        held = self.held(leases).filter(status="running")
+        held = self.lock(leases).filter(status="running")
         ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
         self.filter(id__in=ids).update(status="queued", lease_until=None, reserved=0)
         return ids
 
     @transaction.atomic
-    def bring_forward(self, now: datetime) -> None:
+    def clamp_future_times(self, now: datetime) -> None:
         """Have what waits, or is held, for longer than can be, since a time when the machine's clock was ahead, go on.
 
         An answer under a lease of then counts for another try.
         """
-        waiting = self.filter(status="queued", not_before__gt=now + LONGEST_WAIT)
+        waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)
         self.filter(id__in=waiting._locked().values("id")).update(not_before=now)
-        running = self.filter(status="running", lease_until__gt=now + LONGEST_LEASE)
+        running = self.filter(status="running", lease_until__gt=now + MAX_LEASE)
         self.filter(id__in=running._locked().values("id")).update(lease_until=now, not_before=now)
 
-    def waits_since(self, now: datetime) -> datetime | None:
+    def oldest_due(self, now: datetime) -> datetime | None:
         """Since when the longest of the live work among these has been due; None where nothing is."""
         due = self.filter(status="queued", run=None, not_before__lte=now)
         return due.order_by("not_before").values_list("not_before", flat=True).first()

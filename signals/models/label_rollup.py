@@ -14,13 +14,13 @@ from catalyst.timerange import HOUR, MINUTE
 from signals.filters import LabelFilter
 from signals.models.run import SignalRun
 
-MOST_CHANGES = 20_000
+MAX_CHANGES = 20_000
 HALF_DAY = timedelta(hours=12)
 UNSAMPLED = Q(state="unsampled")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class LabelCount:
     """Labels of one version, in one state and with one value (empty: without). Cells of a kind add up.
 
     A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
@@ -79,7 +79,7 @@ class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet
             passes &= Q(state=wanted.status)
         return self.filter(passes)
 
-    def fold(self, most: int = MOST_CHANGES) -> int:
+    def fold(self, most: int = MAX_CHANGES) -> int:
         """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_FOLD.format(table=self.model._meta.db_table, start=self.start), [most])

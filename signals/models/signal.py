@@ -122,7 +122,7 @@ class SignalVersion(models.Model):
         return f"{self.signal} v{self.number}"
 
     @property
-    def passing(self) -> Filter:
+    def traffic_filter(self) -> Filter:
         """The traffic that it looks at."""
         return Filter.parse(self.filter)
 
@@ -141,6 +141,6 @@ class SignalVersion(models.Model):
             labels=tuple(self.labels),
             sentiments=self.sentiments,
             judge_model=self.judge_model,
-            filter=self.passing,
+            filter=self.traffic_filter,
             view=self.judge_view,
         )

@@ -5,14 +5,14 @@ from datetime import datetime
 
 from django.db import connection, models
 
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.sampling import draw
 
 
 class UnsampledQuerySet(models.QuerySet["Unsampled"]):
     """Targets that were not sampled."""
 
-    def note(self, passed: Sequence[Wanted]) -> None:
+    def record(self, passed: Sequence[LabelRequest]) -> None:
         """Keep that these were looked at; those that are known, or have a label of the version, stay as they are."""
         if not passed:
             return
@@ -24,13 +24,13 @@ class UnsampledQuerySet(models.QuerySet["Unsampled"]):
         with connection.cursor() as cursor:
             cursor.execute(_NOTE, columns)
 
-    def forget_sampled(self, sampled: Sequence[Wanted]) -> None:
+    def discard_sampled(self, sampled: Sequence[LabelRequest]) -> None:
         """Take out those that have a label now, of one version."""
         if sampled:
             version = sampled[0].version_id
             self.filter(version=version, draw__in=[draw(each.target_key) for each in sampled]).delete()
 
-    def forget(self, before: datetime, most: int) -> int:
+    def delete_expired(self, before: datetime, most: int) -> int:
         """Delete some that began before; returns how many."""
         expired = self.filter(hour__lt=before).order_by("hour", "id")[:most].values("id")
         return self.filter(id__in=expired).delete()[0]

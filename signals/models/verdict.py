@@ -46,7 +46,7 @@ class Instructions(models.Model):
 class ExchangeQuerySet(models.QuerySet["Exchange"]):
     """What judges were asked and answered."""
 
-    def forget(self, project: "Project", before: datetime, most: int) -> int:
+    def delete_expired(self, project: "Project", before: datetime, most: int) -> int:
         """Delete the oldest so many of a project that are from before; returns how many."""
         old = self.filter(project=project, created_at__lt=before).order_by("created_at")
         return self.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]

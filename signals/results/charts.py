@@ -22,7 +22,7 @@ class Outcome:
     """One label of a signal with its colour, and how many of `total` labels it is."""
 
     value: str
-    mood: str
+    color_class: str
     tone: str
     count: int
     total: int
@@ -45,7 +45,7 @@ class Outcome:
         return 100 * self.count / self.total if self.total else 0
 
 
-def mood(value: str, sentiment: str) -> str:
+def sentiment_class(value: str, sentiment: str) -> str:
     """The sentiment as it is coloured. "No" to a bad thing is grey, not green, so that the one red stands out."""
     return "neutral" if value == "no" and sentiment == "positive" else sentiment
 
@@ -63,16 +63,16 @@ def tones(moods: Sequence[str]) -> list[str]:
 def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
     """The labels of `sentiments` in their order, each with its own colour; `counts` may lack some."""
     total = sum(counts.values())
-    moods = [mood(value, sentiment) for value, sentiment in sentiments.items()]
+    moods = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
     return [
         Outcome(value, felt, tone, counts.get(value, 0), total)
         for value, felt, tone in zip(sentiments, moods, tones(moods), strict=True)
     ]
 
 
-def telling(found: Sequence[Outcome]) -> Outcome | None:
+def headline(found: Sequence[Outcome]) -> Outcome | None:
     """The outcome to name beside a bar: the most frequent bad one, else the most frequent one."""
-    bad = [outcome for outcome in found if outcome.mood == "negative"]
+    bad = [outcome for outcome in found if outcome.color_class == "negative"]
     return max(bad or found, key=lambda outcome: outcome.count, default=None)
 
 
@@ -114,4 +114,4 @@ def _height(count: int, total: int, shares: bool) -> float | None:
 
 def from_the_base(found: Iterable[Outcome]) -> list[Outcome]:
     """Bad ones first, so that they stand on the axis."""
-    return sorted(found, key=lambda outcome: FROM_THE_BASE.index(outcome.mood))
+    return sorted(found, key=lambda outcome: FROM_THE_BASE.index(outcome.color_class))

@@ -15,7 +15,7 @@ from signals.results import charts, versions
 from signals.results.charts import Outcome
 from signals.results.rows import LabelRow, load_rows
 
-MOST_SHARED = 20_000
+MAX_SHARED_TARGETS = 20_000
 """Labels of the version with fewer of them that are looked up among those of the other, newest targets first."""
 PAGE = 50
 Moves = dict[tuple[str, str], int]
@@ -40,12 +40,12 @@ class Pair:
     @property
     def is_cut(self) -> bool:
         """Whether only the newest targets are compared."""
-        return min(sum(counts.values()) for counts in self.counts) > MOST_SHARED
+        return min(sum(counts.values()) for counts in self.counts) > MAX_SHARED_TARGETS
 
     @property
     def most(self) -> int:
         """As how many those are."""
-        return MOST_SHARED
+        return MAX_SHARED_TARGETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _asked(both: Pair) -> list[Any]:
     """The parameters of `_SHARED`."""
     fewer, other = (both.b, both.a) if both.from_b else (both.a, both.b)
     time_range = both.time_range
-    return [both.signal.pk, fewer.pk, time_range.start, time_range.end, MOST_SHARED, other.pk]
+    return [both.signal.pk, fewer.pk, time_range.start, time_range.end, MAX_SHARED_TARGETS, other.pk]
 
 
 _SHARED = """

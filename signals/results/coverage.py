@@ -15,8 +15,8 @@ from signals.judging import health, spending
 from signals.models import Label, Signal
 from signals.models.label_rollup import Coverage
 
-MOST_DAYS = 90
-MOST_REASONS = 3
+MAX_DAYS = 90
+MAX_REASONS = 3
 READ_FOR_REASONS = 10_000
 """So many of the newest labels that failed or were skipped are read for their reasons."""
 
@@ -26,7 +26,7 @@ class Reason:
     """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting where held up."""
 
     status: str
-    words: str
+    text: str
     count: int
 
 
@@ -72,7 +72,7 @@ class Days:
 def whole_days(time_range: TimeRange) -> TimeRange:
     """The UTC days that a range touches, the newest MOST_DAYS of them."""
     end = ceil(time_range.end, DAY)
-    return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MOST_DAYS * DAY), end, DAY)
+    return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MAX_DAYS * DAY), end, DAY)
 
 
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
@@ -97,16 +97,16 @@ def _held_up(
     """The days and versions with labels that a cap or a silent judge keeps waiting, and which."""
     waiting = [key for key, states in counts.items() if states["waiting"]]
     versions = signal.versions.filter(number__in={version for _, version in waiting})
-    silences = health.silences(versions) if waiting else {}
-    words = {version.number: silences[version.pk].words for version in versions if version.pk in silences}
-    stops = spending.stopped(dict.fromkeys(versions, signal), now) if waiting else {}
-    words |= {version.number: f"{stop.title}: {stop.words}" for version, stop in stops.items()}
+    silences = health.unavailable_judges(versions) if waiting else {}
+    words = {version.number: silences[version.pk].text for version in versions if version.pk in silences}
+    stops = spending.caps_reached_by_version(dict.fromkeys(versions, signal), now) if waiting else {}
+    words |= {version.number: f"{stop.title}: {stop.text}" for version, stop in stops.items()}
     return ((key, words[key[1]]) for key in waiting if key[1] in words)
 
 
 def _row(day: datetime | None, version: int, states: Mapping[str, int], reasons: Iterable[Reason] = ()) -> Row:
     labels = {state: count for state, count in states.items() if state != "unsampled"}
-    return Row(day, version, states.get("unsampled", 0), Coverage(**labels), list(reasons)[:MOST_REASONS])
+    return Row(day, version, states.get("unsampled", 0), Coverage(**labels), list(reasons)[:MAX_REASONS])
 
 
 def _reasons(signal: Signal, days: TimeRange) -> Mapping[tuple[datetime, int], list[Reason]]:

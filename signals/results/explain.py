@@ -21,13 +21,13 @@ from signals.judging import health, judges, spending
 from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
 from signals.models.label import LabelQuerySet
 from signals.sampling import draw, is_sampled, least_rate
-from signals.targets.state import Subject
-from signals.targets.target import Match
+from signals.targets.state import TargetState
+from signals.targets.target import Target
 
 MINUTE = timedelta(minutes=1)
 
 
-class Why(StrEnum):
+class Reason(StrEnum):
     """What a target without a label is, as pages mark it; the nearest to a label first."""
 
     WAITING = "waiting"
@@ -46,25 +46,25 @@ class Why(StrEnum):
     DRAFT = "draft"
 
 
-_ORDER = {why: number for number, why in enumerate(Why)}
+_ORDER = {why: number for number, why in enumerate(Reason)}
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class MissingLabel:
     """Why one signal gave no label. `version`: the one that looked at the target, if any did; `label`: its work.
 
     `run`: the query of a manual run that would take the target; empty where none would, or none is called for.
     """
 
     signal: Signal
-    why: Why
-    words: str
+    why: Reason
+    text: str
     version: SignalVersion | None = None
     label: Label | None = None
     run: str = ""
 
 
-def absences(project: Project, subject: Subject, now: datetime) -> list[Absence]:
+def explain_missing(project: Project, subject: TargetState, now: datetime) -> list[MissingLabel]:
     """Of the signals for a target, archived ones left out, those without a label. A constant number of queries.
 
     In the order of `Why`, then by name.
@@ -78,8 +78,8 @@ def absences(project: Project, subject: Subject, now: datetime) -> list[Absence]
     left_out = _left_out(signals, subject.match.target_key) if signals else {}
     overtaken = {pk for pk, label in tried.items() if pk in left_out and left_out[pk].number > label.version.number}
     work = {pk: label for pk, label in tried.items() if pk not in overtaken}
-    queue = _Queue([signal for signal in signals if signal.pk in work], work, now)
-    unseen = _Unseen(subject, [each for each in signals if each.pk not in work and each.pk not in left_out], now)
+    queue = _QueuedReasons([signal for signal in signals if signal.pk in work], work, now)
+    unseen = _UnseenReasons(subject, [each for each in signals if each.pk not in work and each.pk not in left_out], now)
     found = [
         queue.why(signal, work[signal.pk])
         if signal.pk in work
@@ -91,7 +91,7 @@ def absences(project: Project, subject: Subject, now: datetime) -> list[Absence]
     return sorted(found, key=lambda each: _ORDER[each.why])
 
 
-def _labels(project: Project, match: Match) -> LabelQuerySet:
+def _labels(project: Project, match: Target) -> LabelQuerySet:
     """The labels about a target, oldest version first."""
     if match.scope == Scope.SESSION:
         return Label.objects.for_sessions(project, [match.session_key])
@@ -106,39 +106,39 @@ def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVer
     return {row.version.signal_id: row.version for row in rows.select_related("version").order_by("version__number")}
 
 
-def _unsampled(signal: Signal, version: SignalVersion, match: Match) -> Absence:
+def _unsampled(signal: Signal, version: SignalVersion, match: Target) -> MissingLabel:
     least = least_rate(match.target_key)
     if is_sampled(match.target_key, version.sample_rate):
         words = f"A run looked at it at a lower rate than the {least}% that would take it."
     else:
         words = f"Version {version.number} samples {version.sample_rate}%; this {match.scope} is in from {least}% on."
-    return Absence(signal, Why.UNSAMPLED, words, version, run=_run_of(signal, match))
+    return MissingLabel(signal, Reason.UNSAMPLED, words, version, run=_run_of(signal, match))
 
 
-class _Queue:
+class _QueuedReasons:
     """What keeps these signals' work on a target from being done."""
 
     def __init__(self, signals: Sequence[Signal], work: Mapping[int, Label], now: datetime) -> None:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
-        self.stops = spending.stops(waits, now) if waits else {}
-        self.troubles = health.troubles() if waits else {}
+        self.stops = spending.caps_reached(waits, now) if waits else {}
+        self.troubles = health.outages() if waits else {}
 
-    def why(self, signal: Signal, label: Label) -> Absence:
+    def why(self, signal: Signal, label: Label) -> MissingLabel:
         """Why this work has no outcome."""
         if label.status == Label.Status.QUEUED:
-            return Absence(signal, Why.WAITING, self._waiting(signal, label), label.version, label)
+            return MissingLabel(signal, Reason.WAITING, self._waiting(signal, label), label.version, label)
         if label.status == Label.Status.RUNNING:
             stopped = label.lease_until is not None and label.lease_until < self.now
             words = "Its worker has stopped; another one takes it over." if stopped else "The judge reads it right now."
-            return Absence(signal, Why.JUDGING, words, label.version, label)
+            return MissingLabel(signal, Reason.JUDGING, words, label.version, label)
         failed = label.status == Label.Status.FAILED
-        return Absence(signal, Why.FAILED if failed else Why.SKIPPED, label.error, label.version, label)
+        return MissingLabel(signal, Reason.FAILED if failed else Reason.SKIPPED, label.error, label.version, label)
 
     def _waiting(self, signal: Signal, label: Label) -> str:
         stop = self.stops.get(signal.pk)
         if stop is not None and label.version_id == signal.current_version_id:
-            return f"{stop.title}: {stop.words}."
+            return f"{stop.title}: {stop.text}."
         trouble = self.troubles.get(judges.model_for(label.version))
         if trouble is not None:
             again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None
@@ -150,10 +150,10 @@ class _Queue:
         return f"It waits for the judge since {_clock(label.not_before, self.now)}{behind}."
 
 
-class _Unseen:
+class _UnseenReasons:
     """Why these signals never looked at a target."""
 
-    def __init__(self, subject: Subject, signals: Sequence[Signal], now: datetime) -> None:
+    def __init__(self, subject: TargetState, signals: Sequence[Signal], now: datetime) -> None:
         self.subject, self.now = subject, now
         live = [signal for signal in signals if signal.is_live]
         stopped = [signal for signal in signals if signal.state == Signal.State.DISABLED]
@@ -161,50 +161,52 @@ class _Unseen:
         self.runs = _runs_over(signals, subject.match.target_time) if signals else {}
         self.earlier = _asked_after(live, subject.received_at) if live else {}
         current = [signal.current_version for signal in signals if signal.current_version]
-        filters = [version.passing for version in [*current, *(one for some in self.earlier.values() for one in some)]]
+        filters = [
+            version.traffic_filter for version in [*current, *(one for some in self.earlier.values() for one in some)]
+        ]
         self.facts = subject.facts([each for each in filters if not each.is_empty])
 
-    def why(self, signal: Signal) -> Absence:
+    def why(self, signal: Signal) -> MissingLabel:
         """Why this one did not."""
         if self.subject.ignored:
-            return Absence(signal, Why.IGNORED, self.subject.ignored)
-        due, passing = self.subject.settles_at, signal.current_version and signal.current_version.passing
+            return MissingLabel(signal, Reason.IGNORED, self.subject.ignored)
+        due, passing = self.subject.settles_at, signal.current_version and signal.current_version.traffic_filter
         if due is not None and self._is_live(signal):
             words = f"It settles at {_clock(due, self.now)}, if nothing more of it arrives. Then it is looked at."
-            return Absence(signal, Why.UNSETTLED, words)
+            return MissingLabel(signal, Reason.UNSETTLED, words)
         if passing and (unmet := passing.unmet(self.facts)):
-            return Absence(signal, Why.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
+            return MissingLabel(signal, Reason.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
         if any(run.state == SignalRun.State.COLLECTING for run in self.runs.get(signal.pk, ())):
-            return Absence(signal, Why.COLLECTED, "A run over its time is looking for targets right now.")
+            return MissingLabel(signal, Reason.COLLECTED, "A run over its time is looking for targets right now.")
         why, words = self._passed_by(signal)
         ended = next((run for run in self.runs.get(signal.pk, ()) if run.was_stopped), None)
         if ended is not None:
             words += f" A run over its time ended early, {_clock(ended.ended_at or ended.created_at, self.now)}."
-        return Absence(signal, why, words, run=_run_of(signal, self.subject.match))
+        return MissingLabel(signal, why, words, run=_run_of(signal, self.subject.match))
 
     def _is_live(self, signal: Signal) -> bool:
         """Whether it looks at what arrived when the newest of the target did."""
         since = signal.activated_at
         return signal.is_live and since is not None and self.subject.received_at >= since
 
-    def _passed_by(self, signal: Signal) -> tuple[Why, str]:
+    def _passed_by(self, signal: Signal) -> tuple[Reason, str]:
         """Of a target that has settled and passes the filter."""
         if signal.state == Signal.State.DRAFT:
-            return Why.DRAFT, "It is a draft and judges nothing by itself."
+            return Reason.DRAFT, "It is a draft and judges nothing by itself."
         if signal.state == Signal.State.DISABLED:
             at = self.stopped_at.get(signal.pk)
-            return Why.DISABLED, f"It is disabled{f' since {_clock(at, self.now)}' if at else ''}."
+            return Reason.DISABLED, f"It is disabled{f' since {_clock(at, self.now)}' if at else ''}."
         if signal.activated_at and not self._is_live(signal):
-            return Why.OLDER, f"It arrived before the signal was activated, {_clock(signal.activated_at, self.now)}."
+            return Reason.OLDER, f"It arrived before the signal was activated, {_clock(signal.activated_at, self.now)}."
         for version in self.earlier.get(signal.pk, ()):
-            if unmet := version.passing.unmet(self.facts):
+            if unmet := version.traffic_filter.unmet(self.facts):
                 words = (
                     f"Not what the filter of version {version.number} asked for when it settled: {', '.join(unmet)}."
                 )
-                return Why.FILTERED, words
+                return Reason.FILTERED, words
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
-            return Why.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
-        return Why.MISSED, "It was not looked at, and nothing is kept of why."
+            return Reason.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
+        return Reason.MISSED, "It was not looked at, and nothing is kept of why."
 
 
 def _stopped_at(signals: Collection[Signal]) -> dict[int, datetime]:
@@ -236,7 +238,7 @@ def _asked_after(signals: Collection[Signal], received_at: datetime) -> dict[int
     return found
 
 
-def _run_of(signal: Signal, match: Match) -> str:
+def _run_of(signal: Signal, match: Target) -> str:
     """The query of a run over the minute in which a target began, at a rate that samples it."""
     if signal.current_version is None:
         return ""

@@ -18,12 +18,12 @@ from signals.definitions.choices import Scope
 from signals.models import Label, Signal, SignalVersion
 from signals.results import summaries
 from signals.results.rollups import sums
-from traces.label_sources import Choice, Choices, Dimension, Narrowing
+from traces.label_sources import Dimension, Facet, FacetValue, LabelCondition
 from traces.models import Session, Trace
 
-MOST_SIGNALS = 8
+MAX_SIGNALS = 8
 """Whose labels a list offers: those that gave most."""
-MOST_READ = 1_000
+MAX_LABELS_READ = 1_000
 """Labels of a signal that are read one by one where several of its versions gave some."""
 _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
 
@@ -32,7 +32,7 @@ _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|
 class Part:
     """What a key asks of the labels of its signal: in words, in short beside a count, and which pass."""
 
-    words: str
+    text: str
     short: str
     labels: Q
 
@@ -49,7 +49,7 @@ def key_of(signal_id: int, value: str, state: str = "") -> str:
     return f"{signal_id}:{value}" if value else f"{signal_id}!{state}"
 
 
-def narrowings(project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]:
+def conditions(project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
     """What these keys mean; those that name no signal of the project, or one that is archived, are left out."""
     parts = {key: parsed for key in keys if (parsed := _parse(key))}
     shown = Signal.objects.for_project(project).unarchived().select_related("project")
@@ -57,24 +57,24 @@ def narrowings(project: Project, keys: Sequence[str]) -> Mapping[str, Narrowing]
     return {key: _narrowing(key, part, signals[pk]) for key, (pk, part) in parts.items() if pk in signals}
 
 
-def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Choices]:
+def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
     """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     versions: dict[int, set[int]] = defaultdict(set)
-    for cell in sums(signal__in=known).cells(time_range):
+    for cell in sums(signal__in=known).totals(time_range):
         if cell.value or cell.state in STATES:
             counts[cell.signal][key_of(cell.signal, cell.value, cell.state)] += cell.count
             versions[cell.signal].add(cell.version)
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     names = Counter(known[pk].name for pk in busiest)
-    mixed = {pk for pk in busiest[:MOST_SIGNALS] if len(versions[pk]) > 1}
-    few = {pk for pk in mixed if counts[pk].total() <= MOST_READ}
+    mixed = {pk for pk in busiest[:MAX_SIGNALS] if len(versions[pk]) > 1}
+    few = {pk for pk in mixed if counts[pk].total() <= MAX_LABELS_READ}
     counts |= _newest(few, time_range)
     return [
         _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
-        for pk in busiest[:MOST_SIGNALS]
+        for pk in busiest[:MAX_SIGNALS]
     ]
 
 
@@ -121,14 +121,14 @@ def _parse(key: str) -> tuple[int, Part] | None:
     return int(matched["signal"]), part
 
 
-def _narrowing(key: str, part: Part, signal: Signal) -> Narrowing:
+def _narrowing(key: str, part: Part, signal: Signal) -> LabelCondition:
     if signal.scope == Scope.SESSION:
         sessions = Q(Exists(_labels(signal, part, session_key="key")))
         traces = Q(session__in=Session.objects.filter(sessions, project=signal.project_id))
     else:
         traces = Q(Exists(_labels(signal, part, trace_id="trace_id")))
         sessions = Q(Exists(Trace.objects.filter(traces, session=OuterRef("pk"))))
-    return Narrowing(key, signal.name, part.words, traces=traces, sessions=sessions, href=signal.get_absolute_url())
+    return LabelCondition(key, signal.name, part.text, traces=traces, sessions=sessions, href=signal.get_absolute_url())
 
 
 def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
@@ -142,8 +142,8 @@ def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
     return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
 
 
-def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Choices:
+def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Facet:
     """Named by the signal, and by its agent too where others are called the same."""
-    given = [Choice(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
+    given = [FacetValue(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
-    return Choices(name, signal.scope, signal.get_absolute_url(), given, at_most)
+    return Facet(name, signal.scope, signal.get_absolute_url(), given, at_most)

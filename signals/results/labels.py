@@ -21,7 +21,7 @@ from signals.models import Label, Signal
 from signals.models.label import LabelQuerySet
 from signals.results import rows
 from signals.results.rows import LabelRow
-from traces.label_sources import Walk
+from traces.label_sources import LabelNavigation
 
 SEARCHED = 10_000
 """Labels that one page looks for a text in."""
@@ -82,7 +82,7 @@ def _within_reach(
     return None if reach is None else found.filter(target_time__gte=reach)
 
 
-def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | None:
+def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
     """From the label that the query names to its neighbours in the list that it is from."""
     label = _at(project, params.get(AT, ""))
     if label is None:
@@ -97,10 +97,10 @@ def walk(project: Project, params: Mapping[str, str], now: datetime) -> Walk | N
     newer = list(nearest.order_by("target_time", "id").for_list()[:1])
     kept = {name: value for name, value in params.items() if name in FILTERS}
     here = rows.load_rows(project, label.scope, [label])[0]
-    return Walk(
+    return LabelNavigation(
         name=label.signal.name,
         value=label.value,
-        sentiment=here.mood,
+        sentiment=here.color_class,
         reason=label.reason,
         back=f"{label.signal.get_absolute_url()}?{urlencode(kept)}",
         before=_href(project, newer, kept),

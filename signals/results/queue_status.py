@@ -7,14 +7,14 @@ from catalyst.formats import lasting
 from signals.models import Signal
 from traces.models import Unsettled
 
-NEWEST = 200
+MAX_FAILURES_SAMPLED = 200
 """Of the failures so many tell why."""
 REASONS = 3
 LATE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Going:
+class QueueStatus:
     """`waiting` and `failed` labels in all; `lag`: for how long the longest of the live ones has been due.
 
     `late`: for how long the oldest target of the instance should have settled; None while that keeps up.
@@ -29,7 +29,7 @@ class Going:
     @property
     def newest(self) -> int:
         """How many failures the reasons are of, where that is not all of them; else 0."""
-        return NEWEST if self.failed > NEWEST else 0
+        return MAX_FAILURES_SAMPLED if self.failed > MAX_FAILURES_SAMPLED else 0
 
     @property
     def lag_words(self) -> str:
@@ -42,15 +42,15 @@ class Going:
         return lasting(self.late)
 
 
-def going(signal: Signal, now: datetime) -> Going:
+def queue_status(signal: Signal, now: datetime) -> QueueStatus:
     """In at most four queries, whatever there is."""
     covered = signal.hours.filter(state__in=["waiting", "failed"]).coverage()
-    since = signal.label_set.waits_since(now) if covered.waiting else None
+    since = signal.label_set.oldest_due(now) if covered.waiting else None
     due = Unsettled.objects.order_by("due_at").values_list("due_at", flat=True).first() if signal.is_live else None
-    return Going(
+    return QueueStatus(
         covered.waiting,
         covered.failed,
         now - since if since else None,
         now - due if due and now - due > LATE else None,
-        signal.label_set.errors(NEWEST)[:REASONS] if covered.failed else [],
+        signal.label_set.errors(MAX_FAILURES_SAMPLED)[:REASONS] if covered.failed else [],
     )

@@ -7,10 +7,10 @@ from datetime import datetime
 from catalyst import formats
 from catalyst.charts import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
-from signals.judging.health import silences
+from signals.judging.health import unavailable_judges
 from signals.models import Signal
 from signals.results.charts import Outcome
-from signals.results.rollups import OverTime, Trouble, sums
+from signals.results.rollups import CountsByBucket, FailuresAndCost, sums
 from signals.results.summaries import Summary, shares_by_start, summed_up
 from traces.usage import more_often
 
@@ -21,7 +21,7 @@ WORSE = {"negative": 1, "positive": -1}
 class Change:
     """How a share differs from the one before. `tone` is good or bad only where that is more than chance."""
 
-    words: str = ""
+    text: str = ""
     tone: str = ""
     was: str = ""
 
@@ -49,10 +49,10 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
     """Of each signal that asks something; what got worse first, then those with most labels. Six queries for all."""
     since = time_range.prior_start(now)
     of_all = sums(signal__in=signals)
-    summaries, counts = summed_up(signals, of_all.cells(time_range)), of_all.over_time(time_range)
+    summaries, counts = summed_up(signals, of_all.totals(time_range)), of_all.over_time(time_range)
     trouble = of_all.trouble_over_time(time_range)
-    before = summed_up(signals, of_all.cells(replace(time_range, start=since, end=time_range.start)))
-    silent = silences(signal.current_version for signal in signals if signal.current_version)
+    before = summed_up(signals, of_all.totals(replace(time_range, start=since, end=time_range.start)))
+    silent = unavailable_judges(signal.current_version for signal in signals if signal.current_version)
     found = []
     for signal, each, earlier in zip(signals, summaries, before, strict=True):
         summary = replace(each, silence=silent.get(signal.current_version_id))
@@ -64,9 +64,13 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
 
 
 def _rate(
-    summary: Summary, was: Summary | None, counts: OverTime, bars: Mapping[datetime, Trouble], time_range: TimeRange
+    summary: Summary,
+    was: Summary | None,
+    counts: CountsByBucket,
+    bars: Mapping[datetime, FailuresAndCost],
+    time_range: TimeRange,
 ) -> Rate | None:
-    outcome = summary.telling
+    outcome = summary.headline
     if outcome is None:
         return None
     starts = time_range.buckets()
@@ -74,7 +78,7 @@ def _rate(
     top = nice_ceiling(max((share for share in shares if share is not None), default=0))
     change = _change(was, summary, outcome) if was else Change()
     lines = sparkline(shares, 100, 100, top)
-    troubles = [bars.get(start, Trouble()) for start in starts]
+    troubles = [bars.get(start, FailuresAndCost()) for start in starts]
     failed, cost = _spark([each.failed for each in troubles]), _spark([float(each.cost) for each in troubles])
     return Rate(summary.signal, outcome, change, summary, top, lines, failed, cost, axis_labels(starts, 2))
 
@@ -98,5 +102,5 @@ def _change(earlier: Summary, summary: Summary, outcome: Outcome) -> Change:
     if abs(points) < 0.05:
         return Change("as before", "", was)
     rose = more_often(before, (outcome.count, outcome.total))
-    tone = {1: "bad", -1: "good", 0: ""}[rose * WORSE.get(outcome.mood, 0)]
+    tone = {1: "bad", -1: "good", 0: ""}[rose * WORSE.get(outcome.color_class, 0)]
     return Change(f"{'up' if points > 0 else 'down'} {abs(points):.1f} points", tone, was)

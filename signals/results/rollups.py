@@ -15,13 +15,19 @@ from catalyst.querysets import bar_of
 from catalyst.timerange import TimeRange, ceil, floor
 from signals.filters import LabelFilter
 from signals.models import LabelHalfDay, LabelHour, LabelMinute
-from signals.models.label_rollup import UNSAMPLED, Cell, LabelHalfDayQuerySet, LabelHourQuerySet, LabelMinuteQuerySet
+from signals.models.label_rollup import (
+    UNSAMPLED,
+    LabelCount,
+    LabelHalfDayQuerySet,
+    LabelHourQuerySet,
+    LabelMinuteQuerySet,
+)
 
-type OverTime = Counter[tuple[datetime, str]]
+type CountsByBucket = Counter[tuple[datetime, str]]
 """How many labels have each value, by the bar that their target began in."""
 
 
-class Trouble(NamedTuple):
+class FailuresAndCost(NamedTuple):
     """Labels that failed, and what all of them cost in US dollars."""
 
     failed: int = 0
@@ -43,13 +49,13 @@ class Sums:
         """Labels that pass a filter."""
         return Sums(self.half_days.matching(wanted), self.hours.matching(wanted), self.minutes.matching(wanted))
 
-    def cells(self, time_range: TimeRange) -> list[Cell]:
+    def totals(self, time_range: TimeRange) -> list[LabelCount]:
         """Labels of the range, whose edges must be whole minutes, in one query.
 
         Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
         """
         first, *others = [summed(part) for part in self._parts(time_range)]
-        return [Cell(*row) for row in first.union(*others, all=True)]
+        return [LabelCount(*row) for row in first.union(*others, all=True)]
 
     def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
         """Rows that hold each label of the range once, the longest that fit."""
@@ -60,27 +66,27 @@ class Sums:
                 yield sums.within((first, held[0]), (held[1], last)) if held else sums.within((first, last))
                 held = first, last
 
-    def over_time(self, time_range: TimeRange) -> Mapping[int, OverTime]:
+    def over_time(self, time_range: TimeRange) -> Mapping[int, CountsByBucket]:
         """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
 
         Bars of the chart must be of whole minutes.
         """
         sums, bar = self._in_bars(time_range)
         valued = sums.exclude(value="").values_list("signal_id", bar, "value")
-        found: dict[int, OverTime] = defaultdict(Counter)
+        found: dict[int, CountsByBucket] = defaultdict(Counter)
         for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
             found[signal_id][start, value] = count
         return found
 
-    def trouble_over_time(self, time_range: TimeRange) -> Mapping[int, Mapping[datetime, Trouble]]:
+    def trouble_over_time(self, time_range: TimeRange) -> Mapping[int, Mapping[datetime, FailuresAndCost]]:
         """What labels of the range cost and how many failed, by signal and bar, in one query; none where none are."""
         sums, bar = self._in_bars(time_range)
         rows = sums.values_list("signal_id", bar).annotate(
             failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
         )
-        found: dict[int, dict[datetime, Trouble]] = defaultdict(dict)
+        found: dict[int, dict[datetime, FailuresAndCost]] = defaultdict(dict)
         for signal_id, start, failed, spent in rows:
-            found[signal_id][start] = Trouble(failed, spent)
+            found[signal_id][start] = FailuresAndCost(failed, spent)
         return found
 
     def _in_bars(self, time_range: TimeRange) -> "tuple[models.QuerySet[Any, Any], models.Func]":

@@ -23,9 +23,9 @@ class LabelRow:
     href: str
 
     @property
-    def mood(self) -> str:
+    def color_class(self) -> str:
         """The sentiment as it is coloured."""
-        return charts.mood(self.label.value, self.label.sentiment)
+        return charts.sentiment_class(self.label.value, self.label.sentiment)
 
     @property
     def judge(self) -> str:

@@ -12,18 +12,18 @@ from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.timerange import TimeRange
 from signals.definitions.choices import Scope
 from signals.filters import LabelFilter
-from signals.judging.health import Silence, silences
-from signals.judging.spending import Stop, stops
+from signals.judging.health import JudgeUnavailable, unavailable_judges
+from signals.judging.spending import CapReached, caps_reached
 from signals.models import Signal, SignalRun, SignalVersion
-from signals.models.label_rollup import Cell, Coverage
+from signals.models.label_rollup import Coverage, LabelCount
 from signals.results import charts
 from signals.results.charts import Outcome
-from signals.results.rollups import OverTime, sums
+from signals.results.rollups import CountsByBucket, sums
 from traces.models import Session, Trace, Unsettled
 
-MOST_VERSIONS = 50
-MOST_RUNS = 50
-MOST_POINTS = 30
+MAX_VERSIONS = 50
+MAX_RUNS = 50
+MAX_POINTS = 30
 """Of a sparkline."""
 
 
@@ -36,8 +36,8 @@ class Summary:
     coverage: Coverage
     last: datetime | None
     cost: Decimal | None
-    stop: Stop | None = None
-    silence: Silence | None = None
+    stop: CapReached | None = None
+    silence: JudgeUnavailable | None = None
     trend: Sequence[str] = ()
     versions: Sequence[int] = ()
 
@@ -62,8 +62,8 @@ class Summary:
     @property
     def held_up(self) -> str:
         """Why nothing is judged now, in words; empty while it is."""
-        capped = [f"{self.stop.title}: {self.stop.words}."] if self.stop else []
-        return " ".join([*capped, self.silence.words] if self.silence else capped)
+        capped = [f"{self.stop.title}: {self.stop.text}."] if self.stop else []
+        return " ".join([*capped, self.silence.text] if self.silence else capped)
 
     @property
     def earlier(self) -> int:
@@ -71,7 +71,7 @@ class Summary:
         return self.labelled - self.coverage.done
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """The outcomes with their counts."""
         return ", ".join(f"{outcome.value} {outcome.count}" for outcome in self.outcomes)
 
@@ -81,9 +81,9 @@ class Summary:
         return charts.breakdown(self.outcomes)
 
     @property
-    def telling(self) -> Outcome | None:
+    def headline(self) -> Outcome | None:
         """The outcome that is named beside the bar."""
-        return charts.telling(self.outcomes)
+        return charts.headline(self.outcomes)
 
     @property
     def coverage_bars(self) -> list[Bar]:
@@ -95,8 +95,10 @@ class Summary:
 
 def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
     """The signals with their labels in the range, and with what keeps them from being judged now."""
-    stopped = stops(signals, now)
-    silent = silences(each.current_version for each in signals if each.current_version and not each.archived_at)
+    stopped = caps_reached(signals, now)
+    silent = unavailable_judges(
+        each.current_version for each in signals if each.current_version and not each.archived_at
+    )
     return [
         replace(each, stop=stopped.get(each.signal.pk), silence=silent.get(each.signal.current_version_id))
         for each in summaries(signals, time_range)
@@ -105,13 +107,13 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
     """The signals with their labels in the range, in at most three queries."""
-    of_all, coarse = sums(signal__in=signals), time_range.with_bars(MOST_POINTS)
-    found, counts = of_all.cells(coarse), of_all.over_time(coarse)
+    of_all, coarse = sums(signal__in=signals), time_range.with_bars(MAX_POINTS)
+    found, counts = of_all.totals(coarse), of_all.over_time(coarse)
     starts = coarse.buckets()
     return [_with_trend(each, shares_by_start(counts[each.signal.pk], starts)) for each in summed_up(signals, found)]
 
 
-def summed_up(signals: Sequence[Signal], found: Sequence[Cell]) -> list[Summary]:
+def summed_up(signals: Sequence[Signal], found: Sequence[LabelCount]) -> list[Summary]:
     """The signals with these labels of them. At most one query."""
     current = {signal.current_version_id: signal.current_version for signal in signals}
     numbers = {pk: version.number for pk, version in current.items() if version}
@@ -127,7 +129,7 @@ def summed_up(signals: Sequence[Signal], found: Sequence[Cell]) -> list[Summary]
 
 
 def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:
-    return replace(each, trend=sparkline(shares_of(each.telling.value), top=100) if each.telling else [])
+    return replace(each, trend=sparkline(shares_of(each.headline.value), top=100) if each.headline else [])
 
 
 def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
@@ -143,12 +145,14 @@ def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
     return sorted(found, key=amounts[sort], reverse=True) if sort in amounts else found
 
 
-def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[Cell]) -> Summary:
+def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[LabelCount]) -> Summary:
     """One signal with these labels of it."""
     return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts))
 
 
-def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping[str, int]], list[Outcome]]) -> Summary:
+def summed(
+    signal: Signal, found: Iterable[LabelCount], outcomes_of: Callable[[Mapping[str, int]], list[Outcome]]
+) -> Summary:
     """These labels of a signal added up; `outcomes_of` makes outcomes of the counts of its values."""
     states, values = Counter[str](), Counter[str]()
     costs, last = [], []
@@ -162,7 +166,7 @@ def summed(signal: Signal, found: Iterable[Cell], outcomes_of: Callable[[Mapping
     return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
 
 
-def shares_by_start(counts: OverTime, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
+def shares_by_start(counts: CountsByBucket, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
     """A function from a value to its share of the labels in each bar, in percent; None for a bar without labels."""
     totals = Counter[datetime]()
     for (start, _), count in counts.items():
@@ -172,9 +176,9 @@ def shares_by_start(counts: OverTime, starts: Sequence[datetime]) -> Callable[[s
     ]
 
 
-def grouped(found: Iterable[Cell], of: Callable[[Cell], int]) -> Mapping[int, list[Cell]]:
+def grouped(found: Iterable[LabelCount], of: Callable[[LabelCount], int]) -> Mapping[int, list[LabelCount]]:
     """Cells by what they are of; an empty list for what has none."""
-    owned: dict[int, list[Cell]] = defaultdict(list)
+    owned: dict[int, list[LabelCount]] = defaultdict(list)
     for cell in found:
         owned[of(cell)].append(cell)
     return owned
@@ -193,12 +197,12 @@ def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:
 
 def versions(signal: Signal) -> list[SignalVersion]:
     """What the signal asks and asked, newest first."""
-    return list(signal.versions.select_related("created_by").order_by("-number")[:MOST_VERSIONS])
+    return list(signal.versions.select_related("created_by").order_by("-number")[:MAX_VERSIONS])
 
 
 def runs(signal: Signal) -> list[SignalRun]:
     """The newest manual runs of a signal."""
-    return list(SignalRun.objects.filter(version__signal=signal).order_by("-id")[:MOST_RUNS])
+    return list(SignalRun.objects.filter(version__signal=signal).order_by("-id")[:MAX_RUNS])
 
 
 @dataclass(frozen=True, slots=True)

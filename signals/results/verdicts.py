@@ -11,7 +11,7 @@ from signals.judging.judges import judge_name
 from signals.models import Exchange, Label, Verdict
 from signals.results import charts
 
-MOST = 50
+MAX_VERDICTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Row:
     """One verdict. `counts`: the label has its value. `is_kept`: what was asked and answered can be read."""
 
     verdict: Verdict
-    mood: str
+    color_class: str
     counts: bool
     is_kept: bool
 
@@ -37,13 +37,13 @@ class Row:
 def rows(label: Label) -> list[Row]:
     """The newest `MOST` and one more, if there are; label with its version."""
     kept = Exists(Exchange.objects.filter(verdict=OuterRef("pk")))
-    found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MOST + 1])
+    found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MAX_VERDICTS + 1])
     counting = next((verdict.pk for verdict in found if verdict.value), None)
     sentiments = label.version.sentiments
     return [
         Row(
             verdict,
-            charts.mood(verdict.value, sentiments.get(verdict.value, Sentiment.NEUTRAL)),
+            charts.sentiment_class(verdict.value, sentiments.get(verdict.value, Sentiment.NEUTRAL)),
             verdict.pk == counting,
             verdict.is_kept,
         )

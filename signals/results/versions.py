@@ -14,7 +14,7 @@ from signals.results.charts import Outcome
 from signals.results.rollups import sums
 from signals.results.summaries import Summary, grouped, summed
 
-MOST = 20
+PAGE_SIZE = 20
 """Versions on a page."""
 
 
@@ -30,19 +30,19 @@ class Row:
 def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:
     """Versions, newest first, from below the number `before`; and the number to go on below, if there are more."""
     known = signal.versions.select_related("created_by").order_by("-number")
-    found = list((known if before is None else known.filter(number__lt=before))[: MOST + 1])
-    summaries = summaries_of(signal, found[:MOST], time_range)
+    found = list((known if before is None else known.filter(number__lt=before))[: PAGE_SIZE + 1])
+    summaries = summaries_of(signal, found[:PAGE_SIZE], time_range)
     shown = []
-    for version, earlier in zip(found[:MOST], [*found[1:], None], strict=False):
+    for version, earlier in zip(found[:PAGE_SIZE], [*found[1:], None], strict=False):
         change = versions.diff(earlier.definition, version.definition) if earlier else None
         shown.append(Row(version, summaries[version.pk], change))
-    return shown, shown[-1].version.number if len(found) > MOST else None
+    return shown, shown[-1].version.number if len(found) > PAGE_SIZE else None
 
 
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
     """The labels of each of these versions in the range, by the version's id."""
     of_these = sums(signal=signal, version__in=found)
-    counted = grouped(of_these.cells(time_range), attrgetter("version"))
+    counted = grouped(of_these.totals(time_range), attrgetter("version"))
     return {version.pk: summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 
 

@@ -26,8 +26,8 @@ from signals.models.label_rollup import Coverage
 from signals.models.run import SignalRunQuerySet
 from signals.sampling import is_sampled
 from signals.targets import requeue
-from signals.targets.sampler import look
-from signals.targets.target import Match
+from signals.targets.sampler import sample_and_enqueue
+from signals.targets.target import Target
 from signals.targets.traffic import Traffic
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Preview:
     sampled: int
     labelled: int
     is_exact: bool
-    examples: Sequence[Match]
+    examples: Sequence[Target]
 
     @property
     def to_judge(self) -> int:
@@ -111,7 +111,7 @@ def traffic(version: SignalVersion, start: datetime, end: datetime) -> Traffic:
     signal = version.signal
     is_asked = signal.is_live and signal.current_version_id == version.pk
     live_since = signal.activated_at if is_asked else None
-    return Traffic(signal.agent, signal.scope, start, end, version.passing, live_since)
+    return Traffic(signal.agent, signal.scope, start, end, version.traffic_filter, live_since)
 
 
 def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:
@@ -219,9 +219,9 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
         run.state = State.JUDGING
         run.save(update_fields=["state"])
         return
-    requeue.change_signals()
-    matching = [match.wanted_by(run.version, run) for match in chunk.matches]
-    looked = look(matching, {run.version_id: run.sample_rate}, now)
+    requeue.take_signal_lock()
+    matching = [match.request_for(run.version, run) for match in chunk.matches]
+    looked = sample_and_enqueue(matching, {run.version_id: run.sample_rate}, now)
     run.matched += len(matching)
     run.sampled += looked.sampled
     run.queued += looked.queued
@@ -243,8 +243,8 @@ def _left_over() -> SignalRunQuerySet:
 
 
 def _withdraw_some(run: SignalRun) -> bool:
-    waiting = Label.objects.next_waiting(run)
-    Label.objects.cancel(waiting)
+    waiting = Label.objects.lock_next_queued(run)
+    Label.objects.dequeue(waiting)
     return bool(waiting)
 
 

@@ -15,7 +15,7 @@ from catalyst.core.audit import record
 from catalyst.core.models import Project, User
 from catalyst.formats import roughly
 from signals.judging import spending
-from signals.judging.spending import Left, Stop
+from signals.judging.spending import CapReached, Remaining
 from signals.models import Budget, Label, LabelHour, Signal, SignalVersion
 from signals.models.budget import Calls, Cap
 from signals.runs import estimates
@@ -28,7 +28,7 @@ class Held:
     """Labels of a version that wait behind a cap, as many of them as could be judged if it were not there."""
 
     version: SignalVersion
-    stop: Stop
+    stop: CapReached
     labels: int
 
     @property
@@ -89,18 +89,18 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
     budget.day = max(budget.day, now.astimezone(UTC).date())
     budget.allowed_calls = budget.calls + count
     budget.save(update_fields=["day", "calls", "spent", "allowed_calls"])
-    record(by, "caught up with", signal or project, detail=f"{count:,} labels beyond the cap of {budget.cap.words}")
+    record(by, "caught up with", signal or project, detail=f"{count:,} labels beyond the cap of {budget.cap.text}")
     return count
 
 
 def _held(budget: Budget, now: datetime) -> Iterator[Held]:
     """What waits behind a budget; behind that of a project only what the caps of its signals leave room for."""
     of_signals = Budget.objects.capped().filter(project=budget.project_id, signal__isnull=False)
-    own = {each.signal_id: Left.of(each, now) for each in of_signals} if budget.signal_id is None else {}
+    own = {each.signal_id: Remaining.of(each, now) for each in of_signals} if budget.signal_id is None else {}
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
     waiting = (hours.filter(signal=budget.signal_id) if budget.signal_id else hours).waiting_by_version()
     for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
-        stop = spending.stop_of(budget, version, now)
+        stop = spending.cap_reached(budget, version, now)
         if stop is None or stop.is_unpriced:
             continue
         labels = waiting[version.pk]

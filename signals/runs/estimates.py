@@ -11,12 +11,12 @@ from catalyst.env import env
 from catalyst.formats import roughly
 from catalyst.pricing import price
 from signals.judging import offline, worker
-from signals.judging.calls import Call
-from signals.judging.inputs import targets
+from signals.judging.calls import JudgeCall
+from signals.judging.inputs import load_inputs
 from signals.judging.judges import model_for
 from signals.judging.prompt import CHARACTERS_PER_TOKEN
 from signals.models import SignalVersion, Verdict
-from signals.targets.target import Match
+from signals.targets.target import Target
 
 READ = 10
 """Prompts that are built to learn how long they are."""
@@ -40,12 +40,12 @@ class Estimate:
     seen: bool = False
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """How long it takes."""
         return roughly(self.takes)
 
 
-def of_calls(version: SignalVersion, calls: int, examples: Sequence[Match], now: datetime) -> Estimate:
+def of_calls(version: SignalVersion, calls: int, examples: Sequence[Target], now: datetime) -> Estimate:
     """What it takes to judge so many targets like these examples."""
     model = model_for(version)
     if not model:
@@ -77,8 +77,10 @@ def _seen(version: SignalVersion) -> tuple[float, float, float] | None:
     return float(means["input"]), float(means["output"] or 0), float(means["milliseconds"]) / 1000
 
 
-def _prompt_tokens(version: SignalVersion, examples: Sequence[Match], now: datetime) -> float:
+def _prompt_tokens(version: SignalVersion, examples: Sequence[Target], now: datetime) -> float:
     labels = [match.label_of(version) for match in examples[:READ]]
-    prepared = [worker.prepare(label, read, now, {}) for label, read in targets(labels)]
-    sizes = [sum(len(message["content"]) for message in call.messages) for call in prepared if isinstance(call, Call)]
+    prepared = [worker.prepare(label, read, now, {}) for label, read in load_inputs(labels)]
+    sizes = [
+        sum(len(message["content"]) for message in call.messages) for call in prepared if isinstance(call, JudgeCall)
+    ]
     return sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN if sizes else 0

@@ -16,25 +16,25 @@ from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage
 from signals.definitions.choices import Scope
 from signals.judging import calls, judges, spending, worker
-from signals.judging.calls import Call, Ending, Spent
-from signals.judging.inputs import targets
-from signals.judging.spending import Work
+from signals.judging.calls import CallResult, CallUsage, JudgeCall
+from signals.judging.inputs import load_inputs
+from signals.judging.spending import Charge
 from signals.models import Label, SignalVersion
 from signals.models.budget import Calls
 from signals.results.charts import Outcome, breakdown, outcomes
 from signals.runs import estimates
 from signals.runs.estimates import Estimate
-from signals.targets.target import Match
+from signals.targets.target import Target
 from signals.targets.traffic import Traffic
 from traces.filters import EVERYTHING
 
 logger = logging.getLogger(__name__)
 
-MOST = 100
+MAX_TARGETS = 100
 """Targets of one test."""
 WIDTH = 8
 """Calls at once."""
-LONGEST = timedelta(minutes=5)
+MAX_DURATION = timedelta(minutes=5)
 BEAT_SECONDS = 0.5
 WEEK = timedelta(days=7)
 TOO_LONG = "The test took longer than 5 minutes, so the rest was not judged."
@@ -48,7 +48,7 @@ class Result:
     """How a target was judged: a label that is not stored, and what the call took, if there was one."""
 
     label: Label
-    spent: Spent | None
+    spent: CallUsage | None
 
     @property
     def tokens(self) -> int | None:
@@ -67,17 +67,17 @@ class Trial:
     def __init__(
         self,
         version: SignalVersion,
-        matches: Sequence[Match],
+        matches: Sequence[Target],
         clock: Callable[[], datetime],
         until: Callable[[], bool] = lambda: False,
     ) -> None:
         self.version = version
-        self.labels = [match.label_of(version) for match in matches[:MOST]]
+        self.labels = [match.label_of(version) for match in matches[:MAX_TARGETS]]
         self.stopped = ""
         self._clock, self._until = clock, until
-        self._ends_at = clock() + LONGEST
+        self._ends_at = clock() + MAX_DURATION
         self._advanced: dict[int, tuple[Calls, datetime]] = {}
-        self._work = Work(0, version.signal.project_id, version.signal_id, version.judge_model)
+        self._work = Charge(0, version.signal.project_id, version.signal_id, version.judge_model)
         self._unanswered = 0
 
     def results(self) -> Generator[Result | None]:
@@ -88,11 +88,11 @@ class Trial:
         waiting = self._prepared()
         llm = LLM(judges.endpoint(), env.judge_api_key, concurrency=WIDTH, timeout=env.judge_timeout_seconds)
         with asyncio.Runner() as runner:
-            pending: set[asyncio.Task[Ending]] = set()
+            pending: set[asyncio.Task[CallResult]] = set()
             try:
                 while not self._is_over():
                     while len(pending) < WIDTH and (prepared := next(waiting, None)) is not None:
-                        if isinstance(prepared, Ending):
+                        if isinstance(prepared, CallResult):
                             yield self._result(prepared)
                         else:
                             pending.add(runner.get_loop().create_task(_asked(prepared, llm)))
@@ -112,25 +112,25 @@ class Trial:
             self.stopped = TOO_LONG
         return self._until() or self.stopped in (TOO_LONG, UNANSWERED)
 
-    def _prepared(self) -> Iterator[Call | Ending]:
+    def _prepared(self) -> Iterator[JudgeCall | CallResult]:
         """What each target needs, as long as the caps leave room for it."""
         for some in batched(self.labels, WIDTH, strict=False):
-            for label, read in targets(some):
+            for label, read in load_inputs(some):
                 prepared = worker.prepare(label, read, self._clock(), {})
-                if isinstance(prepared, Call) and not self._pays(prepared):
+                if isinstance(prepared, JudgeCall) and not self._pays(prepared):
                     priced = spending.estimate(prepared.model, self._clock()) is not None
                     self.stopped = CAPPED if priced else UNPRICED
                     return
                 yield prepared
 
-    def _pays(self, call: Call) -> bool:
+    def _pays(self, call: JudgeCall) -> bool:
         now = self._clock()
-        advanced = spending.advance(self._work, now)
+        advanced = spending.prepay(self._work, now)
         if advanced is not None:
             self._advanced[id(call.label)] = advanced, now
         return advanced is not None
 
-    def _result(self, ending: Ending) -> Result:
+    def _result(self, ending: CallResult) -> Result:
         label, spent, now = ending.label, ending.spent, self._clock()
         is_open = ending.status == Label.Status.QUEUED
         label.status = Label.Status.FAILED if is_open else ending.status
@@ -143,12 +143,12 @@ class Trial:
             self.stopped = UNANSWERED
         return Result(label, spent)
 
-    def _settle(self, label: Label, spent: Spent | None, now: datetime) -> None:
+    def _settle(self, label: Label, spent: CallUsage | None, now: datetime) -> None:
         if id(label) not in self._advanced:
             return
         advanced, at = self._advanced[id(label)]
         ended = Calls(1, advanced.dollars if label.cost is None else label.cost) if spent else Calls()
-        spending.settle(self._work, advanced, at, ended, now)
+        spending.reconcile(self._work, advanced, at, ended, now)
 
 
 @dataclass
@@ -213,9 +213,9 @@ class Tally:
         return [(was, became, count) for (was, became), count in self.flips.most_common()]
 
 
-def per_day(version: SignalVersion, agent: Agent, scope: str, examples: Sequence[Match], now: datetime) -> Estimate:
+def per_day(version: SignalVersion, agent: Agent, scope: str, examples: Sequence[Target], now: datetime) -> Estimate:
     """What the version would take on a day like those of the last week, by the length of these examples."""
-    matching = Traffic(agent, scope, now - WEEK, now, version.passing).count()
+    matching = Traffic(agent, scope, now - WEEK, now, version.traffic_filter).count()
     return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
 
 
@@ -225,18 +225,18 @@ class Shown:
 
     messages: Sequence[ChatMessage] = ()
     model: str = ""
-    words: str = ""
+    text: str = ""
 
 
-def shown(version: SignalVersion, match: Match, now: datetime) -> Shown:
+def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
     """The exact prompt of a target, as it is now. Asks nobody."""
-    ((label, read),) = targets([match.label_of(version)])
+    ((label, read),) = load_inputs([match.label_of(version)])
     prepared = worker.prepare(label, read, now, {})
-    if isinstance(prepared, Call):
+    if isinstance(prepared, JudgeCall):
         return Shown(prepared.messages, prepared.model)
     if prepared.status == Label.Status.DONE:
-        return Shown(words="The offline judge goes by rules: no model is sent anything.")
-    return Shown(words=prepared.error)
+        return Shown(text="The offline judge goes by rules: no model is sent anything.")
+    return Shown(text=prepared.error)
 
 
 def shortfall(traffic: Traffic, found: int, kept_days: int) -> str:
@@ -249,7 +249,7 @@ def shortfall(traffic: Traffic, found: int, kept_days: int) -> str:
             return f"The traces of {agent} carry no session id, so there is no session to judge."
         return f"Nothing of {agent} is stored; what is older than {kept_days} days has expired."
     within = Traffic(agent, scope, traffic.start, traffic.end).count()
-    if traffic.passing != EVERYTHING and within > found:
+    if traffic.traffic_filter != EVERYTHING and within > found:
         return f"The window holds {_counted(within, scope)}; the others do not pass the filter."
     if stored > within:
         return f"The window is too short: {_counted(stored, scope)} of {agent} are stored in all."
@@ -260,13 +260,15 @@ def _counted(count: int, scope: str) -> str:
     return f"{count:,} {scope}{'' if count == 1 else 's'}"
 
 
-async def _asked(call: Call, llm: LLM) -> Ending:
+async def _asked(call: JudgeCall, llm: LLM) -> CallResult:
     try:
         return await calls.ask(call, llm, lambda: False)
     except Exception:
         logger.exception("A test could not ask the judge")
-        return calls.own_fault(call.label)
+        return calls.internal_error(call.label)
 
 
-async def _first(pending: set[asyncio.Task[Ending]]) -> tuple[set[asyncio.Task[Ending]], set[asyncio.Task[Ending]]]:
+async def _first(
+    pending: set[asyncio.Task[CallResult]],
+) -> tuple[set[asyncio.Task[CallResult]], set[asyncio.Task[CallResult]]]:
     return await asyncio.wait(pending, timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)

@@ -10,25 +10,25 @@ from django.db import connection, transaction
 
 from signals.models import Label, Signal, SignalVersion
 from signals.models.label import LabelQuerySet
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.targets import traffic
-from signals.targets.sampler import look
+from signals.targets.sampler import sample_and_enqueue
 
 # The key of the advisory lock: any number that nothing else in this database locks.
 SIGNALS_LOCK = 0x7369676E616C73
 
 
-def keep_signals() -> None:
+def share_signal_lock() -> None:
     """Until the transaction ends, no signal stops or changes what it asks."""
     _execute("SELECT pg_advisory_xact_lock_shared(%s)")
 
 
-def change_signals() -> None:
+def take_signal_lock() -> None:
     """Wait for those who keep the signals as they are, and keep others out until the transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)")
 
 
-def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
+def dequeue_superseded(signal: Signal, labels: LabelQuerySet) -> None:
     """Take the waiting live work among these labels of a signal out of the queue.
 
     An active signal asks its current version instead, about what that samples and lets pass; this keeps its place in
@@ -38,14 +38,14 @@ def withdraw(signal: Signal, labels: LabelQuerySet) -> None:
     waiting = labels.filter(signal=signal)
     if version is not None:
         waiting = waiting.exclude(version=version)
-    while batch := waiting.next_waiting():
-        Label.objects.cancel(batch)
+    while batch := waiting.lock_next_queued():
+        Label.objects.dequeue(batch)
         if version is not None:
-            anew = [_anew(label, version) for label in traffic.passing(batch, version.passing)]
-            look(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
+            anew = [_anew(label, version) for label in traffic.labels_passing(batch, version.traffic_filter)]
+            sample_and_enqueue(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
 
 
-def still_wanted(labels: Sequence[Label]) -> list[Label]:
+def drop_superseded(labels: Sequence[Label]) -> list[Label]:
     """Of labels that were just claimed for judging, those to judge.
 
     Live work whose signal stopped asking this after an earlier try is withdrawn. What was never tried was withdrawn
@@ -62,15 +62,15 @@ def still_wanted(labels: Sequence[Label]) -> list[Label]:
 
 @transaction.atomic
 def _give_back(labels: Sequence[Label]) -> None:
-    keep_signals()
-    returned = Label.objects.filter(id__in=Label.objects.unclaim(labels))
+    share_signal_lock()
+    returned = Label.objects.filter(id__in=Label.objects.release(labels))
     signals = Signal.objects.filter(id__in={label.signal_id for label in labels}).select_related("current_version")
     for signal in signals.order_by("id"):
-        withdraw(signal, returned)
+        dequeue_superseded(signal, returned)
 
 
-def _anew(label: Label, version: SignalVersion) -> Wanted:
-    return Wanted(
+def _anew(label: Label, version: SignalVersion) -> LabelRequest:
+    return LabelRequest(
         version_id=version.pk,
         signal_id=label.signal_id,
         project_id=label.project_id,

@@ -8,30 +8,30 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from signals.models import Label, Unsampled
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.sampling import is_sampled
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class SampleResult:
     """How many targets are within their version's rate, and for how many of them a label was queued."""
 
     sampled: int
     queued: int
 
 
-def look(matching: Sequence[Wanted], rates: Mapping[int, int], now: datetime) -> Looked:
+def sample_and_enqueue(matching: Sequence[LabelRequest], rates: Mapping[int, int], now: datetime) -> SampleResult:
     """Sample these targets at the rates, in percent, of their versions.
 
     Call it in a transaction that keeps signals as they are. Live, one target is always sampled or never. A manual run
     has a rate of its own, so it must keep settling out (`backlog.change_signals`) while it takes what it samples from
     among what was left out.
     """
-    sampled: list[Wanted] = []
-    left_out: list[Wanted] = []
+    sampled: list[LabelRequest] = []
+    left_out: list[LabelRequest] = []
     for each in matching:
         (sampled if is_sampled(each.target_key, rates[each.version_id]) else left_out).append(each)
-    queued = Label.objects.want(sampled, now)
-    Unsampled.objects.forget_sampled([each for each in sampled if each.run_id is not None])
-    Unsampled.objects.note(left_out)
-    return Looked(len(sampled), queued)
+    queued = Label.objects.enqueue(sampled, now)
+    Unsampled.objects.discard_sampled([each for each in sampled if each.run_id is not None])
+    Unsampled.objects.record(left_out)
+    return SampleResult(len(sampled), queued)

@@ -16,10 +16,10 @@ from django.db.models import Q
 
 from signals.definitions.choices import Scope
 from signals.models import Signal, SignalVersion
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.targets import requeue
-from signals.targets.sampler import look
-from signals.targets.target import Match, agents_of, judged_spans, of_session, of_span, of_trace
+from signals.targets.sampler import sample_and_enqueue
+from signals.targets.target import Target, agents_of, judged_spans, of_session, of_span, of_trace
 from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
 from traces.models import Session, Trace, Unsettled
@@ -29,17 +29,17 @@ from traces.summary import with_named_agent
 LIMIT = 500
 TRACES_AT_ONCE = 50
 
-type Signals = Mapping[tuple[int, str], Sequence[Asking]]
+type Signals = Mapping[tuple[int, str], Sequence[ActiveVersion]]
 """What is asked, by agent and scope."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class ActiveVersion:
     """The version that an active signal asks, about what it got since when it asks it, and passes."""
 
     version: SignalVersion
     since: datetime
-    passing: Filter
+    traffic_filter: Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def has_work(now: datetime) -> bool:
 @transaction.atomic
 def settle(now: datetime, limit: int = LIMIT) -> Settled:
     """Settle up to `limit` due targets, the longest due first."""
-    requeue.keep_signals()  # before any row is locked, so that ingest never waits for a change of a signal
+    requeue.share_signal_lock()  # before any row is locked, so that ingest never waits for a change of a signal
     due = Unsettled.objects.filter(due_at__lte=now).order_by("due_at", "id")
     rows = list(due.select_for_update(skip_locked=True)[:limit])
     if not rows:
@@ -67,40 +67,42 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
     signals = _live_signals()
     matching = [*_traces(rows, signals), *_spans(rows, signals), *_sessions(rows, signals)] if signals else []
     rates = {each.version.pk: each.version.sample_rate for asking in signals.values() for each in asking}
-    return Settled(len(rows), look(matching, rates, now).queued)
+    return Settled(len(rows), sample_and_enqueue(matching, rates, now).queued)
 
 
 def _live_signals() -> Signals:
     asking = defaultdict(list)
     for signal in Signal.objects.live().select_related("current_version"):
         if (version := signal.current_version) and signal.activated_at:
-            asking[signal.agent_id, signal.scope].append(Asking(version, signal.activated_at, version.passing))
+            asking[signal.agent_id, signal.scope].append(
+                ActiveVersion(version, signal.activated_at, version.traffic_filter)
+            )
     return asking
 
 
 def _filters(signals: Signals, scope: str) -> list[Filter]:
-    return [each.passing for (_, of), asking in signals.items() if of == scope for each in asking]
+    return [each.traffic_filter for (_, of), asking in signals.items() if of == scope for each in asking]
 
 
 def _ids(rows: Iterable[Unsettled], scope: str) -> dict[int, Unsettled]:
     return {row.target_id: row for row in rows if row.scope == scope}
 
 
-def _traces(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
+def _traces(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequest]:
     traces = list(Trace.objects.filter(id__in=_ids(rows, Scope.TRACE)))
     facts = facts_of_traces(traces, _filters(signals, Scope.TRACE))
     for trace in traces:
         yield from _wanted(signals, trace.agent_id, of_trace(trace), facts[trace.pk], trace.last_received_at)
 
 
-def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
+def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequest]:
     sessions = list(Session.objects.filter(id__in=_ids(rows, Scope.SESSION)))
     facts = facts_of_sessions(sessions, _filters(signals, Scope.SESSION))
     for session in sessions:
         yield from _wanted(signals, session.agent_id, of_session(session), facts[session.pk], session.last_received_at)
 
 
-def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
+def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequest]:
     """Before their trace has settled, only spans whose agent can't change any more."""
     if not any(scope == Scope.SPAN for _, scope in signals):
         return
@@ -122,9 +124,9 @@ def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[Wanted]:
 
 
 def _wanted(
-    signals: Signals, agent_id: int | None, match: Match, facts: Facts, received_at: datetime
-) -> Iterator[Wanted]:
+    signals: Signals, agent_id: int | None, match: Target, facts: Facts, received_at: datetime
+) -> Iterator[LabelRequest]:
     """The target for each that asks: of its agent and scope, active when it came, and letting it pass."""
     for asking in signals.get((agent_id, match.scope), ()) if agent_id is not None else ():
-        if received_at >= asking.since and asking.passing.passes(facts):
-            yield match.wanted_by(asking.version)
+        if received_at >= asking.since and asking.traffic_filter.passes(facts):
+            yield match.request_for(asking.version)

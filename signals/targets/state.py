@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from signals.definitions.choices import Scope
 from signals.targets import target
-from signals.targets.target import Match, agents_of, judged_spans
+from signals.targets.target import Target, agents_of, judged_spans
 from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
 from traces.models import Session, Trace, Unsettled
@@ -18,14 +18,14 @@ from traces.store.reads import spans_of
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TargetState:
     """One target.
 
     `agent`: whose signals look at it. `settles_at`: when, if nothing more of it arrives; None once they have.
     `facts`: what these filters look at of it. `ignored`: why no signal of its scope ever does, in words.
     """
 
-    match: Match
+    match: Target
     agent: int | None
     received_at: datetime
     settles_at: datetime | None
@@ -33,9 +33,9 @@ class Subject:
     ignored: str = ""
 
 
-def of_trace(trace: Trace) -> Subject:
+def of_trace(trace: Trace) -> TargetState:
     """A trace as a whole."""
-    return Subject(
+    return TargetState(
         target.of_trace(trace),
         trace.agent_id,
         trace.last_received_at,
@@ -44,9 +44,9 @@ def of_trace(trace: Trace) -> Subject:
     )
 
 
-def of_session(session: Session) -> Subject:
+def of_session(session: Session) -> TargetState:
     """A session."""
-    return Subject(
+    return TargetState(
         target.of_session(session),
         session.agent_id,
         session.last_received_at,
@@ -55,13 +55,13 @@ def of_session(session: Session) -> Subject:
     )
 
 
-def of_span(trace: Trace, hex_id: str) -> Subject | None:
+def of_span(trace: Trace, hex_id: str) -> TargetState | None:
     """The span of a trace with this id; None where it is not stored."""
     spans = spans_of([trace])[trace.pk]
     span = next((span for span in spans if hex_span_id(span.span_id) == hex_id), None)
     if span is None:
         return None
-    return Subject(
+    return TargetState(
         target.of_span(trace, span),
         agents_of(spans, trace.agent_id)[span.span_id],
         span.received_at,

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from signals.definitions.choices import Scope
 from signals.models import Label, SignalRun, SignalVersion
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.sampling import span_key, trace_key
 from traces.models import Session, Trace
 from traces.records import SpanRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Target:
     """A target that a signal may label: the fields of `Label` by the same names."""
 
     project_id: int
@@ -30,18 +30,18 @@ class Match:
         """It as a label of this version that is not stored, to read what a judge would be shown."""
         return Label(version=version, signal=version.signal, **{name: getattr(self, name) for name in _NAMES})
 
-    def wanted_by(self, version: SignalVersion, run: SignalRun | None = None) -> Wanted:
+    def request_for(self, version: SignalVersion, run: SignalRun | None = None) -> LabelRequest:
         """It as wanted by this version, for a manual run or live."""
         about = {name: getattr(self, name) for name in _NAMES}
-        return Wanted(version_id=version.pk, signal_id=version.signal_id, run_id=run.pk if run else None, **about)
+        return LabelRequest(version_id=version.pk, signal_id=version.signal_id, run_id=run.pk if run else None, **about)
 
 
-_NAMES = tuple(field.name for field in fields(Match))
+_NAMES = tuple(field.name for field in fields(Target))
 
 
-def of_trace(trace: Trace) -> Match:
+def of_trace(trace: Trace) -> Target:
     """A trace as a target."""
-    return Match(
+    return Target(
         project_id=trace.project_id,
         scope=Scope.TRACE,
         target_key=trace_key(trace.trace_id),
@@ -53,14 +53,14 @@ def of_trace(trace: Trace) -> Match:
     )
 
 
-def of_label(label: Label) -> Match:
+def of_label(label: Label) -> Target:
     """The target of a stored label."""
-    return Match(**{name: getattr(label, name) for name in _NAMES})
+    return Target(**{name: getattr(label, name) for name in _NAMES})
 
 
-def of_session(session: Session) -> Match:
+def of_session(session: Session) -> Target:
     """A session as a target."""
-    return Match(
+    return Target(
         project_id=session.project_id,
         scope=Scope.SESSION,
         target_key=session.key,
@@ -72,9 +72,9 @@ def of_session(session: Session) -> Match:
     )
 
 
-def of_span(trace: Trace, span: SpanRecord) -> Match:
+def of_span(trace: Trace, span: SpanRecord) -> Target:
     """A span of a trace as a target."""
-    return Match(
+    return Target(
         project_id=trace.project_id,
         scope=Scope.SPAN,
         target_key=span_key(trace.trace_id, span.span_id),

@@ -13,15 +13,15 @@ from catalyst.querysets import Cursor
 from signals.definitions.choices import Scope
 from signals.models import Label
 from signals.sampling import span_key, trace_key
-from signals.targets.target import Match, agents_of, judged_spans, of_session, of_span, of_trace
+from signals.targets.target import Target, agents_of, judged_spans, of_session, of_span, of_trace
 from traces.filters import EVERYTHING, Filter, facts_of_span
 from traces.models import AgentHour, Session, Span, Trace, Unsettled, conditions
 from traces.models.trace import SessionQuerySet, TraceQuerySet, of_sessions
 from traces.records import SpanRecord
 from traces.store.reads import spans_of
 
-LATELY = timedelta(days=7)
-MOST_SESSIONS = 10_000
+RECENT = timedelta(days=7)
+MAX_SESSIONS = 10_000
 CHUNK = 1_000
 TRACE_KEY = re.compile("[0-9a-f]{32}")
 TRACES_AT_ONCE = 500
@@ -29,7 +29,7 @@ SPANS_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Lately:
+class RecentVolume:
     """How many targets of each scope an agent had in the last days; of sessions at most MOST_SESSIONS are counted."""
 
     spans: int
@@ -37,25 +37,25 @@ class Lately:
     sessions: int
 
     @property
-    def lacks_sessions(self) -> bool:
+    def has_no_sessions(self) -> bool:
         """True when it has traffic, none of which says which conversation it belongs to."""
         return bool(self.traces) and not self.sessions
 
 
-def lately(agent: Agent, now: datetime) -> Lately:
+def recent_volume(agent: Agent, now: datetime) -> RecentVolume:
     """From hourly sums. Spans are the model calls, or as many as traces where there are none."""
-    since = now - LATELY
+    since = now - RECENT
     hours = AgentHour.objects.filter(project_id=agent.project_id, agent=agent, hour__gte=since)
     sums = hours.aggregate(traces=Sum("trace_count", default=0), calls=Sum("llm_count", default=0))
     mine = Session.objects.filter(project_id=agent.project_id, agent=agent, end_time__gte=since).with_traces()
-    return Lately(sums["calls"] or sums["traces"], sums["traces"], mine[:MOST_SESSIONS].count())
+    return RecentVolume(sums["calls"] or sums["traces"], sums["traces"], mine[:MAX_SESSIONS].count())
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some targets, and where to go on behind them: what `Traffic.chunks` takes to resume."""
 
-    matches: list[Match]
+    matches: list[Target]
     last: Cursor
 
 
@@ -71,7 +71,7 @@ class Traffic:
     scope: str
     start: datetime
     end: datetime
-    passing: Filter = EVERYTHING
+    traffic_filter: Filter = EVERYTHING
     live_since: datetime | None = None
 
     def count(self) -> int:
@@ -83,20 +83,20 @@ class Traffic:
             return sum(Span.objects.filter(one).count() for one in self._spans())
         return self._traces().count() if self.scope == Scope.TRACE else self._sessions().count()
 
-    def newest(self, most: int) -> list[Match]:
+    def newest(self, most: int) -> list[Target]:
         """The newest so many: traces by start, sessions by end, spans of the traces that began last."""
         if self.scope == Scope.TRACE:
             return [of_trace(trace) for trace in self._traces().newest()[:most]]
         if self.scope == Scope.SESSION:
             return [of_session(session) for session in self._sessions().newest()[:most]]
-        found: list[Match] = []
+        found: list[Target] = []
         for chunk in self.chunks():
             found += chunk.matches
             if len(found) >= most:
                 break
         return sorted(found, key=lambda match: match.target_time, reverse=True)[:most]
 
-    def among(self, keys: Sequence[str]) -> list[Match]:
+    def among(self, keys: Sequence[str]) -> list[Target]:
         """Those with these target keys, in their order. Keys that make no sense are of no target."""
         ids = [UUID(trace) for key in keys if TRACE_KEY.fullmatch(trace := key.partition(":")[0])]
         if self.scope == Scope.TRACE:
@@ -125,12 +125,12 @@ class Traffic:
     def _traces(self) -> TraceQuerySet:
         mine = Trace.objects.filter(project_id=self.agent.project_id, agent=self.agent)
         began = mine.filter(start_time__gte=self.start, start_time__lt=self.end)
-        return began.filter(conditions.of_traces(self.passing), self._not_live(Scope.TRACE))
+        return began.filter(conditions.of_traces(self.traffic_filter), self._not_live(Scope.TRACE))
 
     def _sessions(self) -> SessionQuerySet:
         mine = Session.objects.filter(project_id=self.agent.project_id, agent=self.agent).with_traces()
         began = mine.filter(start_time__gte=self.start, start_time__lt=self.end, end_time__gte=self.start)
-        return began.filter(of_sessions(self.passing), self._not_live(Scope.SESSION))
+        return began.filter(of_sessions(self.traffic_filter), self._not_live(Scope.SESSION))
 
     def _not_live(self, scope: str) -> Q:
         if self.live_since is None:
@@ -144,7 +144,7 @@ class Traffic:
             project_id=self.agent.project_id, start_time__gte=self.start, start_time__lt=self.end,
             duration_us__isnull=False,
         )  # fmt: skip
-        passing = ended & conditions.of_spans(self.passing)
+        passing = ended & conditions.of_spans(self.traffic_filter)
         traces = Trace.objects.filter(project_id=self.agent.project_id, trace_id=OuterRef("trace_id"))
         if self.live_since is not None:
             waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE)).values("target_id")
@@ -182,7 +182,7 @@ class Traffic:
             project_id=self.agent.project_id, trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time"),
         )  # fmt: skip
         wanted = within.filter(
-            conditions.of_spans(self.passing),
+            conditions.of_spans(self.traffic_filter),
             Q(agent_id=self.agent.pk) | Q(agent_id=None),
             Q(kind="LLM") | Q(parent_id=None),
             start_time__gte=self.start, start_time__lt=self.end, duration_us__isnull=False,
@@ -200,16 +200,16 @@ class Traffic:
         waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE), target_id__in=[t.pk for t in traces])
         return set(waiting.values_list("target_id", flat=True))
 
-    def _of_trace(self, trace: Trace, spans: Sequence[SpanRecord], is_live: bool) -> Iterator[Match]:
+    def _of_trace(self, trace: Trace, spans: Sequence[SpanRecord], is_live: bool) -> Iterator[Target]:
         agents = agents_of(spans, trace.agent_id)
         for span in judged_spans(spans):
             is_mine = agents[span.span_id] == self.agent.pk and self.start <= span.start_time < self.end
             arrives = is_live and self.live_since is not None and span.received_at >= self.live_since
-            if is_mine and not arrives and self.passing.passes(facts_of_span(span)):
+            if is_mine and not arrives and self.traffic_filter.passes(facts_of_span(span)):
                 yield of_span(trace, span)
 
 
-def passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
+def labels_passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
     """Those of these labels, which are of one scope and project, whose targets pass the filter as they are now."""
     if wanted.is_empty or not labels:
         return list(labels)

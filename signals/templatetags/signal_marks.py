@@ -25,14 +25,14 @@ def state(signal: Signal) -> SafeString:
 @register.simple_tag
 def held(summary: Summary) -> SafeString:
     """What keeps a signal from being judged, if anything."""
-    found = [(each.words, each.title) for each in (summary.stop, summary.silence) if each]
+    found = [(each.text, each.title) for each in (summary.stop, summary.silence) if each]
     return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', found)
 
 
 @register.simple_tag
 def breakdown(summary: Summary) -> SafeString:
     """The share of each label of one signal as a bar, with the telling one in words, and whose they are."""
-    if (best := summary.telling) is None or not summary.labelled:
+    if (best := summary.headline) is None or not summary.labelled:
         draft = summary.signal.state == Signal.State.DRAFT
         return format_html('<span class="faint">{}</span>', "Not running yet" if draft else "No labels in this range")
     given_by = summary.given_by
@@ -40,7 +40,7 @@ def breakdown(summary: Summary) -> SafeString:
     return format_html(
         '<div class="breakdown"><svg class="stackbar" role="img" aria-label="{}">{}</svg>'
         '<span class="cut">{} {}{}</span></div>',
-        summary.words,
+        summary.text,
         parts(summary.bars),
         best.value,
         percent(best.count, best.total),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.htmx import go_back, render, with_query
+from catalyst.htmx import redirect_back, render, with_query
 from catalyst.params import is_id
 from signals import operations
 from signals.forms.caps import CapForm
@@ -45,14 +45,14 @@ def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], 
     if not form.is_valid():
         said = "A cap is an amount of dollars, with at most four decimals, or a number of judge calls, above zero"
         messages.error(request, said)
-        return go_back(request, page)
+        return redirect_back(request, page)
     try:
         cap(form.cap)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
-        return go_back(request, page)
-    messages.success(request, f"Judging stops at {form.cap.words}" if form.cap.words else "There is no cap")
-    return go_back(request, page)
+        return redirect_back(request, page)
+    messages.success(request, f"Judging stops at {form.cap.text}" if form.cap.text else "There is no cap")
+    return redirect_back(request, page)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -87,4 +87,4 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
         messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
-    return go_back(request, url)
+    return redirect_back(request, url)

@@ -13,12 +13,12 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render
 from signals.definitions.choices import Scope
 from signals.models import Signal
-from signals.results.explain import absences
+from signals.results.explain import explain_missing
 from signals.targets import state
-from signals.targets.state import Subject
+from signals.targets.state import TargetState
 from traces.models import Trace
 
-MOST = 6
+MAX_SIGNALS = 6
 """So many are shown at once, so that a conversation stays in sight below them."""
 
 
@@ -43,12 +43,12 @@ def session_absences(request: ProjectRequest, pk: int) -> HttpResponse:
     return _answer(request, state.of_session(session), page)
 
 
-def _answer(request: ProjectRequest, subject: Subject, page: str, **about: Any) -> HttpResponse:
-    scope, found = subject.match.scope, absences(request.project, subject, timezone.now())
+def _answer(request: ProjectRequest, subject: TargetState, page: str, **about: Any) -> HttpResponse:
+    scope, found = subject.match.scope, explain_missing(request.project, subject, timezone.now())
     signals = Signal.objects.for_project(request.project).unarchived()
     context = {
-        "first": found[:MOST],
-        "rest": found[MOST:],
+        "first": found[:MAX_SIGNALS],
+        "rest": found[MAX_SIGNALS:],
         "scope": scope,
         "page": page,
         "nameless": subject.agent is None and signals.exists(),

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import go_back, render
+from catalyst.htmx import redirect_back, render
 from signals import filters, retention
 from signals.judging import exchanges
 from signals.judging.prompt import MAX_ANSWER
@@ -47,8 +47,8 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
         "time_range": timerange.parse(request.GET.dict(), timezone.now()),
         "row": load_rows(request.project, signal.scope, [found])[0],
         "label": found,
-        "verdicts": rows[: verdicts.MOST],
-        "are_more": len(rows) > verdicts.MOST,
+        "verdicts": rows[: verdicts.MAX_VERDICTS],
+        "are_more": len(rows) > verdicts.MAX_VERDICTS,
         "exchange_days": retention.exchange_days(request.project),
     }
     return render(request, "signals/label.html", context)
@@ -63,7 +63,7 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
         messages.success(request, "It will be judged again")
     else:
         messages.info(request, "It has not failed: there is nothing to try again")
-    return go_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
+    return redirect_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
 
 
 @require_safe
@@ -74,7 +74,7 @@ def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) 
     found = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
     kept = Exchange.objects.select_related("instructions", "verdict")
     exchange = get_object_or_404(kept, verdict=verdict, verdict__label=found)
-    said = exchanges.said(exchange)
+    said = exchanges.prompt_and_reply(exchange)
     context = {
         "signal": signal,
         "tab": "results",

@@ -14,7 +14,7 @@ from django_htmx.http import trigger_client_event
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
+from catalyst.htmx import STOP_POLLING, redirect_back, render, wants_partial
 from catalyst.params import is_id
 from signals.forms.runs import RunForm
 from signals.judging import spending
@@ -55,7 +55,7 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
         form.report(error)
         return _page(request, signal, form)
     messages.success(request, "The run has started; live traffic is judged before it")
-    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
+    return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
 
 @require_POST
@@ -66,7 +66,7 @@ def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
     backfill.cancel(found, timezone.now(), request.user)
     messages.success(request, "The run is cancelled; its labels stay")
-    return go_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
+    return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
 
 def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bool = False) -> HttpResponse:
@@ -98,5 +98,5 @@ def _surroundings(request: ProjectRequest, signal: Signal, now: datetime) -> dic
         "runs": backfill.progress(shown[:PAGE], now),
         "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
         "is_open": any(run.is_open for run in shown),
-        "stop": spending.stops([signal], now).get(signal.pk),
+        "stop": spending.caps_reached([signal], now).get(signal.pk),
     }

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import go_back
+from catalyst.htmx import redirect_back
 from signals import operations
 from signals.models import Signal
 
@@ -65,4 +65,4 @@ def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
 def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
     """Where the reader was, else to the signal's page; it says what happened."""
     messages.add_message(request, level, said)
-    return go_back(request, signal.get_absolute_url())
+    return redirect_back(request, signal.get_absolute_url())

@@ -19,10 +19,10 @@ from signals import filters
 from signals.filters import LabelFilter
 from signals.judging import health, judges, spending
 from signals.models import Signal, SignalVersion
-from signals.models.label_rollup import Cell
+from signals.models.label_rollup import LabelCount
 from signals.results import charts, labels, summaries
-from signals.results.queue_status import going
-from signals.results.rollups import OverTime, sums
+from signals.results.queue_status import queue_status
+from signals.results.rollups import CountsByBucket, sums
 from signals.results.rows import load_rows
 from signals.results.summaries import Summary
 from signals.views.signal_list import IDLE_SECONDS, OPEN_SECONDS
@@ -40,7 +40,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(of_version).exists())
     kept = sums(signal=signal).matching(of_version)
-    versions, found = summaries.versions(signal), kept.cells(time_range)
+    versions, found = summaries.versions(signal), kept.totals(time_range)
     summary = summaries.summary(signal, versions, found)
     is_open = summaries.is_open(signal, summary.waiting)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
@@ -70,7 +70,9 @@ def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_ran
     return {"rows": rows, "more": found.more}
 
 
-def _numbers(request: ProjectRequest, summary: Summary, counts: OverTime, time_range: TimeRange) -> dict[str, Any]:
+def _numbers(
+    request: ProjectRequest, summary: Summary, counts: CountsByBucket, time_range: TimeRange
+) -> dict[str, Any]:
     """The chart of the range, who judges, why nobody does, and how it goes."""
     version, now = summary.signal.current_version, timezone.now()
     shares = request.GET.get("show") == "share"
@@ -78,9 +80,9 @@ def _numbers(request: ProjectRequest, summary: Summary, counts: OverTime, time_r
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
         "judge": judges.judge_of(version) if version else None,
-        "trouble": health.trouble(judges.judge_of(version)) if version else None,
-        "stop": spending.stops([summary.signal], now).get(summary.signal.pk),
-        "going": going(summary.signal, now),
+        "trouble": health.outage_of(judges.judge_of(version)) if version else None,
+        "stop": spending.caps_reached([summary.signal], now).get(summary.signal.pk),
+        "going": queue_status(summary.signal, now),
     }
 
 
@@ -94,7 +96,7 @@ def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime, *, is_empt
 
 
 def _sampled(
-    summary: Summary, found: Iterable[Cell], versions: list[SignalVersion], wanted: LabelFilter
+    summary: Summary, found: Iterable[LabelCount], versions: list[SignalVersion], wanted: LabelFilter
 ) -> dict[str, Any]:
     """What the labels were sampled from, and by which versions and runs."""
     runs, asked = summaries.runs(summary.signal), {cell.version for cell in found}

@@ -86,7 +86,11 @@ def judge_show(request: ProjectRequest) -> HttpResponse:
 def lately_show(request: ProjectRequest) -> HttpResponse:
     """How many targets of each scope the chosen agent had lately."""
     agent = SignalForm(request.project, request.GET).chosen_agent
-    return render(request, "signals/parts/lately.html", {"lately": traffic.lately(agent, timezone.now()) if agent else None})
+    return render(
+        request,
+        "signals/parts/lately.html",
+        {"lately": traffic.recent_volume(agent, timezone.now()) if agent else None},
+    )
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
@@ -125,7 +129,7 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **abou
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
-    context["lately"] = traffic.lately(agent, timezone.now()) if agent else None
+    context["lately"] = traffic.recent_volume(agent, timezone.now()) if agent else None
     return render(
         request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
     )

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import STOP_POLLING, go_back, render, wants_partial
+from catalyst.htmx import STOP_POLLING, redirect_back, render, wants_partial
 from signals import filters, operations
 from signals.definitions.choices import Scope
 from signals.definitions.templates import TEMPLATES
@@ -22,7 +22,7 @@ from signals.results import summaries
 
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
 """How often lists refresh themselves while labels wait, and while a signal may give more of them."""
-MOST = 100
+MAX_SELECTED = 100
 """Signals on the page; of more, those whose names come first."""
 COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost": "Cost", "last": "Last label"}
 """What the list can be sorted by besides the name, in the order of its columns."""
@@ -35,11 +35,11 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     time_range, wanted = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
     known, archived = request.project.signals.all(), "archived" in request.GET
     shelf = known.archived() if archived else known.unarchived()
-    signals = list(shelf.matching(wanted).for_list()[: MOST + 1])
+    signals = list(shelf.matching(wanted).for_list()[: MAX_SELECTED + 1])
     if not signals and not known.exists():
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
-    found = summaries.listed(signals[:MOST], time_range, now)
+    found = summaries.listed(signals[:MAX_SELECTED], time_range, now)
     every = OPEN_SECONDS if any(each.waiting for each in found) else 0
     every = every or (IDLE_SECONDS if any(signal.is_live for signal in signals) else 0)
     context = {
@@ -47,7 +47,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         "archived": archived,
         "wanted": wanted,
         "summaries": summaries.ordered(found, wanted.sort),
-        "more": len(signals) > MOST,
+        "more": len(signals) > MAX_SELECTED,
         "every": every,
     }
     if not wants_partial(request):
@@ -75,7 +75,7 @@ def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
 def signal_bulk(request: ProjectRequest) -> HttpResponse:
     """Activate, disable or archive the chosen signals; archiving asks first."""
     do = request.POST.get("do", "")
-    chosen = [int(pk) for pk in request.POST.getlist("signal")[:MOST] if params.is_id(pk)]
+    chosen = [int(pk) for pk in request.POST.getlist("signal")[:MAX_SELECTED] if params.is_id(pk)]
     signals = list(request.project.signals.unarchived().filter(pk__in=chosen).for_list())
     if signals and do == "archive" and "sure" not in request.POST:
         return render(request, "signals/archive.html", {"signals": signals})
@@ -83,7 +83,7 @@ def signal_bulk(request: ProjectRequest) -> HttpResponse:
         _do_all(request, signals, *BULK[do])
     else:
         messages.error(request, "Choose signals, then what to do with them")
-    return go_back(request, reverse("signals:signal-list", args=[request.project.slug]))
+    return redirect_back(request, reverse("signals:signal-list", args=[request.project.slug]))
 
 
 type Action = Callable[[Signal, ProjectRequest], None]

@@ -25,7 +25,7 @@ from signals.models import Signal, SignalVersion
 from signals.results.rows import load_rows
 from signals.runs import trial
 from signals.runs.trial import Tally, Trial
-from signals.targets.target import Match
+from signals.targets.target import Target
 from signals.targets.traffic import Traffic
 from signals.views import signal_editor
 
@@ -33,7 +33,7 @@ END = "<!--part-->"
 """Behind each part of a stream. What people and judges wrote is escaped, so it can't hold this."""
 HERE = "<!--trial-->"
 """Where the parts belong in the page that a browser without scripts is shown."""
-MOST_AT_ONCE = 8
+MAX_CONCURRENT_TESTS = 8
 """Tests of all people. Each holds a thread of the web process while it lasts."""
 BUSY = "Other tests are under way. Try again in a moment."
 
@@ -51,9 +51,9 @@ class Draft:
 
     def traffic(self, length: timedelta, now: datetime) -> Traffic:
         """The targets of the last while that it looks at."""
-        return Traffic(self.agent, self.scope, now - length, now + timedelta(minutes=1), self.version.passing)
+        return Traffic(self.agent, self.scope, now - length, now + timedelta(minutes=1), self.version.traffic_filter)
 
-    def same(self, keys: Iterable[str], now: datetime) -> list[Match]:
+    def same(self, keys: Iterable[str], now: datetime) -> list[Target]:
         """The targets with these keys, of this agent in this project, whether or not they pass the filter."""
         length = timedelta(days=self.agent.project.kept_days + 1)
         return Traffic(self.agent, self.scope, now - length, now + timedelta(minutes=1)).among(list(keys))
@@ -67,7 +67,7 @@ def trial_run(request: ProjectRequest) -> HttpResponse | StreamingHttpResponse:
     wanted, draft = TrialForm(request.POST), _draft(form, signal)
     if draft is None or not wanted.is_valid():
         return _page(request, form, signal, wanted, status=422)
-    if len(_newest) >= MOST_AT_ONCE and request.user.pk not in _newest:
+    if len(_newest) >= MAX_CONCURRENT_TESTS and request.user.pk not in _newest:
         return _page(request, form, signal, wanted, status=422, busy=BUSY)
     head, tail = "", ""
     if not wants_partial(request):

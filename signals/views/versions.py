@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import go_back, render, wants_partial
+from catalyst.htmx import redirect_back, render, wants_partial
 from catalyst.params import cursor
 from signals import filters, operations
 from signals.definitions import diff
@@ -22,7 +22,7 @@ from signals.results import comparison
 from signals.results.comparison import Pair
 from signals.results.versions import page
 
-MOST_NUMBERS = 200
+MAX_NUMBERS = 200
 """Versions to choose from."""
 
 
@@ -41,7 +41,7 @@ def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
     """Versions `a` and `b` side by side. The targets whose label differs may be narrowed to a move: `was`, `became`."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     time_range = timerange.parse(request.GET.dict(), timezone.now())
-    numbers = list(signal.versions.order_by("-number").values_list("number", flat=True)[:MOST_NUMBERS])
+    numbers = list(signal.versions.order_by("-number").values_list("number", flat=True)[:MAX_NUMBERS])
     context = {"signal": signal, "tab": "versions", "time_range": time_range, "numbers": numbers}
     a, b = _chosen(request, signal)
     if a and b and a != b:
@@ -62,7 +62,7 @@ def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpRespon
         messages.error(request, " ".join(error.messages))
     else:
         messages.success(request, f"Version {version.number} asks what version {earlier.number} asked")
-    return go_back(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
+    return redirect_back(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -26,22 +26,24 @@ STARTED = f"""
 from datetime import timedelta
 from django.utils import timezone
 from catalyst.agents.models import Agent
-from signals import actions, runs
+from signals import operations
+from signals.definitions.definition import Definition
+from signals.runs import backfill
 now = timezone.now()
-question = actions.Question(type="binary", prompt="Is it well?", sample_rate=100)
+question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
 def made(identity, scope):
     agent = Agent.objects.get(project__slug="default", identity=identity)
-    return actions.create_signal(agent, name=f"Backfill {{scope}}", scope=scope, question=question)
+    return operations.create_signal(agent, name=f"Backfill {{scope}}", scope=scope, question=question)
 for identity in {AGENTS[1:]}:
-    actions.activate(made(identity, "trace"), now)
+    operations.activate(made(identity, "trace"), now)
 past = made("{AGENTS[0]}", "span")
-print(runs.start(past, start=now - timedelta(days=3650), end=now, sample_rate=100, now=now).pk)
+print(backfill.start(past, start=now - timedelta(days=3650), end=now, sample_rate=100, now=now).pk)
 """
 CANCELLED = """
 from django.utils import timezone
-from signals import runs
 from signals.models import SignalRun
-runs.cancel(SignalRun.objects.get(pk={run}), timezone.now())
+from signals.runs import backfill
+backfill.cancel(SignalRun.objects.get(pk={run}), timezone.now())
 """
 COLLECTING = "SELECT count(*) FROM signals_signalrun WHERE id = %s AND state = 'collecting'"
 WAITING = "SELECT count(*) FROM signals_label WHERE run_id = %s AND status = 'queued'"

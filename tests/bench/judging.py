@@ -22,13 +22,14 @@ SIGNALS = """
 from django.utils import timezone
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from signals import actions
+from signals import operations
+from signals.definitions.definition import Definition
 project = Project.objects.get(slug="{slug}")
 for agent in {agents}:
     known = {{"name": agent, "source": "agent_id", "first_seen_at": timezone.now()}}
     found, _ = Agent.objects.get_or_create(project=project, identity=agent, defaults=known)
-    question = actions.Question(type="binary", prompt="Is it well?", sample_rate=100)
-    actions.activate(actions.create_signal(found, name="Calls", scope="span", question=question), timezone.now())
+    question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
+    operations.activate(operations.create_signal(found, name="Calls", scope="span", question=question), timezone.now())
 """
 RATE = """
     SELECT (count(*) - 1)::float8 / nullif(extract(epoch FROM max(created_at) - min(created_at)), 0)::float8

@@ -21,13 +21,14 @@ from datetime import timedelta
 from django.utils import timezone
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from signals import actions
+from signals import operations
+from signals.definitions.definition import Definition
 now, project = timezone.now(), Project.objects.get(slug="default")
 known = {{"name": "labelled", "source": "agent_id", "first_seen_at": now - timedelta(days=90)}}
 agent, _ = Agent.objects.get_or_create(project=project, identity="labelled", defaults=known)
-question = actions.Question(type="binary", prompt="Is it well?", sample_rate=100)
+question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
 for number in range({OTHERS + 1}):
-    signal = actions.create_signal(agent, name=f"Signal {{number}}", scope="trace", question=question)
+    signal = operations.create_signal(agent, name=f"Signal {{number}}", scope="trace", question=question)
     print(signal.pk)
 """
 LABELS = """
@@ -51,19 +52,19 @@ CHANGES = """
 QUEUE = f"""
 import time, uuid
 from datetime import datetime, timedelta, UTC
-from signals import claiming
+from signals.judging import claims
 from signals.models import Label, Signal
-from signals.querysets import Wanted
+from signals.models.label_queue import LabelRequest
 signal, began = Signal.objects.get(pk={{signal}}), datetime.now(UTC)
 later = began + timedelta(seconds=40)  # no worker takes them before; longer waits and leases would be cut short
 about = (signal.current_version_id, signal.pk, signal.project_id, "trace")
 keys = [uuid.uuid4() for _ in range({QUEUED})]
-wanted = [Wanted(*about, key.hex, key, None, "", began, 1) for key in keys]
+wanted = [LabelRequest(*about, key.hex, key, None, "", began, 1) for key in keys]
 before = time.process_time()
 for start in range(0, {QUEUED}, 500):
-    Label.objects.want(wanted[start:start + 500], later)
+    Label.objects.enqueue(wanted[start:start + 500], later)
 claimed = 0
-while found := claiming.claim(64, timedelta(seconds=15), later):
+while found := claims.claim(64, timedelta(seconds=15), later):
     claimed += len(found)
 assert claimed == {QUEUED}, claimed
 print(1000 * (time.process_time() - before))

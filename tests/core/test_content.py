@@ -65,7 +65,7 @@ def test_it_prints_json_with_indents() -> None:
 
 def test_it_survives_json_that_is_a_bomb() -> None:
     bomb = "[" * 200_000 + "]" * 200_000
-    assert content.pretty(bomb) == bomb[: content.MOST_SHOWN]
+    assert content.pretty(bomb) == bomb[: content.MAX_SHOWN_CHARACTERS]
 
 
 def test_it_marks_json_and_escapes_what_is_in_it() -> None:

@@ -47,7 +47,7 @@ def test_it_takes_a_clock_that_goes_back(now: datetime) -> None:
 def test_it_keeps_no_names_and_no_old_buckets(now: datetime) -> None:
     login_limits.take(LIMIT, "hunter2", now)
     assert "hunter2" not in Bucket.objects.get().key
-    login_limits.forget(now + timedelta(hours=23))
+    login_limits.delete_expired(now + timedelta(hours=23))
     assert Bucket.objects.exists()
-    login_limits.forget(now + timedelta(hours=25))
+    login_limits.delete_expired(now + timedelta(hours=25))
     assert not Bucket.objects.exists()

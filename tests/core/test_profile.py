@@ -120,9 +120,9 @@ def test_it_forgets_a_sign_in_with_its_session(browser: Client, bob: User) -> No
     assert not SignIn.objects.exists()
     browser.force_login(bob)
     browser.get(PAGE)
-    sign_ins.forget_expired(timezone.now() + timedelta(days=1))
+    sign_ins.delete_expired(timezone.now() + timedelta(days=1))
     assert SignIn.objects.exists()
-    sign_ins.forget_expired(timezone.now() + timedelta(days=30))
+    sign_ins.delete_expired(timezone.now() + timedelta(days=30))
     assert not SignIn.objects.exists()
     assert not Session.objects.exists()
 

@@ -83,7 +83,7 @@ def test_it_knows_a_process_that_was_started_again_as_one() -> None:
     beat(2, NOW + timedelta(seconds=5))
     beat(3, NOW - timedelta(minutes=9), host="two")
     assert [(each.host, each.pid) for each in Heartbeat.objects.newest()] == [("one", 2), ("two", 3)]
-    Heartbeat.objects.forget(NOW + timedelta(days=1))
+    Heartbeat.objects.delete_expired(NOW + timedelta(days=1))
     assert [each.pid for each in Heartbeat.objects.all()] == [2]
 
 

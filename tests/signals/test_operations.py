@@ -186,7 +186,7 @@ def test_a_version_keeps_its_filter_and_its_view(agent: Agent) -> None:
     )
     signal = operations.create_signal(agent, name="a", scope="trace", question=asked)
     version = signal.versions.get()
-    assert (version.passing, version.judge_view) == (asked.filter, asked.view)
+    assert (version.traffic_filter, version.judge_view) == (asked.filter, asked.view)
     assert version.filter == {"environment": "prod", "attributes": {"tenant": "acme"}}
     assert version.view == {"messages_only": True, "kinds": ["LLM"], "budget_tokens": 2000}
     assert operations.publish_version(signal, asked) == version

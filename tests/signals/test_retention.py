@@ -12,7 +12,7 @@ from signals.judging import worker
 from signals.models import Label, Verdict
 from tests.factories import make_agent, make_labels, make_signal
 from traces.models import Trace
-from traces.retention import forget_traces
+from traces.retention import delete_expired_traces
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -25,12 +25,12 @@ def test_it_deletes_old_labels_with_their_verdicts(
     make_labels(signal, project, 5, now=now)
     worker.run(clock=lambda: now + DAY)
     assert Verdict.objects.count() == 5
-    forget_traces(now + 100 * DAY)
+    delete_expired_traces(now + 100 * DAY)
     assert not Trace.objects.exists()
-    assert retention.forget_labels(now + 400 * DAY) == 0
+    assert retention.delete_expired_labels(now + 400 * DAY) == 0
     assert Label.objects.labelled().count() == 5
     monkeypatch.setattr(retention, "LABELS", 2)
-    assert retention.forget_labels(now + 402 * DAY, batches=2) == 4
+    assert retention.delete_expired_labels(now + 402 * DAY, batches=2) == 4
     assert list(Verdict.objects.values_list("label_id", flat=True)) == [Label.objects.get().pk]
     settings.KEEP_LABELS_DAYS = 500
-    assert retention.forget_labels(now + 402 * DAY) == 0
+    assert retention.delete_expired_labels(now + 402 * DAY) == 0

@@ -23,14 +23,15 @@ ACTIVATE = """
 from django.utils import timezone
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from signals import actions
+from signals import operations
+from signals.definitions.definition import Definition
 project = Project.objects.get(slug="default")
 for (scope, agent), rate in {signals}.items():
     known = {{"name": agent, "source": "agent_id", "first_seen_at": timezone.now()}}
     found, _ = Agent.objects.get_or_create(project=project, identity=agent, defaults=known)
-    question = actions.Question(type="binary", prompt="Is it well?", sample_rate=rate)
-    signal = actions.create_signal(found, name=f"{{scope}} of {{agent}}", scope=scope, question=question)
-    actions.activate(signal, timezone.now())
+    question = Definition(type="binary", prompt="Is it well?", sample_rate=rate)
+    signal = operations.create_signal(found, name=f"{{scope}} of {{agent}}", scope=scope, question=question)
+    operations.activate(signal, timezone.now())
 """
 LABELS = """
     SELECT l.scope, a.identity, l.target_key, l.status FROM signals_label l

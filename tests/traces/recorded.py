@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from traces.conventions.attributes import Sender, read_span
+from traces.conventions.attributes import ResourceContext, read_span
 from traces.otlp import SentSpan, decode_json, decode_protobuf
 from traces.records import PayloadRecord, SpanRecord
 from traces.transcripts.transcript import Transcript, session_transcript, trace_transcript
@@ -70,7 +70,7 @@ def by_trace(sent: Iterable[SentSpan]) -> list[list[Row]]:
     """The spans' records, trace by trace in order of start."""
     traces: dict[UUID, list[Row]] = {}
     for span in sent:
-        read = read_span(span, Sender(span.source), project_id=1, now=NOON, retention=timedelta(days=30))
+        read = read_span(span, ResourceContext(span.source), project_id=1, now=NOON, retention=timedelta(days=30))
         traces.setdefault(span.trace_id, []).append((read.span, read.payload))
     return sorted(traces.values(), key=lambda rows: min(span.start_time for span, _ in rows))
 

@@ -33,12 +33,12 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "")
 
 def test_it_says_what_it_asks_in_words() -> None:
     wanted = Filter.parse(ALL)
-    assert wanted.words == (
+    assert wanted.text == (
         "environment is prod, service is shop, model is gpt-4o, status is error, takes 1.50 s to 1m 00s, "
         "uses 10 to 5,000 tokens, paid is true, tenant is acme"
     )
-    assert Filter(min_duration_ms=200, max_tokens=0).words == "takes 200 ms or more, uses at most 0 tokens"
-    assert EVERYTHING.words == "all traffic"
+    assert Filter(min_duration_ms=200, max_tokens=0).text == "takes 200 ms or more, uses at most 0 tokens"
+    assert EVERYTHING.text == "all traffic"
 
 
 def test_it_says_which_conditions_are_not_met() -> None:
@@ -148,7 +148,7 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
     passed = {"span": 0, "trace": 0, "session": 0}
 
     def agree(scope: str, wanted: Filter, in_python: set[Any], in_sql: set[Any]) -> None:
-        assert in_python == in_sql, (scope, wanted.words)
+        assert in_python == in_sql, (scope, wanted.text)
         passed[scope] += len(in_python)
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from traces.conventions.attributes import Sender, read_span
+from traces.conventions.attributes import ResourceContext, read_span
 from traces.otlp import Decoded, OtlpError, decode_json, decode_protobuf
 
 VALUES = st.recursive(
@@ -161,5 +161,5 @@ def complaint(decode: Callable[[bytes], Decoded], body: bytes) -> str | None:
         return str(error)
     now = datetime(2026, 11, 20, tzinfo=UTC)
     for span in decoded.spans:
-        read_span(span, Sender(span.source), project_id=1, now=now, retention=timedelta(days=30))
+        read_span(span, ResourceContext(span.source), project_id=1, now=now, retention=timedelta(days=30))
     return None

@@ -35,23 +35,23 @@ def test_it_deletes_traces_that_began_before_the_retention(project: Project, now
     for trace, age in enumerate((32, 31, 30, 29, 0), start=1):
         make_trace(project, trace, now=now - age * DAY)
     hours = list(AgentHour.objects.values_list("hour", "trace_count", "span_count").order_by("hour"))
-    assert retention.forget_traces(now) == 2
+    assert retention.delete_expired_traces(now) == 2
     assert kept(project) == [3, 4, 5]
     assert list(AgentHour.objects.values_list("hour", "trace_count", "span_count").order_by("hour")) == hours
-    assert retention.forget_traces(now) == 0
+    assert retention.delete_expired_traces(now) == 0
 
 
 def test_a_clock_that_is_off_counts_from_the_arrival(project: Project, now: datetime) -> None:
     pipeline.store(project.pk, [sent_span(1, trace=1, start=datetime(1999, 1, 1, tzinfo=UTC))], now)
     pipeline.store(project.pk, [sent_span(1, trace=2, start=datetime(2039, 1, 1, tzinfo=UTC))], now)
     pipeline.store(project.pk, [sent_span(1, trace=3, start=now - 20 * DAY)], now)
-    retention.forget_traces(now + 10 * DAY)
+    retention.delete_expired_traces(now + 10 * DAY)
     assert kept(project) == [1, 2, 3]
-    retention.forget_traces(now + 11 * DAY)
+    retention.delete_expired_traces(now + 11 * DAY)
     assert kept(project) == [1, 2]
-    retention.forget_traces(now + 30 * DAY)
+    retention.delete_expired_traces(now + 30 * DAY)
     assert kept(project) == [1, 2]
-    retention.forget_traces(now + 31 * DAY)
+    retention.delete_expired_traces(now + 31 * DAY)
     assert kept(project) == []
 
 
@@ -62,7 +62,7 @@ def test_a_project_may_keep_less_and_never_more(project: Project, other_project:
     Project.objects.filter(pk=project.pk).update(retention_days=7)
     Project.objects.filter(pk=other_project.pk).update(retention_days=90)
     pipeline.store(project.pk, [sent_span(1, trace=4, start=now - 20 * DAY)], now)
-    assert retention.forget_traces(now) == 4
+    assert retention.delete_expired_traces(now) == 4
     assert kept(project) == [3]
     assert kept(other_project) == [2, 3]
 
@@ -74,11 +74,11 @@ def test_it_deletes_so_much_at_a_time_and_projects_take_turns(
         for trace in range(1, 7):
             make_trace(each, trace, now=now - 40 * DAY + trace * timedelta(minutes=1))
     monkeypatch.setattr(retention, "TRACES", 2)
-    assert retention.forget_traces(now, batches=3) == 6
+    assert retention.delete_expired_traces(now, batches=3) == 6
     assert kept(project) == [5, 6]
     assert kept(other_project) == [3, 4, 5, 6]
     monkeypatch.setattr(retention, "SPANS", 1)
-    assert retention.forget_traces(now, batches=1) == 1
+    assert retention.delete_expired_traces(now, batches=1) == 1
     assert kept(project) == [6]
 
 
@@ -86,7 +86,7 @@ def test_a_session_is_what_is_left_of_it_and_goes_with_its_last_trace(project: P
     make_session(project, "long", turns=2, now=now - 40 * DAY)
     make_session(project, "long", turns=1, first=3, now=now)
     make_session(project, "old", turns=2, first=4, now=now - 40 * DAY)
-    retention.forget_traces(now)
+    retention.delete_expired_traces(now)
     left = Session.objects.get()
     assert (left.key, left.trace_count, left.start_time) == ("long", 1, Trace.objects.get().start_time)
     assert left.span_count == Trace.objects.get().span_count
@@ -110,13 +110,13 @@ def test_a_late_span_of_an_expired_trace_changes_no_sum(project: Project, now: d
         list(AgentHourLatency.objects.values()),
         list(AgentHourCalls.objects.values()),
     )
-    retention.forget_traces(later)
+    retention.delete_expired_traces(later)
     assert kept(project) == []
 
 
 def test_what_comes_after_its_trace_has_gone_is_a_trace_of_its_own(project: Project, now: datetime) -> None:
     make_trace(project, 1, now=now - 40 * DAY)
-    retention.forget_traces(now)
+    retention.delete_expired_traces(now)
     pipeline.store(project.pk, [sent_span(99, 1, trace=1, start=now)], now)
     assert Trace.objects.get().span_count == 1
     assert AgentHour.objects.get(hour__gte=now - DAY).trace_count == 1
@@ -131,11 +131,11 @@ def test_it_passes_over_what_ingest_holds(project: Project, now: datetime) -> No
         writer.set_autocommit(False)
         with writer.cursor() as cursor:
             cursor.execute("SELECT FROM traces_trace WHERE trace_id = %s FOR NO KEY UPDATE", [UUID(int=1)])
-        assert retention.forget_traces(now) == 1
+        assert retention.delete_expired_traces(now) == 1
         assert kept(project) == [1]
     finally:
         writer.close()
-    assert retention.forget_traces(now) == 1
+    assert retention.delete_expired_traces(now) == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -152,10 +152,10 @@ def test_it_is_exact_while_old_sessions_resume(project: Project, now: datetime) 
 
     with ThreadPoolExecutor(3) as pool:
         resumed = pool.map(resume, range(1, 41))
-        while retention.forget_traces(now, batches=1):
+        while retention.delete_expired_traces(now, batches=1):
             pass
         list(resumed)
-    retention.forget_traces(now)
+    retention.delete_expired_traces(now)
     assert kept(project) == list(range(101, 141))
     sessions = Session.objects.filter(project=project).values_list("key", "trace_count", "span_count")
     spans = Trace.objects.values_list("span_count", flat=True)[0]
@@ -165,9 +165,9 @@ def test_it_is_exact_while_old_sessions_resume(project: Project, now: datetime) 
 def test_it_keeps_hours_longer(project: Project, now: datetime, settings: Settings) -> None:
     make_trace(project, 1, now=now - 402 * DAY)
     make_trace(project, 2, now=now - 399 * DAY)
-    retention.forget_hours(now)
+    retention.delete_expired_hours(now)
     for model in (AgentHour, AgentHourLatency, AgentHourCalls):
         assert {row.hour.date() for row in model._default_manager.all()} == {(now - 399 * DAY).date()}
     settings.KEEP_ROLLUPS_DAYS = 100
-    retention.forget_hours(now, batches=1)
+    retention.delete_expired_hours(now, batches=1)
     assert not AgentHour.objects.exists()

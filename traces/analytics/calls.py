@@ -11,8 +11,8 @@ from traces.models import AgentHourCalls, Kind
 from traces.models.volumes import agent_is
 from traces.usage import Called
 
-MOST_ROWS = 20
-MOST_CAUSES = 5
+MAX_ROWS = 20
+MAX_CAUSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class CallTables:
 def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
     """The calls of an agent's runs in the hours that a range touches."""
     calls = AgentHourCalls.objects.filter(agent_is(agent), project=project).within(time_range)
-    models, more_models = calls.greatest(Kind.LLM, "cost", MOST_ROWS)
-    tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MOST_ROWS)
-    causes = calls.failing(MOST_CAUSES)
+    models, more_models = calls.greatest(Kind.LLM, "cost", MAX_ROWS)
+    tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MAX_ROWS)
+    causes = calls.failing(MAX_CAUSES)
     worst = max((errors for _, _, errors in causes), default=0)
     first = timerange.floor(time_range.start, timerange.HOUR)
     return CallTables(

@@ -14,7 +14,7 @@ from traces.label_sources import Dimension
 from traces.usage import Runs
 
 UNLABELLED = "unlabelled"
-MOST_RUNS = 50_000
+MAX_RUNS = 50_000
 """Whose labels are looked up for one page: there are no sums of runs by label."""
 
 
@@ -48,7 +48,7 @@ def newest(bars: Bars) -> Bars:
     count = 0
     for start in sorted(bars, reverse=True):
         count += bars[start].usage.trace_count
-        if kept and count > MOST_RUNS:
+        if kept and count > MAX_RUNS:
             break
         kept[start] = bars[start]
     return kept
@@ -59,8 +59,8 @@ def breakdown(
 ) -> Breakdown:
     """The runs of `bars`, of which `found` are those with each label. `view`: the range, and the query of the page."""
     with_label = [
-        (name, dimension.tones.get(name, "neutral"), found.get(name, {}))
-        for name in dict.fromkeys((*dimension.tones, *found))
+        (name, dimension.colors.get(name, "neutral"), found.get(name, {}))
+        for name in dict.fromkeys((*dimension.colors, *found))
     ]
     rest = usage.rest(bars, found.values())
     groups = [
@@ -96,11 +96,11 @@ def _lines(
     lead: Stat,
     groups: Sequence[Group],
     value: Callable[[Runs], float | None],
-    words: Callable[[Runs], str],
+    text: Callable[[Runs], str],
     unit: Unit,
 ) -> Card:
     series = [group.axis.row(group.name, group.tone, value) for group in groups]
-    parts = [group.part(words(group.whole)) for group in groups]
+    parts = [group.part(text(group.whole)) for group in groups]
     return Card(f"by-label-{name}", lead, groups[0].axis.lines(series, unit), parts)
 
 

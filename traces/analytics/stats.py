@@ -10,7 +10,7 @@ from traces.usage import Runs, Usage, more_often, percentile, slower
 MANY_TIMES = 10
 """From here on a factor says more than a percentage."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
-LEAST_SPLIT = Decimal("0.00001")
+MIN_SPLIT = Decimal("0.00001")
 """Less than this is what rounding leaves of a cost whose parts are known."""
 
 
@@ -18,7 +18,7 @@ LEAST_SPLIT = Decimal("0.00001")
 class Change:
     """How a number differs from the one before, in full and in short. `tone` is good or bad beyond chance only."""
 
-    words: str = ""
+    text: str = ""
     short: str = ""
     tone: str = ""
 
@@ -35,7 +35,7 @@ class Stat:
     @property
     def title(self) -> str:
         """What else is known of it, in full."""
-        return ", ".join(filter(None, (self.note, self.change.words)))
+        return ", ".join(filter(None, (self.note, self.change.text)))
 
 
 type Stats = Mapping[str, Stat]
@@ -116,7 +116,7 @@ def _costs(now: Runs, before: Runs) -> Stats:
 def unsplit(usage: Usage) -> Decimal:
     """The part of the cost of which only the sum is known; 0 for what rounding leaves."""
     rest = usage.cost - usage.input_cost - usage.cache_cost - usage.output_cost
-    return rest if rest >= LEAST_SPLIT else Decimal(0)
+    return rest if rest >= MIN_SPLIT else Decimal(0)
 
 
 def _change(new: float, old: float, words: Callable[[float], str], tone: str = "") -> Change:

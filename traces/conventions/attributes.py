@@ -46,7 +46,7 @@ class Identity:
 
 
 @dataclass(slots=True)
-class Reading:
+class NormalizedSpan:
     """One sent span in our columns; the agent is still a name, and `text` is the payload as it is packed."""
 
     span: SpanRecord
@@ -88,7 +88,7 @@ def gather(attributes: Attributes) -> tuple[Found, list[str]]:
     return found, messages
 
 
-class Sender:
+class ResourceContext:
     """One resource and scope, read once for all its spans."""
 
     def __init__(self, source: Source) -> None:
@@ -101,7 +101,9 @@ class Sender:
         self.digest = xxhash.xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)) - _SIGNED
 
 
-def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime, retention: timedelta) -> Reading:
+def read_span(
+    sent: SentSpan, sender: ResourceContext, *, project_id: int, now: datetime, retention: timedelta
+) -> NormalizedSpan:
     """Normalise one span."""
     found, message_names = gather(sent.attributes)
     payload = _payload(found, message_names, sent, sender.digest)
@@ -137,7 +139,7 @@ def read_span(sent: SentSpan, sender: Sender, *, project_id: int, now: datetime,
     _add_usage(span, found)
     text = plain(payload)
     span.digest = _digest(sent, text)
-    return Reading(span, payload, text, _agent(found) or sender.agent)
+    return NormalizedSpan(span, payload, text, _agent(found) or sender.agent)
 
 
 def _name(found: Found, column: str) -> str:

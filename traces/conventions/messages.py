@@ -10,7 +10,7 @@ from traces.otlp import storable
 
 MAX_MESSAGES = 2_000
 MAX_STEPS = 12
-LONGEST_NAME = 200
+MAX_NAME_CHARACTERS = 200
 _PREFIXES = {
     "llm.input_messages.": "input",
     "llm.output_messages.": "output",
@@ -32,7 +32,7 @@ type Json = dict[str, Any]
 
 def may_be_message(name: str) -> bool:
     """Whether an attribute of this name may hold messages or a part of one."""
-    return (name.startswith(_STARTS) and len(name) <= LONGEST_NAME) or name in _PACKED
+    return (name.startswith(_STARTS) and len(name) <= MAX_NAME_CHARACTERS) or name in _PACKED
 
 
 def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | None, list[Json] | None, Json]:

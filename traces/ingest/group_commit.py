@@ -10,31 +10,31 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
-from traces.ingest.pipeline import Arrival, Stored
+from traces.ingest.pipeline import IngestResult, SpanBatch
 
 GROUP_SPANS = 2_000
 """A group is closed when it has this many. A request with as many is written at once, beside the groups."""
 
-type Write = Callable[[Sequence[Arrival]], Awaitable[Sequence[Stored]]]
+type Write = Callable[[Sequence[SpanBatch]], Awaitable[Sequence[IngestResult]]]
 
 
-class Full(Exception):
+class QueueFull(Exception):
     """As many spans wait as may; nothing of the request was stored."""
 
 
 @dataclass(slots=True, frozen=True, eq=False)
-class Waiting:
+class QueuedBatch:
     """A request that waits to be written."""
 
-    arrival: Arrival
-    stored: asyncio.Future[Stored]
+    arrival: SpanBatch
+    stored: asyncio.Future[IngestResult]
 
     @property
     def spans(self) -> int:
         """How many it has."""
         return len(self.arrival.readings)
 
-    def succeed(self, stored: Stored) -> None:
+    def succeed(self, stored: IngestResult) -> None:
         """Answer; somebody who was cancelled meanwhile does not listen."""
         if not self.stored.done():
             self.stored.set_result(stored)
@@ -51,11 +51,11 @@ class GroupCommit:
     def __init__(self, write: Write, most_spans: int) -> None:
         self._write = write
         self._most_spans = most_spans
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[QueuedBatch] = deque()
         self._spans = 0
         self._writing: asyncio.Task[None] | None = None
 
-    async def write(self, arrival: Arrival) -> Stored:
+    async def write(self, arrival: SpanBatch) -> IngestResult:
         """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised.
 
         Who is cancelled meanwhile is not answered, but its spans are written all the same.
@@ -63,8 +63,8 @@ class GroupCommit:
         if not 0 < len(arrival.readings) < GROUP_SPANS:
             return (await self._write([arrival]))[0]
         if self._spans + len(arrival.readings) > self._most_spans:
-            raise Full
-        mine = Waiting(arrival, asyncio.get_running_loop().create_future())
+            raise QueueFull
+        mine = QueuedBatch(arrival, asyncio.get_running_loop().create_future())
         self._spans += mine.spans
         self._waiting.append(mine)
         if self._writing is None or self._writing.done():
@@ -84,11 +84,11 @@ class GroupCommit:
             finally:
                 self._spans -= sum(each.spans for each in group)
 
-    def _next_group(self) -> list[Waiting]:
+    def _next_group(self) -> list[QueuedBatch]:
         """The first that waits, and those of its project that fit in with it."""
         project_id, room = self._waiting[0].arrival.project_id, GROUP_SPANS
-        group: list[Waiting] = []
-        left: deque[Waiting] = deque()
+        group: list[QueuedBatch] = []
+        left: deque[QueuedBatch] = deque()
         for each in self._waiting:
             if each.arrival.project_id == project_id and each.spans <= room:
                 room -= each.spans
@@ -98,7 +98,7 @@ class GroupCommit:
         self._waiting = left
         return group
 
-    async def _write_group(self, group: Sequence[Waiting]) -> None:
+    async def _write_group(self, group: Sequence[QueuedBatch]) -> None:
         """Write a group. One that fails is written one by one, so that nobody fails for another's spans.
 
         A database that does not answer fails them all.

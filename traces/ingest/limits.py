@@ -9,7 +9,7 @@ from traces.otlp import Attributes, SentSpan, Source
 
 MARK = "catalyst.cut"
 """The attribute of a span that says what was cut: `Cut.mark`."""
-MOST_NAMES = 100
+MAX_NAMES = 100
 COUNTED = ("attributes", "events", "links")
 _NAMED = frozenset(name for names in NAMES.values() for name in names)
 
@@ -26,7 +26,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Cut:
+class Truncation:
     """What was cut: so many values, of these names and lengths, and so many attributes, events and links left out.
 
     `nested`: lists and objects that lay too deep; decoders count them.
@@ -52,14 +52,14 @@ class Cut:
         """As it is stored with the span: {"values": {name: characters sent}, "attributes": left out, …}."""
         return ({"values": self.lengths} if self.lengths else {}) | self.left_out()
 
-    def add(self, other: "Cut") -> None:
+    def add(self, other: "Truncation") -> None:
         """Count what was cut elsewhere."""
         self.values += other.values
         self.attributes += other.attributes
         self.events += other.events
         self.links += other.links
 
-    def words(self, limits: Limits) -> str:
+    def text(self, limits: Limits) -> str:
         """For the sender; empty when nothing was cut."""
         said = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
         if self.nested:
@@ -71,10 +71,10 @@ class Cut:
         return "; ".join(said)
 
 
-def fit(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Cut:
+def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Truncation:
     """Cut spans down to the limits, in place. Values are looked at only where the body could hold a long one."""
     may_be_long = 4 * body_size > 3 * limits.value  # bytes grow by a third when they become base64
-    total, source = Cut(), Source()
+    total, source = Truncation(), Source()
     for span in spans:
         if span.source is not source:
             source = span.source
@@ -98,8 +98,8 @@ def _has_many(span: SentSpan, limits: Limits) -> bool:
     )
 
 
-def _fit(span: SentSpan, limits: Limits) -> Cut:
-    cut = Cut(events=max(0, len(span.events) - limits.events), links=max(0, len(span.links) - limits.links))
+def _fit(span: SentSpan, limits: Limits) -> Truncation:
+    cut = Truncation(events=max(0, len(span.events) - limits.events), links=max(0, len(span.links) - limits.links))
     kept = _attributes(span.attributes, limits, cut)
     span.events = [_part(event, limits, cut) for event in span.events[: limits.events]]
     span.links = [_part(link, limits, cut) for link in span.links[: limits.links]]
@@ -107,12 +107,12 @@ def _fit(span: SentSpan, limits: Limits) -> Cut:
     return cut
 
 
-def _part(part: dict[str, Any], limits: Limits, cut: Cut) -> dict[str, Any]:
+def _part(part: dict[str, Any], limits: Limits, cut: Truncation) -> dict[str, Any]:
     """An event or a link."""
     return part | {"attributes": _attributes(part["attributes"], limits, cut)}
 
 
-def _attributes(found: Attributes, limits: Limits, cut: Cut) -> Attributes:
+def _attributes(found: Attributes, limits: Limits, cut: Truncation) -> Attributes:
     """The first of them, those that Catalyst reads before all others."""
     pairs: Iterable[tuple[str, Any]] = found.items()
     if len(found) > limits.attributes:
@@ -121,11 +121,11 @@ def _attributes(found: Attributes, limits: Limits, cut: Cut) -> Attributes:
     return {name: _value(name, value, limits.value, cut) for name, value in pairs}
 
 
-def _value(name: str, value: Any, most: int, cut: Cut) -> Any:
+def _value(name: str, value: Any, most: int, cut: Truncation) -> Any:
     """A value with every text in it no longer than `most`, but for the words that say so."""
     if isinstance(value, str) and len(value) > most:
         cut.values += 1
-        if name in cut.lengths or len(cut.lengths) < MOST_NAMES:
+        if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
             cut.lengths[name] = max(cut.lengths.get(name, 0), len(value))
         return f"{value[:most]}… [cut, {len(value):,} characters]"
     if isinstance(value, Mapping):
@@ -135,11 +135,11 @@ def _value(name: str, value: Any, most: int, cut: Cut) -> Any:
     return value
 
 
-def said_by(mark: Any) -> list[str]:
+def truncation_of(mark: Any) -> list[str]:
     """What a span's MARK says, in words. Senders can write one themselves, so anything is taken."""
     if not isinstance(mark, dict):
         return []
     values = mark.get("values")
-    lengths = list(values.items())[:MOST_NAMES] if isinstance(values, dict) else []
+    lengths = list(values.items())[:MAX_NAMES] if isinstance(values, dict) else []
     said = [f"{name} is cut, {count:,} characters" for name, count in lengths if isinstance(count, int)]
     return said + [f"{mark[what]:,} {what} are left out" for what in COUNTED if isinstance(mark.get(what), int)]

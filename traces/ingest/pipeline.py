@@ -16,11 +16,11 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
-from traces.conventions.attributes import Reading, Sender, add_price, read_span
+from traces.conventions.attributes import NormalizedSpan, ResourceContext, add_price, read_span
 from traces.ingest import rollups, settle_queue, trace_rows
 from traces.ingest.identities import agent_ids, keep_resources, session_ids
 from traces.ingest.rollups import Change
-from traces.ingest.trace_rows import Claim, TraceRow
+from traces.ingest.trace_rows import LockedTrace, TraceRow
 from traces.otlp import SentSpan, Source
 from traces.records import PayloadRecord, SpanRecord
 from traces.store import partitions
@@ -37,7 +37,7 @@ type Preview = Callable[[PayloadRecord], str]
 
 
 @dataclass(slots=True, frozen=True)
-class Stored:
+class IngestResult:
     """What became of some spans: new, put in the place of a less complete version, or already there.
 
     Those of a trace that has expired count as already there: they were, or their trace was.
@@ -51,31 +51,31 @@ class Stored:
 
 
 @dataclass(slots=True)
-class Arrival:
+class SpanBatch:
     """The spans of one request in our columns, and who sent them, by digest."""
 
     project_id: int
     received_at: datetime
-    readings: list[Reading]
+    readings: list[NormalizedSpan]
     sources: dict[int, Source]
     unreadable: int
     """Spans that could not be read."""
 
 
 @dataclass(slots=True)
-class Batch:
+class TraceBatch:
     """The arriving spans of one trace, each once, and what the store had of it."""
 
-    arriving: dict[int, Reading] = field(default_factory=dict)
+    arriving: dict[int, NormalizedSpan] = field(default_factory=dict)
     stored: dict[int, SpanRecord] = field(default_factory=dict)
 
-    def add(self, reading: Reading) -> None:
+    def add(self, reading: NormalizedSpan) -> None:
         """Take an arriving span; of two versions the fuller one."""
         other = self.arriving.get(reading.span.span_id)
         if other is None or fullness(reading.span) > fullness(other.span):
             self.arriving[reading.span.span_id] = reading
 
-    def meet(self, stored: Sequence[SpanRecord], of: int) -> None:
+    def merge_stored(self, stored: Sequence[SpanRecord], of: int) -> None:
         """Take what the store has of the trace's spans, `of` of them, and leave out what it has as full or fuller.
 
         Where some of them have expired, so has the trace: nothing is added to it, for its sums can't be told any more.
@@ -103,13 +103,13 @@ def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 
 
-def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
+def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> SpanBatch:
     """Put decoded spans into our columns. `now` is when they were received. Asks no database."""
-    senders: dict[int, Sender] = {}
-    readings: list[Reading] = []
+    senders: dict[int, ResourceContext] = {}
+    readings: list[NormalizedSpan] = []
     retention = timedelta(days=settings.RETENTION_DAYS)
     for span in sent:
-        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), Sender(span.source))
+        sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), ResourceContext(span.source))
         try:
             readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
         except (TypeError, ValueError, OverflowError):
@@ -117,10 +117,10 @@ def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Arrival:
     for reading in readings:
         add_price(reading.span)
     sources = {sender.digest: sender.source for sender in senders.values()}
-    return Arrival(project_id, now, readings, sources, len(sent) - len(readings))
+    return SpanBatch(project_id, now, readings, sources, len(sent) - len(readings))
 
 
-def write(arrivals: Sequence[Arrival]) -> list[Stored]:
+def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
     """Store what arrived for one project; returns what became of each arrival.
 
     When this returns it is committed; when it raises nothing of it is.
@@ -128,7 +128,7 @@ def write(arrivals: Sequence[Arrival]) -> list[Stored]:
     Raises django.db.Error when the database can't take it.
     """
     if not any(arrival.readings for arrival in arrivals):
-        return [Stored() for _ in arrivals]
+        return [IngestResult() for _ in arrivals]
     partitions.keep_ahead(max(arrival.received_at for arrival in arrivals))
     for tries_left in reversed(range(MAX_TRIES)):
         try:
@@ -139,13 +139,13 @@ def write(arrivals: Sequence[Arrival]) -> list[Stored]:
     raise AssertionError("the last try returns or raises")
 
 
-def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> Stored:
+def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> IngestResult:
     """Read and write some spans: for senders within the house, who send one batch at a time."""
     return write([read(project_id, sent, now)])[0]
 
 
 @transaction.atomic
-def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
+def _write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
     project_id = arrivals[0].project_id
     received = [arrival.received_at for arrival in arrivals]
     since, now = min(received), max(received)
@@ -158,7 +158,7 @@ def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
     for claim in claims.values():
         if not claim.created:
-            batches[claim.trace_id].meet(known.get(claim.trace_id, []), claim.span_count)
+            batches[claim.trace_id].merge_stored(known.get(claim.trace_id, []), claim.span_count)
     changes = {
         trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
         for trace_id, claim in claims.items()
@@ -167,10 +167,10 @@ def _write(arrivals: Sequence[Arrival]) -> list[Stored]:
     changes |= _revise(project_id, batches, claims, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     settled = _follow_up(project_id, batches, claims, changes, since, now)
-    return [_fate(arrival, inserted, replaced, settled) for arrival in arrivals]
+    return [_outcome_of(arrival, inserted, replaced, settled) for arrival in arrivals]
 
 
-def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> Stored:
+def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> IngestResult:
     """What became of the spans of one arrival, told by which of their records were written."""
     patience = arrival.received_at - settings.SETTLE_ROOTLESS
     new = fuller = late = 0
@@ -186,15 +186,15 @@ def _fate(arrival: Arrival, inserted: Set[int], replaced: Set[int], settled: Set
             span.start_time < patience and span.ended and span_end(span) < patience
         ):
             late += 1
-    return Stored(new, fuller, len(arrival.readings) - new - fuller, late)
+    return IngestResult(new, fuller, len(arrival.readings) - new - fuller, late)
 
 
-def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dict[UUID, Batch]:
+def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
     """The spans by trace; their agents and resources exist."""
     keep_resources(project_id, {digest: source for each in arrivals for digest, source in each.sources.items()})
     readings = [reading for arrival in arrivals for reading in arrival.readings]
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
-    batches: dict[UUID, Batch] = defaultdict(Batch)
+    batches: dict[UUID, TraceBatch] = defaultdict(TraceBatch)
     for reading in readings:
         reading.span.revision = 1
         if reading.agent is not None:
@@ -203,7 +203,7 @@ def _batches(project_id: int, arrivals: Sequence[Arrival], now: datetime) -> dic
     return batches
 
 
-def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
+def _new_row(trace_id: UUID, batch: TraceBatch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
     def text(span: SpanRecord | None, preview: Preview) -> str:
         return preview(batch.arriving[span.span_id].payload) if span is not None else ""
 
@@ -217,7 +217,11 @@ def _new_row(trace_id: UUID, batch: Batch, summary: Summary, sessions: Mapping[s
 
 
 def _revise(
-    project_id: int, batches: Mapping[UUID, Batch], claims: Mapping[UUID, Claim], store: SpanStore, now: datetime
+    project_id: int,
+    batches: Mapping[UUID, TraceBatch],
+    claims: Mapping[UUID, LockedTrace],
+    store: SpanStore,
+    now: datetime,
 ) -> dict[UUID, Change]:
     """Sum up again the traces that existed and that this batch changes."""
     revised = [c for c in claims.values() if not c.created and batches[c.trace_id].arriving]
@@ -236,7 +240,7 @@ def _revise(
 
 
 def _previews(
-    project_id: int, batch: Batch, claim: Claim, before: Summary | None, after: Summary, store: SpanStore
+    project_id: int, batch: TraceBatch, claim: LockedTrace, before: Summary | None, after: Summary, store: SpanStore
 ) -> tuple[str, str]:
     """First and last words of a trace: of new spans, as they were, or read again from the span that now has them."""
 
@@ -257,7 +261,7 @@ def _previews(
     )
 
 
-def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[set[int], set[int]]:
+def _write_spans(store: SpanStore, batches: Sequence[TraceBatch]) -> tuple[set[int], set[int]]:
     """Write what is new and what is fuller; returns the records of each, by their `id`."""
     inserts: list[tuple[SpanRecord, bytes]] = []
     replaces: list[tuple[SpanRecord, SpanRecord, bytes]] = []
@@ -277,8 +281,8 @@ def _write_spans(store: SpanStore, batches: Sequence[Batch]) -> tuple[set[int], 
 
 def _follow_up(
     project_id: int,
-    batches: Mapping[UUID, Batch],
-    claims: Mapping[UUID, Claim],
+    batches: Mapping[UUID, TraceBatch],
+    claims: Mapping[UUID, LockedTrace],
     changes: Mapping[UUID, Change],
     since: datetime,
     now: datetime,

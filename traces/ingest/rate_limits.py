@@ -12,7 +12,7 @@ BURST_SECONDS = 10
 """How long a key that was quiet may send at any speed, in seconds' worth of its rate."""
 
 
-class TooFast(Exception):
+class RateLimited(Exception):
     """A key has used up what it may send. `retry_after`: seconds until it may again; `what`: requests or spans."""
 
     def __init__(self, what: str, rate: int, retry_after: int) -> None:
@@ -35,23 +35,23 @@ class Bucket:
         self.at = now
 
 
-class Rates:
+class RateLimiter:
     """The buckets of all keys that sent something to this process. Rates are per second; 0 is no limit."""
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[int, str], Bucket] = {}
         self._lock = Lock()
 
-    def enter(self, key_id: int, requests: int, spans: int, now: float) -> None:
+    def admit(self, key_id: int, requests: int, spans: int, now: float) -> None:
         """Let a request in and take its token. Raises TooFast."""
         with self._lock:
             for what, rate in (("requests", requests), ("spans", spans)):
                 bucket = self._filled(key_id, what, rate, now)
                 if bucket and bucket.level <= 0:
-                    raise TooFast(what, rate, max(1, math.ceil(-bucket.level / rate)))
+                    raise RateLimited(what, rate, max(1, math.ceil(-bucket.level / rate)))
             self._take(key_id, "requests", 1)
 
-    def pay(self, key_id: int, spans: int) -> None:
+    def charge(self, key_id: int, spans: int) -> None:
         """Take the tokens of the spans that a request turned out to have."""
         with self._lock:
             self._take(key_id, "spans", spans)

@@ -67,7 +67,7 @@ def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
 
 
 @transaction.atomic
-def bring_forward(now: datetime) -> None:
+def clamp_future_times(now: datetime) -> None:
     """Have what is due later than anything can be, queued when the machine's clock was ahead, settle now.
 
     Rows are locked in the order in which ingest locks them.

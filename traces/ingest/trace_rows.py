@@ -67,7 +67,7 @@ class TraceRow:
 
 
 @dataclass(slots=True, frozen=True)
-class Claim:
+class LockedTrace:
     """A trace's row, locked until the transaction ends. The rest is what an existing row held before."""
 
     pk: int
@@ -87,7 +87,7 @@ class Claim:
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
-def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, Claim]:
+def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, LockedTrace]:
     """Lock these traces in key order; a new one is written as given, one that exists is left as it was.
 
     Their first spans were received between `since` and `now`.
@@ -100,7 +100,7 @@ def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datet
             span_count, input_preview, output_preview
     """
     found = database.fetch(statement, [project_id, since, now, _json(rows)])
-    return {claim.trace_id: claim for claim in (Claim(*row) for row in found)}
+    return {claim.trace_id: claim for claim in (LockedTrace(*row) for row in found)}
 
 
 def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:

@@ -19,7 +19,7 @@ from catalyst.core.models import Project
 from catalyst.querysets import Cursor, bar_of
 from catalyst.timerange import TimeRange
 from traces.filters import EVERYTHING, Filter
-from traces.label_sources import Narrowing
+from traces.label_sources import LabelCondition
 from traces.models import conditions
 from traces.models.choices import Outcome, Status
 from traces.models.conditions import between, exact, has_attribute, milliseconds, status_is
@@ -28,7 +28,7 @@ from traces.records import Extent
 from traces.summary import BUCKET_BASE
 from traces.usage import SUMS, LatencyRow, Runs, UsageRow
 
-MOST_NEWER = 100
+MAX_NEWER = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class TraceFilter:
     agent: int | None = None
     session: int | None = None
     text: str = ""
-    passing: Filter = EVERYTHING
-    labels: tuple[Narrowing, ...] = ()
+    traffic_filter: Filter = EVERYTHING
+    labels: tuple[LabelCondition, ...] = ()
 
     @property
     def status(self) -> str:
         """The status that passes; empty for any."""
-        return self.passing.status
+        return self.traffic_filter.status
 
     @property
     def label_keys(self) -> list[str]:
@@ -59,7 +59,7 @@ class TraceFilter:
     @property
     def needs_rows(self) -> bool:
         """True when hourly sums can't answer, because they know agents and statuses only."""
-        return bool(self.session or self.text or self.labels or self.passing.dump().keys() - {"status"})
+        return bool(self.session or self.text or self.labels or self.traffic_filter.dump().keys() - {"status"})
 
 
 SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
@@ -145,7 +145,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             found = found.filter(agent_is(wanted.agent))
         for label in wanted.labels:
             found = found.filter(label.sessions)
-        return found.filter(of_sessions(wanted.passing))
+        return found.filter(of_sessions(wanted.traffic_filter))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
         """Last active first; from behind `after`."""
@@ -156,7 +156,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def count_newer(self, than: Cursor) -> int:
         """How many were active after this one; at most MOST_NEWER."""
-        return self.filter(end_time__gt=than.time)[:MOST_NEWER].count()
+        return self.filter(end_time__gt=than.time)[:MAX_NEWER].count()
 
     def for_list(self, traces: "TraceQuerySet") -> "SessionQuerySet":
         """With the agent and `opening`: what the user said first, in these traces."""
@@ -210,7 +210,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
-        found = found.filter(conditions.of_traces(wanted.passing))
+        found = found.filter(conditions.of_traces(wanted.traffic_filter))
         if wanted.session is not None:
             found = found.filter(session_id=wanted.session)
         for label in wanted.labels:
@@ -228,7 +228,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def count_newer(self, than: Cursor) -> int:
         """How many started after this one; at most MOST_NEWER."""
-        return self.filter(start_time__gt=than.time)[:MOST_NEWER].count()
+        return self.filter(start_time__gt=than.time)[:MAX_NEWER].count()
 
     def in_order(self) -> "TraceQuerySet":
         """Oldest first: the turns of a session."""

@@ -14,7 +14,7 @@ import zstandard
 from traces.records import PayloadRecord
 
 LEVEL = 1
-MOST_BYTES = 65_536
+MAX_BYTES = 65_536
 """Spans are packed together up to so much text: whoever reads one of them reads all."""
 
 _start = itemgetter(2, 3)
@@ -73,11 +73,11 @@ def _together(texts: Iterable[Text]) -> Iterator[list[Text]]:
         days[text.project_id, text.trace_id, text.start_time.date()].append(text)
     for day in days.values():
         group: list[Text] = []
-        room = MOST_BYTES
+        room = MAX_BYTES
         for text in sorted(day, key=_start):
             room -= len(text.plain)
             if group and room < 0:
                 yield group
-                group, room = [], MOST_BYTES - len(text.plain)
+                group, room = [], MAX_BYTES - len(text.plain)
             group.append(text)
         yield group

@@ -14,8 +14,8 @@ MAX_CALLS = 5_000
 """Tool calls of what one span was given, or put out."""
 MAX_ERRORS = 200
 MAX_TRIES = 50
-LONGEST_ERROR = 2_000
-LONGEST_NAME = 200
+MAX_ERROR_CHARACTERS = 2_000
+MAX_NAME_CHARACTERS = 200
 
 type Key = tuple[str, ...]
 type Slot = tuple["Entry", int]
@@ -311,7 +311,7 @@ def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
 
 
 def _plain(name: str) -> str:
-    name = name[:LONGEST_NAME].lower().replace("handoff to ", "transfer_to_")
+    name = name[:MAX_NAME_CHARACTERS].lower().replace("handoff to ", "transfer_to_")
     return re.sub(r"[\W_]", "", name)
 
 

@@ -13,22 +13,22 @@ from traces.conventions.attributes import attribute_text, attribute_token
 from traces.conventions.dialects import Message, ToolCall
 from traces.records import PayloadRecord, SpanRecord
 
-MOST_SPANS = 300
-MOST_CHARACTERS = 4_000_000
-MOST_SESSION_CHARACTERS = 5 * MOST_CHARACTERS
-MOST_MESSAGES = 200
+MAX_SPANS = 300
+MAX_CHARACTERS = 4_000_000
+MAX_SESSION_CHARACTERS = 5 * MAX_CHARACTERS
+MAX_MESSAGES = 200
 FIRST_PART = 10
 """Messages of a turn that a page shows before it is scrolled."""
 PART = 24
 """Messages that are added whenever its end comes into sight."""
-MOST_RENDERED = 150_000
+MAX_RENDERED_CHARACTERS = 150_000
 """Characters of a page that are looked through for Markdown and JSON."""
-MOST_SHOWN = 1_000
+MAX_SHOWN = 1_000
 """Messages of a page, and tool calls."""
-MOST_ATTRIBUTES = 500
-MOST_EVENTS = 100
-MOST_EVENT_ATTRIBUTES = 50
-MOST_LABELLED_SPANS = 100
+MAX_ATTRIBUTES = 500
+MAX_EVENTS = 100
+MAX_EVENT_ATTRIBUTES = 50
+MAX_LABELLED_SPANS = 100
 RECENT = 3
 """Given messages that stay open; the ones before are folded."""
 
@@ -61,7 +61,7 @@ class Attribute(NamedTuple):
 
 
 def attributes(
-    found: Mapping[str, Any], most: int = MOST_ATTRIBUTES, *, tokens: Collection[int] = ()
+    found: Mapping[str, Any], most: int = MAX_ATTRIBUTES, *, tokens: Collection[int] = ()
 ) -> Part[Attribute]:
     """Attributes in order of their names. `tokens`: those of the span that search knows."""
     named = sorted(found.items(), key=lambda item: item[0])
@@ -78,8 +78,8 @@ class Rendering:
     """What a page still takes: messages, tool calls, and text to render as Markdown or JSON."""
 
     def __init__(self) -> None:
-        self._room = MOST_RENDERED
-        self._messages = self._calls = MOST_SHOWN
+        self._room = MAX_RENDERED_CHARACTERS
+        self._messages = self._calls = MAX_SHOWN
 
     def of(self, messages: Sequence[Message]) -> list[Message]:
         """As many messages as there is room for, text beyond it marked as plain; a last one says what is missing."""
@@ -145,8 +145,8 @@ def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
     system, rest = _by_system(messages)
     rendering, end = Rendering(), start + (PART if start else FIRST_PART)
     shown = rendering.of(rest[start:end])
-    told = rendering.of(system[-MOST_MESSAGES:]) if not start else []
-    return Conversation(told, [], shown, len(system[:-MOST_MESSAGES]), end if end < len(rest) else None)
+    told = rendering.of(system[-MAX_MESSAGES:]) if not start else []
+    return Conversation(told, [], shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:
@@ -162,7 +162,7 @@ def of_span(messages: Sequence[Message]) -> Conversation:
 def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
     """System messages, the others, and how many older ones are left out."""
     system, rest = _by_system(messages)
-    kept = system[-MOST_MESSAGES:], rest[-MOST_MESSAGES:]
+    kept = system[-MAX_MESSAGES:], rest[-MAX_MESSAGES:]
     return *kept, len(messages) - sum(map(len, kept))
 
 
@@ -176,12 +176,12 @@ def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
     return [span for span in spans if span.input_size or span.output_size or span.status == "error"]
 
 
-def worth_reading(spans: Iterable[SpanRecord], room: int = MOST_CHARACTERS) -> list[SpanRecord]:
+def worth_reading(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> list[SpanRecord]:
     """The spans, in order of start, whose text a page about the whole trace loads: the first one at least."""
     chosen: list[SpanRecord] = []
     for span in with_text(spans):
         room -= _size(span)
-        if len(chosen) == MOST_SPANS or (chosen and room < 0):
+        if len(chosen) == MAX_SPANS or (chosen and room < 0):
             break
         chosen.append(span)
     return chosen
@@ -189,10 +189,10 @@ def worth_reading(spans: Iterable[SpanRecord], room: int = MOST_CHARACTERS) -> l
 
 def worth_reading_of_turns(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
     """Of each turn, the spans whose text a page about the session loads."""
-    room = MOST_SESSION_CHARACTERS
+    room = MAX_SESSION_CHARACTERS
     chosen = []
     for spans in turns:
-        chosen.append(worth_reading(spans, min(room, MOST_CHARACTERS)))
+        chosen.append(worth_reading(spans, min(room, MAX_CHARACTERS)))
         room -= sum(map(_size, chosen[-1]))
     return chosen
 
@@ -218,8 +218,8 @@ def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
         key = name, orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
         if key not in found:
             after = _after(span, str(event.get("time") or ""))
-            found[key] = Event(name, after, attributes(said, MOST_EVENT_ATTRIBUTES))
-    return beginning(found.values(), MOST_EVENTS)
+            found[key] = Event(name, after, attributes(said, MAX_EVENT_ATTRIBUTES))
+    return beginning(found.values(), MAX_EVENTS)
 
 
 def _after(span: SpanRecord, time: str) -> float | None:

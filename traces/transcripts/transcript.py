@@ -9,7 +9,7 @@ from uuid import UUID
 
 from traces.conventions.dialects import Message, ToolCall, as_text, first, name_of, parse, read, read_text
 from traces.records import Json, PayloadRecord, SpanRecord
-from traces.transcripts.merging import LONGEST_ERROR, Conversation, Key, key_of
+from traces.transcripts.merging import MAX_ERROR_CHARACTERS, Conversation, Key, key_of
 
 __all__ = [
     "Message",
@@ -207,13 +207,17 @@ def _error(span: SpanRecord, payload: PayloadRecord) -> str:
         if isinstance(event, dict) and event.get("name") == "exception" and isinstance(event.get("attributes"), dict):
             told = event["attributes"]
             kind, message = as_text(told.get("exception.type")), as_text(told.get("exception.message"))
-            exceptions.append(": ".join(part for part in (kind, message) if part)[:LONGEST_ERROR])
+            exceptions.append(": ".join(part for part in (kind, message) if part)[:MAX_ERROR_CHARACTERS])
     if span.status != "error" and (span.status == "ok" or not exceptions):
         return ""
     last = exceptions[-1] if exceptions else ""
     status = span.status_message.partition("Traceback (most recent call last)")[0].strip()
     message = last.partition(": ")[2] or last
-    return status[:LONGEST_ERROR] if status and message in status else last or status[:LONGEST_ERROR] or "error"
+    return (
+        status[:MAX_ERROR_CHARACTERS]
+        if status and message in status
+        else last or status[:MAX_ERROR_CHARACTERS] or "error"
+    )
 
 
 def _moment(span: SpanRecord) -> tuple[datetime, int, float]:

@@ -119,7 +119,7 @@ def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str
 def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
     """The filter of a tab: by status and labels only."""
     wanted = list_params.trace_filter(request.project, request.GET)
-    return TraceFilter(agent=pk, passing=wanted.passing, labels=wanted.labels)
+    return TraceFilter(agent=pk, traffic_filter=wanted.traffic_filter, labels=wanted.labels)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from traces.transcripts import conversations
 from traces.views import expired
 
 PAGE = 30
-MOST_TURNS = 50
+MAX_TURNS = 50
 
 
 @require_safe
@@ -42,7 +42,7 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
     context["kept_since"] = expired.since(request, time_range, now)
     if not wants_partial(request):
-        context["choices"] = label_sources.choices(request.project, time_range, wanted.agent)
+        context["choices"] = label_sources.facets(request.project, time_range, wanted.agent)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 
@@ -67,18 +67,18 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """One session: the conversation of all its traces in order. A very long one in parts, by `turn`."""
     session = get_object_or_404(request.project.sessions.with_traces().select_related("agent"), pk=pk)
     first = max(params.offset(request.GET.get("turn")), 1) - 1
-    traces = list(request.project.traces.filter(session=session).in_order()[first : first + MOST_TURNS])
+    traces = list(request.project.traces.filter(session=session).in_order()[first : first + MAX_TURNS])
     turn_pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in traces])
     context = {
         "session": session,
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],
-        "walk": label_sources.walk(request.project, request.GET.dict(), timezone.now()),
+        "walk": label_sources.navigation(request.project, request.GET.dict(), timezone.now()),
         "pills": label_sources.given(
             label_sources.pills_for_sessions(request.project, [session.key]).get(session.key, ())
         ),
-        "earlier": max(first - MOST_TURNS, 0) + 1 if first else None,
-        "later": first + MOST_TURNS + 1 if session.trace_count > first + MOST_TURNS else None,
+        "earlier": max(first - MAX_TURNS, 0) + 1 if first else None,
+        "later": first + MAX_TURNS + 1 if session.trace_count > first + MAX_TURNS else None,
     }
     return render(request, "traces/session.html", context)

@@ -29,12 +29,12 @@ from traces.transcripts import conversations, presentation, waterfall
 from traces.views import expired
 
 PAGE = 30
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 """Traces that the numbers over a list look at, where hourly sums can't tell them."""
-MOST_AGENTS = 12
+MAX_AGENTS = 12
 ROWS = 32
-MOST_ROWS = 500
-MOST_FAILURES = 3
+MAX_ROWS = 500
+MAX_FAILURES = 3
 PAGE_OF_TRACE = "traces/trace.html"
 PANES = ("io", "attributes", "events", "labels")
 
@@ -80,7 +80,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
     pills = label_sources.pills_for_trace(request.project, trace.trace_id)
     context["labels"] = label_sources.given(pills.pop(None, ()))
-    context["walk"] = label_sources.walk(request.project, request.GET.dict(), timezone.now())
+    context["walk"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
     if wants_partial(request):
         part = ("traces/parts/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
@@ -91,7 +91,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
     """The labels of a trace and of the first of its spans that have any."""
     found = label_sources.pills_for_trace(request.project, trace_id)
-    of_trace, of_spans = found.pop(None, []), list(found.values())[: presentation.MOST_LABELLED_SPANS]
+    of_trace, of_spans = found.pop(None, []), list(found.values())[: presentation.MAX_LABELLED_SPANS]
     return of_trace + [pill for pills in of_spans for pill in pills]
 
 
@@ -101,7 +101,7 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
     end = start + ROWS
     if chosen is not None:
         at = next(index for index, row in enumerate(rows) if row.span is chosen)
-        end = max(end, at + 1) if at < MOST_ROWS else end
+        end = max(end, at + 1) if at < MAX_ROWS else end
     return {"tree": rows[start:end], "ticks": waterfall.ticks(spans), "more_rows": end if len(rows) > end else None}
 
 
@@ -109,7 +109,7 @@ def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     """What stands over the panes: what failed, the turns before and after."""
     before, after = neighbours(trace) if trace.session_id else (None, None)
     return {
-        "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MOST_FAILURES]],
+        "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MAX_FAILURES]],
         "before": before,
         "after": after,
     }
@@ -122,7 +122,7 @@ def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -
         "conversation": conversation,
         "continued": start,
         "unread": len(presentation.with_text(spans)) - read,
-        "span_labels": presentation.beginning(pills.items(), presentation.MOST_LABELLED_SPANS),
+        "span_labels": presentation.beginning(pills.items(), presentation.MAX_LABELLED_SPANS),
     }
 
 
@@ -137,7 +137,7 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPi
         "row": waterfall.rows([span])[0],
         "payload": payload,
         "attributes": presentation.attributes(payload.attributes, tokens=set(span.attribute_tokens)),
-        "cuts": limits.said_by(payload.attributes.get(limits.MARK)),
+        "cuts": limits.truncation_of(payload.attributes.get(limits.MARK)),
         "resource": resource,
         "resource_attributes": presentation.attributes(resource.attributes) if resource else None,
         "events": presentation.events(span, payload),
@@ -162,18 +162,18 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
     """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
     hours, since = AgentHour.objects.filter(project=request.project), None
     if wanted.needs_rows or time_range.step < timerange.HOUR:
-        others = replace(wanted, agent=None, passing=wanted.passing.model_copy(update={"status": ""}))
-        since = None if wanted.session else hours.newest_since(time_range, MOST_COUNTED)
+        others = replace(wanted, agent=None, traffic_filter=wanted.traffic_filter.model_copy(update={"status": ""}))
+        since = None if wanted.session else hours.newest_since(time_range, MAX_COUNTED)
         volumes = request.project.traces.matching(others).volumes(time_range, wanted.agent, since)
     else:
         volumes = hours.volumes(time_range, wanted.agent)
     found = overview(volumes, time_range, wanted, dict(request.GET.lists()), since)
-    names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MOST_AGENTS]] + [wanted.agent or 0])
+    names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MAX_AGENTS]] + [wanted.agent or 0])
     return {
         "overview": found,
-        "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MOST_AGENTS]],
+        "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MAX_AGENTS]],
         "agent": names.get(wanted.agent or 0),
-        "choices": label_sources.choices(request.project, time_range, wanted.agent),
+        "choices": label_sources.facets(request.project, time_range, wanted.agent),
         "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
     }
 

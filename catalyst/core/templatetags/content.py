@@ -18,10 +18,10 @@ from catalyst.formats import Plain
 
 register = template.Library()
 
-MOST_MARKDOWN = 50_000
+MAX_MARKDOWN_CHARACTERS = 50_000
 """Longer texts are shown as they are: parsing them would be slow and nobody reads them for their headings."""
-MOST_HIGHLIGHTED = 30_000
-MOST_SHOWN = 500_000
+MAX_HIGHLIGHTED_CHARACTERS = 30_000
+MAX_SHOWN_CHARACTERS = 500_000
 FOLD_ABOVE = 1_500
 PREVIEW = 600
 PREVIEW_LINES = 10
@@ -43,8 +43,8 @@ def _parser() -> MarkdownIt:
 @register.filter
 def markdown(text: str) -> SafeString:
     """Markdown as HTML: no raw HTML, no images, links only to http and mailto and without a referrer."""
-    if isinstance(text, Plain) or len(text) > MOST_MARKDOWN:
-        return format_html('<div class="plain-text">{}</div>', text[:MOST_SHOWN])
+    if isinstance(text, Plain) or len(text) > MAX_MARKDOWN_CHARACTERS:
+        return format_html('<div class="plain-text">{}</div>', text[:MAX_SHOWN_CHARACTERS])
     html = nh3.clean(
         _parser().render(text),
         tags=TAGS,
@@ -59,20 +59,20 @@ def markdown(text: str) -> SafeString:
 def pretty(value: Any) -> str:
     """JSON with two spaces; text that is not JSON as it is."""
     if isinstance(value, Plain):
-        return Plain(value[:MOST_SHOWN])
+        return Plain(value[:MAX_SHOWN_CHARACTERS])
     if isinstance(value, str):
         parsed = parse_json(value)
         if parsed is None:
-            return value[:MOST_SHOWN]
+            return value[:MAX_SHOWN_CHARACTERS]
         value = parsed
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:MOST_SHOWN]
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:MAX_SHOWN_CHARACTERS]
 
 
 @register.filter
 def highlighted(text: str) -> SafeString:
     """Pretty JSON with its keys, strings, numbers and words marked for colour."""
     escaped = escape(text)
-    if len(text) > MOST_HIGHLIGHTED or parse_json(text) is None:
+    if len(text) > MAX_HIGHLIGHTED_CHARACTERS or parse_json(text) is None:
         return escaped
     marked = TOKEN.sub(lambda token: f'<span class="{token.lastgroup}">{token.group()}</span>', escaped)
     return mark_safe(nh3.clean(marked, tags={"span"}, attributes={"span": {"class"}}))
@@ -121,7 +121,7 @@ def looks_like_json(text: str) -> bool:
 
 def parse_json(text: str) -> Any:
     """A JSON object or list; None for anything else, nested too deep and plain text included."""
-    if isinstance(text, Plain) or len(text) > MOST_SHOWN or not looks_like_json(text):
+    if isinstance(text, Plain) or len(text) > MAX_SHOWN_CHARACTERS or not looks_like_json(text):
         return None
     try:
         return json.loads(text)

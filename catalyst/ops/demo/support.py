@@ -35,7 +35,7 @@ SYSTEM = (
     "You are the support assistant of Fernweg, a shop for outdoor gear. Answer in the customer's language, briefly. "
     "Look the order up before you say anything about it. Use the tools to act; promise only what a tool has confirmed."
 )
-MOST_TURNS = 7
+MAX_TURNS = 7
 PAUSES = (25, 240)
 """Seconds that people take to answer."""
 
@@ -79,7 +79,7 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
         talk.answer(talk.fill(chosen["ask"]), talk.fill(chosen["answer"]), searches=rng.random() < 0.7)
     if rng.random() < 0.6:
         talk.answer(talk.say("thanks"), talk.say("goodbyes"))
-    return talk.turns[:MOST_TURNS]
+    return talk.turns[:MAX_TURNS]
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from traces.otlp import SentSpan
 
 SEED = "catalyst-demo-1"
 PERIOD = timedelta(days=7)
-LONGEST = timedelta(hours=3)
+MAX_GAP = timedelta(hours=3)
 """No conversation lasts longer."""
 MINUTE = 60 * SECOND
 MINUTES_A_WEEK = 7 * 24 * 60
@@ -72,7 +72,7 @@ def conversations(since: datetime, until: datetime, now: datetime, scale: float 
     """Conversations with the turns that end between two times, oldest first. `now` is the end of the demo's week."""
     first, last = _nanoseconds(since), _nanoseconds(until)
     bad_from, bad_to = (_nanoseconds(moment) for moment in bad_deploy(now))
-    for turns in _all(since - LONGEST, until, bad_from, bad_to, scale):
+    for turns in _all(since - MAX_GAP, until, bad_from, bad_to, scale):
         inside = [turn for turn in turns if first < turn[0].end_ns <= last]
         if inside:
             yield inside

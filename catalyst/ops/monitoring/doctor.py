@@ -37,7 +37,7 @@ class Check:
     part: str
     name: str
     state: State
-    words: str
+    text: str
     advice: str = ""
 
 
@@ -124,10 +124,10 @@ def _days(found: Vitals) -> Iterator[Check]:
     today = _today(found.days)
     ahead = (found.days.last - found.at.date()).days if found.days.last else 0
     if today.state == "ok" and ahead < DAYS_AHEAD:
-        today = Check("Spans", "days", "warn", f"{today.words}: only {ahead} ahead", LATE_DAYS)
+        today = Check("Spans", "days", "warn", f"{today.text}: only {ahead} ahead", LATE_DAYS)
     yield today
     yield _check(
-        *("Spans", "outside all days", _graded(found.days.astray, MANY_ASTRAY, snapshot.MOST_COUNTED)),
+        *("Spans", "outside all days", _graded(found.days.astray, MANY_ASTRAY, snapshot.MAX_COUNTED)),
         f"{_many(found.days.astray)} spans",
         "Set the clocks of the senders right: these spans lie far in the past or the future.",
     )
@@ -226,7 +226,7 @@ def _signals(found: Vitals) -> Iterator[Check]:
     words += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
     yield Check("Signals", "all", "ok", f"{words}{labels['skipped']:,} without content")
     for each in found.spending:
-        words = f"judging cost {each.today.words} (UTC)"
+        words = f"judging cost {each.today.text} (UTC)"
         if each.stopped:
             words += f"; {each.stopped} active signals judge no more: a daily cap is reached or can't be kept"
         advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."
@@ -276,7 +276,7 @@ PARTS: tuple[Callable[[Vitals], Iterator[Check]], ...] = (
 
 
 def _many(count: int) -> str:
-    return f"{count:,}" if count < snapshot.MOST_COUNTED else f"{count:,} or more"
+    return f"{count:,}" if count < snapshot.MAX_COUNTED else f"{count:,} or more"
 
 
 def size(number: float) -> str:

@@ -23,14 +23,14 @@ from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals.judging import spending
 from signals.judging.judges import endpoint
-from signals.judging.spending import Today
+from signals.judging.spending import SpentToday
 from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
 from signals.results.rollups import sums
 from traces.models import Unsettled
 from traces.store import partitions
 from traces.store.disk import disk_use
 
-MOST_COUNTED = 100_000
+MAX_COUNTED = 100_000
 """Rows are counted up to here: a queue that long needs no exact number."""
 RECENT = timedelta(hours=24)
 PATIENCE = "10s"
@@ -154,7 +154,7 @@ class Spending:
     """What judging costs one project on this UTC day, and how many of its active signals a cap stops."""
 
     project: Project
-    today: Today
+    today: SpentToday
     stopped: int
 
 
@@ -218,7 +218,7 @@ def take(now: datetime) -> Vitals:
         tasks={queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]},
         wakeups=list(Wakeup.objects.order_by("kind")),
         heartbeats=list(Heartbeat.objects.newest()),
-        judges=list(JudgeHealth.objects.troubled().filter(url=endpoint())),
+        judges=list(JudgeHealth.objects.failing().filter(url=endpoint())),
         judge_url=endpoint(),
         keys=key_uses(now - RECENT),
         disk=disk(),
@@ -253,7 +253,7 @@ def days(now: datetime) -> Days:
         last += timedelta(days=1)
     has_today = now.date() in found
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT FROM traces_span_default LIMIT %s) AS counted", [MOST_COUNTED])
+        cursor.execute("SELECT count(*) FROM (SELECT FROM traces_span_default LIMIT %s) AS counted", [MAX_COUNTED])
         astray = int(cursor.fetchone()[0])
     return Days(len(found), has_today, last - timedelta(days=1) if has_today else None, astray)
 
@@ -273,9 +273,9 @@ def signals(now: datetime) -> list[SignalUse]:
     found = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
-    for cell in sums(signal__in=found).cells(TimeRange(CUSTOM, start, end, end - start)):
+    for cell in sums(signal__in=found).totals(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.signal][cell.state] += cell.count
-    stops = spending.stops([signal for signal in found if signal.is_live], now)
+    stops = spending.caps_reached([signal for signal in found if signal.is_live], now)
     return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]
 
 
@@ -293,7 +293,7 @@ def _queue(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:
 
 
 def _count(rows: "models.QuerySet[Any]") -> int:
-    return rows.order_by()[:MOST_COUNTED].count()
+    return rows.order_by()[:MAX_COUNTED].count()
 
 
 def key_uses(since: datetime) -> list[KeyUsed]:

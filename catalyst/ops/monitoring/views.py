@@ -37,7 +37,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 def readyz(_request: HttpRequest) -> HttpResponse:
     """200 when requests can be answered, else 503 with what is in the way."""
     checks = doctor.readiness(timezone.now())
-    said = [f"{check.part} {check.name}: {check.words}" for check in checks if check.state == "bad"]
+    said = [f"{check.part} {check.name}: {check.text}" for check in checks if check.state == "bad"]
     return HttpResponse(
         "".join(f"{line}\n" for line in said or ["ready"]), content_type=PLAIN, status=503 if said else 200
     )

@@ -17,7 +17,7 @@ from django.db import connections
 from catalyst.ops.processes import orphans
 
 STOP_SECONDS = 10
-LONGEST_PAUSE = 5.0
+MAX_PAUSE_SECONDS = 5.0
 STEADY_SECONDS = 10  # who ran so long is started again at once
 LOG_BYTES = 20_000_000
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -84,7 +84,7 @@ class Child:
             return False
         self.kill()
         tell(f"{self.program.name} ended ({ending(self.process.exitcode or 0)}), starting it again; see {self.log}")
-        self.pause = 0.5 if ran > STEADY_SECONDS else min(self.pause * 2, LONGEST_PAUSE)
+        self.pause = 0.5 if ran > STEADY_SECONDS else min(self.pause * 2, MAX_PAUSE_SECONDS)
         self.start()
         return True
 

@@ -39,7 +39,7 @@ from signals.serializers import Record
 from signals.targets.traffic import Traffic
 
 PAGE = 1_000
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 class Command(BaseCommand):
@@ -113,11 +113,13 @@ class Command(BaseCommand):
     def do_test(self) -> None:
         """Recent targets judged by what is asked or would be; nothing is stored."""
         signal, size, end = self._signal(), self.given["sample_size"], self.given["end"] or self.now
-        if size > trial.MOST:
-            raise CommandError(f"--sample-size: a test takes 1 to {trial.MOST} targets.", returncode=USAGE)
+        if size > trial.MAX_TARGETS:
+            raise CommandError(f"--sample-size: a test takes 1 to {trial.MAX_TARGETS} targets.", returncode=USAGE)
         with _refused("Nothing was tested"):
             version = operations.draft_version(self._changed(signal), signal.agent, signal.scope, signal)
-        traffic = Traffic(signal.agent, signal.scope, self.given["start"] or end - trial.WEEK, end, version.passing)
+        traffic = Traffic(
+            signal.agent, signal.scope, self.given["start"] or end - trial.WEEK, end, version.traffic_filter
+        )
         matches = traffic.newest(size)
         if len(matches) < size:
             self.stderr.write(plain(trial.shortfall(traffic, len(matches), self.project.kept_days)), str)
@@ -227,7 +229,7 @@ class Command(BaseCommand):
         found = list(projects.filter(slug=slug) if slug else projects[:2])
         if len(found) == 1:
             return found[0]
-        known = ", ".join(projects.values_list("slug", flat=True)[:MOST_NAMED]) or "none yet"
+        known = ", ".join(projects.values_list("slug", flat=True)[:MAX_NAMED]) or "none yet"
         said = f"There is no project {slug}." if slug else "Say which project."
         raise CommandError(f"{said} --project takes one of: {known}.", returncode=USAGE)
 
@@ -235,7 +237,7 @@ class Command(BaseCommand):
         agents = self.project.agents.order_by("identity")
         agent = agents.filter(identity=self.given["agent"]).first()
         if agent is None:
-            known = ", ".join(agents.values_list("identity", flat=True)[:MOST_NAMED]) or "none yet"
+            known = ", ".join(agents.values_list("identity", flat=True)[:MAX_NAMED]) or "none yet"
             said = f"The project {self.project.slug} has no agent {self.given['agent']}. --agent takes one of: {known}."
             raise CommandError(plain(said))
         return agent

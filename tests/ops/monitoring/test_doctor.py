@@ -60,7 +60,7 @@ def only_trouble(name: str, state: str, *words: str) -> None:
     assert list(found) == [name]
     assert found[name].state == state
     for word in words:
-        assert word in found[name].words
+        assert word in found[name].text
     assert found[name].advice
 
 
@@ -82,7 +82,7 @@ def test_it_finds_processes_that_are_missing_silent_old_or_in_trouble(healthy: N
         "Processes worker-default": "warn",
         "Processes worker-judge": "warn",
     }
-    assert "out of luck" in found["Processes worker-judge"].words
+    assert "out of luck" in found["Processes worker-judge"].text
     assert "manage.py worker" not in found["Processes web"].advice
 
 
@@ -91,7 +91,7 @@ def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
     Wakeup.objects.filter(kind="minute").update(last_error="ValueError: no such luck")
     found = troubles()
     assert {name: check.state for name, check in found.items()} == {"Work settle": "bad", "Work minute": "warn"}
-    assert "no such luck" in found["Work minute"].words
+    assert "no such luck" in found["Work minute"].text
 
 
 def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None) -> None:
@@ -139,19 +139,19 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
         "Queues labels": "warn",
         "Judge gpt": "warn",
     }
-    assert "connection refused" in found["Judge gpt"].words
-    assert "1 failed of the last 24 hours, most of them because: no such key" in found["Queues labels"].words
+    assert "connection refused" in found["Judge gpt"].text
+    assert "1 failed of the last 24 hours, most of them because: no such key" in found["Queues labels"].text
 
 
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
     signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
     Budget.objects.charge({(project.pk, signal.pk): Calls(2, Decimal(2))}, NOW.date())
     assert troubles() == {}
-    (told,) = [each.words for each in examined() if each.name == "project Default" and each.part == "Signals"]
+    (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
     Budget.objects.filter(signal=signal).update(daily_calls=1)
     only_trouble("Signals project Default", "warn", "1 active signals judge no more")
-    assert troubles()["Signals project Default"].words.startswith("judging cost $2.00 and 2 judge calls today")
+    assert troubles()["Signals project Default"].text.startswith("judging cost $2.00 and 2 judge calls today")
     Budget.objects.filter(signal=None).update(daily_calls=1)
     only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
 
@@ -177,14 +177,14 @@ def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Pro
         "Keys in 24 hours Default: sdk", "warn", "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused"
     )
     assert "2 spans with a wrong id" in troubles()["Keys in 24 hours Default: sdk"].advice
-    assert any(check.name == "no valid key" and "7 requests refused" in check.words for check in examined())
+    assert any(check.name == "no valid key" and "7 requests refused" in check.text for check in examined())
 
 
 def test_it_estimates_the_disk_of_each_project(healthy: None, project: Project) -> None:
     make_trace(project, 1, now=NOW)
     found = {check.name: check for check in examined() if check.part == "Disk"}
     assert found["project Default"].state == "ok"
-    assert "spans" in found["project Default"].words
+    assert "spans" in found["project Default"].text
 
 
 def test_it_says_that_the_database_is_the_trouble() -> None:
@@ -193,7 +193,7 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
 
     with connection.execute_wrapper(lambda *_: refuse()):
         found = [doctor.examine(partial(snapshot.take, NOW)), doctor.readiness(NOW)]
-    assert [(checks[0].state, "on fire" in checks[0].words) for checks in found] == [("bad", True)] * 2
+    assert [(checks[0].state, "on fire" in checks[0].text) for checks in found] == [("bad", True)] * 2
     assert [[check.part for check in checks[1:]] for checks in found] == [["Disk"], []]
 
 
@@ -205,7 +205,7 @@ def test_it_waits_for_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with connection.execute_wrapper(slowly):
         (found, *_) = examined()
-    assert (found.state, "statement timeout" in found.words) == ("bad", True)
+    assert (found.state, "statement timeout" in found.text) == ("bad", True)
 
 
 def test_it_exits_with_how_bad_it_is(healthy: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,7 @@ def as_text(lines: tuple[Line, ...]) -> list[str]:
 
 def test_it_finds_nothing_between_the_same_questions() -> None:
     assert diff(ASKED, replace(ASKED, labels=["good", "bad"])) == Diff((), (), ())
-    assert diff(ASKED, ASKED).words == []
+    assert diff(ASKED, ASKED).text == []
 
 
 def test_it_marks_the_words_that_differ() -> None:
@@ -88,7 +88,7 @@ def test_it_says_what_changed_in_words() -> None:
         labels=("good", "ugly", "fair"),
         sentiments={"good": "neutral", "ugly": "positive", "fair": "neutral"},
     )
-    assert diff(ASKED, after).words == [
+    assert diff(ASKED, after).text == [
         "Sample rate: 25% → 50%",
         "Judge model: the instance's → judge-2",
         "Good is now neutral",
@@ -97,8 +97,8 @@ def test_it_says_what_changed_in_words() -> None:
         "Label bad removed",
         "Question: 1 word added, 1 word removed",
     ]
-    assert diff(ASKED, replace(ASKED, labels=("bad", "good"))).words == ["Labels in another order"]
-    assert diff(ASKED, replace(ASKED, prompt=ASKED.prompt + " ")).words == ["Question: other order, spaces or marks"]
+    assert diff(ASKED, replace(ASKED, labels=("bad", "good"))).text == ["Labels in another order"]
+    assert diff(ASKED, replace(ASKED, prompt=ASKED.prompt + " ")).text == ["Question: other order, spaces or marks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Wider(Definition):
 def test_it_needs_not_be_told_of_new_fields() -> None:
     before = Wider(type="binary", prompt="a", sample_rate=1, only_where={"status": "error", "tokens": {"min": 5}})
     after = replace(before, only_where={"tokens": {"min": 7}}, kinds=("LLM", "TOOL"), with_tools=False)
-    assert diff(before, after).words == [
+    assert diff(before, after).text == [
         "Only where, status: error → none",
         "Only where, tokens, min: 5 → 7",
         "Kinds: none → LLM, TOOL",

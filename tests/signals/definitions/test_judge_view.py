@@ -37,7 +37,7 @@ def shown(view: JudgeView) -> list[tuple[str, str, int, str]]:
 
 def test_it_shows_everything_by_default() -> None:
     assert EVERYTHING.narrowed(Transcript(SAID)).messages == SAID
-    assert (EVERYTHING.dump(), EVERYTHING.words) == ({}, "the whole transcript")
+    assert (EVERYTHING.dump(), EVERYTHING.text) == ({}, "the whole transcript")
 
 
 def test_it_leaves_out_tool_calls() -> None:
@@ -64,7 +64,7 @@ def test_it_says_what_it_shows_in_words() -> None:
         {"messages_only": True, "tool_calls": False, "kinds": ["TOOL", "LLM", "LLM"], "names": ["plan"],
          "budget_tokens": 2000}
     )  # fmt: skip
-    assert view.words == (
+    assert view.text == (
         "what user and assistant said, without tool calls, only spans of kind LLM or TOOL, only spans named plan, "
         "at most 2,000 tokens"
     )

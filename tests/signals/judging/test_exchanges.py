@@ -33,7 +33,8 @@ def run(now: datetime) -> None:
 def kept() -> list[list[dict[str, str]]]:
     """All messages that are kept, as one wrote them again from what is stored."""
     return [
-        list(exchanges.said(each).messages) for each in Exchange.objects.select_related("instructions").order_by("pk")
+        list(exchanges.prompt_and_reply(each).messages)
+        for each in Exchange.objects.select_related("instructions").order_by("pk")
     ]
 
 
@@ -48,7 +49,7 @@ def test_it_keeps_every_call_byte_for_byte(signal: Signal, project: Project, now
     assert len(asked) == len(texts)
     assert sorted(kept(), key=json.dumps) == sorted(asked, key=json.dumps)
     for exchange in Exchange.objects.select_related("verdict__label"):
-        assert f"| {exchange.verdict.label.target_key}\n" in exchanges.said(exchange).messages[1]["content"]
+        assert f"| {exchange.verdict.label.target_key}\n" in exchanges.prompt_and_reply(exchange).messages[1]["content"]
     assert Instructions.objects.get().text == judge.asked[0].instructions
 
 
@@ -59,7 +60,7 @@ def test_it_keeps_the_answer_of_each_try(signal: Signal, project: Project, now: 
     for minute in range(len(answers)):
         judging.run(lambda minute=minute: now + LATER + timedelta(minutes=minute))  # type: ignore[misc]
     assert list(Verdict.objects.order_by("pk").values_list("value", flat=True)) == ["", "", "", "no"]
-    told = [exchanges.said(each).answer for each in Exchange.objects.order_by("pk")]
+    told = [exchanges.prompt_and_reply(each).answer for each in Exchange.objects.order_by("pk")]
     assert told == ["Hm\0m.", "No.", "", '{"reason": "Why not.", "label": "no"}']
     assert len({json.dumps(messages) for messages in kept()}) == 4
 
@@ -68,7 +69,7 @@ def test_it_keeps_the_end_of_a_long_answer(signal: Signal, project: Project, now
     judge.script = lambda _: completion("x" * 100_000 + '{"label": "no"}')
     make_labels(signal, project, 1, now=now)
     run(now)
-    answer = exchanges.said(Exchange.objects.get()).answer
+    answer = exchanges.prompt_and_reply(Exchange.objects.get()).answer
     assert (len(answer), answer.endswith('xx{"label": "no"}')) == (MAX_ANSWER, True)
 
 
@@ -117,13 +118,13 @@ def test_it_forgets_earlier_than_the_verdict_and_with_the_text_of_the_project(
 ) -> None:
     make_labels(signal, project, 5, now=now)
     run(now)
-    assert retention.forget_exchanges(now + 30 * DAY) == 0
+    assert retention.delete_expired_exchanges(now + 30 * DAY) == 0
     monkeypatch.setattr(retention, "EXCHANGES", 2)
-    assert retention.forget_exchanges(now + 32 * DAY, batches=1) == 2
+    assert retention.delete_expired_exchanges(now + 32 * DAY, batches=1) == 2
     assert Exchange.objects.count() == 3
     project.retention_days = 3
     project.save(update_fields=["retention_days"])
-    assert retention.forget_exchanges(now + 5 * DAY) == 3
+    assert retention.delete_expired_exchanges(now + 5 * DAY) == 3
     assert Label.objects.labelled().count() == Verdict.objects.count() == 5
 
 

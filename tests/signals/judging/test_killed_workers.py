@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 LABELS = 120
 AT_ONCE = 4
-WORK = "from signals import judge; judge.run()"
+WORK = "from signals.judging import worker; worker.run()"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE %s"
 
 

@@ -15,7 +15,7 @@ from signals.judging.offline import NoOfflineJudge, OfflineVerdict, judge
 from tests.traces.recorded import Row, by_session, by_trace, recording, row, spoken
 from traces.transcripts.transcript import Message, ToolCall, Transcript, session_transcript
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reference" / "offline-judge.md"
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "reference" / "offline-judge.md"
 
 
 def talk(

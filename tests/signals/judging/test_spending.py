@@ -19,7 +19,7 @@ from catalyst.core.models import Project, User
 from catalyst.env import env
 from signals import operations
 from signals.judging import spending
-from signals.judging.calls import Ending, Spent
+from signals.judging.calls import CallResult, CallUsage
 from signals.judging.claims import claim
 from signals.judging.worker import LEASE, finish, run
 from signals.models import Budget, Label, Signal, Verdict
@@ -80,11 +80,11 @@ def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: P
     waiting = Label.objects.filter(status="queued")
     assert set(waiting.values_list("attempts", "error")) == {(0, "")}
     assert statuses()["done"] + waiting.count() == 40
-    assert signal.pk in spending.stops([signal], now + LATER)
+    assert signal.pk in spending.caps_reached([signal], now + LATER)
     assert judge_at(now + LATER + timedelta(hours=3)) == 0
 
     midnight = (now + DAY).replace(hour=0, minute=0)
-    assert not spending.stops([signal], midnight)
+    assert not spending.caps_reached([signal], midnight)
     done = statuses()["done"]
     assert judge_at(midnight) == done
     assert Budget.objects.get(signal=signal).spent == cost() / 2
@@ -108,7 +108,7 @@ def test_a_cap_counts_what_was_spent_before_it_was_set(signal: Signal, project: 
     judge_at(now + LATER)
     assert statuses()["done"] == 5
     operations.cap_signal(signal, Cap(calls(3, now)), now + LATER)
-    assert signal.pk in spending.stops([signal], now + LATER)
+    assert signal.pk in spending.caps_reached([signal], now + LATER)
 
 
 def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
@@ -122,7 +122,7 @@ def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
     judge_at(now + LATER)
     ours = Verdict.objects.filter(label__project=project).aggregate(total=Sum("cost"))["total"]
     assert calls(5, now) < ours <= calls(6, now)
-    assert set(spending.stops([signal, other, elsewhere], now + LATER)) == {signal.pk, other.pk}
+    assert set(spending.caps_reached([signal, other, elsewhere], now + LATER)) == {signal.pk, other.pk}
     assert not Label.objects.filter(signal=elsewhere).exclude(status="done").exists()
 
 
@@ -143,7 +143,7 @@ def test_a_dead_workers_reservation_ends_with_its_lease(signal: Signal, project:
     assert len(claim(6, LEASE, at)) == 3
     assert claim(6, LEASE, at) == []
     assert len(claim(6, LEASE, at + LEASE + timedelta(seconds=1))) == 3
-    assert not spending.stops([signal], at)
+    assert not spending.caps_reached([signal], at)
 
 
 def test_a_call_without_a_known_cost_counts_as_what_was_reserved(
@@ -173,8 +173,8 @@ def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, no
     (held,) = claim(1, LEASE, now + LATER)
     later = now + LATER + 2 * LEASE
     claim(1, LEASE, later)
-    spent = Spent(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
-    finish([Ending(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], later)
+    spent = CallUsage(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
+    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], later)
     assert Budget.objects.get(signal=signal).spent == cost() > 0
     assert Label.objects.get().reserved == calls(1, now)
 
@@ -223,11 +223,11 @@ def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
         thread.join(60)
 
 
-def paid(label: Label, chance: random.Random) -> Ending:
+def paid(label: Label, chance: random.Random) -> CallResult:
     model = label.version.judge_model or MODEL
     most = env.judge_budget_tokens + spending.QUESTION_TOKENS
-    spent = Spent(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.ANSWER_TOKENS, 0)
-    return Ending(label, Label.Status.DONE, 1, "yes", "So.", spent=spent)
+    spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.ANSWER_TOKENS, 0)
+    return CallResult(label, Label.Status.DONE, 1, "yes", "So.", spent=spent)
 
 
 def beyond() -> Decimal:
@@ -263,9 +263,9 @@ def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
     monkeypatch.setattr(env, "judge_model", "my-own")
     assert judge_at(now + LATER) == 0
     assert judge.asked == []
-    stop = spending.stops([signal], now)[signal.pk]
+    stop = spending.caps_reached([signal], now)[signal.pk]
     assert stop.is_lasting
-    assert stop.words == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
+    assert stop.text == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
 
 
 def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
@@ -277,9 +277,9 @@ def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
     make_labels(signal, project, 1, now=now)
     assert judge_at(now + LATER) == 0
     assert judge.asked == []
-    stop = spending.stops([signal], now)[signal.pk]
+    stop = spending.caps_reached([signal], now)[signal.pk]
     assert (stop.is_lasting, stop.title) == (True, "Not judged")
-    assert "one call of gpt-4o may cost up to $0." in stop.words
+    assert "one call of gpt-4o may cost up to $0." in stop.text
 
 
 def test_a_cap_in_calls_holds_without_a_price(
@@ -292,9 +292,9 @@ def test_a_cap_in_calls_holds_without_a_price(
     judge_at(now + LATER)
     assert statuses() == {"queued": 3, "running": 0, "done": 5}
     assert len(judge.asked) == 5
-    stop = spending.stops([signal], now + LATER)[signal.pk]
+    stop = spending.caps_reached([signal], now + LATER)[signal.pk]
     assert (stop.is_lasting, stop.title) == (False, "Capped until 00:00 UTC")
-    assert stop.words == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
+    assert stop.text == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
     judge_at((now + DAY).replace(hour=0, minute=0))
     assert statuses()["done"] == 8
     assert Budget.objects.get(signal=signal).calls == 3

@@ -17,7 +17,7 @@ from catalyst.env import env
 from signals import operations
 from signals.definitions.templates import TEMPLATES
 from signals.judging import claims, inputs
-from signals.judging.calls import CONNECT, GONE, NO_CONTENT, Ending, Spent
+from signals.judging.calls import CONNECT, GONE, NO_CONTENT, CallResult, CallUsage
 from signals.judging.inputs import within
 from signals.judging.judges import OPENAI, endpoint
 from signals.judging.worker import LEASE, LEASE_LOST, READ_AHEAD, finish, run
@@ -253,7 +253,7 @@ def test_a_judge_that_answers_nobody_costs_no_try_and_the_queue_drains_later(
     time: Time,
     monkeypatch: pytest.MonkeyPatch,
     answer: Answer,
-    words: str,
+    text: str,
 ) -> None:
     monkeypatch.setattr(env, "judge_timeout_seconds", 0.3)
     make_labels(signal, project, 6, now=now)
@@ -261,7 +261,7 @@ def test_a_judge_that_answers_nobody_costs_no_try_and_the_queue_drains_later(
     for _ in range(3):
         time.judge_later()
     assert set(Label.objects.values_list("status", "attempts", "reserved")) == {("queued", 0, Decimal(0))}
-    assert all(words in error for error in Label.objects.values_list("error", flat=True))
+    assert all(text in error for error in Label.objects.values_list("error", flat=True))
     assert JudgeHealth.objects.get().paused_until > time.now  # type: ignore[operator]
     judge.script = lambda _: says("no")
     time.judge_later(5 * MINUTE)
@@ -500,8 +500,8 @@ def test_an_answer_after_the_lease_ran_out_changes_nothing_but_is_kept(
     (held,) = claim(time)
     time.now += LEASE + SECOND
     assert len(claim(time)) == 1
-    spent = Spent("judge-1", "judge-1", "0" * 64, 10, 1, 1, 0)
-    finish([Ending(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], time.now)
+    spent = CallUsage("judge-1", "judge-1", "0" * 64, 10, 1, 1, 0)
+    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], time.now)
     label.refresh_from_db()
     assert (label.status, label.value) == ("running", "")
     verdict = Verdict.objects.get()
@@ -511,7 +511,7 @@ def test_an_answer_after_the_lease_ran_out_changes_nothing_but_is_kept(
 def test_a_label_deleted_meanwhile_is_let_go(label: Label, signal: Signal, judge: JudgeServer, time: Time) -> None:
     (held,) = claim(time)
     signal.delete()
-    finish([Ending(held, Label.Status.DONE, 1, "yes")], time.now)
+    finish([CallResult(held, Label.Status.DONE, 1, "yes")], time.now)
     assert not Label.objects.exists()
 
 
@@ -627,7 +627,7 @@ def test_the_text_of_more_labels_takes_no_more_queries(scope: str, project: Proj
     taken = []
     for some in (labels[:2], labels):
         with CaptureQueriesContext(connection) as captured:
-            said = {target.transcript.messages[0].text for _, read in inputs.targets(some) if (target := read())}
+            said = {target.transcript.messages[0].text for _, read in inputs.load_inputs(some) if (target := read())}
         assert len(said) == len(some)
         taken.append(len(captured))
     assert taken[0] == taken[1]

@@ -18,9 +18,9 @@ from signals import operations, retention, tasks
 from signals.definitions.definition import Definition
 from signals.filters import LabelFilter
 from signals.judging import claims, worker
-from signals.judging.calls import Ending, Spent
+from signals.judging.calls import CallResult, CallUsage
 from signals.models import Label, LabelHalfDay, LabelHour, LabelMinute, Signal, SignalRun, Unsampled
-from signals.models.label_queue import Wanted
+from signals.models.label_queue import LabelRequest
 from signals.models.label_rollup import Coverage
 from signals.results.rollups import sums
 from tests.factories import make_agent, make_signal
@@ -93,10 +93,10 @@ class History:
         hours = {number: self.now - HOUR * (number % 5) ** 3 - HOUR * self.chance.random() for number in targets}
         about = (signal.current_version_id, signal.pk, signal.project_id, "trace")
         wanted = [
-            Wanted(*about, UUID(int=number).hex, UUID(int=number), None, "", hours[number], self.revision)
+            LabelRequest(*about, UUID(int=number).hex, UUID(int=number), None, "", hours[number], self.revision)
             for number in sorted(targets)
         ]
-        Label.objects.want(wanted, self.now)
+        Label.objects.enqueue(wanted, self.now)
 
     def run(self) -> None:
         version = self.signal.current_version
@@ -112,23 +112,23 @@ class History:
         self.claimed += claims.claim(8, HOUR, self.now)
 
     def renew(self) -> None:
-        Label.objects.renew(self.claimed, self.now + self.chance.random() * HOUR)
+        Label.objects.extend_leases(self.claimed, self.now + self.chance.random() * HOUR)
 
-    def unclaim(self) -> None:
-        Label.objects.unclaim(self.claimed[:2])
+    def release(self) -> None:
+        Label.objects.release(self.claimed[:2])
 
     def finish(self) -> None:
         self.chance.shuffle(self.claimed)
         ended, self.claimed = self.claimed[:5], self.claimed[5:]
         worker.finish([self.ending(label) for label in ended], self.now)
 
-    def ending(self, label: Label) -> Ending:
+    def ending(self, label: Label) -> CallResult:
         tokens = self.chance.randrange(9_000)
         model = "gpt-4o-mini"
-        spent = Spent(asked=model, model=model, digest="", latency_ms=9, input_tokens=tokens, output_tokens=9)
+        spent = CallUsage(asked=model, model=model, digest="", latency_ms=9, input_tokens=tokens, output_tokens=9)
         status = self.chance.choice([s for s in Label.Status if s != Label.Status.RUNNING])
         value = self.chance.choice(["yes", "no"]) if status == Label.Status.DONE else ""
-        return Ending(label=label, status=status, value=value, revision=label.wanted_revision, spent=spent)
+        return CallResult(label=label, status=status, value=value, revision=label.wanted_revision, spent=spent)
 
     def retry(self) -> None:
         operations.retry_failed(self.signal, self.now)
@@ -144,7 +144,7 @@ class History:
     def forget(self) -> None:
         oldest = Label.objects.order_by("pk").values("pk")[:4]
         Label.objects.filter(pk__in=list(oldest.values_list("pk", flat=True))).update(created_at=self.now - 9999 * HOUR)
-        retention.forget_labels(self.now)
+        retention.delete_expired_labels(self.now)
 
     def delete(self) -> None:
         if len(self.signals) > 1 and self.chance.random() < 0.2:
@@ -158,7 +158,7 @@ class History:
     def step(self) -> None:
         every: list[Callable[[], None]] = [
             *(self.want, self.want, self.claim, self.claim, self.finish, self.finish, self.finish, self.renew),
-            *(self.unclaim, self.retry, self.publish, self.disable, self.forget, self.delete, self.run),
+            *(self.release, self.retry, self.publish, self.disable, self.forget, self.delete, self.run),
             *(self.forget_run, self.fold, self.fold),
         ]
         self.now += timedelta(seconds=30)
@@ -188,7 +188,7 @@ def test_a_claim_writes_no_sum(history: History) -> None:
     before = [kept.objects.count() for kept in SUMS.values()]
     history.claim()
     history.renew()
-    history.unclaim()
+    history.release()
     assert [kept.objects.count() for kept in SUMS.values()] == before
 
 
@@ -207,7 +207,7 @@ def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) 
     Label.objects.update(status="done", value="yes", labelled_at=history.now, judged_revision=1)
     history.revision = 2
     history.want_of(signal, [1])
-    (only,) = sums(signal=signal).cells(named("3d", history.now))
+    (only,) = sums(signal=signal).totals(named("3d", history.now))
     assert (only.state, only.value, only.count, only.last) == ("waiting", "yes", 1, history.now)
 
 
@@ -218,7 +218,7 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
     signal = history.signals[0]
     for start in (history.now - length, history.now - length - timedelta(minutes=37)):
         time_range = between(start, start + length)
-        found = sums(signal=signal).cells(time_range)
+        found = sums(signal=signal).totals(time_range)
         listed = Counter(signal.label_set.within(time_range).values_list("status", "value"))
         waiting = {("waiting" if status in {"queued", "running"} else status, value) for status, value in listed}
         assert {(cell.state, cell.value) for cell in found} == waiting
@@ -258,7 +258,7 @@ def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, 
         )
         assert of_all.over_time(bars)[signal.pk] == listed
         trouble = of_all.trouble_over_time(bars)[signal.pk].values()
-        cells = of_all.cells(bars)
+        cells = of_all.totals(bars)
         assert sum(each.cost for each in trouble) == sum(cell.cost or 0 for cell in cells)
         assert sum(each.failed for each in trouble) == sum(cell.count for cell in cells if cell.state == "failed")
 
@@ -291,7 +291,7 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
     history.want_of(history.signals[0], [1, 2])
     first, second = Label.objects.order_by("pk")
     Label.objects.filter(pk=first.pk).update(status="done", value="no", labelled_at=history.now, cost=Decimal("0.5"))
-    found = {cell.value: cell for cell in sums().cells(named("3d", history.now))}
+    found = {cell.value: cell for cell in sums().totals(named("3d", history.now))}
     assert {cell.version for cell in found.values()} == {first.version_id}
     assert (found["no"].cost, found[""].cost) == (Decimal("0.5"), None)
     assert LabelHour.objects.coverage() == Coverage(waiting=1, done=1)

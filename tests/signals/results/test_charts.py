@@ -14,9 +14,9 @@ TASK = {"completed": "positive", "partial": "neutral", "failed": "negative", "ab
 
 
 def test_it_colours_a_binary_by_its_bad_answer_only() -> None:
-    moods = [each.mood for each in charts.outcomes({"yes": "negative", "no": "positive"}, {})]
+    moods = [each.color_class for each in charts.outcomes({"yes": "negative", "no": "positive"}, {})]
     assert moods == ["negative", "neutral"]
-    moods = [each.mood for each in charts.outcomes({"yes": "positive", "no": "negative"}, {})]
+    moods = [each.color_class for each in charts.outcomes({"yes": "positive", "no": "negative"}, {})]
     assert moods == ["positive", "negative"]
 
 
@@ -40,13 +40,13 @@ def test_it_counts_shares_of_all_labels() -> None:
 
 def test_it_names_the_most_frequent_bad_label_beside_a_bar() -> None:
     found = charts.outcomes(TASK, {"completed": 6, "failed": 1, "abandoned": 2})
-    best = charts.telling(found)
+    best = charts.headline(found)
     assert best is not None
     assert best.value == "abandoned"
-    good = charts.telling(charts.outcomes({"a": "positive", "b": "neutral"}, {"b": 2}))
+    good = charts.headline(charts.outcomes({"a": "positive", "b": "neutral"}, {"b": 2}))
     assert good is not None
     assert good.value == "b"
-    assert charts.telling([]) is None
+    assert charts.headline([]) is None
 
 
 def test_it_puts_bad_labels_at_the_edge_of_the_bar() -> None:

@@ -31,7 +31,7 @@ def page_of(signal: Signal) -> str:
     return f"/p/default/signals/{signal.pk}/versions/compare/"
 
 
-def words(text: str) -> str:
+def text_of(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -55,17 +55,17 @@ def judged(signal: Signal, answers: Sequence[tuple[str, str]], now: datetime) ->
 
 def test_it_compares_the_current_version_with_the_one_before(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good")], now)
-    text = words(browser.get(page_of(signal)).text)
+    text = text_of(browser.get(page_of(signal)).text)
     assert "What changed from v1 to v2" in text
     assert "+ ugly</ins>" in text
     assert "\u2212 bad</del>" in text
     assert "How did it end?" in text
-    assert "What changed from v2 to v1" in words(browser.get(f"{page_of(signal)}?a=2&b=1").text)
+    assert "What changed from v2 to v1" in text_of(browser.get(f"{page_of(signal)}?a=2&b=1").text)
 
 
 def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("bad", ""), ("", "ugly")], now)
-    text = words(browser.get(page_of(signal)).text)
+    text = text_of(browser.get(page_of(signal)).text)
     of_all, of_shared = text.split('id="shared"')
     assert '<b>66.7%</b> <span class="faint small">20.8 to 93.9%, 2 of 3</span>' in of_all
     assert "0.0 to 56.1%, 0 of 3" in of_all
@@ -76,7 +76,7 @@ def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signa
 
 def test_it_counts_how_labels_moved(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
-    text = words(browser.get(page_of(signal)).text)
+    text = text_of(browser.get(page_of(signal)).text)
     assert "the same for <b>25.0%</b>, between 4.6 and 69.9%" in text
     assert 'was=good&amp;became=fair#flips" > 2</a>' in text
     assert 'was=bad&amp;became=ugly#flips" > 1</a>' in text
@@ -104,10 +104,10 @@ def test_it_lists_the_targets_that_flipped(browser: Client, signal: Signal, now:
 def test_it_looks_up_the_labels_of_the_version_with_fewer(
     browser: Client, signal: Signal, now: datetime, fewer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "MOST_SHARED", 1)
+    monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     alone = ("", "good") if fewer == 1 else ("good", "")
     judged(signal, [("good", "fair"), alone, alone], now)
-    text = words(browser.get(page_of(signal)).text)
+    text = text_of(browser.get(page_of(signal)).text)
     assert 'was=good&amp;became=fair#flips" > 1</a>' in text
     assert "of the newest" not in text
 
@@ -115,14 +115,14 @@ def test_it_looks_up_the_labels_of_the_version_with_fewer(
 def test_it_says_when_it_compares_the_newest_only(
     browser: Client, signal: Signal, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "MOST_SHARED", 1)
+    monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     judged(signal, [("good", "fair"), ("good", "fair")], now)
-    assert "1 among the newest 1" in words(browser.get(page_of(signal)).text)
+    assert "1 among the newest 1" in text_of(browser.get(page_of(signal)).text)
 
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "fair")], now - timedelta(days=5))
-    assert "No trace of the last 1 d has a label of both" in words(browser.get(page_of(signal)).text)
+    assert "No trace of the last 1 d has a label of both" in text_of(browser.get(page_of(signal)).text)
     assert "became=fair" in browser.get(f"{page_of(signal)}?range=7d").text
 
 
@@ -143,12 +143,12 @@ def test_it_continues_where_a_page_ended(
 
 
 def test_it_needs_two_different_versions(browser: Client, signal: Signal) -> None:
-    assert "has one version so far" in words(browser.get(page_of(signal)).text)
+    assert "has one version so far" in text_of(browser.get(page_of(signal)).text)
     operations.publish_version(signal, SECOND)
     for query in ("?a=2&b=2", "?a=7&b=9", "?a=99999999&b=1"):
-        assert "Choose two different ones." in words(browser.get(page_of(signal) + query).text)
+        assert "Choose two different ones." in text_of(browser.get(page_of(signal) + query).text)
     for query in ("?a=x&b=%00", "?a=-1", f"?b={'9' * 30}&after=x"):
-        assert "What changed from v1 to v2" in words(browser.get(page_of(signal) + query).text)
+        assert "What changed from v1 to v2" in text_of(browser.get(page_of(signal) + query).text)
 
 
 def test_it_compares_no_versions_of_another_project(browser: Client, other_project: Project) -> None:

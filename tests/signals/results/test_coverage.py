@@ -125,7 +125,7 @@ def test_a_run_of_a_draft_counts_what_it_looked_at(project: Project, now: dateti
 
 def test_what_comes_while_it_is_disabled_or_does_not_pass_is_not_looked_at(project: Project, now: datetime) -> None:
     signal = make_signal(
-        make_agent(project), sample_rate=0, passing=Filter(attributes={"tool.name": "lookup"}), active_since=now
+        make_agent(project), sample_rate=0, traffic_filter=Filter(attributes={"tool.name": "lookup"}), active_since=now
     )
     send(project, range(1, 4), now)
     send(project, range(4, 6), now, error="Down")
@@ -145,7 +145,7 @@ def test_what_goes_with_its_age_or_signal_is_counted_no_more(project: Project, n
     signal = make_signal(make_agent(project), sample_rate=50, active_since=now)
     send(project, range(1, 11), now)
     settle_all(now)
-    retention.forget_labels(now + 10_000 * DAY)
+    retention.delete_expired_labels(now + 10_000 * DAY)
     assert parts(signal, now) == (0, 0, 0)
     send(project, range(11, 21), now)
     settle_all(now)

@@ -22,11 +22,11 @@ from signals.judging.health import Outage
 from signals.judging.worker import LEASE
 from signals.models import Budget, Label, Signal, Unsampled
 from signals.results import coverage, explain
-from signals.results.explain import Why
+from signals.results.explain import Reason
 from signals.runs import backfill
 from signals.sampling import least_rate, trace_key
 from signals.targets import state as subjects
-from signals.targets.state import Subject
+from signals.targets.state import TargetState
 from tests.factories import AGENT, LATER, make_agent, make_signal, make_trace, settle_all
 from tests.signals.unlabelled import of, settled, waiting
 from tests.traces.sent import sent_span
@@ -58,7 +58,7 @@ type Case = Callable[[Project, Callable[..., Signal], datetime], Trace]
 CASES: list[Any] = []
 
 
-def case(why: Why, words: str) -> Callable[[Case], Case]:
+def case(why: Reason, words: str) -> Callable[[Case], Case]:
     """A trace that comes to be like this is marked and explained like that."""
 
     def add(make: Case) -> Case:
@@ -68,45 +68,45 @@ def case(why: Why, words: str) -> Callable[[Case], Case]:
     return add
 
 
-@case(Why.DRAFT, "It is a draft and judges nothing by itself.")
+@case(Reason.DRAFT, "It is a draft and judges nothing by itself.")
 def a_draft(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal()
     return settled(project, now)
 
 
-@case(Why.DISABLED, "It is disabled since ")
+@case(Reason.DISABLED, "It is disabled since ")
 def disabled_since(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     operations.disable(signal(active_since=now - HOUR))
     return settled(project, now)
 
 
-@case(Why.FILTERED, "Not what its filter asks for: environment is prod.")
+@case(Reason.FILTERED, "Not what its filter asks for: environment is prod.")
 def no_match(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
-    signal(active_since=now - HOUR, passing=PROD)
+    signal(active_since=now - HOUR, traffic_filter=PROD)
     return settled(project, now)
 
 
-@case(Why.FILTERED, "Not what its filter asks for: environment is prod, takes at most 1 ms.")
+@case(Reason.FILTERED, "Not what its filter asks for: environment is prod, takes at most 1 ms.")
 def no_match_twice(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
-    signal(passing=FAST)
+    signal(traffic_filter=FAST)
     return settled(project, now)
 
 
-@case(Why.FILTERED, "Not what the filter of version 1 asked for when it settled: environment is prod.")
+@case(Reason.FILTERED, "Not what the filter of version 1 asked for when it settled: environment is prod.")
 def no_match_then(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
-    made = signal(active_since=now - HOUR, passing=PROD)
+    made = signal(active_since=now - HOUR, traffic_filter=PROD)
     trace = settled(project, now)
     operations.publish_version(made, Definition(type="binary", prompt="Is it so?", sample_rate=100))
     return trace
 
 
-@case(Why.UNSAMPLED, "Version 1 samples 0%; this trace is in from {least}% on.")
+@case(Reason.UNSAMPLED, "Version 1 samples 0%; this trace is in from {least}% on.")
 def left_out(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR, sample_rate=0)
     return settled(project, now)
 
 
-@case(Why.UNSAMPLED, "A run looked at it at a lower rate than the {least}% that would take it.")
+@case(Reason.UNSAMPLED, "A run looked at it at a lower rate than the {least}% that would take it.")
 def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal()
     trace = settled(project, now)
@@ -116,13 +116,13 @@ def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: date
     return trace
 
 
-@case(Why.OLDER, "It arrived before the signal was activated, ")
+@case(Reason.OLDER, "It arrived before the signal was activated, ")
 def older_than_the_activation(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now + timedelta(seconds=1))
     return settled(project, now)
 
 
-@case(Why.OLDER, "A run over its time ended early, ")
+@case(Reason.OLDER, "A run over its time ended early, ")
 def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now + timedelta(seconds=1))
     trace = settled(project, now)
@@ -130,26 +130,26 @@ def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: d
     return trace
 
 
-@case(Why.COLLECTED, "A run over its time is looking for targets right now.")
+@case(Reason.COLLECTED, "A run over its time is looking for targets right now.")
 def on_the_way_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     trace = settled(project, now)
     backfill.start(signal(), start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR)
     return trace
 
 
-@case(Why.UNSETTLED, "if nothing more of it arrives. Then it is looked at.")
+@case(Reason.UNSETTLED, "if nothing more of it arrives. Then it is looked at.")
 def not_settled(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return make_trace(project, now=now)
 
 
-@case(Why.WAITING, "It waits for the judge since ")
+@case(Reason.WAITING, "It waits for the judge since ")
 def in_the_queue(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return settled(project, now)
 
 
-@case(Why.WAITING, "behind live traffic.")
+@case(Reason.WAITING, "behind live traffic.")
 def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal()
     trace = settled(project, now)
@@ -158,14 +158,14 @@ def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: 
     return trace
 
 
-@case(Why.WAITING, "The last try gave no label. It said &lt;maybe&gt;. The next is at ")
+@case(Reason.WAITING, "The last try gave no label. It said &lt;maybe&gt;. The next is at ")
 def between_two_tries(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, attempts=1, tried_at=now, error="It said <maybe>.")
 
 
 @case(
-    Why.WAITING,
+    Reason.WAITING,
     "Not judged: no public price is known for judge-1, so the signal&#x27;s cap of $1.00 a day can&#x27;t hold.",
 )
 def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
@@ -176,7 +176,7 @@ def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now:
 
 
 @case(
-    Why.WAITING,
+    Reason.WAITING,
     "the project&#x27;s cap of 7 judge calls a day is reached.",
 )
 def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
@@ -186,7 +186,7 @@ def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime)
     return trace
 
 
-@case(Why.WAITING, "judge-1 does not answer. It is on fire. It is asked again at ")
+@case(Reason.WAITING, "judge-1 does not answer. It is on fire. It is asked again at ")
 def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     trace = settled(project, now)
@@ -194,7 +194,7 @@ def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], n
     return trace
 
 
-@case(Why.JUDGING, "The judge reads it right now.")
+@case(Reason.JUDGING, "The judge reads it right now.")
 def being_judged(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     trace = settled(project, now)
@@ -202,7 +202,7 @@ def being_judged(project: Project, signal: Callable[..., Signal], now: datetime)
     return trace
 
 
-@case(Why.JUDGING, "Its worker has stopped; another one takes it over.")
+@case(Reason.JUDGING, "Its worker has stopped; another one takes it over.")
 def held_by_a_dead_worker(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - DAY)
     trace = settled(project, now - 2 * LATER)
@@ -210,13 +210,13 @@ def held_by_a_dead_worker(project: Project, signal: Callable[..., Signal], now: 
     return trace
 
 
-@case(Why.FAILED, "The judge answered &lt;nonsense&gt;.")
+@case(Reason.FAILED, "The judge answered &lt;nonsense&gt;.")
 def failed(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, status="failed", error="The judge answered <nonsense>.")
 
 
-@case(Why.SKIPPED, "There is nothing to judge")
+@case(Reason.SKIPPED, "There is nothing to judge")
 def empty(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, status="skipped", error="There is nothing to judge: this carries no content.")
@@ -224,7 +224,7 @@ def empty(project: Project, signal: Callable[..., Signal], now: datetime) -> Tra
 
 @pytest.mark.parametrize(("make", "why", "words"), CASES)
 def test_it_says_why(
-    browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, make: Case, why: Why, words: str
+    browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, make: Case, why: Reason, words: str
 ) -> None:
     trace = make(project, signal, now)
     assert of(trace) in browser.get(trace.get_absolute_url()).text
@@ -236,9 +236,9 @@ def test_it_says_why(
     assert words.format(least=least_rate(trace_key(trace.trace_id))) in browser.get(of(trace)).text
 
 
-def why_of(subject: Subject | None, project: Project, now: datetime) -> list[Why]:
+def why_of(subject: TargetState | None, project: Project, now: datetime) -> list[Reason]:
     assert subject is not None
-    return [each.why for each in explain.absences(project, subject, now)]
+    return [each.why for each in explain.explain_missing(project, subject, now)]
 
 
 def test_it_says_that_labels_are_kept_no_longer_or_that_nothing_is_known(
@@ -247,8 +247,8 @@ def test_it_says_that_labels_are_kept_no_longer_or_that_nothing_is_known(
     signal(active_since=now - HOUR, sample_rate=0)
     subject = subjects.of_trace(settled(project, now))
     Unsampled.objects.all().delete()
-    assert why_of(subject, project, now) == [Why.MISSED]
-    assert why_of(subject, project, now + 10_000 * DAY) == [Why.FORGOTTEN]
+    assert why_of(subject, project, now) == [Reason.MISSED]
+    assert why_of(subject, project, now + 10_000 * DAY) == [Reason.FORGOTTEN]
 
 
 def test_the_newest_version_that_looked_at_it_counts(
@@ -257,10 +257,10 @@ def test_the_newest_version_that_looked_at_it_counts(
     made = signal(active_since=now - HOUR)
     trace = waiting(project, now, status="failed", error="Broken.")
     operations.publish_version(made, Definition(type="binary", prompt="Is it so?", sample_rate=0))
-    assert why_of(subjects.of_trace(trace), project, now) == [Why.FAILED]
+    assert why_of(subjects.of_trace(trace), project, now) == [Reason.FAILED]
     make_trace(project, 1, now=now, error="grown")
     settle_all(now)
-    assert why_of(subjects.of_trace(trace), project, now) == [Why.UNSAMPLED]
+    assert why_of(subjects.of_trace(trace), project, now) == [Reason.UNSAMPLED]
 
 
 def test_a_span_of_a_trace_without_model_calls_says_why(
@@ -275,13 +275,13 @@ def test_a_span_of_a_trace_without_model_calls_says_why(
     pipeline.store(project.pk, spans, now)
     trace = project.traces.get()
     root, child, still_open = (subjects.of_span(trace, hex_span_id(number)) for number in (1, 2, 3))
-    assert why_of(root, project, now) == [Why.UNSETTLED]
+    assert why_of(root, project, now) == [Reason.UNSETTLED]
     assert [each.ignored for each in (child, still_open) if each] == [
         "No span of this trace is a model call, so signals about spans look at its root alone.",
         "This span has not ended yet.",
     ]
     settle_all(now)
-    assert why_of(subjects.of_span(trace, hex_span_id(1)), project, now) == [Why.WAITING]
+    assert why_of(subjects.of_span(trace, hex_span_id(1)), project, now) == [Reason.WAITING]
 
 
 def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
@@ -296,7 +296,7 @@ def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            explain.absences(project, subjects.of_trace(trace), now)
+            explain.explain_missing(project, subjects.of_trace(trace), now)
         return len(captured)
 
     population()
@@ -304,16 +304,16 @@ def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
     few = queries()
     population()
     settled(project, now, error="grown")
-    assert len(explain.absences(project, subjects.of_trace(trace), now)) == 8
+    assert len(explain.explain_missing(project, subjects.of_trace(trace), now)) == 8
     assert queries() == few <= 12
 
 
 STATE_OF = {
-    Why.WAITING: "waiting",
-    Why.JUDGING: "waiting",
-    Why.FAILED: "failed",
-    Why.SKIPPED: "skipped",
-    Why.UNSAMPLED: "unsampled",
+    Reason.WAITING: "waiting",
+    Reason.JUDGING: "waiting",
+    Reason.FAILED: "failed",
+    Reason.SKIPPED: "skipped",
+    Reason.UNSAMPLED: "unsampled",
 }
 
 
@@ -325,7 +325,9 @@ def population(project: Project, made: Signal, now: datetime) -> None:
             settle_all(now)
             Label.objects.update(status="skipped", error="Empty.")
             assert made.current_version
-            anew = Definition(type="binary", prompt="Is it so?", sample_rate=70, filter=made.current_version.passing)
+            anew = Definition(
+                type="binary", prompt="Is it so?", sample_rate=70, filter=made.current_version.traffic_filter
+            )
             operations.publish_version(made, anew)
         make_trace(project, number, now=now, error=chance.choice(["", "Down", "Down"]))
     settle_all(now)
@@ -339,7 +341,7 @@ def told_of(project: Project, now: datetime) -> Counter[tuple[int, str]]:
     """How many traces are said to be in which state of which version; without those that were not looked at."""
     told = Counter[tuple[int, str]]()
     for trace in project.traces.all():
-        found = explain.absences(project, subjects.of_trace(trace), now)
+        found = explain.explain_missing(project, subjects.of_trace(trace), now)
         told[2, "done"] += not found
         for each in found:
             assert (each.version is not None) == (each.why in STATE_OF)
@@ -361,7 +363,7 @@ def counted_of(made: Signal, now: datetime) -> Counter[tuple[int, str]]:
 def test_it_agrees_with_what_coverage_counts(project: Project, signal: Callable[..., Signal], now: datetime) -> None:
     make_trace(project, 1, now=now - DAY)
     settle_all(now - DAY)
-    made = signal(active_since=now - HOUR, sample_rate=60, passing=Filter(attributes={"tool.name": "lookup"}))
+    made = signal(active_since=now - HOUR, sample_rate=60, traffic_filter=Filter(attributes={"tool.name": "lookup"}))
     population(project, made, now)
     told = told_of(project, now)
     assert told == counted_of(made, now)

@@ -171,7 +171,7 @@ def test_it_says_of_what_and_how_exact_the_counts_are(
     settle_all(now + timedelta(minutes=1))
     give(signal, "no", now=now, version=signal.current_version)
     assert sorted(offered(browser.get(TRACES).text)) == [("no", "1"), ("yes", "1"), ("yes", "1")]
-    monkeypatch.setattr(facets, "MOST_READ", 2)
+    monkeypatch.setattr(facets, "MAX_LABELS_READ", 2)
     said = " ".join(browser.get(TRACES).text.split())
     assert re.findall(r"<span>(\w+)</span><output title=\"At most: [^>]*>≤ (\d)<", said) == [("yes", "2"), ("no", "1")]
     assert traces_of(browser, f"{signal.pk}:yes") == [2]

@@ -82,7 +82,7 @@ def test_it_breaks_down_the_newest_runs_of_very_many(
     make_trace(project, 2, now=now - timedelta(hours=5))
     make_trace(project, 3, now=now)
     assert "Only the newest runs" not in page(browser, signal)
-    monkeypatch.setattr(label_breakdown, "MOST_RUNS", 2)
+    monkeypatch.setattr(label_breakdown, "MAX_RUNS", 2)
     text = page(browser, signal)
     assert "Only the newest runs are broken down" in plain(text)
     assert "of 2 runs have a label" in plain(text)

@@ -142,7 +142,7 @@ def cancelled(signal: Signal, project: Project, now: datetime, monkeypatch: pyte
     work(now)
     first = Label.objects.earliest("pk")
     Label.objects.filter(pk=first.pk).update(status="failed", error="no answer")
-    monkeypatch.setattr("signals.models.label_queue.BATCH", 1)
+    monkeypatch.setattr("signals.models.label_queue.BATCH_SIZE", 1)
     backfill.cancel(run, now + LATER)
     return run
 
@@ -177,7 +177,7 @@ def test_what_a_cancelled_run_labelled_is_judged_again_when_it_grows(
 def test_what_is_queued_while_it_is_cancelled_leaves_the_queue_too(
     signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signals.models.label_queue.BATCH", 2)
+    monkeypatch.setattr("signals.models.label_queue.BATCH_SIZE", 2)
     make_traces(project, 5, now)
     run = begin(signal, now + LATER)
     work(now)

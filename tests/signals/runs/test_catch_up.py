@@ -59,7 +59,7 @@ def test_just_the_waiting_ones_are_judged(signal: Signal, project: Project, now:
     assert found.most is not None
     assert 0 < (found.cost or 0) <= found.most
     assert catch_up.catch_up(project, signal, found.labels, at) == found.labels
-    assert not spending.stops([signal], at)
+    assert not spending.caps_reached([signal], at)
     make_traffic_later(signal, project, at)
     judge_at(at + 2 * LATER)
     assert done() == 9
@@ -132,7 +132,7 @@ def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: P
     catch_up.catch_up(project, None, 1, at)
     judge_at(at)
     assert offered(project, None, at) == waiting - 1
-    assert set(spending.stops([signal, dear], at)) == {dear.pk}
+    assert set(spending.caps_reached([signal, dear], at)) == {dear.pk}
 
 
 def test_no_claim_goes_beyond_it(signal: Signal, project: Project, now: datetime) -> None:

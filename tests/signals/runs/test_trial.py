@@ -55,10 +55,10 @@ def run(browser: Client, agent: Agent, *, htmx: bool = True, **changes: Any) -> 
     """The whole answer to a test."""
     response = browser.post(RUN, {**QUESTION, "agent": agent.pk, **changes}, headers=HX if htmx else {})
     assert response.status_code == 200, response.text
-    return words(cast(StreamingHttpResponse, response).getvalue().decode())
+    return text_of(cast(StreamingHttpResponse, response).getvalue().decode())
 
 
-def words(text: str) -> str:
+def text_of(text: str) -> str:
     return " ".join(text.split())
 
 
@@ -152,7 +152,7 @@ def test_it_tests_no_targets_of_others(
     keys = [foreign.trace_id.hex, other.trace_id.hex, "\0", "../x", "a" * 32]
     text = run(browser, agent, on="same", again=keys, was=["yes"] * 5)
     assert "0 of the 5 targets tested before; the others are not stored any more." in text
-    assert "Nothing that is stored matches." in words(
+    assert "Nothing that is stored matches." in text_of(
         browser.post(PROMPT, {**QUESTION, "agent": agent.pk, "target": foreign.trace_id.hex}, headers=HX).text
     )
     foreign_signal = make_signal(make_agent(other_project))

@@ -142,7 +142,7 @@ def test_it_asks_the_signals_of_the_spans_own_agent(project: Project, now: datet
 def test_it_looks_only_at_traffic_that_passes_the_filter(
     project: Project, now: datetime, scope: str, wanted: dict[str, Any]
 ) -> None:
-    signal = make_signal(make_agent(project), scope=scope, passing=Filter.parse(wanted), active_since=now)
+    signal = make_signal(make_agent(project), scope=scope, traffic_filter=Filter.parse(wanted), active_since=now)
     everything = make_signal(make_agent(project), scope=scope, active_since=now)
     make_trace(project, 1, now=now, session="a")
     fitting = sent_span(
@@ -158,7 +158,7 @@ def test_it_looks_only_at_traffic_that_passes_the_filter(
 
 def test_it_looks_at_a_target_that_comes_to_pass_the_filter(project: Project, now: datetime) -> None:
     passing = Filter.parse({"attributes": {"escalated": True}})
-    signal = make_signal(make_agent(project), passing=passing, active_since=now)
+    signal = make_signal(make_agent(project), traffic_filter=passing, active_since=now)
     make_trace(project, now=now)
     settle_all(now)
     assert keys(signal) == set()
@@ -295,7 +295,7 @@ def test_it_takes_the_longest_due_first_and_no_more_than_asked(project: Project,
 def test_it_asks_the_database_as_often_for_many_targets_as_for_few(project: Project, now: datetime, scope: str) -> None:
     make_signal(make_agent(project), scope=scope, active_since=now)
     wanted = Filter.parse({"service": "shop", "attributes": {"agent.name": AGENT}})
-    make_signal(make_agent(project), scope=scope, passing=wanted, active_since=now)
+    make_signal(make_agent(project), scope=scope, traffic_filter=wanted, active_since=now)
 
     def queries(first: int, count: int) -> int:
         for number in range(first, first + count):

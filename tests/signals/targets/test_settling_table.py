@@ -19,7 +19,7 @@ from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.templates import TEMPLATES
 from signals.judging import calls, claims
-from signals.judging.inputs import targets
+from signals.judging.inputs import load_inputs
 from signals.judging.worker import LEASE, finish
 from signals.models import Label, Signal, Verdict
 from signals.targets import settling
@@ -134,7 +134,7 @@ class Story:
         self.case, self.project, self.start, self.workers = case, project, start, workers
         self.signal = make_signal(make_agent(project), scope=case.scope, prompt=TEMPLATE.prompt)
         self.judged: list[tuple[int, int]] = []
-        self.thinking: list[tuple[int, calls.Ending]] = []
+        self.thinking: list[tuple[int, calls.CallResult]] = []
         self.starts: dict[tuple[int, int], datetime] = {}
 
     def play(self) -> list[tuple[int, int]]:
@@ -192,10 +192,10 @@ class Story:
     def claim(self, second: int) -> None:
         claimed: list[Label] = []
         self.together(lambda: claimed.extend(claims.claim(5, LEASE, self.at(second))))
-        for label, read in targets(claimed):
+        for label, read in load_inputs(claimed):
             ending = calls.prepare(label, read, self.at(second), {})
             target = read()
-            assert isinstance(ending, calls.Ending)
+            assert isinstance(ending, calls.CallResult)
             assert target is not None
             self.judged.append((second, len(target.spans)))
             self.thinking.append((second + self.case.takes, ending))

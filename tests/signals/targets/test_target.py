@@ -15,7 +15,7 @@ from signals.models import Label
 from signals.sampling import span_key, trace_key
 from signals.targets import traffic as matching
 from signals.targets.settling import settle
-from signals.targets.target import Match, agents_of, judged_spans
+from signals.targets.target import Target, agents_of, judged_spans
 from signals.targets.traffic import Chunk, Traffic
 from tests.factories import make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
@@ -69,7 +69,7 @@ def test_it_finds_what_settling_would_label(project: Project, now: datetime, sco
         make_trace(project, number, now=now, session=f"chat {number}", error="No such order" if number == 2 else "")
     settle_all(now)
     traffic = lately(agent, scope, now)
-    fields = [field for field in Match.__slots__ if field != "scope"]
+    fields = [field for field in Target.__slots__ if field != "scope"]
     labelled = set(Label.objects.values_list(*fields))
     found = [match for chunk in traffic.chunks() for match in chunk.matches]
     assert {tuple(getattr(match, field) for field in fields) for match in found} == labelled
@@ -117,7 +117,7 @@ def test_it_finds_only_what_passes_the_filter(
             **about, **LLM,
         )  # fmt: skip
         pipeline.store(project.pk, [call], now)
-    traffic = lately(agent, scope, now, passing=Filter.parse(wanted))
+    traffic = lately(agent, scope, now, traffic_filter=Filter.parse(wanted))
     assert (keys(traffic.chunks()), traffic.count()) == ([key_of(scope, 1)], 1)
     assert [match.target_key for match in traffic.newest(5)] == [key_of(scope, 1)]
 

@@ -67,7 +67,7 @@ def test_a_few_are_shown_at_once(
     trace = make_trace(project, now=now)
     for number in range(9):
         signal(name=f"Draft {number}")
-    signal(name="Strict", passing=PROD)
+    signal(name="Strict", traffic_filter=PROD)
     shown, more = browser.get(of(trace), headers=HTMX).text.split("<summary")
     assert shown.count('class="label none"') == 6
     assert shown.index("Strict") < shown.index("Draft 0")
@@ -105,7 +105,7 @@ def test_a_span_says_why(
 
 
 def test_a_session_says_why(browser: Client, project: Project, signal: Callable[..., Signal], now: datetime) -> None:
-    signal(scope="session", active_since=now - HOUR, passing=Filter(attributes={"plan": "gold"}))
+    signal(scope="session", active_since=now - HOUR, traffic_filter=Filter(attributes={"plan": "gold"}))
     session = make_session(project, now=now)
     assert of(session) in browser.get(f"/p/default/sessions/{session.pk}/").text
     assert "if nothing more of it arrives" in browser.get(of(session), headers=HTMX).text
@@ -123,7 +123,7 @@ def test_editors_can_do_something_about_it(
 ) -> None:
     signal(name="Asked", active_since=now - HOUR)
     trace = waiting(project, now, status="failed", error="Broken.")
-    draft, strict = signal(name="Draft", sample_rate=1), signal(name="Strict", passing=PROD)
+    draft, strict = signal(name="Draft", sample_rate=1), signal(name="Strict", traffic_filter=PROD)
     part = browser.get(of(trace), headers=HTMX).text
     label = Label.objects.get()
     again = reverse("signals:label-again", args=["default", label.signal_id, label.pk])

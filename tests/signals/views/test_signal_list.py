@@ -208,7 +208,7 @@ def test_it_shows_how_the_telling_label_went(browser: Client, project: Project, 
 def test_it_shows_only_so_many_signals(
     browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signal_list, "MOST", 2)
+    monkeypatch.setattr(signal_list, "MAX_SELECTED", 2)
     for name in ("A1", "B1", "C1"):
         make_signal(make_agent(project), name=name)
     text = browser.get(PAGE).text

@@ -349,7 +349,7 @@ def test_it_says_how_judging_goes_whatever_the_range(
 def test_it_says_of_how_many_failures_the_reasons_are(
     browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("signals.results.queue_status.NEWEST", 2)
+    monkeypatch.setattr("signals.results.queue_status.MAX_FAILURES_SAMPLED", 2)
     make_labels(signal, project, 3, now=now)
     Label.objects.update(status="failed", error="No.")
     text = browser.get(page_of(signal)).text

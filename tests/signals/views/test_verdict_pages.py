@@ -127,10 +127,10 @@ def test_it_finds_only_what_belongs_together(
 
 
 def test_it_bounds_the_verdicts(label: Label, now: datetime, browser: Client) -> None:
-    for _ in range(verdicts.MOST + 2):
+    for _ in range(verdicts.MAX_VERDICTS + 2):
         make_verdict(label, now)
     text = browser.get(page_of(label)).text
-    assert text.count("Because yes.") == verdicts.MOST
+    assert text.count("Because yes.") == verdicts.MAX_VERDICTS
     assert "There are older ones" in text
 
 

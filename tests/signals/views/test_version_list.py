@@ -31,7 +31,7 @@ def page_of(signal: Signal) -> str:
     return f"/p/default/signals/{signal.pk}/versions/"
 
 
-def words(response_text: str) -> str:
+def text_of(response_text: str) -> str:
     return " ".join(response_text.split())
 
 
@@ -39,7 +39,7 @@ def test_it_shows_who_changed_what_newest_first(browser: Client, signal: Signal,
     operations.publish_version(signal, SECOND, bob)
     text = browser.get(page_of(signal)).text
     assert text.index('id="version-2"') < text.index('id="version-1"')
-    assert "by bob" in words(text)
+    assert "by bob" in text_of(text)
     assert "Sample rate: 100% → 50%" in text
     assert "Is it &lt;b&gt;good&lt;/b&gt;?" in text
     assert "Does the user ask for a refund?" in text
@@ -57,8 +57,8 @@ def test_it_counts_what_each_version_gave_and_cost(
     Label.objects.filter(pk=failed.pk).update(status="failed", error="No.")
     operations.publish_version(signal, SECOND)
     second, first = browser.get(page_of(signal)).text.split('id="version-1"')
-    assert '?range=1d&amp;version=1">' in words(first)
-    assert '<dt>Failed</dt><dd class="bad-text"> 1</dd>' in words(first)
+    assert '?range=1d&amp;version=1">' in text_of(first)
+    assert '<dt>Failed</dt><dd class="bad-text"> 1</dd>' in text_of(first)
     assert "$1.00" in first
     assert 'aria-label="good 1, bad 1"' in first
     assert "No labels in this range" in second
@@ -96,7 +96,7 @@ def test_it_stands_in_the_same_frame_as_the_results(browser: Client, signal: Sig
 
 
 def test_the_results_say_that_they_are_of_one_version(browser: Client, signal: Signal) -> None:
-    text = words(browser.get(f"/p/default/signals/{signal.pk}/?version=1").text)
+    text = text_of(browser.get(f"/p/default/signals/{signal.pk}/?version=1").text)
     assert "Only labels of version 1." in text
     assert "Only labels of version" not in browser.get(f"/p/default/signals/{signal.pk}/").text
 

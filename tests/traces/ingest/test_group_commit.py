@@ -9,14 +9,14 @@ from django.db import DataError, OperationalError
 
 from tests.traces.sent import sent_span
 from traces.ingest import group_commit, pipeline
-from traces.ingest.group_commit import Full, GroupCommit
-from traces.ingest.pipeline import Arrival, Stored
+from traces.ingest.group_commit import GroupCommit, QueueFull
+from traces.ingest.pipeline import IngestResult, SpanBatch
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-STORED = Stored
+STORED = IngestResult
 
 
-def arrival(spans: int = 1, project: int = 1) -> Arrival:
+def arrival(spans: int = 1, project: int = 1) -> SpanBatch:
     return pipeline.read(project, [sent_span(number, start=NOW) for number in range(1, spans + 1)], NOW)
 
 
@@ -24,12 +24,12 @@ class Database:
     """Takes groups, the first one only when it is let; refuses those with a poisoned arrival, or all."""
 
     def __init__(self) -> None:
-        self.groups: list[list[Arrival]] = []
+        self.groups: list[list[SpanBatch]] = []
         self.begun, self.let = asyncio.Event(), asyncio.Event()
-        self.poisoned: list[Arrival] = []
+        self.poisoned: list[SpanBatch] = []
         self.down = False
 
-    async def write(self, arrivals: Sequence[Arrival]) -> list[Stored]:
+    async def write(self, arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
         self.groups.append(list(arrivals))
         self.begun.set()
         await self.let.wait()
@@ -37,7 +37,7 @@ class Database:
             raise OperationalError("gone")
         if any(poisoned is each for poisoned in self.poisoned for each in arrivals):
             raise DataError("a value it can't take")
-        return [Stored(inserted=len(each.readings)) for each in arrivals]
+        return [IngestResult(inserted=len(each.readings)) for each in arrivals]
 
     def sizes(self) -> list[int]:
         return [len(group) for group in self.groups]
@@ -53,10 +53,10 @@ def writer(database: Database) -> GroupCommit:
     return GroupCommit(database.write, 1_000)
 
 
-type Outcome = Stored | BaseException
+type Outcome = IngestResult | BaseException
 
 
-async def submit(writer: GroupCommit, database: Database, *arrivals: Arrival) -> list[asyncio.Task[Stored]]:
+async def submit(writer: GroupCommit, database: Database, *arrivals: SpanBatch) -> list[asyncio.Task[IngestResult]]:
     """Hand in arrivals behind one that is being written."""
     tasks = [asyncio.create_task(writer.write(arrival()))]
     await database.begun.wait()
@@ -65,7 +65,7 @@ async def submit(writer: GroupCommit, database: Database, *arrivals: Arrival) ->
     return tasks
 
 
-def outcomes(writer: GroupCommit, database: Database, *arrivals: Arrival) -> list[Outcome]:
+def outcomes(writer: GroupCommit, database: Database, *arrivals: SpanBatch) -> list[Outcome]:
     """What comes of arrivals behind one that is being written, when the database goes on."""
 
     async def hand_in() -> list[Outcome]:
@@ -114,15 +114,15 @@ def test_it_asks_a_database_that_is_down_only_once(writer: GroupCommit, database
 
 def test_it_takes_no_more_than_may_wait(writer: GroupCommit, database: Database) -> None:
     found = outcomes(writer, database, arrival(499), arrival(499), arrival(2), arrival(1))
-    assert kinds(found) == [STORED, STORED, STORED, Full, STORED]
+    assert kinds(found) == [STORED, STORED, STORED, QueueFull, STORED]
     assert writer.waiting_spans == 0
-    assert asyncio.run(writer.write(arrival(2))) == Stored(inserted=2)
+    assert asyncio.run(writer.write(arrival(2))) == IngestResult(inserted=2)
 
 
 def test_it_goes_on_after_a_failure(writer: GroupCommit, database: Database) -> None:
     database.poisoned = [poison := arrival()]
     assert kinds(outcomes(writer, database, poison)) == [STORED, DataError]
-    assert asyncio.run(writer.write(arrival())) == Stored(inserted=1)
+    assert asyncio.run(writer.write(arrival())) == IngestResult(inserted=1)
     assert database.sizes()[-1] == 1
 
 
@@ -133,7 +133,7 @@ def test_it_writes_large_requests_at_once(writer: GroupCommit, database: Databas
 
 
 def test_it_tells_each_what_became_of_its_own(writer: GroupCommit, database: Database) -> None:
-    assert outcomes(writer, database, arrival(3), arrival(5)) == [Stored(1), Stored(3), Stored(5)]
+    assert outcomes(writer, database, arrival(3), arrival(5)) == [IngestResult(1), IngestResult(3), IngestResult(5)]
 
 
 def test_it_writes_for_who_is_gone_and_answers_the_others(writer: GroupCommit, database: Database) -> None:

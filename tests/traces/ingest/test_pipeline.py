@@ -11,7 +11,7 @@ from catalyst.core.models import Project
 from tests.traces.sent import sent_span
 from tests.traces.stored import only_text
 from traces.ingest import pipeline
-from traces.ingest.pipeline import Stored
+from traces.ingest.pipeline import IngestResult
 from traces.models import AgentHour, Resource, Session, Span, Trace, Unsettled
 
 LLM: dict[str, Any] = {"openinference__span__kind": "LLM", "llm__model_name": "gpt-4o"}
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 def test_it_stores_the_same_spans_once(project: Project, now: datetime) -> None:
     spans = [sent_span(1, start=now), sent_span(2, 1, start=now)]
-    assert pipeline.store(project.pk, spans, now) == Stored(inserted=2)
-    assert pipeline.store(project.pk, spans, now) == Stored(duplicate=2)
+    assert pipeline.store(project.pk, spans, now) == IngestResult(inserted=2)
+    assert pipeline.store(project.pk, spans, now) == IngestResult(duplicate=2)
     trace = Trace.objects.get(project=project)
     assert (trace.span_count, trace.revision) == (2, 1)
 
@@ -31,10 +31,10 @@ def test_it_stores_the_same_spans_once(project: Project, now: datetime) -> None:
 def test_it_takes_the_fuller_version_whichever_comes_first(project: Project, now: datetime) -> None:
     opened = sent_span(1, start=now, seconds=None, input__value="hi")
     ended = sent_span(1, start=now, seconds=2, input__value="hi", output__value="bye")
-    assert pipeline.store(project.pk, [opened], now) == Stored(inserted=1)
+    assert pipeline.store(project.pk, [opened], now) == IngestResult(inserted=1)
     assert not Trace.objects.get(project=project).root_ended
-    assert pipeline.store(project.pk, [ended], now) == Stored(replaced=1)
-    assert pipeline.store(project.pk, [opened], now) == Stored(duplicate=1)
+    assert pipeline.store(project.pk, [ended], now) == IngestResult(replaced=1)
+    assert pipeline.store(project.pk, [opened], now) == IngestResult(duplicate=1)
     trace = Trace.objects.get(project=project)
     assert (trace.root_ended, trace.duration_us, trace.span_count) == (True, 2_000_000, 1)
     assert trace.output_preview == "bye"

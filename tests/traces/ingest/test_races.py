@@ -11,7 +11,7 @@ from django.db import connection
 from catalyst.core.models import Project
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
-from traces.ingest.pipeline import Stored
+from traces.ingest.pipeline import IngestResult
 from traces.models import AgentHour, AgentHourCalls, Session, Span, Trace
 from traces.otlp import SentSpan
 
@@ -38,7 +38,7 @@ def test_it_is_exact_with_writers_that_send_the_same_spans_in_different_orders(p
         for span in range(1, SPANS + 1)
     ]
 
-    def write(seed: int) -> list[Stored]:
+    def write(seed: int) -> list[IngestResult]:
         shuffled = spans.copy()
         random.Random(seed).shuffle(shuffled)
         try:

@@ -16,7 +16,7 @@ from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, KeyHour, Project, User
 from tests.traces.sent import nanoseconds, sent_span
 from traces.ingest import pipeline
-from traces.ingest.pipeline import Stored
+from traces.ingest.pipeline import IngestResult
 from traces.models import Span, Unsettled
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_it_counts_refusals_by_their_reason(
     settings.MAX_REQUEST_SPANS = 1
     post(*span_ids(2))
     ApiKey.objects.update(requests_per_second=1)
-    api_keys.recent.forget()
+    api_keys.key_cache.clear()
     for _ in range(11):
         post(*span_ids(1))
     with time_machine.travel(NOW, tick=False):
@@ -140,23 +140,23 @@ def test_it_forgets_hours_but_no_totals(key: tuple[ApiKey, str]) -> None:
         use.count(key[0].pk, {"new": 1}, NOW - timedelta(days=days))
     use.flush()
     for _ in range(2):
-        key_use.forget(NOW)
+        key_use.delete_expired(NOW)
     assert KeyHour.objects.count() == 2
     assert key_use.totals(key_use.EVER) == {key[0].pk: {"new": 3}}
     assert key_use.totals(NOW - HOUR) == {key[0].pk: {"new": 1}}
 
 
 def test_it_knows_a_span_that_comes_after_its_trace_has_settled(project: Project) -> None:
-    def store(number: int) -> Stored:
+    def store(number: int) -> IngestResult:
         return pipeline.store(project.pk, [sent_span(number, start=NOW)], NOW)
 
-    assert [store(1), store(2)] == [Stored(inserted=1), Stored(inserted=1)]
+    assert [store(1), store(2)] == [IngestResult(inserted=1), IngestResult(inserted=1)]
     Unsettled.objects.all().delete()
-    assert [store(3), store(4)] == [Stored(inserted=1, late=1), Stored(inserted=1)]
+    assert [store(3), store(4)] == [IngestResult(inserted=1, late=1), IngestResult(inserted=1)]
 
 
 def test_it_tells_the_senders_of_one_group_apart(project: Project) -> None:
     arrivals = [
         pipeline.read(project.pk, [sent_span(each, start=NOW) for each in numbers], NOW) for numbers in ([1, 2], [2, 3])
     ]
-    assert pipeline.write(arrivals) == [Stored(inserted=2), Stored(inserted=1, duplicate=1)]
+    assert pipeline.write(arrivals) == [IngestResult(inserted=2), IngestResult(inserted=1, duplicate=1)]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from traces.records import PayloadRecord, plain
-from traces.store.packing import MOST_BYTES, Packed, Text, pack, unpack
+from traces.store.packing import MAX_BYTES, Packed, Text, pack, unpack
 
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
 PROMPT = " ".join(str(number * 7919) for number in range(300))
@@ -49,7 +49,7 @@ def test_it_packs_by_trace_and_day_the_earliest_first() -> None:
 
 
 def test_it_packs_no_more_together_than_one_wants_to_read() -> None:
-    half, long = PayloadRecord(input="x" * (MOST_BYTES // 2 - 100)), PayloadRecord(input="x" * MOST_BYTES)
+    half, long = PayloadRecord(input="x" * (MAX_BYTES // 2 - 100)), PayloadRecord(input="x" * MAX_BYTES)
     packed = pack([text(n, half) for n in range(1, 6)] + [text(6, long), text(7, PayloadRecord())])
     assert [ids for _, ids in spans(packed)] == [[1, 2], [3, 4], [5], [6], [7]]
 

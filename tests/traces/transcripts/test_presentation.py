@@ -9,7 +9,7 @@ from traces.conventions.dialects import Message, ToolCall
 from traces.records import SpanRecord
 from traces.transcripts import presentation
 
-LONG = "x" * (presentation.MOST_RENDERED // 2)
+LONG = "x" * (presentation.MAX_RENDERED_CHARACTERS // 2)
 
 
 def test_it_looks_at_each_event_once() -> None:
@@ -43,13 +43,13 @@ def test_it_renders_what_a_span_put_out_rather_than_its_history() -> None:
 
 def test_it_bounds_system_messages_too() -> None:
     found = presentation.part_of_turn(
-        [Message("system", str(number)) for number in range(presentation.MOST_MESSAGES + 5)], 0
+        [Message("system", str(number)) for number in range(presentation.MAX_MESSAGES + 5)], 0
     )
-    assert (len(found.system), found.left_out) == (presentation.MOST_MESSAGES, 5)
+    assert (len(found.system), found.left_out) == (presentation.MAX_MESSAGES, 5)
 
 
 def test_it_reads_only_so_much_of_a_session() -> None:
-    turn = [_span(presentation.MOST_CHARACTERS // 2), _span(presentation.MOST_CHARACTERS // 2), _span(1)]
+    turn = [_span(presentation.MAX_CHARACTERS // 2), _span(presentation.MAX_CHARACTERS // 2), _span(1)]
     chosen = presentation.worth_reading_of_turns([turn] * 7)
     assert [len(spans) for spans in chosen] == [2, 2, 2, 2, 2, 1, 1]
 
@@ -67,7 +67,7 @@ def _plain(messages: Sequence[Message]) -> list[str]:
 
 
 def test_it_shows_only_so_many_messages_and_calls_of_a_page() -> None:
-    rendering, most = presentation.Rendering(), presentation.MOST_SHOWN
+    rendering, most = presentation.Rendering(), presentation.MAX_SHOWN
     first = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * (most - 1))])
     assert len(first) == 1
     second = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * 3)] * most)

@@ -82,9 +82,9 @@ def test_it_folds_what_a_span_was_given_long_ago() -> None:
 
 
 def test_it_loads_no_more_text_than_a_page_can_show() -> None:
-    big = [span(number, input_size=presentation.MOST_CHARACTERS // 3) for number in range(9)]
+    big = [span(number, input_size=presentation.MAX_CHARACTERS // 3) for number in range(9)]
     assert len(presentation.worth_reading(big)) == 3
-    assert len(presentation.worth_reading([span(1, input_size=presentation.MOST_CHARACTERS * 2)])) == 1
+    assert len(presentation.worth_reading([span(1, input_size=presentation.MAX_CHARACTERS * 2)])) == 1
     assert presentation.worth_reading([span(1)]) == []
 
 

@@ -11,7 +11,7 @@ from signals.models import Label
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces.models import Session, Span
 from traces.models.span import hex_span_id
-from traces.retention import forget_traces
+from traces.retention import delete_expired_traces
 
 pytestmark = pytest.mark.real_clock
 
@@ -33,7 +33,7 @@ def test_a_trace_that_a_label_refers_to_has_expired(
     signal = make_signal(make_agent(project), scope=scope, active_since=now - DAY)
     make_labels(signal, project, 1, now=now)
     answered()
-    forget_traces(now + LATER)
+    delete_expired_traces(now + LATER)
     page = browser.get(f"/p/default/traces/{HEX}/?span={hex_span_id(18)}")
     assert page.status_code == 404
     assert "This trace has expired" in page.text
@@ -59,7 +59,7 @@ def test_a_session_that_a_label_refers_to_has_expired(browser: Client, project: 
     settle_all(now)
     answered()
     Project.objects.update(retention_days=1)
-    forget_traces(now + 3 * DAY)
+    delete_expired_traces(now + 3 * DAY)
     assert not Session.objects.exists()
     page = browser.get("/p/default/sessions/?key=chat")
     assert page.status_code == 404

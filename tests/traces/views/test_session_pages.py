@@ -134,7 +134,7 @@ def test_it_costs_the_same_for_two_turns_and_ten(browser: Client, project: Proje
 def test_it_says_what_of_a_turn_is_too_long(
     browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presentation, "MOST_SESSION_CHARACTERS", 10)
+    monkeypatch.setattr(presentation, "MAX_SESSION_CHARACTERS", 10)
     spans = [sent_span(1, trace=1, start=now, session__id="chat", input__value="first text")]
     spans.append(sent_span(2, 1, trace=1, start=now, openinference__span__kind="LLM", input__value="second text"))
     pipeline.store(project.pk, spans, now)

@@ -181,7 +181,7 @@ def test_it_says_when_it_did_not_look_at_all(
     whole = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
     assert "of the newest traces only" not in whole
     assert "<b>5</b> traces" in whole
-    monkeypatch.setattr(views, "MOST_COUNTED", 3)
+    monkeypatch.setattr(views, "MAX_COUNTED", 3)
     text = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
     since = f"{top - 24.5 * timerange.HOUR:%-d %b, %H:%M}"
     assert "<b>3</b> traces" in text

@@ -165,18 +165,18 @@ def test_it_shows_attributes_of_any_name(browser: Client, project: Project, now:
 
 
 def test_it_bounds_events_and_attributes(browser: Client, project: Project, now: datetime) -> None:
-    many: dict[str, Any] = {f"a{number}": number for number in range(presentation.MOST_ATTRIBUTES + 3)}
+    many: dict[str, Any] = {f"a{number}": number for number in range(presentation.MAX_ATTRIBUTES + 3)}
     span = sent_span(1, trace=7, start=now, **many)
     span.events = [
-        {"name": "e", "time": now.isoformat(), "attributes": {"n": n}} for n in range(presentation.MOST_EVENTS + 2)
+        {"name": "e", "time": now.isoformat(), "attributes": {"n": n}} for n in range(presentation.MAX_EVENTS + 2)
     ]
     pipeline.store(project.pk, [span], now)
     url = f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}"
     events = browser.get(f"{url}&pane=events").text
-    assert events.count('class="event"') == presentation.MOST_EVENTS
+    assert events.count('class="event"') == presentation.MAX_EVENTS
     assert "2 further events are left out" in events
     attributes = browser.get(f"{url}&pane=attributes").text
-    assert len(re.findall(r"<dt>(?:<a [^>]*>)?a\d", attributes)) == presentation.MOST_ATTRIBUTES
+    assert len(re.findall(r"<dt>(?:<a [^>]*>)?a\d", attributes)) == presentation.MAX_ATTRIBUTES
     assert "3 further attributes are left out" in attributes
 
 
@@ -198,12 +198,12 @@ def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: 
 
 def test_it_bounds_the_labels_of_spans(browser: Client, project: Project, now: datetime) -> None:
     make_signal(make_agent(project), scope="span", active_since=now - timedelta(days=1))
-    count = presentation.MOST_LABELLED_SPANS + 4
+    count = presentation.MAX_LABELLED_SPANS + 4
     spans = [sent_span(1, trace=7, start=now, agent__name="support-bot")]
     llm: dict[str, Any] = {"openinference__span__kind": "LLM", "input__value": "x", "output__value": "y"}
     spans += [sent_span(number, 1, trace=7, start=now, **llm) for number in range(2, count + 2)]
     pipeline.store(project.pk, spans, now)
     settle_all(now)
     text = browser.get(f"/p/default/traces/{7:032x}/").text
-    assert text.count("&amp;pane=labels") == presentation.MOST_LABELLED_SPANS
+    assert text.count("&amp;pane=labels") == presentation.MAX_LABELLED_SPANS
     assert "4 further spans have labels" in text

@@ -45,7 +45,7 @@ class Command(BaseCommand):
         """How it is, and what to do, as wide as the terminal."""
         columns = shutil.get_terminal_size((PIPED_COLUMNS, 0)).columns
         fill = partial(textwrap.fill, width=max(columns, 2 * INDENT), subsequent_indent=" " * INDENT)
-        self.stdout.write(fill(check.words, initial_indent=f"{SIGNS[check.state]}  {_name(check):34}  "))
+        self.stdout.write(fill(check.text, initial_indent=f"{SIGNS[check.state]}  {_name(check):34}  "))
         if check.advice:
             self.stdout.write(fill(check.advice, initial_indent=" " * INDENT + "-> "))
 

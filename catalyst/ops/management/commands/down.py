@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from catalyst.env import env
 from catalyst.ops.processes import supervisor
 
-LONGEST_SECONDS = 60
+MAX_WAIT_SECONDS = 60
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
             return
         with suppress(ProcessLookupError):
             os.kill(supervisor.holder(env.data), signal.SIGTERM)
-        deadline = time.monotonic() + LONGEST_SECONDS
+        deadline = time.monotonic() + MAX_WAIT_SECONDS
         while supervisor.is_running(env.data):
             if time.monotonic() > deadline:
                 raise CommandError(f"It does not stop; see the processes that use {env.data / 'up.lock'}.")

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from traces.store import partitions
 
-MOST_DAYS = 3_660
+MAX_DAYS = 3_660
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         now, first, last = timezone.now(), options["first"], options["last"]
         if not first <= last <= now.date():
             raise CommandError("Give the first day, then the last one, neither in the future.")
-        if (last - first).days >= MOST_DAYS:
-            raise CommandError(f"That is more than {MOST_DAYS:,} days.")
+        if (last - first).days >= MAX_DAYS:
+            raise CommandError(f"That is more than {MAX_DAYS:,} days.")
         made = partitions.make_past(first, last, now)
         self.stdout.write(f"{len(made)} tables made.")
