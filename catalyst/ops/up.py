@@ -31,6 +31,7 @@ from catalyst.ops.demo import loader as demo
 from catalyst.ops.heart import run_worker
 from catalyst.ops.models import Wakeup
 from catalyst.ops.prepare import NotReady
+from catalyst.package import command
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
@@ -152,7 +153,7 @@ def _only_one(data: Path) -> Iterator[int]:
         deadline = time.monotonic() + LEFTOVER_SECONDS
         while not _take(lock):
             if (pid := holder(data)) and postgres.runs(pid):
-                raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with make down.")
+                raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with {command('down')}.")
             if time.monotonic() > deadline:
                 raise NotReady(f"Processes of an earlier run still use {data}. End them and try again.")
             time.sleep(LOOK_SECONDS)
