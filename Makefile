@@ -33,6 +33,7 @@ check: setup
 	$(RUN)/lint-imports --no-logo
 	$(RUN)/djlint templates --lint --quiet
 	$(RUN)/python -W ignore manage.py makemigrations --check --dry-run
+	$(PYTEST) --noconftest -p no:django -p no:randomly -q tests/test_licenses.py
 
 test: check chromium
 	$(PYTEST) -n 2 --dist loadgroup

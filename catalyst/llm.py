@@ -27,9 +27,12 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
 
+from catalyst import __version__
+
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
+USER_AGENT = f"catalyst/{__version__}"
 MAX_REPLY_BYTES = 1 << 20
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1
@@ -203,7 +206,7 @@ class LLM:
 
     @cached_property
     def _headers(self) -> httpx.Headers:
-        headers = {"Content-Type": "application/json", "User-Agent": "catalyst", "Accept-Encoding": "identity"}
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
         if userinfo := self._address.userinfo:
             headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
         elif self._key:

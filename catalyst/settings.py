@@ -10,6 +10,7 @@ from django.utils.csp import CSP
 
 from catalyst.database import django_database
 from catalyst.env import env
+from catalyst.package import FILES
 from catalyst.secrets import secret_key
 
 django_stubs_ext.monkeypatch()
@@ -63,7 +64,7 @@ ASGI_APPLICATION = "catalyst.asgi.application"
 TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -96,7 +97,7 @@ USE_TZ = True
 STATIC_URL = "/static/"
 DATA_FOLDER = env.data
 STATIC_ROOT = DATA_FOLDER / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [FILES / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

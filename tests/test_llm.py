@@ -12,6 +12,7 @@ import httpx
 import openai
 import pytest
 
+from catalyst import __version__
 from catalyst.llm import LLM, InvalidReply, LLMError, Reply, plain
 from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
 
@@ -55,6 +56,7 @@ def test_it_returns_the_text_and_what_it_cost(server: JudgeServer) -> None:
     assert (reply.model, reply.latency_ms >= 0) == ("scripted-judge-1", True)
     (asked,) = server.asked
     assert asked.headers["authorization"] == "Bearer secret"
+    assert asked.headers["user-agent"] == f"catalyst/{__version__}"
     assert (asked.payload["model"], asked.payload["temperature"]) == ("big", 0)
     assert asked.payload["response_format"]["json_schema"]["schema"] == SCHEMA
 

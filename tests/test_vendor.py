@@ -15,4 +15,5 @@ def test_it_serves_vendored_files_unchanged() -> None:
 
 
 def test_it_lists_every_vendored_file() -> None:
-    assert {path.name for path in VENDOR.iterdir()} == {*LISTED, "VENDOR.toml"}
+    licenses = {about["license_file"] for about in LISTED.values()}
+    assert {path.name for path in VENDOR.iterdir()} == {*LISTED, *licenses, "VENDOR.toml"}

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from catalyst import formats
 from catalyst.formats import ago, short, usd
+from catalyst.package import command
 from catalyst.terminal import facts, table
 from catalyst.timerange import TimeRange
 from signals.definitions import diff
@@ -29,7 +30,7 @@ LABELS = ("ID", "TARGET TIME", "LABEL", "TARGET", "ABOUT", "REASON", "V", "RUN",
 def signals(found: Sequence[Summary], now: datetime, width: int | None) -> Lines:
     """A list of signals."""
     if not found:
-        return ["No signals. Make one with manage.py signals create."]
+        return [f"No signals. Make one with {command('signals create')}."]
     return table(SIGNALS, [_signal(each, now) for each in found], width)
 
 
@@ -139,7 +140,7 @@ def _price(cost: Decimal | None, calls: int) -> str:
 def runs(found: Sequence[Progress], width: int | None) -> Lines:
     """A list of manual runs."""
     if not found:
-        return ["No runs. Start one with manage.py signals backfill."]
+        return [f"No runs. Start one with {command('signals backfill')}."]
     rows = [
         (
             str(each.run.pk),

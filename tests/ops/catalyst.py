@@ -28,14 +28,16 @@ class Catalyst:
         self.data = data
         self.port = free_port()
         self.extra = {"CATALYST_DATA": str(data), "CATALYST_PORT": str(self.port)} | extra
+        self.program = [sys.executable, "manage.py"]
+        self.folder = ROOT
         self.process: subprocess.Popen[str] | None = None
         self.seen: dict[int, float] = {}
 
     def command(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `manage.py ARGUMENTS` with this Catalyst's settings."""
         return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            [*self.program, *arguments],
+            cwd=self.folder,
             env=environment(**self.extra),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

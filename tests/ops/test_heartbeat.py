@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import signal
-import tomllib
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -15,7 +14,7 @@ from catalyst.core.models import ApiKey, KeyHour, Project
 from catalyst.ops.heartbeat import LastError
 from catalyst.ops.models import Heartbeat
 from tests.ops.sample_tasks import fail
-from tests.processes import ROOT, eventually, free_port, running
+from tests.processes import eventually, free_port, running
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -85,7 +84,3 @@ def test_it_knows_a_process_that_was_started_again_as_one() -> None:
     assert [(each.host, each.pid) for each in Heartbeat.objects.newest()] == [("one", 2), ("two", 3)]
     Heartbeat.objects.delete_expired(NOW + timedelta(days=1))
     assert [each.pid for each in Heartbeat.objects.all()] == [2]
-
-
-def test_it_has_one_version() -> None:
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__

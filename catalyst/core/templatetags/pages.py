@@ -10,7 +10,10 @@ from django.template.context import RequestContext
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 
+from catalyst import __version__, package
+
 register = template.Library()
+register.simple_tag(package.command)
 
 STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
 
@@ -26,6 +29,12 @@ class _Escaped(DjangoJSONEncoder):
 def figure_script(figure: Any, element_id: str) -> SafeString:
     """A figure as a `<script>` of data, which charts.js draws."""
     return json_script(figure, element_id, encoder=_Escaped)
+
+
+@register.simple_tag
+def version() -> str:
+    """The version of Catalyst."""
+    return __version__
 
 
 @register.simple_tag

@@ -13,6 +13,7 @@ from catalyst.ops.models import STEADY_AFTER
 from catalyst.ops.monitoring import snapshot
 from catalyst.ops.monitoring.snapshot import Queue, Vitals
 from catalyst.ops.scheduler import KINDS
+from catalyst.package import command
 
 type State = Literal["ok", "warn", "bad"]
 
@@ -112,7 +113,7 @@ def _database(found: Vitals) -> Iterator[Check]:
 
 def _migrations(missing: list[str]) -> Check:
     words = f"{len(missing)} are not applied, {missing[0]} first" if missing else "all applied"
-    return _check("Database", "migrations", "bad" if missing else "ok", words, "Run manage.py migrate.")
+    return _check("Database", "migrations", "bad" if missing else "ok", words, f"Run {command('migrate')}.")
 
 
 def _today(days: snapshot.Days) -> Check:
@@ -167,7 +168,8 @@ def _wakeups(found: Vitals) -> Iterator[Check]:
     for kind in KINDS:
         wakeup = known.get(kind.name)
         if wakeup is None or wakeup.finished_at is None:
-            yield Check("Work", kind.name, "bad", f"{kind.about}: never ran", "Start manage.py clock and the workers.")
+            advice = f"Start {command('clock')} and the workers."
+            yield Check("Work", kind.name, "bad", f"{kind.about}: never ran", advice)
             continue
         late = found.at - wakeup.finished_at - kind.every
         state = _graded(late / MINUTE, 2, 10)
@@ -188,9 +190,7 @@ def _processes(found: Vitals) -> Iterator[Check]:
     missing = [name for name in PROCESSES if name not in {beat.name for beat in found.heartbeats}]
     for name in missing:
         words = "no sign of it in the last day"
-        yield Check(
-            "Processes", name, "bad", words, f"Start manage.py {name.replace('-', ' ')}, or everything with up."
-        )
+        yield Check("Processes", name, "bad", words, f"Start {command(name.replace('-', ' '))}, or everything with up.")
     for beat in found.heartbeats:
         words = f"{beat.host}, process {beat.pid}, version {beat.version}, {formats.ago(beat.seen_at, found.at)}"
         if found.at - beat.seen_at > LOST:

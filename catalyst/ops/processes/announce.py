@@ -8,13 +8,14 @@ from catalyst.core import login_links
 from catalyst.database import embedded_url
 from catalyst.env import env
 from catalyst.ops.processes.prepare import Installation
+from catalyst.package import command
 from catalyst.secrets import write_private
 
 TEXT = """
 Catalyst runs at {url}
 
   Sign in      {login_url}
-               (works once; manage.py login_link makes another)
+               (works once; {login_link} makes another)
   Ingest key   {ingest_key}
   Data, logs   {data}
 
@@ -53,7 +54,7 @@ def everything(data: Path, installation: Installation, pids: dict[str, int], now
         "database_url": env.database_url or embedded_url(env.data),
     }
     write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
-    return TEXT.format(**facts, data=data)
+    return TEXT.format(**facts, data=data, login_link=command("login_link"))
 
 
 def update_pids(data: Path, pids: dict[str, int]) -> None:

@@ -32,6 +32,7 @@ from catalyst.ops.models import Wakeup
 from catalyst.ops.processes import announce, guard, memory, prepare, web
 from catalyst.ops.processes.children import Child, Program, stop_all
 from catalyst.ops.processes.prepare import NotReady
+from catalyst.package import command
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
@@ -153,7 +154,7 @@ def _only_one(data: Path) -> Iterator[int]:
         deadline = time.monotonic() + LEFTOVER_SECONDS
         while not _take(lock):
             if (pid := holder(data)) and postgres.runs(pid):
-                raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with make down.")
+                raise NotReady(f"Catalyst already runs on {data} (process {pid}). Stop it with {command('down')}.")
             if time.monotonic() > deadline:
                 raise NotReady(f"Processes of an earlier run still use {data}. End them and try again.")
             time.sleep(LOOK_SECONDS)

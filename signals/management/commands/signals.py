@@ -18,6 +18,7 @@ from django.utils import timezone
 from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
+from catalyst.package import command
 from catalyst.terminal import plain
 from catalyst.timerange import TimeRange
 from signals import operations, serializers
@@ -191,7 +192,7 @@ class Command(BaseCommand):
             return
         run = known.filter(pk=pk).first()
         if run is None:
-            raise CommandError(f"There is no such run {pk}. See manage.py signals runs.")
+            raise CommandError(f"There is no such run {pk}. See {command('signals runs')}.")
         backfill.cancel(run, self.now)
         self._tell_run(run)
 
@@ -246,7 +247,7 @@ class Command(BaseCommand):
         pk = self.given["signal"]
         signal = Signal.objects.for_project(self.project).for_list().filter(pk=pk).first()
         if signal is None:
-            raise CommandError(f"The project {self.project.slug} has no signal {pk}. See manage.py signals list.")
+            raise CommandError(f"The project {self.project.slug} has no signal {pk}. See {command('signals list')}.")
         return signal
 
     def _changed(self, signal: Signal) -> Definition:
@@ -318,7 +319,7 @@ class Command(BaseCommand):
 
 def _asked(signal: Signal) -> SignalVersion:
     if signal.current_version is None:
-        raise CommandError(f"Signal {signal.pk} asks nothing yet. Make another one with manage.py signals create.")
+        raise CommandError(f"Signal {signal.pk} asks nothing yet. Make another one with {command('signals create')}.")
     return signal.current_version
 
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from catalyst.ops.demo import loader
+from catalyst.package import command
 
 
 class Command(BaseCommand):
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         """Who the project belongs to."""
         owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
         if owner is None:
-            raise CommandError("There is nobody whom the project could belong to. Run manage.py createsuperuser first.")
+            raise CommandError(f"There is nobody who could own the project. Run {command('createsuperuser')} first.")
         if Project.objects.filter(slug=loader.SLUG).exists():
             raise CommandError(f"A project of your own has the name {loader.SLUG} in its address.")
         return owner

@@ -1,0 +1,33 @@
+"""The entry of `manage.py` and of the installed command `catalyst`."""
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from pydantic import ValidationError
+
+from catalyst import __version__
+
+# Without it macOS stops processes that are forked, and it is read only when a process starts.
+FORK_SAFETY = "OBJC_DISABLE_INITIALIZE_FORK_SAFETY"
+
+
+def main() -> None:
+    """Run the command; settings that make no sense end in one line."""
+    if sys.argv[1:] in (["--version"], ["version"]):
+        print(f"Catalyst {__version__}")  # noqa: T201
+        return
+    if sys.platform == "darwin" and FORK_SAFETY not in os.environ:
+        os.environ[FORK_SAFETY] = "YES"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+    except ValidationError as error:
+        names = [str(problem["loc"][0]).upper() for problem in error.errors()]
+        variables = [name if name in os.environ else f"CATALYST_{name}" for name in names]
+        problems = [f"{name}: {problem['msg']}." for name, problem in zip(variables, error.errors(), strict=True)]
+        sys.exit(" ".join(problems))
