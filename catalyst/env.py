@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from catalyst.addresses import AllowedTargets
+
 
 def default_data_folder() -> Path:
     """The user's data directory: XDG on Linux, Application Support on macOS."""
@@ -69,6 +71,12 @@ class Env(BaseSettings):
         True,
         validation_alias=AliasChoices("CATALYST_DEMO", "DEMO", "demo"),
         description="Fill an empty database with a project Demo of made-up traffic, and keep that going.",
+    )
+
+    allowed_private_targets: Annotated[AllowedTargets, NoDecode] = Field(
+        default_factory=AllowedTargets,
+        description="Private networks (10.0.0.0/8) and endpoints (ollama:11434) that users may connect to, "
+        "comma-separated. Link-local and cloud metadata addresses stay blocked.",
     )
 
     max_body_mb: int = Field(
@@ -142,11 +150,20 @@ class Env(BaseSettings):
     @field_validator("allowed_hosts", "judge_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("allowed_private_targets", mode="before")
+    @classmethod
+    def _parse_targets(cls, value: object) -> object:
+        return AllowedTargets.parse(_parts(value)) if isinstance(value, str) else value
 
     def base_url(self) -> str:
         """The address people use, without a trailing slash."""
         return (self.url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 env = Env()
