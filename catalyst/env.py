@@ -38,7 +38,12 @@ class Env(BaseSettings):
         default_factory=list, description="Further host names the web process answers to, comma-separated."
     )
     secret_key: str = Field(
-        "", description="Signs sessions and links. Empty: a key kept in the data folder, made at first start."
+        "",
+        description="Signs sessions and links, encrypts secrets. Empty: a key in the data folder, made at first start.",
+    )
+    old_secret_keys: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Earlier values of CATALYST_SECRET_KEY, comma-separated; they still verify and decrypt.",
     )
     hsts_seconds: int = Field(
         2_592_000, ge=0, description="How long browsers insist on https once they saw it, when CATALYST_URL is https."
@@ -147,7 +152,7 @@ class Env(BaseSettings):
         24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
     )
 
-    @field_validator("allowed_hosts", "judge_models", mode="before")
+    @field_validator("allowed_hosts", "judge_models", "old_secret_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
