@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from catalyst.addresses import AllowedTargets
+
 
 def default_data_folder() -> Path:
     """The user's data directory: XDG on Linux, Application Support on macOS."""
@@ -36,7 +38,12 @@ class Env(BaseSettings):
         default_factory=list, description="Further host names the web process answers to, comma-separated."
     )
     secret_key: str = Field(
-        "", description="Signs sessions and links. Empty: a key kept in the data folder, made at first start."
+        "",
+        description="Signs sessions and links, encrypts secrets. Empty: a key in the data folder, made at first start.",
+    )
+    old_secret_keys: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Earlier values of CATALYST_SECRET_KEY, comma-separated; they still verify and decrypt.",
     )
     hsts_seconds: int = Field(
         2_592_000, ge=0, description="How long browsers insist on https once they saw it, when CATALYST_URL is https."
@@ -69,6 +76,12 @@ class Env(BaseSettings):
         True,
         validation_alias=AliasChoices("CATALYST_DEMO", "DEMO", "demo"),
         description="Fill an empty database with a project Demo of made-up traffic, and keep that going.",
+    )
+
+    allowed_private_targets: Annotated[AllowedTargets, NoDecode] = Field(
+        default_factory=AllowedTargets,
+        description="Private networks (10.0.0.0/8) and endpoints (ollama:11434) that users may connect to, "
+        "comma-separated. Link-local and cloud metadata addresses stay blocked.",
     )
 
     max_body_mb: int = Field(
@@ -139,14 +152,23 @@ class Env(BaseSettings):
         24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
     )
 
-    @field_validator("allowed_hosts", "judge_models", mode="before")
+    @field_validator("allowed_hosts", "judge_models", "old_secret_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("allowed_private_targets", mode="before")
+    @classmethod
+    def _parse_targets(cls, value: object) -> object:
+        return AllowedTargets.parse(_parts(value)) if isinstance(value, str) else value
 
     def base_url(self) -> str:
         """The address people use, without a trailing slash."""
         return (self.url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 env = Env()

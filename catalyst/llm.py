@@ -10,7 +10,6 @@ import asyncio
 import json
 import math
 import re
-import ssl
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -18,16 +17,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache, cached_property
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import unquote_to_bytes
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
 
 from catalyst import __version__
+from catalyst.net import NetError, proxy_for, ssl_context
 
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
@@ -155,6 +154,8 @@ class LLM:
             request = httpx.Request("POST", self._address, headers=self._headers, content=content)
             async with aclosing(await self._transports[number].handle_async_request(request)) as response:
                 return response.status_code, response.headers, await self._read(response)
+        except NetError as error:
+            raise LLMError(str(error), permanent=error.permanent) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise LLMError(f"{self.base_url} is not a web address.", permanent=True) from error
         except httpx.NetworkError as error:
@@ -195,7 +196,7 @@ class LLM:
 
     def _transport(self) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        return httpx.AsyncHTTPTransport(verify=_ssl_context(), limits=limits, proxy=_proxy(self.base_url))
+        return httpx.AsyncHTTPTransport(verify=ssl_context(), limits=limits, proxy=proxy_for(self.base_url))
 
     @cached_property
     def _address(self) -> httpx.URL:
@@ -227,21 +228,6 @@ def plain(text: str, limit: int) -> str:
     text = text[: limit * 4].encode(errors="replace").decode()
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy for this address by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
-    scheme, _, rest = url.partition("://")
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(rest.partition("/")[0]):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
 
 
 def _message_of(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, and among them the key that signs sessions and links."""
+"""Files that only their owner may read, and among them the key that signs sessions and encrypts secrets."""
 
 import os
 import secrets

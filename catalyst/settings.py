@@ -19,6 +19,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEBUG = env.debug
 SECRET_KEY = secret_key(env)
+SECRET_KEY_FALLBACKS = env.old_secret_keys
 PUBLIC_URL = env.base_url()
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "127.0.0.1", "localhost", "[::1]", *env.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]

@@ -17,4 +17,5 @@ class OpsConfig(AppConfig):
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
         register(checks.check_addresses, checks.TAG)
+        register(checks.check_old_secret_keys, checks.TAG)
         register(checks.check_https, checks.TAG, deploy=True)

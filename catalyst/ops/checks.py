@@ -77,6 +77,29 @@ def check_https(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
     ]
 
 
+def check_old_secret_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A key that is written wrongly decrypts nothing. The keys themselves are not shown."""
+    problems: list[CheckMessage] = []
+    for position, key in enumerate(settings.SECRET_KEY_FALLBACKS, start=1):
+        if set(key) & set(" \t\r\n'\""):
+            problems.append(
+                Error(
+                    f"Key {position} of CATALYST_OLD_SECRET_KEYS contains spaces, line breaks or quotes.",
+                    hint="Separate keys by commas and leave quotes out.",
+                    id="catalyst.E005",
+                )
+            )
+        elif key == settings.SECRET_KEY:
+            problems.append(
+                Warning(
+                    f"Key {position} of CATALYST_OLD_SECRET_KEYS is the current key.",
+                    hint="Set a new CATALYST_SECRET_KEY, or remove the key from CATALYST_OLD_SECRET_KEYS.",
+                    id="catalyst.W002",
+                )
+            )
+    return problems
+
+
 def is_web_address(address: str) -> bool:
     """Whether an address has all that a browser needs."""
     try:

@@ -82,3 +82,21 @@ def test_it_has_nothing_against_a_server_behind_a_proxy(tmp_path: Path) -> None:
     own_key = {name: value for name, value in os.environ.items() if name != "CATALYST_SECRET_KEY"}
     done = subprocess.run(command, cwd=ROOT, env=own_key | address, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["an-old-key", "an-older-key"], []),
+        (["one-key another-key"], ["catalyst.E005"]),
+        (["fine", '"quoted"', "two\nlines"], ["catalyst.E005", "catalyst.E005"]),
+        (["the-current-key"], ["catalyst.W002"]),
+    ],
+)
+def test_it_finds_old_secret_keys_that_decrypt_nothing(
+    settings: Settings, keys: list[str], expected: list[str]
+) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the-current-key", keys
+    problems = run_checks(tags=[checks.TAG])
+    assert [problem.id for problem in problems] == expected
+    assert not any(key in problem.msg for problem in problems for key in keys)
