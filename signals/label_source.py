@@ -72,9 +72,9 @@ class SignalLabels:
         """By signal and value."""
         return facets.conditions(project, keys)
 
-    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
+    def facets(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
         """From hourly sums."""
-        return facets.choices(project, time_range, agent)
+        return facets.load(project, time_range, agent)
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         """By the signals that look at traces or sessions."""

@@ -82,7 +82,7 @@ class Facet:
     name: str
     scope: str
     href: str
-    facets: Sequence[FacetValue]
+    values: Sequence[FacetValue]
     at_most: bool = False
 
 
@@ -124,7 +124,7 @@ class LabelSource(Protocol):
     def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
         """What these keys mean. A constant number of queries; keys of other projects, or of nothing, are left out."""
 
-    def choices(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
+    def facets(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
         """The labels that were given in the range, by agent if one is named. A constant number of queries."""
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
@@ -176,7 +176,7 @@ def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, .
 
 def facets(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Facet]:
     """The labels that lists can be narrowed to."""
-    return [each for source in _sources for each in source.choices(project, time_range, agent)]
+    return [each for source in _sources for each in source.facets(project, time_range, agent)]
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:

@@ -57,7 +57,7 @@ def conditions(project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondi
     return {key: _narrowing(key, part, signals[pk]) for key, (pk, part) in parts.items() if pk in signals}
 
 
-def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
+def load(project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
     """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
@@ -73,7 +73,7 @@ def choices(project: Project, time_range: TimeRange, agent: int | None) -> list[
     few = {pk for pk in mixed if counts[pk].total() <= MAX_LABELS_READ}
     counts |= _newest(few, time_range)
     return [
-        _choices(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
+        _facet(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
         for pk in busiest[:MAX_SIGNALS]
     ]
 
@@ -142,7 +142,7 @@ def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
     return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
 
 
-def _choices(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Facet:
+def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Facet:
     """Named by the signal, and by its agent too where others are called the same."""
     given = [FacetValue(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"

@@ -42,7 +42,7 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
     context["kept_since"] = expired.since(request, time_range, now)
     if not wants_partial(request):
-        context["choices"] = label_sources.facets(request.project, time_range, wanted.agent)
+        context["facets"] = label_sources.facets(request.project, time_range, wanted.agent)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 

@@ -173,7 +173,7 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
         "overview": found,
         "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MAX_AGENTS]],
         "agent": names.get(wanted.agent or 0),
-        "choices": label_sources.facets(request.project, time_range, wanted.agent),
+        "facets": label_sources.facets(request.project, time_range, wanted.agent),
         "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
     }
 
