@@ -160,13 +160,19 @@ def sparkline(
     low, high = (min(known), max(known)) if top is None else (0, top)
     spread = high - low or 1
     step = width / max(len(values) - 1, 1)
-    runs: list[list[str]] = [[]]
+    lines: list[list[str]] = [[]]
     for index, value in enumerate(values):
         if value is None:
-            runs.append([])
-        else:
-            runs[-1].append(f"{index * step:.1f},{height - 1 - (value - low) / spread * (height - 2):.1f}")
-    return [" ".join(run if len(run) > 1 else run * 2) for run in runs if run]
+            lines.append([])
+            continue
+        y = height - 1 - (value - low) / spread * (height - 2)
+        lines[-1].append(f"{index * step:.1f},{y:.1f}")
+    return [_polyline(line) for line in lines if line]
+
+
+def _polyline(points: list[str]) -> str:
+    # A polyline of one point draws nothing.
+    return " ".join(points * 2 if len(points) == 1 else points)
 
 
 def stackbar(parts: Sequence[tuple[str, float, str]]) -> list[Bar]:

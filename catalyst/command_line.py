@@ -6,6 +6,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from catalyst import __version__
 
@@ -27,7 +28,11 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(str(error))
     except ValidationError as error:
-        names = [str(problem["loc"][0]).upper() for problem in error.errors()]
-        variables = [name if name in os.environ else f"CATALYST_{name}" for name in names]
-        problems = [f"{name}: {problem['msg']}." for name, problem in zip(variables, error.errors(), strict=True)]
-        sys.exit(" ".join(problems))
+        sys.exit(" ".join(map(_problem, error.errors())))
+
+
+def _problem(error: ErrorDetails) -> str:
+    """`CATALYST_PORT: Input should be a valid integer.`"""
+    name = str(error["loc"][0]).upper()
+    variable = name if name in os.environ else f"CATALYST_{name}"
+    return f"{variable}: {error['msg']}."

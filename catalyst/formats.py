@@ -47,18 +47,27 @@ def duration(microseconds: float | None) -> str:
     if microseconds is None:
         return ""
     seconds = microseconds / 1_000_000
+    return _under_a_minute(seconds) if seconds < 60 else _from_a_minute(round(seconds))
+
+
+def _under_a_minute(seconds: float) -> str:
+    if seconds < 0.000001:
+        return "0 ms"
     if seconds < 0.001:
-        return f"{microseconds:.0f} µs" if microseconds >= 1 else "0 ms"
+        return f"{seconds * 1_000_000:.0f} µs"
+    if seconds < 0.01:
+        return f"{seconds * 1000:.3g} ms"
     if seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    if whole < DAY:
-        return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
-    return f"{whole // DAY}d {whole % DAY // 3600}h"
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+
+
+def _from_a_minute(seconds: int) -> str:
+    if seconds < 3600:
+        return f"{seconds // 60}m {seconds % 60:02d}s"
+    if seconds < DAY:
+        return f"{seconds // 3600}h {seconds % 3600 // 60:02d}m"
+    return f"{seconds // DAY}d {seconds % DAY // 3600}h"
 
 
 def short(number: float | None) -> str:

@@ -126,15 +126,11 @@ class LLM:
 
     async def _complete(self, messages: Sequence[ChatMessage], model: str, schema: Json | None) -> "_Completion":
         """Ask with every option; drop one that the server refuses, and remember that once it helped."""
-        options: Json = {"temperature": 0}
-        if schema is not None:
-            options["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": schema},
-            }
+        sent = _options(schema)
         refused = _refused.get((self.base_url, model), frozenset())
+        for name in refused:
+            sent.pop(name, None)
         while True:
-            sent = {name: value for name, value in options.items() if name not in refused}
             status, headers, body = await self._post({"model": model, "messages": list(messages), **sent})
             if status == HTTPStatus.OK:
                 completion = self._parse(body)
@@ -143,8 +139,9 @@ class LLM:
                 return completion
             if status not in REFUSAL_OF_AN_OPTION or not sent:
                 raise self._error(status, headers, body)
-            named = "temperature" if "temperature" in sent and b"temperature" in body else next(reversed(sent))
-            refused |= {named}
+            name = _refused_option(sent, body)
+            del sent[name]
+            refused |= {name}
 
     async def _post(self, payload: Json) -> tuple[int, httpx.Headers, bytes]:
         number = min(range(len(self._transports)), key=self._busy.__getitem__)
@@ -221,6 +218,20 @@ class LLM:
     def _plain(self, text: str) -> str:
         """Server text for an error message: one short line, without our key should it be echoed."""
         return plain(text.replace(self._key, "…") if self._key else text, 200) or "no further words."
+
+
+def _options(schema: Json | None) -> Json:
+    """What a call asks for beside its messages."""
+    options: Json = {"temperature": 0}
+    if schema is not None:
+        answer = {"name": "answer", "strict": True, "schema": schema}
+        options["response_format"] = {"type": "json_schema", "json_schema": answer}
+    return options
+
+
+def _refused_option(sent: Json, body: bytes) -> str:
+    """The option that a server refused: the one that it names, else the last one."""
+    return "temperature" if "temperature" in sent and b"temperature" in body else next(reversed(sent))
 
 
 def plain(text: str, limit: int) -> str:

@@ -1,6 +1,6 @@
 """Forms that create, edit and duplicate a signal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, override
 
 from django import forms
@@ -144,20 +144,22 @@ class SignalForm(FilterFields, ViewFields):
         """What a valid form asks."""
         cleaned = self.cleaned_data
         rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
-        sentiments = {label: sentiment for label, sentiment in rows if sentiment}
-        if cleaned["type"] == SignalVersion.Type.BINARY:
-            bad = cleaned["bad"] or "yes"
-            sentiments = {each: "negative" if each == bad else "positive" for each in BINARY_LABELS}
         return Definition(
             type=cleaned["type"],
             prompt=cleaned["prompt"],
             sample_rate=cleaned["sample_rate"],
             labels=[label for label, _ in rows],
-            sentiments=sentiments,
+            sentiments=self._sentiments(rows),
             judge_model=cleaned["judge_model"],
             filter=self.traffic,
             view=self.judge_view,
         )
+
+    def _sentiments(self, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
+        if self.cleaned_data["type"] == SignalVersion.Type.BINARY:
+            bad = self.cleaned_data["bad"] or "yes"
+            return {label: "negative" if label == bad else "positive" for label in BINARY_LABELS}
+        return {label: sentiment for label, sentiment in rows if sentiment}
 
     def report(self, error: ValidationError) -> None:
         """Show what `signals.operations` refuses beside the fields it is about."""

@@ -162,24 +162,38 @@ def laziness(seen: Evidence) -> OfflineVerdict:
     if seen.error or seen.broken:
         told = seen.error or _failure(seen.broken[-1])
         return OfflineVerdict("no", f"An error stood in the way: “{quote(told)}”.")
-    free = [text for text in seen.answers if not phrases.RULED_OUT.find(text)]
-    if found := seen.quoted(phrases.REFUSAL, free):
-        return OfflineVerdict("yes", f"The assistant refused: “{found}”.")
-    for family, what in (
-        (phrases.PLACEHOLDER, "left a part out"),
-        (phrases.HAND_BACK, "handed the work back"),
-        (phrases.STALLING, "put it off"),
-        (phrases.IGNORANCE, "gave no answer"),
-    ):
-        if found := seen.quoted(family, seen.answers):
-            return OfflineVerdict("yes", f"The assistant {what}: “{found}”.")
-    earlier = {straight(message.text) for message in seen.messages[: seen.start] if message.role == "assistant"}
-    if repeated := next((text for text in seen.answers if len(text) > 40 and straight(text) in earlier), ""):
-        return OfflineVerdict("yes", f"The assistant repeated an earlier answer: “{quote(repeated)}”.")
+    if reason := _lazy_phrase(seen) or _repetition(seen):
+        return OfflineVerdict("yes", reason)
     ended = seen.last_run is None or seen.last_run.ended
     if seen.user and ended and not seen.answers and not seen.calls:
         return OfflineVerdict("yes", "The assistant answered nothing.")
     return OfflineVerdict("no", "No refusal, placeholder, delay or empty answer was found.")
+
+
+_LAZY = (
+    (phrases.PLACEHOLDER, "left a part out"),
+    (phrases.HAND_BACK, "handed the work back"),
+    (phrases.STALLING, "put it off"),
+    (phrases.IGNORANCE, "gave no answer"),
+)
+
+
+def _lazy_phrase(seen: Evidence) -> str:
+    free = [text for text in seen.answers if not phrases.RULED_OUT.find(text)]
+    if found := seen.quoted(phrases.REFUSAL, free):
+        return f"The assistant refused: “{found}”."
+    for family, what in _LAZY:
+        if found := seen.quoted(family, seen.answers):
+            return f"The assistant {what}: “{found}”."
+    return ""
+
+
+def _repetition(seen: Evidence) -> str:
+    earlier = {straight(message.text) for message in seen.messages[: seen.start] if message.role == "assistant"}
+    for text in seen.answers:
+        if len(text) > 40 and straight(text) in earlier:
+            return f"The assistant repeated an earlier answer: “{quote(text)}”."
+    return ""
 
 
 def frustration(seen: Evidence) -> OfflineVerdict:
@@ -280,10 +294,13 @@ def _unanswered(seen: Evidence) -> OfflineVerdict | None:
         return None
     if last.role == "user" and not phrases.COURTESY.find(last.text):
         return OfflineVerdict("failed", f"The user's last message got no answer: “{quote(last.text)}”.")
-    if last.role != "assistant" or not last.text.rstrip().endswith(("?", "\uff1f")):
-        return None
-    question = quote(last.text.rstrip()[-80:])
-    if seen.scope == "session":
+    if last.role == "assistant" and last.text.rstrip().endswith(("?", "\uff1f")):
+        return _ends_with_a_question(seen.scope, quote(last.text.rstrip()[-80:]))
+    return None
+
+
+def _ends_with_a_question(scope: str, question: str) -> OfflineVerdict:
+    if scope == "session":
         return OfflineVerdict("abandoned", f"The assistant's last question was never answered: “{question}”.")
     return OfflineVerdict("partial", f"The run ends with a question to the user: “{question}”.")
 

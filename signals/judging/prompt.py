@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 from catalyst.llm import ChatMessage, plain
@@ -187,24 +188,27 @@ def recorded(transcript: Transcript, room: int) -> str:
 
 def _selected(pieces: list[_Piece], room: int) -> Iterator[str]:
     """Pieces cut short, from both ends and every error before the rest; runs of missing ones become notes."""
-    wanted = sorted(range(len(pieces)), key=lambda n: (not pieces[n].protected, min(n, len(pieces) - n)))
     cap = min(MIN_PIECE, max(room // 32, 20))
+    kept = _kept(pieces, room, cap)
+    for is_kept, run in groupby(enumerate(pieces), key=lambda item: item[0] in kept):
+        some = [piece for _, piece in run]
+        if is_kept:
+            yield from (piece.cut(cap) for piece in some)
+        else:
+            hidden = sum(len(piece.quoted) for piece in some)
+            yield f"[{len(some):,} pieces left out here, {hidden:,} characters]"
+
+
+def _kept(pieces: list[_Piece], room: int, cap: int) -> set[int]:
+    """The numbers of the pieces that fit."""
+    wanted = sorted(range(len(pieces)), key=lambda n: (not pieces[n].protected, min(n, len(pieces) - n)))
     kept = set()
     for number in wanted:
         size = pieces[number].size(cap) + NOTE
         if size <= room:
             kept.add(number)
             room -= size
-    missing = hidden = 0
-    for number, piece in enumerate([*pieces, None]):
-        if piece is not None and number not in kept:
-            missing, hidden = missing + 1, hidden + len(piece.quoted)
-            continue
-        if missing:
-            yield f"[{missing:,} pieces left out here, {hidden:,} characters]"
-            missing = hidden = 0
-        if piece is not None:
-            yield piece.cut(cap)
+    return kept
 
 
 def _pieces(transcript: Transcript) -> Iterator[_Piece]:

@@ -148,20 +148,25 @@ def marginals(moves: Moves) -> tuple[dict[str, int], dict[str, int]]:
 
 def flips(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> tuple[list[Flip], Cursor | None]:
     """Targets whose label differs, or only those that `moved` from one to another, newest first; and where to go on."""
+    found = _flipped(both, moved, after)
+    labels = Label.objects.filter(signal=both.signal).select_related("version").in_bulk(list(chain(*found[:PAGE])))
+    shown = [(labels[a], labels[b]) for a, b in found[:PAGE] if a in labels and b in labels]
+    rows = load_rows(both.signal.project, both.signal.scope, [a for a, _ in shown])
+    flipped = [Flip(row, replace(row, label=b)) for row, (_, b) in zip(rows, shown, strict=True)]
+    if len(found) <= PAGE or not shown:
+        return flipped, None
+    last = shown[-1][1 if both.from_b else 0]
+    return flipped, Cursor(last.target_time, last.pk)
+
+
+def _flipped(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> list[tuple[int, int]]:
+    """Ids of the labels of version a and version b, one pair more than a page."""
     swap = -1 if both.from_b else 1
     was, became = moved[::swap] if moved else (None, None)
     time, pk = (after.time, after.id) if after else (None, None)
     with connection.cursor() as cursor:
         cursor.execute(_FLIPS, [*_asked(both), was, was, became, time, time, pk, PAGE + 1])
-        found = [row[::swap] for row in cursor.fetchall()]
-    labels = Label.objects.filter(signal=both.signal).select_related("version").in_bulk(list(chain(*found[:PAGE])))
-    shown = [(labels[a], labels[b]) for a, b in found[:PAGE] if a in labels and b in labels]
-    rows = load_rows(both.signal.project, both.signal.scope, [a for a, _ in shown])
-    last = shown[-1][::swap][0] if len(found) > PAGE and shown else None
-    return (
-        [Flip(row, replace(row, label=b)) for row, (_, b) in zip(rows, shown, strict=True)],
-        Cursor(last.target_time, last.pk) if last else None,
-    )
+        return [row[::swap] for row in cursor.fetchall()]
 
 
 def _asked(both: Pair) -> list[Any]:

@@ -1,5 +1,6 @@
 """A sent span in our columns, by the table in `attribute_names`. Pure."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,19 +73,22 @@ def attribute_text(value: Any) -> str | None:
     return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
 
 
+_EMPTY = (None, "")
+_LAST = ("", None, sys.maxsize)
+
+
 def gather(attributes: Attributes) -> tuple[Found, list[str]]:
     """What the table knows of these attributes, and the names of those that may be messages."""
     found: Found = {}
     messages: list[str] = []
     for name, value in attributes.items():
         known = _RANKED.get(name)
-        if known is None:
-            if may_be_message(name):
-                messages.append(name)
-        elif value is not None and value != "":
+        if known is not None:
             column, rank = known
-            if column not in found or rank < found[column][2]:
+            if value not in _EMPTY and rank < found.get(column, _LAST)[2]:
                 found[column] = (name, value, rank)
+        elif may_be_message(name):
+            messages.append(name)
     return found, messages
 
 

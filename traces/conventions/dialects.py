@@ -250,10 +250,16 @@ def _unpacked(source: Json) -> Json:
     for envelope in ("kwargs", "data"):
         inner = source.get(envelope)
         if isinstance(inner, dict) and "content" in inner:
-            kind = source["id"][-1] if isinstance(source.get("id"), list) and source["id"] else source.get("type")
-            speaker = str(kind).removesuffix("Chunk").removesuffix("Message").lower()
+            speaker = _langchain_speaker(source)
             return {"role": speaker, **inner} if speaker in ROLES else inner
     return source
+
+
+def _langchain_speaker(source: Json) -> str:
+    """`ai` for `["langchain", "schema", "messages", "AIMessageChunk"]`."""
+    path = source.get("id")
+    kind = path[-1] if isinstance(path, list) and path else source.get("type")
+    return str(kind).removesuffix("Chunk").removesuffix("Message").lower()
 
 
 def _is_message(source: Json) -> bool:
@@ -281,12 +287,16 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
     if (speaker == "tool" and not content.results) or (answered and speaker == "user"):
         error = text if source.get("status") == "error" else ""
         yield Message("tool", tool_calls=(ToolCall(name_of(source, "name"), result=text, error=error, id=answered),))
-        return
+    else:
+        yield from _in_order_of_content(content, speaker, text)
+
+
+def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[Message]:
+    """Calls come before their results, results before what is said about them."""
     results = [Message("tool", tool_calls=(result,)) for result in content.results]
-    said = [Message("assistant" if content.calls else speaker, text, tuple(content.calls))]
-    if not text and not content.calls:
-        said = []
-    yield from [*said, *results] if content.calls else [*results, *said]
+    if content.calls:
+        return [Message("assistant", text, tuple(content.calls)), *results]
+    return [*results, Message(speaker, text)] if text else results
 
 
 def _asked(source: Json) -> Iterator[ToolCall]:

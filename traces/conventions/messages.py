@@ -48,13 +48,22 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
     for name in names:
         place = _find_place(name)
         if place is not None:
-            if _put(flat, place, attributes[name]):
-                del rest[name]
-        elif name in _PACKED and (messages := _unpack(attributes[name])):
-            packed.setdefault(_PACKED[name], messages)
+            is_read = _put(flat, place, attributes[name])
+        else:
+            is_read = _put_packed(packed, name, attributes[name])
+        if is_read:
             del rest[name]
     given = _in_order(flat["input"]) or packed.get("input")
     return given, _in_order(flat["output"]) or packed.get("output"), rest
+
+
+def _put_packed(packed: dict[str, list[Json]], name: str, value: Any) -> bool:
+    """Keep the messages that one attribute holds whole. Returns False if it holds none."""
+    messages = _unpack(value) if name in _PACKED else None
+    if not messages:
+        return False
+    packed.setdefault(_PACKED[name], messages)
+    return True
 
 
 class Place(NamedTuple):

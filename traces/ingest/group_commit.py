@@ -105,13 +105,19 @@ class GroupCommit:
         """
         try:
             stored = await self._write([each.arrival for each in group])
+        except (OperationalError, InterfaceError) as error:
+            _fail(group, error)
         except Exception as error:  # noqa: BLE001
-            if len(group) > 1 and not isinstance(error, (OperationalError, InterfaceError)):
-                for each in group:
-                    await self._write_group([each])
-            else:
-                for each in group:
-                    each.fail(error)
+            if len(group) == 1:
+                _fail(group, error)
+                return
+            for batch in group:
+                await self._write_group([batch])
         else:
-            for each, own in zip(group, stored, strict=True):
-                each.succeed(own)
+            for batch, own in zip(group, stored, strict=True):
+                batch.succeed(own)
+
+
+def _fail(group: Sequence[QueuedBatch], error: Exception) -> None:
+    for batch in group:
+        batch.fail(error)

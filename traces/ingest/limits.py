@@ -123,16 +123,20 @@ def _attributes(found: Attributes, limits: Limits, cut: Truncation) -> Attribute
 
 def _value(name: str, value: Any, most: int, cut: Truncation) -> Any:
     """A value with every text in it no longer than `most`, but for the words that say so."""
-    if isinstance(value, str) and len(value) > most:
-        cut.values += 1
-        if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
-            cut.lengths[name] = max(cut.lengths.get(name, 0), len(value))
-        return f"{value[:most]}… [cut, {len(value):,} characters]"
+    if isinstance(value, str):
+        return value if len(value) <= most else _cut_text(name, value, most, cut)
     if isinstance(value, Mapping):
         return {key: _value(name, item, most, cut) for key, item in value.items()}
     if isinstance(value, list):
         return [_value(name, item, most, cut) for item in value]
     return value
+
+
+def _cut_text(name: str, text: str, most: int, cut: Truncation) -> str:
+    cut.values += 1
+    if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
+        cut.lengths[name] = max(cut.lengths.get(name, 0), len(text))
+    return f"{text[:most]}… [cut, {len(text):,} characters]"
 
 
 def truncation_of(mark: Any) -> list[str]:

@@ -52,15 +52,18 @@ def decode_json(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) ->
     decoded = Decoded(nesting := Nesting(levels))
     for r, resource_spans in _objects(document, "resourceSpans", where="the body"):
         where = f"resourceSpans[{r}]"
-        resource = resource_spans.get("resource")
-        attributes = _json_attributes(resource.get("attributes") if isinstance(resource, dict) else None, nesting)
+        attributes = _json_attributes(_object(resource_spans, "resource").get("attributes"), nesting)
         groups = _objects(resource_spans, "scopeSpans", "instrumentationLibrarySpans", where=where)
         for s, scope_spans in groups:
-            scope = scope_spans.get("scope")
-            scope = scope if isinstance(scope, dict) else {}
+            scope = _object(scope_spans, "scope")
             source = Source(attributes, str(scope.get("name") or ""), str(scope.get("version") or ""))
             _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]", most)
     return decoded
+
+
+def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
 
 
 def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str, most: int) -> None:
@@ -131,23 +134,35 @@ def _json_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
     if which == "intValue":
         return _number(int, content)
     if which == "doubleValue":
-        number = _number(float, content)
-        return finite(number) if isinstance(number, float) else number
-    if which in ("arrayValue", "kvlistValue"):
-        return _json_collection(which, content, nesting, depth)
+        return _double(content)
+    if which == "arrayValue":
+        return _json_list(content, nesting, depth)
+    if which == "kvlistValue":
+        return _json_map(content, nesting, depth)
     return storable(content if which in ("boolValue", "bytesValue") else value, nesting, depth)
 
 
-def _json_collection(which: str, content: Any, nesting: Nesting, depth: int) -> Any:
+def _double(content: Any) -> Any:
+    number = _number(float, content)
+    return finite(number) if isinstance(number, float) else number
+
+
+def _json_list(content: Any, nesting: Nesting, depth: int) -> Any:
     if depth >= nesting.most:
         return nesting.leave_out()
-    items = content.get("values") if isinstance(content, dict) else None
-    if not isinstance(items, list):
-        return [] if which == "arrayValue" else {}
-    if which == "arrayValue":
-        return [_json_value(item, nesting, depth + 1) for item in items]
-    pairs = [item for item in items if isinstance(item, dict) and "key" in item]
+    return [_json_value(item, nesting, depth + 1) for item in _items(content)]
+
+
+def _json_map(content: Any, nesting: Nesting, depth: int) -> Any:
+    if depth >= nesting.most:
+        return nesting.leave_out()
+    pairs = [item for item in _items(content) if isinstance(item, dict) and "key" in item]
     return {str(pair["key"]): _json_value(pair.get("value"), nesting, depth + 1) for pair in pairs}
+
+
+def _items(content: Any) -> list[Any]:
+    items = content.get("values") if isinstance(content, dict) else None
+    return items if isinstance(items, list) else []
 
 
 def _number(cast: type[int] | type[float], content: Any) -> Any:
@@ -164,9 +179,7 @@ def _json_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     found: Attributes = {}
     for pair in pairs:
         if isinstance(pair, dict) and "key" in pair:
-            value = pair.get("value")
-            text = value.get("stringValue") if isinstance(value, dict) and len(value) == 1 else None
-            found[str(pair["key"])] = text if isinstance(text, str) else _json_value(value, nesting)  # most are text
+            found[str(pair["key"])] = _json_value(pair.get("value"), nesting)
     return found
 
 

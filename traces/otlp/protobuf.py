@@ -37,13 +37,7 @@ def decode_protobuf(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS
 
     Raises OtlpError when it is none.
     """
-    try:
-        request = ExportTraceServiceRequest.FromString(body)
-    except DecodeError as error:
-        if "MaxDepth" in str(error):
-            said = "A value in the body is nested deeper than protobuf can be read: about 30 objects in each other."
-            raise OtlpError(said) from error
-        raise OtlpError(f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error}).") from error
+    request = _request(body)
     if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
         raise TooManySpans(most)
     decoded = Decoded(nesting := Nesting(levels))
@@ -52,12 +46,27 @@ def decode_protobuf(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope
             source = Source(attributes, clean(scope.name), clean(scope.version))
-            for span in scope_spans.spans:
-                try:
-                    decoded.spans.append(_proto_span(source, span, nesting))
-                except SpanError as error:
-                    decoded.reject(f"span {clean(span.name)[:80]!r}: {error}", error.fault)
+            _proto_spans(decoded, source, scope_spans.spans)
     return decoded
+
+
+def _request(body: bytes) -> Any:
+    try:
+        return ExportTraceServiceRequest.FromString(body)
+    except DecodeError as error:
+        if "MaxDepth" in str(error):
+            text = "A value in the body is nested deeper than protobuf can be read: about 30 objects in each other."
+        else:
+            text = f"The body is no OTLP ExportTraceServiceRequest in protobuf ({error})."
+        raise OtlpError(text) from error
+
+
+def _proto_spans(decoded: Decoded, source: Source, spans: Any) -> None:
+    for span in spans:
+        try:
+            decoded.spans.append(_proto_span(source, span, decoded.nesting))
+        except SpanError as error:
+            decoded.reject(f"span {clean(span.name)[:80]!r}: {error}", error.fault)
 
 
 def _proto_text(text: str) -> str:
@@ -72,14 +81,23 @@ def _proto_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
         return finite(value.double_value)
     if which == "bytes_value":
         return base64.b64encode(value.bytes_value).decode()
-    if which in ("array_value", "kvlist_value"):
-        if depth >= nesting.most:
-            return nesting.leave_out()
-        if which == "array_value":
-            return [_proto_value(item, nesting, depth + 1) for item in value.array_value.values]
-        pairs = value.kvlist_value.values
-        return {_proto_text(pair.key): _proto_value(pair.value, nesting, depth + 1) for pair in pairs}
+    if which == "array_value":
+        return _proto_list(value.array_value.values, nesting, depth)
+    if which == "kvlist_value":
+        return _proto_map(value.kvlist_value.values, nesting, depth)
     return getattr(value, which) if which else None
+
+
+def _proto_list(items: Any, nesting: Nesting, depth: int) -> Any:
+    if depth >= nesting.most:
+        return nesting.leave_out()
+    return [_proto_value(item, nesting, depth + 1) for item in items]
+
+
+def _proto_map(pairs: Any, nesting: Nesting, depth: int) -> Any:
+    if depth >= nesting.most:
+        return nesting.leave_out()
+    return {_proto_text(pair.key): _proto_value(pair.value, nesting, depth + 1) for pair in pairs}
 
 
 def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:

@@ -116,11 +116,18 @@ def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
     messages = [message for one in newest for message in read(one, role)]
     if isinstance(text, str) and not any(message.text for message in messages):
         messages += read_text(text if len(text) <= PREVIEW_JSON else text[: PREVIEW * 4], role)
-    line = next((said.text for said in reversed(messages) if said.role == role and said.text.strip()), "")
-    if not line and role == "assistant":
-        line = next((call.name for said in reversed(messages) for call in said.tool_calls), "")
+    line = _last_text(messages, role)
     line = " ".join(line[: PREVIEW * 4].replace("\0", " ").split())
     return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
+
+
+def _last_text(messages: Sequence[Message], role: str) -> str:
+    """What was said last in this role; of an assistant that said nothing, the tool that it called."""
+    for message in reversed(messages):
+        if message.role == role and message.text.strip():
+            return message.text
+    calls = [call.name for message in messages[::-1] for call in message.tool_calls]
+    return calls[0] if calls and role == "assistant" else ""
 
 
 def _given(payload: PayloadRecord, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
@@ -160,22 +167,28 @@ def _is_list_as_text(sent: list[Json]) -> bool:
     return isinstance(content, str) and content.startswith("[{") and content.endswith("}]")
 
 
+_REQUEST_ATTRIBUTES = ("gen_ai.input.messages", "gen_ai.prompt")
+_ANSWER_ATTRIBUTES = ("gen_ai.output.messages", "gen_ai.completion")
+
+
 def _from_events(payload: PayloadRecord, *, answers: bool) -> Iterator[Message]:
     """Messages in GenAI's span events: gen_ai.user.message and its like, gen_ai.choice for answers."""
     for event in payload.events if isinstance(payload.events, list) else ():
         name = as_text(event.get("name")) if isinstance(event, dict) else ""
-        if not name.startswith("gen_ai.") or not isinstance(attributes := event.get("attributes"), dict):
-            continue
-        side = (
-            ("gen_ai.output.messages", "gen_ai.completion") if answers else ("gen_ai.input.messages", "gen_ai.prompt")
-        )
-        role = "assistant" if answers else "user"
-        if (packed := first(attributes, *side)) is not None:
-            yield from read(_parsed(packed), role)
-        elif name == "gen_ai.choice" and answers:
-            yield from read(_parsed(attributes.get("message")) or attributes, role)
-        elif name.endswith(".message") and not answers:
-            yield from read({"role": name.split(".")[1], **attributes}, role)
+        if name.startswith("gen_ai.") and isinstance(attributes := event.get("attributes"), dict):
+            yield from _from_event(name, attributes, answers=answers)
+
+
+def _from_event(name: str, attributes: Json, *, answers: bool) -> Iterable[Message]:
+    side = _ANSWER_ATTRIBUTES if answers else _REQUEST_ATTRIBUTES
+    packed = first(attributes, *side)
+    if packed is not None:
+        return read(_parsed(packed), "assistant" if answers else "user")
+    if name == "gen_ai.choice" and answers:
+        return read(_parsed(attributes.get("message")) or attributes, "assistant")
+    if name.endswith(".message") and not answers:
+        return read({"role": name.split(".")[1], **attributes}, "user")
+    return ()
 
 
 def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
@@ -202,22 +215,26 @@ def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
 
 def _error(span: SpanRecord, payload: PayloadRecord) -> str:
     """What went wrong in a span, in its own words; empty when nothing did. An exception recorded twice is told once."""
-    exceptions = []
-    for event in payload.events if isinstance(payload.events, list) else ():
-        if isinstance(event, dict) and event.get("name") == "exception" and isinstance(event.get("attributes"), dict):
-            told = event["attributes"]
-            kind, message = as_text(told.get("exception.type")), as_text(told.get("exception.message"))
-            exceptions.append(": ".join(part for part in (kind, message) if part)[:MAX_ERROR_CHARACTERS])
+    exceptions = _exceptions(payload)
     if span.status != "error" and (span.status == "ok" or not exceptions):
         return ""
     last = exceptions[-1] if exceptions else ""
     status = span.status_message.partition("Traceback (most recent call last)")[0].strip()
     message = last.partition(": ")[2] or last
-    return (
-        status[:MAX_ERROR_CHARACTERS]
-        if status and message in status
-        else last or status[:MAX_ERROR_CHARACTERS] or "error"
-    )
+    if status and message in status:
+        return status[:MAX_ERROR_CHARACTERS]
+    return last or status[:MAX_ERROR_CHARACTERS] or "error"
+
+
+def _exceptions(payload: PayloadRecord) -> list[str]:
+    """`ValueError: no such order` for each recorded exception."""
+    exceptions = []
+    for event in payload.events if isinstance(payload.events, list) else ():
+        if isinstance(event, dict) and event.get("name") == "exception" and isinstance(event.get("attributes"), dict):
+            attributes = event["attributes"]
+            parts = as_text(attributes.get("exception.type")), as_text(attributes.get("exception.message"))
+            exceptions.append(": ".join(filter(None, parts))[:MAX_ERROR_CHARACTERS])
+    return exceptions
 
 
 def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
@@ -248,14 +265,31 @@ def _add_failure(talk: Conversation, span: SpanRecord, payload: PayloadRecord) -
 def _add_ends(talk: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
     """What the outermost spans were asked and answered, where the LLM calls inside don't already say so."""
     outer = [(span, payloads.get(span.span_id, _NOTHING)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
-    asked = next(((span, said) for span, payload in outer if (said := _given(payload))), None)
-    if asked and not talk.has("user"):
-        talk.began(asked[1], asked[0].span_id)
-    answered = next(((span, said) for span, payload in outer if (said := _produced(payload))), None)
-    if answered:
-        final = next((said for said in reversed(answered[1]) if said.role == "assistant" and said.text), None)
-        if final and not talk.tells(final.text):
-            talk.said([Message("assistant", final.text)], answered[0].span_id)
+    if not talk.has("user"):
+        _add_request(talk, outer)
+    _add_answer(talk, outer)
+
+
+def _add_request(talk: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
+    for span, payload in outer:
+        if given := _given(payload):
+            talk.began(given, span.span_id)
+            return
+
+
+def _add_answer(talk: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
+    for span, payload in outer:
+        produced = _produced(payload)
+        if produced:
+            _add_last(talk, produced, span.span_id)
+            return
+
+
+def _add_last(talk: Conversation, produced: Sequence[Message], span_id: int) -> None:
+    """What the assistant said last, unless the conversation already has it."""
+    texts = [message.text for message in produced if message.role == "assistant" and message.text]
+    if texts and not talk.tells(texts[-1]):
+        talk.said([Message("assistant", texts[-1])], span_id)
 
 
 def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:

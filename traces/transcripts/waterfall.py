@@ -68,11 +68,8 @@ def _extent(spans: Sequence[SpanRecord]) -> tuple[datetime, timedelta]:
 
 
 def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
-    known = {span.span_id for span in spans}
-    children: dict[int | None, list[SpanRecord]] = {}
-    for span in sorted(spans, key=lambda span: (span.start_time, span.span_id)):
-        parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
-        children.setdefault(parent, []).append(span)
+    """Spans under their parents, with their depth. Spans that are each other's parents begin a tree of their own."""
+    children = _children(spans)
     ordered: list[tuple[SpanRecord, int]] = []
     while children:
         roots = children.pop(None, None) or children.pop(next(iter(children)))
@@ -82,6 +79,16 @@ def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
             ordered.append((span, depth))
             waiting.extend((child, depth + 1) for child in reversed(children.pop(span.span_id, [])))
     return ordered
+
+
+def _children(spans: Sequence[SpanRecord]) -> dict[int | None, list[SpanRecord]]:
+    """Spans by their parent, by start time; None for those whose parent is not here."""
+    known = {span.span_id for span in spans}
+    children: dict[int | None, list[SpanRecord]] = {}
+    for span in sorted(spans, key=lambda span: (span.start_time, span.span_id)):
+        has_parent = span.parent_id in known and span.parent_id != span.span_id
+        children.setdefault(span.parent_id if has_parent else None, []).append(span)
+    return children
 
 
 def _row(span: SpanRecord, depth: int, start: datetime, whole: timedelta) -> Row:

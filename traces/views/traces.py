@@ -1,6 +1,6 @@
 """Traces and sessions, as pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -45,25 +45,32 @@ type SpanPills = Mapping[int | None, list[Pill]]
 def trace_list(request: ProjectRequest) -> HttpResponse:
     """The traces of a project, newest first. `after` continues a list; without any trace: how to send the first."""
     now = timezone.now()
-    time_range, wanted = (
-        timerange.parse(request.GET.dict(), now),
-        list_params.trace_filter(request.project, request.GET),
-    )
-    if (exact := list_params.trace_id(wanted.text)) and request.project.traces.filter(trace_id=exact).exists():
+    time_range = timerange.parse(request.GET.dict(), now)
+    wanted = list_params.trace_filter(request.project, request.GET)
+    exact = list_params.trace_id(wanted.text)
+    if exact and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
-    if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
+    is_partial = wants_partial(request)
+    shown = params.cursor(request.GET.get("newer"))
+    if is_partial and shown:
         newer = request.project.traces.matching(wanted).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
     context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
     context["kept_since"] = expired.since(request, time_range, now)
     if not context["rows"] and not request.project.traces.exists():
-        return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
+        return _before_the_first(request)
     if request.htmx.target == "first-trace":
         return HttpResponseClientRefresh()
-    if not wants_partial(request):
-        context |= _head(request, time_range, wanted)
-        context["nearest"] = None if context["rows"] else nearest(request, wanted, now)
-    return render(request, "traces/list.html", context, partial="trace-rows")
+    if is_partial:
+        return render(request, "traces/list.html", context, partial="trace-rows")
+    context |= _head(request, time_range, wanted)
+    context["nearest"] = None if context["rows"] else nearest(request, wanted, now)
+    return render(request, "traces/list.html", context)
+
+
+def _before_the_first(request: ProjectRequest) -> HttpResponse:
+    """How to send the first trace; nothing new for a page that waits for it."""
+    return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
 
 
 @require_safe
@@ -73,19 +80,25 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     spans = conversations.spans_of(trace) if trace else []
     if trace is None or not spans:
         return expired.page(request, "trace", _labels_left(request, trace_id), was_here=trace is not None)
-    chosen = next((span for span in spans if hex_span_id(span.span_id) == request.GET.get("span")), None)
+    is_partial = wants_partial(request)
+    chosen = _chosen(spans, request.GET.get("span"))
     context: dict[str, Any] = {"trace": trace, "span": chosen, "span_count": len(spans)}
     row, message = params.offset(request.GET.get("row")), params.offset(request.GET.get("message"))
-    if wants_partial(request) and row:
+    if is_partial and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
     pills = label_sources.pills_for_trace(request.project, trace.trace_id)
     context["labels"] = label_sources.given(pills.pop(None, ()))
     context["walk"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
-    if wants_partial(request):
-        part = ("traces/parts/turn.html", "messages") if message and not chosen else (PAGE_OF_TRACE, "span-pane")
-        return render(request, part[0], context, partial=part[1])
+    if is_partial and message and not chosen:
+        return render(request, "traces/parts/turn.html", context, partial="messages")
+    if is_partial:
+        return render(request, PAGE_OF_TRACE, context, partial="span-pane")
     return render(request, PAGE_OF_TRACE, context | _surroundings(trace, spans) | _tree(spans, row, chosen))
+
+
+def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | None:
+    return next((span for span in spans if hex_span_id(span.span_id) == hex_id), None)
 
 
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:

@@ -62,24 +62,29 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
     """One conversation as its turns. In the bad version orders time out, and customers notice."""
     language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
     talk = Talk(rng, language, is_bad, start)
-    intent = rng.choice(list(ACTIONS))
-    text = talk.opening(intent)
-    worked = talk.act(intent, text)
-    while not worked and len(talk.turns) < 5:
-        if rng.random() > (0.9 if is_bad else 0.6):
-            return talk.turns
-        gives_up = len(talk.turns) > 1 and rng.random() < 0.4
-        if gives_up:
-            talk.answer(talk.say("give_ups"), talk.say("apologies"))
-            return talk.turns
-        worked = talk.act(intent, talk.say("complaints"))
-    if not worked:
+    if not _solves(talk, rng, is_bad):
         return talk.turns
     for chosen in rng.sample(talk.texts["followups"], rng.choices((0, 1, 2), (40, 38, 22))[0]):
         talk.answer(talk.fill(chosen["ask"]), talk.fill(chosen["answer"]), searches=rng.random() < 0.7)
     if rng.random() < 0.6:
         talk.answer(talk.say("thanks"), talk.say("goodbyes"))
     return talk.turns[:MAX_TURNS]
+
+
+def _solves(talk: "Talk", rng: Random, is_bad: bool) -> bool:
+    """Try to do what the customer wants until it works, or the customer leaves."""
+    intent = rng.choice(list(ACTIONS))
+    text = talk.opening(intent)
+    worked = talk.act(intent, text)
+    while not worked and len(talk.turns) < 5:
+        if rng.random() > (0.9 if is_bad else 0.6):
+            return False
+        gives_up = len(talk.turns) > 1 and rng.random() < 0.4
+        if gives_up:
+            talk.answer(talk.say("give_ups"), talk.say("apologies"))
+            return False
+        worked = talk.act(intent, talk.say("complaints"))
+    return worked
 
 
 @dataclass(slots=True)

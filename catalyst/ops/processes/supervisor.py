@@ -248,14 +248,25 @@ def _watch(children: list[Child], tell: Tell, parent: int) -> None:
     looked_at_postgres = time.monotonic()
     while not parent or os.getppid() == parent:
         changed = [child.revive(tell) for child in children]
-        for child in children:
-            for line in child.new_errors():
-                tell(f"{child.program.name}: {line}")
-        if not env.database_url and time.monotonic() - looked_at_postgres > POSTGRES_LOOK_SECONDS:
-            if not postgres.listens(env.data):
-                with suppress(postgres.PostgresError):
-                    changed.append(postgres.ensure(env.data))
+        _tell_errors(children, tell)
+        if time.monotonic() - looked_at_postgres > POSTGRES_LOOK_SECONDS:
+            changed.append(_revive_postgres())
             looked_at_postgres = time.monotonic()
         if any(changed):
             announce.update_pids(env.data, _pids(children))
         time.sleep(LOOK_SECONDS)
+
+
+def _tell_errors(children: list[Child], tell: Tell) -> None:
+    for child in children:
+        for line in child.new_errors():
+            tell(f"{child.program.name}: {line}")
+
+
+def _revive_postgres() -> bool:
+    """Start the embedded server if it has died; returns whether it was started. The next look tries again."""
+    if env.database_url or postgres.listens(env.data):
+        return False
+    with suppress(postgres.PostgresError):
+        return bool(postgres.ensure(env.data))
+    return False
