@@ -36,7 +36,7 @@ check: setup
 	$(PYTEST) --noconftest -p no:django -p no:randomly -q tests/test_licenses.py
 
 test: check chromium
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2
 
 e2e: setup chromium
 	$(PYTEST) -m e2e

@@ -18,6 +18,7 @@ from typing import Any
 import django
 import psycopg
 import pytest
+from _pytest.nodeid import coerce_node_id
 from django.conf import settings
 from psycopg import sql
 
@@ -27,6 +28,7 @@ WORKER = "PYTEST_XDIST_WORKER" in os.environ
 DATABASE_PREFIX = "test_catalyst_"
 OURS = ("CATALYST_", "OPENAI_", "OTEL_")
 KEPT = {"CATALYST_SHARED", "CATALYST_TEST_RUN"}
+MAX_SLOW_TEST_SECONDS = 600
 
 for name in [name for name in os.environ if name.startswith(OURS) and name not in KEPT]:
     del os.environ[name]
@@ -65,6 +67,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: _leave(users, guard))
     postgres.ensure(DATA, FAST)
     _drop_stale_databases()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limit the time of slow tests and pass the groups of pytest-xdist on."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(MAX_SLOW_TEST_SECONDS))
+    _pass_groups_on(items)
+
+
+def _pass_groups_on(items: list[pytest.Item]) -> None:
+    """Make the groups of pytest-xdist take effect.
+
+    pytest-xdist 3.8 appends the group to an attribute that pytest 9.2 no longer reads, so it distributes the tests
+    of a group over all workers (pytest-xdist issue 1386).
+    """
+    for item in items:
+        if id_with_group := vars(item).get("_nodeid"):
+            item._id = coerce_node_id(id_with_group)
 
 
 def _leave(users: int, guard: int = 0) -> None:

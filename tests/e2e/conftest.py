@@ -18,6 +18,18 @@ from tests.processes import ROOT
 expect.set_options(timeout=20_000)  # a machine may have more to do
 
 
+INSTANCES = ("demo", "catalyst")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all tests of an instance on one worker, so that it is started once."""
+    for item in items:
+        for name in INSTANCES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
+
 @pytest.fixture(scope="session")
 def judge() -> Iterator[JudgeServer]:
     """The scripted model; tests set its script."""

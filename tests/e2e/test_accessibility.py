@@ -12,7 +12,7 @@ from tests.e2e.instance import Instance
 from tests.e2e.pages import Stop
 from tests.test_urls import TABLE
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 GRAVE = {"serious", "critical"}

@@ -7,7 +7,7 @@ from tests.e2e import pages
 from tests.e2e.instance import Instance
 from tests.e2e.pages import Stop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 LIGHT = 150_000
 """Bytes that a page may weigh, without the library that draws charts."""

@@ -12,7 +12,7 @@ from tests.e2e.instance import Instance, sign_in
 from tests.judge_server import JudgeServer, completion
 from tests.processes import environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def reddest(page: Page) -> Locator:
