@@ -8,6 +8,8 @@ RUN := .venv/bin
 PYTEST := $(RUN)/pytest
 # macOS stops forked processes without it.
 export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
+# Without bytecode every process compiles Django and all packages again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: up down setup test check format lock e2e bench torture screenshots chromium
 
