@@ -10,6 +10,8 @@ APPS = ("catalyst", "traces", "signals")
 SOURCES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+ASSERTING_CALLS = {"raises", "warns", "expect"}
 OLD_ROWS_SAVED = re.compile(r"\.save\(\s*\)")
 DRAWERS = {"utils", "helpers", "services", "common", "misc"}
 
@@ -45,3 +47,22 @@ def test_it_ends_comments_on_their_line(path: Path) -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_it_writes_scripts_that_a_strict_policy_allows(path: Path) -> None:
     assert not re.search(r"\beval\(|new Function\(|https?://(?!www\.w3\.org/)", path.read_text())
+
+
+def asserts(test: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a test asserts something, itself or by calling a function named `assert_…`."""
+    return any(isinstance(node, ast.Assert) or asserting_call(node) for node in ast.walk(test))
+
+
+def asserting_call(node: ast.AST) -> bool:
+    """Whether a node calls pytest.raises, pytest.warns, Playwright's expect, or a function named `assert_…`."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ASSERTING_CALLS or name.startswith("assert_")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name_of)
+def test_it_asserts_something_in_every_test(path: Path) -> None:
+    tests = [function for function in functions(path) if function.name.startswith("test_")]
+    assert [test.name for test in tests if not asserts(test)] == []
