@@ -40,6 +40,13 @@ def test_it_writes_templates_that_a_strict_policy_allows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_it_gives_every_form_that_posts_a_token(path: Path) -> None:
+    forms = re.findall(r"<form\b.*?</form>", path.read_text(), re.DOTALL)
+    posts = [form for form in forms if re.match(r"<form[^>]*method=\"post\"", form)]
+    assert not [form for form in posts if "csrf_token" not in form], "without it the server answers 403"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 def test_it_ends_comments_on_their_line(path: Path) -> None:
     assert not re.search(r"\{#(?!.*#\})", path.read_text()), "Django shows a comment of several lines"
 
