@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh window whose console must stay silent, but for pages that are errors themselves."""
+    """A fresh window whose console must stay silent."""
+    with silent_window(chromium) as page:
+        yield page
+
+
+@contextmanager
+def silent_window(chromium: Browser) -> Iterator[Page]:
+    """A window whose console must stay silent, but for pages that are errors themselves."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     said: list[tuple[str, str]] = []

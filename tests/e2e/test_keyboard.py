@@ -45,6 +45,7 @@ def tab_to(page: Page, wanted: Locator, most: int = 80) -> None:
 
 def test_keys_lead_from_the_first_page_to_a_session_and_back(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
+    page.goto(demo.url)
     switch = page.get_by_label(re.compile("^Project Default"))
     tab_to(page, switch)
     page.keyboard.press("Enter")
