@@ -48,8 +48,9 @@ class Part:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """The words and the address of each link."""
-        return [(words(link), link.get("href")) for link in self.element.iter("a") if link.get("href")]
+        """The words and the address of each link. A count in a link is a word of its own."""
+        found = (link for link in self.element.iter("a") if link.get("href"))
+        return [(" ".join(" ".join(link.itertext()).split()), link.get("href")) for link in found]
 
     def link(self, text: str) -> str:
         """The address of the only link with these words."""
@@ -76,6 +77,13 @@ class Part:
     def items(self) -> list[str]:
         """The words of each list item."""
         return [words(item) for item in self.element.iter("li")]
+
+    def region(self, name: str) -> "Part":
+        """The part with this label, or labelled by the element with these words."""
+        parts = [(_region_name(part), part) for part in self.element.xpath(".//*[@aria-label or @aria-labelledby]")]
+        found = [part for label, part in parts if label == name]
+        assert len(found) == 1, f"{len(found)} regions {name!r} among {[label for label, _ in parts]}"
+        return Part(found[0])
 
     def choice(self, label: str) -> "Choice":
         """The select field with this label."""
@@ -203,6 +211,14 @@ class Page(Part):
 
     is_whole: bool
     """Whether it is a page of its own, not a fragment."""
+
+
+def _region_name(part: Element) -> str:
+    """The label of a part of a page."""
+    if label := part.get("aria-label"):
+        return str(label)
+    labels = part.getroottree().xpath("//*[@id=$id]", id=part.get("aria-labelledby"))
+    return words(labels[0]) if labels else ""
 
 
 def _pairs(terms: Element) -> Iterator[tuple[Element, Element]]:
