@@ -1,5 +1,6 @@
 # make up      run Catalyst: everything it needs, in the foreground; Ctrl-C stops it
 # make down    stop it from elsewhere
+# make quick   all checks, then the tests that are fast: no browser, no processes, no long loops
 # make test    all checks, then all tests
 #
 # CATALYST_PORT and CATALYST_DATA choose where it runs, DATABASE_URL another PostgreSQL.
@@ -8,8 +9,10 @@ RUN := .venv/bin
 PYTEST := $(RUN)/pytest
 # macOS stops forked processes without it.
 export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
+# Without bytecode every process compiles Django and all packages again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down setup test check format lock e2e bench torture screenshots chromium
+.PHONY: up down setup quick test check format lock e2e bench torture screenshots chromium
 
 up:
 	@bin/bootstrap
@@ -35,8 +38,11 @@ check: setup
 	$(RUN)/python -W ignore manage.py makemigrations --check --dry-run
 	$(PYTEST) --noconftest -p no:django -p no:randomly -q tests/test_licenses.py
 
+quick: check
+	$(PYTEST) -n 2 -m "not slow and not e2e"
+
 test: check chromium
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2
 
 e2e: setup chromium
 	$(PYTEST) -m e2e

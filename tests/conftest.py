@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from typing import Any
 import django
 import psycopg
 import pytest
+from _pytest.nodeid import coerce_node_id
 from django.conf import settings
 from psycopg import sql
 
@@ -26,7 +28,13 @@ DATA = ROOT / ".cache" / "test"
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 DATABASE_PREFIX = "test_catalyst_"
 OURS = ("CATALYST_", "OPENAI_", "OTEL_")
-KEPT = {"CATALYST_SHARED", "CATALYST_TEST_RUN"}
+TEMPLATE = "CATALYST_TEST_TEMPLATE"
+KEPT = {"CATALYST_SHARED", "CATALYST_TEST_RUN", TEMPLATE}
+MAX_SLOW_TEST_SECONDS = 600
+
+# Tests start hundreds of Python processes, which would all compile every module again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 for name in [name for name in os.environ if name.startswith(OURS) and name not in KEPT]:
     del os.environ[name]
@@ -43,6 +51,7 @@ from catalyst import postgres  # noqa: E402
 from catalyst.core.models import Membership, Project, User  # noqa: E402
 from catalyst.database import embedded_url  # noqa: E402
 from catalyst.env import env  # noqa: E402
+from tests import template_database  # noqa: E402
 
 FAST = {**postgres.SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -56,6 +65,8 @@ settings.STORAGES = {
 
 def pytest_configure(config: pytest.Config) -> None:
     """Attach to the embedded server; the run that leaves last stops it."""
+    if WORKER and (template := os.environ.get(TEMPLATE)):
+        _use_template(template)
     if env.database_url or WORKER:
         return
     (DATA / "static").mkdir(parents=True, exist_ok=True)
@@ -65,6 +76,33 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: _leave(users, guard))
     postgres.ensure(DATA, FAST)
     _drop_stale_databases()
+    _use_template(template_database.ensure(DATA))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limit the time of slow tests and pass the groups of pytest-xdist on."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(MAX_SLOW_TEST_SECONDS))
+    _pass_groups_on(items)
+
+
+def _pass_groups_on(items: list[pytest.Item]) -> None:
+    """Make the groups of pytest-xdist take effect.
+
+    pytest-xdist 3.8 appends the group to an attribute that pytest 9.2 no longer reads, so it distributes the tests
+    of a group over all workers (pytest-xdist issue 1386).
+    """
+    for item in items:
+        if id_with_group := vars(item).get("_nodeid"):
+            item._id = coerce_node_id(id_with_group)
+
+
+def _use_template(name: str) -> None:
+    """Copy the databases of this run and of its workers from a template."""
+    os.environ[TEMPLATE] = name
+    settings.DATABASES["default"]["TEST"]["TEMPLATE"] = name
 
 
 def _leave(users: int, guard: int = 0) -> None:

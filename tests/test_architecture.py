@@ -1,5 +1,6 @@
 """Bans that no linter knows."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -10,6 +11,8 @@ APPS = ("catalyst", "traces", "signals")
 SOURCES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.py") if "migrations" not in path.parts)
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 SCRIPTS = sorted((ROOT / "static" / "js").glob("*.js"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+ASSERTING_CALLS = {"raises", "warns", "expect"}
 OLD_ROWS_SAVED = re.compile(r"\.save\(\s*\)")
 DRAWERS = {"utils", "helpers", "services", "common", "misc"}
 
@@ -38,6 +41,13 @@ def test_it_writes_templates_that_a_strict_policy_allows(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
+def test_it_gives_every_form_that_posts_a_token(path: Path) -> None:
+    forms = re.findall(r"<form\b.*?</form>", path.read_text(), re.DOTALL)
+    posts = [form for form in forms if re.match(r"<form[^>]*method=\"post\"", form)]
+    assert not [form for form in posts if "csrf_token" not in form], "without it the server answers 403"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=name_of)
 def test_it_ends_comments_on_their_line(path: Path) -> None:
     assert not re.search(r"\{#(?!.*#\})", path.read_text()), "Django shows a comment of several lines"
 
@@ -45,3 +55,23 @@ def test_it_ends_comments_on_their_line(path: Path) -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_it_writes_scripts_that_a_strict_policy_allows(path: Path) -> None:
     assert not re.search(r"\beval\(|new Function\(|https?://(?!www\.w3\.org/)", path.read_text())
+
+
+def asserts(test: ast.FunctionDef) -> bool:
+    """Whether a test asserts something, itself or by calling a function named `assert_…`."""
+    return any(isinstance(node, ast.Assert) or asserting_call(node) for node in ast.walk(test))
+
+
+def asserting_call(node: ast.AST) -> bool:
+    """Whether a node calls pytest.raises, pytest.warns, Playwright's expect, or a function named `assert_…`."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name in ASSERTING_CALLS or name.startswith("assert_")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name_of)
+def test_it_asserts_something_in_every_test(path: Path) -> None:
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    tests = [function for function in functions if function.name.startswith("test_")]
+    assert [test.name for test in tests if not asserts(test)] == []

@@ -114,6 +114,7 @@ def test_it_reprices_a_whole_call_over_the_threshold() -> None:
     assert (short, long) == (Decimal("0.25"), Decimal("1.0"))
 
 
+@pytest.mark.slow
 def test_it_agrees_with_the_library_on_every_model_it_sells() -> None:
     usage = Usage(input_tokens=300_000, output_tokens=2_000, cache_read_tokens=100_000, cache_write_tokens=5_000)
     checked = 0
@@ -130,6 +131,7 @@ def test_it_agrees_with_the_library_on_every_model_it_sells() -> None:
     assert checked > 500
 
 
+@pytest.mark.slow
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.none() | st.integers(), min_size=4, max_size=4))
 def test_it_never_raises_on_what_senders_invent(provider: str, model: str, tokens: list[int | None]) -> None:
     cost = price(provider, model, tokens[0], tokens[1], tokens[2], tokens[3], AT)

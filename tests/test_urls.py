@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from catalyst.core import operations
-from catalyst.core.models import Membership, Project, User
+from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
+from signals.models import Label, Signal, SignalRun
 from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
+from tests.page import Page
+
+type Things = dict[str, dict[str, Any]]
 
 PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")
 
@@ -131,21 +136,32 @@ def known_urls(patterns: list[URLPattern | URLResolver], namespace: str = "") ->
 URLS = dict(known_urls(get_resolver().url_patterns))
 
 
-def url_of(name: str, things: dict[str, dict[str, Any]]) -> str:
+def url_of(name: str, things: Things) -> str:
     """The URL with this name, in the project Default if it lies in a project."""
     arguments = things[TABLE[name].about] | ({"project": "default"} if URLS[name] else {})
     return name if name.startswith("/") else reverse(name, kwargs=arguments)
 
 
 @pytest.fixture
-def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]]:
+def things(project: Project, alice: User, bob: User) -> Things:
     """What URLs are about, as their arguments."""
+    return make_things(project, owner=alice, member=bob)
+
+
+@pytest.fixture
+def other_things(other_project: Project, charlie: User) -> Things:
+    """The same in a project of somebody else."""
+    return make_things(other_project, owner=charlie, member=charlie, first_trace=100)
+
+
+def make_things(project: Project, *, owner: User, member: User, first_trace: int = 1) -> Things:
+    """Make what URLs are about; returns their arguments."""
     now = timezone.now()
     agent = make_agent(project)
-    session = make_session(project, turns=1, now=now)
+    session = make_session(project, turns=1, first=first_trace, now=now)
     signal = make_signal(agent)
     label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
-    invitation, token = operations.invite(project, role="member", by=alice, now=now)
+    invitation, token = operations.invite(project, role="member", by=owner, now=now)
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
     return {
@@ -153,8 +169,8 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "nonsense": {"token": "nonsense"},
         "invited": {"token": token},
         "invitation": {"pk": invitation.pk},
-        "membership": {"pk": Membership.objects.get(user=bob).pk},
-        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=alice)[0].pk},
+        "membership": {"pk": project.memberships.get(user=member).pk},
+        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=owner)[0].pk},
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
@@ -182,7 +198,7 @@ def test_it_has_decided_about_every_url() -> None:
 def test_it_answers_everybody_as_decided(
     client_as: Callable[[User], Client],
     people: dict[str, User | None],
-    things: dict[str, dict[str, Any]],
+    things: Things,
     who: str,
     method: str,
 ) -> None:
@@ -198,6 +214,68 @@ def test_it_answers_everybody_as_decided(
     assert {name: answer.status_code for name, answer in answered.items()} == decided
 
 
-def test_it_sends_strangers_to_sign_in(client: Client, things: dict[str, dict[str, Any]]) -> None:
+def test_it_sends_strangers_to_sign_in(client: Client, things: Things) -> None:
     for url in (url_of(name, things) for name, in_project in URLS.items() if in_project):
         assert client.get(url).headers["Location"].startswith("/login/?next=")
+
+
+OF_A_PROJECT = [name for name, row in TABLE.items() if URLS[name] and row.about]
+
+
+def rows_of(project: Project) -> list[Any]:
+    """What a request could change in a project."""
+    changeable: list[QuerySet[Any]] = [
+        ApiKey.objects.filter(project=project),
+        Invitation.objects.filter(project=project),
+        Membership.objects.filter(project=project),
+        Signal.objects.filter(project=project),
+        SignalRun.objects.filter(version__signal__project=project),
+        Label.objects.filter(project=project),
+    ]
+    return [row for rows in changeable for row in rows.order_by("pk").values()]
+
+
+def test_it_finds_nothing_of_another_project_under_ones_own(
+    client_as: Callable[[User], Client], other_project: Project, alice: User, things: Things, other_things: Things
+) -> None:
+    client = client_as(alice)
+    before = rows_of(other_project)
+    answered = {}
+    for name in OF_A_PROJECT:
+        url = url_of(name, other_things)
+        for method in ("get", "post"):
+            answered[name, method] = client.generic(method.upper(), url).status_code
+    assert {asked: status for asked, status in answered.items() if status not in {404, 405}} == {}
+    assert rows_of(other_project) == before
+
+
+def test_it_finds_no_part_of_another_projects_signal_under_ones_own(
+    client_as: Callable[[User], Client], alice: User, things: Things, other_things: Things
+) -> None:
+    client = client_as(alice)
+    mixed = {about: other_things[about] | {"pk": things[about]["pk"]} for about in ("run", "label", "exchange")}
+    urls = [url_of(name, mixed) for name, row in TABLE.items() if row.about in mixed]
+    answers = [client.generic(method, url) for url in urls for method in ("GET", "POST")]
+    assert {answer.status_code for answer in answers} <= {404, 405}
+
+
+# An owner sees every form that a member or a viewer sees.
+@pytest.mark.parametrize("who", ["owner", "outsider", "anonymous"])
+def test_every_form_that_changes_something_carries_its_token(
+    client_as: Callable[[User], Client], people: dict[str, User | None], things: Things, who: str
+) -> None:
+    user = people[who]
+    client = client_as(user) if user else Client()
+    active = things | {"signal": {"pk": things["label"]["pk"]}}
+    urls = {url_of(name, about) for name in TABLE for about in (things, active)}
+    posted, bare = set(), set()
+    for url in sorted(urls):
+        response = client.get(url)
+        if response.status_code == 200 and response.headers["Content-Type"].startswith("text/html"):
+            for form in Page(response.text).forms:
+                if form.is_post and form.buttons:
+                    posted.add(form.action)
+                    if "csrfmiddlewaretoken" not in form.names:
+                        bare.add((url, form.action))
+    assert posted
+    assert bare == set()

@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,18 @@ from tests.judge_server import JudgeServer, says
 from tests.processes import ROOT
 
 expect.set_options(timeout=20_000)  # a machine may have more to do
+
+
+INSTANCES = ("demo", "catalyst")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run all tests of an instance on one worker, so that it is started once."""
+    for item in items:
+        for name in INSTANCES:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +73,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """A fresh window whose console must stay silent, but for pages that are errors themselves."""
+    """A fresh window whose console must stay silent."""
+    with silent_window(chromium) as page:
+        yield page
+
+
+@contextmanager
+def silent_window(chromium: Browser) -> Iterator[Page]:
+    """A window whose console must stay silent, but for pages that are errors themselves."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     said: list[tuple[str, str]] = []

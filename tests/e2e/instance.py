@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -40,6 +41,7 @@ class Instance:
     database_url: str
     pids: dict[str, int]
     data: Path
+    cookies: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def now(self) -> "Instance":
         """The same as up.json says it now: processes may have been replaced."""
@@ -75,6 +77,19 @@ class Instance:
     def shell(self, script: str) -> str:
         """What a script prints that runs within it."""
         return self.manage("shell", "--verbosity=0", "-c", script)
+
+    def login_address(self, person: str) -> str:
+        """A new address that signs a person in, as `manage.py login_link` prints it."""
+        link = self.manage("login_link", person).split()[-1]
+        return self.url + link[link.index("/login/") :]
+
+    def cookies_of(self, person: str) -> dict[str, str]:
+        """The cookies of a person, who signs in only once: a link takes a Django start."""
+        if person not in self.cookies:
+            with httpx.Client() as client:
+                client.get(self.login_address(person))
+                self.cookies[person] = dict(client.cookies)
+        return self.cookies[person]
 
     def new_projects(self, *slugs: str) -> list[str]:
         """Make projects of the printed login's user; returns an ingest key of each."""
@@ -125,9 +140,14 @@ def browser() -> Iterator[Browser]:
 
 
 def sign_in(page: Page, instance: Instance, person: str = "owner") -> None:
-    """Through a link as `up` prints it."""
-    link = instance.manage("login_link", person).split()[-1]
-    page.goto(instance.url + link[link.index("/login/") :])
+    """Give a window the cookies of a person. It stays where it is."""
+    cookies = instance.cookies_of(person).items()
+    page.context.add_cookies([{"name": name, "value": value, "url": instance.url} for name, value in cookies])
+
+
+def sign_in_by_link(page: Page, instance: Instance, person: str = "owner") -> None:
+    """Open a login link."""
+    page.goto(instance.login_address(person))
     expect(page).to_have_url(re.compile(r"/p/[\w-]+/traces/$"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.instance import Instance, replay, sign_in
+from tests.e2e.instance import Instance, replay, sign_in, sign_in_by_link
 from tests.judge_server import Answer, Asked, JudgeServer, says
 from tests.processes import eventually
 
@@ -78,7 +78,7 @@ def test_it_leads_from_the_link_to_a_label_and_its_reason(
     project = f"shop-{scheme}"
     (key,) = catalyst.new_projects(project)
     judge.script = knowing(truth, longest_words(recording))
-    sign_in(page, catalyst)
+    sign_in_by_link(page, catalyst)
     page.goto(f"{catalyst.url}/p/{project}/traces/")
     expect(page.get_by_text("/v1/traces").first).to_be_visible()
     replay(recording, catalyst, key)

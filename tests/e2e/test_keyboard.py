@@ -9,7 +9,7 @@ from tests.e2e import pages
 from tests.e2e.instance import Instance, sign_in
 from tests.e2e.pages import Stop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 UNSEEN = """
     () => {
@@ -45,6 +45,7 @@ def tab_to(page: Page, wanted: Locator, most: int = 80) -> None:
 
 def test_keys_lead_from_the_first_page_to_a_session_and_back(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
+    page.goto(demo.url)
     switch = page.get_by_label(re.compile("^Project Default"))
     tab_to(page, switch)
     page.keyboard.press("Enter")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.instance import Instance, sign_in
+from tests.e2e.instance import Instance, sign_in_by_link
 from tests.judge_server import JudgeServer, completion
 from tests.processes import environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def reddest(page: Page) -> Locator:
@@ -34,7 +34,7 @@ def run_copied_snippet(page: Page, folder: Path) -> None:
 def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
     demo: Instance, page: Page, tmp_path: Path
 ) -> None:
-    sign_in(page, demo)
+    sign_in_by_link(page, demo)
     page.get_by_role("link", name="Look around in Demo").click()
     page.wait_for_url("**/p/demo/traces/**")
     reddest(page).click()

@@ -11,7 +11,7 @@ from tests.e2e import pages
 from tests.e2e.instance import Instance, sign_in
 from tests.e2e.pages import Stop
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 ADDRESSES = "links => links.map((link) => new URL(link.getAttribute('href'), document.baseURI).href)"

@@ -65,6 +65,10 @@ class Catalyst:
         eventually(answers, SECONDS)
         return self.facts()
 
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def facts(self) -> dict[str, Any]:
         """up.json as it is now. Every process of it is remembered for `leftovers`."""
         facts: dict[str, Any] = json.loads((self.data / "up.json").read_text())
@@ -110,7 +114,7 @@ def catalyst(**extra: str) -> Iterator[Catalyst]:
     try:
         yield it
     finally:
-        if it.process and it.process.poll() is None:
+        if it.process and it.is_running():
             it.process.kill()
             it.killed()
         if (data / "postgres").exists():

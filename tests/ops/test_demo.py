@@ -24,6 +24,7 @@ from traces.models import AgentHour, Payload, Resource, Session, Span, Trace, Un
 from traces.otlp import SentSpan
 
 SCALE = 0.15
+SMALL = 0.02
 WEEK = timedelta(days=7)
 
 
@@ -34,9 +35,17 @@ def week(now: datetime, scale: float = SCALE) -> list[SentSpan]:
 
 @pytest.fixture
 def demo(alice: User, now: datetime) -> Project:
-    """The project, filled with a part of its traffic."""
+    """The project, with enough of its traffic to tell its story."""
     project = loader.make(alice, now)
     loader.fill(project, now, SCALE)
+    return project
+
+
+@pytest.fixture
+def small_demo(alice: User, now: datetime) -> Project:
+    """The project, with a little of its traffic."""
+    project = loader.make(alice, now)
+    loader.fill(project, now, SMALL)
     return project
 
 
@@ -52,6 +61,7 @@ def test_it_is_the_same_for_the_same_moment(now: datetime) -> None:
     assert week(now, 0.05) != week(now + timedelta(days=1), 0.05)
 
 
+@pytest.mark.slow
 def test_it_is_a_week_of_about_twenty_thousand_spans(now: datetime) -> None:
     spans = week(now, 1)
     assert 18_000 < len(spans) < 24_000
@@ -93,6 +103,7 @@ def test_every_text_can_be_filled(now: datetime) -> None:
     assert len(kinds) == 1
 
 
+@pytest.mark.slow
 def test_it_is_stored_by_ingest_and_found_in_pages(demo: Project, now: datetime) -> None:
     assert demo.memberships.get().role == Membership.Role.OWNER
     assert {agent.name for agent in demo.agents.all()} == {support.NAME, review.NAME, research.NAME}
@@ -104,6 +115,7 @@ def test_it_is_stored_by_ingest_and_found_in_pages(demo: Project, now: datetime)
     assert loader.fill(demo, now, SCALE) == 0
 
 
+@pytest.mark.slow
 def test_the_bad_deploy_shows_in_the_rollups(demo: Project, now: datetime) -> None:
     first, last = timeline.bad_deploy(now)
     assert first.date() == (now - WEEK + timedelta(days=4)).date()
@@ -121,6 +133,7 @@ def test_the_bad_deploy_shows_in_the_rollups(demo: Project, now: datetime) -> No
     assert Resource.objects.filter(project=demo, attributes__contains={"service.version": support.BAD}).exists()
 
 
+@pytest.mark.slow
 def test_labels_tell_the_same_story(demo: Project, now: datetime) -> None:
     told = Signal.objects.filter(agent__identity=support.ID, template__in=("frustration", "task_outcome"))
     Signal.objects.exclude(pk__in=told).delete()
@@ -142,7 +155,7 @@ def test_labels_tell_the_same_story(demo: Project, now: datetime) -> None:
 
 def test_a_model_is_not_asked_about_it(alice: User, now: datetime, a_model: None) -> None:
     project = loader.make(alice, now)
-    loader.fill(project, now, 0.02)
+    loader.fill(project, now, SMALL)
     assert {signal.state for signal in Signal.objects.filter(project=project)} == {Signal.State.DRAFT}
     settle_all(now)
     assert not Label.objects.exists()
@@ -152,7 +165,7 @@ def test_its_signals_rest_when_a_model_is_connected_later(
     alice: User, project: Project, now: datetime, request: pytest.FixtureRequest
 ) -> None:
     demo = loader.make(alice, now)
-    loader.fill(demo, now, 0.02)
+    loader.fill(demo, now, SMALL)
     chosen = make_signal(Agent.objects.get(project=demo, identity=support.ID), active_since=now)
     elsewhere = make_signal(Agent.objects.create(project=project, identity="mine", first_seen_at=now), active_since=now)
     loader.rest()
@@ -169,6 +182,7 @@ def judge_all(now: datetime) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_one_signal_gets_a_second_version_that_judges_the_bad_day_again(demo: Project, now: datetime) -> None:
     signal = Signal.objects.get(project=demo, agent__identity=support.ID, template="laziness")
     later = now + timedelta(hours=1)
@@ -190,7 +204,8 @@ def test_one_signal_gets_a_second_version_that_judges_the_bad_day_again(demo: Pr
     assert signal.versions.count() == 2
 
 
-def test_new_traffic_trickles_in(demo: Project, now: datetime) -> None:
+@pytest.mark.slow
+def test_new_traffic_trickles_in(small_demo: Project, now: datetime) -> None:
     before = Span.objects.count()
     added = sum(loader.trickle(now + timedelta(minutes=minute)) for minute in range(1, 11))
     assert added > 20
@@ -200,17 +215,17 @@ def test_new_traffic_trickles_in(demo: Project, now: datetime) -> None:
 
 
 def test_nothing_trickles_in_where_it_is_not_wanted(
-    demo: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+    small_demo: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(env, "demo", False)
     assert loader.trickle(now + timedelta(minutes=1)) == 0
     monkeypatch.setattr(env, "demo", True)
-    demo.agents.all().delete()
+    small_demo.agents.all().delete()
     assert loader.trickle(now + timedelta(minutes=1)) == 0
     assert Trace.objects.filter(last_received_at__gt=now).count() == 0
 
 
-def test_it_goes_on_every_minute(demo: Project, now: datetime) -> None:
+def test_it_goes_on_every_minute(small_demo: Project, now: datetime) -> None:
     before = Span.objects.count()
     tasks.minute.call()
     assert task_backend.waiting("default") == 1
@@ -239,26 +254,26 @@ def test_the_task_fills_it(alice: User, now: datetime) -> None:
     assert not Span.objects.exists()
 
 
-def test_renewing_leaves_other_projects_alone(demo: Project, project: Project, now: datetime) -> None:
+def test_renewing_leaves_other_projects_alone(small_demo: Project, project: Project, now: datetime) -> None:
     make_trace(project, now=now, agent=support.ID, session="conversation")
     settle_all(now)
-    make_trace(demo, now=now, agent="visitor")
+    make_trace(small_demo, now=now, agent="visitor")
     kept = (Span, Payload, Trace, Session, Unsettled)
     counts = [model.objects.count() for model in kept]
     hours = AgentHour.objects.filter(project=project).count()
     later = now + timedelta(hours=5)
 
-    loader.renew(demo, later, SCALE)
+    loader.renew(small_demo, later, SMALL)
 
-    assert Span.objects.filter(project_id=demo.pk).count() == len(week(later))
+    assert Span.objects.filter(project_id=small_demo.pk).count() == len(week(later, SMALL))
     assert Trace.objects.filter(project=project).count() == 1
     assert Span.objects.filter(project_id=project.pk).count() == 2
-    assert texts(demo.pk) == set(Span.objects.filter(project_id=demo.pk).values_list("trace_id", "span_id"))
+    assert texts(small_demo.pk) == set(Span.objects.filter(project_id=small_demo.pk).values_list("trace_id", "span_id"))
     assert AgentHour.objects.filter(project=project).count() == hours
-    assert demo.agents.count() == 3
-    assert Signal.objects.filter(project=demo, state=Signal.State.ACTIVE).count() == len(loader.SIGNALS)
+    assert small_demo.agents.count() == 3
+    assert Signal.objects.filter(project=small_demo, state=Signal.State.ACTIVE).count() == len(loader.SIGNALS)
     assert not Label.objects.exists()
-    assert Trace.objects.filter(project=demo, last_received_at__lt=later).count() == 0
+    assert Trace.objects.filter(project=small_demo, last_received_at__lt=later).count() == 0
     assert sum(counts) > 0
     assert not Unsettled.objects.filter(scope="session").exclude(target_id__in=Session.objects.values("pk")).exists()
     assert not Unsettled.objects.exclude(scope="session").exclude(target_id__in=Trace.objects.values("pk")).exists()
@@ -287,6 +302,6 @@ def test_the_command_leaves_a_project_of_that_name_alone(alice: User) -> None:
 
 
 def test_ingest_takes_it_as_any_other_traffic(project: Project, now: datetime) -> None:
-    spans = week(now, 0.02)
+    spans = week(now, SMALL)
     assert pipeline.store(project.pk, spans, now).inserted == len(spans)
     assert pipeline.store(project.pk, spans, now).duplicate == len(spans)

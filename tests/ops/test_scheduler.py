@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from signals.runs import backfill
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
 from tests.processes import eventually, running
 from traces.models import AgentHour, Span, Unsettled
+from traces.store import partitions
 
 SECOND = timedelta(seconds=1)
 NOTE = Kind("note", SECOND, "tests.ops.sample_tasks.note_periodically")
@@ -134,9 +136,22 @@ def test_it_takes_seconds_for_machines_that_differ(registered: None, now: dateti
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_keeps_house_every_minute() -> None:
+def test_it_deletes_expired_sessions_every_minute() -> None:
+    expired = timezone.now() - timedelta(days=1)
+    Session.objects.create(session_key="expired", session_data="", expire_date=expired)
+    Session.objects.create(session_key="valid", session_data="", expire_date=timezone.now() + timedelta(days=1))
     tasks.minute.call()
     tasks.minute.call()
+    assert [session.session_key for session in Session.objects.all()] == ["valid"]
+
+
+@pytest.mark.django_db
+def test_it_makes_the_partitions_of_the_coming_days_every_minute() -> None:
+    tomorrow = (timezone.now() + timedelta(days=1)).date()
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE traces_span_{tomorrow:%Y%m%d}")
+    tasks.minute.call()
+    assert tomorrow in partitions.days()
 
 
 def test_it_brings_forward_what_waits_for_the_time_that_the_machine_was_ahead_of(project: Project) -> None:

@@ -134,6 +134,7 @@ filters = st.fixed_dictionaries(
 ).map(Filter.parse)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_python_and_sql_let_the_same_targets_pass(project: Project, other_project: Project, now: datetime) -> None:
     traffic(project, now)

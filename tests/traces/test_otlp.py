@@ -60,6 +60,7 @@ def outcome(decoded: Decoded) -> tuple[list[Any], int]:
     return decoded.spans, decoded.rejected
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(requests(), st.booleans())
 def test_it_reads_the_same_from_protobuf_and_both_dialects_of_json(
@@ -95,6 +96,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(JSON_VALUES, JSON_VALUES)
 def test_it_reads_any_json_or_says_that_it_is_no_request(span: Any, top: Any) -> None:
@@ -104,6 +106,7 @@ def test_it_reads_any_json_or_says_that_it_is_no_request(span: Any, top: Any) ->
         assert complaint(decode_json, json.dumps(document).encode()) != ""
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200))
 def test_it_reads_any_bytes_or_says_that_they_are_no_request(body: bytes) -> None:

@@ -138,6 +138,7 @@ def test_it_passes_over_what_ingest_holds(project: Project, now: datetime) -> No
     assert retention.delete_expired_traces(now) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_is_exact_while_old_sessions_resume(project: Project, now: datetime) -> None:
     """Sessions that are about to be deleted get spans at the same time: none is lost, no writer fails."""

@@ -55,7 +55,7 @@ def troubles() -> dict[str, Check]:
     return {f"{each.part} {each.name}": each for each in examined() if each.state != "ok" and each.part != "Disk"}
 
 
-def only_trouble(name: str, state: str, *words: str) -> None:
+def assert_only_trouble(name: str, state: str, *words: str) -> None:
     found = troubles()
     assert list(found) == [name]
     assert found[name].state == state
@@ -96,7 +96,7 @@ def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
 
 def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None) -> None:
     Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(minutes=59))
-    only_trouble("Work deleting what expired", "warn", "waits until")
+    assert_only_trouble("Work deleting what expired", "warn", "waits until")
     Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(hours=1))
     assert troubles() == {}
 
@@ -104,9 +104,9 @@ def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None)
 def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None) -> None:
     Unsettled.objects.create(scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
     Unsettled.objects.create(scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
-    only_trouble("Queues settling", "warn", "1 targets are due, 2 wait in all", "5m 00s")
+    assert_only_trouble("Queues settling", "warn", "1 targets are due, 2 wait in all", "5m 00s")
     Unsettled.objects.update(due_at=NOW - timedelta(hours=1))
-    only_trouble("Queues settling", "bad")
+    assert_only_trouble("Queues settling", "bad")
 
 
 def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: Project) -> None:
@@ -150,10 +150,10 @@ def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> N
     (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
     Budget.objects.filter(signal=signal).update(daily_calls=1)
-    only_trouble("Signals project Default", "warn", "1 active signals judge no more")
+    assert_only_trouble("Signals project Default", "warn", "1 active signals judge no more")
     assert troubles()["Signals project Default"].text.startswith("judging cost $2.00 and 2 judge calls today")
     Budget.objects.filter(signal=None).update(daily_calls=1)
-    only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
+    assert_only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
 
 
 def test_it_finds_days_that_are_missing(healthy: None) -> None:
@@ -161,10 +161,10 @@ def test_it_finds_days_that_are_missing(healthy: None) -> None:
         for table in ("traces_span", "traces_payload"):
             with connection.cursor() as cursor:
                 cursor.execute(f"DROP TABLE {table}_202611{day}")
-    only_trouble("Spans days", "warn", "only 0 ahead")
+    assert_only_trouble("Spans days", "warn", "only 0 ahead")
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE traces_payload_20261120")
-    only_trouble("Spans days", "bad", "today's is missing")
+    assert_only_trouble("Spans days", "bad", "today's is missing")
 
 
 def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Project) -> None:
@@ -173,7 +173,7 @@ def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Pro
     use.count(key.pk, {"accepted": 3, "new": 10, "replaced": 1, "bad_id": 2, "refused_413": 1, "late": 4}, NOW)
     use.count(None, {"refused_401": 7}, NOW)
     use.flush()
-    only_trouble(
+    assert_only_trouble(
         "Keys in 24 hours Default: sdk", "warn", "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused"
     )
     assert "2 spans with a wrong id" in troubles()["Keys in 24 hours Default: sdk"].advice

@@ -13,97 +13,125 @@ import pytest
 from tests.ops.catalyst import Catalyst, catalyst, kill
 from tests.processes import database_url, eventually
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("up")]
 
 
 @pytest.fixture
 def up() -> Iterator[Catalyst]:
+    """One that has never run."""
     with catalyst() as it:
         yield it
 
 
-def test_it_runs_until_interrupted_and_goes_on_with_its_data(up: Catalyst) -> None:
-    first = up.up()
-    assert first["url"] == f"http://127.0.0.1:{up.port}"
+@pytest.fixture(scope="module")
+def shared_up() -> Iterator[Catalyst]:
+    with catalyst() as it:
+        yield it
+
+
+@pytest.fixture
+def running(shared_up: Catalyst) -> Catalyst:
+    """One that runs, on data that the tests of this module share: it is started only when a test has ended it."""
+    if not shared_up.is_running():
+        shared_up.up()
+    return shared_up
+
+
+@pytest.fixture(scope="module")
+def shared_demo() -> Iterator[Catalyst]:
+    with catalyst(DEMO="1") as it:
+        yield it
+
+
+@pytest.fixture
+def running_demo(shared_demo: Catalyst) -> Catalyst:
+    """The same with the demo."""
+    if not shared_demo.is_running():
+        shared_demo.up()
+    return shared_demo
+
+
+def test_it_runs_until_interrupted_and_goes_on_with_its_data(running: Catalyst) -> None:
+    first = running.facts()
+    assert first["url"] == f"http://127.0.0.1:{running.port}"
     assert set(first["pids"]) == {"up", "postgres", "guard", "web", "worker-default", "worker-judge", "clock"}
-    assert stat.S_IMODE((up.data / "up.json").stat().st_mode) == 0o600
-    assert up.post(first["ingest_key"]).status_code == 200
-    assert up.post("cat_wrong").status_code == 401
+    assert stat.S_IMODE((running.data / "up.json").stat().st_mode) == 0o600
+    assert running.post(first["ingest_key"]).status_code == 200
+    assert running.post("cat_wrong").status_code == 401
     with httpx.Client() as browser:
         assert browser.get(first["login_url"]).status_code == 302
         assert browser.get(first["url"] + "/").is_redirect
     with httpx.Client() as browser:
         assert browser.get(first["login_url"]).status_code != 302
-        another = up.command("login_link").communicate(timeout=30)[0].strip()
+        another = running.command("login_link").communicate(timeout=30)[0].strip()
         assert browser.get(another).status_code == 302
-    up.facts()
+    running.facts()
 
-    text = up.stop(signal.SIGINT)
+    text = running.stop(signal.SIGINT)
 
     assert first["url"] in text
     assert first["login_url"] in text
     assert first["ingest_key"] in text
     assert "Traceback" not in text
-    assert up.process
-    assert up.process.returncode == 0
-    assert up.leftovers() == []
-    assert not (up.data / "up.json").exists()
+    assert running.process
+    assert running.process.returncode == 0
+    assert running.leftovers() == []
+    assert not (running.data / "up.json").exists()
 
-    second = up.up()
+    second = running.up()
     assert second["ingest_key"] == first["ingest_key"]
-    assert up.post(first["ingest_key"]).status_code == 200
-    down = up.command("down")
+    assert running.post(first["ingest_key"]).status_code == 200
+    down = running.command("down")
     assert down.communicate(timeout=60) == ("Stopped.\n", "")
-    up.killed()
-    assert up.process.returncode == 0
+    running.killed()
+    assert running.process.returncode == 0
 
 
-def test_it_leaves_nothing_behind_when_killed(up: Catalyst) -> None:
-    first = up.up()
-    assert up.process
-    up.process.kill()
-    up.killed()
-    assert not (up.data / "up.json").exists()
+def test_it_leaves_nothing_behind_when_killed(running: Catalyst) -> None:
+    first = running.facts()
+    assert running.process
+    running.process.kill()
+    running.killed()
+    assert not (running.data / "up.json").exists()
 
-    second = up.up()
+    second = running.up()
     assert second["ingest_key"] == first["ingest_key"]
     kill(second["pids"])
-    up.killed()
+    running.killed()
 
-    third = up.up()
+    third = running.up()
     assert third["ingest_key"] == first["ingest_key"]
-    assert up.post(third["ingest_key"]).status_code == 200
+    assert running.post(third["ingest_key"]).status_code == 200
 
 
-def test_it_replaces_what_dies(up: Catalyst) -> None:
-    before = up.up()
+def test_it_replaces_what_dies(running: Catalyst) -> None:
+    before = running.facts()
     pids = {name: pid for name, pid in before["pids"].items() if name != "up"}
     kill(pids)
 
-    eventually(lambda: not set(pids.values()) & set(up.facts()["pids"].values()), 60)
+    eventually(lambda: not set(pids.values()) & set(running.facts()["pids"].values()), 60)
 
     def accepts() -> bool:
         try:
-            return up.post(before["ingest_key"]).status_code == 200
+            return running.post(before["ingest_key"]).status_code == 200
         except httpx.HTTPError:
             return False
 
     eventually(accepts, 60)
-    text = up.stop(signal.SIGTERM)
+    text = running.stop(signal.SIGTERM)
     assert "web ended (SIGKILL), starting it again" in text
-    assert up.leftovers() == []
+    assert running.leftovers() == []
 
 
-def test_it_runs_twice_side_by_side(up: Catalyst) -> None:
-    with catalyst() as other:
-        ours, theirs = up.up(), other.up()
-        assert up.post(ours["ingest_key"]).status_code == 200
-        assert other.post(ours["ingest_key"]).status_code == 401
-        other.stop()
-        assert other.leftovers() == []
-        assert up.post(ours["ingest_key"]).status_code == 200
-        assert theirs["database_url"] != ours["database_url"]
-        assert "already runs" in Catalyst(up.data).refused("up")
+def test_it_runs_twice_side_by_side(running: Catalyst, running_demo: Catalyst) -> None:
+    ours, theirs = running.facts(), running_demo.facts()
+    assert running.post(ours["ingest_key"]).status_code == 200
+    assert running_demo.post(ours["ingest_key"]).status_code == 401
+    assert theirs["database_url"] != ours["database_url"]
+    assert "already runs" in Catalyst(running.data).refused("up")
+    running_demo.stop()
+    assert running_demo.leftovers() == []
+    assert running.post(ours["ingest_key"]).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)
@@ -118,15 +146,12 @@ def test_it_leaves_the_embedded_server_alone_where_another_is_named() -> None:
         assert not (up.data / "postgres").exists()
 
 
-def test_it_fills_a_demo_that_its_owner_can_open(up: Catalyst) -> None:
-    up.extra["DEMO"] = "1"
-    facts = up.up()
+def test_it_fills_a_demo_that_its_owner_can_open(running_demo: Catalyst) -> None:
+    facts = running_demo.facts()
     with httpx.Client(base_url=facts["url"], timeout=30) as browser:
         assert browser.get(facts["login_url"]).status_code == 302
         eventually(lambda: "support.turn" in browser.get("/p/demo/traces/?range=7d").text, 60)
         assert "Task outcome" in browser.get("/p/demo/signals/").text
-    up.stop()
-    assert up.leftovers() == []
 
 
 def test_it_says_that_the_port_is_in_use(up: Catalyst) -> None:

@@ -73,6 +73,7 @@ def post(project: Project, body: bytes, now: datetime) -> None:
     pipeline.store(project.pk, decoded.spans, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["span", "trace", "session"])
 def test_hostile_traffic_gets_the_labels_that_it_deserves(
     project: Project, now: datetime, judge: JudgeServer, scope: str

@@ -221,6 +221,7 @@ def test_it_always_answers_with_a_label_and_a_short_reason(key: str, scope: str,
     assert 0 < len(verdict.reason) < 400
 
 
+@pytest.mark.slow
 def test_it_is_as_accurate_as_documented(shared: Path) -> None:
     with (shared / "data" / "airline.truth.csv").open() as rows:
         truth = {line["session_id"]: line["reward"] == "1" for line in csv.DictReader(rows)}

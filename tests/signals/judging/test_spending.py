@@ -179,6 +179,7 @@ def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, no
     assert Label.objects.get().reserved == calls(1, now)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("seed", range(3))
 def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now: datetime, seed: int) -> None:
@@ -314,6 +315,7 @@ def test_calls_that_give_no_label_count_and_refused_ones_do_not(
     assert not Label.objects.filter(status="done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 40, now=now)

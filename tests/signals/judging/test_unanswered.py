@@ -93,6 +93,7 @@ def test_broken_calls_are_no_proof_against_each_other(poison: Label, project: Pr
     ]
 
 
+@pytest.mark.slow
 def test_a_label_alone_is_tried_less_and_less_and_fails_in_the_end(
     poison: Label, now: datetime, judge: JudgeServer
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_label_alone_is_tried_less_and_less_and_fails_in_the_end(
     assert len(judge.asked) == MAX_OUTAGES + 1
 
 
+@pytest.mark.slow
 def test_an_outage_that_is_the_servers_by_its_own_word_never_ends_a_label(
     poison: Label, now: datetime, judge: JudgeServer
 ) -> None:

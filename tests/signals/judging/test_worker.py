@@ -214,6 +214,7 @@ def test_it_fails_at_once_where_repeating_cannot_help(
     assert (label.status, label.value) == ("done", "no")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_an_outage_costs_no_try_and_the_queue_drains_when_it_ends(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time, status: int

@@ -165,6 +165,7 @@ class History:
         self.chance.choice(every)()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 9))])
 def test_its_sums_are_exact_after_any_history(seed: int, project: Project, now: datetime) -> None:
     history = History(project, now, random.Random(seed))
@@ -211,6 +212,7 @@ def test_a_label_that_waits_again_keeps_its_value_in_the_sums(history: History) 
     assert (only.state, only.value, only.count, only.last) == ("waiting", "yes", 1, history.now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 50 * HOUR, 100 * HOUR])
 def test_it_counts_any_range_as_the_list_does(history: History, length: timedelta) -> None:
     for _ in range(80):
@@ -228,6 +230,7 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("length", "bars"),
     [(HOUR, ""), (12 * HOUR, ""), (12 * HOUR, "hour"), (24 * HOUR, ""), (60 * HOUR, "day"), (60 * HOUR, "hour")],
@@ -245,6 +248,7 @@ def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelt
     assert sums(signal=signal).over_time(time_range)[signal.pk] == listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["14d", "30d", "90d"])
 def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, key: str) -> None:
     for _ in range(80):
@@ -263,6 +267,7 @@ def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, 
         assert sum(each.failed for each in trouble) == sum(cell.count for cell in cells if cell.state == "failed")
 
 
+@pytest.mark.slow
 def test_it_filters_sums_as_labels(history: History) -> None:
     for _ in range(60):
         history.step()

@@ -279,6 +279,7 @@ def test_it_says_what_is_wrong(
     assert says_so in response.text
 
 
+@pytest.mark.slow
 def test_calls_are_charged_and_respect_caps(
     browser: Client, project: Project, agent: Agent, judge: JudgeServer, bob: User
 ) -> None:

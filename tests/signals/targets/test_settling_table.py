@@ -112,6 +112,7 @@ def test_it_judges_what_has_settled(case: Case, project: Project, now: datetime)
     assert Story(case, project, now).play() == list(case.judged)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_at_once_come_to_the_same(now: datetime) -> None:
     with ThreadPoolExecutor(2) as workers:

@@ -1,6 +1,5 @@
 """The Signals page."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -16,8 +15,9 @@ from signals.definitions.templates import TEMPLATES
 from signals.judging import judges
 from signals.models import JudgeHealth, Label
 from signals.views import signal_list
-from tests.factories import make_agent, make_labels, make_signal, make_trace, settle_all
+from tests.factories import make_agent, make_label, make_signal
 from tests.judge_server import JudgeServer
+from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
@@ -26,10 +26,9 @@ PAGE = "/p/default/signals/"
 HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
 
 
-def label(labels: list[Label], *values: str, now: datetime) -> None:
-    """Give the first labels these values; the rest waits."""
-    for each, value in zip(labels, values, strict=False):
-        Label.objects.filter(pk=each.pk).update(status="done", value=value, labelled_at=now, judge="offline")
+def marks_of_versions(browser: Client) -> list[str]:
+    """The versions that gave labels, as the page marks them."""
+    return [mark.text for mark in Page(browser.get(PAGE).text).all(".//*[starts-with(@title, 'Labels of v')]")]
 
 
 def test_it_teaches_what_a_signal_is(browser: Client, project: Project) -> None:
@@ -48,41 +47,36 @@ def test_it_shows_what_every_signal_found(browser: Client, project: Project, now
     make_signal(make_agent(project), name="Quiet one")
     operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
     signal.refresh_from_db()
-    labels = make_labels(signal, project, 5, now=now)
-    label(labels, "yes", "no", "no", now=now)
-    Label.objects.filter(pk=labels[3].pk).update(status="failed", error="No valid answer.")
-    text = browser.get(PAGE).text
-    assert "Refund &lt;wanted&gt;" in text
-    assert "support-bot" in text
-    assert "v2" in text
-    assert "yes 33.3%" in text
-    assert 'aria-label="yes 1, no 2"' in text
-    assert '3<span class="only-narrow"> labels' in text
-    assert '1<span class="only-narrow"> waiting' in text
-    assert '1<span class="only-narrow"> failed' in text
-    assert "Not running yet" in text
+    for number, value in enumerate(("yes", "no", "no"), start=1):
+        make_label(signal, number, now=now, value=value)
+    make_label(signal, 4, now=now, status="failed", error="No valid answer.")
+    make_label(signal, 5, now=now)
+    page = Page(browser.get(PAGE).text)
+    (row,) = (row for row in page.table().rows if row.has_link("Refund <wanted>"))
+    for fact in ("support-bot", "v2", "yes 33.3%", "3 labels", "1 waiting", "1 failed"):
+        assert fact in row.text
+    assert row.region("yes 1, no 2")
+    assert "Not running yet" in page.text
 
 
 def test_it_says_which_versions_gave_the_labels(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now)
-    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
+    make_label(signal, 1, now=now, value="yes")
+    make_label(signal, 2, now=now, value="no")
     beside = "/p/default/agents/"
-    assert not re.search(r">v1( to v\d)?</span>", browser.get(PAGE).text)
+    assert marks_of_versions(browser) == []
     operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
-    text = browser.get(PAGE).text
-    assert 'title="Labels of v1">v1</span>' in text
+    assert marks_of_versions(browser) == ["v1"]
     assert "yes 50.0% (v1)" in browser.get(beside).text
-    make_trace(project, 1, now=now + MINUTE, said=("More?", "More."))
-    settle_all(now + MINUTE)
-    label(list(Label.objects.filter(version=signal.current_version)), "no", now=now)
-    text = browser.get(PAGE).text
-    assert 'title="Labels of v1 to v2">v1 to v2</span>' in text
-    assert 'aria-label="yes 1, no 2"' in text
+    signal.refresh_from_db()
+    make_label(signal, 3, now=now, value="no")
+    assert marks_of_versions(browser) == ["v1 to v2"]
+    assert Page(browser.get(PAGE).text).region("yes 1, no 2")
 
 
 def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - timedelta(days=9))
-    label(make_labels(signal, project, 1, now=now - timedelta(days=5)), "yes", now=now)
+    make_label(signal, now=now - timedelta(days=5), value="yes")
     assert "No labels in this range" in browser.get(PAGE).text
     assert "yes 100%" in browser.get(f"{PAGE}?range=7d").text
 
@@ -107,12 +101,12 @@ def test_it_polls_its_rows_often_while_labels_wait_and_seldom_while_more_may_com
     browser: Client, project: Project, now: datetime
 ) -> None:
     signal = make_signal(make_agent(project), active_since=now)
-    labels = make_labels(signal, project, 1, now=now)
+    label = make_label(signal, now=now)
     assert 'hx-trigger="every 5s' in browser.get(PAGE).text
     fragment = browser.get(PAGE, headers=HTMX)
     assert fragment.status_code == 200
-    assert fragment.text.lstrip().startswith("<tbody")
-    label(labels, "no", now=now)
+    assert not Page(fragment.text).is_whole
+    Label.objects.filter(pk=label.pk).update(status="done", value="no", labelled_at=now)
     fragment = browser.get(PAGE, headers=HTMX)
     assert fragment.status_code == 200
     assert 'hx-trigger="every 30s' in fragment.text
@@ -184,14 +178,15 @@ def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Proj
 
 def test_it_sorts_by_any_figure_the_most_first(browser: Client, project: Project, now: datetime) -> None:
     first, second = (make_signal(make_agent(project, name), name=name, active_since=now) for name in ("A1", "B1"))
-    make_labels(first, project, 1, now=now)
-    labels = make_labels(second, project, 4, now=now)
-    label(labels, "yes", "no", now=now)
-    Label.objects.filter(pk=labels[2].pk).update(status="failed", cost="0.5")
+    make_label(first, now=now)
+    make_label(second, 1, now=now, value="yes")
+    make_label(second, 2, now=now, value="no")
+    make_label(second, 3, now=now, status="failed", cost="0.5")
+    make_label(second, 4, now=now)
 
     def order(sort: str) -> list[str]:
-        text = browser.get(f"{PAGE}?sort={sort}").text
-        return sorted(("A1", "B1"), key=lambda name: text.index(f">{name}</a>"))
+        page = Page(browser.get(f"{PAGE}?sort={sort}").text)
+        return [row.links[0][0] for row in page.table().rows]
 
     assert order("name") == order("nonsense") == ["A1", "B1"]
     for sort in ("volume", "failed", "cost", "last"):
@@ -201,8 +196,9 @@ def test_it_sorts_by_any_figure_the_most_first(browser: Client, project: Project
 
 def test_it_shows_how_the_telling_label_went(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now)
-    label(make_labels(signal, project, 2, now=now), "yes", "no", now=now)
-    assert 'aria-label="yes over time"' in browser.get(PAGE).text
+    make_label(signal, 1, now=now, value="yes")
+    make_label(signal, 2, now=now, value="no")
+    assert Page(browser.get(PAGE).text).region("yes over time")
 
 
 def test_it_shows_only_so_many_signals(
@@ -211,11 +207,11 @@ def test_it_shows_only_so_many_signals(
     monkeypatch.setattr(signal_list, "MAX_SELECTED", 2)
     for name in ("A1", "B1", "C1"):
         make_signal(make_agent(project), name=name)
-    text = browser.get(PAGE).text
-    assert ">B1</a>" in text
-    assert ">C1</a>" not in text
-    assert "Only the first 2 by name are shown" in text
-    assert ">C1</a>" in browser.get(f"{PAGE}?q=c").text
+    page = Page(browser.get(PAGE).text)
+    assert page.has_link("B1")
+    assert not page.has_link("C1")
+    assert "Only the first 2 by name are shown" in page.text
+    assert Page(browser.get(f"{PAGE}?q=c").text).has_link("C1")
 
 
 def test_it_changes_many_at_once(browser: Client, project: Project, now: datetime) -> None:
@@ -265,7 +261,8 @@ def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: 
         return len(captured)
 
     signals = [make_signal(make_agent(project), name=f"Signal {number}", active_since=now) for number in range(3)]
-    label(make_labels(signals[0], project, 3, now=now), "yes", now=now)
+    make_label(signals[0], 1, now=now, value="yes")
+    make_label(signals[0], 2, now=now)
     few = queries()
     for number in range(10):
         make_signal(make_agent(project, f"bot {number}"), name=f"More {number}")

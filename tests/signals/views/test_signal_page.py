@@ -20,8 +20,9 @@ from signals.definitions.templates import TEMPLATES
 from signals.judging import judges
 from signals.models import JudgeHealth, Label, Signal
 from signals.models.label_rollup import Coverage
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.factories import make_agent, make_label, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
+from tests.page import Page
 from traces.models.span import hex_span_id
 
 pytestmark = pytest.mark.real_clock
@@ -57,25 +58,20 @@ def test_it_shows_the_signal_and_what_it_asks(browser: Client, signal: Signal) -
 def test_it_shows_counts_shares_and_their_doubt(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    labels = make_labels(signal, project, 4, now=now)
-    for label, value in zip(labels, ("good", "good", "bad"), strict=False):
-        answer(label, value, now)
-    text = browser.get(page_of(signal)).text
-    assert "<b>66.7%</b>" in text
-    words = " ".join(text.split())
-    assert "20.8 to 93.9%, 2 of 3" in words
-    assert "0.0 to 56.1%, 0 of 3" in words
-    assert 'good<span class="count">2</span>' in text
+    for number, value in enumerate(("good", "good", "bad", ""), start=1):
+        make_label(signal, number, now=now, value=value)
+    page = Page(browser.get(page_of(signal)).text)
+    assert "66.7% 20.8 to 93.9%, 2 of 3" in page.text
+    assert "0.0 to 56.1%, 0 of 3" in page.text
+    assert page.has_link("good 2")
 
 
 def test_its_chart_goes_by_the_hour_or_the_day(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     week = timerange.named("7d", now)
-    labels = make_labels(signal, project, 6, now=now)
-    for label, time in zip(labels, (week.start - week.step, week.start + week.step, *[now] * 4), strict=True):
-        answer(label, "good", now)
-        Label.objects.filter(pk=label.pk).update(target_time=time)
+    for number, time in enumerate((week.start - week.step, week.start + week.step, *[now] * 4), start=1):
+        make_label(signal, number, now=now, value="good", target_time=time)
 
     def bars(query: str) -> tuple[int, int]:
         """How many there are, and how many labels they hold: those of the range, however wide a bar is."""
@@ -84,7 +80,7 @@ def test_its_chart_goes_by_the_hour_or_the_day(
             text.split('<script id="labels-over-time" type="application/json">')[1].split("</script>")[0]
         )
         heights = [height or 0 for trace in figure["data"] for height in trace["y"]]
-        assert f"{sum(heights)} of {sum(heights)}</span>" in text
+        assert f"{sum(heights)} of {sum(heights)}" in Page(text).text
         return len(figure["data"][0]["x"]), sum(heights)
 
     assert bars("range=7d") == (56, 5)
@@ -100,12 +96,12 @@ def test_its_chart_goes_by_the_hour_or_the_day(
 def test_it_says_what_became_of_every_sampled_target(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    done, grown, failed, skipped, running, _ = make_labels(signal, project, 6, now=now)
-    answer(done, "good", now)
-    answer(grown, "bad", now, status="queued")
-    Label.objects.filter(pk=failed.pk).update(status="failed", error="The judge said <maybe>.")
-    Label.objects.filter(pk=skipped.pk).update(status="skipped")
-    Label.objects.filter(pk=running.pk).update(status="running")
+    make_label(signal, 1, now=now, value="good")
+    make_label(signal, 2, now=now, value="bad", status="queued")
+    make_label(signal, 3, now=now, status="failed", error="The judge said <maybe>.")
+    make_label(signal, 4, now=now, status="skipped")
+    make_label(signal, 5, now=now, status="running")
+    make_label(signal, 6, now=now)
     text = browser.get(page_of(signal)).text
     assert signal.hours.coverage() == Coverage(waiting=3, done=1, failed=1, skipped=1)
     assert 'aria-label="1 labelled, 3 waiting, 1 failed, 1 skipped"' in " ".join(text.split())
@@ -164,10 +160,9 @@ def test_it_keeps_labels_of_targets_that_are_gone(
 def test_it_filters_by_label_state_and_version(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    good, bad, failed = make_labels(signal, project, 3, now=now)
-    answer(good, "good", now)
-    answer(bad, "bad", now)
-    Label.objects.filter(pk=failed.pk).update(status="failed", error="No.")
+    good = make_label(signal, 1, now=now, value="good")
+    bad = make_label(signal, 2, now=now, value="bad")
+    failed = make_label(signal, 3, now=now, status="failed", error="No.")
 
     def shown(query: str) -> set[int]:
         text = browser.get(f"{page_of(signal)}?{query}").text
@@ -186,8 +181,7 @@ def test_it_filters_by_label_state_and_version(
 
 
 def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
-    (label,) = make_labels(signal, project, 1, now=now - timedelta(days=5))
-    answer(label, "good", now)
+    make_label(signal, now=now - timedelta(days=5), value="good")
     text = browser.get(page_of(signal)).text
     assert "Nothing in the last 1 d" in text
     assert 'href="?range=7d"' in text
@@ -195,11 +189,11 @@ def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, pr
 
 
 def test_it_continues_where_a_page_ended(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
-    labels = make_labels(signal, project, 40, now=now)
+    labels = [make_label(signal, number, now=now) for number in range(1, 41)]
     first = browser.get(page_of(signal))
     link = first.text.split("?after=")[1].split('"')[0]
     second = browser.get(f"{page_of(signal)}?after={link}", headers={"HX-Request": "true"})
-    assert "<html" not in second.text
+    assert not Page(second.text).is_whole
     assert "HX-Request" in second.headers["Vary"]
     pages = [{label.pk for label in labels if label.target_key in page.text} for page in (first, second)]
     assert [len(page) for page in pages] == [30, 10]
@@ -211,20 +205,20 @@ def test_it_continues_where_a_page_ended(browser: Client, signal: Signal, projec
 def test_it_polls_while_work_is_open_then_seldom_and_not_when_disabled(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    (label,) = make_labels(signal, project, 1, now=now)
+    label = make_label(signal, now=now)
     page = browser.get(page_of(signal)).text
     assert page.count('hx-trigger="every 5s"') == 2
     numbers = browser.get(page_of(signal), headers=NUMBERS)
     assert numbers.status_code == 200
     assert numbers.text.count('id="label-choice"') == 1
     assert "hx-swap-oob" in numbers.text
-    assert "<tr" not in numbers.text
+    assert Page(numbers.text).all(".//tr") == []
     answer(label, "good", now)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
     assert (numbers.status_code, rows.status_code) == (200, 200)
     assert 'hx-trigger="every 30s"' in numbers.text
     assert 'hx-trigger="every 30s"' in rows.text
-    assert "<b>100%</b>" in numbers.text
+    assert "100%" in Page(numbers.text).text
     assert "Because good." in rows.text
     operations.disable(signal)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
@@ -246,29 +240,28 @@ def test_it_fills_by_itself_when_the_first_label_comes(
 ) -> None:
     assert 'id="no-labels"' in browser.get(page_of(signal)).text
     assert browser.get(page_of(signal), headers=EMPTY).status_code == 204
-    make_labels(signal, project, 1, now=now)
+    make_label(signal, now=now)
     assert browser.get(page_of(signal), headers=EMPTY).headers["HX-Refresh"] == "true"
 
 
 def test_it_keeps_outcomes_of_older_versions(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
-    (label,) = make_labels(signal, project, 1, now=now)
-    answer(label, "fair", now)
+    make_label(signal, now=now, value="fair")
     operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=10))
-    text = browser.get(page_of(signal)).text
-    assert "Now?" in text
-    assert "How did it go?" not in text
-    assert "Does the user ask for a refund?" not in text
-    assert 'fair<span class="count">1</span>' in text
+    page = Page(browser.get(page_of(signal)).text)
+    assert "Now?" in page.text
+    assert "How did it go?" not in page.text
+    assert "Does the user ask for a refund?" not in page.text
+    assert page.has_link("fair 1")
 
 
 def test_it_names_the_offline_judge(browser: Client, project: Project, now: datetime) -> None:
     template = TEMPLATES["jailbreak"]
     signal = make_signal(make_agent(project), prompt=template.prompt, active_since=now - timedelta(hours=1))
-    (label,) = make_labels(signal, project, 1, now=now)
-    answer(label, "no", now, judge="offline")
+    make_label(signal, now=now, value="no", judge="offline")
     text = browser.get(page_of(signal)).text
     assert text.count("offline judge (rules)") == 3
-    assert '<span class="pill neutral">no</span>' in text
+    labels = Page(text).table("Sampled traces, newest first")
+    assert [pill.text for pill in labels.all(".//*[@class='pill neutral']")] == ["no"]
 
 
 def test_it_warns_when_nothing_can_judge(browser: Client, signal: Signal) -> None:
@@ -301,9 +294,9 @@ def test_it_shows_itself_to_members_only_and_viewers_no_buttons(
 def test_without_labels_it_leads_editors_to_a_run(
     client_as: Callable[[User], Client], browser: Client, viewer: User, signal: Signal
 ) -> None:
-    text = browser.get(page_of(signal)).text
-    assert "Nothing sampled yet" in text
-    assert f'href="{page_of(signal)}runs/">Judge what is stored</a>' in text
+    page = Page(browser.get(page_of(signal)).text)
+    assert "Nothing sampled yet" in page.text
+    assert page.link("Judge what is stored") == f"{page_of(signal)}runs/"
     assert "Judge what is stored" not in client_as(viewer).get(page_of(signal)).text
     operations.disable(signal)
     assert "Judge what is stored" in browser.get(page_of(signal)).text
@@ -334,26 +327,27 @@ def test_it_asks_as_often_for_many_labels_as_for_few(
 def test_it_says_how_judging_goes_whatever_the_range(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    failed = make_labels(signal, project, 4, now=now - timedelta(days=3))
-    for label, error in zip(failed, ("It said <maybe>.", "It said <maybe>.", "No."), strict=False):
-        Label.objects.filter(pk=label.pk).update(status="failed", error=error)
-    Label.objects.filter(status="queued").update(not_before=now - timedelta(minutes=2, seconds=5))
+    then = now - timedelta(days=3)
+    for number, error in enumerate(("It said <maybe>.", "It said <maybe>.", "No."), start=1):
+        make_label(signal, number, now=then, status="failed", error=error)
+    make_label(signal, 4, now=then, not_before=now - timedelta(minutes=2, seconds=5))
     with time_machine.travel(now, tick=False):
-        text = " ".join(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text.split())
-    assert "<dt>Waiting</dt><dd>1</dd>" in text
-    assert "<dt>Lag</dt> <dd>2m 05s, since the oldest was due</dd>" in text
-    assert "<b>2</b> It said &lt;maybe&gt;.</li> <li><b>1</b> No.</li>" in text
-    assert ">Retry<" in text
+        page = Page(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text)
+    judging = page.region("Judging now")
+    assert judging.facts["Waiting"] == "1"
+    assert judging.facts["Lag"] == "2m 05s, since the oldest was due"
+    assert judging.items == ["2 It said <maybe>.", "1 No."]
+    assert judging.buttons == ["Retry"]
 
 
 def test_it_says_of_how_many_failures_the_reasons_are(
     browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signals.results.queue_status.MAX_FAILURES_SAMPLED", 2)
-    make_labels(signal, project, 3, now=now)
-    Label.objects.update(status="failed", error="No.")
-    text = browser.get(page_of(signal)).text
-    assert '<p class="faint">Why the newest 2 failed:</p>' in text
-    assert "<b>2</b> No.</li>" in text
+    for number in (1, 2, 3):
+        make_label(signal, number, now=now, status="failed", error="No.")
+    judging = Page(browser.get(page_of(signal)).text).region("Judging now")
+    assert "Why the newest 2 failed:" in judging.text
+    assert judging.items == ["2 No."]
     Label.objects.filter(pk=Label.objects.values("pk")[:1]).delete()
     assert "Why the newest" not in browser.get(page_of(signal)).text

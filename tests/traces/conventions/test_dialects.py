@@ -204,6 +204,7 @@ VALUES = st.sampled_from(
 HOSTILE = st.dictionaries(KEYS, VALUES | JSON, max_size=6) | JSON
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

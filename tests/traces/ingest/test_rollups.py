@@ -76,6 +76,7 @@ def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], SentSpan], list[l
     return final, [sends[first : first + size] for first in range(0, len(sends), size)]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -1,0 +1,25 @@
+"""Groups of pytest-xdist: what is started for a group is started once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("groups")]
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the workers of one run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+# Ungrouped tests alternate between the workers.
+@pytest.mark.parametrize("number", range(6))
+def test_it_runs_the_tests_of_a_group_on_one_worker(run_folder: Path, number: int) -> None:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    seen = run_folder / "worker-of-group"
+    seen.touch()
+    assert seen.read_text() in {"", worker}
+    seen.write_text(worker)
