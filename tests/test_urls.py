@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import Membership, Project, User
 from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
@@ -145,7 +146,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
     session = make_session(project, turns=1, now=now)
     signal = make_signal(agent)
     label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
-    invitation, token = operations.invite(project, role="member", by=alice, now=now)
+    invitation, token = operations.invite(project, role="member", by=Actor(alice), now=now)
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
     return {
@@ -154,7 +155,7 @@ def things(project: Project, alice: User, bob: User) -> dict[str, dict[str, Any]
         "invited": {"token": token},
         "invitation": {"pk": invitation.pk},
         "membership": {"pk": Membership.objects.get(user=bob).pk},
-        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=alice)[0].pk},
+        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(alice))[0].pk},
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
