@@ -31,7 +31,15 @@ class VersionInline(admin.TabularInline[SignalVersion, Signal]):
 
     model = SignalVersion
     fk_name = "signal"
-    fields = readonly_fields = ("number", "type", "labels", "sample_rate", "judge_model", "created_by", "created_at")
+    fields = readonly_fields = (
+        "number",
+        "type",
+        "labels",
+        "sample_rate",
+        "judge_model",
+        "created_by_name",
+        "created_at",
+    )
     ordering = ("-number",)
     show_change_link = True
     extra = 0
@@ -81,9 +89,9 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
 class SignalVersionAdmin(ReadOnly[SignalVersion]):
     """Versions of signals."""
 
-    list_display = ("signal", "number", "type", "sample_rate", "judge_model", "created_by", "created_at")
+    list_display = ("signal", "number", "type", "sample_rate", "judge_model", "created_by_name", "created_at")
     list_filter = ("type",)
-    list_select_related = ("signal", "created_by")
+    list_select_related = ("signal",)
     search_fields = ("signal__name", "prompt")
     ordering = ("-created_at",)
 
@@ -94,10 +102,10 @@ class SignalRunAdmin(ReadOnly[SignalRun]):
 
     list_display = (
         *("version", "state", "window_start", "window_end", "sample_rate"),
-        *("matched", "sampled", "queued", "error", "created_by", "created_at", "ended_at"),
+        *("matched", "sampled", "queued", "error", "created_by_name", "created_at", "ended_at"),
     )
     list_filter = ("state",)
-    list_select_related = ("version__signal", "created_by")
+    list_select_related = ("version__signal",)
     ordering = ("-created_at",)
 
 

@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalyst.agents.models import Agent
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
 from signals.judging import spending
@@ -38,7 +39,7 @@ class Renamed(ValidationError):
 
 
 def create_signal(
-    agent: Agent, *, name: str, scope: str, question: Definition, by: User | None = None, template: str = ""
+    agent: Agent, *, name: str, scope: str, question: Definition, by: Actor = SYSTEM, template: str = ""
 ) -> Signal:
     """Make a draft with its first version, in the agent's project."""
     if scope not in Scope.values:
@@ -51,7 +52,7 @@ def create_signal(
             name=checked_name(name),
             scope=scope,
             template=template,
-            created_by=by,
+            **by.as_creator(),
         )
         _add_version(signal, checked, by)
         record(by, "created", signal)
@@ -68,7 +69,7 @@ def draft_version(question: Definition, agent: Agent, scope: str, signal: Signal
 def publish_version(
     signal: Signal,
     question: Definition,
-    by: User | None = None,
+    by: Actor = SYSTEM,
     *,
     based_on: int | None = None,
     restores: int | None = None,
@@ -100,15 +101,13 @@ def publish_version(
     return version
 
 
-def restore_version(
-    signal: Signal, number: int, by: User | None = None, *, based_on: int | None = None
-) -> SignalVersion:
+def restore_version(signal: Signal, number: int, by: Actor = SYSTEM, *, based_on: int | None = None) -> SignalVersion:
     """Ask again what an earlier version asked, as a new version. `based_on` as in `publish_version`."""
     earlier = signal.versions.get(number=number)
     return publish_version(signal, earlier.definition, by, based_on=based_on, restores=number)
 
 
-def duplicate(signal: Signal, agent: Agent, name: str, by: User | None = None) -> Signal:
+def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Signal:
     """Make a draft for an agent of the same project that asks what the signal asks now."""
     if agent.project_id != signal.project_id:
         raise ValidationError({"agent": "The agent belongs to another project."})
@@ -122,7 +121,7 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: User | None = None) -
 
 
 @transaction.atomic
-def rename(signal: Signal, name: str, by: User | None = None, *, based_on: str | None = None) -> None:
+def rename(signal: Signal, name: str, by: Actor = SYSTEM, *, based_on: str | None = None) -> None:
     """Change the name; nothing else depends on it.
 
     `based_on` is the name that the edit began from: if another one is current by now, an edit that leaves the name
@@ -137,7 +136,7 @@ def rename(signal: Signal, name: str, by: User | None = None, *, based_on: str |
         record(by, "renamed", signal)
 
 
-def activate(signal: Signal, now: datetime, by: User | None = None) -> None:
+def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Judge what arrives from now on. An active signal stays active since when it was."""
     if signal.archived_at is not None:
         raise ValidationError("An archived signal can't be activated. Unarchive it first.")
@@ -148,7 +147,7 @@ def activate(signal: Signal, now: datetime, by: User | None = None) -> None:
     signal.refresh_from_db(fields=["state", "activated_at"])
 
 
-def disable(signal: Signal, by: User | None = None) -> None:
+def disable(signal: Signal, by: Actor = SYSTEM) -> None:
     """Stop judging live traffic. What waits leaves the queue; labels stay."""
     with transaction.atomic():
         requeue.take_signal_lock()
@@ -158,7 +157,7 @@ def disable(signal: Signal, by: User | None = None) -> None:
         requeue.dequeue_superseded(signal, Label.objects.all())
 
 
-def archive(signal: Signal, now: datetime, by: User | None = None) -> None:
+def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Stop it, hide it, keep its labels."""
     with transaction.atomic():
         disable(signal, by)
@@ -167,7 +166,7 @@ def archive(signal: Signal, now: datetime, by: User | None = None) -> None:
     signal.refresh_from_db(fields=["archived_at"])
 
 
-def unarchive(signal: Signal, by: User | None = None) -> None:
+def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:
     """Show it again, in the state it had."""
     with transaction.atomic():
         if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
@@ -176,7 +175,7 @@ def unarchive(signal: Signal, by: User | None = None) -> None:
 
 
 @transaction.atomic
-def cap_signal(signal: Signal, cap: Cap, now: datetime, by: User | None = None) -> None:
+def cap_signal(signal: Signal, cap: Cap, now: datetime, by: Actor = SYSTEM) -> None:
     """Set what judging this signal may take on a UTC day; the empty cap is none."""
     if signal.current_version:
         _check_cap(cap, [model_for(signal.current_version)], now)
@@ -185,7 +184,7 @@ def cap_signal(signal: Signal, cap: Cap, now: datetime, by: User | None = None) 
 
 
 @transaction.atomic
-def cap_project(project: Project, cap: Cap, now: datetime, by: User | None = None) -> None:
+def cap_project(project: Project, cap: Cap, now: datetime, by: Actor = SYSTEM) -> None:
     """The same for all signals of a project together."""
     live = Signal.objects.for_project(project).live().select_related("current_version")
     versions = [signal.current_version for signal in live if signal.current_version]
@@ -212,9 +211,9 @@ def retry_failed(signal: Signal, now: datetime) -> int:
     return Label.objects.filter(version=signal.current_version_id).retry(now)
 
 
-def _add_version(signal: Signal, checked: Definition, by: User | None) -> SignalVersion:
+def _add_version(signal: Signal, checked: Definition, by: Actor) -> SignalVersion:
     latest = signal.versions.order_by("-number").values_list("number", flat=True).first() or 0
-    version = signal.versions.create(number=latest + 1, created_by=by, **version_columns(checked))
+    version = signal.versions.create(number=latest + 1, **by.as_creator(), **version_columns(checked))
     signal.current_version = version
     signal.save(update_fields=["current_version"])
     return version

@@ -48,6 +48,7 @@ def of_signal(signal: Signal) -> Record:
         "currentVersionId": _id(signal.current_version_id),
         "templateKey": signal.template or None,
         "createdBy": _id(signal.created_by_id),
+        "createdByName": signal.created_by_name or None,
         "createdAt": time(signal.created_at),
         "activatedAt": time(signal.activated_at),
         "archivedAt": time(signal.archived_at),
@@ -67,6 +68,7 @@ def of_version(version: SignalVersion | None) -> Record | None:
         "filter": version.filter,
         "view": version.view,
         "createdBy": _id(version.created_by_id),
+        "createdByName": version.created_by_name or None,
         "createdAt": time(version.created_at),
         **_answers(version),
     }
@@ -136,6 +138,7 @@ def of_run(progress: Progress) -> Record:
         "skippedCount": covered.skipped,
         "secondsLeft": round(progress.left.total_seconds()) if progress.left is not None else None,
         "createdBy": _id(run.created_by_id),
+        "createdByName": run.created_by_name or None,
         "createdAt": time(run.created_at),
         "endedAt": time(run.ended_at),
     }

@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
 from signals.models import Label, Signal, SignalRun
 from signals.runs import backfill
@@ -161,7 +162,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     session = make_session(project, turns=1, first=first_trace, now=now)
     signal = make_signal(agent)
     label = make_labels(make_signal(agent, name="Labelled", active_since=now), project, 1, now=now)[0]
-    invitation, token = operations.invite(project, role="member", by=owner, now=now)
+    invitation, token = operations.invite(project, role="member", by=Actor(owner), now=now)
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
     return {
@@ -170,7 +171,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "invited": {"token": token},
         "invitation": {"pk": invitation.pk},
         "membership": {"pk": project.memberships.get(user=member).pk},
-        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=owner)[0].pk},
+        "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(owner))[0].pk},
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
+from catalyst.core.actor import Actor
 from catalyst.core.models import Membership, Project, User
 from catalyst.htmx import wants_partial
 
@@ -29,6 +30,7 @@ class ProjectRequest(SignedInRequest):
 
     project: Project
     membership: Membership
+    actor: Actor
 
 
 def last_project(request: HttpRequest) -> Project | None:
@@ -70,6 +72,7 @@ class ProjectMiddleware:
             raise Http404("No such project")
         request.membership = membership
         request.project = membership.project
+        request.actor = Actor(request.user)
 
 
 def editor_required[**P, R: HttpResponseBase](

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
@@ -21,9 +22,9 @@ admin.site.site_header = admin.site.site_title = "Catalyst"
 admin.site.index_title = "Administration"
 
 
-def operator(request: HttpRequest) -> User:
+def operator(request: HttpRequest) -> Actor:
     """Who works in the administration."""
-    return cast(User, request.user)
+    return Actor(cast(User, request.user))
 
 
 class AccountForm(UserChangeForm[User]):
@@ -131,7 +132,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     list_select_related = ("project",)
     search_fields = ("name", "hint")
     readonly_fields = (
-        *("project", "hint", "scopes", "created_by", "created_at", "last_used_at", "revoked_at"),
+        *("project", "hint", "scopes", "created_by_name", "created_at", "last_used_at", "revoked_at"),
         *("requests_per_second", "spans_per_second"),
     )
     actions = ("revoke",)
@@ -162,9 +163,9 @@ class KeyHourAdmin(ReadOnly[KeyHour]):
 class InvitationAdmin(ReadOnly[Invitation]):
     """Invitations; they are made and revoked under a project's Settings."""
 
-    list_display = ("project", "role", "created_by", "created_at", "expires_at", "accepted_by", "revoked_at")
+    list_display = ("project", "role", "created_by_name", "created_at", "expires_at", "accepted_by", "revoked_at")
     list_filter = ("role", "project")
-    list_select_related = ("project", "created_by", "accepted_by")
+    list_select_related = ("project", "accepted_by")
     exclude = ("digest",)
     ordering = ("-id",)
 

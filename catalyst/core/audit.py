@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar, Protocol
 
-from catalyst.core.models import AuditEntry, Project, User
+from catalyst.core.actor import Actor
+from catalyst.core.models import AuditEntry, Project
 
 
 class OfProject(Protocol):
@@ -13,15 +14,16 @@ class OfProject(Protocol):
     _meta: ClassVar[Any]
 
 
-def record(by: User | None, action: str, on: Project | OfProject, *, detail: str = "") -> None:
-    """Note that `by` did `action` (a verb in the past: created, revoked) to `on`. None is Catalyst itself.
+def record(by: Actor, action: str, on: Project | OfProject, *, detail: str = "") -> None:
+    """Note that `by` did `action` (a verb in the past: created, revoked) to `on`.
 
     Call it in the transaction of the change, so that neither is without the other.
     """
     AuditEntry.objects.create(
         project_id=on.pk if isinstance(on, Project) else on.project_id,
-        actor=by,
-        actor_name=by.username if by else "Catalyst",
+        actor=by.user,
+        api_key=by.api_key,
+        actor_name=by.name,
         action=action,
         kind=str(on._meta.verbose_name),
         target_id=on.pk,

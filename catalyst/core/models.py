@@ -61,6 +61,19 @@ class Project(models.Model):
         return min(self.retention_days or settings.RETENTION_DAYS, settings.RETENTION_DAYS)
 
 
+class AuthoredModel(models.Model):
+    """A row that keeps who made it. Pages show the name, which outlives the person and the key."""
+
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_by_key = models.ForeignKey(
+        "core.ApiKey", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    created_by_name = models.CharField(max_length=150, blank=True, editable=False, help_text="Empty: not known.")
+
+    class Meta:
+        abstract = True
+
+
 class MembershipQuerySet(models.QuerySet["Membership"]):
     """Memberships."""
 
@@ -119,17 +132,16 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
 
     def for_list(self) -> "InvitationQuerySet":
-        """Newest first, with who made them."""
-        return self.select_related("created_by").order_by("-pk")
+        """Newest first."""
+        return self.order_by("-pk")
 
 
-class Invitation(models.Model):
+class Invitation(AuthoredModel):
     """A link that makes whoever opens it first a member. Only the SHA-256 of its token is stored."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
     role = models.CharField(max_length=10, choices=Membership.Role)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     accepted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -151,8 +163,8 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(digest=digest, revoked_at=None).select_related("project").first()
 
     def for_list(self) -> "ApiKeyQuerySet":
-        """Newest first, the revoked ones last, with who made them."""
-        return self.select_related("created_by").order_by("-revoked_at", "-created_at")
+        """Newest first, the revoked ones last."""
+        return self.order_by("-revoked_at", "-created_at")
 
     def revoke(self, now: datetime) -> int:
         """Revoke these keys where they still work; returns how many did."""
@@ -171,7 +183,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.update(requests_per_second=requests, spans_per_second=spans)
 
 
-class ApiKey(models.Model):
+class ApiKey(AuthoredModel):
     """A key for machines. Only its SHA-256 is stored; the key itself is shown once, when it is made."""
 
     class Scope(models.TextChoices):
@@ -186,7 +198,6 @@ class ApiKey(models.Model):
     hint = models.CharField(max_length=16, editable=False, help_text="The first characters, to recognise it by.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope))
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     requests_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
@@ -257,6 +268,7 @@ class AuditEntry(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="audit_entries")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=150)
     action = models.CharField(max_length=40)
     kind = models.CharField(max_length=40)

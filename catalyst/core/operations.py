@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from catalyst.core import api_keys
+from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
 
@@ -20,16 +21,16 @@ MAX_SLUG_CHARACTERS = 60
 
 
 @transaction.atomic
-def create_project(*, name: str, by: User) -> Project:
-    """Make a project whose owner is `by`. Its address follows from the name."""
+def create_project(*, name: str, owner: User) -> Project:
+    """Make a project for a person. Its address follows from the name."""
     project = Project.objects.create(name=name, slug=_free_slug(name))
-    Membership.objects.create(project=project, user=by, role=Membership.Role.OWNER)
-    record(by, "created", project)
+    Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
+    record(Actor(owner), "created", project)
     return project
 
 
 @transaction.atomic
-def rename_project(project: Project, *, name: str, by: User) -> None:
+def rename_project(project: Project, *, name: str, by: Actor) -> None:
     """Change the name. The address stays, so that links and agents go on working."""
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).name
     if before == name:
@@ -40,7 +41,7 @@ def rename_project(project: Project, *, name: str, by: User) -> None:
 
 
 @transaction.atomic
-def set_retention(project: Project, *, days: int | None, by: User) -> None:
+def set_retention(project: Project, *, days: int | None, by: Actor) -> None:
     """Keep traces for so many days; None: as long as the instance. What is older goes within minutes, for good."""
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).retention_days
     if before == days:
@@ -55,7 +56,7 @@ def _days(days: int | None) -> str:
 
 
 @transaction.atomic
-def add_member(project: Project, *, user: User, role: str, by: User) -> Membership:
+def add_member(project: Project, *, user: User, role: str, by: Actor) -> Membership:
     """Let somebody in without an invitation."""
     membership = Membership.objects.create(project=project, user=user, role=role)
     record(by, "added", membership)
@@ -63,7 +64,7 @@ def add_member(project: Project, *, user: User, role: str, by: User) -> Membersh
 
 
 @transaction.atomic
-def change_role(membership: Membership, *, role: str, by: User) -> None:
+def change_role(membership: Membership, *, role: str, by: Actor) -> None:
     """Give a member another role. The last owner stays one."""
     if role not in Membership.Role.values:
         raise ValidationError("A role is owner, member or viewer.")
@@ -78,7 +79,7 @@ def change_role(membership: Membership, *, role: str, by: User) -> None:
 
 
 @transaction.atomic
-def remove_member(membership: Membership, *, by: User) -> None:
+def remove_member(membership: Membership, *, by: Actor) -> None:
     """Take somebody out of a project. The last owner stays."""
     locked = _locked(membership)
     _check_not_last_owner(locked)
@@ -87,18 +88,22 @@ def remove_member(membership: Membership, *, by: User) -> None:
 
 
 @transaction.atomic
-def invite(project: Project, *, role: str, by: User, now: datetime) -> tuple[Invitation, str]:
+def invite(project: Project, *, role: str, by: Actor, now: datetime) -> tuple[Invitation, str]:
     """Make an invitation; returns it and its token, which can't be had again."""
     token = secrets.token_urlsafe(24)
     invitation = Invitation.objects.create(
-        project=project, role=role, digest=digest_of(token), created_by=by, expires_at=now + INVITATION_LIFETIME
+        project=project,
+        role=role,
+        digest=digest_of(token),
+        expires_at=now + INVITATION_LIFETIME,
+        **by.as_creator(),
     )
     record(by, "created", invitation)
     return invitation, token
 
 
 @transaction.atomic
-def revoke_invitation(invitation: Invitation, *, by: User, now: datetime) -> None:
+def revoke_invitation(invitation: Invitation, *, by: Actor, now: datetime) -> None:
     """Make an open invitation useless."""
     if Invitation.objects.open(now).filter(pk=invitation.pk).update(revoked_at=now):
         record(by, "revoked", invitation)
@@ -106,7 +111,7 @@ def revoke_invitation(invitation: Invitation, *, by: User, now: datetime) -> Non
 
 def find_invitation(token: str, now: datetime) -> Invitation | None:
     """The open invitation with this token, with its project; None when it is not one, used, revoked or too old."""
-    return Invitation.objects.open(now).select_related("project", "created_by").filter(digest=digest_of(token)).first()
+    return Invitation.objects.open(now).select_related("project").filter(digest=digest_of(token)).first()
 
 
 @transaction.atomic
@@ -121,7 +126,8 @@ def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> N
     if not accepted:
         raise ValidationError("This invitation does not work any more. Ask for a new one.")
     Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
-    record(user, "accepted", invitation, detail=f"made by {invitation.created_by}" if invitation.created_by else "")
+    maker = invitation.created_by_name
+    record(Actor(user), "accepted", invitation, detail=f"made by {maker}" if maker else "")
 
 
 @transaction.atomic
@@ -133,15 +139,15 @@ def sign_up(invitation: Invitation, *, username: str, password: str, now: dateti
 
 
 @transaction.atomic
-def create_key(project: Project, *, name: str, scopes: Sequence[str], by: User) -> tuple[ApiKey, str]:
+def create_key(project: Project, *, name: str, scopes: Sequence[str], by: Actor) -> tuple[ApiKey, str]:
     """Make a key; returns the row and the key, which can't be had again."""
-    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), created_by=by)
+    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), **by.as_creator())
     record(by, "created", row, detail=f"for {', '.join(scopes)}")
     return row, key
 
 
 @transaction.atomic
-def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
+def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
     """Make a key useless, at once and for good; False when it was already."""
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
@@ -151,7 +157,7 @@ def revoke_key(key: ApiKey, *, by: User, now: datetime) -> bool:
 
 
 @transaction.atomic
-def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: User) -> None:
+def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: Actor) -> None:
     """Set how many of each a key may send per second; None leaves it to the instance."""
     if (key.requests_per_second, key.spans_per_second) == (requests, spans):
         return

@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import F, Q
 
-from catalyst.core.models import Project, User
+from catalyst.core.models import AuthoredModel, Project
 from signals.models.signal import Signal, SignalVersion
 
 STOPPED = ("cancelled", "failed")
@@ -26,7 +26,7 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
         return self.filter(version__signal__project=project)._for_list()
 
     def _for_list(self) -> "SignalRunQuerySet":
-        return self.select_related("version__signal", "created_by").order_by("-pk")
+        return self.select_related("version__signal").order_by("-pk")
 
     def open(self) -> "SignalRunQuerySet":
         """Runs that still work, oldest first."""
@@ -42,7 +42,7 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
         return self.open().filter(changed | Q(version__signal__archived_at__isnull=False))
 
 
-class SignalRun(models.Model):
+class SignalRun(AuthoredModel):
     """A manual run of one version over a window of the past; its labels are tied to it. The row is also the job.
 
     COLLECTING (queues a label for each sampled target, chunk by chunk) -> JUDGING (until no label waits) -> DONE.
@@ -69,7 +69,6 @@ class SignalRun(models.Model):
     queued = models.PositiveBigIntegerField(default=0, help_text="Of these, the ones that had no label yet.")
     error = models.TextField(blank=True, help_text="Why it ended before its work was done, in words for people.")
     ended_at = models.DateTimeField(null=True)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SignalRunQuerySet.as_manager()

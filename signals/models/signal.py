@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from catalyst.agents.models import Agent
-from catalyst.core.models import Project, User
+from catalyst.core.models import AuthoredModel, Project
 from signals.definitions.choices import Scope, State, Type
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
@@ -53,7 +53,7 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         return self.select_related("project", "agent", "current_version").order_by("name", "id")
 
 
-class Signal(models.Model):
+class Signal(AuthoredModel):
     """A classifier for one agent. What it asks is in its versions; the newest one is current."""
 
     State = State
@@ -69,7 +69,6 @@ class Signal(models.Model):
         null=True, blank=True, help_text="Last activation: only traffic received since is judged live."
     )
     archived_at = models.DateTimeField(null=True, blank=True)
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SignalQuerySet.as_manager()
@@ -94,7 +93,7 @@ class Signal(models.Model):
         return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
 
 
-class SignalVersion(models.Model):
+class SignalVersion(AuthoredModel):
     """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
 
     Type = Type
@@ -109,7 +108,6 @@ class SignalVersion(models.Model):
     judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
     filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
     view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
-    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

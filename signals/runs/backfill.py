@@ -16,8 +16,8 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
-from catalyst.core.models import User
 from catalyst.formats import roughly
 from catalyst.querysets import Cursor
 from signals.judging.calls import OWN_FAULT
@@ -139,7 +139,7 @@ def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> No
 
 @transaction.atomic
 def start(
-    signal: Signal, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: User | None = None
+    signal: Signal, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
 ) -> SignalRun:
     """Judge the targets of the current version that began in [start, end), of drafts and disabled signals too.
 
@@ -153,7 +153,11 @@ def start(
     if SignalRun.objects.for_signal(signal).open().exists():
         raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
     run = SignalRun.objects.create(
-        version=signal.current_version, window_start=start, window_end=end, sample_rate=sample_rate, created_by=by
+        version=signal.current_version,
+        window_start=start,
+        window_end=end,
+        sample_rate=sample_rate,
+        **by.as_creator(),
     )
     window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
     record(by, "started a run of", signal, detail=f"run {run.pk}: {window} at {sample_rate} %")
@@ -161,7 +165,7 @@ def start(
 
 
 @transaction.atomic
-def cancel(run: SignalRun, now: datetime, by: User | None = None) -> None:
+def cancel(run: SignalRun, now: datetime, by: Actor = SYSTEM) -> None:
     """Judge no more of it. What waits leaves the queue, calls under way end; labels stay."""
     locked = SignalRun.objects.select_for_update(of=("self",)).select_related("version__signal").get(pk=run.pk)
     if locked.is_open:

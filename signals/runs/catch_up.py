@@ -11,8 +11,9 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
-from catalyst.core.models import Project, User
+from catalyst.core.models import Project
 from catalyst.formats import roughly
 from signals.judging import spending
 from signals.judging.spending import CapReached, Remaining
@@ -76,7 +77,7 @@ def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | Non
 
 
 @transaction.atomic
-def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime, by: User | None = None) -> int:
+def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime, by: Actor = SYSTEM) -> int:
     """Have up to so many of the labels judged today that wait behind this cap; returns how many.
 
     Raises ValidationError when nothing waits.

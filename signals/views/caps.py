@@ -27,7 +27,7 @@ def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form, now = CapForm(request.POST), timezone.now()
     return _capped(
-        request, form, lambda cap: operations.cap_signal(signal, cap, now, request.user), signal.get_absolute_url()
+        request, form, lambda cap: operations.cap_signal(signal, cap, now, request.actor), signal.get_absolute_url()
     )
 
 
@@ -37,7 +37,7 @@ def project_cap(request: ProjectRequest) -> HttpResponse:
     """Set what all signals of the project may cost a day."""
     form, now = CapForm(request.POST), timezone.now()
     page = reverse("signals:signal-list", args=[request.project.slug])
-    return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.user), page)
+    return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.actor), page)
 
 
 def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
@@ -83,7 +83,7 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
         return render(request, "signals/catch_up.html", context, partial="catch-up")
     sent = request.POST.get("labels", "")
     try:
-        count = catch_up.catch_up(request.project, signal, int(sent) if is_id(sent) else 0, now, request.user)
+        count = catch_up.catch_up(request.project, signal, int(sent) if is_id(sent) else 0, now, request.actor)
         messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))

@@ -50,7 +50,7 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, signal, form)
     try:
-        backfill.start(signal, **form.cleaned_data, now=timezone.now(), by=request.user)
+        backfill.start(signal, **form.cleaned_data, now=timezone.now(), by=request.actor)
     except ValidationError as error:
         form.report(error)
         return _page(request, signal, form)
@@ -64,7 +64,7 @@ def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     """Judge no more of it; its labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
-    backfill.cancel(found, timezone.now(), request.user)
+    backfill.cancel(found, timezone.now(), request.actor)
     messages.success(request, "The run is cancelled; its labels stay")
     return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 

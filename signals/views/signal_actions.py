@@ -19,7 +19,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     """Judge what arrives from now on."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     try:
-        operations.activate(signal, timezone.now(), request.user)
+        operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
         return _back(request, signal, " ".join(error.messages), messages.ERROR)
     return _back(request, signal, f"{signal.name} is active: it judges what arrives from now on")
@@ -30,7 +30,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop judging; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    operations.disable(signal, request.user)
+    operations.disable(signal, request.actor)
     return _back(request, signal, f"{signal.name} is disabled; its labels stay")
 
 
@@ -39,7 +39,7 @@ def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop it and take it off the list; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    operations.archive(signal, timezone.now(), request.user)
+    operations.archive(signal, timezone.now(), request.actor)
     return _back(request, signal, f"{signal.name} is archived; its labels stay")
 
 
@@ -48,7 +48,7 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     """Put it back on the list."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    operations.unarchive(signal, request.user)
+    operations.unarchive(signal, request.actor)
     return _back(request, signal, f"{signal.name} is back on the list")
 
 

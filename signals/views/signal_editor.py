@@ -55,7 +55,7 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     if not (signal := _create(request, form, template.key if template else "")):
         return editor(request, form, template=template)
     if request.POST.get("then") == "activate":
-        operations.activate(signal, timezone.now(), request.user)
+        operations.activate(signal, timezone.now(), request.actor)
     messages.success(request, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
     return redirect(signal)
 
@@ -99,7 +99,7 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
         return None
     about = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
     try:
-        return operations.create_signal(**about, question=form.question, by=request.user, template=template)
+        return operations.create_signal(**about, question=form.question, by=request.actor, template=template)
     except ValidationError as error:
         form.report(error)
         return None
@@ -111,11 +111,11 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
         return False
     try:
         with transaction.atomic():
-            operations.publish_version(signal, form.question, request.user, based_on=form.cleaned_data["based_on"])
+            operations.publish_version(signal, form.question, request.actor, based_on=form.cleaned_data["based_on"])
             named = form.cleaned_data["named"] or None
-            operations.rename(signal, form.cleaned_data["name"], request.user, based_on=named)
+            operations.rename(signal, form.cleaned_data["name"], request.actor, based_on=named)
             if request.POST.get("then") == "activate":
-                operations.activate(signal, timezone.now(), request.user)
+                operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
         form.report(error)
         return False

@@ -90,15 +90,15 @@ type Action = Callable[[Signal, ProjectRequest], None]
 
 
 def _activate(signal: Signal, request: ProjectRequest) -> None:
-    operations.activate(signal, timezone.now(), request.user)
+    operations.activate(signal, timezone.now(), request.actor)
 
 
 def _disable(signal: Signal, request: ProjectRequest) -> None:
-    operations.disable(signal, request.user)
+    operations.disable(signal, request.actor)
 
 
 def _archive(signal: Signal, request: ProjectRequest) -> None:
-    operations.archive(signal, timezone.now(), request.user)
+    operations.archive(signal, timezone.now(), request.actor)
 
 
 BULK: dict[str, tuple[Action, str]] = {

@@ -57,7 +57,7 @@ def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpRespon
     earlier = get_object_or_404(signal.versions, number=number)
     based_on = params.version_number(request.POST.get("based_on"))
     try:
-        version = operations.restore_version(signal, earlier.number, request.user, based_on=based_on)
+        version = operations.restore_version(signal, earlier.number, request.actor, based_on=based_on)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -73,7 +73,7 @@ def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
     form = DuplicateForm(signal, request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            copy = operations.duplicate(signal, **form.cleaned_data, by=request.user)
+            copy = operations.duplicate(signal, **form.cleaned_data, by=request.actor)
         except ValidationError as error:
             form.add_error(None, error.messages)
         else:

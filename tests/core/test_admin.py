@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Membership, Project, User
 
 
@@ -53,7 +54,7 @@ def test_it_deletes_a_project_but_not_its_log(operator: Client, project: Project
 
 
 def test_it_revokes_keys(operator: Client, project: Project, alice: User) -> None:
-    key, _ = operations.create_key(project, name="ci", scopes=["read"], by=alice)
+    key, _ = operations.create_key(project, name="ci", scopes=["read"], by=Actor(alice))
     operator.post("/admin/core/apikey/", {"action": "revoke", "_selected_action": [key.pk]})
     key.refresh_from_db()
     assert key.revoked_at is not None

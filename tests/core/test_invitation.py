@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import Membership, Project, User
 
 SIGN_UP = {"username": "ada", "password1": "correct horse battery", "password2": "correct horse battery"}
@@ -15,7 +16,7 @@ SIGN_UP = {"username": "ada", "password1": "correct horse battery", "password2":
 @pytest.fixture
 def link(project: Project, alice: User) -> str:
     """An invitation as a viewer."""
-    _, token = operations.invite(project, role="viewer", by=alice, now=timezone.now())
+    _, token = operations.invite(project, role="viewer", by=Actor(alice), now=timezone.now())
     return f"/invitations/{token}/"
 
 

@@ -7,6 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import Invitation, Membership, Project, User
 
 PAGE = "/p/default/settings/members/"
@@ -84,7 +85,7 @@ def test_it_lets_an_owner_leave_to_another(owner: Client, alice: User, bob: User
 
 
 def test_it_revokes_an_invitation(owner: Client, alice: User, project: Project) -> None:
-    invitation, token = operations.invite(project, role="member", by=alice, now=timezone.now())
+    invitation, token = operations.invite(project, role="member", by=Actor(alice), now=timezone.now())
     revoke = f"/p/default/settings/invitations/{invitation.pk}/revoke/"
     assert owner.get(revoke).status_code == 405
     assert owner.post(revoke).headers["Location"] == PAGE
@@ -95,7 +96,7 @@ def test_it_revokes_an_invitation(owner: Client, alice: User, project: Project) 
 def test_it_lets_others_only_look(
     client_as: Callable[[User], Client], alice: User, bob: User, viewer: User, project: Project
 ) -> None:
-    invitation, _ = operations.invite(project, role="member", by=alice, now=timezone.now())
+    invitation, _ = operations.invite(project, role="member", by=Actor(alice), now=timezone.now())
     for each in (bob, viewer):
         client = client_as(each)
         text = client.get(PAGE).text
@@ -112,7 +113,7 @@ def test_it_touches_nobody_elsewhere(
     client_as: Callable[[User], Client], alice: User, charlie: User, project: Project
 ) -> None:
     client = client_as(charlie)
-    invitation, _ = operations.invite(project, role="member", by=alice, now=timezone.now())
+    invitation, _ = operations.invite(project, role="member", by=Actor(alice), now=timezone.now())
     foreign = Membership.objects.get(user=alice).pk
     assert client.get(PAGE).status_code == 404
     assert client.post(f"/p/other/settings/members/{foreign}/role/", {"role": "viewer"}).status_code == 404

@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from catalyst.core import operations
+from catalyst.core.actor import Actor
 from catalyst.core.models import Invitation, Membership, Project, User
 
 MINUTE = timedelta(minutes=1)
@@ -28,7 +29,7 @@ def log(project: Project) -> list[tuple[str, str, str, str]]:
 
 
 def test_it_makes_its_maker_the_owner_of_a_project(stranger: User) -> None:
-    project = operations.create_project(name="Support Bot", by=stranger)
+    project = operations.create_project(name="Support Bot", owner=stranger)
     assert project.slug == "support-bot"
     assert membership(stranger).is_owner
     assert log(project) == [("stranger", "created", "project", "")]
@@ -36,22 +37,22 @@ def test_it_makes_its_maker_the_owner_of_a_project(stranger: User) -> None:
 
 @pytest.mark.parametrize("name", ["Default", "default!", "日本", "x" * 100])
 def test_it_finds_every_project_an_address_of_its_own(project: Project, stranger: User, name: str) -> None:
-    slugs = {operations.create_project(name=name, by=stranger).slug for _ in range(3)} | {project.slug}
+    slugs = {operations.create_project(name=name, owner=stranger).slug for _ in range(3)} | {project.slug}
     assert len(slugs) == 4
     assert all(0 < len(slug) <= 60 for slug in slugs)
 
 
 def test_it_renames_a_project_and_keeps_its_address(project: Project, alice: User) -> None:
-    operations.rename_project(project, name="Production", by=alice)
-    operations.rename_project(project, name="Production", by=alice)
+    operations.rename_project(project, name="Production", by=Actor(alice))
+    operations.rename_project(project, name="Production", by=Actor(alice))
     project.refresh_from_db()
     assert (project.name, project.slug) == ("Production", "default")
     assert log(project) == [("alice", "renamed", "project", "from Default")]
 
 
 def test_it_changes_roles(project: Project, alice: User, bob: User) -> None:
-    operations.change_role(membership(bob), role="owner", by=alice)
-    operations.change_role(membership(alice), role="viewer", by=bob)
+    operations.change_role(membership(bob), role="owner", by=Actor(alice))
+    operations.change_role(membership(alice), role="viewer", by=Actor(bob))
     assert [membership(each).role for each in (alice, bob)] == ["viewer", "owner"]
     assert log(project) == [
         ("alice", "changed", "membership", "from member to owner"),
@@ -61,28 +62,28 @@ def test_it_changes_roles(project: Project, alice: User, bob: User) -> None:
 
 def test_it_keeps_the_last_owner(project: Project, alice: User, bob: User) -> None:
     with pytest.raises(ValidationError, match="alice is the last owner"):
-        operations.change_role(membership(alice), role="member", by=alice)
+        operations.change_role(membership(alice), role="member", by=Actor(alice))
     with pytest.raises(ValidationError, match="alice is the last owner"):
-        operations.remove_member(membership(alice), by=alice)
+        operations.remove_member(membership(alice), by=Actor(alice))
     assert membership(alice).is_owner
     assert log(project) == []
 
 
 def test_it_counts_only_owners_who_can_sign_in(project: Project, alice: User, bob: User) -> None:
-    operations.change_role(membership(bob), role="owner", by=alice)
+    operations.change_role(membership(bob), role="owner", by=Actor(alice))
     User.objects.filter(pk=bob.pk).update(is_active=False)
     with pytest.raises(ValidationError, match="last owner"):
-        operations.remove_member(membership(alice), by=alice)
+        operations.remove_member(membership(alice), by=Actor(alice))
 
 
 def test_it_removes_members(project: Project, alice: User, bob: User) -> None:
-    operations.remove_member(membership(bob), by=alice)
+    operations.remove_member(membership(bob), by=Actor(alice))
     assert not Membership.objects.filter(user=bob).exists()
     assert log(project) == [("alice", "removed", "membership", "")]
 
 
 def test_it_lets_in_whoever_is_invited(project: Project, alice: User, stranger: User, now: datetime) -> None:
-    invitation, token = operations.invite(project, role="viewer", by=alice, now=now)
+    invitation, token = operations.invite(project, role="viewer", by=Actor(alice), now=now)
     assert token not in str(Invitation.objects.values().get())
     assert operations.find_invitation(token, now + MINUTE) == invitation
     operations.accept_invitation(invitation, user=stranger, now=now + MINUTE)
@@ -94,7 +95,7 @@ def test_it_lets_in_whoever_is_invited(project: Project, alice: User, stranger: 
 
 
 def test_it_lets_in_one_person_per_invitation(project: Project, alice: User, stranger: User, now: datetime) -> None:
-    invitation, token = operations.invite(project, role="member", by=alice, now=now)
+    invitation, token = operations.invite(project, role="member", by=Actor(alice), now=now)
     operations.sign_up(invitation, username="ada", password="correct horse", now=now)
     assert operations.find_invitation(token, now) is None
     with pytest.raises(ValidationError, match="does not work any more"):
@@ -107,10 +108,10 @@ def test_it_lets_in_one_person_per_invitation(project: Project, alice: User, str
 def test_it_lets_nobody_in_when_expired_or_revoked(
     project: Project, alice: User, stranger: User, now: datetime
 ) -> None:
-    expired, old = operations.invite(project, role="member", by=alice, now=now - operations.INVITATION_LIFETIME)
-    revoked, void = operations.invite(project, role="member", by=alice, now=now)
-    operations.revoke_invitation(revoked, by=alice, now=now)
-    operations.revoke_invitation(revoked, by=alice, now=now)
+    expired, old = operations.invite(project, role="member", by=Actor(alice), now=now - operations.INVITATION_LIFETIME)
+    revoked, void = operations.invite(project, role="member", by=Actor(alice), now=now)
+    operations.revoke_invitation(revoked, by=Actor(alice), now=now)
+    operations.revoke_invitation(revoked, by=Actor(alice), now=now)
     assert [operations.find_invitation(token, now) for token in (old, void, "", "nonsense")] == [None] * 4
     for invitation in (expired, revoked):
         with pytest.raises(ValidationError, match="does not work any more"):
@@ -121,14 +122,14 @@ def test_it_lets_nobody_in_when_expired_or_revoked(
 def test_it_leaves_members_and_their_invitation_as_they_are(
     project: Project, alice: User, bob: User, now: datetime
 ) -> None:
-    invitation, token = operations.invite(project, role="owner", by=alice, now=now)
+    invitation, token = operations.invite(project, role="owner", by=Actor(alice), now=now)
     operations.accept_invitation(invitation, user=bob, now=now)
     assert membership(bob).role == "member"
     assert operations.find_invitation(token, now) == invitation
 
 
 def test_it_notes_what_happens_to_keys(project: Project, alice: User, now: datetime) -> None:
-    key, _ = operations.create_key(project, name="ci", scopes=["ingest", "read"], by=alice)
-    assert operations.revoke_key(key, by=alice, now=now)
-    assert not operations.revoke_key(key, by=alice, now=now)
+    key, _ = operations.create_key(project, name="ci", scopes=["ingest", "read"], by=Actor(alice))
+    assert operations.revoke_key(key, by=Actor(alice), now=now)
+    assert not operations.revoke_key(key, by=Actor(alice), now=now)
     assert log(project) == [("alice", "created", "API key", "for ingest, read"), ("alice", "revoked", "API key", "")]

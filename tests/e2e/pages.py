@@ -12,14 +12,15 @@ STRANGER, OWNER, VIEWER = "stranger", "owner", "looker"
 
 PEOPLE = f"""
 from django.utils import timezone
+from catalyst.core.actor import Actor
 from catalyst.core import operations
 from catalyst.core.models import Membership, Project, User
 project, owner = Project.objects.get(slug="demo"), User.objects.get(username="{OWNER}")
 viewer, made = User.objects.get_or_create(username="{VIEWER}")
 Membership.objects.get_or_create(project=project, user=viewer, role="viewer")
 if made:
-    operations.create_project(name="Empty", by=owner)
-print(operations.invite(project, role="member", by=owner, now=timezone.now())[1])
+    operations.create_project(name="Empty", owner=owner)
+print(operations.invite(project, role="member", by=Actor(owner), now=timezone.now())[1])
 """
 TWO_VERSIONS = """
 from django.utils import timezone

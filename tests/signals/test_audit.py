@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 from django.test import Client
 
+from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from signals import operations
 from signals.definitions.definition import Definition
@@ -23,13 +24,13 @@ def log(project: Project) -> list[tuple[str, str, str]]:
 def test_it_notes_every_change_once(project: Project, alice: User, bob: User, now: datetime) -> None:
     signal = make_signal(make_agent(project), name="Refund")
     for _ in range(2):
-        operations.activate(signal, now, alice)
-        operations.publish_version(signal, EDITED, alice)
-        operations.rename(signal, "Refund wanted", alice)
+        operations.activate(signal, now, Actor(alice))
+        operations.publish_version(signal, EDITED, Actor(alice))
+        operations.rename(signal, "Refund wanted", Actor(alice))
     for _ in range(2):
-        operations.archive(signal, now, bob)
+        operations.archive(signal, now, Actor(bob))
     for _ in range(2):
-        operations.unarchive(signal, bob)
+        operations.unarchive(signal, Actor(bob))
     assert log(project) == [
         ("Catalyst", "created", "Refund"),
         ("alice", "activated", "Refund"),

@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from catalyst.agents.models import Agent
+from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from catalyst.env import env
 from signals import operations
@@ -28,7 +29,7 @@ def agent(project: Project) -> Agent:
 
 
 def test_it_makes_a_draft_with_a_first_version(agent: Agent, alice: User) -> None:
-    signal = operations.create_signal(agent, name="  Mood  today ", scope="session", question=QUESTION, by=alice)
+    signal = operations.create_signal(agent, name="  Mood  today ", scope="session", question=QUESTION, by=Actor(alice))
     signal.refresh_from_db()
     version = signal.current_version
     assert version is not None
@@ -108,9 +109,9 @@ def test_it_refuses_an_unknown_scope_and_an_empty_name(agent: Agent, field: str,
 
 def test_it_makes_a_version_of_every_edit_and_of_nothing_else(agent: Agent, bob: User) -> None:
     signal = operations.create_signal(agent, name="a", scope="trace", question=QUESTION)
-    same = operations.publish_version(signal, replace(QUESTION, prompt=" How did it go?\r\n"), bob)
+    same = operations.publish_version(signal, replace(QUESTION, prompt=" How did it go?\r\n"), Actor(bob))
     assert (same.number, signal.versions.count()) == (1, 1)
-    edited = operations.publish_version(signal, replace(QUESTION, sample_rate=50), bob)
+    edited = operations.publish_version(signal, replace(QUESTION, sample_rate=50), Actor(bob))
     assert (edited.number, edited.sample_rate, edited.created_by) == (2, 50, bob)
     signal.refresh_from_db()
     assert signal.current_version == edited

@@ -32,7 +32,7 @@ def _rename(request: ProjectRequest) -> HttpResponse:
     form = ProjectForm(request.POST)
     if not form.is_valid():
         return _general(request, name=form, status=422)
-    operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.user)
+    operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.actor)
     return _to(request, "core:settings", f"The project is called {request.project.name}")
 
 
@@ -43,7 +43,7 @@ def retention(request: ProjectRequest) -> HttpResponse:
     form = RetentionForm(request.POST)
     if not form.is_valid():
         return _general(request, retention=form, status=422)
-    operations.set_retention(request.project, days=form.cleaned_data["days"], by=request.user)
+    operations.set_retention(request.project, days=form.cleaned_data["days"], by=request.actor)
     return _to(request, "core:settings", f"Traces are kept for {request.project.kept_days} days")
 
 
@@ -60,7 +60,7 @@ def _invite(request: ProjectRequest) -> HttpResponse:
     if not form.is_valid():
         return _members(request, form, status=422)
     invitation, token = operations.invite(
-        request.project, role=form.cleaned_data["role"], by=request.user, now=timezone.now()
+        request.project, role=form.cleaned_data["role"], by=request.actor, now=timezone.now()
     )
     link = request.build_absolute_uri(reverse("core:invitation", args=[token]))
     return _members(request, RoleForm(), invitation=invitation, link=link)
@@ -73,7 +73,7 @@ def member_role(request: ProjectRequest, pk: int) -> HttpResponse:
     membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
     role = request.POST.get("role", "")
     try:
-        operations.change_role(membership, role=role, by=request.user)
+        operations.change_role(membership, role=role, by=request.actor)
     except ValidationError as error:
         return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
     return _to(request, "core:member-list", f"{membership.user} is {Membership.Role(role).label.lower()} now")
@@ -85,7 +85,7 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
     """Take somebody out of the project; who takes out themselves is led to what is left to them."""
     membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
     try:
-        operations.remove_member(membership, by=request.user)
+        operations.remove_member(membership, by=request.actor)
     except ValidationError as error:
         return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
     if membership.user == request.user:
@@ -98,7 +98,7 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
 def invitation_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
     """Make an invitation useless."""
     invitation = get_object_or_404(request.project.invitations, pk=pk)
-    operations.revoke_invitation(invitation, by=request.user, now=timezone.now())
+    operations.revoke_invitation(invitation, by=request.actor, now=timezone.now())
     return _to(request, "core:member-list", "The invitation is revoked")
 
 
@@ -114,7 +114,7 @@ def _create_key(request: ProjectRequest) -> HttpResponse:
     form = ApiKeyForm(request.POST, auto_id="key_%s")
     if not form.is_valid():
         return _keys(request, form, status=422)
-    _, key = operations.create_key(request.project, by=request.user, **form.cleaned_data)
+    _, key = operations.create_key(request.project, by=request.actor, **form.cleaned_data)
     return _keys(request, ApiKeyForm(auto_id="key_%s"), key)
 
 
@@ -123,7 +123,7 @@ def _create_key(request: ProjectRequest) -> HttpResponse:
 def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
     """Make a key useless, at once and for good."""
     key = get_object_or_404(request.project.api_keys, pk=pk)
-    operations.revoke_key(key, by=request.user, now=timezone.now())
+    operations.revoke_key(key, by=request.actor, now=timezone.now())
     if wants_partial(request):
         return _keys(request, ApiKeyForm(auto_id="key_%s"))
     return _to(request, "core:key-list", f"Key {key.name} is revoked")
@@ -138,7 +138,9 @@ def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _to(request, "core:key-list", "A limit is a whole number from 1 to 1,000,000", messages.ERROR)
     limits = form.cleaned_data
-    operations.limit_key(key, requests=limits["requests_per_second"], spans=limits["spans_per_second"], by=request.user)
+    operations.limit_key(
+        key, requests=limits["requests_per_second"], spans=limits["spans_per_second"], by=request.actor
+    )
     return _to(request, "core:key-list", f"The limit of key {key.name} is set")
 
 

@@ -66,7 +66,7 @@ def is_due() -> bool:
 @transaction.atomic
 def make(owner: User, now: datetime) -> Project:
     """Make the project and its agents; nothing has been sent to it yet."""
-    project = create_project(name=NAME, by=owner)
+    project = create_project(name=NAME, owner=owner)
     _agents(project, now)
     return project
 

@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.ops import checks
 from catalyst.secrets import write_private
@@ -91,7 +92,7 @@ def default_project() -> Installation:
     project, _ = Project.objects.get_or_create(slug="default", defaults={"name": "Default"})
     ownership = project.memberships.filter(role=Membership.Role.OWNER, user__is_active=True).order_by("pk").first()
     owner = ownership.user if ownership else _make_owner(project)
-    return Installation(owner, _ingest_key(project, owner))
+    return Installation(owner, _ingest_key(project))
 
 
 def _make_owner(project: Project) -> User:
@@ -100,12 +101,12 @@ def _make_owner(project: Project) -> User:
     return owner
 
 
-def _ingest_key(project: Project, owner: User) -> str:
+def _ingest_key(project: Project) -> str:
     path = Path(settings.DATA_FOLDER) / "ingest_key"
     kept = path.read_text().strip() if path.exists() else ""
     scopes = set(ApiKey.Scope.values)
     if kept and (row := ApiKey.objects.find(kept)) and row.project_id == project.pk and scopes <= set(row.scopes):
         return kept
-    _, key = ApiKey.issue(project=project, name=KEY_NAME, scopes=sorted(scopes), created_by=owner)
+    _, key = ApiKey.issue(project=project, name=KEY_NAME, scopes=sorted(scopes), **SYSTEM.as_creator())
     write_private(path, key)
     return key

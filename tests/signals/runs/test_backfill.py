@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.models import AuditEntry, Project, User
 from signals import operations
 from signals.definitions.definition import Definition
@@ -30,7 +31,7 @@ def signal(project: Project) -> Signal:
     return make_signal(make_agent(project))
 
 
-def begin(signal: Signal, now: datetime, *, rate: int = 100, by: User | None = None) -> SignalRun:
+def begin(signal: Signal, now: datetime, *, rate: int = 100, by: Actor = SYSTEM) -> SignalRun:
     return backfill.start(signal, start=now - DAY, end=now + DAY, sample_rate=rate, now=now, by=by)
 
 
@@ -126,7 +127,7 @@ def test_cancelling_takes_back_what_waits(signal: Signal, project: Project, now:
     run = begin(signal, now + LATER)
     work(now)
     Label.objects.filter(pk=Label.objects.earliest("pk").pk).update(status="done", value="no", labelled_at=now)
-    backfill.cancel(run, now + LATER, alice)
+    backfill.cancel(run, now + LATER, Actor(alice))
     assert (run.state, run.ended_at) == ("cancelled", now + LATER)
     assert list(Label.objects.values_list("status", flat=True)) == ["done"]
     assert AuditEntry.objects.latest("pk").action == "cancelled a run of"

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Project, User
 from catalyst.env import env
 from catalyst.timerange import between
@@ -155,7 +156,7 @@ def test_the_owner_catches_up_with_the_project_but_not_with_caps_of_signals(
     judge_at(at)
     own_room = 1 - Label.objects.filter(signal=other, status="done").count()
     assert offered(project, None, at) == Label.objects.filter(signal=signal, status="queued").count() + own_room == 3
-    catch_up.catch_up(project, None, 100, at, alice)
+    catch_up.catch_up(project, None, 100, at, Actor(alice))
     judge_at(at)
     assert Label.objects.filter(signal=signal, status="done").count() == 6
     assert Label.objects.filter(signal=other, status="done").count() == 1

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalyst.agents.models import Agent
+from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from signals import operations
 from signals.definitions.choices import Scope
@@ -294,7 +295,7 @@ def test_calls_are_charged_and_respect_caps(
     signal = make_signal(agent, judge_model="gpt-4o")
     run(browser, agent, judge_model="gpt-4o", signal=signal.pk)
     assert Budget.objects.get(signal=signal).spent == spent
-    operations.cap_project(project, Cap(Decimal("0.5")), now, bob)
+    operations.cap_project(project, Cap(Decimal("0.5")), now, Actor(bob))
     run(browser, agent, judge_model="gpt-4o")
     assert Budget.objects.get(project=project, signal=None).spent == 3 * spent
     judge.script = lambda _: error(503)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from django.test import Client
 
+from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from signals import operations
 from signals.definitions.definition import Definition
@@ -78,9 +79,9 @@ def test_a_third_that_goes_live_meanwhile_is_told_as_well(
     signal: Signal, edit: str, browsers: tuple[Client, Client], alice: User
 ) -> None:
     mine = as_filled(browsers[1].get(edit).text) | {"prompt": "Mine?"}
-    operations.publish_version(signal, replace(ASKED, prompt="Second?"), alice)
+    operations.publish_version(signal, replace(ASKED, prompt="Second?"), Actor(alice))
     told = as_filled(browsers[1].post(edit, mine).text)
-    operations.publish_version(signal, replace(ASKED, prompt="Third?"), alice)
+    operations.publish_version(signal, replace(ASKED, prompt="Third?"), Actor(alice))
     text = browsers[1].post(edit, mine | {"based_on": told["based_on"]}).text
     assert "version 3 went live" in " ".join(text.split())
     assert "<mark>Second</mark>?" in text
@@ -122,9 +123,9 @@ def test_it_survives_nonsense_about_the_version(
 
 
 def test_it_says_which_version_overtook(signal: Signal, alice: User) -> None:
-    version = operations.publish_version(signal, replace(ASKED, prompt="Second?"), alice, based_on=1)
+    version = operations.publish_version(signal, replace(ASKED, prompt="Second?"), Actor(alice), based_on=1)
     with pytest.raises(Overtaken, match="Version 2 went live") as caught:
-        operations.publish_version(signal, replace(ASKED, prompt="Mine?\r\n"), alice, based_on=1)
+        operations.publish_version(signal, replace(ASKED, prompt="Mine?\r\n"), Actor(alice), based_on=1)
     assert (caught.value.current, caught.value.question.prompt) == (version, "Mine?")
 
 

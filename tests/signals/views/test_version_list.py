@@ -10,6 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from signals import operations
 from signals.definitions.definition import Definition
@@ -36,7 +37,7 @@ def text_of(response_text: str) -> str:
 
 
 def test_it_shows_who_changed_what_newest_first(browser: Client, signal: Signal, bob: User) -> None:
-    operations.publish_version(signal, SECOND, bob)
+    operations.publish_version(signal, SECOND, Actor(bob))
     text = browser.get(page_of(signal)).text
     assert text.index('id="version-2"') < text.index('id="version-1"')
     assert "by bob" in text_of(text)

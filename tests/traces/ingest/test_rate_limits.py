@@ -12,6 +12,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from catalyst.core import api_keys, key_use, operations
+from catalyst.core.actor import Actor
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, KeyHour, Project, User
 from tests.traces.sent import nanoseconds, sent_span
@@ -80,7 +81,7 @@ def test_it_puts_a_keys_own_limit_before_that_of_the_instance(
     post: Post, key: tuple[ApiKey, str], settings: Settings, alice: User
 ) -> None:
     settings.KEY_REQUESTS_PER_SECOND = 1
-    operations.limit_key(key[0], requests=100, spans=None, by=alice)
+    operations.limit_key(key[0], requests=100, spans=None, by=Actor(alice))
     assert {post(*span_ids(1)).status_code for _ in range(30)} == {200}
 
 
