@@ -27,6 +27,7 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 INSTALLED_APPS = [
     "catalyst.core",
     "catalyst.agents",
+    "catalyst.llms",
     "traces",
     "signals",
     "catalyst.ops",

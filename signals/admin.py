@@ -1,4 +1,4 @@
-"""Operators' view of signals, labels, verdicts and the judges."""
+"""Operators' view of signals, labels and verdicts."""
 
 from typing import Any
 
@@ -10,9 +10,7 @@ from django.utils import timezone
 from catalyst.core.admin import ReadOnly, operator
 from signals import operations
 from signals.models import (
-    Budget,
     Exchange,
-    JudgeHealth,
     Label,
     LabelHalfDay,
     LabelHour,
@@ -196,22 +194,3 @@ class UnsampledAdmin(ReadOnly[Unsampled]):
     list_display = ("signal", "version", "draw", "hour")
     list_select_related = ("signal", "version__signal")
     ordering = ("-id",)
-
-
-@admin.register(JudgeHealth)
-class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
-    """Which judge models answer. Deleting a row ends its pause."""
-
-    list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
-    list_filter = ("failures",)
-    ordering = ("model",)
-
-
-@admin.register(Budget)
-class BudgetAdmin(ReadOnly[Budget]):
-    """What judging costs on a day, and may cost, by signal and by project (without a signal)."""
-
-    list_display = ("project", "signal", "daily_usd", "daily_calls", "day", "spent", "calls")
-    list_filter = ("day", "project")
-    list_select_related = ("project", "signal")
-    ordering = ("project", "signal")

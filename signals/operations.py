@@ -13,12 +13,13 @@ from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
+from catalyst.llms.amounts import Cap
+from catalyst.llms.models import Budget
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
 from signals.judging import spending
 from signals.judging.judges import model_for
-from signals.models import Budget, Label, Signal, SignalVersion
-from signals.models.budget import Cap
+from signals.models import Label, Signal, SignalVersion
 from signals.targets import requeue
 
 
@@ -197,7 +198,10 @@ def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> No
     limits = {"daily_usd": cap.usd, "daily_calls": cap.calls, "allowed_calls": 0}
     day = now.astimezone(UTC).date()
     Budget.objects.update_or_create(
-        project=project, signal=signal, defaults=limits, create_defaults={**limits, "day": day}
+        project=project,
+        subject_id=signal.pk if signal else None,
+        defaults=limits,
+        create_defaults={**limits, "day": day},
     )
 
 

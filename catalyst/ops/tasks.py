@@ -9,10 +9,11 @@ from django.utils.module_loading import import_string
 import signals.retention
 import traces.retention
 from catalyst.core import key_use, login_limits, sign_ins
+from catalyst.llms.models import JudgeHealth
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.task_backend import clamp_future_times, delete_failures
-from signals.models import JudgeHealth, Label
+from signals.models import Label
 from traces.ingest import settle_queue
 from traces.store import partitions
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django import forms
 
-from signals.models.budget import Cap
+from catalyst.llms.amounts import Cap
 
 MAX_CALLS = 1_000_000_000
 

@@ -9,11 +9,11 @@ from decimal import Decimal
 
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
+from catalyst.llms.availability import Outage
 from catalyst.pricing import price
 from signals.definitions.templates import Template, template_for
 from signals.judging import offline, prompt
 from signals.judging.exchanges import PromptAndReply
-from signals.judging.health import Outage
 from signals.judging.inputs import JudgeInput
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording

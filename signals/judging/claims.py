@@ -8,9 +8,10 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from catalyst import database
+from catalyst.llms.models import Budget
 from signals.judging import spending
 from signals.judging.spending import Charge
-from signals.models import Budget, Label, SignalRun
+from signals.models import Label, SignalRun
 from signals.models.label import LabelQuerySet
 from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
 

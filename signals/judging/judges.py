@@ -1,8 +1,8 @@
-"""Which judge a version names, and where it is reached."""
+"""Which judge a version names."""
 
 from dataclasses import dataclass
 
-from catalyst.env import env
+from catalyst.llms.endpoints import model_named
 from signals.definitions.templates import template_for
 from signals.judging.offline import JUDGE as OFFLINE
 from signals.models import SignalVersion
@@ -42,19 +42,6 @@ def judge_name(judge: str) -> str:
     return OFFLINE_NAME if judge == OFFLINE else judge
 
 
-OPENAI = "https://api.openai.com/v1"
-
-
-def endpoint() -> str:
-    """The base URL of the judge's API; empty when none is connected."""
-    return env.judge_url or (OPENAI if env.judge_api_key else "")
-
-
 def model_for(version: SignalVersion) -> str:
     """The model that judges a version; empty when none is connected."""
     return model_named(version.judge_model)
-
-
-def model_named(judge_model: str) -> str:
-    """The model that judges versions with that `judge_model`; empty when none is connected."""
-    return (judge_model or env.judge_model) if endpoint() else ""

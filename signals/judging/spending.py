@@ -17,10 +17,12 @@ from django.db.models import Q
 
 from catalyst.env import env
 from catalyst.formats import usd
+from catalyst.llms.amounts import Calls, Cap
+from catalyst.llms.endpoints import model_named
+from catalyst.llms.models import Budget
 from catalyst.pricing import price
-from signals.judging.judges import model_for, model_named
-from signals.models import Budget, Label, Signal, SignalVersion
-from signals.models.budget import Calls, Cap
+from signals.judging.judges import model_for
+from signals.models import Label, Signal, SignalVersion
 
 QUESTION_TOKENS = 6_000
 """The longest prompt with all that is said around it."""
@@ -151,7 +153,7 @@ class BudgetLedger:
     """What is left of some budgets at a moment. Only if these are locked, nobody else takes it meanwhile."""
 
     def __init__(self, budgets: Iterable[Budget], now: datetime) -> None:
-        self._left = {(budget.project_id, budget.signal_id): Remaining.of(budget, now) for budget in budgets}
+        self._left = {(budget.project_id, budget.subject_id): Remaining.of(budget, now) for budget in budgets}
         self._estimate = cache(lambda judge_model: estimate(model_named(judge_model), now))
         under_way = Label.objects.in_flight({project for project, _ in self._left}, now) if self._left else {}
         for (project, signal), calls in under_way.items():
@@ -184,7 +186,7 @@ def reserve(claimed: Sequence[Charge], caps: Sequence[Budget], now: datetime) ->
     Call it in the transaction that claims them, as the last thing that locks.
     """
     projects, signals = {work.project for work in claimed}, {None, *(work.signal for work in claimed)}
-    on = [budget.pk for budget in caps if budget.project_id in projects and budget.signal_id in signals]
+    on = [budget.pk for budget in caps if budget.project_id in projects and budget.subject_id in signals]
     allowance = BudgetLedger(Budget.objects.capped().filter(pk__in=on).lock() if on else (), now)
     taken = {work.label: allowance.take(work) for work in claimed}
     return {label: dollars for label, dollars in taken.items() if dollars is not None}
@@ -196,7 +198,7 @@ def prepay(work: Charge, now: datetime) -> Calls | None:
 
     Where there is no cap nothing is charged yet. `settle` puts what it has cost in its place.
     """
-    of_these = Q(signal=None) | Q(signal=work.signal)
+    of_these = Q(subject_id=None) | Q(subject_id=work.signal)
     budgets = list(Budget.objects.capped().filter(of_these, project=work.project).lock())
     if not budgets:
         return Calls()
@@ -220,8 +222,8 @@ def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]
     if not caps:
         return {}
     allowance = BudgetLedger(caps, now)
-    of_these = Q(signal__in=[b.signal_id for b in caps if b.signal_id])
-    of_these |= Q(signal__project__in=[b.project_id for b in caps if b.signal_id is None])
+    of_these = Q(signal__in=[b.subject_id for b in caps if b.subject_id])
+    of_these |= Q(signal__project__in=[b.project_id for b in caps if b.subject_id is None])
     versions = SignalVersion.objects.filter(of_these).order_by()
     found: dict[str, list[int]] = defaultdict(list)
     for project, signal, model in versions.values_list("signal__project_id", "signal_id", "judge_model").distinct():
@@ -239,7 +241,7 @@ def caps_reached(signals: Iterable[Signal], now: datetime) -> dict[int, CapReach
 def caps_reached_by_version(asked: Mapping[SignalVersion, Signal], now: datetime) -> dict[SignalVersion, CapReached]:
     """Those of these versions, given with their signals, of which nothing more is judged today."""
     projects = {signal.project_id for signal in asked.values()}
-    budgets = {(b.project_id, b.signal_id): b for b in Budget.objects.capped().filter(project__in=projects)}
+    budgets = {(b.project_id, b.subject_id): b for b in Budget.objects.capped().filter(project__in=projects)}
     found: dict[SignalVersion, CapReached] = {}
     for version, signal in asked.items() if budgets else ():
         for key in ((signal.project_id, None), (signal.project_id, signal.pk)):
@@ -254,12 +256,12 @@ def cap_reached(budget: Budget, version: SignalVersion, now: datetime) -> CapRea
     needed = estimate(model, now)
     if Remaining.of(budget, now).room(needed) != 0:
         return None
-    return CapReached(budget.signal_id is None, budget.spent_on(now), budget.cap, model, needed)
+    return CapReached(budget.subject_id is None, budget.spent_on(now), budget.cap, model, needed)
 
 
 def today(project: int, signal: int | None, now: datetime) -> SpentToday:
     """The spending of a signal; without one, of the whole project."""
-    return today_of(Budget.objects.filter(project=project, signal=signal).first(), now)
+    return today_of(Budget.objects.filter(project=project, subject_id=signal).first(), now)
 
 
 def today_of(budget: Budget | None, now: datetime) -> SpentToday:

@@ -18,12 +18,15 @@ from django.utils import timezone
 
 from catalyst.env import env
 from catalyst.llm import LLM
+from catalyst.llms import availability
+from catalyst.llms.amounts import Calls
+from catalyst.llms.endpoints import endpoint
+from catalyst.llms.models import Budget
 from signals.judging import calls as asking
-from signals.judging import claims, exchanges, health, judges, offline
+from signals.judging import claims, exchanges, offline
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import JudgeInput, load_inputs
-from signals.models import Budget, Label, Verdict
-from signals.models.budget import Calls
+from signals.models import Label, Verdict
 from signals.targets import requeue
 
 logger = logging.getLogger(__name__)
@@ -70,7 +73,7 @@ class _Worker:
         calls: list[JudgeCall] = []
         while room > 0 and not calls and not self.until():
             now = self.clock()
-            paused, answers = health.availability(now)
+            paused, answers = availability.paused_models(now)
             claimed = claims.claim(room, LEASE, now, without_models=paused)
             if not claimed:
                 break
@@ -98,7 +101,7 @@ class _Worker:
         """Make these calls, and those that become due meanwhile."""
         pending: set[asyncio.Task[CallResult]] = set()
         llm = LLM(
-            judges.endpoint(),
+            endpoint(),
             env.judge_api_key,
             concurrency=env.judge_concurrency,
             timeout=env.judge_timeout_seconds,
@@ -194,10 +197,10 @@ def _write(label: Label, ending: CallResult, now: datetime, resumes: dict[str, d
         label.outages += ending.outage.request_suspect
         label.not_before = resumes[ending.outage.model]
         if ending.outage.request_suspect:
-            own_wait = health.backoff(f"label {label.pk}", label.outages, MAX_CALL_WAIT)
+            own_wait = availability.backoff(f"label {label.pk}", label.outages, MAX_CALL_WAIT)
             label.not_before = max(label.not_before, now + own_wait)
     elif ending.status == Label.Status.QUEUED:
-        label.not_before = now + health.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
+        label.not_before = now + availability.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
     else:
         seen = max(ending.revision, ending.label.wanted_revision)
         label.judged_revision = max(label.judged_revision, seen)
@@ -239,9 +242,9 @@ def _charge(endings: Sequence[CallResult], verdicts: Sequence[Verdict], now: dat
 def _note_health(endings: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
     """Note which models answered, and pause those that did not; returns until when, by model."""
     answered = {ending.spent.asked for ending in endings if ending.spent and ending.spent.answered}
-    health.record_success(sorted(answered - {offline.JUDGE}), now)
+    availability.record_success(sorted(answered - {offline.JUDGE}), now)
     resumes = {}
     for ending in endings:
         if ending.outage is not None:
-            resumes[ending.outage.model] = health.pause(ending.outage, now)
+            resumes[ending.outage.model] = availability.pause(ending.outage, now)
     return resumes

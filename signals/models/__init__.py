@@ -1,8 +1,6 @@
 """The tables of signals, each beside its QuerySet. The app's models are imported from here."""
 
 from signals.definitions.choices import Scope, Sentiment
-from signals.models.budget import Budget
-from signals.models.judge_health import JudgeHealth
 from signals.models.label import Label
 from signals.models.label_rollup import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.run import SignalRun
@@ -11,10 +9,8 @@ from signals.models.unsampled import Unsampled
 from signals.models.verdict import Exchange, Instructions, Verdict
 
 __all__ = [
-    "Budget",
     "Exchange",
     "Instructions",
-    "JudgeHealth",
     "Label",
     "LabelHalfDay",
     "LabelHour",

@@ -13,7 +13,7 @@ from django.db.models.functions import Collate
 
 from catalyst import database
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
-from signals.models.budget import Calls
+from catalyst.llms.amounts import Calls
 from signals.models.run import STOPPED, SignalRun
 
 MAX_ATTEMPTS = 5

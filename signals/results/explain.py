@@ -16,8 +16,9 @@ from django.db.models import Max, Q
 
 from catalyst import timerange
 from catalyst.core.models import AuditEntry, Project
+from catalyst.llms.availability import outages
 from signals.definitions.choices import Scope
-from signals.judging import health, judges, spending
+from signals.judging import judges, spending
 from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
 from signals.models.label import LabelQuerySet
 from signals.sampling import draw, is_sampled, least_rate
@@ -122,7 +123,7 @@ class _QueuedReasons:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
         self.stops = spending.caps_reached(waits, now) if waits else {}
-        self.troubles = health.outages() if waits else {}
+        self.troubles = outages() if waits else {}
 
     def why(self, signal: Signal, label: Label) -> MissingLabel:
         """Why this work has no outcome."""

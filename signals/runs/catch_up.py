@@ -15,10 +15,11 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.formats import roughly
+from catalyst.llms.amounts import Calls, Cap
+from catalyst.llms.models import Budget
 from signals.judging import spending
 from signals.judging.spending import CapReached, Remaining
-from signals.models import Budget, Label, LabelHour, Signal, SignalVersion
-from signals.models.budget import Calls, Cap
+from signals.models import Label, LabelHour, Signal, SignalVersion
 from signals.runs import estimates
 from signals.runs.estimates import READ, Estimate
 from signals.targets import target
@@ -69,7 +70,7 @@ class Offer:
 
 def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
     """What waits behind the cap of a signal; without one, of the project. None where nothing does."""
-    budget = Budget.objects.capped().filter(project=project, signal=signal).first()
+    budget = Budget.objects.capped().filter(project=project, subject_id=signal.pk if signal else None).first()
     held = tuple(_held(budget, now)) if budget else ()
     if budget is None or not held:
         return None
@@ -82,7 +83,7 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
 
     Raises ValidationError when nothing waits.
     """
-    budget = Budget.objects.filter(project=project, signal=signal).lock().first()
+    budget = Budget.objects.filter(project=project, subject_id=signal.pk if signal else None).lock().first()
     count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
     if budget is None or count < 1:
         raise ValidationError("Nothing waits behind this cap any more.")
@@ -96,10 +97,10 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
 
 def _held(budget: Budget, now: datetime) -> Iterator[Held]:
     """What waits behind a budget; behind that of a project only what the caps of its signals leave room for."""
-    of_signals = Budget.objects.capped().filter(project=budget.project_id, signal__isnull=False)
-    own = {each.signal_id: Remaining.of(each, now) for each in of_signals} if budget.signal_id is None else {}
+    of_signals = Budget.objects.capped().filter(project=budget.project_id, subject_id__isnull=False)
+    own = {each.subject_id: Remaining.of(each, now) for each in of_signals} if budget.subject_id is None else {}
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
-    waiting = (hours.filter(signal=budget.signal_id) if budget.signal_id else hours).waiting_by_version()
+    waiting = (hours.filter(signal=budget.subject_id) if budget.subject_id else hours).waiting_by_version()
     for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
         stop = spending.cap_reached(budget, version, now)
         if stop is None or stop.is_unpriced:

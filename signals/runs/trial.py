@@ -14,13 +14,14 @@ from catalyst.agents.models import Agent
 from catalyst.charts import Bar
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage
+from catalyst.llms.amounts import Calls
+from catalyst.llms.endpoints import endpoint
 from signals.definitions.choices import Scope
-from signals.judging import calls, judges, spending, worker
+from signals.judging import calls, spending, worker
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import load_inputs
 from signals.judging.spending import Charge
 from signals.models import Label, SignalVersion
-from signals.models.budget import Calls
 from signals.results.charts import Outcome, breakdown, outcomes
 from signals.runs import estimates
 from signals.runs.estimates import Estimate
@@ -86,7 +87,7 @@ class Trial:
         Closing it, or `until` coming true, ends the calls under way, and no other is made.
         """
         waiting = self._prepared()
-        llm = LLM(judges.endpoint(), env.judge_api_key, concurrency=WIDTH, timeout=env.judge_timeout_seconds)
+        llm = LLM(endpoint(), env.judge_api_key, concurrency=WIDTH, timeout=env.judge_timeout_seconds)
         with asyncio.Runner() as runner:
             pending: set[asyncio.Task[CallResult]] = set()
             try:

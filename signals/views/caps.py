@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import redirect_back, render, with_query
+from catalyst.llms.amounts import Cap
 from catalyst.params import is_id
 from signals import operations
 from signals.forms.caps import CapForm
 from signals.models import Signal
-from signals.models.budget import Cap
 from signals.runs import catch_up
 
 

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from catalyst import task_backend
 from catalyst.core.models import Project
+from catalyst.llms.models import JudgeHealth
 from catalyst.ops import scheduler, tasks
 from catalyst.ops.models import Wakeup
 from catalyst.ops.scheduler import Kind
-from signals.models import JudgeHealth, Label
+from signals.models import Label
 from signals.runs import backfill
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
 from tests.processes import eventually, running

@@ -8,11 +8,11 @@ from django.test import Client
 
 from catalyst.core.models import Project, User
 from signals.judging import worker as judging
-from signals.models import JudgeHealth, Label, Signal
+from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
 from tests.judge_server import JudgeServer
 
-MODELS = ("signal", "signalversion", "signalrun", "label", "judgehealth")
+MODELS = ("signal", "signalversion", "signalrun", "label")
 
 
 @pytest.fixture
@@ -32,8 +32,7 @@ def signal(project: Project, now: datetime, judge: JudgeServer) -> Signal:
 def test_it_shows_lists_and_rows(operator: Client, signal: Signal, model: str) -> None:
     assert operator.get(f"/admin/signals/{model}/", {"q": "a"}).status_code == 200
     row = {"signal": signal, "signalversion": signal.current_version, "label": Label.objects.first()}
-    found = row.get(model) or JudgeHealth.objects.first() if model != "signalrun" else None
-    if found is not None:
+    if found := row.get(model):
         assert operator.get(f"/admin/signals/{model}/{found.pk}/change/").status_code == 200
 
 
@@ -59,11 +58,9 @@ def test_it_renames_a_signal_and_changes_nothing_else(operator: Client, signal: 
     assert (signal.name, signal.scope, signal.state) == ("New", "trace", "active")
 
 
-@pytest.mark.parametrize("model", ["signalversion", "label", "judgehealth"])
+@pytest.mark.parametrize("model", ["signalversion", "label"])
 def test_it_changes_no_history(operator: Client, signal: Signal, model: str) -> None:
     assert operator.get(f"/admin/signals/{model}/add/").status_code == 403
-    row = {"signalversion": signal.current_version, "label": Label.objects.first()}.get(
-        model, JudgeHealth.objects.first()
-    )
+    row = {"signalversion": signal.current_version, "label": Label.objects.first()}[model]
     assert row is not None
     assert operator.post(f"/admin/signals/{model}/{row.pk}/change/", {"prompt": "Else"}).status_code == 403

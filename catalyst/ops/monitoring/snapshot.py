@@ -19,12 +19,13 @@ from django.db.models import Exists, OuterRef
 from catalyst import task_backend
 from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
+from catalyst.llms.endpoints import endpoint
+from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals.judging import spending
-from signals.judging.judges import endpoint
 from signals.judging.spending import SpentToday
-from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
+from signals.models import Label, Signal, SignalRun
 from signals.results.rollups import sums
 from traces.models import Unsettled
 from traces.store import partitions
@@ -283,7 +284,7 @@ def spent(in_use: Iterable[SignalUse], now: datetime) -> list[Spending]:
     """What judging costs each project that ever paid for it, or has a cap."""
     stopped = Counter(use.signal.project_id for use in in_use if use.is_stopped)
     paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
-    whole = {budget.project_id: budget for budget in Budget.objects.filter(signal=None)}
+    whole = {budget.project_id: budget for budget in Budget.objects.filter(subject_id=None)}
     return [Spending(project, spending.today_of(whole.get(project.pk), now), stopped[project.pk]) for project in paying]
 
 

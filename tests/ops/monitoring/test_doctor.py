@@ -16,12 +16,13 @@ from django.test import Client
 from catalyst import __version__
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project, User
+from catalyst.llms.amounts import Calls
+from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops import scheduler
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.ops.monitoring import doctor, snapshot
 from catalyst.ops.monitoring.doctor import PROCESSES, Check
-from signals.models import Budget, JudgeHealth, Label
-from signals.models.budget import Calls
+from signals.models import Label
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
 from traces.store import partitions
@@ -149,10 +150,10 @@ def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> N
     assert troubles() == {}
     (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
-    Budget.objects.filter(signal=signal).update(daily_calls=1)
+    Budget.objects.filter(subject_id=signal.pk).update(daily_calls=1)
     assert_only_trouble("Signals project Default", "warn", "1 active signals judge no more")
     assert troubles()["Signals project Default"].text.startswith("judging cost $2.00 and 2 judge calls today")
-    Budget.objects.filter(signal=None).update(daily_calls=1)
+    Budget.objects.filter(subject_id=None).update(daily_calls=1)
     assert_only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
 
 

@@ -13,11 +13,12 @@ from pytest_django import Settings
 
 from catalyst.core.key_use import EVER, KeyUse
 from catalyst.core.models import ApiKey, Project
+from catalyst.llms.amounts import Calls
+from catalyst.llms.models import Budget
 from catalyst.ops.models import Heartbeat
 from catalyst.ops.monitoring import metrics, snapshot
 from signals import operations
-from signals.models import Budget, Label
-from signals.models.budget import Calls
+from signals.models import Label
 from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_signal
 from tests.processes import ROOT

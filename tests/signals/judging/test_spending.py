@@ -17,13 +17,14 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from catalyst.env import env
+from catalyst.llms.amounts import Cap
+from catalyst.llms.models import Budget
 from signals import operations
 from signals.judging import spending
 from signals.judging.calls import CallResult, CallUsage
 from signals.judging.claims import claim
 from signals.judging.worker import LEASE, finish, run
-from signals.models import Budget, Label, Signal, Verdict
-from signals.models.budget import Cap
+from signals.models import Label, Signal, Verdict
 from signals.runs import catch_up
 from tests.factories import LATER, make_agent, make_labels, make_signal
 from tests.judge_server import Answer, JudgeServer, error, says
@@ -76,7 +77,7 @@ def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: P
     operations.cap_signal(signal, Cap(cap), now)
     judge_at(now + LATER)
     assert cap - calls(1, now) < cost() <= cap
-    assert Budget.objects.get(signal=signal).spent == cost() == Budget.objects.get(signal=None).spent
+    assert Budget.objects.get(subject_id=signal.pk).spent == cost() == Budget.objects.get(subject_id=None).spent
     waiting = Label.objects.filter(status="queued")
     assert set(waiting.values_list("attempts", "error")) == {(0, "")}
     assert statuses()["done"] + waiting.count() == 40
@@ -87,7 +88,7 @@ def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: P
     assert not spending.caps_reached([signal], midnight)
     done = statuses()["done"]
     assert judge_at(midnight) == done
-    assert Budget.objects.get(signal=signal).spent == cost() / 2
+    assert Budget.objects.get(subject_id=signal.pk).spent == cost() / 2
 
 
 def test_it_goes_on_when_the_cap_is_raised_or_removed(signal: Signal, project: Project, now: datetime) -> None:
@@ -129,7 +130,7 @@ def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
 def test_what_is_capped_holds_up_nothing_else(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 30, now=now - timedelta(hours=1))
     operations.cap_signal(signal, Cap(calls(1, now)), now)
-    Budget.objects.filter(signal=signal).update(spent=calls(1, now), day=(now + LATER).date())
+    Budget.objects.filter(subject_id=signal.pk).update(spent=calls(1, now), day=(now + LATER).date())
     other = make_signal(make_agent(project, "helper"), active_since=now)
     make_labels(other, project, 31, now=now)
     assert len(claim(1, LEASE, now + LATER)) == 1
@@ -153,7 +154,7 @@ def test_a_call_without_a_known_cost_counts_as_what_was_reserved(
     make_labels(signal, project, 1, now=now)
     judge_at(now + LATER)
     assert Verdict.objects.get().cost is None
-    assert Budget.objects.get(signal=signal).spent == calls(1, now)
+    assert Budget.objects.get(subject_id=signal.pk).spent == calls(1, now)
 
 
 @pytest.mark.parametrize("status", [401, 429, 503])
@@ -175,7 +176,7 @@ def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, no
     claim(1, LEASE, later)
     spent = CallUsage(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
     finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], later)
-    assert Budget.objects.get(signal=signal).spent == cost() > 0
+    assert Budget.objects.get(subject_id=signal.pk).spent == cost() > 0
     assert Label.objects.get().reserved == calls(1, now)
 
 
@@ -203,7 +204,7 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
     assert max(worst) <= 0
     for each in (signal, other):
         verdicts = Verdict.objects.filter(label__signal=each)
-        assert verdicts.aggregate(total=Sum("cost"))["total"] == Budget.objects.get(signal=each).spent > 0
+        assert verdicts.aggregate(total=Sum("cost"))["total"] == Budget.objects.get(subject_id=each.pk).spent > 0
 
 
 def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
@@ -298,7 +299,7 @@ def test_a_cap_in_calls_holds_without_a_price(
     assert stop.text == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
     judge_at((now + DAY).replace(hour=0, minute=0))
     assert statuses()["done"] == 8
-    assert Budget.objects.get(signal=signal).calls == 3
+    assert Budget.objects.get(subject_id=signal.pk).calls == 3
 
 
 def test_calls_that_give_no_label_count_and_refused_ones_do_not(
@@ -328,10 +329,10 @@ def test_claims_at_once_never_exceed_a_cap_in_calls(signal: Signal, project: Pro
             finish([paid(label, chance) for label in held], at)
 
     at_once(work)
-    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 17
+    assert Verdict.objects.count() == Budget.objects.get(subject_id=signal.pk).calls == 17
     assert catch_up.catch_up(project, signal, 9, at) == 9
     at_once(work)
-    assert Verdict.objects.count() == Budget.objects.get(signal=signal).calls == 26
+    assert Verdict.objects.count() == Budget.objects.get(subject_id=signal.pk).calls == 26
 
 
 class TestPages:
@@ -347,7 +348,7 @@ class TestPages:
         now = timezone.now()
         make_labels(signal, project, 3, now=now - LATER)
         operations.cap_signal(signal, Cap(calls(1, now)), now)
-        Budget.objects.filter(signal=signal).update(spent=calls(1, now))
+        Budget.objects.filter(subject_id=signal.pk).update(spent=calls(1, now))
         page, listed = (browser.get(url).content.decode() for url in (signal.get_absolute_url(), list_of(project)))
         assert "Capped until 00:00 UTC:" in page
         assert "<b>3 waiting</b>; nothing is lost." in page

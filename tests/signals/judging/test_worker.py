@@ -14,14 +14,15 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project
 from catalyst.env import env
+from catalyst.llms.endpoints import OPENAI, endpoint
+from catalyst.llms.models import JudgeHealth
 from signals import operations
 from signals.definitions.templates import TEMPLATES
 from signals.judging import claims, inputs
 from signals.judging.calls import CONNECT, GONE, NO_CONTENT, CallResult, CallUsage
 from signals.judging.inputs import within
-from signals.judging.judges import OPENAI, endpoint
 from signals.judging.worker import LEASE, LEASE_LOST, READ_AHEAD, finish, run
-from signals.models import JudgeHealth, Label, LabelHour, Signal, SignalRun, Verdict
+from signals.models import Label, LabelHour, Signal, SignalRun, Verdict
 from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
 from signals.models.label_rollup import Coverage
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
@@ -237,7 +238,7 @@ def test_an_outage_costs_no_try_and_the_queue_drains_when_it_ends(
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "text"),
     [
         (Answer(None, delay=1), "did not answer within 0.3 seconds"),
         (Answer(None, status=0), "broke the connection"),

@@ -14,13 +14,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from catalyst.core.models import AuditEntry, Project
+from catalyst.llms.amounts import Cap
+from catalyst.llms.endpoints import endpoint
+from catalyst.llms.models import Budget, JudgeHealth
 from signals import operations
 from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
-from signals.judging import judges
 from signals.management.commands.signals import Command
-from signals.models import Budget, JudgeHealth, Label, Signal, SignalRun
-from signals.models.budget import Cap
+from signals.models import Label, Signal, SignalRun
 from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer, says
@@ -127,12 +128,12 @@ def test_it_says_what_labels_wait_for(signal: Signal, project: Project, judge: J
     make_labels(signal, project, 2, now=now)
     assert "2 wait for the judge" in run("show", signal.pk)
     assert record("show", signal.pk)["signal"]["notJudgedBecause"] is None
-    JudgeHealth.objects.create(url=judges.endpoint(), model="judge-1", failures=1, error="It is overloaded.")
+    JudgeHealth.objects.create(url=endpoint(), model="judge-1", failures=1, error="It is overloaded.")
     (listed,) = record("list")
     assert (listed["waitingCount"], listed["stoppedByCap"]) == (2, False)
     assert listed["notJudgedBecause"] == "judge-1 does not answer: It is overloaded."
     operations.cap_signal(signal, Cap(calls=1), now)
-    Budget.objects.filter(signal=signal).update(calls=1, day=now.date())
+    Budget.objects.filter(subject_id=signal.pk).update(calls=1, day=now.date())
     shown = " ".join(run("show", signal.pk).split())
     assert "2 wait for a cap, 0 failed, 0 without content" in shown
     assert "Not judged now Capped until 00:00 UTC: $0 and 1 judge call today; " in shown

@@ -9,11 +9,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalyst.core.models import Project, User
+from catalyst.llms import availability
+from catalyst.llms.availability import Outage
 from catalyst.timerange import TimeRange, between, named
 from signals import operations, retention
 from signals.definitions.definition import Definition
-from signals.judging import health
-from signals.judging.health import Outage
 from signals.models import Label, LabelHour, Signal
 from signals.results import coverage
 from signals.results.coverage import Reason, Row
@@ -182,7 +182,7 @@ def test_it_says_that_labels_wait_for_a_judge_that_does_not_answer(
     send(project, range(1, 3), now)
     settle_all(now)
     assert [row.reasons for row in coverage.by_day(signal, days(now), now).rows] == [[]]
-    health.pause(Outage("judge-1", "It is overloaded.", now), now)
+    availability.pause(Outage("judge-1", "It is overloaded.", now), now)
     (row,) = coverage.by_day(signal, days(now), now).rows
     assert row.reasons == [Reason("waiting", "judge-1 does not answer: It is overloaded.", 2)]
 

@@ -13,14 +13,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project
+from catalyst.llms import availability
+from catalyst.llms.availability import Outage
+from catalyst.llms.models import Budget
 from catalyst.timerange import between
 from signals import operations
 from signals.definitions.definition import Definition
-from signals.judging import health
 from signals.judging.claims import claim
-from signals.judging.health import Outage
 from signals.judging.worker import LEASE
-from signals.models import Budget, Label, Signal, Unsampled
+from signals.models import Label, Signal, Unsampled
 from signals.results import coverage, explain
 from signals.results.explain import Reason
 from signals.runs import backfill
@@ -171,7 +172,7 @@ def between_two_tries(project: Project, signal: Callable[..., Signal], now: date
 def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now - HOUR)
     trace = settled(project, now)
-    Budget.objects.create(project=project, signal=made, daily_usd=1, day=now.date())
+    Budget.objects.create(project=project, subject_id=made.pk, daily_usd=1, day=now.date())
     return trace
 
 
@@ -190,7 +191,7 @@ def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime)
 def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     trace = settled(project, now)
-    health.pause(Outage("judge-1", "It is on fire.", now, retry_after=600), now)
+    availability.pause(Outage("judge-1", "It is on fire.", now, retry_after=600), now)
     return trace
 
 

@@ -13,13 +13,14 @@ from django.utils import timezone
 from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Project, User
 from catalyst.env import env
+from catalyst.llms.amounts import Cap
+from catalyst.llms.models import Budget
 from catalyst.timerange import between
 from signals import operations
 from signals.judging import spending
 from signals.judging.claims import claim
 from signals.judging.worker import LEASE, run
-from signals.models import Budget, Label, Signal
-from signals.models.budget import Cap
+from signals.models import Label, Signal
 from signals.results import coverage
 from signals.results.coverage import Reason
 from signals.runs import catch_up
@@ -176,7 +177,7 @@ def test_the_page_names_the_price_before_the_button(
     now = timezone.now()
     make_labels(signal, project, 5, now=now - LATER)
     operations.cap_signal(signal, Cap(calls=2), now)
-    Budget.objects.filter(signal=signal).update(calls=2, day=now.date())
+    Budget.objects.filter(subject_id=signal.pk).update(calls=2, day=now.date())
     browser = client_as(alice)
     url = reverse("signals:signal-catch-up", args=[project.slug, signal.pk])
     page = browser.get(signal.get_absolute_url()).text

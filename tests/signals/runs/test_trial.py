@@ -14,11 +14,12 @@ from django.utils import timezone
 from catalyst.agents.models import Agent
 from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
+from catalyst.llms.amounts import Calls, Cap
+from catalyst.llms.models import Budget
 from signals import operations
 from signals.definitions.choices import Scope
 from signals.definitions.templates import TEMPLATES
-from signals.models import Budget, Label
-from signals.models.budget import Calls, Cap
+from signals.models import Label
 from signals.runs.trial import WIDTH
 from tests.factories import make_agent, make_session, make_signal, make_trace
 from tests.judge_server import Answer, JudgeServer, completion, error, says
@@ -288,21 +289,21 @@ def test_calls_are_charged_and_respect_caps(
     now = timezone.now()
     judge.script = lambda _: says("yes", prompt_tokens=1_000, completion_tokens=10)
     run(browser, agent, judge_model="gpt-4o")
-    made, spent = Budget.objects.get(project=project, signal=None).spent_on(now)
+    made, spent = Budget.objects.get(project=project, subject_id=None).spent_on(now)
     assert made == len(judge.asked)
     assert spent > 0
     assert Budget.objects.count() == 1
     signal = make_signal(agent, judge_model="gpt-4o")
     run(browser, agent, judge_model="gpt-4o", signal=signal.pk)
-    assert Budget.objects.get(signal=signal).spent == spent
+    assert Budget.objects.get(subject_id=signal.pk).spent == spent
     operations.cap_project(project, Cap(Decimal("0.5")), now, Actor(bob))
     run(browser, agent, judge_model="gpt-4o")
-    assert Budget.objects.get(project=project, signal=None).spent == 3 * spent
+    assert Budget.objects.get(project=project, subject_id=None).spent == 3 * spent
     judge.script = lambda _: error(503)
     run(browser, agent, judge_model="gpt-4o")
-    assert Budget.objects.get(project=project, signal=None).spent_on(now) == Calls(3 * made, 3 * spent)
+    assert Budget.objects.get(project=project, subject_id=None).spent_on(now) == Calls(3 * made, 3 * spent)
     assert "without a public price" in run(browser, agent)
-    Budget.objects.filter(project=project, signal=None).update(spent=Decimal("0.499"))
+    Budget.objects.filter(project=project, subject_id=None).update(spent=Decimal("0.499"))
     asked = len(judge.asked)
     text = run(browser, agent, judge_model="gpt-4o")
     assert "The daily spending cap leaves no room for another call" in text

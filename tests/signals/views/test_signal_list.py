@@ -9,11 +9,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
+from catalyst.llms.endpoints import endpoint
+from catalyst.llms.models import JudgeHealth
 from signals import operations
 from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
-from signals.judging import judges
-from signals.models import JudgeHealth, Label
+from signals.models import Label
 from signals.views import signal_list
 from tests.factories import make_agent, make_label, make_signal
 from tests.judge_server import JudgeServer
@@ -146,7 +147,7 @@ def test_it_says_which_judges_do_not_answer(
     pages = (PAGE, f"/p/default/agents/{agent.pk}/signals/")
     for page in pages:
         assert "Judge does not answer" not in browser.get(page).text
-    JudgeHealth.objects.create(url=judges.endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
+    JudgeHealth.objects.create(url=endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
     mark = 'title="judge-1 does not answer: It asks to slow &lt;down&gt;.">Judge does not answer</span>'
     assert browser.get(PAGE).text.count(mark) == 1
     text = browser.get(pages[1]).text

@@ -14,11 +14,12 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst import timerange
 from catalyst.core.models import Project, User
+from catalyst.llms.endpoints import endpoint
+from catalyst.llms.models import JudgeHealth
 from signals import operations
 from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
-from signals.judging import judges
-from signals.models import JudgeHealth, Label, Signal
+from signals.models import Label, Signal
 from signals.models.label_rollup import Coverage
 from tests.factories import make_agent, make_label, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
@@ -275,7 +276,7 @@ def test_it_says_when_the_judge_does_not_answer(
 ) -> None:
     assert "does not answer" not in browser.get(page_of(signal)).text
     JudgeHealth.objects.create(
-        url=judges.endpoint(), model="judge-1", failures=2, paused_until=now, error="It asks to slow <down>."
+        url=endpoint(), model="judge-1", failures=2, paused_until=now, error="It asks to slow <down>."
     )
     text = browser.get(page_of(signal)).text
     assert "judge-1 does not answer." in text

@@ -1,10 +1,10 @@
-"""How long a judge, or a label, is left alone after failures."""
+"""How long a model, or a label, is left alone after failures."""
 
 from datetime import timedelta
 
 import pytest
 
-from signals.judging.health import backoff
+from catalyst.llms.availability import backoff
 
 LONGEST = timedelta(minutes=1)
 

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('core', '0005_created_by'),
-        ('signals', '0014_help_texts'),
+        ('signals', '0016_move_llms'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

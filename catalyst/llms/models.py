@@ -1,50 +1,18 @@
-"""What judge calls cost, added up by the day."""
+"""The tables: budgets and the health of models, each beside its QuerySet."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import NamedTuple
+from datetime import UTC, date, datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
 
 from catalyst import database
 from catalyst.core.models import Project
-from catalyst.formats import usd
+from catalyst.llm import MAX_RETRY_AFTER_SECONDS
+from catalyst.llms.amounts import Calls, Cap
 
-
-class Calls(NamedTuple):
-    """Judge calls: how many, and what they cost, or may cost, in US dollars."""
-
-    made: int = 0
-    dollars: Decimal = Decimal(0)
-
-    @property
-    def text(self) -> str:
-        """`$1.20 and 12 judge calls`."""
-        return f"{usd(self.dollars)} and {counted(self.made)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cap:
-    """The most that judging may take on a UTC day, in US dollars and in judge calls; None where there is no limit."""
-
-    usd: Decimal | None = None
-    calls: int | None = None
-
-    @property
-    def text(self) -> str:
-        """`$2.50 a day`, `500 judge calls a day`, `$2.50 or 500 judge calls a day`; empty for no cap."""
-        parts = [usd(self.usd)] if self.usd is not None else []
-        parts += [counted(self.calls)] if self.calls is not None else []
-        return f"{' or '.join(parts)} a day" if parts else ""
-
-
-def counted(calls: int) -> str:
-    """`1 judge call`, `1,200 judge calls`."""
-    return f"{calls:,} judge call{'' if calls == 1 else 's'}"
-
+MAX_PAUSE = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
+"""The longest pause of a model: that which its server may ask for."""
 
 _CHARGE = """
     INSERT INTO signals_budget AS b (project_id, signal_id, day, calls, spent)
@@ -62,29 +30,33 @@ _CHARGE = """
 
 
 class BudgetQuerySet(models.QuerySet["Budget"]):
-    """What judging costs, and may cost."""
+    """Budgets of projects and of their subjects."""
 
     def capped(self) -> "BudgetQuerySet":
         """Those that have a limit."""
         return self.filter(Q(daily_usd__isnull=False) | Q(daily_calls__isnull=False))
 
     def lock(self) -> "BudgetQuerySet":
-        """Hold them, in the order that `charge` does. The last lock that a transaction takes."""
-        return self.order_by("project_id", "signal_id").select_for_update(no_key=True)
+        """Lock them in the order that `charge` does. Must be the last lock that a transaction takes."""
+        return self.order_by("project_id", "subject_id").select_for_update(no_key=True)
 
     def charge(self, charges: Mapping[tuple[int, int | None], Calls], day: date) -> None:
-        """Count calls, by project and signal, if any, as made on that day."""
+        """Count calls as made on that day. The keys are a project and, if any, a subject."""
         rows = [(*key, *calls) for key, calls in charges.items() if any(calls)]
         if rows:
             database.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
 
 
 class Budget(models.Model):
-    """What judging may cost on a UTC day, and what it did: that of one signal, or of all signals of a project."""
+    """Calls and dollars of one UTC day, and their limits: of one subject, or of a whole project.
+
+    A subject is a signal. This app is below signals and knows only the id. The database deletes the row with the
+    signal.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
-    signal = models.ForeignKey(
-        "signals.Signal", on_delete=models.CASCADE, null=True, related_name="+", help_text="Null: all of the project."
+    subject_id = models.BigIntegerField(
+        "signal", db_column="signal_id", db_index=True, null=True, help_text="Id of a signal. Null: the whole project."
     )
     daily_usd = models.DecimalField(
         max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
@@ -102,12 +74,13 @@ class Budget(models.Model):
     objects = BudgetQuerySet.as_manager()
 
     class Meta:
+        db_table = "signals_budget"
         constraints = [
-            models.UniqueConstraint(fields=["project", "signal"], nulls_distinct=False, name="signals_budget_key"),
+            models.UniqueConstraint(fields=["project", "subject_id"], nulls_distinct=False, name="signals_budget_key"),
         ]
 
     def __str__(self) -> str:
-        return f"Spending of {self.signal or self.project}"
+        return f"Spending of {self.project if self.subject_id is None else f'signal {self.subject_id}'}"
 
     @property
     def cap(self) -> Cap:
@@ -124,3 +97,36 @@ class Budget(models.Model):
 
     def _is_of(self, now: datetime) -> bool:
         return self.day >= now.astimezone(UTC).date()
+
+
+class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
+    """Health of models."""
+
+    def clamp_future_times(self, now: datetime) -> None:
+        """End pauses that are longer than can be, made when the machine's clock was ahead."""
+        self.filter(paused_until__gt=now + MAX_PAUSE).update(paused_until=now)
+
+    def failing(self) -> "JudgeHealthQuerySet":
+        """Models that did not answer when last asked."""
+        return self.filter(failures__gt=0).order_by("model")
+
+
+class JudgeHealth(models.Model):
+    """Whether a model answers. While it does not, nothing is sent to it until `paused_until`, and work waits."""
+
+    url = models.CharField(max_length=500)
+    model = models.CharField(max_length=200)
+    failures = models.PositiveIntegerField(default=0, help_text="Pauses since it last answered.")
+    paused_until = models.DateTimeField(null=True)
+    error = models.TextField(blank=True, help_text="Why it is paused, in words for people; empty once it answers.")
+    answered_at = models.DateTimeField(null=True, help_text="Last answer, to within ten seconds.")
+
+    objects = JudgeHealthQuerySet.as_manager()
+
+    class Meta:
+        db_table = "signals_judgehealth"
+        constraints = [models.UniqueConstraint(fields=["url", "model"], name="signals_judgehealth_key")]
+        verbose_name_plural = "judge health"
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.url}"

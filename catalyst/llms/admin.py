@@ -1,0 +1,25 @@
+"""Operators' view of budgets and of the health of models."""
+
+from django.contrib import admin
+
+from catalyst.core.admin import ReadOnly
+from catalyst.llms.models import Budget, JudgeHealth
+
+
+@admin.register(JudgeHealth)
+class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
+    """Which models answer."""
+
+    list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
+    list_filter = ("failures",)
+    ordering = ("model",)
+
+
+@admin.register(Budget)
+class BudgetAdmin(ReadOnly[Budget]):
+    """What judging costs on a day, and may cost, by signal and by project (without a signal)."""
+
+    list_display = ("project", "subject_id", "daily_usd", "daily_calls", "day", "spent", "calls")
+    list_filter = ("day", "project")
+    list_select_related = ("project",)
+    ordering = ("project", "subject_id")
