@@ -56,7 +56,17 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
     list_filter = ("state", "scope", ("archived_at", admin.EmptyFieldListFilter), "project")
     list_select_related = ("project", "agent", "current_version__signal")
     search_fields = ("name", "agent__name", "agent__identity")
-    fields = ("name", "project", "agent", "scope", "state", "template", "current_version", "activated_at")
+    fields = (
+        "name",
+        "project",
+        "agent",
+        "scope",
+        "state",
+        "template",
+        "current_version",
+        "activated_at",
+        "disabled_at",
+    )
     readonly_fields = fields[1:]
     inlines = (VersionInline,)
     actions = ("disable", "retry_failed")
@@ -73,7 +83,7 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
     def disable(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
         """Stop judging live traffic; labels stay."""
         for signal in queryset:
-            operations.disable(signal, operator(request))
+            operations.disable(signal, timezone.now(), operator(request))
         self.message_user(request, f"{len(queryset)} signals disabled.")
 
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])

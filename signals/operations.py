@@ -143,25 +143,26 @@ def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
         raise ValidationError("An archived signal can't be activated. Unarchive it first.")
     changed = Signal.objects.filter(pk=signal.pk, archived_at=None).exclude(state=Signal.State.ACTIVE)
     with transaction.atomic():
-        if changed.update(state=Signal.State.ACTIVE, activated_at=now):
+        if changed.update(state=Signal.State.ACTIVE, activated_at=now, disabled_at=None):
             record(by, "activated", signal)
-    signal.refresh_from_db(fields=["state", "activated_at"])
+    signal.refresh_from_db(fields=["state", "activated_at", "disabled_at"])
 
 
-def disable(signal: Signal, by: Actor = SYSTEM) -> None:
+def disable(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Stop judging live traffic. What waits leaves the queue; labels stay."""
     with transaction.atomic():
         requeue.take_signal_lock()
-        if Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE).update(state=Signal.State.DISABLED):
+        active = Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE)
+        if active.update(state=Signal.State.DISABLED, disabled_at=now):
             record(by, "disabled", signal)
-        signal.refresh_from_db(fields=["state"])
+        signal.refresh_from_db(fields=["state", "disabled_at"])
         requeue.dequeue_superseded(signal, Label.objects.all())
 
 
 def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Stop it, hide it, keep its labels."""
     with transaction.atomic():
-        disable(signal, by)
+        disable(signal, now, by)
         if Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now):
             record(by, "archived", signal)
     signal.refresh_from_db(fields=["archived_at"])

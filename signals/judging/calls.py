@@ -18,7 +18,7 @@ from signals.judging.inputs import JudgeInput
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
 from signals.models import Label
-from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES
+from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES, Status
 
 CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
 NO_CONTENT = "There is nothing to judge: this carries no content."
@@ -66,7 +66,7 @@ class CallResult:
     """How one try ended for a label as it was claimed. A status of QUEUED asks for another try."""
 
     label: Label
-    status: Label.Status
+    status: Status
     revision: int
     value: str = ""
     reason: str = ""

@@ -2,25 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
-from catalyst import database
 from catalyst.llms.models import Budget
 from signals.judging import spending
 from signals.judging.spending import Charge
 from signals.models import Label, SignalRun
 from signals.models.label import LabelQuerySet
-from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
+from signals.models.label_queue import MAX_ATTEMPTS
 
 DEADLY = 2
-_LEASE = """
-    UPDATE signals_label l SET status = 'running', attempts = attempts + 1, lease_until = %s, reserved = c.reserved
-    FROM unnest(%s::bigint[], %s::numeric[]) AS c (id, reserved)
-    WHERE l.id = c.id
-"""
 
 
 def has_work(now: datetime) -> bool:
@@ -47,11 +40,12 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     deadly = [label for label in labels if label.status == Label.Status.RUNNING and label.attempts >= DEADLY]
     labels = deadly[:1] or labels
     worn_out = [label for label in labels if label.attempts >= MAX_ATTEMPTS]
-    _give_up(worn_out)
+    Label.objects.give_up(worn_out)
     others = {label.pk: label for label in labels if label.attempts < MAX_ATTEMPTS}
     reserved = spending.reserve([_work(label) for label in others.values()], caps, now)
-    _lease(others, reserved, now + lease)
-    return [*worn_out, *(others[pk] for pk in reserved)]
+    leased = [others[pk] for pk in reserved]
+    Label.objects.lease(leased, reserved, now + lease)
+    return [*worn_out, *leased]
 
 
 def _within_reach(
@@ -67,22 +61,3 @@ def _within_reach(
 
 def _work(label: Label) -> Charge:
     return Charge(label.pk, label.project_id, label.signal_id, label.version.judge_model)
-
-
-def _give_up(labels: Sequence[Label]) -> None:
-    if labels:
-        worn_out = Label.objects.filter(id__in=[label.pk for label in labels])
-        worn_out.update(
-            status="failed", lease_until=None, reserved=0, error=WORKER_DIED, judged_revision=F("wanted_revision")
-        )
-    for label in labels:
-        label.status = Label.Status.FAILED
-
-
-def _lease(labels: Mapping[int, Label], reserved: Mapping[int, Decimal], until: datetime) -> None:
-    if reserved:
-        database.execute(_LEASE, [until, list(reserved), list(reserved.values())])
-    for pk, dollars in reserved.items():
-        label = labels[pk]
-        label.status, label.attempts, label.lease_until = Label.Status.RUNNING, label.attempts + 1, until
-        label.reserved = dollars

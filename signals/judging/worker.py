@@ -20,6 +20,7 @@ from catalyst.env import env
 from catalyst.llm import LLM
 from catalyst.llms import availability
 from catalyst.llms.amounts import Calls
+from catalyst.llms.availability import Outage
 from catalyst.llms.endpoints import endpoint
 from catalyst.llms.models import Budget
 from signals.judging import calls as asking
@@ -168,9 +169,9 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
         label = held.get(ending.label.pk)
         if label is None:
             continue
-        is_ours = _claim_of(label) == _claim_of(ending.label)
+        is_ours = _is_held(label, ending.label)
         if is_ours:
-            _write(label, ending, now, resumes)
+            _end_try(label, ending, now, resumes)
         if ending.spent is not None:
             verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
             said.append((label, verdict, ending.spent.said))
@@ -184,31 +185,35 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
     _charge(endings, verdicts, now)
 
 
-def _claim_of(label: Label) -> tuple[str, int, datetime | None]:
-    return label.status, label.attempts, label.lease_until
+def _is_held(label: Label, claimed: Label) -> bool:
+    """Whether a label, as it is stored, is still under the claim that the try began with."""
+    now, then = ((each.attempts, each.lease_until) for each in (label, claimed))
+    return label.status == Label.Status.RUNNING and now == then
 
 
-def _write(label: Label, ending: CallResult, now: datetime, resumes: dict[str, datetime]) -> None:
-    label.status, label.error, label.not_before, label.lease_until = ending.status, ending.error, now, None
-    label.reserved = Decimal(0)
-    label.tried_at = now if ending.status == Label.Status.QUEUED else None
+def _end_try(label: Label, ending: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
+    seen = max(ending.revision, ending.label.wanted_revision)
     if ending.outage is not None:
-        label.attempts -= 1
-        label.outages += ending.outage.request_suspect
-        label.not_before = resumes[ending.outage.model]
-        if ending.outage.request_suspect:
-            own_wait = availability.backoff(f"label {label.pk}", label.outages, MAX_CALL_WAIT)
-            label.not_before = max(label.not_before, now + own_wait)
+        _wait_for_judge(label, ending.outage, now, resumes[ending.outage.model])
     elif ending.status == Label.Status.QUEUED:
-        label.not_before = now + availability.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
+        wait = availability.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
+        label.retry_later(now, now + wait, ending.error)
+    elif ending.status == Label.Status.DONE:
+        judge = ending.spent.model if ending.spent else ""
+        label.finish(now, seen, value=ending.value, reason=ending.reason, judge=judge)
+    elif ending.status == Label.Status.SKIPPED:
+        label.skip(now, seen, ending.error)
     else:
-        seen = max(ending.revision, ending.label.wanted_revision)
-        label.judged_revision = max(label.judged_revision, seen)
-        if ending.value:
-            label.value, label.reason, label.labelled_at = ending.value, ending.reason, now
-            label.judge = ending.spent.model if ending.spent else ""
-        if label.wanted_revision > seen:
-            label.status, label.attempts, label.outages = Label.Status.QUEUED, 0, 0
+        label.fail(now, seen, ending.error)
+
+
+def _wait_for_judge(label: Label, outage: Outage, now: datetime, resumes_at: datetime) -> None:
+    outages = label.outages
+    if outage.request_suspect:
+        outages += 1
+        own_wait = availability.backoff(f"label {label.pk}", outages, MAX_CALL_WAIT)
+        resumes_at = max(resumes_at, now + own_wait)
+    label.wait_for_judge(now, resumes_at, outage.error, outages)
 
 
 def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) -> Verdict:

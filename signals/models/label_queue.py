@@ -1,10 +1,12 @@
-"""The queue half of labels: enqueue, claim, write, retry, cancel."""
+"""The life of a label in the judge's queue: its states, what each event writes, and the statements that write it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
 from operator import attrgetter
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -24,6 +26,88 @@ MAX_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
 BATCH_SIZE = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
+
+
+class Status(models.TextChoices):
+    QUEUED = "queued", "Waiting"
+    RUNNING = "running", "Being judged"
+    DONE = "done", "Labelled"
+    FAILED = "failed", "Failed"
+    SKIPPED = "skipped", "No content"
+
+
+class Event(StrEnum):
+    """What can happen to a label that exists."""
+
+    ENQUEUE = "enqueue"  # its target has grown
+    LEASE = "lease"
+    EXTEND_LEASE = "extend lease"
+    RELEASE = "release"
+    RETRY_LATER = "retry later"
+    WAIT_FOR_JUDGE = "wait for judge"
+    FINISH = "finish"
+    SKIP = "skip"
+    FAIL = "fail"
+    JUDGE_AGAIN = "judge again"  # the target had grown when its judging ended
+    GIVE_UP = "give up"  # its workers died
+    RETRY = "retry"
+    CANCEL = "cancel"  # dequeued without a value
+    KEEP_VALUE = "keep value"  # dequeued with the value of an earlier revision
+    CLAMP_FUTURE_TIMES = "clamp future times"
+
+
+GIVEN = "given"
+"""Stands in the table for what the event brings along."""
+
+_GROWN = {"wanted_revision": GIVEN, "target_time": GIVEN}
+_ALL_TRIES = {"status": Status.QUEUED, "attempts": 0, "outages": 0}
+_WAITS_ANEW = _ALL_TRIES | {"tried_at": None, "not_before": GIVEN, "error": ""}
+_LEASED = {"status": Status.RUNNING, "attempts": F("attempts") + 1, "lease_until": GIVEN, "reserved": GIVEN}
+_FREED = {"lease_until": None, "reserved": Decimal(0)}
+_TRIED = _FREED | {"status": Status.QUEUED, "error": GIVEN, "tried_at": GIVEN, "not_before": GIVEN}
+_JUDGED = _FREED | {"error": GIVEN, "tried_at": None, "not_before": GIVEN, "judged_revision": GIVEN}
+_ANSWERED = {"value": GIVEN, "reason": GIVEN, "judge": GIVEN, "labelled_at": GIVEN}
+_GAVE_UP = _FREED | {"status": Status.FAILED, "error": WORKER_DIED, "judged_revision": F("wanted_revision")}
+
+# What an event writes in a state. An event that is not listed for a state changes nothing of it.
+# A new label is QUEUED; one that was dequeued before its first try is deleted.
+TRANSITIONS: Mapping[tuple[Status, Event], Mapping[str, Any]] = {
+    (Status.QUEUED, Event.ENQUEUE): _GROWN,
+    (Status.QUEUED, Event.LEASE): _LEASED,
+    (Status.QUEUED, Event.GIVE_UP): _GAVE_UP,
+    (Status.QUEUED, Event.CANCEL): {"status": Status.FAILED, "error": CANCELLED, "tried_at": None},
+    (Status.QUEUED, Event.KEEP_VALUE): {
+        "status": Status.DONE,
+        "wanted_revision": F("judged_revision"),
+        "error": "",
+        "tried_at": None,
+    },
+    (Status.QUEUED, Event.CLAMP_FUTURE_TIMES): {"not_before": GIVEN},
+    (Status.RUNNING, Event.ENQUEUE): _GROWN,
+    (Status.RUNNING, Event.LEASE): _LEASED,  # its worker died: the lease ran out
+    (Status.RUNNING, Event.EXTEND_LEASE): {"lease_until": GIVEN},
+    (Status.RUNNING, Event.RELEASE): _FREED | {"status": Status.QUEUED},
+    (Status.RUNNING, Event.RETRY_LATER): _TRIED,
+    (Status.RUNNING, Event.WAIT_FOR_JUDGE): _TRIED | {"attempts": GIVEN, "outages": GIVEN},
+    (Status.RUNNING, Event.FINISH): _JUDGED | _ANSWERED | {"status": Status.DONE},
+    (Status.RUNNING, Event.SKIP): _JUDGED | {"status": Status.SKIPPED},
+    (Status.RUNNING, Event.FAIL): _JUDGED | {"status": Status.FAILED},
+    (Status.RUNNING, Event.GIVE_UP): _GAVE_UP,
+    (Status.RUNNING, Event.CLAMP_FUTURE_TIMES): {"lease_until": GIVEN, "not_before": GIVEN},
+    (Status.DONE, Event.ENQUEUE): _WAITS_ANEW | _GROWN,
+    (Status.DONE, Event.JUDGE_AGAIN): _ALL_TRIES,
+    (Status.FAILED, Event.ENQUEUE): _WAITS_ANEW | _GROWN,
+    (Status.FAILED, Event.JUDGE_AGAIN): _ALL_TRIES,
+    (Status.FAILED, Event.RETRY): _WAITS_ANEW,
+    (Status.SKIPPED, Event.ENQUEUE): _WAITS_ANEW | _GROWN,
+    (Status.SKIPPED, Event.JUDGE_AGAIN): _ALL_TRIES,
+}
+
+
+def columns(status: str, event: Event, **given: Any) -> dict[str, Any]:
+    """The columns that an event writes. Raises KeyError if it cannot happen in this state, or if `given` lacks one."""
+    written = TRANSITIONS[Status(status), event]
+    return {name: given[name] if value is GIVEN else value for name, value in written.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +133,7 @@ _columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
 class JudgeJob(models.Model):
     """What every row has that a judge works on."""
 
-    class Status(models.TextChoices):
-        QUEUED = "queued", "Waiting"
-        RUNNING = "running", "Being judged"
-        DONE = "done", "Labelled"
-        FAILED = "failed", "Failed"
-        SKIPPED = "skipped", "No content"
+    Status = Status
 
     status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
     wanted_revision = models.BigIntegerField()
@@ -78,6 +157,40 @@ class JudgeJob(models.Model):
     class Meta:
         abstract = True
 
+    # The ways in which a try ends. They change the instance, which the caller holds; `write` stores it.
+
+    def retry_later(self, now: datetime, not_before: datetime, error: str) -> None:
+        """Another try at that time."""
+        self._apply(Event.RETRY_LATER, error=error, tried_at=now, not_before=not_before)
+
+    def wait_for_judge(self, now: datetime, not_before: datetime, error: str, outages: int) -> None:
+        """Another try at that time; this one doesn't count, for the judge could not be reached."""
+        tries = {"attempts": self.attempts - 1, "outages": outages}
+        self._apply(Event.WAIT_FOR_JUDGE, error=error, tried_at=now, not_before=not_before, **tries)
+
+    def finish(self, now: datetime, revision: int, *, value: str, reason: str, judge: str) -> None:
+        """The judge gave a value for this revision of the target."""
+        answer: dict[str, Any] = {"value": value, "reason": reason, "judge": judge, "labelled_at": now}
+        self._end(Event.FINISH, now, revision, **answer)
+
+    def skip(self, now: datetime, revision: int, error: str) -> None:
+        """There is nothing to judge."""
+        self._end(Event.SKIP, now, revision, error)
+
+    def fail(self, now: datetime, revision: int, error: str) -> None:
+        """No further try."""
+        self._end(Event.FAIL, now, revision, error)
+
+    def _end(self, event: Event, now: datetime, revision: int, error: str = "", **answer: Any) -> None:
+        judged = max(self.judged_revision, revision)
+        self._apply(event, error=error, not_before=now, judged_revision=judged, **answer)
+        if self.wanted_revision > revision:
+            self._apply(Event.JUDGE_AGAIN)
+
+    def _apply(self, event: Event, **given: Any) -> None:
+        for name, value in columns(self.status, event, **given).items():
+            setattr(self, name, value)
+
 
 class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
     """Labels as the judge's queue."""
@@ -92,7 +205,7 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
             return 0
         columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_WANT, [now, now, *columns, list(STOPPED)])
+            cursor.execute(_ENQUEUE, [now, now, *columns, list(STOPPED)])
             return int(cursor.rowcount)
 
     def claimable(self, now: datetime) -> Self:
@@ -105,13 +218,30 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         rows = running.values_list("project_id", "signal_id").annotate(made=Count("id"), dollars=Sum("reserved"))
         return {(project_id, signal_id): Calls(*calls) for project_id, signal_id, *calls in rows}
 
+    def lease(self, labels: Sequence[Job], reserved: Mapping[int, Decimal], until: datetime) -> None:
+        """Start a try of these labels, which the caller holds; `reserved` has what each call may cost, by label."""
+        if labels:
+            database.execute(_LEASE, [until, list(reserved), list(reserved.values())])
+        for label in labels:
+            label.status, label.attempts, label.lease_until = Status.RUNNING, label.attempts + 1, until
+            label.reserved = reserved[label.pk]
+
+    def give_up(self, labels: Sequence[Job]) -> None:
+        """Fail these labels, which the caller holds: their workers died too often."""
+        if labels:
+            gave_up = columns(Status.RUNNING, Event.GIVE_UP)
+            self.filter(id__in=[label.pk for label in labels]).update(**gave_up)
+        for label in labels:
+            label.status = Status.FAILED
+
     @transaction.atomic
     def extend_leases(self, labels: Sequence[Job], until: datetime) -> None:
         """Hold these claims on until then. A claim that was lost stays lost: its lease is another's."""
         for lease in {label.lease_until for label in labels}:
             ours = self.lock(label.pk for label in labels if label.lease_until == lease)
             ids = list(ours.filter(status="running", lease_until=lease).values_list("id", flat=True))
-            self.filter(id__in=ids).update(lease_until=until)
+            extended = columns(Status.RUNNING, Event.EXTEND_LEASE, lease_until=until)
+            self.filter(id__in=ids).update(**extended)
         for label in labels:
             label.lease_until = until
 
@@ -135,7 +265,7 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         """
         failed = self.filter(status="failed")
         failed.filter(run__state__in=STOPPED).update(run=None)
-        return failed.update(status="queued", attempts=0, outages=0, tried_at=None, not_before=now, error="")
+        return failed.update(**columns(Status.FAILED, Event.RETRY, not_before=now))
 
     def lock_next_queued(self, run: SignalRun | None = None) -> list[Job]:
         """Lock some of the work of a run that waits, or of the live work, and return it.
@@ -149,8 +279,8 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
         batch = self.filter(id__in=[label.pk for label in labels])
         batch.filter(value="", attempts=0, verdicts=None).delete()
-        batch.filter(value="").update(status="failed", error=CANCELLED, tried_at=None)
-        batch.exclude(value="").update(status="done", wanted_revision=F("judged_revision"), error="", tried_at=None)
+        batch.filter(value="").update(**columns(Status.QUEUED, Event.CANCEL))
+        batch.exclude(value="").update(**columns(Status.QUEUED, Event.KEEP_VALUE))
 
     @transaction.atomic
     def release(self, labels: Sequence[Job]) -> list[int]:
@@ -158,7 +288,7 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         leases = {label.pk: label.lease_until for label in labels}
         held = self.lock(leases).filter(status="running")
         ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
-        self.filter(id__in=ids).update(status="queued", lease_until=None, reserved=0)
+        self.filter(id__in=ids).update(**columns(Status.RUNNING, Event.RELEASE))
         return ids
 
     @transaction.atomic
@@ -168,9 +298,11 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         An answer under a lease of then counts for another try.
         """
         waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)
-        self.filter(id__in=waiting._locked().values("id")).update(not_before=now)
+        clamped = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
+        self.filter(id__in=waiting._locked().values("id")).update(**clamped)
         running = self.filter(status="running", lease_until__gt=now + MAX_LEASE)
-        self.filter(id__in=running._locked().values("id")).update(lease_until=now, not_before=now)
+        clamped = columns(Status.RUNNING, Event.CLAMP_FUTURE_TIMES, lease_until=now, not_before=now)
+        self.filter(id__in=running._locked().values("id")).update(**clamped)
 
     def oldest_due(self, now: datetime) -> datetime | None:
         """Since when the longest of the live work among these has been due; None where nothing is."""
@@ -202,7 +334,14 @@ _WRITE = f"""
     WHERE l.id = w.id
 """
 
-_WANT = """
+_LEASE = """
+    UPDATE signals_label l SET status = 'running', attempts = attempts + 1, lease_until = %s, reserved = c.reserved
+    FROM unnest(%s::bigint[], %s::numeric[]) AS c (id, reserved)
+    WHERE l.id = c.id
+"""
+
+# The row of Event.ENQUEUE in the table, for each state.
+_ENQUEUE = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
         wanted_revision, run_id, judged_revision, status, attempts, outages, not_before, created_at,

@@ -68,6 +68,7 @@ class Signal(AuthoredModel):
     activated_at = models.DateTimeField(
         null=True, blank=True, help_text="Last activation: only traffic received since is judged live."
     )
+    disabled_at = models.DateTimeField(null=True, blank=True, help_text="While disabled: since when, if known.")
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -78,6 +79,9 @@ class Signal(AuthoredModel):
             models.CheckConstraint(
                 condition=~Q(state="active") | (Q(activated_at__isnull=False) & Q(archived_at=None)),
                 name="signals_signal_active_has_start",
+            ),
+            models.CheckConstraint(
+                condition=Q(disabled_at=None) | Q(state="disabled"), name="signals_signal_disabled_at_of_disabled"
             ),
         ]
 

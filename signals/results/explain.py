@@ -12,10 +12,10 @@ from enum import StrEnum
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from catalyst import timerange
-from catalyst.core.models import AuditEntry, Project
+from catalyst.core.models import Project
 from catalyst.llms.availability import outages
 from signals.definitions.choices import Scope
 from signals.judging import judges, spending
@@ -157,8 +157,6 @@ class _UnseenReasons:
     def __init__(self, subject: TargetState, signals: Sequence[Signal], now: datetime) -> None:
         self.subject, self.now = subject, now
         live = [signal for signal in signals if signal.is_live]
-        stopped = [signal for signal in signals if signal.state == Signal.State.DISABLED]
-        self.stopped_at = _stopped_at(stopped) if stopped else {}
         self.runs = _runs_over(signals, subject.match.target_time) if signals else {}
         self.earlier = _asked_after(live, subject.received_at) if live else {}
         current = [signal.current_version for signal in signals if signal.current_version]
@@ -195,7 +193,7 @@ class _UnseenReasons:
         if signal.state == Signal.State.DRAFT:
             return Reason.DRAFT, "It is a draft and judges nothing by itself."
         if signal.state == Signal.State.DISABLED:
-            at = self.stopped_at.get(signal.pk)
+            at = signal.disabled_at
             return Reason.DISABLED, f"It is disabled{f' since {_clock(at, self.now)}' if at else ''}."
         if signal.activated_at and not self._is_live(signal):
             return Reason.OLDER, f"It arrived before the signal was activated, {_clock(signal.activated_at, self.now)}."
@@ -208,15 +206,6 @@ class _UnseenReasons:
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
             return Reason.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
         return Reason.MISSED, "It was not looked at, and nothing is kept of why."
-
-
-def _stopped_at(signals: Collection[Signal]) -> dict[int, datetime]:
-    """When signals were disabled, by the audit log."""
-    first = next(iter(signals))
-    entries = AuditEntry.objects.filter(
-        project=first.project_id, kind="signal", action="disabled", target_id__in=[signal.pk for signal in signals]
-    )
-    return dict(entries.order_by().values_list("target_id").annotate(at=Max("created_at")))
 
 
 def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[SignalRun]]:

@@ -30,7 +30,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     """Stop judging; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    operations.disable(signal, request.actor)
+    operations.disable(signal, timezone.now(), request.actor)
     return _back(request, signal, f"{signal.name} is disabled; its labels stay")
 
 

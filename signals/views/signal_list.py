@@ -94,7 +94,7 @@ def _activate(signal: Signal, request: ProjectRequest) -> None:
 
 
 def _disable(signal: Signal, request: ProjectRequest) -> None:
-    operations.disable(signal, request.actor)
+    operations.disable(signal, timezone.now(), request.actor)
 
 
 def _archive(signal: Signal, request: ProjectRequest) -> None:

@@ -168,10 +168,10 @@ def test_its_signals_rest_when_a_model_is_connected_later(
     loader.fill(demo, now, SMALL)
     chosen = make_signal(Agent.objects.get(project=demo, identity=support.ID), active_since=now)
     elsewhere = make_signal(Agent.objects.create(project=project, identity="mine", first_seen_at=now), active_since=now)
-    loader.rest()
+    loader.rest(now)
     assert Signal.objects.filter(project=demo, state=Signal.State.ACTIVE).count() == len(loader.SIGNALS) + 1
     request.getfixturevalue("a_model")
-    loader.rest()
+    loader.rest(now)
     active = Signal.objects.filter(state=Signal.State.ACTIVE)
     assert set(active) == {chosen, elsewhere}
 

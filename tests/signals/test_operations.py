@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from catalyst.agents.models import Agent
 from catalyst.core.actor import Actor
-from catalyst.core.models import Project, User
+from catalyst.core.models import AuditEntry, Project, User
 from catalyst.env import env
 from signals import operations
 from signals.definitions.definition import Definition
@@ -130,7 +132,7 @@ def test_it_starts_with_the_activation_and_again_with_the_next(agent: Agent, now
     operations.activate(signal, now)
     operations.activate(signal, now + timedelta(hours=1))
     assert (signal.state, signal.activated_at) == ("active", now)
-    operations.disable(signal)
+    operations.disable(signal, now)
     assert signal.state == "disabled"
     operations.activate(signal, now + timedelta(hours=2))
     assert (signal.state, signal.activated_at) == ("active", now + timedelta(hours=2))
@@ -160,7 +162,7 @@ def test_it_takes_waiting_work_out_of_the_queue_and_keeps_labels(agent: Agent, n
     if ends == "version":
         operations.publish_version(signal, Definition(type="binary", prompt="Else?", sample_rate=100))
     else:
-        operations.disable(signal)
+        operations.disable(signal, now)
     left = dict(Label.objects.exclude(version__number=2).values_list("pk", "status"))
     assert left == {tried.pk: "failed", grown.pk: "done", running.pk: "running", done.pk: "done"}
     assert Label.objects.get(pk=tried.pk).error == CANCELLED
@@ -218,3 +220,22 @@ def test_a_signal_keeps_the_model_that_it_names(agent: Agent, monkeypatch: pytes
     operations.publish_version(signal, QUESTION)
     with pytest.raises(ValidationError):
         operations.publish_version(signal, replace(QUESTION, judge_model="small"))
+
+
+def test_it_knows_since_when_a_signal_is_disabled(signal: Signal, now: datetime) -> None:
+    operations.activate(signal, now)
+    operations.disable(signal, now + timedelta(hours=1))
+    operations.disable(signal, now + timedelta(hours=2))
+    assert signal.disabled_at == now + timedelta(hours=1)
+    operations.activate(signal, now + timedelta(hours=3))
+    assert signal.disabled_at is None
+
+
+def test_the_migration_reads_from_the_audit_log_since_when_signals_are_disabled(signal: Signal, now: datetime) -> None:
+    operations.activate(signal, now)
+    operations.disable(signal, now)
+    AuditEntry.objects.filter(action="disabled").update(created_at=now + timedelta(minutes=5))
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("signals.migrations.0015_signal_disabled_at").FILL)
+    signal.refresh_from_db()
+    assert signal.disabled_at == now + timedelta(minutes=5)

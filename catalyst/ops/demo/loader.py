@@ -122,21 +122,21 @@ def trickle(now: datetime) -> int:
     project = find() if env.demo else None
     if project is None:
         return 0
-    rest()
+    rest(now)
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _alone():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
 
 
-def rest() -> None:
+def rest(now: datetime) -> None:
     """Disable the demo's signals where a model would judge them: made-up traffic is not worth its price.
 
     One that somebody has activated stays as it is.
     """
     for signal in _active():
         if signal.current_version is not None and judge_of(signal.current_version).is_model:
-            operations.disable(signal)
+            operations.disable(signal, now)
 
 
 def reword(now: datetime) -> None:

@@ -63,7 +63,7 @@ def run(tell: Tell, parent: int = 0) -> None:
         prepare.require_database()
         _bring_up_to_date(now)
         installation = prepare.default_project()
-        demo.rest()
+        demo.rest(now)
         Wakeup.objects.forget_outstanding(now)
         _share_memory()
         programs = [_child(program) for program in _programs(listener)]

@@ -144,7 +144,7 @@ class Command(BaseCommand):
     def do_disable(self) -> None:
         """Stop judging."""
         signal = self._signal()
-        operations.disable(signal)
+        operations.disable(signal, timezone.now())
         self._tell(signal)
 
     def do_archive(self) -> None:

@@ -138,7 +138,7 @@ class History:
 
     def disable(self) -> None:
         signal = self.signal
-        operations.disable(signal)
+        operations.disable(signal, self.now)
         operations.activate(signal, self.now)
 
     def forget(self) -> None:

@@ -131,7 +131,7 @@ def test_what_comes_while_it_is_disabled_or_does_not_pass_is_not_looked_at(proje
     send(project, range(4, 6), now, error="Down")
     settle_all(now)
     assert parts(signal, now) == (2, 2, 0)
-    operations.disable(signal)
+    operations.disable(signal, now)
     send(project, range(6, 9), now, error="Down")
     settle_all(now)
     operations.activate(signal, now + LATER)

@@ -77,7 +77,7 @@ def a_draft(project: Project, signal: Callable[..., Signal], now: datetime) -> T
 
 @case(Reason.DISABLED, "It is disabled since ")
 def disabled_since(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
-    operations.disable(signal(active_since=now - HOUR))
+    operations.disable(signal(active_since=now - HOUR), now)
     return settled(project, now)
 
 
@@ -290,7 +290,7 @@ def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
 ) -> None:
     def population() -> None:
         older, gone = signal(active_since=now + timedelta(seconds=1)), signal(active_since=now - HOUR)
-        operations.disable(gone)
+        operations.disable(gone, now)
         signal(active_since=now - HOUR, sample_rate=0)
         signal(active_since=now - HOUR)
         operations.publish_version(older, Definition(type="binary", prompt="Is it so?", sample_rate=100))

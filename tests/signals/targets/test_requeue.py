@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from catalyst.core.models import Project
 from signals import operations
@@ -43,7 +44,7 @@ def edit(signal: Signal) -> None:
 
 
 def disable(signal: Signal) -> None:
-    operations.disable(Signal.objects.get(pk=signal.pk))
+    operations.disable(Signal.objects.get(pk=signal.pk), timezone.now())
 
 
 def test_an_edit_asks_the_new_question_of_what_waits(signal: Signal, project: Project, now: datetime) -> None:
@@ -88,7 +89,7 @@ def test_an_edit_asks_only_of_what_passes_the_new_filter(project: Project, now: 
 def test_an_edit_of_a_disabled_signal_asks_nothing(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 2, now=now)
     Label.objects.update(status="failed")
-    operations.disable(signal)
+    operations.disable(signal, now)
     assert operations.retry_failed(signal, now) == 2
     operations.publish_version(signal, ELSE)
     assert not Label.objects.filter(version=signal.current_version).exists()
@@ -120,7 +121,7 @@ def test_it_keeps_what_was_judged_before_it_was_queued_by_hand(signal: Signal, p
     Label.objects.update(status="failed")
     Verdict.objects.create(label=label, revision=1, error="No.", model="m", latency_ms=1, shown_digest="")
     operations.retry_failed(signal, now)
-    operations.disable(signal)
+    operations.disable(signal, now)
     label.refresh_from_db()
     assert (label.status, label.error, label.verdicts.count()) == ("failed", CANCELLED, 1)
 
@@ -174,7 +175,7 @@ def test_what_a_dead_worker_held_of_a_disabled_signal_is_not_tried_again(
 ) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
     claims.claim(1, LEASE, now + LATER)
-    operations.disable(signal)
+    operations.disable(signal, now)
     judge_at(now + LATER + MINUTE)
     label.refresh_from_db()
     assert (label.status, label.error, judge.asked) == ("failed", CANCELLED, [])
@@ -185,7 +186,7 @@ def test_what_was_queued_by_hand_is_judged_under_a_disabled_signal(
 ) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
     Label.objects.update(status="failed", attempts=5, tried_at=now)
-    operations.disable(signal)
+    operations.disable(signal, now)
     operations.retry_failed(signal, now)
     judge_at(now + LATER)
     label.refresh_from_db()

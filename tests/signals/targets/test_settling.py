@@ -173,7 +173,7 @@ def test_it_asks_no_signal_that_is_not_for_this_target(project: Project, now: da
     since = None if state == "draft" else now
     signal = make_signal(agent, scope="session" if state == "another scope's" else "trace", active_since=since)
     if state == "disabled":
-        operations.disable(signal)
+        operations.disable(signal, now)
     if state == "archived":
         operations.archive(signal, now)
     make_trace(project, now=now)
@@ -210,7 +210,7 @@ def test_it_looks_only_at_what_arrived_since_activation(project: Project, now: d
 def test_it_forgets_an_earlier_activation(project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - MINUTE)
     make_trace(project, now=now)
-    operations.disable(signal)
+    operations.disable(signal, now)
     operations.activate(signal, now + timedelta(seconds=1))
     assert settle_all(now) == 0
 

@@ -155,7 +155,7 @@ class Story:
         if what == "activate":
             operations.activate(signal, at)
         elif what == "disable":
-            operations.disable(signal)
+            operations.disable(signal, at)
         elif what == "edit":
             operations.publish_version(signal, Definition(type="binary", prompt=TEMPLATE.prompt, sample_rate=99))
         else:

@@ -111,7 +111,7 @@ def test_it_polls_its_rows_often_while_labels_wait_and_seldom_while_more_may_com
     fragment = browser.get(PAGE, headers=HTMX)
     assert fragment.status_code == 200
     assert 'hx-trigger="every 30s' in fragment.text
-    operations.disable(signal)
+    operations.disable(signal, now)
     assert browser.get(PAGE, headers=HTMX).status_code == 286
     assert 'hx-trigger="every' not in browser.get(PAGE).text
 

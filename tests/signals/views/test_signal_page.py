@@ -221,7 +221,7 @@ def test_it_polls_while_work_is_open_then_seldom_and_not_when_disabled(
     assert 'hx-trigger="every 30s"' in rows.text
     assert "100%" in Page(numbers.text).text
     assert "Because good." in rows.text
-    operations.disable(signal)
+    operations.disable(signal, now)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
     assert (numbers.status_code, rows.status_code) == (286, 286)
     assert 'hx-trigger="every' not in browser.get(page_of(signal)).text
@@ -232,7 +232,7 @@ def test_it_polls_while_traffic_has_yet_to_settle(
 ) -> None:
     make_trace(project, 1, now=now)
     assert browser.get(page_of(signal), headers=NUMBERS).status_code == 200
-    operations.disable(signal)
+    operations.disable(signal, now)
     assert browser.get(page_of(signal), headers=NUMBERS).status_code == 286
 
 
@@ -293,13 +293,13 @@ def test_it_shows_itself_to_members_only_and_viewers_no_buttons(
 
 
 def test_without_labels_it_leads_editors_to_a_run(
-    client_as: Callable[[User], Client], browser: Client, viewer: User, signal: Signal
+    client_as: Callable[[User], Client], browser: Client, viewer: User, signal: Signal, now: datetime
 ) -> None:
     page = Page(browser.get(page_of(signal)).text)
     assert "Nothing sampled yet" in page.text
     assert page.link("Judge what is stored") == f"{page_of(signal)}runs/"
     assert "Judge what is stored" not in client_as(viewer).get(page_of(signal)).text
-    operations.disable(signal)
+    operations.disable(signal, now)
     assert "Judge what is stored" in browser.get(page_of(signal)).text
 
 
