@@ -8,7 +8,8 @@ from django.utils.module_loading import import_string
 
 import signals.retention
 import traces.retention
-from catalyst.core import key_use, login_limits, sign_ins
+from catalyst.core import key_use, sign_ins
+from catalyst.core.token_buckets import database_buckets
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.task_backend import clamp_future_times, delete_failures
@@ -57,7 +58,7 @@ def minute() -> None:
     partitions.ensure(now)
     delete_failures(now - FAILURES_KEPT)
     sign_ins.delete_expired(now)
-    login_limits.delete_expired(now)
+    database_buckets.delete_expired(now)
     key_use.delete_expired(now)
     Heartbeat.objects.delete_expired(now)
     demo.go_on.enqueue(now.isoformat())
