@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from zlib_ng import zlib_ng as zlib
 
 from catalyst.core import api_keys
+from catalyst.core.api_keys import ApiKeyRefused
 from catalyst.core.key_use import use
 from catalyst.core.models import ApiKey
 from catalyst.server.threads import in_thread
@@ -31,7 +32,6 @@ from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
 from traces.ingest.limits import Limits, Truncation, truncate
 from traces.ingest.pipeline import IngestResult, SpanBatch
-from traces.ingest.rate_limits import RateLimited, RateLimiter
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ async def write(arrivals: Sequence[SpanBatch]) -> Sequence[IngestResult]:
 
 
 writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
-rates = RateLimiter()
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
@@ -89,7 +88,7 @@ async def export_traces(request: HttpRequest) -> HttpResponse:
     now, key = timezone.now(), None
     try:
         with _refusals():
-            key = await _authenticate(request, now)
+            key = await api_keys.aauthenticate(request, now)
             return _accepted(encoding, await _take(request, key, now))
     except HttpRefusal as refused:
         use.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
@@ -101,8 +100,8 @@ def _refusals() -> Iterator[None]:
     """Say in OTLP's words why a request can't be taken."""
     try:
         yield
-    except RateLimited as error:
-        raise HttpRefusal(429, f"{error} Send again later.", error.retry_after) from error
+    except ApiKeyRefused as error:
+        raise HttpRefusal(error.status, str(error), error.retry_after) from error
     except QueueFull as error:
         raise HttpRefusal(503, FULL, RETRY_AFTER_SECONDS) from error
     except TooLarge as error:
@@ -122,25 +121,11 @@ def _refusals() -> Iterator[None]:
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
-async def _authenticate(request: HttpRequest, now: datetime) -> ApiKey:
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
-    if not text:
-        raise HttpRefusal(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    key = await api_keys.key_cache.find(text, now)
-    if key is None:
-        raise HttpRefusal(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
-    return key
-
-
 async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
     """Store what a key may send, and count it."""
-    if ApiKey.Scope.INGEST not in key.scopes:
-        raise HttpRefusal(403, "The API key may not post traces. Use one with the scope ingest.")
-    requests = key.requests_per_second or settings.KEY_REQUESTS_PER_SECOND
-    rates.admit(key.pk, requests, key.spans_per_second or settings.KEY_SPANS_PER_SECOND, now.timestamp())
+    api_keys.admit(key, ApiKey.Scope.INGEST, now)
     found = await _read(request, key.project_id, now)
-    rates.charge(key.pk, len(found.decoded.spans) + found.decoded.rejected)
+    api_keys.charge_spans(key, len(found.decoded.spans) + found.decoded.rejected, now)
     stored = await writer.write(found.arrival)
     for _ in range(found.arrival.unreadable):
         found.decoded.reject("a span can't be read; the server's log says why", "shape")

@@ -127,12 +127,12 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
 class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     """Keys, to look at and revoke; they are made under a project's Settings, where the key is shown once."""
 
-    list_display = ("name", "hint", "project", "scopes", "last_used_at", "revoked_at")
+    list_display = ("name", "hint", "project", "scopes", "last_used_at", "expires_at", "revoked_at")
     list_filter = ("project", ("revoked_at", admin.EmptyFieldListFilter))
     list_select_related = ("project",)
     search_fields = ("name", "hint")
     readonly_fields = (
-        *("project", "hint", "scopes", "created_by_name", "created_at", "last_used_at", "revoked_at"),
+        *("project", "hint", "scopes", "created_by_name", "created_at", "last_used_at", "expires_at", "revoked_at"),
         *("requests_per_second", "spans_per_second"),
     )
     actions = ("revoke",)

@@ -9,9 +9,12 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from catalyst.core import login_limits
 from catalyst.core.models import ApiKey, Membership, User
 from catalyst.core.sign_ins import address
+from catalyst.core.token_buckets import Limit, database_buckets
+
+SIGN_IN_BY_ADDRESS = Limit("address", 30, 1 / 10)
+SIGN_IN_BY_NAME = Limit("username", 10, 1 / 60)
 
 
 class LoginForm(AuthenticationForm):
@@ -33,12 +36,11 @@ class LoginForm(AuthenticationForm):
         name, now = self.cleaned_data.get("username", ""), timezone.now()
         where = address(self.request) if self.request else ""
         if not (
-            login_limits.take(login_limits.SIGN_IN_BY_ADDRESS, where, now)
-            and login_limits.take(login_limits.SIGN_IN_BY_NAME, name, now)
+            database_buckets.take(SIGN_IN_BY_ADDRESS, where, now) and database_buckets.take(SIGN_IN_BY_NAME, name, now)
         ):
             raise ValidationError("Too many tries. Wait a minute, then try again.", code=self.LIMITED)
         cleaned = super().clean()
-        login_limits.refill(login_limits.SIGN_IN_BY_NAME, name)
+        database_buckets.refill(SIGN_IN_BY_NAME, name)
         return cleaned
 
 
@@ -104,7 +106,7 @@ class KeyLimitForm(forms.Form):
 
 
 class ApiKeyForm(forms.Form):
-    """A new API key: what it is for and what it may do."""
+    """A new API key: what it is for, what it may do and how long it works."""
 
     name = forms.CharField(max_length=100, help_text="Where it will be used, for example support agent, production.")
     scopes = forms.MultipleChoiceField(
@@ -113,4 +115,11 @@ class ApiKeyForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         label="It may",
         error_messages={"required": "Choose at least one: a key without a scope can do nothing."},
+    )
+    days = forms.TypedChoiceField(
+        choices=[("", "Never"), (7, "In 7 days"), (30, "In 30 days"), (90, "In 90 days"), (365, "In a year")],
+        coerce=int,
+        empty_value=None,
+        required=False,
+        label="It expires",
     )

@@ -158,7 +158,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """API keys."""
 
     def find(self, key: str) -> "ApiKey | None":
-        """The live key with this text, with its project; None when unknown or revoked."""
+        """The key with this text, with its project, though it may have expired; None when unknown or revoked."""
         digest = self.model.digest_of(key)
         return self.filter(digest=digest, revoked_at=None).select_related("project").first()
 
@@ -173,8 +173,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def use(self, text: str, now: datetime) -> "ApiKey | None":
         """Find a key, and note that it is used: at most once a minute, so that this rarely writes."""
         key = self.find(text)
+        if key is None or key.has_expired(now):
+            return key
         stale = now - LAST_USED_RESOLUTION
-        if key is not None and (key.last_used_at is None or key.last_used_at < stale):
+        if key.last_used_at is None or key.last_used_at < stale:
             self.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=now)
         return key
 
@@ -202,6 +204,7 @@ class ApiKey(AuthoredModel):
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     requests_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
     spans_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
@@ -211,6 +214,9 @@ class ApiKey(AuthoredModel):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
     @staticmethod
     def digest_of(key: str) -> str:
@@ -318,7 +324,7 @@ class SignIn(models.Model):
 
 
 class Bucket(models.Model):
-    """Tokens left for one thing that is limited; see `catalyst.core.login_limits`."""
+    """Tokens left for one thing that is limited; see `catalyst.core.token_buckets`."""
 
     key = models.CharField(max_length=80, primary_key=True)
     tokens = models.FloatField()

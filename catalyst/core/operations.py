@@ -139,10 +139,13 @@ def sign_up(invitation: Invitation, *, username: str, password: str, now: dateti
 
 
 @transaction.atomic
-def create_key(project: Project, *, name: str, scopes: Sequence[str], by: Actor) -> tuple[ApiKey, str]:
+def create_key(
+    project: Project, *, name: str, scopes: Sequence[str], by: Actor, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
     """Make a key; returns the row and the key, which can't be had again."""
-    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), **by.as_creator())
-    record(by, "created", row, detail=f"for {', '.join(scopes)}")
+    until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
+    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), expires_at=expires_at, **by.as_creator())
+    record(by, "created", row, detail=f"for {', '.join(scopes)}{until}")
     return row, key
 
 

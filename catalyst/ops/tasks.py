@@ -8,7 +8,8 @@ from django.utils.module_loading import import_string
 
 import signals.retention
 import traces.retention
-from catalyst.core import key_use, login_limits, sign_ins
+from catalyst.core import key_use, sign_ins
+from catalyst.core.token_buckets import database_buckets
 from catalyst.llms.models import JudgeHealth
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.models import Heartbeat, Wakeup
@@ -58,7 +59,7 @@ def minute() -> None:
     partitions.ensure(now)
     delete_failures(now - FAILURES_KEPT)
     sign_ins.delete_expired(now)
-    login_limits.delete_expired(now)
+    database_buckets.delete_expired(now)
     key_use.delete_expired(now)
     Heartbeat.objects.delete_expired(now)
     demo.go_on.enqueue(now.isoformat())

@@ -1,8 +1,10 @@
 """API keys under Settings."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.test import Client
 from django.utils import timezone
 
@@ -10,6 +12,7 @@ from catalyst.core.models import ApiKey, Project, User
 
 PAGE = "/p/default/settings/keys/"
 HTMX = {"HX-Request": "true"}
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -93,6 +96,44 @@ def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], char
     assert client.get(PAGE).status_code == 404
     assert client.post(PAGE, {"name": "ci", "scopes": ["ingest"]}).status_code == 404
     assert client.post(f"/p/other/settings/keys/{key.pk}/revoke/").status_code == 404
+
+
+def test_it_keeps_the_limits_of_a_key_from_members_of_other_projects(
+    client_as: Callable[[User], Client], charlie: User, other_project: Project, key: ApiKey
+) -> None:
+    url = f"/p/{other_project.slug}/settings/keys/{key.pk}/limit/"
+    assert client_as(charlie).post(url, {"requests_per_second": "1", "spans_per_second": "1"}).status_code == 404
+    key.refresh_from_db()
+    assert (key.requests_per_second, key.spans_per_second) == (None, None)
+
+
+@pytest.mark.parametrize(("days", "expires"), [("", None), ("30", NOW + timedelta(days=30))])
+def test_it_makes_keys_that_expire(
+    client_as: Callable[[User], Client], bob: User, project: Project, days: str, expires: datetime | None
+) -> None:
+    with time_machine.travel(NOW, tick=False):
+        page = client_as(bob).post(PAGE, {"name": "ci", "scopes": ["read"], "days": days})
+    assert project.api_keys.get().expires_at == expires
+    assert ("20 Dec 2026, 12:30 UTC" in page.text) == bool(expires)
+    detail = "for read until 2026-12-20 12:30 UTC" if expires else "for read"
+    assert project.audit_entries.get().detail == detail
+
+
+def test_it_refuses_a_lifetime_that_it_does_not_offer(
+    client_as: Callable[[User], Client], bob: User, project: Project
+) -> None:
+    answer = client_as(bob).post(PAGE, {"name": "ci", "scopes": ["read"], "days": "100000000"})
+    assert answer.status_code == 422
+    assert not project.api_keys.exists()
+
+
+def test_it_shows_which_keys_have_expired(client_as: Callable[[User], Client], bob: User, project: Project) -> None:
+    ApiKey.issue(project=project, name="old", scopes=["read"], expires_at=NOW)
+    client = client_as(bob)
+    with time_machine.travel(NOW - timedelta(seconds=1), tick=False):
+        assert "Expired" not in client.get(PAGE).text
+    with time_machine.travel(NOW, tick=False):
+        assert "Expired" in client.get(PAGE).text
 
 
 def test_it_takes_only_the_right_method(client_as: Callable[[User], Client], alice: User, key: ApiKey) -> None:

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from catalyst.core import login_limits, login_links
+from catalyst.core import forms, login_links
 from catalyst.core.models import Project, User
 
 LOGIN = "/login/"
@@ -100,7 +100,7 @@ def test_it_says_what_to_do_without_a_project(client_as: Callable[[User], Client
 @pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
 def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada: User, path: str) -> None:
     User.objects.filter(pk=ada.pk).update(is_staff=True)
-    for _ in range(login_limits.SIGN_IN_BY_NAME.capacity):
+    for _ in range(forms.SIGN_IN_BY_NAME.capacity):
         client.post(path, {"username": "alice", "password": "wrong"})
     response = client.post(path, {"username": "alice", "password": "correct horse battery"})
     assert "Too many tries" in response.text
@@ -111,7 +111,7 @@ def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada:
 def test_it_limits_an_address_that_tries_many_names(client: Client, ada: User) -> None:
     tries = [
         client.post(LOGIN, {"username": f"name{number}", "password": "wrong"}).status_code
-        for number in range(login_limits.SIGN_IN_BY_ADDRESS.capacity + 1)
+        for number in range(forms.SIGN_IN_BY_ADDRESS.capacity + 1)
     ]
     assert set(tries[:-1]) == {422}
     assert tries[-1] == 429
@@ -121,7 +121,7 @@ def test_it_limits_an_address_that_tries_many_names(client: Client, ada: User) -
 
 def test_it_counts_anew_after_signing_in(client: Client, ada: User) -> None:
     for _ in range(2):
-        for _ in range(login_limits.SIGN_IN_BY_NAME.capacity - 1):
+        for _ in range(forms.SIGN_IN_BY_NAME.capacity - 1):
             client.post(LOGIN, {"username": "alice", "password": "wrong"})
         assert client.post(LOGIN, CREDENTIALS).status_code == 302
         client.post("/logout/")

@@ -236,6 +236,6 @@ def test_the_migration_reads_from_the_audit_log_since_when_signals_are_disabled(
     operations.disable(signal, now)
     AuditEntry.objects.filter(action="disabled").update(created_at=now + timedelta(minutes=5))
     with connection.cursor() as cursor:
-        cursor.execute(import_module("signals.migrations.0015_signal_disabled_at").FILL)
+        cursor.execute(import_module("signals.migrations.0018_signal_disabled_at").FILL)
     signal.refresh_from_db()
     assert signal.disabled_at == now + timedelta(minutes=5)

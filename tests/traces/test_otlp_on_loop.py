@@ -176,10 +176,10 @@ def test_it_reads_large_bodies_too(web: Web) -> None:
 
 def test_it_looks_a_key_up_once_for_all_who_ask_and_takes_a_revoked_one_no_more(web: Web, now: datetime) -> None:
     async def ask() -> list[str]:
-        found = await asyncio.gather(*(api_keys.key_cache.find(web.key, now) for _ in range(5)))
+        found = await asyncio.gather(*(api_keys.key_cache.afind(web.key, now) for _ in range(5)))
         await in_thread(ApiKey.objects.revoke, now)
-        known = await api_keys.key_cache.find(web.key, now + api_keys.KEPT)
-        gone = await api_keys.key_cache.find(web.key, now + 1.5 * api_keys.KEPT)
+        known = await api_keys.key_cache.afind(web.key, now + api_keys.CACHED)
+        gone = await api_keys.key_cache.afind(web.key, now + 1.5 * api_keys.CACHED)
         return [str(each and each.name) for each in (*found, known, gone)]
 
     api_keys.key_cache.clear()
@@ -188,12 +188,12 @@ def test_it_looks_a_key_up_once_for_all_who_ask_and_takes_a_revoked_one_no_more(
 
 def test_it_keeps_no_key_that_was_revoked_while_it_was_looked_up(web: Web, now: datetime) -> None:
     async def ask() -> bool:
-        asked = asyncio.create_task(api_keys.key_cache.find(web.key, now))
+        asked = asyncio.create_task(api_keys.key_cache.afind(web.key, now))
         await asyncio.sleep(0)
         api_keys.key_cache.clear()
         await in_thread(ApiKey.objects.revoke, now)
         await asked
-        return await api_keys.key_cache.find(web.key, now) is None
+        return await api_keys.key_cache.afind(web.key, now) is None
 
     api_keys.key_cache.clear()
     assert asyncio.run(ask())

@@ -1,5 +1,6 @@
 """A project's settings: its name, members and invitations, API keys, and who changed what."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -114,7 +115,9 @@ def _create_key(request: ProjectRequest) -> HttpResponse:
     form = ApiKeyForm(request.POST, auto_id="key_%s")
     if not form.is_valid():
         return _keys(request, form, status=422)
-    _, key = operations.create_key(request.project, by=request.actor, **form.cleaned_data)
+    days = form.cleaned_data.pop("days")
+    expires_at = timezone.now() + timedelta(days=days) if days else None
+    _, key = operations.create_key(request.project, **form.cleaned_data, expires_at=expires_at, by=request.actor)
     return _keys(request, ApiKeyForm(auto_id="key_%s"), key)
 
 
@@ -186,6 +189,7 @@ def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: 
         "form": form,
         "keys": request.project.api_keys.for_list(),
         "new_key": new_key,
+        "now": timezone.now(),
         "instance": {"requests": settings.KEY_REQUESTS_PER_SECOND, "spans": settings.KEY_SPANS_PER_SECOND},
     }
     return render(request, "core/keys.html", context, partial="api-keys", status=status)
