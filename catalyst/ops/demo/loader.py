@@ -109,7 +109,7 @@ def renew(project: Project, now: datetime, scale: float = 1) -> int:
 
 
 @task
-def go_on(moment: str) -> None:
+def generate_next(moment: str) -> None:
     """Carry the demo on to a moment; a task of its own, so that no wake-up of the clock waits for it.
 
     At least once; safe to repeat because what is stored is recognised.
@@ -122,14 +122,14 @@ def trickle(now: datetime) -> int:
     project = find() if env.demo else None
     if project is None:
         return 0
-    rest(now)
+    pause(now)
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _alone():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
 
 
-def rest(now: datetime) -> None:
+def pause(now: datetime) -> None:
     """Disable the demo's signals where a model would judge them: made-up traffic is not worth its price.
 
     One that somebody has activated stays as it is.

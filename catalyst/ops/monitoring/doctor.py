@@ -8,12 +8,12 @@ from typing import Literal
 
 from django.db import Error as DatabaseError
 
-from catalyst import __version__, formats
+from catalyst import __version__, formats, registry
 from catalyst.ops.models import STEADY_AFTER
 from catalyst.ops.monitoring import snapshot
 from catalyst.ops.monitoring.snapshot import Queue, Vitals
-from catalyst.ops.scheduler import KINDS
 from catalyst.package import command
+from catalyst.registry import PeriodicTask
 
 type State = Literal["ok", "warn", "bad"]
 
@@ -165,13 +165,13 @@ def _queue(name: str, queue: Queue, what: str, patience: timedelta, now: datetim
 
 def _wakeups(found: Vitals) -> Iterator[Check]:
     known = {wakeup.kind: wakeup for wakeup in found.wakeups}
-    for kind in KINDS:
+    for kind in registry.entries(PeriodicTask):
         wakeup = known.get(kind.name)
         if wakeup is None or wakeup.finished_at is None:
             advice = f"Start {command('clock')} and the workers."
             yield Check("Work", kind.name, "bad", f"{kind.about}: never ran", advice)
             continue
-        late = found.at - wakeup.finished_at - kind.every
+        late = found.at - wakeup.finished_at - kind.interval
         state = _graded(late / MINUTE, 2, 10)
         words = f"{kind.about}; last ended {formats.ago(wakeup.finished_at, found.at)}"
         if wakeup.last_error:

@@ -21,7 +21,7 @@ from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
 from catalyst.llms.endpoints import endpoint
 from catalyst.llms.models import Budget, JudgeHealth
-from catalyst.ops.models import Heartbeat, Wakeup
+from catalyst.ops.models import Heartbeat, PeriodicRun
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals.judging import spending
 from signals.judging.spending import SpentToday
@@ -176,7 +176,7 @@ class Vitals:
     signals: list[SignalUse]
     spending: list[Spending]
     tasks: dict[str, int]
-    wakeups: list[Wakeup]
+    wakeups: list[PeriodicRun]
     heartbeats: list[Heartbeat]
     judges: list[JudgeHealth]
     judge_url: str
@@ -217,7 +217,7 @@ def take(now: datetime) -> Vitals:
         signals=in_use,
         spending=spent(in_use, now),
         tasks={queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]},
-        wakeups=list(Wakeup.objects.order_by("kind")),
+        wakeups=list(PeriodicRun.objects.order_by("kind")),
         heartbeats=list(Heartbeat.objects.newest()),
         judges=list(JudgeHealth.objects.failing().filter(url=endpoint())),
         judge_url=endpoint(),

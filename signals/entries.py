@@ -1,0 +1,50 @@
+"""What signals adds to the registry."""
+
+from datetime import timedelta
+
+from catalyst.registry import Maintenance, PeriodicTask, Retention
+from signals import retention
+from signals.judging import claims
+from signals.models import Label
+from signals.runs import backfill
+from signals.targets import settling
+
+SECOND = timedelta(seconds=1)
+
+ENTRIES = (
+    PeriodicTask(
+        name="settle",
+        order=10,
+        interval=SECOND,
+        task="signals.tasks.settle",
+        has_work=settling.has_work,
+        about="queues labels for what has settled",
+    ),
+    PeriodicTask(
+        name="runs",
+        order=20,
+        interval=SECOND,
+        task="signals.tasks.work_on_runs",
+        has_work=backfill.has_work,
+        about="looks for what manual runs label",
+    ),
+    PeriodicTask(
+        name="judge",
+        order=30,
+        interval=SECOND,
+        task="signals.tasks.judge",
+        queue="judge",
+        has_work=claims.has_work,
+        about="asks the judge",
+    ),
+    PeriodicTask(
+        name="fold",
+        order=40,
+        interval=10 * SECOND,
+        task="signals.tasks.fold",
+        about="adds labels up for charts",
+    ),
+    Maintenance(name="future labels", order=10, run=Label.objects.clamp_future_times),
+    Retention(name="labels", order=40, delete=retention.delete_expired_labels),
+    Retention(name="exchanges", order=50, delete=retention.delete_expired_exchanges),
+)

@@ -1,0 +1,22 @@
+"""What traces adds to the registry."""
+
+from datetime import datetime
+
+from catalyst.registry import Maintenance, Retention
+from traces import retention
+from traces.ingest import settle_queue
+from traces.store import partitions
+
+
+def _drop_expired_days(now: datetime) -> int:
+    return len(partitions.drop_expired(now))
+
+
+ENTRIES = (
+    # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
+    Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),
+    Maintenance(name="days", order=20, run=partitions.ensure, at_start=True),
+    Retention(name="days", order=10, delete=_drop_expired_days),
+    Retention(name="traces", order=20, delete=retention.delete_expired_traces),
+    Retention(name="hours", order=30, delete=retention.delete_expired_hours),
+)
