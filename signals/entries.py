@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from catalyst.registry import Maintenance, PeriodicTask, Retention
-from signals import retention
+from catalyst.registry import Maintenance, PeriodicTask, Probe, Retention
+from signals import probes, retention
 from signals.judging import claims
 from signals.models import Label
 from signals.runs import backfill
@@ -47,4 +47,18 @@ ENTRIES = (
     Maintenance(name="future labels", order=10, run=Label.objects.clamp_future_times),
     Retention(name="labels", order=40, delete=retention.delete_expired_labels),
     Retention(name="exchanges", order=50, delete=retention.delete_expired_exchanges),
+    Probe(
+        name="judging",
+        order=50,
+        collect=probes.judging,
+        judge=probes.check_judging,
+        metrics=probes.judging_metrics,
+    ),
+    Probe(
+        name="signals",
+        order=100,
+        collect=probes.signal_uses,
+        judge=probes.check_signals,
+        metrics=probes.signal_metrics,
+    ),
 )

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from catalyst.registry import Maintenance, Retention
-from traces import retention
+from catalyst.registry import Maintenance, Probe, Retention
+from traces import probes, retention
 from traces.ingest import settle_queue
 from traces.store import partitions
 
@@ -19,4 +19,33 @@ ENTRIES = (
     Retention(name="days", order=10, delete=_drop_expired_days),
     Retention(name="traces", order=20, delete=retention.delete_expired_traces),
     Retention(name="hours", order=30, delete=retention.delete_expired_hours),
+    Probe(
+        name="days",
+        order=30,
+        collect=probes.days,
+        judge=probes.check_days,
+        metrics=probes.day_metrics,
+        decides_readiness=True,
+    ),
+    Probe(
+        name="astray spans",
+        order=35,
+        collect=probes.astray_spans,
+        judge=probes.check_astray,
+        metrics=probes.astray_metrics,
+    ),
+    Probe(
+        name="settle queue",
+        order=40,
+        collect=probes.settle_queue,
+        judge=probes.check_settling,
+        metrics=probes.settle_metrics,
+    ),
+    Probe(
+        name="project disk",
+        order=120,
+        collect=probes.project_disk,
+        judge=probes.check_project_disk,
+        metrics=probes.project_disk_metrics,
+    ),
 )

@@ -16,11 +16,11 @@ from django.test import Client
 from catalyst import __version__, registry
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project, User
+from catalyst.health import Check
 from catalyst.llms.amounts import Calls
 from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops.models import Heartbeat, PeriodicRun
 from catalyst.ops.monitoring import doctor, snapshot
-from catalyst.ops.monitoring.doctor import PROCESSES, Check
 from catalyst.registry import PeriodicTask
 from signals.models import Label
 from tests.factories import make_agent, make_signal, make_trace
@@ -29,6 +29,7 @@ from traces.store import partitions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+PROCESSES = ("web", "worker-default", "worker-judge", "clock")
 pytestmark = pytest.mark.django_db
 
 
@@ -48,7 +49,7 @@ def healthy() -> None:
 
 
 def examined() -> list[Check]:
-    return doctor.examine(partial(snapshot.take, NOW))
+    return doctor.examine(partial(snapshot.collect, NOW))
 
 
 def troubles() -> dict[str, Check]:
@@ -193,7 +194,7 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
         raise OperationalError("the server is on fire")
 
     with connection.execute_wrapper(lambda *_: refuse()):
-        found = [doctor.examine(partial(snapshot.take, NOW)), doctor.readiness(NOW)]
+        found = [doctor.examine(partial(snapshot.collect, NOW)), doctor.readiness(NOW)]
     assert [(checks[0].state, "on fire" in checks[0].text) for checks in found] == [("bad", True)] * 2
     assert [[check.part for check in checks[1:]] for checks in found] == [["Disk"], []]
 
