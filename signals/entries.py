@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from catalyst.registry import Maintenance, PeriodicTask, Probe, Retention
+from catalyst.registry import Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 from signals import probes, retention
 from signals.judging import claims
 from signals.models import Label
@@ -61,4 +61,10 @@ ENTRIES = (
         judge=probes.check_signals,
         metrics=probes.signal_metrics,
     ),
+    Section(name="Signals", order=30, url_name="signals:signal-list", icon="signals", key="s", folders=("signals",)),
+    Tab(page="agent", order=40, name="signals", label="Signals", url_name="signals:agent-signals"),
+    Tab(page="signal", order=10, name="results", label="Results", url_name="signals:signal-detail"),
+    Tab(page="signal", order=20, name="versions", label="Versions", url_name="signals:version-list"),
+    Tab(page="signal", order=30, name="runs", label="Runs", url_name="signals:run-list"),
+    Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from catalyst.registry import Maintenance, Probe, Retention
+from catalyst.registry import Maintenance, Probe, Retention, Section, Tab
 from traces import probes, retention
 from traces.ingest import settle_queue
 from traces.store import partitions
@@ -48,4 +48,17 @@ ENTRIES = (
         judge=probes.check_project_disk,
         metrics=probes.project_disk_metrics,
     ),
+    Section(name="Agents", order=10, url_name="traces:agent-list", icon="agent", key="a", folders=("agents",)),
+    Section(
+        name="Traces",
+        order=20,
+        url_name="traces:trace-list",
+        icon="traces",
+        key="t",
+        folders=("traces", "sessions"),
+    ),
+    Tab(page="agent", order=10, name="overview", label="Overview", url_name="traces:agent-detail"),
+    Tab(page="agent", order=20, name="sessions", label="Sessions", url_name="traces:agent-sessions"),
+    Tab(page="agent", order=30, name="traces", label="Traces", url_name="traces:agent-traces"),
+    Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="traces:agent-analysis"),
 )
