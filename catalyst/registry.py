@@ -123,7 +123,19 @@ class Tab(Entry):
         return {f"name {self.name} on page {self.page}"}
 
 
-KINDS: tuple[type[Entry], ...] = (PeriodicTask, Maintenance, Retention, Probe, Section, Tab)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoData(Entry):
+    """An app's part of the project Demo. Both functions get the id of the project.
+
+    `load` runs after the traffic of a week that ends now was stored, and must be safe to repeat. `erase` deletes what
+    the app keeps of the project, in bounded pieces, each a transaction of its own.
+    """
+
+    load: Callable[[int, datetime], object] = _nothing
+    erase: Callable[[int], object]
+
+
+KINDS: tuple[type[Entry], ...] = (PeriodicTask, Maintenance, Retention, Probe, Section, Tab, DemoData)
 _entries: dict[type[Entry], list[Entry]] = {kind: [] for kind in KINDS}
 
 

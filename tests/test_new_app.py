@@ -11,6 +11,7 @@ from catalyst import registry
 from catalyst.core.models import Project, User
 from catalyst.health import Check
 from catalyst.ops import scheduler, tasks
+from catalyst.ops.demo import loader
 from catalyst.ops.models import PeriodicRun
 from catalyst.ops.monitoring import snapshot
 from catalyst.ops.processes import prepare
@@ -71,3 +72,9 @@ def test_people_see_its_section_and_its_tabs(
     assert f'<a href="{agent}traces/?">Birds</a>' in browser.get(agent).text
     assert ">Birds</a>" in browser.get(signal.get_absolute_url()).text
     assert ">Birds</a>" not in client_as(bob).get("/p/default/settings/").text
+
+
+def test_its_data_is_part_of_the_demo(alice: User, now: datetime) -> None:
+    demo = loader.make(alice, now)
+    loader.renew(demo, now, scale=0.01)
+    assert calls == ["erase", "load"]

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from catalyst.registry import Maintenance, Probe, Retention, Section, Tab
-from traces import probes, retention
+from catalyst.registry import DemoData, Maintenance, Probe, Retention, Section, Tab
+from traces import demo, probes, retention
 from traces.ingest import settle_queue
 from traces.store import partitions
 
@@ -61,4 +61,5 @@ ENTRIES = (
     Tab(page="agent", order=20, name="sessions", label="Sessions", url_name="traces:agent-sessions"),
     Tab(page="agent", order=30, name="traces", label="Traces", url_name="traces:agent-traces"),
     Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="traces:agent-analysis"),
+    DemoData(name="traces", order=20, erase=demo.erase),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from catalyst.health import Check, Metric, gauge_of
-from catalyst.registry import Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 
 calls: list[str] = []
 
@@ -16,6 +16,14 @@ def maintain(_now: datetime) -> None:
 def delete_expired(_now: datetime) -> int:
     calls.append("retention")
     return 3
+
+
+def load_demo(_project: int, _now: datetime) -> None:
+    calls.append("load")
+
+
+def erase_demo(_project: int) -> None:
+    calls.append("erase")
 
 
 def count_birds(_now: datetime) -> int:
@@ -45,4 +53,5 @@ ENTRIES = (
     Tab(page="agent", order=1_000, name="birds", label="Birds", url_name="traces:agent-traces"),
     Tab(page="signal", order=1_000, name="birds", label="Birds", url_name="signals:run-list"),
     Tab(page="settings", order=1_000, name="birds", label="Birds", url_name="core:key-list", owners_only=True),
+    DemoData(name="birds", order=1_000, load=load_demo, erase=erase_demo),
 )

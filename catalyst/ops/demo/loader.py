@@ -9,12 +9,14 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.tasks import task
 
+from catalyst import registry
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from catalyst.core.operations import create_project
 from catalyst.env import env
-from catalyst.ops.demo import erase, research, review, support, timeline
+from catalyst.ops.demo import research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns
+from catalyst.registry import DemoData
 from signals import operations
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition
@@ -96,13 +98,17 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
     with _alone():
         _signals(project)
         conversations = list(timeline.conversations(timeline.begins(now), now, now, scale))
-        return sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
+        stored = sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
+        for data in registry.entries(DemoData):
+            data.load(project.pk, now)
+        return stored
 
 
 def renew(project: Project, now: datetime, scale: float = 1) -> int:
     """Take all that the project has received away and fill it again."""
     with _alone():
-        erase.erase(project)
+        for data in registry.entries(DemoData):
+            data.erase(project.pk)
         project.agents.exclude(identity__in=[agent.id for agent in timeline.AGENTS]).delete()
         project.agents.update(first_seen_at=now - timeline.PERIOD)
     return fill(project, now, scale)
