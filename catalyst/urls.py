@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
-from catalyst.ops.styleguide import styleguide
+from catalyst.styleguide import styleguide
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalyst.core.urls")),

@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from catalyst import registry
+
 
 class SignalsConfig(AppConfig):
     """Signals, their versions, labels and verdicts."""
@@ -9,8 +11,10 @@ class SignalsConfig(AppConfig):
     name = "signals"
 
     def ready(self) -> None:
-        """Show labels beside traces."""
+        """Fill the registry, and show labels beside traces."""
+        from signals.entries import ENTRIES  # noqa: PLC0415
         from signals.label_source import SignalLabels  # noqa: PLC0415
         from traces import label_sources  # noqa: PLC0415
 
+        registry.register(*ENTRIES)
         label_sources.register(SignalLabels())

@@ -2,8 +2,16 @@
 
 from django.apps import AppConfig
 
+from catalyst import registry
+
 
 class TracesConfig(AppConfig):
     """Spans, traces, sessions and their rollups."""
 
     name = "traces"
+
+    def ready(self) -> None:
+        """Fill the registry."""
+        from traces.entries import ENTRIES  # noqa: PLC0415
+
+        registry.register(*ENTRIES)

@@ -40,13 +40,16 @@ def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
     return deleted
 
 
-def delete_expired_hours(now: datetime, batches: int = BATCHES) -> None:
-    """Delete hourly sums that are older than `KEEP_ROLLUPS_DAYS`, at most so many batches of each kind."""
-    kept_since = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS)
+def delete_expired_hours(now: datetime, batches: int = BATCHES) -> int:
+    """Delete hourly sums that are older than `KEEP_ROLLUPS_DAYS`, up to `batches` of each kind; returns how many."""
+    kept_since, deleted = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS), 0
     for model in HOURLY:
         for _ in range(batches):
-            if not _delete_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour")):
+            count = _delete_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour"))
+            deleted += count
+            if count == 0:
                 break
+    return deleted
 
 
 def _delete_some(project: Project, now: datetime) -> int:

@@ -2,9 +2,17 @@
 
 from django.apps import AppConfig
 
+from catalyst import registry
+
 
 class CoreConfig(AppConfig):
     """Users, projects, memberships and API keys."""
 
     name = "catalyst.core"
     label = "core"
+
+    def ready(self) -> None:
+        """Fill the registry."""
+        from catalyst.core.entries import ENTRIES  # noqa: PLC0415
+
+        registry.register(*ENTRIES)

@@ -1,32 +1,14 @@
 """What every page's frame shows."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from catalyst import registry
 from catalyst.core.access import last_project
 from catalyst.core.models import Project
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """One entry of the rail. `key` is what goes there after g; its pages lie in `folders` of the project."""
-
-    name: str
-    url_name: str
-    icon: str
-    key: str
-    folders: tuple[str, ...]
-
-
-SECTIONS = (
-    Section("Agents", "traces:agent-list", "agent", "a", ("agents",)),
-    Section("Traces", "traces:trace-list", "traces", "t", ("traces", "sessions")),
-    Section("Signals", "signals:signal-list", "signals", "s", ("signals",)),
-    Section("Settings", "core:settings", "settings", "x", ("settings",)),
-)
+from catalyst.registry import Section
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
@@ -39,8 +21,9 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         return {}
     own: Project | None = getattr(request, "project", None)
     folder = request.path.removeprefix(f"/p/{own.slug}/").partition("/")[0] if own else ""
+    sections = registry.entries(Section)
     return {
         "project": own or SimpleLazyObject(lambda: last_project(request)),
-        "sections": SECTIONS,
-        "section": next((section for section in SECTIONS if folder in section.folders), None),
+        "sections": sections,
+        "section": next((section for section in sections if folder in section.folders), None),
     }

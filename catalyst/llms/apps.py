@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from catalyst import registry
+
 
 class LLMsConfig(AppConfig):
     """Endpoints of models, their health and budgets."""
@@ -9,3 +11,9 @@ class LLMsConfig(AppConfig):
     name = "catalyst.llms"
     label = "llms"
     verbose_name = "Models and budgets"
+
+    def ready(self) -> None:
+        """Fill the registry."""
+        from catalyst.llms.entries import ENTRIES  # noqa: PLC0415
+
+        registry.register(*ENTRIES)

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.core.checks import register
 
+from catalyst import registry
 from catalyst.ops import checks
 
 
@@ -13,7 +14,10 @@ class OpsConfig(AppConfig):
     label = "ops"
 
     def ready(self) -> None:
-        """Register the checks."""
+        """Fill the registry and register the checks."""
+        from catalyst.ops.entries import ENTRIES  # noqa: PLC0415
+
+        registry.register(*ENTRIES)
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
         register(checks.check_addresses, checks.TAG)

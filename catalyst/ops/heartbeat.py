@@ -51,7 +51,7 @@ class LastError(logging.Handler):
         return text, datetime.fromisoformat(at) if at else None
 
 
-class Heart:
+class HeartbeatThread:
     """Beats for one process from `start` to `stop`, in a thread of its own; `chore` is done before each beat."""
 
     def __init__(self, name: str, chore: Callable[[], object] = lambda: None) -> None:
@@ -111,6 +111,6 @@ class Heart:
 
 def run_worker(queue: str) -> None:
     """Run the workers of a queue until SIGTERM."""
-    heart = Heart(f"worker-{queue}")
+    heart = HeartbeatThread(f"worker-{queue}")
     run_cluster(queue, heart.start)
     heart.stop()

@@ -15,7 +15,7 @@ LONG_PAUSE = timedelta(days=1)
 STEADY_AFTER = timedelta(hours=1)
 
 
-class WakeupQuerySet(models.QuerySet["Wakeup"]):
+class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
     """Wake-ups."""
 
     def register(self, kinds: list[str], now: datetime) -> None:
@@ -54,7 +54,7 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
         return bool(self._free(now).filter(kind=kind).update(**changes))
 
-    def _free(self, now: datetime) -> "WakeupQuerySet":
+    def _free(self, now: datetime) -> "PeriodicRunQuerySet":
         free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
         return self.filter(free, due_at__lte=now)
 
@@ -79,7 +79,7 @@ class WakeupQuerySet(models.QuerySet["Wakeup"]):
         return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
 
 
-class Wakeup(models.Model):
+class PeriodicRun(models.Model):
     """One kind of periodic work. While `enqueued_at` is set a wake-up is outstanding; the value is its token."""
 
     kind = models.CharField(max_length=40, primary_key=True)
@@ -91,7 +91,10 @@ class Wakeup(models.Model):
     )
     last_error = models.TextField(blank=True, help_text="What went wrong in the one that ended last; empty if nothing.")
 
-    objects = WakeupQuerySet.as_manager()
+    objects = PeriodicRunQuerySet.as_manager()
+
+    class Meta:
+        db_table = "ops_wakeup"
 
     def __str__(self) -> str:
         return self.kind

@@ -168,10 +168,10 @@ def test_its_signals_rest_when_a_model_is_connected_later(
     loader.fill(demo, now, SMALL)
     chosen = make_signal(Agent.objects.get(project=demo, identity=support.ID), active_since=now)
     elsewhere = make_signal(Agent.objects.create(project=project, identity="mine", first_seen_at=now), active_since=now)
-    loader.rest(now)
+    loader.pause(now)
     assert Signal.objects.filter(project=demo, state=Signal.State.ACTIVE).count() == len(loader.SIGNALS) + 1
     request.getfixturevalue("a_model")
-    loader.rest(now)
+    loader.pause(now)
     active = Signal.objects.filter(state=Signal.State.ACTIVE)
     assert set(active) == {chosen, elsewhere}
 
@@ -230,7 +230,7 @@ def test_it_goes_on_every_minute(small_demo: Project, now: datetime) -> None:
     tasks.minute.call()
     assert task_backend.waiting("default") == 1
     for minute in range(1, 6):
-        loader.go_on.call((now + timedelta(minutes=minute)).isoformat())
+        loader.generate_next.call((now + timedelta(minutes=minute)).isoformat())
     assert Span.objects.count() > before
 
 

@@ -10,12 +10,12 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 
-from catalyst import task_backend
+from catalyst import registry, task_backend
 from catalyst.core.models import Project
 from catalyst.llms.models import JudgeHealth
 from catalyst.ops import scheduler, tasks
-from catalyst.ops.models import Wakeup
-from catalyst.ops.scheduler import Kind
+from catalyst.ops.models import PeriodicRun
+from catalyst.registry import PeriodicTask
 from signals.models import Label
 from signals.runs import backfill
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace
@@ -24,23 +24,29 @@ from traces.models import AgentHour, Span, Unsettled
 from traces.store import partitions
 
 SECOND = timedelta(seconds=1)
-NOTE = Kind("note", SECOND, "tests.ops.sample_tasks.note_periodically")
-FAIL = Kind("fail", SECOND, "tests.ops.sample_tasks.fail")
-KINDS = (NOTE, FAIL)
+
+
+def every(interval: timedelta, name: str, task: str, order: int = 0) -> PeriodicTask:
+    return PeriodicTask(name=name, order=order, interval=interval, task=task, about="for tests")
+
+
+NOTE = every(SECOND, "note", "tests.ops.sample_tasks.note_periodically")
+FAIL = every(SECOND, "fail", "tests.ops.sample_tasks.fail")
+WORK = (NOTE, FAIL)
 
 
 @pytest.fixture
 def registered(db: None, now: datetime) -> None:
-    Wakeup.objects.register([kind.name for kind in KINDS], now)
+    PeriodicRun.objects.register([kind.name for kind in WORK], now)
 
 
-def wake(kind: Kind, token: datetime) -> None:
+def wake(work: PeriodicTask, token: datetime) -> None:
     """What a worker does with the wake-up enqueued at `token`."""
-    task_backend.run("catalyst.ops.tasks.wake", [kind.name, kind.task, token.isoformat()], {})
+    task_backend.run("catalyst.ops.tasks.wake", [work.name, work.task, token.isoformat()], {})
 
 
 def test_it_knows_its_kinds() -> None:
-    assert [(kind.name, kind.queue) for kind in scheduler.KINDS] == [
+    assert [(kind.name, kind.queue) for kind in registry.entries(PeriodicTask)] == [
         ("settle", "default"),
         ("runs", "default"),
         ("judge", "judge"),
@@ -50,9 +56,9 @@ def test_it_knows_its_kinds() -> None:
 
 
 def test_it_enqueues_what_is_due_once(registered: None, now: datetime) -> None:
-    assert scheduler.tick(now, KINDS) == ["note", "fail"]
-    assert scheduler.tick(now, KINDS) == []
-    assert scheduler.tick(now + 10 * SECOND, KINDS) == []
+    assert scheduler.tick(now, WORK) == ["note", "fail"]
+    assert scheduler.tick(now, WORK) == []
+    assert scheduler.tick(now + 10 * SECOND, WORK) == []
     assert task_backend.waiting("default") == 2
 
 
@@ -68,16 +74,16 @@ def test_it_wakes_nobody_for_nothing_until_that_is_overdue(registered: None, now
     busy: list[datetime] = []
     kinds = (NOTE, replace(FAIL, has_work=lambda moment: moment in busy))
     assert scheduler.tick(now, kinds) == ["note", "fail"]
-    Wakeup.objects.update(enqueued_at=None)
+    PeriodicRun.objects.update(enqueued_at=None)
     assert scheduler.tick(now + 2 * SECOND, kinds) == ["note"]
     assert scheduler.tick(now + 11 * SECOND, kinds) == ["fail"]
-    Wakeup.objects.update(enqueued_at=None)
+    PeriodicRun.objects.update(enqueued_at=None)
     busy.append(now + 13 * SECOND)
     assert scheduler.tick(now + 13 * SECOND, kinds) == ["note", "fail"]
 
 
 def test_it_sees_each_kind_of_work(project: Project, now: datetime) -> None:
-    work = {kind.name: kind.has_work for kind in scheduler.KINDS}
+    work = {kind.name: kind.has_work for kind in registry.entries(PeriodicTask)}
     later = now + 2 * LATER
     live = make_signal(make_agent(project), active_since=now)
     assert [work[name](later) for name in ("settle", "runs", "judge")] == [False, False, False]
@@ -110,30 +116,30 @@ def test_it_notes_an_error_and_pauses(registered: None, now: datetime) -> None:
     scheduler.tick(now, (FAIL,))
     with pytest.raises(ValueError, match="no such luck"):
         wake(FAIL, now)
-    row = Wakeup.objects.get(kind="fail")
+    row = PeriodicRun.objects.get(kind="fail")
     assert row.last_error == "ValueError: no such luck"
     assert row.due_at >= timezone.now() + 5 * SECOND
 
 
 def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
     scheduler.tick(now, (NOTE,))
-    Wakeup.objects.register(["note", "more"], now)
-    assert Wakeup.objects.get(kind="note").enqueued_at == now
-    assert Wakeup.objects.count() == 3
+    PeriodicRun.objects.register(["note", "more"], now)
+    assert PeriodicRun.objects.get(kind="note").enqueued_at == now
+    assert PeriodicRun.objects.count() == 3
 
 
 def test_it_does_not_wait_for_the_time_that_the_machine_was_ahead_of(registered: None, now: datetime) -> None:
     ahead = now + timedelta(hours=5)
-    scheduler.tick(ahead, KINDS)
-    assert Wakeup.objects.set_back(now) == timedelta(hours=5)
-    assert scheduler.tick(now, KINDS) == ["note", "fail"]
-    assert not Wakeup.objects.set_back(now)
+    scheduler.tick(ahead, WORK)
+    assert PeriodicRun.objects.set_back(now) == timedelta(hours=5)
+    assert scheduler.tick(now, WORK) == ["note", "fail"]
+    assert not PeriodicRun.objects.set_back(now)
 
 
 def test_it_takes_seconds_for_machines_that_differ(registered: None, now: datetime) -> None:
-    scheduler.tick(now + 20 * SECOND, KINDS)
-    assert not Wakeup.objects.set_back(now)
-    assert scheduler.tick(now, KINDS) == []
+    scheduler.tick(now + 20 * SECOND, WORK)
+    assert not PeriodicRun.objects.set_back(now)
+    assert scheduler.tick(now, WORK) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -178,15 +184,15 @@ def test_it_deletes_what_has_expired_every_minute(project: Project) -> None:
     assert not Span.objects.filter(project_id=project.pk).exists()
 
 
-MINUTE = Kind("minute", 60 * SECOND, "catalyst.ops.tasks.minute")
+MINUTE = every(60 * SECOND, "minute", "catalyst.ops.tasks.minute")
 DAY = timedelta(days=1)
 
 
 def keep_house(now: datetime, last: datetime, project: Project) -> int:
     """How many traces of 40 days ago are left by a minute that follows one of `last`."""
     make_trace(project, 1, now=now - 40 * DAY)
-    Wakeup.objects.register(["minute"], last)
-    Wakeup.objects.update(finished_at=last)
+    PeriodicRun.objects.register(["minute"], last)
+    PeriodicRun.objects.update(finished_at=last)
     scheduler.tick(now, (MINUTE,))
     wake(MINUTE, now)
     return project.traces.count()
@@ -196,8 +202,8 @@ def test_it_deletes_nothing_in_the_first_hour_after_a_jump_of_the_clock(project:
     now = timezone.now()
     assert keep_house(now, now - 2 * DAY, project) == 1
     later = now + 59 * 60 * SECOND
-    assert not Wakeup.objects.is_steady("minute", later)
-    assert Wakeup.objects.is_steady("minute", later + 60 * SECOND)
+    assert not PeriodicRun.objects.is_steady("minute", later)
+    assert PeriodicRun.objects.is_steady("minute", later + 60 * SECOND)
 
 
 def test_it_deletes_after_a_night_without_it(project: Project) -> None:
@@ -206,11 +212,11 @@ def test_it_deletes_after_a_night_without_it(project: Project) -> None:
 
 
 def test_a_clock_that_comes_back_is_steady_an_hour_later(registered: None, now: datetime) -> None:
-    Wakeup.objects.filter(kind="note").update(finished_at=now)
+    PeriodicRun.objects.filter(kind="note").update(finished_at=now)
     scheduler.tick(now + 40 * DAY, (NOTE,))
-    Wakeup.objects.set_back(now)
-    assert not Wakeup.objects.is_steady("note", now)
-    assert Wakeup.objects.is_steady("note", now + 3600 * SECOND)
+    PeriodicRun.objects.set_back(now)
+    assert not PeriodicRun.objects.is_steady("note", now)
+    assert PeriodicRun.objects.is_steady("note", now + 3600 * SECOND)
 
 
 @pytest.mark.slow
@@ -227,16 +233,16 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
         return ticks > 6
 
     scheduler.run(until, (NOTE,))
-    assert Wakeup.objects.get().enqueued_at
+    assert PeriodicRun.objects.get().enqueued_at
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_wakes_real_workers_again_and_again() -> None:
     with running("worker", "default"), running("worker", "judge"), running("clock") as process:
-        kinds = [kind.name for kind in scheduler.KINDS]
-        eventually(lambda: Wakeup.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
+        kinds = [kind.name for kind in registry.entries(PeriodicTask)]
+        eventually(lambda: PeriodicRun.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()
-        eventually(lambda: Wakeup.objects.answered_since(["settle"], second_time))
+        eventually(lambda: PeriodicRun.objects.answered_since(["settle"], second_time))
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(10) == 0

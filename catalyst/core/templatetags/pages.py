@@ -1,4 +1,4 @@
-"""Template tags that every page uses: icons, data of charts, and carrying a page's query along in a form."""
+"""Template tags that every page uses: icons, data of charts, tabs, and carrying a page's query along in a form."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -7,10 +7,13 @@ from django import template
 from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.template.context import RequestContext
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 
-from catalyst import __version__, package
+from catalyst import __version__, package, registry
+from catalyst.core.access import ProjectRequest
+from catalyst.registry import Tab, TabPage
 
 register = template.Library()
 register.simple_tag(package.command)
@@ -87,3 +90,25 @@ def carry(context: RequestContext, *names: str) -> SafeString:
     request: HttpRequest = context["request"]
     kept = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
+
+
+@register.simple_tag(takes_context=True)
+def tabs(context: RequestContext, page: TabPage, *ids: object, query: str = "") -> SafeString:
+    """The tabs of a page of a project. `ids` complete their addresses, and `query` is kept in them.
+
+    The current one is the one whose name the view passed as `tab`.
+    """
+    request: ProjectRequest = context["request"]
+    current = context.get("tab")
+    links = []
+    for tab in registry.entries(Tab):
+        if tab.page != page or (tab.owners_only and not request.membership.is_owner):
+            continue
+        address = reverse(tab.url_name, args=[request.project.slug, *ids]) + query
+        template = '<a href="{}" aria-current="page">{}</a>' if tab.name == current else '<a href="{}">{}</a>'
+        links.append(format_html(template, address, tab.label))
+    return format_html(
+        '<nav class="tabs gap-below" aria-label="{}">{}</nav>',
+        page.capitalize(),
+        format_html_join("", "{}", ((link,) for link in links)),
+    )

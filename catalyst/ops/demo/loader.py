@@ -9,12 +9,14 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from django.tasks import task
 
+from catalyst import registry
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from catalyst.core.operations import create_project
 from catalyst.env import env
-from catalyst.ops.demo import erase, research, review, support, timeline
+from catalyst.ops.demo import research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns
+from catalyst.registry import DemoData
 from signals import operations
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition
@@ -96,20 +98,24 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
     with _alone():
         _signals(project)
         conversations = list(timeline.conversations(timeline.begins(now), now, now, scale))
-        return sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
+        stored = sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
+        for data in registry.entries(DemoData):
+            data.load(project.pk, now)
+        return stored
 
 
 def renew(project: Project, now: datetime, scale: float = 1) -> int:
     """Take all that the project has received away and fill it again."""
     with _alone():
-        erase.erase(project)
+        for data in registry.entries(DemoData):
+            data.erase(project.pk)
         project.agents.exclude(identity__in=[agent.id for agent in timeline.AGENTS]).delete()
         project.agents.update(first_seen_at=now - timeline.PERIOD)
     return fill(project, now, scale)
 
 
 @task
-def go_on(moment: str) -> None:
+def generate_next(moment: str) -> None:
     """Carry the demo on to a moment; a task of its own, so that no wake-up of the clock waits for it.
 
     At least once; safe to repeat because what is stored is recognised.
@@ -117,19 +123,22 @@ def go_on(moment: str) -> None:
     trickle(datetime.fromisoformat(moment))
 
 
+go_on = generate_next  # tasks that earlier versions queued name it so
+
+
 def trickle(now: datetime) -> int:
     """Store what the demo's agents did in the last minutes; returns how many spans are new. Safe to repeat."""
     project = find() if env.demo else None
     if project is None:
         return 0
-    rest(now)
+    pause(now)
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _alone():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
 
 
-def rest(now: datetime) -> None:
+def pause(now: datetime) -> None:
     """Disable the demo's signals where a model would judge them: made-up traffic is not worth its price.
 
     One that somebody has activated stays as it is.

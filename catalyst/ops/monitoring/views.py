@@ -1,7 +1,10 @@
 """The operators' page, and what machines ask: is it alive, can it answer, how is it doing."""
 
 import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -12,13 +15,14 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from catalyst.core import key_use
 from catalyst.core.access import SignedInRequest
 from catalyst.core.sign_ins import address
+from catalyst.health import Check, worst
 from catalyst.htmx import render
 from catalyst.ops.checks import is_this_machine
 from catalyst.ops.monitoring import doctor, snapshot
 from catalyst.ops.monitoring.metrics import CONTENT_TYPE, exposition
+from catalyst.ops.monitoring.snapshot import Reading
 
 PLAIN = "text/plain; charset=utf-8"
 
@@ -51,7 +55,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if refusal := _refusal(request):
         return refusal
     try:
-        text = exposition(snapshot.take(timezone.now()), snapshot.key_uses(key_use.EVER))
+        text = exposition(snapshot.collect(timezone.now()).metrics())
     except DatabaseError:
         return HttpResponse("The database does not answer.\n", content_type=PLAIN, status=503)
     return HttpResponse(text, content_type=CONTENT_TYPE)
@@ -81,16 +85,39 @@ def operator(request: SignedInRequest) -> HttpResponse:
         raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
     now = timezone.now()
     try:
-        found = snapshot.take(now)
-        checks, keys = doctor.judge(found), found.keys
+        readings = snapshot.collect(now).readings
+        checks = [check for reading in readings for check in reading.checks()]
+        panels = list(_panels(readings))
     except DatabaseError as error:
-        checks, keys = doctor.unanswered(error), None
-    parts = groupby((check for check in checks if check.part != doctor.KEYS), key=lambda check: check.part)
+        checks = doctor.without_database(error)
+        panels = list(_tables(checks))
     context = {
-        "parts": [(part, list(some)) for part, some in parts],
-        "keys": keys,
-        "troubles": [check for check in checks if check.state != "ok"],
-        "state": doctor.worst(checks),
+        "panels": panels,
+        "problems": [check for check in checks if check.state != "ok"],
+        "state": worst(check.state for check in checks),
         "now": now,
     }
     return render(request, "ops/operator.html", context, partial="state")
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of the operator page: a table of checks, or the template of a probe with what it collected."""
+
+    part: str = ""
+    checks: tuple[Check, ...] = ()
+    template: str = ""
+    value: Any = None
+
+
+def _panels(readings: Sequence[Reading]) -> Iterator[Panel]:
+    for template, group in groupby(readings, key=lambda reading: reading.probe.template):
+        if template:
+            yield from (Panel(template=template, value=reading.value) for reading in group)
+        else:
+            yield from _tables(check for reading in group for check in reading.checks())
+
+
+def _tables(checks: Iterable[Check]) -> Iterator[Panel]:
+    for part, group in groupby(checks, key=lambda check: check.part):
+        yield Panel(part=part, checks=tuple(group))

@@ -13,11 +13,12 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from catalyst import registry
 from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.ops import checks
+from catalyst.registry import Maintenance
 from catalyst.secrets import write_private
-from traces.store import partitions
 
 KEY_NAME = "make up"
 _MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the others wait for it
@@ -53,7 +54,9 @@ def tables(now: datetime) -> None:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         try:
             _migrate()
-            partitions.ensure(now)
+            for work in registry.entries(Maintenance):
+                if work.at_start:
+                    work.run(now)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATING])
 

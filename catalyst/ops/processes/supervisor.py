@@ -23,16 +23,17 @@ from django.urls import get_resolver
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from catalyst import postgres, pricing
+from catalyst import postgres, pricing, registry
 from catalyst.env import env
 from catalyst.ops import scheduler
 from catalyst.ops.demo import loader as demo
 from catalyst.ops.heartbeat import run_worker
-from catalyst.ops.models import Wakeup
+from catalyst.ops.models import PeriodicRun
 from catalyst.ops.processes import announce, guard, memory, prepare, web
 from catalyst.ops.processes.children import Child, Program, stop_all
 from catalyst.ops.processes.prepare import NotReady
 from catalyst.package import command
+from catalyst.registry import PeriodicTask
 
 ANSWER_SECONDS = 120
 LEFTOVER_SECONDS = 45
@@ -63,8 +64,8 @@ def run(tell: Tell, parent: int = 0) -> None:
         prepare.require_database()
         _bring_up_to_date(now)
         installation = prepare.default_project()
-        demo.rest(now)
-        Wakeup.objects.forget_outstanding(now)
+        demo.pause(now)
+        PeriodicRun.objects.forget_outstanding(now)
         _share_memory()
         programs = [_child(program) for program in _programs(listener)]
         start(programs)
@@ -126,8 +127,8 @@ def _share_memory() -> None:
 
     Collecting garbage in them would write to, and so copy, memory that they all share.
     """
-    for kind in scheduler.KINDS:
-        import_string(kind.task)
+    for work in registry.entries(PeriodicTask):
+        import_string(work.task)
     get_resolver().url_patterns  # noqa: B018
     pricing.load()
     gc.collect()
@@ -209,11 +210,11 @@ def _listening() -> Iterator[socket.socket]:
 
 def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
     """Until the web process has answered a request and each kind of wake-up has gone all the way."""
-    kinds = [kind.name for kind in scheduler.KINDS]
+    kinds = [work.name for work in registry.entries(PeriodicTask)]
     deadline = time.monotonic() + ANSWER_SECONDS
     waiting: dict[str, Callable[[], bool]] = {
         "web": _web_answers,
-        "workers": lambda: Wakeup.objects.answered_since(kinds, since),
+        "workers": lambda: PeriodicRun.objects.answered_since(kinds, since),
     }
     while waiting:
         waiting = {name: answers for name, answers in waiting.items() if not answers()}

@@ -9,7 +9,7 @@ import uvicorn
 from catalyst import pricing
 from catalyst.core.key_use import use
 from catalyst.env import env
-from catalyst.ops.heartbeat import Heart
+from catalyst.ops.heartbeat import HeartbeatThread
 from catalyst.ops.processes import memory
 
 KEEP_ALIVE_SECONDS = 75
@@ -35,7 +35,7 @@ def serve(listener: socket.socket | None = None) -> None:
     )
     config.load()  # sets up the pool before the first beat, whose connection comes from it
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when it has stopped in good order
-    heart = Heart("web", chore=_tidy)
+    heart = HeartbeatThread("web", chore=_tidy)
     heart.start()
     try:
         uvicorn.Server(config).run(sockets=[listener] if listener else None)

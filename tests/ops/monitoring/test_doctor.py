@@ -13,15 +13,15 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.test import Client
 
-from catalyst import __version__
+from catalyst import __version__, registry
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project, User
+from catalyst.health import Check
 from catalyst.llms.amounts import Calls
 from catalyst.llms.models import Budget, JudgeHealth
-from catalyst.ops import scheduler
-from catalyst.ops.models import Heartbeat, Wakeup
+from catalyst.ops.models import Heartbeat, PeriodicRun
 from catalyst.ops.monitoring import doctor, snapshot
-from catalyst.ops.monitoring.doctor import PROCESSES, Check
+from catalyst.registry import PeriodicTask
 from signals.models import Label
 from tests.factories import make_agent, make_signal, make_trace
 from traces.models import Unsettled
@@ -29,6 +29,7 @@ from traces.store import partitions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+PROCESSES = ("web", "worker-default", "worker-judge", "clock")
 pytestmark = pytest.mark.django_db
 
 
@@ -41,14 +42,14 @@ def beat(name: str, ago: timedelta = timedelta(), version: str = __version__, **
 def healthy() -> None:
     """Everything as it is while Catalyst runs and nothing is wrong."""
     partitions.ensure(NOW)
-    Wakeup.objects.register([kind.name for kind in scheduler.KINDS], NOW)
-    Wakeup.objects.update(finished_at=NOW)
+    PeriodicRun.objects.register([work.name for work in registry.entries(PeriodicTask)], NOW)
+    PeriodicRun.objects.update(finished_at=NOW)
     for name in PROCESSES:
         beat(name)
 
 
 def examined() -> list[Check]:
-    return doctor.examine(partial(snapshot.take, NOW))
+    return doctor.examine(partial(snapshot.collect, NOW))
 
 
 def troubles() -> dict[str, Check]:
@@ -88,17 +89,17 @@ def test_it_finds_processes_that_are_missing_silent_old_or_in_trouble(healthy: N
 
 
 def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
-    Wakeup.objects.filter(kind="settle").update(finished_at=NOW - timedelta(hours=1))
-    Wakeup.objects.filter(kind="minute").update(last_error="ValueError: no such luck")
+    PeriodicRun.objects.filter(kind="settle").update(finished_at=NOW - timedelta(hours=1))
+    PeriodicRun.objects.filter(kind="minute").update(last_error="ValueError: no such luck")
     found = troubles()
     assert {name: check.state for name, check in found.items()} == {"Work settle": "bad", "Work minute": "warn"}
     assert "no such luck" in found["Work minute"].text
 
 
 def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None) -> None:
-    Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(minutes=59))
+    PeriodicRun.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(minutes=59))
     assert_only_trouble("Work deleting what expired", "warn", "waits until")
-    Wakeup.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(hours=1))
+    PeriodicRun.objects.filter(kind="minute").update(resumed_at=NOW - timedelta(hours=1))
     assert troubles() == {}
 
 
@@ -193,7 +194,7 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
         raise OperationalError("the server is on fire")
 
     with connection.execute_wrapper(lambda *_: refuse()):
-        found = [doctor.examine(partial(snapshot.take, NOW)), doctor.readiness(NOW)]
+        found = [doctor.examine(partial(snapshot.collect, NOW)), doctor.readiness(NOW)]
     assert [(checks[0].state, "on fire" in checks[0].text) for checks in found] == [("bad", True)] * 2
     assert [[check.part for check in checks[1:]] for checks in found] == [["Disk"], []]
 

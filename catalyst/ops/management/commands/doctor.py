@@ -12,8 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from catalyst.health import STATES, Check, worst
 from catalyst.ops.monitoring import doctor, snapshot
-from catalyst.ops.monitoring.doctor import Check
 
 SIGNS = {"ok": "ok  ", "warn": "WARN", "bad": "BAD "}
 INDENT = 42
@@ -31,14 +31,14 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print a list of checks as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        checks = doctor.examine(partial(snapshot.take, timezone.now()))
+        checks = doctor.examine(partial(snapshot.collect, timezone.now()))
         if options["json"]:
             self.stdout.write(json.dumps([asdict(check) for check in checks], indent=2))
         else:
             for check in checks:
                 self.tell(check)
             self.sum_up(checks)
-        if code := doctor.STATES.index(doctor.worst(checks)):
+        if code := STATES.index(worst(check.state for check in checks)):
             sys.exit(code)
 
     def tell(self, check: Check) -> None:

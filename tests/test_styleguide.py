@@ -8,7 +8,7 @@ from django.urls import path
 
 from catalyst import urls
 from catalyst.core.models import User
-from catalyst.ops.styleguide import styleguide
+from catalyst.styleguide import styleguide
 
 urlpatterns = [*urls.urlpatterns, path("styleguide/", styleguide)]
 

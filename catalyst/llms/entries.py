@@ -1,0 +1,16 @@
+"""What llms adds to the registry."""
+
+from catalyst.llms import probes
+from catalyst.llms.models import JudgeHealth
+from catalyst.registry import Maintenance, Probe
+
+ENTRIES = (
+    Maintenance(name="future judge pauses", order=10, run=JudgeHealth.objects.clamp_future_times),
+    Probe(
+        name="judges",
+        order=90,
+        collect=probes.judges,
+        judge=probes.check_judges,
+        metrics=probes.judges_metrics,
+    ),
+)

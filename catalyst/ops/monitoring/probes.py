@@ -1,0 +1,222 @@
+"""The health of what ops runs: the database server, task queues, periodic work, processes, the data folder."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from catalyst import __version__, formats, registry, task_backend
+from catalyst.health import Check, Metric, Sample, State, check, gauge, gauge_of, graded, log_file, worst
+from catalyst.ops.models import STEADY_AFTER, Heartbeat, PeriodicRun
+from catalyst.registry import PeriodicTask
+
+MIN_SERVER_VERSION = 15
+LOST_AFTER = timedelta(seconds=30)
+ERROR_SHOWN_FOR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+FULL_SHARE, FULL_BYTES = 0.1, 5 * 1024**3
+
+_SERVER = """
+SELECT current_setting('server_version'), pg_database_size(current_database()),
+    count(*) FILTER (WHERE backend_type = 'client backend'), current_setting('max_connections')::int,
+    coalesce(extract(epoch FROM max(now() - xact_start) FILTER (WHERE ours)), 0)::float,
+    coalesce((array_agg(pid ORDER BY xact_start) FILTER (WHERE ours AND xact_start IS NOT NULL))[1], 0)
+FROM (SELECT *, datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid() AS ours
+    FROM pg_stat_activity) AS activity
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The database server. `transaction_…`: how long Catalyst's oldest transaction is open, and in which process."""
+
+    version: str
+    size_bytes: int
+    connections: int
+    max_connections: int
+    transaction_seconds: float
+    transaction_pid: int
+
+
+def server(_now: datetime) -> Server:
+    with connection.cursor() as cursor:
+        cursor.execute(_SERVER)
+        return Server(*cursor.fetchone())
+
+
+def check_server(found: Server, _now: datetime) -> Iterator[Check]:
+    major = int(found.version.split(".")[0])
+    state: State = "ok" if major >= MIN_SERVER_VERSION else "bad"
+    text = f"PostgreSQL {found.version.split()[0]}, {formats.size(found.size_bytes)}"
+    yield check("Database", "server", state, text, f"Move to PostgreSQL {MIN_SERVER_VERSION} or newer.")
+    yield check(
+        "Database",
+        "connections",
+        graded(found.connections / found.max_connections, 0.8, 0.95),
+        f"{found.connections} of {found.max_connections}",
+        "Raise max_connections of the server, or lower CATALYST_DATABASE_POOL.",
+    )
+    yield check(
+        "Database",
+        "oldest transaction",
+        graded(found.transaction_seconds, 300, 3600),
+        formats.duration(found.transaction_seconds * 1e6),
+        f"It holds locks and keeps dead rows alive: see process {found.transaction_pid} in pg_stat_activity, "
+        f"and end it with SELECT pg_terminate_backend({found.transaction_pid}).",
+    )
+
+
+def server_metrics(found: Server, _now: datetime) -> Iterator[Metric]:
+    yield gauge("info", "The version of the process that answers.", [({"version": __version__}, 1)])
+    yield gauge_of("database_size_bytes", "Size of the database.", found.size_bytes)
+    yield gauge_of("database_connections", "Client connections of the server.", found.connections)
+    yield gauge_of("database_connections_max", "Connections the server takes.", found.max_connections)
+    yield gauge_of("database_transaction_seconds", "Age of the oldest transaction.", found.transaction_seconds)
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    return frozenset(MigrationLoader(None).disk_migrations)
+
+
+def missing_migrations(_now: datetime) -> list[str]:
+    """Migrations of this version that the database has not seen."""
+    applied = MigrationRecorder(connection).applied_migrations()
+    return sorted(f"{app}.{name}" for app, name in _migrations() - applied.keys())
+
+
+def check_migrations(missing: list[str], _now: datetime) -> Iterator[Check]:
+    text = f"{len(missing)} are not applied, {missing[0]} first" if missing else "all applied"
+    yield check("Database", "migrations", "bad" if missing else "ok", text, "Run manage.py migrate.")
+
+
+def waiting_tasks(_now: datetime) -> dict[str, int]:
+    """Tasks that wait or run, by queue."""
+    return {queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]}
+
+
+def check_tasks(waiting: dict[str, int], _now: datetime) -> Iterator[Check]:
+    for queue, count in waiting.items():
+        worker = f"worker-{queue}"
+        advice = f"See whether {worker} runs, and {log_file(worker)}."
+        yield check("Queues", worker, graded(count, 100, 10_000), f"{count} tasks wait or run", advice)
+
+
+def task_metrics(waiting: dict[str, int], _now: datetime) -> Iterator[Metric]:
+    samples = [({"queue": queue}, count) for queue, count in waiting.items()]
+    yield gauge("tasks_waiting", "Tasks of a queue that wait or run.", samples)
+
+
+def periodic_runs(_now: datetime) -> list[PeriodicRun]:
+    return list(PeriodicRun.objects.order_by("kind"))
+
+
+def check_periodic_runs(runs: list[PeriodicRun], now: datetime) -> Iterator[Check]:
+    known = {run.kind: run for run in runs}
+    for work in registry.entries(PeriodicTask):
+        run = known.get(work.name)
+        yield _check_run(work, run, now)
+        if run and work.name == "minute":
+            yield from _check_steady(run, now)
+
+
+def _check_run(work: PeriodicTask, run: PeriodicRun | None, now: datetime) -> Check:
+    if run is None or run.finished_at is None:
+        return Check("Work", work.name, "bad", f"{work.about}: never ran", "Start manage.py clock and the workers.")
+    late = now - run.finished_at - work.interval
+    state = graded(late / MINUTE, 2, 10)
+    text = f"{work.about}; last ended {formats.ago(run.finished_at, now)}"
+    if run.last_error:
+        state = worst([state, "warn"])
+        text += f" with {run.last_error}"
+    return check("Work", work.name, state, text, f"See {log_file(f'worker-{work.queue}')}, and whether clock runs.")
+
+
+def _check_steady(minute: PeriodicRun, now: datetime) -> Iterator[Check]:
+    if minute.resumed_at and now - minute.resumed_at < STEADY_AFTER:
+        until = f"{minute.resumed_at + STEADY_AFTER:%H:%M} UTC"
+        text = f"waits until {until}: no minute ended for a day or more"
+        advice = f"Unless this machine was off, its clock has jumped: it says {now:%Y-%m-%d %H:%M} UTC. Set it."
+        yield Check("Work", "deleting what expired", "warn", text, advice)
+
+
+def periodic_metrics(runs: list[PeriodicRun], now: datetime) -> Iterator[Metric]:
+    samples = [({"kind": run.kind}, (now - run.finished_at).total_seconds()) for run in runs if run.finished_at]
+    yield gauge("wakeup_age_seconds", "Since when a kind of periodic work last ended.", samples)
+
+
+def expected_processes() -> list[str]:
+    """The processes of an instance: one worker for each queue of the settings."""
+    return ["web", *(f"worker-{queue}" for queue in settings.TASKS["default"]["QUEUES"]), "clock"]
+
+
+def heartbeats(_now: datetime) -> list[Heartbeat]:
+    return list(Heartbeat.objects.newest())
+
+
+def check_processes(beats: list[Heartbeat], now: datetime) -> Iterator[Check]:
+    alive = {beat.name for beat in beats}
+    for name in expected_processes():
+        if name not in alive:
+            advice = f"Start manage.py {name.replace('-', ' ')}, or everything with up."
+            yield Check("Processes", name, "bad", "no sign of it in the last day", advice)
+    for beat in beats:
+        yield _check_process(beat, now)
+
+
+def _check_process(beat: Heartbeat, now: datetime) -> Check:
+    text = f"{beat.host}, process {beat.pid}, version {beat.version}, {formats.ago(beat.seen_at, now)}"
+    if now - beat.seen_at > LOST_AFTER:
+        advice = f"It hangs or has ended: look at {log_file(beat.name)} and start it again."
+        return Check("Processes", beat.name, "bad", f"{text}: silent", advice)
+    if beat.version != __version__:
+        return Check("Processes", beat.name, "warn", text, f"Start it again: this is version {__version__}.")
+    if beat.error_at and now - beat.error_at < ERROR_SHOWN_FOR:
+        text += f"; {formats.ago(beat.error_at, now)} it logged: {beat.error}"
+        return Check("Processes", beat.name, "warn", text, f"More is in {log_file(beat.name)}.")
+    return Check("Processes", beat.name, "ok", text)
+
+
+def process_metrics(beats: list[Heartbeat], now: datetime) -> Iterator[Metric]:
+    samples = [({"process": beat.name, "host": beat.host}, (now - beat.seen_at).total_seconds()) for beat in beats]
+    yield gauge("heartbeat_age_seconds", "Since when a process last noted that it lives.", samples)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The file system of the data folder."""
+
+    folder: Path
+    free_bytes: int
+    total_bytes: int
+
+
+def data_folder(_now: datetime | None = None) -> DataFolder | None:
+    """Returns None if the folder can't be read."""
+    try:
+        usage = shutil.disk_usage(settings.DATA_FOLDER)
+    except OSError:
+        return None
+    return DataFolder(settings.DATA_FOLDER, usage.free, usage.total)
+
+
+def check_data_folder(disk: DataFolder | None, _now: datetime | None = None) -> Iterator[Check]:
+    if disk is None:
+        return
+    wanted = min(FULL_SHARE * disk.total_bytes, FULL_BYTES)
+    state = graded(wanted / max(disk.free_bytes, 1), 1, 5)
+    text = f"{formats.size(disk.free_bytes)} free of {formats.size(disk.total_bytes)}, {disk.folder}"
+    advice = "Make room, or keep spans for fewer days: CATALYST_RETENTION_DAYS."
+    yield check("Disk", "data folder", state, text, advice)
+
+
+def data_folder_metrics(disk: DataFolder | None, _now: datetime) -> Iterator[Metric]:
+    samples: list[Sample] = [({}, disk.free_bytes)] if disk else []
+    yield gauge("disk_free_bytes", "Free space where the data folder lies.", samples)

@@ -1,0 +1,71 @@
+"""What signals adds to the registry."""
+
+from datetime import timedelta
+
+from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from signals import demo, probes, retention
+from signals.judging import claims
+from signals.models import Label
+from signals.runs import backfill
+from signals.targets import settling
+
+SECOND = timedelta(seconds=1)
+
+ENTRIES = (
+    PeriodicTask(
+        name="settle",
+        order=10,
+        interval=SECOND,
+        task="signals.tasks.settle",
+        has_work=settling.has_work,
+        about="queues labels for what has settled",
+    ),
+    PeriodicTask(
+        name="runs",
+        order=20,
+        interval=SECOND,
+        task="signals.tasks.work_on_runs",
+        has_work=backfill.has_work,
+        about="looks for what manual runs label",
+    ),
+    PeriodicTask(
+        name="judge",
+        order=30,
+        interval=SECOND,
+        task="signals.tasks.judge",
+        queue="judge",
+        has_work=claims.has_work,
+        about="asks the judge",
+    ),
+    PeriodicTask(
+        name="fold",
+        order=40,
+        interval=10 * SECOND,
+        task="signals.tasks.fold",
+        about="adds labels up for charts",
+    ),
+    Maintenance(name="future labels", order=10, run=Label.objects.clamp_future_times),
+    Retention(name="labels", order=40, delete=retention.delete_expired_labels),
+    Retention(name="exchanges", order=50, delete=retention.delete_expired_exchanges),
+    Probe(
+        name="judging",
+        order=50,
+        collect=probes.judging,
+        judge=probes.check_judging,
+        metrics=probes.judging_metrics,
+    ),
+    Probe(
+        name="signals",
+        order=100,
+        collect=probes.signal_uses,
+        judge=probes.check_signals,
+        metrics=probes.signal_metrics,
+    ),
+    Section(name="Signals", order=30, url_name="signals:signal-list", icon="signals", key="s", folders=("signals",)),
+    Tab(page="agent", order=40, name="signals", label="Signals", url_name="signals:agent-signals"),
+    Tab(page="signal", order=10, name="results", label="Results", url_name="signals:signal-detail"),
+    Tab(page="signal", order=20, name="versions", label="Versions", url_name="signals:version-list"),
+    Tab(page="signal", order=30, name="runs", label="Runs", url_name="signals:run-list"),
+    Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
+    DemoData(name="signals", order=10, erase=demo.erase),
+)

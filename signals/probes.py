@@ -1,0 +1,175 @@
+"""The health of judging: labels that wait, and what signals label and cost."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef
+
+from catalyst.core.models import Project
+from catalyst.health import (
+    RECENT,
+    Check,
+    Metric,
+    Queue,
+    capped,
+    check,
+    check_queue,
+    count_rows,
+    gauge,
+    gauge_of,
+    queue_of,
+)
+from catalyst.llms.models import Budget
+from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
+from signals.judging import spending
+from signals.judging.spending import SpentToday
+from signals.models import Label, LabelHour, Signal, SignalRun
+from signals.results.rollups import sums
+
+JUDGE_PATIENCE = timedelta(minutes=5)
+MAX_FAILURES_READ = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Labels that wait for a judge, are with one, or failed, and open manual runs by state.
+
+    `failure` is why most of the newest failed labels failed; empty when none did.
+    """
+
+    queue: Queue
+    running: int
+    failed: int
+    failure: str
+    runs: dict[str, int]
+
+
+def judging(now: datetime) -> Judging:
+    # Live labels and those of runs apart: each half has an index of its own.
+    waiting = Label.objects.filter(status=Label.Status.QUEUED)
+    running = Label.objects.filter(status=Label.Status.RUNNING)
+    live, of_runs = (queue_of(waiting.filter(run__isnull=is_live), "not_before", now) for is_live in (True, False))
+    failed = Label.objects.filter(status=Label.Status.FAILED, target_time__gte=now - RECENT)
+    return Judging(
+        queue=Queue(
+            total=live.total + of_runs.total,
+            due=live.due + of_runs.due,
+            oldest=min((queue.oldest for queue in (live, of_runs) if queue.oldest), default=None),
+        ),
+        running=sum(count_rows(running.filter(run__isnull=is_live)) for is_live in (True, False)),
+        failed=count_rows(failed),
+        failure=next((error for error, _ in failed.errors(MAX_FAILURES_READ)), ""),
+        runs={state: count_rows(SignalRun.objects.open().filter(state=state)) for state in SignalRun.OPEN},
+    )
+
+
+def check_judging(found: Judging, now: datetime) -> Iterator[Check]:
+    advice = "See whether the judge answers; raise CATALYST_JUDGE_CONCURRENCY, or lower the rates of signals."
+    yield check_queue("judging", found.queue, "labels", JUDGE_PATIENCE, now, advice)
+    text = f"{capped(found.running)} labels with a judge, {capped(found.failed)} failed of the last 24 hours"
+    if found.failed:
+        text += f", most of them because: {found.failure}"
+    advice = "Open the signals: each failed label says why, and can be retried."
+    yield check("Queues", "labels", "warn" if found.failed else "ok", text, advice)
+    text = f"{found.runs['collecting']} look for targets, {found.runs['judging']} wait for their labels"
+    yield Check("Queues", "manual runs", "ok", text)
+
+
+def judging_metrics(found: Judging, now: datetime) -> Iterator[Metric]:
+    queue, lag = found.queue, found.queue.lag(now).total_seconds()
+    yield gauge_of("labels_waiting", "Labels that wait for a judge, counted up to 100,000.", queue.total)
+    yield gauge_of("labels_running", "Labels with a judge.", found.running)
+    text = "Failed labels of targets that began in the last 24 hours, counted up to 100,000."
+    yield gauge_of("labels_failed", text, found.failed)
+    yield gauge_of("judge_lag_seconds", "For how long the oldest waiting label has been due.", lag)
+    text = "Manual runs that look for targets (collecting) or wait for their labels (judging)."
+    yield gauge("runs_open", text, [({"state": state}, count) for state, count in found.runs.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class SignalUse:
+    """A signal that is not archived: its labels of targets that began in the last hours, by state.
+
+    `is_capped`: a daily cap keeps it from judging.
+    """
+
+    signal: Signal
+    labels: Counter[str]
+    is_capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What judging costs one project on this UTC day, and how many of its active signals a cap stops."""
+
+    project: Project
+    today: SpentToday
+    capped_signals: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalUses:
+    """The signals that are not archived, and what the projects spend on them."""
+
+    signals: list[SignalUse]
+    spending: list[Spending]
+
+
+def signal_uses(now: datetime) -> SignalUses:
+    uses = _uses(now)
+    return SignalUses(uses, _spending(uses, now))
+
+
+def _uses(now: datetime) -> list[SignalUse]:
+    """By project and name."""
+    signals = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
+    start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
+    counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in signals}
+    for cell in sums(signal__in=signals).totals(TimeRange(CUSTOM, start, end, end - start)):
+        counts[cell.signal][cell.state] += cell.count
+    reached = spending.caps_reached([signal for signal in signals if signal.is_live], now)
+    return [SignalUse(signal, counts[signal.pk], signal.pk in reached) for signal in signals]
+
+
+def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
+    """For each project that ever paid for judging, or has a cap."""
+    reached = Counter(use.signal.project_id for use in uses if use.is_capped)
+    paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
+    whole = {budget.project_id: budget for budget in Budget.objects.filter(subject_id=None)}
+    return [Spending(project, spending.today_of(whole.get(project.pk), now), reached[project.pk]) for project in paying]
+
+
+def check_signals(found: SignalUses, _now: datetime) -> Iterator[Check]:
+    states = Counter(use.signal.state for use in found.signals)
+    labels = sum((use.labels for use in found.signals), Counter[str]())
+    text = f"{states['active']} active, {states['draft']} drafts, {states['disabled']} disabled; in 24 hours "
+    text += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
+    yield Check("Signals", "all", "ok", f"{text}{labels['skipped']:,} without content")
+    for each in found.spending:
+        text = f"judging cost {each.today.text} (UTC)"
+        if each.capped_signals:
+            text += f"; {each.capped_signals} active signals judge no more: a daily cap is reached or can't be kept"
+        advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."
+        yield check("Signals", f"project {each.project}", "warn" if each.capped_signals else "ok", text, advice)
+
+
+def signal_metrics(found: SignalUses, _now: datetime) -> Iterator[Metric]:
+    states = Counter(use.signal.state for use in found.signals)
+    samples = [({"state": state}, states[state]) for state in Signal.State.values]
+    yield gauge("signals", "Signals that are not archived, by state.", samples)
+    is_capped = sum(use.is_capped for use in found.signals)
+    yield gauge_of("signals_stopped", "Active signals that a daily cap keeps from judging.", is_capped)
+    text = "Labels of targets that began in the last 24 hours, by signal and state."
+    yield gauge("signal_labels", text, [sample for use in found.signals for sample in _label_samples(use)])
+    spent = [({"project": each.project.slug}, float(each.today.spent.dollars)) for each in found.spending]
+    yield gauge("judge_spent_usd", "US dollars that judging cost a project on this UTC day.", spent)
+
+
+def _label_samples(use: SignalUse) -> Iterator[tuple[dict[str, str], float]]:
+    signal = use.signal
+    about = {"project": signal.project.slug, "signal": str(signal.pk), "name": signal.name}
+    for state in LabelHour.State.values:
+        if state != LabelHour.State.UNSAMPLED:
+            yield about | {"state": state}, use.labels[state]

@@ -1,0 +1,65 @@
+"""What traces adds to the registry."""
+
+from datetime import datetime
+
+from catalyst.registry import DemoData, Maintenance, Probe, Retention, Section, Tab
+from traces import demo, probes, retention
+from traces.ingest import settle_queue
+from traces.store import partitions
+
+
+def _drop_expired_days(now: datetime) -> int:
+    return len(partitions.drop_expired(now))
+
+
+ENTRIES = (
+    # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
+    Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),
+    Maintenance(name="days", order=20, run=partitions.ensure, at_start=True),
+    Retention(name="days", order=10, delete=_drop_expired_days),
+    Retention(name="traces", order=20, delete=retention.delete_expired_traces),
+    Retention(name="hours", order=30, delete=retention.delete_expired_hours),
+    Probe(
+        name="days",
+        order=30,
+        collect=probes.days,
+        judge=probes.check_days,
+        metrics=probes.day_metrics,
+        decides_readiness=True,
+    ),
+    Probe(
+        name="astray spans",
+        order=35,
+        collect=probes.astray_spans,
+        judge=probes.check_astray,
+        metrics=probes.astray_metrics,
+    ),
+    Probe(
+        name="settle queue",
+        order=40,
+        collect=probes.settle_queue,
+        judge=probes.check_settling,
+        metrics=probes.settle_metrics,
+    ),
+    Probe(
+        name="project disk",
+        order=120,
+        collect=probes.project_disk,
+        judge=probes.check_project_disk,
+        metrics=probes.project_disk_metrics,
+    ),
+    Section(name="Agents", order=10, url_name="traces:agent-list", icon="agent", key="a", folders=("agents",)),
+    Section(
+        name="Traces",
+        order=20,
+        url_name="traces:trace-list",
+        icon="traces",
+        key="t",
+        folders=("traces", "sessions"),
+    ),
+    Tab(page="agent", order=10, name="overview", label="Overview", url_name="traces:agent-detail"),
+    Tab(page="agent", order=20, name="sessions", label="Sessions", url_name="traces:agent-sessions"),
+    Tab(page="agent", order=30, name="traces", label="Traces", url_name="traces:agent-traces"),
+    Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="traces:agent-analysis"),
+    DemoData(name="traces", order=20, erase=demo.erase),
+)
