@@ -19,12 +19,12 @@ from django.db.models import Exists, OuterRef
 from catalyst import task_backend
 from catalyst.core import key_use
 from catalyst.core.models import ApiKey, Project
+from catalyst.llms.amounts import SpentToday
 from catalyst.llms.endpoints import endpoint
 from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops.models import Heartbeat, Wakeup
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals.judging import spending
-from signals.judging.spending import SpentToday
 from signals.models import Label, Signal, SignalRun
 from signals.results.rollups import sums
 from traces.models import Unsettled
@@ -276,16 +276,17 @@ def signals(now: datetime) -> list[SignalUse]:
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in found}
     for cell in sums(signal__in=found).totals(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.signal][cell.state] += cell.count
-    stops = spending.caps_reached([signal for signal in found if signal.is_live], now)
-    return [SignalUse(signal, counts[signal.pk], signal.pk in stops) for signal in found]
+    live = [signal.current_version for signal in found if signal.is_live and signal.current_version]
+    capped = spending.caps_reached(live, now)
+    return [SignalUse(signal, counts[signal.pk], signal.current_version_id in capped) for signal in found]
 
 
 def spent(in_use: Iterable[SignalUse], now: datetime) -> list[Spending]:
     """What judging costs each project that ever paid for it, or has a cap."""
     stopped = Counter(use.signal.project_id for use in in_use if use.is_stopped)
     paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
-    whole = {budget.project_id: budget for budget in Budget.objects.filter(subject_id=None)}
-    return [Spending(project, spending.today_of(whole.get(project.pk), now), stopped[project.pk]) for project in paying]
+    today = {budget.project_id: budget.today(now) for budget in Budget.objects.filter(subject_id=None)}
+    return [Spending(project, today.get(project.pk, SpentToday()), stopped[project.pk]) for project in paying]
 
 
 def _queue(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:
