@@ -146,11 +146,19 @@ def register(*entries: Entry) -> None:
         if kind not in _entries:
             kinds = ", ".join(known.__name__ for known in KINDS)
             raise ImproperlyConfigured(f"Can't register a {kind.__name__}, only {kinds}.")
-        for other in _entries[kind]:
-            if taken := entry.unique() & other.unique():
-                raise ImproperlyConfigured(f"Two entries of kind {kind.__name__} have {', '.join(sorted(taken))}.")
+        # Django calls ready() again for every registry of apps that is made beside the global one.
+        if any(entry is other for other in _entries[kind]):
+            continue
+        _check_unique(entry, _entries[kind])
         _entries[kind].append(entry)
         _entries[kind].sort(key=lambda one: (one.order, one.name))
+
+
+def _check_unique(entry: Entry, others: Iterable[Entry]) -> None:
+    for other in others:
+        if taken := entry.unique() & other.unique():
+            names = ", ".join(sorted(taken))
+            raise ImproperlyConfigured(f"Two entries of kind {type(entry).__name__} have {names}.")
 
 
 def unregister(*entries: Entry) -> None:

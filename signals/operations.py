@@ -4,7 +4,7 @@ What is not allowed raises `django.core.exceptions.ValidationError` by field, wi
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -13,7 +13,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
-from catalyst.llms.amounts import Cap
+from catalyst.llms.amounts import Cap, budget_day
 from catalyst.llms.models import Budget
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
@@ -197,7 +197,7 @@ def cap_project(project: Project, cap: Cap, now: datetime, by: Actor = SYSTEM) -
 
 def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> None:
     limits = {"daily_usd": cap.usd, "daily_calls": cap.calls, "allowed_calls": 0}
-    day = now.astimezone(UTC).date()
+    day = budget_day(now)
     Budget.objects.update_or_create(
         project=project,
         subject_id=signal.pk if signal else None,

@@ -21,10 +21,10 @@ from catalyst.health import (
     gauge_of,
     queue_of,
 )
+from catalyst.llms.amounts import SpentToday
 from catalyst.llms.models import Budget
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
 from signals.judging import spending
-from signals.judging.spending import SpentToday
 from signals.models import Label, LabelHour, Signal, SignalRun
 from signals.results.rollups import sums
 
@@ -129,16 +129,17 @@ def _uses(now: datetime) -> list[SignalUse]:
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in signals}
     for cell in sums(signal__in=signals).totals(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.signal][cell.state] += cell.count
-    reached = spending.caps_reached([signal for signal in signals if signal.is_live], now)
-    return [SignalUse(signal, counts[signal.pk], signal.pk in reached) for signal in signals]
+    live = [signal.current_version for signal in signals if signal.is_live and signal.current_version]
+    capped = spending.caps_reached(live, now)
+    return [SignalUse(signal, counts[signal.pk], signal.current_version_id in capped) for signal in signals]
 
 
 def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
     """For each project that ever paid for judging, or has a cap."""
     reached = Counter(use.signal.project_id for use in uses if use.is_capped)
     paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
-    whole = {budget.project_id: budget for budget in Budget.objects.filter(subject_id=None)}
-    return [Spending(project, spending.today_of(whole.get(project.pk), now), reached[project.pk]) for project in paying]
+    today = {budget.project_id: budget.today(now) for budget in Budget.objects.filter(subject_id=None)}
+    return [Spending(project, today.get(project.pk, SpentToday()), reached[project.pk]) for project in paying]
 
 
 def check_signals(found: SignalUses, _now: datetime) -> Iterator[Check]:

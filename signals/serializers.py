@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from catalyst.llms.amounts import SpentToday
 from signals.definitions.choices import Scope
-from signals.judging.spending import SpentToday
 from signals.models import Label, Signal, SignalRun, SignalVersion
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress

@@ -1,22 +1,45 @@
-"""Numbers of model calls and their cost: spent, allowed, and remaining."""
+"""Numbers of calls and US dollars: spent, allowed, remaining, and whose they are."""
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 from catalyst.formats import usd
 
 
-class Calls(NamedTuple):
-    """Judge calls: how many, and what they cost, or may cost, in US dollars."""
+class Account(NamedTuple):
+    """Whose calls: those of a subject of a project; without a subject, of the project."""
+
+    project_id: int
+    subject_id: int | None = None
+
+    @property
+    def charged(self) -> "tuple[Account, ...]":
+        """The accounts that a call counts for: the subject's, then the project's."""
+        return (self,) if self.subject_id is None else (self, Account(self.project_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """A number of calls, and what they cost or may cost in US dollars."""
 
     made: int = 0
     dollars: Decimal = Decimal(0)
+
+    def __add__(self, other: "Calls") -> "Calls":
+        return Calls(self.made + other.made, self.dollars + other.dollars)
+
+    def __sub__(self, other: "Calls") -> "Calls":
+        return Calls(self.made - other.made, self.dollars - other.dollars)
 
     @property
     def text(self) -> str:
         """`$1.20 and 12 judge calls`."""
         return f"{usd(self.dollars)} and {counted(self.made)}"
+
+
+NO_CALLS = Calls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +57,57 @@ class Cap:
         return f"{' or '.join(parts)} a day" if parts else ""
 
 
+@dataclass(frozen=True, slots=True)
+class SpentToday:
+    """What was spent on this UTC day, and the limit."""
+
+    spent: Calls = NO_CALLS
+    cap: Cap = Cap()
+
+    @property
+    def text(self) -> str:
+        """`$1.20 and 12 judge calls today, of at most $2.50 a day`."""
+        return f"{self.spent.text} today{f', of at most {self.cap.text}' if self.cap.text else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left of a day's limits in US dollars and in calls. None is no limit.
+
+    `extra_calls`: calls that are allowed whatever the limits.
+    """
+
+    usd: Decimal | None
+    calls: int | None
+    extra_calls: int
+
+    def __sub__(self, taken: Calls) -> "Remaining":
+        return Remaining(
+            None if self.usd is None else self.usd - taken.dollars,
+            None if self.calls is None else self.calls - taken.made,
+            self.extra_calls - taken.made,
+        )
+
+    def max_calls(self, cost: Decimal | None) -> int | None:
+        """The number of calls that fit if each may cost up to `cost`. None is any number.
+
+        The cost of a model without a price is None: no call of it fits a limit in dollars.
+        """
+        if self.usd is not None and cost is None:
+            return 0
+        limits = []
+        if self.calls is not None:
+            limits.append(self.calls)
+        if self.usd is not None and cost:
+            limits.append(int(self.usd // cost))
+        return max(0, self.extra_calls, min(limits)) if limits else None
+
+
 def counted(calls: int) -> str:
     """`1 judge call`, `1,200 judge calls`."""
     return f"{calls:,} judge call{'' if calls == 1 else 's'}"
+
+
+def budget_day(moment: datetime) -> date:
+    """The day whose budget counts a call: budgets begin anew at 00:00 UTC."""
+    return moment.astimezone(UTC).date()

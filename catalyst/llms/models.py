@@ -1,7 +1,7 @@
 """The tables: budgets and the health of models, each beside its QuerySet."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from django.db.models import Q
 from catalyst import database
 from catalyst.core.models import Project
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
-from catalyst.llms.amounts import Calls, Cap
+from catalyst.llms.amounts import NO_CALLS, Account, Calls, Cap, Remaining, SpentToday, budget_day
 
 MAX_PAUSE = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
 """The longest pause of a model: that which its server may ask for."""
@@ -36,13 +36,21 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
         """Those that have a limit."""
         return self.filter(Q(daily_usd__isnull=False) | Q(daily_calls__isnull=False))
 
+    def of(self, account: Account) -> "BudgetQuerySet":
+        """The budget of an account, if it has one."""
+        return self.filter(project=account.project_id, subject_id=account.subject_id)
+
+    def charged_by(self, account: Account) -> "BudgetQuerySet":
+        """The budgets that calls of an account count for: its own, and that of its project."""
+        return self.filter(Q(subject_id=None) | Q(subject_id=account.subject_id), project=account.project_id)
+
     def lock(self) -> "BudgetQuerySet":
         """Lock them in the order that `charge` does. Must be the last lock that a transaction takes."""
         return self.order_by("project_id", "subject_id").select_for_update(no_key=True)
 
-    def charge(self, charges: Mapping[tuple[int, int | None], Calls], day: date) -> None:
-        """Count calls as made on that day. The keys are a project and, if any, a subject."""
-        rows = [(*key, *calls) for key, calls in charges.items() if any(calls)]
+    def charge(self, charges: Mapping[Account, Calls], day: date) -> None:
+        """Add calls to the budgets of a day: of the accounts, and of their projects."""
+        rows = [(*account, calls.made, calls.dollars) for account, calls in charges.items() if calls != NO_CALLS]
         if rows:
             database.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
 
@@ -83,6 +91,11 @@ class Budget(models.Model):
         return f"Spending of {self.project if self.subject_id is None else f'signal {self.subject_id}'}"
 
     @property
+    def account(self) -> Account:
+        """Whose budget this is."""
+        return Account(self.project_id, self.subject_id)
+
+    @property
     def cap(self) -> Cap:
         """The most for one day."""
         return Cap(self.daily_usd, self.daily_calls)
@@ -95,8 +108,16 @@ class Budget(models.Model):
         """How many calls may be made beyond the cap on the day of that moment, those made before included."""
         return self.allowed_calls if self._is_of(now) else 0
 
+    def remaining(self, now: datetime, in_flight: Calls = NO_CALLS) -> Remaining:
+        """What is left of the day after the calls that ended and those in flight."""
+        return Remaining(self.daily_usd, self.daily_calls, self.allowed_on(now)) - self.spent_on(now) - in_flight
+
+    def today(self, now: datetime) -> SpentToday:
+        """What was spent on the day of that moment, and the limit."""
+        return SpentToday(self.spent_on(now), self.cap)
+
     def _is_of(self, now: datetime) -> bool:
-        return self.day >= now.astimezone(UTC).date()
+        return self.day >= budget_day(now)
 
 
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):

@@ -8,7 +8,6 @@ from django.db.models import Q
 
 from catalyst.llms.models import Budget
 from signals.judging import spending
-from signals.judging.spending import Charge
 from signals.models import Label, SignalRun
 from signals.models.label import LabelQuerySet
 from signals.models.label_queue import MAX_ATTEMPTS
@@ -42,7 +41,7 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     worn_out = [label for label in labels if label.attempts >= MAX_ATTEMPTS]
     Label.objects.give_up(worn_out)
     others = {label.pk: label for label in labels if label.attempts < MAX_ATTEMPTS}
-    reserved = spending.reserve([_work(label) for label in others.values()], caps, now)
+    reserved = spending.reserve(others.values(), caps, now)
     leased = [others[pk] for pk in reserved]
     Label.objects.lease(leased, reserved, now + lease)
     return [*worn_out, *leased]
@@ -57,7 +56,3 @@ def _within_reach(
     for model, signals in blocked.items():
         labels = labels.exclude(version__judge_model=model, signal__in=signals)
     return labels
-
-
-def _work(label: Label) -> Charge:
-    return Charge(label.pk, label.project_id, label.signal_id, label.version.judge_model)

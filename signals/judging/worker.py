@@ -9,8 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import transaction
@@ -18,13 +17,12 @@ from django.utils import timezone
 
 from catalyst.env import env
 from catalyst.llm import LLM
-from catalyst.llms import availability
-from catalyst.llms.amounts import Calls
+from catalyst.llms import availability, budgets
+from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.availability import Outage
 from catalyst.llms.endpoints import endpoint
-from catalyst.llms.models import Budget
 from signals.judging import calls as asking
-from signals.judging import claims, exchanges, offline
+from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import JudgeInput, load_inputs
 from signals.models import Label, Verdict
@@ -236,12 +234,12 @@ def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) 
 def _charge(endings: Sequence[CallResult], verdicts: Sequence[Verdict], now: datetime) -> None:
     """Count what these calls have cost; where that is not known, what was reserved for them."""
     claimed = {ending.label.pk: ending.label for ending in endings}
-    charges: dict[tuple[int, int | None], list[Decimal]] = defaultdict(list)
+    charges: dict[Account, Calls] = defaultdict(Calls)
     for verdict in verdicts:
         label = claimed[verdict.label_id]
-        charges[label.project_id, label.signal_id].append(label.reserved if verdict.cost is None else verdict.cost)
-    calls = {of: Calls(len(costs), sum(costs, Decimal(0))) for of, costs in charges.items()}
-    Budget.objects.charge(calls, now.astimezone(UTC).date())
+        cost = label.reserved if verdict.cost is None else verdict.cost
+        charges[spending.account_of(label)] += Calls(1, cost)
+    budgets.reconcile(charges, now)
 
 
 def _note_health(endings: Sequence[CallResult], now: datetime) -> dict[str, datetime]:

@@ -6,12 +6,12 @@ from decimal import Decimal
 
 from catalyst import formats
 from catalyst.formats import ago, short, usd
+from catalyst.llms.amounts import SpentToday
 from catalyst.package import command
 from catalyst.terminal import facts, table
 from catalyst.timerange import TimeRange
 from signals.definitions import diff
 from signals.judging import judges
-from signals.judging.spending import SpentToday
 from signals.results.charts import Outcome
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary

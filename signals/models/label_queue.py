@@ -15,7 +15,7 @@ from django.db.models.functions import Collate
 
 from catalyst import database
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
-from catalyst.llms.amounts import Calls
+from catalyst.llms.amounts import Account, Calls
 from signals.models.run import STOPPED, SignalRun
 
 MAX_ATTEMPTS = 5
@@ -212,11 +212,11 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         """Work that is due, and work whose worker's lease ran out."""
         return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
 
-    def in_flight(self, projects: Iterable[int], now: datetime) -> dict[tuple[int, int], Calls]:
-        """Calls under way in these projects and what they may cost, by project and signal. Dead workers have none."""
+    def in_flight(self, projects: Iterable[int], now: datetime) -> dict[Account, Calls]:
+        """Calls under way in these projects and what they may cost, by account. Dead workers have none."""
         running = self.filter(status="running", lease_until__gte=now, project__in=list(projects)).order_by()
         rows = running.values_list("project_id", "signal_id").annotate(made=Count("id"), dollars=Sum("reserved"))
-        return {(project_id, signal_id): Calls(*calls) for project_id, signal_id, *calls in rows}
+        return {Account(project, signal): Calls(made, dollars) for project, signal, made, dollars in rows}
 
     def lease(self, labels: Sequence[Job], reserved: Mapping[int, Decimal], until: datetime) -> None:
         """Start a try of these labels, which the caller holds; `reserved` has what each call may cost, by label."""

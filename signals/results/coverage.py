@@ -99,8 +99,8 @@ def _held_up(
     versions = signal.versions.filter(number__in={version for _, version in waiting})
     silences = health.unavailable_judges(versions) if waiting else {}
     words = {version.number: silences[version.pk].text for version in versions if version.pk in silences}
-    stops = spending.caps_reached_by_version(dict.fromkeys(versions, signal), now) if waiting else {}
-    words |= {version.number: f"{stop.title}: {stop.text}" for version, stop in stops.items()}
+    caps = spending.caps_reached(versions, now) if waiting else {}
+    words |= {each.number: f"{caps[each.pk].title}: {caps[each.pk].text}" for each in versions if each.pk in caps}
     return ((key, words[key[1]]) for key in waiting if key[1] in words)
 
 

@@ -122,13 +122,14 @@ class _QueuedReasons:
     def __init__(self, signals: Sequence[Signal], work: Mapping[int, Label], now: datetime) -> None:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
-        self.stops = spending.caps_reached(waits, now) if waits else {}
+        current = [signal.current_version for signal in waits if signal.current_version]
+        self.caps = spending.caps_reached(current, now)
         self.troubles = outages() if waits else {}
 
     def why(self, signal: Signal, label: Label) -> MissingLabel:
         """Why this work has no outcome."""
         if label.status == Label.Status.QUEUED:
-            return MissingLabel(signal, Reason.WAITING, self._waiting(signal, label), label.version, label)
+            return MissingLabel(signal, Reason.WAITING, self._waiting(label), label.version, label)
         if label.status == Label.Status.RUNNING:
             stopped = label.lease_until is not None and label.lease_until < self.now
             words = "Its worker has stopped; another one takes it over." if stopped else "The judge reads it right now."
@@ -136,10 +137,9 @@ class _QueuedReasons:
         failed = label.status == Label.Status.FAILED
         return MissingLabel(signal, Reason.FAILED if failed else Reason.SKIPPED, label.error, label.version, label)
 
-    def _waiting(self, signal: Signal, label: Label) -> str:
-        stop = self.stops.get(signal.pk)
-        if stop is not None and label.version_id == signal.current_version_id:
-            return f"{stop.title}: {stop.text}."
+    def _waiting(self, label: Label) -> str:
+        if cap := self.caps.get(label.version_id):
+            return f"{cap.title}: {cap.text}."
         trouble = self.troubles.get(judges.model_for(label.version))
         if trouble is not None:
             again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None

@@ -95,14 +95,14 @@ class Summary:
 
 def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
     """The signals with their labels in the range, and with what keeps them from being judged now."""
-    stopped = caps_reached(signals, now)
-    silent = unavailable_judges(
-        each.current_version for each in signals if each.current_version and not each.archived_at
-    )
-    return [
-        replace(each, stop=stopped.get(each.signal.pk), silence=silent.get(each.signal.current_version_id))
-        for each in summaries(signals, time_range)
-    ]
+    current = [signal.current_version for signal in signals if signal.current_version]
+    unarchived = [signal.current_version for signal in signals if signal.current_version and not signal.archived_at]
+    stopped, silent = caps_reached(current, now), unavailable_judges(unarchived)
+    found = []
+    for each in summaries(signals, time_range):
+        version = each.signal.current_version_id
+        found.append(replace(each, stop=stopped.get(version), silence=silent.get(version)))
+    return found
 
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:

@@ -5,7 +5,7 @@ On this one day the budget then bears so many calls more than its cap. The cap s
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
@@ -15,10 +15,10 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.formats import roughly
-from catalyst.llms.amounts import Calls, Cap
+from catalyst.llms.amounts import Account, Calls, Cap, budget_day
 from catalyst.llms.models import Budget
 from signals.judging import spending
-from signals.judging.spending import CapReached, Remaining
+from signals.judging.spending import CapReached
 from signals.models import Label, LabelHour, Signal, SignalVersion
 from signals.runs import estimates
 from signals.runs.estimates import READ, Estimate
@@ -70,7 +70,7 @@ class Offer:
 
 def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
     """What waits behind the cap of a signal; without one, of the project. None where nothing does."""
-    budget = Budget.objects.capped().filter(project=project, subject_id=signal.pk if signal else None).first()
+    budget = Budget.objects.capped().of(_account(project, signal)).first()
     held = tuple(_held(budget, now)) if budget else ()
     if budget is None or not held:
         return None
@@ -83,22 +83,27 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
 
     Raises ValidationError when nothing waits.
     """
-    budget = Budget.objects.filter(project=project, subject_id=signal.pk if signal else None).lock().first()
+    budget = Budget.objects.of(_account(project, signal)).lock().first()
     count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
     if budget is None or count < 1:
         raise ValidationError("Nothing waits behind this cap any more.")
-    budget.calls, budget.spent = budget.spent_on(now)
-    budget.day = max(budget.day, now.astimezone(UTC).date())
+    spent = budget.spent_on(now)
+    budget.calls, budget.spent = spent.made, spent.dollars
+    budget.day = max(budget.day, budget_day(now))
     budget.allowed_calls = budget.calls + count
     budget.save(update_fields=["day", "calls", "spent", "allowed_calls"])
     record(by, "caught up with", signal or project, detail=f"{count:,} labels beyond the cap of {budget.cap.text}")
     return count
 
 
+def _account(project: Project, signal: Signal | None) -> Account:
+    return Account(project.pk, signal.pk if signal else None)
+
+
 def _held(budget: Budget, now: datetime) -> Iterator[Held]:
     """What waits behind a budget; behind that of a project only what the caps of its signals leave room for."""
     of_signals = Budget.objects.capped().filter(project=budget.project_id, subject_id__isnull=False)
-    own = {each.subject_id: Remaining.of(each, now) for each in of_signals} if budget.subject_id is None else {}
+    own = {each.subject_id: each.remaining(now) for each in of_signals} if budget.subject_id is None else {}
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
     waiting = (hours.filter(signal=budget.subject_id) if budget.subject_id else hours).waiting_by_version()
     for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
@@ -107,9 +112,9 @@ def _held(budget: Budget, now: datetime) -> Iterator[Held]:
             continue
         labels = waiting[version.pk]
         if left := own.get(version.signal_id):
-            room = left.room(stop.needed)
+            room = left.max_calls(stop.needed)
             labels = labels if room is None else min(labels, room)
-            left.take(Calls(labels, labels * (stop.needed or Decimal(0))))
+            own[version.signal_id] = left - Calls(labels, labels * (stop.needed or Decimal(0)))
         if labels:
             yield Held(version, stop, labels)
 

@@ -14,13 +14,13 @@ from catalyst.agents.models import Agent
 from catalyst.charts import Bar
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage
-from catalyst.llms.amounts import Calls
+from catalyst.llms import budgets
+from catalyst.llms.amounts import NO_CALLS, Account, Calls, budget_day
 from catalyst.llms.endpoints import endpoint
 from signals.definitions.choices import Scope
 from signals.judging import calls, spending, worker
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import load_inputs
-from signals.judging.spending import Charge
 from signals.models import Label, SignalVersion
 from signals.results.charts import Outcome, breakdown, outcomes
 from signals.runs import estimates
@@ -77,8 +77,8 @@ class Trial:
         self.stopped = ""
         self._clock, self._until = clock, until
         self._ends_at = clock() + MAX_DURATION
-        self._advanced: dict[int, tuple[Calls, datetime]] = {}
-        self._work = Charge(0, version.signal.project_id, version.signal_id, version.judge_model)
+        self._prepaid: dict[int, tuple[Calls, datetime]] = {}
+        self._account = Account(version.signal.project_id, version.signal_id)
         self._unanswered = 0
 
     def results(self) -> Generator[Result | None]:
@@ -119,17 +119,17 @@ class Trial:
             for label, read in load_inputs(some):
                 prepared = worker.prepare(label, read, self._clock(), {})
                 if isinstance(prepared, JudgeCall) and not self._pays(prepared):
-                    priced = spending.estimate(prepared.model, self._clock()) is not None
+                    priced = spending.max_call_cost(prepared.model, self._clock()) is not None
                     self.stopped = CAPPED if priced else UNPRICED
                     return
                 yield prepared
 
     def _pays(self, call: JudgeCall) -> bool:
         now = self._clock()
-        advanced = spending.prepay(self._work, now)
-        if advanced is not None:
-            self._advanced[id(call.label)] = advanced, now
-        return advanced is not None
+        prepaid = spending.prepay(self._account, self.version.judge_model, now)
+        if prepaid is not None:
+            self._prepaid[id(call.label)] = prepaid, now
+        return prepaid is not None
 
     def _result(self, ending: CallResult) -> Result:
         label, spent, now = ending.label, ending.spent, self._clock()
@@ -145,11 +145,15 @@ class Trial:
         return Result(label, spent)
 
     def _settle(self, label: Label, spent: CallUsage | None, now: datetime) -> None:
-        if id(label) not in self._advanced:
+        if id(label) not in self._prepaid:
             return
-        advanced, at = self._advanced[id(label)]
-        ended = Calls(1, advanced.dollars if label.cost is None else label.cost) if spent else Calls()
-        spending.reconcile(self._work, advanced, at, ended, now)
+        prepaid, at = self._prepaid[id(label)]
+        ended = NO_CALLS
+        if spent is not None:
+            ended = Calls(1, prepaid.dollars if label.cost is None else label.cost)
+        # What was charged yesterday is no part of today's budget.
+        refund = prepaid if budget_day(at) == budget_day(now) else NO_CALLS
+        budgets.reconcile({self._account: ended - refund}, now)
 
 
 @dataclass

@@ -92,11 +92,12 @@ def _surroundings(request: ProjectRequest, signal: Signal, now: datetime) -> dic
     if is_id(behind):
         some = some.filter(pk__lt=int(behind))
     shown = list(some[: PAGE + 1])
+    version = signal.current_version
     return {
         "tab": "runs",
         "time_range": timerange.parse(request.GET.dict(), now),
         "runs": backfill.progress(shown[:PAGE], now),
         "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
         "is_open": any(run.is_open for run in shown),
-        "stop": spending.caps_reached([signal], now).get(signal.pk),
+        "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
     }

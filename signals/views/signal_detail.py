@@ -13,6 +13,8 @@ from django_htmx.http import HttpResponseClientRefresh
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import STOP_POLLING, render, wants_partial
+from catalyst.llms.amounts import Account
+from catalyst.llms.budgets import spent_today
 from catalyst.params import cursor
 from catalyst.timerange import TimeRange
 from signals import filters
@@ -81,7 +83,7 @@ def _numbers(
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
         "judge": judges.judge_of(version) if version else None,
         "trouble": health.outage_of(judges.judge_of(version)) if version else None,
-        "stop": spending.caps_reached([summary.signal], now).get(summary.signal.pk),
+        "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
         "going": queue_status(summary.signal, now),
     }
 
@@ -91,7 +93,7 @@ def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime, *, is_empt
     newest = signal.hours.matching(wanted).newest() if is_empty else None
     return {
         "nearest": timerange.around(newest, now) if newest else None,
-        "today": spending.today(signal.project_id, signal.pk, now),
+        "today": spent_today(Account(signal.project_id, signal.pk), now),
     }
 
 

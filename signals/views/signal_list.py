@@ -13,10 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import STOP_POLLING, redirect_back, render, wants_partial
+from catalyst.llms.amounts import Account
+from catalyst.llms.budgets import spent_today
 from signals import filters, operations
 from signals.definitions.choices import Scope
 from signals.definitions.templates import TEMPLATES
-from signals.judging import spending
 from signals.models import Signal
 from signals.results import summaries
 
@@ -65,7 +66,7 @@ def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
         "scopes": Scope.values,
         "states": Signal.State.choices,
         "sorts": COLUMNS.items(),
-        "today": spending.today(request.project.pk, None, timezone.now()),
+        "today": spent_today(Account(request.project.pk), timezone.now()),
         "archived_count": 0 if archived else known.archived().count(),
     }
 

@@ -222,7 +222,8 @@ def test_a_signal_keeps_the_model_that_it_names(agent: Agent, monkeypatch: pytes
         operations.publish_version(signal, replace(QUESTION, judge_model="small"))
 
 
-def test_it_knows_since_when_a_signal_is_disabled(signal: Signal, now: datetime) -> None:
+def test_it_knows_since_when_a_signal_is_disabled(agent: Agent, now: datetime) -> None:
+    signal = make_signal(agent)
     operations.activate(signal, now)
     operations.disable(signal, now + timedelta(hours=1))
     operations.disable(signal, now + timedelta(hours=2))
@@ -231,7 +232,8 @@ def test_it_knows_since_when_a_signal_is_disabled(signal: Signal, now: datetime)
     assert signal.disabled_at is None
 
 
-def test_the_migration_reads_from_the_audit_log_since_when_signals_are_disabled(signal: Signal, now: datetime) -> None:
+def test_the_migration_reads_from_the_audit_log_since_when_signals_are_disabled(agent: Agent, now: datetime) -> None:
+    signal = make_signal(agent)
     operations.activate(signal, now)
     operations.disable(signal, now)
     AuditEntry.objects.filter(action="disabled").update(created_at=now + timedelta(minutes=5))

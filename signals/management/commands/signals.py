@@ -18,6 +18,8 @@ from django.utils import timezone
 from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
+from catalyst.llms.amounts import Account
+from catalyst.llms.budgets import spent_today
 from catalyst.package import command
 from catalyst.terminal import plain
 from catalyst.timerange import TimeRange
@@ -25,7 +27,6 @@ from signals import operations, serializers
 from signals.definitions.definition import Definition
 from signals.definitions.templates import TEMPLATES
 from signals.filters import LabelFilter, SignalFilter
-from signals.judging import spending
 from signals.management import arguments, output
 from signals.management.arguments import OPTIONS, USAGE
 from signals.management.output import Lines
@@ -80,7 +81,7 @@ class Command(BaseCommand):
     def do_show(self) -> None:
         """One signal."""
         signal, time_range = self._signal(), self._range()
-        today = spending.today(self.project.pk, signal.pk, self.now)
+        today = spent_today(Account(self.project.pk, signal.pk), self.now)
         shown = self._summary(signal, time_range)
         self._print(self._record(signal, shown), partial(output.signal, shown, time_range, today, self.now))
 
@@ -264,7 +265,7 @@ class Command(BaseCommand):
         return summaries.listed([signal], time_range, self.now)[0]
 
     def _record(self, signal: Signal, summary: Summary) -> Record:
-        today = spending.today(self.project.pk, signal.pk, self.now)
+        today = spent_today(Account(self.project.pk, signal.pk), self.now)
         version = serializers.of_version(signal.current_version)
         return {
             "signal": serializers.of_summary(summary),

@@ -17,7 +17,7 @@ from catalyst import __version__, registry
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project, User
 from catalyst.health import Check
-from catalyst.llms.amounts import Calls
+from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops.models import Heartbeat, PeriodicRun
 from catalyst.ops.monitoring import doctor, snapshot
@@ -147,7 +147,7 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
 
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
     signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
-    Budget.objects.charge({(project.pk, signal.pk): Calls(2, Decimal(2))}, NOW.date())
+    Budget.objects.charge({Account(project.pk, signal.pk): Calls(2, Decimal(2))}, NOW.date())
     assert troubles() == {}
     (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from catalyst.core.key_use import KeyUse
 from catalyst.core.models import ApiKey, Project
-from catalyst.llms.amounts import Calls
+from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.models import Budget
 from catalyst.ops.models import Heartbeat
 from catalyst.ops.monitoring import snapshot
@@ -115,7 +115,7 @@ def test_it_counts_signals_their_labels_runs_and_costs(
         Label.objects.filter(pk=failed.pk).update(status="failed")
         make_signal(signal.agent, name="Draft")
         operations.archive(make_signal(signal.agent, name="Gone"), now)
-        Budget.objects.charge({(project.pk, signal.pk): Calls(1, Decimal("0.25"))}, now.date())
+        Budget.objects.charge({Account(project.pk, signal.pk): Calls(1, Decimal("0.25"))}, now.date())
         backfill.start(signal, start=now - timedelta(days=2), end=now, sample_rate=10, now=now)
         samples = read(client.get("/metrics", headers=HERE).text)
     about = {"project": "default", "signal": str(signal.pk), "name": "Refund wanted"}

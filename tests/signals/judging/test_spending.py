@@ -17,12 +17,14 @@ from django.utils import timezone
 
 from catalyst.core.models import Project, User
 from catalyst.env import env
-from catalyst.llms.amounts import Cap
+from catalyst.llms.amounts import Account, Cap
+from catalyst.llms.budgets import spent_today
 from catalyst.llms.models import Budget
 from signals import operations
 from signals.judging import spending
 from signals.judging.calls import CallResult, CallUsage
 from signals.judging.claims import claim
+from signals.judging.spending import CapReached
 from signals.judging.worker import LEASE, finish, run
 from signals.models import Label, Signal, Verdict
 from signals.runs import catch_up
@@ -54,13 +56,19 @@ def priced(label: str, tokens: int = 21_000) -> Answer:
 
 def calls(count: float, now: datetime) -> Decimal:
     """What so many calls are expected to cost at most."""
-    estimate = spending.estimate(MODEL, now)
+    estimate = spending.max_call_cost(MODEL, now)
     assert estimate
     return estimate * Decimal(count)
 
 
 def cost() -> Decimal:
     return Verdict.objects.aggregate(total=Sum("cost"))["total"] or Decimal(0)
+
+
+def capped(signals: list[Signal], at: datetime) -> dict[int, CapReached]:
+    """The caps that keep these signals from being judged, by signal."""
+    reached = spending.caps_reached([each.current_version for each in signals if each.current_version], at)
+    return {each.pk: reached[each.current_version_id] for each in signals if each.current_version_id in reached}
 
 
 def judge_at(at: datetime) -> int:
@@ -81,11 +89,11 @@ def test_it_stops_at_the_cap_and_goes_on_the_next_day(signal: Signal, project: P
     waiting = Label.objects.filter(status="queued")
     assert set(waiting.values_list("attempts", "error")) == {(0, "")}
     assert statuses()["done"] + waiting.count() == 40
-    assert signal.pk in spending.caps_reached([signal], now + LATER)
+    assert signal.pk in capped([signal], now + LATER)
     assert judge_at(now + LATER + timedelta(hours=3)) == 0
 
     midnight = (now + DAY).replace(hour=0, minute=0)
-    assert not spending.caps_reached([signal], midnight)
+    assert not capped([signal], midnight)
     done = statuses()["done"]
     assert judge_at(midnight) == done
     assert Budget.objects.get(subject_id=signal.pk).spent == cost() / 2
@@ -109,7 +117,7 @@ def test_a_cap_counts_what_was_spent_before_it_was_set(signal: Signal, project: 
     judge_at(now + LATER)
     assert statuses()["done"] == 5
     operations.cap_signal(signal, Cap(calls(3, now)), now + LATER)
-    assert signal.pk in spending.caps_reached([signal], now + LATER)
+    assert signal.pk in capped([signal], now + LATER)
 
 
 def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
@@ -123,7 +131,7 @@ def test_the_cap_of_a_project_holds_for_all_its_signals_and_no_other(
     judge_at(now + LATER)
     ours = Verdict.objects.filter(label__project=project).aggregate(total=Sum("cost"))["total"]
     assert calls(5, now) < ours <= calls(6, now)
-    assert set(spending.caps_reached([signal, other, elsewhere], now + LATER)) == {signal.pk, other.pk}
+    assert set(capped([signal, other, elsewhere], now + LATER)) == {signal.pk, other.pk}
     assert not Label.objects.filter(signal=elsewhere).exclude(status="done").exists()
 
 
@@ -144,7 +152,7 @@ def test_a_dead_workers_reservation_ends_with_its_lease(signal: Signal, project:
     assert len(claim(6, LEASE, at)) == 3
     assert claim(6, LEASE, at) == []
     assert len(claim(6, LEASE, at + LEASE + timedelta(seconds=1))) == 3
-    assert not spending.caps_reached([signal], at)
+    assert not capped([signal], at)
 
 
 def test_a_call_without_a_known_cost_counts_as_what_was_reserved(
@@ -165,7 +173,7 @@ def test_a_refused_call_costs_nothing(
     make_labels(signal, project, 3, now=now)
     operations.cap_signal(signal, Cap(calls(3, now)), now)
     judge_at(now + LATER)
-    assert spending.today(project.pk, signal.pk, now).spent.dollars == 0
+    assert spent_today(Account(project.pk, signal.pk), now).spent.dollars == 0
     assert not Label.objects.filter(reserved__gt=0).exists()
 
 
@@ -188,7 +196,7 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
     other = make_signal(make_agent(project), name="Other", judge_model="gpt-4o", active_since=now)
     make_labels(signal, project, 60, now=now)
     operations.cap_signal(signal, Cap(calls(13, now)), now)
-    gpt_4o = spending.estimate("gpt-4o", now) or Decimal(0)
+    gpt_4o = spending.max_call_cost("gpt-4o", now) or Decimal(0)
     operations.cap_project(project, Cap(calls(20, now) + gpt_4o * 3), now)
     worst, at = list[Decimal](), now + LATER
 
@@ -227,8 +235,8 @@ def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
 
 def paid(label: Label, chance: random.Random) -> CallResult:
     model = label.version.judge_model or MODEL
-    most = env.judge_budget_tokens + spending.QUESTION_TOKENS
-    spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.ANSWER_TOKENS, 0)
+    most = env.judge_budget_tokens + spending.MAX_QUESTION_TOKENS
+    spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.MAX_ANSWER_TOKENS, 0)
     return CallResult(label, Label.Status.DONE, 1, "yes", "So.", spent=spent)
 
 
@@ -265,7 +273,7 @@ def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
     monkeypatch.setattr(env, "judge_model", "my-own")
     assert judge_at(now + LATER) == 0
     assert judge.asked == []
-    stop = spending.caps_reached([signal], now)[signal.pk]
+    stop = capped([signal], now)[signal.pk]
     assert stop.is_lasting
     assert stop.text == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
 
@@ -279,7 +287,7 @@ def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
     make_labels(signal, project, 1, now=now)
     assert judge_at(now + LATER) == 0
     assert judge.asked == []
-    stop = spending.caps_reached([signal], now)[signal.pk]
+    stop = capped([signal], now)[signal.pk]
     assert (stop.is_lasting, stop.title) == (True, "Not judged")
     assert "one call of gpt-4o may cost up to $0." in stop.text
 
@@ -294,7 +302,7 @@ def test_a_cap_in_calls_holds_without_a_price(
     judge_at(now + LATER)
     assert statuses() == {"queued": 3, "running": 0, "done": 5}
     assert len(judge.asked) == 5
-    stop = spending.caps_reached([signal], now + LATER)[signal.pk]
+    stop = capped([signal], now + LATER)[signal.pk]
     assert (stop.is_lasting, stop.title) == (False, "Capped until 00:00 UTC")
     assert stop.text == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
     judge_at((now + DAY).replace(hour=0, minute=0))
@@ -308,10 +316,10 @@ def test_calls_that_give_no_label_count_and_refused_ones_do_not(
     make_labels(signal, project, 1, now=now)
     judge.script = lambda _: error(503)
     judge_at(now + LATER)
-    assert spending.today(project.pk, signal.pk, now).spent.made == 0
+    assert spent_today(Account(project.pk, signal.pk), now).spent.made == 0
     judge.script = lambda _: priced("perhaps")
     judge_at(now + LATER * 2)
-    signals, projects = (spending.today(project.pk, of, now).spent.made for of in (signal.pk, None))
+    signals, projects = (spent_today(Account(project.pk, of), now).spent.made for of in (signal.pk, None))
     assert signals == projects > 0
     assert not Label.objects.filter(status="done").exists()
 

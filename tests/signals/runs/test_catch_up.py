@@ -61,7 +61,8 @@ def test_just_the_waiting_ones_are_judged(signal: Signal, project: Project, now:
     assert found.most is not None
     assert 0 < (found.cost or 0) <= found.most
     assert catch_up.catch_up(project, signal, found.labels, at) == found.labels
-    assert not spending.caps_reached([signal], at)
+    assert signal.current_version
+    assert not spending.caps_reached([signal.current_version], at)
     make_traffic_later(signal, project, at)
     judge_at(at + 2 * LATER)
     assert done() == 9
@@ -125,7 +126,7 @@ def offered(project: Project, signal: Signal | None, at: datetime) -> int:
 def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: Project, now: datetime) -> None:
     dear = make_signal(make_agent(project), name="Dear", judge_model="gpt-4o", active_since=now)
     make_labels(dear, project, 6, now=now)
-    operations.cap_project(project, Cap(usd=spending.estimate("gpt-4o", now)), now)
+    operations.cap_project(project, Cap(usd=spending.max_call_cost("gpt-4o", now)), now)
     at = now + LATER
     judge_at(at)
     waiting = offered(project, None, at)
@@ -134,7 +135,8 @@ def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: P
     catch_up.catch_up(project, None, 1, at)
     judge_at(at)
     assert offered(project, None, at) == waiting - 1
-    assert set(spending.caps_reached([signal, dear], at)) == {dear.pk}
+    current = [each.current_version for each in (signal, dear) if each.current_version]
+    assert set(spending.caps_reached(current, at)) == {dear.current_version_id}
 
 
 def test_no_claim_goes_beyond_it(signal: Signal, project: Project, now: datetime) -> None:

@@ -289,7 +289,8 @@ def test_calls_are_charged_and_respect_caps(
     now = timezone.now()
     judge.script = lambda _: says("yes", prompt_tokens=1_000, completion_tokens=10)
     run(browser, agent, judge_model="gpt-4o")
-    made, spent = Budget.objects.get(project=project, subject_id=None).spent_on(now)
+    calls = Budget.objects.get(project=project, subject_id=None).spent_on(now)
+    made, spent = calls.made, calls.dollars
     assert made == len(judge.asked)
     assert spent > 0
     assert Budget.objects.count() == 1
