@@ -124,7 +124,7 @@ def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> N
         return
     accepted = Invitation.objects.open(now).filter(pk=invitation.pk).update(accepted_by=user, accepted_at=now)
     if not accepted:
-        raise ValidationError("This invitation does not work any more. Ask for a new one.")
+        raise ValidationError("This invitation no longer works. Ask for a new one.")
     Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
     maker = invitation.created_by_name
     record(Actor(user), "accepted", invitation, detail=f"made by {maker}" if maker else "")

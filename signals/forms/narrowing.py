@@ -40,15 +40,15 @@ class FilterFields(forms.Form):
         choices=[("", "any"), ("ok", "ok"), ("error", "error")], required=False, label="Status"
     )
     filter_from_seconds = forms.DecimalField(
-        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Takes at least, in seconds"
+        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Min duration (s)"
     )
     filter_to_seconds = forms.DecimalField(
-        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Takes at most, in seconds"
+        required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Max duration (s)"
     )
-    filter_from_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at least, in tokens")
-    filter_to_tokens = forms.IntegerField(required=False, min_value=0, label="Uses at most, in tokens")
+    filter_from_tokens = forms.IntegerField(required=False, min_value=0, label="Min tokens")
+    filter_to_tokens = forms.IntegerField(required=False, min_value=0, label="Max tokens")
     filter_attributes = forms.CharField(
-        required=False, max_length=MAX_TEXT_CHARACTERS, widget=LINES, label="Attributes, one name=value to a line"
+        required=False, max_length=MAX_TEXT_CHARACTERS, widget=LINES, label="Attributes (one name=value per line)"
     )
     traffic: Filter = filters.EVERYTHING
 
@@ -65,7 +65,7 @@ class FilterFields(forms.Form):
             said[bound] = None if said[bound] is None else int(said[bound] * 1000)
         said["attributes"], wrong = _attributes(said["attributes"] or "")
         if wrong:
-            self.add_error("filter_attributes", f"One to a line, as name=value; this is none: {wrong}")
+            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {wrong}")
         try:
             self.traffic = Filter.parse({part: value for part, value in said.items() if value not in (None, "")})
         except InvalidValue as error:
@@ -88,16 +88,16 @@ class ViewFields(forms.Form):
         choices=[(kind, kind) for kind in sorted(KINDS)],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        label="Of a trace or session only spans of these kinds; none chosen: all",
+        label="Span kinds to include (traces and sessions). Leave empty for all.",
     )
     view_names = forms.CharField(
         required=False,
         max_length=MAX_TEXT_CHARACTERS,
         widget=LINES,
-        label="Of a trace or session only spans of these names, one to a line; empty: all",
+        label="Span names to include (traces and sessions), one per line. Leave empty for all.",
     )
     view_budget_tokens = forms.IntegerField(
-        required=False, min_value=MIN_TOKENS, label="At most so many tokens; empty: as many as the instance shows"
+        required=False, min_value=MIN_TOKENS, label="Maximum transcript tokens (default: instance setting)"
     )
     judge_view: JudgeView = judge_view.EVERYTHING
 

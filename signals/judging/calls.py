@@ -22,7 +22,7 @@ from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES, Status
 
 CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
 NO_CONTENT = "There is nothing to judge: this carries no content."
-GONE = "This is not stored any more."
+GONE = "The target is no longer stored."
 OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says what."
 
 

@@ -63,9 +63,9 @@ class CapReached:
         """The reason, for people."""
         cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.text}"
         if self.is_unpriced:
-            return f"no public price is known for {self.model}, so {cap} can't hold"
+            return f"{cap} can't be enforced because {self.model} has no known price"
         if self.is_lasting:
-            return f"one call of {self.model} may cost up to {usd(self.needed)}, more than {cap} bears"
+            return f"one call to {self.model} may cost {usd(self.needed)}, which exceeds {cap}"
         if self.cap.calls is not None and self.spent.made >= self.cap.calls:
             return f"{self.spent.text} today; {cap} is reached"
         return f"{self.spent.text} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
@@ -185,7 +185,7 @@ def cap_error(model: str, cap: Cap, now: datetime) -> str:
     if cap.usd is None:
         return ""
     if needed is None:
-        return f"No public price is known for {model}, so a cap in dollars can't hold. One in judge calls can."
+        return f"A dollar limit requires a model with a known price, and {model} has none. Set a limit in judge calls."
     if needed > cap.usd:
         return f"One call of {model} may cost up to ${needed:.4f}. A cap below that stops all of them."
     return ""

@@ -112,7 +112,10 @@ def _unsampled(signal: Signal, version: SignalVersion, match: Target) -> Missing
     if is_sampled(match.target_key, version.sample_rate):
         words = f"A run looked at it at a lower rate than the {least}% that would take it."
     else:
-        words = f"Version {version.number} samples {version.sample_rate}%; this {match.scope} is in from {least}% on."
+        words = (
+            f"Not sampled: version {version.number} samples {version.sample_rate}%. "
+            f"This {match.scope} would be included at {least}% or more."
+        )
     return MissingLabel(signal, Reason.UNSAMPLED, words, version, run=_run_of(signal, match))
 
 
@@ -147,8 +150,8 @@ class _QueuedReasons:
             return f"{trouble.model} does not answer. {trouble.error} {asked}"
         if label.error:
             return f"The last try gave no label. {label.error} The next is at {_clock(label.not_before, self.now)}."
-        behind = ", behind live traffic" if label.run_id is not None else ""
-        return f"It waits for the judge since {_clock(label.not_before, self.now)}{behind}."
+        behind = " Live traffic is judged first." if label.run_id is not None else ""
+        return f"Queued since {_clock(label.not_before, self.now)}.{behind}"
 
 
 class _UnseenReasons:
@@ -205,7 +208,7 @@ class _UnseenReasons:
                 return Reason.FILTERED, words
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
             return Reason.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
-        return Reason.MISSED, "It was not looked at, and nothing is kept of why."
+        return Reason.MISSED, "This signal never evaluated it, and no reason was recorded."
 
 
 def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[SignalRun]]:

@@ -86,7 +86,7 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
     budget = Budget.objects.of(_account(project, signal)).lock().first()
     count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
     if budget is None or count < 1:
-        raise ValidationError("Nothing waits behind this cap any more.")
+        raise ValidationError("No labels are held back by this limit.")
     spent = budget.spent_on(now)
     budget.calls, budget.spent = spent.made, spent.dollars
     budget.day = max(budget.day, budget_day(now))

@@ -43,7 +43,7 @@ def project_cap(request: ProjectRequest) -> HttpResponse:
 def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
     """Set the cap if it can be, and say on the page what happened."""
     if not form.is_valid():
-        said = "A cap is an amount of dollars, with at most four decimals, or a number of judge calls, above zero"
+        said = "Enter a positive amount (up to 4 decimals) or number of calls"
         messages.error(request, said)
         return redirect_back(request, page)
     try:
@@ -51,7 +51,7 @@ def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], 
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect_back(request, page)
-    messages.success(request, f"Judging stops at {form.cap.text}" if form.cap.text else "There is no cap")
+    messages.success(request, f"Daily limit set to {form.cap.text}" if form.cap.text else "Daily limit removed")
     return redirect_back(request, page)
 
 

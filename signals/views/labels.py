@@ -62,7 +62,7 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     if Label.objects.filter(pk=found.pk).retry(timezone.now()):
         messages.success(request, "It will be judged again")
     else:
-        messages.info(request, "It has not failed: there is nothing to try again")
+        messages.info(request, "This label hasn't failed, so there is nothing to retry")
     return redirect_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
 
 

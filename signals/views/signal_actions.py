@@ -59,7 +59,7 @@ def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     queued = operations.retry_failed(signal, timezone.now())
     said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
-    return _back(request, signal, said if queued else "Nothing of the current version has failed")
+    return _back(request, signal, said if queued else "No failed labels in the current version")
 
 
 def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:

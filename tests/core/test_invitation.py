@@ -68,7 +68,7 @@ def test_it_leads_members_to_their_project(client_as: Callable[[User], Client], 
 def test_it_knows_only_its_own_links(client: Client, db: None) -> None:
     response = client.get("/invitations/nonsense/")
     assert response.status_code == 410
-    assert "does not work any more" in response.text
+    assert "no longer works" in response.text
     assert client.put("/invitations/nonsense/").status_code == 405
 
 

@@ -91,7 +91,7 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
         return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
     if membership.user == request.user:
         return HttpResponseClientRedirect(resolve_url("core:home")) if request.htmx else redirect("core:home")
-    return _to(request, "core:member-list", f"{membership.user} is not a member any more")
+    return _to(request, "core:member-list", f"{membership.user} is no longer a member")
 
 
 @require_POST

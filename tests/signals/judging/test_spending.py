@@ -275,7 +275,7 @@ def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
     assert judge.asked == []
     stop = capped([signal], now)[signal.pk]
     assert stop.is_lasting
-    assert stop.text == "no public price is known for my-own, so the signal's cap of $5.00 a day can't hold"
+    assert stop.text == "the signal's cap of $5.00 a day can't be enforced because my-own has no known price"
 
 
 def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
@@ -367,13 +367,13 @@ class TestPages:
     def test_a_cap_is_set_and_removed(self, signal: Signal, browser: Client) -> None:
         url = reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])
         page = browser.post(url, {"daily_usd": "2.50"}, follow=True).content.decode()
-        assert "Judging stops at $2.50 a day" in page
+        assert "Daily limit set to $2.50 a day" in page
         assert Budget.objects.get().daily_usd == Decimal("2.5")
         page = browser.post(url, {"daily_usd": "2.50", "daily_calls": "500"}, follow=True).content.decode()
-        assert "Judging stops at $2.50 or 500 judge calls a day" in page
+        assert "Daily limit set to $2.50 or 500 judge calls a day" in page
         assert "$0 and 0 judge calls today, of at most $2.50 or 500 judge calls a day" in page
         page = browser.post(url, {"daily_usd": "", "daily_calls": ""}, follow=True).content.decode()
-        assert "There is no cap" in page
+        assert "Daily limit removed" in page
         assert Budget.objects.get().cap == Cap()
 
     @pytest.mark.parametrize("sent", ["0", "-1", "NaN", "1e99", "much", "0.00001"])
@@ -381,7 +381,7 @@ class TestPages:
     def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
         page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
         assert (
-            "A cap is an amount of dollars, with at most four decimals, or a number of judge calls"
+            "Enter a positive amount (up to 4 decimals) or number of calls"
             in page.content.decode()
         )
         assert not Budget.objects.exists()

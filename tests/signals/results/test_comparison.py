@@ -77,7 +77,7 @@ def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signa
 def test_it_counts_how_labels_moved(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
     text = text_of(browser.get(page_of(signal)).text)
-    assert "the same for <b>25.0%</b>, between 4.6 and 69.9%" in text
+    assert "<b>25.0%</b> agreement (95% CI 4.6 to 69.9%)" in text
     assert 'was=good&amp;became=fair#flips" > 2</a>' in text
     assert 'was=bad&amp;became=ugly#flips" > 1</a>' in text
     assert "was=good&amp;became=good" not in text

@@ -101,7 +101,7 @@ def no_match_then(project: Project, signal: Callable[..., Signal], now: datetime
     return trace
 
 
-@case(Reason.UNSAMPLED, "Version 1 samples 0%; this trace is in from {least}% on.")
+@case(Reason.UNSAMPLED, "Not sampled: version 1 samples 0%. This trace would be included at {least}% or more.")
 def left_out(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR, sample_rate=0)
     return settled(project, now)
@@ -144,13 +144,13 @@ def not_settled(project: Project, signal: Callable[..., Signal], now: datetime) 
     return make_trace(project, now=now)
 
 
-@case(Reason.WAITING, "It waits for the judge since ")
+@case(Reason.WAITING, "Queued since ")
 def in_the_queue(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return settled(project, now)
 
 
-@case(Reason.WAITING, "behind live traffic.")
+@case(Reason.WAITING, "Live traffic is judged first.")
 def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal()
     trace = settled(project, now)
@@ -167,7 +167,7 @@ def between_two_tries(project: Project, signal: Callable[..., Signal], now: date
 
 @case(
     Reason.WAITING,
-    "Not judged: no public price is known for judge-1, so the signal&#x27;s cap of $1.00 a day can&#x27;t hold.",
+    "Not judged: the signal&#x27;s cap of $1.00 a day can&#x27;t be enforced because judge-1 has no known price.",
 )
 def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now - HOUR)

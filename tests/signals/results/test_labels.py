@@ -111,14 +111,14 @@ def test_it_says_what_its_shares_are_estimates_of(
     page = f"{LIST}{signal.pk}/"
     words = " ".join(browser.get(page).text.split())
     assert (
-        "Estimates for all 6 traces that it looks at in the last 1 d: 6 were sampled at 100%, and 4 have a label."
+        "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)."
         in words
     )
     version = operations.publish_version(signal, Definition("binary", "Now?", 25))
     Label.objects.update(version=version)
     assert "about 24 traces" in " ".join(browser.get(page).text.split())
     SignalRun.objects.create(version=version, window_start=now, window_end=now, sample_rate=50)
-    assert "Estimates for" not in browser.get(page).text
+    assert "Based on" not in browser.get(page).text
 
 
 def test_it_estimates_nothing_from_labels_of_several_versions(
@@ -127,9 +127,9 @@ def test_it_estimates_nothing_from_labels_of_several_versions(
     operations.publish_version(signal, Definition("binary", "Now?", 100))
     assert Label.objects.filter(version__number=2).count() == 1  # it took over what waited
     words = " ".join(browser.get(f"{LIST}{signal.pk}/").text.split())
-    assert "Estimates for" not in words
-    assert "Labels of 2 versions together: a trace that several of them judged counts for each." in words
-    assert "Estimates for all 5 traces" in " ".join(browser.get(f"{LIST}{signal.pk}/?version=1").text.split())
+    assert "Based on" not in words
+    assert "These counts combine 2 versions, so a trace that several of them judged is counted for each." in words
+    assert "100% of 5 matching traces" in " ".join(browser.get(f"{LIST}{signal.pk}/?version=1").text.split())
 
 
 def test_the_chart_shows_counts_or_shares(browser: Client, signal: Signal, labels: list[Label]) -> None:

@@ -153,7 +153,7 @@ def test_it_tests_no_targets_of_others(
     other = make_trace(project, 8, now=now, agent="other-bot")
     keys = [foreign.trace_id.hex, other.trace_id.hex, "\0", "../x", "a" * 32]
     text = run(browser, agent, on="same", again=keys, was=["yes"] * 5)
-    assert "0 of the 5 targets tested before; the others are not stored any more." in text
+    assert "0 of the 5 targets tested before; the others are no longer stored." in text
     assert "Nothing that is stored matches." in text_of(
         browser.post(PROMPT, {**QUESTION, "agent": agent.pk, "target": foreign.trace_id.hex}, headers=HX).text
     )

@@ -87,7 +87,7 @@ def test_a_trace_of_nobody_says_so_where_there_are_signals(
 @pytest.mark.parametrize(
     ("span", "words"),
     [
-        (18, "It waits for the judge since "),
+        (18, "Queued since "),
         (17, "Signals about spans look at model calls, and this is none."),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_failed_label_is_tried_again(
     assert "It will be judged again" in page.text
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
-    assert "It has not failed" in browser.post(again, follow=True).text
+    assert "This label hasn&#x27;t failed" in browser.post(again, follow=True).text
     page_of = "http://testserver" + of(Trace.objects.get())
     assert browser.post(again, headers={**HTMX, "Referer": page_of}).headers["HX-Redirect"] == page_of
     elsewhere = reverse("signals:label-again", args=["default", signal(name="Other").pk, label.pk])

@@ -179,7 +179,7 @@ def test_it_names_the_model_that_will_judge(browser: Client, agent: Agent, judge
 def test_it_makes_a_version_of_an_edit(browser: Client, agent: Agent) -> None:
     signal = make_signal(agent, labels=("good", "bad"), sample_rate=33, judge_model="judge-2")
     page = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
-    assert "makes version 2" in page
+    assert "Saving creates version 2" in page
     filled = as_filled(page)
     assert {"type", "label-0", "sample_rate", "name"} <= filled.keys()
     assert (filled["sample_rate_other"], filled["judge_model"]) == ("33", "judge-2")
@@ -291,7 +291,7 @@ def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
         ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "The most is less than the least."),
         ({"filter_from_tokens": "many"}, "Enter a whole number."),
         ({"filter_environment": "e" * 300}, "At most 256 characters."),
-        ({"filter_attributes": "tenant"}, "One to a line, as name=value; this is none: tenant"),
+        ({"filter_attributes": "tenant"}, "Enter one name=value per line. Not valid: tenant"),
         ({"filter_attributes": "input.value=a"}, "can&#x27;t be filtered by the attribute"),
         ({"view_kinds": "CALL"}, "Select a valid choice"),
         ({"view_names": "n" * 600}, "At most 512 characters."),

@@ -334,7 +334,7 @@ def test_it_says_how_judging_goes_whatever_the_range(
     make_label(signal, 4, now=then, not_before=now - timedelta(minutes=2, seconds=5))
     with time_machine.travel(now, tick=False):
         page = Page(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text)
-    judging = page.region("Judging now")
+    judging = page.region("Queue status")
     assert judging.facts["Waiting"] == "1"
     assert judging.facts["Lag"] == "2m 05s, since the oldest was due"
     assert judging.items == ["2 It said <maybe>.", "1 No."]
@@ -347,7 +347,7 @@ def test_it_says_of_how_many_failures_the_reasons_are(
     monkeypatch.setattr("signals.results.queue_status.MAX_FAILURES_SAMPLED", 2)
     for number in (1, 2, 3):
         make_label(signal, number, now=now, status="failed", error="No.")
-    judging = Page(browser.get(page_of(signal)).text).region("Judging now")
+    judging = Page(browser.get(page_of(signal)).text).region("Queue status")
     assert "Why the newest 2 failed:" in judging.text
     assert judging.items == ["2 No."]
     Label.objects.filter(pk=Label.objects.values("pk")[:1]).delete()

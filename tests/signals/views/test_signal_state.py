@@ -61,7 +61,7 @@ def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: P
     assert "1 failed label will be judged again" in post(browser, signal, "retry")
     failed.refresh_from_db()
     assert (failed.status, failed.attempts) == ("queued", 0)
-    assert "Nothing of the current version has failed" in post(browser, signal, "retry")
+    assert "No failed labels in the current version" in post(browser, signal, "retry")
 
 
 def test_it_sends_htmx_to_the_page(browser: Client, signal: Signal) -> None:

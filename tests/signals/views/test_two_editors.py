@@ -94,7 +94,7 @@ def test_it_says_that_the_others_changed_nothing_in_the_end(
     mine = as_filled(browsers[1].get(edit).text) | {"prompt": "Mine?"}
     operations.publish_version(signal, replace(ASKED, prompt="Second?"))
     operations.restore_version(signal, 1)
-    assert "Nothing in the end" in browsers[1].post(edit, mine).text
+    assert "No net change" in browsers[1].post(edit, mine).text
 
 
 def test_who_changes_nothing_of_the_question_undoes_nothing(
