@@ -59,6 +59,10 @@ class Env(BaseSettings):
         validation_alias=AliasChoices("EMBEDDED_PG_BIN", "embedded_pg_bin"),
         description="Folder of PostgreSQL server binaries to use in place of the installed package's.",
     )
+    span_store: str = Field(
+        "traces.store.postgres.PostgresSpanStore",
+        description="Class that stores spans and their text; it implements `traces.span_store.SpanStore`.",
+    )
     request_threads: int = Field(
         64,
         ge=4,

@@ -118,6 +118,7 @@ KEEP_ROLLUPS_DAYS = max(env.keep_rollups_days, env.retention_days)
 SETTLE_TRACE = timedelta(seconds=env.settle_trace_seconds)
 SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
 SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)
+SPAN_STORE = env.span_store
 OTLP_PATHS = ("v1/traces", "otel/v1/traces", "v1/otel/v1/traces")
 INGEST_QUEUE_SPANS = env.ingest_queue_spans
 MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024

@@ -119,7 +119,7 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
         "spark": charts.sparkline(WAVE),
         "outcomes": outcomes,
         "breakdown": breakdown(outcomes),
-        "overview": overview(volumes, time_range, TraceFilter(), {}),
+        "overview": overview(volumes, time_range, TraceFilter(project_id=0), {}),
         "rates": [_rate(outcome, starts) for outcome in outcomes],
     }
 

@@ -26,6 +26,18 @@ def test_it_says_which_columns_it_saves(path: Path) -> None:
     assert not OLD_ROWS_SAVED.search(path.read_text()), "use save(update_fields=[...]) or .update(...)"
 
 
+STORE_ONLY = re.compile(
+    r"\b(Span|Payload)\.objects|traces_(span|payload)\b|traces\.store\.(?!reads\b|postgres\.Postgres)\w"
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_it_reaches_spans_through_the_store(path: Path) -> None:
+    owners = ("traces/store/", "traces/models/span.py")
+    found = STORE_ONLY.search(path.read_text())
+    assert not found or name_of(path).startswith(owners), "use traces.span_store.span_store()"
+
+
 def test_it_has_no_drawers() -> None:
     assert not [name_of(path) for path in SOURCES if path.stem in DRAWERS]
 

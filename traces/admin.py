@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from catalyst.core.admin import ReadOnly
-from traces.models import Session, Trace, Unsettled
+from traces.models import ExpiredDay, Session, Trace, Unsettled
 
 
 @admin.register(Trace)
@@ -37,3 +37,11 @@ class UnsettledAdmin(ReadOnly[Unsettled]):
     list_display = ("scope", "target_id", "due_at", "since")
     list_filter = ("scope",)
     ordering = ("due_at",)
+
+
+@admin.register(ExpiredDay)
+class ExpiredDayAdmin(ReadOnly[ExpiredDay]):
+    """Days whose spans have been dropped."""
+
+    list_display = ("day", "last_trace")
+    ordering = ("-day",)

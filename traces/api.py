@@ -33,6 +33,7 @@ from traces.ingest.group_commit import GroupCommit, QueueFull
 from traces.ingest.limits import Limits, Truncation, truncate
 from traces.ingest.pipeline import IngestResult, SpanBatch
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
+from traces.span_store import ShortRead
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ def _refusals() -> Iterator[None]:
         logger.exception("The database refuses a value")
         said = "The database refuses a value of this request; nothing of it was stored."
         raise HttpRefusal(400, said) from error
-    except DatabaseError as error:
+    except (DatabaseError, ShortRead) as error:
         logger.exception("Spans could not be stored")
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 

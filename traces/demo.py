@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace, Unsettled
-from traces.models.span import PARTITIONED
+from traces.span_store import span_store
 
 ROWS_AT_ONCE = 500
 HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLatency, Resource)
@@ -32,11 +32,7 @@ def _first(model: type[models.Model], project_id: int) -> list[Any]:
 @transaction.atomic
 def _erase_traces(project_id: int, traces: list[int]) -> None:
     """Delete these traces (primary keys) with their spans and texts."""
-    ids = list(Trace.objects.filter(pk__in=traces).values_list("trace_id", flat=True))
-    with connection.cursor() as cursor:
-        for model in PARTITIONED:
-            statement = f"DELETE FROM {model._meta.db_table} WHERE project_id = %s AND trace_id = ANY(%s)"
-            cursor.execute(statement, [project_id, ids])
+    span_store().delete(project_id, [trace.extent for trace in Trace.objects.filter(pk__in=traces)])
     scopes = (Unsettled.Scope.TRACE, Unsettled.Scope.SPAN)
     Unsettled.objects.filter(scope__in=scopes, target_id__in=traces).delete()
     Trace.objects.filter(pk__in=traces).delete()

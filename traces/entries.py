@@ -5,17 +5,21 @@ from datetime import datetime
 from catalyst.registry import DemoData, Maintenance, Probe, Retention, Section, Tab
 from traces import demo, probes, retention
 from traces.ingest import settle_queue
-from traces.store import partitions
+from traces.span_store import span_store
+
+
+def _prepare_days(now: datetime) -> None:
+    span_store().prepare(now)
 
 
 def _drop_expired_days(now: datetime) -> int:
-    return len(partitions.drop_expired(now))
+    return len(retention.expire_spans(now))
 
 
 ENTRIES = (
     # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
     Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),
-    Maintenance(name="days", order=20, run=partitions.ensure, at_start=True),
+    Maintenance(name="days", order=20, run=_prepare_days, at_start=True),
     Retention(name="days", order=10, delete=_drop_expired_days),
     Retention(name="traces", order=20, delete=retention.delete_expired_traces),
     Retention(name="hours", order=30, delete=retention.delete_expired_hours),

@@ -2,25 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-
-from django.db import connection
+from itertools import batched
 
 from traces.filters import Facts, Filter
 from traces.models import Session, Trace
+from traces.records import Extent
+from traces.span_store import span_store
 
-_TOKENS_OF = """
-    SELECT DISTINCT t.{column}, a.token
-    FROM traces_trace t
-    JOIN traces_span s ON s.project_id = t.project_id AND s.trace_id = t.trace_id
-        AND s.start_time BETWEEN t.start_time AND t.end_time
-    CROSS JOIN unnest(s.attribute_tokens) a (token)
-    WHERE t.{column} = ANY(%s) AND a.token = ANY(%s)
-"""
+TRACES_AT_ONCE = 1_000
 
 
 def facts_of_traces(traces: Sequence[Trace], filters: Iterable[Filter]) -> dict[int, Facts]:
     """What these filters look at of traces, by primary key. Spans are only read where a filter names attributes."""
-    attributes = _attributes_of("id", [trace.pk for trace in traces], filters)
+    attributes = _attributes_of(((trace.pk, trace) for trace in traces), filters)
     return {
         trace.pk: Facts(
             environments=frozenset((trace.environment,)),
@@ -38,7 +32,7 @@ def facts_of_traces(traces: Sequence[Trace], filters: Iterable[Filter]) -> dict[
 def facts_of_sessions(sessions: Sequence[Session], filters: Collection[Filter]) -> dict[int, Facts]:
     """The same of sessions. Traces and spans are only read where a filter asks for something of theirs."""
     ids = [session.pk for session in sessions]
-    attributes = _attributes_of("session_id", ids, filters)
+    attributes = _attributes_of(_traces_of_sessions(ids), filters)
     environments, services, models = (defaultdict[int, set[str]](set) for _ in range(3))
     if any(wanted.environment or wanted.service or wanted.model for wanted in filters):
         traces = Trace.objects.filter(session__in=ids).order_by()
@@ -61,13 +55,27 @@ def facts_of_sessions(sessions: Sequence[Session], filters: Collection[Filter]) 
     }
 
 
-def _attributes_of(column: str, ids: Sequence[int], filters: Iterable[Filter]) -> dict[int, set[int]]:
-    """Which of the attributes that these filters name each trace or session has, as tokens."""
-    tokens = sorted({token for wanted in filters for token in wanted.attribute_tokens})
-    found: dict[int, set[int]] = {}
-    if tokens and ids:
-        with connection.cursor() as cursor:
-            cursor.execute(_TOKENS_OF.format(column=column), [list(ids), tokens])
-            for pk, token in cursor.fetchall():
-                found.setdefault(pk, set()).add(token)
+def _traces_of_sessions(ids: Sequence[int]) -> Iterable[tuple[int, Trace]]:
+    traces = Trace.objects.filter(session__in=ids).only(
+        "project_id", "trace_id", "session_id", "start_time", "end_time"
+    )
+    for trace in traces.order_by().iterator():
+        if trace.session_id is not None:
+            yield trace.session_id, trace
+
+
+def _attributes_of(owned: Iterable[tuple[int, Trace]], filters: Iterable[Filter]) -> dict[int, set[int]]:
+    """The tokens that these filters name and that traces have, by the owner paired with each trace."""
+    tokens = {token for wanted in filters for token in wanted.attribute_tokens}
+    found: dict[int, set[int]] = defaultdict(set)
+    if not tokens:
+        return found
+    by_project: dict[int, list[tuple[int, Extent]]] = defaultdict(list)
+    for owner, trace in owned:
+        by_project[trace.project_id].append((owner, trace.extent))
+    for project_id, extents in by_project.items():
+        for some in batched(extents, TRACES_AT_ONCE, strict=False):
+            stored = span_store().attribute_tokens(project_id, [extent for _, extent in some], tokens)
+            for owner, extent in some:
+                found[owner].update(stored.get(extent.trace_id, ()))
     return found

@@ -1,4 +1,4 @@
-"""A filter on targets. Evaluates in memory; `traces.models.conditions` does the same in SQL.
+"""A filter on targets. Evaluates in memory; `traces.models.conditions` and `traces.store` do the same in SQL.
 
 What it looks at, by scope:
 
@@ -147,6 +147,11 @@ class Filter(JsonValue):
         return [attribute_token(key, value) for key, value in self.attributes]
 
     @property
+    def by_attribute(self) -> list["Filter"]:
+        """A filter for each attribute alone."""
+        return [EVERYTHING.model_copy(update={"attributes": (pair,)}) for pair in self.attributes]
+
+    @property
     def parts(self) -> list[Part]:
         """Each condition by itself."""
         named = ((name, getattr(self, name)) for name in NAMES)
@@ -184,8 +189,7 @@ class Filter(JsonValue):
         of_numbers = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
         named = (("environment",), ("service",), ("model",), ("status",), *of_numbers)
         values = [{name: getattr(self, name) for name in names} for names in named]
-        values += [{"attributes": (pair,)} for pair in self.attributes]
-        return [EVERYTHING.model_copy(update=given) for given in values]
+        return [*(EVERYTHING.model_copy(update=given) for given in values), *self.by_attribute]
 
     def _names(self, facts: Facts) -> bool:
         known = ((self.environment, facts.environments), (self.service, facts.services), (self.model, facts.models))

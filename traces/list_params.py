@@ -18,6 +18,7 @@ def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
     """The filter in a query string; what makes no sense filters nothing, but a label that isn't there everything."""
     keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in params.getlist("label")[:MAX_LABELS]]
     return TraceFilter(
+        project.pk,
         agent=parse_number(params.get("agent")),
         session=parse_number(params.get("session")),
         text=params.get("q", "").replace("\0", "").strip()[:MAX_TEXT_CHARACTERS],

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-
-from django.db import connection
+from datetime import datetime, timedelta
 
 from catalyst import formats
 from catalyst.core.models import Project
@@ -22,8 +20,7 @@ from catalyst.health import (
     queue_of,
 )
 from traces.models import Unsettled
-from traces.store import partitions
-from traces.store.disk import disk_use
+from traces.span_store import StoreHealth, span_store
 
 MIN_DAYS_AHEAD = 2
 MANY_ASTRAY = 1_000
@@ -31,53 +28,36 @@ SETTLE_PATIENCE = timedelta(minutes=1)
 LATE_DAYS = "Housekeeping makes them every minute: see Work, minute, and logs/worker-default.log in CATALYST_DATA."
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
-    """The partitions: how many days, whether today's is there, and the last one without a gap."""
-
-    count: int
-    has_today: bool
-    last: date | None
-
-    def ahead(self, now: datetime) -> int | None:
-        """Days after today that have partitions."""
-        return (self.last - now.date()).days if self.last else None
+def days(now: datetime) -> StoreHealth:
+    return span_store().health(now, 0)
 
 
-def days(now: datetime) -> Days:
-    existing = partitions.days()
-    today = now.date()
-    if today not in existing:
-        return Days(len(existing), has_today=False, last=None)
-    last = today
-    while last + timedelta(days=1) in existing:
-        last += timedelta(days=1)
-    return Days(len(existing), has_today=True, last=last)
-
-
-def check_days(found: Days, now: datetime) -> Iterator[Check]:
-    ahead = found.ahead(now)
+def check_days(found: StoreHealth, now: datetime) -> Iterator[Check]:
+    ahead = _days_ahead(found, now)
     if ahead is None:
         yield Check("Spans", "days", "bad", "today's is missing", LATE_DAYS)
         return
-    text = f"{found.count} days, the last is {found.last}"
+    text = f"{found.day_count} days, the last is {found.last_day}"
     if ahead < MIN_DAYS_AHEAD:
         yield Check("Spans", "days", "warn", f"{text}: only {ahead} ahead", LATE_DAYS)
     else:
         yield Check("Spans", "days", "ok", text)
 
 
-def day_metrics(found: Days, now: datetime) -> Iterator[Metric]:
-    ahead = found.ahead(now)
+def _days_ahead(found: StoreHealth, now: datetime) -> int | None:
+    """Days after today that are prepared. Returns None if not even today is."""
+    return (found.last_day - now.date()).days if found.last_day else None
+
+
+def day_metrics(found: StoreHealth, now: datetime) -> Iterator[Metric]:
+    ahead = _days_ahead(found, now)
     text = "Days after today that have partitions; -1: not even today."
     yield gauge_of("partition_days_ahead", text, -1 if ahead is None else ahead)
 
 
-def astray_spans(_now: datetime) -> int:
+def astray_spans(now: datetime) -> int:
     """Spans outside of all days, up to MAX_COUNTED."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM (SELECT FROM traces_span_default LIMIT %s) AS counted", [MAX_COUNTED])
-        return int(cursor.fetchone()[0])
+    return span_store().health(now, MAX_COUNTED).misplaced_spans
 
 
 def check_astray(count: int, _now: datetime) -> Iterator[Check]:
@@ -116,7 +96,7 @@ class ProjectDisk:
 
 def project_disk(now: datetime) -> list[ProjectDisk]:
     """The projects that have spans, the largest first."""
-    used = disk_use(now)
+    used = span_store().usage(now)
     known = Project.objects.in_bulk([use.project_id for use in used])
     return [ProjectDisk(known[use.project_id], use.bytes, use.spans) for use in used if use.project_id in known]
 

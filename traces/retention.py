@@ -1,10 +1,11 @@
 """Delete what has expired: in bounded batches, each a transaction of its own, that pass over what ingest holds.
 
-Whole days of spans go with their partitions (`traces.store.partitions`); traces follow here, with what is left of their
-spans. The sums of a session are those of its traces; it goes when it has none.
+The store drops whole days of spans; traces follow, with what is left of their spans. The sums of a session are those of
+its traces; it goes when it has none.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
 
@@ -14,15 +15,20 @@ from django.db import models, transaction
 from catalyst import timerange
 from catalyst.core.models import Project
 from traces.ingest import rollups
-from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Trace, Unsettled
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, ExpiredDay, Session, Trace, Unsettled
 from traces.models.trace import TraceQuerySet
-from traces.store.postgres import STORE
+from traces.span_store import span_store
 
 BATCHES = 100
 TRACES = 500
 SPANS = 5_000
 HOURS = 5_000
 HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, AgentHourCalls)
+
+
+def expire_spans(now: datetime) -> Sequence[str]:
+    """Drop the days of spans that have expired, and record them; returns the names of what was dropped."""
+    return span_store().expire(now, ExpiredDay.objects.record)
 
 
 def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
@@ -67,7 +73,7 @@ def _delete_batch(project: Project, expired: TraceQuerySet, now: datetime) -> in
     if not traces:
         return 0
     ids = [trace.pk for trace in traces]
-    STORE.forget(project.pk, [trace.extent for trace in traces])
+    span_store().delete(project.pk, [trace.extent for trace in traces])
     Unsettled.objects.filter(scope__in=[Unsettled.Scope.SPAN, Unsettled.Scope.TRACE], target_id__in=ids).delete()
     Trace.objects.filter(pk__in=ids).delete()
     rollups.lose({trace.session_id for trace in traces if trace.session_id is not None}, now)

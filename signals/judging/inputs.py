@@ -14,7 +14,7 @@ from signals.models import Label
 from signals.sampling import trace_key
 from traces.models import Session, Trace
 from traces.records import Extent, PayloadRecord, SpanRecord
-from traces.store.postgres import STORE
+from traces.span_store import span_store
 from traces.store.reads import spans_of
 from traces.transcripts.transcript import Transcript, session_transcript, span_transcript, trace_transcript
 
@@ -214,7 +214,9 @@ class _Texts:
         wanted: dict[Extent, set[int]] = defaultdict(set)
         for part in some:
             wanted[part.trace.extent].update(span.span_id for span in part.spans)
-        found = STORE.payloads_of(some[0].trace.project_id, {extent: list(ids) for extent, ids in wanted.items()})
+        found = span_store().payloads_of(
+            some[0].trace.project_id, {extent: list(ids) for extent, ids in wanted.items()}
+        )
         return {part: _of_spans(found.get(part.trace.trace_id, {}), part.spans) for part in some}
 
 

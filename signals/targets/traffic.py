@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,9 +15,10 @@ from signals.models import Label
 from signals.sampling import span_key, trace_key
 from signals.targets.target import Target, agents_of, judged_spans, of_session, of_span, of_trace
 from traces.filters import EVERYTHING, Filter, facts_of_span
-from traces.models import AgentHour, Session, Span, Trace, Unsettled, conditions
+from traces.models import AgentHour, Session, Trace, Unsettled, conditions
 from traces.models.trace import SessionQuerySet, TraceQuerySet, of_sessions
 from traces.records import SpanRecord
+from traces.span_store import SpanQuery, SpanRole, span_store
 from traces.store.reads import spans_of
 
 RECENT = timedelta(days=7)
@@ -80,7 +81,7 @@ class Traffic:
         A span that names no agent counts for its trace's, also where a span between them names another one.
         """
         if self.scope == Scope.SPAN:
-            return sum(Span.objects.filter(one).count() for one in self._spans())
+            return self._count_spans()
         return self._traces().count() if self.scope == Scope.TRACE else self._sessions().count()
 
     def newest(self, most: int) -> list[Target]:
@@ -125,12 +126,14 @@ class Traffic:
     def _traces(self) -> TraceQuerySet:
         mine = Trace.objects.filter(project_id=self.agent.project_id, agent=self.agent)
         began = mine.filter(start_time__gte=self.start, start_time__lt=self.end)
-        return began.filter(conditions.of_traces(self.traffic_filter), self._not_live(Scope.TRACE))
+        return began.filter(
+            conditions.of_traces(self.agent.project_id, self.traffic_filter), self._not_live(Scope.TRACE)
+        )
 
     def _sessions(self) -> SessionQuerySet:
         mine = Session.objects.filter(project_id=self.agent.project_id, agent=self.agent).with_traces()
         began = mine.filter(start_time__gte=self.start, start_time__lt=self.end, end_time__gte=self.start)
-        return began.filter(of_sessions(self.traffic_filter), self._not_live(Scope.SESSION))
+        return began.filter(of_sessions(self.agent.project_id, self.traffic_filter), self._not_live(Scope.SESSION))
 
     def _not_live(self, scope: str) -> Q:
         if self.live_since is None:
@@ -138,24 +141,35 @@ class Traffic:
         waits = Exists(Unsettled.objects.filter(scope=scope, target_id=OuterRef("pk")))
         return Q(last_received_at__lt=self.live_since) | ~Q(waits)
 
-    def _spans(self) -> list[Q]:
-        """Conditions that each of the spans meets one of: it names its agent or not, is a model call or a root."""
-        ended = Q(
-            project_id=self.agent.project_id, start_time__gte=self.start, start_time__lt=self.end,
-            duration_us__isnull=False,
-        )  # fmt: skip
-        passing = ended & conditions.of_spans(self.traffic_filter)
-        traces = Trace.objects.filter(project_id=self.agent.project_id, trace_id=OuterRef("trace_id"))
-        if self.live_since is not None:
-            waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE)).values("target_id")
-            passing &= Q(received_at__lt=self.live_since) | ~Q(Exists(traces.filter(pk__in=waiting)))
-        call, root = Q(kind="LLM"), ~Q(kind="LLM") & Q(parent_id=None)
+    def _count_spans(self) -> int:
+        queries = self._span_queries()
+        store, project_id = span_store(), self.agent.project_id
+        count = sum(store.count(project_id, query) for query in queries)
+        if self.live_since is None:
+            return count
+        return count - sum(store.count(project_id, self._live(query)) for query in queries)
+
+    def _span_queries(self) -> list[SpanQuery]:
+        """Each of the spans matches one of these: it names the agent or none, it is a model call or a root."""
+        traces = Trace.objects.filter(project_id=self.agent.project_id)
+        mine, without_calls = traces.filter(agent=self.agent), traces.filter(llm_count=0)
+        call = replace(self._span_query(), roles=(SpanRole.CALL,))
+        root = replace(self._span_query(), roles=(SpanRole.ROOT,))
         return [
-            passing & call & Q(agent_id=self.agent.pk),
-            passing & call & Q(Exists(traces.filter(agent=self.agent)), agent_id=None),
-            passing & root & Q(Exists(traces.filter(llm_count=0)), agent_id=self.agent.pk),
-            passing & root & Q(Exists(traces.filter(llm_count=0, agent=self.agent)), agent_id=None),
+            replace(call, agents=(self.agent.pk,)),
+            replace(call, agents=(None,), traces=mine),
+            replace(root, agents=(self.agent.pk,), traces=without_calls),
+            replace(root, agents=(None,), traces=mine & without_calls),
         ]
+
+    def _span_query(self) -> SpanQuery:
+        return SpanQuery(self.traffic_filter, self.start, self.end, has_ended=True)
+
+    def _live(self, query: SpanQuery) -> SpanQuery:
+        """The spans that match and are live judging's."""
+        waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE)).values("target_id")
+        traces = Trace.objects.all() if query.traces is None else query.traces
+        return replace(query, received_since=self.live_since, traces=traces.filter(pk__in=waiting))
 
     def _chunk_of_traces(self, after: Cursor | None) -> Chunk | None:
         traces = list(self._traces().newest(after)[:CHUNK])
@@ -178,20 +192,12 @@ class Traffic:
 
     def _traces_with_spans(self) -> TraceQuerySet:
         """Traces that may hold some of the spans: none that does is missing."""
-        within = Span.objects.filter(
-            project_id=self.agent.project_id, trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time"),
-        )  # fmt: skip
-        wanted = within.filter(
-            conditions.of_spans(self.traffic_filter),
-            Q(agent_id=self.agent.pk) | Q(agent_id=None),
-            Q(kind="LLM") | Q(parent_id=None),
-            start_time__gte=self.start, start_time__lt=self.end, duration_us__isnull=False,
-        )  # fmt: skip
-        naming = within.filter(start_time__gte=OuterRef("start_time"), agent_id=self.agent.pk)
-        reaching = Trace.objects.filter(
-            project_id=self.agent.project_id, start_time__lt=self.end, end_time__gte=self.start
-        )
-        return reaching.filter(Exists(wanted), Q(agent=self.agent) | Q(Exists(naming)))
+        project_id, agent = self.agent.project_id, self.agent.pk
+        wanted = replace(self._span_query(), agents=(agent, None), roles=(SpanRole.CALL, SpanRole.ROOT))
+        naming = SpanQuery(agents=(agent,))
+        reaching = Trace.objects.filter(project_id=project_id, start_time__lt=self.end, end_time__gte=self.start)
+        mine = Q(agent=self.agent) | span_store().traces_with(project_id, naming)
+        return reaching.filter(span_store().traces_with(project_id, wanted), mine)
 
     def _live_among(self, traces: Sequence[Trace]) -> set[int]:
         """Primary keys of the traces whose arriving spans are live judging's."""
@@ -222,17 +228,18 @@ def _stored(labels: Sequence[Label], wanted: Filter) -> set[str]:
     project_id, scope = labels[0].project_id, labels[0].scope
     if scope == Scope.SESSION:
         sessions = Session.objects.filter(project_id=project_id, key__in=[label.session_key for label in labels])
-        return set(sessions.filter(of_sessions(wanted)).values_list("key", flat=True))
+        return set(sessions.filter(of_sessions(project_id, wanted)).values_list("key", flat=True))
     trace_ids = {label.trace_id for label in labels if label.trace_id}
     if scope == Scope.TRACE:
         traces = Trace.objects.filter(project_id=project_id, trace_id__in=trace_ids)
-        return set(map(trace_key, traces.filter(conditions.of_traces(wanted)).values_list("trace_id", flat=True)))
-    times = [label.target_time for label in labels]
-    spans = Span.objects.filter(
-        project_id=project_id, trace_id__in=trace_ids, span_id__in={label.span_id for label in labels},
-        start_time__gte=min(times), start_time__lte=max(times),
-    )  # fmt: skip
-    return {span_key(*ids) for ids in spans.filter(conditions.of_spans(wanted)).values_list("trace_id", "span_id")}
+        return set(
+            map(trace_key, traces.filter(conditions.of_traces(project_id, wanted)).values_list("trace_id", flat=True))
+        )
+    spans = {(label.trace_id, label.span_id) for label in labels if label.trace_id and label.span_id is not None}
+    first = min(label.target_time for label in labels)
+    behind_last = max(label.target_time for label in labels) + timedelta(microseconds=1)
+    query = SpanQuery(wanted, first, behind_last)
+    return {span_key(*ids) for ids in span_store().matching(project_id, spans, query)}
 
 
 def _few(traces: Iterable[Trace]) -> list[Trace]:

@@ -70,7 +70,9 @@ def by_trace(sent: Iterable[SentSpan]) -> list[list[Row]]:
     """The spans' records, trace by trace in order of start."""
     traces: dict[UUID, list[Row]] = {}
     for span in sent:
-        read = read_span(span, ResourceContext(span.source), project_id=1, now=NOON, retention=timedelta(days=30))
+        read = read_span(
+            span, ResourceContext(span.source), project_id=1, now=NOON, kept_since=NOON - timedelta(days=30)
+        )
         traces.setdefault(span.trace_id, []).append((read.span, read.payload))
     return sorted(traces.values(), key=lambda rows: min(span.start_time for span, _ in rows))
 

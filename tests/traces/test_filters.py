@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +14,9 @@ from tests.traces.sent import sent_span
 from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import EVERYTHING, Facts, Filter, facts_of_span
 from traces.ingest import pipeline
-from traces.models import Session, Span, Trace, conditions
-from traces.models.trace import of_sessions as trace_of_sessions
-from traces.store.postgres import STORE
+from traces.models import Session, Trace, conditions
+from traces.models.trace import of_sessions
+from traces.span_store import SpanQuery, span_store
 
 ALL: dict[str, Any] = {
     "environment": "prod",
@@ -140,12 +141,14 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
     traffic(project, now)
     traffic(other_project, now)
     traces, sessions = list(Trace.objects.all()), list(Session.objects.all())
+    projects = (project.pk, other_project.pk)
     spans = [
         span
-        for each in (project, other_project)
-        for some in STORE.spans(each.pk, [trace.extent for trace in traces]).values()
+        for pk in projects
+        for some in span_store().spans(pk, [trace.extent for trace in traces]).values()
         for span in some
     ]
+    ids = {(span.trace_id, span.span_id) for span in spans}
     passed = {"span": 0, "trace": 0, "session": 0}
 
     def agree(scope: str, wanted: Filter, in_python: set[Any], in_sql: set[Any]) -> None:
@@ -158,33 +161,43 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
         assert all(wanted.passes(facts_of_span(span)) != bool(wanted.unmet(facts_of_span(span))) for span in spans)
         agree(
             "span", wanted,
-            {span.key for span in spans if wanted.passes(facts_of_span(span))},
-            set(Span.objects.filter(conditions.of_spans(wanted)).values_list("pk", flat=True)),
+            {span.key[:3] for span in spans if wanted.passes(facts_of_span(span))},
+            {(pk, *found) for pk in projects for found in span_store().matching(pk, ids, SpanQuery(wanted))},
         )  # fmt: skip
         facts = facts_of_traces(traces, [wanted])
         agree(
             "trace", wanted,
             {trace.pk for trace in traces if wanted.passes(facts[trace.pk])},
-            set(Trace.objects.filter(conditions.of_traces(wanted)).values_list("pk", flat=True)),
+            {trace.pk for pk in projects for trace in Trace.objects.filter(traces_passing(pk, wanted))},
         )  # fmt: skip
-        of_sessions = facts_of_sessions(sessions, [wanted])
+        facts = facts_of_sessions(sessions, [wanted])
         agree(
             "session", wanted,
-            {session.pk for session in sessions if wanted.passes(of_sessions[session.pk])},
-            set(Session.objects.filter(trace_of_sessions(wanted)).values_list("pk", flat=True)),
+            {session.pk for session in sessions if wanted.passes(facts[session.pk])},
+            {session.pk for pk in projects for session in Session.objects.filter(sessions_passing(pk, wanted))},
         )  # fmt: skip
 
     check()
     assert min(passed.values()) > 10
 
 
-def passing(wanted: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
+def traces_passing(project_id: int, wanted: Filter) -> Q:
+    return conditions.of_traces(project_id, wanted) & Q(project_id=project_id)
+
+
+def sessions_passing(project_id: int, wanted: Filter) -> Q:
+    return of_sessions(project_id, wanted) & Q(project_id=project_id)
+
+
+def passing(project_id: int, wanted: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
     """Names of the spans, last digits of the trace ids, and keys of the sessions that pass."""
     one = Filter.parse(wanted)
+    stored = span_store().spans(project_id, [trace.extent for trace in Trace.objects.filter(project=project_id)])
+    names = {(span.trace_id, span.span_id): span.name for spans in stored.values() for span in spans}
     return (
-        sorted(Span.objects.filter(conditions.of_spans(one)).values_list("name", flat=True)),
-        sorted(trace.hex_id[-1] for trace in Trace.objects.filter(conditions.of_traces(one))),
-        sorted(Session.objects.filter(trace_of_sessions(one)).values_list("key", flat=True)),
+        sorted(names[found] for found in span_store().matching(project_id, names.keys(), SpanQuery(one))),
+        sorted(trace.hex_id[-1] for trace in Trace.objects.filter(traces_passing(project_id, one))),
+        sorted(Session.objects.filter(sessions_passing(project_id, one)).values_list("key", flat=True)),
     )
 
 
@@ -229,4 +242,4 @@ def test_it_means_this_for_each_scope(
         ],
         now,
     )  # fmt: skip
-    assert passing(wanted) == (spans, traces, sessions)
+    assert passing(project.pk, wanted) == (spans, traces, sessions)

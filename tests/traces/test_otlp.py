@@ -164,5 +164,5 @@ def complaint(decode: Callable[[bytes], Decoded], body: bytes) -> str | None:
         return str(error)
     now = datetime(2026, 11, 20, tzinfo=UTC)
     for span in decoded.spans:
-        read_span(span, ResourceContext(span.source), project_id=1, now=now, retention=timedelta(days=30))
+        read_span(span, ResourceContext(span.source), project_id=1, now=now, kept_since=now - timedelta(days=30))
     return None

@@ -14,7 +14,6 @@ from tests.traces.sent import sent_span
 from traces import retention
 from traces.ingest import pipeline
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Payload, Session, Span, Trace, Unsettled
-from traces.store import partitions
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -101,7 +100,7 @@ def test_a_late_span_of_an_expired_trace_changes_no_sum(project: Project, now: d
         list(AgentHourCalls.objects.values()),
     )
     later = now + 31 * DAY
-    partitions.drop_expired(later)
+    retention.expire_spans(later)
     assert not Span.objects.filter(project_id=project.pk).exists()
     stored = pipeline.store(project.pk, [sent_span(99, 1, trace=1, start=now)], later)
     assert stored.inserted == 0

@@ -106,7 +106,7 @@ class ResourceContext:
 
 
 def read_span(
-    sent: SentSpan, sender: ResourceContext, *, project_id: int, now: datetime, retention: timedelta
+    sent: SentSpan, sender: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
 ) -> NormalizedSpan:
     """Normalise one span."""
     found, message_names = gather(sent.attributes)
@@ -137,7 +137,7 @@ def read_span(
         outcome=OUTCOMES.get(_name(found, "outcome"), "unknown"),
         input_size=_size(payload.input, payload.input_messages),
         output_size=_size(payload.output, payload.output_messages),
-        skewed=not now - retention <= start <= now + FUTURE_TOLERANCE,
+        skewed=not kept_since <= start <= now + FUTURE_TOLERANCE,
         attribute_tokens=_tokens(payload.attributes),
     )
     _add_usage(span, found)

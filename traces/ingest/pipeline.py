@@ -9,23 +9,23 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
+from catalyst import timerange
 from traces.conventions.attributes import NormalizedSpan, ResourceContext, add_price, read_span
 from traces.ingest import rollups, settle_queue, trace_rows
 from traces.ingest.identities import agent_ids, keep_resources, session_ids
 from traces.ingest.rollups import Change
 from traces.ingest.trace_rows import LockedTrace, TraceRow
+from traces.models import ExpiredDay
 from traces.otlp import SentSpan, Source
 from traces.records import PayloadRecord, SpanRecord
-from traces.store import partitions
-from traces.store.base import SpanStore
-from traces.store.postgres import STORE
+from traces.span_store import ShortRead, SpanStore, span_store
 from traces.summary import Summary, span_end, summarise, with_named_agent
 from traces.transcripts.transcript import input_preview, output_preview
 
@@ -75,14 +75,9 @@ class TraceBatch:
         if other is None or fullness(reading.span) > fullness(other.span):
             self.arriving[reading.span.span_id] = reading
 
-    def merge_stored(self, stored: Sequence[SpanRecord], of: int) -> None:
-        """Take what the store has of the trace's spans, `of` of them, and leave out what it has as full or fuller.
-
-        Where some of them have expired, so has the trace: nothing is added to it, for its sums can't be told any more.
-        """
+    def merge_stored(self, stored: Sequence[SpanRecord]) -> None:
+        """Add the trace's stored spans, and drop arriving versions that are not fuller than theirs."""
         self.stored = {span.span_id: span for span in stored}
-        if len(self.stored) < of:
-            self.arriving.clear()
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
             if new is not None and fullness(new.span) <= fullness(old):
@@ -107,11 +102,11 @@ def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> SpanBatch:
     """Put decoded spans into our columns. `now` is when they were received. Asks no database."""
     senders: dict[int, ResourceContext] = {}
     readings: list[NormalizedSpan] = []
-    retention = timedelta(days=settings.RETENTION_DAYS)
+    kept_since = timerange.kept_since(now, settings.RETENTION_DAYS)
     for span in sent:
         sender = senders.get(id(span.source)) or senders.setdefault(id(span.source), ResourceContext(span.source))
         try:
-            readings.append(read_span(span, sender, project_id=project_id, now=now, retention=retention))
+            readings.append(read_span(span, sender, project_id=project_id, now=now, kept_since=kept_since))
         except (TypeError, ValueError, OverflowError):
             logger.exception("A span of trace %s can't be read", span.trace_id)
     for reading in readings:
@@ -125,16 +120,18 @@ def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
 
     When this returns it is committed; when it raises nothing of it is.
 
-    Raises django.db.Error when the database can't take it.
+    Raises django.db.Error when the database can't take it, and ShortRead when the store misses spans that have not
+    expired. Both may pass.
     """
     if not any(arrival.readings for arrival in arrivals):
         return [IngestResult() for _ in arrivals]
-    partitions.keep_ahead(max(arrival.received_at for arrival in arrivals))
+    store = span_store()
+    store.ensure_current(max(arrival.received_at for arrival in arrivals))
     for tries_left in reversed(range(MAX_TRIES)):
         try:
-            return _write(arrivals)
-        except OperationalError as error:
-            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+            return _write(arrivals, store)
+        except (OperationalError, ShortRead) as error:
+            if not tries_left or not _may_pass(error):
                 raise
     raise AssertionError("the last try returns or raises")
 
@@ -144,8 +141,12 @@ def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> IngestRes
     return write([read(project_id, sent, now)])[0]
 
 
+def _may_pass(error: OperationalError | ShortRead) -> bool:
+    return isinstance(error, ShortRead) or isinstance(error.__cause__, DeadlockDetected)
+
+
 @transaction.atomic
-def _write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
+def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult]:
     project_id = arrivals[0].project_id
     received = [arrival.received_at for arrival in arrivals]
     since, now = min(received), max(received)
@@ -154,11 +155,7 @@ def _write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
     claims = trace_rows.claim(project_id, rows, since, now)
-    store: SpanStore = STORE
-    known = store.spans(project_id, (claim.extent for claim in claims.values() if not claim.created))
-    for claim in claims.values():
-        if not claim.created:
-            batches[claim.trace_id].merge_stored(known.get(claim.trace_id, []), claim.span_count)
+    _merge_stored(project_id, batches, [claim for claim in claims.values() if not claim.created], store)
     changes = {
         trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
         for trace_id, claim in claims.items()
@@ -168,6 +165,34 @@ def _write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     settled = _follow_up(project_id, batches, claims, changes, since, now)
     return [_outcome_of(arrival, inserted, replaced, settled) for arrival in arrivals]
+
+
+def _merge_stored(
+    project_id: int, batches: Mapping[UUID, TraceBatch], existing: Sequence[LockedTrace], store: SpanStore
+) -> None:
+    """Add what is stored of these traces to their batches. Those that have expired take nothing more."""
+    stored = store.spans(project_id, [claim.extent for claim in existing])
+    incomplete = []
+    for claim in existing:
+        batch = batches[claim.trace_id]
+        batch.merge_stored(stored.get(claim.trace_id, []))
+        if len(batch.stored) < claim.span_count:
+            incomplete.append(claim)
+            # Its sums can't be computed again without all of its spans.
+            batch.arriving.clear()
+    if incomplete:
+        _require_expired(project_id, incomplete)
+
+
+def _require_expired(project_id: int, incomplete: Sequence[LockedTrace]) -> None:
+    """Raises ShortRead for a trace that misses spans, though no day of it has expired."""
+    days = ExpiredDay.objects.overlapping([claim.extent for claim in incomplete])
+    for claim in incomplete:
+        if not any(day.took_from(claim.pk, claim.extent) for day in days):
+            raise ShortRead(
+                f"The store does not return all {claim.span_count} spans of trace {claim.trace_id.hex} "
+                f"of project {project_id}."
+            )
 
 
 def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> IngestResult:

@@ -2,6 +2,7 @@
 
 from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
 from traces.models.choices import Kind, Outcome, Status
+from traces.models.expired_day import ExpiredDay
 from traces.models.resource import Resource
 from traces.models.settle_queue import Unsettled
 from traces.models.span import PARTITIONED, Payload, Span, SpanKey, hex_span_id
@@ -13,6 +14,7 @@ __all__ = [
     "AgentHourCalls",
     "AgentHourLatency",
     "Counters",
+    "ExpiredDay",
     "Kind",
     "Outcome",
     "Payload",

@@ -1,39 +1,27 @@
-"""A filter as conditions of SQL on spans and traces.
+"""A filter as conditions of SQL on rows of traces.
 
 `traces.filters` evaluates the same filters in memory. Both must give the same answer.
 """
 
 from datetime import timedelta
 
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from traces.filters import Filter
-from traces.models.span import Span
+from traces.span_store import SpanQuery, span_store
 
 
-def of_spans(wanted: Filter) -> Q:
-    """Spans that pass."""
-    found = Q(**exact(wanted)) & status_is(wanted, Q(status="error"))
-    if wanted.model:
-        found &= Q(model=wanted.model)
-    found &= between(F("duration_us"), _us(wanted.min_duration_ms), _us(wanted.max_duration_ms))
-    tokens = Coalesce(F("input_tokens"), 0) + Coalesce(F("output_tokens"), 0)
-    found &= between(tokens, wanted.min_tokens, wanted.max_tokens)
-    return found & Q(attribute_tokens__contains=wanted.attribute_tokens) if wanted.attributes else found
-
-
-def of_traces(wanted: Filter) -> Q:
-    """Traces that pass."""
+def of_traces(project_id: int, wanted: Filter) -> Q:
+    """Traces of the project that pass."""
     found = Q(**exact(wanted)) & status_is(wanted, Q(status="error"))
     if wanted.model:
         found &= Q(model_names__contains=[wanted.model])
-    found &= between(F("duration_us"), _us(wanted.min_duration_ms), _us(wanted.max_duration_ms))
+    found &= between(F("duration_us"), microseconds(wanted.min_duration_ms), microseconds(wanted.max_duration_ms))
     found &= between(F("input_tokens") + F("output_tokens"), wanted.min_tokens, wanted.max_tokens)
-    for token in wanted.attribute_tokens:
-        found &= Q(has_attribute(token))
+    for one in wanted.by_attribute:
+        found &= has_attribute(project_id, one)
     return found
 
 
@@ -54,19 +42,12 @@ def between(number: Combinable, least: int | timedelta | None, most: int | timed
     return found
 
 
-def has_attribute(token: int) -> Exists:
-    """Whether one of a trace's spans has it."""
-    spans = Span.objects.filter(
-        project_id=OuterRef("project_id"),
-        trace_id=OuterRef("trace_id"),
-        start_time__gte=OuterRef("start_time"),
-        start_time__lte=OuterRef("end_time"),
-        attribute_tokens__contains=[token],
-    )
-    return Exists(spans)
+def has_attribute(project_id: int, wanted: Filter) -> Q:
+    """Traces of the project that have a span with this attribute."""
+    return span_store().traces_with(project_id, SpanQuery(wanted))
 
 
-def _us(ms: int | None) -> int | None:
+def microseconds(ms: int | None) -> int | None:
     return None if ms is None else ms * 1000
 
 

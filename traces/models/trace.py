@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -10,7 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Count, DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, Sum, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Floor, Greatest, Ln
+from django.db.models.functions import Cast, Floor, Greatest, Ln, TruncDay
 from django.urls import reverse
 
 from catalyst import database, timerange
@@ -33,8 +33,9 @@ MAX_NEWER = 100
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """What a list of traces is narrowed to. `agent` 0 means: traces that name none."""
+    """The filter of a list of one project's traces. `agent` 0 means: traces that name none."""
 
+    project_id: int
     agent: int | None = None
     session: int | None = None
     text: str = ""
@@ -54,7 +55,7 @@ class TraceFilter:
     @property
     def narrows(self) -> bool:
         """Whether anything may fail to pass."""
-        return self != TraceFilter()
+        return self != TraceFilter(self.project_id)
 
     @property
     def needs_rows(self) -> bool:
@@ -145,7 +146,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             found = found.filter(agent_is(wanted.agent))
         for label in wanted.labels:
             found = found.filter(label.sessions)
-        return found.filter(of_sessions(wanted.traffic_filter))
+        return found.filter(of_sessions(wanted.project_id, wanted.traffic_filter))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
         """Last active first; from behind `after`."""
@@ -210,7 +211,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
-        found = found.filter(conditions.of_traces(wanted.traffic_filter))
+        found = found.filter(conditions.of_traces(wanted.project_id, wanted.traffic_filter))
         if wanted.session is not None:
             found = found.filter(session_id=wanted.session)
         for label in wanted.labels:
@@ -240,7 +241,9 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         What was older than the instance's retention when it arrived counts from its arrival: its clock is off.
         """
         kept_since = timerange.kept_since(now, days)
-        came_in_time = Q(first_received_at__lte=F("start_time") + timedelta(days=settings.RETENTION_DAYS))
+        # Whole days, like the days of the store: that of the start was kept until the end of this one.
+        last_day = TruncDay("start_time", tzinfo=UTC) + timedelta(days=settings.RETENTION_DAYS)
+        came_in_time = Q(first_received_at__lt=last_day + timedelta(days=1))
         old = self.filter(came_in_time | Q(first_received_at__lt=kept_since), start_time__lt=kept_since)
         return old.in_order()
 
@@ -362,8 +365,8 @@ class Trace(Counters):
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
-def of_sessions(wanted: Filter) -> Q:
-    """Sessions that pass."""
+def of_sessions(project_id: int, wanted: Filter) -> Q:
+    """Sessions of the project that pass."""
     traces = Trace.objects.filter(session=OuterRef("pk"))
     found = status_is(wanted, Q(error_trace_count__gt=0))
     for name, value in exact(wanted).items():
@@ -373,6 +376,6 @@ def of_sessions(wanted: Filter) -> Q:
     lasted = ExpressionWrapper(F("end_time") - F("start_time"), DurationField())
     found &= between(lasted, milliseconds(wanted.min_duration_ms), milliseconds(wanted.max_duration_ms))
     found &= between(F("input_tokens") + F("output_tokens"), wanted.min_tokens, wanted.max_tokens)
-    for token in wanted.attribute_tokens:
-        found &= Q(Exists(traces.filter(has_attribute(token))))
+    for one in wanted.by_attribute:
+        found &= Q(Exists(traces.filter(has_attribute(project_id, one))))
     return found

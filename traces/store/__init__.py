@@ -1,1 +1,1 @@
-"""Where spans live, behind one interface."""
+"""The SpanStore in PostgreSQL: day partitions, packed text, and their upkeep. `traces.span_store` is the interface."""

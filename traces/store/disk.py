@@ -1,18 +1,10 @@
 """How much disk each project takes: an estimate, cheap enough for a page."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
 
-
-@dataclass(frozen=True, slots=True)
-class DiskUse:
-    """What the spans of one project take, with their text and indexes."""
-
-    project_id: int
-    bytes: int
-    spans: int
+from traces.span_store import DiskUse
 
 
 def disk_use(now: datetime) -> list[DiskUse]:

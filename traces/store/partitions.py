@@ -5,7 +5,7 @@ queue behind a change that waits, so none waits longer than `PATIENCE`: what did
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -17,6 +17,7 @@ from psycopg.errors import LockNotAvailable
 
 from catalyst import timerange
 from traces.models.span import PARTITIONED
+from traces.span_store import StoreHealth
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,11 @@ def _make_around(hour: datetime) -> None:
         logger.exception("The partitions of today can't be made; spans go to the default partition")
 
 
-def drop_expired(now: datetime) -> list[str]:
+def drop_expired(now: datetime, record: Callable[[date], None]) -> list[str]:
     """Drop the days that lie wholly before the retention window; returns the names of the tables dropped.
 
-    Ends at the first one that is in use: each further try would hold ingest up for nothing.
+    Ends at the first one that is in use: each further try would hold ingest up for nothing. `record` is called with
+    each day in the transaction that drops a table of it.
     """
     first, today = (timerange.kept_since(now, days).date() for days in (settings.RETENTION_DAYS, 0))
     dropped = []
@@ -69,6 +71,8 @@ def drop_expired(now: datetime) -> list[str]:
     for name in expired:
         with _change(f"drop {name}"):
             _execute("DROP TABLE IF EXISTS {table}", table=sql.Identifier(name))
+            # After the drop: by now it has waited for every transaction that wrote to the day.
+            record(_day(name))
             dropped.append(name)
         if name not in dropped:
             break
@@ -87,10 +91,22 @@ def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[
     return made
 
 
-def days() -> set[date]:
-    """The days that spans and payloads both have a partition for."""
-    tables = [{_day(name) for name in _existing() if name.startswith(model._meta.db_table)} for model in PARTITIONED]
-    return set.intersection(*tables)
+def health(now: datetime, limit: int) -> StoreHealth:
+    """How far the days reach that spans and payloads both have a partition for, and how many spans have none."""
+    existing, today = _existing(), now.date()
+    tables = [{_day(name) for name in existing if name.startswith(model._meta.db_table)} for model in PARTITIONED]
+    days = set.intersection(*tables)
+    behind = today
+    while behind in days:
+        behind += timedelta(days=1)
+    last = behind - timedelta(days=1) if today in days else None
+    return StoreHealth(len(days), today in days, last, _count_misplaced(limit))
+
+
+def _count_misplaced(limit: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM (SELECT FROM traces_span_default LIMIT %s) AS counted", [limit])
+        return int(cursor.fetchone()[0])
 
 
 def _existing() -> dict[str, date]:
@@ -129,7 +145,8 @@ def _change(what: str) -> Iterator[None]:
 def _make(name: str, parent: str, kept_until: date | None) -> None:
     """One day of one table, with the rows that waited for it in the default partition.
 
-    No writer may be under way: one that has looked for the day and found none would still write to the default.
+    Nobody else may use the parent meanwhile. A writer that has looked for the day and found none would still write to
+    the default; a reader that has would miss the rows that move.
     """
     day = _day(name)
     parts = {
@@ -139,7 +156,7 @@ def _make(name: str, parent: str, kept_until: date | None) -> None:
         "first": sql.Literal(f"{day:%Y-%m-%d} 00:00:00+00"),
         "last": sql.Literal(f"{day + timedelta(days=1):%Y-%m-%d} 00:00:00+00"),
     }
-    _execute("LOCK TABLE ONLY {parent} IN SHARE ROW EXCLUSIVE MODE", **parts)
+    _execute("LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE", **parts)
     _execute("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE", **parts)
     _execute("CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING STORAGE)", **parts)
     if kept_until is not None:

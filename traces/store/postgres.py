@@ -2,15 +2,16 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
@@ -18,7 +19,10 @@ from psycopg.pq import Format
 
 from catalyst import database, timerange
 from traces.models import Payload, Span
-from traces.records import Extent, PayloadRecord, SpanRecord, plain
+from traces.records import Extent, PayloadRecord, SpanKey, SpanRecord, plain
+from traces.span_store import DiskUse, SpanId, SpanQuery, StoreHealth
+from traces.store import partitions, queries
+from traces.store.disk import disk_use
 from traces.store.packing import Packed, Text, pack, unpack
 
 SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
@@ -29,6 +33,12 @@ _SPANS = f"""
     SELECT {", ".join(f'"{column}"' for column in SPAN_COLUMNS)} FROM traces_span
     WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s ORDER BY start_time, span_id
 """
+_TOKENS = """
+    SELECT DISTINCT s.trace_id, a.token FROM traces_span s CROSS JOIN unnest(s.attribute_tokens) a (token)
+    WHERE s.project_id = %s AND s.trace_id = ANY(%s) AND s.start_time BETWEEN %s AND %s AND a.token = ANY(%s)
+"""
+_KEY = "project_id, trace_id, span_id, start_time"
+_KEYS = "SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[])"
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
 
 
@@ -41,36 +51,32 @@ def _types(model: type[Span] | type[Payload], columns: tuple[str, ...]) -> list[
 
 
 class PostgresSpanStore:
-    """The SpanStore on Django's default database."""
+    """The SpanStore on Django's default database. Writes take part in the caller's transaction."""
 
     def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
-        """Add spans that the store does not have, and their text; the caller holds the lock of their traces."""
-        self._insert(spans, [])
+        """Add spans and their text."""
+        # One short statement for each transaction of ingest. Releasing it would be another one, for nothing.
+        savepoint = transaction.savepoint_create()
+        try:
+            _copy_in(spans, [])
+        except IntegrityError:
+            transaction.savepoint_rollback(savepoint)
+            _insert_unstored(spans)
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
-        """Put each fuller version (second) and its text in the place of the stored one (first)."""
-        old = [stored for stored, _, _ in spans]
-        columns = [list(values) for values in zip(*(span.key for span in old), strict=True)]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                DELETE FROM traces_span WHERE (project_id, trace_id, span_id, start_time) IN
-                    (SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]))
-                """,
-                columns,
-            )
-        self._insert([(new, text) for _, new, text in spans], _take_texts(old))
+        """Put each higher revision (second) and its text in place of the stored version (first)."""
+        deleted = _delete([(old.key, old.revision) for old, _, _ in spans])
+        found = [each for each in spans if each[0].key in deleted]
+        if found:
+            texts = _take_texts([old for old, _, _ in found])
+            _copy_in([(new, text) for _, new, text in found], texts)
+        if len(found) < len(spans):
+            self.insert([(new, text) for old, new, text in spans if old.key not in deleted])
 
-    def _insert(self, spans: Sequence[tuple[SpanRecord, bytes]], texts: list[Text]) -> None:
-        """Add spans, and their text together with other texts."""
-        _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
-        texts = texts + [
-            Text(span.project_id, span.trace_id, span.start_time, span.span_id, text) for span, text in spans
-        ]
-        _copy(Payload, PAYLOAD_COLUMNS, pack(texts))
-
-    def forget(self, project_id: int, extents: Sequence[Extent]) -> None:
+    def delete(self, project_id: int, extents: Sequence[Extent]) -> None:
         """Delete all spans of these traces, and their text."""
+        if not extents:
+            return
         first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
         with connection.cursor() as cursor:
             for model in (Span, Payload):
@@ -88,9 +94,7 @@ class PostgresSpanStore:
         wanted = list(extents)
         if not wanted:
             return found
-        traces = [extent.trace_id for extent in wanted]
-        first, last = min(extent.first for extent in wanted), max(extent.last for extent in wanted)
-        for row in database.fetch(_SPANS, [project_id, traces, first, last]):
+        for row in database.fetch(_SPANS, _reach(project_id, wanted)):
             span = SpanRecord(*row)
             found[span.trace_id].append(span)
         return found
@@ -120,9 +124,107 @@ class PostgresSpanStore:
             found[trace_id].update((span_id, text) for span_id, text in texts if span_id in asked)
         return found
 
+    def count(self, project_id: int, query: SpanQuery) -> int:
+        """The number of spans that match."""
+        return Span.objects.filter(queries.of_spans(project_id, query)).count()
 
-STORE = PostgresSpanStore()
-"""The one that everything uses."""
+    def matching(self, project_id: int, ids: Collection[SpanId], query: SpanQuery) -> set[SpanId]:
+        """The spans among these that match."""
+        # Each list alone uses the key's index; pairs of ids would not.
+        near = Span.objects.filter(
+            queries.of_spans(project_id, query),
+            trace_id__in={trace_id for trace_id, _ in ids},
+            span_id__in={span_id for _, span_id in ids},
+        )
+        return set(near.values_list("trace_id", "span_id")).intersection(ids)
+
+    def traces_with(self, project_id: int, query: SpanQuery) -> Q:
+        """A condition on rows of traces: it is a trace of this project that has a matching span."""
+        return queries.traces_with(project_id, query)
+
+    def attribute_tokens(
+        self, project_id: int, extents: Sequence[Extent], tokens: Collection[int]
+    ) -> Mapping[UUID, set[int]]:
+        """The tokens among these that a span of the trace has, for each of these traces that has any."""
+        found: dict[UUID, set[int]] = defaultdict(set)
+        if not extents or not tokens:
+            return found
+        parameters = [*_reach(project_id, extents), list(tokens)]
+        with connection.cursor() as cursor:
+            cursor.execute(_TOKENS, parameters)
+            for trace_id, token in cursor.fetchall():
+                found[trace_id].add(token)
+        return found
+
+    def prepare(self, now: datetime) -> list[str]:
+        """Make the missing days of the retention window and the next ones."""
+        return partitions.ensure(now)
+
+    def ensure_current(self, now: datetime) -> None:
+        """Make today and tomorrow where nothing else has. Looks once an hour, and never fails."""
+        partitions.keep_ahead(now)
+
+    def import_days(self, first: date, last: date, now: datetime) -> list[str]:
+        """Make days of the past, the last one included."""
+        return partitions.make_past(first, last, now)
+
+    def expire(self, now: datetime, record: Callable[[date], None]) -> list[str]:
+        """Drop the days that are older than the retention; what is in use is dropped the next time."""
+        return partitions.drop_expired(now, record)
+
+    def usage(self, now: datetime) -> list[DiskUse]:
+        """The disk use of each project that has spans, the largest first."""
+        return disk_use(now)
+
+    def health(self, now: datetime, limit: int) -> StoreHealth:
+        """How far the days reach, and how many spans lie in the default partition."""
+        return partitions.health(now, limit)
+
+
+def _reach(project_id: int, extents: Sequence[Extent]) -> list[Any]:
+    """The parameters of a statement about all spans of these traces."""
+    first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+    return [project_id, [extent.trace_id for extent in extents], first, last]
+
+
+def _copy_in(spans: Sequence[tuple[SpanRecord, bytes]], texts: list[Text]) -> None:
+    """Add spans, and their text together with other texts. Raises IntegrityError where one is stored."""
+    _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
+    texts = texts + [Text(span.project_id, span.trace_id, span.start_time, span.span_id, text) for span, text in spans]
+    _copy(Payload, PAYLOAD_COLUMNS, pack(texts))
+
+
+def _insert_unstored(spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
+    """Add the spans that are not stored, or stored with a lower revision."""
+    keys = [span.key for span, _ in spans]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_KEY}, revision FROM traces_span WHERE ({_KEY}) IN ({_KEYS})", _columns(keys))
+        revisions = {tuple(key): revision for *key, revision in cursor.fetchall()}
+    higher = [(span, text) for span, text in spans if revisions.get(span.key, 0) < span.revision]
+    if higher:
+        _delete([(span.key, revisions[span.key]) for span, _ in higher if span.key in revisions])
+        _copy_in(higher, _take_texts([span for span, _ in higher]))
+
+
+def _delete(versions: Sequence[tuple[SpanKey, int]]) -> set[SpanKey]:
+    """Delete spans, without their text, that are stored with this revision; returns their keys."""
+    if not versions:
+        return set()
+    columns = [*_columns([key for key, _ in versions]), [revision for _, revision in versions]]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            DELETE FROM traces_span WHERE ({_KEY}, revision) IN
+                (SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[], %s::integer[]))
+            RETURNING {_KEY}
+            """,
+            columns,
+        )
+        return set(cursor.fetchall())
+
+
+def _columns(keys: Sequence[SpanKey]) -> list[list[Any]]:
+    return [list(values) for values in zip(*keys, strict=True)]
 
 
 def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from traces.models import Trace
 from traces.records import SpanRecord
-from traces.store.postgres import STORE
+from traces.span_store import span_store
 
 
 def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
@@ -15,6 +15,6 @@ def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
         by_project[trace.project_id].append(trace)
     found: dict[int, list[SpanRecord]] = {}
     for project_id, some in by_project.items():
-        spans = STORE.spans(project_id, [trace.extent for trace in some])
+        spans = span_store().spans(project_id, [trace.extent for trace in some])
         found |= {trace.pk: spans.get(trace.trace_id, []) for trace in some}
     return found

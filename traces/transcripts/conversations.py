@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from traces.conventions.dialects import Message
 from traces.models import Trace
 from traces.records import Extent, PayloadRecord, SpanRecord
-from traces.store.postgres import STORE
+from traces.span_store import span_store
 from traces.transcripts import presentation
 from traces.transcripts.presentation import Conversation
 from traces.transcripts.transcript import session_transcript, span_transcript, trace_transcript
@@ -25,13 +25,13 @@ class Turn:
 
 def spans_of(trace: Trace) -> list[SpanRecord]:
     """All spans of a trace, in order of start."""
-    return STORE.spans(trace.project_id, [trace.extent]).get(trace.trace_id, [])
+    return span_store().spans(trace.project_id, [trace.extent]).get(trace.trace_id, [])
 
 
 def payload_of(trace: Trace, span: SpanRecord) -> PayloadRecord:
     """The text of one span; empty when it has none."""
     extent = Extent(trace.trace_id, span.start_time, span.start_time)
-    return STORE.payloads(trace.project_id, extent, [span.span_id]).get(span.span_id, PayloadRecord())
+    return span_store().payloads(trace.project_id, extent, [span.span_id]).get(span.span_id, PayloadRecord())
 
 
 def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
@@ -42,7 +42,7 @@ def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
 def of_trace(trace: Trace, spans: Sequence[SpanRecord], start: int) -> tuple[Conversation, int]:
     """The turn from its message `start` on, and of how many spans it was read: not all, when there is too much text."""
     chosen = presentation.worth_reading(spans)
-    payloads = STORE.payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
+    payloads = span_store().payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
     return presentation.part_of_turn(trace_transcript(chosen, payloads).messages, start), len(chosen)
 
 
@@ -51,11 +51,11 @@ def of_session(traces: Sequence[Trace], first: int) -> list[Turn]:
     if not traces:
         return []
     project_id, rendering = traces[0].project_id, presentation.Rendering()
-    stored = STORE.spans(project_id, [trace.extent for trace in traces])
+    stored = span_store().spans(project_id, [trace.extent for trace in traces])
     spans = [stored.get(trace.trace_id, []) for trace in traces]
     chosen = presentation.worth_reading_of_turns(spans)
     wanted = {trace.extent: [span.span_id for span in some] for trace, some in zip(traces, chosen, strict=True)}
-    payloads = STORE.payloads_of(project_id, wanted)
+    payloads = span_store().payloads_of(project_id, wanted)
     told = session_transcript(
         trace_transcript(some, payloads.get(trace.trace_id, {})) for trace, some in zip(traces, chosen, strict=True)
     )

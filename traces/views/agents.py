@@ -61,7 +61,7 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         context |= _cards(request, pk, shown, numbers, time_range)
         context["calls"] = calls.tables(request.project, pk, time_range)
     else:
-        context["nearest"] = traces.nearest(request, TraceFilter(agent=pk), now)
+        context["nearest"] = traces.nearest(request, TraceFilter(request.project.pk, agent=pk), now)
     return render(request, "traces/agent_overview.html", context, partial="agent-numbers")
 
 
@@ -119,7 +119,8 @@ def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str
 def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
     """The filter of a tab: by status and labels only."""
     wanted = list_params.trace_filter(request.project, request.GET)
-    return TraceFilter(agent=pk, traffic_filter=wanted.traffic_filter, labels=wanted.labels)
+    project = request.project.pk
+    return TraceFilter(project, agent=pk, traffic_filter=wanted.traffic_filter, labels=wanted.labels)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from catalyst.core.models import Project
 from catalyst.env import env
@@ -635,20 +636,22 @@ def test_the_text_of_more_labels_takes_no_more_queries(scope: str, project: Proj
     assert taken[0] == taken[1]
 
 
+class BrokenStore(PostgresSpanStore):
+    """A store that can't read the text of trace 1."""
+
+    def payloads_of(
+        self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+    ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
+        """As the store does, but for trace 1."""
+        if any(extent.trace_id == UUID(int=1) for extent in wanted):
+            raise RuntimeError("unreadable")
+        return super().payloads_of(project_id, wanted)
+
+
 def test_one_label_that_cannot_be_read_harms_no_other(
-    signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time, monkeypatch: pytest.MonkeyPatch
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time, settings: Settings
 ) -> None:
-    """The store hands out text that no transcript can be made of."""
-
-    class BrokenStore(PostgresSpanStore):
-        def payloads_of(
-            self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
-        ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
-            if any(extent.trace_id == UUID(int=1) for extent in wanted):
-                raise RuntimeError("unreadable")
-            return super().payloads_of(project_id, wanted)
-
-    monkeypatch.setattr(inputs, "STORE", BrokenStore())
+    settings.SPAN_STORE = f"{__name__}.BrokenStore"
     make_labels(signal, project, 3, now=now)
     for _ in range(6):
         time.judge_later()

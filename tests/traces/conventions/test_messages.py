@@ -13,7 +13,9 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 def read(attributes: dict[str, Any]) -> PayloadRecord:
     span = sent_span(1, start=NOW)
     span.attributes = attributes
-    return read_span(span, ResourceContext(span.source), project_id=1, now=NOW, retention=timedelta(days=30)).payload
+    return read_span(
+        span, ResourceContext(span.source), project_id=1, now=NOW, kept_since=NOW - timedelta(days=30)
+    ).payload
 
 
 def test_it_nests_flattened_messages_in_the_order_of_their_numbers() -> None:

@@ -10,6 +10,7 @@ from django.db import connection
 
 from catalyst.core.models import Project
 from tests.traces.sent import sent_span
+from traces import retention
 from traces.ingest import pipeline
 from traces.models import Payload, Span
 from traces.store import partitions
@@ -94,13 +95,13 @@ def test_ingest_makes_today_when_nothing_else_has(project: Project) -> None:
 def test_it_drops_whole_days_before_the_retention(project: Project) -> None:
     partitions.ensure(FAR)
     pipeline.store(project.pk, [sent_span(1, start=FAR - 30 * DAY)], FAR)
-    assert not [name for name in partitions.drop_expired(FAR) if "2031" in name]
-    assert [name for name in partitions.drop_expired(FAR + DAY) if "2031" in name] == [
+    assert not [name for name in retention.expire_spans(FAR) if "2031" in name]
+    assert [name for name in retention.expire_spans(FAR + DAY) if "2031" in name] == [
         "traces_payload_20310401",
         "traces_span_20310401",
     ]
     assert not Span.objects.filter(project_id=project.pk).exists()
-    assert partitions.drop_expired(FAR + DAY) == []
+    assert retention.expire_spans(FAR + DAY) == []
 
 
 def test_it_keeps_days_made_for_an_import_as_long_as_others(project: Project, now: datetime) -> None:
@@ -108,8 +109,8 @@ def test_it_keeps_days_made_for_an_import_as_long_as_others(project: Project, no
     assert len(made) == 4
     pipeline.store(project.pk, [sent_span(1, start=LONG_AGO)], now)
     assert tables_of(Span, project) == {"traces_span_20190301"}
-    assert not set(made) & set(partitions.drop_expired(now + 30 * DAY))
-    assert set(made) <= set(partitions.drop_expired(now + 31 * DAY))
+    assert not set(made) & set(retention.expire_spans(now + 30 * DAY))
+    assert set(made) <= set(retention.expire_spans(now + 31 * DAY))
 
 
 def test_an_operator_makes_days_of_the_past(capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,8 +130,8 @@ def test_it_waits_for_no_reader_and_drops_the_next_time(now: datetime, committed
         reader.set_autocommit(False)
         with reader.cursor() as cursor:
             cursor.execute("SELECT FROM traces_span")
-        assert set(made) & set(partitions.drop_expired(now)) == {"traces_payload_20190301"}
+        assert set(made) & set(retention.expire_spans(now)) == {"traces_payload_20190301"}
         reader.rollback()
     finally:
         reader.close()
-    assert set(made) & set(partitions.drop_expired(now)) == {"traces_span_20190301"}
+    assert set(made) & set(retention.expire_spans(now)) == {"traces_span_20190301"}

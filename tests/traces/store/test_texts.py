@@ -12,7 +12,7 @@ from traces.ingest import pipeline
 from traces.models import Payload, Trace
 from traces.otlp import SentSpan
 from traces.records import Extent
-from traces.store.postgres import STORE
+from traces.span_store import span_store
 
 pytestmark = pytest.mark.django_db
 TRACE = UUID(int=1)
@@ -30,7 +30,7 @@ def said(span: int, start: datetime, words: str, seconds: float | None = 1) -> S
 
 def found(project: Project, *asked: int) -> dict[int, str | None]:
     trace = Trace.objects.get(project=project, trace_id=TRACE)
-    payloads = STORE.payloads(project.pk, trace.extent, asked)
+    payloads = span_store().payloads(project.pk, trace.extent, asked)
     return {span_id: payload.input for span_id, payload in payloads.items()}
 
 
@@ -43,7 +43,7 @@ def test_it_reads_only_what_is_asked_for(project: Project, now: datetime) -> Non
 def test_it_finds_one_by_its_own_time(project: Project, now: datetime) -> None:
     later = now + timedelta(milliseconds=5)
     pipeline.store(project.pk, [said(1, now, "first"), said(2, later, "second")], now)
-    payloads = STORE.payloads(project.pk, Extent(TRACE, later, later), [2])
+    payloads = span_store().payloads(project.pk, Extent(TRACE, later, later), [2])
     assert payloads[2].input == "second"
 
 
@@ -58,7 +58,7 @@ def test_a_span_with_the_same_id_in_another_trace_keeps_its_text(project: Projec
     other = sent_span(1, trace=2, start=now, input__value="other")
     pipeline.store(project.pk, [said(1, now, "open", None), other], now)
     pipeline.store(project.pk, [said(1, now, "ended")], now)
-    assert STORE.payloads(project.pk, Extent(UUID(int=2), now, now), [1])[1].input == "other"
+    assert span_store().payloads(project.pk, Extent(UUID(int=2), now, now), [1])[1].input == "other"
     assert found(project, 1) == {1: "ended"}
 
 
@@ -80,5 +80,5 @@ def test_a_version_that_starts_later_leaves_the_others_where_they_are_found(
 def test_it_forgets_them_with_their_trace(project: Project, now: datetime) -> None:
     pipeline.store(project.pk, [said(1, now, "open", None), said(2, now + timedelta(seconds=2), "later")], now)
     pipeline.store(project.pk, [said(1, now + timedelta(seconds=1), "ended")], now)
-    STORE.forget(project.pk, [Trace.objects.get(project=project).extent])
+    span_store().delete(project.pk, [Trace.objects.get(project=project).extent])
     assert texts(project.pk) == set()

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from traces.store import partitions
+from traces.span_store import span_store
 
 MAX_DAYS = 3_660
 
@@ -27,5 +27,5 @@ class Command(BaseCommand):
             raise CommandError("Give the first day, then the last one, neither in the future.")
         if (last - first).days >= MAX_DAYS:
             raise CommandError(f"That is more than {MAX_DAYS:,} days.")
-        made = partitions.make_past(first, last, now)
+        made = span_store().import_days(first, last, now)
         self.stdout.write(f"{len(made)} tables made.")

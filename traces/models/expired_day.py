@@ -1,0 +1,48 @@
+"""The days whose spans have expired: what ingest goes by when spans of a trace are missing."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from django.db import models
+
+from catalyst import database
+from traces.records import Extent
+
+_RECORD = """
+    INSERT INTO traces_expiredday (day, last_trace)
+    SELECT %s, coalesce(max(id), 0) FROM traces_trace
+    ON CONFLICT (day) DO UPDATE SET last_trace = EXCLUDED.last_trace
+"""
+
+
+class ExpiredDayQuerySet(models.QuerySet["ExpiredDay"]):
+    """Expired days."""
+
+    def record(self, day: date) -> None:
+        """Note that the store drops this day: traces that have a row by now lose their spans of it."""
+        database.execute(_RECORD, [day])
+
+    def overlapping(self, extents: Sequence[Extent]) -> Sequence["ExpiredDay"]:
+        """The expired days from the first start to the last end of these traces."""
+        first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+        return list(self.filter(day__gte=first.date(), day__lte=last.date()))
+
+
+class ExpiredDay(models.Model):
+    """A day (UTC) that the store has dropped. Written in the transaction that drops it.
+
+    A trace whose row is older than the drop and whose extent overlaps the day may have lost spans; no other trace has.
+    """
+
+    day = models.DateField(primary_key=True)
+    # Not a time: the clocks of the processes that write traces and drop days may differ.
+    last_trace = models.BigIntegerField(help_text="The newest trace, by primary key, when the day was dropped.")
+
+    objects = ExpiredDayQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.day.isoformat()
+
+    def took_from(self, trace: int, extent: Extent) -> bool:
+        """True if the trace with this primary key may have lost spans with this day."""
+        return trace <= self.last_trace and extent.first.date() <= self.day <= extent.last.date()
