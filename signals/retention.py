@@ -57,7 +57,7 @@ def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
 @transaction.atomic
 def _delete_batch(kept_since: datetime) -> int:
     ids = Label.objects.oldest_before(kept_since, LABELS)
-    held = list(Label.objects.filter(pk__in=ids).select_for_update(skip_locked=True).values_list("pk", flat=True))
-    Verdict.objects.filter(label__in=held).delete()
-    Label.objects.filter(pk__in=held).delete()
-    return len(held)
+    Label.objects.lock_siblings(ids)
+    Verdict.objects.filter(label__in=ids).delete()
+    Label.objects.filter(pk__in=ids).delete()
+    return len(ids)

@@ -160,6 +160,7 @@ def prepare(
 @transaction.atomic
 def finish(endings: Sequence[CallResult], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
+    Label.objects.lock_siblings(ending.label.pk for ending in endings)
     held = {label.pk: label for label in Label.objects.lock(ending.label.pk for ending in endings)}
     resumes = _note_health(endings, now)
     written, verdicts, said = [], [], []

@@ -204,6 +204,8 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         if not wanted:
             return 0
         columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
+        targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
+        database.execute(_LOCK_TARGETS, targets)
         with connection.cursor() as cursor:
             cursor.execute(_ENQUEUE, [now, now, *columns, list(STOPPED)])
             return int(cursor.rowcount)
@@ -245,6 +247,13 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         for label in labels:
             label.lease_until = until
 
+    def lock_siblings(self, ids: Iterable[int]) -> None:
+        """Lock all labels of the targets of these labels, of any version, in the order that `enqueue` locks them.
+
+        Call it before what may change which label of a target is effective: it writes siblings too.
+        """
+        database.execute(_LOCK_SIBLINGS, [list(ids)])
+
     def lock(self, ids: Iterable[int]) -> Self:
         """Lock these labels for writing, in the order that `enqueue` locks them."""
         return self.filter(id__in=list(ids))._locked()
@@ -273,7 +282,9 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         Which is left to an index: in the order of locks all that waits would be sorted for each batch.
         """
         waiting = self.filter(status="queued", run=run)
-        return list(waiting.filter(id__in=waiting.order_by().values("id")[:BATCH_SIZE])._locked())
+        ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
+        self.lock_siblings(ids)
+        return list(waiting.filter(id__in=ids)._locked())
 
     def dequeue(self, labels: Sequence[Job]) -> None:
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
@@ -332,6 +343,18 @@ _WRITE = f"""
     FROM unnest(%s::bigint[], {", ".join(f"%s::{kind}[]" for kind in _WRITTEN.values())})
         AS w (id, {", ".join(_WRITTEN)})
     WHERE l.id = w.id
+"""
+
+_LOCK_SIBLINGS = """
+    SELECT FROM signals_label l
+    JOIN signals_label s ON s.signal_id = l.signal_id AND s.target_key = l.target_key
+    WHERE l.id = ANY(%s) ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
+"""
+
+_LOCK_TARGETS = """
+    SELECT FROM unnest(%s::bigint[], %s::text[]) AS w (signal_id, target_key)
+    JOIN signals_label s ON s.signal_id = w.signal_id AND s.target_key = w.target_key
+    ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
 """
 
 _LEASE = """

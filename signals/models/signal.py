@@ -112,6 +112,11 @@ class SignalVersion(AuthoredModel):
     judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
     filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
     view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
+    is_candidate = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Made to be compared: it never was current, and results leave its labels out.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -41,7 +41,7 @@ def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[lis
 
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
     """The labels of each of these versions in the range, by the version's id."""
-    of_these = sums(signal=signal, version__in=found)
+    of_these = sums(signal=signal, version__in=found).including_superseded()
     counted = grouped(of_these.totals(time_range), attrgetter("version"))
     return {version.pk: summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 

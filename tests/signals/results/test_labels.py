@@ -128,7 +128,7 @@ def test_it_estimates_nothing_from_labels_of_several_versions(
     assert Label.objects.filter(version__number=2).count() == 1  # it took over what waited
     words = " ".join(browser.get(f"{LIST}{signal.pk}/").text.split())
     assert "Estimates for" not in words
-    assert "Labels of 2 versions together: a trace that several of them judged counts for each." in words
+    assert "Labels of 2 versions. Each trace counts once, with the label of the newest version that judged it." in words
     assert "Estimates for all 5 traces" in " ".join(browser.get(f"{LIST}{signal.pk}/?version=1").text.split())
 
 
