@@ -97,6 +97,14 @@ class Signal(AuthoredModel):
         return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
 
 
+class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
+    """Versions of signals."""
+
+    def published(self) -> "SignalVersionQuerySet":
+        """Versions that are or were current, without candidates."""
+        return self.filter(is_candidate=False)
+
+
 class SignalVersion(AuthoredModel):
     """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
 
@@ -118,6 +126,8 @@ class SignalVersion(AuthoredModel):
         help_text="Made to be compared: it never was current, and results leave its labels out.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalVersionQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -204,7 +204,7 @@ def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:
 
 def versions(signal: Signal) -> list[SignalVersion]:
     """What the signal asks and asked, newest first."""
-    return list(signal.versions.order_by("-number")[:MAX_VERSIONS])
+    return list(signal.versions.published().order_by("-number")[:MAX_VERSIONS])
 
 
 def runs(signal: Signal) -> list[SignalRun]:

@@ -29,7 +29,7 @@ class Row:
 
 def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:
     """Versions, newest first, from below the number `before`; and the number to go on below, if there are more."""
-    known = signal.versions.order_by("-number")
+    known = signal.versions.published().order_by("-number")
     found = list((known if before is None else known.filter(number__lt=before))[: PAGE_SIZE + 1])
     summaries = summaries_of(signal, found[:PAGE_SIZE], time_range)
     shown = []
