@@ -123,6 +123,15 @@ class Label(JudgeJob):
         help_text="US dollars of all its judge calls; null while none had a known price.",
     )
 
+    settled_at = models.DateTimeField(
+        null=True, help_text="When the wanted revision settled, or a run took it; null: not known."
+    )
+    settled_live = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether arriving traffic asked for the wanted revision, not a run.",
+    )
+
     created_at = models.DateTimeField(auto_now_add=True)
 
     # Kept by triggers (docs/adr/0016): never set it.
