@@ -15,6 +15,7 @@ from signals.models import (
     LabelHalfDay,
     LabelHour,
     LabelMinute,
+    SettledMinute,
     Signal,
     SignalRun,
     SignalVersion,
@@ -195,6 +196,16 @@ class LabelMinuteAdmin(LabelSumAdmin[LabelMinute]):
     """By the minute."""
 
     list_display = ("signal", "version", "run", "minute", "state", "value", "count", "cost", "last", "folded")
+
+
+@admin.register(SettledMinute)
+class SettledMinuteAdmin(ReadOnly[SettledMinute]):
+    """Requests for labels by the minute in which they settled."""
+
+    list_display = ("version", "minute", "is_live", "outcome", "value", "count", "folded")
+    list_filter = ("outcome", "is_live", "folded")
+    list_select_related = ("version__signal",)
+    ordering = ("-id",)
 
 
 @admin.register(Unsampled)

@@ -33,6 +33,11 @@ class LabelFilter:
     text: str = ""
 
     @property
+    def is_of_one_version(self) -> bool:
+        """Whether it names a version or a run, and so wants superseded labels too."""
+        return self.version is not None or self.run is not None
+
+    @property
     def narrows(self) -> bool:
         """Whether anything may fail to pass."""
         return self != LabelFilter()

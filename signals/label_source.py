@@ -1,10 +1,10 @@
 """Labels as a source of pills for the pages of traces (`traces.label_sources`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, Max
+from django.db.models import Count
 from django.urls import reverse
 
 from catalyst.core.models import Project
@@ -24,7 +24,7 @@ type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
 
 
 class SignalLabels:
-    """The labels that signals gave. Of several versions of a signal, the newest that has a label counts."""
+    """The effective labels that signals gave."""
 
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         """Labels of traces, and those of their spans summed up by value."""
@@ -43,14 +43,14 @@ class SignalLabels:
     def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
         """Labels of the spans of one trace by span id, those of the trace as a whole under None."""
         found: dict[int | None, list[Pill]] = {}
-        for label in _newest(Label.objects.for_trace(project, trace_id)):
+        for label in Label.objects.for_trace(project, trace_id):
             found.setdefault(label.span_id, []).append(_pill(label, project))
         return found
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
         """Labels of sessions, by session key."""
         found: dict[str, list[Pill]] = {}
-        for label in _newest(Label.objects.for_sessions(project, keys)):
+        for label in Label.objects.for_sessions(project, keys):
             found.setdefault(label.session_key, []).append(_pill(label, project))
         return found
 
@@ -85,19 +85,6 @@ class SignalLabels:
         return label_lists.navigation(project, params, now)
 
 
-def _newest(labels: Iterable[Label]) -> Iterable[Label]:
-    """Of each signal and target the label of the newest version, but one with a value before one without.
-
-    `labels` come in order of signal and version.
-    """
-    newest: dict[tuple[int, str], Label] = {}
-    for label in labels:
-        other = newest.get((label.signal_id, label.target_key))
-        if other is None or label.value or not other.value:
-            newest[label.signal_id, label.target_key] = label
-    return newest.values()
-
-
 def _pill(label: Label, project: Project) -> Pill:
     return Pill(
         name=label.signal.name,
@@ -122,16 +109,18 @@ def _note(label: Label) -> str:
 
 
 def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
-    """Labels of traces, of each signal that of the newest version, then those of their spans by signal and value.
+    """Effective labels of traces, then those of their spans by signal and value.
 
     Counted in the database: there may be thousands.
     """
-    labels = Label.objects.filter(project=project, trace_id__in=list(trace_ids), signal__archived_at=None).labelled()
-    rows = labels.values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
-    counted = rows.alias(newest=Max("version__number")).annotate(n=Count("id"))
-    found = list(counted.order_by("signal__name", "signal_id", "newest", "value"))
-    whole = {row[1:3]: row for row in found if row[0] == Scope.TRACE}
-    return [*whole.values(), *(row for row in found if row[0] == Scope.SPAN)]
+    labels = Label.objects.filter(project=project, trace_id__in=list(trace_ids), signal__archived_at=None)
+    rows = (
+        labels.effective()
+        .labelled()
+        .values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+    )
+    found = list(rows.annotate(n=Count("id")).order_by("signal__name", "signal_id", "value"))
+    return sorted(found, key=lambda row: row[0] == Scope.SPAN)
 
 
 def _href(project: Project, signal_id: int) -> str:

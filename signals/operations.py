@@ -102,6 +102,19 @@ def publish_version(
     return version
 
 
+def add_candidate(signal: Signal, question: Definition, by: Actor = SYSTEM) -> SignalVersion:
+    """Add a version that does not become current: runs with the purpose `duel` judge it, and results leave it out.
+
+    To publish it, publish its definition: that makes a new version.
+    """
+    checked = checked_definition(question, signal.scope, _judge_model_of(signal))
+    with transaction.atomic():
+        locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
+        version = _add_version(locked, checked, by, is_candidate=True)
+        record(by, "added a candidate to", signal, detail=f"version {version.number}")
+    return version
+
+
 def restore_version(signal: Signal, number: int, by: Actor = SYSTEM, *, based_on: int | None = None) -> SignalVersion:
     """Ask again what an earlier version asked, as a new version. `based_on` as in `publish_version`."""
     earlier = signal.versions.get(number=number)
@@ -216,9 +229,12 @@ def retry_failed(signal: Signal, now: datetime) -> int:
     return Label.objects.filter(version=signal.current_version_id).retry(now)
 
 
-def _add_version(signal: Signal, checked: Definition, by: Actor) -> SignalVersion:
+def _add_version(signal: Signal, checked: Definition, by: Actor, *, is_candidate: bool = False) -> SignalVersion:
     latest = signal.versions.order_by("-number").values_list("number", flat=True).first() or 0
-    version = signal.versions.create(number=latest + 1, **by.as_creator(), **version_columns(checked))
+    columns = version_columns(checked)
+    version = signal.versions.create(number=latest + 1, is_candidate=is_candidate, **by.as_creator(), **columns)
+    if is_candidate:
+        return version
     signal.current_version = version
     signal.save(update_fields=["current_version"])
     return version

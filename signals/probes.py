@@ -127,7 +127,8 @@ def _uses(now: datetime) -> list[SignalUse]:
     signals = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in signals}
-    for cell in sums(signal__in=signals).totals(TimeRange(CUSTOM, start, end, end - start)):
+    every_label = sums(signal__in=signals).including_superseded()
+    for cell in every_label.totals(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.signal][cell.state] += cell.count
     live = [signal.current_version for signal in signals if signal.is_live and signal.current_version]
     capped = spending.caps_reached(live, now)

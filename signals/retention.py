@@ -8,7 +8,7 @@ from django.db import transaction
 
 from catalyst import timerange
 from catalyst.core.models import Project
-from signals.models import Exchange, Label, Unsampled, Verdict
+from signals.models import Exchange, Label, SettledMinute, Unsampled, Verdict
 
 BATCHES = 20
 LABELS = 1_000
@@ -40,7 +40,7 @@ def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
 def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
     """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many.
 
-    With them what was known of targets that began before and were not sampled.
+    With them what was known of targets that began before and were not sampled, and what settled before.
     """
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):
@@ -51,13 +51,16 @@ def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
     for _ in range(batches):
         if not Unsampled.objects.delete_expired(kept_since, LABELS):
             break
+    for _ in range(batches):
+        if not SettledMinute.objects.delete_expired(kept_since, LABELS):
+            break
     return deleted
 
 
 @transaction.atomic
 def _delete_batch(kept_since: datetime) -> int:
     ids = Label.objects.oldest_before(kept_since, LABELS)
-    held = list(Label.objects.filter(pk__in=ids).select_for_update(skip_locked=True).values_list("pk", flat=True))
-    Verdict.objects.filter(label__in=held).delete()
-    Label.objects.filter(pk__in=held).delete()
-    return len(held)
+    Label.objects.lock_siblings(ids)
+    Verdict.objects.filter(label__in=ids).delete()
+    Label.objects.filter(pk__in=ids).delete()
+    return len(ids)

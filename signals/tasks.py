@@ -6,7 +6,7 @@ from django.tasks import task
 from django.utils import timezone
 
 from signals.judging import worker as judging
-from signals.models import LabelHalfDay, LabelHour, LabelMinute
+from signals.models import LabelHalfDay, LabelHour, LabelMinute, SettledMinute
 from signals.runs import backfill
 from signals.targets import settling
 
@@ -53,6 +53,6 @@ def fold() -> None:
 
     At least once; safe to repeat because a change is deleted in the transaction that adds it to its sum.
     """
-    for kept in (LabelHalfDay, LabelHour, LabelMinute):
+    for kept in (LabelHalfDay, LabelHour, LabelMinute, SettledMinute):
         while kept.objects.fold():
             pass

@@ -74,16 +74,12 @@ class FacetValue:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`).
-
-    `at_most`: there may be fewer targets than its counts say, since some may be counted twice.
-    """
+    """The labels of one origin: what it is called, what its targets are (`span`, `trace` or `session`)."""
 
     name: str
     scope: str
     href: str
     values: Sequence[FacetValue]
-    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from signals.judging import calls as asking
 from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import JudgeInput, load_inputs
-from signals.models import Label, Verdict
+from signals.models import Label, SettledMinute, Verdict
 from signals.targets import requeue
 
 logger = logging.getLogger(__name__)
@@ -160,9 +160,10 @@ def prepare(
 @transaction.atomic
 def finish(endings: Sequence[CallResult], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
+    Label.objects.lock_siblings(ending.label.pk for ending in endings)
     held = {label.pk: label for label in Label.objects.lock(ending.label.pk for ending in endings)}
     resumes = _note_health(endings, now)
-    written, verdicts, said = [], [], []
+    written, verdicts, said, outgrown = [], [], [], []
     for ending in endings:
         label = held.get(ending.label.pk)
         if label is None:
@@ -170,6 +171,8 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
         is_ours = _is_held(label, ending.label)
         if is_ours:
             _end_try(label, ending, now, resumes)
+            if ending.status != Label.Status.QUEUED and label.status == Label.Status.QUEUED:
+                outgrown.append((ending.label, ending.status.value, ending.value))
         if ending.spent is not None:
             verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
             said.append((label, verdict, ending.spent.said))
@@ -178,6 +181,7 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
         if is_ours or ending.spent is not None:
             written.append(label)
     Label.objects.write(written)
+    SettledMinute.objects.answer_superseded(outgrown)
     Verdict.objects.bulk_create(verdicts)
     exchanges.keep(said, now)
     _charge(endings, verdicts, now)

@@ -4,6 +4,7 @@ from signals.definitions.choices import Scope, Sentiment
 from signals.models.label import Label
 from signals.models.label_rollup import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.run import SignalRun
+from signals.models.settled_minute import SettledMinute
 from signals.models.signal import Signal, SignalVersion
 from signals.models.unsampled import Unsampled
 from signals.models.verdict import Exchange, Instructions, Verdict
@@ -17,6 +18,7 @@ __all__ = [
     "LabelMinute",
     "Scope",
     "Sentiment",
+    "SettledMinute",
     "Signal",
     "SignalRun",
     "SignalVersion",

@@ -46,9 +46,15 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
             return found
         return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
+    def effective(self) -> "LabelQuerySet":
+        """The one label of each target that counts: of several versions, that of the newest that has one."""
+        return self.filter(is_effective=True)
+
     def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
-        """Labels that pass a filter."""
-        found = self if wanted.version is None else self.filter(version__number=wanted.version)
+        """Labels that pass a filter; effective ones unless it names a version or a run."""
+        found = self if wanted.is_of_one_version else self.effective()
+        if wanted.version is not None:
+            found = found.filter(version__number=wanted.version)
         if wanted.run is not None:
             found = found.filter(run=wanted.run)
         if wanted.value:
@@ -65,17 +71,17 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
 
     def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
-        """Labels of one trace as a whole and of its spans."""
+        """Effective labels of one trace as a whole and of its spans."""
         return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
 
     def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
-        """Labels of these sessions."""
+        """Effective labels of these sessions."""
         return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()
 
     def _with_signal(self) -> "LabelQuerySet":
-        """Of signals that are not archived, oldest version first."""
-        shown = self.filter(signal__archived_at=None).select_related("signal", "version")
-        return shown.order_by("signal__name", "signal_id", "version__number", "id")
+        """Effective labels of signals that are not archived."""
+        shown = self.effective().filter(signal__archived_at=None).select_related("signal", "version")
+        return shown.order_by("signal__name", "signal_id", "id")
 
 
 class Label(JudgeJob):
@@ -117,7 +123,23 @@ class Label(JudgeJob):
         help_text="US dollars of all its judge calls; null while none had a known price.",
     )
 
+    settled_at = models.DateTimeField(
+        null=True, help_text="When the wanted revision settled, or a run took it; null: not known."
+    )
+    settled_live = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether arriving traffic asked for the wanted revision, not a run.",
+    )
+
     created_at = models.DateTimeField(auto_now_add=True)
+
+    # Kept by triggers (docs/adr/0016): never set it.
+    is_effective = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Whether it is the label of its target: of several versions, that of the newest that has one.",
+    )
 
     objects = LabelQuerySet.as_manager()
 
@@ -163,6 +185,14 @@ class Label(JudgeJob):
                 fields=["signal", "status", "-target_time", "-id"],
                 name="signals_label_unlabelled",
                 condition=Q(status__in=["failed", "skipped"]),
+            ),
+            # The labels of a target by all versions.
+            models.Index(fields=["signal", "target_key"], name="signals_label_siblings"),
+            # A signal's page: newest effective labels of one value, beside any number that were superseded.
+            models.Index(
+                fields=["signal", "value", "-target_time", "-id"],
+                name="signals_label_effective_value",
+                condition=Q(is_effective=True) & ~Q(value=""),
             ),
             # Pills beside traces, spans and sessions.
             models.Index(

@@ -59,7 +59,7 @@ class Event(StrEnum):
 GIVEN = "given"
 """Stands in the table for what the event brings along."""
 
-_GROWN = {"wanted_revision": GIVEN, "target_time": GIVEN}
+_GROWN = {"wanted_revision": GIVEN, "target_time": GIVEN, "settled_at": GIVEN, "settled_live": GIVEN}
 _ALL_TRIES = {"status": Status.QUEUED, "attempts": 0, "outages": 0}
 _WAITS_ANEW = _ALL_TRIES | {"tried_at": None, "not_before": GIVEN, "error": ""}
 _LEASED = {"status": Status.RUNNING, "attempts": F("attempts") + 1, "lease_until": GIVEN, "reserved": GIVEN}
@@ -112,7 +112,10 @@ def columns(status: str, event: Event, **given: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """A target that is to have a label: the fields of `Label` by the same names."""
+    """A target that is to have a label: the fields of `Label` by the same names.
+
+    `settled_at` is for a request that settled before it is queued; by default it settles as it is queued.
+    """
 
     version_id: int
     signal_id: int
@@ -125,6 +128,7 @@ class LabelRequest:
     target_time: datetime
     wanted_revision: int
     run_id: int | None = None
+    settled_at: datetime | None = None
 
 
 _columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
@@ -204,8 +208,10 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         if not wanted:
             return 0
         columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
+        targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
+        database.execute(_LOCK_TARGETS, targets)
         with connection.cursor() as cursor:
-            cursor.execute(_ENQUEUE, [now, now, *columns, list(STOPPED)])
+            cursor.execute(_ENQUEUE, [now, now, now, *columns, list(STOPPED)])
             return int(cursor.rowcount)
 
     def claimable(self, now: datetime) -> Self:
@@ -245,6 +251,13 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         for label in labels:
             label.lease_until = until
 
+    def lock_siblings(self, ids: Iterable[int]) -> None:
+        """Lock all labels of the targets of these labels, of any version, in the order that `enqueue` locks them.
+
+        Call it before what may change which label of a target is effective: it writes siblings too.
+        """
+        database.execute(_LOCK_SIBLINGS, [list(ids)])
+
     def lock(self, ids: Iterable[int]) -> Self:
         """Lock these labels for writing, in the order that `enqueue` locks them."""
         return self.filter(id__in=list(ids))._locked()
@@ -273,7 +286,9 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         Which is left to an index: in the order of locks all that waits would be sorted for each batch.
         """
         waiting = self.filter(status="queued", run=run)
-        return list(waiting.filter(id__in=waiting.order_by().values("id")[:BATCH_SIZE])._locked())
+        ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
+        self.lock_siblings(ids)
+        return list(waiting.filter(id__in=ids)._locked())
 
     def dequeue(self, labels: Sequence[Job]) -> None:
         """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
@@ -334,6 +349,18 @@ _WRITE = f"""
     WHERE l.id = w.id
 """
 
+_LOCK_SIBLINGS = """
+    SELECT FROM signals_label l
+    JOIN signals_label s ON s.signal_id = l.signal_id AND s.target_key = l.target_key
+    WHERE l.id = ANY(%s) ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
+"""
+
+_LOCK_TARGETS = """
+    SELECT FROM unnest(%s::bigint[], %s::text[]) AS w (signal_id, target_key)
+    JOIN signals_label s ON s.signal_id = w.signal_id AND s.target_key = w.target_key
+    ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
+"""
+
 _LEASE = """
     UPDATE signals_label l SET status = 'running', attempts = attempts + 1, lease_until = %s, reserved = c.reserved
     FROM unnest(%s::bigint[], %s::numeric[]) AS c (id, reserved)
@@ -344,18 +371,25 @@ _LEASE = """
 _ENQUEUE = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
-        wanted_revision, run_id, judged_revision, status, attempts, outages, not_before, created_at,
-        value, reason, judge, error
+        wanted_revision, run_id, settled_at, settled_live, judged_revision, status, attempts, outages,
+        not_before, created_at, value, reason, judge, error
     )
-    SELECT w.*, 0, 'queued', 0, 0, %s, %s, '', '', '', ''
+    SELECT w.version_id, w.signal_id, w.project_id, w.scope, w.target_key, w.trace_id, w.span_id, w.session_key,
+        w.target_time, w.wanted_revision, w.run_id, coalesce(w.settled_at, %s), w.run_id IS NULL, 0, 'queued', 0, 0,
+        %s, %s, '', '', '', ''
     FROM unnest(
         %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[],
-        %s::timestamptz[], %s::bigint[], %s::bigint[]
-    ) AS w (version_id, signal_id, project_id, scope, target_key)
+        %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[]
+    ) AS w (
+        version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key,
+        target_time, wanted_revision, run_id, settled_at
+    )
     ORDER BY w.version_id, w.target_key COLLATE "C"
     ON CONFLICT (version_id, target_key) DO UPDATE SET
         wanted_revision = EXCLUDED.wanted_revision,
         target_time = EXCLUDED.target_time,
+        settled_at = EXCLUDED.settled_at,
+        settled_live = EXCLUDED.settled_live,
         run_id = CASE
             WHEN l.run_id IN (SELECT id FROM signals_signalrun WHERE state = ANY(%s)) THEN EXCLUDED.run_id
             ELSE l.run_id

@@ -17,6 +17,7 @@ from signals.models.run import SignalRun
 MAX_CHANGES = 20_000
 HALF_DAY = timedelta(hours=12)
 UNSAMPLED = Q(state="unsampled")
+EFFECTIVE = Q(is_effective=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class LabelCount:
     """Labels of one version, in one state and with one value (empty: without). Cells of a kind add up.
 
     A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
-    known price; `last` is when the last of them was labelled.
+    known price; `last` is when the last of them was labelled. `count` is of effective labels, unless one version is
+    asked for; `cost` and `waiting` (for a judge) are of all.
     """
 
     signal: int
@@ -34,6 +36,7 @@ class LabelCount:
     count: int
     cost: Decimal | None
     last: datetime | None
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,11 @@ class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet
         return self.filter(of_any)
 
     def matching(self, wanted: LabelFilter) -> Self:
-        """Labels that pass a filter."""
+        """Labels that pass a filter; effective ones unless it names a version or a run."""
+        return self.including_superseded(wanted).filter(Q() if wanted.is_of_one_version else EFFECTIVE)
+
+    def including_superseded(self, wanted: LabelFilter) -> Self:
+        """Labels of all versions that pass a filter."""
         passes = Q()
         if wanted.version is not None:
             passes &= Q(version__number=wanted.version)
@@ -96,10 +103,11 @@ _FOLD = """
         ) RETURNING *
     ), kinds AS (
         INSERT INTO {table} AS h
-            (signal_id, {start}, version_id, run_id, state, value, count, cost, last, folded)
-        SELECT signal_id, {start}, version_id, run_id, state, value, sum(count), sum(cost), max(last), true
-        FROM changes GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
-        ON CONFLICT (signal_id, {start}, version_id, run_id, state, value) WHERE folded DO UPDATE SET
+            (signal_id, {start}, version_id, run_id, is_effective, state, value, count, cost, last, folded)
+        SELECT signal_id, {start}, version_id, run_id, is_effective, state, value,
+            sum(count), sum(cost), max(last), true
+        FROM changes GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+        ON CONFLICT (signal_id, {start}, version_id, run_id, is_effective, state, value) WHERE folded DO UPDATE SET
             count = h.count + EXCLUDED.count,
             cost = coalesce(h.cost + EXCLUDED.cost, h.cost, EXCLUDED.cost),
             last = greatest(h.last, EXCLUDED.last)
@@ -136,6 +144,7 @@ class LabelSum(models.Model):
         db_index=False,
         help_text="As of the labels.",
     )
+    is_effective = models.BooleanField(default=True, db_default=True, help_text="As of the labels.")
     state = models.CharField(max_length=9, choices=State, help_text="A label's status; waiting is queued or running.")
     value = models.CharField(max_length=60, blank=True, help_text="With the state waiting: of the target as it was.")
     count = models.IntegerField(help_text="Labels; of a change, how many more or, below zero, fewer.")
@@ -151,7 +160,7 @@ class LabelSum(models.Model):
 
 def _one_of_a_kind(model: str, start: str) -> models.UniqueConstraint:
     """Of the rows that are folded; `start` is the field that their time is in."""
-    kind = ["signal", start, "version", "run", "state", "value"]
+    kind = ["signal", start, "version", "run", "is_effective", "state", "value"]
     return models.UniqueConstraint(
         fields=kind, condition=Q(folded=True), nulls_distinct=False, name=f"signals_{model}_kind"
     )

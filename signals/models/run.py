@@ -37,8 +37,8 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
         return self.filter(state="collecting").order_by("pk")
 
     def overtaken(self) -> "SignalRunQuerySet":
-        """Runs that still work though their signal asks something else by now, or was put away."""
-        changed = ~Q(version=F("version__signal__current_version"))
+        """Open runs whose signal was archived, and open backfills of a version that is not current any more."""
+        changed = Q(purpose="backfill") & ~Q(version=F("version__signal__current_version"))
         return self.open().filter(changed | Q(version__signal__archived_at__isnull=False))
 
 
@@ -55,9 +55,20 @@ class SignalRun(AuthoredModel):
         CANCELLED = "cancelled", "Cancelled"
         FAILED = "failed", "Failed"
 
+    class Purpose(models.TextChoices):
+        BACKFILL = "backfill", "Judge past traffic"
+        DUEL = "duel", "Compare versions"
+
     OPEN = (State.COLLECTING, State.JUDGING)
 
     version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="runs")
+    purpose = models.CharField(
+        max_length=8,
+        choices=Purpose,
+        default=Purpose.BACKFILL,
+        db_default=Purpose.BACKFILL,
+        help_text="A backfill ends when its version is superseded; a duel judges any version.",
+    )
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
     sample_rate = models.PositiveSmallIntegerField()

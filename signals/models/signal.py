@@ -97,6 +97,14 @@ class Signal(AuthoredModel):
         return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
 
 
+class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
+    """Versions of signals."""
+
+    def published(self) -> "SignalVersionQuerySet":
+        """Versions that are or were current, without candidates."""
+        return self.filter(is_candidate=False)
+
+
 class SignalVersion(AuthoredModel):
     """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
 
@@ -112,7 +120,14 @@ class SignalVersion(AuthoredModel):
     judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
     filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
     view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
+    is_candidate = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Made to be compared: it never was current, and results leave its labels out.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SignalVersionQuerySet.as_manager()
 
     class Meta:
         constraints = [

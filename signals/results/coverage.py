@@ -77,7 +77,8 @@ def whole_days(time_range: TimeRange) -> TimeRange:
 
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
     """What became of what the versions of a signal looked at. Few queries, however many days."""
-    of_hours = signal.hours.within((days.start, days.end)).annotate(day=bar_of("hour", days)).order_by()
+    published = signal.hours.within((days.start, days.end)).filter(version__is_candidate=False)
+    of_hours = published.annotate(day=bar_of("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
     for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
         counts[day, version][state] += count
@@ -111,7 +112,8 @@ def _row(day: datetime | None, version: int, states: Mapping[str, int], reasons:
 
 def _reasons(signal: Signal, days: TimeRange) -> Mapping[tuple[datetime, int], list[Reason]]:
     """By day and version, the most frequent first."""
-    ended = signal.label_set.within(days).filter(status__in=[Label.Status.FAILED, Label.Status.SKIPPED])
+    published = signal.label_set.within(days).filter(version__is_candidate=False)
+    ended = published.filter(status__in=[Label.Status.FAILED, Label.Status.SKIPPED])
     newest = ended.order_by("-target_time", "-id")[:READ_FOR_REASONS].values("pk")
     same = Label.objects.filter(pk__in=newest).annotate(day=bar_of("target_time", days)).order_by()
     found: dict[tuple[datetime, int], list[Reason]] = defaultdict(list)

@@ -103,7 +103,9 @@ def _labels(project: Project, match: Target) -> LabelQuerySet:
 
 def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:
     """The newest version of each signal that did not sample the target."""
-    rows = Unsampled.objects.filter(version__signal__in=list(signals), draw=draw(target_key))
+    rows = Unsampled.objects.filter(
+        version__signal__in=list(signals), version__is_candidate=False, draw=draw(target_key)
+    )
     return {row.version.signal_id: row.version for row in rows.select_related("version").order_by("version__number")}
 
 
@@ -224,7 +226,7 @@ def _asked_after(signals: Collection[Signal], received_at: datetime) -> dict[int
     """The versions of signals that were current some time after, other than the newest; newest first."""
     found: dict[int, list[SignalVersion]] = {}
     ended: dict[int, datetime] = {}
-    for version in SignalVersion.objects.filter(signal__in=signals).defer("prompt").order_by("-number"):
+    for version in SignalVersion.objects.published().filter(signal__in=signals).defer("prompt").order_by("-number"):
         if (until := ended.get(version.signal_id)) and until > received_at:
             found.setdefault(version.signal_id, []).append(version)
         ended[version.signal_id] = version.created_at

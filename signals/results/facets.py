@@ -1,13 +1,13 @@
 """Which traces and sessions have a label, as conditions of lists, and which labels there are to choose from.
 
 In a URL a label is `12:yes`, the value yes of signal 12; `12` is any value, `12!waiting` and `12!failed` are targets
-without one. Of several versions the newest that has a label counts. A trace passes by a label of its own, of any of its
+without one. Effective labels count. A trace passes by a label of its own, of any of its
 spans or of its session; a session by one of its own or of any of its traces.
 """
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
@@ -23,8 +23,6 @@ from traces.models import Session, Trace
 
 MAX_SIGNALS = 8
 """Whose labels a list offers: those that gave most."""
-MAX_LABELS_READ = 1_000
-"""Labels of a signal that are read one by one where several of its versions gave some."""
 _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
 
 
@@ -62,33 +60,12 @@ def load(project: Project, time_range: TimeRange, agent: int | None) -> list[Fac
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     counts: dict[int, Counter[str]] = defaultdict(Counter)
-    versions: dict[int, set[int]] = defaultdict(set)
     for cell in sums(signal__in=known).totals(time_range):
-        if cell.value or cell.state in STATES:
+        if cell.count and (cell.value or cell.state in STATES):
             counts[cell.signal][key_of(cell.signal, cell.value, cell.state)] += cell.count
-            versions[cell.signal].add(cell.version)
     busiest = sorted(counts, key=lambda pk: (-counts[pk].total(), known[pk].name))
     names = Counter(known[pk].name for pk in busiest)
-    mixed = {pk for pk in busiest[:MAX_SIGNALS] if len(versions[pk]) > 1}
-    few = {pk for pk in mixed if counts[pk].total() <= MAX_LABELS_READ}
-    counts |= _newest(few, time_range)
-    return [
-        _facet(known[pk], counts[pk], is_alone=names[known[pk].name] == 1, at_most=pk in mixed - few)
-        for pk in busiest[:MAX_SIGNALS]
-    ]
-
-
-def _newest(signals: Collection[int], time_range: TimeRange) -> dict[int, Counter[str]]:
-    """The labels of the range that lists show, by signal: without those that a newer version has given anew."""
-    labels = Label.objects.filter(signal__in=signals).within(time_range)
-    rows = list(labels.values_list("signal_id", "target_key", "version_id", "value", "status").order_by("version_id"))
-    newest = {(signal, target): version for signal, target, version, value, _ in rows if value}
-    counts: dict[int, Counter[str]] = {signal: Counter() for signal in signals}
-    for signal, target, version, value, status in rows:
-        state = "waiting" if status in {"queued", "running"} else status
-        if (value or state in STATES) and version >= newest.get((signal, target), 0):
-            counts[signal][key_of(signal, value, state)] += 1
-    return counts
+    return [_facet(known[pk], counts[pk], is_alone=names[known[pk].name] == 1) for pk in busiest[:MAX_SIGNALS]]
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
@@ -132,18 +109,16 @@ def _narrowing(key: str, part: Part, signal: Signal) -> LabelCondition:
 
 
 def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
-    """Those of the outer row's target, but for labels that a newer version has given anew."""
-    of_signal = Label.objects.filter(signal=signal)
+    """Effective ones of the outer row's target."""
+    of_signal = Label.objects.filter(signal=signal).effective()
     if signal.scope == Scope.SESSION:
         of_signal = of_signal.exclude(session_key="")  # as in the index
-    same = {name: OuterRef(name) for name in ("project_id", *target, "target_key")}
-    newer = of_signal.filter(**same, version__gt=OuterRef("version")).exclude(value="")
     of_target = {name: OuterRef(outer) for name, outer in target.items()}
-    return of_signal.filter(part.labels, ~Exists(newer), project_id=OuterRef("project_id"), **of_target)
+    return of_signal.filter(part.labels, project_id=OuterRef("project_id"), **of_target)
 
 
-def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool, at_most: bool) -> Facet:
+def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Facet:
     """Named by the signal, and by its agent too where others are called the same."""
     given = [FacetValue(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
-    return Facet(name, signal.scope, signal.get_absolute_url(), given, at_most)
+    return Facet(name, signal.scope, signal.get_absolute_url(), given)

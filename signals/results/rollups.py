@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ from catalyst.timerange import TimeRange, ceil, floor
 from signals.filters import LabelFilter
 from signals.models import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.label_rollup import (
+    EFFECTIVE,
     UNSAMPLED,
     LabelCount,
     LabelHalfDayQuerySet,
@@ -39,22 +40,35 @@ type AnySums = LabelHalfDayQuerySet | LabelHourQuerySet | LabelMinuteQuerySet
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The same labels three times: by the half day, by the hour and by the minute."""
+    """The same labels three times: by the half day, by the hour and by the minute.
+
+    `counted`: which of them count; the others only add to what judging costs and what waits for a judge.
+    """
 
     half_days: LabelHalfDayQuerySet
     hours: LabelHourQuerySet
     minutes: LabelMinuteQuerySet
+    counted: Q = EFFECTIVE
 
     def matching(self, wanted: LabelFilter) -> "Sums":
-        """Labels that pass a filter."""
-        return Sums(self.half_days.matching(wanted), self.hours.matching(wanted), self.minutes.matching(wanted))
+        """Labels that pass a filter. All of them count if it names a version or a run."""
+        return Sums(
+            self.half_days.including_superseded(wanted),
+            self.hours.including_superseded(wanted),
+            self.minutes.including_superseded(wanted),
+            Q() if wanted.is_of_one_version else self.counted,
+        )
+
+    def including_superseded(self) -> "Sums":
+        """Count every label, also where a newer version has judged the target anew."""
+        return replace(self, counted=Q())
 
     def totals(self, time_range: TimeRange) -> list[LabelCount]:
         """Labels of the range, whose edges must be whole minutes, in one query.
 
         Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
         """
-        first, *others = [summed(part) for part in self._parts(time_range)]
+        first, *others = [_totals(part, self.counted) for part in self._parts(time_range)]
         return [LabelCount(*row) for row in first.union(*others, all=True)]
 
     def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
@@ -72,7 +86,7 @@ class Sums:
         Bars of the chart must be of whole minutes.
         """
         sums, bar = self._in_bars(time_range)
-        valued = sums.exclude(value="").values_list("signal_id", bar, "value")
+        valued = sums.filter(self.counted).exclude(value="").values_list("signal_id", bar, "value")
         found: dict[int, CountsByBucket] = defaultdict(Counter)
         for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
             found[signal_id][start, value] = count
@@ -82,7 +96,8 @@ class Sums:
         """What labels of the range cost and how many failed, by signal and bar, in one query; none where none are."""
         sums, bar = self._in_bars(time_range)
         rows = sums.values_list("signal_id", bar).annotate(
-            failed=Coalesce(Sum("count", filter=Q(state="failed")), 0), spent=Coalesce(Sum("cost"), Decimal(0))
+            failed=Coalesce(Sum("count", filter=self.counted & Q(state="failed")), 0),
+            spent=Coalesce(Sum("cost"), Decimal(0)),
         )
         found: dict[int, dict[datetime, FailuresAndCost]] = defaultdict(dict)
         for signal_id, start, failed, spent in rows:
@@ -104,9 +119,15 @@ class Sums:
         return self.half_days, self.hours, self.minutes
 
 
-def summed(sums: AnySums) -> models.QuerySet[Any, Any]:
+def _totals(sums: AnySums, counted: Q) -> models.QuerySet[Any, Any]:
     kinds = sums.exclude(UNSAMPLED).order_by().values_list("signal_id", "version_id", "state", "value")
-    return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
+    summed = kinds.alias(every=Sum("count")).filter(every__gt=0)
+    return summed.annotate(
+        n=Coalesce(Sum("count", filter=counted), 0),
+        spent=Sum("cost"),
+        newest=Max("last"),
+        waiting=Coalesce(Sum("count", filter=Q(state="waiting")), 0),
+    )
 
 
 def sums(**which: Any) -> Sums:

@@ -29,7 +29,10 @@ MAX_POINTS = 30
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The labels of one signal in a range of time. `versions`: the numbers of those that gave them, the first first."""
+    """The effective labels of one signal in a range of time, or those of one version.
+
+    `versions`: the numbers of those that gave them, the first first. `cost` is of all labels.
+    """
 
     signal: Signal
     outcomes: list[Outcome]
@@ -40,6 +43,8 @@ class Summary:
     silence: JudgeUnavailable | None = None
     trend: Sequence[str] = ()
     versions: Sequence[int] = ()
+    queued: int = 0
+    """Labels that wait for a judge, also of targets that have one of another version."""
 
     @property
     def labelled(self) -> int:
@@ -48,7 +53,7 @@ class Summary:
 
     @property
     def waiting(self) -> int:
-        """Targets that no judge has ended with yet."""
+        """Targets that wait for a label."""
         return self.coverage.waiting
 
     @property
@@ -122,7 +127,7 @@ def summed_up(signals: Sequence[Signal], found: Sequence[LabelCount]) -> list[Su
     owned = grouped(found, attrgetter("signal"))
     summaries = []
     for signal in signals:
-        gave = {numbers[cell.version] for cell in owned[signal.pk] if cell.value}
+        gave = {numbers[cell.version] for cell in owned[signal.pk] if cell.value and cell.count}
         each = summary(signal, [version] if (version := signal.current_version) else [], owned[signal.pk])
         summaries.append(replace(each, versions=sorted(gave)))
     return summaries
@@ -155,15 +160,17 @@ def summed(
 ) -> Summary:
     """These labels of a signal added up; `outcomes_of` makes outcomes of the counts of its values."""
     states, values = Counter[str](), Counter[str]()
-    costs, last = [], []
+    costs, last, queued = [], [], 0
     for cell in found:
         states[cell.state] += cell.count
-        if cell.value:
+        queued += cell.waiting
+        if cell.value and cell.count:
             values[cell.value] += cell.count
             last += [cell.last] if cell.last else []
         costs += [cell.cost] if cell.cost is not None else []
     cost = sum(costs, Decimal(0)) if costs else None
-    return Summary(signal, outcomes_of(values), Coverage(**states), max(last, default=None), cost)
+    newest = max(last, default=None)
+    return Summary(signal, outcomes_of(values), Coverage(**states), newest, cost, queued=queued)
 
 
 def shares_by_start(counts: CountsByBucket, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
@@ -197,7 +204,7 @@ def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:
 
 def versions(signal: Signal) -> list[SignalVersion]:
     """What the signal asks and asked, newest first."""
-    return list(signal.versions.order_by("-number")[:MAX_VERSIONS])
+    return list(signal.versions.published().order_by("-number")[:MAX_VERSIONS])
 
 
 def runs(signal: Signal) -> list[SignalRun]:

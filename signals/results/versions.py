@@ -29,7 +29,7 @@ class Row:
 
 def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:
     """Versions, newest first, from below the number `before`; and the number to go on below, if there are more."""
-    known = signal.versions.order_by("-number")
+    known = signal.versions.published().order_by("-number")
     found = list((known if before is None else known.filter(number__lt=before))[: PAGE_SIZE + 1])
     summaries = summaries_of(signal, found[:PAGE_SIZE], time_range)
     shown = []
@@ -41,7 +41,7 @@ def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[lis
 
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
     """The labels of each of these versions in the range, by the version's id."""
-    of_these = sums(signal=signal, version__in=found)
+    of_these = sums(signal=signal, version__in=found).including_superseded()
     counted = grouped(of_these.totals(time_range), attrgetter("version"))
     return {version.pk: summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 

@@ -37,6 +37,7 @@ EXACT = 20_000
 CHANGED = "The signal was changed or archived."
 
 State = SignalRun.State
+Purpose = SignalRun.Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,24 +144,48 @@ def start(
 ) -> SignalRun:
     """Judge the targets of the current version that began in [start, end), of drafts and disabled signals too.
 
-    Raises ValidationError as `check` does, and for an archived signal and while another run of it is under way.
+    Raises ValidationError as `check` does, and for an archived signal and while another backfill of it is under way.
     """
-    locked = Signal.objects.select_for_update(of=("self",), no_key=True).select_related("current_version")
-    signal, end = locked.get(pk=signal.pk), min(end, now)
-    if signal.archived_at is not None or signal.current_version is None:
-        raise ValidationError("An archived signal judges nothing. Unarchive it first.")
+    version, end = _lock(signal), min(end, now)
     check(start, end, sample_rate, now)
-    if SignalRun.objects.for_signal(signal).open().exists():
+    if SignalRun.objects.for_signal(signal).open().filter(purpose=Purpose.BACKFILL).exists():
         raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
-    run = SignalRun.objects.create(
-        version=signal.current_version,
-        window_start=start,
-        window_end=end,
-        sample_rate=sample_rate,
-        **by.as_creator(),
-    )
-    window = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-    record(by, "started a run of", signal, detail=f"run {run.pk}: {window} at {sample_rate} %")
+    window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
+    return _started(SignalRun(version=version, **window, **by.as_creator()), by)
+
+
+@transaction.atomic
+def start_duel(
+    version: SignalVersion, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
+) -> SignalRun:
+    """Have any version, a candidate too, judge the targets of [start, end), to compare it with others.
+
+    Raises ValidationError as `check` does, and for an archived signal and while another duel of the version is under
+    way.
+    """
+    _lock(version.signal)
+    end = min(end, now)
+    check(start, end, sample_rate, now)
+    if version.runs.open().filter(purpose=Purpose.DUEL).exists():
+        raise ValidationError("This version is being compared. Wait until its run has ended, or cancel it.")
+    window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
+    return _started(SignalRun(version=version, purpose=Purpose.DUEL, **window, **by.as_creator()), by)
+
+
+def _lock(signal: Signal) -> SignalVersion:
+    """Lock the signal and return its current version. Raises ValidationError for one that is archived."""
+    signals = Signal.objects.select_for_update(of=("self",), no_key=True)
+    locked = signals.select_related("current_version").get(pk=signal.pk)
+    if locked.archived_at is not None or locked.current_version is None:
+        raise ValidationError("An archived signal judges nothing. Unarchive it first.")
+    return locked.current_version
+
+
+def _started(run: SignalRun, by: Actor) -> SignalRun:
+    run.save()
+    window = f"{run.window_start:%Y-%m-%d %H:%M} to {run.window_end:%Y-%m-%d %H:%M} UTC"
+    detail = f"run {run.pk} of version {run.version.number}: {window} at {run.sample_rate} %"
+    record(by, "started a run of", run.version.signal, detail=detail)
     return run
 
 

@@ -81,6 +81,7 @@ def _anew(label: Label, version: SignalVersion) -> LabelRequest:
         session_key=label.session_key,
         target_time=label.target_time,
         wanted_revision=label.wanted_revision,
+        settled_at=label.settled_at,
     )
 
 

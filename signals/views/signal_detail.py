@@ -44,7 +44,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     kept = sums(signal=signal).matching(of_version)
     versions, found = summaries.versions(signal), kept.totals(time_range)
     summary = summaries.summary(signal, versions, found)
-    is_open = summaries.is_open(signal, summary.waiting)
+    is_open = summaries.is_open(signal, summary.queued)
     every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
     context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
     whole, numbers = not wants_partial(request), request.htmx.target == "signal-numbers"
@@ -101,7 +101,7 @@ def _sampled(
     summary: Summary, found: Iterable[LabelCount], versions: list[SignalVersion], wanted: LabelFilter
 ) -> dict[str, Any]:
     """What the labels were sampled from, and by which versions and runs."""
-    runs, asked = summaries.runs(summary.signal), {cell.version for cell in found}
+    runs, asked = summaries.runs(summary.signal), {cell.version for cell in found if cell.count}
     shown = [version for version in versions if version.pk in asked]
     estimate = summaries.estimate(summary, shown, runs, wanted)
     return {"estimate": estimate, "shown_versions": shown, "known_versions": versions, "known_runs": runs}

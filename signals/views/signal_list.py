@@ -41,7 +41,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
     found = summaries.listed(signals[:MAX_SELECTED], time_range, now)
-    every = OPEN_SECONDS if any(each.waiting for each in found) else 0
+    every = OPEN_SECONDS if any(each.queued for each in found) else 0
     every = every or (IDLE_SECONDS if any(signal.is_live for signal in signals) else 0)
     context = {
         "time_range": time_range,

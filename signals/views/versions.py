@@ -41,7 +41,7 @@ def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
     """Versions `a` and `b` side by side. The targets whose label differs may be narrowed to a move: `was`, `became`."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     time_range = timerange.parse(request.GET.dict(), timezone.now())
-    numbers = list(signal.versions.order_by("-number").values_list("number", flat=True)[:MAX_NUMBERS])
+    numbers = list(signal.versions.published().order_by("-number").values_list("number", flat=True)[:MAX_NUMBERS])
     context = {"signal": signal, "tab": "versions", "time_range": time_range, "numbers": numbers}
     a, b = _chosen(request, signal)
     if a and b and a != b:

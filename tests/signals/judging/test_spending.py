@@ -380,10 +380,7 @@ class TestPages:
     @pytest.mark.parametrize("name", ["daily_usd", "daily_calls"])
     def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
         page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
-        assert (
-            "Enter a positive amount (up to 4 decimals) or number of calls"
-            in page.content.decode()
-        )
+        assert "Enter a positive amount (up to 4 decimals) or number of calls" in page.content.decode()
         assert not Budget.objects.exists()
 
     @pytest.mark.usefixtures("signal")

@@ -40,12 +40,14 @@ def counted(grain: str) -> Sums:
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
     state = Case(When(status__in=["queued", "running"], then=Value("waiting")), default=F("status"))
     labels = Label.objects.annotate(state=state, start=_start(grain))
-    for *kind, cost in labels.values_list("signal", "version", "run", "start", "state", "value", "cost"):
+    for *kind, cost in labels.values_list(
+        "signal", "version", "run", "is_effective", "start", "state", "value", "cost"
+    ):
         count, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = count + 1, total + (cost or 0)
     left_out_by_hour = Unsampled.objects.values_list("signal", "version", "hour")
     for signal, version, start in left_out_by_hour if grain == "hour" else ():
-        left_out = (signal, version, None, start, "unsampled", "")
+        left_out = (signal, version, None, True, start, "unsampled", "")
         found[left_out] = found.get(left_out, (0, Decimal(0)))[0] + 1, Decimal(0)
     return found
 
@@ -58,7 +60,9 @@ def _start(grain: str) -> Func:
 def summed(grain: str) -> Sums:
     """What the rows of each kind add up to, without those that add up to nothing."""
     found: dict[tuple[object, ...], tuple[int, Decimal]] = {}
-    rows = SUMS[grain].objects.values_list("signal", "version", "run", grain, "state", "value", "count", "cost")
+    rows = SUMS[grain].objects.values_list(
+        "signal", "version", "run", "is_effective", grain, "state", "value", "count", "cost"
+    )
     for *kind, count, cost in rows:
         before, total = found.get(tuple(kind), (0, Decimal(0)))
         found[tuple(kind)] = before + count, total + (cost or 0)
@@ -220,7 +224,7 @@ def test_it_counts_any_range_as_the_list_does(history: History, length: timedelt
     signal = history.signals[0]
     for start in (history.now - length, history.now - length - timedelta(minutes=37)):
         time_range = between(start, start + length)
-        found = sums(signal=signal).totals(time_range)
+        found = sums(signal=signal).including_superseded().totals(time_range)
         listed = Counter(signal.label_set.within(time_range).values_list("status", "value"))
         waiting = {("waiting" if status in {"queued", "running"} else status, value) for status, value in listed}
         assert {(cell.state, cell.value) for cell in found} == waiting
@@ -243,7 +247,10 @@ def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelt
     first, step = time_range.first_bar, time_range.step
     listed = Counter(
         (first + (time - first) // step * step, value)
-        for time, value in signal.label_set.within(time_range).labelled().values_list("target_time", "value")
+        for time, value in signal.label_set.effective()
+        .within(time_range)
+        .labelled()
+        .values_list("target_time", "value")
     )
     assert sums(signal=signal).over_time(time_range)[signal.pk] == listed
 
@@ -258,7 +265,7 @@ def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, 
     for bars in (time_range, time_range.with_bars(30)):
         listed = Counter(
             (bars.start + (time - bars.start) // bars.step * bars.step, value)
-            for time, value in signal.label_set.within(bars).labelled().values_list("target_time", "value")
+            for time, value in signal.label_set.effective().within(bars).labelled().values_list("target_time", "value")
         )
         assert of_all.over_time(bars)[signal.pk] == listed
         trouble = of_all.trouble_over_time(bars)[signal.pk].values()
@@ -306,6 +313,7 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
 def test_the_sums_of_labels_that_are_there_already_are_made_with_the_table(history: History) -> None:
     for _ in range(40):
         history.step()
+    Label.objects.update(is_effective=True)  # those migrations know no other
     Unsampled.objects.all().delete()  # that migration knows only labels
     LabelHour.objects.all().delete()
     with connection.cursor() as cursor:

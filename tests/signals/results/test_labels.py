@@ -110,10 +110,7 @@ def test_it_says_what_its_shares_are_estimates_of(
 ) -> None:
     page = f"{LIST}{signal.pk}/"
     words = " ".join(browser.get(page).text.split())
-    assert (
-        "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)."
-        in words
-    )
+    assert "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)." in words
     version = operations.publish_version(signal, Definition("binary", "Now?", 25))
     Label.objects.update(version=version)
     assert "about 24 traces" in " ".join(browser.get(page).text.split())
@@ -128,7 +125,7 @@ def test_it_estimates_nothing_from_labels_of_several_versions(
     assert Label.objects.filter(version__number=2).count() == 1  # it took over what waited
     words = " ".join(browser.get(f"{LIST}{signal.pk}/").text.split())
     assert "Based on" not in words
-    assert "These counts combine 2 versions, so a trace that several of them judged is counted for each." in words
+    assert "Labels of 2 versions. Each trace counts once, with the label of the newest version that judged it." in words
     assert "100% of 5 matching traces" in " ".join(browser.get(f"{LIST}{signal.pk}/?version=1").text.split())
 
 

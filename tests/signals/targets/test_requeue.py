@@ -95,7 +95,7 @@ def test_an_edit_of_a_disabled_signal_asks_nothing(signal: Signal, project: Proj
     assert not Label.objects.filter(version=signal.current_version).exists()
 
 
-@pytest.mark.parametrize("change", [operations.disable, lambda signal: operations.publish_version(signal, ELSE)])
+@pytest.mark.parametrize("change", [disable, lambda signal: operations.publish_version(signal, ELSE)])
 def test_a_change_leaves_the_work_of_runs_with_the_version_that_they_ask(
     signal: Signal, project: Project, now: datetime, change: Callable[[Signal], None]
 ) -> None:

@@ -1,0 +1,113 @@
+"""How many requests for labels settled in each minute, and what became of them. See docs/adr/0017."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.db.models import Q
+
+from catalyst.timerange import MINUTE, floor
+from signals.models.label import Label
+
+MAX_CHANGES = 20_000
+
+
+class SettledMinuteQuerySet(models.QuerySet["SettledMinute"]):
+    """Requests by the minute in which they settled. Rows of a kind add up: never read one alone."""
+
+    def fold(self, limit: int = MAX_CHANGES) -> int:
+        """Add up to `limit` changes to the rows of their kind; returns how many. Repeat until there is none."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_FOLD, [limit])
+            folded, empty = cursor.fetchone()
+            if empty:
+                self.filter(id__in=empty).delete()
+        return int(folded)
+
+    def answer_superseded(self, judged: Iterable[tuple[Label, str, str]]) -> None:
+        """Give requests their outcome whose target grew while they were judged: labels as claimed, outcomes, values.
+
+        Growing ended them as superseded, in case their worker dies.
+        """
+        changes = []
+        for claimed, outcome, value in judged:
+            if claimed.settled_at is None:
+                continue
+            request: dict[str, Any] = {
+                "version_id": claimed.version_id,
+                "minute": floor(claimed.settled_at, MINUTE),
+                "is_live": claimed.settled_live,
+            }
+            changes.append(SettledMinute(**request, outcome=SettledMinute.Outcome.SUPERSEDED, count=-1))
+            changes.append(SettledMinute(**request, outcome=outcome, value=value, count=1))
+        self.bulk_create(changes)
+
+    def delete_expired(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` rows of minutes before; returns how many."""
+        expired = self.filter(minute__lt=before).order_by("minute").values_list("id", flat=True)[:limit]
+        return self.filter(id__in=list(expired)).delete()[0]
+
+
+class SettledMinute(models.Model):
+    """Requests for a label of one version that settled in one minute, by origin and outcome.
+
+    A request is one revision of one target that was queued for judging. Triggers on `Label` add rows; folding makes one
+    of those of a kind.
+    """
+
+    class Outcome(models.TextChoices):
+        WAITING = "waiting", "Not judged yet"
+        DONE = "done", "Labelled"
+        FAILED = "failed", "Failed"
+        SKIPPED = "skipped", "No content"
+        SUPERSEDED = "superseded", "Its target grew before it was judged"
+        CANCELLED = "cancelled", "Left the queue"
+
+    version = models.ForeignKey(
+        "signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
+    minute = models.DateTimeField(help_text="Start of the minute, in UTC.")
+    is_live = models.BooleanField(help_text="Whether arriving traffic asked for it, not a run.")
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    value = models.CharField(max_length=60, blank=True, help_text="With the outcome done.")
+    count = models.IntegerField(help_text="Requests; of a change, how many more or, below zero, fewer.")
+    folded = models.BooleanField(default=False, help_text="Whether it is the one row of its kind, not a change.")
+
+    objects = SettledMinuteQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "minute", "is_live", "outcome", "value"],
+                condition=Q(folded=True),
+                name="signals_settledminute_kind",
+            )
+        ]
+        indexes = [
+            # A version's window.
+            models.Index(fields=["version", "minute"], name="signals_settledminute_window"),
+            # Retention.
+            models.Index(fields=["minute"], name="signals_settledminute_age"),
+            models.Index(fields=["id"], condition=Q(folded=False), name="signals_settledminute_change"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.outcome} {self.value} in {self.minute:%Y-%m-%d %H:%M}"
+
+
+_FOLD = """
+    WITH changes AS (
+        DELETE FROM signals_settledminute WHERE id IN (
+            SELECT id FROM signals_settledminute WHERE NOT folded ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+        ) RETURNING *
+    ), kinds AS (
+        INSERT INTO signals_settledminute AS m (version_id, minute, is_live, outcome, value, count, folded)
+        SELECT version_id, minute, is_live, outcome, value, sum(count), true
+        FROM changes GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+        ON CONFLICT (version_id, minute, is_live, outcome, value) WHERE folded
+            DO UPDATE SET count = m.count + EXCLUDED.count
+        RETURNING id, count
+    )
+    SELECT (SELECT count(*) FROM changes), (SELECT array_agg(id) FROM kinds WHERE count = 0)
+"""
