@@ -134,7 +134,7 @@ class Label(JudgeJob):
 
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # Kept by triggers (docs/adr/0016): never set it.
+    # Kept by triggers (docs/adr/0018): never set it.
     is_effective = models.BooleanField(
         default=True,
         db_default=True,

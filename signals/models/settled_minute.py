@@ -1,4 +1,4 @@
-"""How many requests for labels settled in each minute, and what became of them. See docs/adr/0017."""
+"""How many requests for labels settled in each minute, and what became of them. See docs/adr/0019."""
 
 from collections.abc import Iterable
 from datetime import datetime

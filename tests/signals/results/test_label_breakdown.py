@@ -137,9 +137,9 @@ def test_it_says_when_there_is_nothing_to_break_down_by(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     make_trace(project, 1, now=now)
-    assert "Can&#x27;t break down" not in page(browser, signal)
+    assert "Can't break down" not in page(browser, signal)
     address = f"/p/default/agents/{signal.agent_id}/"
     for by in (str(signal.pk + 1), "<nonsense>"):
         text = plain(browser.get(address, {"by": by}).text)
-        assert f"Can&#x27;t break down by “{by}”: support-bot has no such trace or session signal." in text
-    assert "Can&#x27;t break down" not in browser.get(address, {"by": ""}).text
+        assert f"Can't break down by “{by}”: support-bot has no such trace or session signal." in text
+    assert "Can't break down" not in browser.get(address, {"by": ""}).text

@@ -113,7 +113,7 @@ def test_it_says_what_its_shares_are_estimates_of(
     assert "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)." in words
     version = operations.publish_version(signal, Definition("binary", "Now?", 25))
     Label.objects.update(version=version)
-    assert "about 24 traces" in " ".join(browser.get(page).text.split())
+    assert "about 24 matching traces" in " ".join(browser.get(page).text.split())
     SignalRun.objects.create(version=version, window_start=now, window_end=now, sample_rate=50)
     assert "Based on" not in browser.get(page).text
 

@@ -169,7 +169,7 @@ def test_the_owner_catches_up_with_the_project_but_not_with_caps_of_signals(
 def test_nothing_waits_without_a_cap(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 1, now=now)
     assert catch_up.offer(project, signal, now) is None
-    with pytest.raises(ValidationError, match="Nothing waits"):
+    with pytest.raises(ValidationError, match="No labels are held back"):
         catch_up.catch_up(project, signal, 1, now)
 
 
@@ -187,7 +187,7 @@ def test_the_page_names_the_price_before_the_button(
     assert "<b>5 waiting</b>" in page
     offer = browser.get(url, headers={"HX-Request": "true", "HX-Target": "catch-up"}).text
     assert "Judge 5 now" in offer
-    assert "That costs about <b>$" in offer
+    assert "Costs about <b>$" in offer
     said = browser.post(url, {"labels": "5"}, follow=True).text
     assert "5 labels will be judged now; the cap stays" in said
     judge_at(timezone.now())

@@ -336,7 +336,7 @@ def test_it_says_how_judging_goes_whatever_the_range(
         page = Page(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text)
     judging = page.region("Queue status")
     assert judging.facts["Waiting"] == "1"
-    assert judging.facts["Lag"] == "2m 05s, since the oldest was due"
+    assert judging.facts["Lag"] == "2m 05s, since the oldest label was due"
     assert judging.items == ["2 It said <maybe>.", "1 No."]
     assert judging.buttons == ["Retry"]
 
