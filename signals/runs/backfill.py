@@ -182,7 +182,7 @@ def _lock(signal: Signal) -> SignalVersion:
 
 
 def _started(run: SignalRun, by: Actor) -> SignalRun:
-    run.save()
+    run.save(force_insert=True)
     window = f"{run.window_start:%Y-%m-%d %H:%M} to {run.window_end:%Y-%m-%d %H:%M} UTC"
     detail = f"run {run.pk} of version {run.version.number}: {window} at {run.sample_rate} %"
     record(by, "started a run of", run.version.signal, detail=detail)

@@ -4,14 +4,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
-from django.core.serializers.json import DjangoJSONEncoder
 from django.http import HttpRequest
 from django.template.context import RequestContext
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join, json_script
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from catalyst import __version__, package, registry
+from catalyst.charts import to_json
 from catalyst.core.access import ProjectRequest
 from catalyst.registry import Tab, TabPage
 
@@ -21,17 +21,11 @@ register.simple_tag(package.command)
 STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
 
 
-class _Escaped(DjangoJSONEncoder):
-    """Escapes what `json_script` would, which takes it twenty times as long where there is something to escape."""
-
-    def encode(self, o: Any) -> str:
-        return super().encode(o).replace("&", r"\u0026").replace("<", r"\u003C").replace(">", r"\u003E")
-
-
 @register.filter
 def figure_script(figure: Any, element_id: str) -> SafeString:
     """A figure as a `<script>` of data, which charts.js draws."""
-    return json_script(figure, element_id, encoder=_Escaped)
+    # Safe: the serializer escapes <, > and /.
+    return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(to_json(figure)))
 
 
 @register.simple_tag
