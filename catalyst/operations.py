@@ -20,10 +20,14 @@ MAX_ID = 2**63 - 1
 
 
 class Scope(StrEnum):
-    """What a caller must be allowed to do. API keys have `read` and `write`, never `admin`."""
+    """What a caller must be allowed to do.
+
+    Viewers read, members also write and manage keys, owners do everything. API keys read and write only.
+    """
 
     READ = "read"
     WRITE = "write"
+    KEYS = "keys"
     ADMIN = "admin"
 
 

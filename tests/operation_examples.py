@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from catalyst.core.models import Project
+from catalyst.core import operations as core_operations
+from catalyst.core.actor import SYSTEM
+from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
 from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget
 from signals import operations
@@ -29,6 +31,9 @@ class World:
     label: Label
     run: SignalRun
     trace: Trace
+    member: Membership
+    invitation: Invitation
+    key: ApiKey
 
 
 def make_world(project: Project, now: datetime) -> World:
@@ -46,7 +51,12 @@ def make_world(project: Project, now: datetime) -> World:
     operations.archive(archived, now)
     operations.cap_signal(signal, Cap(calls=1), now)
     Budget.objects.update(calls=1, spent=Decimal(0), day=now.date())
-    return World(project, now, signal, archived, failed, run, trace)
+    member = core_operations.add_member(
+        project, user=User.objects.create_user(f"user-{SECRET}"), role="member", by=SYSTEM
+    )
+    invitation, _ = core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
+    key, _ = core_operations.create_key(project, name=f"Key {SECRET}", scopes=["read"], by=SYSTEM)
+    return World(project, now, signal, archived, failed, run, trace, member, invitation, key)
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -69,11 +79,29 @@ def _calls(_: World) -> dict[str, Any]:
     return {"daily_calls": 5}
 
 
+def _week(_: World) -> dict[str, Any]:
+    return {"days": 7}
+
+
 def _archived(_: World) -> dict[str, Any]:
     return {"include_archived": True}
 
 
 EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
+    "audit.list": _nothing,
+    "invitations.create": _nothing,
+    "invitations.list": _nothing,
+    "invitations.revoke": lambda world: {"invitation": world.invitation.pk},
+    "keys.create": lambda world: {"name": f"Key of {world.project.slug}", "scopes": ["read"]},
+    "keys.limit": lambda world: {"key": world.key.pk, "requests": 5},
+    "keys.list": _nothing,
+    "keys.revoke": lambda world: {"key": world.key.pk},
+    "members.list": _nothing,
+    "members.remove": lambda world: {"member": world.member.pk},
+    "members.role": lambda world: {"member": world.member.pk, "role": "viewer"},
+    "project.rename": lambda world: {"name": f"{world.project.name} again"},
+    "project.retention": _week,
+    "project.show": _nothing,
     "signals.activate": _signal,
     "signals.archive": _signal,
     "signals.backfill": _window,

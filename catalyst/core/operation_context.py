@@ -26,16 +26,16 @@ def for_system(project: Project, now: datetime) -> Context:
 
 
 def for_member(membership: Membership, now: datetime) -> Context:
-    """A person: viewers read, members write, owners decide who else may."""
+    """A person, who may do what the pages allow."""
     scopes = {Scope.READ}
     if membership.can_edit:
-        scopes.add(Scope.WRITE)
+        scopes |= {Scope.WRITE, Scope.KEYS}
     if membership.is_owner:
         scopes.add(Scope.ADMIN)
     return Context(membership.project, Actor(membership.user), now, frozenset(scopes))
 
 
 def for_key(key: ApiKey, now: datetime) -> Context:
-    """A machine. No key has the scope `admin`, so a key can't make another one."""
+    """A machine. A key can't create another key or decide who is a member."""
     scopes = {Scope.READ, Scope.WRITE} & set(key.scopes)
     return Context(key.project, Actor(api_key=key), now, frozenset(scopes))
