@@ -83,6 +83,10 @@ def _week(_: World) -> dict[str, Any]:
     return {"days": 7}
 
 
+def _session(_: World) -> dict[str, Any]:
+    return {"session": f"session-{SECRET}"}
+
+
 def _archived(_: World) -> dict[str, Any]:
     return {"include_archived": True}
 
@@ -137,4 +141,9 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "signals.test": _signal,
     "signals.unarchive": lambda world: {"signal": world.archived.pk},
     "signals.versions": _signal,
+    "traces.agents": _nothing,
+    "traces.list": _nothing,
+    "traces.session": _session,
+    "traces.sessions": _nothing,
+    "traces.show": lambda world: {"trace": world.trace.hex_id},
 }

@@ -12,7 +12,7 @@ from signals.definitions import judge_view
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
 from signals.definitions.judge_view import JudgeView
 from traces import filters
-from traces.filters import Filter
+from traces.filters import Filter, fields_by_name
 
 MAX_NAME_CHARACTERS = 100
 MAX_PROMPT_CHARACTERS = 20_000
@@ -85,21 +85,13 @@ def _changed_sentiments(before: Definition, changes: Changes, kind: str, labels:
 
 
 def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str) -> T:
-    """A filter or view with these fields changed. `attribute.KEY` is one of the attributes of a filter."""
-    data = before.dump()
-    attributes = dict(data.pop("attributes", {}))
-    for name, value in given.items():
-        prefix, _, key = name.partition(".")
-        if prefix == "attribute" and key:
-            attributes[key] = value
-        elif name == "attributes" and isinstance(value, Mapping):
-            attributes |= value
-        else:
-            data[name.replace("-", "_")] = _as_list(before, name, value)
+    """A filter or view with these fields changed. Attributes that are not given stay."""
+    changes = fields_by_name(given)
+    data = before.dump() | {name: _as_list(before, name, value) for name, value in changes.items()}
     data = {name: value for name, value in data.items() if value not in (None, "", [""])}
-    attributes = {key: value for key, value in attributes.items() if value not in (None, "")}
-    if attributes:
-        data["attributes"] = attributes
+    if isinstance(changes.get("attributes"), Mapping):
+        attributes = before.dump().get("attributes", {}) | changes["attributes"]
+        data["attributes"] = {key: value for key, value in attributes.items() if value not in (None, "")}
     try:
         return type(before).parse(data)
     except InvalidValue as error:
