@@ -7,8 +7,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 _NUMBER = ("int_type", "int_parsing", "int_from_float", "int_parsing_size")
+_TIME = ("datetime_parsing", "datetime_from_date_parsing", "datetime_type", "datetime_object_invalid")
 _OBJECT = ("model_type", "model_attributes_type", "dict_type", "tuple_type")
 _WORDS = {
+    "missing": "This is required.",
     "extra_forbidden": "There is no such field.",
     "string_type": "This is a text.",
     "string_unicode": "This is no text that can be stored.",
@@ -18,6 +20,7 @@ _WORDS = {
     "enum": "One of {expected}.",
     "greater_than_equal": "A whole number, at least {ge:,}.",
     "less_than_equal": "A whole number, at most {le:,}.",
+    **dict.fromkeys(_TIME, "A time, such as 2026-11-20 or 2026-11-20T08:00."),
     **dict.fromkeys(_NUMBER, "A whole number."),
     **dict.fromkeys(_OBJECT, "This is not in the agreed form."),
 }
@@ -42,7 +45,7 @@ class JsonValue(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise InvalidValue({_field(one): _words(one) for one in error.errors()}) from error
+            raise InvalidValue(errors_by_field(error)) from error
 
     def dump(self) -> dict[str, Any]:
         """The JSON object that says this; without what has its default."""
@@ -54,6 +57,11 @@ class JsonValue(BaseModel):
     def is_empty(self) -> bool:
         """True when every field has its default."""
         return not self.dump()
+
+
+def errors_by_field(error: ValidationError) -> dict[str, str]:
+    """What is wrong, in words for people; the empty field is the whole."""
+    return {_field(one): _words(one) for one in error.errors()}
 
 
 def _field(error: ErrorDetails) -> str:

@@ -11,9 +11,10 @@ class SignalsConfig(AppConfig):
     name = "signals"
 
     def ready(self) -> None:
-        """Fill the registry, and show labels beside traces."""
+        """Fill the registries of the whole, and show labels beside traces."""
         from signals.entries import ENTRIES  # noqa: PLC0415
         from signals.label_source import SignalLabels  # noqa: PLC0415
+        from signals.operations import labels, runs, signals, versions  # noqa: F401, PLC0415
         from traces import label_sources  # noqa: PLC0415
 
         registry.register(*ENTRIES)

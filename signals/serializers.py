@@ -5,20 +5,27 @@ UTC; dollars are text too. The outcomes of a binary are `true` and `false`.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+
+from catalyst import formats
 from catalyst.llms.amounts import SpentToday
 from signals.definitions.choices import Scope
-from signals.models import Label, Signal, SignalRun, SignalVersion
+from signals.models import Label, SignalRun, SignalVersion
+from signals.results.charts import Outcome
+from signals.results.explain import MissingLabel
+from signals.results.rows import LabelRow
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
 from signals.runs.trial import Result, Tally
 
-type Record = dict[str, Any]
-
+CAMEL = ConfigDict(alias_generator=to_camel)
 TRUTH = {"yes": "true", "no": "false"}
 RUN_STATUS = {
     SignalRun.State.COLLECTING: "running",
@@ -34,176 +41,504 @@ def outcome(version: SignalVersion, value: str) -> str:
     return TRUTH[value] if version.type == SignalVersion.Type.BINARY and value in TRUTH else value
 
 
-def of_signal(signal: Signal) -> Record:
-    """A signal without what it asks."""
-    return {
-        "id": str(signal.pk),
-        "name": signal.name,
-        "projectId": str(signal.project_id),
-        "agentId": str(signal.agent_id),
-        "agentIdentityValue": signal.agent.identity,
-        "agentIdentitySource": signal.agent.source,
-        "scope": signal.scope,
-        "state": signal.state,
-        "currentVersionId": _id(signal.current_version_id),
-        "templateKey": signal.template or None,
-        "createdBy": _id(signal.created_by_id),
-        "createdByName": signal.created_by_name or None,
-        "createdAt": time(signal.created_at),
-        "activatedAt": time(signal.activated_at),
-        "archivedAt": time(signal.archived_at),
-    }
+@dataclass(frozen=True, slots=True)
+class ShareRecord:
+    """How often one outcome was given, with the 95 % interval of its share in percent."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    label: str
+    count: int
+    share_percent: float
+    interval_low: float
+    interval_high: float
+
+    @classmethod
+    def of(cls, given: Outcome) -> "ShareRecord":
+        low, high = given.interval
+        return cls(given.value, given.count, round(given.share, 1), round(low, 1), round(high, 1))
 
 
-def of_version(version: SignalVersion | None) -> Record | None:
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
     """What a signal asks."""
-    if version is None:
-        return None
-    return {
-        "id": str(version.pk),
-        "signalId": str(version.signal_id),
-        "version": version.number,
-        "prompt": version.prompt,
-        "judgeCanonicalModelAlias": version.judge_model or None,
-        "filter": version.filter,
-        "view": version.view,
-        "createdBy": _id(version.created_by_id),
-        "createdByName": version.created_by_name or None,
-        "createdAt": time(version.created_at),
-        **_answers(version),
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "V": "version",
+        "TYPE": "classifier_type",
+        "RATE %": "sample_rate_percent",
+        "PROMPT": "prompt",
+        "CREATED": "created_at",
+        "BY": "created_by_name",
     }
 
+    id: str
+    signal_id: str
+    version: int
+    prompt: str
+    judge_canonical_model_alias: str | None
+    filter: dict[str, Any]
+    view: dict[str, Any]
+    created_by: str | None
+    created_by_name: str | None
+    created_at: str | None
+    classifier_type: str
+    sample_rate_percent: int
+    labels: list[str]
+    label_sentiments: dict[str, str]
 
-def _answers(version: SignalVersion) -> Record:
-    return {
-        "classifierType": version.type,
-        "sampleRatePercent": version.sample_rate,
-        "labels": [] if version.type == SignalVersion.Type.BINARY else version.labels,
-        "labelSentiments": {outcome(version, value): felt for value, felt in version.sentiments.items()},
+    @classmethod
+    def of(cls, version: SignalVersion) -> "VersionRecord":
+        return cls(
+            id=str(version.pk),
+            signal_id=str(version.signal_id),
+            version=version.number,
+            prompt=version.prompt,
+            judge_canonical_model_alias=version.judge_model or None,
+            filter=version.filter,
+            view=version.view,
+            created_by=_id(version.created_by_id),
+            created_by_name=version.created_by_name or None,
+            created_at=time(version.created_at),
+            classifier_type=version.type,
+            sample_rate_percent=version.sample_rate,
+            labels=labels_of(version),
+            label_sentiments=sentiments_of(version),
+        )
+
+
+def labels_of(version: SignalVersion) -> list[str]:
+    """A binary has none."""
+    return [] if version.type == SignalVersion.Type.BINARY else list(version.labels)
+
+
+def sentiments_of(version: SignalVersion) -> dict[str, str]:
+    return {outcome(version, value): sentiment for value, sentiment in version.sentiments.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRecord:
+    """A signal of a list, with its labels in a range of time. Without a version it asks nothing yet."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "id",
+        "NAME": "name",
+        "AGENT": "agent_identity_value",
+        "SCOPE": "scope",
+        "STATE": "status",
+        "V": "version",
+        "RATE %": "sample_rate_percent",
+        "LABELS": "recent_label_count",
+        "SHARES": "shares",
+        "WAIT": "waiting_count",
+        "FAILED": "failed_count",
+        "COST": "cost",
+        "LAST": "last_label_at",
     }
 
+    id: str
+    name: str
+    project_id: str
+    agent_id: str
+    agent_identity_value: str
+    agent_identity_source: str
+    scope: str
+    state: str
+    status: str
+    """The state with what keeps it from judging."""
+    current_version_id: str | None
+    template_key: str | None
+    created_by: str | None
+    created_by_name: str | None
+    created_at: str | None
+    activated_at: str | None
+    archived_at: str | None
+    version: int | None
+    classifier_type: str | None
+    sample_rate_percent: int | None
+    labels: list[str]
+    label_sentiments: dict[str, str]
+    recent_label_count: int
+    outcome_counts: dict[str, int]
+    outcome_versions: list[int]
+    shares: str
+    waiting_count: int
+    failed_count: int
+    skipped_count: int
+    cost: Decimal | None
+    last_label_at: str | None
+    stopped_by_cap: bool
+    not_judged_because: str | None
 
-def of_summary(summary: Summary) -> Record:
-    """A signal of a list, with its labels in a range of time."""
-    signal = summary.signal
-    version = signal.current_version
-    counts = {each.value if version is None else outcome(version, each.value): each.count for each in summary.outcomes}
-    covered = summary.coverage
-    return {
-        **of_signal(signal),
-        **(_answers(version) if version else {}),
-        "version": version.number if version else None,
-        "recentLabelCount": summary.labelled,
-        "outcomeCounts": counts,
-        "outcomeVersions": list(summary.versions),
-        "waitingCount": covered.waiting,
-        "failedCount": covered.failed,
-        "skippedCount": covered.skipped,
-        "cost": dollars(summary.cost),
-        "lastLabelAt": time(summary.last),
-        "stoppedByCap": summary.stop is not None,
-        "notJudgedBecause": summary.held_up or None,
-    }
+    @classmethod
+    def of(cls, summary: Summary) -> "SignalRecord":
+        signal, covered = summary.signal, summary.coverage
+        version = signal.current_version
+        counts = {given.value: given.count for given in summary.outcomes}
+        if version is not None:
+            counts = {outcome(version, value): count for value, count in counts.items()}
+        return cls(
+            id=str(signal.pk),
+            name=signal.name,
+            project_id=str(signal.project_id),
+            agent_id=str(signal.agent_id),
+            agent_identity_value=signal.agent.identity,
+            agent_identity_source=signal.agent.source,
+            scope=signal.scope,
+            state=signal.state,
+            status=_status(summary),
+            current_version_id=_id(signal.current_version_id),
+            template_key=signal.template or None,
+            created_by=_id(signal.created_by_id),
+            created_by_name=signal.created_by_name or None,
+            created_at=time(signal.created_at),
+            activated_at=time(signal.activated_at),
+            archived_at=time(signal.archived_at),
+            version=version.number if version else None,
+            classifier_type=version.type if version else None,
+            sample_rate_percent=version.sample_rate if version else None,
+            labels=labels_of(version) if version else [],
+            label_sentiments=sentiments_of(version) if version else {},
+            recent_label_count=summary.labelled,
+            outcome_counts=counts,
+            outcome_versions=list(summary.versions),
+            shares=_shares(summary),
+            waiting_count=covered.waiting,
+            failed_count=covered.failed,
+            skipped_count=covered.skipped,
+            cost=dollars(summary.cost),
+            last_label_at=time(summary.last),
+            stopped_by_cap=summary.stop is not None,
+            not_judged_because=summary.held_up or None,
+        )
 
 
-def of_today(today: SpentToday) -> Record:
+def _status(summary: Summary) -> str:
+    parts = ["archived" if summary.signal.archived_at else summary.signal.state]
+    if summary.stop:
+        parts.append("capped")
+    if summary.silence:
+        parts.append(summary.silence.title.lower())
+    return ", ".join(parts)
+
+
+def _shares(summary: Summary) -> str:
+    """The headline comes first, where a narrow terminal shows it."""
+    given = [one for one in summary.outcomes if one.count]
+    given.sort(key=lambda one: one != summary.headline)
+    shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in given)
+    return f"{shares} ({summary.given_by})" if summary.given_by else shares
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingRecord:
     """What judging costs on this UTC day."""
-    return {
-        "spent": dollars(today.spent.dollars),
-        "dailyCap": dollars(today.cap.usd),
-        "calls": today.spent.made,
-        "dailyCallCap": today.cap.calls,
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    spent: Decimal | None
+    daily_cap: Decimal | None
+    calls: int
+    daily_call_cap: int | None
+
+    @classmethod
+    def of(cls, today: SpentToday) -> "SpendingRecord":
+        spent, cap = today.spent, today.cap
+        return cls(dollars(spent.dollars), dollars(cap.usd), spent.made, cap.calls)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalDetail:
+    """A signal with what it asks and costs."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    signal: SignalRecord
+    current_version: VersionRecord | None
+    spending: SpendingRecord
+    outcomes: list[ShareRecord]
+
+    @classmethod
+    def of(cls, summary: Summary, today: SpentToday) -> "SignalDetail":
+        version = summary.signal.current_version
+        return cls(
+            SignalRecord.of(summary),
+            VersionRecord.of(version) if version else None,
+            SpendingRecord.of(today),
+            [ShareRecord.of(given) for given in summary.outcomes if given.count],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A manual run with its progress. Cancelled ones are `failed` too; `status_detail` tells them apart."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "RUN": "id",
+        "SIGNAL": "signal_name",
+        "V": "version",
+        "STATE": "status_detail",
+        "%": "percent",
+        "FROM": "sample_period_start",
+        "TO": "sample_period_end",
+        "RATE %": "sample_rate_percent",
+        "FOUND": "matched_span_count",
+        "SAMPLED": "sampled_span_count",
+        "LABELLED": "labelled_count",
+        "WAIT": "waiting_count",
+        "FAILED": "failed_count",
+        "LEFT (S)": "seconds_left",
+        "ERROR": "error_message",
     }
 
+    id: str
+    signal_id: str
+    signal_name: str
+    signal_version_id: str
+    version: int
+    status: str
+    status_detail: str
+    percent: int
+    error_message: str | None
+    sample_rate_percent: int
+    sample_period_start: str | None
+    sample_period_end: str | None
+    matched_span_count: int
+    sampled_span_count: int
+    queued_count: int
+    labelled_count: int
+    waiting_count: int
+    failed_count: int
+    skipped_count: int
+    seconds_left: int | None
+    created_by: str | None
+    created_by_name: str | None
+    created_at: str | None
+    ended_at: str | None
 
-def of_run(progress: Progress) -> Record:
-    """A manual run with its progress. Cancelled ones are `failed` too; `statusDetail` tells."""
-    run, covered = progress.run, progress.covered
-    return {
-        "id": str(run.pk),
-        "signalId": str(run.version.signal_id),
-        "signalVersionId": str(run.version_id),
-        "status": RUN_STATUS[SignalRun.State(run.state)],
-        "statusDetail": run.state,
-        "errorMessage": run.error or None,
-        "sampleRatePercent": run.sample_rate,
-        "samplePeriodStart": time(run.window_start),
-        "samplePeriodEnd": time(run.window_end),
-        "matchedSpanCount": run.matched,
-        "sampledSpanCount": run.sampled,
-        "queuedCount": run.queued,
-        "labelledCount": covered.done,
-        "waitingCount": covered.waiting,
-        "failedCount": covered.failed,
-        "skippedCount": covered.skipped,
-        "secondsLeft": round(progress.left.total_seconds()) if progress.left is not None else None,
-        "createdBy": _id(run.created_by_id),
-        "createdByName": run.created_by_name or None,
-        "createdAt": time(run.created_at),
-        "endedAt": time(run.ended_at),
-    }
+    @classmethod
+    def of(cls, progress: Progress) -> "RunRecord":
+        run, covered = progress.run, progress.covered
+        return cls(
+            id=str(run.pk),
+            signal_id=str(run.version.signal_id),
+            signal_name=run.version.signal.name,
+            signal_version_id=str(run.version_id),
+            version=run.version.number,
+            status=RUN_STATUS[SignalRun.State(run.state)],
+            status_detail=run.state,
+            percent=progress.percent,
+            error_message=run.error or None,
+            sample_rate_percent=run.sample_rate,
+            sample_period_start=time(run.window_start),
+            sample_period_end=time(run.window_end),
+            matched_span_count=run.matched,
+            sampled_span_count=run.sampled,
+            queued_count=run.queued,
+            labelled_count=covered.done,
+            waiting_count=covered.waiting,
+            failed_count=covered.failed,
+            skipped_count=covered.skipped,
+            seconds_left=round(progress.left.total_seconds()) if progress.left is not None else None,
+            created_by=_id(run.created_by_id),
+            created_by_name=run.created_by_name or None,
+            created_at=time(run.created_at),
+            ended_at=time(run.ended_at),
+        )
 
 
-def of_preview(preview: Preview, estimate: Estimate) -> Record:
-    """What a manual run would do and take. Without `isExact`, counts of the sample are what is to be expected."""
-    return {
-        "matchedSpanCount": preview.matched,
-        "sampledSpanCount": preview.sampled,
-        "labelledCount": preview.labelled,
-        "toJudgeCount": preview.to_judge,
-        "isExact": preview.is_exact,
-        "judgeModel": estimate.model,
-        "estimatedInputTokens": estimate.input_tokens,
-        "estimatedOutputTokens": estimate.output_tokens,
-        "estimatedCost": dollars(estimate.cost),
-        "estimatedSeconds": round(estimate.takes.total_seconds()),
-    }
+@dataclass(frozen=True, slots=True)
+class PreviewRecord:
+    """What a manual run would find and take. Where `is_exact` is False, counts of the sample are expected values."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    matched_span_count: int
+    sampled_span_count: int
+    labelled_count: int
+    to_judge_count: int
+    is_exact: bool
+    judge_model: str
+    estimated_input_tokens: int
+    estimated_output_tokens: int
+    estimated_cost: Decimal | None
+    estimated_seconds: int
+
+    @classmethod
+    def of(cls, preview: Preview, estimate: Estimate) -> "PreviewRecord":
+        return cls(
+            matched_span_count=preview.matched,
+            sampled_span_count=preview.sampled,
+            labelled_count=preview.labelled,
+            to_judge_count=preview.to_judge,
+            is_exact=preview.is_exact,
+            judge_model=estimate.model,
+            estimated_input_tokens=estimate.input_tokens,
+            estimated_output_tokens=estimate.output_tokens,
+            estimated_cost=dollars(estimate.cost),
+            estimated_seconds=round(estimate.takes.total_seconds()),
+        )
 
 
-def of_label(label: Label) -> Record:
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
     """One label with its reason, by the client's names for its rows. That of a test has no id and no version."""
-    is_binary = label.version.type == SignalVersion.Type.BINARY
-    return {
-        "signal_label_id": _id(label.pk),
-        "target_type": label.scope,
-        "target_id": target_id(label),
-        "trace_id": label.trace_id.hex if label.trace_id else None,
-        "target_start_time": time(label.target_time),
-        "status": label.status,
-        "string_label": None if is_binary else label.value or None,
-        "bool_label": label.value == "yes" if is_binary and label.value else None,
-        "sentiment": label.sentiment if label.value else None,
-        "reason": label.reason,
-        "error": label.error or None,
-        "judge": label.judge or None,
-        "cost": dollars(label.cost),
-        "signal_version": label.version.number or None,
-        "manual_run_id": _id(label.run_id),
-        "completed_at": time(label.labelled_at),
+
+    # Its names are snake case, also within a record whose names are not.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=None)
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "signal_label_id",
+        "TARGET TIME": "target_start_time",
+        "LABEL": "value",
+        "STATUS": "status",
+        "TARGET": "target_id",
+        "ABOUT": "preview",
+        "REASON": "reason",
+        "ERROR": "error",
+        "V": "signal_version",
+        "RUN": "manual_run_id",
+        "COST": "cost",
     }
 
+    signal_label_id: str | None
+    target_type: str
+    target_id: str
+    trace_id: str | None
+    target_start_time: str | None
+    status: str
+    value: str | None
+    string_label: str | None
+    bool_label: bool | None
+    sentiment: str | None
+    reason: str
+    error: str | None
+    judge: str | None
+    cost: Decimal | None
+    signal_version: int | None
+    manual_run_id: str | None
+    completed_at: str | None
+    preview: str
+    """What the target is about; empty when it is not stored any more."""
+    tokens: int | None = None
 
-def of_trial(tally: Tally, found: Iterable[Result], estimate: Estimate) -> Record:
+    @classmethod
+    def of(cls, row: LabelRow, tokens: int | None = None) -> "LabelRecord":
+        label = row.label
+        is_binary = label.version.type == SignalVersion.Type.BINARY
+        return cls(
+            signal_label_id=_id(label.pk),
+            target_type=label.scope,
+            target_id=target_id(label),
+            trace_id=label.trace_id.hex if label.trace_id else None,
+            target_start_time=time(label.target_time),
+            status=label.status,
+            value=label.value or None,
+            string_label=None if is_binary else label.value or None,
+            bool_label=label.value == "yes" if is_binary and label.value else None,
+            sentiment=label.sentiment if label.value else None,
+            reason=label.reason,
+            error=label.error or None,
+            judge=label.judge or None,
+            cost=dollars(label.cost),
+            signal_version=label.version.number or None,
+            manual_run_id=_id(label.run_id),
+            completed_at=time(label.labelled_at),
+            preview=row.title,
+            tokens=tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
     """What a test found, and what the version would take on a day."""
-    return {
-        "results": [of_label(result.label) | {"tokens": result.tokens} for result in found],
-        "outcomeCounts": {outcome(tally.version, each.value): each.count for each in tally.outcomes},
-        "failedCount": tally.failed,
-        "skippedCount": tally.skipped,
-        "tokens": tally.tokens,
-        "cost": dollars(tally.cost) if tally.priced else None,
-        "estimatedCallsPerDay": estimate.calls,
-        "estimatedCostPerDay": dollars(estimate.cost),
-    }
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    results: list[LabelRecord]
+    outcomes: list[ShareRecord]
+    outcome_counts: dict[str, int]
+    judged_count: int
+    failed_count: int
+    skipped_count: int
+    tokens: int
+    cost: Decimal | None
+    estimated_calls_per_day: int
+    estimated_cost_per_day: Decimal | None
+    shortfall: str | None
+    """Why there are fewer targets than asked for."""
+    stopped_because: str | None
+
+    @classmethod
+    def of(
+        cls, tally: Tally, found: Iterable[tuple[LabelRow, Result]], estimate: Estimate, shortfall: str, stopped: str
+    ) -> "TrialRecord":
+        return cls(
+            results=[LabelRecord.of(row, result.tokens) for row, result in found],
+            outcomes=[ShareRecord.of(given) for given in tally.outcomes if given.count],
+            outcome_counts={outcome(tally.version, given.value): given.count for given in tally.outcomes},
+            judged_count=tally.ended,
+            failed_count=tally.failed,
+            skipped_count=tally.skipped,
+            tokens=tally.tokens,
+            cost=dollars(tally.cost) if tally.priced else None,
+            estimated_calls_per_day=estimate.calls,
+            estimated_cost_per_day=dollars(estimate.cost),
+            shortfall=shortfall or None,
+            stopped_because=stopped or None,
+        )
 
 
-def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable[SignalVersion]) -> list[Record]:
+@dataclass(frozen=True, slots=True)
+class BucketRecord:
+    """Labels whose target began in one hour or day."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {"BEGAN (UTC)": "bucket", "LABEL": "label", "COUNT": "count"}
+
+    bucket: str | None
+    label: str
+    count: int
+
+
+def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable[SignalVersion]) -> list[BucketRecord]:
     """Labels by the bar that their target began in; `values`: the versions they are of."""
     named = {value: outcome(version, value) for version in values for value in version.labels}
     return [
-        {"bucket": time(start), "label": named.get(value, value), "count": count}
-        for (start, value), count in sorted(counts.items())
+        BucketRecord(time(start), named.get(value, value), count) for (start, value), count in sorted(counts.items())
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class MissingLabelRecord:
+    """Why one signal gave a target no label."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "signal_id",
+        "SIGNAL": "signal_name",
+        "WHY": "reason",
+        "EXPLANATION": "explanation",
+    }
+
+    signal_id: str
+    signal_name: str
+    reason: str
+    explanation: str
+    version: int | None
+
+    @classmethod
+    def of(cls, missing: MissingLabel) -> "MissingLabelRecord":
+        version = missing.version
+        return cls(
+            str(missing.signal.pk),
+            missing.signal.name,
+            str(missing.why),
+            missing.text,
+            version.number if version else None,
+        )
 
 
 def target_id(label: Label) -> str:
@@ -216,9 +551,9 @@ def time(when: datetime | None) -> str | None:
     return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}Z" if when else None
 
 
-def dollars(amount: Decimal | None) -> str | None:
-    """Decimal digits; None where it is not known."""
-    return None if amount is None else f"{amount.normalize():f}"
+def dollars(amount: Decimal | None) -> Decimal | None:
+    """Without zeros at the end; None where it is not known."""
+    return None if amount is None else Decimal(f"{amount.normalize():f}")
 
 
 def _id(pk: int | None) -> str | None:

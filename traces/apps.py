@@ -11,7 +11,8 @@ class TracesConfig(AppConfig):
     name = "traces"
 
     def ready(self) -> None:
-        """Fill the registry."""
+        """Fill the registries."""
+        from traces import operations  # noqa: F401, PLC0415
         from traces.entries import ENTRIES  # noqa: PLC0415
 
         registry.register(*ENTRIES)

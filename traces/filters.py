@@ -19,7 +19,7 @@ not looked at.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -194,6 +194,22 @@ class Filter(JsonValue):
     def _names(self, facts: Facts) -> bool:
         known = ((self.environment, facts.environments), (self.service, facts.services), (self.model, facts.models))
         return all(not wanted or wanted in names for wanted, names in known)
+
+
+def fields_by_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of a filter of names as people write them: `min-tokens`, and `attribute.KEY` for one attribute."""
+    fields: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for name, value in given.items():
+        prefix, _, key = name.partition(".")
+        if prefix == ATTRIBUTE and key:
+            attributes[key] = value
+        else:
+            fields[name.replace("-", "_")] = value
+    known = fields.get("attributes", {})
+    if attributes and isinstance(known, Mapping):
+        fields["attributes"] = {**known, **attributes}
+    return fields
 
 
 EVERYTHING = Filter()

@@ -12,7 +12,8 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        """Fill the registry."""
+        """Fill the registries."""
         from catalyst.core.entries import ENTRIES  # noqa: PLC0415
+        from catalyst.core.operations import keys, project  # noqa: F401, PLC0415
 
         registry.register(*ENTRIES)

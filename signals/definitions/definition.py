@@ -1,22 +1,25 @@
 """What a version asks, and every rule about it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
 from catalyst.env import env
+from catalyst.json_value import InvalidValue, JsonValue
 from signals.definitions import judge_view
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
 from signals.definitions.judge_view import JudgeView
 from traces import filters
-from traces.filters import Filter
+from traces.filters import Filter, fields_by_name
 
 MAX_NAME_CHARACTERS = 100
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_LABEL_CHARACTERS = 60
 LABEL_COUNTS = range(2, 11)
+# Outcomes of a binary as machines write them.
+TRUTH = {"true": "yes", "false": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,74 @@ class Definition:
     judge_model: str = ""
     filter: Filter = filters.EVERYTHING
     view: JudgeView = judge_view.EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A partial edit of a definition: None leaves a field as it is.
+
+    Of `filter` and `view` only the fields that are given change; an empty value or None takes one back to its default.
+    """
+
+    type: str | None = None
+    prompt: str | None = None
+    labels: Sequence[str] | None = None
+    sentiments: Mapping[str, str] | None = None
+    sample_rate: int | None = None
+    judge_model: str | None = None
+    filter: Mapping[str, Any] | None = None
+    view: Mapping[str, Any] | None = None
+
+
+def with_changes(before: Definition, changes: Changes) -> Definition:
+    """The definition after an edit, not checked yet. Raises ValidationError for what can't be read."""
+    kind = changes.type or before.type
+    labels = tuple(changes.labels or before.labels)
+    if changes.labels and kind == Type.BINARY:
+        raise ValidationError({"labels": "A binary answers yes or no. Labels need the type string."})
+    return replace(
+        before,
+        type=kind,
+        labels=labels,
+        sentiments=_changed_sentiments(before, changes, kind, BINARY_LABELS if kind == Type.BINARY else labels),
+        prompt=before.prompt if changes.prompt is None else changes.prompt,
+        sample_rate=before.sample_rate if changes.sample_rate is None else changes.sample_rate,
+        judge_model=before.judge_model if changes.judge_model is None else changes.judge_model,
+        filter=_changed_value(before.filter, changes.filter or {}, "filter"),
+        view=_changed_value(before.view, changes.view or {}, "view"),
+    )
+
+
+def _changed_sentiments(before: Definition, changes: Changes, kind: str, labels: Sequence[str]) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    if kind == before.type:
+        kept = {label: sentiment for label, sentiment in before.sentiments.items() if label in labels}
+    for label, sentiment in (changes.sentiments or {}).items():
+        kept[TRUTH.get(label, label) if kind == Type.BINARY else label] = sentiment
+    return kept
+
+
+def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str) -> T:
+    """A filter or view with these fields changed. Attributes that are not given stay."""
+    changes = fields_by_name(given)
+    data = before.dump() | {name: _as_list(before, name, value) for name, value in changes.items()}
+    data = {name: value for name, value in data.items() if value not in (None, "", [""])}
+    if isinstance(changes.get("attributes"), Mapping):
+        attributes = before.dump().get("attributes", {}) | changes["attributes"]
+        data["attributes"] = {key: value for key, value in attributes.items() if value not in (None, "")}
+    try:
+        return type(before).parse(data)
+    except InvalidValue as error:
+        texts = [f"{name}: {text}" for name, text in error.errors.items()]
+        raise ValidationError({field: texts}) from error
+
+
+def _as_list(value: JsonValue, name: str, given: Any) -> Any:
+    """A single text for a field that holds several, as a list; kinds may have commas between."""
+    field = type(value).model_fields.get(name)
+    if field is None or not isinstance(field.default, tuple) or not isinstance(given, str):
+        return given
+    return given.split(",") if name == "kinds" else [given]
 
 
 def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,11 @@ def agent(project: Project) -> Agent:
     return make_agent(project)
 
 
+@pytest.fixture
+def signal(agent: Agent) -> Signal:
+    return make_signal(agent)
+
+
 def test_it_makes_a_draft_with_a_first_version(agent: Agent, alice: User) -> None:
     signal = operations.create_signal(agent, name="  Mood  today ", scope="session", question=QUESTION, by=Actor(alice))
     signal.refresh_from_db()

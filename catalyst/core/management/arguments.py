@@ -1,0 +1,168 @@
+"""Command line arguments made from the input of an operation.
+
+A required id is positional. A list repeats its flag, a mapping repeats it as NAME=VALUE. The input checks the values.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from django.core.management.base import CommandParser
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from catalyst.operations import Input, Operation, Page
+
+# Keeps fields apart from options of Django and of every command.
+PREFIX = "field:"
+STANDARD_INPUT = "-"
+
+
+def add(parser: CommandParser, operation: Operation) -> None:
+    """The arguments of an operation."""
+    parser.add_argument("--project", metavar="SLUG", help="Project slug (optional if there is only one).")
+    parser.add_argument("--json", action="store_true", help="Print JSON.")
+    parser.add_argument(
+        "--input", type=_json_object, metavar="FILE", help="Read arguments from a JSON file, or - for standard input."
+    )
+    for name, field in operation.input.model_fields.items():
+        _add_field(parser, name, field)
+    if operation.preview:
+        how = parser.add_mutually_exclusive_group()
+        how.add_argument("--preview", action="store_true", help="Show the outcome and change nothing.")
+        how.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
+    if is_paged(operation):
+        parser.add_argument("--all", action="store_true", help="Every page; with --json one item a line.")
+
+
+def is_paged(operation: Operation) -> bool:
+    return get_origin(operation.output) is Page and "after" in operation.input.model_fields
+
+
+def given(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given for the input: the JSON, with flags in its place."""
+    data = dict(options["input"] or {})
+    for name, field in operation.input.model_fields.items():
+        value = options.get(PREFIX + name)
+        if value is not None:
+            data[field.alias or name] = _mapping(value) if _kind(field) is dict else value
+    return data
+
+
+def flag(input_type: type[Input], name: str) -> str:
+    """How the command line names a field of the input."""
+    for known, field in input_type.model_fields.items():
+        if name in (known, field.alias):
+            return known.upper() if _is_positional(field) else _flag(known, field)
+    return name
+
+
+def _add_field(parser: CommandParser, name: str, field: FieldInfo) -> None:
+    about: dict[str, Any] = {"default": None, "help": _help(field)}
+    kind = _kind(field)
+    if _is_positional(field):
+        parser.add_argument(PREFIX + name, nargs="?", metavar=name.upper(), **about)
+        return
+    about["dest"] = PREFIX + name
+    flag = _flag(name, field)
+    if kind is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction if field.default else "store_true", **about)
+    elif kind is list:
+        parser.add_argument(flag, action="append", metavar=_metavar(flag), **about)
+    elif kind is dict:
+        parser.add_argument(flag, action="append", type=_pair, metavar="NAME=VALUE", **about)
+    elif _choices(kind):
+        parser.add_argument(flag, choices=_choices(kind), **about)
+    elif _is_text(field):
+        either = parser.add_mutually_exclusive_group()
+        either.add_argument(flag, metavar=_metavar(flag), **about)
+        either.add_argument(f"{flag}-file", type=_content, metavar="FILE", **about | {"help": "The same from a file."})
+    else:
+        parser.add_argument(flag, metavar=_metavar(flag), **about)
+
+
+def _is_positional(field: FieldInfo) -> bool:
+    return field.is_required() and _kind(field) is int
+
+
+def _flag(name: str, field: FieldInfo) -> str:
+    shown = field.alias or name
+    if _kind(field) in (list, dict):
+        shown = shown.removesuffix("s")
+    return f"--{shown.replace('_', '-')}"
+
+
+def _metavar(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_").upper()
+
+
+def _kind(field: FieldInfo) -> Any:
+    """The type without None, annotations and type arguments; an enum or Literal stays what it is."""
+    kind: Any = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return dict
+    origin = get_origin(kind)
+    if origin in (tuple, list):
+        return list
+    return dict if origin is dict else kind
+
+
+def _choices(kind: Any) -> list[str]:
+    if get_origin(kind) is Literal:
+        return [choice for choice in get_args(kind) if choice]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(choice.value) for choice in kind]
+    return []
+
+
+def _is_text(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and "contentMediaType" in extra
+
+
+def _help(field: FieldInfo) -> str:
+    text = field.description or ""
+    if field.default not in (None, "", False) and not field.is_required():
+        text = f"{text} (default: {getattr(field.default, 'value', field.default)})".strip()
+    return text.replace("%", "%%")
+
+
+def _mapping(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A name that is repeated has a list."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, is_pair, value = text.partition("=")
+    if not is_pair:
+        raise argparse.ArgumentTypeError(f"{text!r} has no = between a name and a value")
+    return name.strip(), value.strip()
+
+
+def _content(path: str) -> str:
+    try:
+        return sys.stdin.read() if path == STANDARD_INPUT else Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"can't read {path}: {error}") from error
+
+
+def _json_object(path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(_content(path))
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{path} holds no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise argparse.ArgumentTypeError(f"{path} holds no JSON object")
+    return data

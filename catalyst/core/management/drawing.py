@@ -1,0 +1,119 @@
+"""Results of operations as people read them in a terminal: tables and facts, as wide as there is room.
+
+Text in results is untrusted: it is never read as markup, and control characters do not reach the terminal.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from catalyst.formats import usd
+from catalyst.operations import Page
+
+# Columns where nobody measures the terminal, such as in a pipe.
+UNLIMITED = 10_000
+
+
+def draw(result: object, width: int | None = None) -> list[str]:
+    """Lines of up to `width` columns, where that leaves ids whole; None for as wide as they get."""
+    if isinstance(result, Page):
+        return _lines([_table(result.items)], width)
+    parts: list[RenderableType] = []
+    facts = {}
+    for field in fields(result):  # type: ignore[arg-type]
+        value = getattr(result, field.name)
+        if is_dataclass(value):
+            parts.append(_facts(_values(value)))
+        elif _is_rows(value):
+            if value or len(fields(result)) == 1:  # type: ignore[arg-type]
+                parts.append(_table(value))
+        else:
+            facts[field.name] = value
+    if facts:
+        parts.insert(0, _facts(facts))
+    return _lines(parts, width)
+
+
+def plain(text: str) -> str:
+    """It on one line, without anything that a terminal would obey."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _is_rows(value: object) -> bool:
+    return isinstance(value, list) and all(is_dataclass(item) for item in value)
+
+
+def _values(row: Any) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(row)}
+
+
+def _table(rows: Sequence[Any]) -> RenderableType:
+    if not rows:
+        return Text("None.")
+    columns: Mapping[str, str] = getattr(rows[0], "COLUMNS", {})
+    if not columns:
+        columns = {field.name.replace("_", " ").upper(): field.name for field in fields(rows[0])}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for heading, name in columns.items():
+        cells = [_text(getattr(row, name)) for row in rows]
+        is_number = all(isinstance(getattr(row, name), int | float | Decimal | None) for row in rows)
+        # An id that is cut is of no use.
+        whole = max(len(cell) for cell in cells) if name == "id" or name.endswith("_id") else None
+        table.add_column(Text(heading), justify="right" if is_number else "left", min_width=whole)
+    for row in rows:
+        table.add_row(*[_cell(getattr(row, name)) for name in columns.values()])
+    return table
+
+
+def _cell(value: object) -> Text:
+    return Text(_text(value), no_wrap=True, overflow="ellipsis")
+
+
+def _facts(values: Mapping[str, Any]) -> RenderableType:
+    """A name and its value, line by line; without those that are empty."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in values.items():
+        heading = name.replace("_", " ").capitalize()
+        text = _lines_of(value) if isinstance(value, str) else _text(value)
+        if text:
+            grid.add_row(Text(heading), Text(text))
+    return grid
+
+
+def _lines_of(text: str) -> str:
+    return "\n".join(plain(line) for line in text.splitlines())
+
+
+def _text(value: object) -> str:
+    """One value on one line."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, Decimal):
+        return usd(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{plain(str(key))} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    return plain(str(value))
+
+
+def _lines(parts: Sequence[RenderableType], width: int | None) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=width or UNLIMITED, color_system=None, markup=False, emoji=False, highlight=False)
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        console.print(part)
+    return [line.rstrip() for line in out.getvalue().splitlines()]

@@ -1,0 +1,149 @@
+"""A command with a subcommand for each operation of a group."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from shutil import get_terminal_size
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from catalyst import operations
+from catalyst.core import operation_context
+from catalyst.core.management import arguments
+from catalyst.core.management.drawing import draw, plain
+from catalyst.core.models import Project
+from catalyst.core.operation_context import Context
+from catalyst.operations import Input, InvalidInput, Operation, OperationError
+
+REFUSED = 1
+WRONG_USAGE = 2
+MAX_NAMED = 20
+
+
+class OperationCommand(BaseCommand):
+    """What an operator does at the command line is in the audit log as done by Catalyst."""
+
+    group: ClassVar[str]
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+        for operation in operations.all_operations(self.group):
+            text = operation.description.splitlines()[0]
+            verb = operation.verb.replace("_", "-")
+            arguments.add(commands.add_parser(verb, help=text, description=text), operation)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        operation = operations.find(f"{self.group}.{options['verb'].replace('-', '_')}")
+        data = arguments.given(operation, options)
+        _parse(operation, data)
+        context = operation_context.for_system(_project(options["project"]), timezone.now())
+        try:
+            self._run(operation, context, data, options)
+        except BrokenPipeError:
+            # The reader has read enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _run(self, operation: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> None:
+        if operation.preview and not self._confirmed(operations.find(operation.preview), context, data, options):
+            return
+        if options.get("all"):
+            for page in _pages(operation, context, data):
+                self._print_items(operation, page, as_json=options["json"])
+            return
+        result = _call(operation, context, data)
+        self._print(operation, result, as_json=options["json"])
+        more = getattr(result, "next", None)
+        if more is not None and not options["json"]:
+            self.stderr.write(f"There are more: --after {more}", str)
+
+    def _confirmed(self, preview: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> bool:
+        """Whether to go on; False if only the preview is wanted. Raises CommandError for a no."""
+        as_json, only_preview, is_sure = (options[name] for name in ("json", "preview", "yes"))
+        if as_json and not (only_preview or is_sure):
+            raise CommandError("--json asks nothing: add --yes or --preview.", returncode=WRONG_USAGE)
+        if only_preview or not as_json:
+            self._print(preview, _call(preview, context, data), as_json=as_json)
+        if only_preview:
+            return False
+        if not is_sure and not self._agrees():
+            raise CommandError("Nothing was started. Answer y, or give --yes.")
+        return True
+
+    def _agrees(self) -> bool:
+        self.stdout.write("Start it? [y/N]", ending=" ")
+        self.stdout.flush()
+        try:
+            return input().strip().lower() in {"y", "yes"}
+        except EOFError:
+            return False
+
+    def _print(self, operation: Operation, result: object, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(json.loads(operation.dump(result)), indent=2))
+            return
+        for line in draw(result, self._width):
+            self.stdout.write(line)
+
+    def _print_items(self, operation: Operation, page: operations.Page[Any], *, as_json: bool) -> None:
+        if not as_json:
+            self._print(operation, page, as_json=False)
+            return
+        for item in json.loads(operation.dump(page))["items"]:
+            self.stdout.write(json.dumps(item))
+
+    @property
+    def _width(self) -> int | None:
+        return get_terminal_size().columns if self.stdout.isatty() else None
+
+
+def _pages(operation: Operation, context: Context, data: dict[str, Any]) -> Iterator[operations.Page[Any]]:
+    """All pages, of which one at a time is in memory."""
+    while True:
+        page = _call(operation, context, data)
+        yield page
+        if page.next is None:
+            return
+        data = data | {"after": page.next}
+
+
+def _call(operation: Operation, context: Context, data: dict[str, Any]) -> Any:
+    given = _parse(operation, data)
+    try:
+        return operation.run(context, given)
+    except InvalidInput as error:
+        raise CommandError(_text(operation, error), returncode=REFUSED) from error
+    except OperationError as error:
+        raise CommandError(plain(str(error)), returncode=REFUSED) from error
+
+
+def _parse(operation: Operation, data: dict[str, Any]) -> Input:
+    try:
+        return operation.parse(data)
+    except InvalidInput as error:
+        raise CommandError(_text(operation, error), returncode=WRONG_USAGE) from error
+
+
+def _text(operation: Operation, error: InvalidInput) -> str:
+    """What is wrong, and at which argument."""
+    parts = []
+    for field, text in error.errors.items():
+        named = f"{arguments.flag(operation.input, field)}: {text}" if field else text
+        parts.append(plain(named))
+    return " ".join(parts)
+
+
+def _project(slug: str | None) -> Project:
+    """The project with this slug, or the only one."""
+    projects = Project.objects.order_by("slug")
+    found = list(projects.filter(slug=slug) if slug else projects[:2])
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(projects.values_list("slug", flat=True)[:MAX_NAMED]) or "none yet"
+    problem = "There are several projects." if found else "There is no project."
+    if slug:
+        problem = plain(f"There is no project {slug}.")
+    raise CommandError(f"{problem} --project takes one of: {known}.", returncode=WRONG_USAGE)

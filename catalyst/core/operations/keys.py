@@ -1,0 +1,112 @@
+"""Operations on API keys."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from catalyst.core import operations
+from catalyst.core.models import ApiKey
+from catalyst.core.operation_context import Context
+from catalyst.operations import Effect, Id, Input, InvalidInput, NotFound, Scope, operation
+
+MAX_NAME_CHARACTERS = 100
+MAX_PER_SECOND = 1_000_000
+MAX_DAYS = 3_650
+
+PerSecond = Annotated[int, Field(ge=1, le=MAX_PER_SECOND)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """`key` is only that of a new one: it can't be read again."""
+
+    id: str
+    name: str
+    hint: str
+    scopes: list[str]
+    requests_per_second: int | None
+    spans_per_second: int | None
+    created_by_name: str
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    key: str | None = None
+
+    @classmethod
+    def of(cls, row: ApiKey, key: str | None = None) -> "KeyRecord":
+        return cls(
+            id=str(row.pk),
+            name=row.name,
+            hint=row.hint,
+            scopes=list(row.scopes),
+            requests_per_second=row.requests_per_second,
+            spans_per_second=row.spans_per_second,
+            created_by_name=row.created_by_name,
+            created_at=row.created_at,
+            last_used_at=row.last_used_at,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+            key=key,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyList:
+    keys: list[KeyRecord]
+
+
+class CreateKeyInput(Input):
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="What it is for.")
+    scopes: Annotated[list[ApiKey.Scope], Field(min_length=1)] = Field(description="ingest, read or write.")
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(None, description="Expires after (default: never).")
+
+
+class KeyInput(Input):
+    key: Id = Field(description="ID of the key, as `list` shows it.")
+
+
+class LimitKeyInput(KeyInput):
+    requests: PerSecond | None = Field(None, description="Requests per second (default: the limit of the instance).")
+    spans: PerSecond | None = Field(None, description="Spans per second (default: the limit of the instance).")
+
+
+@operation("keys.list", Scope.READ, Effect.READS)
+def list_keys(context: Context, _given: Input) -> KeyList:
+    """List API keys, newest first, revoked ones last."""
+    return KeyList([KeyRecord.of(row) for row in context.project.api_keys.for_list()])
+
+
+@operation("keys.create", Scope.KEYS, Effect.WRITES)
+def create_key(context: Context, given: CreateKeyInput) -> KeyRecord:
+    """Create an API key. The key is shown this once."""
+    name = given.name.strip()
+    if not name:
+        raise InvalidInput({"name": "This is required."})
+    expires_at = context.now + timedelta(days=given.days) if given.days else None
+    scopes = [scope.value for scope in dict.fromkeys(given.scopes)]
+    row, key = operations.create_key(context.project, name=name, scopes=scopes, expires_at=expires_at, by=context.actor)
+    return KeyRecord.of(row, key)
+
+
+@operation("keys.revoke", Scope.KEYS, Effect.WRITES)
+def revoke_key(context: Context, given: KeyInput) -> KeyRecord:
+    """Revoke an API key, at once and for good."""
+    operations.revoke_key(_key_of(context, given), by=context.actor, now=context.now)
+    return KeyRecord.of(_key_of(context, given))
+
+
+@operation("keys.limit", Scope.KEYS, Effect.WRITES)
+def limit_key(context: Context, given: LimitKeyInput) -> KeyRecord:
+    """Set how many requests and spans an API key may send per second."""
+    operations.limit_key(_key_of(context, given), requests=given.requests, spans=given.spans, by=context.actor)
+    return KeyRecord.of(_key_of(context, given))
+
+
+def _key_of(context: Context, given: KeyInput) -> ApiKey:
+    row = context.project.api_keys.filter(pk=given.key).first()
+    if row is None:
+        raise NotFound(f"The project {context.project.slug} has no API key {given.key}.")
+    return row

@@ -1,0 +1,197 @@
+"""Operations on a project, its members, invitations and audit log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from django.conf import settings
+from pydantic import Field
+
+from catalyst.core import operations
+from catalyst.core.models import AuditEntry, Invitation, Membership, Project
+from catalyst.core.operation_context import Context
+from catalyst.operations import Effect, Id, Input, InvalidInput, NotFound, Page, Scope, operation
+
+MAX_NAME_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    id: str
+    slug: str
+    name: str
+    retention_days: int
+    """Days that spans, traces and sessions are kept."""
+    created_at: datetime
+
+    @classmethod
+    def of(cls, project: Project) -> "ProjectRecord":
+        return cls(str(project.pk), project.slug, project.name, project.kept_days, project.created_at)
+
+
+@operation("project.show", Scope.READ, Effect.READS)
+def show(context: Context, _given: Input) -> ProjectRecord:
+    """Show a project."""
+    return ProjectRecord.of(context.project)
+
+
+class RenameInput(Input):
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="The new name.")
+
+
+@operation("project.rename", Scope.ADMIN, Effect.WRITES)
+def rename(context: Context, given: RenameInput) -> ProjectRecord:
+    """Rename a project. Its slug stays."""
+    name = given.name.strip()
+    if not name:
+        raise InvalidInput({"name": "This is required."})
+    operations.rename_project(context.project, name=name, by=context.actor)
+    return ProjectRecord.of(context.project)
+
+
+class RetentionInput(Input):
+    days: Annotated[int, Field(ge=1)] | None = Field(None, description="Days (default: as long as the instance keeps).")
+
+
+@operation("project.retention", Scope.ADMIN, Effect.WRITES)
+def set_retention(context: Context, given: RetentionInput) -> ProjectRecord:
+    """Set how long traces are kept. Older ones are deleted within minutes, for good."""
+    if given.days is not None and given.days > settings.RETENTION_DAYS:
+        raise InvalidInput({"days": f"The instance keeps traces for {settings.RETENTION_DAYS} days."})
+    operations.set_retention(context.project, days=given.days, by=context.actor)
+    return ProjectRecord.of(context.project)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRecord:
+    id: str
+    username: str
+    role: str
+
+    @classmethod
+    def of(cls, membership: Membership) -> "MemberRecord":
+        return cls(str(membership.pk), membership.user.username, membership.role)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberList:
+    members: list[MemberRecord]
+
+
+class MemberInput(Input):
+    member: Id = Field(description="ID of the member, as `list` shows it.")
+
+
+class RoleInput(MemberInput):
+    role: Membership.Role = Field(description="The new role.")
+
+
+@operation("members.list", Scope.READ, Effect.READS)
+def list_members(context: Context, _given: Input) -> MemberList:
+    """List the members of a project."""
+    return MemberList([MemberRecord.of(membership) for membership in context.project.memberships.for_list()])
+
+
+@operation("members.role", Scope.ADMIN, Effect.WRITES)
+def change_role(context: Context, given: RoleInput) -> MemberRecord:
+    """Give a member another role. The last owner stays one."""
+    membership = _membership_of(context, given)
+    operations.change_role(membership, role=given.role, by=context.actor)
+    return MemberRecord.of(_membership_of(context, given))
+
+
+@operation("members.remove", Scope.ADMIN, Effect.WRITES)
+def remove_member(context: Context, given: MemberInput) -> MemberRecord:
+    """Remove a member from a project. The last owner stays."""
+    membership = _membership_of(context, given)
+    removed = MemberRecord.of(membership)
+    operations.remove_member(membership, by=context.actor)
+    return removed
+
+
+def _membership_of(context: Context, given: MemberInput) -> Membership:
+    membership = context.project.memberships.for_list().filter(pk=given.member).first()
+    if membership is None:
+        raise NotFound(f"The project {context.project.slug} has no member {given.member}.")
+    return membership
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationRecord:
+    id: str
+    role: str
+    created_by_name: str
+    expires_at: datetime
+    token: str | None = None
+    """Only of a new one: it can't be read again."""
+
+    @classmethod
+    def of(cls, invitation: Invitation, token: str | None = None) -> "InvitationRecord":
+        return cls(str(invitation.pk), invitation.role, invitation.created_by_name, invitation.expires_at, token)
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationList:
+    invitations: list[InvitationRecord]
+
+
+class InviteInput(Input):
+    role: Membership.Role = Field(Membership.Role.MEMBER, description="Role of the new member.")
+
+
+class InvitationInput(Input):
+    invitation: Id = Field(description="ID of the invitation, as `list` shows it.")
+
+
+@operation("invitations.list", Scope.READ, Effect.READS)
+def list_invitations(context: Context, _given: Input) -> InvitationList:
+    """List open invitations, newest first."""
+    found = context.project.invitations.open(context.now).for_list()
+    return InvitationList([InvitationRecord.of(invitation) for invitation in found])
+
+
+@operation("invitations.create", Scope.ADMIN, Effect.WRITES)
+def invite(context: Context, given: InviteInput) -> InvitationRecord:
+    """Create an invitation that works once. Its token is shown this once."""
+    made, token = operations.invite(context.project, role=given.role, by=context.actor, now=context.now)
+    return InvitationRecord.of(made, token)
+
+
+@operation("invitations.revoke", Scope.ADMIN, Effect.WRITES)
+def revoke_invitation(context: Context, given: InvitationInput) -> InvitationRecord:
+    """Revoke an open invitation."""
+    invitation = context.project.invitations.filter(pk=given.invitation).first()
+    if invitation is None:
+        raise NotFound(f"The project {context.project.slug} has no invitation {given.invitation}.")
+    operations.revoke_invitation(invitation, by=context.actor, now=context.now)
+    return InvitationRecord.of(invitation)
+
+
+class AuditInput(Input):
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
+    after: Id | None = Field(None, description="Continue a list: `next` of the page before.")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    id: str
+    created_at: datetime
+    actor: str
+    action: str
+    kind: str
+    target: str
+    detail: str
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> "AuditRecord":
+        about = (entry.actor_name, entry.action, entry.kind, entry.target_name, entry.detail)
+        return cls(str(entry.pk), entry.created_at, *about)
+
+
+@operation("audit.list", Scope.ADMIN, Effect.READS)
+def list_audit(context: Context, given: AuditInput) -> Page[AuditRecord]:
+    """List who changed what, newest first."""
+    found = list(context.project.audit_entries.newest(given.after)[: given.limit + 1])
+    shown = found[: given.limit]
+    more = str(shown[-1].pk) if len(found) > given.limit else None
+    return Page([AuditRecord.of(entry) for entry in shown], more)

@@ -1,0 +1,231 @@
+"""Operations: everything that a person or a machine can read or change, as typed functions in one registry.
+
+Commands, HTTP procedures and MCP tools are loops over this registry. Nothing here knows HTTP.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal, Protocol, get_origin, get_type_hints
+
+import pydantic
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from catalyst.json_value import errors_by_field
+
+MAX_ID = 2**63 - 1
+
+
+class Scope(StrEnum):
+    """What a caller must be allowed to do.
+
+    Viewers read, members also write and manage keys, owners do everything. API keys read and write only.
+    """
+
+    READ = "read"
+    WRITE = "write"
+    KEYS = "keys"
+    ADMIN = "admin"
+
+
+class Effect(StrEnum):
+    READS = "reads"
+    WRITES = "writes"
+
+
+class Caller(Protocol):
+    """Who calls an operation, as far as the registry cares."""
+
+    @property
+    def scopes(self) -> Collection[str]: ...
+
+
+class OperationError(Exception):
+    """An operation was not done. Its text is for people."""
+
+
+class InvalidInput(OperationError):
+    """`errors`: what is wrong, by field of the input; the empty field is the whole."""
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        parts = [f"{field}: {text}" if field else text for field, text in errors.items()]
+        super().__init__(" ".join(parts))
+        self.errors = dict(errors)
+
+
+class NotFound(OperationError):
+    pass
+
+
+class Conflict(OperationError):
+    """Somebody else changed the same thing meanwhile."""
+
+
+class NotAllowed(OperationError):
+    pass
+
+
+def _utc(when: datetime) -> datetime:
+    try:
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("This time is out of range.") from error
+
+
+# A time without a zone is in UTC.
+UtcTime = Annotated[datetime, AfterValidator(_utc)]
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+
+
+class Input(BaseModel):
+    """The arguments of an operation. Text holds no null character, which PostgreSQL can't store."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_null_characters(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for field, value in data.items():
+                _check_storable(str(field), value)
+        return data
+
+
+def _check_storable(field: str, value: object) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError(f"{field} can't hold a null character.")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_storable(field, key)
+            _check_storable(field, item)
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_storable(field, item)
+
+
+@dataclass(frozen=True, slots=True)
+class Page[T]:
+    """Part of a list. `next` is the `after` of the next page; None at the end."""
+
+    items: list[T]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A function of the registry with what its faces need to know. `preview`: the operation that shows its outcome."""
+
+    name: str
+    scope: Scope
+    effect: Effect
+    function: Callable[[Any, Any], Any]
+    input: type[Input]
+    output: Any
+    preview: str = ""
+
+    @property
+    def group(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def verb(self) -> str:
+        return self.name.partition(".")[2]
+
+    @property
+    def description(self) -> str:
+        return (self.function.__doc__ or "").strip()
+
+    def parse(self, data: Mapping[str, object], *, unknown: Literal["ignore", "forbid"] = "forbid") -> Input:
+        """Arguments by name, as JSON has them. Raises InvalidInput; `unknown`: what to do with other names."""
+        try:
+            return self.input.model_validate(data, extra=unknown)
+        except pydantic.ValidationError as error:
+            raise InvalidInput(errors_by_field(error)) from error
+
+    def run(self, caller: Caller, given: Input) -> Any:
+        """Raises an OperationError when it was not done."""
+        if self.scope not in caller.scopes:
+            raise NotAllowed(f"{self.name} needs the scope {self.scope}.")
+        try:
+            return self.function(caller, given)
+        except ValidationError as error:
+            raise InvalidInput(self._errors(error)) from error
+
+    def call(
+        self, caller: Caller, data: Mapping[str, object], *, unknown: Literal["ignore", "forbid"] = "forbid"
+    ) -> Any:
+        """Parse and run."""
+        return self.run(caller, self.parse(data, unknown=unknown))
+
+    def dump(self, result: object) -> bytes:
+        """The result as JSON."""
+        return self._output_type.dump_json(result, by_alias=True, ensure_ascii=True)
+
+    def load(self, text: bytes | str) -> Any:
+        """The result that `dump` wrote."""
+        return self._output_type.validate_json(text)
+
+    @cached_property
+    def _output_type(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.output)
+
+    def _errors(self, error: ValidationError) -> dict[str, str]:
+        errors = {}
+        for field, texts in error.update_error_dict({}).items():
+            errors[self._input_name(field)] = " ".join(ValidationError(texts).messages)
+        return errors
+
+    def _input_name(self, field: str) -> str:
+        """What the input calls a field of the rules."""
+        if field == NON_FIELD_ERRORS:
+            return ""
+        known = self.input.model_fields.get(field)
+        return known.alias if known and known.alias else field
+
+
+_registry: dict[str, Operation] = {}
+
+
+def operation[C: Caller, I: Input, O](
+    name: str, scope: Scope, effect: Effect, *, preview: str = ""
+) -> Callable[[Callable[[C, I], O]], Callable[[C, I], O]]:
+    """Register a function of a caller and an `Input` that returns a frozen dataclass. Its docstring is shown.
+
+    Raises TypeError for a function without these types, ValueError for a name that is taken.
+    """
+
+    def register(function: Callable[[C, I], O]) -> Callable[[C, I], O]:
+        if name in _registry:
+            raise ValueError(f"There are two operations called {name}.")
+        _registry[name] = Operation(name, scope, effect, function, *_types(name, function), preview)
+        return function
+
+    return register
+
+
+def _types(name: str, function: Callable[..., object]) -> tuple[type[Input], Any]:
+    hints = get_type_hints(function)
+    output = hints.pop("return", None)
+    _, given = hints.values()
+    if not issubclass(given, Input):
+        raise TypeError(f"{name} takes no Input.")
+    made = get_origin(output) or output
+    if not is_dataclass(made) or not getattr(made, "__dataclass_params__").frozen:  # noqa: B009, mypy does not know it
+        raise TypeError(f"{name} returns no frozen dataclass.")
+    return given, output
+
+
+def find(name: str) -> Operation:
+    """Raises NotFound."""
+    if name not in _registry:
+        raise NotFound(f"There is no operation {name}.")
+    return _registry[name]
+
+
+def all_operations(group: str = "") -> list[Operation]:
+    """Those of a group, or all, by name."""
+    found = sorted(_registry.values(), key=lambda registered: registered.name)
+    return [registered for registered in found if not group or registered.group == group]

@@ -1,0 +1,124 @@
+"""Arguments that several operations of signals share, and the rows that they name."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from catalyst import timerange
+from catalyst.agents.models import Agent
+from catalyst.core.operation_context import Context
+from catalyst.operations import Id, Input, InvalidInput, NotFound, UtcTime
+from catalyst.package import command
+from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope, Type
+from signals.definitions.definition import Changes
+from signals.definitions.judge_view import JudgeView
+from signals.models import Signal, SignalVersion
+from traces.filters import Filter
+
+MAX_NAMED = 20
+TEXT: JsonDict = {"contentMediaType": "text/plain"}
+"""Marks a text of several lines, which a command can read from a file."""
+
+RangeName = Literal["1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"]
+VersionNumber = Annotated[int, Field(ge=1, lt=10**9)]
+Limit = Annotated[int, Field(ge=1, le=1_000)]
+
+_FILTER_FIELDS = ", ".join(name for name in Filter.model_fields if name != "attributes")
+_VIEW_FIELDS = ", ".join(JudgeView.model_fields)
+
+
+class SignalInput(Input):
+    signal: Id = Field(description="ID of the signal, as `list` shows it.")
+
+
+class RangeInput(Input):
+    range: RangeName = Field("1d", description="Count the labels of targets that began in this time.")
+
+
+class WindowInput(Input):
+    start: UtcTime | None = Field(
+        None, alias="from", description="Start, ISO 8601 such as 2026-11-20 or 2026-11-20T08:00, in UTC by default."
+    )
+    end: UtcTime | None = Field(None, alias="to", description="End, exclusive (default: now).")
+
+
+class DefinitionInput(Input):
+    """A partial edit: what is not given keeps its value."""
+
+    scope: Scope | None = Field(None, description="What one label is about. Fixed for the signal's life.")
+    type: Type | None = Field(
+        None, alias="classifier", description="Default of a new signal: string with labels, else binary."
+    )
+    prompt: str | None = Field(None, description="The question for the judge.", json_schema_extra=TEXT)
+    labels: list[str] | None = Field(None, description="2 to 10 labels of a string signal.")
+    sentiments: dict[str, str] | None = Field(
+        None, description="positive, negative or neutral, by label (by true and false for a binary)."
+    )
+    sample_rate: int | None = Field(None, description="Percent of the targets, 0 to 100. Default of a new signal: 100.")
+    judge_model: str | None = Field(None, description="Empty: the model of the instance.")
+    filter: dict[str, Any] | None = Field(
+        None,
+        description=f"Evaluate only such traffic. Fields: {_FILTER_FIELDS}, attribute.KEY. An empty value removes one.",
+    )
+    view: dict[str, Any] | None = Field(
+        None, description=f"What the judge sees. Fields: {_VIEW_FIELDS}. An empty value resets one."
+    )
+
+    @property
+    def changes(self) -> Changes:
+        return Changes(
+            type=self.type,
+            prompt=self.prompt,
+            labels=self.labels,
+            sentiments=self.sentiments,
+            sample_rate=self.sample_rate,
+            judge_model=self.judge_model,
+            filter=self.filter,
+            view=self.view,
+        )
+
+
+def signal_of(context: Context, given: SignalInput) -> Signal:
+    """Raises NotFound for a signal of another project."""
+    signal = Signal.objects.for_project(context.project).for_list().filter(pk=given.signal).first()
+    if signal is None:
+        project = context.project.slug
+        raise NotFound(f"The project {project} has no signal {given.signal}. See {command('signals list')}.")
+    return signal
+
+
+def version_of(signal: Signal) -> SignalVersion:
+    """The current version. Raises NotFound without one."""
+    if signal.current_version is None:
+        raise NotFound(f"Signal {signal.pk} has no version. Create another one with {command('signals create')}.")
+    return signal.current_version
+
+
+def version_numbered(signal: Signal, number: int) -> SignalVersion:
+    version = signal.versions.filter(number=number).first()
+    if version is None:
+        raise NotFound(f"Signal {signal.pk} has no version {number}.")
+    return version
+
+
+def agent_of(context: Context, identity: str) -> Agent:
+    agents = context.project.agents.order_by("identity")
+    agent = agents.filter(identity=identity).first()
+    if agent is None:
+        known = ", ".join(agents.values_list("identity", flat=True)[:MAX_NAMED]) or "none yet"
+        text = f"The project {context.project.slug} has no agent {identity}. Use one of: {known}."
+        raise InvalidInput({"agent": text})
+    return agent
+
+
+def named_range(given: RangeInput, now: datetime) -> TimeRange:
+    return timerange.named(given.range, now)
+
+
+def window(given: WindowInput, now: datetime) -> TimeRange:
+    """Of an end that is not given, everything."""
+    start = given.start or timerange.EARLIEST
+    return TimeRange(timerange.CUSTOM, start, given.end or now + timerange.AHEAD, timerange.HOUR)

@@ -1,0 +1,216 @@
+"""Operations that judge what is stored: runs, tests, daily limits, catching up."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from django.utils import timezone
+from pydantic import ConfigDict, Field
+
+from catalyst.core.operation_context import Context
+from catalyst.formats import roughly
+from catalyst.llms.amounts import Account, Cap
+from catalyst.llms.budgets import spent_today
+from catalyst.operations import Effect, Id, Input, NotFound, Page, Scope, UtcTime, operation
+from catalyst.package import command
+from signals import operations
+from signals.models import SignalRun
+from signals.operations.inputs import DefinitionInput, Limit, SignalInput, WindowInput, signal_of, version_of
+from signals.operations.signals import changed_definition
+from signals.results.rows import load_rows
+from signals.runs import backfill, catch_up, estimates, trial
+from signals.runs.trial import Tally, Trial
+from signals.serializers import CAMEL, PreviewRecord, RunRecord, SpendingRecord, TrialRecord, dollars
+from signals.targets.traffic import Traffic
+
+MAX_CALLS = 1_000_000_000
+PAGE_SIZE = 20
+
+
+class BackfillInput(SignalInput):
+    start: UtcTime = Field(alias="from", description="Start of the window, ISO 8601, in UTC by default.")
+    end: UtcTime | None = Field(None, alias="to", description="End of the window, exclusive (default: now).")
+    sample_rate: int = Field(100, description="Percent of the targets, 0 to 100.")
+
+
+@operation("signals.preview", Scope.READ, Effect.READS)
+def preview(context: Context, given: BackfillInput) -> PreviewRecord:
+    """Show what a run over a window of the past would find, cost and take."""
+    version = version_of(signal_of(context, given))
+    end = given.end or context.now
+    backfill.check(given.start, end, given.sample_rate, context.now)
+    found = backfill.preview(version, given.start, end, given.sample_rate)
+    estimate = estimates.of_calls(version, found.to_judge, found.examples, context.now)
+    return PreviewRecord.of(found, estimate)
+
+
+@operation("signals.backfill", Scope.WRITE, Effect.WRITES, preview="signals.preview")
+def start_run(context: Context, given: BackfillInput) -> RunRecord:
+    """Start a run: judge the targets of a window of the past by the current version."""
+    run = backfill.start(
+        signal_of(context, given),
+        start=given.start,
+        end=given.end or context.now,
+        sample_rate=given.sample_rate,
+        now=context.now,
+        by=context.actor,
+    )
+    return _run(context, run)
+
+
+class RunsInput(Input):
+    signal: Id | None = Field(None, description="Only runs of this signal.")
+    limit: Limit = PAGE_SIZE
+    after: Id | None = Field(None, description="Only runs before this one: `next` of the page before.")
+
+
+@operation("signals.runs", Scope.READ, Effect.READS)
+def list_runs(context: Context, given: RunsInput) -> Page[RunRecord]:
+    """List runs with their progress, newest first."""
+    known = SignalRun.objects.for_project(context.project)
+    if given.signal is not None:
+        known = SignalRun.objects.for_signal(signal_of(context, SignalInput(signal=given.signal)))
+    if given.after is not None:
+        known = known.filter(pk__lt=given.after)
+    found = list(known[: given.limit + 1])
+    shown = found[: given.limit]
+    records = [RunRecord.of(progress) for progress in backfill.progress(shown, context.now)]
+    return Page(records, str(shown[-1].pk) if len(found) > given.limit else None)
+
+
+class RunInput(Input):
+    run: Id = Field(description="ID of the run, as `runs` shows it.")
+
+
+@operation("signals.cancel_run", Scope.WRITE, Effect.WRITES)
+def cancel_run(context: Context, given: RunInput) -> RunRecord:
+    """Cancel a run. Its queued labels are removed, others stay."""
+    run = SignalRun.objects.for_project(context.project).filter(pk=given.run).first()
+    if run is None:
+        raise NotFound(f"The project {context.project.slug} has no run {given.run}. See {command('signals runs')}.")
+    backfill.cancel(run, context.now, context.actor)
+    return _run(context, run)
+
+
+def _run(context: Context, run: SignalRun) -> RunRecord:
+    return RunRecord.of(backfill.progress([run], context.now)[0])
+
+
+class TrialInput(SignalInput, WindowInput, DefinitionInput):
+    sample_size: Annotated[int, Field(ge=1, le=trial.MAX_TARGETS)] = Field(
+        20, description=f"Number of targets, up to {trial.MAX_TARGETS}."
+    )
+
+
+@operation("signals.test", Scope.WRITE, Effect.WRITES)
+def test(context: Context, given: TrialInput) -> TrialRecord:
+    """Judge recent targets by the current version or a changed one, and save no label. Calls are paid for."""
+    signal = signal_of(context, given)
+    version = operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
+    end = given.end or context.now
+    traffic = Traffic(signal.agent, signal.scope, given.start or end - trial.WEEK, end, version.traffic_filter)
+    targets = traffic.newest(given.sample_size)
+    shortfall = ""
+    if len(targets) < given.sample_size:
+        shortfall = trial.shortfall(traffic, len(targets), context.project.kept_days)
+    attempt, tally = Trial(version, targets, timezone.now), Tally(version, len(targets))
+    results = [result for result in attempt.results() if result is not None]
+    for result in results:
+        tally.add(result)
+    estimate = trial.per_day(version, signal.agent, signal.scope, targets, context.now)
+    rows = load_rows(context.project, signal.scope, [result.label for result in results])
+    return TrialRecord.of(tally, zip(rows, results, strict=True), estimate, shortfall, attempt.stopped)
+
+
+DailyUsd = Annotated[Decimal, Field(ge=Decimal("0.0001"), max_digits=12, decimal_places=4)]
+DailyCalls = Annotated[int, Field(ge=1, le=MAX_CALLS)]
+
+
+class CapInput(Input):
+    daily_usd: DailyUsd | None = Field(None, description="US dollars a UTC day (default: no limit).")
+    daily_calls: DailyCalls | None = Field(None, description="Judge calls a UTC day (default: no limit).")
+
+    @property
+    def cap(self) -> Cap:
+        return Cap(self.daily_usd, self.daily_calls)
+
+
+class SignalCapInput(SignalInput, CapInput):
+    pass
+
+
+@operation("signals.cap", Scope.WRITE, Effect.WRITES)
+def cap_signal(context: Context, given: SignalCapInput) -> SpendingRecord:
+    """Set the daily limit of a signal. Without an amount there is none."""
+    signal = signal_of(context, given)
+    operations.cap_signal(signal, given.cap, context.now, context.actor)
+    return SpendingRecord.of(spent_today(Account(context.project.pk, signal.pk), context.now))
+
+
+@operation("signals.cap_project", Scope.ADMIN, Effect.WRITES)
+def cap_project(context: Context, given: CapInput) -> SpendingRecord:
+    """Set the daily limit of all signals of the project together. Without an amount there is none."""
+    operations.cap_project(context.project, given.cap, context.now, context.actor)
+    return SpendingRecord.of(spent_today(Account(context.project.pk), context.now))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Labels held back by a daily limit, and what judging them costs at most and as expected."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    label_count: int
+    max_cost: Decimal | None
+    estimated_cost: Decimal | None
+    estimated_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    label_count: int
+
+
+NOTHING_HELD_BACK = HeldBack(0, Decimal(0), Decimal(0), roughly(None))
+
+
+class CatchUpInput(SignalInput):
+    labels: Annotated[int, Field(ge=1, le=MAX_CALLS)] | None = Field(None, description="Up to how many (default: all).")
+
+
+class CatchUpProjectInput(Input):
+    labels: Annotated[int, Field(ge=1, le=MAX_CALLS)] | None = Field(None, description="Up to how many (default: all).")
+
+
+@operation("signals.held_back", Scope.READ, Effect.READS)
+def held_back(context: Context, given: CatchUpInput) -> HeldBack:
+    """Show how many labels the daily limit of a signal holds back, and what judging them costs."""
+    return _offer(catch_up.offer(context.project, signal_of(context, given), context.now))
+
+
+@operation("signals.catch_up", Scope.WRITE, Effect.WRITES, preview="signals.held_back")
+def catch_up_signal(context: Context, given: CatchUpInput) -> CaughtUp:
+    """Judge labels today that the daily limit of a signal holds back. The limit stays."""
+    signal, limit = signal_of(context, given), given.labels or MAX_CALLS
+    return CaughtUp(catch_up.catch_up(context.project, signal, limit, context.now, context.actor))
+
+
+@operation("signals.held_back_project", Scope.READ, Effect.READS)
+def held_back_project(context: Context, _given: CatchUpProjectInput) -> HeldBack:
+    """Show how many labels the daily limit of the project holds back, and what judging them costs."""
+    return _offer(catch_up.offer(context.project, None, context.now))
+
+
+@operation("signals.catch_up_project", Scope.ADMIN, Effect.WRITES, preview="signals.held_back_project")
+def catch_up_project(context: Context, given: CatchUpProjectInput) -> CaughtUp:
+    """Judge labels today that the daily limit of the project holds back. The limit stays."""
+    limit = given.labels or MAX_CALLS
+    return CaughtUp(catch_up.catch_up(context.project, None, limit, context.now, context.actor))
+
+
+def _offer(offer: catch_up.Offer | None) -> HeldBack:
+    if offer is None:
+        return NOTHING_HELD_BACK
+    return HeldBack(offer.labels, dollars(offer.most), dollars(offer.cost), offer.takes)

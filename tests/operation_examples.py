@@ -1,0 +1,149 @@
+"""A project with one of everything that operations name, and arguments of each operation that name its rows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from catalyst.core import operations as core_operations
+from catalyst.core.actor import SYSTEM
+from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
+from catalyst.llms.amounts import Cap
+from catalyst.llms.models import Budget
+from signals import operations
+from signals.definitions.definition import Definition
+from signals.models import Label, Signal, SignalRun
+from signals.runs import backfill
+from tests.factories import make_agent, make_label, make_signal, make_trace
+from traces.models import Trace
+
+# In every text of the project: no answer to another project may hold it.
+SECRET = "xyzzy"
+
+
+@dataclass(frozen=True)
+class World:
+    project: Project
+    now: datetime
+    signal: Signal
+    archived: Signal
+    label: Label
+    run: SignalRun
+    trace: Trace
+    member: Membership
+    invitation: Invitation
+    key: ApiKey
+
+
+def make_world(project: Project, now: datetime) -> World:
+    agent = make_agent(project, f"agent-{SECRET}")
+    said = (f"Question {SECRET}?", "Answer.")
+    trace = make_trace(project, 1, now=now, session=f"session-{SECRET}", said=said, agent=agent.identity)
+    signal = make_signal(agent, name=f"Signal {SECRET}")
+    make_label(signal, 2, now=now, value="yes")
+    operations.publish_version(signal, Definition("binary", f"Is it {SECRET}?", 100))
+    operations.activate(signal, now - timedelta(days=1))
+    failed = make_label(signal, 3, now=now, status="failed", error=SECRET)
+    make_label(signal, 4, now=now)
+    archived = make_signal(agent, name=f"Archived {SECRET}")
+    run = backfill.start(archived, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
+    operations.archive(archived, now)
+    operations.cap_signal(signal, Cap(calls=1), now)
+    Budget.objects.update(calls=1, spent=Decimal(0), day=now.date())
+    member = core_operations.add_member(
+        project, user=User.objects.create_user(f"user-{SECRET}"), role="member", by=SYSTEM
+    )
+    invitation, _ = core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
+    key, _ = core_operations.create_key(project, name=f"Key {SECRET}", scopes=["read"], by=SYSTEM)
+    return World(project, now, signal, archived, failed, run, trace, member, invitation, key)
+
+
+def _signal(world: World) -> dict[str, Any]:
+    return {"signal": world.signal.pk}
+
+
+def _window(world: World) -> dict[str, Any]:
+    return {"signal": world.signal.pk, "from": (world.now - timedelta(days=2)).isoformat()}
+
+
+def _label(world: World) -> dict[str, Any]:
+    return {"signal": world.signal.pk, "label": world.label.pk}
+
+
+def _nothing(_: World) -> dict[str, Any]:
+    return {}
+
+
+def _calls(_: World) -> dict[str, Any]:
+    return {"daily_calls": 5}
+
+
+def _week(_: World) -> dict[str, Any]:
+    return {"days": 7}
+
+
+def _session(_: World) -> dict[str, Any]:
+    return {"session": f"session-{SECRET}"}
+
+
+def _archived(_: World) -> dict[str, Any]:
+    return {"include_archived": True}
+
+
+EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
+    "audit.list": _nothing,
+    "invitations.create": _nothing,
+    "invitations.list": _nothing,
+    "invitations.revoke": lambda world: {"invitation": world.invitation.pk},
+    "keys.create": lambda world: {"name": f"Key of {world.project.slug}", "scopes": ["read"]},
+    "keys.limit": lambda world: {"key": world.key.pk, "requests": 5},
+    "keys.list": _nothing,
+    "keys.revoke": lambda world: {"key": world.key.pk},
+    "members.list": _nothing,
+    "members.remove": lambda world: {"member": world.member.pk},
+    "members.role": lambda world: {"member": world.member.pk, "role": "viewer"},
+    "project.rename": lambda world: {"name": f"{world.project.name} again"},
+    "project.retention": _week,
+    "project.show": _nothing,
+    "signals.activate": _signal,
+    "signals.archive": _signal,
+    "signals.backfill": _window,
+    "signals.cancel_run": lambda world: {"run": world.run.pk},
+    "signals.cap": lambda world: {"signal": world.signal.pk, "daily_calls": 5},
+    "signals.cap_project": _calls,
+    "signals.catch_up": _signal,
+    "signals.catch_up_project": _nothing,
+    "signals.compare": _signal,
+    "signals.create": lambda world: {
+        "agent": world.signal.agent.identity,
+        "name": "New",
+        "scope": "trace",
+        "prompt": "Is it?",
+    },
+    "signals.disable": _signal,
+    "signals.distribution": _window,
+    "signals.duplicate": _signal,
+    "signals.edit": lambda world: {"signal": world.signal.pk, "sample_rate": 50},
+    "signals.explain": lambda world: {"trace": world.trace.hex_id},
+    "signals.held_back": _signal,
+    "signals.held_back_project": _nothing,
+    "signals.label": _label,
+    "signals.labels": _signal,
+    "signals.list": _archived,
+    "signals.preview": _window,
+    "signals.rename": lambda world: {"signal": world.signal.pk, "name": "Renamed"},
+    "signals.restore": lambda world: {"signal": world.signal.pk, "number": 1},
+    "signals.retry": _signal,
+    "signals.retry_label": _label,
+    "signals.runs": _nothing,
+    "signals.show": _signal,
+    "signals.test": _signal,
+    "signals.unarchive": lambda world: {"signal": world.archived.pk},
+    "signals.versions": _signal,
+    "traces.agents": _nothing,
+    "traces.list": _nothing,
+    "traces.session": _session,
+    "traces.sessions": _nothing,
+    "traces.show": lambda world: {"trace": world.trace.hex_id},
+}

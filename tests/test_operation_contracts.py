@@ -1,0 +1,124 @@
+"""What holds for every registered operation."""
+
+import io
+from contextlib import suppress
+from dataclasses import is_dataclass
+from datetime import datetime
+
+import pytest
+from django.core.management import call_command, get_commands, load_command_class
+
+from catalyst.core.management.operation_command import OperationCommand
+from catalyst.core.models import ApiKey, Project
+from catalyst.core.operation_context import Context, for_key, for_system
+from catalyst.operations import (
+    Effect,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    Operation,
+    Scope,
+    all_operations,
+    find,
+)
+from tests.operation_examples import EXAMPLES, SECRET, World, make_world
+
+OPERATIONS = all_operations()
+# Nothing of another project is named, so the rules refuse: there is nothing to catch up with.
+NAMES_NOTHING = {"signals.catch_up_project"}
+NAMES_A_ROW = {
+    operation.name
+    for operation in OPERATIONS
+    if any(field.is_required() and field.annotation is int for field in operation.input.model_fields.values())
+}
+
+pytestmark = pytest.mark.django_db
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+
+
+@pytest.fixture
+def world(project: Project, now: datetime) -> World:
+    return make_world(project, now)
+
+
+def example(operation: Operation, world: World) -> dict[str, object]:
+    return EXAMPLES[operation.name](world)
+
+
+def test_every_operation_has_an_example() -> None:
+    assert {operation.name for operation in OPERATIONS} == set(EXAMPLES)
+
+
+@every_operation
+def test_it_is_described_and_typed(operation: Operation) -> None:
+    assert operation.description.endswith(".")
+    assert operation.output.__module__
+    assert operation.input.model_fields is not None
+    assert operation.group
+    assert operation.verb
+    for name, field in operation.input.model_fields.items():
+        assert field.annotation is not None, name
+    if operation.preview:
+        assert find(operation.preview).effect == Effect.READS
+        assert find(operation.preview).input is operation.input
+
+
+@every_operation
+def test_what_writes_asks_for_more_than_reading(operation: Operation) -> None:
+    assert operation.effect == Effect.READS or operation.scope != Scope.READ
+
+
+@every_operation
+def test_a_read_only_key_can_read_and_nothing_else(operation: Operation, project: Project, now: datetime) -> None:
+    key, _ = ApiKey.issue(project=project, name="reader", scopes=["read", "ingest"])
+    caller = for_key(key, now)
+    if operation.scope == Scope.READ:
+        assert Scope.READ in caller.scopes
+        return
+    with pytest.raises(NotAllowed):
+        operation.run(caller, operation.input.model_construct())
+
+
+@every_operation
+def test_its_json_reads_back_as_the_same_result(operation: Operation, world: World) -> None:
+    result = _result(operation, world, for_system(world.project, world.now))
+    if result is not None:
+        assert is_dataclass(result)
+        assert operation.load(operation.dump(result)) == result
+
+
+@every_operation
+def test_it_finds_nothing_of_another_project(operation: Operation, world: World, other_project: Project) -> None:
+    shown = ""
+    with suppress(NotFound, InvalidInput):
+        shown = operation.dump(operation.call(for_system(other_project, world.now), example(operation, world))).decode()
+    assert SECRET not in shown
+    if operation.name in NAMES_A_ROW:
+        assert shown == ""
+
+
+def _result(operation: Operation, world: World, caller: Context) -> object:
+    if operation.name in NAMES_NOTHING:
+        with pytest.raises(InvalidInput):
+            operation.call(caller, example(operation, world))
+        return None
+    return operation.call(caller, example(operation, world))
+
+
+def test_every_group_is_a_command() -> None:
+    groups = {operation.group for operation in OPERATIONS}
+    commands = get_commands()
+    made = {group: load_command_class(str(commands[group]), group) for group in groups}
+    assert {group for group, command in made.items() if isinstance(command, OperationCommand)} == groups
+
+
+@every_operation
+def test_its_command_takes_every_field(operation: Operation, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        call_command(operation.group, operation.verb.replace("_", "-"), "--help", stdout=io.StringIO())
+    assert caught.value.code == 0
+    help_text = capsys.readouterr().out
+    assert operation.description.split()[0] in help_text
+    for name, field in operation.input.model_fields.items():
+        shown = (field.alias or name).replace("_", "-").removesuffix("s")
+        assert shown in help_text or name.upper() in help_text

@@ -1,0 +1,78 @@
+"""Operations on traces: lists narrowed by the typed filter, page by page."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from catalyst.core.models import Project
+from catalyst.core.operation_context import for_system
+from catalyst.operations import InvalidInput, find
+from tests.factories import make_session, make_trace
+
+pytestmark = pytest.mark.django_db
+
+
+def call(project: Project, now: datetime, name: str, **given: Any) -> Any:
+    return find(name).call(for_system(project, now), given)
+
+
+def test_it_lists_traces_page_by_page(project: Project, now: datetime) -> None:
+    for number in range(1, 4):
+        make_trace(project, number, now=now - timedelta(minutes=number))
+    first = call(project, now, "traces.list", limit=2)
+    second = call(project, now, "traces.list", limit=2, after=first.next)
+    assert [int(trace.trace_id, 16) for trace in first.items] == [1, 2]
+    assert ([int(trace.trace_id, 16) for trace in second.items], second.next) == ([3], None)
+
+
+def test_it_narrows_traces_by_agent_time_text_and_filter(project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, said=("A refund?", "Yes."), agent="support-bot")
+    make_trace(project, 2, now=now - timedelta(days=2), said=("Hello?", "Hi."), agent="other")
+    wanted: dict[str, dict[str, Any]] = {
+        "agent": {"agent": "support-bot"},
+        "search": {"search": "refund"},
+        "range": {"range": "1d"},
+        "filter": {"filter": {"min-tokens": "1"}, "from": (now - timedelta(days=1)).isoformat()},
+    }
+    found = {name: call(project, now, "traces.list", **{"range": "7d", **given}) for name, given in wanted.items()}
+    for name, page in found.items():
+        assert [trace.agent for trace in page.items] == ["support-bot"], name
+    assert call(project, now, "traces.list", filter={"attribute.tier": "gold"}).items == []
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"agent": "nobody"}, "agent"),
+        ({"filter": {"colour": "red"}}, "filter"),
+        ({"filter": {"attributes": "red", "attribute.tier": "gold"}}, "filter"),
+        ({"after": "soon"}, "after"),
+        ({"from": "2026-11-20", "to": "2026-11-19"}, "from"),
+        ({"to": "2026-11-19"}, "from"),
+        ({"limit": 1_001}, "limit"),
+    ],
+)
+def test_it_says_what_is_wrong_and_where(project: Project, now: datetime, given: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        call(project, now, "traces.list", **given)
+    assert list(caught.value.errors) == [field]
+
+
+def test_it_shows_a_trace_with_its_spans_and_a_session_with_its_traces(project: Project, now: datetime) -> None:
+    make_session(project, "talk", turns=2, now=now)
+    found = call(project, now, "traces.show", trace=f"{1:032x}")
+    assert (found.trace.session_id, len(found.spans)) == ("talk", found.trace.span_count)
+    assert found.spans[0].parent_span_id is None
+    shown = call(project, now, "traces.session", session="talk")
+    assert [trace.session_id for trace in shown.traces] == ["talk", "talk"]
+    (listed,) = call(project, now, "traces.sessions").items
+    assert listed == shown.session
+
+
+def test_it_lists_agents_busiest_first(project: Project, now: datetime) -> None:
+    for number in range(1, 3):
+        make_trace(project, number, now=now, agent="busy")
+    make_trace(project, 3, now=now, agent="calm")
+    found = call(project, now, "traces.agents", limit=1)
+    assert ([agent.identity for agent in found.items], found.items[0].run_count, found.next) == (["busy"], 2, "1")
