@@ -11,11 +11,11 @@ from typing import Any
 
 from catalyst.llms.amounts import SpentToday
 from signals.definitions.choices import Scope
-from signals.models import Label, Signal, SignalRun, SignalVersion
+from signals.models import DefinitionModel, Job, Label, Signal, SignalRun, SignalTestItem, SignalVersion
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
-from signals.runs.trial import Result, Tally
+from signals.runs.signal_tests import Results
 
 type Record = dict[str, Any]
 
@@ -29,7 +29,7 @@ RUN_STATUS = {
 }
 
 
-def outcome(version: SignalVersion, value: str) -> str:
+def outcome(version: DefinitionModel, value: str) -> str:
     """A value of this version."""
     return TRUTH[value] if version.type == SignalVersion.Type.BINARY and value in TRUTH else value
 
@@ -161,39 +161,47 @@ def of_preview(preview: Preview, estimate: Estimate) -> Record:
 
 
 def of_label(label: Label) -> Record:
-    """One label with its reason, by the client's names for its rows. That of a test has no id and no version."""
-    is_binary = label.version.type == SignalVersion.Type.BINARY
+    """One label with its reason, by the client's names for its rows."""
+    own = {"signal_version": label.version.number, "manual_run_id": _id(label.run_id)}
+    return {"signal_label_id": _id(label.pk), **_answer(label), **own}
+
+
+def _of_test_item(item: SignalTestItem) -> Record:
+    """The same of a target of a test, which is no label and has no id."""
+    own = {"signal_version": None, "manual_run_id": None, "tokens": item.tokens}
+    return {"signal_label_id": None, **_answer(item), **own}
+
+
+def _answer(job: Job) -> Record:
+    is_binary = job.version.type == SignalVersion.Type.BINARY
     return {
-        "signal_label_id": _id(label.pk),
-        "target_type": label.scope,
-        "target_id": target_id(label),
-        "trace_id": label.trace_id.hex if label.trace_id else None,
-        "target_start_time": time(label.target_time),
-        "status": label.status,
-        "string_label": None if is_binary else label.value or None,
-        "bool_label": label.value == "yes" if is_binary and label.value else None,
-        "sentiment": label.sentiment if label.value else None,
-        "reason": label.reason,
-        "error": label.error or None,
-        "judge": label.judge or None,
-        "cost": dollars(label.cost),
-        "signal_version": label.version.number or None,
-        "manual_run_id": _id(label.run_id),
-        "completed_at": time(label.labelled_at),
+        "target_type": job.scope,
+        "target_id": target_id(job),
+        "trace_id": job.trace_id.hex if job.trace_id else None,
+        "target_start_time": time(job.target_time),
+        "status": job.status,
+        "string_label": None if is_binary else job.value or None,
+        "bool_label": job.value == "yes" if is_binary and job.value else None,
+        "sentiment": job.sentiment if job.value else None,
+        "reason": job.reason,
+        "error": job.error or None,
+        "judge": job.judge or None,
+        "cost": dollars(job.cost),
+        "completed_at": time(job.labelled_at),
     }
 
 
-def of_trial(tally: Tally, found: Iterable[Result], estimate: Estimate) -> Record:
-    """What a test found, and what the version would take on a day."""
+def of_test(found: Results) -> Record:
+    """What a test found, and what its question would take on a day."""
     return {
-        "results": [of_label(result.label) | {"tokens": result.tokens} for result in found],
-        "outcomeCounts": {outcome(tally.version, each.value): each.count for each in tally.outcomes},
-        "failedCount": tally.failed,
-        "skippedCount": tally.skipped,
-        "tokens": tally.tokens,
-        "cost": dollars(tally.cost) if tally.priced else None,
-        "estimatedCallsPerDay": estimate.calls,
-        "estimatedCostPerDay": dollars(estimate.cost),
+        "results": [_of_test_item(item) for item in found.ended],
+        "outcomeCounts": {outcome(found.test, each.value): each.count for each in found.outcomes},
+        "failedCount": found.failed,
+        "skippedCount": found.skipped,
+        "tokens": found.tokens,
+        "cost": dollars(found.cost),
+        "estimatedCallsPerDay": found.test.calls_per_day,
+        "estimatedCostPerDay": dollars(found.test.cost_per_day),
     }
 
 
@@ -206,7 +214,7 @@ def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable
     ]
 
 
-def target_id(label: Label) -> str:
+def target_id(label: Job) -> str:
     """The id of what a label is about: of a session, trace or span."""
     return label.session_key if label.scope == Scope.SESSION else label.target_key.rpartition(":")[2]
 

@@ -21,7 +21,7 @@ from signals.definitions.judge_view import JudgeView
 from signals.definitions.templates import TEMPLATES
 from signals.filters import LabelFilter
 from signals.models import Signal, SignalVersion
-from signals.runs import trial
+from signals.runs import signal_tests
 from traces.filters import Filter
 
 USAGE = 2
@@ -114,7 +114,7 @@ def _add_question(parser: CommandParser) -> None:
 
 def _add_test(parser: CommandParser) -> None:
     parser.add_argument(
-        "--sample-size", type=_count, default=20, help=f"1 to {trial.MAX_TARGETS}; %(default)s are usual."
+        "--sample-size", type=_count, default=20, help=f"1 to {signal_tests.MAX_TARGETS}; %(default)s are usual."
     )
     _add_window(parser)
     _add_question(parser)

@@ -12,18 +12,19 @@ from catalyst.terminal import facts, table
 from catalyst.timerange import TimeRange
 from signals.definitions import diff
 from signals.judging import judges
+from signals.models import SignalTestItem
 from signals.results.charts import Outcome
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
-from signals.runs.trial import Tally
+from signals.runs.signal_tests import Results
 
 type Lines = Iterable[str]
 
 SIGNALS = ("ID", "NAME", "AGENT", "SCOPE", "STATE", "V", "RATE", "LABELS", "SHARES", "WAIT", "FAILED", "COST", "LAST")
 RUNS = ("RUN", "SIGNAL", "V", "STATE", "WINDOW", "RATE", "FOUND", "SAMPLED", "LABELLED", "WAIT", "FAILED", "LEFT")
-TRIAL = ("LABEL", "TARGET", "ABOUT", "REASON", "COST")
+TEST = ("LABEL", "TARGET", "ABOUT", "REASON", "COST")
 LABELS = ("ID", "TARGET TIME", "LABEL", "TARGET", "ABOUT", "REASON", "V", "RUN", "COST")
 
 
@@ -188,8 +189,8 @@ def _label(row: LabelRow) -> list[str | int]:
     ]
 
 
-def trial(tally: Tally, rows: Sequence[LabelRow], estimate: Estimate, width: int | None) -> Lines:
-    """What a test found, and what the version would take on a day."""
+def test_items(rows: Sequence[LabelRow[SignalTestItem]], width: int | None) -> Lines:
+    """Targets of a test that were judged."""
     judged = [
         (
             row.label.value or row.label.status,
@@ -200,17 +201,20 @@ def trial(tally: Tally, rows: Sequence[LabelRow], estimate: Estimate, width: int
         )
         for row in rows
     ]
-    a_day = f"about {estimate.calls:,} calls; {_price(estimate.cost, estimate.calls)}"
+    return table(TEST, judged, width, whole=("TARGET",)) if judged else ()
+
+
+def test(found: Results, width: int | None) -> Lines:
+    """What a test found in all, and what its question would take on a day."""
+    calls, cost = found.test.calls_per_day, found.test.cost_per_day
+    counts = f"{len(found.ended):,}: {found.failed:,} failed, {found.skipped:,} without content"
     pairs = [
-        ("Judged", f"{tally.ended:,}: {tally.failed:,} failed, {tally.skipped:,} without content; nothing is stored"),
-        ("Shares", _intervals(tally.outcomes)),
-        ("Cost", f"{usd(tally.cost) if tally.priced else 'not known'}; {tally.tokens:,} tokens"),
-        ("Live, a day", a_day),
+        ("Judged", f"{counts}; kept for a day, never as labels"),
+        ("Shares", _intervals(found.outcomes)),
+        ("Cost", f"{usd(found.cost) or 'not known'}; {found.tokens:,} tokens"),
+        ("Live, a day", f"about {calls:,} calls; {_price(cost, calls)}"),
     ]
-    if judged:
-        yield from table(TRIAL, judged, width, whole=("TARGET",))
-        yield ""
-    yield from facts(pairs, width)
+    return facts(pairs, width)
 
 
 def distribution(

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -30,18 +31,18 @@ from signals.filters import LabelFilter, SignalFilter
 from signals.management import arguments, output
 from signals.management.arguments import OPTIONS, USAGE
 from signals.management.output import Lines
-from signals.models import Signal, SignalRun, SignalVersion
+from signals.models import Signal, SignalRun, SignalTest, SignalTestItem, SignalVersion
 from signals.results import labels, rows, summaries
 from signals.results.labels import Page
 from signals.results.rollups import sums
 from signals.results.summaries import Summary
-from signals.runs import backfill, estimates, trial
-from signals.runs.trial import Tally, Trial
+from signals.runs import backfill, estimates, signal_tests
+from signals.runs.signal_tests import Results
 from signals.serializers import Record
-from signals.targets.traffic import Traffic
 
 PAGE = 1_000
 MAX_NAMED = 20
+POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -113,27 +114,38 @@ class Command(BaseCommand):
         self._tell(signal)
 
     def do_test(self) -> None:
-        """Recent targets judged by what is asked or would be; nothing is stored."""
+        """Recent targets judged by what is asked or would be; kept for a day, never as labels."""
         signal, size, end = self._signal(), self.given["sample_size"], self.given["end"] or self.now
-        if size > trial.MAX_TARGETS:
-            raise CommandError(f"--sample-size: a test takes 1 to {trial.MAX_TARGETS} targets.", returncode=USAGE)
+        if size > signal_tests.MAX_TARGETS:
+            raise CommandError(
+                f"--sample-size: a test takes 1 to {signal_tests.MAX_TARGETS} targets.", returncode=USAGE
+            )
         with _refused("Nothing was tested"):
             version = operations.draft_version(self._changed(signal), signal.agent, signal.scope, signal)
-        traffic = Traffic(
-            signal.agent, signal.scope, self.given["start"] or end - trial.WEEK, end, version.traffic_filter
-        )
-        matches = traffic.newest(size)
-        if len(matches) < size:
-            self.stderr.write(plain(trial.shortfall(traffic, len(matches), self.project.kept_days)), str)
-        attempt, tally = Trial(version, matches, timezone.now), Tally(version, len(matches))
-        found = [result for result in attempt.results() if result is not None]
-        for result in found:
-            tally.add(result)
-        estimate = trial.per_day(version, signal.agent, signal.scope, matches, self.now)
-        shown = rows.load_rows(self.project, signal.scope, [result.label for result in found])
-        self._print(serializers.of_trial(tally, found, estimate), partial(output.trial, tally, shown, estimate))
-        if attempt.stopped:
-            raise CommandError(attempt.stopped)
+        sample = signal_tests.newest(version, size, self.given["start"] or end - signal_tests.WEEK, end)
+        if sample.shortfall:
+            self.stderr.write(plain(sample.shortfall), str)
+        found = self._wait_for(signal_tests.start_test(version, sample, self.now))
+        self._print(serializers.of_test(found), partial(output.test, found))
+        if found.test.error:
+            raise CommandError(found.test.error)
+
+    def _wait_for(self, test: SignalTest) -> Results:
+        """Show what a test finds as it comes, until it has ended; Ctrl-C cancels it."""
+        shown: set[SignalTestItem] = set()
+        try:
+            while True:
+                found = signal_tests.results_of(signal_tests.find_test(self.project, test.pk))
+                new = [item for item in found.ended if item not in shown]
+                shown.update(new)
+                if not self.given["json"]:
+                    self._write(output.test_items(rows.load_rows(self.project, test.scope, new), self._width))
+                if not found.test.is_running:
+                    return found
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            signal_tests.cancel_test(test, timezone.now())
+            raise
 
     def do_activate(self) -> None:
         """Judge what arrives."""
