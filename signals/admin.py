@@ -18,6 +18,7 @@ from signals.models import (
     SettledMinute,
     Signal,
     SignalRun,
+    SignalTest,
     SignalVersion,
     Unsampled,
     Verdict,
@@ -115,6 +116,16 @@ class SignalRunAdmin(ReadOnly[SignalRun]):
     )
     list_filter = ("state",)
     list_select_related = ("version__signal",)
+    ordering = ("-created_at",)
+
+
+@admin.register(SignalTest)
+class SignalTestAdmin(ReadOnly[SignalTest]):
+    """Tests. What they find is seen by whoever started them alone."""
+
+    list_display = ("pk", "project", "signal", "state", "limit", "error", "created_by_name", "created_at", "ended_at")
+    list_filter = ("state", "project")
+    list_select_related = ("project", "signal")
     ordering = ("-created_at",)
 
 

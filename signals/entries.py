@@ -5,7 +5,7 @@ from datetime import timedelta
 from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 from signals import demo, probes, retention
 from signals.judging import claims
-from signals.models import Label
+from signals.models import Label, SignalTestItem
 from signals.runs import backfill
 from signals.targets import settling
 
@@ -45,8 +45,10 @@ ENTRIES = (
         about="adds labels up for charts",
     ),
     Maintenance(name="future labels", order=10, run=Label.objects.clamp_future_times),
+    Maintenance(name="future test items", order=10, run=SignalTestItem.objects.clamp_future_times),
     Retention(name="labels", order=40, delete=retention.delete_expired_labels),
     Retention(name="exchanges", order=50, delete=retention.delete_expired_exchanges),
+    Retention(name="signal tests", order=55, delete=retention.delete_expired_tests),
     Probe(
         name="judging",
         order=50,

@@ -1,18 +1,19 @@
-"""Delete what has expired: labels with their verdicts, and earlier what judges were asked and answered."""
+"""Delete what has expired: tests, what judges were asked and answered, and last labels with their verdicts."""
 
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
 
 from catalyst import timerange
 from catalyst.core.models import Project
-from signals.models import Exchange, Label, SettledMinute, Unsampled, Verdict
+from signals.models import Exchange, Label, SettledMinute, SignalTest, Unsampled, Verdict
 
 BATCHES = 20
 LABELS = 1_000
 EXCHANGES = 1_000
+TESTS_KEPT = timedelta(days=1)
 
 
 def exchange_days(project: Project) -> int:
@@ -55,6 +56,12 @@ def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
         if not SettledMinute.objects.delete_expired(kept_since, LABELS):
             break
     return deleted
+
+
+def delete_expired_tests(now: datetime) -> int:
+    """Delete tests of more than a day ago with what they found; returns how many."""
+    expired = SignalTest.objects.filter(created_at__lt=now - TESTS_KEPT)
+    return expired.delete()[1].get("signals.SignalTest", 0)
 
 
 @transaction.atomic

@@ -16,14 +16,14 @@ from pydantic.alias_generators import to_camel
 from catalyst import formats
 from catalyst.llms.amounts import SpentToday
 from signals.definitions.choices import Scope
-from signals.models import Label, SignalRun, SignalVersion
+from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
 from signals.results.explain import MissingLabel
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
-from signals.runs.trial import Result, Tally
+from signals.runs.signal_tests import Results
 
 CAMEL = ConfigDict(alias_generator=to_camel)
 TRUTH = {"yes": "true", "no": "false"}
@@ -36,7 +36,7 @@ RUN_STATUS = {
 }
 
 
-def outcome(version: SignalVersion, value: str) -> str:
+def outcome(version: DefinitionModel, value: str) -> str:
     """A value of this version."""
     return TRUTH[value] if version.type == SignalVersion.Type.BINARY and value in TRUTH else value
 
@@ -425,41 +425,45 @@ class LabelRecord:
     tokens: int | None = None
 
     @classmethod
-    def of(cls, row: LabelRow, tokens: int | None = None) -> "LabelRecord":
-        label = row.label
-        is_binary = label.version.type == SignalVersion.Type.BINARY
+    def of(cls, row: LabelRow[Job]) -> "LabelRecord":
+        job = row.label
+        is_binary = job.version.type == SignalVersion.Type.BINARY
+        label = job if isinstance(job, Label) else None
         return cls(
-            signal_label_id=_id(label.pk),
-            target_type=label.scope,
-            target_id=target_id(label),
-            trace_id=label.trace_id.hex if label.trace_id else None,
-            target_start_time=time(label.target_time),
-            status=label.status,
-            value=label.value or None,
-            string_label=None if is_binary else label.value or None,
-            bool_label=label.value == "yes" if is_binary and label.value else None,
-            sentiment=label.sentiment if label.value else None,
-            reason=label.reason,
-            error=label.error or None,
-            judge=label.judge or None,
-            cost=dollars(label.cost),
-            signal_version=label.version.number or None,
-            manual_run_id=_id(label.run_id),
-            completed_at=time(label.labelled_at),
+            signal_label_id=_id(label.pk) if label else None,
+            target_type=job.scope,
+            target_id=target_id(job),
+            trace_id=job.trace_id.hex if job.trace_id else None,
+            target_start_time=time(job.target_time),
+            status=job.status,
+            value=job.value or None,
+            string_label=None if is_binary else job.value or None,
+            bool_label=job.value == "yes" if is_binary and job.value else None,
+            sentiment=job.sentiment if job.value else None,
+            reason=job.reason,
+            error=job.error or None,
+            judge=job.judge or None,
+            cost=dollars(job.cost),
+            signal_version=label.version.number if label else None,
+            manual_run_id=_id(label.run_id) if label else None,
+            completed_at=time(job.labelled_at),
             preview=row.title,
-            tokens=tokens,
+            tokens=job.tokens if isinstance(job, SignalTestItem) else None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class TrialRecord:
-    """What a test found, and what the version would take on a day."""
+class SignalTestRecord:
+    """What a test has found so far, and what its definition would take on a day."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
+    id: str
+    state: str
     results: list[LabelRecord]
     outcomes: list[ShareRecord]
     outcome_counts: dict[str, int]
+    target_count: int
     judged_count: int
     failed_count: int
     skipped_count: int
@@ -472,22 +476,24 @@ class TrialRecord:
     stopped_because: str | None
 
     @classmethod
-    def of(
-        cls, tally: Tally, found: Iterable[tuple[LabelRow, Result]], estimate: Estimate, shortfall: str, stopped: str
-    ) -> "TrialRecord":
+    def of(cls, found: Results, rows: Iterable[LabelRow[SignalTestItem]]) -> "SignalTestRecord":
+        test = found.test
         return cls(
-            results=[LabelRecord.of(row, result.tokens) for row, result in found],
-            outcomes=[ShareRecord.of(given) for given in tally.outcomes if given.count],
-            outcome_counts={outcome(tally.version, given.value): given.count for given in tally.outcomes},
-            judged_count=tally.ended,
-            failed_count=tally.failed,
-            skipped_count=tally.skipped,
-            tokens=tally.tokens,
-            cost=dollars(tally.cost) if tally.priced else None,
-            estimated_calls_per_day=estimate.calls,
-            estimated_cost_per_day=dollars(estimate.cost),
-            shortfall=shortfall or None,
-            stopped_because=stopped or None,
+            id=str(test.pk),
+            state=test.state,
+            results=[LabelRecord.of(row) for row in rows],
+            outcomes=[ShareRecord.of(given) for given in found.outcomes if given.count],
+            outcome_counts={outcome(test, given.value): given.count for given in found.outcomes},
+            target_count=len(found.items),
+            judged_count=len(found.ended),
+            failed_count=found.failed,
+            skipped_count=found.skipped,
+            tokens=found.tokens,
+            cost=dollars(found.cost),
+            estimated_calls_per_day=test.calls_per_day,
+            estimated_cost_per_day=dollars(test.cost_per_day),
+            shortfall=test.shortfall or None,
+            stopped_because=test.error or None,
         )
 
 
@@ -541,7 +547,7 @@ class MissingLabelRecord:
         )
 
 
-def target_id(label: Label) -> str:
+def target_id(label: Job) -> str:
     """The id of what a label is about: of a session, trace or span."""
     return label.session_key if label.scope == Scope.SESSION else label.target_key.rpartition(":")[2]
 

@@ -13,7 +13,7 @@ from signals.views import (
     signal_detail,
     signal_editor,
     signal_list,
-    trial,
+    signal_tests,
     versions,
 )
 
@@ -31,8 +31,15 @@ urlpatterns = [
         explain.session_absences,
         name="session-absences",
     ),
-    path("p/<slug:project>/signals/trial/", trial.trial_run, name="trial-run"),
-    path("p/<slug:project>/signals/prompt/", trial.prompt_show, name="prompt-show"),
+    path("p/<slug:project>/signals/trial/", signal_tests.trial_run, name="trial-run"),
+    path("p/<slug:project>/signals/trial/<int:pk>/", signal_tests.trial_detail, name="trial-detail"),
+    path("p/<slug:project>/signals/trial/<int:pk>/cancel/", signal_tests.trial_cancel, name="trial-cancel"),
+    path(
+        "p/<slug:project>/signals/trial/<int:pk>/targets/<int:item>/",
+        signal_tests.trial_exchange,
+        name="trial-exchange",
+    ),
+    path("p/<slug:project>/signals/prompt/", signal_tests.prompt_show, name="prompt-show"),
     path("p/<slug:project>/signals/<int:pk>/", signal_detail.signal_detail, name="signal-detail"),
     path("p/<slug:project>/signals/<int:pk>/versions/", versions.version_list, name="version-list"),
     path("p/<slug:project>/signals/<int:pk>/versions/compare/", versions.version_compare, name="version-compare"),

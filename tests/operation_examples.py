@@ -13,8 +13,8 @@ from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget
 from signals import operations
 from signals.definitions.definition import Definition
-from signals.models import Label, Signal, SignalRun
-from signals.runs import backfill
+from signals.models import Label, Signal, SignalRun, SignalTest
+from signals.runs import backfill, signal_tests
 from tests.factories import make_agent, make_label, make_signal, make_trace
 from traces.models import Trace
 
@@ -34,6 +34,7 @@ class World:
     member: Membership
     invitation: Invitation
     key: ApiKey
+    test: SignalTest
 
 
 def make_world(project: Project, now: datetime) -> World:
@@ -56,7 +57,12 @@ def make_world(project: Project, now: datetime) -> World:
     )
     invitation, _ = core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
     key, _ = core_operations.create_key(project, name=f"Key {SECRET}", scopes=["read"], by=SYSTEM)
-    return World(project, now, signal, archived, failed, run, trace, member, invitation, key)
+    signal.refresh_from_db()
+    version = signal.current_version
+    assert version is not None
+    sample = signal_tests.newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
+    test = signal_tests.start_test(version, sample, now)
+    return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test)
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -69,6 +75,10 @@ def _window(world: World) -> dict[str, Any]:
 
 def _label(world: World) -> dict[str, Any]:
     return {"signal": world.signal.pk, "label": world.label.pk}
+
+
+def _test(world: World) -> dict[str, Any]:
+    return {"test": world.test.pk}
 
 
 def _nothing(_: World) -> dict[str, Any]:
@@ -123,6 +133,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     },
     "signals.disable": _signal,
     "signals.distribution": _window,
+    "signals.cancel_test": _test,
     "signals.duplicate": _signal,
     "signals.edit": lambda world: {"signal": world.signal.pk, "sample_rate": 50},
     "signals.explain": lambda world: {"trace": world.trace.hex_id},
@@ -139,6 +150,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "signals.runs": _nothing,
     "signals.show": _signal,
     "signals.test": _signal,
+    "signals.test_results": _test,
     "signals.unarchive": lambda world: {"signal": world.archived.pk},
     "signals.versions": _signal,
     "traces.agents": _nothing,

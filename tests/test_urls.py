@@ -18,8 +18,11 @@ from django.utils import timezone
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
-from signals.models import Label, Signal, SignalRun
-from signals.runs import backfill
+from signals.judging import exchanges
+from signals.judging.exchanges import PromptAndReply
+from signals.models import Label, Signal, SignalRun, SignalTest
+from signals.operations import draft_version
+from signals.runs import backfill, signal_tests
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
 from tests.page import Page
 
@@ -45,6 +48,8 @@ ONLY_POST = ONLY_GET
 EDITOR_DO = "302 302 403 404 302"
 EDITOR_WRONG = "422 422 403 404 302"
 OWNER_DO = "302 403 403 404 302"
+OWN_TEST_LOOK = "200 404 403 404 302"  # the owner has started it
+OWN_TEST_DO = "302 404 403 404 302"
 OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
 SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
 
@@ -90,6 +95,9 @@ TABLE = {
     "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
     "signals:signal-create": Row(EDITOR_LOOK, EDITOR_WRONG),
     "signals:trial-run": Row(ONLY_POST, EDITOR_WRONG),
+    "signals:trial-detail": Row(OWN_TEST_LOOK, ONLY_GET, "test"),
+    "signals:trial-cancel": Row(ONLY_POST, OWN_TEST_DO, "test"),
+    "signals:trial-exchange": Row(OWN_TEST_LOOK, ONLY_GET, "test item"),
     "signals:prompt-show": Row(ONLY_POST, EDITOR_WRONG),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:lately-show": Row(EDITOR_LOOK, ONLY_GET),
@@ -165,6 +173,11 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     invitation, token = operations.invite(project, role="member", by=Actor(owner), now=now)
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
+    version = draft_version(signal.current_version.definition, agent, "trace", signal)  # type: ignore[union-attr]
+    sample = signal_tests.newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
+    test = signal_tests.start_test(version, sample, now, Actor(owner))
+    item = test.items.get()
+    test.items.update(exchange=exchanges.packed(PromptAndReply([{"role": "user", "content": "A recording."}])))
     return {
         "": {},
         "nonsense": {"token": "nonsense"},
@@ -178,6 +191,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "stored trace": {"pk": trace.pk},
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},
+        "test": {"pk": test.pk},
+        "test item": {"pk": test.pk, "item": item.pk},
         "run": {"pk": signal.pk, "run": run.pk},
         "label": {"pk": label.signal_id, "label": label.pk},
         "exchange": {"pk": label.signal_id, "label": label.pk, "verdict": make_verdict(label, now).pk},
@@ -231,6 +246,7 @@ def rows_of(project: Project) -> list[Any]:
         Membership.objects.filter(project=project),
         Signal.objects.filter(project=project),
         SignalRun.objects.filter(version__signal__project=project),
+        SignalTest.objects.filter(project=project),
         Label.objects.filter(project=project),
     ]
     return [row for rows in changeable for row in rows.order_by("pk").values()]
@@ -254,7 +270,9 @@ def test_it_finds_no_part_of_another_projects_signal_under_ones_own(
     client_as: Callable[[User], Client], alice: User, things: Things, other_things: Things
 ) -> None:
     client = client_as(alice)
-    mixed = {about: other_things[about] | {"pk": things[about]["pk"]} for about in ("run", "label", "exchange")}
+    mixed = {
+        about: other_things[about] | {"pk": things[about]["pk"]} for about in ("run", "label", "exchange", "test item")
+    }
     urls = [url_of(name, mixed) for name, row in TABLE.items() if row.about in mixed]
     answers = [client.generic(method, url) for url in urls for method in ("GET", "POST")]
     assert {answer.status_code for answer in answers} <= {404, 405}

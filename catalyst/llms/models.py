@@ -40,10 +40,6 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
         """The budget of an account, if it has one."""
         return self.filter(project=account.project_id, subject_id=account.subject_id)
 
-    def charged_by(self, account: Account) -> "BudgetQuerySet":
-        """The budgets that calls of an account count for: its own, and that of its project."""
-        return self.filter(Q(subject_id=None) | Q(subject_id=account.subject_id), project=account.project_id)
-
     def lock(self) -> "BudgetQuerySet":
         """Lock them in the order that `charge` does. Must be the last lock that a transaction takes."""
         return self.order_by("project_id", "subject_id").select_for_update(no_key=True)

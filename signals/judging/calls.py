@@ -17,7 +17,7 @@ from signals.judging.exchanges import PromptAndReply
 from signals.judging.inputs import JudgeInput
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
-from signals.models import Label
+from signals.models import Job
 from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES, Status
 
 CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
@@ -33,7 +33,7 @@ class JudgeCall:
     `answers`: the model has answered others since this label was last tried.
     """
 
-    label: Label
+    label: Job
     claimed_at: datetime
     revision: int
     model: str
@@ -65,7 +65,7 @@ class CallUsage:
 class CallResult:
     """How one try ended for a label as it was claimed. A status of QUEUED asks for another try."""
 
-    label: Label
+    label: Job
     status: Status
     revision: int
     value: str = ""
@@ -76,7 +76,7 @@ class CallResult:
 
 
 def prepare(
-    label: Label, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
     """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once.
 
@@ -85,12 +85,12 @@ def prepare(
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
     if not model and template is None:
-        return CallResult(label, Label.Status.FAILED, label.wanted_revision, error=CONNECT)
+        return CallResult(label, Status.FAILED, label.wanted_revision, error=CONNECT)
     target = read()
     if target is None:
-        return CallResult(label, Label.Status.SKIPPED, label.wanted_revision, error=GONE)
+        return CallResult(label, Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
-        return CallResult(label, Label.Status.SKIPPED, target.revision, error=NO_CONTENT)
+        return CallResult(label, Status.SKIPPED, target.revision, error=NO_CONTENT)
     room = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
     recording = Recording(label.target_key, prompt.recorded(target.transcript, room), target.left_out)
     digest = prompt.digest(version, label.scope, recording)
@@ -111,7 +111,7 @@ async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResul
         spent = CallUsage(call.model, call.model, call.digest, latency_ms, said=PromptAndReply(call.messages))
         if error.permanent:
             spent = replace(spent, input_tokens=0, output_tokens=0)
-            return CallResult(call.label, Label.Status.FAILED, call.revision, error=str(error), spent=spent)
+            return CallResult(call.label, Status.FAILED, call.revision, error=str(error), spent=spent)
         if isinstance(error, InvalidReply):
             return _count_failed_try(call.label, call.revision, str(error), spent)
         if error.suspect and (call.answers or is_up()):
@@ -124,9 +124,9 @@ def _unanswered(call: JudgeCall, error: LLMError, spent: CallUsage) -> CallResul
     """A try that doesn't count, unless the target may be to blame and there were very many of them."""
     if error.suspect and call.label.outages >= MAX_OUTAGES:
         words, spent = f"{error} ({MAX_OUTAGES + 1} times)", replace(spent, answered=False)
-        return CallResult(call.label, Label.Status.FAILED, call.revision, error=words, spent=spent)
+        return CallResult(call.label, Status.FAILED, call.revision, error=words, spent=spent)
     outage = Outage(call.model, str(error), call.claimed_at, error.retry_after, error.suspect)
-    return CallResult(call.label, Label.Status.QUEUED, call.revision, error=outage.error, outage=outage)
+    return CallResult(call.label, Status.QUEUED, call.revision, error=outage.error, outage=outage)
 
 
 def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
@@ -141,7 +141,7 @@ def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
     except InvalidAnswer as error:
         cut_off = " Its answer was cut off." if reply.finish_reason == "length" else ""
         return _count_failed_try(call.label, call.revision, f"{error}{cut_off}", spent)
-    done = Label.Status.DONE
+    done = Status.DONE
     return CallResult(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
 
 
@@ -154,21 +154,21 @@ def cost(spent: CallUsage, now: datetime) -> Decimal | None:
     return next((cost.total for cost in costs if cost is not None), None)
 
 
-def internal_error(label: Label) -> CallResult:
+def internal_error(label: Job) -> CallResult:
     """A try that failed for a reason of ours."""
     return _count_failed_try(label, label.wanted_revision, OWN_FAULT, None)
 
 
-def _count_failed_try(label: Label, revision: int, error: str, spent: CallUsage | None) -> CallResult:
+def _count_failed_try(label: Job, revision: int, error: str, spent: CallUsage | None) -> CallResult:
     """A try that counts: after the last one the label fails."""
     if label.attempts < MAX_ATTEMPTS:
-        return CallResult(label, Label.Status.QUEUED, revision, error=error, spent=spent)
-    return CallResult(label, Label.Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
+        return CallResult(label, Status.QUEUED, revision, error=error, spent=spent)
+    return CallResult(label, Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
 
 
-def _judged_offline(label: Label, template: Template, target: JudgeInput, digest: str) -> CallResult:
+def _judged_offline(label: Job, template: Template, target: JudgeInput, digest: str) -> CallResult:
     started = time.monotonic()
     verdict = offline.judge(template.key, label.scope, target.transcript, target.spans)
     spent = CallUsage(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
-    done = Label.Status.DONE
+    done = Status.DONE
     return CallResult(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)

@@ -1,4 +1,4 @@
-"""Which labels a worker takes for judging: what is due, live traffic first, within the budgets."""
+"""Which rows a worker takes for judging: what is due within the budgets; tests first, then live traffic, then runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,16 +8,21 @@ from django.db.models import Q
 
 from catalyst.llms.models import Budget
 from signals.judging import spending
-from signals.models import Label, SignalRun
+from signals.judging.judges import model_for
+from signals.models import Job, Label, SignalRun, SignalTest, SignalTestItem
 from signals.models.label import LabelQuerySet
-from signals.models.label_queue import MAX_ATTEMPTS
+from signals.models.label_queue import MAX_ATTEMPTS, JudgeJobQuerySet, Status
 
 DEADLY = 2
+CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."
+UNPRICED = "A daily spending cap can't hold for a model without a public price, so the rest was not judged."
 
 
 def has_work(now: datetime) -> bool:
-    """Whether any label is due, within the budgets or not."""
+    """Whether a test runs or any label is due, within the budgets or not."""
     claimable = Label.objects.claimable(now)
+    if SignalTest.objects.running().exists():
+        return True
     return any(claimable.filter(run__isnull=is_live).exists() for is_live in (True, False))  # an index each
 
 
@@ -36,15 +41,58 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
         some = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
         labels += some.select_related("version")[: limit - len(labels)]
-    deadly = [label for label in labels if label.status == Label.Status.RUNNING and label.attempts >= DEADLY]
-    labels = deadly[:1] or labels
-    worn_out = [label for label in labels if label.attempts >= MAX_ATTEMPTS]
-    Label.objects.give_up(worn_out)
-    others = {label.pk: label for label in labels if label.attempts < MAX_ATTEMPTS}
+    claimed, _ = _lease(Label.objects.all(), labels, caps, now, lease)
+    return claimed
+
+
+def claim_test_items(
+    limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()
+) -> list[SignalTestItem]:
+    """The same for targets of tests, which a person waits for. Tests take turns.
+
+    A test whose next call is beyond a cap is stopped. Tests that have nothing left to judge are ended.
+    """
+    running = SignalTest.objects.running()
+    if not running.exists():
+        return []
+    running.end(now)
+    claimed, refused = _claim_test_items(limit, lease, now, without_models)
+    for test in refused:
+        is_priced = spending.max_call_cost(model_for(test), now) is not None
+        running.filter(pk=test.pk).stop(now, CAPPED if is_priced else UNPRICED)
+    return claimed
+
+
+@transaction.atomic
+def _claim_test_items(
+    limit: int, lease: timedelta, now: datetime, without_models: Sequence[str]
+) -> tuple[list[SignalTestItem], set[SignalTest]]:
+    """What is claimed, and the tests that are beyond a cap."""
+    due = SignalTestItem.objects.claimable(now).filter(test__state=SignalTest.State.RUNNING)
+    if without_models:
+        due = due.exclude(test__judge_model__in=without_models)
+    due = due.order_by("position", "id").select_for_update(skip_locked=True, of=("self",))
+    items = list(due.select_related("test")[:limit])
+    claimed, refused = _lease(SignalTestItem.objects.all(), items, list(Budget.objects.capped()), now, lease)
+    return claimed, {item.test for item in refused}
+
+
+def _lease[Item: Job](
+    queue: JudgeJobQuerySet[Item], jobs: list[Item], caps: Sequence[Budget], now: datetime, lease: timedelta
+) -> tuple[list[Item], list[Item]]:
+    """Start a try of these rows, which the caller has locked.
+
+    Returns what is claimed, and what is beyond a cap. Among the former is what has failed, for its workers died.
+    """
+    deadly = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= DEADLY]
+    jobs = deadly[:1] or jobs
+    worn_out: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
+    queue.give_up(worn_out)
+    others = {job.pk: job for job in jobs if job.attempts < MAX_ATTEMPTS}
     reserved = spending.reserve(others.values(), caps, now)
-    leased = [others[pk] for pk in reserved]
-    Label.objects.lease(leased, reserved, now + lease)
-    return [*worn_out, *leased]
+    leased: list[Item] = [others[pk] for pk in reserved]
+    queue.lease(leased, reserved, now + lease)
+    return [*worn_out, *leased], [job for pk, job in others.items() if pk not in reserved]
 
 
 def _within_reach(

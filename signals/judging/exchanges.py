@@ -48,14 +48,30 @@ def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
     return PromptAndReply([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
 
 
+def packed(said: PromptAndReply | None) -> bytes | None:
+    """All of it in one piece, as a test keeps it; None where there was no model, or settings want nothing kept."""
+    if said is None or not settings.JUDGE_EXCHANGE_DAYS:
+        return None
+    return zstandard.compress(orjson.dumps([said.messages, _kept(said.answer)]), 1)
+
+
+def unpacked(exchange: bytes) -> PromptAndReply:
+    """What `packed` has made so small."""
+    return PromptAndReply(*orjson.loads(zstandard.decompress(exchange)))
+
+
 def _pack(said: Iterable[PromptAndReply]) -> Iterator[bytes]:
     """User message and answer of each in a zstd frame. Of an answer as much of its end as is read of it."""
     plain: list[bytes | bytearray | memoryview] = [
-        orjson.dumps([each.messages[1]["content"], each.answer[-MAX_ANSWER:].encode(errors="replace").decode()])
-        for each in said
+        orjson.dumps([each.messages[1]["content"], _kept(each.answer)]) for each in said
     ]
     packed = zstandard.ZstdCompressor(1).multi_compress_to_buffer(plain)
     return (packed[number].tobytes() for number in range(len(packed)))
+
+
+def _kept(answer: str) -> str:
+    """As much of its end as is read of it."""
+    return answer[-MAX_ANSWER:].encode(errors="replace").decode()
 
 
 def _instructions(wanted: set[tuple[int, str]]) -> dict[tuple[int, str], int]:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from signals.definitions.choices import Scope
 from signals.definitions.judge_view import JudgeView
-from signals.models import Label
+from signals.models import Job
 from signals.sampling import trace_key
 from traces.models import Session, Trace
 from traces.records import Extent, PayloadRecord, SpanRecord
@@ -51,7 +51,7 @@ class _Part:
     spans: Sequence[SpanRecord]
 
 
-def load_inputs(labels: Sequence[Label]) -> Iterator[tuple[Label, Callable[[], JudgeInput | None]]]:
+def load_inputs(labels: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], JudgeInput | None]]]:
     """Each label with the function that reads its target: None where that is not stored any more.
 
     Rows and spans are read for all labels at once, text when the functions are called, that of several targets at once.
@@ -92,7 +92,7 @@ def within[Item](
     return [item for number, item in enumerate(items) if number in kept]
 
 
-def _traces_of(labels: Iterable[Label]) -> dict[tuple[int, str], Trace]:
+def _traces_of(labels: Iterable[Job]) -> dict[tuple[int, str], Trace]:
     """Traces by project and trace id in hexadecimal, of labels of spans and traces."""
     wanted: dict[int, set[UUID]] = defaultdict(set)
     for label in labels:
@@ -105,7 +105,7 @@ def _traces_of(labels: Iterable[Label]) -> dict[tuple[int, str], Trace]:
     }
 
 
-def _sessions_of(labels: Iterable[Label]) -> dict[tuple[int, str], Session]:
+def _sessions_of(labels: Iterable[Job]) -> dict[tuple[int, str], Session]:
     wanted: dict[int, set[str]] = defaultdict(set)
     for label in labels:
         if label.session_key:
@@ -128,12 +128,12 @@ def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
     }
 
 
-def _about(label: Label) -> tuple[int, str, str]:
+def _about(label: Job) -> tuple[int, str, str]:
     return label.project_id, label.scope, label.target_key
 
 
 def _part_of(
-    label: Label, traces: Mapping[tuple[int, str], Trace], spans: Mapping[int, list[SpanRecord]]
+    label: Job, traces: Mapping[tuple[int, str], Trace], spans: Mapping[int, list[SpanRecord]]
 ) -> _Part | None:
     """What a label of a span or trace is about; None of a session, and where nothing is stored any more."""
     trace = traces.get((label.project_id, label.target_key.partition(":")[0]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from catalyst.llms.endpoints import model_named
 from signals.definitions.templates import template_for
 from signals.judging.offline import JUDGE as OFFLINE
-from signals.models import SignalVersion
+from signals.models import DefinitionModel
 
 OFFLINE_NAME = "offline judge (rules)"
 
@@ -28,7 +28,7 @@ class Judge:
         return self.kind == "offline"
 
 
-def judge_of(version: SignalVersion) -> Judge:
+def judge_of(version: DefinitionModel) -> Judge:
     """Who would judge this version now. It need not be saved."""
     if model := model_for(version):
         return Judge("model", model)
@@ -42,6 +42,6 @@ def judge_name(judge: str) -> str:
     return OFFLINE_NAME if judge == OFFLINE else judge
 
 
-def model_for(version: SignalVersion) -> str:
+def model_for(version: DefinitionModel) -> str:
     """The model that judges a version; empty when none is connected."""
     return model_named(version.judge_model)

@@ -12,18 +12,17 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
-from django.db import transaction
 from django.db.models import Q
 
 from catalyst.env import env
 from catalyst.formats import usd
-from catalyst.llms.amounts import NO_CALLS, Account, Calls, Cap
-from catalyst.llms.budgets import Ledger, reconcile
+from catalyst.llms.amounts import Account, Calls, Cap
+from catalyst.llms.budgets import Ledger
 from catalyst.llms.endpoints import model_named
 from catalyst.llms.models import Budget, BudgetQuerySet
 from catalyst.pricing import price
 from signals.judging.judges import model_for
-from signals.models import Label, Signal, SignalVersion
+from signals.models import DefinitionModel, Job, Label, Signal, SignalTestItem, SignalVersion
 
 # The longest prompt beside its transcript, and the longest answer.
 MAX_QUESTION_TOKENS = 6_000
@@ -87,14 +86,17 @@ def _call_costs(now: datetime) -> Callable[[str], Decimal | None]:
     return cache(lambda judge_model: max_call_cost(model_named(judge_model), now))
 
 
-def account_of(label: Label) -> Account:
-    """Whose call judging this label is."""
-    return Account(label.project_id, label.signal_id)
+def account_of(job: Job) -> Account:
+    """Whose call judging this is."""
+    return Account(job.project_id, job.signal_id)
 
 
 def _ledger(budgets: Sequence[Budget], now: datetime) -> Ledger:
     projects = {budget.project_id for budget in budgets}
-    in_flight = Label.objects.in_flight(projects, now) if projects else {}
+    in_flight: dict[Account, Calls] = defaultdict(Calls)
+    for queue in (Label.objects, SignalTestItem.objects) if projects else ():
+        for account, calls in queue.in_flight(projects, now).items():
+            in_flight[account] += calls
     return Ledger(budgets, in_flight, now)
 
 
@@ -103,36 +105,20 @@ def _locked_ledger(budgets: BudgetQuerySet, now: datetime) -> Ledger:
     return _ledger(list(budgets.lock()), now)
 
 
-def reserve(labels: Iterable[Label], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
-    """The dollars to reserve for each label, by id. A label that exceeds one of the caps has none.
+def reserve(jobs: Iterable[Job], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
+    """The dollars to reserve for each of these rows of one table, by id. A row that exceeds one of the caps has none.
 
-    Call it in the transaction that claims the labels. It must take the last lock.
+    Call it in the transaction that claims the rows. It must take the last lock.
     """
-    labels = list(labels)
-    charged = {account for label in labels for account in account_of(label).charged}
+    jobs = list(jobs)
+    charged = {account for job in jobs for account in account_of(job).charged}
     relevant = [budget.pk for budget in caps if budget.account in charged]
     ledger, cost_of = _locked_ledger(Budget.objects.capped().filter(pk__in=relevant), now), _call_costs(now)
     reserved: dict[int, Decimal] = {}
-    for label in labels:
-        calls = ledger.reserve(account_of(label), cost_of(label.version.judge_model))
+    for job in jobs:
+        calls = ledger.reserve(account_of(job), cost_of(job.version.judge_model))
         if calls is not None:
-            reserved[label.pk] = calls.dollars
-    return reserved
-
-
-@transaction.atomic
-def prepay(account: Account, judge_model: str, now: datetime) -> Calls | None:
-    """Charge the most that a call may cost, if there is a cap: for a call without a row to keep a reservation.
-
-    Returns what was charged, or None if a cap has no room for the call. When it has ended, charge what it has cost
-    less that.
-    """
-    ledger = _locked_ledger(Budget.objects.capped().charged_by(account), now)
-    if not ledger.limited_by(account):
-        return NO_CALLS
-    reserved = ledger.reserve(account, max_call_cost(model_named(judge_model), now))
-    if reserved is not None:
-        reconcile({account: reserved}, now)
+            reserved[job.pk] = calls.dollars
     return reserved
 
 
@@ -170,7 +156,7 @@ def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int |
     return found
 
 
-def cap_reached(budget: Budget, version: SignalVersion, now: datetime) -> CapReached | None:
+def cap_reached(budget: Budget, version: DefinitionModel, now: datetime) -> CapReached | None:
     """Why a budget lets no label of a version be judged now. Returns None while it does."""
     model = model_for(version)
     needed = max_call_cost(model, now)

@@ -1,4 +1,4 @@
-"""From a label that waits to its verdict. The only place that writes what a judge said.
+"""From a row that waits to its answer. The only place that writes what a judge said.
 
 The row is the job: claimed with a lease, judged outside any transaction, finished only by whoever still holds the
 lease. A worker that dies leaves a lease that runs out, and the work is done again: calls at least once, labels exactly
@@ -25,7 +25,8 @@ from signals.judging import calls as asking
 from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.judging.inputs import JudgeInput, load_inputs
-from signals.models import Label, SettledMinute, Verdict
+from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
+from signals.models.label_queue import Status
 from signals.targets import requeue
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ gathered, written and claimed."""
 LOOK_AGAIN_SECONDS = 0.5
 GATHER_SECONDS = 0.1
 MAX_CALL_WAIT = timedelta(minutes=5)
+TEST_CONCURRENCY = 8
+"""Calls at once for tests, beside those for labels: a person waits, so they stand in no line behind labels."""
 LEASE_LOST = "Answered after its lease had run out; another try counts."
 
 
@@ -48,7 +51,7 @@ def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] 
     Calls run side by side, so that a slow one holds up nothing.
     """
     worker = _Worker(clock, until)
-    calls = worker.take(worker.room)
+    calls = worker.take()
     if calls:
         async_to_sync(worker.work)(calls)
     return worker.ended
@@ -62,39 +65,48 @@ class _Worker:
         self.until = until
         self.ended = 0
         self.room = env.judge_concurrency * READ_AHEAD
-        self._held: dict[int, Label] = {}
+        self._held: set[Job] = set()
         self._renewed_at = clock()
         self._answers = 0
-        self._slots = asyncio.Semaphore(env.judge_concurrency)
+        self._slots = {
+            Label: asyncio.Semaphore(env.judge_concurrency),
+            SignalTestItem: asyncio.Semaphore(TEST_CONCURRENCY),
+        }
 
-    def take(self, room: int) -> list[JudgeCall]:
-        """Claim up to `room` labels and return the calls they need; finish those that need none."""
+    def take(self) -> list[JudgeCall]:
+        """Claim as much as there is room for and return the calls it needs; finish what needs none."""
         calls: list[JudgeCall] = []
-        while room > 0 and not calls and not self.until():
+        while not calls and not self.until():
             now = self.clock()
             paused, answers = availability.paused_models(now)
-            claimed = claims.claim(room, LEASE, now, without_models=paused)
+            claimed = self._claim(now, paused)
             if not claimed:
                 break
             endings: list[CallResult] = []
-            running = [label for label in claimed if label.status == Label.Status.RUNNING]
-            for label, read in load_inputs(requeue.drop_superseded(running)):
-                prepared = prepare(label, read, now, answers)
+            for job, read in load_inputs(_still_asked(claimed)):
+                prepared = prepare(job, read, now, answers)
                 if isinstance(prepared, JudgeCall):
                     calls.append(prepared)
-                    self._held[label.pk] = label
+                    self._held.add(job)
                 else:
                     endings.append(prepared)
             self.finish(endings)
         return calls
+
+    def _claim(self, now: datetime, paused: Sequence[str]) -> list[Job]:
+        labels_held = sum(isinstance(job, Label) for job in self._held)
+        items_held = len(self._held) - labels_held
+        items = claims.claim_test_items(TEST_CONCURRENCY - items_held, LEASE, now, without_models=paused)
+        room = self.room - labels_held
+        labels = claims.claim(room, LEASE, now, without_models=paused) if room > 0 else []
+        return [*items, *labels]
 
     def finish(self, endings: Sequence[CallResult]) -> None:
         """Write how tries ended."""
         if endings:
             finish(endings, self.clock())
             self.ended += len(endings)
-        for ending in endings:
-            self._held.pop(ending.label.pk, None)
+        self._held.difference_update(ending.label for ending in endings)
 
     async def work(self, calls: Sequence[JudgeCall]) -> None:
         """Make these calls, and those that become due meanwhile."""
@@ -102,7 +114,7 @@ class _Worker:
         llm = LLM(
             endpoint(),
             env.judge_api_key,
-            concurrency=env.judge_concurrency,
+            concurrency=env.judge_concurrency + TEST_CONCURRENCY,
             timeout=env.judge_timeout_seconds,
         )
         async with llm:
@@ -119,20 +131,30 @@ class _Worker:
         self.finish(endings)
         now = self.clock()
         if now - self._renewed_at >= RENEW_EVERY:
-            Label.objects.extend_leases(list(self._held.values()), now + LEASE)
+            Label.objects.extend_leases([job for job in self._held if isinstance(job, Label)], now + LEASE)
+            items = [job for job in self._held if isinstance(job, SignalTestItem)]
+            SignalTestItem.objects.extend_leases(items, now + LEASE)
             self._renewed_at = now
-        return self.take(self.room - len(self._held))
+        return self.take()
 
     async def _ask(self, call: JudgeCall, llm: LLM) -> CallResult:
-        async with self._slots:
+        async with self._slots[type(call.label)]:
             before = self._answers
             try:
                 ending = await asking.ask(call, llm, lambda: self._answers > before)
             except Exception:
-                logger.exception("Label %s: the judge could not be asked", call.label.pk)
+                logger.exception("%s %s: the judge could not be asked", type(call.label).__name__, call.label.pk)
                 return asking.internal_error(call.label)
-            self._answers += ending.status == Label.Status.DONE
+            self._answers += ending.status == Status.DONE
             return ending
+
+
+def _still_asked(claimed: Sequence[Job]) -> list[Job]:
+    """What is to be judged of what was claimed: not what has failed, nor what its signal asks no more."""
+    running = [job for job in claimed if job.status == Status.RUNNING]
+    items = [job for job in running if isinstance(job, SignalTestItem)]
+    labels = requeue.drop_superseded([job for job in running if isinstance(job, Label)])
+    return [*items, *labels]
 
 
 async def _some(
@@ -147,73 +169,103 @@ async def _some(
 
 
 def prepare(
-    label: Label, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
     """Prepare one of a batch; one that can't be harms no other."""
     try:
         return asking.prepare(label, read, now, answers)
     except Exception:
-        logger.exception("Label %s can't be put to a judge", label.pk)
+        logger.exception("%s %s can't be put to a judge", type(label).__name__, label.pk)
         return asking.internal_error(label)
 
 
 @transaction.atomic
 def finish(endings: Sequence[CallResult], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
-    Label.objects.lock_siblings(ending.label.pk for ending in endings)
-    held = {label.pk: label for label in Label.objects.lock(ending.label.pk for ending in endings)}
+    held = _lock(endings)
     resumes = _note_health(endings, now)
-    written, verdicts, said, outgrown = [], [], [], []
+    written: list[Job] = []
+    verdicts, said, outgrown = [], [], []
     for ending in endings:
-        label = held.get(ending.label.pk)
-        if label is None:
+        job = held.get(ending.label)
+        if job is None:
             continue
-        is_ours = _is_held(label, ending.label)
+        is_ours = _is_held(job, ending.label)
         if is_ours:
-            _end_try(label, ending, now, resumes)
-            if ending.status != Label.Status.QUEUED and label.status == Label.Status.QUEUED:
+            _end_try(job, ending, now, resumes)
+            is_outgrown = ending.status != Status.QUEUED and job.status == Status.QUEUED
+            if is_outgrown and isinstance(ending.label, Label):
                 outgrown.append((ending.label, ending.status.value, ending.value))
-        if ending.spent is not None:
-            verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
-            said.append((label, verdict, ending.spent.said))
-            if verdict.cost is not None:
-                label.cost = (label.cost or 0) + verdict.cost
         if is_ours or ending.spent is not None:
-            written.append(label)
-    Label.objects.write(written)
+            written.append(job)
+        if ending.spent is not None:
+            _add_cost(job, ending.spent, now)
+            if isinstance(job, Label):
+                verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
+                said.append((job, verdict, ending.spent.said))
+            else:
+                _keep_call(job, ending.spent)
+    Label.objects.write([job for job in written if isinstance(job, Label)])
     SettledMinute.objects.answer_superseded(outgrown)
+    SignalTestItem.objects.write([job for job in written if isinstance(job, SignalTestItem)])
     Verdict.objects.bulk_create(verdicts)
     exchanges.keep(said, now)
-    _charge(endings, verdicts, now)
+    _charge([ending for ending in endings if ending.label in held], now)
 
 
-def _is_held(label: Label, claimed: Label) -> bool:
+def _lock(endings: Sequence[CallResult]) -> dict[Job, Job]:
+    """The rows of these tries as they are stored now; what was deleted is missing."""
+    ids: dict[type[Job], list[int]] = {Label: [], SignalTestItem: []}
+    for ending in endings:
+        ids[type(ending.label)].append(ending.label.pk)
+    if ids[Label]:
+        Label.objects.lock_siblings(ids[Label])
+    labels = list(Label.objects.all().lock(ids[Label]))
+    items = list(SignalTestItem.objects.all().lock(ids[SignalTestItem]))
+    locked: list[Job] = [*labels, *items]
+    return {job: job for job in locked}
+
+
+def _add_cost(job: Job, spent: CallUsage, now: datetime) -> None:
+    cost = asking.cost(spent, now)
+    if cost is not None:
+        job.cost = (job.cost or 0) + cost
+
+
+def _keep_call(item: SignalTestItem, spent: CallUsage) -> None:
+    """What a label has in its verdicts, of the last call."""
+    if spent.answered and spent.input_tokens is not None:
+        item.tokens = (item.tokens or 0) + spent.input_tokens + (spent.output_tokens or 0)
+    item.exchange = exchanges.packed(spent.said)
+
+
+def _is_held(label: Job, claimed: Job) -> bool:
     """Whether a label, as it is stored, is still under the claim that the try began with."""
     now, then = ((each.attempts, each.lease_until) for each in (label, claimed))
-    return label.status == Label.Status.RUNNING and now == then
+    return label.status == Status.RUNNING and now == then
 
 
-def _end_try(label: Label, ending: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
+def _end_try(label: Job, ending: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
     seen = max(ending.revision, ending.label.wanted_revision)
     if ending.outage is not None:
         _wait_for_judge(label, ending.outage, now, resumes[ending.outage.model])
-    elif ending.status == Label.Status.QUEUED:
-        wait = availability.backoff(f"label {label.pk}", label.attempts, MAX_CALL_WAIT)
+    elif ending.status == Status.QUEUED:
+        wait = availability.backoff(f"{label._meta.model_name} {label.pk}", label.attempts, MAX_CALL_WAIT)
         label.retry_later(now, now + wait, ending.error)
-    elif ending.status == Label.Status.DONE:
+    elif ending.status == Status.DONE:
         judge = ending.spent.model if ending.spent else ""
         label.finish(now, seen, value=ending.value, reason=ending.reason, judge=judge)
-    elif ending.status == Label.Status.SKIPPED:
+    elif ending.status == Status.SKIPPED:
         label.skip(now, seen, ending.error)
     else:
         label.fail(now, seen, ending.error)
 
 
-def _wait_for_judge(label: Label, outage: Outage, now: datetime, resumes_at: datetime) -> None:
+def _wait_for_judge(label: Job, outage: Outage, now: datetime, resumes_at: datetime) -> None:
     outages = label.outages
     if outage.request_suspect:
         outages += 1
-        own_wait = availability.backoff(f"label {label.pk}", outages, MAX_CALL_WAIT)
+        own_wait = availability.backoff(f"{label._meta.model_name} {label.pk}", outages, MAX_CALL_WAIT)
         resumes_at = max(resumes_at, now + own_wait)
     label.wait_for_judge(now, resumes_at, outage.error, outages)
 
@@ -235,14 +287,14 @@ def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) 
     )
 
 
-def _charge(endings: Sequence[CallResult], verdicts: Sequence[Verdict], now: datetime) -> None:
+def _charge(endings: Sequence[CallResult], now: datetime) -> None:
     """Count what these calls have cost; where that is not known, what was reserved for them."""
-    claimed = {ending.label.pk: ending.label for ending in endings}
     charges: dict[Account, Calls] = defaultdict(Calls)
-    for verdict in verdicts:
-        label = claimed[verdict.label_id]
-        cost = label.reserved if verdict.cost is None else verdict.cost
-        charges[spending.account_of(label)] += Calls(1, cost)
+    for ending in endings:
+        if ending.spent is not None:
+            cost = asking.cost(ending.spent, now)
+            dollars = ending.label.reserved if cost is None else cost
+            charges[spending.account_of(ending.label)] += Calls(1, dollars)
     budgets.reconcile(charges, now)
 
 

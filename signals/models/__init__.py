@@ -5,13 +5,19 @@ from signals.models.label import Label
 from signals.models.label_rollup import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.run import SignalRun
 from signals.models.settled_minute import SettledMinute
-from signals.models.signal import Signal, SignalVersion
+from signals.models.signal import DefinitionModel, Signal, SignalVersion
+from signals.models.signal_test import SignalTest, SignalTestItem
 from signals.models.unsampled import Unsampled
 from signals.models.verdict import Exchange, Instructions, Verdict
 
+type Job = Label | SignalTestItem
+"""What a judge works on."""
+
 __all__ = [
+    "DefinitionModel",
     "Exchange",
     "Instructions",
+    "Job",
     "Label",
     "LabelHalfDay",
     "LabelHour",
@@ -21,6 +27,8 @@ __all__ = [
     "SettledMinute",
     "Signal",
     "SignalRun",
+    "SignalTest",
+    "SignalTestItem",
     "SignalVersion",
     "Unsampled",
     "Verdict",

@@ -10,7 +10,6 @@ from django.db.models import Count, Q
 from catalyst.core.models import Project
 from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
-from signals.definitions.choices import Scope, Sentiment
 from signals.filters import LabelFilter
 from signals.models.label_queue import JudgeJob, LabelQueueQuerySet
 from signals.models.run import SignalRun
@@ -103,26 +102,6 @@ class Label(JudgeJob):
         help_text="The manual run that asked first; null for live traffic.",
     )
 
-    scope = models.CharField(max_length=7, choices=Scope)
-    target_key = models.CharField(
-        max_length=256, help_text="Trace id; trace id and span id with a colon between; or session id."
-    )
-    trace_id = models.UUIDField(null=True, help_text="Of a span or trace target.")
-    span_id = models.BigIntegerField(null=True, help_text="Of a span target.")
-    session_key = models.CharField(max_length=256, blank=True, help_text="Of a session target.")
-    target_time = models.DateTimeField(help_text="Start of the target.")
-
-    value = models.CharField(max_length=60, blank=True)
-    reason = models.TextField(blank=True)
-    judge = models.CharField(max_length=200, blank=True, help_text="The model that gave the value, or offline.")
-    labelled_at = models.DateTimeField(null=True)
-    cost = models.DecimalField(
-        max_digits=20,
-        decimal_places=9,
-        null=True,
-        help_text="US dollars of all its judge calls; null while none had a known price.",
-    )
-
     settled_at = models.DateTimeField(
         null=True, help_text="When the wanted revision settled, or a run took it; null: not known."
     )
@@ -203,8 +182,3 @@ class Label(JudgeJob):
 
     def __str__(self) -> str:
         return f"{self.version} {self.target_key}: {self.value or self.status}"
-
-    @property
-    def sentiment(self) -> str:
-        """The sentiment that this label's version gives its value."""
-        return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))

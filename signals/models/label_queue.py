@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from typing import Any, Self
 from uuid import UUID
@@ -16,7 +17,9 @@ from django.db.models.functions import Collate
 from catalyst import database
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.llms.amounts import Account, Calls
+from signals.definitions.choices import Scope, Sentiment
 from signals.models.run import STOPPED, SignalRun
+from signals.models.signal import DefinitionModel
 
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
@@ -135,9 +138,29 @@ _columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
 
 
 class JudgeJob(models.Model):
-    """What every row has that a judge works on."""
+    """What every row has that a judge works on: its target, its place in the queue, its answer."""
 
     Status = Status
+
+    scope = models.CharField(max_length=7, choices=Scope)
+    target_key = models.CharField(
+        max_length=256, help_text="Trace id; trace id and span id with a colon between; or session id."
+    )
+    trace_id = models.UUIDField(null=True, help_text="Of a span or trace target.")
+    span_id = models.BigIntegerField(null=True, help_text="Of a span target.")
+    session_key = models.CharField(max_length=256, blank=True, help_text="Of a session target.")
+    target_time = models.DateTimeField(help_text="Start of the target.")
+
+    value = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    judge = models.CharField(max_length=200, blank=True, help_text="The model that gave the value, or offline.")
+    labelled_at = models.DateTimeField(null=True)
+    cost = models.DecimalField(
+        max_digits=20,
+        decimal_places=9,
+        null=True,
+        help_text="US dollars of all its judge calls; null while none had a known price.",
+    )
 
     status = models.CharField(max_length=7, choices=Status, default=Status.QUEUED)
     wanted_revision = models.BigIntegerField()
@@ -160,6 +183,16 @@ class JudgeJob(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def version(self) -> DefinitionModel:
+        """What the judge is asked."""
+        raise NotImplementedError
+
+    @property
+    def sentiment(self) -> str:
+        """The sentiment that its version gives its value."""
+        return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
 
     # The ways in which a try ends. They change the instance, which the caller holds; `write` stores it.
 
@@ -196,23 +229,31 @@ class JudgeJob(models.Model):
             setattr(self, name, value)
 
 
-class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
-    """Labels as the judge's queue."""
+_WRITTEN = {
+    "value": "text",
+    "reason": "text",
+    "judge": "text",
+    "labelled_at": "timestamptz",
+    "cost": "numeric",
+    "judged_revision": "bigint",
+    "status": "text",
+    "error": "text",
+    "attempts": "integer",
+    "outages": "integer",
+    "tried_at": "timestamptz",
+    "not_before": "timestamptz",
+    "lease_until": "timestamptz",
+    "reserved": "numeric",
+}
 
-    def enqueue(self, wanted: Sequence[LabelRequest], now: datetime) -> int:
-        """Queue these targets; returns how many are new or are to be judged again.
 
-        A target that is known goes back to the queue only if it has grown beyond what is wanted and was judged. Nothing
-        is ever lowered. Rows are locked in order of (version, target key), as in `lock`.
-        """
-        if not wanted:
-            return 0
-        columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
-        targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
-        database.execute(_LOCK_TARGETS, targets)
-        with connection.cursor() as cursor:
-            cursor.execute(_ENQUEUE, [now, now, now, *columns, list(STOPPED)])
-            return int(cursor.rowcount)
+class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
+    """Rows as the judge's queue."""
+
+    owner = ""
+    """The column of what a row belongs to; with the target key the order in which rows are locked."""
+    written: Mapping[str, str] = _WRITTEN
+    """The columns that a try changes, with their types in the database."""
 
     def claimable(self, now: datetime) -> Self:
         """Work that is due, and work whose worker's lease ran out."""
@@ -227,7 +268,8 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
     def lease(self, labels: Sequence[Job], reserved: Mapping[int, Decimal], until: datetime) -> None:
         """Start a try of these labels, which the caller holds; `reserved` has what each call may cost, by label."""
         if labels:
-            database.execute(_LEASE, [until, list(reserved), list(reserved.values())])
+            statement = _LEASE.format(table=self.model._meta.db_table)
+            database.execute(statement, [until, list(reserved), list(reserved.values())])
         for label in labels:
             label.status, label.attempts, label.lease_until = Status.RUNNING, label.attempts + 1, until
             label.reserved = reserved[label.pk]
@@ -251,25 +293,68 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         for label in labels:
             label.lease_until = until
 
+    def lock(self, ids: Iterable[int]) -> Self:
+        """Lock these labels for writing, in the order that `enqueue` locks them."""
+        return self.filter(id__in=list(ids))._locked()
+
+    def _locked(self) -> Self:
+        return self.order_by(self.owner, Collate(F("target_key"), "C")).select_for_update(of=("self",))
+
+    def write(self, labels: Sequence[Job]) -> None:
+        """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
+        if labels:
+            columns = [[getattr(label, name) for label in labels] for name in ("id", *self.written)]
+            database.execute(_write_statement(self.model._meta.db_table, tuple(self.written.items())), columns)
+
+    @transaction.atomic
+    def release(self, labels: Sequence[Job]) -> list[int]:
+        """Put claimed labels back in the queue and return the ids of those that were still held."""
+        leases = {label.pk: label.lease_until for label in labels}
+        held = self.lock(leases).filter(status="running")
+        ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
+        self.filter(id__in=ids).update(**columns(Status.RUNNING, Event.RELEASE))
+        return ids
+
+    @transaction.atomic
+    def clamp_future_times(self, now: datetime) -> None:
+        """Have what waits, or is held, for longer than can be, since a time when the machine's clock was ahead, go on.
+
+        An answer under a lease of then counts for another try.
+        """
+        waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)
+        clamped = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
+        self.filter(id__in=waiting._locked().values("id")).update(**clamped)
+        running = self.filter(status="running", lease_until__gt=now + MAX_LEASE)
+        clamped = columns(Status.RUNNING, Event.CLAMP_FUTURE_TIMES, lease_until=now, not_before=now)
+        self.filter(id__in=running._locked().values("id")).update(**clamped)
+
+
+class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
+    """Labels as the judge's queue."""
+
+    owner = "version_id"
+
+    def enqueue(self, wanted: Sequence[LabelRequest], now: datetime) -> int:
+        """Queue these targets; returns how many are new or are to be judged again.
+
+        A target that is known goes back to the queue only if it has grown beyond what is wanted and was judged. Nothing
+        is ever lowered. Rows are locked in order of (version, target key), as in `lock`.
+        """
+        if not wanted:
+            return 0
+        columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
+        targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
+        database.execute(_LOCK_TARGETS, targets)
+        with connection.cursor() as cursor:
+            cursor.execute(_ENQUEUE, [now, now, now, *columns, list(STOPPED)])
+            return int(cursor.rowcount)
+
     def lock_siblings(self, ids: Iterable[int]) -> None:
         """Lock all labels of the targets of these labels, of any version, in the order that `enqueue` locks them.
 
         Call it before what may change which label of a target is effective: it writes siblings too.
         """
         database.execute(_LOCK_SIBLINGS, [list(ids)])
-
-    def lock(self, ids: Iterable[int]) -> Self:
-        """Lock these labels for writing, in the order that `enqueue` locks them."""
-        return self.filter(id__in=list(ids))._locked()
-
-    def _locked(self) -> Self:
-        return self.order_by("version_id", Collate(F("target_key"), "C")).select_for_update(of=("self",))
-
-    def write(self, labels: Sequence[Job]) -> None:
-        """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
-        if labels:
-            columns = [[getattr(label, name) for label in labels] for name in ("id", *_WRITTEN)]
-            database.execute(_WRITE, columns)
 
     def retry(self, now: datetime) -> int:
         """Queue the failed ones among these again, with all their tries; returns how many.
@@ -297,55 +382,15 @@ class LabelQueueQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         batch.filter(value="").update(**columns(Status.QUEUED, Event.CANCEL))
         batch.exclude(value="").update(**columns(Status.QUEUED, Event.KEEP_VALUE))
 
-    @transaction.atomic
-    def release(self, labels: Sequence[Job]) -> list[int]:
-        """Put claimed labels back in the queue and return the ids of those that were still held."""
-        leases = {label.pk: label.lease_until for label in labels}
-        held = self.lock(leases).filter(status="running")
-        ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
-        self.filter(id__in=ids).update(**columns(Status.RUNNING, Event.RELEASE))
-        return ids
-
-    @transaction.atomic
-    def clamp_future_times(self, now: datetime) -> None:
-        """Have what waits, or is held, for longer than can be, since a time when the machine's clock was ahead, go on.
-
-        An answer under a lease of then counts for another try.
-        """
-        waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)
-        clamped = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
-        self.filter(id__in=waiting._locked().values("id")).update(**clamped)
-        running = self.filter(status="running", lease_until__gt=now + MAX_LEASE)
-        clamped = columns(Status.RUNNING, Event.CLAMP_FUTURE_TIMES, lease_until=now, not_before=now)
-        self.filter(id__in=running._locked().values("id")).update(**clamped)
-
     def oldest_due(self, now: datetime) -> datetime | None:
         """Since when the longest of the live work among these has been due; None where nothing is."""
         due = self.filter(status="queued", run=None, not_before__lte=now)
         return due.order_by("not_before").values_list("not_before", flat=True).first()
 
 
-_WRITTEN = {
-    "value": "text",
-    "reason": "text",
-    "judge": "text",
-    "labelled_at": "timestamptz",
-    "cost": "numeric",
-    "judged_revision": "bigint",
-    "status": "text",
-    "error": "text",
-    "attempts": "integer",
-    "outages": "integer",
-    "tried_at": "timestamptz",
-    "not_before": "timestamptz",
-    "lease_until": "timestamptz",
-    "reserved": "numeric",
-}
-
-_WRITE = f"""
-    UPDATE signals_label l SET {", ".join(f"{name} = w.{name}" for name in _WRITTEN)}
-    FROM unnest(%s::bigint[], {", ".join(f"%s::{kind}[]" for kind in _WRITTEN.values())})
-        AS w (id, {", ".join(_WRITTEN)})
+_WRITE = """
+    UPDATE {table} l SET {assignments}
+    FROM unnest(%s::bigint[], {arrays}) AS w (id, {names})
     WHERE l.id = w.id
 """
 
@@ -361,8 +406,20 @@ _LOCK_TARGETS = """
     ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
 """
 
+
+@cache
+def _write_statement(table: str, columns: tuple[tuple[str, str], ...]) -> str:
+    names = [name for name, _ in columns]
+    return _WRITE.format(
+        table=table,
+        assignments=", ".join(f"{name} = w.{name}" for name in names),
+        arrays=", ".join(f"%s::{kind}[]" for _, kind in columns),
+        names=", ".join(names),
+    )
+
+
 _LEASE = """
-    UPDATE signals_label l SET status = 'running', attempts = attempts + 1, lease_until = %s, reserved = c.reserved
+    UPDATE {table} l SET status = 'running', attempts = attempts + 1, lease_until = %s, reserved = c.reserved
     FROM unnest(%s::bigint[], %s::numeric[]) AS c (id, reserved)
     WHERE l.id = c.id
 """

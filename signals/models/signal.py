@@ -97,21 +97,11 @@ class Signal(AuthoredModel):
         return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
 
 
-class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
-    """Versions of signals."""
-
-    def published(self) -> "SignalVersionQuerySet":
-        """Versions that are or were current, without candidates."""
-        return self.filter(is_candidate=False)
-
-
-class SignalVersion(AuthoredModel):
-    """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
+class DefinitionModel(models.Model):
+    """The columns of a `Definition`."""
 
     Type = Type
 
-    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField()
     type = models.CharField(max_length=6, choices=Type)
     prompt = models.TextField()
     labels = ArrayField(models.CharField(max_length=60), help_text="The possible outcomes; yes and no for a binary.")
@@ -120,6 +110,48 @@ class SignalVersion(AuthoredModel):
     judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
     filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
     view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
+
+    class Meta:
+        abstract = True
+
+    @property
+    def traffic_filter(self) -> Filter:
+        """The traffic that it looks at."""
+        return Filter.parse(self.filter)
+
+    @property
+    def judge_view(self) -> JudgeView:
+        """What its judge sees of a target."""
+        return JudgeView.parse(self.view)
+
+    @property
+    def definition(self) -> Definition:
+        """What it asks, as it was given."""
+        return Definition(
+            type=self.type,
+            prompt=self.prompt,
+            sample_rate=self.sample_rate,
+            labels=tuple(self.labels),
+            sentiments=self.sentiments,
+            judge_model=self.judge_model,
+            filter=self.traffic_filter,
+            view=self.judge_view,
+        )
+
+
+class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
+    """Versions of signals."""
+
+    def published(self) -> "SignalVersionQuerySet":
+        """Versions that are or were current, without candidates."""
+        return self.filter(is_candidate=False)
+
+
+class SignalVersion(AuthoredModel, DefinitionModel):
+    """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
+
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
     is_candidate = models.BooleanField(
         default=False,
         db_default=False,
@@ -137,27 +169,3 @@ class SignalVersion(AuthoredModel):
 
     def __str__(self) -> str:
         return f"{self.signal} v{self.number}"
-
-    @property
-    def traffic_filter(self) -> Filter:
-        """The traffic that it looks at."""
-        return Filter.parse(self.filter)
-
-    @property
-    def judge_view(self) -> JudgeView:
-        """What its judge sees of a target."""
-        return JudgeView.parse(self.view)
-
-    @property
-    def definition(self) -> Definition:
-        """What this version asks, as it was given."""
-        return Definition(
-            type=self.type,
-            prompt=self.prompt,
-            sample_rate=self.sample_rate,
-            labels=tuple(self.labels),
-            sentiments=self.sentiments,
-            judge_model=self.judge_model,
-            filter=self.traffic_filter,
-            view=self.judge_view,
-        )

@@ -1,10 +1,10 @@
 """Operations that judge what is stored: runs, tests, daily limits, catching up."""
 
+import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from django.utils import timezone
 from pydantic import ConfigDict, Field
 
 from catalyst.core.operation_context import Context
@@ -14,16 +14,16 @@ from catalyst.llms.budgets import spent_today
 from catalyst.operations import Effect, Id, Input, NotFound, Page, Scope, UtcTime, operation
 from catalyst.package import command
 from signals import operations
-from signals.models import SignalRun
+from signals.models import SignalRun, SignalTest
 from signals.operations.inputs import DefinitionInput, Limit, SignalInput, WindowInput, signal_of, version_of
 from signals.operations.signals import changed_definition
 from signals.results.rows import load_rows
-from signals.runs import backfill, catch_up, estimates, trial
-from signals.runs.trial import Tally, Trial
-from signals.serializers import CAMEL, PreviewRecord, RunRecord, SpendingRecord, TrialRecord, dollars
-from signals.targets.traffic import Traffic
+from signals.runs import backfill, catch_up, estimates, signal_tests
+from signals.serializers import CAMEL, PreviewRecord, RunRecord, SignalTestRecord, SpendingRecord, dollars
 
 MAX_CALLS = 1_000_000_000
+MAX_WAIT_SECONDS = 300
+POLL_SECONDS = 0.5
 PAGE_SIZE = 20
 
 
@@ -96,30 +96,58 @@ def _run(context: Context, run: SignalRun) -> RunRecord:
     return RunRecord.of(backfill.progress([run], context.now)[0])
 
 
-class TrialInput(SignalInput, WindowInput, DefinitionInput):
-    sample_size: Annotated[int, Field(ge=1, le=trial.MAX_TARGETS)] = Field(
-        20, description=f"Number of targets, up to {trial.MAX_TARGETS}."
+class StartTestInput(SignalInput, WindowInput, DefinitionInput):
+    sample_size: Annotated[int, Field(ge=1, le=signal_tests.MAX_TARGETS)] = Field(
+        20, description=f"Number of targets, up to {signal_tests.MAX_TARGETS}."
+    )
+
+
+class TestInput(Input):
+    test: Id = Field(description="Test ID.")
+    wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)] = Field(
+        0, description=f"Seconds to wait for the end of the test, up to {MAX_WAIT_SECONDS}."
     )
 
 
 @operation("signals.test", Scope.WRITE, Effect.WRITES)
-def test(context: Context, given: TrialInput) -> TrialRecord:
-    """Judge recent targets by the current version or a changed one, and save no label. Calls are paid for."""
+def start_test(context: Context, given: StartTestInput) -> SignalTestRecord:
+    """Judge recent targets by the current version or a changed one. Kept for a day, never as labels."""
     signal = signal_of(context, given)
     version = operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
     end = given.end or context.now
-    traffic = Traffic(signal.agent, signal.scope, given.start or end - trial.WEEK, end, version.traffic_filter)
-    targets = traffic.newest(given.sample_size)
-    shortfall = ""
-    if len(targets) < given.sample_size:
-        shortfall = trial.shortfall(traffic, len(targets), context.project.kept_days)
-    attempt, tally = Trial(version, targets, timezone.now), Tally(version, len(targets))
-    results = [result for result in attempt.results() if result is not None]
-    for result in results:
-        tally.add(result)
-    estimate = trial.per_day(version, signal.agent, signal.scope, targets, context.now)
-    rows = load_rows(context.project, signal.scope, [result.label for result in results])
-    return TrialRecord.of(tally, zip(rows, results, strict=True), estimate, shortfall, attempt.stopped)
+    sample = signal_tests.newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
+    test = signal_tests.start_test(version, sample, context.now, context.actor)
+    return _test(context, test.pk)
+
+
+@operation("signals.test_results", Scope.READ, Effect.READS)
+def test_results(context: Context, given: TestInput) -> SignalTestRecord:
+    """Show what a test has found so far."""
+    deadline = time.monotonic() + given.wait_seconds
+    record = _test(context, given.test)
+    while record.state == SignalTest.State.RUNNING and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        record = _test(context, given.test)
+    return record
+
+
+@operation("signals.cancel_test", Scope.WRITE, Effect.WRITES)
+def cancel_test(context: Context, given: TestInput) -> SignalTestRecord:
+    """Make no further judge call for a test. Calls under way end, and are paid for."""
+    signal_tests.cancel_test(_find_test(context, given.test), context.now)
+    return _test(context, given.test)
+
+
+def _find_test(context: Context, pk: int) -> SignalTest:
+    try:
+        return signal_tests.find_test(context.project, pk, context.actor)
+    except SignalTest.DoesNotExist as error:
+        raise NotFound(f"There is no test {pk} of yours in this project.") from error
+
+
+def _test(context: Context, pk: int) -> SignalTestRecord:
+    found = signal_tests.results_of(_find_test(context, pk))
+    return SignalTestRecord.of(found, load_rows(context.project, found.test.scope, found.ended))
 
 
 DailyUsd = Annotated[Decimal, Field(ge=Decimal("0.0001"), max_digits=12, decimal_places=4)]

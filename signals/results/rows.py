@@ -8,16 +8,16 @@ from django.urls import reverse
 from catalyst.core.models import Project
 from signals.definitions.choices import Scope
 from signals.judging.judges import judge_name
-from signals.models import Label
+from signals.models import Job, Label
 from signals.results import charts
 from traces.models.span import hex_span_id
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRow:
+class LabelRow[Row: Job = Label]:
     """One label with what it is about. `href` is empty when the target is not stored any more."""
 
-    label: Label
+    label: Row
     title: str
     id: str
     href: str
@@ -33,8 +33,8 @@ class LabelRow:
         return judge_name(self.label.judge)
 
 
-def load_rows(project: Project, scope: str, labels: Sequence[Label]) -> list[LabelRow]:
-    """Labels of one signal with their targets, which one query finds."""
+def load_rows[Row: Job](project: Project, scope: str, labels: Sequence[Row]) -> list[LabelRow[Row]]:
+    """Labels of one signal, or targets of one test, with their targets, which one query finds."""
     if scope == Scope.SESSION:
         return _session_rows(project, labels)
     stored = project.traces.filter(trace_id__in={label.trace_id for label in labels if label.trace_id})
@@ -50,7 +50,7 @@ def load_rows(project: Project, scope: str, labels: Sequence[Label]) -> list[Lab
     return found
 
 
-def _session_rows(project: Project, labels: Sequence[Label]) -> list[LabelRow]:
+def _session_rows[Row: Job](project: Project, labels: Sequence[Row]) -> list[LabelRow[Row]]:
     keys = {label.session_key for label in labels}
     known = project.sessions.filter(key__in=keys).for_list(project.traces.all())
     named = known.values_list("key", "pk", "opening")  # type: ignore[misc]

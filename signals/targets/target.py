@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from signals.definitions.choices import Scope
@@ -28,12 +29,17 @@ class Target:
 
     def label_of(self, version: SignalVersion) -> Label:
         """It as a label of this version that is not stored, to read what a judge would be shown."""
-        return Label(version=version, signal=version.signal, **{name: getattr(self, name) for name in _NAMES})
+        return Label(version=version, signal=version.signal, **self.columns)
 
     def request_for(self, version: SignalVersion, run: SignalRun | None = None) -> LabelRequest:
         """It as wanted by this version, for a manual run or live."""
-        about = {name: getattr(self, name) for name in _NAMES}
-        return LabelRequest(version_id=version.pk, signal_id=version.signal_id, run_id=run.pk if run else None, **about)
+        run_id = run.pk if run else None
+        return LabelRequest(version_id=version.pk, signal_id=version.signal_id, run_id=run_id, **self.columns)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """It as columns of a `JudgeJob`."""
+        return {name: getattr(self, name) for name in _NAMES}
 
 
 _NAMES = tuple(field.name for field in fields(Target))

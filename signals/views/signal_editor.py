@@ -19,10 +19,12 @@ from signals.definitions import diff as versions
 from signals.definitions.diff import Diff
 from signals.definitions.templates import TEMPLATES
 from signals.forms.signal import SignalForm, template_named
-from signals.forms.trial import TrialForm
+from signals.forms.signal_test import SampleForm
 from signals.judging import judges
-from signals.models import Signal, SignalVersion
+from signals.models import Signal, SignalTest, SignalVersion
 from signals.operations import Overtaken
+from signals.results.rows import load_rows
+from signals.runs import signal_tests
 from signals.targets import traffic
 
 
@@ -125,7 +127,10 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
 def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **about: Any) -> HttpResponse:
     """The editor with this form; `status` is 422 by default when there was something wrong with it."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
-    context["trial"] = TrialForm()
+    context["sample"] = SampleForm()
+    signal: Signal | None = about.get("signal")
+    if signal is not None and "test" not in about and (test := signal_tests.latest_test(signal, request.actor)):
+        context |= results_context(request, test)
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
@@ -133,3 +138,15 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **abou
     return render(
         request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
     )
+
+
+def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
+    """A test with what it has found so far."""
+    found, template = signal_tests.results_of(test), template_named(request.GET.get("template"))
+    return {
+        "test": test,
+        "found": found,
+        "rows": load_rows(request.project, test.scope, found.told),
+        "in_editor": in_editor,
+        "query": f"?template={template.key}" if template else "",
+    }

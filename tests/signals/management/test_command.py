@@ -20,8 +20,9 @@ from catalyst.llms.models import Budget, JudgeHealth
 from signals import operations
 from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
+from signals.judging import worker
 from signals.management.commands.signals import Command
-from signals.models import Label, Signal, SignalRun
+from signals.models import Label, Signal, SignalRun, SignalTest
 from signals.runs import backfill
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer, says
@@ -277,39 +278,41 @@ def test_an_edit_that_changes_nothing_makes_no_version(signal: Signal) -> None:
     assert signal.versions.count() == 1
 
 
-def test_it_tests_what_is_asked_or_would_be_and_saves_nothing(
+def test_it_starts_a_test_and_shows_its_results(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer
 ) -> None:
     for number in range(1, 4):
         make_trace(project, number, now=now - number * HOUR, said=(f"Question {number}?", "Answer."))
     judge.script = lambda asked: says("yes" if "Question 2?" in asked.recording else "no", "It says so.")
-    found = record("test", signal.pk, "--sample-size", 2, "--prompt", "Is it new?")
+    started = record("test", signal.pk, "--sample-size", 2, "--prompt", "Is it new?")
+    assert (started["state"], started["targetCount"], started["results"]) == ("running", 2, [])
+    worker.run(until=lambda: not SignalTest.objects.running().exists())
+    found = record("test-results", started["id"])
+    assert found["state"] == "done"
     assert found["outcomeCounts"] == {"true": 1, "false": 1}
     assert {each["target_id"]: each["bool_label"] for each in found["results"]} == {
         f"{1:032x}": False,
         f"{2:032x}": True,
     }
-    assert (found["results"][0]["signal_label_id"], found["results"][0]["tokens"]) == (None, 132)
+    assert found["results"][0]["signal_label_id"] is None
     assert ["Is it new?" in asked.instructions for asked in judge.asked] == [True, True]
-    assert signal.versions.count() == 1
     assert not Label.objects.exists()
-    out = run("test", signal.pk)
-    for words in ("Question 3?", "It says so.", "396", "That is all that is stored"):
-        assert words in out
+    assert "It says so." in run("test-results", started["id"])
+
+
+def test_it_cancels_a_test(signal: Signal, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now - HOUR)
+    started = record("test", signal.pk)
+    assert "That is all that is stored" in started["shortfall"]
+    assert record("cancel-test", started["id"])["state"] == "cancelled"
+    assert "There is no test 99" in refused("test-results", 99)
+
+
+def test_a_test_is_refused_before_it_starts(signal: Signal) -> None:
     assert "--sample-size: A whole number, at most 100." in refused("test", signal.pk, "--sample-size", 101, code=2)
     assert "evaluates traces, which can't change" in refused("test", signal.pk, "--scope", "span")
     assert "--sample-rate: The sample rate" in refused("test", signal.pk, "--sample-rate", 101)
-
-
-def test_a_test_that_was_cut_short_says_why(
-    signal: Signal, project: Project, now: datetime, judge: JudgeServer
-) -> None:
-    make_trace(project, 1, now=now - HOUR)
-    operations.publish_version(signal, definition.Definition("binary", "Is it?", 100, judge_model="gpt-4o"))
-    operations.cap_signal(signal, Cap(Decimal(1)), now)
-    Budget.objects.update(spent=Decimal(1), day=now.date())
-    assert "The daily spending cap leaves no room" in record("test", signal.pk)["stoppedBecause"]
-    assert not judge.asked
+    assert not SignalTest.objects.exists()
 
 
 def test_it_changes_the_state(signal: Signal) -> None:

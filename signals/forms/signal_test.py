@@ -1,10 +1,10 @@
-"""The form of a test: how many targets, of how long, and which ones."""
+"""The form of a test: how many targets, of how long."""
 
 from datetime import timedelta
 
 from django import forms
 
-from signals.runs.trial import MAX_TARGETS
+from signals.runs.signal_tests import MAX_TARGETS
 
 WINDOWS = {
     "1h": ("the last hour", timedelta(hours=1)),
@@ -13,10 +13,9 @@ WINDOWS = {
     "30d": ("the last 30 days", timedelta(days=30)),
     "all": ("all that is stored", timedelta(days=5_000)),
 }
-SAME = "same"
 
 
-class TrialForm(forms.Form):
+class SampleForm(forms.Form):
     """How many recent targets to test on. Its fields stand among those of the signal's form."""
 
     trial_count = forms.IntegerField(
@@ -37,11 +36,3 @@ class TrialForm(forms.Form):
     def length(self) -> timedelta:
         """How far back a valid form looks."""
         return WINDOWS[self.cleaned_data["trial_window"]][1]
-
-    @property
-    def before(self) -> dict[str, str] | None:
-        """Of a test on the same targets again: their keys, each with its label in the test before."""
-        if self.data.get("on") != SAME:
-            return None
-        keys, labels = self.data.getlist("again"), self.data.getlist("was")  # type: ignore[attr-defined]
-        return dict(zip(keys[:MAX_TARGETS], labels[:MAX_TARGETS], strict=False))

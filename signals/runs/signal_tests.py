@@ -1,0 +1,270 @@
+"""Tests: a definition, saved or not, judged on stored targets. Answers are kept for a day and are never labels."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+
+from catalyst.charts import Bar
+from catalyst.core.actor import SYSTEM, Actor
+from catalyst.core.models import Project
+from catalyst.llm import ChatMessage
+from catalyst.llms import availability
+from signals.definitions.choices import Scope
+from signals.definitions.definition import version_columns
+from signals.judging import judges, worker
+from signals.judging.calls import JudgeCall
+from signals.judging.inputs import load_inputs
+from signals.judging.judges import Judge
+from signals.models import Signal, SignalTest, SignalTestItem, SignalVersion
+from signals.models.label_queue import Status
+from signals.models.signal_test import MAX_DURATION, SignalTestQuerySet
+from signals.results.charts import Outcome, breakdown, outcomes
+from signals.runs import estimates
+from signals.runs.estimates import Estimate
+from signals.targets.target import Target
+from signals.targets.traffic import Traffic
+from traces.filters import EVERYTHING
+
+MAX_TARGETS = 100
+WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The targets of a test. `limit`: how many were asked for; `shortfall`: why there are fewer, in words for people.
+
+    `before`: what an earlier test on the same targets has found, by target key.
+    """
+
+    targets: Sequence[Target]
+    limit: int
+    shortfall: str = ""
+    before: Mapping[str, str] = field(default_factory=dict)
+    repeats: bool = False
+
+
+def newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
+    """The newest targets of a window that the version looks at."""
+    traffic = Traffic(version.signal.agent, version.signal.scope, start, end, version.traffic_filter)
+    found = traffic.newest(min(limit, MAX_TARGETS))
+    if len(found) >= limit:
+        return Sample(found, limit)
+    return Sample(found, limit, shortfall(traffic, len(found), version.signal.agent.project.kept_days))
+
+
+def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
+    """The targets with these keys, of its agent in its project, whether or not they pass its filter."""
+    agent = version.signal.agent
+    start = now - timedelta(days=agent.project.kept_days + 1)
+    traffic = Traffic(agent, version.signal.scope, start, now + timedelta(minutes=1))
+    return Sample(traffic.among(keys[:MAX_TARGETS]), len(keys))
+
+
+def again(version: SignalVersion, earlier: SignalTest, now: datetime) -> Sample:
+    """The targets of an earlier test."""
+    before = dict(earlier.items.order_by("position").values_list("target_key", "value"))
+    return Sample(among(version, list(before), now).targets, len(before), before=before, repeats=True)
+
+
+def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor = SYSTEM) -> SignalTest:
+    """Have these targets judged by what the version asks, which need not be stored.
+
+    Ends the test of the same signal that the actor has running.
+    """
+    signal = version.signal
+    estimate = per_day(version, sample.targets, now)
+    with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=signal.project_id)  # one start at a time
+        stored = None if signal.pk is None else signal
+        _own_tests(signal.project_id, by).filter(signal=stored).cancel(now)
+        test = SignalTest.objects.create(
+            project_id=signal.project_id,
+            agent=signal.agent,
+            signal=stored,
+            scope=signal.scope,
+            state=SignalTest.State.RUNNING if sample.targets else SignalTest.State.DONE,
+            limit=sample.limit,
+            shortfall=sample.shortfall,
+            repeats=sample.repeats,
+            calls_per_day=estimate.calls,
+            cost_per_day=estimate.cost,
+            created_at=now,
+            ends_at=now + MAX_DURATION,
+            **version_columns(version.definition),
+            **by.as_creator(),
+        )
+        SignalTestItem.objects.bulk_create(
+            SignalTestItem(
+                test=test,
+                signal=stored,
+                position=position,
+                not_before=now,
+                before=sample.before.get(target.target_key, ""),
+                **target.columns,
+            )
+            for position, target in enumerate(sample.targets)
+        )
+    return test
+
+
+def cancel_test(test: SignalTest, now: datetime) -> None:
+    """Have no further call made. Calls under way end, and count."""
+    SignalTest.objects.filter(pk=test.pk).cancel(now)
+
+
+def find_test(project: Project, pk: int, by: Actor = SYSTEM) -> SignalTest:
+    """A test that the actor has started. Raises SignalTest.DoesNotExist, also for a test of another one."""
+    return _own_tests(project.pk, by).select_related("signal__agent", "agent", "project").get(pk=pk)
+
+
+def latest_test(signal: Signal, by: Actor) -> SignalTest | None:
+    """The last test of a signal that the actor has started, if it is still kept."""
+    own = _own_tests(signal.project_id, by).filter(signal=signal)
+    return own.select_related("signal__agent", "agent", "project").order_by("-pk").first()
+
+
+def _own_tests(project_id: int, by: Actor) -> SignalTestQuerySet:
+    return SignalTest.objects.filter(project=project_id).started_by(by)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A test with what it has found so far.
+
+    `exchanged`: items of which is kept what the judge was sent. `outage`: why the judge is left alone, for people.
+    """
+
+    test: SignalTest
+    items: Sequence[SignalTestItem]
+    exchanged: Set[int] = frozenset()
+    outage: str = ""
+
+    @property
+    def ended(self) -> list[SignalTestItem]:
+        """What has an answer, or gets none."""
+        return [item for item in self.items if item.status not in (Status.QUEUED, Status.RUNNING)]
+
+    @property
+    def told(self) -> list[SignalTestItem]:
+        """What there is something to tell of: an answer, or why the last try gave none."""
+        return [item for item in self.items if item.error or item.status not in (Status.QUEUED, Status.RUNNING)]
+
+    @property
+    def judge(self) -> Judge:
+        """Who answers."""
+        return judges.judge_of(self.test)
+
+    @property
+    def failed(self) -> int:
+        return self._count(Status.FAILED)
+
+    @property
+    def skipped(self) -> int:
+        return self._count(Status.SKIPPED)
+
+    @property
+    def tokens(self) -> int:
+        """In and out, of all calls that told."""
+        return sum(item.tokens or 0 for item in self.items)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """US dollars; None where no call has a known price."""
+        costs = [item.cost for item in self.items if item.cost is not None]
+        return sum(costs, Decimal(0)) if costs else None
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Each label with how often it was given."""
+        sentiments = {label: self.test.sentiments[label] for label in self.test.labels}  # JSON keeps no order
+        return outcomes(sentiments, Counter(item.value for item in self.items if item.value))
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The labels as one bar."""
+        return breakdown(self.outcomes)
+
+    @property
+    def labelled(self) -> int:
+        """Targets that got a label."""
+        return sum(outcome.count for outcome in self.outcomes)
+
+    @property
+    def compared(self) -> int:
+        """Targets that have a label now and had one before."""
+        return sum(bool(item.value and item.before) for item in self.items)
+
+    @property
+    def flipped(self) -> int:
+        """Targets whose label is another one than before."""
+        return sum(item.is_flipped for item in self.items)
+
+    @property
+    def moves(self) -> list[tuple[str, str, int]]:
+        """From which label to which, how often; the most frequent first."""
+        flips = Counter((item.before, item.value) for item in self.items if item.is_flipped)
+        return [(before, value, count) for (before, value), count in flips.most_common()]
+
+    def _count(self, status: Status) -> int:
+        return sum(item.status == status for item in self.items)
+
+
+def results_of(test: SignalTest) -> Results:
+    """What a test has found so far."""
+    items = list(test.items.defer("exchange").select_related("test").order_by("position"))
+    health = availability.outages().get(judges.model_for(test)) if test.is_running else None
+    exchanged = set(test.items.filter(exchange__isnull=False).values_list("pk", flat=True))
+    return Results(test, items, exchanged, health.error if health else "")
+
+
+def per_day(version: SignalVersion, examples: Sequence[Target], now: datetime) -> Estimate:
+    """What the version would take on a day like those of the last week, by the length of these examples."""
+    agent, scope = version.signal.agent, version.signal.scope
+    matching = Traffic(agent, scope, now - WEEK, now, version.traffic_filter).count()
+    return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What would be done with a target: `messages` is what its judge would be sent, else `words` say why it is not."""
+
+    messages: Sequence[ChatMessage] = ()
+    model: str = ""
+    text: str = ""
+
+
+def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
+    """The exact prompt of a target, as it is now. Asks nobody."""
+    ((label, read),) = load_inputs([match.label_of(version)])
+    prepared = worker.prepare(label, read, now, {})
+    if isinstance(prepared, JudgeCall):
+        return Shown(prepared.messages, prepared.model)
+    if prepared.status == Status.DONE:
+        return Shown(text="The offline judge goes by rules: no model is sent anything.")
+    return Shown(text=prepared.error)
+
+
+def shortfall(traffic: Traffic, found: int, kept_days: int) -> str:
+    """Why a window holds only `found` targets, in words for people."""
+    agent, scope = traffic.agent, traffic.scope
+    everything = Traffic(agent, scope, traffic.end - timedelta(days=kept_days + 1), traffic.end)
+    stored = everything.count()
+    if not stored:
+        if scope == Scope.SESSION and Traffic(agent, Scope.TRACE, everything.start, everything.end).count():
+            return f"The traces of {agent} carry no session id, so there is no session to judge."
+        return f"Nothing of {agent} is stored; what is older than {kept_days} days has expired."
+    within = Traffic(agent, scope, traffic.start, traffic.end).count()
+    if traffic.traffic_filter != EVERYTHING and within > found:
+        return f"The window holds {_counted(within, scope)}; the others do not pass the filter."
+    if stored > within:
+        return f"The window is too short: {_counted(stored, scope)} of {agent} are stored in all."
+    return f"That is all that is stored; what is older than {kept_days} days has expired."
+
+
+def _counted(count: int, scope: str) -> str:
+    return f"{count:,} {scope}{'' if count == 1 else 's'}"

@@ -1,0 +1,138 @@
+"""Tests of a signal as it is saved or not: one is started, followed and cancelled; and what a judge is sent."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from catalyst import params
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import STOP_POLLING, redirect, render, wants_partial
+from signals import operations
+from signals.forms.signal import SignalForm, template_named
+from signals.forms.signal_test import SampleForm
+from signals.judging import exchanges
+from signals.models import Signal, SignalTest, SignalVersion
+from signals.results.rows import load_rows
+from signals.runs import signal_tests
+from signals.runs.signal_tests import Sample, Shown
+from signals.views import signal_editor
+
+
+@require_POST
+@editor_required
+def trial_run(request: ProjectRequest) -> HttpResponse:
+    """Test what the editor holds on recent targets, or on those of the test `again`."""
+    signal, form = _posted(request)
+    wanted, version = SampleForm(request.POST), _version(form, signal)
+    if version is None or not wanted.is_valid():
+        return _page(request, form, signal, sample=wanted, status=422)
+    now = timezone.now()
+    sample = _sample(request, wanted, version)
+    test = signal_tests.start_test(version, sample, now, request.actor)
+    if wants_partial(request):
+        return render(request, "signals/test.html", signal_editor.results_context(request, test), partial="test")
+    return _page(request, form, signal, sample=wanted, status=200, **signal_editor.results_context(request, test))
+
+
+@require_safe
+@editor_required
+def trial_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """What a test has found so far. Seen by whoever started it."""
+    test = _own_test(request, pk)
+    is_polled = wants_partial(request)
+    status = STOP_POLLING if is_polled and not test.is_running else 200
+    context = signal_editor.results_context(request, test, in_editor=is_polled)
+    return render(request, "signals/test.html", context, partial="test", status=status)
+
+
+@require_POST
+@editor_required
+def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Judge no more of a test."""
+    test = _own_test(request, pk)
+    signal_tests.cancel_test(test, timezone.now())
+    if wants_partial(request):
+        return render(
+            request, "signals/test.html", signal_editor.results_context(request, _own_test(request, pk)), partial="test"
+        )
+    return redirect(request, reverse("signals:trial-detail", args=[request.project.slug, pk]))
+
+
+@require_safe
+@editor_required
+def trial_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
+    """What the judge was sent about one target of a test, and what it answered."""
+    test = _own_test(request, pk)
+    found = get_object_or_404(test.items.select_related("test"), pk=item, exchange__isnull=False)
+    said = exchanges.unpacked(bytes(found.exchange or b""))
+    context: dict[str, Any] = {"shown": Shown(said.messages, found.judge), "answer": said.answer, "was_sent": True}
+    context["rows"] = load_rows(request.project, test.scope, [found])
+    return render(request, "signals/prompt.html", context, partial="prompt")
+
+
+@require_POST
+@editor_required
+def prompt_show(request: ProjectRequest) -> HttpResponse:
+    """What a judge would be sent of one target, by default the newest that matches. Nothing is asked."""
+    signal, form = _posted(request)
+    version, now = _version(form, signal), timezone.now()
+    context: dict[str, Any] = {"form": form}
+    if version is not None:
+        key = request.POST.get("target", "")
+        longest = timedelta(days=request.project.kept_days + 1)
+        sample = signal_tests.among(version, [key], now) if key else signal_tests.newest(version, 1, now - longest, now)
+        targets = sample.targets
+        context["shown"] = signal_tests.shown(version, targets[0], now) if targets else None
+        labels = [target.label_of(version) for target in targets]
+        context["rows"] = load_rows(request.project, version.signal.scope, labels)
+    return render(request, "signals/prompt.html", context, partial="prompt", status=422 if version is None else 200)
+
+
+def _posted(request: ProjectRequest) -> tuple[Signal | None, SignalForm]:
+    pk = request.POST.get("signal", "")
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk if params.is_id(pk) else 0) if pk else None
+    return signal, SignalForm(request.project, request.POST, signal=signal)
+
+
+def _version(form: SignalForm, signal: Signal | None) -> SignalVersion | None:
+    """What a form asks, which needs no name yet; None, with the reasons in the form, when it can't be judged."""
+    form.errors.pop("name", None)
+    if form.errors:
+        return None
+    agent, scope = form.cleaned_data["agent"], form.cleaned_data["scope"]
+    try:
+        return operations.draft_version(form.question, agent, scope, signal)
+    except ValidationError as error:
+        form.report(error)
+        return None
+
+
+def _sample(request: ProjectRequest, wanted: SampleForm, version: SignalVersion) -> Sample:
+    now, again = timezone.now(), request.POST.get("again", "")
+    if again:
+        return signal_tests.again(version, _own_test(request, int(again) if params.is_id(again) else 0), now)
+    start = now - wanted.length
+    return signal_tests.newest(version, wanted.cleaned_data["trial_count"], start, now + timedelta(minutes=1))
+
+
+def _own_test(request: ProjectRequest, pk: int) -> SignalTest:
+    try:
+        return signal_tests.find_test(request.project, pk, request.actor)
+    except SignalTest.DoesNotExist as error:
+        raise Http404("No such test") from error
+
+
+def _page(
+    request: ProjectRequest, form: SignalForm, signal: Signal | None, *, status: int, **about: Any
+) -> HttpResponse:
+    """The editor as it was left, with the test; for scripts only what is wrong."""
+    about |= {"signal": signal, "template": template_named(request.GET.get("template"))}
+    if wants_partial(request):
+        return render(request, "signals/test.html", {"form": form, **about}, partial="wrong", status=status)
+    return signal_editor.editor(request, form, status=status, **about)
