@@ -30,6 +30,18 @@ loader.reword(timezone.now())
 agent, template = loader.REWORDED
 print(Signal.objects.get(agent__identity=agent, template=template).pk)
 """
+TEST = f"""
+from datetime import timedelta
+from django.utils import timezone
+from catalyst.core.actor import Actor
+from catalyst.core.models import User
+from signals.models import Signal
+from signals.runs import signal_tests
+now = timezone.now()
+version = Signal.objects.get(pk={{signal}}).current_version
+sample = signal_tests.newest(version, 3, now - timedelta(days=7), now)
+print(signal_tests.start_test(version, sample, now, Actor(User.objects.get(username="{OWNER}"))).pk)
+"""
 RUN_IS_OVER = """
     SELECT count(*) FROM signals_signalrun r JOIN signals_signalversion v ON v.id = r.version_id
     WHERE v.signal_id = %s AND r.state = 'done'
@@ -60,6 +72,7 @@ def every(instance: Instance) -> list[Stop]:
     invitation, twice = instance.shell(PEOPLE), instance.shell(TWO_VERSIONS)
     eventually(lambda: instance.count(RUN_IS_OVER, int(twice)) == 1, seconds=240)
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
+    test = instance.shell(TEST.format(signal=signal)).strip()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -95,6 +108,7 @@ def every(instance: Instance) -> list[Stop]:
         "catching up": f"{demo}/signals/{signal}/catch-up/",
         "catching up of a project": f"{demo}/signals/catch-up/",
         "edit": f"{demo}/signals/{signal}/edit/",
+        "test of a signal": f"{demo}/signals/trial/{test}/",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",
         "keys": f"{demo}/settings/keys/",

@@ -33,7 +33,14 @@ FINISH_TRANSITIONS = """
 """Colors half-way between two themes have no contrast; Django's administration fades them."""
 GRAVE = {"serious", "critical"}
 
-NO_PAGES = {"ops:healthz", "ops:readyz", "signals:label-export", "signals:exchange-detail", "signals:lately-show"}
+NO_PAGES = {
+    "ops:healthz",
+    "ops:readyz",
+    "signals:label-export",
+    "signals:exchange-detail",
+    "signals:lately-show",
+    "signals:trial-exchange",
+}
 """What answers in plain text, with a file, or with a part that a page loads."""
 
 
