@@ -478,3 +478,18 @@ def test_it_reads_arguments_from_json(signal: Signal, tmp_path: Path, monkeypatc
     assert "colour: There is no such field." in refused("show", "--input", "-", code=2)
     monkeypatch.setattr("sys.stdin", io.StringIO("[]"))
     assert "holds no JSON object" in refused("show", "--input", "-")
+
+
+def test_a_test_that_was_cut_short_says_why(
+    signal: Signal, project: Project, now: datetime, judge: JudgeServer
+) -> None:
+    make_trace(project, 1, now=now - HOUR)
+    operations.publish_version(signal, definition.Definition("binary", "Is it?", 100, judge_model="gpt-4o"))
+    operations.cap_signal(signal, Cap(Decimal(1)), now)
+    Budget.objects.update(spent=Decimal(1), day=now.date())
+    started = record("test", signal.pk)
+    worker.run(until=lambda: not SignalTest.objects.running().exists())
+    found = record("test-results", started["id"])
+    assert found["state"] == "stopped"
+    assert "cap" in found["stoppedBecause"]
+    assert not judge.asked
