@@ -303,8 +303,8 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
     def write(self, labels: Sequence[Job]) -> None:
         """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
         if labels:
-            columns = [[getattr(label, name) for label in labels] for name in ("id", *self.written)]
-            database.execute(_write_statement(self.model._meta.db_table, tuple(self.written.items())), columns)
+            values = [[getattr(label, name) for label in labels] for name in ("id", *self.written)]
+            database.execute(_write_statement(self.model._meta.db_table, tuple(self.written.items())), values)
 
     @transaction.atomic
     def release(self, labels: Sequence[Job]) -> list[int]:
@@ -342,11 +342,11 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
         """
         if not wanted:
             return 0
-        columns = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
+        values = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
         targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
         database.execute(_LOCK_TARGETS, targets)
         with connection.cursor() as cursor:
-            cursor.execute(_ENQUEUE, [now, now, now, *columns, list(STOPPED)])
+            cursor.execute(_ENQUEUE, [now, now, now, *values, list(STOPPED)])
             return int(cursor.rowcount)
 
     def lock_siblings(self, ids: Iterable[int]) -> None:
