@@ -8,7 +8,8 @@ once.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -94,7 +95,7 @@ class _Worker:
         return calls
 
     def _claim(self, now: datetime, paused: Sequence[str]) -> list[Job]:
-        labels_held = sum(isinstance(job, Label) for job in self._held)
+        labels_held = len(_of_type(Label, self._held))
         items_held = len(self._held) - labels_held
         items = claims.claim_test_items(TEST_CONCURRENCY - items_held, LEASE, now, without_models=paused)
         room = self.room - labels_held
@@ -131,9 +132,8 @@ class _Worker:
         self.finish(endings)
         now = self.clock()
         if now - self._renewed_at >= RENEW_EVERY:
-            Label.objects.extend_leases([job for job in self._held if isinstance(job, Label)], now + LEASE)
-            items = [job for job in self._held if isinstance(job, SignalTestItem)]
-            SignalTestItem.objects.extend_leases(items, now + LEASE)
+            Label.objects.extend_leases(_of_type(Label, self._held), now + LEASE)
+            SignalTestItem.objects.extend_leases(_of_type(SignalTestItem, self._held), now + LEASE)
             self._renewed_at = now
         return self.take()
 
@@ -152,9 +152,11 @@ class _Worker:
 def _still_asked(claimed: Sequence[Job]) -> list[Job]:
     """What is to be judged of what was claimed: not what has failed, nor what its signal asks no more."""
     running = [job for job in claimed if job.status == Status.RUNNING]
-    items = [job for job in running if isinstance(job, SignalTestItem)]
-    labels = requeue.drop_superseded([job for job in running if isinstance(job, Label)])
-    return [*items, *labels]
+    return [*_of_type(SignalTestItem, running), *requeue.drop_superseded(_of_type(Label, running))]
+
+
+def _of_type[Kind: Job](kind: type[Kind], jobs: Iterable[Job]) -> list[Kind]:
+    return [job for job in jobs if isinstance(job, kind)]
 
 
 async def _some(
@@ -182,35 +184,61 @@ def prepare(
 @transaction.atomic
 def finish(endings: Sequence[CallResult], now: datetime) -> None:
     """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
-    held = _lock(endings)
+    rows = _lock(endings)
     resumes = _note_health(endings, now)
-    written: list[Job] = []
-    verdicts, said, outgrown = [], [], []
-    for ending in endings:
-        job = held.get(ending.label)
-        if job is None:
+    tries = [_Try(rows[ending.label], ending) for ending in endings if ending.label in rows]
+    for ended in tries:
+        if ended.is_held:
+            _end_try(ended.job, ended.ending, now, resumes)
+        if ended.ending.spent is not None:
+            _add_cost(ended.job, ended.ending.spent, now)
+    _keep_calls(tries, now)
+    written = [ended.job for ended in tries if ended.is_held or ended.ending.spent is not None]
+    Label.objects.write(_of_type(Label, written))
+    SettledMinute.objects.answer_superseded(_outgrown(tries))
+    SignalTestItem.objects.write(_of_type(SignalTestItem, written))
+    _charge([ended.ending for ended in tries], now)
+
+
+@dataclass
+class _Try:
+    """How one try ended, and its row as it is stored. `is_held`: the row is still under the claim of this try."""
+
+    job: Job
+    ending: CallResult
+    is_held: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        claimed = self.ending.label
+        is_same_claim = (self.job.attempts, self.job.lease_until) == (claimed.attempts, claimed.lease_until)
+        self.is_held = self.job.status == Status.RUNNING and is_same_claim
+
+
+def _outgrown(tries: Sequence[_Try]) -> list[tuple[Label, str, str]]:
+    """Labels whose target had grown when its judging ended, with the answer that no longer counts."""
+    found = []
+    for ended in tries:
+        is_outgrown = ended.ending.status != Status.QUEUED and ended.job.status == Status.QUEUED
+        if ended.is_held and is_outgrown and isinstance(ended.ending.label, Label):
+            found.append((ended.ending.label, ended.ending.status.value, ended.ending.value))
+    return found
+
+
+def _keep_calls(tries: Sequence[_Try], now: datetime) -> None:
+    """Keep what each call was: of labels in verdicts, of a test's targets in the row itself."""
+    verdicts, said = [], []
+    for ended in tries:
+        spent = ended.ending.spent
+        if spent is None:
             continue
-        is_ours = _is_held(job, ending.label)
-        if is_ours:
-            _end_try(job, ending, now, resumes)
-            is_outgrown = ending.status != Status.QUEUED and job.status == Status.QUEUED
-            if is_outgrown and isinstance(ending.label, Label):
-                outgrown.append((ending.label, ending.status.value, ending.value))
-        if is_ours or ending.spent is not None:
-            written.append(job)
-        if ending.spent is not None:
-            _add_cost(job, ending.spent, now)
-            if isinstance(job, Label):
-                verdicts.append(verdict := _verdict(ending, ending.spent, is_ours, now))
-                said.append((job, verdict, ending.spent.said))
-            else:
-                _keep_call(job, ending.spent)
-    Label.objects.write([job for job in written if isinstance(job, Label)])
-    SettledMinute.objects.answer_superseded(outgrown)
-    SignalTestItem.objects.write([job for job in written if isinstance(job, SignalTestItem)])
+        if isinstance(ended.job, Label):
+            verdict = _verdict(ended.ending, spent, ended.is_held, now)
+            verdicts.append(verdict)
+            said.append((ended.job, verdict, spent.said))
+        else:
+            _keep_call(ended.job, spent)
     Verdict.objects.bulk_create(verdicts)
     exchanges.keep(said, now)
-    _charge([ending for ending in endings if ending.label in held], now)
 
 
 def _lock(endings: Sequence[CallResult]) -> dict[Job, Job]:
@@ -237,12 +265,6 @@ def _keep_call(item: SignalTestItem, spent: CallUsage) -> None:
     if spent.answered and spent.input_tokens is not None:
         item.tokens = (item.tokens or 0) + spent.input_tokens + (spent.output_tokens or 0)
     item.exchange = exchanges.packed(spent.said)
-
-
-def _is_held(label: Job, claimed: Job) -> bool:
-    """Whether a label, as it is stored, is still under the claim that the try began with."""
-    now, then = ((each.attempts, each.lease_until) for each in (label, claimed))
-    return label.status == Status.RUNNING and now == then
 
 
 def _end_try(label: Job, ending: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
