@@ -25,13 +25,11 @@ from urllib.parse import unquote_to_bytes
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
 
-from catalyst import __version__
-from catalyst.net import NetError, proxy_for, ssl_context
+from catalyst.net import USER_AGENT, NetError, proxy_for, ssl_context
 
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
-USER_AGENT = f"catalyst/{__version__}"
 MAX_REPLY_BYTES = 1 << 20
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1

@@ -22,6 +22,7 @@ import anyio.to_thread
 import httpcore
 import httpx
 
+from catalyst import __version__
 from catalyst.addresses import (
     NEVER_ALLOWED_NAMES,
     AllowedTargets,
@@ -36,6 +37,7 @@ from catalyst.env import env
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
+USER_AGENT = f"catalyst/{__version__}"
 MAX_URL_CHARACTERS = 2_000
 MAX_PORT = 65_535
 MAX_RESPONSE_BYTES = 1 << 20
@@ -344,7 +346,7 @@ async def arequest(
 ) -> Response:
     """Send one request on a connection of its own. `timeout`: seconds for all of it. Raises NetError."""
     target = Target.parse(url)
-    request = _build(method, url, headers or {}, content)
+    request = _build(target, method, url, headers or {}, content)
     try:
         async with asyncio.timeout(timeout), GuardedTransport(policy, max_connections=1) as transport:
             answer = await transport.handle_async_request(request)
@@ -385,8 +387,8 @@ def request(
 _BAD_HEADERS = "The request to {} has a header that HTTP does not allow. Check its name and look for line breaks."
 
 
-def _build(method: str, url: str, headers: Mapping[str, str], content: bytes) -> httpx.Request:
-    host = Target.parse(url).host
+def _build(target: Target, method: str, url: str, headers: Mapping[str, str], content: bytes) -> httpx.Request:
+    host = target.host
     reserved = sorted(name for name in headers if name.strip().lower() in RESERVED_HEADERS)
     if reserved:
         raise NetError(f"The request to {host} can't set the header {reserved[0]}. Remove it.", permanent=True)
@@ -394,7 +396,7 @@ def _build(method: str, url: str, headers: Mapping[str, str], content: bytes) ->
         return httpx.Request(
             method,
             url,
-            headers={"User-Agent": "catalyst", **headers, "Accept-Encoding": "identity"},
+            headers={"User-Agent": USER_AGENT, **headers, "Accept-Encoding": "identity"},
             content=content,
         )
     except UnicodeError:
