@@ -3,7 +3,7 @@
 Commands, HTTP procedures and MCP tools are loops over this registry. Nothing here knows HTTP.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,8 +13,11 @@ from typing import Annotated, Any, Literal, Protocol, get_origin, get_type_hints
 import pydantic
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic.alias_generators import to_camel
 
+from catalyst import params
 from catalyst.json_value import errors_by_field
+from catalyst.querysets import Cursor
 
 MAX_ID = 2**63 - 1
 
@@ -78,6 +81,9 @@ def _utc(when: datetime) -> datetime:
 # A time without a zone is in UTC.
 UtcTime = Annotated[datetime, AfterValidator(_utc)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Limit = Annotated[int, Field(ge=1, le=1_000)]
+# Records are written with the names that clients use.
+CAMEL = ConfigDict(alias_generator=to_camel)
 
 
 class Input(BaseModel):
@@ -112,6 +118,22 @@ class Page[T]:
 
     items: list[T]
     next: str | None
+
+    @classmethod
+    def of[Row](
+        cls, rows: Sequence[Row], limit: int, record: Callable[[Row], T], after: Callable[[Row], object]
+    ) -> "Page[T]":
+        """Up to `limit` rows as records. One more row means that there is a next page; `after` names its start."""
+        shown = rows[:limit]
+        return cls([record(row) for row in shown], str(after(shown[-1])) if len(rows) > limit else None)
+
+
+def cursor_of(after: str | None) -> Cursor | None:
+    """The row that `after` names; None for the first page. Raises InvalidInput for what is no `next` of a page."""
+    cursor = params.cursor(after)
+    if after and cursor is None:
+        raise InvalidInput({"after": "This is not the `next` of a page."})
+    return cursor
 
 
 @dataclass(frozen=True)

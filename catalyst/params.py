@@ -5,6 +5,8 @@ from datetime import datetime
 from catalyst.querysets import Cursor
 
 MAX_OFFSET = 100_000
+MAX_ID_DIGITS = 18
+MAX_VERSION_DIGITS = 8
 
 
 def cursor(text: str | None) -> Cursor | None:
@@ -24,15 +26,17 @@ def offset(text: str | None) -> int:
     return number if number <= MAX_OFFSET else 0
 
 
-def parse_number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+def parse_number(text: str | None, max_digits: int = MAX_ID_DIGITS) -> int | None:
+    """A whole number from 0 on, such as the id of a row; None for other text."""
+    is_number = text and text.isascii() and text.isdigit() and len(text) <= max_digits
+    return int(text) if text and is_number else None
 
 
 def is_id(text: str) -> bool:
     """Whether it can be the number of a row."""
-    return text.isascii() and text.isdigit() and len(text) < 19
+    return parse_number(text) is not None
 
 
 def version_number(text: str | None) -> int | None:
-    """The number of a version in a query string or a form; None for what can be none."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else None
+    """The number of a version in a query string or a form; None for other text."""
+    return parse_number(text, MAX_VERSION_DIGITS)

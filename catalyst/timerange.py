@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlencode
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
+type RangeName = Literal["1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"]
+
 # Each range and the width of one bar in its charts.
-RANGES: dict[str, tuple[timedelta, timedelta]] = {
+RANGES: Mapping[str, tuple[timedelta, timedelta]] = {
     "1h": (HOUR, MINUTE),
     "6h": (6 * HOUR, 5 * MINUTE),
     "12h": (12 * HOUR, 10 * MINUTE),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from catalyst.params import is_id, version_number
+from catalyst.params import parse_number, version_number
 from signals.definitions.choices import Scope, State
 from signals.definitions.definition import MAX_LABEL_CHARACTERS, MAX_NAME_CHARACTERS
 
@@ -55,7 +55,7 @@ def signal_filter(params: Mapping[str, str]) -> SignalFilter:
         text=params.get("q", "").replace("\0", "").strip()[:MAX_NAME_CHARACTERS],
         state=state if state in State.values else "",
         scope=scope if scope in Scope.values else "",
-        agent=int(agent) if is_id(agent) else None,
+        agent=parse_number(agent),
         sort=sort if sort in SORTS else SORTS[0],
     )
 
@@ -67,7 +67,7 @@ def label_filter(params: Mapping[str, str]) -> LabelFilter:
         value=params.get("label", "").replace("\0", "")[:MAX_LABEL_CHARACTERS],
         status=status if status in STATUSES else "",
         version=version_number(params.get("version")),
-        run=int(run) if is_id(run) else None,
+        run=parse_number(run),
         text=params.get("q", "").replace("\0", "").strip()[:MAX_SEARCH_CHARACTERS],
     )
 

@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
 
 from catalyst import formats
 from catalyst.llms.amounts import SpentToday
+from catalyst.operations import CAMEL
 from signals.definitions.choices import Scope
 from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
@@ -25,7 +25,6 @@ from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
 from signals.runs.signal_tests import Results
 
-CAMEL = ConfigDict(alias_generator=to_camel)
 TRUTH = {"yes": "true", "no": "false"}
 RUN_STATUS = {
     SignalRun.State.COLLECTING: "running",

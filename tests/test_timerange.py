@@ -1,6 +1,7 @@
 """The time range in the URL."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -119,3 +120,7 @@ def test_it_bounds_what_lies_far_off(first: str, last: str) -> None:
     assert found.start >= timerange.EARLIEST
     assert found.end <= NOW + timerange.AHEAD + timerange.HOUR
     assert len(found.buckets()) <= timerange.MAX_BARS + 1
+
+
+def test_operations_take_every_range_by_name() -> None:
+    assert get_args(timerange.RangeName.__value__) == tuple(timerange.RANGES)

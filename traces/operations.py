@@ -3,42 +3,47 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
-from uuid import UUID
+from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field
-from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
-from catalyst import params, timerange
+from catalyst import timerange
 from catalyst.core.operation_context import Context
 from catalyst.json_value import InvalidValue
-from catalyst.operations import Effect, Input, InvalidInput, NotFound, Page, Scope, UtcTime, operation
+from catalyst.operations import (
+    CAMEL,
+    Effect,
+    Input,
+    InvalidInput,
+    Limit,
+    NotFound,
+    Page,
+    Scope,
+    UtcTime,
+    cursor_of,
+    operation,
+)
+from catalyst.params import MAX_OFFSET
 from catalyst.querysets import Cursor
-from catalyst.timerange import TimeRange
+from catalyst.timerange import RangeName, TimeRange
 from traces import label_sources
 from traces.analytics import runs
 from traces.filters import EVERYTHING, Filter, fields_by_name
+from traces.list_params import MAX_LABELS, MAX_TEXT_CHARACTERS, trace_id
 from traces.models import Session, Trace
 from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter
 from traces.records import SpanRecord
 from traces.transcripts import conversations
 
-CAMEL = ConfigDict(alias_generator=to_camel)
-MAX_LABELS = 5
-MAX_TEXT_CHARACTERS = 200
-MAX_OFFSET = 100_000
 FILTER: JsonDict = {"properties": Filter.model_json_schema()["properties"]}
 
-Limit = Annotated[int, Field(ge=1, le=1_000)]
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
 
 
 class RangeInput(Input):
-    range: Literal["1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"] = Field(
-        "1d", description="Only what began in this time."
-    )
+    range: RangeName = Field("1d", description="Only what began in this time.")
     start: UtcTime | None = Field(None, alias="from", description="Instead of a range: start, ISO 8601, in UTC.")
     end: UtcTime | None = Field(None, alias="to", description="End, exclusive (default: now).")
 
@@ -108,10 +113,8 @@ class TraceRecord:
 def list_traces(context: Context, given: FilterInput) -> Page[TraceRecord]:
     """List traces, newest first."""
     found = context.project.traces.matching(_wanted(context, given)).within(_range(given, context.now))
-    rows = list(found.newest(_after(given)).for_list()[: given.limit + 1])
-    shown = rows[: given.limit]
-    more = str(Cursor(shown[-1].start_time, shown[-1].pk)) if len(rows) > given.limit else None
-    return Page([TraceRecord.of(trace) for trace in shown], more)
+    traces = list(found.newest(cursor_of(given.after)).for_list()[: given.limit + 1])
+    return Page.of(traces, given.limit, TraceRecord.of, lambda trace: Cursor(trace.start_time, trace.pk))
 
 
 class TraceInput(Input):
@@ -169,11 +172,10 @@ class TraceDetail:
 @operation("traces.show", Scope.READ, Effect.READS)
 def show_trace(context: Context, given: TraceInput) -> TraceDetail:
     """Show a trace with its spans."""
-    try:
-        trace_id = UUID(hex=given.trace)
-    except ValueError as error:
-        raise InvalidInput({"trace": "A trace ID has 32 hexadecimal digits."}) from error
-    trace = context.project.traces.for_detail().filter(trace_id=trace_id).first()
+    wanted = trace_id(given.trace)
+    if wanted is None:
+        raise InvalidInput({"trace": "A trace ID has 32 hexadecimal digits."})
+    trace = context.project.traces.for_detail().filter(trace_id=wanted).first()
     if trace is None:
         raise NotFound(f"The project {context.project.slug} has no trace {given.trace}.")
     spans = conversations.spans_of(trace)[: given.limit]
@@ -215,11 +217,9 @@ class SessionRecord:
 def list_sessions(context: Context, given: FilterInput) -> Page[SessionRecord]:
     """List sessions, last active first."""
     known = context.project.sessions.with_traces().matching(_wanted(context, given))
-    found = known.within(_range(given, context.now)).newest(_after(given))
-    rows = list(found.for_list(context.project.traces.all())[: given.limit + 1])
-    shown = rows[: given.limit]
-    more = str(Cursor(shown[-1].end_time, shown[-1].pk)) if len(rows) > given.limit else None
-    return Page([SessionRecord.of(session) for session in shown], more)
+    found = known.within(_range(given, context.now)).newest(cursor_of(given.after))
+    sessions = list(found.for_list(context.project.traces.all())[: given.limit + 1])
+    return Page.of(sessions, given.limit, SessionRecord.of, lambda session: Cursor(session.end_time, session.pk))
 
 
 class SessionInput(Input):
@@ -294,13 +294,6 @@ def _range(given: RangeInput, now: datetime) -> TimeRange:
     if given.start >= end:
         raise InvalidInput({"from": "The time must begin before it ends."})
     return timerange.between(given.start, end)
-
-
-def _after(given: FilterInput) -> Cursor | None:
-    after = params.cursor(given.after)
-    if given.after and after is None:
-        raise InvalidInput({"after": "This is not the `next` of a page."})
-    return after
 
 
 def _wanted(context: Context, given: FilterInput) -> TraceFilter:

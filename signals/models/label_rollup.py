@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Self
 
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import Q, Sum
 
 from catalyst.timerange import HOUR, MINUTE
 from signals.filters import LabelFilter
+from signals.models.folding import FoldingQuerySet
 from signals.models.run import SignalRun
 
-MAX_CHANGES = 20_000
 HALF_DAY = timedelta(hours=12)
 UNSAMPLED = Q(state="unsampled")
 EFFECTIVE = Q(is_effective=True)
@@ -54,8 +54,8 @@ class Coverage:
         return self.waiting + self.done + self.failed + self.skipped
 
 
-class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet[Row]):
-    """Sums of labels. Rows of a kind add up: never look at one alone."""
+class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](FoldingQuerySet[Row]):
+    """Sums of labels."""
 
     start: ClassVar[str]
     """The field that a row's time is in."""
@@ -86,14 +86,8 @@ class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](models.QuerySet
             passes &= Q(state=wanted.status)
         return self.filter(passes)
 
-    def fold(self, most: int = MAX_CHANGES) -> int:
-        """Add up to so many changes to the rows of their kind; returns how many. Repeat until there is none."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_FOLD.format(table=self.model._meta.db_table, start=self.start), [most])
-            folded, empty = cursor.fetchone()
-            if empty:
-                self.filter(id__in=empty).delete()
-        return int(folded)
+    def _fold_statement(self) -> str:
+        return _FOLD.format(table=self.model._meta.db_table, start=self.start)
 
 
 _FOLD = """

@@ -4,26 +4,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import models
 from django.db.models import Q
 
 from catalyst.timerange import MINUTE, floor
+from signals.models.folding import FoldingQuerySet
 from signals.models.label import Label
 
-MAX_CHANGES = 20_000
 
+class SettledMinuteQuerySet(FoldingQuerySet["SettledMinute"]):
+    """Requests by the minute in which they settled."""
 
-class SettledMinuteQuerySet(models.QuerySet["SettledMinute"]):
-    """Requests by the minute in which they settled. Rows of a kind add up: never read one alone."""
-
-    def fold(self, limit: int = MAX_CHANGES) -> int:
-        """Add up to `limit` changes to the rows of their kind; returns how many. Repeat until there is none."""
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_FOLD, [limit])
-            folded, empty = cursor.fetchone()
-            if empty:
-                self.filter(id__in=empty).delete()
-        return int(folded)
+    def _fold_statement(self) -> str:
+        return _FOLD
 
     def answer_superseded(self, judged: Iterable[tuple[Label, str, str]]) -> None:
         """Give requests their outcome whose target grew while they were judged: labels as claimed, outcomes, values.

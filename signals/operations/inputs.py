@@ -1,7 +1,7 @@
 """Arguments that several operations of signals share, and the rows that they name."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -11,7 +11,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.operation_context import Context
 from catalyst.operations import Id, Input, InvalidInput, NotFound, UtcTime
 from catalyst.package import command
-from catalyst.timerange import TimeRange
+from catalyst.timerange import RangeName, TimeRange
 from signals.definitions.choices import Scope, Type
 from signals.definitions.definition import Changes
 from signals.definitions.judge_view import JudgeView
@@ -22,9 +22,7 @@ MAX_NAMED = 20
 TEXT: JsonDict = {"contentMediaType": "text/plain"}
 """Marks a text of several lines, which a command can read from a file."""
 
-RangeName = Literal["1h", "6h", "12h", "1d", "3d", "7d", "14d", "30d", "90d"]
 VersionNumber = Annotated[int, Field(ge=1, lt=10**9)]
-Limit = Annotated[int, Field(ge=1, le=1_000)]
 
 _FILTER_FIELDS = ", ".join(name for name in Filter.model_fields if name != "attributes")
 _VIEW_FIELDS = ", ".join(JudgeView.model_fields)

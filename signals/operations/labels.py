@@ -7,21 +7,34 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from pydantic import ConfigDict, Field
 
-from catalyst import params, timerange
+from catalyst import timerange
 from catalyst.core.operation_context import Context
-from catalyst.operations import Effect, Id, Input, InvalidInput, NotFound, Page, Scope, UtcTime, operation
+from catalyst.operations import (
+    CAMEL,
+    Effect,
+    Id,
+    Input,
+    InvalidInput,
+    Limit,
+    NotFound,
+    Page,
+    Scope,
+    UtcTime,
+    cursor_of,
+    operation,
+)
 from catalyst.timerange import TimeRange
 from signals import operations
 from signals.definitions.choices import Type
 from signals.definitions.definition import TRUTH
 from signals.filters import LabelFilter
 from signals.models import Label, Signal
-from signals.operations.inputs import Limit, SignalInput, VersionNumber, WindowInput, signal_of, window
+from signals.operations.inputs import SignalInput, VersionNumber, WindowInput, signal_of, window
 from signals.results import labels, summaries, verdicts
 from signals.results.explain import explain_missing
 from signals.results.rollups import sums
 from signals.results.rows import load_rows
-from signals.serializers import CAMEL, BucketRecord, LabelRecord, MissingLabelRecord, of_distribution, time
+from signals.serializers import BucketRecord, LabelRecord, MissingLabelRecord, of_distribution, time
 from signals.targets import state
 from signals.targets.state import TargetState
 from traces.models import Trace
@@ -43,9 +56,7 @@ class LabelsInput(SignalInput, WindowInput):
 def list_labels(context: Context, given: LabelsInput) -> Page[LabelRecord]:
     """List labels with their reasons, newest targets first."""
     signal = signal_of(context, given)
-    after = params.cursor(given.after)
-    if given.after and after is None:
-        raise InvalidInput({"after": "This is not the `next` of a page."})
+    after = cursor_of(given.after)
     version = signal.current_version
     value = TRUTH.get(given.label, given.label) if version and version.type == Type.BINARY else given.label
     wanted = LabelFilter(value, given.status, given.signal_version, given.run, given.search.strip())

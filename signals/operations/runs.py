@@ -11,15 +11,15 @@ from catalyst.core.operation_context import Context
 from catalyst.formats import roughly
 from catalyst.llms.amounts import Account, Cap
 from catalyst.llms.budgets import spent_today
-from catalyst.operations import Effect, Id, Input, NotFound, Page, Scope, UtcTime, operation
+from catalyst.operations import CAMEL, Effect, Id, Input, Limit, NotFound, Page, Scope, UtcTime, operation
 from catalyst.package import command
 from signals import operations
 from signals.models import SignalRun, SignalTest
-from signals.operations.inputs import DefinitionInput, Limit, SignalInput, WindowInput, signal_of, version_of
+from signals.operations.inputs import DefinitionInput, SignalInput, WindowInput, signal_of, version_of
 from signals.operations.signals import changed_definition
 from signals.results.rows import load_rows
 from signals.runs import backfill, catch_up, estimates, signal_tests
-from signals.serializers import CAMEL, PreviewRecord, RunRecord, SignalTestRecord, SpendingRecord, dollars
+from signals.serializers import PreviewRecord, RunRecord, SignalTestRecord, SpendingRecord, dollars
 
 MAX_CALLS = 1_000_000_000
 MAX_WAIT_SECONDS = 300

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from catalyst import params
 from catalyst.core.operation_context import Context
-from catalyst.operations import Effect, InvalidInput, Scope, operation
+from catalyst.operations import CAMEL, Effect, InvalidInput, Scope, operation
 from signals.definitions.definition import Definition
 from signals.operations.inputs import (
     RangeInput,
@@ -19,7 +19,7 @@ from signals.operations.inputs import (
     version_of,
 )
 from signals.results import comparison, versions
-from signals.serializers import CAMEL, LabelRecord, VersionRecord
+from signals.serializers import LabelRecord, VersionRecord
 
 
 class VersionsInput(SignalInput, RangeInput):

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import redirect_back, render, with_query
 from catalyst.llms.amounts import Cap
-from catalyst.params import is_id
+from catalyst.params import parse_number
 from signals import operations
 from signals.forms.caps import CapForm
 from signals.models import Signal
@@ -83,7 +83,7 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
         return render(request, "signals/catch_up.html", context, partial="catch-up")
     sent = request.POST.get("labels", "")
     try:
-        count = catch_up.catch_up(request.project, signal, int(sent) if is_id(sent) else 0, now, request.actor)
+        count = catch_up.catch_up(request.project, signal, parse_number(sent) or 0, now, request.actor)
         messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))

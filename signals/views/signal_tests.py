@@ -96,7 +96,7 @@ def prompt_show(request: ProjectRequest) -> HttpResponse:
 
 def _posted(request: ProjectRequest) -> tuple[Signal | None, SignalForm]:
     pk = request.POST.get("signal", "")
-    signal = get_object_or_404(request.project.signals.for_list(), pk=pk if params.is_id(pk) else 0) if pk else None
+    signal = get_object_or_404(request.project.signals.for_list(), pk=params.parse_number(pk) or 0) if pk else None
     return signal, SignalForm(request.project, request.POST, signal=signal)
 
 
@@ -116,7 +116,7 @@ def _version(form: SignalForm, signal: Signal | None) -> SignalVersion | None:
 def _sample(request: ProjectRequest, wanted: SampleForm, version: SignalVersion) -> Sample:
     now, again = timezone.now(), request.POST.get("again", "")
     if again:
-        return signal_tests.again(version, _own_test(request, int(again) if params.is_id(again) else 0), now)
+        return signal_tests.again(version, _own_test(request, params.parse_number(again) or 0), now)
     start = now - wanted.length
     return signal_tests.newest(version, wanted.cleaned_data["trial_count"], start, now + timedelta(minutes=1))
 

@@ -191,7 +191,5 @@ class AuditRecord:
 @operation("audit.list", Scope.ADMIN, Effect.READS)
 def list_audit(context: Context, given: AuditInput) -> Page[AuditRecord]:
     """List who changed what, newest first."""
-    found = list(context.project.audit_entries.newest(given.after)[: given.limit + 1])
-    shown = found[: given.limit]
-    more = str(shown[-1].pk) if len(found) > given.limit else None
-    return Page([AuditRecord.of(entry) for entry in shown], more)
+    entries = list(context.project.audit_entries.newest(given.after)[: given.limit + 1])
+    return Page.of(entries, given.limit, AuditRecord.of, lambda entry: entry.pk)
