@@ -32,6 +32,7 @@ format: setup
 check: setup
 	$(RUN)/ruff format --check --quiet .
 	$(RUN)/ruff check .
+	$(RUN)/complexipy
 	$(RUN)/mypy
 	$(RUN)/lint-imports --no-logo
 	$(RUN)/djlint templates --lint --quiet

@@ -119,10 +119,19 @@ def pip_settings() -> dict[str, str]:
         command = [str(python), "-m", "pip", "config", "list"]
         listed = subprocess.run(command, capture_output=True, text=True, check=False)
         if listed.returncode == 0:
-            lines = sorted(listed.stdout.splitlines(), key=lambda line: line.startswith(":env:"))
-            pairs = (line.split(".", 1)[1].partition("=") for line in lines if "=" in line and "." in line)
-            return {name: value.strip("'") for name, _, value in pairs}
+            return settings_in(listed.stdout.splitlines())
     return {}
+
+
+def settings_in(lines: list[str]) -> dict[str, str]:
+    """The settings that `pip config list` prints, one per line: `global.timeout='60'`."""
+    settings = {}
+    for line in sorted(lines, key=lambda line: line.startswith(":env:")):
+        place, _, value = line.partition("=")
+        _, _, name = place.partition(".")
+        if name:
+            settings[name] = value.strip("'")
+    return settings
 
 
 def runs(command: list[object], **variables: str) -> bool:

@@ -103,13 +103,13 @@ def price(  # noqa: PLR0913, PLR0917
     """
     if not model or (input_tokens is None and output_tokens is None):
         return None
-    used, output = input_tokens or 0, output_tokens or 0
-    cached, written = cached_tokens or 0, cache_write_tokens or 0
-    if min(used, output, cached, written) < 0 or max(used, output, cached, written) > MAX_TOKENS:
+    counts = [tokens or 0 for tokens in (input_tokens, output_tokens, cached_tokens, cache_write_tokens)]
+    if min(counts) < 0 or max(counts) > MAX_TOKENS:
         return None
     tariff = find_tariff(provider[:MAX_NAME_CHARACTERS], model[: MAX_NAME_CHARACTERS + 1])
     if tariff is None:
         return None
+    used, output, cached, written = counts
     apart = cached + written > used
     return tariff.at(at).cost(used if apart else used - cached - written, cached, written, output)
 

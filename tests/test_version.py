@@ -40,4 +40,4 @@ def test_it_is_not_shown_to_strangers(client: Client) -> None:
 @pytest.mark.django_db
 def test_it_is_in_the_metrics(client: Client) -> None:
     text = client.get("/metrics", headers={"Host": "127.0.0.1:8799"}).text
-    assert f'catalyst_info{{version="{__version__}"}} 1\n' in text
+    assert f'catalyst_info{{version="{__version__}"}} 1.0\n' in text

@@ -191,25 +191,40 @@ def _decompress(body: bytes, encoding: str, most: int) -> bytes:
 
 def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
     """Unpack; gzip allows several members one after the other."""
-    parts, total, members = [], 0, 1
-    stream = zlib.decompressobj(window_bits)
+    unpacker = _Unpacker(window_bits, most)
     for first in range(0, len(body), SLICE):
-        rest = body[first : first + SLICE]
-        while rest:
-            if stream.eof:
-                members += 1
-                if members > MAX_MEMBERS:
-                    raise NotPacked(f"it has more than {MAX_MEMBERS} members")
-                stream = zlib.decompressobj(window_bits)
-            part = stream.decompress(rest, most + 1 - total)
-            total += len(part)
-            if total > most:
-                raise TooLarge
-            parts.append(part)
-            rest = stream.unused_data if stream.eof else b""
-    if body and not stream.eof:
+        unpacker.feed(body[first : first + SLICE])
+    if body and not unpacker.stream.eof:
         raise NotPacked("it ends too early")
-    return b"".join(parts)
+    return b"".join(unpacker.parts)
+
+
+class _Unpacker:
+    """Unpacks slice by slice, so that no more than `most` bytes are ever held."""
+
+    def __init__(self, window_bits: int, most: int) -> None:
+        self.window_bits, self.most = window_bits, most
+        self.stream = zlib.decompressobj(window_bits)
+        self.members, self.total = 1, 0
+        self.parts: list[bytes] = []
+
+    def feed(self, rest: bytes) -> None:
+        """Raises TooLarge and NotPacked."""
+        while rest:
+            if self.stream.eof:
+                self._begin_member()
+            part = self.stream.decompress(rest, self.most + 1 - self.total)
+            self.total += len(part)
+            if self.total > self.most:
+                raise TooLarge
+            self.parts.append(part)
+            rest = self.stream.unused_data if self.stream.eof else b""
+
+    def _begin_member(self) -> None:
+        self.members += 1
+        if self.members > MAX_MEMBERS:
+            raise NotPacked(f"it has more than {MAX_MEMBERS} members")
+        self.stream = zlib.decompressobj(self.window_bits)
 
 
 def _accepted(encoding: str, found: Read) -> HttpResponse:

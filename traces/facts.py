@@ -1,7 +1,7 @@
 """What filters look at of stored traces and sessions."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import batched
 
 from traces.filters import Facts, Filter
@@ -70,12 +70,18 @@ def _attributes_of(owned: Iterable[tuple[int, Trace]], filters: Iterable[Filter]
     found: dict[int, set[int]] = defaultdict(set)
     if not tokens:
         return found
-    by_project: dict[int, list[tuple[int, Extent]]] = defaultdict(list)
-    for owner, trace in owned:
-        by_project[trace.project_id].append((owner, trace.extent))
-    for project_id, extents in by_project.items():
-        for some in batched(extents, TRACES_AT_ONCE, strict=False):
-            stored = span_store().attribute_tokens(project_id, [extent for _, extent in some], tokens)
-            for owner, extent in some:
-                found[owner].update(stored.get(extent.trace_id, ()))
+    for project_id, some in _by_project(owned):
+        stored = span_store().attribute_tokens(project_id, [extent for _, extent in some], tokens)
+        for owner, extent in some:
+            found[owner].update(stored.get(extent.trace_id, ()))
     return found
+
+
+def _by_project(owned: Iterable[tuple[int, Trace]]) -> Iterator[tuple[int, Sequence[tuple[int, Extent]]]]:
+    """Owners and extents in bounded groups of one project each."""
+    extents: dict[int, list[tuple[int, Extent]]] = defaultdict(list)
+    for owner, trace in owned:
+        extents[trace.project_id].append((owner, trace.extent))
+    for project_id, every in extents.items():
+        for some in batched(every, TRACES_AT_ONCE, strict=False):
+            yield project_id, some

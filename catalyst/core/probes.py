@@ -1,6 +1,6 @@
 """The health of API keys: what they were used for, and what was refused."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,23 +86,23 @@ def check_keys(uses: KeyUses, _now: datetime) -> Iterator[Check]:
 
 
 def key_metrics(uses: KeyUses, _now: datetime) -> Iterator[Metric]:
-    spans: list[Sample] = []
-    late: list[Sample] = []
-    cut: list[Sample] = []
-    requests: list[Sample] = []
+    samples: dict[str, list[Sample]] = defaultdict(list)
     for used in uses.ever:
-        labels = {"project": used.key.project.slug, "key": str(used.key.pk), "name": used.key.name} if used.key else {}
+        labels = _labels_of(used.key)
         for what, count in sorted(used.counts.items()):
             kind, _, reason = what.partition("_")
             if what == "accepted" or kind == "refused":
-                requests.append((labels | {"status": reason or "200"}, count))
-            elif what == "late":
-                late.append((labels, count))
-            elif what == "cut":
-                cut.append((labels, count))
+                samples["requests"].append((labels | {"status": reason or "200"}, count))
+            elif what in ("late", "cut"):
+                samples[what].append((labels, count))
             else:
-                spans.append((labels | {"fate": what}, count))
-    yield counter("spans_total", "Spans of accepted requests, by key and what became of them.", spans)
-    yield counter("spans_late_total", "Stored spans that came after their trace had settled.", late)
-    yield counter("cut_total", "Values cut, and attributes, events and links left out.", cut)
-    yield counter("requests_total", "Requests with traces, by key and status.", requests)
+                samples["spans"].append((labels | {"fate": what}, count))
+    text = "Spans of accepted requests, by key and what became of them."
+    yield counter("spans_total", text, samples["spans"])
+    yield counter("spans_late_total", "Stored spans that came after their trace had settled.", samples["late"])
+    yield counter("cut_total", "Values cut, and attributes, events and links left out.", samples["cut"])
+    yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
+
+
+def _labels_of(key: ApiKey | None) -> dict[str, str]:
+    return {"project": key.project.slug, "key": str(key.pk), "name": key.name} if key else {}

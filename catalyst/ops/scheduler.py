@@ -43,27 +43,42 @@ def _enqueue(work: PeriodicTask, now: datetime) -> bool:
 
 def run(until: Callable[[], bool], work: Sequence[PeriodicTask]) -> None:
     """Tick until told to stop. Waits for a database that goes away."""
-    registered = reachable = False
-    last = datetime.max.replace(tzinfo=UTC)
+    clock = _Clock(work)
     while not until():
-        try:
-            if not registered:
-                PeriodicRun.objects.register([each.name for each in work], timezone.now())
-                registered = True
-            now = timezone.now()
-            if now < last and (back := PeriodicRun.objects.set_back(now)):
-                logger.warning("The clock of this machine went back by %s", back)
-            last = now
-            tick(now, work)
-            if not reachable:
-                logger.info("Ticking")
-            reachable = True
-        except Error as error:
-            if reachable:
-                logger.warning("The database does not answer, waiting for it: %s", error)
-            reachable = False
-            connection.close()
+        clock.step()
         time.sleep(TICK_SECONDS)
+
+
+class _Clock:
+    """What `run` knows from one tick to the next."""
+
+    def __init__(self, work: Sequence[PeriodicTask]) -> None:
+        self.work = work
+        self.is_registered = self.is_reachable = False
+        self.last = datetime.max.replace(tzinfo=UTC)
+
+    def step(self) -> None:
+        """Tick once, or wait for the database."""
+        try:
+            self._tick()
+        except Error as error:
+            if self.is_reachable:
+                logger.warning("The database does not answer, waiting for it: %s", error)
+            self.is_reachable = False
+            connection.close()
+
+    def _tick(self) -> None:
+        if not self.is_registered:
+            PeriodicRun.objects.register([each.name for each in self.work], timezone.now())
+            self.is_registered = True
+        now = timezone.now()
+        if now < self.last and (back := PeriodicRun.objects.set_back(now)):
+            logger.warning("The clock of this machine went back by %s", back)
+        self.last = now
+        tick(now, self.work)
+        if not self.is_reachable:
+            logger.info("Ticking")
+        self.is_reachable = True
 
 
 def run_until_stopped() -> None:

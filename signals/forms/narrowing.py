@@ -60,18 +60,22 @@ class FilterFields(forms.Form):
     @override
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
-        said: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
-        for bound in ("min_duration_ms", "max_duration_ms"):
-            said[bound] = None if said[bound] is None else int(said[bound] * 1000)
-        said["attributes"], wrong = _attributes(said["attributes"] or "")
-        if wrong:
-            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {wrong}")
         try:
-            self.traffic = Filter.parse({part: value for part, value in said.items() if value not in (None, "")})
+            self.traffic = Filter.parse(self._given(cleaned))
         except InvalidValue as error:
             for part, words in error.errors.items():
                 self.add_error(OF_FILTER.get(part), words)
         return cleaned
+
+    def _given(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of the filter that are filled."""
+        parts: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
+        for bound in ("min_duration_ms", "max_duration_ms"):
+            parts[bound] = None if parts[bound] is None else int(parts[bound] * 1000)
+        parts["attributes"], wrong = _attributes(parts["attributes"] or "")
+        if wrong:
+            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {wrong}")
+        return {part: value for part, value in parts.items() if value not in (None, "")}
 
 
 class ViewFields(forms.Form):

@@ -84,15 +84,20 @@ def _lease[Item: Job](
 
     Returns what is claimed, and what is beyond a cap. Among the former is what has failed, for its workers died.
     """
-    deadly = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= DEADLY]
-    jobs = deadly[:1] or jobs
+    jobs = _alone_if_deadly(jobs)
     worn_out: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
     queue.give_up(worn_out)
-    others = {job.pk: job for job in jobs if job.attempts < MAX_ATTEMPTS}
-    reserved = spending.reserve(others.values(), caps, now)
-    leased: list[Item] = [others[pk] for pk in reserved]
+    others = [job for job in jobs if job not in worn_out]
+    reserved = spending.reserve(others, caps, now)
+    leased: list[Item] = [job for job in others if job.pk in reserved]
     queue.lease(leased, reserved, now + lease)
-    return [*worn_out, *leased], [job for pk, job in others.items() if pk not in reserved]
+    return [*worn_out, *leased], [job for job in others if job.pk not in reserved]
+
+
+def _alone_if_deadly[Item: Job](jobs: list[Item]) -> list[Item]:
+    """A row whose worker died twice, by itself, so that it takes no others with it; else all."""
+    deadly = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= DEADLY]
+    return deadly[:1] or jobs
 
 
 def _within_reach(

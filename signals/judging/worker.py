@@ -190,8 +190,6 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
     for ended in tries:
         if ended.is_held:
             _end_try(ended.job, ended.ending, now, resumes)
-        if ended.ending.spent is not None:
-            _add_cost(ended.job, ended.ending.spent, now)
     _keep_calls(tries, now)
     written = [ended.job for ended in tries if ended.is_held or ended.ending.spent is not None]
     Label.objects.write(_of_type(Label, written))
@@ -225,12 +223,13 @@ def _outgrown(tries: Sequence[_Try]) -> list[tuple[Label, str, str]]:
 
 
 def _keep_calls(tries: Sequence[_Try], now: datetime) -> None:
-    """Keep what each call was: of labels in verdicts, of a test's targets in the row itself."""
+    """Keep what each call was and cost: of labels in verdicts, of a test's targets in the row itself."""
     verdicts, said = [], []
     for ended in tries:
         spent = ended.ending.spent
         if spent is None:
             continue
+        _add_cost(ended.job, spent, now)
         if isinstance(ended.job, Label):
             verdict = _verdict(ended.ending, spent, ended.is_held, now)
             verdicts.append(verdict)

@@ -98,18 +98,22 @@ def create(context: Context, given: CreateInput) -> SignalDetail:
 def _start_of(given: CreateInput) -> tuple[str, str, Definition]:
     """Name, scope and definition that a new signal begins from."""
     if given.template is None:
-        required = {"name": given.name, "scope": given.scope, "prompt": given.prompt}
-        missing = {field: "This is required without a template." for field, value in required.items() if not value}
-        if missing:
-            raise InvalidInput(missing)
-        kind = choices.Type.STRING if given.labels else choices.Type.BINARY
-        return given.name or "", given.scope or "", Definition(kind, "", 100)
+        return _from_scratch(given)
     template = TEMPLATES.get(given.template)
     if template is None:
         raise InvalidInput({"template": f"There is no template {given.template}. Use one of: {', '.join(TEMPLATES)}."})
     before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
     name = template.name if given.name is None else given.name
     return name, given.scope or template.scope, before
+
+
+def _from_scratch(given: CreateInput) -> tuple[str, str, Definition]:
+    required = {"name": given.name, "scope": given.scope, "prompt": given.prompt}
+    missing = {field: "This is required without a template." for field, value in required.items() if not value}
+    if missing:
+        raise InvalidInput(missing)
+    kind = choices.Type.STRING if given.labels else choices.Type.BINARY
+    return given.name or "", given.scope or "", Definition(kind, "", 100)
 
 
 class EditInput(SignalInput, DefinitionInput):

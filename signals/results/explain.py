@@ -5,10 +5,11 @@ signals' states and filters, runs, caps and whether the judge answers.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -77,19 +78,33 @@ def explain_missing(project: Project, subject: TargetState, now: datetime) -> li
     known = Signal.objects.for_project(project).unarchived().filter(for_it).exclude(pk__in=labelled)
     signals = list(known.select_related("current_version").order_by("name", "id"))
     left_out = _left_out(signals, subject.match.target_key) if signals else {}
-    overtaken = {pk for pk, label in tried.items() if pk in left_out and left_out[pk].number > label.version.number}
-    work = {pk: label for pk, label in tried.items() if pk not in overtaken}
+    work = {pk: label for pk, label in tried.items() if not _is_overtaken(label, left_out.get(pk))}
+    found = _explained(subject, signals, work, left_out, now)
+    return sorted(found, key=lambda missing: _ORDER[missing.why])
+
+
+def _explained(
+    subject: TargetState,
+    signals: Sequence[Signal],
+    work: Mapping[int, Label],
+    left_out: Mapping[int, SignalVersion],
+    now: datetime,
+) -> Iterator[MissingLabel]:
+    """Why each of these signals has no label: by its work that has no outcome, by its sample, or by its state."""
     queue = _QueuedReasons([signal for signal in signals if signal.pk in work], work, now)
     unseen = _UnseenReasons(subject, [each for each in signals if each.pk not in work and each.pk not in left_out], now)
-    found = [
-        queue.why(signal, work[signal.pk])
-        if signal.pk in work
-        else _unsampled(signal, left_out[signal.pk], subject.match)
-        if signal.pk in left_out
-        else unseen.why(signal)
-        for signal in signals
-    ]
-    return sorted(found, key=lambda each: _ORDER[each.why])
+    for signal in signals:
+        if signal.pk in work:
+            yield queue.why(signal, work[signal.pk])
+        elif signal.pk in left_out:
+            yield _unsampled(signal, left_out[signal.pk], subject.match)
+        else:
+            yield unseen.why(signal)
+
+
+def _is_overtaken(label: Label, left_out: SignalVersion | None) -> bool:
+    """Whether a newer version than the label's did not sample the target."""
+    return left_out is not None and left_out.number > label.version.number
 
 
 def _labels(project: Project, match: Target) -> LabelQuerySet:
@@ -165,28 +180,32 @@ class _UnseenReasons:
         self.runs = _runs_over(signals, subject.match.target_time) if signals else {}
         self.earlier = _asked_after(live, subject.received_at) if live else {}
         current = [signal.current_version for signal in signals if signal.current_version]
-        filters = [
-            version.traffic_filter for version in [*current, *(one for some in self.earlier.values() for one in some)]
-        ]
+        filters = [version.traffic_filter for version in chain(current, *self.earlier.values())]
         self.facts = subject.facts([each for each in filters if not each.is_empty])
 
     def why(self, signal: Signal) -> MissingLabel:
         """Why this one did not."""
         if self.subject.ignored:
             return MissingLabel(signal, Reason.IGNORED, self.subject.ignored)
-        due, passing = self.subject.settles_at, signal.current_version and signal.current_version.traffic_filter
+        due = self.subject.settles_at
         if due is not None and self._is_live(signal):
             words = f"It settles at {_clock(due, self.now)}, if nothing more of it arrives. Then it is looked at."
             return MissingLabel(signal, Reason.UNSETTLED, words)
-        if passing and (unmet := passing.unmet(self.facts)):
+        unmet = signal.current_version.traffic_filter.unmet(self.facts) if signal.current_version else []
+        if unmet:
             return MissingLabel(signal, Reason.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
-        if any(run.state == SignalRun.State.COLLECTING for run in self.runs.get(signal.pk, ())):
+        runs = self.runs.get(signal.pk, ())
+        if any(run.state == SignalRun.State.COLLECTING for run in runs):
             return MissingLabel(signal, Reason.COLLECTED, "A run over its time is looking for targets right now.")
         why, words = self._passed_by(signal)
-        ended = next((run for run in self.runs.get(signal.pk, ()) if run.was_stopped), None)
-        if ended is not None:
-            words += f" A run over its time ended early, {_clock(ended.ended_at or ended.created_at, self.now)}."
+        words += self._ended_early(runs)
         return MissingLabel(signal, why, words, run=_run_of(signal, self.subject.match))
+
+    def _ended_early(self, runs: Iterable[SignalRun]) -> str:
+        for run in runs:
+            if run.was_stopped:
+                return f" A run over its time ended early, {_clock(run.ended_at or run.created_at, self.now)}."
+        return ""
 
     def _is_live(self, signal: Signal) -> bool:
         """Whether it looks at what arrived when the newest of the target did."""

@@ -15,7 +15,7 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.formats import roughly
-from catalyst.llms.amounts import Account, Calls, Cap, budget_day
+from catalyst.llms.amounts import Account, Calls, Cap, Remaining, budget_day
 from catalyst.llms.models import Budget
 from signals.judging import spending
 from signals.judging.spending import CapReached
@@ -110,13 +110,20 @@ def _held(budget: Budget, now: datetime) -> Iterator[Held]:
         stop = spending.cap_reached(budget, version, now)
         if stop is None or stop.is_unpriced:
             continue
-        labels = waiting[version.pk]
-        if left := own.get(version.signal_id):
-            room = left.max_calls(stop.needed)
-            labels = labels if room is None else min(labels, room)
-            own[version.signal_id] = left - Calls(labels, labels * (stop.needed or Decimal(0)))
+        labels = _take_room(own, version.signal_id, waiting[version.pk], stop.needed)
         if labels:
             yield Held(version, stop, labels)
+
+
+def _take_room(own: dict[int | None, Remaining], signal_id: int, labels: int, dollars_per_call: Decimal | None) -> int:
+    """Of so many labels of a signal, how many its own cap leaves room for; takes that room."""
+    left = own.get(signal_id)
+    if not left:
+        return labels
+    room = left.max_calls(dollars_per_call)
+    labels = labels if room is None else min(labels, room)
+    own[signal_id] = left - Calls(labels, labels * (dollars_per_call or Decimal(0)))
+    return labels
 
 
 def _estimate(held: Held, now: datetime) -> Estimate:

@@ -41,8 +41,13 @@ def dequeue_superseded(signal: Signal, labels: LabelQuerySet) -> None:
     while batch := waiting.lock_next_queued():
         Label.objects.dequeue(batch)
         if version is not None:
-            anew = [_anew(label, version) for label in traffic.labels_passing(batch, version.traffic_filter)]
-            sample_and_enqueue(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
+            _enqueue_anew(batch, version)
+
+
+def _enqueue_anew(batch: Sequence[Label], version: SignalVersion) -> None:
+    """Queue the targets of these labels under another version, where it samples them and its filter lets them pass."""
+    anew = [_anew(label, version) for label in traffic.labels_passing(batch, version.traffic_filter)]
+    sample_and_enqueue(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
 
 
 def drop_superseded(labels: Sequence[Label]) -> list[Label]:
@@ -51,13 +56,19 @@ def drop_superseded(labels: Sequence[Label]) -> list[Label]:
     Live work whose signal stopped asking this after an earlier try is withdrawn. What was never tried was withdrawn
     with the change itself, or was put in the queue by hand since.
     """
-    tried = [label for label in labels if label.run_id is None and (label.attempts > 1 or label.tried_at is not None)]
-    asking = Signal.objects.live().filter(current_version__in={label.version_id for label in tried}) if tried else ()
+    tried = [label for label in labels if label.run_id is None and _was_tried(label)]
+    if not tried:
+        return list(labels)
+    asking = Signal.objects.live().filter(current_version__in={label.version_id for label in tried})
     asked = {signal.current_version_id for signal in asking}
-    overtaken = {label.pk: label for label in tried if label.version_id not in asked}
-    if overtaken:
-        _give_back(list(overtaken.values()))
-    return [label for label in labels if label.pk not in overtaken]
+    superseded = {label.pk: label for label in tried if label.version_id not in asked}
+    if superseded:
+        _give_back(list(superseded.values()))
+    return [label for label in labels if label.pk not in superseded]
+
+
+def _was_tried(label: Label) -> bool:
+    return label.attempts > 1 or label.tried_at is not None
 
 
 @transaction.atomic

@@ -23,6 +23,7 @@ from signals.targets.target import Target, agents_of, judged_spans, of_session, 
 from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
 from traces.models import Session, Trace, Unsettled
+from traces.records import SpanRecord
 from traces.store.reads import spans_of
 from traces.summary import with_named_agent
 
@@ -104,7 +105,7 @@ def _sessions(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequ
 
 def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequest]:
     """Before their trace has settled, only spans whose agent can't change any more."""
-    if not any(scope == Scope.SPAN for _, scope in signals):
+    if Scope.SPAN not in {scope for _, scope in signals}:
         return
     early, settled = _ids(rows, Scope.SPAN), _ids(rows, Scope.TRACE)
     is_due = Q(id__in=settled) | Q(id__in=early, llm_count__gt=0)
@@ -113,14 +114,25 @@ def _spans(rows: Sequence[Unsettled], signals: Signals) -> Iterator[LabelRequest
         spans = spans_of(some)
         for trace in some:
             since = min(found[trace.id].since for found in (early, settled) if trace.id in found)
-            ready = judged_spans(spans[trace.id])
-            if trace.id not in settled:
-                named = with_named_agent(spans[trace.id])
-                ready = [span for span in ready if span.span_id in named]
-            agents = agents_of(spans[trace.id], trace.agent_id)
-            for span in (span for span in ready if span.received_at >= since):
-                match, facts = of_span(trace, span), facts_of_span(span)
-                yield from _wanted(signals, agents[span.span_id], match, facts, span.received_at)
+            ready = _ready(spans[trace.id], since, is_settled=trace.id in settled)
+            yield from _wanted_of_spans(signals, trace, ready, agents_of(spans[trace.id], trace.agent_id))
+
+
+def _wanted_of_spans(
+    signals: Signals, trace: Trace, ready: Iterable[SpanRecord], agents: Mapping[int, int | None]
+) -> Iterator[LabelRequest]:
+    for span in ready:
+        match, facts = of_span(trace, span), facts_of_span(span)
+        yield from _wanted(signals, agents[span.span_id], match, facts, span.received_at)
+
+
+def _ready(spans: Sequence[SpanRecord], since: datetime, *, is_settled: bool) -> list[SpanRecord]:
+    """The spans of a trace to judge that were received since then."""
+    ready = [span for span in judged_spans(spans) if span.received_at >= since]
+    if is_settled or not ready:
+        return ready
+    named = with_named_agent(spans)
+    return [span for span in ready if span.span_id in named]
 
 
 def _wanted(

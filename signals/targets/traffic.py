@@ -99,18 +99,22 @@ class Traffic:
 
     def among(self, keys: Sequence[str]) -> list[Target]:
         """Those with these target keys, in their order. Keys that make no sense are of no target."""
-        ids = [UUID(trace) for key in keys if TRACE_KEY.fullmatch(trace := key.partition(":")[0])]
-        if self.scope == Scope.TRACE:
-            found = [of_trace(trace) for trace in self._traces().filter(trace_id__in=ids)]
-        elif self.scope == Scope.SESSION:
-            known = [key for key in keys if "\0" not in key]
-            found = [of_session(session) for session in self._sessions().filter(key__in=known)]
-        else:
-            traces = list(self._traces_with_spans().filter(trace_id__in=ids))
-            spans = spans_of(traces)
-            found = [match for trace in traces for match in self._of_trace(trace, spans[trace.pk], is_live=False)]
-        by_key = {match.target_key: match for match in found}
+        by_key = {target.target_key: target for target in self._stored(keys)}
         return [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
+
+    def _stored(self, keys: Sequence[str]) -> Iterator[Target]:
+        """The targets with these keys, and of their traces other spans."""
+        if self.scope == Scope.SESSION:
+            yield from map(of_session, self._sessions().filter(key__in=[key for key in keys if "\0" not in key]))
+            return
+        ids = [UUID(hex_id) for key in keys if TRACE_KEY.fullmatch(hex_id := key.partition(":")[0])]
+        if self.scope == Scope.TRACE:
+            yield from map(of_trace, self._traces().filter(trace_id__in=ids))
+            return
+        traces = list(self._traces_with_spans().filter(trace_id__in=ids))
+        spans = spans_of(traces)
+        for trace in traces:
+            yield from self._of_trace(trace, spans[trace.pk], is_live=False)
 
     def chunks(self, after: Cursor | None = None) -> Iterator[Chunk]:
         """All of them, about the newest first; from behind `after`. Holds one chunk in memory.

@@ -1,7 +1,6 @@
 """The page of a signal."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpResponse
@@ -35,41 +34,79 @@ PAGE = 30
 @require_safe
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """What one signal found. Polled for its numbers and for its first rows while work is open, continued by `after`."""
-    signal, now = get_object_or_404(request.project.signals.for_list(), pk=pk), timezone.now()
-    time_range = timerange.parse(request.GET.dict(), now).in_bars(request.GET.get("bars", ""))
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     wanted = filters.label_filter(request.GET.dict())
-    of_version = LabelFilter(version=wanted.version, run=wanted.run)
     if request.htmx.target == "no-labels":
-        return _refresh_if(signal.label_set.matching(of_version).exists())
-    kept = sums(signal=signal).matching(of_version)
-    versions, found = summaries.versions(signal), kept.totals(time_range)
-    summary = summaries.summary(signal, versions, found)
-    is_open = summaries.is_open(signal, summary.queued)
-    every = OPEN_SECONDS if is_open else IDLE_SECONDS if signal.is_live else 0
-    context = {"signal": signal, "tab": "results", "time_range": time_range, "wanted": wanted, "summary": summary}
-    whole, numbers = not wants_partial(request), request.htmx.target == "signal-numbers"
-    context |= {"is_open": is_open, "every": every, "polled": not whole}
-    if whole or numbers:
-        counts = kept.over_time(time_range)[signal.pk]
-        context |= _numbers(request, summary, counts, time_range) | _sampled(summary, found, versions, wanted)
-    if whole or not numbers:
-        context |= _rows(request, signal, wanted, time_range)
-    if whole:
-        context |= _surroundings(signal, wanted, now, is_empty=not (context["rows"] or context["more"]))
-    status, partial = 200 if whole or every else STOP_POLLING, "signal-numbers" if numbers else "label-rows"
-    return render(request, "signals/detail.html", context, partial=partial, status=status)
+        return _refresh_if(signal.label_set.matching(_of_version(wanted)).exists())
+    page = _Page(request, signal, wanted)
+    if not wants_partial(request):
+        rows = page.rows()
+        is_empty = not (rows["rows"] or rows["more"])
+        return page.render(page.numbers() | rows | page.surroundings(is_empty=is_empty))
+    if request.htmx.target == "signal-numbers":
+        return page.render(page.numbers(), partial="signal-numbers")
+    return page.render(page.rows(), partial="label-rows")
+
+
+def _of_version(wanted: LabelFilter) -> LabelFilter:
+    """All labels of the version and the run that a filter names."""
+    return LabelFilter(version=wanted.version, run=wanted.run)
+
+
+class _Page:
+    """What the parts of the page share, and each part."""
+
+    def __init__(self, request: ProjectRequest, signal: Signal, wanted: LabelFilter) -> None:
+        self.request, self.signal, self.wanted = request, signal, wanted
+        self.now = timezone.now()
+        self.time_range = timerange.parse(request.GET.dict(), self.now).in_bars(request.GET.get("bars", ""))
+        self.sums = sums(signal=signal).matching(_of_version(wanted))
+        self.versions, self.totals = summaries.versions(signal), self.sums.totals(self.time_range)
+        self.summary = summaries.summary(signal, self.versions, self.totals)
+
+    def render(self, context: dict[str, Any], partial: str = "") -> HttpResponse:
+        """The whole page, or a part of it that was asked for again."""
+        is_open = summaries.is_open(self.signal, self.summary.queued)
+        idle = IDLE_SECONDS if self.signal.is_live else 0
+        every = OPEN_SECONDS if is_open else idle
+        shared = {
+            "signal": self.signal,
+            "tab": "results",
+            "time_range": self.time_range,
+            "wanted": self.wanted,
+            "summary": self.summary,
+            "is_open": is_open,
+            "every": every,
+            "polled": bool(partial),
+        }
+        status = STOP_POLLING if partial and not every else 200
+        return render(self.request, "signals/detail.html", shared | context, partial=partial, status=status)
+
+    def numbers(self) -> dict[str, Any]:
+        """The chart of the range, who judges, why nobody does, how it goes, and what the labels were sampled from."""
+        counts = self.sums.over_time(self.time_range)[self.signal.pk]
+        chart = _numbers(self.request, self.summary, counts, self.time_range)
+        return chart | _sampled(self.summary, self.totals, self.versions, self.wanted)
+
+    def rows(self) -> dict[str, Any]:
+        """A page of labels, each with the way to its target, and where the next page starts."""
+        after = cursor(self.request.GET.get("after"))
+        found = labels.page(self.signal, self.wanted, self.time_range, after, PAGE)
+        shown = load_rows(self.request.project, self.signal.scope, found.labels)
+        rows = [(row, labels.with_place(row, self.request.GET.dict())) for row in shown]
+        return {"rows": rows, "more": found.more}
+
+    def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
+        """Where to look when the range is empty, and what judging cost."""
+        newest = self.signal.hours.matching(self.wanted).newest() if is_empty else None
+        return {
+            "nearest": timerange.around(newest, self.now) if newest else None,
+            "today": spent_today(Account(self.signal.project_id, self.signal.pk), self.now),
+        }
 
 
 def _refresh_if(changed: bool) -> HttpResponse:
     return HttpResponseClientRefresh() if changed else HttpResponse(status=204)
-
-
-def _rows(request: ProjectRequest, signal: Signal, wanted: LabelFilter, time_range: TimeRange) -> dict[str, Any]:
-    """A page of labels, each with the way to its target, and where the next page starts."""
-    found = labels.page(signal, wanted, time_range, cursor(request.GET.get("after")), PAGE)
-    shown = load_rows(request.project, signal.scope, found.labels)
-    rows = [(row, labels.with_place(row, request.GET.dict())) for row in shown]
-    return {"rows": rows, "more": found.more}
 
 
 def _numbers(
@@ -85,15 +122,6 @@ def _numbers(
         "trouble": health.outage_of(judges.judge_of(version)) if version else None,
         "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
         "going": queue_status(summary.signal, now),
-    }
-
-
-def _surroundings(signal: Signal, wanted: LabelFilter, now: datetime, *, is_empty: bool) -> dict[str, Any]:
-    """Where to look when the range is empty, and what judging cost."""
-    newest = signal.hours.matching(wanted).newest() if is_empty else None
-    return {
-        "nearest": timerange.around(newest, now) if newest else None,
-        "today": spent_today(Account(signal.project_id, signal.pk), now),
     }
 
 

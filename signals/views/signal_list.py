@@ -20,6 +20,7 @@ from signals.definitions.choices import Scope
 from signals.definitions.templates import TEMPLATES
 from signals.models import Signal
 from signals.results import summaries
+from signals.results.summaries import Summary
 
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
 """How often lists refresh themselves while labels wait, and while a signal may give more of them."""
@@ -41,8 +42,7 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", about)
     found = summaries.listed(signals[:MAX_SELECTED], time_range, now)
-    every = OPEN_SECONDS if any(each.queued for each in found) else 0
-    every = every or (IDLE_SECONDS if any(signal.is_live for signal in signals) else 0)
+    every = _refresh_seconds(found, signals)
     context = {
         "time_range": time_range,
         "archived": archived,
@@ -51,11 +51,19 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         "more": len(signals) > MAX_SELECTED,
         "every": every,
     }
-    if not wants_partial(request):
-        context |= _around(request, archived)
-        context["project_stop"] = next((each.stop for each in found if each.stop and each.stop.of_project), None)
-    status = 200 if every or not wants_partial(request) else STOP_POLLING
-    return render(request, "signals/list.html", context, partial="signal-rows", status=status)
+    if wants_partial(request):
+        status = 200 if every else STOP_POLLING
+        return render(request, "signals/list.html", context, partial="signal-rows", status=status)
+    context |= _around(request, archived)
+    context["project_stop"] = next((each.stop for each in found if each.stop and each.stop.of_project), None)
+    return render(request, "signals/list.html", context)
+
+
+def _refresh_seconds(found: Iterable[Summary], signals: Iterable[Signal]) -> int:
+    """How often the list refreshes itself; 0 for never."""
+    if any(summary.queued for summary in found):
+        return OPEN_SECONDS
+    return IDLE_SECONDS if any(signal.is_live for signal in signals) else 0
 
 
 def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:

@@ -127,13 +127,13 @@ def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
         return [IngestResult() for _ in arrivals]
     store = span_store()
     store.ensure_current(max(arrival.received_at for arrival in arrivals))
-    for tries_left in reversed(range(MAX_TRIES)):
+    for _ in range(MAX_TRIES - 1):
         try:
             return _write(arrivals, store)
         except (OperationalError, ShortRead) as error:
-            if not tries_left or not _may_pass(error):
+            if not _may_pass(error):
                 raise
-    raise AssertionError("the last try returns or raises")
+    return _write(arrivals, store)
 
 
 def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> IngestResult:
@@ -288,15 +288,9 @@ def _previews(
 
 def _write_spans(store: SpanStore, batches: Sequence[TraceBatch]) -> tuple[set[int], set[int]]:
     """Write what is new and what is fuller; returns the records of each, by their `id`."""
-    inserts: list[tuple[SpanRecord, bytes]] = []
-    replaces: list[tuple[SpanRecord, SpanRecord, bytes]] = []
-    for batch in batches:
-        for span_id, new in batch.arriving.items():
-            old = batch.stored.get(span_id)
-            if old is None:
-                inserts.append((new.span, new.text))
-            else:
-                replaces.append((old, new.span, new.text))
+    arriving = [(batch.stored.get(span_id), new) for batch in batches for span_id, new in batch.arriving.items()]
+    inserts = [(new.span, new.text) for old, new in arriving if old is None]
+    replaces = [(old, new.span, new.text) for old, new in arriving if old is not None]
     if replaces:
         store.replace(replaces)
     if inserts:
@@ -320,15 +314,22 @@ def _follow_up(
         return set()
     ordered = list(changes.values())
     rollups.apply(project_id, ordered, now)
-    queued = []
-    for trace_id, change in changes.items():
-        claim = claims[trace_id]
-        arriving = [new.span for new in batches[trace_id].arriving.values()]
-        named = with_named_agent(batches[trace_id].final())
-        ready = any(span.ended and span.span_id in named for span in arriving)
-        names = any(span.agent_id is not None for span in arriving)
-        queued.append((claim.pk, change.after, ready, min(claim.first_received_at, since) if names else since))
+    queued = [
+        _settle_request(batches[trace_id], claims[trace_id], change.after, since)
+        for trace_id, change in changes.items()
+    ]
     newly = settle_queue.enqueue_traces(queued, since, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     settle_queue.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
     return {trace_id for trace_id in changes if claims[trace_id].pk in newly and not claims[trace_id].created}
+
+
+def _settle_request(
+    batch: TraceBatch, claim: LockedTrace, summary: Summary, since: datetime
+) -> tuple[int, Summary, bool, datetime]:
+    """A trace for the settle queue: whether a span is ready to be judged, and since when its spans are to be."""
+    arriving = [new.span for new in batch.arriving.values()]
+    named = with_named_agent(batch.final())
+    is_ready = any(span.ended and span.span_id in named for span in arriving)
+    names_agent = any(span.agent_id is not None for span in arriving)
+    return claim.pk, summary, is_ready, min(claim.first_received_at, since) if names_agent else since

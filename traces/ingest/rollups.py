@@ -84,17 +84,22 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
     sums: dict[int, Sums] = defaultdict(Sums)
     times: dict[int, list[datetime]] = defaultdict(list)
     for summary, session, sign in _sides(changes):
-        if session is not None:
-            sums[session].add(summary, sign)
-            times[session] += [summary.start_time, summary.end_time] if sign > 0 else []
+        if session is None:
+            continue
+        sums[session].add(summary, sign)
+        if sign > 0:
+            times[session] += [summary.start_time, summary.end_time]
     if not sums:
         return
-    shrunk = {change.session_before for change in changes if _shrinks(change)} - {None}
-    grown = sorted(session for session in sums if session not in shrunk)
+    shrunk = _known(change.session_before for change in changes if _shrinks(change))
+    grown = sorted(sums.keys() - shrunk)
     _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
-    got = {change.session_after for change in changes}
-    _recount_sessions(sorted(pk for pk in shrunk if pk is not None), [pk for pk in got if pk is not None], now)
+    _recount_sessions(sorted(shrunk), list(_known(change.session_after for change in changes)), now)
     _name_sessions(sorted(sums))
+
+
+def _known(sessions: Iterable[int | None]) -> set[int]:
+    return {pk for pk in sessions if pk is not None}
 
 
 def _shrinks(change: Change) -> bool:

@@ -131,14 +131,18 @@ def _json_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
     ((which, content),) = value.items()
     if which == "stringValue":
         return content if isinstance(content, str) else str(content)
-    if which == "intValue":
-        return _number(int, content)
-    if which == "doubleValue":
-        return _double(content)
     if which == "arrayValue":
         return _json_list(content, nesting, depth)
     if which == "kvlistValue":
         return _json_map(content, nesting, depth)
+    return _json_scalar(value, which, content, nesting, depth)
+
+
+def _json_scalar(value: Any, which: str, content: Any, nesting: Nesting, depth: int) -> Any:
+    if which == "intValue":
+        return _number(int, content)
+    if which == "doubleValue":
+        return _double(content)
     return storable(content if which in ("boolValue", "bytesValue") else value, nesting, depth)
 
 

@@ -66,12 +66,17 @@ class PostgresSpanStore:
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
         """Put each higher revision (second) and its text in place of the stored version (first)."""
         deleted = _delete([(old.key, old.revision) for old, _, _ in spans])
-        found = [each for each in spans if each[0].key in deleted]
+        replaced, found, missing = [], [], []
+        for old, new, text in spans:
+            if old.key in deleted:
+                replaced.append(old)
+                found.append((new, text))
+            else:
+                missing.append((new, text))
         if found:
-            texts = _take_texts([old for old, _, _ in found])
-            _copy_in([(new, text) for _, new, text in found], texts)
-        if len(found) < len(spans):
-            self.insert([(new, text) for old, new, text in spans if old.key not in deleted])
+            _copy_in(found, _take_texts(replaced))
+        if missing:
+            self.insert(missing)
 
     def delete(self, project_id: int, extents: Sequence[Extent]) -> None:
         """Delete all spans of these traces, and their text."""

@@ -24,20 +24,17 @@ def draw(result: object, width: int | None = None) -> list[str]:
     """Lines of up to `width` columns, where that leaves ids whole; None for as wide as they get."""
     if isinstance(result, Page):
         return _lines([_table(result.items)], width)
+    facts: dict[str, Any] = {}
     parts: list[RenderableType] = []
-    facts = {}
-    for field in fields(result):  # type: ignore[arg-type]
-        value = getattr(result, field.name)
+    values = _values(result)
+    for name, value in values.items():
         if is_dataclass(value):
             parts.append(_facts(_values(value)))
-        elif _is_rows(value):
-            if value or len(fields(result)) == 1:  # type: ignore[arg-type]
-                parts.append(_table(value))
-        else:
-            facts[field.name] = value
-    if facts:
-        parts.insert(0, _facts(facts))
-    return _lines(parts, width)
+        elif not _is_rows(value):
+            facts[name] = value
+        elif value or len(values) == 1:
+            parts.append(_table(value))
+    return _lines([_facts(facts), *parts] if facts else parts, width)
 
 
 def plain(text: str) -> str:
@@ -61,14 +58,18 @@ def _table(rows: Sequence[Any]) -> RenderableType:
         columns = {field.name.replace("_", " ").upper(): field.name for field in fields(rows[0])}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for heading, name in columns.items():
-        cells = [_text(getattr(row, name)) for row in rows]
-        is_number = all(isinstance(getattr(row, name), int | float | Decimal | None) for row in rows)
-        # An id that is cut is of no use.
-        whole = max(len(cell) for cell in cells) if name == "id" or name.endswith("_id") else None
-        table.add_column(Text(heading), justify="right" if is_number else "left", min_width=whole)
+        _add_column(table, heading, name, [getattr(row, name) for row in rows])
     for row in rows:
         table.add_row(*[_cell(getattr(row, name)) for name in columns.values()])
     return table
+
+
+def _add_column(table: Table, heading: str, name: str, values: Sequence[object]) -> None:
+    is_number = all(isinstance(value, int | float | Decimal | None) for value in values)
+    is_id = name == "id" or name.endswith("_id")
+    # An id that is cut is of no use.
+    whole = max(len(_text(value)) for value in values) if is_id else None
+    table.add_column(Text(heading), justify="right" if is_number else "left", min_width=whole)
 
 
 def _cell(value: object) -> Text:
@@ -94,19 +95,21 @@ def _lines_of(text: str) -> str:
 
 def _text(value: object) -> str:
     """One value on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{plain(str(key))} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(item) for item in value)
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    if isinstance(value, Decimal):
-        return usd(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{plain(str(key))} {_text(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_text(item) for item in value)
-    return plain(str(value))
+    return usd(value) if isinstance(value, Decimal) else plain(str(value))
 
 
 def _lines(parts: Sequence[RenderableType], width: int | None) -> list[str]:

@@ -20,7 +20,8 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[prometheus_client.Metric]:
         for metric in self._metrics:
-            family = prometheus_client.Metric(metric.name, metric.help, metric.type)
+            # The library writes a counter's `_total` itself.
+            family = prometheus_client.Metric(metric.name.removesuffix("_total"), metric.help, metric.type)
             for labels, value in metric.samples:
                 family.add_sample(metric.name, dict(labels), value)
             yield family

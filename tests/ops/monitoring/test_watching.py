@@ -102,6 +102,9 @@ def test_it_writes_what_prometheus_reads(client: Client, days: None, project: Pr
     assert samples[sample("requests_total", **about, status="429")] == 3
     assert samples[sample("requests_total", status="401")] == 1
     assert samples[sample("heartbeat_age_seconds", process="web", host="one")] < 60
+    types = {family.name: family.type for family in text_string_to_metric_families(response.text)}
+    assert types["catalyst_requests"] == "counter"
+    assert types["catalyst_heartbeat_age_seconds"] == "gauge"
 
 
 def test_it_counts_signals_their_labels_runs_and_costs(

@@ -130,8 +130,8 @@ def test_it_estimates_nothing_from_labels_of_several_versions(
 
 
 def test_the_chart_shows_counts_or_shares(browser: Client, signal: Signal, labels: list[Label]) -> None:
-    assert '"ticksuffix": ""' in browser.get(f"{LIST}{signal.pk}/").text
-    assert '"ticksuffix": "%"' in browser.get(f"{LIST}{signal.pk}/?show=share").text
+    assert '"ticksuffix":""' in browser.get(f"{LIST}{signal.pk}/").text
+    assert '"ticksuffix":"%"' in browser.get(f"{LIST}{signal.pk}/?show=share").text
 
 
 def exported(browser: Client, signal: Signal, query: str = "") -> str:
