@@ -31,8 +31,7 @@ class SignalLabels:
         found: dict[UUID, list[Pill]] = {}
         rows = _of_traces(project, trace_ids)
         hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
-        for scope, trace_id, signal_id, name, sentiments, value, number in rows:
-            count = number if scope == Scope.SPAN else 1
+        for _, trace_id, signal_id, name, sentiments, value, count in rows:
             felt, key = (
                 sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL)),
                 facets.key_of(signal_id, value),

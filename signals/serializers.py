@@ -15,7 +15,6 @@ from pydantic import ConfigDict
 from catalyst import formats
 from catalyst.llms.amounts import SpentToday
 from catalyst.operations import CAMEL
-from signals.definitions.choices import Scope
 from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
 from signals.results.explain import MissingLabel
@@ -24,6 +23,7 @@ from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
 from signals.runs.estimates import Estimate
 from signals.runs.signal_tests import Results
+from signals.targets.scopes import targets_of
 
 TRUTH = {"yes": "true", "no": "false"}
 RUN_STATUS = {
@@ -548,7 +548,7 @@ class MissingLabelRecord:
 
 def target_id(label: Job) -> str:
     """The id of what a label is about: of a session, trace or span."""
-    return label.session_key if label.scope == Scope.SESSION else label.target_key.rpartition(":")[2]
+    return targets_of(label.scope).id_of(label)
 
 
 def time(when: datetime | None) -> str | None:

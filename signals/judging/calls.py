@@ -14,11 +14,11 @@ from catalyst.pricing import price
 from signals.definitions.templates import Template, template_for
 from signals.judging import offline, prompt
 from signals.judging.exchanges import PromptAndReply
-from signals.judging.inputs import JudgeInput
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
 from signals.models import Job
 from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES, Status
+from signals.targets.inputs import JudgeInput
 
 CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
 NO_CONTENT = "There is nothing to judge: this carries no content."

@@ -25,10 +25,11 @@ from catalyst.llms.endpoints import endpoint
 from signals.judging import calls as asking
 from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
-from signals.judging.inputs import JudgeInput, load_inputs
 from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
 from signals.models.label_queue import Status
 from signals.targets import requeue
+from signals.targets.inputs import JudgeInput
+from signals.targets.scopes import load_inputs
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,10 @@ from django.db.models import Q
 from catalyst import timerange
 from catalyst.core.models import Project
 from catalyst.llms.availability import outages
-from signals.definitions.choices import Scope
 from signals.judging import judges, spending
 from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
-from signals.models.label import LabelQuerySet
 from signals.sampling import draw, is_sampled, least_rate
+from signals.targets.scopes import targets_of
 from signals.targets.state import TargetState
 from signals.targets.target import Target
 
@@ -71,7 +70,7 @@ def explain_missing(project: Project, subject: TargetState, now: datetime) -> li
 
     In the order of `Why`, then by name.
     """
-    labels = list(_labels(project, subject.match))
+    labels = list(targets_of(subject.match.scope).labels_about(project, subject.match))
     labelled = {label.signal_id for label in labels if label.value}
     tried = {label.signal_id: label for label in labels if label.signal_id not in labelled}
     for_it = Q(agent=subject.agent, scope=subject.match.scope) | Q(pk__in=tried)
@@ -105,15 +104,6 @@ def _explained(
 def _is_overtaken(label: Label, left_out: SignalVersion | None) -> bool:
     """Whether a newer version than the label's did not sample the target."""
     return left_out is not None and left_out.number > label.version.number
-
-
-def _labels(project: Project, match: Target) -> LabelQuerySet:
-    """The labels about a target, oldest version first."""
-    if match.scope == Scope.SESSION:
-        return Label.objects.for_sessions(project, [match.session_key])
-    if match.trace_id is None:
-        return Label.objects.none()
-    return Label.objects.for_trace(project, match.trace_id).filter(span_id=match.span_id)
 
 
 def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:

@@ -10,16 +10,17 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, Subquery
 
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 from signals.definitions.choices import Scope
 from signals.models import Label, Signal, SignalVersion
+from signals.models.label import LabelQuerySet
 from signals.results import summaries
 from signals.results.rollups import sums
+from signals.targets.scopes import targets_of
 from traces.label_sources import Dimension, Facet, FacetValue, LabelCondition
-from traces.models import Session, Trace
 
 MAX_SIGNALS = 8
 """Whose labels a list offers: those that gave most."""
@@ -76,8 +77,7 @@ def dimensions(project: Project, agent: int) -> list[Dimension]:
 
 
 def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
-    of_session = signal.scope == Scope.SESSION
-    target = {"session_key": "session__key"} if of_session else {"trace_id": "trace_id"}
+    labels = targets_of(signal.scope).of_outer_trace(_labels(signal, ANY))
     outcomes = summaries.outcomes(signal, version.sentiments, {})
     return Dimension(
         str(signal.pk),
@@ -85,7 +85,7 @@ def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
         signal.scope,
         signal.get_absolute_url(),
         {outcome.value: outcome.tone for outcome in outcomes},
-        value=Subquery(_labels(signal, ANY, **target).values("value")[:1]),
+        value=Subquery(labels.values("value")[:1]),
     )
 
 
@@ -99,22 +99,12 @@ def _parse(key: str) -> tuple[int, Part] | None:
 
 
 def _narrowing(key: str, part: Part, signal: Signal) -> LabelCondition:
-    if signal.scope == Scope.SESSION:
-        sessions = Q(Exists(_labels(signal, part, session_key="key")))
-        traces = Q(session__in=Session.objects.filter(sessions, project=signal.project_id))
-    else:
-        traces = Q(Exists(_labels(signal, part, trace_id="trace_id")))
-        sessions = Q(Exists(Trace.objects.filter(traces, session=OuterRef("pk"))))
+    traces, sessions = targets_of(signal.scope).conditions(signal.project_id, _labels(signal, part))
     return LabelCondition(key, signal.name, part.text, traces=traces, sessions=sessions, href=signal.get_absolute_url())
 
 
-def _labels(signal: Signal, part: Part, **target: str) -> QuerySet[Label]:
-    """Effective ones of the outer row's target."""
-    of_signal = Label.objects.filter(signal=signal).effective()
-    if signal.scope == Scope.SESSION:
-        of_signal = of_signal.exclude(session_key="")  # as in the index
-    of_target = {name: OuterRef(outer) for name, outer in target.items()}
-    return of_signal.filter(part.labels, project_id=OuterRef("project_id"), **of_target)
+def _labels(signal: Signal, part: Part) -> LabelQuerySet:
+    return Label.objects.filter(signal=signal).effective().filter(part.labels)
 
 
 def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Facet:

@@ -10,7 +10,6 @@ from operator import attrgetter
 
 from catalyst.charts import Bar, sparkline, stackbar
 from catalyst.timerange import TimeRange
-from signals.definitions.choices import Scope
 from signals.filters import LabelFilter
 from signals.judging.health import JudgeUnavailable, unavailable_judges
 from signals.judging.spending import CapReached, caps_reached
@@ -19,7 +18,7 @@ from signals.models.label_rollup import Coverage, LabelCount
 from signals.results import charts
 from signals.results.charts import Outcome
 from signals.results.rollups import CountsByBucket, sums
-from traces.models import Session, Trace, Unsettled
+from signals.targets.scopes import targets_of
 
 MAX_VERSIONS = 50
 MAX_RUNS = 50
@@ -242,6 +241,4 @@ def is_open(signal: Signal, waiting: int) -> bool:
     """True while labels wait, or traffic that an active signal may look at has yet to go quiet."""
     if waiting or signal.state != Signal.State.ACTIVE:
         return waiting > 0
-    due = Unsettled.objects.filter(scope=signal.scope).values("target_id")
-    targets = Session.objects if signal.scope == Scope.SESSION else Trace.objects
-    return targets.filter(agent_id=signal.agent_id, pk__in=due).exists()
+    return targets_of(signal.scope).has_unsettled(signal.agent_id)

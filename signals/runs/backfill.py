@@ -26,9 +26,10 @@ from signals.models.label_rollup import Coverage
 from signals.models.run import SignalRunQuerySet
 from signals.sampling import is_sampled
 from signals.targets import requeue
+from signals.targets.base import Targets
 from signals.targets.sampler import sample_and_enqueue
+from signals.targets.scopes import targets_of
 from signals.targets.target import Target
-from signals.targets.traffic import Traffic
 
 logger = logging.getLogger(__name__)
 
@@ -107,12 +108,12 @@ def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
     ]
 
 
-def traffic(version: SignalVersion, start: datetime, end: datetime) -> Traffic:
+def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
     """What the version looks at in this window. What waits to be judged live is left to that."""
     signal = version.signal
     is_asked = signal.is_live and signal.current_version_id == version.pk
     live_since = signal.activated_at if is_asked else None
-    return Traffic(signal.agent, signal.scope, start, end, version.traffic_filter, live_since)
+    return targets_of(signal.scope)(signal.agent, start, end, version.traffic_filter, live_since)
 
 
 def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:
@@ -124,7 +125,7 @@ def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate:
         expected = matched * sample_rate // 100
         known = labels.filter(target_time__gte=start, target_time__lt=end).count()
         return Preview(matched, expected, min(expected, known), is_exact=False, examples=examples)
-    matches = [match for chunk in found.chunks() for match in chunk.matches]
+    matches = [match for chunk in found.chunks() for match in chunk.targets]
     sampled = [match.target_key for match in matches if is_sampled(match.target_key, sample_rate)]
     known = labels.filter(target_key__in=sampled).count()
     return Preview(len(matches), len(sampled), known, is_exact=True, examples=examples)
@@ -249,7 +250,7 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
         run.save(update_fields=["state"])
         return
     requeue.take_signal_lock()
-    matching = [match.request_for(run.version, run) for match in chunk.matches]
+    matching = [match.request_for(run.version, run) for match in chunk.targets]
     looked = sample_and_enqueue(matching, {run.version_id: run.sample_rate}, now)
     run.matched += len(matching)
     run.sampled += looked.sampled

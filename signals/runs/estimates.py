@@ -12,10 +12,10 @@ from catalyst.formats import roughly
 from catalyst.pricing import price
 from signals.judging import offline, worker
 from signals.judging.calls import JudgeCall
-from signals.judging.inputs import load_inputs
 from signals.judging.judges import model_for
 from signals.judging.prompt import CHARACTERS_PER_TOKEN
 from signals.models import SignalVersion, Verdict
+from signals.targets.scopes import load_inputs
 from signals.targets.target import Target
 
 READ = 10

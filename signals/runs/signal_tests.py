@@ -18,7 +18,6 @@ from signals.definitions.choices import Scope
 from signals.definitions.definition import version_columns
 from signals.judging import judges, worker
 from signals.judging.calls import JudgeCall
-from signals.judging.inputs import load_inputs
 from signals.judging.judges import Judge
 from signals.models import Signal, SignalTest, SignalTestItem, SignalVersion
 from signals.models.label_queue import Status
@@ -26,8 +25,9 @@ from signals.models.signal_test import MAX_DURATION, SignalTestQuerySet
 from signals.results.charts import Outcome, breakdown, outcomes
 from signals.runs import estimates
 from signals.runs.estimates import Estimate
+from signals.targets.base import Targets
+from signals.targets.scopes import load_inputs, targets_of
 from signals.targets.target import Target
-from signals.targets.traffic import Traffic
 from traces.filters import EVERYTHING
 
 MAX_TARGETS = 100
@@ -50,7 +50,7 @@ class Sample:
 
 def newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
     """The newest targets of a window that the version looks at."""
-    traffic = Traffic(version.signal.agent, version.signal.scope, start, end, version.traffic_filter)
+    traffic = targets_of(version.signal.scope)(version.signal.agent, start, end, version.traffic_filter)
     found = traffic.newest(min(limit, MAX_TARGETS))
     if len(found) >= limit:
         return Sample(found, limit)
@@ -61,7 +61,7 @@ def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
     """The targets with these keys, of its agent in its project, whether or not they pass its filter."""
     agent = version.signal.agent
     start = now - timedelta(days=agent.project.kept_days + 1)
-    traffic = Traffic(agent, version.signal.scope, start, now + timedelta(minutes=1))
+    traffic = targets_of(version.signal.scope)(agent, start, now + timedelta(minutes=1))
     return Sample(traffic.among(keys[:MAX_TARGETS]), len(keys))
 
 
@@ -225,7 +225,7 @@ def results_of(test: SignalTest) -> Results:
 def per_day(version: SignalVersion, examples: Sequence[Target], now: datetime) -> Estimate:
     """What the version would take on a day like those of the last week, by the length of these examples."""
     agent, scope = version.signal.agent, version.signal.scope
-    matching = Traffic(agent, scope, now - WEEK, now, version.traffic_filter).count()
+    matching = targets_of(scope)(agent, now - WEEK, now, version.traffic_filter).count()
     return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
 
 
@@ -249,16 +249,16 @@ def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
     return Shown(text=prepared.error)
 
 
-def shortfall(traffic: Traffic, found: int, kept_days: int) -> str:
+def shortfall(traffic: Targets, found: int, kept_days: int) -> str:
     """Why a window holds only `found` targets, in words for people."""
     agent, scope = traffic.agent, traffic.scope
-    everything = Traffic(agent, scope, traffic.end - timedelta(days=kept_days + 1), traffic.end)
+    everything = targets_of(scope)(agent, traffic.end - timedelta(days=kept_days + 1), traffic.end)
     stored = everything.count()
     if not stored:
-        if scope == Scope.SESSION and Traffic(agent, Scope.TRACE, everything.start, everything.end).count():
+        if scope == Scope.SESSION and targets_of(Scope.TRACE)(agent, everything.start, everything.end).count():
             return f"The traces of {agent} carry no session id, so there is no session to judge."
         return f"Nothing of {agent} is stored; what is older than {kept_days} days has expired."
-    within = Traffic(agent, scope, traffic.start, traffic.end).count()
+    within = targets_of(scope)(agent, traffic.start, traffic.end).count()
     if traffic.traffic_filter != EVERYTHING and within > found:
         return f"The window holds {_counted(within, scope)}; the others do not pass the filter."
     if stored > within:

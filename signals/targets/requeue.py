@@ -11,8 +11,9 @@ from django.db import connection, transaction
 from signals.models import Label, Signal, SignalVersion
 from signals.models.label import LabelQuerySet
 from signals.models.label_queue import LabelRequest
-from signals.targets import traffic
 from signals.targets.sampler import sample_and_enqueue
+from signals.targets.scopes import targets_of
+from traces.filters import Filter
 
 # The key of the advisory lock: any number that nothing else in this database locks.
 SIGNALS_LOCK = 0x7369676E616C73
@@ -46,8 +47,16 @@ def dequeue_superseded(signal: Signal, labels: LabelQuerySet) -> None:
 
 def _enqueue_anew(batch: Sequence[Label], version: SignalVersion) -> None:
     """Queue the targets of these labels under another version, where it samples them and its filter lets them pass."""
-    anew = [_anew(label, version) for label in traffic.labels_passing(batch, version.traffic_filter)]
+    anew = [_anew(label, version) for label in _passing(batch, version.traffic_filter)]
     sample_and_enqueue(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
+
+
+def _passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
+    """Those of these labels of one signal whose targets pass the filter now."""
+    if wanted.is_empty or not labels:
+        return list(labels)
+    passing = targets_of(labels[0].scope).passing(labels, wanted)
+    return [label for label in labels if label.target_key in passing]
 
 
 def drop_superseded(labels: Sequence[Label]) -> list[Label]:

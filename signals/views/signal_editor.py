@@ -25,7 +25,7 @@ from signals.models import Signal, SignalTest, SignalVersion
 from signals.operations import Overtaken
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
-from signals.targets import traffic
+from signals.targets.volume import recent_volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
     return render(
         request,
         "signals/parts/lately.html",
-        {"lately": traffic.recent_volume(agent, timezone.now()) if agent else None},
+        {"lately": recent_volume(agent, timezone.now()) if agent else None},
     )
 
 
@@ -134,7 +134,7 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **abou
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
-    context["lately"] = traffic.recent_volume(agent, timezone.now()) if agent else None
+    context["lately"] = recent_volume(agent, timezone.now()) if agent else None
     return render(
         request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
     )

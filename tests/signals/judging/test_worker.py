@@ -19,13 +19,14 @@ from catalyst.llms.endpoints import OPENAI, endpoint
 from catalyst.llms.models import JudgeHealth
 from signals import operations
 from signals.definitions.templates import TEMPLATES
-from signals.judging import claims, inputs
+from signals.judging import claims
 from signals.judging.calls import CONNECT, GONE, NO_CONTENT, CallResult, CallUsage
-from signals.judging.inputs import within
 from signals.judging.worker import LEASE, LEASE_LOST, READ_AHEAD, finish, run
 from signals.models import Label, LabelHour, Signal, SignalRun, Verdict
 from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
 from signals.models.label_rollup import Coverage
+from signals.targets.inputs import within
+from signals.targets.scopes import load_inputs
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
 from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
 from tests.processes import eventually
@@ -258,7 +259,8 @@ def test_a_judge_that_answers_nobody_costs_no_try_and_the_queue_drains_later(
     answer: Answer,
     text: str,
 ) -> None:
-    monkeypatch.setattr(env, "judge_timeout_seconds", 0.3)
+    if answer.delay:
+        monkeypatch.setattr(env, "judge_timeout_seconds", 0.3)
     make_labels(signal, project, 6, now=now)
     judge.script = lambda _: answer
     for _ in range(3):
@@ -630,7 +632,7 @@ def test_the_text_of_more_labels_takes_no_more_queries(scope: str, project: Proj
     taken = []
     for some in (labels[:2], labels):
         with CaptureQueriesContext(connection) as captured:
-            said = {target.transcript.messages[0].text for _, read in inputs.load_inputs(some) if (target := read())}
+            said = {target.transcript.messages[0].text for _, read in load_inputs(some) if (target := read())}
         assert len(said) == len(some)
         taken.append(len(captured))
     assert taken[0] == taken[1]

@@ -16,7 +16,7 @@ from signals.models import Label, Signal, SignalRun
 from signals.models.label_rollup import Coverage
 from signals.runs import backfill
 from signals.sampling import is_sampled
-from signals.targets import traffic
+from signals.targets.base import Targets
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 
@@ -92,7 +92,7 @@ def test_twice_labels_nothing_twice(signal: Signal, project: Project, now: datet
 def test_it_goes_on_where_it_was_after_a_crash(
     signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traffic, "CHUNK", 2)
+    monkeypatch.setattr(Targets, "rows_at_once", 2)
     make_traces(project, 5, now)
     run = begin(signal, now + LATER)
     assert backfill.step(now)

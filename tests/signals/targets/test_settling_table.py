@@ -19,10 +19,10 @@ from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.templates import TEMPLATES
 from signals.judging import calls, claims
-from signals.judging.inputs import load_inputs
 from signals.judging.worker import LEASE, finish
 from signals.models import Label, Signal, Verdict
 from signals.targets import settling
+from signals.targets.scopes import load_inputs
 from tests.factories import make_agent, make_signal
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline

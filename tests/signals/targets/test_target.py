@@ -13,10 +13,11 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from signals.models import Label
 from signals.sampling import span_key, trace_key
-from signals.targets import traffic as matching
+from signals.targets import spans
+from signals.targets.base import Chunk, Targets
+from signals.targets.scopes import targets_of
 from signals.targets.settling import settle
 from signals.targets.target import Target, agents_of, judged_spans
-from signals.targets.traffic import Chunk, Traffic
 from tests.factories import make_agent, make_session, make_signal, make_trace, settle_all, turn
 from tests.traces.sent import sent_span
 from traces.filters import Filter
@@ -30,12 +31,12 @@ LLM: dict[str, Any] = {"openinference__span__kind": "LLM"}
 
 
 def keys(found: Iterable[Chunk]) -> list[str]:
-    return [match.target_key for chunk in found for match in chunk.matches]
+    return [match.target_key for chunk in found for match in chunk.targets]
 
 
-def lately(agent: Agent, scope: str, now: datetime, **about: Any) -> Traffic:
+def lately(agent: Agent, scope: str, now: datetime, **about: Any) -> Targets:
     """The traffic of the last hour."""
-    return Traffic(agent, scope, now - HOUR, now + HOUR, **about)
+    return targets_of(scope)(agent, now - HOUR, now + HOUR, **about)
 
 
 def key_of(scope: str, number: int) -> str:
@@ -71,7 +72,7 @@ def test_it_finds_what_settling_would_label(project: Project, now: datetime, sco
     traffic = lately(agent, scope, now)
     fields = [field for field in Target.__slots__ if field != "scope"]
     labelled = set(Label.objects.values_list(*fields))
-    found = [match for chunk in traffic.chunks() for match in chunk.matches]
+    found = [match for chunk in traffic.chunks() for match in chunk.targets]
     assert {tuple(getattr(match, field) for field in fields) for match in found} == labelled
     assert {match.scope for match in found} == {scope}
     assert traffic.count() == len(found) == 3
@@ -83,7 +84,7 @@ def test_it_takes_the_start_of_the_window_and_leaves_its_end_out(project: Projec
     agent = make_agent(project)
     for number in range(4):
         pipeline.store(project.pk, turn(number + 1, start=now + number * HOUR, session=f"chat {number + 1}"), now)
-    traffic = Traffic(agent, scope, now + HOUR, now + 3 * HOUR)
+    traffic = targets_of(scope)(agent, now + HOUR, now + 3 * HOUR)
     assert keys(traffic.chunks()) == [key_of(scope, 3), key_of(scope, 2)]
     assert traffic.count() == 2
 
@@ -126,14 +127,14 @@ def test_it_finds_only_what_passes_the_filter(
 def test_it_goes_on_where_it_stopped(
     project: Project, now: datetime, scope: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "CHUNK", 2)
-    monkeypatch.setattr(matching, "TRACES_AT_ONCE", 2)
+    monkeypatch.setattr(Targets, "rows_at_once", 2)
+    monkeypatch.setattr(spans.SpanTargets, "rows_at_once", 2)
     agent = make_agent(project)
     for number in range(1, 8):
         make_trace(project, number, now=now + timedelta(seconds=number // 3), session=f"chat {number}")
     traffic = lately(agent, scope, now)
     chunks = list(traffic.chunks())
-    assert [len(chunk.matches) for chunk in chunks] == [2, 2, 2, 1]
+    assert [len(chunk.targets) for chunk in chunks] == [2, 2, 2, 1]
     assert keys(chunks) == [key_of(scope, number) for number in range(7, 0, -1)]
     for done, chunk in enumerate(chunks, start=1):
         assert keys(traffic.chunks(chunk.last)) == keys(chunks[done:])
@@ -142,7 +143,7 @@ def test_it_goes_on_where_it_stopped(
 def test_it_misses_no_session_that_goes_on_meanwhile(
     project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "CHUNK", 2)
+    monkeypatch.setattr(Targets, "rows_at_once", 2)
     agent = make_agent(project)
     for number in range(1, 6):
         make_trace(project, number, now=now, session=f"chat {number}")
@@ -156,11 +157,11 @@ def test_it_misses_no_session_that_goes_on_meanwhile(
 def test_it_reads_traces_of_many_spans_few_at_once(
     project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matching, "SPANS_AT_ONCE", 3)
+    monkeypatch.setattr(spans, "SPANS_AT_ONCE", 3)
     agent = make_agent(project)
     for number in range(1, 4):
         make_trace(project, number, now=now)
-    assert [len(chunk.matches) for chunk in lately(agent, "span", now).chunks()] == [1, 1, 1]
+    assert [len(chunk.targets) for chunk in lately(agent, "span", now).chunks()] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -213,7 +214,7 @@ def test_it_finds_spans_of_a_trace_that_began_before_the_window(project: Project
     agent = make_agent(project)
     late = sent_span(99, 17, start=now + 3 * HOUR, **LLM)
     pipeline.store(project.pk, [*turn(1, start=now), late], now)
-    traffic = Traffic(agent, "span", now + 2 * HOUR, now + 4 * HOUR)
+    traffic = targets_of("span")(agent, now + 2 * HOUR, now + 4 * HOUR)
     assert (keys(traffic.chunks()), traffic.count()) == ([span_key(UUID(int=1), 99)], 1)
 
 

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from catalyst.core.models import Project
 from signals.models import Label
-from signals.targets.traffic import Traffic
+from signals.targets.scopes import targets_of
 from tests.factories import make_agent, make_signal, make_trace, settle_all
 from tests.traces.sent import sent_span
 from tests.traces.store.memory import MemorySpanStore
@@ -64,8 +64,8 @@ def test_signals_evaluate_its_spans(project: Project, now: datetime, scope: str)
     agent, wanted = make_agent(project), Filter.parse({"attributes": {"tenant": "acme"}})
     make_signal(agent, scope=scope, active_since=now, traffic_filter=wanted)
     make_traffic(project, now)
-    traffic = Traffic(agent, scope, now - HOUR, now + HOUR, wanted)
-    keys = [target.target_key for chunk in traffic.chunks() for target in chunk.matches]
+    traffic = targets_of(scope)(agent, now - HOUR, now + HOUR, wanted)
+    keys = [target.target_key for chunk in traffic.chunks() for target in chunk.targets]
     assert (len(keys), traffic.count()) == (1, 1)
     assert [target.target_key for target in traffic.among(keys)] == keys
     assert settle_all(now) == 1
