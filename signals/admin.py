@@ -1,4 +1,4 @@
-"""Operators' view of signals, labels and verdicts."""
+"""Signals, versions, runs and labels in the admin."""
 
 from typing import Any
 
@@ -27,8 +27,6 @@ from signals.models.label_rollup import LabelSum
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
-    """What a signal asked, from one edit to the next; never changed."""
-
     model = SignalVersion
     fk_name = "signal"
     fields = readonly_fields = (
@@ -46,14 +44,11 @@ class VersionInline(admin.TabularInline[SignalVersion, Signal]):
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """An edit on the signal's page makes a version."""
         return False
 
 
 @admin.register(Signal)
 class SignalAdmin(admin.ModelAdmin[Signal]):
-    """Signals. They are made and edited on their own pages, where every rule is checked; here they can be stopped."""
-
     list_display = ("name", "project", "agent", "scope", "state", "current_version", "activated_at", "archived_at")
     list_filter = ("state", "scope", ("archived_at", admin.EmptyFieldListFilter), "project")
     list_select_related = ("project", "agent", "current_version__signal")
@@ -74,31 +69,25 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
     actions = ("disable", "retry_failed")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Signals are not made here."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Signal, form: Any, change: bool) -> None:
-        """Write the name alone, so that nothing done meanwhile is undone."""
         operations.rename(obj, obj.name, operator(request))
 
     @admin.action(description="Disable the selected signals", permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        """Stop judging live traffic; labels stay."""
         for signal in queryset:
             operations.disable(signal, timezone.now(), operator(request))
         self.message_user(request, f"{len(queryset)} signals disabled.")
 
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        """Queue what failed under the current versions again."""
         retried = sum(operations.retry_failed(signal, timezone.now()) for signal in queryset)
         self.message_user(request, f"{retried} labels queued again.")
 
 
 @admin.register(SignalVersion)
 class SignalVersionAdmin(ReadOnly[SignalVersion]):
-    """Versions of signals."""
-
     list_display = ("signal", "number", "type", "sample_rate", "judge_model", "created_by_name", "created_at")
     list_filter = ("type",)
     list_select_related = ("signal",)
@@ -108,8 +97,6 @@ class SignalVersionAdmin(ReadOnly[SignalVersion]):
 
 @admin.register(SignalRun)
 class SignalRunAdmin(ReadOnly[SignalRun]):
-    """Manual runs over a window of the past."""
-
     list_display = (
         *("version", "state", "window_start", "window_end", "sample_rate"),
         *("matched", "sampled", "queued", "error", "created_by_name", "created_at", "ended_at"),
@@ -121,8 +108,6 @@ class SignalRunAdmin(ReadOnly[SignalRun]):
 
 @admin.register(SignalTest)
 class SignalTestAdmin(ReadOnly[SignalTest]):
-    """Tests. What they find is seen by whoever started them alone."""
-
     list_display = ("pk", "project", "signal", "state", "limit", "error", "created_by_name", "created_at", "ended_at")
     list_filter = ("state", "project")
     list_select_related = ("project", "signal")
@@ -130,8 +115,6 @@ class SignalTestAdmin(ReadOnly[SignalTest]):
 
 
 class VerdictInline(admin.TabularInline[Verdict, Label]):
-    """Every judge call that ended for a label."""
-
     model = Verdict
     fields = readonly_fields = (
         *("created_at", "revision", "value", "reason", "error", "model"),
@@ -142,14 +125,11 @@ class VerdictInline(admin.TabularInline[Verdict, Label]):
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Judges make verdicts."""
         return False
 
 
 @admin.register(Label)
 class LabelAdmin(ReadOnly[Label]):
-    """Labels, and so the judge's queue."""
-
     list_display = ("target_key", "signal", "scope", "status", "value", "attempts", "not_before", "error", "project")
     list_filter = ("status", "scope", "project")
     list_select_related = ("signal", "project")
@@ -160,20 +140,16 @@ class LabelAdmin(ReadOnly[Label]):
     actions = ("retry",)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Who may change labels may have them judged again."""
         return request.user.has_perm("signals.change_label")
 
     @admin.action(description="Retry the selected failed labels", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Label]) -> None:
-        """Queue them again with all their tries."""
         retried = Label.objects.filter(pk__in=queryset.values("pk")).retry(timezone.now())
         self.message_user(request, f"{retried} labels queued again.")
 
 
 @admin.register(Exchange)
 class ExchangeAdmin(ReadOnly[Exchange]):
-    """What judges were asked and answered."""
-
     list_display = ("verdict_id", "project", "created_at")
     list_filter = ("project",)
     list_select_related = ("project",)
@@ -181,8 +157,6 @@ class ExchangeAdmin(ReadOnly[Exchange]):
 
 
 class LabelSumAdmin[Row: LabelSum](ReadOnly[Row]):
-    """Sums of labels. Rows of a kind add up; those that are not folded are changes."""
-
     list_filter = ("state", "folded")
     list_select_related = ("signal", "version__signal", "run__version__signal")
     ordering = ("-id",)
@@ -190,29 +164,21 @@ class LabelSumAdmin[Row: LabelSum](ReadOnly[Row]):
 
 @admin.register(LabelHour)
 class LabelHourAdmin(LabelSumAdmin[LabelHour]):
-    """By the hour."""
-
     list_display = ("signal", "version", "run", "hour", "state", "value", "count", "cost", "last", "folded")
 
 
 @admin.register(LabelHalfDay)
 class LabelHalfDayAdmin(LabelSumAdmin[LabelHalfDay]):
-    """By the half day."""
-
     list_display = ("signal", "version", "run", "half_day", "state", "value", "count", "cost", "last", "folded")
 
 
 @admin.register(LabelMinute)
 class LabelMinuteAdmin(LabelSumAdmin[LabelMinute]):
-    """By the minute."""
-
     list_display = ("signal", "version", "run", "minute", "state", "value", "count", "cost", "last", "folded")
 
 
 @admin.register(SettledMinute)
 class SettledMinuteAdmin(ReadOnly[SettledMinute]):
-    """Requests for labels by the minute in which they settled."""
-
     list_display = ("version", "minute", "is_live", "outcome", "value", "count", "folded")
     list_filter = ("outcome", "is_live", "folded")
     list_select_related = ("version__signal",)
@@ -221,8 +187,6 @@ class SettledMinuteAdmin(ReadOnly[SettledMinute]):
 
 @admin.register(Unsampled)
 class UnsampledAdmin(ReadOnly[Unsampled]):
-    """Targets that versions looked at and left out."""
-
     list_display = ("signal", "version", "draw", "hour")
     list_select_related = ("signal", "version__signal")
     ordering = ("-id",)

@@ -6,12 +6,9 @@ from catalyst import registry
 
 
 class SignalsConfig(AppConfig):
-    """Signals, their versions, labels and verdicts."""
-
     name = "signals"
 
     def ready(self) -> None:
-        """Fill the registries of the whole, and show labels beside traces."""
         from signals.entries import ENTRIES  # noqa: PLC0415
         from signals.label_source import SignalLabels  # noqa: PLC0415
         from signals.operations import labels, runs, signals, versions  # noqa: F401, PLC0415

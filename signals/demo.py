@@ -1,4 +1,4 @@
-"""The part of signals in the project Demo."""
+"""Deletion of the demo's signals."""
 
 from django.db import transaction
 
@@ -8,7 +8,7 @@ LABELS_AT_ONCE = 500
 
 
 def erase(project_id: int) -> None:
-    """Delete the signals of a project, and before them their labels, in bounded pieces."""
+    """Delete all signals of a project. Labels go first, in batches."""
     labels = Label.objects.filter(project=project_id).order_by("pk").values_list("pk", flat=True)
     while batch := list(labels[:LABELS_AT_ONCE]):
         with transaction.atomic():

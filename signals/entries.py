@@ -1,4 +1,4 @@
-"""What signals adds to the registry."""
+"""Registry entries of signals."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Filters of lists of signals and labels, and how a URL says them."""
+"""Filters of the lists of signals and labels, and their query strings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from signals.definitions.definition import MAX_LABEL_CHARACTERS, MAX_NAME_CHARAC
 
 @dataclass(frozen=True, slots=True)
 class SignalFilter:
-    """What a list of signals is narrowed to, and what it is sorted by. `agent`: its id."""
+    """Filter and sort order of a list of signals. `agent`: an id."""
 
     text: str = ""
     state: str = ""
@@ -21,9 +21,10 @@ class SignalFilter:
 
 @dataclass(frozen=True, slots=True)
 class LabelFilter:
-    """What a list of labels is narrowed to. A status is that of a label, or `waiting` for what no judge ended yet.
+    """Filter of a list of labels.
 
-    `version`: its number; `run`: the id of a manual run; `text`: a part of the reason.
+    `status`: a label's status, or `waiting` for queued and running. `version`: its number. `run`: an id. `text`:
+    part of the reason.
     """
 
     value: str = ""
@@ -34,12 +35,10 @@ class LabelFilter:
 
     @property
     def is_of_one_version(self) -> bool:
-        """Whether it names a version or a run, and so wants superseded labels too."""
         return self.version is not None or self.run is not None
 
     @property
     def narrows(self) -> bool:
-        """Whether anything may fail to pass."""
         return self != LabelFilter()
 
 
@@ -49,7 +48,7 @@ SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 
 
 def signal_filter(params: Mapping[str, str]) -> SignalFilter:
-    """The filter of the list of signals in a query string; what makes no sense filters nothing."""
+    """Read the filter from a query string. Invalid values are ignored."""
     state, scope, agent, sort = (params.get(name, "") for name in ("state", "scope", "agent", "sort"))
     return SignalFilter(
         text=params.get("q", "").replace("\0", "").strip()[:MAX_NAME_CHARACTERS],
@@ -61,7 +60,7 @@ def signal_filter(params: Mapping[str, str]) -> SignalFilter:
 
 
 def label_filter(params: Mapping[str, str]) -> LabelFilter:
-    """The filter in a query string; what makes no sense filters nothing."""
+    """Read the filter from a query string. Invalid values are ignored."""
     status, run = params.get("status", ""), params.get("run", "")
     return LabelFilter(
         value=params.get("label", "").replace("\0", "")[:MAX_LABEL_CHARACTERS],
@@ -73,6 +72,6 @@ def label_filter(params: Mapping[str, str]) -> LabelFilter:
 
 
 def move(params: Mapping[str, str]) -> tuple[str, str] | None:
-    """From which label to which one, if the query string says so."""
+    """Read `was` and `became`: a change from one label to another. Returns None unless both are given."""
     was, became = (params.get(name, "").replace("\0", "")[:MAX_LABEL_CHARACTERS] for name in ("was", "became"))
     return (was, became) if was and became else None

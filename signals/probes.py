@@ -1,4 +1,4 @@
-"""The health of judging: labels that wait, and what signals label and cost."""
+"""Health of judging: queue, labels and cost of signals."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,10 +34,7 @@ MAX_FAILURES_READ = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """Labels that wait for a judge, are with one, or failed, and open manual runs by state.
-
-    `failure` is why most of the newest failed labels failed; empty when none did.
-    """
+    """The judge's queue and open manual runs by state. `failure`: the most frequent recent error, or empty."""
 
     queue: Queue
     running: int
@@ -90,10 +87,7 @@ def judging_metrics(found: Judging, now: datetime) -> Iterator[Metric]:
 
 @dataclass(frozen=True, slots=True)
 class SignalUse:
-    """A signal that is not archived: its labels of targets that began in the last hours, by state.
-
-    `is_capped`: a daily cap keeps it from judging.
-    """
+    """An unarchived signal with its labels of the last 24 hours, by state."""
 
     signal: Signal
     labels: Counter[str]
@@ -102,7 +96,7 @@ class SignalUse:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What judging costs one project on this UTC day, and how many of its active signals a cap stops."""
+    """Cost of judging in one project on this UTC day, and the number of its capped active signals."""
 
     project: Project
     today: SpentToday
@@ -111,8 +105,6 @@ class Spending:
 
 @dataclass(frozen=True, slots=True)
 class SignalUses:
-    """The signals that are not archived, and what the projects spend on them."""
-
     signals: list[SignalUse]
     spending: list[Spending]
 
@@ -123,7 +115,6 @@ def signal_uses(now: datetime) -> SignalUses:
 
 
 def _uses(now: datetime) -> list[SignalUse]:
-    """By project and name."""
     signals = list(Signal.objects.unarchived().for_list().order_by("project__slug", "name", "id"))
     start, end = floor(now - RECENT, HOUR), ceil(now, HOUR)
     counts: dict[int, Counter[str]] = {signal.pk: Counter() for signal in signals}
@@ -136,7 +127,6 @@ def _uses(now: datetime) -> list[SignalUse]:
 
 
 def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
-    """For each project that ever paid for judging, or has a cap."""
     reached = Counter(use.signal.project_id for use in uses if use.is_capped)
     paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
     today = {budget.project_id: budget.today(now) for budget in Budget.objects.filter(subject_id=None)}

@@ -1,4 +1,4 @@
-"""Delete what has expired: tests, what judges were asked and answered, and last labels with their verdicts."""
+"""Deletion of expired tests, exchanges, labels and verdicts."""
 
 from collections import deque
 from datetime import datetime, timedelta
@@ -17,15 +17,12 @@ TESTS_KEPT = timedelta(days=1)
 
 
 def exchange_days(project: Project) -> int:
-    """For how many days what a judge was asked and answered is kept; 0: not."""
+    """Return the number of days that exchanges are kept; 0 disables them."""
     return min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
 
 
 def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
-    """Delete what was said before `JUDGE_EXCHANGE_DAYS`, in at most so many batches; returns how many.
-
-    It quotes spans, so a project that keeps these for less time keeps it for less too. Projects take turns.
-    """
+    """Delete exchanges older than `JUDGE_EXCHANGE_DAYS`, in up to `batches` batches. Return how many."""
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
@@ -39,10 +36,7 @@ def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
 
 
 def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
-    """Delete labels that were made before `KEEP_LABELS_DAYS`, in at most so many batches; returns how many.
-
-    With them what was known of targets that began before and were not sampled, and what settled before.
-    """
+    """Delete data older than `KEEP_LABELS_DAYS`, in up to `batches` batches. Return the number of labels."""
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):
         count = _delete_batch(kept_since)
@@ -59,7 +53,6 @@ def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
 
 
 def delete_expired_tests(now: datetime) -> int:
-    """Delete tests of more than a day ago with what they found; returns how many."""
     expired = SignalTest.objects.filter(created_at__lt=now - TESTS_KEPT)
     return expired.delete()[1].get("signals.SignalTest", 0)
 

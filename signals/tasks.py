@@ -1,4 +1,4 @@
-"""What the clock wakes workers for."""
+"""Tasks of signals."""
 
 import time
 
@@ -17,9 +17,9 @@ JUDGE_SECONDS = 60
 
 @task
 def settle() -> None:
-    """Queue labels for the targets that are due.
+    """Enqueue labels for due targets.
 
-    At least once; safe to repeat because a due target leaves its queue in the transaction that queues its labels.
+    At least once; safe to repeat because one transaction deletes the due target and enqueues its labels.
     """
     stop = time.monotonic() + SETTLE_SECONDS
     while settling.settle(timezone.now()).targets and time.monotonic() < stop:
@@ -28,9 +28,9 @@ def settle() -> None:
 
 @task
 def work_on_runs() -> None:
-    """Queue labels for manual runs, and end what is through or cancelled.
+    """Enqueue labels for manual runs, and end runs that are finished or cancelled.
 
-    At least once; safe to repeat because each step notes how far it came in the transaction that does it.
+    At least once; safe to repeat because each step stores its progress in its own transaction.
     """
     stop = time.monotonic() + RUNS_SECONDS
     while backfill.step(timezone.now()) and time.monotonic() < stop:
@@ -39,9 +39,9 @@ def work_on_runs() -> None:
 
 @task(queue_name="judge")
 def judge() -> None:
-    """Judge the labels that wait, for up to a minute.
+    """Judge queued labels for up to a minute.
 
-    At least once; safe to repeat because each label is claimed with a lease and finished only by who holds it.
+    At least once; safe to repeat because a label is claimed with a lease and only its holder finishes it.
     """
     stop = time.monotonic() + JUDGE_SECONDS
     judging.run(until=lambda: time.monotonic() > stop)
@@ -49,9 +49,9 @@ def judge() -> None:
 
 @task
 def fold() -> None:
-    """Add up what changed among the labels, so that pages read few rows.
+    """Merge changes of the sums, so that pages read few rows.
 
-    At least once; safe to repeat because a change is deleted in the transaction that adds it to its sum.
+    At least once; safe to repeat because one transaction deletes a change and adds it to its sum.
     """
     for kept in (LabelHalfDay, LabelHour, LabelMinute, SettledMinute):
         while kept.objects.fold():

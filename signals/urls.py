@@ -1,4 +1,4 @@
-"""Pages of the signals app."""
+"""URLs of signals."""
 
 from django.urls import path
 

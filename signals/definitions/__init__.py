@@ -1,1 +1,1 @@
-"""What a version asks: choices, definition, diff, built-in templates, what the judge sees. Knows no table."""
+"""What a version evaluates: choices, definition, diff, built-in templates, judge view. Imports no model."""

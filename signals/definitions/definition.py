@@ -1,4 +1,4 @@
-"""What a version asks, and every rule about it."""
+"""Definitions: prompt, labels and settings of a version, with their validation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +24,10 @@ TRUTH = {"true": "yes", "false": "no"}
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a version asks, before it is one. A binary has the labels yes and no, whatever is given here.
+    """Prompt, labels and settings of a version, stored or not.
 
-    Outcomes that `sentiments` doesn't name get theirs from `default_sentiments`.
+    Labels of a binary definition are always yes and no. `default_sentiments` fills outcomes that `sentiments`
+    omits.
     """
 
     type: str
@@ -41,9 +42,9 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """A partial edit of a definition: None leaves a field as it is.
+    """A partial edit of a definition. None keeps a field.
 
-    Of `filter` and `view` only the fields that are given change; an empty value or None takes one back to its default.
+    `filter` and `view` change only the fields they contain. An empty value or None resets a field to its default.
     """
 
     type: str | None = None
@@ -57,7 +58,7 @@ class Changes:
 
 
 def with_changes(before: Definition, changes: Changes) -> Definition:
-    """The definition after an edit, not checked yet. Raises ValidationError for what can't be read."""
+    """Return the edited definition, not validated yet. Raises ValidationError for unreadable changes."""
     kind = changes.type or before.type
     labels = tuple(changes.labels or before.labels)
     if changes.labels and kind == Type.BINARY:
@@ -85,7 +86,6 @@ def _changed_sentiments(before: Definition, changes: Changes, kind: str, labels:
 
 
 def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str) -> T:
-    """A filter or view with these fields changed. Attributes that are not given stay."""
     changes = fields_by_name(given)
     data = before.dump() | {name: _as_list(before, name, value) for name, value in changes.items()}
     data = {name: value for name, value in data.items() if value not in (None, "", [""])}
@@ -100,7 +100,6 @@ def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str
 
 
 def _as_list(value: JsonValue, name: str, given: Any) -> Any:
-    """A single text for a field that holds several, as a list; kinds may have commas between."""
     field = type(value).model_fields.get(name)
     if field is None or not isinstance(field.default, tuple) or not isinstance(given, str):
         return given
@@ -108,13 +107,11 @@ def _as_list(value: JsonValue, name: str, given: Any) -> Any:
 
 
 def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
-    """The sentiments of outcomes that nobody has set: yes is bad news, the first of several labels is good news."""
     good = "no" if type_ == Type.BINARY else labels[0]
     return {label: Sentiment.POSITIVE if label == good else Sentiment.NEGATIVE for label in labels}
 
 
 def version_columns(checked: Definition) -> dict[str, Any]:
-    """What a version stores of its question."""
     return {
         "type": checked.type,
         "prompt": checked.prompt,
@@ -135,9 +132,9 @@ def checked_name(name: str) -> str:
 
 
 def checked_definition(question: Definition, scope: str, kept_model: str = "") -> Definition:
-    """The question as it is stored. Raises ValidationError with everything that is wrong with it.
+    """Return the normalized definition. Raises ValidationError with all errors, by field.
 
-    `kept_model`: the judge model of the version that it replaces, which may stay though it is not allowed any more.
+    `kept_model` is the judge model of the previous version, which stays valid even if it is no longer allowed.
     """
     errors: dict[str, str] = {}
     labels = tuple(" ".join(label.split()) for label in question.labels if label.strip())
@@ -179,7 +176,7 @@ def _judging_errors(question: Definition, scope: str, kept_model: str) -> dict[s
 
 
 def judge_models(kept_model: str = "") -> list[str]:
-    """The models that a version may name beside the instance's: those allowed, and the one that is named already."""
+    """Return the models that a version may name: the allowed ones and `kept_model`."""
     kept = [kept_model] if kept_model else []
     return list(dict.fromkeys([*env.judge_models, *kept]))
 

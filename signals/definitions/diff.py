@@ -1,4 +1,4 @@
-"""What changed from one version of a signal to another, for people to read. Pure."""
+"""Differences between two versions of a signal, as text for pages. Pure."""
 
 import re
 from collections import Counter
@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from signals.definitions.definition import Definition
 
+# Unchanged lines shown before and after changed ones.
 CONTEXT = 2
-"""Unchanged lines that are shown before and after changed ones."""
+# Words before times words after. Beyond that a word diff takes too long, and whole lines are marked.
 MAX_PAIRS = 4_000_000
-"""Words before times words after: beyond that, whole lines are marked, since words would take too long to compare."""
+# The share of common words from which single words are marked instead of lines.
 ALIKE = 0.35
-"""The share of words that two texts must have in common for those that differ to be marked."""
 TYPES = {"binary": "yes or no", "string": "one of several labels"}
 NAMES = {
     "type": "Answer",
@@ -35,7 +35,7 @@ _TOKENS = re.compile(r"\n|[^\S\n]+|\w+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the question: its parts, each with whether it is marked; or how many unchanged ones are left out."""
+    """A line of the prompt as (text, is marked) parts. A line of kind "left out" stands for `count` unchanged lines."""
 
     kind: Literal["same", "gone", "new", "left out"]
     parts: tuple[tuple[str, bool], ...] = ()
@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A label with its sentiment in the one version and in the other; empty where there is no such label."""
+    """A label with its sentiment before and after. The sentiment is empty if the version lacks the label."""
 
     value: str
     before: str
@@ -52,7 +52,6 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """What became of it; empty if nothing did."""
         if not self.before:
             return f"label {self.value} added"
         if not self.after:
@@ -62,8 +61,6 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Anything else that differs, in words."""
-
     name: str
     before: str
     after: str
@@ -71,7 +68,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What differs between two versions. `lines` and `outcomes` are empty where nothing of theirs does."""
+    """Differences between two versions. `lines` and `outcomes` are empty if unchanged."""
 
     lines: tuple[Line, ...]
     outcomes: tuple[Outcome, ...]
@@ -79,7 +76,6 @@ class Diff:
 
     @property
     def text(self) -> list[str]:
-        """One phrase for each thing that differs."""
         said = [f"{change.name}: {change.before} → {change.after}" for change in self.changes]
         if self.outcomes:
             said += [words for outcome in self.outcomes if (words := outcome.text)] or ["Labels in another order"]
@@ -89,7 +85,6 @@ class Diff:
 
 
 def diff(before: Definition, after: Definition) -> Diff:
-    """What differs between two questions, whatever fields a question has."""
     old, new = _facts(before), _facts(after)
     names = dict.fromkeys([*old, *new])
     changes = [Change(name, old.get(name, "none"), new.get(name, "none")) for name in names]
@@ -101,7 +96,6 @@ def diff(before: Definition, after: Definition) -> Diff:
 
 
 def _facts(question: Definition) -> dict[str, str]:
-    """All but the text and the labels, by what people call it."""
     found: dict[str, str] = {}
     for field in fields(question):
         if field.name not in {"prompt", "labels", "sentiments"}:
@@ -111,7 +105,6 @@ def _facts(question: Definition) -> dict[str, str]:
 
 
 def _flat(name: str, value: Any, words: Callable[[Any], str]) -> Iterator[tuple[str, str]]:
-    """A value, or each of those in a mapping."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(f"{name}, {key}", inner, words)
@@ -152,7 +145,6 @@ def _lines(before: str, after: str) -> tuple[Line, ...]:
 
 
 def _shortened(lines: Sequence[str], *, at_start: bool, at_end: bool) -> Iterator[Line]:
-    """Unchanged lines, without those that are far from any change."""
     first, last = 0 if at_start else CONTEXT, 0 if at_end else CONTEXT
     left_out = len(lines) - first - last
     if left_out <= 1:
@@ -164,7 +156,6 @@ def _shortened(lines: Sequence[str], *, at_start: bool, at_end: bool) -> Iterato
 
 
 def _replaced(old: Sequence[str], new: Sequence[str]) -> list[Line]:
-    """Lines and those in their place, with the words marked that differ."""
     gone, came = (_TOKENS.findall("\n".join(lines)) for lines in (old, new))
     whole = [*(_whole("gone", line) for line in old), *(_whole("new", line) for line in new)]
     if not old or not new or len(gone) * len(came) > MAX_PAIRS:
@@ -183,7 +174,6 @@ def _whole(kind: Literal["same", "gone", "new"], line: str) -> Line:
 
 
 def _marked(kind: Literal["gone", "new"], tokens: Sequence[str], kept: set[int]) -> Iterator[Line]:
-    """The lines that these tokens make, with those marked that are not among the kept; a space goes with both sides."""
     parts: list[tuple[str, bool]] = []
     for place, token in enumerate(tokens):
         if token == "\n":
@@ -200,7 +190,6 @@ def _marked(kind: Literal["gone", "new"], tokens: Sequence[str], kept: set[int])
 
 
 def _worded(lines: Sequence[Line]) -> str:
-    """How many words came and went, wherever they stood."""
     words = {kind: Counter[str]() for kind in ("new", "gone")}
     for line in lines:
         if line.kind in words:

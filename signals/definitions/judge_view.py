@@ -1,4 +1,4 @@
-"""What a version shows its judge of a target. Pure."""
+"""Judge view: the parts of a target that the judge sees. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -34,11 +34,10 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=SPAN_N
 
 
 class JudgeView(JsonValue):
-    """What is shown; all of it by default.
+    """The parts of a target that the judge sees: by default everything.
 
-    `messages_only`: what user and assistant said, without system prompts and errors. `kinds` and
-    `names`: of traces and sessions only what spans of one of these kinds, and of one of these names, say.
-    `budget_tokens`: the most to show, at four characters a token, where it is less than the instance shows at most.
+    `messages_only` drops system prompts and errors. `kinds` and `names` select spans of a trace or session.
+    `budget_tokens` lowers the token limit of the instance, at 4 characters a token.
     """
 
     messages_only: bool = False
@@ -49,7 +48,6 @@ class JudgeView(JsonValue):
 
     @property
     def text(self) -> str:
-        """All of it for people; `the whole transcript` by default."""
         parts = ["what user and assistant said" if self.messages_only else "the whole transcript"]
         parts += ["without tool calls"] if not self.tool_calls else []
         parts += [f"only spans of kind {' or '.join(self.kinds)}"] if self.kinds else []
@@ -58,11 +56,9 @@ class JudgeView(JsonValue):
         return ", ".join(parts)
 
     def tokens(self, most: int) -> int:
-        """How many tokens to show at most on an instance that shows `most`."""
         return min(self.budget_tokens or most, most)
 
     def spans(self, spans: Iterable[SpanRecord]) -> list[SpanRecord]:
-        """The spans of a trace that are shown."""
         return [
             span
             for span in spans
@@ -70,7 +66,6 @@ class JudgeView(JsonValue):
         ]
 
     def narrowed(self, transcript: Transcript) -> Transcript:
-        """What is shown of what these spans say."""
         if self.tool_calls and not self.messages_only:
             return transcript
         return Transcript(tuple(shown for said in transcript.messages if (shown := self._shown(said))))
@@ -86,4 +81,3 @@ class JudgeView(JsonValue):
 
 
 EVERYTHING = JudgeView()
-"""The view that shows all of it."""

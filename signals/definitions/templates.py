@@ -1,4 +1,4 @@
-"""The built-in signals: what each asks, ready to use unedited."""
+"""Built-in signals, ready to use."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A signal to start from. `type`, `scope` and the sentiments hold values of the choices in `signals.models`.
+    """A built-in signal. `type`, `scope` and sentiments are values of `signals.definitions.choices`.
 
-    `earlier`: wordings that `prompt` had before; signals still ask them, and the same rules answer.
+    `earlier`: former wordings of `prompt`. Stored signals still use them, and the same rules judge them.
     """
 
     key: str
@@ -31,7 +31,6 @@ _YES_IS_BAD = MappingProxyType({"yes": "negative", "no": "positive"})
 
 
 def _binary(key: str, name: str, description: str, scope: str, prompt: str, added: str = "") -> Template:
-    """One with the answers yes and no. `added`: what its prompt did not say at first."""
     earlier = (prompt.replace(added, ""),) if added else ()
     return Template(key, name, description, "binary", ("yes", "no"), _YES_IS_BAD, scope, prompt, earlier)
 
@@ -208,17 +207,14 @@ Edge cases:
 {_NEWEST}""",
 )
 
+# In the order of the page.
 TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {template.key: template for template in (NSFW, JAILBREAK, LAZINESS, FRUSTRATION, SENTIMENT, TASK_OUTCOME)}
 )
-"""By key, in the order that people see them in."""
 
 
 def template_for(prompt: str, labels: Iterable[str]) -> Template | None:
-    """The template that a version asks unchanged, in any of its wordings; None when prompt or labels are its own.
-
-    Line ends and surrounding space don't count, since forms change them.
-    """
+    """Return the template with this prompt (or an earlier wording) and these labels, or None."""
     asked = prompt.replace("\r\n", "\n").strip()
     same = (one for one in TEMPLATES.values() if set(one.labels) == set(labels))
     return next((one for one in same if asked in {text.strip() for text in (one.prompt, *one.earlier)}), None)

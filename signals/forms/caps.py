@@ -1,4 +1,4 @@
-"""Forms of daily limits."""
+"""Form of daily limits."""
 
 from decimal import Decimal
 
@@ -10,12 +10,9 @@ MAX_CALLS = 1_000_000_000
 
 
 class CapForm(forms.Form):
-    """What judging may take on a day; empty for as much as it takes."""
-
     daily_usd = forms.DecimalField(required=False, min_value=Decimal("0.0001"), max_digits=12, decimal_places=4)
     daily_calls = forms.IntegerField(required=False, min_value=1, max_value=MAX_CALLS)
 
     @property
     def cap(self) -> Cap:
-        """The cap that a valid form asks for."""
         return Cap(self.cleaned_data["daily_usd"], self.cleaned_data["daily_calls"])

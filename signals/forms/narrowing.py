@@ -1,4 +1,4 @@
-"""The fields of a signal's form that narrow it: which traffic it looks at, and what its judge sees."""
+"""Form fields of a signal's traffic filter and judge view."""
 
 from collections.abc import Mapping
 from typing import Any, override
@@ -16,6 +16,7 @@ MAX_TEXT_CHARACTERS = 5_000
 MAX_NUMBER = 10**9
 PLAIN = forms.TextInput({"autocomplete": "off", "spellcheck": "false"})
 LINES = forms.Textarea({"rows": 2, "spellcheck": "false"})
+# Form field of each field of the filter.
 OF_FILTER = {
     "environment": "filter_environment",
     "service": "filter_service",
@@ -27,11 +28,10 @@ OF_FILTER = {
     "max_tokens": "filter_to_tokens",
     "attributes": "filter_attributes",
 }
-"""The field of the form for each part of a filter."""
 
 
 class FilterFields(forms.Form):
-    """Which traffic a signal looks at; empty for all of it. A valid form has it as `traffic`."""
+    """Fields of the traffic filter. A valid form has the filter as `traffic`."""
 
     filter_environment = forms.CharField(required=False, label="Environment", widget=PLAIN)
     filter_service = forms.CharField(required=False, label="Service", widget=PLAIN)
@@ -54,7 +54,6 @@ class FilterFields(forms.Form):
 
     @property
     def narrows_traffic(self) -> bool:
-        """True when one of these fields is filled."""
         return any(self[name].value() not in (None, "") for name in OF_FILTER.values())
 
     @override
@@ -68,7 +67,6 @@ class FilterFields(forms.Form):
         return cleaned
 
     def _given(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
-        """The parts of the filter that are filled."""
         parts: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
         for bound in ("min_duration_ms", "max_duration_ms"):
             parts[bound] = None if parts[bound] is None else int(parts[bound] * 1000)
@@ -79,7 +77,7 @@ class FilterFields(forms.Form):
 
 
 class ViewFields(forms.Form):
-    """What the judge sees of a target. A valid form has it as `judge_view`."""
+    """Fields of the judge view. A valid form has it as `judge_view`."""
 
     view_shows = forms.ChoiceField(
         choices=[("", "the whole transcript"), ("messages", "only what user and assistant said")],
@@ -107,7 +105,6 @@ class ViewFields(forms.Form):
 
     @property
     def narrows_view(self) -> bool:
-        """True when one of these fields is filled."""
         return any(self[name].value() not in (None, "", []) for name in self.fields if name.startswith("view_"))
 
     @override
@@ -129,7 +126,6 @@ class ViewFields(forms.Form):
 
 
 def filled(passing: Filter, view: JudgeView) -> dict[str, Any]:
-    """The fields as they stand at first."""
     said = {field: getattr(passing, part) for part, field in OF_FILTER.items()}
     for field in ("filter_from_seconds", "filter_to_seconds"):
         said[field] = None if said[field] is None else f"{said[field] / 1000:g}"
@@ -144,7 +140,6 @@ def filled(passing: Filter, view: JudgeView) -> dict[str, Any]:
 
 
 def _attributes(text: str) -> tuple[Mapping[str, str], str]:
-    """The attributes of some lines, and the first line that names none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     wrong = next((line for line in lines if not line.partition("=")[0].strip() or "=" not in line), "")
     pairs = (line.partition("=") for line in lines)

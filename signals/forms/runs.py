@@ -1,4 +1,4 @@
-"""Forms of manual runs."""
+"""Form of manual runs."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,8 +11,6 @@ from signals.forms.signal import NO_RATE
 
 
 class TimeWidget(forms.DateTimeInput):
-    """A time to the minute, as browsers ask for it."""
-
     input_type = "datetime-local"
 
     def __init__(self) -> None:
@@ -20,7 +18,7 @@ class TimeWidget(forms.DateTimeInput):
 
 
 class RunForm(forms.Form):
-    """The window (UTC) and rate of a manual run."""
+    """The window (UTC) and sample rate of a manual run."""
 
     start = forms.DateTimeField(label="From (UTC)", widget=TimeWidget)
     end = forms.DateTimeField(label="To (UTC)", widget=TimeWidget)
@@ -34,10 +32,8 @@ class RunForm(forms.Form):
 
     @staticmethod
     def recent(now: datetime) -> dict[str, Any]:
-        """What the form holds at first: the last week up to the minute that is now, all of it."""
         end = timerange.ceil(now, timerange.MINUTE)
         return {"start": end - timedelta(days=7), "end": end, "sample_rate": 100}
 
     def report(self, error: ValidationError) -> None:
-        """Show what `signals.runs.backfill` refuses beside the fields it is about."""
         self.add_error(None, error)

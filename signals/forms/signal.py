@@ -22,8 +22,8 @@ RATES = (10, 25, 50, 100)
 OTHER = "other"
 MAX_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
+# The form field that shows errors of a field that the form lacks.
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
-"""Where the editor shows what `signals.operations` says of a field that the editor has not."""
 
 
 class OutcomesWidget(forms.Widget):
@@ -33,21 +33,19 @@ class OutcomesWidget(forms.Widget):
     def value_from_datadict(
         self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
     ) -> list[tuple[str, str]]:
-        """All rows, the empty ones included."""
         return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MAX_LABELS)]
 
 
 class RateWidget(forms.Widget):
-    """One of RATES, or another one out of a second input."""
+    """One of RATES, or a number from a second input."""
 
     @override
     def value_from_datadict(self, data: Mapping[str, Any], files: Mapping[str, Any], name: str) -> Any:
-        """The number as text."""
         return data.get(f"{name}_other") if data.get(name) == OTHER else data.get(name)
 
 
 class SignalForm(FilterFields, ViewFields):
-    """A signal and what it asks. With a signal: a new version of it, whose agent and scope stay."""
+    """A signal and its definition. With `signal`: a new version, with agent and scope fixed."""
 
     name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
     scope = forms.ChoiceField(choices=Scope, initial=Scope.TRACE, widget=forms.RadioSelect)
@@ -103,45 +101,39 @@ class SignalForm(FilterFields, ViewFields):
         for name in ("agent", "scope") if signal else ():
             self.fields[name].disabled = True
 
+    # Set if saving failed because another version was published during this edit.
     overtaken: Overtaken | None = None
-    """Why saving has failed: another version went live after this edit was begun."""
+    # The new name, if saving failed because the signal was renamed during this edit.
     renamed = ""
-    """The name that somebody else gave it after this edit was begun, if saving has failed for that."""
     presets = tuple(map(str, RATES))
     sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
 
     @property
     def chosen_agent(self) -> Agent | None:
-        """The agent as it stands: the chosen one, else the first."""
         chosen = str(self["agent"].value() or "")
         found = self._agents.filter(pk=chosen).first() if is_id(chosen) else None
         return found or self._agents.first()
 
     @property
     def wrong(self) -> list[forms.BoundField]:
-        """The fields that need another look."""
         return [self[name] for name in self.errors if name in self.fields]
 
     @property
     def outcome_rows(self) -> list[tuple[str, str]]:
-        """The rows of labels to fill in, as many as there may be."""
         rows = list(self["labels"].value() or [("", Sentiment.POSITIVE)])
         return rows + [("", Sentiment.NEGATIVE)] * (MAX_LABELS - len(rows))
 
     @property
     def rate(self) -> str:
-        """The sample rate as it stands."""
         value = self["sample_rate"].value()
         return "" if value is None else str(value)
 
     @property
     def is_preset(self) -> bool:
-        """True when the sample rate is one of those to choose from."""
         return self.rate in self.presets
 
     @property
     def question(self) -> Definition:
-        """What a valid form asks."""
         cleaned = self.cleaned_data
         rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
         return Definition(
@@ -162,7 +154,7 @@ class SignalForm(FilterFields, ViewFields):
         return {label: sentiment for label, sentiment in rows if sentiment}
 
     def report(self, error: ValidationError) -> None:
-        """Show what `signals.operations` refuses beside the fields it is about."""
+        """Show errors of `signals.operations` beside their fields."""
         if isinstance(error, Overtaken):
             self.overtaken = error
         if isinstance(error, Renamed):
@@ -173,7 +165,7 @@ class SignalForm(FilterFields, ViewFields):
             self.add_error(shown if shown in self.fields else None, messages)
 
     def draft_version(self) -> SignalVersion:
-        """What the form asks as it stands, valid or not, to tell who would judge it."""
+        """Return the version that the form describes, valid or not, to find its judge."""
         labels = [label for label, _ in self.outcome_rows if label.strip()]
         if self["type"].value() == SignalVersion.Type.BINARY:
             labels = list(BINARY_LABELS)
@@ -182,8 +174,6 @@ class SignalForm(FilterFields, ViewFields):
 
 
 class DuplicateForm(forms.Form):
-    """Whose traffic a copy of a signal judges, and its name."""
-
     name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
 
     def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
@@ -197,12 +187,10 @@ def _agent_field(project: Project) -> forms.ModelChoiceField[Agent]:
 
 
 def template_named(key: str | None) -> Template | None:
-    """The built-in template with this key."""
     return TEMPLATES.get(key or "")
 
 
 def fields_of(asked: Template | SignalVersion) -> dict[str, Any]:
-    """The fields of a question as they stand at first: of a binary's outcomes only which one is bad."""
     fields: dict[str, Any] = {"type": asked.type, "prompt": asked.prompt}
     if asked.type == SignalVersion.Type.BINARY:
         return fields | {"bad": "no" if asked.sentiments.get("no") == Sentiment.NEGATIVE else "yes"}

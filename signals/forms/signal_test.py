@@ -1,4 +1,4 @@
-"""The form of a test: how many targets, of how long."""
+"""Form of a test: number of targets and time window."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ WINDOWS = {
 
 
 class SampleForm(forms.Form):
-    """How many recent targets to test on. Its fields stand among those of the signal's form."""
+    """The sample of a test. The fields are part of the editor's form, hence their prefix."""
 
     trial_count = forms.IntegerField(
         label="Newest",
@@ -34,5 +34,4 @@ class SampleForm(forms.Form):
 
     @property
     def length(self) -> timedelta:
-        """How far back a valid form looks."""
         return WINDOWS[self.cleaned_data["trial_window"]][1]

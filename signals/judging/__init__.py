@@ -1,1 +1,1 @@
-"""From queued labels to verdicts. The only place where a label gets its value."""
+"""From queued labels to verdicts. Only this room sets a label's value."""

@@ -1,4 +1,4 @@
-"""One label put to a judge: whom to ask what, and what the answer means for the label. Writes no rows."""
+"""One judge call: model, messages, and the result for the label. Writes no rows."""
 
 import secrets
 import time
@@ -28,9 +28,9 @@ OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says w
 
 @dataclass(frozen=True, slots=True)
 class JudgeCall:
-    """A label that was claimed, when, and what its model is to be sent.
+    """A claimed label with the model and messages of its call.
 
-    `answers`: the model has answered others since this label was last tried.
+    `answers`: the model has answered other labels since the last try of this one.
     """
 
     label: Job
@@ -44,10 +44,9 @@ class JudgeCall:
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """What a call that ended has cost. `model` is who answered, by its own word, else who was asked.
+    """Model, tokens and time of a finished call. `model` answered; `asked` was requested.
 
-    `answered` is False where it broke or timed out: that tells nothing good about the model. `said` is None without a
-    model.
+    `answered` is False if the call failed or timed out. `said` is None without a model.
     """
 
     asked: str
@@ -63,7 +62,7 @@ class CallUsage:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """How one try ended for a label as it was claimed. A status of QUEUED asks for another try."""
+    """The result of one try. Status QUEUED requests another try."""
 
     label: Job
     status: Status
@@ -78,9 +77,9 @@ class CallResult:
 def prepare(
     label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
-    """What a claimed label needs: a call, or nothing more. Without a model, built-in questions are answered at once.
+    """Return the call for a claimed label, or its result if it needs none.
 
-    `answers`: when each model last answered.
+    Without a model, rules judge the built-in prompts at once. `answers`: when each model last answered.
     """
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
@@ -102,7 +101,7 @@ def prepare(
 
 
 async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResult:
-    """Ask the call's model. `is_up` tells whether it answered another call while this one was under way."""
+    """Call the model. `is_up` returns whether the model answered another call during this one."""
     started = time.monotonic()
     try:
         reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
@@ -121,7 +120,6 @@ async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResul
 
 
 def _unanswered(call: JudgeCall, error: LLMError, spent: CallUsage) -> CallResult:
-    """A try that doesn't count, unless the target may be to blame and there were very many of them."""
     if error.suspect and call.label.outages >= MAX_OUTAGES:
         words, spent = f"{error} ({MAX_OUTAGES + 1} times)", replace(spent, answered=False)
         return CallResult(call.label, Status.FAILED, call.revision, error=words, spent=spent)
@@ -130,7 +128,6 @@ def _unanswered(call: JudgeCall, error: LLMError, spent: CallUsage) -> CallResul
 
 
 def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
-    """What a model's reply means for the label."""
     tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
     said = PromptAndReply(call.messages, reply.text or reply.refusal)
     spent = CallUsage(call.model, reply.model, call.digest, reply.latency_ms, *tokens, said=said)
@@ -146,7 +143,7 @@ def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
 
 
 def cost(spent: CallUsage, now: datetime) -> Decimal | None:
-    """US dollars of a call; None where no public price is known."""
+    """Return the cost of a call in US dollars, or None without a known price."""
     if spent.asked == offline.JUDGE:
         return Decimal(0)
     tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
@@ -155,12 +152,10 @@ def cost(spent: CallUsage, now: datetime) -> Decimal | None:
 
 
 def internal_error(label: Job) -> CallResult:
-    """A try that failed for a reason of ours."""
     return _count_failed_try(label, label.wanted_revision, OWN_FAULT, None)
 
 
 def _count_failed_try(label: Job, revision: int, error: str, spent: CallUsage | None) -> CallResult:
-    """A try that counts: after the last one the label fails."""
     if label.attempts < MAX_ATTEMPTS:
         return CallResult(label, Status.QUEUED, revision, error=error, spent=spent)
     return CallResult(label, Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)

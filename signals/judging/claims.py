@@ -1,4 +1,4 @@
-"""Which rows a worker takes for judging: what is due within the budgets; tests first, then live traffic, then runs."""
+"""Claims: due jobs within the budgets. Tests go first, then live traffic, then runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ UNPRICED = "A daily spending cap can't hold for a model without a public price, 
 
 
 def has_work(now: datetime) -> bool:
-    """Whether a test runs or any label is due, within the budgets or not."""
+    """Return whether a test is running or a label is due. Ignores budgets."""
     claimable = Label.objects.claimable(now)
     if SignalTest.objects.running().exists():
         return True
@@ -28,11 +28,10 @@ def has_work(now: datetime) -> bool:
 
 @transaction.atomic
 def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[Label]:
-    """Take up to `limit` labels for judging and return them with their versions; live traffic goes before manual runs.
+    """Claim up to `limit` labels and return them with their versions.
 
-    The attempt counts from here, so a target that kills its worker fails in the end, and is returned as failed; one
-    that did so twice is taken alone, so that it takes no others with it. Judge models of `without_models` are left
-    alone, and so is what is beyond a cap. What waits of a stopped run is left alone too, until it is out of the queue.
+    Excluded: models in `without_models`, labels over a cap, and labels of stopped runs. Labels that used up all
+    attempts are returned as failed.
     """
     caps = list(Budget.objects.capped())
     due = _within_reach(Label.objects.claimable(now), spending.capped_signals(caps, now), without_models)
@@ -48,9 +47,9 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
 def claim_test_items(
     limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()
 ) -> list[SignalTestItem]:
-    """The same for targets of tests, which a person waits for. Tests take turns.
+    """Claim up to `limit` targets of tests. Tests take turns.
 
-    A test whose next call is beyond a cap is stopped. Tests that have nothing left to judge are ended.
+    Stops tests whose next call exceeds a cap, and ends tests without open items.
     """
     running = SignalTest.objects.running()
     if not running.exists():
@@ -67,7 +66,6 @@ def claim_test_items(
 def _claim_test_items(
     limit: int, lease: timedelta, now: datetime, without_models: Sequence[str]
 ) -> tuple[list[SignalTestItem], set[SignalTest]]:
-    """What is claimed, and the tests that are beyond a cap."""
     due = SignalTestItem.objects.claimable(now).filter(test__state=SignalTest.State.RUNNING)
     if without_models:
         due = due.exclude(test__judge_model__in=without_models)
@@ -80,9 +78,9 @@ def _claim_test_items(
 def _lease[Item: Job](
     queue: JudgeJobQuerySet[Item], jobs: list[Item], caps: Sequence[Budget], now: datetime, lease: timedelta
 ) -> tuple[list[Item], list[Item]]:
-    """Start a try of these rows, which the caller has locked.
+    """Start a try of these locked jobs. Return the claimed ones and those over a cap.
 
-    Returns what is claimed, and what is beyond a cap. Among the former is what has failed, for its workers died.
+    The claimed ones include jobs that just failed because their workers died.
     """
     jobs = _alone_if_deadly(jobs)
     worn_out: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
@@ -95,7 +93,6 @@ def _lease[Item: Job](
 
 
 def _alone_if_deadly[Item: Job](jobs: list[Item]) -> list[Item]:
-    """A row whose worker died twice, by itself, so that it takes no others with it; else all."""
     deadly = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= DEADLY]
     return deadly[:1] or jobs
 
@@ -103,7 +100,6 @@ def _alone_if_deadly[Item: Job](jobs: list[Item]) -> list[Item]:
 def _within_reach(
     labels: LabelQuerySet, blocked: Mapping[str, Sequence[int]], without_models: Sequence[str]
 ) -> LabelQuerySet:
-    """Without what can't be judged now, so that it holds up nothing else."""
     if without_models:
         labels = labels.exclude(version__judge_model__in=without_models)
     for model, signals in blocked.items():

@@ -1,4 +1,4 @@
-"""What a judge was asked and what it answered, word for word: kept with its verdict, and put together again."""
+"""Exchanges: exact messages and reply of a judge call, compressed."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,14 +22,14 @@ _TYPES = "int8", "int8", "int8", "bytea", "timestamptz"
 
 @dataclass(frozen=True, slots=True)
 class PromptAndReply:
-    """The messages of one call and the text of its answer, empty where none came."""
+    """The messages of one call and its reply, empty if none came."""
 
     messages: Sequence[ChatMessage]
     answer: str = ""
 
 
 def keep(spoken: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now: datetime) -> None:
-    """Store what was said for these verdicts, which are stored, if settings want it kept at all."""
+    """Store exchanges of these stored verdicts, if settings keep them."""
     rows = [(label, verdict, each) for label, verdict, each in spoken if each is not None]
     if not rows or not settings.JUDGE_EXCHANGE_DAYS:
         return
@@ -42,26 +42,23 @@ def keep(spoken: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now: da
 
 
 def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
-    """The messages as they were sent, and the answer or the end of it."""
     user, answer = orjson.loads(zstandard.decompress(exchange.said))
     system = exchange.instructions.text
     return PromptAndReply([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
 
 
 def packed(said: PromptAndReply | None) -> bytes | None:
-    """All of it in one piece, as a test keeps it; None where there was no model, or settings want nothing kept."""
+    """Compress the exchange of a test item. Returns None without a model, or if settings keep no exchanges."""
     if said is None or not settings.JUDGE_EXCHANGE_DAYS:
         return None
     return zstandard.compress(orjson.dumps([said.messages, _kept(said.answer)]), 1)
 
 
 def unpacked(exchange: bytes) -> PromptAndReply:
-    """What `packed` has made so small."""
     return PromptAndReply(*orjson.loads(zstandard.decompress(exchange)))
 
 
 def _pack(said: Iterable[PromptAndReply]) -> Iterator[bytes]:
-    """User message and answer of each in a zstd frame. Of an answer as much of its end as is read of it."""
     plain: list[bytes | bytearray | memoryview] = [
         orjson.dumps([each.messages[1]["content"], _kept(each.answer)]) for each in said
     ]
@@ -70,12 +67,10 @@ def _pack(said: Iterable[PromptAndReply]) -> Iterator[bytes]:
 
 
 def _kept(answer: str) -> str:
-    """As much of its end as is read of it."""
     return answer[-MAX_ANSWER:].encode(errors="replace").decode()
 
 
 def _instructions(wanted: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
-    """The ids of these texts by version and text; those that are new are stored."""
     keys = {(version_id, hashlib.sha256(text.encode()).hexdigest()): text for version_id, text in wanted}
     found = _ids(keys)
     if missing := sorted(keys.keys() - found.keys()):

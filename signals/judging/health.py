@@ -1,4 +1,4 @@
-"""Why no judge answers for a version."""
+"""Availability of the judge of a version."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from signals.models import SignalVersion
 
 
 def outage_of(judge: Judge) -> JudgeHealth | None:
-    """Why this judge does not answer. Returns None while it does."""
+    """Return the judge's outage, or None if it answers."""
     return outages().get(judge.name) if judge.is_model else None
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeUnavailable:
-    """Why no judge answers: a title and a sentence for pages."""
+    """Title and sentence for pages."""
 
     title: str
     text: str
 
 
 def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, JudgeUnavailable]:
-    """The versions that no judge answers for, by id. One query for all."""
+    """Return versions without an available judge, by id, in one query."""
     known = outages()
     found: dict[int | None, JudgeUnavailable] = {}
     for version in versions:

@@ -1,8 +1,4 @@
-"""The judge that needs no model: rules for the built-in templates. Pure. Its accuracy: docs/reference/offline-judge.md.
-
-It reads phrases, a sentiment lexicon, the errors of tools and what the agent says of its own outcome. It does not
-understand what was asked, so it knows the templates' questions and no others.
-"""
+"""The judge without a model: rules for the built-in templates. Pure. Accuracy: docs/reference/offline-judge.md."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,30 +13,30 @@ from traces.conventions.dialects import Message, ToolCall, parse
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Transcript
 
+# Stored in place of a model's name.
 JUDGE = "offline"
-"""What stands where a model's name would."""
+# Sentiment scores closer to 0 are neutral.
 MILD = 0.3
-"""Sentiment scores nearer to 0 than this are matter-of-fact."""
+# Longer answers are never a mere goodbye.
 SHORT = 400
-"""An answer up to this long may be a mere goodbye."""
 
 
 class NoOfflineJudge(LookupError):
-    """The question is not a template's. The text is for people."""
+    """The prompt is not a template's. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfflineVerdict:
-    """A label of the template, and why: at most two sentences that name the evidence."""
+    """A label of the template, and up to two sentences of evidence."""
 
     value: str
     reason: str
 
 
 def judge(template_key: str, scope: str, transcript: Transcript, spans: Sequence[SpanRecord]) -> OfflineVerdict:
-    """Label a target. `spans` are all of the target: one span, a trace's, or those of a session's traces.
+    """Label a target. `spans`: all spans of the target.
 
-    Raises NoOfflineJudge for any question but the six built-in ones.
+    Raises NoOfflineJudge for prompts that are not built in.
     """
     rule = RULES.get(template_key)
     if rule is None:
@@ -49,7 +45,7 @@ def judge(template_key: str, scope: str, transcript: Transcript, spans: Sequence
 
 
 class Evidence:
-    """What of a target the rules look at: in a step or run of a longer conversation, only what is new in it."""
+    """Parts of a target that the rules read. For a span or trace: only the newest exchange."""
 
     def __init__(self, scope: str, transcript: Transcript, spans: Sequence[SpanRecord]) -> None:
         self.scope = scope
@@ -60,29 +56,26 @@ class Evidence:
 
     @cached_property
     def user(self) -> list[str]:
-        """What the user wrote."""
         return [message.text for message in self.new if message.role == "user" and message.text]
 
     @cached_property
     def answers(self) -> list[str]:
-        """What the assistant said, in texts."""
         return [message.text for message in self.new if message.role == "assistant" and message.text.strip()]
 
     @cached_property
     def calls(self) -> list[ToolCall]:
-        """The tools it asked for or ran."""
         return [call for message in self.new if message.role == "assistant" for call in message.tool_calls]
 
     @cached_property
     def last_run(self) -> SpanRecord | None:
-        """The root that started last; where a trace has no root, its earliest span."""
+        """The root that started last. Without a root: the earliest span."""
         known = {(span.trace_id, span.span_id) for span in self.spans}
         roots = [span for span in self.spans if (span.trace_id, span.parent_id) not in known]
         return max(roots, key=lambda span: (span.parent_id is None, span.start_time), default=None)
 
     @cached_property
     def error(self) -> str:
-        """The error the target ends with: its last message's, else the status of its last run."""
+        """The error of the last message, else that of the last run."""
         told = self.new[-1].error if self.new else ""
         run = self.last_run
         if told or run is None or run.status != "error":
@@ -91,7 +84,7 @@ class Evidence:
 
     @cached_property
     def closing(self) -> str:
-        """The assistant's last answer that is more than a goodbye."""
+        """The last answer that is more than a goodbye."""
         goodbyes = (phrases.CLOSING, phrases.ANYTHING_ELSE)
         for answer in reversed(self.answers[-3:]):
             if len(answer) > SHORT or not any(goodbye.find(answer) for goodbye in goodbyes):
@@ -100,7 +93,7 @@ class Evidence:
 
     @cached_property
     def broken(self) -> list[ToolCall]:
-        """Failed calls of tools that never worked afterwards."""
+        """Failed calls of tools that never succeeded afterwards."""
         open_failures: dict[str, ToolCall] = {}
         for call in self.calls:
             if _failure(call):
@@ -111,22 +104,19 @@ class Evidence:
 
     @cached_property
     def acted(self) -> bool:
-        """Whether a tool that does more than read has worked."""
+        """Whether a tool that does more than read succeeded."""
         return any(not phrases.READING_TOOL.match(call.name.lower()) and not _failure(call) for call in self.calls)
 
     def quoted(self, family: phrases.Phrases, texts: Sequence[str]) -> str:
-        """The first phrase of a family in these texts; empty when there is none."""
         return next((found for text in texts if (found := family.find(text))), "")
 
 
 def _request(messages: Sequence[Message]) -> int:
-    """Where the newest request stands: the last user message before anything was produced."""
     start = next((index for index, message in enumerate(messages) if message.produced), len(messages))
     return next((index for index in range(start - 1, -1, -1) if messages[index].role == "user"), 0)
 
 
 def _failure(call: ToolCall) -> str:
-    """How a tool call failed; empty when it did not."""
     if call.error:
         return call.error
     result = call.result or ""
@@ -139,7 +129,6 @@ def _failure(call: ToolCall) -> str:
 
 
 def nsfw(seen: Evidence) -> OfflineVerdict:
-    """NSFW: explicit words by either side."""
     for speaker, texts in (("user", seen.user), ("assistant", seen.answers)):
         if found := seen.quoted(phrases.NSFW, texts):
             return OfflineVerdict("yes", f"The {speaker} wrote “{found}”.")
@@ -147,7 +136,6 @@ def nsfw(seen: Evidence) -> OfflineVerdict:
 
 
 def jailbreak(seen: Evidence) -> OfflineVerdict:
-    """Jailbreak attempt: known phrasings in what the user wrote."""
     if found := seen.quoted(phrases.JAILBREAK, seen.user):
         return OfflineVerdict("yes", f"The user wrote “{found}”, a known way to get around instructions.")
     return OfflineVerdict(
@@ -156,7 +144,6 @@ def jailbreak(seen: Evidence) -> OfflineVerdict:
 
 
 def laziness(seen: Evidence) -> OfflineVerdict:
-    """Laziness / refusal: phrases of refusing and stalling, placeholders, empty and repeated answers."""
     if found := seen.quoted(phrases.JAILBREAK, seen.user) or seen.quoted(phrases.NSFW, seen.user):
         return OfflineVerdict("no", f"Refusing would be right: the user wrote “{found}”.")
     if seen.error or seen.broken:
@@ -197,7 +184,6 @@ def _repetition(seen: Evidence) -> str:
 
 
 def frustration(seen: Evidence) -> OfflineVerdict:
-    """User frustration: complaints, or several weaker signs together."""
     if found := seen.quoted(phrases.FRUSTRATION, seen.user):
         return OfflineVerdict("yes", f"The user wrote “{found}”.")
     signs = []
@@ -218,14 +204,12 @@ CALM = "No complaint, shouting or giving up was found in the user's messages."
 
 
 def _shouts(text: str) -> bool:
-    """Capitals in most of a sentence, or rows of marks."""
     letters = [character for character in text[:2_000] if character.isalpha()]
     capitals = sum(character.isupper() for character in letters)
     return (len(letters) >= 15 and capitals > 0.7 * len(letters)) or bool(re.search(r"[!?]{3,}", text[:2_000]))
 
 
 def sentiment(seen: Evidence) -> OfflineVerdict:
-    """Sentiment: the lexicon's score of the user's messages, the later ones weighing more."""
     scores = [feeling(text) for text in seen.user]
     if not any(scores):
         return OfflineVerdict("neutral", "The user's words carry no sentiment.")
@@ -240,13 +224,12 @@ def sentiment(seen: Evidence) -> OfflineVerdict:
 
 
 def feeling(text: str) -> float:
-    """How a message feels, from -1 to 1; ordinary politeness is 0 and a complaint never better than -0.6."""
+    """Return the sentiment, -1 to 1. Politeness scores 0, a complaint -0.6 or less."""
     score = float(_analyser().polarity_scores(straight(text)[:2_000])["compound"])
     return min(score, -0.6) if phrases.FRUSTRATION.find(text) else score
 
 
 def task_outcome(seen: Evidence) -> OfflineVerdict:
-    """Task outcome: the agent's own word, errors, handing over, refusing, open questions; else completed."""
     return next(verdict for rule in OUTCOME_RULES if (verdict := rule(seen)))
 
 
@@ -315,7 +298,6 @@ def _broken(seen: Evidence) -> OfflineVerdict | None:
 
 
 def _not_acted(seen: Evidence) -> OfflineVerdict | None:
-    """The agent has tools, was asked to change something, and no tool that changes anything worked."""
     if seen.acted or not seen.calls or not (asked := seen.quoted(phrases.WANTS_ACTION, seen.user)):
         return None
     if rule := seen.quoted(phrases.RULED_OUT, seen.answers):
@@ -340,6 +322,7 @@ def _done(seen: Evidence) -> OfflineVerdict | None:
     return OfflineVerdict("completed", "The assistant answered, and no error or refusal stands at the end.")
 
 
+# The first verdict counts. The last rule always returns one.
 OUTCOME_RULES: tuple[Callable[[Evidence], OfflineVerdict | None], ...] = (
     _reported,
     _left,
@@ -351,7 +334,6 @@ OUTCOME_RULES: tuple[Callable[[Evidence], OfflineVerdict | None], ...] = (
     _displeased,
     _done,
 )
-"""The first that has something to say decides; the last always has."""
 
 RULES: dict[str, Callable[[Evidence], OfflineVerdict]] = {
     "nsfw": nsfw,
@@ -362,11 +344,11 @@ RULES: dict[str, Callable[[Evidence], OfflineVerdict]] = {
     "task_outcome": task_outcome,
 }
 
+# Politeness and business words that VADER scores as sentiment.
 FORMULAS = (
     "please pls thanks thank thx yes no ok okay sure hi hello dear help cancel stop want like well proceed hoping "
     "wondering interested interest gift credit save free share support change charge pay number insurance original"
 )
-"""Politeness and business, which VADER takes for feelings."""
 
 OTHER_LANGUAGES = {
     2.5: "super toll großartig prima perfekt fantastisch wunderbar excelente genial perfecto fantástico maravilloso "
@@ -381,6 +363,5 @@ OTHER_LANGUAGES = {
 
 @cache
 def _analyser() -> SentimentIntensityAnalyzer:
-    """VADER's English lexicon, with formulas of politeness silenced and a few words of other languages."""
     words = {word: weight for weight, line in OTHER_LANGUAGES.items() for word in line.split()}
     return SentimentIntensityAnalyzer(extra_lexicon=words | dict.fromkeys(FORMULAS.split(), 0.0))

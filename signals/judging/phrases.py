@@ -1,6 +1,6 @@
-"""Phrases that give an attempt, a refusal or a feeling away, in English, German, Spanish and French. Pure.
+"""Phrases of attempts, refusals and feelings in English, German, Spanish and French. Pure.
 
-Patterns are written in lower case, with straight apostrophes and single spaces.
+Patterns are lower case, with straight apostrophes and single spaces.
 """
 
 import re
@@ -11,13 +11,11 @@ STRAIGHT = str.maketrans({"\u2019": "'", "\u2018": "'", "`": "'", "\u201c": '"',
 
 
 class Phrases:
-    """A family of phrases, found by one regular expression."""
-
     def __init__(self, *patterns: str) -> None:
         self._pattern = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
     def find(self, text: str) -> str:
-        """The first phrase of this family with the words around it, for quoting; empty when there is none."""
+        """Return the first match with the words around it, or ""."""
         line = straight(text)
         lowered = line.lower()
         found = self._pattern.search(lowered)
@@ -30,14 +28,12 @@ class Phrases:
 
 
 def straight(text: str) -> str:
-    """Straight quotes and single spaces; of a long text the start and the end."""
     if len(text) > MAX_CHARACTERS:
         text = f"{text[: MAX_CHARACTERS // 2]} … {text[-MAX_CHARACTERS // 2 :]}"
     return " ".join(text.translate(STRAIGHT).split())
 
 
 def quote(text: str) -> str:
-    """A few words of a text, for a reason."""
     line = " ".join(text[: QUOTE * 4].split())
     return line if len(line) <= QUOTE else f"{line[: QUOTE - 1]}…"
 

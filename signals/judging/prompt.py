@@ -1,9 +1,7 @@
-"""What the judge is asked, and what its answer means. Pure.
+"""Prompts for the judge, and the parser of its answers. Pure.
 
-The messages begin with everything that is the same for all targets of a version, so that providers can cache it.
-Traffic is hostile: it comes last, between two lines that carry a random token, and every line of it is quoted, so that
-it can neither close the boundary nor pretend to be a speaker. Nor can it end the message: what a server might take for
-a special token of its model's chat template is spelt with look-alikes.
+A version's fixed part comes first, so that providers can cache it. Traffic is hostile: it comes last, quoted line by
+line between two lines with a random token. Special tokens of chat templates are replaced with look-alikes.
 """
 
 import hashlib
@@ -64,7 +62,7 @@ ROLES = {"system": "system", "user": "user", "assistant": "assistant (the agent)
 
 
 class Question(Protocol):
-    """What a version asks; `signals.models.signal.SignalVersion` is one."""
+    """The parts of a definition that a prompt needs."""
 
     @property
     def prompt(self) -> str: ...
@@ -73,20 +71,18 @@ class Question(Protocol):
 
 
 class InvalidAnswer(Exception):
-    """The judge's answer is not one of the labels. The text is for people."""
+    """The answer is not one of the labels. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A label that the version enumerates, spelt as it spells it, and why."""
-
     value: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A target as the judge reads it: its key, its quoted text, and what of it is not there at all."""
+    """A target as shown to the judge. `left_out`: parts that are missing."""
 
     key: str
     text: str
@@ -95,18 +91,16 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One thing said or done: a note of ours and the quoted text. Protected pieces are cut last."""
+    """One message or tool call: our note and the quoted text. Protected pieces are shortened last."""
 
     note: str
     quoted: str
     protected: bool = False
 
     def size(self, cap: int) -> int:
-        """Characters it takes when its text is cut to `cap`, protected text to four times that."""
         return len(self.note) + 2 + min(len(self.quoted), self._cap(cap) + NOTE)
 
     def cut(self, cap: int) -> str:
-        """The note and the text; of a text too long, its start, its end and how much is missing between."""
         text, cap = self.quoted, self._cap(cap)
         if len(text) > cap + NOTE:
             left_out = f"[{len(text) - cap:,} characters left out]"
@@ -118,7 +112,7 @@ class _Piece:
 
 
 def messages(question: Question, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
-    """The chat messages that put a question about a recording. `token` is random, new for every call."""
+    """Return the chat messages of a call. `token` must be random and new for each call."""
     missing = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
     text = _inert(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
     traffic = (
@@ -130,7 +124,6 @@ def messages(question: Question, scope: str, recording: Recording, *, token: str
 
 
 def instructions(question: Question, scope: str) -> str:
-    """What is the same for every target of a version."""
     return INSTRUCTIONS.format(
         scope=SCOPES[scope],
         prompt=question.prompt.strip(),
@@ -140,13 +133,12 @@ def instructions(question: Question, scope: str) -> str:
 
 
 def digest(question: Question, scope: str, recording: Recording) -> str:
-    """The same for the same question about the same content, whichever target it is of."""
+    """Return SHA-256 of prompt and content. The target's key is not in it."""
     shown = json.dumps([instructions(question, scope), recording.text, recording.left_out])
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def _inert(text: str) -> str:
-    """The text, as long as it was, without special tokens and without NUL, which no database keeps."""
     text = TOKEN_BRACKET.sub("\u27e6", TOKEN_TAG.sub("\u2039", text))
     for end, look_alike in (("|>", "|\u203a"), ("\uff5c>", "\uff5c\u203a"), ("]~", "\u27e7~"), ("\0", "\ufffd")):
         text = text.replace(end, look_alike)
@@ -158,7 +150,6 @@ def _listed(question: Question) -> str:
 
 
 def answer_schema(labels: Sequence[str]) -> dict[str, Any]:
-    """JSON schema of an answer, for servers that can hold a model to one."""
     return {
         "type": "object",
         "properties": {"reason": {"type": "string"}, "label": {"type": "string", "enum": list(labels)}},
@@ -168,10 +159,10 @@ def answer_schema(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def recorded(transcript: Transcript, room: int) -> str:
-    """The transcript as quoted text of at most `room` characters.
+    """Return the transcript as quoted text of up to `limit` characters.
 
-    Where it doesn't fit, long texts lose their middle first; then whole pieces from the middle go. The first, the last
-    and every error stay as long as there is room for them at all, and notes say what is missing.
+    If it is too long, long texts lose their middle first, then pieces from the middle are dropped. The first and
+    last pieces and errors are kept as long as possible. Notes mark the gaps.
     """
     pieces = list(_pieces(transcript))
     total = sum(len(piece.note) + 2 + len(piece.quoted) for piece in pieces)
@@ -187,7 +178,6 @@ def recorded(transcript: Transcript, room: int) -> str:
 
 
 def _selected(pieces: list[_Piece], room: int) -> Iterator[str]:
-    """Pieces cut short, from both ends and every error before the rest; runs of missing ones become notes."""
     cap = min(MIN_PIECE, max(room // 32, 20))
     kept = _kept(pieces, room, cap)
     for is_kept, run in groupby(enumerate(pieces), key=lambda item: item[0] in kept):
@@ -200,7 +190,6 @@ def _selected(pieces: list[_Piece], room: int) -> Iterator[str]:
 
 
 def _kept(pieces: list[_Piece], room: int, cap: int) -> set[int]:
-    """The numbers of the pieces that fit."""
     wanted = sorted(range(len(pieces)), key=lambda n: (not pieces[n].protected, min(n, len(pieces) - n)))
     kept = set()
     for number in wanted:
@@ -240,9 +229,9 @@ def _quote(text: str) -> str:
 
 
 def parse(text: str, labels: Sequence[str]) -> Answer:
-    """The answer in what a judge wrote: JSON alone, in a fence or within prose.
+    """Return the answer in a judge's text: plain JSON, fenced, or within prose.
 
-    Raises InvalidAnswer when there is none, when it names no allowed label, or when several answers disagree.
+    Raises InvalidAnswer if there is none, if its label is not allowed, or if answers disagree.
     """
     spelt = {_folded(label): label for label in labels}
     found = [(spelt.get(_folded(answer["label"])), answer) for answer in _objects(text)]
@@ -260,7 +249,6 @@ def parse(text: str, labels: Sequence[str]) -> Answer:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """JSON objects with a `label` in the text, after any thinking aloud that models put before an answer."""
     text = text.rpartition("</think>")[2][-MAX_ANSWER:]
     decoder, position = json.JSONDecoder(object_pairs_hook=_object), text.find("{")
     for _ in range(MAX_CANDIDATES):
@@ -278,7 +266,6 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; one that gives several labels gives the list of them, which is none."""
     labels = [value for key, value in pairs if key == "label"]
     return dict(pairs) if len(labels) < 2 else {**dict(pairs), "label": labels}
 

@@ -1,8 +1,7 @@
-"""What judging may cost: the daily caps of signals and projects, and which work must wait for the next day.
+"""Daily caps on the cost of judging.
 
-Each claim reserves what its call may cost while it holds the budgets that it is on, so that claims at the same time
-can't go beyond a cap together. When the call has ended, what it has cost takes the reservation's place; a dead worker's
-reservation ends with its lease.
+A claim locks its budgets and reserves the maximum cost of its call, so that concurrent claims can't exceed a cap. The
+actual cost replaces the reservation. Reservations of dead workers end with their leases.
 """
 
 from collections import defaultdict
@@ -31,9 +30,9 @@ MAX_ANSWER_TOKENS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CapReached:
-    """Why nothing of a signal is judged: a cap, of the signal or of its project, has no room for another call.
+    """A cap of the signal or its project that has no room for another call.
 
-    `needed`: what a call of `model` may cost in US dollars; None where it has no public price.
+    `needed`: the maximum cost of a call in US dollars; None without a known price.
     """
 
     of_project: bool
@@ -44,22 +43,19 @@ class CapReached:
 
     @property
     def is_unpriced(self) -> bool:
-        """Whether nobody knows what would be spent of a cap in dollars."""
         return self.cap.usd is not None and self.needed is None
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the next day, on which nothing is spent yet, changes nothing: the cap can't bear a single call."""
+        """Whether the cap can't cover a single call, on any day."""
         return self.is_unpriced or (self.cap.usd is not None and (self.needed or 0) > self.cap.usd)
 
     @property
     def title(self) -> str:
-        """The state, for people."""
         return "Not judged" if self.is_lasting else "Capped until 00:00 UTC"
 
     @property
     def text(self) -> str:
-        """The reason, for people."""
         cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.text}"
         if self.is_unpriced:
             return f"{cap} can't be enforced because {self.model} has no known price"
@@ -71,10 +67,7 @@ class CapReached:
 
 
 def max_call_cost(model: str, now: datetime) -> Decimal | None:
-    """The most that a judge call can cost in US dollars. Returns None for a model without a price.
-
-    The offline judge, which has no model, costs nothing.
-    """
+    """Return the maximum cost of a call in US dollars, or None without a known price."""
     if not model:
         return Decimal(0)
     cost = price("", model, env.judge_budget_tokens + MAX_QUESTION_TOKENS, MAX_ANSWER_TOKENS, None, None, now)
@@ -82,12 +75,10 @@ def max_call_cost(model: str, now: datetime) -> Decimal | None:
 
 
 def _call_costs(now: datetime) -> Callable[[str], Decimal | None]:
-    """`max_call_cost` by the `judge_model` of a version, each computed once."""
     return cache(lambda judge_model: max_call_cost(model_named(judge_model), now))
 
 
 def account_of(job: Job) -> Account:
-    """Whose call judging this is."""
     return Account(job.project_id, job.signal_id)
 
 
@@ -106,9 +97,9 @@ def _locked_ledger(budgets: BudgetQuerySet, now: datetime) -> Ledger:
 
 
 def reserve(jobs: Iterable[Job], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
-    """The dollars to reserve for each of these rows of one table, by id. A row that exceeds one of the caps has none.
+    """Return the dollars to reserve for each job, by id. Jobs over a cap are missing.
 
-    Call it in the transaction that claims the rows. It must take the last lock.
+    Call it in the transaction that claims the jobs. Its lock must be the last one.
     """
     jobs = list(jobs)
     charged = {account for job in jobs for account in account_of(job).charged}
@@ -123,7 +114,7 @@ def reserve(jobs: Iterable[Job], caps: Sequence[Budget], now: datetime) -> dict[
 
 
 def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
-    """The signals that one of these caps has no room for, by the judge model that their versions name."""
+    """Return signals that reached one of these caps, by judge model."""
     if not caps:
         return {}
     ledger, cost_of = _ledger(caps, now), _call_costs(now)
@@ -138,7 +129,7 @@ def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]
 
 
 def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int | None, CapReached]:
-    """The versions that are not judged any further today, by id, and the cap that is why. The signal's cap goes first.
+    """Return the cap that stops each version today, by version id. A signal's cap wins over its project's.
 
     One query if there are no caps, else two.
     """
@@ -157,7 +148,7 @@ def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int |
 
 
 def cap_reached(budget: Budget, version: DefinitionModel, now: datetime) -> CapReached | None:
-    """Why a budget lets no label of a version be judged now. Returns None while it does."""
+    """Return the cap if it leaves no room for a call of the version, else None."""
     model = model_for(version)
     needed = max_call_cost(model, now)
     if budget.remaining(now).max_calls(needed) != 0:
@@ -166,7 +157,7 @@ def cap_reached(budget: Budget, version: DefinitionModel, now: datetime) -> CapR
 
 
 def cap_error(model: str, cap: Cap, now: datetime) -> str:
-    """Why this can't be the cap of what that model judges, in words for people; empty when it can."""
+    """Return why this cap can't limit the model, or ""."""
     needed = max_call_cost(model, now)
     if cap.usd is None:
         return ""

@@ -1,8 +1,7 @@
-"""From a row that waits to its answer. The only place that writes what a judge said.
+"""The judging worker. The only place that writes answers of judges.
 
-The row is the job: claimed with a lease, judged outside any transaction, finished only by whoever still holds the
-lease. A worker that dies leaves a lease that runs out, and the work is done again: calls at least once, labels exactly
-once.
+A job is claimed with a lease, judged outside any transaction, and finished only while the lease holds. The lease of a
+dead worker expires and the job is repeated: calls happen at least once, labels exactly once.
 """
 
 import asyncio
@@ -34,24 +33,20 @@ from signals.targets.scopes import load_inputs
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
+# Short leases, extended while the worker lives: a dead worker's jobs are taken over soon.
 RENEW_EVERY = timedelta(seconds=10)
-"""A worker that lives renews its leases however long a call takes, so that a dead one's work is taken over soon."""
+# Claims held for each concurrent call, so that a free slot never waits for the next claim.
 READ_AHEAD = 3
-"""Claims held for each call under way, so that a slot that becomes free finds its next call at hand while others are
-gathered, written and claimed."""
 LOOK_AGAIN_SECONDS = 0.5
 GATHER_SECONDS = 0.1
 MAX_CALL_WAIT = timedelta(minutes=5)
+# Calls reserved for tests: a person waits for them, so they don't queue behind labels.
 TEST_CONCURRENCY = 8
-"""Calls at once for tests, beside those for labels: a person waits, so they stand in no line behind labels."""
 LEASE_LOST = "Answered after its lease had run out; another try counts."
 
 
 def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] = lambda: False) -> int:
-    """Judge until nothing is due, or until told to stop; returns how many tries ended.
-
-    Calls run side by side, so that a slow one holds up nothing.
-    """
+    """Judge until no job is due or `until` returns True. Return the number of finished tries."""
     worker = _Worker(clock, until)
     calls = worker.take()
     if calls:
@@ -60,8 +55,6 @@ def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] 
 
 
 class _Worker:
-    """One run: its claims and its calls."""
-
     def __init__(self, clock: Callable[[], datetime], until: Callable[[], bool]) -> None:
         self.clock = clock
         self.until = until
@@ -76,7 +69,7 @@ class _Worker:
         }
 
     def take(self) -> list[JudgeCall]:
-        """Claim as much as there is room for and return the calls it needs; finish what needs none."""
+        """Claim jobs and return their calls. Finish jobs that need no call."""
         calls: list[JudgeCall] = []
         while not calls and not self.until():
             now = self.clock()
@@ -104,7 +97,6 @@ class _Worker:
         return [*items, *labels]
 
     def finish(self, endings: Sequence[CallResult]) -> None:
-        """Write how tries ended."""
         if endings:
             finish(endings, self.clock())
             self.ended += len(endings)
@@ -151,7 +143,6 @@ class _Worker:
 
 
 def _still_asked(claimed: Sequence[Job]) -> list[Job]:
-    """What is to be judged of what was claimed: not what has failed, nor what its signal asks no more."""
     running = [job for job in claimed if job.status == Status.RUNNING]
     return [*_of_type(SignalTestItem, running), *requeue.drop_superseded(_of_type(Label, running))]
 
@@ -163,7 +154,6 @@ def _of_type[Kind: Job](kind: type[Kind], jobs: Iterable[Job]) -> list[Kind]:
 async def _some(
     pending: set[asyncio.Task[CallResult]],
 ) -> tuple[set[asyncio.Task[CallResult]], set[asyncio.Task[CallResult]]]:
-    """Wait for the first, then a moment for others, so that they are written together."""
     first, _ = await asyncio.wait(pending, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     if first and len(first) < len(pending):
         await asyncio.sleep(GATHER_SECONDS)
@@ -174,7 +164,6 @@ async def _some(
 def prepare(
     label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
-    """Prepare one of a batch; one that can't be harms no other."""
     try:
         return asking.prepare(label, read, now, answers)
     except Exception:
@@ -184,7 +173,7 @@ def prepare(
 
 @transaction.atomic
 def finish(endings: Sequence[CallResult], now: datetime) -> None:
-    """Write how tries ended, each only if its lease still holds. Calls that ended are kept in any case."""
+    """Write the results of tries whose lease still holds. Finished calls are recorded in any case."""
     rows = _lock(endings)
     resumes = _note_health(endings, now)
     tries = [_Try(rows[ending.label], ending) for ending in endings if ending.label in rows]
@@ -201,7 +190,7 @@ def finish(endings: Sequence[CallResult], now: datetime) -> None:
 
 @dataclass
 class _Try:
-    """How one try ended, and its row as it is stored. `is_held`: the row is still under the claim of this try."""
+    """A result and its stored row. `is_held`: the row is still leased to this try."""
 
     job: Job
     ending: CallResult
@@ -214,7 +203,6 @@ class _Try:
 
 
 def _outgrown(tries: Sequence[_Try]) -> list[tuple[Label, str, str]]:
-    """Labels whose target had grown when its judging ended, with the answer that no longer counts."""
     found = []
     for ended in tries:
         is_outgrown = ended.ending.status != Status.QUEUED and ended.job.status == Status.QUEUED
@@ -224,7 +212,6 @@ def _outgrown(tries: Sequence[_Try]) -> list[tuple[Label, str, str]]:
 
 
 def _keep_calls(tries: Sequence[_Try], now: datetime) -> None:
-    """Keep what each call was and cost: of labels in verdicts, of a test's targets in the row itself."""
     verdicts, said = [], []
     for ended in tries:
         spent = ended.ending.spent
@@ -242,7 +229,6 @@ def _keep_calls(tries: Sequence[_Try], now: datetime) -> None:
 
 
 def _lock(endings: Sequence[CallResult]) -> dict[Job, Job]:
-    """The rows of these tries as they are stored now; what was deleted is missing."""
     ids: dict[type[Job], list[int]] = {Label: [], SignalTestItem: []}
     for ending in endings:
         ids[type(ending.label)].append(ending.label.pk)
@@ -261,7 +247,6 @@ def _add_cost(job: Job, spent: CallUsage, now: datetime) -> None:
 
 
 def _keep_call(item: SignalTestItem, spent: CallUsage) -> None:
-    """What a label has in its verdicts, of the last call."""
     if spent.answered and spent.input_tokens is not None:
         item.tokens = (item.tokens or 0) + spent.input_tokens + (spent.output_tokens or 0)
     item.exchange = exchanges.packed(spent.said)
@@ -310,7 +295,6 @@ def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) 
 
 
 def _charge(endings: Sequence[CallResult], now: datetime) -> None:
-    """Count what these calls have cost; where that is not known, what was reserved for them."""
     charges: dict[Account, Calls] = defaultdict(Calls)
     for ending in endings:
         if ending.spent is not None:
@@ -321,7 +305,6 @@ def _charge(endings: Sequence[CallResult], now: datetime) -> None:
 
 
 def _note_health(endings: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
-    """Note which models answered, and pause those that did not; returns until when, by model."""
     answered = {ending.spent.asked for ending in endings if ending.spent and ending.spent.answered}
     availability.record_success(sorted(answered - {offline.JUDGE}), now)
     resumes = {}

@@ -1,4 +1,4 @@
-"""The tables of signals, each beside its QuerySet. The app's models are imported from here."""
+"""Tables of signals, each beside its QuerySet. Import the models from here."""
 
 from signals.definitions.choices import Scope, Sentiment
 from signals.models.label import Label
@@ -11,7 +11,6 @@ from signals.models.unsampled import Unsampled
 from signals.models.verdict import Exchange, Instructions, Verdict
 
 type Job = Label | SignalTestItem
-"""What a judge works on."""
 
 __all__ = [
     "DefinitionModel",

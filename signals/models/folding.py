@@ -1,4 +1,4 @@
-"""Sums that are written as changes: triggers and statements add rows, and folding makes one row of a kind."""
+"""Append-only sums: triggers insert changes, and folding merges them into one row of each kind."""
 
 from django.db import connection, models, transaction
 
@@ -6,10 +6,10 @@ MAX_CHANGES = 20_000
 
 
 class FoldingQuerySet[Row: models.Model](models.QuerySet[Row]):
-    """Rows of a kind add up: never read one alone."""
+    """Rows of one kind add up. Never read a single row."""
 
     def fold(self, limit: int = MAX_CHANGES) -> int:
-        """Add up to `limit` changes to the rows of their kind; returns how many. Repeat until there is none."""
+        """Merge up to `limit` changes. Return the number merged; repeat until it is 0."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(self._fold_statement(), [limit])
             folded, empty = cursor.fetchone()
@@ -18,5 +18,5 @@ class FoldingQuerySet[Row: models.Model](models.QuerySet[Row]):
         return int(folded)
 
     def _fold_statement(self) -> str:
-        """Takes the limit. Returns how many changes it folded, and the ids of the kinds that are empty now."""
+        """SQL with one parameter, the limit. Returns the number of merged changes and the ids of empty kinds."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Labels: the answer for one target under one version."""
+"""Labels: the answer of one version for one target."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,40 +17,36 @@ from signals.models.signal import Signal, SignalVersion
 
 
 class LabelQuerySet(LabelQueueQuerySet["Label"]):
-    """Labels, which are also the judge's queue."""
-
     def oldest_before(self, before: datetime, most: int) -> list[int]:
-        """Ids of the labels that were made before, among the oldest so many: ids grow as labels are made."""
         oldest = self.order_by("id").values_list("id", "created_at")[:most]
         return [pk for pk, created_at in oldest if created_at < before]
 
     def errors(self, most: int) -> list[tuple[str, int]]:
-        """Why the newest so many failed, the most frequent reason first, with how many failed so."""
+        """Return (error, count) of the newest `limit` failed labels, the most frequent first."""
         newest = self.filter(status="failed").order_by("-target_time", "-id").values("id")[:most]
         reasons = self.model.objects.filter(id__in=newest).order_by().values_list("error")
         return list(reasons.annotate(n=Count("id")).order_by("-n", "error"))
 
     def labelled(self) -> "LabelQuerySet":
-        """Labels that have a value, also while their grown target waits for another."""
+        """Labels with a value, including those queued again because their target grew."""
         return self.exclude(value="")
 
     def within(self, time_range: TimeRange) -> "LabelQuerySet":
-        """Labels of targets that began in the time range."""
         return self.filter(target_time__gte=time_range.start, target_time__lt=time_range.end)
 
     def newest(self, after: Cursor | None = None) -> "LabelQuerySet":
-        """Newest targets first, by their start; from behind `after`."""
+        """Sort by target time, newest first. With `after`, continue behind that cursor."""
         found = self.select_related("version").order_by("-target_time", "-id")
         if after is None:
             return found
         return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
     def effective(self) -> "LabelQuerySet":
-        """The one label of each target that counts: of several versions, that of the newest that has one."""
+        """One label for each target: the one of the newest version that labelled it."""
         return self.filter(is_effective=True)
 
     def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
-        """Labels that pass a filter; effective ones unless it names a version or a run."""
+        """Labels that match the filter: effective ones, unless the filter names a version or a run."""
         found = self if wanted.is_of_one_version else self.effective()
         if wanted.version is not None:
             found = found.filter(version__number=wanted.version)
@@ -66,28 +62,24 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return found
 
     def for_list(self) -> "LabelQuerySet":
-        """With all that a row shows of the label itself."""
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
 
     def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
-        """Effective labels of one trace as a whole and of its spans."""
         return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
 
     def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
-        """Effective labels of these sessions."""
         return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()
 
     def _with_signal(self) -> "LabelQuerySet":
-        """Effective labels of signals that are not archived."""
         shown = self.effective().filter(signal__archived_at=None).select_related("signal", "version")
         return shown.order_by("signal__name", "signal_id", "id")
 
 
 class Label(JudgeJob):
-    """The current answer of one version about one target. The row is also the job that produces it.
+    """The current answer of one version for one target. The row is also the judge's job.
 
-    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. A target that grew has `wanted_revision` above
-    `judged_revision` and is queued again; its value stays readable meanwhile.
+    QUEUED -> RUNNING (leased) -> DONE, FAILED or SKIPPED. If the target grows, `wanted_revision` exceeds
+    `judged_revision` and the label is queued again. Its value stays readable meanwhile.
     """
 
     version = models.ForeignKey(SignalVersion, on_delete=models.CASCADE, related_name="label_set", db_index=False)

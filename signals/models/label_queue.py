@@ -1,4 +1,4 @@
-"""The life of a label in the judge's queue: its states, what each event writes, and the statements that write it."""
+"""The judge's queue: states of a label, and the columns that each event writes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,8 +24,8 @@ from signals.models.signal import DefinitionModel
 MAX_ATTEMPTS = 5
 MAX_OUTAGES = 100
 MAX_LEASE = timedelta(minutes=1)
+# Caps every delay between two tries, including the retry-after of a judge.
 MAX_WAIT = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
-"""No pause between two tries is longer: not ours, and none that a judge asks for."""
 BATCH_SIZE = 2_000
 CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
@@ -40,8 +40,6 @@ class Status(models.TextChoices):
 
 
 class Event(StrEnum):
-    """What can happen to a label that exists."""
-
     ENQUEUE = "enqueue"  # its target has grown
     LEASE = "lease"
     EXTEND_LEASE = "extend lease"
@@ -59,8 +57,8 @@ class Event(StrEnum):
     CLAMP_FUTURE_TIMES = "clamp future times"
 
 
+# Placeholder in the table for a value that the event supplies.
 GIVEN = "given"
-"""Stands in the table for what the event brings along."""
 
 _GROWN = {"wanted_revision": GIVEN, "target_time": GIVEN, "settled_at": GIVEN, "settled_live": GIVEN}
 _ALL_TRIES = {"status": Status.QUEUED, "attempts": 0, "outages": 0}
@@ -108,16 +106,19 @@ TRANSITIONS: Mapping[tuple[Status, Event], Mapping[str, Any]] = {
 
 
 def columns(status: str, event: Event, **given: Any) -> dict[str, Any]:
-    """The columns that an event writes. Raises KeyError if it cannot happen in this state, or if `given` lacks one."""
+    """Return the columns that an event writes.
+
+    Raises KeyError if the event cannot happen in this state, or if `given` lacks a value.
+    """
     written = TRANSITIONS[Status(status), event]
     return {name: given[name] if value is GIVEN else value for name, value in written.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """A target that is to have a label: the fields of `Label` by the same names.
+    """A request to label a target. Fields are named like those of `Label`.
 
-    `settled_at` is for a request that settled before it is queued; by default it settles as it is queued.
+    `settled_at` defaults to the time of enqueueing.
     """
 
     version_id: int
@@ -138,7 +139,7 @@ _columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
 
 
 class JudgeJob(models.Model):
-    """What every row has that a judge works on: its target, its place in the queue, its answer."""
+    """A row that a judge works on: target, place in the queue, answer."""
 
     Status = Status
 
@@ -186,36 +187,30 @@ class JudgeJob(models.Model):
 
     @property
     def version(self) -> DefinitionModel:
-        """What the judge is asked."""
         raise NotImplementedError
 
     @property
     def sentiment(self) -> str:
-        """The sentiment that its version gives its value."""
         return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
 
     # The ways in which a try ends. They change the instance, which the caller holds; `write` stores it.
 
     def retry_later(self, now: datetime, not_before: datetime, error: str) -> None:
-        """Another try at that time."""
         self._apply(Event.RETRY_LATER, error=error, tried_at=now, not_before=not_before)
 
     def wait_for_judge(self, now: datetime, not_before: datetime, error: str, outages: int) -> None:
-        """Another try at that time; this one doesn't count, for the judge could not be reached."""
+        """Try again at `not_before`. This try doesn't count, because the judge was unreachable."""
         tries = {"attempts": self.attempts - 1, "outages": outages}
         self._apply(Event.WAIT_FOR_JUDGE, error=error, tried_at=now, not_before=not_before, **tries)
 
     def finish(self, now: datetime, revision: int, *, value: str, reason: str, judge: str) -> None:
-        """The judge gave a value for this revision of the target."""
         answer: dict[str, Any] = {"value": value, "reason": reason, "judge": judge, "labelled_at": now}
         self._end(Event.FINISH, now, revision, **answer)
 
     def skip(self, now: datetime, revision: int, error: str) -> None:
-        """There is nothing to judge."""
         self._end(Event.SKIP, now, revision, error)
 
     def fail(self, now: datetime, revision: int, error: str) -> None:
-        """No further try."""
         self._end(Event.FAIL, now, revision, error)
 
     def _end(self, event: Event, now: datetime, revision: int, error: str = "", **answer: Any) -> None:
@@ -248,25 +243,23 @@ _WRITTEN = {
 
 
 class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
-    """Rows as the judge's queue."""
-
+    # Column of the row's owner. Rows are locked in the order of owner and target key.
     owner = ""
-    """The column of what a row belongs to; with the target key the order in which rows are locked."""
+    # Columns that a try changes, with their database types.
     written: Mapping[str, str] = _WRITTEN
-    """The columns that a try changes, with their types in the database."""
 
     def claimable(self, now: datetime) -> Self:
-        """Work that is due, and work whose worker's lease ran out."""
+        """Due jobs, and jobs whose lease has expired."""
         return self.filter(Q(status="queued") | Q(status="running", lease_until__lt=now), not_before__lte=now)
 
     def in_flight(self, projects: Iterable[int], now: datetime) -> dict[Account, Calls]:
-        """Calls under way in these projects and what they may cost, by account. Dead workers have none."""
+        """Return calls under way and their maximum cost, by account. Expired leases don't count."""
         running = self.filter(status="running", lease_until__gte=now, project__in=list(projects)).order_by()
         rows = running.values_list("project_id", "signal_id").annotate(made=Count("id"), dollars=Sum("reserved"))
         return {Account(project, signal): Calls(made, dollars) for project, signal, made, dollars in rows}
 
     def lease(self, labels: Sequence[Job], reserved: Mapping[int, Decimal], until: datetime) -> None:
-        """Start a try of these labels, which the caller holds; `reserved` has what each call may cost, by label."""
+        """Start a try of these locked jobs. `reserved`: the maximum cost of each call in dollars, by job id."""
         if labels:
             statement = _LEASE.format(table=self.model._meta.db_table)
             database.execute(statement, [until, list(reserved), list(reserved.values())])
@@ -275,7 +268,7 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
             label.reserved = reserved[label.pk]
 
     def give_up(self, labels: Sequence[Job]) -> None:
-        """Fail these labels, which the caller holds: their workers died too often."""
+        """Fail these locked jobs because their workers died too often."""
         if labels:
             gave_up = columns(Status.RUNNING, Event.GIVE_UP)
             self.filter(id__in=[label.pk for label in labels]).update(**gave_up)
@@ -284,7 +277,7 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
 
     @transaction.atomic
     def extend_leases(self, labels: Sequence[Job], until: datetime) -> None:
-        """Hold these claims on until then. A claim that was lost stays lost: its lease is another's."""
+        """Extend these leases. A lease that another worker has taken over stays with that worker."""
         for lease in {label.lease_until for label in labels}:
             ours = self.lock(label.pk for label in labels if label.lease_until == lease)
             ids = list(ours.filter(status="running", lease_until=lease).values_list("id", flat=True))
@@ -294,21 +287,21 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
             label.lease_until = until
 
     def lock(self, ids: Iterable[int]) -> Self:
-        """Lock these labels for writing, in the order that `enqueue` locks them."""
+        """Lock these jobs in the same order as `enqueue`, which prevents deadlocks."""
         return self.filter(id__in=list(ids))._locked()
 
     def _locked(self) -> Self:
         return self.order_by(self.owner, Collate(F("target_key"), "C")).select_for_update(of=("self",))
 
     def write(self, labels: Sequence[Job]) -> None:
-        """Store what a try changes of these labels, which the caller holds. One cheap statement for all of them."""
+        """Store the result of a try for these locked jobs in one statement."""
         if labels:
             values = [[getattr(label, name) for label in labels] for name in ("id", *self.written)]
             database.execute(_write_statement(self.model._meta.db_table, tuple(self.written.items())), values)
 
     @transaction.atomic
     def release(self, labels: Sequence[Job]) -> list[int]:
-        """Put claimed labels back in the queue and return the ids of those that were still held."""
+        """Put claimed jobs back into the queue. Return the ids of those whose lease still held."""
         leases = {label.pk: label.lease_until for label in labels}
         held = self.lock(leases).filter(status="running")
         ids = [label.pk for label in held if label.lease_until == leases[label.pk]]
@@ -317,10 +310,7 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
 
     @transaction.atomic
     def clamp_future_times(self, now: datetime) -> None:
-        """Have what waits, or is held, for longer than can be, since a time when the machine's clock was ahead, go on.
-
-        An answer under a lease of then counts for another try.
-        """
+        """Make jobs due that were delayed or leased while the machine's clock was ahead."""
         waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)
         clamped = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
         self.filter(id__in=waiting._locked().values("id")).update(**clamped)
@@ -330,15 +320,13 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
 
 
 class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
-    """Labels as the judge's queue."""
-
     owner = "version_id"
 
     def enqueue(self, wanted: Sequence[LabelRequest], now: datetime) -> int:
-        """Queue these targets; returns how many are new or are to be judged again.
+        """Queue these targets. Return how many are new or will be judged again.
 
-        A target that is known goes back to the queue only if it has grown beyond what is wanted and was judged. Nothing
-        is ever lowered. Rows are locked in order of (version, target key), as in `lock`.
+        A known target is queued again only if it has grown since the last request. Revisions never decrease.
+        Rows are locked in order of (version, target key).
         """
         if not wanted:
             return 0
@@ -350,40 +338,34 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
             return int(cursor.rowcount)
 
     def lock_siblings(self, ids: Iterable[int]) -> None:
-        """Lock all labels of the targets of these labels, of any version, in the order that `enqueue` locks them.
+        """Lock all labels of these labels' targets, of any version, in the order of `enqueue`.
 
-        Call it before what may change which label of a target is effective: it writes siblings too.
+        Call it before a change that may make another label effective: that writes the siblings too.
         """
         database.execute(_LOCK_SIBLINGS, [list(ids)])
 
     def retry(self, now: datetime) -> int:
-        """Queue the failed ones among these again, with all their tries; returns how many.
-
-        Those of a stopped run leave it, or they would leave the queue as the rest of it does.
-        """
+        """Queue failed labels again with all their tries. Return how many."""
         failed = self.filter(status="failed")
         failed.filter(run__state__in=STOPPED).update(run=None)
         return failed.update(**columns(Status.FAILED, Event.RETRY, not_before=now))
 
     def lock_next_queued(self, run: SignalRun | None = None) -> list[Job]:
-        """Lock some of the work of a run that waits, or of the live work, and return it.
-
-        Which is left to an index: in the order of locks all that waits would be sorted for each batch.
-        """
+        """Lock and return a batch of queued labels of a run, or of live traffic."""
         waiting = self.filter(status="queued", run=run)
         ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
         self.lock_siblings(ids)
         return list(waiting.filter(id__in=ids)._locked())
 
     def dequeue(self, labels: Sequence[Job]) -> None:
-        """End waiting labels, which the caller holds: what was never tried goes, what has a value keeps it."""
+        """Dequeue these locked labels. Labels without a try are deleted; labels with a value keep it."""
         batch = self.filter(id__in=[label.pk for label in labels])
         batch.filter(value="", attempts=0, verdicts=None).delete()
         batch.filter(value="").update(**columns(Status.QUEUED, Event.CANCEL))
         batch.exclude(value="").update(**columns(Status.QUEUED, Event.KEEP_VALUE))
 
     def oldest_due(self, now: datetime) -> datetime | None:
-        """Since when the longest of the live work among these has been due; None where nothing is."""
+        """Return when the oldest queued live label became due, or None."""
         due = self.filter(status="queued", run=None, not_before__lte=now)
         return due.order_by("not_before").values_list("not_before", flat=True).first()
 

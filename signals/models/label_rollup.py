@@ -1,4 +1,4 @@
-"""How many labels there are, by half day, hour and minute that their targets began in: rows that triggers write."""
+"""Label counts by half day, hour and minute of the targets' start. Triggers write the rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ EFFECTIVE = Q(is_effective=True)
 
 @dataclass(frozen=True, slots=True)
 class LabelCount:
-    """Labels of one version, in one state and with one value (empty: without). Cells of a kind add up.
+    """Labels of one version, state and value. Counts of one kind add up.
 
-    A label that waits with a value has that of its target as it was; `cost` is in US dollars, None where no call had a
-    known price; `last` is when the last of them was labelled. `count` is of effective labels, unless one version is
-    asked for; `cost` and `waiting` (for a judge) are of all.
+    `value`: empty without a value; a queued label keeps the value of the earlier revision. `count`: effective
+    labels, unless the query names a version. `cost` and `waiting`: all labels. `cost`: US dollars, None if no call
+    had a known price. `last`: time of the newest label.
     """
 
     signal: int
@@ -41,7 +41,7 @@ class LabelCount:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many labels are in each state. Every sampled target is counted once."""
+    """Labels by state. Each sampled target counts once."""
 
     waiting: int = 0
     done: int = 0
@@ -50,31 +50,27 @@ class Coverage:
 
     @property
     def sampled(self) -> int:
-        """All of them."""
         return self.waiting + self.done + self.failed + self.skipped
 
 
 class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](FoldingQuerySet[Row]):
-    """Sums of labels."""
-
+    # Column of the bucket's start.
     start: ClassVar[str]
-    """The field that a row's time is in."""
+    # Length of a bucket.
     length: ClassVar[timedelta]
-    """Of a row's time."""
 
     def within(self, *stretches: tuple[datetime, datetime]) -> Self:
-        """Labels of targets that began in any of these stretches of time, whose edges must be those of rows."""
+        """Labels of targets that began in any of these time ranges. Their edges must be edges of buckets."""
         of_any = Q()
         for start, end in stretches:
             of_any |= Q(**{f"{self.start}__gte": start, f"{self.start}__lt": end})
         return self.filter(of_any)
 
     def matching(self, wanted: LabelFilter) -> Self:
-        """Labels that pass a filter; effective ones unless it names a version or a run."""
+        """Labels that match the filter: effective ones, unless the filter names a version or a run."""
         return self.including_superseded(wanted).filter(Q() if wanted.is_of_one_version else EFFECTIVE)
 
     def including_superseded(self, wanted: LabelFilter) -> Self:
-        """Labels of all versions that pass a filter."""
         passes = Q()
         if wanted.version is not None:
             passes &= Q(version__number=wanted.version)
@@ -112,11 +108,9 @@ _FOLD = """
 
 
 class LabelSum(models.Model):
-    """How many labels of one kind there are, and what they have cost.
+    """Count and cost of labels of one kind.
 
-    The rows of a kind add up, always and exactly, to what is in `Label`: a trigger there adds rows for what a statement
-    changes, and folding makes one of them. Labels that go take their counts along, so that nothing here needs a
-    foreign key in the database.
+    The sums always equal the rows in `Label`: a trigger there inserts a change for each statement.
     """
 
     class State(models.TextChoices):
@@ -153,7 +147,6 @@ class LabelSum(models.Model):
 
 
 def _one_of_a_kind(model: str, start: str) -> models.UniqueConstraint:
-    """Of the rows that are folded; `start` is the field that their time is in."""
     kind = ["signal", start, "version", "run", "is_effective", "state", "value"]
     return models.UniqueConstraint(
         fields=kind, condition=Q(folded=True), nulls_distinct=False, name=f"signals_{model}_kind"
@@ -168,14 +161,10 @@ def _by_time_and_changes(model: str, start: str) -> list[models.Index]:
 
 
 class LabelHalfDayQuerySet(SumQuerySet["LabelHalfDay"]):
-    """Labels by the half day."""
-
     start, length = "half_day", HALF_DAY
 
 
 class LabelHalfDay(LabelSum):
-    """Labels about targets that began in one half of a UTC day."""
-
     signal = models.ForeignKey(
         "signals.Signal", on_delete=models.DO_NOTHING, related_name="half_days", db_constraint=False, db_index=False
     )
@@ -192,21 +181,16 @@ class LabelHalfDay(LabelSum):
 
 
 class LabelHourQuerySet(SumQuerySet["LabelHour"]):
-    """Labels by the hour, and what was not sampled."""
-
     start, length = "hour", HOUR
 
     def coverage(self) -> Coverage:
-        """How many of these labels are in which state."""
         return Coverage(**dict(self.exclude(UNSAMPLED).order_by().values_list("state").annotate(n=Sum("count"))))
 
     def waiting_by_version(self) -> dict[int, int]:
-        """How many of these labels no judge has ended with yet, by the id of their version."""
         rows = self.filter(state="waiting").order_by().values_list("version_id").annotate(n=Sum("count"))
         return {version: count for version, count in rows if count}
 
     def coverage_by_run(self, runs: Iterable[SignalRun]) -> dict[int, Coverage]:
-        """The same for each of these manual runs, by its id."""
         found: dict[int, dict[str, int]] = defaultdict(dict)
         rows = self.filter(run__in=runs).order_by().values_list("run_id", "state").annotate(n=Sum("count"))
         for run_id, state, count in rows:
@@ -214,15 +198,14 @@ class LabelHourQuerySet(SumQuerySet["LabelHour"]):
         return {run_id: Coverage(**counts) for run_id, counts in found.items()}
 
     def newest(self) -> datetime | None:
-        """The newest hour with any of these labels."""
+        """Return the newest hour with labels, or None."""
         hour, _ = self._hours().first() or (None, 0)
         return hour
 
     def reach(self, most: int, before: datetime) -> datetime | None:
-        """The hour back to which the newest `most` of these labels before a time are found; None if there is none.
+        """Return the hour that a search for the newest `limit` labels before `before` must reach back to.
 
-        That of the oldest if there are fewer: so a search for them stops where there can't be more. Each hour has one
-        at least, but for the hour that the time lies in.
+        Returns the oldest hour if there are fewer labels, and None if there are none.
         """
         hour, found = None, 0
         for hour, count in self.filter(hour__lte=before)._hours()[: most + 1]:
@@ -232,15 +215,11 @@ class LabelHourQuerySet(SumQuerySet["LabelHour"]):
         return hour
 
     def _hours(self) -> "models.QuerySet[LabelHour, tuple[datetime, int]]":
-        """The hours with any of these labels and how many, newest first."""
         return self.exclude(UNSAMPLED).values_list("hour").annotate(n=Sum("count")).filter(n__gt=0).order_by("-hour")
 
 
 class LabelHour(LabelSum):
-    """Labels about targets that began in one hour.
-
-    With the state UNSAMPLED: how many targets of that hour a version looked at and left out, by `Unsampled`.
-    """
+    """Labels of targets that began in one hour. The state UNSAMPLED counts targets that the version did not sample."""
 
     signal = models.ForeignKey(
         "signals.Signal", on_delete=models.DO_NOTHING, related_name="hours", db_constraint=False, db_index=False
@@ -264,14 +243,10 @@ class LabelHour(LabelSum):
 
 
 class LabelMinuteQuerySet(SumQuerySet["LabelMinute"]):
-    """Labels by the minute."""
-
     start, length = "minute", MINUTE
 
 
 class LabelMinute(LabelSum):
-    """Labels about targets that began in one minute."""
-
     signal = models.ForeignKey(
         "signals.Signal", on_delete=models.DO_NOTHING, related_name="minutes", db_constraint=False, db_index=False
     )

@@ -7,45 +7,37 @@ from catalyst.core.models import AuthoredModel, Project
 from signals.models.signal import Signal, SignalVersion
 
 STOPPED = ("cancelled", "failed")
-"""States of manual runs whose work is to be done no more."""
 
 
 class SignalRunQuerySet(models.QuerySet["SignalRun"]):
-    """Manual runs."""
-
     def stopped(self) -> "SignalRunQuerySet":
-        """Those whose work is to be done no more."""
         return self.filter(state__in=STOPPED)
 
     def for_signal(self, signal: Signal) -> "SignalRunQuerySet":
-        """Runs of any version of a signal, newest first, with what a list shows of them."""
         return self.filter(version__signal=signal)._for_list()
 
     def for_project(self, project: Project) -> "SignalRunQuerySet":
-        """The same for all signals of a project."""
         return self.filter(version__signal__project=project)._for_list()
 
     def _for_list(self) -> "SignalRunQuerySet":
         return self.select_related("version__signal").order_by("-pk")
 
     def open(self) -> "SignalRunQuerySet":
-        """Runs that still work, oldest first."""
         return self.filter(state__in=["collecting", "judging"]).order_by("pk")
 
     def collecting(self) -> "SignalRunQuerySet":
-        """Runs that still look for targets, oldest first."""
         return self.filter(state="collecting").order_by("pk")
 
     def overtaken(self) -> "SignalRunQuerySet":
-        """Open runs whose signal was archived, and open backfills of a version that is not current any more."""
+        """Open runs of archived signals, and open backfills of superseded versions."""
         changed = Q(purpose="backfill") & ~Q(version=F("version__signal__current_version"))
         return self.open().filter(changed | Q(version__signal__archived_at__isnull=False))
 
 
 class SignalRun(AuthoredModel):
-    """A manual run of one version over a window of the past; its labels are tied to it. The row is also the job.
+    """A manual run of one version over a past window. The row is also the job.
 
-    COLLECTING (queues a label for each sampled target, chunk by chunk) -> JUDGING (until no label waits) -> DONE.
+    COLLECTING (enqueues a label for each sampled target, in chunks) -> JUDGING (until no label is queued) -> DONE.
     """
 
     class State(models.TextChoices):
@@ -97,10 +89,8 @@ class SignalRun(AuthoredModel):
 
     @property
     def is_open(self) -> bool:
-        """Whether it still works."""
         return self.state in self.OPEN
 
     @property
     def was_stopped(self) -> bool:
-        """Whether it ended before its work was done."""
         return self.state in STOPPED

@@ -1,4 +1,4 @@
-"""How many requests for labels settled in each minute, and what became of them. See docs/adr/0019."""
+"""Label requests by the minute in which they settled, with their outcomes. See docs/adr/0019."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,15 +13,13 @@ from signals.models.label import Label
 
 
 class SettledMinuteQuerySet(FoldingQuerySet["SettledMinute"]):
-    """Requests by the minute in which they settled."""
-
     def _fold_statement(self) -> str:
         return _FOLD
 
     def answer_superseded(self, judged: Iterable[tuple[Label, str, str]]) -> None:
-        """Give requests their outcome whose target grew while they were judged: labels as claimed, outcomes, values.
+        """Replace the outcome "superseded" of requests whose target grew while they were judged.
 
-        Growing ended them as superseded, in case their worker dies.
+        `judged`: (label as claimed, outcome, value).
         """
         changes = []
         for claimed, outcome, value in judged:
@@ -37,16 +35,15 @@ class SettledMinuteQuerySet(FoldingQuerySet["SettledMinute"]):
         self.bulk_create(changes)
 
     def delete_expired(self, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows of minutes before; returns how many."""
+        """Delete up to `limit` rows from before `before`. Return how many."""
         expired = self.filter(minute__lt=before).order_by("minute").values_list("id", flat=True)[:limit]
         return self.filter(id__in=list(expired)).delete()[0]
 
 
 class SettledMinute(models.Model):
-    """Requests for a label of one version that settled in one minute, by origin and outcome.
+    """Label requests of one version that settled in one minute, by origin and outcome.
 
-    A request is one revision of one target that was queued for judging. Triggers on `Label` add rows; folding makes one
-    of those of a kind.
+    A request is one revision of one target. Triggers on `Label` insert changes; folding merges them.
     """
 
     class Outcome(models.TextChoices):

@@ -15,46 +15,37 @@ from traces.filters import Filter
 
 
 class SignalQuerySet(models.QuerySet["Signal"]):
-    """Signals."""
-
     def for_project(self, project: "Project") -> "SignalQuerySet":
-        """Signals of one project."""
         return self.filter(project=project)
 
     def for_agent(self, agent: "Agent") -> "SignalQuerySet":
-        """Signals of one agent."""
         return self.filter(agent=agent)
 
     def unarchived(self) -> "SignalQuerySet":
-        """Signals that were not put away."""
         return self.filter(archived_at=None)
 
     def archived(self) -> "SignalQuerySet":
-        """Signals that were put away."""
         return self.filter(archived_at__isnull=False)
 
     def live(self) -> "SignalQuerySet":
-        """Signals that judge arriving traffic."""
         return self.filter(state="active", archived_at=None, current_version__isnull=False)
 
     def matching(self, wanted: SignalFilter) -> "SignalQuerySet":
-        """Signals that pass a filter."""
         found = self.filter(name__icontains=wanted.text) if wanted.text else self
         given = {"state": wanted.state, "scope": wanted.scope, "agent": wanted.agent}
         return found.filter(**{name: value for name, value in given.items() if value not in {"", None}})
 
     def agents(self) -> list[tuple[int, str]]:
-        """Id and name of every agent that these signals are for."""
+        """Return (id, name) of each agent that has one of these signals."""
         named = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
         return [(pk, name or identity) for pk, name, identity in named.distinct()]
 
     def for_list(self) -> "SignalQuerySet":
-        """With all that a list shows of the signal itself, by name."""
         return self.select_related("project", "agent", "current_version").order_by("name", "id")
 
 
 class Signal(AuthoredModel):
-    """A classifier for one agent. What it asks is in its versions; the newest one is current."""
+    """A classifier for one agent. Its versions hold the definitions."""
 
     State = State
 
@@ -93,13 +84,10 @@ class Signal(AuthoredModel):
 
     @property
     def is_live(self) -> bool:
-        """Whether it judges arriving traffic: what `SignalQuerySet.live` finds."""
         return self.state == self.State.ACTIVE and self.archived_at is None and self.current_version_id is not None
 
 
 class DefinitionModel(models.Model):
-    """The columns of a `Definition`."""
-
     Type = Type
 
     type = models.CharField(max_length=6, choices=Type)
@@ -116,17 +104,14 @@ class DefinitionModel(models.Model):
 
     @property
     def traffic_filter(self) -> Filter:
-        """The traffic that it looks at."""
         return Filter.parse(self.filter)
 
     @property
     def judge_view(self) -> JudgeView:
-        """What its judge sees of a target."""
         return JudgeView.parse(self.view)
 
     @property
     def definition(self) -> Definition:
-        """What it asks, as it was given."""
         return Definition(
             type=self.type,
             prompt=self.prompt,
@@ -140,15 +125,12 @@ class DefinitionModel(models.Model):
 
 
 class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
-    """Versions of signals."""
-
     def published(self) -> "SignalVersionQuerySet":
-        """Versions that are or were current, without candidates."""
         return self.filter(is_candidate=False)
 
 
 class SignalVersion(AuthoredModel, DefinitionModel):
-    """What a signal asks, as it was from one edit to the next. Never changed: a label names the version behind it."""
+    """An immutable definition of a signal. Each label names its version."""
 
     signal = models.ForeignKey(Signal, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""Tests of what a signal asks or would ask: kept for a day, for who started them, and never as labels."""
+"""Tests of a definition: kept for a day, visible to who started them, never labels."""
 
 from datetime import datetime, timedelta
 
@@ -17,35 +17,31 @@ TOO_LONG = "The test took longer than 5 minutes, so the rest was not judged."
 
 
 class SignalTestQuerySet(models.QuerySet["SignalTest"]):
-    """Tests."""
-
     def started_by(self, actor: Actor) -> "SignalTestQuerySet":
-        """Those of one person, of one API key, or of the commands of operators."""
+        """Tests of one person, one API key, or the system."""
         return self.filter(created_by=actor.user, created_by_key=actor.api_key)
 
     def running(self) -> "SignalTestQuerySet":
-        """Those that have not ended."""
         return self.filter(state="running")
 
     def cancel(self, now: datetime) -> int:
-        """Have no further call made for those that run; returns how many. Calls under way end, and count."""
+        """Cancel running tests. Return how many. Calls under way finish and count."""
         return self.running().update(state=SignalTest.State.CANCELLED, ended_at=now)
 
     def stop(self, now: datetime, error: str) -> None:
-        """The same, for a reason that is told to people."""
         self.running().update(state=SignalTest.State.STOPPED, ended_at=now, error=error)
 
     def end(self, now: datetime) -> None:
-        """End those that run and have nothing left to judge, or no time."""
+        """End running tests that have no open items or have timed out."""
         left = SignalTestItem.objects.filter(test=OuterRef("pk"), status__in=["queued", "running"])
         self.running().filter(~Exists(left)).update(state=SignalTest.State.DONE, ended_at=now)
         self.filter(ends_at__lte=now).stop(now, TOO_LONG)
 
 
 class SignalTest(AuthoredModel, DefinitionModel):
-    """A definition, saved or not, judged on some targets. One person has one running test of a signal.
+    """A definition, saved or not, judged on some targets. An actor has at most one running test of a signal.
 
-    RUNNING -> DONE, CANCELLED (by a person, or by the next test), or STOPPED (`error` tells why).
+    RUNNING -> DONE, CANCELLED (by a person, or by the next test), or STOPPED (`error` has the reason).
     """
 
     class State(models.TextChoices):
@@ -98,19 +94,16 @@ class SignalTest(AuthoredModel, DefinitionModel):
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
         return self.state == self.State.RUNNING
 
 
 class SignalTestItemQuerySet(JudgeJobQuerySet["SignalTestItem"]):
-    """Targets of tests, which are also the judge's queue."""
-
     owner = "test_id"
     written = {**JudgeJobQuerySet.written, "tokens": "bigint", "exchange": "bytea"}
 
 
 class SignalTestItem(JudgeJob):
-    """One target of a test, and what the judge answers about it. The row is also the job."""
+    """One target of a test with the judge's answer. The row is also the job."""
 
     test = models.ForeignKey(SignalTest, on_delete=models.CASCADE, related_name="items", db_index=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
@@ -140,10 +133,8 @@ class SignalTestItem(JudgeJob):
 
     @property
     def version(self) -> SignalTest:
-        """What it asks."""
         return self.test
 
     @property
     def is_flipped(self) -> bool:
-        """Whether it has another value than before."""
         return bool(self.value and self.before) and self.value != self.before

@@ -1,4 +1,4 @@
-"""Targets that a version looked at and did not sample: they have no label, yet are counted. See docs/adr/0012."""
+"""Targets that a version did not sample. They have no label but count in coverage. See docs/adr/0012."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,10 +10,8 @@ from signals.sampling import draw
 
 
 class UnsampledQuerySet(models.QuerySet["Unsampled"]):
-    """Targets that were not sampled."""
-
     def record(self, passed: Sequence[LabelRequest]) -> None:
-        """Keep that these were looked at; those that are known, or have a label of the version, stay as they are."""
+        """Store these targets, unless they are stored or have a label of the version."""
         if not passed:
             return
         rows = [
@@ -25,20 +23,18 @@ class UnsampledQuerySet(models.QuerySet["Unsampled"]):
             cursor.execute(_NOTE, columns)
 
     def discard_sampled(self, sampled: Sequence[LabelRequest]) -> None:
-        """Take out those that have a label now, of one version."""
+        """Delete targets that have a label by now. All requests must be of one version."""
         if sampled:
             version = sampled[0].version_id
             self.filter(version=version, draw__in=[draw(each.target_key) for each in sampled]).delete()
 
     def delete_expired(self, before: datetime, most: int) -> int:
-        """Delete some that began before; returns how many."""
+        """Delete up to `limit` rows from before `before`. Return how many."""
         expired = self.filter(hour__lt=before).order_by("hour", "id")[:most].values("id")
         return self.filter(id__in=expired).delete()[0]
 
 
 class Unsampled(models.Model):
-    """One target that a version looked at, which its rate left out. `LabelHour` counts them."""
-
     version = models.ForeignKey("signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_index=False)
     signal = models.ForeignKey(
         "signals.Signal", on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False

@@ -1,4 +1,4 @@
-"""Judge calls that ended: verdicts and their exchanges."""
+"""Finished judge calls: verdicts and their exchanges."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from catalyst.core.models import Project
 
 
 class Verdict(models.Model):
-    """One judge call that ended. Never changed. `value` is empty when it gave no valid answer; `error` says why."""
+    """One finished judge call. Never changed. Without a valid answer `value` is empty and `error` has the reason."""
 
     label = models.ForeignKey("signals.Label", on_delete=models.CASCADE, related_name="verdicts")
     revision = models.BigIntegerField(help_text="Revision of the target that was shown.")
@@ -29,7 +29,7 @@ class Verdict(models.Model):
 
 
 class Instructions(models.Model):
-    """The system message of a version's judge calls, which is the same for all its targets; kept once."""
+    """The system message of a version's judge calls, stored once for all its targets."""
 
     version = models.ForeignKey("signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_index=False)
     digest = models.CharField(max_length=64, help_text="SHA-256 of the text.")
@@ -44,16 +44,14 @@ class Instructions(models.Model):
 
 
 class ExchangeQuerySet(models.QuerySet["Exchange"]):
-    """What judges were asked and answered."""
-
     def delete_expired(self, project: "Project", before: datetime, most: int) -> int:
-        """Delete the oldest so many of a project that are from before; returns how many."""
+        """Delete up to `limit` exchanges of a project from before `before`. Return how many."""
         old = self.filter(project=project, created_at__lt=before).order_by("created_at")
         return self.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]
 
 
 class Exchange(models.Model):
-    """What a judge was sent for a verdict, word for word, and what it answered. Not kept for as long as the verdict."""
+    """The exact messages of a verdict's call. Deleted earlier than the verdict."""
 
     verdict = models.OneToOneField("signals.Verdict", on_delete=models.CASCADE, primary_key=True)
     project = models.ForeignKey(

@@ -1,1 +1,1 @@
-"""On demand: backfill, test, catching up, estimates."""
+"""Judging on demand: backfills, tests, catching up, estimates."""

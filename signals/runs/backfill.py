@@ -1,8 +1,7 @@
-"""Manual runs: a version judges what is stored of a window of the past.
+"""Manual runs: a version judges stored targets of a past window.
 
-The run's row is its job. Each step locks it, does one piece of work and notes how far it came in the same transaction,
-so that a crash repeats nothing and loses nothing. What is queued is judged after live traffic; a target that has a
-label of the version keeps it.
+The row is the job. Each step locks it, does one piece of work and stores its progress in one transaction, so that a
+crash loses and repeats nothing. Live traffic is judged first. Targets that the version labelled keep their label.
 """
 
 import logging
@@ -33,8 +32,8 @@ from signals.targets.target import Target
 
 logger = logging.getLogger(__name__)
 
+# Larger previews show expected counts.
 EXACT = 20_000
-"""A preview of at most so many targets counts each; of more it says what is to be expected."""
 CHANGED = "The signal was changed or archived."
 
 State = SignalRun.State
@@ -43,7 +42,7 @@ Purpose = SignalRun.Purpose
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a run would do. `is_exact` is False where the sample and what it has of labels are only expected."""
+    """Counts of a run before it starts. `is_exact`: False if sampled and labelled are expected values."""
 
     matched: int
     sampled: int
@@ -53,53 +52,44 @@ class Preview:
 
     @property
     def to_judge(self) -> int:
-        """Targets that would be put to the judge."""
         return self.sampled - self.labelled
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: its labels by what became of them."""
-
     run: SignalRun
     covered: Coverage
+    # From start to end, or until now.
     seconds: float
-    """Since it was started, until it ended."""
 
     @property
     def ended(self) -> int:
-        """Targets that are through."""
         return self.covered.sampled - self.covered.waiting
 
     @property
     def known(self) -> int:
-        """Targets that had a label of this version before."""
         return self.run.sampled - self.run.queued
 
     @property
     def percent(self) -> int:
-        """Of what is queued so far."""
         return 100 * self.ended // self.covered.sampled if self.covered.sampled else 0
 
     @property
     def per_second(self) -> float:
-        """Targets that got through each second, on average."""
         return self.ended / self.seconds if self.seconds else 0
 
     @property
     def left(self) -> timedelta | None:
-        """How long it takes at this rate; None while that can't be told."""
         known = self.run.state == State.JUDGING and self.per_second
         return timedelta(seconds=round(self.covered.waiting / self.per_second)) if known else None
 
     @property
     def left_words(self) -> str:
-        """The same for people; empty while it can't be told."""
         return roughly(self.left)
 
 
 def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
-    """How far these runs are, in one query."""
+    """Return the progress of these runs, with one query."""
     shown = list(runs)
     covered = LabelHour.objects.filter(signal__in={run.version.signal_id for run in shown}).coverage_by_run(shown)
     return [
@@ -109,7 +99,7 @@ def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
 
 
 def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
-    """What the version looks at in this window. What waits to be judged live is left to that."""
+    """Return the targets of this window that the version matches, without those of live judging."""
     signal = version.signal
     is_asked = signal.is_live and signal.current_version_id == version.pk
     live_since = signal.activated_at if is_asked else None
@@ -117,7 +107,6 @@ def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
 
 
 def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:
-    """What a run of this version would do."""
     found = traffic(version, start, end)
     matched, examples = found.count(), found.newest(10)
     labels = Label.objects.filter(version=version)
@@ -132,7 +121,7 @@ def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate:
 
 
 def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> None:
-    """Raise ValidationError, by field, for a window without a past and a rate that is none."""
+    """Raise ValidationError, by field, for an invalid window or rate."""
     if start >= min(end, now):
         raise ValidationError({"start": "The window must begin before it ends, and before now."})
     if not 0 <= sample_rate <= 100:
@@ -143,9 +132,9 @@ def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> No
 def start(
     signal: Signal, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
 ) -> SignalRun:
-    """Judge the targets of the current version that began in [start, end), of drafts and disabled signals too.
+    """Start a backfill of the current version over [start, end). The signal need not be active.
 
-    Raises ValidationError as `check` does, and for an archived signal and while another backfill of it is under way.
+    Raises ValidationError like `check`, for an archived signal, and during another backfill of it.
     """
     version, end = _lock(signal), min(end, now)
     check(start, end, sample_rate, now)
@@ -159,10 +148,9 @@ def start(
 def start_duel(
     version: SignalVersion, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
 ) -> SignalRun:
-    """Have any version, a candidate too, judge the targets of [start, end), to compare it with others.
+    """Start a run of any version, candidates included, over [start, end) to compare it with others.
 
-    Raises ValidationError as `check` does, and for an archived signal and while another duel of the version is under
-    way.
+    Raises ValidationError like `check`, for an archived signal, and during another duel of the version.
     """
     _lock(version.signal)
     end = min(end, now)
@@ -174,7 +162,6 @@ def start_duel(
 
 
 def _lock(signal: Signal) -> SignalVersion:
-    """Lock the signal and return its current version. Raises ValidationError for one that is archived."""
     signals = Signal.objects.select_for_update(of=("self",), no_key=True)
     locked = signals.select_related("current_version").get(pk=signal.pk)
     if locked.archived_at is not None or locked.current_version is None:
@@ -192,7 +179,7 @@ def _started(run: SignalRun, by: Actor) -> SignalRun:
 
 @transaction.atomic
 def cancel(run: SignalRun, now: datetime, by: Actor = SYSTEM) -> None:
-    """Judge no more of it. What waits leaves the queue, calls under way end; labels stay."""
+    """Dequeue the run's labels. Calls under way finish; finished labels stay."""
     locked = SignalRun.objects.select_for_update(of=("self",)).select_related("version__signal").get(pk=run.pk)
     if locked.is_open:
         _end(locked, State.CANCELLED, now)
@@ -202,21 +189,17 @@ def cancel(run: SignalRun, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 def has_work(_: datetime) -> bool:
-    """Whether `step` may find anything to do."""
+    """Return whether `step` may have work."""
     return (SignalRun.objects.open() | _left_over()).exists()
 
 
 def step(now: datetime) -> bool:
-    """Do one piece of work for runs; False when there was none.
-
-    What ended runs had queued goes first, so that no other run takes it for labels that are about to come.
-    """
+    """Do one piece of work. Return False if there was none."""
     return _end_overtaken(now) or _withdraw() or _collect(now) or _close(now)
 
 
 @transaction.atomic
 def _end_overtaken(now: datetime) -> bool:
-    """End the runs whose signal asks something else by now, or was put away."""
     overtaken = SignalRun.objects.overtaken().select_for_update(of=("self",), skip_locked=True)
     for run in (found := list(overtaken)):
         _end(run, State.CANCELLED, now, CHANGED)
@@ -225,7 +208,6 @@ def _end_overtaken(now: datetime) -> bool:
 
 @transaction.atomic
 def _collect(now: datetime) -> bool:
-    """Queue the labels of the next chunk of targets of a run."""
     free = SignalRun.objects.collecting().select_for_update(of=("self",), skip_locked=True)
     run = free.select_related("version__signal__agent").first()
     if run is None:
@@ -261,13 +243,11 @@ def _queue_chunk(run: SignalRun, now: datetime) -> None:
 
 @transaction.atomic
 def _withdraw() -> bool:
-    """Take some of the work of stopped runs out of the queue."""
     run = _left_over().select_for_update(of=("self",), skip_locked=True).first()
     return run is not None and _withdraw_some(run)
 
 
 def _left_over() -> SignalRunQuerySet:
-    """Stopped runs of which something is still queued."""
     waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
     return SignalRun.objects.stopped().filter(Exists(waits))
 
@@ -279,7 +259,6 @@ def _withdraw_some(run: SignalRun) -> bool:
 
 
 def _close(now: datetime) -> bool:
-    """End the runs of which nothing waits any more."""
     open_labels = Label.objects.filter(run=OuterRef("pk"), status__in=[Label.Status.QUEUED, Label.Status.RUNNING])
     through = SignalRun.objects.filter(state=State.JUDGING).exclude(Exists(open_labels))
     return bool(through.update(state=State.DONE, ended_at=now))

@@ -1,6 +1,6 @@
-"""Labels that a cap keeps waiting until the next day: what judging them takes, and letting just as many through.
+"""Catching up: labels held back by a daily limit are judged today, beyond the limit.
 
-On this one day the budget then bears so many calls more than its cap. The cap stays as it is.
+The limit itself stays. Only today's budget allows more calls.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ from signals.targets import target
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Labels of a version that wait behind a cap, as many of them as could be judged if it were not there."""
+    """Labels of a version that a cap holds back and that no other cap would."""
 
     version: SignalVersion
     stop: CapReached
@@ -35,13 +35,13 @@ class Held:
 
     @property
     def most(self) -> Decimal | None:
-        """What judging them may cost in US dollars; None for a model without a price."""
+        """The maximum cost in US dollars; None without a known price."""
         return None if self.stop.needed is None else self.labels * self.stop.needed
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What judging all that waits behind a cap takes: US dollars at most, and each version's as expected."""
+    """The labels that a cap holds back, with their maximum and expected cost."""
 
     cap: Cap
     held: tuple[Held, ...]
@@ -49,27 +49,25 @@ class Offer:
 
     @property
     def labels(self) -> int:
-        """All of them."""
         return sum(each.labels for each in self.held)
 
     @property
     def most(self) -> Decimal | None:
-        """US dollars, were every call as dear as may be; None where a model has no public price."""
+        """The maximum cost in US dollars; None if a model has no known price."""
         return _sum(each.most for each in self.held)
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars, as expected; None where a model has no public price."""
+        """The expected cost in US dollars; None if a model has no known price."""
         return _sum(each.cost for each in self.estimates)
 
     @property
     def takes(self) -> str:
-        """How long it takes when nothing else is judged, in words."""
         return roughly(sum((each.takes for each in self.estimates), timedelta()))
 
 
 def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
-    """What waits behind the cap of a signal; without one, of the project. None where nothing does."""
+    """Return the labels held back by the signal's cap, or by the project's without a signal. None if there are none."""
     budget = Budget.objects.capped().of(_account(project, signal)).first()
     held = tuple(_held(budget, now)) if budget else ()
     if budget is None or not held:
@@ -79,9 +77,9 @@ def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | Non
 
 @transaction.atomic
 def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime, by: Actor = SYSTEM) -> int:
-    """Have up to so many of the labels judged today that wait behind this cap; returns how many.
+    """Allow judging up to `labels` held-back labels today. Return how many.
 
-    Raises ValidationError when nothing waits.
+    Raises ValidationError if there are none.
     """
     budget = Budget.objects.of(_account(project, signal)).lock().first()
     count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
@@ -101,7 +99,6 @@ def _account(project: Project, signal: Signal | None) -> Account:
 
 
 def _held(budget: Budget, now: datetime) -> Iterator[Held]:
-    """What waits behind a budget; behind that of a project only what the caps of its signals leave room for."""
     of_signals = Budget.objects.capped().filter(project=budget.project_id, subject_id__isnull=False)
     own = {each.subject_id: each.remaining(now) for each in of_signals} if budget.subject_id is None else {}
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
@@ -116,7 +113,6 @@ def _held(budget: Budget, now: datetime) -> Iterator[Held]:
 
 
 def _take_room(own: dict[int | None, Remaining], signal_id: int, labels: int, dollars_per_call: Decimal | None) -> int:
-    """Of so many labels of a signal, how many its own cap leaves room for; takes that room."""
     left = own.get(signal_id)
     if not left:
         return labels
@@ -127,7 +123,6 @@ def _take_room(own: dict[int | None, Remaining], signal_id: int, labels: int, do
 
 
 def _estimate(held: Held, now: datetime) -> Estimate:
-    """By its newest targets: what waits longest is judged first."""
     waiting = held.version.signal.label_set.filter(version=held.version, status=Label.Status.QUEUED)
     examples = [target.of_label(label) for label in waiting.newest()[:READ]]
     return estimates.of_calls(held.version, held.labels, examples, now)

@@ -1,4 +1,4 @@
-"""What judging some targets takes, told before anything is spent: tokens, dollars, time."""
+"""Estimates of tokens, dollars and time before targets are judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from signals.models import SignalVersion, Verdict
 from signals.targets.scopes import load_inputs
 from signals.targets.target import Target
 
+# Prompts built to measure their length.
 READ = 10
-"""Prompts that are built to learn how long they are."""
+# The newest verdicts of a version, averaged if there are at least ENOUGH.
 SEEN = 200
-"""The newest verdicts of a version tell what its calls take, when there are at least ENOUGH of them."""
 ENOUGH = 20
 ANSWER_TOKENS = 60
 ANSWER_SECONDS = 2.0
@@ -29,7 +29,10 @@ ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What so many calls take. `cost` is None where the model has no public price; `seen`: told by earlier calls."""
+    """Tokens, US dollars and time of judge calls. `cost` is None without a known price.
+
+    `seen`: based on earlier calls of the version.
+    """
 
     calls: int
     model: str
@@ -41,12 +44,11 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        """How long it takes."""
         return roughly(self.takes)
 
 
 def of_calls(version: SignalVersion, calls: int, examples: Sequence[Target], now: datetime) -> Estimate:
-    """What it takes to judge so many targets like these examples."""
+    """Estimate `calls` calls on targets like these examples."""
     model = model_for(version)
     if not model:
         return Estimate(calls, offline.JUDGE, cost=Decimal(0))
@@ -65,7 +67,6 @@ def of_calls(version: SignalVersion, calls: int, examples: Sequence[Target], now
 
 
 def _seen(version: SignalVersion) -> tuple[float, float, float] | None:
-    """Input tokens, output tokens and seconds of an average call of this version, of those that answered."""
     if version._state.adding:
         return None
     newest = Verdict.objects.filter(label__version=version, input_tokens__gt=0).order_by("-id").values("id")[:SEEN]

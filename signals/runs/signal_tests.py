@@ -1,4 +1,4 @@
-"""Tests: a definition, saved or not, judged on stored targets. Answers are kept for a day and are never labels."""
+"""Tests: a definition, saved or not, judged on stored targets."""
 
 import math
 from collections import Counter
@@ -36,9 +36,9 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The targets of a test. `limit`: how many were asked for; `shortfall`: why there are fewer, in words for people.
+    """The targets of a test. `limit`: how many were requested; `shortfall`: why there are fewer, for pages.
 
-    `before`: what an earlier test on the same targets has found, by target key.
+    `before`: values of an earlier test on these targets, by target key.
     """
 
     targets: Sequence[Target]
@@ -49,7 +49,6 @@ class Sample:
 
 
 def newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
-    """The newest targets of a window that the version looks at."""
     traffic = targets_of(version.signal.scope)(version.signal.agent, start, end, version.traffic_filter)
     found = traffic.newest(min(limit, MAX_TARGETS))
     if len(found) >= limit:
@@ -58,7 +57,7 @@ def newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -
 
 
 def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
-    """The targets with these keys, of its agent in its project, whether or not they pass its filter."""
+    """Sample the agent's targets with these keys, whether or not they match the filter."""
     agent = version.signal.agent
     start = now - timedelta(days=agent.project.kept_days + 1)
     traffic = targets_of(version.signal.scope)(agent, start, now + timedelta(minutes=1))
@@ -66,16 +65,12 @@ def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
 
 
 def again(version: SignalVersion, earlier: SignalTest, now: datetime) -> Sample:
-    """The targets of an earlier test."""
     before = dict(earlier.items.order_by("position").values_list("target_key", "value"))
     return Sample(among(version, list(before), now).targets, len(before), before=before, repeats=True)
 
 
 def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor = SYSTEM) -> SignalTest:
-    """Have these targets judged by what the version asks, which need not be stored.
-
-    Ends the test of the same signal that the actor has running.
-    """
+    """Start a test of a version, stored or not. Cancels the actor's running test of the signal."""
     signal = version.signal
     estimate = per_day(version, sample.targets, now)
     with transaction.atomic():
@@ -113,17 +108,16 @@ def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor 
 
 
 def cancel_test(test: SignalTest, now: datetime) -> None:
-    """Have no further call made. Calls under way end, and count."""
     SignalTest.objects.filter(pk=test.pk).cancel(now)
 
 
 def find_test(project: Project, pk: int, by: Actor = SYSTEM) -> SignalTest:
-    """A test that the actor has started. Raises SignalTest.DoesNotExist, also for a test of another one."""
+    """Return a test of this actor. Raises SignalTest.DoesNotExist."""
     return _own_tests(project.pk, by).select_related("signal__agent", "agent", "project").get(pk=pk)
 
 
 def latest_test(signal: Signal, by: Actor) -> SignalTest | None:
-    """The last test of a signal that the actor has started, if it is still kept."""
+    """Return the actor's newest test of a signal, if it is still kept."""
     own = _own_tests(signal.project_id, by).filter(signal=signal)
     return own.select_related("signal__agent", "agent", "project").order_by("-pk").first()
 
@@ -134,9 +128,9 @@ def _own_tests(project_id: int, by: Actor) -> SignalTestQuerySet:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A test with what it has found so far.
+    """A test with its results so far.
 
-    `exchanged`: items of which is kept what the judge was sent. `outage`: why the judge is left alone, for people.
+    `exchanged`: ids of items with a stored exchange. `outage`: why the judge is unavailable, for pages.
     """
 
     test: SignalTest
@@ -146,17 +140,14 @@ class Results:
 
     @property
     def ended(self) -> list[SignalTestItem]:
-        """What has an answer, or gets none."""
         return [item for item in self.items if item.status not in (Status.QUEUED, Status.RUNNING)]
 
     @property
     def told(self) -> list[SignalTestItem]:
-        """What there is something to tell of: an answer, or why the last try gave none."""
         return [item for item in self.items if item.error or item.status not in (Status.QUEUED, Status.RUNNING)]
 
     @property
     def judge(self) -> Judge:
-        """Who answers."""
         return judges.judge_of(self.test)
 
     @property
@@ -169,44 +160,38 @@ class Results:
 
     @property
     def tokens(self) -> int:
-        """In and out, of all calls that told."""
         return sum(item.tokens or 0 for item in self.items)
 
     @property
     def cost(self) -> Decimal | None:
-        """US dollars; None where no call has a known price."""
+        """US dollars; None if no call had a known price."""
         costs = [item.cost for item in self.items if item.cost is not None]
         return sum(costs, Decimal(0)) if costs else None
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """Each label with how often it was given."""
         sentiments = {label: self.test.sentiments[label] for label in self.test.labels}  # JSON keeps no order
         return outcomes(sentiments, Counter(item.value for item in self.items if item.value))
 
     @property
     def bars(self) -> list[Bar]:
-        """The labels as one bar."""
         return breakdown(self.outcomes)
 
     @property
     def labelled(self) -> int:
-        """Targets that got a label."""
         return sum(outcome.count for outcome in self.outcomes)
 
     @property
     def compared(self) -> int:
-        """Targets that have a label now and had one before."""
         return sum(bool(item.value and item.before) for item in self.items)
 
     @property
     def flipped(self) -> int:
-        """Targets whose label is another one than before."""
         return sum(item.is_flipped for item in self.items)
 
     @property
     def moves(self) -> list[tuple[str, str, int]]:
-        """From which label to which, how often; the most frequent first."""
+        """(before, after, count) of changed labels, the most frequent first."""
         flips = Counter((item.before, item.value) for item in self.items if item.is_flipped)
         return [(before, value, count) for (before, value), count in flips.most_common()]
 
@@ -215,7 +200,6 @@ class Results:
 
 
 def results_of(test: SignalTest) -> Results:
-    """What a test has found so far."""
     items = list(test.items.defer("exchange").select_related("test").order_by("position"))
     health = availability.outages().get(judges.model_for(test)) if test.is_running else None
     exchanged = set(test.items.filter(exchange__isnull=False).values_list("pk", flat=True))
@@ -223,7 +207,7 @@ def results_of(test: SignalTest) -> Results:
 
 
 def per_day(version: SignalVersion, examples: Sequence[Target], now: datetime) -> Estimate:
-    """What the version would take on a day like those of the last week, by the length of these examples."""
+    """Estimate the live calls of a day, based on the last week and the length of these examples."""
     agent, scope = version.signal.agent, version.signal.scope
     matching = targets_of(scope)(agent, now - WEEK, now, version.traffic_filter).count()
     return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
@@ -231,7 +215,7 @@ def per_day(version: SignalVersion, examples: Sequence[Target], now: datetime) -
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What would be done with a target: `messages` is what its judge would be sent, else `words` say why it is not."""
+    """The messages for a target's judge, or in `text` why there are none."""
 
     messages: Sequence[ChatMessage] = ()
     model: str = ""
@@ -239,7 +223,7 @@ class Shown:
 
 
 def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
-    """The exact prompt of a target, as it is now. Asks nobody."""
+    """Return the exact prompt for a target. Calls no model."""
     ((label, read),) = load_inputs([match.label_of(version)])
     prepared = worker.prepare(label, read, now, {})
     if isinstance(prepared, JudgeCall):
@@ -250,7 +234,7 @@ def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
 
 
 def shortfall(traffic: Targets, found: int, kept_days: int) -> str:
-    """Why a window holds only `found` targets, in words for people."""
+    """Return for pages why a window has only `found` targets."""
     agent, scope = traffic.agent, traffic.scope
     everything = targets_of(scope)(agent, traffic.end - timedelta(days=kept_days + 1), traffic.end)
     stored = everything.count()

@@ -1,7 +1,4 @@
-"""Template tags for what is shown of a signal in many rows: its state, what holds it up, and the shares of its labels.
-
-In Python, since an included template takes many times as long.
-"""
+"""Template tags for rows of signals. Written in Python because included templates are many times slower."""
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -17,21 +14,18 @@ register = template.Library()
 
 @register.simple_tag
 def state(signal: Signal) -> SafeString:
-    """The state of a signal in a word and a colour."""
     known, words = ("disabled", "Archived") if signal.archived_at else (signal.state, signal.get_state_display())
     return format_html('<span class="state {}">{}</span>', known, words)
 
 
 @register.simple_tag
 def held(summary: Summary) -> SafeString:
-    """What keeps a signal from being judged, if anything."""
     found = [(each.text, each.title) for each in (summary.stop, summary.silence) if each]
     return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', found)
 
 
 @register.simple_tag
 def breakdown(summary: Summary) -> SafeString:
-    """The share of each label of one signal as a bar, with the telling one in words, and whose they are."""
     if (best := summary.headline) is None or not summary.labelled:
         draft = summary.signal.state == Signal.State.DRAFT
         return format_html('<span class="faint">{}</span>', "Not running yet" if draft else "No labels in this range")

@@ -1,1 +1,1 @@
-"""Pages of signals, versions, runs and labels."""
+"""Pages of signals."""

@@ -1,4 +1,4 @@
-"""The signals tab of an agent."""
+"""Signals of an agent: the tab of its page, and the cards of its overview."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -12,13 +12,12 @@ from signals.models import Signal
 from signals.results import rates, summaries
 from traces.analytics import runs as agent_runs
 
+# Signals side by side on the overview. If there are more, the last card lists the rest.
 CARDS = 4
-"""Signals side by side on the overview of an agent; of more, the last place lists the rest."""
 
 
 @require_safe
 def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
-    """The signals of one agent: a tab of its page, and how often each active one's label is given, for its overview."""
     agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)

@@ -1,4 +1,4 @@
-"""Pages that set daily limits and catch up with what they held back."""
+"""Pages of daily limits, and of catching up with them."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,6 @@ from signals.runs import catch_up
 @require_POST
 @editor_required
 def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Set what a signal may cost a day."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form, now = CapForm(request.POST), timezone.now()
     return _capped(
@@ -34,14 +33,12 @@ def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @owner_required
 def project_cap(request: ProjectRequest) -> HttpResponse:
-    """Set what all signals of the project may cost a day."""
     form, now = CapForm(request.POST), timezone.now()
     page = reverse("signals:signal-list", args=[request.project.slug])
     return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.actor), page)
 
 
 def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
-    """Set the cap if it can be, and say on the page what happened."""
     if not form.is_valid():
         said = "Enter a positive amount (up to 4 decimals) or number of calls"
         messages.error(request, said)
@@ -58,14 +55,12 @@ def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], 
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_catch_up(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Labels that wait behind the cap of a signal."""
     return _catch_up(request, get_object_or_404(request.project.signals.for_list(), pk=pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @owner_required
 def project_catch_up(request: ProjectRequest) -> HttpResponse:
-    """Labels that wait behind the cap of the project."""
     return _catch_up(request, None)
 
 

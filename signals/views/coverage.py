@@ -1,4 +1,4 @@
-"""What became of the targets of a signal, as a page."""
+"""The coverage tab of a signal."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -13,7 +13,6 @@ from signals.results import coverage
 
 @require_safe
 def coverage_show(request: ProjectRequest, pk: int) -> HttpResponse:
-    """What the versions of a signal looked at on each day of the range, and what became of it."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)

@@ -1,4 +1,4 @@
-"""Lists of labels, and the page of one label."""
+"""Export of labels, and the page of one label."""
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -23,7 +23,7 @@ KINDS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
 @require_safe
 def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
-    """The labels that pass the filter of the page, as CSV or, with `as=jsonl`, JSON Lines."""
+    """Export labels that match the page's filter as CSV or, with `as=jsonl`, JSON Lines."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     params = request.GET.dict()
     kind = "jsonl" if params.get("as") == "jsonl" else "csv"
@@ -37,7 +37,6 @@ def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
-    """One label with every verdict on it, newest first; the newest that gave a value counts."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     found = get_object_or_404(signal.label_set.for_list(), pk=label)
     rows = verdicts.rows(found)
@@ -57,7 +56,6 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 @require_POST
 @editor_required
 def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
-    """Judge one label again that has failed."""
     found = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
     if Label.objects.filter(pk=found.pk).retry(timezone.now()):
         messages.success(request, "It will be judged again")
@@ -69,7 +67,6 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 @require_safe
 @editor_required
 def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) -> HttpResponse:
-    """What the judge was sent for a verdict, word for word, and what it answered."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     found = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
     kept = Exchange.objects.select_related("instructions", "verdict")

@@ -1,4 +1,4 @@
-"""The manual runs of a signal, as pages."""
+"""The runs tab of a signal."""
 
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ PAGE = 20
 
 @require_safe
 def run_list(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Every run of a signal with its progress, newest first, continued below the run `before`; a form for another."""
+    """List runs, newest first, continued below the run `before`."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     return _page(request, signal, RunForm(initial=RunForm.recent(timezone.now())))
 
@@ -34,7 +34,7 @@ def run_list(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 @editor_required
 def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
-    """What a run over this window at this rate would find and take. Starts nothing."""
+    """Show counts and cost of a run. Starts nothing."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     return _page(request, signal, RunForm(request.GET), preview=True)
 
@@ -42,7 +42,6 @@ def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Start a run. Without a form, the page that has one."""
     if request.method != "POST":
         return run_list(request, pk)
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -61,7 +60,6 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
-    """Judge no more of it; its labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
     backfill.cancel(found, timezone.now(), request.actor)

@@ -16,7 +16,6 @@ from signals.models import Signal
 @require_POST
 @editor_required
 def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Judge what arrives from now on."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     try:
         operations.activate(signal, timezone.now(), request.actor)
@@ -28,7 +27,6 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Stop judging; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.disable(signal, timezone.now(), request.actor)
     return _back(request, signal, f"{signal.name} is disabled; its labels stay")
@@ -37,7 +35,6 @@ def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Stop it and take it off the list; labels stay."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.archive(signal, timezone.now(), request.actor)
     return _back(request, signal, f"{signal.name} is archived; its labels stay")
@@ -46,7 +43,6 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Put it back on the list."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.unarchive(signal, request.actor)
     return _back(request, signal, f"{signal.name} is back on the list")
@@ -55,7 +51,6 @@ def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Judge again what failed under the current version."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     queued = operations.retry_failed(signal, timezone.now())
     said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
@@ -63,6 +58,5 @@ def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
-    """Where the reader was, else to the signal's page; it says what happened."""
     messages.add_message(request, level, said)
     return redirect_back(request, signal.get_absolute_url())

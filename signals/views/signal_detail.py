@@ -1,4 +1,4 @@
-"""The page of a signal."""
+"""The results tab of a signal."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -33,7 +33,7 @@ PAGE = 30
 
 @require_safe
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
-    """What one signal found. Polled for its numbers and for its first rows while work is open, continued by `after`."""
+    """Show results. The page polls numbers and first rows while labels are queued; `after` loads more rows."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     wanted = filters.label_filter(request.GET.dict())
     if request.htmx.target == "no-labels":
@@ -49,13 +49,10 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _of_version(wanted: LabelFilter) -> LabelFilter:
-    """All labels of the version and the run that a filter names."""
     return LabelFilter(version=wanted.version, run=wanted.run)
 
 
 class _Page:
-    """What the parts of the page share, and each part."""
-
     def __init__(self, request: ProjectRequest, signal: Signal, wanted: LabelFilter) -> None:
         self.request, self.signal, self.wanted = request, signal, wanted
         self.now = timezone.now()
@@ -65,7 +62,6 @@ class _Page:
         self.summary = summaries.summary(signal, self.versions, self.totals)
 
     def render(self, context: dict[str, Any], partial: str = "") -> HttpResponse:
-        """The whole page, or a part of it that was asked for again."""
         is_open = summaries.is_open(self.signal, self.summary.queued)
         idle = IDLE_SECONDS if self.signal.is_live else 0
         every = OPEN_SECONDS if is_open else idle
@@ -83,13 +79,11 @@ class _Page:
         return render(self.request, "signals/detail.html", shared | context, partial=partial, status=status)
 
     def numbers(self) -> dict[str, Any]:
-        """The chart of the range, who judges, why nobody does, how it goes, and what the labels were sampled from."""
         counts = self.sums.over_time(self.time_range)[self.signal.pk]
         chart = _numbers(self.request, self.summary, counts, self.time_range)
         return chart | _sampled(self.summary, self.totals, self.versions, self.wanted)
 
     def rows(self) -> dict[str, Any]:
-        """A page of labels, each with the way to its target, and where the next page starts."""
         after = cursor(self.request.GET.get("after"))
         found = labels.page(self.signal, self.wanted, self.time_range, after, PAGE)
         shown = load_rows(self.request.project, self.signal.scope, found.labels)
@@ -97,7 +91,6 @@ class _Page:
         return {"rows": rows, "more": found.more}
 
     def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
-        """Where to look when the range is empty, and what judging cost."""
         newest = self.signal.hours.matching(self.wanted).newest() if is_empty else None
         return {
             "nearest": timerange.around(newest, self.now) if newest else None,
@@ -112,7 +105,6 @@ def _refresh_if(changed: bool) -> HttpResponse:
 def _numbers(
     request: ProjectRequest, summary: Summary, counts: CountsByBucket, time_range: TimeRange
 ) -> dict[str, Any]:
-    """The chart of the range, who judges, why nobody does, and how it goes."""
     version, now = summary.signal.current_version, timezone.now()
     shares = request.GET.get("show") == "share"
     return {
@@ -128,7 +120,6 @@ def _numbers(
 def _sampled(
     summary: Summary, found: Iterable[LabelCount], versions: list[SignalVersion], wanted: LabelFilter
 ) -> dict[str, Any]:
-    """What the labels were sampled from, and by which versions and runs."""
     runs, asked = summaries.runs(summary.signal), {cell.version for cell in found if cell.count}
     shown = [version for version in versions if version.pk in asked]
     estimate = summaries.estimate(summary, shown, runs, wanted)

@@ -30,7 +30,7 @@ from signals.targets.volume import recent_volume
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two people edited at once: what the other changed, and what saving the second one's edit would change now."""
+    """An edit of a version that was superseded meanwhile: their changes, and ours compared with theirs."""
 
     newer: SignalVersion
     theirs: Diff
@@ -38,7 +38,6 @@ class Conflict:
 
 
 def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
-    """How an edit that began from version `based_on` stands to the one that went live meanwhile."""
     newer = overtaken.current
     began = newer.signal.versions.filter(number=based_on).first() or newer
     asked = newer.definition
@@ -48,7 +47,7 @@ def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_create(request: ProjectRequest) -> HttpResponse:
-    """A new signal, from a template or from scratch; `then` says whether it is to judge at once."""
+    """Create a signal from a template or from scratch. `then=activate` also activates it."""
     template = template_named(request.GET.get("template"))
     if request.method != "POST":
         agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
@@ -65,7 +64,6 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Change what a signal asks: a new version of it. Its agent and scope stay."""
     known = request.project.signals.for_list()
     signal = get_object_or_404(known, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
@@ -78,7 +76,6 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def judge_show(request: ProjectRequest) -> HttpResponse:
-    """Who would judge what the editor holds now."""
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
     return render(request, "signals/parts/judge.html", {"judge": judge})
 
@@ -86,7 +83,6 @@ def judge_show(request: ProjectRequest) -> HttpResponse:
 @require_safe
 @editor_required
 def lately_show(request: ProjectRequest) -> HttpResponse:
-    """How many targets of each scope the chosen agent had lately."""
     agent = SignalForm(request.project, request.GET).chosen_agent
     return render(
         request,
@@ -96,7 +92,6 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
-    """The signal that the form describes; None, with the reasons in the form, when it can't be."""
     if not form.is_valid():
         return None
     about = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
@@ -108,7 +103,6 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
 
 
 def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
-    """Change the signal as the form says, all or nothing; False, with the reasons in the form, when it can't be."""
     if not form.is_valid():
         return False
     try:
@@ -125,7 +119,7 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
 
 
 def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **about: Any) -> HttpResponse:
-    """The editor with this form; `status` is 422 by default when there was something wrong with it."""
+    """Render the editor. `status` defaults to 422 for a submitted form, else 200."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
     context["sample"] = SampleForm()
     signal: Signal | None = about.get("signal")
@@ -141,7 +135,6 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **abou
 
 
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
-    """A test with what it has found so far."""
     found, template = signal_tests.results_of(test), template_named(request.GET.get("template"))
     return {
         "test": test,

@@ -1,4 +1,4 @@
-"""All signals of a project, as a page: found, compared, and changed together."""
+"""The list of signals of a project."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -22,17 +22,17 @@ from signals.models import Signal
 from signals.results import summaries
 from signals.results.summaries import Summary
 
+# Polling intervals: while labels are queued, and while a signal is live.
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
-"""How often lists refresh themselves while labels wait, and while a signal may give more of them."""
+# Signals on the page, the first ones by name.
 MAX_SELECTED = 100
-"""Signals on the page; of more, those whose names come first."""
+# Sortable columns besides the name, in order.
 COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost": "Cost", "last": "Last label"}
-"""What the list can be sorted by besides the name, in the order of its columns."""
 
 
 @require_safe
 def signal_list(request: ProjectRequest) -> HttpResponse:
-    """Signals of the project with their labels in the range; without any signal: what one is, and six to start."""
+    """List signals with their labels in the range. Without signals: an introduction and the templates."""
     now = timezone.now()
     time_range, wanted = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
     known, archived = request.project.signals.all(), "archived" in request.GET
@@ -60,14 +60,12 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
 
 
 def _refresh_seconds(found: Iterable[Summary], signals: Iterable[Signal]) -> int:
-    """How often the list refreshes itself; 0 for never."""
     if any(summary.queued for summary in found):
         return OPEN_SECONDS
     return IDLE_SECONDS if any(signal.is_live for signal in signals) else 0
 
 
 def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
-    """What stands around the rows."""
     known = request.project.signals.all()
     return {
         "agents": known.agents(),
@@ -82,7 +80,7 @@ def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
 @require_POST
 @editor_required
 def signal_bulk(request: ProjectRequest) -> HttpResponse:
-    """Activate, disable or archive the chosen signals; archiving asks first."""
+    """Activate, disable or archive the selected signals. Archiving asks for confirmation."""
     do = request.POST.get("do", "")
     chosen = [int(pk) for pk in request.POST.getlist("signal")[:MAX_SELECTED] if params.is_id(pk)]
     signals = list(request.project.signals.unarchived().filter(pk__in=chosen).for_list())
@@ -118,7 +116,6 @@ BULK: dict[str, tuple[Action, str]] = {
 
 
 def _do_all(request: ProjectRequest, signals: Iterable[Signal], action: Action, said: str) -> None:
-    """Do it to each by itself, and say what could not be done."""
     done = 0
     for signal in signals:
         try:

@@ -1,4 +1,4 @@
-"""Tests of a signal as it is saved or not: one is started, followed and cancelled; and what a judge is sent."""
+"""Tests of a signal, and previews of its prompt."""
 
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,7 @@ from signals.views import signal_editor
 @require_POST
 @editor_required
 def trial_run(request: ProjectRequest) -> HttpResponse:
-    """Test what the editor holds on recent targets, or on those of the test `again`."""
+    """Test the editor's definition on recent targets, or on those of the test `again`."""
     signal, form = _posted(request)
     wanted, version = SampleForm(request.POST), _version(form, signal)
     if version is None or not wanted.is_valid():
@@ -43,7 +43,7 @@ def trial_run(request: ProjectRequest) -> HttpResponse:
 @require_safe
 @editor_required
 def trial_detail(request: ProjectRequest, pk: int) -> HttpResponse:
-    """What a test has found so far. Seen by whoever started it."""
+    """Show a test's results so far, to who started it."""
     test = _own_test(request, pk)
     is_polled = wants_partial(request)
     status = STOP_POLLING if is_polled and not test.is_running else 200
@@ -54,7 +54,6 @@ def trial_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Judge no more of a test."""
     test = _own_test(request, pk)
     signal_tests.cancel_test(test, timezone.now())
     if wants_partial(request):
@@ -67,7 +66,6 @@ def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_safe
 @editor_required
 def trial_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
-    """What the judge was sent about one target of a test, and what it answered."""
     test = _own_test(request, pk)
     found = get_object_or_404(test.items.select_related("test"), pk=item, exchange__isnull=False)
     said = exchanges.unpacked(bytes(found.exchange or b""))
@@ -79,7 +77,7 @@ def trial_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
 @require_POST
 @editor_required
 def prompt_show(request: ProjectRequest) -> HttpResponse:
-    """What a judge would be sent of one target, by default the newest that matches. Nothing is asked."""
+    """Show the prompt for one target: `target`, or the newest that matches."""
     signal, form = _posted(request)
     version, now = _version(form, signal), timezone.now()
     context: dict[str, Any] = {"form": form}
@@ -101,7 +99,6 @@ def _posted(request: ProjectRequest) -> tuple[Signal | None, SignalForm]:
 
 
 def _version(form: SignalForm, signal: Signal | None) -> SignalVersion | None:
-    """What a form asks, which needs no name yet; None, with the reasons in the form, when it can't be judged."""
     form.errors.pop("name", None)
     if form.errors:
         return None
@@ -131,7 +128,6 @@ def _own_test(request: ProjectRequest, pk: int) -> SignalTest:
 def _page(
     request: ProjectRequest, form: SignalForm, signal: Signal | None, *, status: int, **about: Any
 ) -> HttpResponse:
-    """The editor as it was left, with the test; for scripts only what is wrong."""
     about |= {"signal": signal, "template": template_named(request.GET.get("template"))}
     if wants_partial(request):
         return render(request, "signals/test.html", {"form": form, **about}, partial="wrong", status=status)

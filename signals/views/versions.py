@@ -1,4 +1,4 @@
-"""The versions of a signal, as pages: all of them, two side by side, and an earlier one asked again. And a copy."""
+"""The versions tab of a signal: list, comparison, restore. And duplicates of a signal."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ from signals.results import comparison
 from signals.results.comparison import Pair
 from signals.results.versions import page
 
+# Versions to choose from.
 MAX_NUMBERS = 200
-"""Versions to choose from."""
 
 
 @require_safe
 def version_list(request: ProjectRequest, pk: int) -> HttpResponse:
-    """What a signal asks and asked, and what each version gave. Continued below the version `before`."""
+    """List versions with their results, continued below the version `before`."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     time_range = timerange.parse(request.GET.dict(), timezone.now())
     rows, more = page(signal, time_range, params.version_number(request.GET.get("before")))
@@ -38,7 +38,7 @@ def version_list(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Versions `a` and `b` side by side. The targets whose label differs may be narrowed to a move: `was`, `became`."""
+    """Compare versions `a` and `b`. `was` and `became` filter the targets whose label changed."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     time_range = timerange.parse(request.GET.dict(), timezone.now())
     numbers = list(signal.versions.published().order_by("-number").values_list("number", flat=True)[:MAX_NUMBERS])
@@ -52,7 +52,6 @@ def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpResponse:
-    """Ask what an earlier version asked, as a new version."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     earlier = get_object_or_404(signal.versions, number=number)
     based_on = params.version_number(request.POST.get("based_on"))
@@ -68,7 +67,6 @@ def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpRespon
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
-    """A draft that asks the same, of this or another agent of the project."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form = DuplicateForm(signal, request.POST if request.method == "POST" else None)
     if form.is_valid():
@@ -84,7 +82,6 @@ def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _chosen(request: ProjectRequest, signal: Signal) -> tuple[SignalVersion | None, SignalVersion | None]:
-    """The versions that the URL names; those it doesn't: the current one, with the one before."""
     current = signal.current_version.number if signal.current_version else 0
     b = params.version_number(request.GET.get("b")) or current
     a = params.version_number(request.GET.get("a")) or b - 1
@@ -93,7 +90,6 @@ def _chosen(request: ProjectRequest, signal: Signal) -> tuple[SignalVersion | No
 
 
 def _compared(request: ProjectRequest, both: Pair) -> dict[str, Any]:
-    """What differs between two versions, and what they answered; of a partial, only the targets that differ."""
     moved = filters.move(request.GET.dict())
     flips, more = comparison.flips(both, moved, cursor(request.GET.get("after")))
     context: dict[str, Any] = {"flips": flips, "more": more, "moved": moved}

@@ -1,4 +1,4 @@
-"""`manage.py signals`, generated from the operations of signals."""
+"""`manage.py signals`, generated from the operations."""
 
 from catalyst.core.management.operation_command import OperationCommand
 
