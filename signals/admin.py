@@ -72,6 +72,7 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
         return False
 
     def save_model(self, request: HttpRequest, obj: Signal, form: Any, change: bool) -> None:
+        # Writes the name alone, so that a concurrent change is not undone.
         operations.rename(obj, obj.name, operator(request))
 
     @admin.action(description="Disable the selected signals", permissions=["change"])

@@ -62,27 +62,29 @@ def judging(now: datetime) -> Judging:
     )
 
 
-def check_judging(found: Judging, now: datetime) -> Iterator[Check]:
+def check_judging(judge_state: Judging, now: datetime) -> Iterator[Check]:
     advice = "See whether the judge answers; raise CATALYST_JUDGE_CONCURRENCY, or lower the rates of signals."
-    yield check_queue("judging", found.queue, "labels", JUDGE_PATIENCE, now, advice)
-    text = f"{capped(found.running)} labels with a judge, {capped(found.failed)} failed of the last 24 hours"
-    if found.failed:
-        text += f", most of them because: {found.failure}"
+    yield check_queue("judging", judge_state.queue, "labels", JUDGE_PATIENCE, now, advice)
+    text = (
+        f"{capped(judge_state.running)} labels with a judge, {capped(judge_state.failed)} failed of the last 24 hours"
+    )
+    if judge_state.failed:
+        text += f", most of them because: {judge_state.failure}"
     advice = "Open the signals: each failed label says why, and can be retried."
-    yield check("Queues", "labels", "warn" if found.failed else "ok", text, advice)
-    text = f"{found.runs['collecting']} look for targets, {found.runs['judging']} wait for their labels"
+    yield check("Queues", "labels", "warn" if judge_state.failed else "ok", text, advice)
+    text = f"{judge_state.runs['collecting']} look for targets, {judge_state.runs['judging']} wait for their labels"
     yield Check("Queues", "manual runs", "ok", text)
 
 
-def judging_metrics(found: Judging, now: datetime) -> Iterator[Metric]:
-    queue, lag = found.queue, found.queue.lag(now).total_seconds()
+def judging_metrics(judge_state: Judging, now: datetime) -> Iterator[Metric]:
+    queue, lag = judge_state.queue, judge_state.queue.lag(now).total_seconds()
     yield gauge_of("labels_waiting", "Labels that wait for a judge, counted up to 100,000.", queue.total)
-    yield gauge_of("labels_running", "Labels with a judge.", found.running)
+    yield gauge_of("labels_running", "Labels with a judge.", judge_state.running)
     text = "Failed labels of targets that began in the last 24 hours, counted up to 100,000."
-    yield gauge_of("labels_failed", text, found.failed)
+    yield gauge_of("labels_failed", text, judge_state.failed)
     yield gauge_of("judge_lag_seconds", "For how long the oldest waiting label has been due.", lag)
     text = "Manual runs that look for targets (collecting) or wait for their labels (judging)."
-    yield gauge("runs_open", text, [({"state": state}, count) for state, count in found.runs.items()])
+    yield gauge("runs_open", text, [({"state": state}, count) for state, count in judge_state.runs.items()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,35 +135,35 @@ def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
     return [Spending(project, today.get(project.pk, SpentToday()), reached[project.pk]) for project in paying]
 
 
-def check_signals(found: SignalUses, _now: datetime) -> Iterator[Check]:
-    states = Counter(use.signal.state for use in found.signals)
-    labels = sum((use.labels for use in found.signals), Counter[str]())
+def check_signals(uses: SignalUses, _now: datetime) -> Iterator[Check]:
+    states = Counter(use.signal.state for use in uses.signals)
+    labels = sum((use.labels for use in uses.signals), Counter[str]())
     text = f"{states['active']} active, {states['draft']} drafts, {states['disabled']} disabled; in 24 hours "
     text += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
     yield Check("Signals", "all", "ok", f"{text}{labels['skipped']:,} without content")
-    for each in found.spending:
-        text = f"judging cost {each.today.text} (UTC)"
-        if each.capped_signals:
-            text += f"; {each.capped_signals} active signals judge no more: a daily cap is reached or can't be kept"
+    for cost in uses.spending:
+        text = f"judging cost {cost.today.text} (UTC)"
+        if cost.capped_signals:
+            text += f"; {cost.capped_signals} active signals judge no more: a daily cap is reached or can't be kept"
         advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."
-        yield check("Signals", f"project {each.project}", "warn" if each.capped_signals else "ok", text, advice)
+        yield check("Signals", f"project {cost.project}", "warn" if cost.capped_signals else "ok", text, advice)
 
 
-def signal_metrics(found: SignalUses, _now: datetime) -> Iterator[Metric]:
-    states = Counter(use.signal.state for use in found.signals)
+def signal_metrics(uses: SignalUses, _now: datetime) -> Iterator[Metric]:
+    states = Counter(use.signal.state for use in uses.signals)
     samples = [({"state": state}, states[state]) for state in Signal.State.values]
     yield gauge("signals", "Signals that are not archived, by state.", samples)
-    is_capped = sum(use.is_capped for use in found.signals)
+    is_capped = sum(use.is_capped for use in uses.signals)
     yield gauge_of("signals_stopped", "Active signals that a daily cap keeps from judging.", is_capped)
     text = "Labels of targets that began in the last 24 hours, by signal and state."
-    yield gauge("signal_labels", text, [sample for use in found.signals for sample in _label_samples(use)])
-    spent = [({"project": each.project.slug}, float(each.today.spent.dollars)) for each in found.spending]
-    yield gauge("judge_spent_usd", "US dollars that judging cost a project on this UTC day.", spent)
+    yield gauge("signal_labels", text, [sample for use in uses.signals for sample in _label_samples(use)])
+    dollars = [({"project": cost.project.slug}, float(cost.today.spent.dollars)) for cost in uses.spending]
+    yield gauge("judge_spent_usd", "US dollars that judging cost a project on this UTC day.", dollars)
 
 
 def _label_samples(use: SignalUse) -> Iterator[tuple[dict[str, str], float]]:
     signal = use.signal
-    about = {"project": signal.project.slug, "signal": str(signal.pk), "name": signal.name}
+    metric_labels = {"project": signal.project.slug, "signal": str(signal.pk), "name": signal.name}
     for state in LabelHour.State.values:
         if state != LabelHour.State.UNSAMPLED:
-            yield about | {"state": state}, use.labels[state]
+            yield metric_labels | {"state": state}, use.labels[state]

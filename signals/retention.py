@@ -10,7 +10,7 @@ from catalyst import timerange
 from catalyst.core.models import Project
 from signals.models import Exchange, Label, SettledMinute, SignalTest, Unsampled, Verdict
 
-BATCHES = 20
+MAX_BATCHES = 20
 LABELS = 1_000
 EXCHANGES = 1_000
 TESTS_KEPT = timedelta(days=1)
@@ -18,11 +18,13 @@ TESTS_KEPT = timedelta(days=1)
 
 def exchange_days(project: Project) -> int:
     """Return the number of days that exchanges are kept; 0 disables them."""
+    # Exchanges quote spans, so they expire with them.
     return min(settings.JUDGE_EXCHANGE_DAYS, project.kept_days)
 
 
-def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_exchanges(now: datetime, batches: int = MAX_BATCHES) -> int:
     """Delete exchanges older than `JUDGE_EXCHANGE_DAYS`, in up to `batches` batches. Return how many."""
+    # Projects take turns.
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
@@ -35,7 +37,7 @@ def delete_expired_exchanges(now: datetime, batches: int = BATCHES) -> int:
     return deleted
 
 
-def delete_expired_labels(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_labels(now: datetime, batches: int = MAX_BATCHES) -> int:
     """Delete data older than `KEEP_LABELS_DAYS`, in up to `batches` batches. Return the number of labels."""
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_LABELS_DAYS), 0
     for _ in range(batches):

@@ -378,7 +378,7 @@ class PreviewRecord:
             estimated_input_tokens=estimate.input_tokens,
             estimated_output_tokens=estimate.output_tokens,
             estimated_cost=dollars(estimate.cost),
-            estimated_seconds=round(estimate.takes.total_seconds()),
+            estimated_seconds=round(estimate.duration.total_seconds()),
         )
 
 

@@ -21,8 +21,8 @@ def settle() -> None:
 
     At least once; safe to repeat because one transaction deletes the due target and enqueues its labels.
     """
-    stop = time.monotonic() + SETTLE_SECONDS
-    while settling.settle(timezone.now()).targets and time.monotonic() < stop:
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while settling.settle(timezone.now()).targets and time.monotonic() < deadline:
         pass
 
 
@@ -32,8 +32,8 @@ def work_on_runs() -> None:
 
     At least once; safe to repeat because each step stores its progress in its own transaction.
     """
-    stop = time.monotonic() + RUNS_SECONDS
-    while backfill.step(timezone.now()) and time.monotonic() < stop:
+    deadline = time.monotonic() + RUNS_SECONDS
+    while backfill.step(timezone.now()) and time.monotonic() < deadline:
         pass
 
 
@@ -43,8 +43,8 @@ def judge() -> None:
 
     At least once; safe to repeat because a label is claimed with a lease and only its holder finishes it.
     """
-    stop = time.monotonic() + JUDGE_SECONDS
-    judging.run(until=lambda: time.monotonic() > stop)
+    deadline = time.monotonic() + JUDGE_SECONDS
+    judging.run(until=lambda: time.monotonic() > deadline)
 
 
 @task
@@ -53,6 +53,6 @@ def fold() -> None:
 
     At least once; safe to repeat because one transaction deletes a change and adds it to its sum.
     """
-    for kept in (LabelHalfDay, LabelHour, LabelMinute, SettledMinute):
-        while kept.objects.fold():
+    for model in (LabelHalfDay, LabelHour, LabelMinute, SettledMinute):
+        while model.objects.fold():
             pass

@@ -149,7 +149,7 @@ def make_verdict(label: Label, now: datetime, value: str = "yes", answer: str = 
         label=label, revision=1, value=value, reason=f"Because {value}.", model="judge-1", latency_ms=10
     )
     asked: list[ChatMessage] = [{"role": "system", "content": "Judge."}, {"role": "user", "content": "A recording."}]
-    exchanges.keep([(label, verdict, PromptAndReply(asked, answer))], now)
+    exchanges.store([(label, verdict, PromptAndReply(asked, answer))], now)
     return verdict
 
 

@@ -60,7 +60,7 @@ def make_world(project: Project, now: datetime) -> World:
     signal.refresh_from_db()
     version = signal.current_version
     assert version is not None
-    sample = signal_tests.newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
+    sample = signal_tests.sample_newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
     test = signal_tests.start_test(version, sample, now)
     return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test)
 

@@ -174,10 +174,10 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=100, now=now)
     trace = project.traces.get(session=session)
     version = draft_version(signal.current_version.definition, agent, "trace", signal)  # type: ignore[union-attr]
-    sample = signal_tests.newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
+    sample = signal_tests.sample_newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
     test = signal_tests.start_test(version, sample, now, Actor(owner))
     item = test.items.get()
-    test.items.update(exchange=exchanges.packed(PromptAndReply([{"role": "user", "content": "A recording."}])))
+    test.items.update(exchange=exchanges.compress(PromptAndReply([{"role": "user", "content": "A recording."}])))
     return {
         "": {},
         "nonsense": {"token": "nonsense"},

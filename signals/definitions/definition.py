@@ -63,30 +63,33 @@ def with_changes(before: Definition, changes: Changes) -> Definition:
     labels = tuple(changes.labels or before.labels)
     if changes.labels and kind == Type.BINARY:
         raise ValidationError({"labels": "A binary answers yes or no. Labels need the type string."})
+    edits: dict[str, Any] = {}
+    for name in ("prompt", "sample_rate", "judge_model"):
+        if (value := getattr(changes, name)) is not None:
+            edits[name] = value
+    outcomes = BINARY_LABELS if kind == Type.BINARY else labels
     return replace(
         before,
+        **edits,
         type=kind,
         labels=labels,
-        sentiments=_changed_sentiments(before, changes, kind, BINARY_LABELS if kind == Type.BINARY else labels),
-        prompt=before.prompt if changes.prompt is None else changes.prompt,
-        sample_rate=before.sample_rate if changes.sample_rate is None else changes.sample_rate,
-        judge_model=before.judge_model if changes.judge_model is None else changes.judge_model,
+        sentiments=_changed_sentiments(before, changes, kind, outcomes),
         filter=_changed_value(before.filter, changes.filter or {}, "filter"),
         view=_changed_value(before.view, changes.view or {}, "view"),
     )
 
 
 def _changed_sentiments(before: Definition, changes: Changes, kind: str, labels: Sequence[str]) -> dict[str, str]:
-    kept: dict[str, str] = {}
+    sentiments: dict[str, str] = {}
     if kind == before.type:
-        kept = {label: sentiment for label, sentiment in before.sentiments.items() if label in labels}
+        sentiments = {label: sentiment for label, sentiment in before.sentiments.items() if label in labels}
     for label, sentiment in (changes.sentiments or {}).items():
-        kept[TRUTH.get(label, label) if kind == Type.BINARY else label] = sentiment
-    return kept
+        sentiments[TRUTH.get(label, label) if kind == Type.BINARY else label] = sentiment
+    return sentiments
 
 
-def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str) -> T:
-    changes = fields_by_name(given)
+def _changed_value[T: JsonValue](before: T, edits: Mapping[str, Any], field: str) -> T:
+    changes = fields_by_name(edits)
     data = before.dump() | {name: _as_list(before, name, value) for name, value in changes.items()}
     data = {name: value for name, value in data.items() if value not in (None, "", [""])}
     if isinstance(changes.get("attributes"), Mapping):
@@ -99,11 +102,11 @@ def _changed_value[T: JsonValue](before: T, given: Mapping[str, Any], field: str
         raise ValidationError({field: texts}) from error
 
 
-def _as_list(value: JsonValue, name: str, given: Any) -> Any:
+def _as_list(value: JsonValue, name: str, data: Any) -> Any:
     field = type(value).model_fields.get(name)
-    if field is None or not isinstance(field.default, tuple) or not isinstance(given, str):
-        return given
-    return given.split(",") if name == "kinds" else [given]
+    if field is None or not isinstance(field.default, tuple) or not isinstance(data, str):
+        return data
+    return data.split(",") if name == "kinds" else [data]
 
 
 def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
@@ -131,54 +134,54 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_definition(question: Definition, scope: str, kept_model: str = "") -> Definition:
+def checked_definition(definition: Definition, scope: str, kept_model: str = "") -> Definition:
     """Return the normalized definition. Raises ValidationError with all errors, by field.
 
     `kept_model` is the judge model of the previous version, which stays valid even if it is no longer allowed.
     """
     errors: dict[str, str] = {}
-    labels = tuple(" ".join(label.split()) for label in question.labels if label.strip())
-    if question.type == Type.BINARY:
+    labels = tuple(" ".join(label.split()) for label in definition.labels if label.strip())
+    if definition.type == Type.BINARY:
         labels = BINARY_LABELS
-    elif question.type != Type.STRING:
+    elif definition.type != Type.STRING:
         errors["type"] = "The type is binary or string."
     errors |= _label_errors(labels)
-    prompt = question.prompt.replace("\r\n", "\n").strip()
+    prompt = definition.prompt.replace("\r\n", "\n").strip()
     if not 1 <= len(prompt) <= MAX_PROMPT_CHARACTERS or "\0" in prompt:
         errors["prompt"] = f"A signal needs a prompt of at most {MAX_PROMPT_CHARACTERS:,} characters."
-    if not 0 <= question.sample_rate <= 100:
+    if not 0 <= definition.sample_rate <= 100:
         errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
-    errors |= _judging_errors(question, scope, kept_model)
+    errors |= _judging_errors(definition, scope, kept_model)
     if errors:
         raise ValidationError(errors)
-    sentiments = default_sentiments(question.type, labels) | dict(question.sentiments)
-    _check_sentiments(question.type, labels, sentiments)
+    sentiments = default_sentiments(definition.type, labels) | dict(definition.sentiments)
+    _check_sentiments(definition.type, labels, sentiments)
     return Definition(
-        type=str(question.type),
+        type=str(definition.type),
         prompt=prompt,
-        sample_rate=question.sample_rate,
+        sample_rate=definition.sample_rate,
         labels=labels,
         sentiments={label: str(sentiments[label]) for label in labels},
-        judge_model=question.judge_model.strip(),
-        filter=question.filter,
-        view=question.view,
+        judge_model=definition.judge_model.strip(),
+        filter=definition.filter,
+        view=definition.view,
     )
 
 
-def _judging_errors(question: Definition, scope: str, kept_model: str) -> dict[str, str]:
+def _judging_errors(definition: Definition, scope: str, kept_model: str) -> dict[str, str]:
     errors: dict[str, str] = {}
-    model = question.judge_model.strip()
+    model = definition.judge_model.strip()
     if model not in ["", env.judge_model, *judge_models(kept_model)]:
         errors["judge_model"] = f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."
-    if scope == Scope.SPAN and (question.view.kinds or question.view.names):
+    if scope == Scope.SPAN and (definition.view.kinds or definition.view.names):
         errors["view"] = "A span is shown whole: kinds and names choose among the spans of a trace or session."
     return errors
 
 
 def judge_models(kept_model: str = "") -> list[str]:
     """Return the models that a version may name: the allowed ones and `kept_model`."""
-    kept = [kept_model] if kept_model else []
-    return list(dict.fromkeys([*env.judge_models, *kept]))
+    kept_models = [kept_model] if kept_model else []
+    return list(dict.fromkeys([*env.judge_models, *kept_models]))
 
 
 def _label_errors(labels: Sequence[str]) -> dict[str, str]:
@@ -192,12 +195,12 @@ def _label_errors(labels: Sequence[str]) -> dict[str, str]:
 
 
 def _check_sentiments(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> None:
-    given = [sentiments[label] for label in labels]
+    used = [sentiments[label] for label in labels]
     if unknown := set(sentiments) - set(labels):
         raise ValidationError({"sentiments": f"There is no label {', '.join(sorted(unknown))}."})
-    if not set(given) <= set(Sentiment.values):
+    if not set(used) <= set(Sentiment.values):
         raise ValidationError({"sentiments": "A sentiment is positive, negative or neutral."})
-    if Sentiment.POSITIVE not in given:
+    if Sentiment.POSITIVE not in used:
         raise ValidationError({"sentiments": "At least one label must be positive."})
-    if type_ == Type.BINARY and sorted(given) != [Sentiment.NEGATIVE, Sentiment.POSITIVE]:
+    if type_ == Type.BINARY and sorted(used) != [Sentiment.NEGATIVE, Sentiment.POSITIVE]:
         raise ValidationError({"sentiments": "Of yes and no, one is positive and the other negative."})

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 from typing import Any, Literal
@@ -23,7 +23,7 @@ NAMES = {
     "filter": "Looks at",
     "view": "The judge sees",
 }
-WORDS: dict[str, Callable[[Any], str]] = {
+FORMATTERS: dict[str, Callable[[Any], str]] = {
     "type": lambda value: TYPES.get(value, value),
     "judge_model": lambda value: value or "the instance's",
     "sample_rate": "{}%".format,
@@ -76,12 +76,13 @@ class Diff:
 
     @property
     def text(self) -> list[str]:
-        said = [f"{change.name}: {change.before} → {change.after}" for change in self.changes]
+        phrases = [f"{change.name}: {change.before} → {change.after}" for change in self.changes]
         if self.outcomes:
-            said += [words for outcome in self.outcomes if (words := outcome.text)] or ["Labels in another order"]
+            texts = [outcome.text for outcome in self.outcomes if outcome.text]
+            phrases += texts or ["Labels in another order"]
         if self.lines:
-            said.append(f"Question: {_worded(self.lines)}")
-        return [phrase[0].upper() + phrase[1:] for phrase in said]
+            phrases.append(f"Question: {_word_counts(self.lines)}")
+        return [phrase[0].upper() + phrase[1:] for phrase in phrases]
 
 
 def diff(before: Definition, after: Definition) -> Diff:
@@ -95,24 +96,24 @@ def diff(before: Definition, after: Definition) -> Diff:
     )
 
 
-def _facts(question: Definition) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for field in fields(question):
+def _facts(definition: Definition) -> dict[str, str]:
+    facts: dict[str, str] = {}
+    for field in fields(definition):
         if field.name not in {"prompt", "labels", "sentiments"}:
             name = NAMES.get(field.name, field.name.replace("_", " ").capitalize())
-            found.update(_flat(name, getattr(question, field.name), WORDS.get(field.name, _said)))
-    return found
+            facts.update(_flat(name, getattr(definition, field.name), FORMATTERS.get(field.name, _to_text)))
+    return facts
 
 
-def _flat(name: str, value: Any, words: Callable[[Any], str]) -> Iterator[tuple[str, str]]:
+def _flat(name: str, value: Any, to_text: Callable[[Any], str]) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(f"{name}, {key}", inner, words)
+        for key, entry in value.items():
+            yield from _flat(f"{name}, {key}", entry, to_text)
     else:
-        yield name, words(value)
+        yield name, to_text(value)
 
 
-def _said(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None or value == "" else {True: "yes", False: "no"}.get(value, str(value))
@@ -121,67 +122,73 @@ def _said(value: Any) -> str:
 def _outcomes(before: Definition, after: Definition) -> tuple[Outcome, ...]:
     if tuple(before.labels) == tuple(after.labels) and before.sentiments == after.sentiments:
         return ()
-    return tuple(
-        Outcome(
-            value,
-            before.sentiments[value] if value in before.labels else "",
-            after.sentiments[value] if value in after.labels else "",
-        )
-        for value in dict.fromkeys([*after.labels, *before.labels])
-    )
+    values = dict.fromkeys([*after.labels, *before.labels])
+    return tuple(Outcome(value, _sentiment(before, value), _sentiment(after, value)) for value in values)
+
+
+def _sentiment(definition: Definition, value: str) -> str:
+    return definition.sentiments[value] if value in definition.labels else ""
 
 
 def _lines(before: str, after: str) -> tuple[Line, ...]:
     if before == after:
         return ()
-    found: list[Line] = []
+    lines: list[Line] = []
     old, new = before.split("\n"), after.split("\n")
     for code, start, end, new_start, new_end in SequenceMatcher(None, old, new).get_opcodes():
         if code == "equal":
-            found += _shortened(old[start:end], at_start=not start, at_end=end == len(old))
+            lines += _shortened(old[start:end], at_start=not start, at_end=end == len(old))
         else:
-            found += _replaced(old[start:end], new[new_start:new_end])
-    return tuple(found)
+            lines += _replaced(old[start:end], new[new_start:new_end])
+    return tuple(lines)
 
 
 def _shortened(lines: Sequence[str], *, at_start: bool, at_end: bool) -> Iterator[Line]:
-    first, last = 0 if at_start else CONTEXT, 0 if at_end else CONTEXT
-    left_out = len(lines) - first - last
+    shown_before = 0 if at_start else CONTEXT
+    shown_after = 0 if at_end else CONTEXT
+    left_out = len(lines) - shown_before - shown_after
     if left_out <= 1:
-        first, left_out = len(lines), 0
-    yield from (_whole("same", line) for line in lines[:first])
+        shown_before, left_out = len(lines), 0
+    yield from (_unmarked("same", line) for line in lines[:shown_before])
     if left_out:
         yield Line("left out", count=left_out)
-        yield from (_whole("same", line) for line in lines[len(lines) - last :])
+        yield from (_unmarked("same", line) for line in lines[len(lines) - shown_after :])
 
 
 def _replaced(old: Sequence[str], new: Sequence[str]) -> list[Line]:
-    gone, came = (_TOKENS.findall("\n".join(lines)) for lines in (old, new))
-    whole = [*(_whole("gone", line) for line in old), *(_whole("new", line) for line in new)]
-    if not old or not new or len(gone) * len(came) > MAX_PAIRS:
-        return whole
-    blocks = SequenceMatcher(str.isspace, gone, came).get_matching_blocks()
-    alike = sum(not token.isspace() for block in blocks for token in gone[block.a : block.a + block.size])
-    if 2 * alike < ALIKE * sum(not token.isspace() for token in (*gone, *came)):
-        return whole
-    kept_gone = {block.a + step for block in blocks for step in range(block.size)}
-    kept_came = {block.b + step for block in blocks for step in range(block.size)}
-    return [*_marked("gone", gone, kept_gone), *_marked("new", came, kept_came)]
+    old_tokens = _TOKENS.findall("\n".join(old))
+    new_tokens = _TOKENS.findall("\n".join(new))
+    unmarked_lines = [_unmarked("gone", line) for line in old]
+    unmarked_lines += [_unmarked("new", line) for line in new]
+    if not old or not new or len(old_tokens) * len(new_tokens) > MAX_PAIRS:
+        return unmarked_lines
+    blocks = SequenceMatcher(str.isspace, old_tokens, new_tokens).get_matching_blocks()
+    kept_old = {block.a + step for block in blocks for step in range(block.size)}
+    kept_new = {block.b + step for block in blocks for step in range(block.size)}
+    common_count = _count_words(old_tokens[index] for index in kept_old)
+    if 2 * common_count < ALIKE * _count_words((*old_tokens, *new_tokens)):
+        return unmarked_lines
+    return [*_marked("gone", old_tokens, kept_old), *_marked("new", new_tokens, kept_new)]
 
 
-def _whole(kind: Literal["same", "gone", "new"], line: str) -> Line:
+def _count_words(tokens: Iterable[str]) -> int:
+    return sum(not token.isspace() for token in tokens)
+
+
+def _unmarked(kind: Literal["same", "gone", "new"], line: str) -> Line:
     return Line(kind, ((line, False),))
 
 
 def _marked(kind: Literal["gone", "new"], tokens: Sequence[str], kept: set[int]) -> Iterator[Line]:
     parts: list[tuple[str, bool]] = []
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if token == "\n":
             yield Line(kind, tuple(parts))
             parts = []
             continue
-        between = token.isspace() and not {place - 1, place + 1} & kept
-        marked = place not in kept or between
+        # A space between two marked words is marked too.
+        is_space_between = token.isspace() and not {index - 1, index + 1} & kept
+        marked = index not in kept or is_space_between
         if parts and parts[-1][1] == marked:
             parts[-1] = (parts[-1][0] + token, marked)
         else:
@@ -189,11 +196,17 @@ def _marked(kind: Literal["gone", "new"], tokens: Sequence[str], kept: set[int])
     yield Line(kind, tuple(parts))
 
 
-def _worded(lines: Sequence[Line]) -> str:
+def _word_counts(lines: Sequence[Line]) -> str:
     words = {kind: Counter[str]() for kind in ("new", "gone")}
     for line in lines:
         if line.kind in words:
             words[line.kind].update(re.findall(r"\w+", "".join(text for text, _ in line.parts)))
-    added, removed = (words["new"] - words["gone"]).total(), (words["gone"] - words["new"]).total()
-    said = [f"{n} word{'' if n == 1 else 's'} {verb}" for n, verb in ((added, "added"), (removed, "removed")) if n]
-    return ", ".join(said) or "other order, spaces or marks"
+    added = _counted((words["new"] - words["gone"]).total(), "added")
+    removed = _counted((words["gone"] - words["new"]).total(), "removed")
+    return ", ".join(filter(None, (added, removed))) or "other order, spaces or marks"
+
+
+def _counted(words: int, verb: str) -> str:
+    if not words:
+        return ""
+    return f"{words} word{'' if words == 1 else 's'} {verb}"

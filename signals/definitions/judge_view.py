@@ -24,7 +24,7 @@ def _known(kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(kinds)))
 
 
-def _storable(names: tuple[str, ...]) -> tuple[str, ...]:
+def _storable_names(names: tuple[str, ...]) -> tuple[str, ...]:
     if any("\0" in name for name in names):
         raise ValueError("It can't hold a null character.")
     return tuple(dict.fromkeys(name for name in names if name))
@@ -43,7 +43,7 @@ class JudgeView(JsonValue):
     messages_only: bool = False
     tool_calls: bool = True
     kinds: Annotated[tuple[str, ...], AfterValidator(_known)] = ()
-    names: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES), AfterValidator(_storable)] = ()
+    names: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES), AfterValidator(_storable_names)] = ()
     budget_tokens: Annotated[int | None, Field(ge=MIN_TOKENS, le=MAX_TOKENS)] = None
 
     @property
@@ -55,8 +55,8 @@ class JudgeView(JsonValue):
         parts += [f"at most {self.budget_tokens:,} tokens"] if self.budget_tokens else []
         return ", ".join(parts)
 
-    def tokens(self, most: int) -> int:
-        return min(self.budget_tokens or most, most)
+    def tokens(self, limit: int) -> int:
+        return min(self.budget_tokens or limit, limit)
 
     def spans(self, spans: Iterable[SpanRecord]) -> list[SpanRecord]:
         return [
@@ -68,16 +68,17 @@ class JudgeView(JsonValue):
     def narrowed(self, transcript: Transcript) -> Transcript:
         if self.tool_calls and not self.messages_only:
             return transcript
-        return Transcript(tuple(shown for said in transcript.messages if (shown := self._shown(said))))
+        messages = [self._narrowed_message(message) for message in transcript.messages]
+        return Transcript(tuple(message for message in messages if message))
 
-    def _shown(self, said: Message) -> Message | None:
-        if self.messages_only and said.role not in SPEAKERS and not (self.tool_calls and said.role == "tool"):
+    def _narrowed_message(self, message: Message) -> Message | None:
+        if self.messages_only and message.role not in SPEAKERS and not (self.tool_calls and message.role == "tool"):
             return None
-        calls = said.tool_calls if self.tool_calls else ()
-        error = "" if self.messages_only else said.error
-        left = replace(said, tool_calls=calls, error=error)
-        dropped = bool(said.tool_calls or said.error) and not (left.text or calls or error)
-        return None if dropped or (said.role == "tool" and not calls) else left
+        calls = message.tool_calls if self.tool_calls else ()
+        error = "" if self.messages_only else message.error
+        narrowed = replace(message, tool_calls=calls, error=error)
+        dropped = bool(message.tool_calls or message.error) and not (narrowed.text or calls or error)
+        return None if dropped or (message.role == "tool" and not calls) else narrowed
 
 
 EVERYTHING = JudgeView()

@@ -215,6 +215,10 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
 
 def template_for(prompt: str, labels: Iterable[str]) -> Template | None:
     """Return the template with this prompt (or an earlier wording) and these labels, or None."""
-    asked = prompt.replace("\r\n", "\n").strip()
-    same = (one for one in TEMPLATES.values() if set(one.labels) == set(labels))
-    return next((one for one in same if asked in {text.strip() for text in (one.prompt, *one.earlier)}), None)
+    # Forms change line ends and surrounding space.
+    normalized = prompt.replace("\r\n", "\n").strip()
+    for template in TEMPLATES.values():
+        wordings = [text.strip() for text in (template.prompt, *template.earlier)]
+        if normalized in wordings and set(template.labels) == set(labels):
+            return template
+    return None

@@ -62,17 +62,17 @@ class FilterFields(forms.Form):
         try:
             self.traffic = Filter.parse(self._given(cleaned))
         except InvalidValue as error:
-            for part, words in error.errors.items():
-                self.add_error(OF_FILTER.get(part), words)
+            for part, text in error.errors.items():
+                self.add_error(OF_FILTER.get(part), text)
         return cleaned
 
     def _given(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         parts: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
         for bound in ("min_duration_ms", "max_duration_ms"):
             parts[bound] = None if parts[bound] is None else int(parts[bound] * 1000)
-        parts["attributes"], wrong = _attributes(parts["attributes"] or "")
-        if wrong:
-            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {wrong}")
+        parts["attributes"], invalid_line = _attributes(parts["attributes"] or "")
+        if invalid_line:
+            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {invalid_line}")
         return {part: value for part, value in parts.items() if value not in (None, "")}
 
 
@@ -110,7 +110,7 @@ class ViewFields(forms.Form):
     @override
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or self.cleaned_data
-        said = {
+        values = {
             "messages_only": cleaned.get("view_shows") == "messages",
             "tool_calls": cleaned.get("view_tool_calls") != "without",
             "kinds": cleaned.get("view_kinds") or (),
@@ -118,19 +118,19 @@ class ViewFields(forms.Form):
             "budget_tokens": cleaned.get("view_budget_tokens"),
         }
         try:
-            self.judge_view = JudgeView.parse(said)
+            self.judge_view = JudgeView.parse(values)
         except InvalidValue as error:
-            for part, words in error.errors.items():
-                self.add_error(f"view_{part}", words)
+            for part, text in error.errors.items():
+                self.add_error(f"view_{part}", text)
         return cleaned
 
 
-def filled(passing: Filter, view: JudgeView) -> dict[str, Any]:
-    said = {field: getattr(passing, part) for part, field in OF_FILTER.items()}
+def initial_values(traffic_filter: Filter, view: JudgeView) -> dict[str, Any]:
+    values = {field: getattr(traffic_filter, part) for part, field in OF_FILTER.items()}
     for field in ("filter_from_seconds", "filter_to_seconds"):
-        said[field] = None if said[field] is None else f"{said[field] / 1000:g}"
-    return said | {
-        "filter_attributes": "\n".join(f"{name}={value}" for name, value in passing.attributes),
+        values[field] = None if values[field] is None else f"{values[field] / 1000:g}"
+    return values | {
+        "filter_attributes": "\n".join(f"{name}={value}" for name, value in traffic_filter.attributes),
         "view_shows": "messages" if view.messages_only else "",
         "view_tool_calls": "" if view.tool_calls else "without",
         "view_kinds": list(view.kinds),
@@ -141,6 +141,6 @@ def filled(passing: Filter, view: JudgeView) -> dict[str, Any]:
 
 def _attributes(text: str) -> tuple[Mapping[str, str], str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    wrong = next((line for line in lines if not line.partition("=")[0].strip() or "=" not in line), "")
+    invalid_line = next((line for line in lines if not line.partition("=")[0].strip() or "=" not in line), "")
     pairs = (line.partition("=") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs if not wrong}, wrong
+    return {name.strip(): value.strip() for name, _, value in pairs if not invalid_line}, invalid_line

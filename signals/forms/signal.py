@@ -14,7 +14,7 @@ from signals.definitions import definition
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
 from signals.definitions.templates import TEMPLATES, Template
-from signals.forms.narrowing import FilterFields, ViewFields, filled
+from signals.forms.narrowing import FilterFields, ViewFields, initial_values
 from signals.models import Signal, SignalVersion
 from signals.operations import Overtaken, Renamed
 
@@ -89,7 +89,7 @@ class SignalForm(FilterFields, ViewFields):
             }
             initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
             initial["based_on"] = version.number
-            initial |= filled(version.traffic_filter, version.judge_view)
+            initial |= initial_values(version.traffic_filter, version.judge_view)
         super().__init__(data, initial=initial, label_suffix="")
         current = signal.current_version if signal else None
         models = definition.judge_models(current.judge_model if current else "")
@@ -110,12 +110,12 @@ class SignalForm(FilterFields, ViewFields):
 
     @property
     def chosen_agent(self) -> Agent | None:
-        chosen = str(self["agent"].value() or "")
-        found = self._agents.filter(pk=chosen).first() if is_id(chosen) else None
-        return found or self._agents.first()
+        pk = str(self["agent"].value() or "")
+        agent = self._agents.filter(pk=pk).first() if is_id(pk) else None
+        return agent or self._agents.first()
 
     @property
-    def wrong(self) -> list[forms.BoundField]:
+    def invalid_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.errors if name in self.fields]
 
     @property
@@ -133,7 +133,7 @@ class SignalForm(FilterFields, ViewFields):
         return self.rate in self.presets
 
     @property
-    def question(self) -> Definition:
+    def definition(self) -> Definition:
         cleaned = self.cleaned_data
         rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
         return Definition(
@@ -161,8 +161,8 @@ class SignalForm(FilterFields, ViewFields):
             self.renamed = error.current
         errors: dict[str, list[ValidationError]] = {}
         for field, messages in error.update_error_dict(errors).items():
-            shown = FIELD_OF.get(field, field)
-            self.add_error(shown if shown in self.fields else None, messages)
+            form_field = FIELD_OF.get(field, field)
+            self.add_error(form_field if form_field in self.fields else None, messages)
 
     def draft_version(self) -> SignalVersion:
         """Return the version that the form describes, valid or not, to find its judge."""
@@ -190,8 +190,8 @@ def template_named(key: str | None) -> Template | None:
     return TEMPLATES.get(key or "")
 
 
-def fields_of(asked: Template | SignalVersion) -> dict[str, Any]:
-    fields: dict[str, Any] = {"type": asked.type, "prompt": asked.prompt}
-    if asked.type == SignalVersion.Type.BINARY:
-        return fields | {"bad": "no" if asked.sentiments.get("no") == Sentiment.NEGATIVE else "yes"}
-    return fields | {"labels": [(label, asked.sentiments.get(label, "")) for label in asked.labels]}
+def fields_of(source: Template | SignalVersion) -> dict[str, Any]:
+    fields: dict[str, Any] = {"type": source.type, "prompt": source.prompt}
+    if source.type == SignalVersion.Type.BINARY:
+        return fields | {"bad": "no" if source.sentiments.get("no") == Sentiment.NEGATIVE else "yes"}
+    return fields | {"labels": [(label, source.sentiments.get(label, "")) for label in source.labels]}

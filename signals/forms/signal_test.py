@@ -29,7 +29,7 @@ class SampleForm(forms.Form):
         ),
     )
     trial_window = forms.ChoiceField(
-        label="Out of", choices=[(key, words) for key, (words, _) in WINDOWS.items()], initial="7d"
+        label="Out of", choices=[(key, text) for key, (text, _) in WINDOWS.items()], initial="7d"
     )
 
     @property

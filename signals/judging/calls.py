@@ -30,7 +30,7 @@ OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says w
 class JudgeCall:
     """A claimed label with the model and messages of its call.
 
-    `answers`: the model has answered other labels since the last try of this one.
+    `model_answered`: the model has answered other labels since the last try of this one.
     """
 
     label: Job
@@ -39,17 +39,17 @@ class JudgeCall:
     model: str
     messages: Sequence[ChatMessage]
     digest: str
-    answers: bool = False
+    model_answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CallUsage:
-    """Model, tokens and time of a finished call. `model` answered; `asked` was requested.
+    """Model, tokens and time of a finished call. `model` is the one that answered.
 
-    `answered` is False if the call failed or timed out. `said` is None without a model.
+    `answered` is False if the call failed or timed out. `exchange` is None without a model.
     """
 
-    asked: str
+    requested_model: str
     model: str
     digest: str
     latency_ms: int
@@ -57,7 +57,7 @@ class CallUsage:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     answered: bool = True
-    said: PromptAndReply | None = None
+    exchange: PromptAndReply | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +70,16 @@ class CallResult:
     value: str = ""
     reason: str = ""
     error: str = ""
-    spent: CallUsage | None = None
+    usage: CallUsage | None = None
     outage: Outage | None = None
 
 
 def prepare(
-    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
     """Return the call for a claimed label, or its result if it needs none.
 
-    Without a model, rules judge the built-in prompts at once. `answers`: when each model last answered.
+    Without a model, rules judge the built-in prompts at once. `answered_at`: when each model last answered.
     """
     version, model = label.version, model_for(label.version)
     template = None if model else template_for(version.prompt, version.labels)
@@ -90,13 +90,13 @@ def prepare(
         return CallResult(label, Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
         return CallResult(label, Status.SKIPPED, target.revision, error=NO_CONTENT)
-    room = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
-    recording = Recording(label.target_key, prompt.recorded(target.transcript, room), target.left_out)
+    max_characters = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
+    recording = Recording(label.target_key, prompt.quote_transcript(target.transcript, max_characters), target.left_out)
     digest = prompt.digest(version, label.scope, recording)
     if template is not None:
         return _judged_offline(label, template, target, digest)
     messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
-    answered_since = label.tried_at is not None and model in answers and answers[model] > label.tried_at
+    answered_since = label.tried_at is not None and model in answered_at and answered_at[model] > label.tried_at
     return JudgeCall(label, now, target.revision, model, messages, digest, answered_since)
 
 
@@ -107,47 +107,47 @@ async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResul
         reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
     except LLMError as error:
         latency_ms = round((time.monotonic() - started) * 1000)
-        spent = CallUsage(call.model, call.model, call.digest, latency_ms, said=PromptAndReply(call.messages))
+        usage = CallUsage(call.model, call.model, call.digest, latency_ms, exchange=PromptAndReply(call.messages))
         if error.permanent:
-            spent = replace(spent, input_tokens=0, output_tokens=0)
-            return CallResult(call.label, Status.FAILED, call.revision, error=str(error), spent=spent)
+            usage = replace(usage, input_tokens=0, output_tokens=0)
+            return CallResult(call.label, Status.FAILED, call.revision, error=str(error), usage=usage)
         if isinstance(error, InvalidReply):
-            return _count_failed_try(call.label, call.revision, str(error), spent)
-        if error.suspect and (call.answers or is_up()):
-            return _count_failed_try(call.label, call.revision, str(error), replace(spent, answered=False))
-        return _unanswered(call, error, spent)
+            return _count_failed_try(call.label, call.revision, str(error), usage)
+        if error.suspect and (call.model_answered or is_up()):
+            return _count_failed_try(call.label, call.revision, str(error), replace(usage, answered=False))
+        return _unanswered(call, error, usage)
     return interpret_reply(call, reply)
 
 
-def _unanswered(call: JudgeCall, error: LLMError, spent: CallUsage) -> CallResult:
+def _unanswered(call: JudgeCall, error: LLMError, usage: CallUsage) -> CallResult:
+    # The try does not count, unless the target may be to blame for very many of them.
     if error.suspect and call.label.outages >= MAX_OUTAGES:
-        words, spent = f"{error} ({MAX_OUTAGES + 1} times)", replace(spent, answered=False)
-        return CallResult(call.label, Status.FAILED, call.revision, error=words, spent=spent)
+        text, usage = f"{error} ({MAX_OUTAGES + 1} times)", replace(usage, answered=False)
+        return CallResult(call.label, Status.FAILED, call.revision, error=text, usage=usage)
     outage = Outage(call.model, str(error), call.claimed_at, error.retry_after, error.suspect)
     return CallResult(call.label, Status.QUEUED, call.revision, error=outage.error, outage=outage)
 
 
 def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
     tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
-    said = PromptAndReply(call.messages, reply.text or reply.refusal)
-    spent = CallUsage(call.model, reply.model, call.digest, reply.latency_ms, *tokens, said=said)
+    exchange = PromptAndReply(call.messages, reply.text or reply.refusal)
+    usage = CallUsage(call.model, reply.model, call.digest, reply.latency_ms, *tokens, exchange=exchange)
     try:
         if reply.refusal:
             raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")
         answer = prompt.parse(reply.text, call.label.version.labels)
     except InvalidAnswer as error:
         cut_off = " Its answer was cut off." if reply.finish_reason == "length" else ""
-        return _count_failed_try(call.label, call.revision, f"{error}{cut_off}", spent)
-    done = Status.DONE
-    return CallResult(call.label, done, call.revision, value=answer.value, reason=answer.reason, spent=spent)
+        return _count_failed_try(call.label, call.revision, f"{error}{cut_off}", usage)
+    return CallResult(call.label, Status.DONE, call.revision, value=answer.value, reason=answer.reason, usage=usage)
 
 
-def cost(spent: CallUsage, now: datetime) -> Decimal | None:
+def cost(usage: CallUsage, now: datetime) -> Decimal | None:
     """Return the cost of a call in US dollars, or None without a known price."""
-    if spent.asked == offline.JUDGE:
+    if usage.requested_model == offline.JUDGE:
         return Decimal(0)
-    tokens = spent.input_tokens, spent.output_tokens, spent.cached_tokens, None
-    costs = (price("", model, *tokens, now) for model in (spent.model, spent.asked))
+    tokens = usage.input_tokens, usage.output_tokens, usage.cached_tokens, None
+    costs = (price("", model, *tokens, now) for model in (usage.model, usage.requested_model))
     return next((cost.total for cost in costs if cost is not None), None)
 
 
@@ -155,15 +155,14 @@ def internal_error(label: Job) -> CallResult:
     return _count_failed_try(label, label.wanted_revision, OWN_FAULT, None)
 
 
-def _count_failed_try(label: Job, revision: int, error: str, spent: CallUsage | None) -> CallResult:
+def _count_failed_try(label: Job, revision: int, error: str, usage: CallUsage | None) -> CallResult:
     if label.attempts < MAX_ATTEMPTS:
-        return CallResult(label, Status.QUEUED, revision, error=error, spent=spent)
-    return CallResult(label, Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", spent=spent)
+        return CallResult(label, Status.QUEUED, revision, error=error, usage=usage)
+    return CallResult(label, Status.FAILED, revision, error=f"{error} ({MAX_ATTEMPTS} tries)", usage=usage)
 
 
 def _judged_offline(label: Job, template: Template, target: JudgeInput, digest: str) -> CallResult:
     started = time.monotonic()
     verdict = offline.judge(template.key, label.scope, target.transcript, target.spans)
-    spent = CallUsage(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
-    done = Status.DONE
-    return CallResult(label, done, target.revision, value=verdict.value, reason=verdict.reason, spent=spent)
+    usage = CallUsage(offline.JUDGE, offline.JUDGE, digest, round((time.monotonic() - started) * 1000), 0, 0, 0)
+    return CallResult(label, Status.DONE, target.revision, value=verdict.value, reason=verdict.reason, usage=usage)

@@ -13,7 +13,7 @@ from signals.models import Job, Label, SignalRun, SignalTest, SignalTestItem
 from signals.models.label import LabelQuerySet
 from signals.models.label_queue import MAX_ATTEMPTS, JudgeJobQuerySet, Status
 
-DEADLY = 2
+CRASHES_TO_ISOLATE = 2
 CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."
 UNPRICED = "A daily spending cap can't hold for a model without a public price, so the rest was not judged."
 
@@ -30,16 +30,16 @@ def has_work(now: datetime) -> bool:
 def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[Label]:
     """Claim up to `limit` labels and return them with their versions.
 
-    Excluded: models in `without_models`, labels over a cap, and labels of stopped runs. Labels that used up all
+    Excluded: models in `without_models`, labels over a cap, and queued labels of stopped runs. Labels that used up all
     attempts are returned as failed.
     """
     caps = list(Budget.objects.capped())
-    due = _within_reach(Label.objects.claimable(now), spending.capped_signals(caps, now), without_models)
+    due = _exclude_blocked(Label.objects.claimable(now), spending.capped_signals(caps, now), without_models)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
     labels: list[Label] = []
     for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
-        some = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-        labels += some.select_related("version")[: limit - len(labels)]
+        jobs = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
+        labels += jobs.select_related("version")[: limit - len(labels)]
     claimed, _ = _lease(Label.objects.all(), labels, caps, now, lease)
     return claimed
 
@@ -82,22 +82,23 @@ def _lease[Item: Job](
 
     The claimed ones include jobs that just failed because their workers died.
     """
-    jobs = _alone_if_deadly(jobs)
-    worn_out: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
-    queue.give_up(worn_out)
-    others = [job for job in jobs if job not in worn_out]
-    reserved = spending.reserve(others, caps, now)
-    leased: list[Item] = [job for job in others if job.pk in reserved]
+    jobs = _isolate_crashed(jobs)
+    exhausted: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
+    queue.give_up(exhausted)
+    remaining = [job for job in jobs if job not in exhausted]
+    reserved = spending.reserve(remaining, caps, now)
+    leased: list[Item] = [job for job in remaining if job.pk in reserved]
     queue.lease(leased, reserved, now + lease)
-    return [*worn_out, *leased], [job for job in others if job.pk not in reserved]
+    return [*exhausted, *leased], [job for job in remaining if job.pk not in reserved]
 
 
-def _alone_if_deadly[Item: Job](jobs: list[Item]) -> list[Item]:
-    deadly = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= DEADLY]
-    return deadly[:1] or jobs
+def _isolate_crashed[Item: Job](jobs: list[Item]) -> list[Item]:
+    # A job that kills its worker must take no others with it.
+    crashed = [job for job in jobs if job.status == Status.RUNNING and job.attempts >= CRASHES_TO_ISOLATE]
+    return crashed[:1] or jobs
 
 
-def _within_reach(
+def _exclude_blocked(
     labels: LabelQuerySet, blocked: Mapping[str, Sequence[int]], without_models: Sequence[str]
 ) -> LabelQuerySet:
     if without_models:

@@ -28,17 +28,20 @@ class PromptAndReply:
     answer: str = ""
 
 
-def keep(spoken: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now: datetime) -> None:
+def store(exchanges: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now: datetime) -> None:
     """Store exchanges of these stored verdicts, if settings keep them."""
-    rows = [(label, verdict, each) for label, verdict, each in spoken if each is not None]
+    rows = [(label, verdict, exchange) for label, verdict, exchange in exchanges if exchange is not None]
     if not rows or not settings.JUDGE_EXCHANGE_DAYS:
         return
-    known = _instructions({(label.version_id, each.messages[0]["content"]) for label, _, each in rows})
+    texts = {(label.version_id, exchange.messages[0]["content"]) for label, _, exchange in rows}
+    instruction_ids = _instruction_ids(texts)
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
-        for (label, verdict, each), packed in zip(rows, _pack(each for *_, each in rows), strict=True):
-            instructions = known[label.version_id, each.messages[0]["content"]]
-            copy.write_row((verdict.pk, label.project_id, instructions, packed, now))
+        for (label, verdict, exchange), compressed in zip(
+            rows, _compress_all(exchange for *_, exchange in rows), strict=True
+        ):
+            instructions_id = instruction_ids[label.version_id, exchange.messages[0]["content"]]
+            copy.write_row((verdict.pk, label.project_id, instructions_id, compressed, now))
 
 
 def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
@@ -47,37 +50,37 @@ def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
     return PromptAndReply([{"role": "system", "content": system}, {"role": "user", "content": user}], answer)
 
 
-def packed(said: PromptAndReply | None) -> bytes | None:
+def compress(exchange: PromptAndReply | None) -> bytes | None:
     """Compress the exchange of a test item. Returns None without a model, or if settings keep no exchanges."""
-    if said is None or not settings.JUDGE_EXCHANGE_DAYS:
+    if exchange is None or not settings.JUDGE_EXCHANGE_DAYS:
         return None
-    return zstandard.compress(orjson.dumps([said.messages, _kept(said.answer)]), 1)
+    return zstandard.compress(orjson.dumps([exchange.messages, _readable_end(exchange.answer)]), 1)
 
 
-def unpacked(exchange: bytes) -> PromptAndReply:
+def decompress(exchange: bytes) -> PromptAndReply:
     return PromptAndReply(*orjson.loads(zstandard.decompress(exchange)))
 
 
-def _pack(said: Iterable[PromptAndReply]) -> Iterator[bytes]:
+def _compress_all(exchanges: Iterable[PromptAndReply]) -> Iterator[bytes]:
     plain: list[bytes | bytearray | memoryview] = [
-        orjson.dumps([each.messages[1]["content"], _kept(each.answer)]) for each in said
+        orjson.dumps([exchange.messages[1]["content"], _readable_end(exchange.answer)]) for exchange in exchanges
     ]
-    packed = zstandard.ZstdCompressor(1).multi_compress_to_buffer(plain)
-    return (packed[number].tobytes() for number in range(len(packed)))
+    frames = zstandard.ZstdCompressor(1).multi_compress_to_buffer(plain)
+    return (frames[number].tobytes() for number in range(len(frames)))
 
 
-def _kept(answer: str) -> str:
+def _readable_end(answer: str) -> str:
     return answer[-MAX_ANSWER:].encode(errors="replace").decode()
 
 
-def _instructions(wanted: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
-    keys = {(version_id, hashlib.sha256(text.encode()).hexdigest()): text for version_id, text in wanted}
-    found = _ids(keys)
-    if missing := sorted(keys.keys() - found.keys()):
+def _instruction_ids(texts: set[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    keys = {(version_id, hashlib.sha256(text.encode()).hexdigest()): text for version_id, text in texts}
+    ids = _ids(keys)
+    if missing := sorted(keys.keys() - ids.keys()):
         new = [Instructions(version_id=key[0], digest=key[1], text=keys[key]) for key in missing]
         Instructions.objects.bulk_create(new, ignore_conflicts=True)
-        found = _ids(keys)
-    return {(key[0], keys[key]): pk for key, pk in found.items()}
+        ids = _ids(keys)
+    return {(key[0], keys[key]): pk for key, pk in ids.items()}
 
 
 def _ids(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:

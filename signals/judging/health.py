@@ -24,13 +24,13 @@ class JudgeUnavailable:
 
 def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, JudgeUnavailable]:
     """Return versions without an available judge, by id, in one query."""
-    known = outages()
-    found: dict[int | None, JudgeUnavailable] = {}
+    outage_by_model = outages()
+    unavailable: dict[int | None, JudgeUnavailable] = {}
     for version in versions:
         judge = judge_of(version)
         if judge.kind == "none":
-            found[version.pk] = JudgeUnavailable("No judge", "No model is connected, so every label fails.")
-        elif judge.is_model and judge.name in known:
-            words = f"{judge.name} does not answer: {known[judge.name].error}"
-            found[version.pk] = JudgeUnavailable("Judge does not answer", words)
-    return found
+            unavailable[version.pk] = JudgeUnavailable("No judge", "No model is connected, so every label fails.")
+        elif judge.is_model and judge.name in outage_by_model:
+            text = f"{judge.name} does not answer: {outage_by_model[judge.name].error}"
+            unavailable[version.pk] = JudgeUnavailable("Judge does not answer", text)
+    return unavailable

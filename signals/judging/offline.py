@@ -45,12 +45,12 @@ def judge(template_key: str, scope: str, transcript: Transcript, spans: Sequence
 
 
 class Evidence:
-    """Parts of a target that the rules read. For a span or trace: only the newest exchange."""
+    """Parts of a target that the rules read. For a span or trace: the newest request and what follows."""
 
     def __init__(self, scope: str, transcript: Transcript, spans: Sequence[SpanRecord]) -> None:
         self.scope = scope
         self.messages = [message for message in transcript.messages if message.role != "system"]
-        self.start = 0 if scope == "session" else _request(self.messages)
+        self.start = 0 if scope == "session" else _newest_request(self.messages)
         self.new = self.messages[self.start :]
         self.spans = spans
 
@@ -69,17 +69,17 @@ class Evidence:
     @cached_property
     def last_run(self) -> SpanRecord | None:
         """The root that started last. Without a root: the earliest span."""
-        known = {(span.trace_id, span.span_id) for span in self.spans}
-        roots = [span for span in self.spans if (span.trace_id, span.parent_id) not in known]
+        span_ids = {(span.trace_id, span.span_id) for span in self.spans}
+        roots = [span for span in self.spans if (span.trace_id, span.parent_id) not in span_ids]
         return max(roots, key=lambda span: (span.parent_id is None, span.start_time), default=None)
 
     @cached_property
     def error(self) -> str:
         """The error of the last message, else that of the last run."""
-        told = self.new[-1].error if self.new else ""
+        error = self.new[-1].error if self.new else ""
         run = self.last_run
-        if told or run is None or run.status != "error":
-            return told
+        if error or run is None or run.status != "error":
+            return error
         return run.status_message or "the last run has status error"
 
     @cached_property
@@ -96,7 +96,7 @@ class Evidence:
         """Failed calls of tools that never succeeded afterwards."""
         open_failures: dict[str, ToolCall] = {}
         for call in self.calls:
-            if _failure(call):
+            if _failure_of(call):
                 open_failures[call.name] = call
             elif call.result is not None:
                 open_failures.pop(call.name, None)
@@ -105,54 +105,54 @@ class Evidence:
     @cached_property
     def acted(self) -> bool:
         """Whether a tool that does more than read succeeded."""
-        return any(not phrases.READING_TOOL.match(call.name.lower()) and not _failure(call) for call in self.calls)
+        return any(not phrases.READING_TOOL.match(call.name.lower()) and not _failure_of(call) for call in self.calls)
 
     def quoted(self, family: phrases.Phrases, texts: Sequence[str]) -> str:
-        return next((found for text in texts if (found := family.find(text))), "")
+        return next((phrase for text in texts if (phrase := family.find(text))), "")
 
 
-def _request(messages: Sequence[Message]) -> int:
+def _newest_request(messages: Sequence[Message]) -> int:
     start = next((index for index, message in enumerate(messages) if message.produced), len(messages))
     return next((index for index in range(start - 1, -1, -1) if messages[index].role == "user"), 0)
 
 
-def _failure(call: ToolCall) -> str:
+def _failure_of(call: ToolCall) -> str:
     if call.error:
         return call.error
     result = call.result or ""
     if re.match(r"\s*(?:error|exception|traceback)\b", result[:100], re.IGNORECASE):
         return result
-    told = parse(result, limit=20_000)
-    if isinstance(told, dict) and (told.get("error") or told.get("success") is False or told.get("status") == "error"):
-        return str(told.get("error") or told.get("message") or "it reported no success")
+    data = parse(result, limit=20_000)
+    if isinstance(data, dict) and (data.get("error") or data.get("success") is False or data.get("status") == "error"):
+        return str(data.get("error") or data.get("message") or "it reported no success")
     return ""
 
 
-def nsfw(seen: Evidence) -> OfflineVerdict:
-    for speaker, texts in (("user", seen.user), ("assistant", seen.answers)):
-        if found := seen.quoted(phrases.NSFW, texts):
-            return OfflineVerdict("yes", f"The {speaker} wrote “{found}”.")
+def nsfw(evidence: Evidence) -> OfflineVerdict:
+    for speaker, texts in (("user", evidence.user), ("assistant", evidence.answers)):
+        if phrase := evidence.quoted(phrases.NSFW, texts):
+            return OfflineVerdict("yes", f"The {speaker} wrote “{phrase}”.")
     return OfflineVerdict("no", "No explicit, graphic or degrading words were found.")
 
 
-def jailbreak(seen: Evidence) -> OfflineVerdict:
-    if found := seen.quoted(phrases.JAILBREAK, seen.user):
-        return OfflineVerdict("yes", f"The user wrote “{found}”, a known way to get around instructions.")
+def jailbreak(evidence: Evidence) -> OfflineVerdict:
+    if phrase := evidence.quoted(phrases.JAILBREAK, evidence.user):
+        return OfflineVerdict("yes", f"The user wrote “{phrase}”, a known way to get around instructions.")
     return OfflineVerdict(
         "no", "The user's messages contain no known phrasing of an attempt to get around instructions."
     )
 
 
-def laziness(seen: Evidence) -> OfflineVerdict:
-    if found := seen.quoted(phrases.JAILBREAK, seen.user) or seen.quoted(phrases.NSFW, seen.user):
-        return OfflineVerdict("no", f"Refusing would be right: the user wrote “{found}”.")
-    if seen.error or seen.broken:
-        told = seen.error or _failure(seen.broken[-1])
-        return OfflineVerdict("no", f"An error stood in the way: “{quote(told)}”.")
-    if reason := _lazy_phrase(seen) or _repetition(seen):
+def laziness(evidence: Evidence) -> OfflineVerdict:
+    if phrase := evidence.quoted(phrases.JAILBREAK, evidence.user) or evidence.quoted(phrases.NSFW, evidence.user):
+        return OfflineVerdict("no", f"Refusing would be right: the user wrote “{phrase}”.")
+    if evidence.error or evidence.broken:
+        error = evidence.error or _failure_of(evidence.broken[-1])
+        return OfflineVerdict("no", f"An error stood in the way: “{quote(error)}”.")
+    if reason := _lazy_phrase(evidence) or _repetition(evidence):
         return OfflineVerdict("yes", reason)
-    ended = seen.last_run is None or seen.last_run.ended
-    if seen.user and ended and not seen.answers and not seen.calls:
+    has_ended = evidence.last_run is None or evidence.last_run.ended
+    if evidence.user and has_ended and not evidence.answers and not evidence.calls:
         return OfflineVerdict("yes", "The assistant answered nothing.")
     return OfflineVerdict("no", "No refusal, placeholder, delay or empty answer was found.")
 
@@ -165,35 +165,35 @@ _LAZY = (
 )
 
 
-def _lazy_phrase(seen: Evidence) -> str:
-    free = [text for text in seen.answers if not phrases.RULED_OUT.find(text)]
-    if found := seen.quoted(phrases.REFUSAL, free):
-        return f"The assistant refused: “{found}”."
-    for family, what in _LAZY:
-        if found := seen.quoted(family, seen.answers):
-            return f"The assistant {what}: “{found}”."
+def _lazy_phrase(evidence: Evidence) -> str:
+    unruled = [text for text in evidence.answers if not phrases.RULED_OUT.find(text)]
+    if phrase := evidence.quoted(phrases.REFUSAL, unruled):
+        return f"The assistant refused: “{phrase}”."
+    for family, action in _LAZY:
+        if phrase := evidence.quoted(family, evidence.answers):
+            return f"The assistant {action}: “{phrase}”."
     return ""
 
 
-def _repetition(seen: Evidence) -> str:
-    earlier = {straight(message.text) for message in seen.messages[: seen.start] if message.role == "assistant"}
-    for text in seen.answers:
+def _repetition(evidence: Evidence) -> str:
+    earlier = {straight(message.text) for message in evidence.messages[: evidence.start] if message.role == "assistant"}
+    for text in evidence.answers:
         if len(text) > 40 and straight(text) in earlier:
             return f"The assistant repeated an earlier answer: “{quote(text)}”."
     return ""
 
 
-def frustration(seen: Evidence) -> OfflineVerdict:
-    if found := seen.quoted(phrases.FRUSTRATION, seen.user):
-        return OfflineVerdict("yes", f"The user wrote “{found}”.")
+def frustration(evidence: Evidence) -> OfflineVerdict:
+    if phrase := evidence.quoted(phrases.FRUSTRATION, evidence.user):
+        return OfflineVerdict("yes", f"The user wrote “{phrase}”.")
     signs = []
-    if found := seen.quoted(phrases.GIVING_UP, seen.user[1:]):
-        signs.append(f"gave up (“{found}”)")
-    if found := seen.quoted(phrases.WANTS_PERSON, seen.user[1:]):
-        signs.append(f"asked for a person (“{found}”)")
-    if shouted := next((text for text in seen.user if _shouts(text)), ""):
+    if phrase := evidence.quoted(phrases.GIVING_UP, evidence.user[1:]):
+        signs.append(f"gave up (“{phrase}”)")
+    if phrase := evidence.quoted(phrases.WANTS_PERSON, evidence.user[1:]):
+        signs.append(f"asked for a person (“{phrase}”)")
+    if shouted := next((text for text in evidence.user if _shouts(text)), ""):
         signs.append(f"shouted (“{quote(shouted)}”)")
-    if angry := next((text for text in seen.user[1:] if feeling(text) <= -0.6), ""):
+    if angry := next((text for text in evidence.user[1:] if sentiment_score(text) <= -0.6), ""):
         signs.append(f"used strongly negative words (“{quote(angry)}”)")
     if len(signs) > 1:
         return OfflineVerdict("yes", f"The user {signs[0]} and {signs[1]}.")
@@ -209,76 +209,81 @@ def _shouts(text: str) -> bool:
     return (len(letters) >= 15 and capitals > 0.7 * len(letters)) or bool(re.search(r"[!?]{3,}", text[:2_000]))
 
 
-def sentiment(seen: Evidence) -> OfflineVerdict:
-    scores = [feeling(text) for text in seen.user]
+def sentiment(evidence: Evidence) -> OfflineVerdict:
+    scores = [sentiment_score(text) for text in evidence.user]
     if not any(scores):
         return OfflineVerdict("neutral", "The user's words carry no sentiment.")
-    weights = [
-        (1 + number / len(scores)) * (1 if abs(score) >= MILD else 0.25) for number, score in enumerate(scores, start=1)
-    ]
+    weights = []
+    for number, score in enumerate(scores, start=1):
+        strength = 1 if abs(score) >= MILD else 0.25
+        weights.append(strength * (1 + number / len(scores)))
     mean = sum(score * weight for score, weight in zip(scores, weights, strict=True)) / sum(weights)
-    value = "positive" if mean >= MILD else "negative" if mean <= -MILD else "neutral"
-    strongest = max(zip(scores, seen.user, strict=True), key=lambda pair: pair[0] if mean > 0 else -pair[0])[1]
-    told = "balance out or are mild" if value == "neutral" else f"are mostly {value}"
-    return OfflineVerdict(value, f"The user's words {told} (score {mean:+.2f}). The strongest: “{quote(strongest)}”.")
+    value = "neutral"
+    if abs(mean) >= MILD:
+        value = "positive" if mean > 0 else "negative"
+    strongest = max(zip(scores, evidence.user, strict=True), key=lambda pair: pair[0] if mean > 0 else -pair[0])[1]
+    summary = "balance out or are mild" if value == "neutral" else f"are mostly {value}"
+    return OfflineVerdict(
+        value, f"The user's words {summary} (score {mean:+.2f}). The strongest: “{quote(strongest)}”."
+    )
 
 
-def feeling(text: str) -> float:
+def sentiment_score(text: str) -> float:
     """Return the sentiment, -1 to 1. Politeness scores 0, a complaint -0.6 or less."""
-    score = float(_analyser().polarity_scores(straight(text)[:2_000])["compound"])
+    score = float(_analyzer().polarity_scores(straight(text)[:2_000])["compound"])
     return min(score, -0.6) if phrases.FRUSTRATION.find(text) else score
 
 
-def task_outcome(seen: Evidence) -> OfflineVerdict:
-    return next(verdict for rule in OUTCOME_RULES if (verdict := rule(seen)))
+def task_outcome(evidence: Evidence) -> OfflineVerdict:
+    return next(verdict for rule in OUTCOME_RULES if (verdict := rule(evidence)))
 
 
-def _reported(seen: Evidence) -> OfflineVerdict | None:
-    if seen.last_run and seen.last_run.outcome == "failure":
+def _reported_failure(evidence: Evidence) -> OfflineVerdict | None:
+    if evidence.last_run and evidence.last_run.outcome == "failure":
         return OfflineVerdict("failed", "The agent reported the outcome of its last run as a failure.")
-    if seen.error:
-        return OfflineVerdict("failed", f"It ended with an error: “{quote(seen.error)}”.")
+    if evidence.error:
+        return OfflineVerdict("failed", f"It ended with an error: “{quote(evidence.error)}”.")
     return None
 
 
-def _left(seen: Evidence) -> OfflineVerdict | None:
-    if found := seen.quoted(phrases.GIVING_UP, seen.user[1:][-2:]):
-        return OfflineVerdict("abandoned", f"The user gave up: “{found}”.")
-    if not seen.acted and (found := seen.quoted(phrases.POSTPONING, seen.user[1:][-3:])):
-        return OfflineVerdict("abandoned", f"The user put it off before anything was done: “{found}”.")
+def _user_left(evidence: Evidence) -> OfflineVerdict | None:
+    if phrase := evidence.quoted(phrases.GIVING_UP, evidence.user[1:][-2:]):
+        return OfflineVerdict("abandoned", f"The user gave up: “{phrase}”.")
+    if not evidence.acted and (phrase := evidence.quoted(phrases.POSTPONING, evidence.user[1:][-3:])):
+        return OfflineVerdict("abandoned", f"The user put it off before anything was done: “{phrase}”.")
     return None
 
 
-def _handed_over(seen: Evidence) -> OfflineVerdict | None:
-    tool = next((call.name for call in seen.calls if phrases.TRANSFER_TOOL.search(call.name.lower()[:200])), "")
-    found = tool or phrases.TRANSFER.find(seen.closing)
-    if not found:
+def _handed_over(evidence: Evidence) -> OfflineVerdict | None:
+    tool = next((call.name for call in evidence.calls if phrases.TRANSFER_TOOL.search(call.name.lower()[:200])), "")
+    handover = tool or phrases.TRANSFER.find(evidence.closing)
+    if not handover:
         return None
-    if asked := seen.quoted(phrases.WANTS_PERSON, seen.user):
-        return OfflineVerdict("abandoned", f"The user asked for a person: “{asked}”.")
-    return OfflineVerdict("failed", f"The assistant handed the conversation to a person (“{quote(found)}”).")
+    if request := evidence.quoted(phrases.WANTS_PERSON, evidence.user):
+        return OfflineVerdict("abandoned", f"The user asked for a person: “{request}”.")
+    return OfflineVerdict("failed", f"The assistant handed the conversation to a person (“{quote(handover)}”).")
 
 
-def _refused(seen: Evidence) -> OfflineVerdict | None:
-    if not (found := phrases.REFUSAL.find(seen.closing)):
+def _refused(evidence: Evidence) -> OfflineVerdict | None:
+    if not (phrase := phrases.REFUSAL.find(evidence.closing)):
         return None
-    if rule := phrases.RULED_OUT.find(seen.closing):
+    if rule := phrases.RULED_OUT.find(evidence.closing):
         return OfflineVerdict("completed", f"The assistant refused what a rule forbids: “{rule}”.")
-    if any(call.result and not _failure(call) for call in seen.calls) and not seen.broken:
-        return OfflineVerdict("partial", f"Tools were used with success, but the assistant ends with “{found}”.")
-    return OfflineVerdict("failed", f"The assistant ends with “{found}”.")
+    if any(call.result and not _failure_of(call) for call in evidence.calls) and not evidence.broken:
+        return OfflineVerdict("partial", f"Tools were used with success, but the assistant ends with “{phrase}”.")
+    return OfflineVerdict("failed", f"The assistant ends with “{phrase}”.")
 
 
-def _unanswered(seen: Evidence) -> OfflineVerdict | None:
-    if not seen.answers and not seen.calls:
+def _unanswered(evidence: Evidence) -> OfflineVerdict | None:
+    if not evidence.answers and not evidence.calls:
         return OfflineVerdict("failed", "The assistant did not answer.")
-    last = next((message for message in reversed(seen.new) if not phrases.LEAVING.find(message.text)), None)
+    last = next((message for message in reversed(evidence.new) if not phrases.LEAVING.find(message.text)), None)
     if last is None or phrases.ANYTHING_ELSE.find(last.text[-200:]):
         return None
     if last.role == "user" and not phrases.COURTESY.find(last.text):
         return OfflineVerdict("failed", f"The user's last message got no answer: “{quote(last.text)}”.")
     if last.role == "assistant" and last.text.rstrip().endswith(("?", "\uff1f")):
-        return _ends_with_a_question(seen.scope, quote(last.text.rstrip()[-80:]))
+        return _ends_with_a_question(evidence.scope, quote(last.text.rstrip()[-80:]))
     return None
 
 
@@ -288,44 +293,46 @@ def _ends_with_a_question(scope: str, question: str) -> OfflineVerdict:
     return OfflineVerdict("partial", f"The run ends with a question to the user: “{question}”.")
 
 
-def _broken(seen: Evidence) -> OfflineVerdict | None:
-    if not seen.broken:
+def _broken(evidence: Evidence) -> OfflineVerdict | None:
+    if not evidence.broken:
         return None
-    call = seen.broken[-1]
-    told = f"{quote(call.name)} failed and never succeeded after that: “{quote(_failure(call))}”."
-    worked = any(other.result and not _failure(other) for other in seen.calls)
-    return OfflineVerdict("partial" if worked else "failed", told)
+    call = evidence.broken[-1]
+    reason = f"{quote(call.name)} failed and never succeeded after that: “{quote(_failure_of(call))}”."
+    has_success = any(other.result and not _failure_of(other) for other in evidence.calls)
+    return OfflineVerdict("partial" if has_success else "failed", reason)
 
 
-def _not_acted(seen: Evidence) -> OfflineVerdict | None:
-    if seen.acted or not seen.calls or not (asked := seen.quoted(phrases.WANTS_ACTION, seen.user)):
+def _not_acted(evidence: Evidence) -> OfflineVerdict | None:
+    if evidence.acted or not evidence.calls or not (request := evidence.quoted(phrases.WANTS_ACTION, evidence.user)):
         return None
-    if rule := seen.quoted(phrases.RULED_OUT, seen.answers):
+    if rule := evidence.quoted(phrases.RULED_OUT, evidence.answers):
         return OfflineVerdict("completed", f"The assistant explained that a rule forbids it: “{rule}”.")
-    return OfflineVerdict("failed", f"The user asked “{asked}”, but the tools that ran only read.")
+    return OfflineVerdict("failed", f"The user asked “{request}”, but the tools that ran only read.")
 
 
-def _displeased(seen: Evidence) -> OfflineVerdict | None:
-    if found := seen.quoted(phrases.FRUSTRATION, seen.user[1:][-1:]):
-        return OfflineVerdict("failed", f"The user leaves dissatisfied: “{found}”.")
+def _displeased(evidence: Evidence) -> OfflineVerdict | None:
+    if phrase := evidence.quoted(phrases.FRUSTRATION, evidence.user[1:][-1:]):
+        return OfflineVerdict("failed", f"The user leaves dissatisfied: “{phrase}”.")
     return None
 
 
-def _done(seen: Evidence) -> OfflineVerdict | None:
-    if seen.user[1:] and (found := phrases.COURTESY.find(seen.user[-1])):
+def _done(evidence: Evidence) -> OfflineVerdict | None:
+    if evidence.user[1:] and (phrase := phrases.COURTESY.find(evidence.user[-1])):
         return OfflineVerdict(
-            "completed", f"No error or refusal stands at the end, and the user closes with “{found}”."
+            "completed", f"No error or refusal stands at the end, and the user closes with “{phrase}”."
         )
-    worked = sum(1 for call in seen.calls if call.result and not _failure(call))
-    if worked:
-        return OfflineVerdict("completed", f"{worked} tool calls worked and no error or refusal stands at the end.")
+    success_count = sum(1 for call in evidence.calls if call.result and not _failure_of(call))
+    if success_count:
+        return OfflineVerdict(
+            "completed", f"{success_count} tool calls worked and no error or refusal stands at the end."
+        )
     return OfflineVerdict("completed", "The assistant answered, and no error or refusal stands at the end.")
 
 
 # The first verdict counts. The last rule always returns one.
 OUTCOME_RULES: tuple[Callable[[Evidence], OfflineVerdict | None], ...] = (
-    _reported,
-    _left,
+    _reported_failure,
+    _user_left,
     _handed_over,
     _refused,
     _unanswered,
@@ -362,6 +369,6 @@ OTHER_LANGUAGES = {
 
 
 @cache
-def _analyser() -> SentimentIntensityAnalyzer:
-    words = {word: weight for weight, line in OTHER_LANGUAGES.items() for word in line.split()}
-    return SentimentIntensityAnalyzer(extra_lexicon=words | dict.fromkeys(FORMULAS.split(), 0.0))
+def _analyzer() -> SentimentIntensityAnalyzer:
+    weights = {word: weight for weight, line in OTHER_LANGUAGES.items() for word in line.split()}
+    return SentimentIntensityAnalyzer(extra_lexicon=weights | dict.fromkeys(FORMULAS.split(), 0.0))

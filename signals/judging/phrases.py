@@ -18,13 +18,14 @@ class Phrases:
         """Return the first match with the words around it, or ""."""
         line = straight(text)
         lowered = line.lower()
-        found = self._pattern.search(lowered)
-        if found is None:
+        match = self._pattern.search(lowered)
+        if match is None:
             return ""
-        shown = line if len(line) == len(lowered) else lowered
-        start = max(0, shown.rfind(" ", 0, max(0, found.start() - 30)) + 1)
-        end = shown.find(" ", min(len(shown), max(found.end() + 20, start + 60)))
-        return quote(shown[start : end if end >= 0 else len(shown)])
+        # Lower case may change the length; then the match fits only the lower-case text.
+        quoted = line if len(line) == len(lowered) else lowered
+        start = max(0, quoted.rfind(" ", 0, max(0, match.start() - 30)) + 1)
+        end = quoted.find(" ", min(len(quoted), max(match.end() + 20, start + 60)))
+        return quote(quoted[start : end if end >= 0 else len(quoted)])
 
 
 def straight(text: str) -> str:

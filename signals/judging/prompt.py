@@ -113,10 +113,10 @@ class _Piece:
 
 def messages(question: Question, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
     """Return the chat messages of a call. `token` must be random and new for each call."""
-    missing = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
-    text = _inert(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
+    gap = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
+    text = _neutralized(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
     traffic = (
-        f"The token of this recording is {token}.\n{missing}"
+        f"The token of this recording is {token}.\n{gap}"
         f"BEGIN RECORDING {token}\n{text}\nEND RECORDING {token}\n"
         f"That was the recording. Answer the question with one JSON object; allowed labels: {_listed(question)}."
     )
@@ -134,11 +134,12 @@ def instructions(question: Question, scope: str) -> str:
 
 def digest(question: Question, scope: str, recording: Recording) -> str:
     """Return SHA-256 of prompt and content. The target's key is not in it."""
-    shown = json.dumps([instructions(question, scope), recording.text, recording.left_out])
-    return hashlib.sha256(shown.encode()).hexdigest()
+    content = json.dumps([instructions(question, scope), recording.text, recording.left_out])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _inert(text: str) -> str:
+def _neutralized(text: str) -> str:
+    # Replacements keep the length. PostgreSQL stores no NUL.
     text = TOKEN_BRACKET.sub("\u27e6", TOKEN_TAG.sub("\u2039", text))
     for end, look_alike in (("|>", "|\u203a"), ("\uff5c>", "\uff5c\u203a"), ("]~", "\u27e7~"), ("\0", "\ufffd")):
         text = text.replace(end, look_alike)
@@ -158,7 +159,7 @@ def answer_schema(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def recorded(transcript: Transcript, room: int) -> str:
+def quote_transcript(transcript: Transcript, limit: int) -> str:
     """Return the transcript as quoted text of up to `limit` characters.
 
     If it is too long, long texts lose their middle first, then pieces from the middle are dropped. The first and
@@ -166,48 +167,48 @@ def recorded(transcript: Transcript, room: int) -> str:
     """
     pieces = list(_pieces(transcript))
     total = sum(len(piece.note) + 2 + len(piece.quoted) for piece in pieces)
-    if total <= room:
+    if total <= limit:
         return "\n".join(piece.cut(total) for piece in pieces)
-    headline = f"[cut from about {total:,} to {room:,} characters; notes in brackets say where]"
-    room -= len(headline) + 1
-    caps = range(MIN_PIECE, room)
-    fitting = bisect_right(caps, room, key=lambda cap: sum(piece.size(cap) for piece in pieces))
-    if fitting:
-        return "\n".join([headline, *(piece.cut(caps[fitting - 1]) for piece in pieces)])
-    return "\n".join([headline, *_selected(pieces, room)])
+    headline = f"[cut from about {total:,} to {limit:,} characters; notes in brackets say where]"
+    limit -= len(headline) + 1
+    caps = range(MIN_PIECE, limit)
+    cap_count = bisect_right(caps, limit, key=lambda cap: sum(piece.size(cap) for piece in pieces))
+    if cap_count:
+        return "\n".join([headline, *(piece.cut(caps[cap_count - 1]) for piece in pieces)])
+    return "\n".join([headline, *_shortened(pieces, limit)])
 
 
-def _selected(pieces: list[_Piece], room: int) -> Iterator[str]:
-    cap = min(MIN_PIECE, max(room // 32, 20))
-    kept = _kept(pieces, room, cap)
-    for is_kept, run in groupby(enumerate(pieces), key=lambda item: item[0] in kept):
-        some = [piece for _, piece in run]
+def _shortened(pieces: list[_Piece], limit: int) -> Iterator[str]:
+    cap = min(MIN_PIECE, max(limit // 32, 20))
+    fitting = _fitting(pieces, limit, cap)
+    for is_kept, run in groupby(enumerate(pieces), key=lambda item: item[0] in fitting):
+        group = [piece for _, piece in run]
         if is_kept:
-            yield from (piece.cut(cap) for piece in some)
+            yield from (piece.cut(cap) for piece in group)
         else:
-            hidden = sum(len(piece.quoted) for piece in some)
-            yield f"[{len(some):,} pieces left out here, {hidden:,} characters]"
+            hidden = sum(len(piece.quoted) for piece in group)
+            yield f"[{len(group):,} pieces left out here, {hidden:,} characters]"
 
 
-def _kept(pieces: list[_Piece], room: int, cap: int) -> set[int]:
-    wanted = sorted(range(len(pieces)), key=lambda n: (not pieces[n].protected, min(n, len(pieces) - n)))
-    kept = set()
-    for number in wanted:
+def _fitting(pieces: list[_Piece], limit: int, cap: int) -> set[int]:
+    by_priority = sorted(range(len(pieces)), key=lambda n: (not pieces[n].protected, min(n, len(pieces) - n)))
+    fitting = set()
+    for number in by_priority:
         size = pieces[number].size(cap) + NOTE
-        if size <= room:
-            kept.add(number)
-            room -= size
-    return kept
+        if size <= limit:
+            fitting.add(number)
+            limit -= size
+    return fitting
 
 
 def _pieces(transcript: Transcript) -> Iterator[_Piece]:
-    said = list(enumerate(transcript.messages, start=1))
-    first_wish = next((number for number, message in said if message.role == "user"), 1)
-    for number, message in said:
+    numbered = list(enumerate(transcript.messages, start=1))
+    first_request = next((number for number, message in numbered if message.role == "user"), 1)
+    for number, message in numbered:
         role = ROLES.get(message.role, "another speaker")
-        ends = number in {1, first_wish, len(said)}
+        is_protected = number in {1, first_request, len(numbered)}
         if message.text or not (message.tool_calls or message.error):
-            yield _Piece(f"[{number}] {role}:", _quote(message.text), protected=ends)
+            yield _Piece(f"[{number}] {role}:", _quote(message.text), protected=is_protected)
         yield from _tool_pieces(number, message)
         if message.error:
             yield _Piece(f"[{number}] {role}, ERROR:", _quote(message.error), protected=True)
@@ -233,18 +234,18 @@ def parse(text: str, labels: Sequence[str]) -> Answer:
 
     Raises InvalidAnswer if there is none, if its label is not allowed, or if answers disagree.
     """
-    spelt = {_folded(label): label for label in labels}
-    found = [(spelt.get(_folded(answer["label"])), answer) for answer in _objects(text)]
-    valid = {value for value, _ in found if value is not None}
+    canonical = {_folded(label): label for label in labels}
+    answers = [(canonical.get(_folded(answer["label"])), answer) for answer in _objects(text)]
+    valid = {value for value, _ in answers if value is not None}
     if len(valid) == 1:
         value = valid.pop()
-        answer = next(answer for candidate, answer in found if candidate == value)
+        answer = next(answer for candidate, answer in answers if candidate == value)
         return Answer(value, _two_sentences(answer.get("reason")))
     if valid:
         raise InvalidAnswer(f"The judge gave several answers that disagree: {', '.join(sorted(valid))}.")
-    if found:
-        given = plain(str(found[-1][1]["label"]), 80)
-        raise InvalidAnswer(f"The judge answered “{given}”, which is none of: {', '.join(labels)}.")
+    if answers:
+        unknown = plain(str(answers[-1][1]["label"]), 80)
+        raise InvalidAnswer(f"The judge answered “{unknown}”, which is none of: {', '.join(labels)}.")
     raise InvalidAnswer(f"The judge gave no answer in the agreed form, but: {plain(text, 120) or 'nothing at all'}")
 
 
@@ -256,16 +257,17 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
             return
         end = position + 1
         try:
-            found, stop = decoder.raw_decode(text, position)
-            if "label" in found:
-                end = stop
-                yield found
+            value, value_end = decoder.raw_decode(text, position)
+            if "label" in value:
+                end = value_end
+                yield value
         except (ValueError, RecursionError):
             pass
         position = text.find("{", end)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Several labels become a list, which matches no label.
     labels = [value for key, value in pairs if key == "label"]
     return dict(pairs) if len(labels) < 2 else {**dict(pairs), "label": labels}
 

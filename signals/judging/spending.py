@@ -121,11 +121,11 @@ def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]
     is_capped = Q(signal__in=[budget.subject_id for budget in caps if budget.subject_id])
     is_capped |= Q(signal__project__in=[budget.project_id for budget in caps if budget.subject_id is None])
     versions = SignalVersion.objects.filter(is_capped).order_by()
-    found: dict[str, list[int]] = defaultdict(list)
+    signals_by_model: dict[str, list[int]] = defaultdict(list)
     for project, signal, model in versions.values_list("signal__project_id", "signal_id", "judge_model").distinct():
         if not ledger.has_room(Account(project, signal), cost_of(model)):
-            found[model].append(signal)
-    return found
+            signals_by_model[model].append(signal)
+    return signals_by_model
 
 
 def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int | None, CapReached]:
@@ -138,13 +138,13 @@ def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int |
     capped = Budget.objects.capped().filter(project__in=signals.values("project"))
     budgets = {budget.account: budget for budget in capped}
     projects = dict(signals.values_list("pk", "project_id")) if budgets else {}
-    found: dict[int | None, CapReached] = {}
+    reached_caps: dict[int | None, CapReached] = {}
     for version in versions if budgets else ():
         account = Account(projects[version.signal_id], version.signal_id)
         reached = [cap_reached(budgets[charged], version, now) for charged in account.charged if charged in budgets]
-        if first := next(filter(None, reached), None):
-            found[version.pk] = first
-    return found
+        if cap := next(filter(None, reached), None):
+            reached_caps[version.pk] = cap
+    return reached_caps
 
 
 def cap_reached(budget: Budget, version: DefinitionModel, now: datetime) -> CapReached | None:

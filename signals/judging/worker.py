@@ -21,7 +21,7 @@ from catalyst.llms import availability, budgets
 from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.availability import Outage
 from catalyst.llms.endpoints import endpoint
-from signals.judging import calls as asking
+from signals.judging import calls as judge_calls
 from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
 # Short leases, extended while the worker lives: a dead worker's jobs are taken over soon.
-RENEW_EVERY = timedelta(seconds=10)
+EXTEND_LEASES_EVERY = timedelta(seconds=10)
 # Claims held for each concurrent call, so that a free slot never waits for the next claim.
 READ_AHEAD = 3
-LOOK_AGAIN_SECONDS = 0.5
+POLL_SECONDS = 0.5
 GATHER_SECONDS = 0.1
 MAX_CALL_WAIT = timedelta(minutes=5)
 # Calls reserved for tests: a person waits for them, so they don't queue behind labels.
@@ -48,7 +48,7 @@ LEASE_LOST = "Answered after its lease had run out; another try counts."
 def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] = lambda: False) -> int:
     """Judge until no job is due or `until` returns True. Return the number of finished tries."""
     worker = _Worker(clock, until)
-    calls = worker.take()
+    calls = worker.claim_calls()
     if calls:
         async_to_sync(worker.work)(calls)
     return worker.ended
@@ -59,48 +59,48 @@ class _Worker:
         self.clock = clock
         self.until = until
         self.ended = 0
-        self.room = env.judge_concurrency * READ_AHEAD
+        self.max_held_labels = env.judge_concurrency * READ_AHEAD
         self._held: set[Job] = set()
-        self._renewed_at = clock()
+        self._extended_at = clock()
         self._answers = 0
         self._slots = {
             Label: asyncio.Semaphore(env.judge_concurrency),
             SignalTestItem: asyncio.Semaphore(TEST_CONCURRENCY),
         }
 
-    def take(self) -> list[JudgeCall]:
+    def claim_calls(self) -> list[JudgeCall]:
         """Claim jobs and return their calls. Finish jobs that need no call."""
         calls: list[JudgeCall] = []
         while not calls and not self.until():
             now = self.clock()
-            paused, answers = availability.paused_models(now)
+            paused, answered_at = availability.paused_models(now)
             claimed = self._claim(now, paused)
             if not claimed:
                 break
-            endings: list[CallResult] = []
-            for job, read in load_inputs(_still_asked(claimed)):
-                prepared = prepare(job, read, now, answers)
+            results: list[CallResult] = []
+            for job, read in load_inputs(_to_judge(claimed)):
+                prepared = prepare(job, read, now, answered_at)
                 if isinstance(prepared, JudgeCall):
                     calls.append(prepared)
                     self._held.add(job)
                 else:
-                    endings.append(prepared)
-            self.finish(endings)
+                    results.append(prepared)
+            self.finish(results)
         return calls
 
     def _claim(self, now: datetime, paused: Sequence[str]) -> list[Job]:
         labels_held = len(_of_type(Label, self._held))
         items_held = len(self._held) - labels_held
         items = claims.claim_test_items(TEST_CONCURRENCY - items_held, LEASE, now, without_models=paused)
-        room = self.room - labels_held
-        labels = claims.claim(room, LEASE, now, without_models=paused) if room > 0 else []
+        label_limit = self.max_held_labels - labels_held
+        labels = claims.claim(label_limit, LEASE, now, without_models=paused) if label_limit > 0 else []
         return [*items, *labels]
 
-    def finish(self, endings: Sequence[CallResult]) -> None:
-        if endings:
-            finish(endings, self.clock())
-            self.ended += len(endings)
-        self._held.difference_update(ending.label for ending in endings)
+    def finish(self, results: Sequence[CallResult]) -> None:
+        if results:
+            finish(results, self.clock())
+            self.ended += len(results)
+        self._held.difference_update(result.label for result in results)
 
     async def work(self, calls: Sequence[JudgeCall]) -> None:
         """Make these calls, and those that become due meanwhile."""
@@ -115,34 +115,34 @@ class _Worker:
             try:
                 while calls or pending:
                     pending |= {asyncio.create_task(self._ask(call, llm)) for call in calls}
-                    done, pending = await _some(pending)
+                    done, pending = await _next_done(pending)
                     calls = await sync_to_async(self._step)([task.result() for task in done])
             finally:
                 for task in pending:
                     task.cancel()
 
-    def _step(self, endings: Sequence[CallResult]) -> list[JudgeCall]:
-        self.finish(endings)
+    def _step(self, results: Sequence[CallResult]) -> list[JudgeCall]:
+        self.finish(results)
         now = self.clock()
-        if now - self._renewed_at >= RENEW_EVERY:
+        if now - self._extended_at >= EXTEND_LEASES_EVERY:
             Label.objects.extend_leases(_of_type(Label, self._held), now + LEASE)
             SignalTestItem.objects.extend_leases(_of_type(SignalTestItem, self._held), now + LEASE)
-            self._renewed_at = now
-        return self.take()
+            self._extended_at = now
+        return self.claim_calls()
 
     async def _ask(self, call: JudgeCall, llm: LLM) -> CallResult:
         async with self._slots[type(call.label)]:
             before = self._answers
             try:
-                ending = await asking.ask(call, llm, lambda: self._answers > before)
+                result = await judge_calls.ask(call, llm, lambda: self._answers > before)
             except Exception:
                 logger.exception("%s %s: the judge could not be asked", type(call.label).__name__, call.label.pk)
-                return asking.internal_error(call.label)
-            self._answers += ending.status == Status.DONE
-            return ending
+                return judge_calls.internal_error(call.label)
+            self._answers += result.status == Status.DONE
+            return result
 
 
-def _still_asked(claimed: Sequence[Job]) -> list[Job]:
+def _to_judge(claimed: Sequence[Job]) -> list[Job]:
     running = [job for job in claimed if job.status == Status.RUNNING]
     return [*_of_type(SignalTestItem, running), *requeue.drop_superseded(_of_type(Label, running))]
 
@@ -151,87 +151,89 @@ def _of_type[Kind: Job](kind: type[Kind], jobs: Iterable[Job]) -> list[Kind]:
     return [job for job in jobs if isinstance(job, kind)]
 
 
-async def _some(
+async def _next_done(
     pending: set[asyncio.Task[CallResult]],
 ) -> tuple[set[asyncio.Task[CallResult]], set[asyncio.Task[CallResult]]]:
-    first, _ = await asyncio.wait(pending, timeout=LOOK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    if first and len(first) < len(pending):
+    finished, _ = await asyncio.wait(pending, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    # Gather a few results, to write them together.
+    if finished and len(finished) < len(pending):
         await asyncio.sleep(GATHER_SECONDS)
     done = {task for task in pending if task.done()}
     return done, pending - done
 
 
 def prepare(
-    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answers: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[str, datetime]
 ) -> JudgeCall | CallResult:
     try:
-        return asking.prepare(label, read, now, answers)
+        return judge_calls.prepare(label, read, now, answered_at)
     except Exception:
+        # One bad job must not fail its batch.
         logger.exception("%s %s can't be put to a judge", type(label).__name__, label.pk)
-        return asking.internal_error(label)
+        return judge_calls.internal_error(label)
 
 
 @transaction.atomic
-def finish(endings: Sequence[CallResult], now: datetime) -> None:
+def finish(results: Sequence[CallResult], now: datetime) -> None:
     """Write the results of tries whose lease still holds. Finished calls are recorded in any case."""
-    rows = _lock(endings)
-    resumes = _note_health(endings, now)
-    tries = [_Try(rows[ending.label], ending) for ending in endings if ending.label in rows]
-    for ended in tries:
-        if ended.is_held:
-            _end_try(ended.job, ended.ending, now, resumes)
-    _keep_calls(tries, now)
-    written = [ended.job for ended in tries if ended.is_held or ended.ending.spent is not None]
+    rows = _lock(results)
+    resumes = _record_health(results, now)
+    attempts = [_Attempt(rows[result.label], result) for result in results if result.label in rows]
+    for attempt in attempts:
+        if attempt.is_held:
+            _end_attempt(attempt.job, attempt.result, now, resumes)
+    _record_calls(attempts, now)
+    written = [attempt.job for attempt in attempts if attempt.is_held or attempt.result.usage is not None]
     Label.objects.write(_of_type(Label, written))
-    SettledMinute.objects.answer_superseded(_outgrown(tries))
+    SettledMinute.objects.answer_superseded(_outgrown(attempts))
     SignalTestItem.objects.write(_of_type(SignalTestItem, written))
-    _charge([ended.ending for ended in tries], now)
+    _charge([attempt.result for attempt in attempts], now)
 
 
 @dataclass
-class _Try:
+class _Attempt:
     """A result and its stored row. `is_held`: the row is still leased to this try."""
 
     job: Job
-    ending: CallResult
+    result: CallResult
     is_held: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        claimed = self.ending.label
+        claimed = self.result.label
         is_same_claim = (self.job.attempts, self.job.lease_until) == (claimed.attempts, claimed.lease_until)
         self.is_held = self.job.status == Status.RUNNING and is_same_claim
 
 
-def _outgrown(tries: Sequence[_Try]) -> list[tuple[Label, str, str]]:
-    found = []
-    for ended in tries:
-        is_outgrown = ended.ending.status != Status.QUEUED and ended.job.status == Status.QUEUED
-        if ended.is_held and is_outgrown and isinstance(ended.ending.label, Label):
-            found.append((ended.ending.label, ended.ending.status.value, ended.ending.value))
-    return found
+def _outgrown(attempts: Sequence[_Attempt]) -> list[tuple[Label, str, str]]:
+    outgrown = []
+    for attempt in attempts:
+        is_outgrown = attempt.result.status != Status.QUEUED and attempt.job.status == Status.QUEUED
+        if attempt.is_held and is_outgrown and isinstance(attempt.result.label, Label):
+            outgrown.append((attempt.result.label, attempt.result.status.value, attempt.result.value))
+    return outgrown
 
 
-def _keep_calls(tries: Sequence[_Try], now: datetime) -> None:
-    verdicts, said = [], []
-    for ended in tries:
-        spent = ended.ending.spent
-        if spent is None:
+def _record_calls(attempts: Sequence[_Attempt], now: datetime) -> None:
+    verdicts, kept_exchanges = [], []
+    for attempt in attempts:
+        usage = attempt.result.usage
+        if usage is None:
             continue
-        _add_cost(ended.job, spent, now)
-        if isinstance(ended.job, Label):
-            verdict = _verdict(ended.ending, spent, ended.is_held, now)
+        _add_cost(attempt.job, usage, now)
+        if isinstance(attempt.job, Label):
+            verdict = _verdict(attempt.result, usage, attempt.is_held, now)
             verdicts.append(verdict)
-            said.append((ended.job, verdict, spent.said))
+            kept_exchanges.append((attempt.job, verdict, usage.exchange))
         else:
-            _keep_call(ended.job, spent)
+            _record_test_call(attempt.job, usage)
     Verdict.objects.bulk_create(verdicts)
-    exchanges.keep(said, now)
+    exchanges.store(kept_exchanges, now)
 
 
-def _lock(endings: Sequence[CallResult]) -> dict[Job, Job]:
+def _lock(results: Sequence[CallResult]) -> dict[Job, Job]:
     ids: dict[type[Job], list[int]] = {Label: [], SignalTestItem: []}
-    for ending in endings:
-        ids[type(ending.label)].append(ending.label.pk)
+    for result in results:
+        ids[type(result.label)].append(result.label.pk)
     if ids[Label]:
         Label.objects.lock_siblings(ids[Label])
     labels = list(Label.objects.all().lock(ids[Label]))
@@ -240,32 +242,32 @@ def _lock(endings: Sequence[CallResult]) -> dict[Job, Job]:
     return {job: job for job in locked}
 
 
-def _add_cost(job: Job, spent: CallUsage, now: datetime) -> None:
-    cost = asking.cost(spent, now)
+def _add_cost(job: Job, usage: CallUsage, now: datetime) -> None:
+    cost = judge_calls.cost(usage, now)
     if cost is not None:
         job.cost = (job.cost or 0) + cost
 
 
-def _keep_call(item: SignalTestItem, spent: CallUsage) -> None:
-    if spent.answered and spent.input_tokens is not None:
-        item.tokens = (item.tokens or 0) + spent.input_tokens + (spent.output_tokens or 0)
-    item.exchange = exchanges.packed(spent.said)
+def _record_test_call(item: SignalTestItem, usage: CallUsage) -> None:
+    if usage.answered and usage.input_tokens is not None:
+        item.tokens = (item.tokens or 0) + usage.input_tokens + (usage.output_tokens or 0)
+    item.exchange = exchanges.compress(usage.exchange)
 
 
-def _end_try(label: Job, ending: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
-    seen = max(ending.revision, ending.label.wanted_revision)
-    if ending.outage is not None:
-        _wait_for_judge(label, ending.outage, now, resumes[ending.outage.model])
-    elif ending.status == Status.QUEUED:
+def _end_attempt(label: Job, result: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
+    revision = max(result.revision, result.label.wanted_revision)
+    if result.outage is not None:
+        _wait_for_judge(label, result.outage, now, resumes[result.outage.model])
+    elif result.status == Status.QUEUED:
         wait = availability.backoff(f"{label._meta.model_name} {label.pk}", label.attempts, MAX_CALL_WAIT)
-        label.retry_later(now, now + wait, ending.error)
-    elif ending.status == Status.DONE:
-        judge = ending.spent.model if ending.spent else ""
-        label.finish(now, seen, value=ending.value, reason=ending.reason, judge=judge)
-    elif ending.status == Status.SKIPPED:
-        label.skip(now, seen, ending.error)
+        label.retry_later(now, now + wait, result.error)
+    elif result.status == Status.DONE:
+        judge = result.usage.model if result.usage else ""
+        label.finish(now, revision, value=result.value, reason=result.reason, judge=judge)
+    elif result.status == Status.SKIPPED:
+        label.skip(now, revision, result.error)
     else:
-        label.fail(now, seen, ending.error)
+        label.fail(now, revision, result.error)
 
 
 def _wait_for_judge(label: Job, outage: Outage, now: datetime, resumes_at: datetime) -> None:
@@ -277,38 +279,38 @@ def _wait_for_judge(label: Job, outage: Outage, now: datetime, resumes_at: datet
     label.wait_for_judge(now, resumes_at, outage.error, outages)
 
 
-def _verdict(ending: CallResult, spent: CallUsage, counts: bool, now: datetime) -> Verdict:
+def _verdict(result: CallResult, usage: CallUsage, is_held: bool, now: datetime) -> Verdict:
     return Verdict(
-        label_id=ending.label.pk,
-        revision=ending.revision,
-        value=ending.value if counts else "",
-        reason=ending.reason if counts else "",
-        error=ending.error if counts else LEASE_LOST,
-        model=spent.model,
-        input_tokens=spent.input_tokens,
-        output_tokens=spent.output_tokens,
-        cached_tokens=spent.cached_tokens,
-        cost=asking.cost(spent, now),
-        latency_ms=spent.latency_ms,
-        shown_digest=spent.digest,
+        label_id=result.label.pk,
+        revision=result.revision,
+        value=result.value if is_held else "",
+        reason=result.reason if is_held else "",
+        error=result.error if is_held else LEASE_LOST,
+        model=usage.model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        cost=judge_calls.cost(usage, now),
+        latency_ms=usage.latency_ms,
+        shown_digest=usage.digest,
     )
 
 
-def _charge(endings: Sequence[CallResult], now: datetime) -> None:
+def _charge(results: Sequence[CallResult], now: datetime) -> None:
     charges: dict[Account, Calls] = defaultdict(Calls)
-    for ending in endings:
-        if ending.spent is not None:
-            cost = asking.cost(ending.spent, now)
-            dollars = ending.label.reserved if cost is None else cost
-            charges[spending.account_of(ending.label)] += Calls(1, dollars)
+    for result in results:
+        if result.usage is not None:
+            cost = judge_calls.cost(result.usage, now)
+            dollars = result.label.reserved if cost is None else cost
+            charges[spending.account_of(result.label)] += Calls(1, dollars)
     budgets.reconcile(charges, now)
 
 
-def _note_health(endings: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
-    answered = {ending.spent.asked for ending in endings if ending.spent and ending.spent.answered}
+def _record_health(results: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
+    answered = {result.usage.requested_model for result in results if result.usage and result.usage.answered}
     availability.record_success(sorted(answered - {offline.JUDGE}), now)
     resumes = {}
-    for ending in endings:
-        if ending.outage is not None:
-            resumes[ending.outage.model] = availability.pause(ending.outage, now)
+    for result in results:
+        if result.outage is not None:
+            resumes[result.outage.model] = availability.pause(result.outage, now)
     return resumes

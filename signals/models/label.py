@@ -17,13 +17,13 @@ from signals.models.signal import Signal, SignalVersion
 
 
 class LabelQuerySet(LabelQueueQuerySet["Label"]):
-    def oldest_before(self, before: datetime, most: int) -> list[int]:
-        oldest = self.order_by("id").values_list("id", "created_at")[:most]
+    def oldest_before(self, before: datetime, limit: int) -> list[int]:
+        oldest = self.order_by("id").values_list("id", "created_at")[:limit]
         return [pk for pk, created_at in oldest if created_at < before]
 
-    def errors(self, most: int) -> list[tuple[str, int]]:
+    def errors(self, limit: int) -> list[tuple[str, int]]:
         """Return (error, count) of the newest `limit` failed labels, the most frequent first."""
-        newest = self.filter(status="failed").order_by("-target_time", "-id").values("id")[:most]
+        newest = self.filter(status="failed").order_by("-target_time", "-id").values("id")[:limit]
         reasons = self.model.objects.filter(id__in=newest).order_by().values_list("error")
         return list(reasons.annotate(n=Count("id")).order_by("-n", "error"))
 
@@ -36,30 +36,30 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
 
     def newest(self, after: Cursor | None = None) -> "LabelQuerySet":
         """Sort by target time, newest first. With `after`, continue behind that cursor."""
-        found = self.select_related("version").order_by("-target_time", "-id")
+        labels = self.select_related("version").order_by("-target_time", "-id")
         if after is None:
-            return found
-        return found.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
+            return labels
+        return labels.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
     def effective(self) -> "LabelQuerySet":
         """One label for each target: the one of the newest version that labelled it."""
         return self.filter(is_effective=True)
 
-    def matching(self, wanted: LabelFilter) -> "LabelQuerySet":
+    def matching(self, label_filter: LabelFilter) -> "LabelQuerySet":
         """Labels that match the filter: effective ones, unless the filter names a version or a run."""
-        found = self if wanted.is_of_one_version else self.effective()
-        if wanted.version is not None:
-            found = found.filter(version__number=wanted.version)
-        if wanted.run is not None:
-            found = found.filter(run=wanted.run)
-        if wanted.value:
-            found = found.filter(value=wanted.value)
-        if wanted.text:
-            found = found.filter(reason__icontains=wanted.text)
-        if wanted.status:
-            waiting = wanted.status == "waiting"
-            found = found.filter(status__in=["queued", "running"] if waiting else [wanted.status])
-        return found
+        labels = self if label_filter.is_of_one_version else self.effective()
+        if label_filter.version is not None:
+            labels = labels.filter(version__number=label_filter.version)
+        if label_filter.run is not None:
+            labels = labels.filter(run=label_filter.run)
+        if label_filter.value:
+            labels = labels.filter(value=label_filter.value)
+        if label_filter.text:
+            labels = labels.filter(reason__icontains=label_filter.text)
+        if label_filter.status:
+            is_waiting = label_filter.status == "waiting"
+            labels = labels.filter(status__in=["queued", "running"] if is_waiting else [label_filter.status])
+        return labels
 
     def for_list(self) -> "LabelQuerySet":
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
@@ -71,8 +71,8 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()
 
     def _with_signal(self) -> "LabelQuerySet":
-        shown = self.effective().filter(signal__archived_at=None).select_related("signal", "version")
-        return shown.order_by("signal__name", "signal_id", "id")
+        labels = self.effective().filter(signal__archived_at=None).select_related("signal", "version")
+        return labels.order_by("signal__name", "signal_id", "id")
 
 
 class Label(JudgeJob):

@@ -322,16 +322,16 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
 class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
     owner = "version_id"
 
-    def enqueue(self, wanted: Sequence[LabelRequest], now: datetime) -> int:
+    def enqueue(self, requests: Sequence[LabelRequest], now: datetime) -> int:
         """Queue these targets. Return how many are new or will be judged again.
 
         A known target is queued again only if it has grown since the last request. Revisions never decrease.
         Rows are locked in order of (version, target key).
         """
-        if not wanted:
+        if not requests:
             return 0
-        values = [list(column) for column in zip(*map(_columns_of, wanted), strict=True)]
-        targets = [[each.signal_id for each in wanted], [each.target_key for each in wanted]]
+        values = [list(column) for column in zip(*map(_columns_of, requests), strict=True)]
+        targets = [[request.signal_id for request in requests], [request.target_key for request in requests]]
         database.execute(_LOCK_TARGETS, targets)
         with connection.cursor() as cursor:
             cursor.execute(_ENQUEUE, [now, now, now, *values, list(STOPPED)])
@@ -347,12 +347,14 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
     def retry(self, now: datetime) -> int:
         """Queue failed labels again with all their tries. Return how many."""
         failed = self.filter(status="failed")
+        # The labels of a stopped run are dequeued, so these must leave it.
         failed.filter(run__state__in=STOPPED).update(run=None)
         return failed.update(**columns(Status.FAILED, Event.RETRY, not_before=now))
 
     def lock_next_queued(self, run: SignalRun | None = None) -> list[Job]:
         """Lock and return a batch of queued labels of a run, or of live traffic."""
         waiting = self.filter(status="queued", run=run)
+        # Any labels will do: taking the first in lock order would sort the whole queue for each batch.
         ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
         self.lock_siblings(ids)
         return list(waiting.filter(id__in=ids)._locked())

@@ -59,28 +59,28 @@ class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](FoldingQuerySet
     # Length of a bucket.
     length: ClassVar[timedelta]
 
-    def within(self, *stretches: tuple[datetime, datetime]) -> Self:
+    def within(self, *time_ranges: tuple[datetime, datetime]) -> Self:
         """Labels of targets that began in any of these time ranges. Their edges must be edges of buckets."""
-        of_any = Q()
-        for start, end in stretches:
-            of_any |= Q(**{f"{self.start}__gte": start, f"{self.start}__lt": end})
-        return self.filter(of_any)
+        in_any = Q()
+        for start, end in time_ranges:
+            in_any |= Q(**{f"{self.start}__gte": start, f"{self.start}__lt": end})
+        return self.filter(in_any)
 
-    def matching(self, wanted: LabelFilter) -> Self:
+    def matching(self, label_filter: LabelFilter) -> Self:
         """Labels that match the filter: effective ones, unless the filter names a version or a run."""
-        return self.including_superseded(wanted).filter(Q() if wanted.is_of_one_version else EFFECTIVE)
+        return self.including_superseded(label_filter).filter(Q() if label_filter.is_of_one_version else EFFECTIVE)
 
-    def including_superseded(self, wanted: LabelFilter) -> Self:
-        passes = Q()
-        if wanted.version is not None:
-            passes &= Q(version__number=wanted.version)
-        if wanted.run is not None:
-            passes &= Q(run=wanted.run)
-        if wanted.value:
-            passes &= Q(value=wanted.value)
-        if wanted.status:
-            passes &= Q(state=wanted.status)
-        return self.filter(passes)
+    def including_superseded(self, label_filter: LabelFilter) -> Self:
+        condition = Q()
+        if label_filter.version is not None:
+            condition &= Q(version__number=label_filter.version)
+        if label_filter.run is not None:
+            condition &= Q(run=label_filter.run)
+        if label_filter.value:
+            condition &= Q(value=label_filter.value)
+        if label_filter.status:
+            condition &= Q(state=label_filter.status)
+        return self.filter(condition)
 
     def _fold_statement(self) -> str:
         return _FOLD.format(table=self.model._meta.db_table, start=self.start)
@@ -120,6 +120,7 @@ class LabelSum(models.Model):
         SKIPPED = "skipped", "No content"
         UNSAMPLED = "unsampled", "Not sampled"
 
+    # Deleted labels subtract their counts, so these rows need no foreign keys in the database.
     version = models.ForeignKey(
         "signals.SignalVersion", on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
     )
@@ -191,26 +192,27 @@ class LabelHourQuerySet(SumQuerySet["LabelHour"]):
         return {version: count for version, count in rows if count}
 
     def coverage_by_run(self, runs: Iterable[SignalRun]) -> dict[int, Coverage]:
-        found: dict[int, dict[str, int]] = defaultdict(dict)
+        counts_by_run: dict[int, dict[str, int]] = defaultdict(dict)
         rows = self.filter(run__in=runs).order_by().values_list("run_id", "state").annotate(n=Sum("count"))
         for run_id, state, count in rows:
-            found[run_id][state] = count
-        return {run_id: Coverage(**counts) for run_id, counts in found.items()}
+            counts_by_run[run_id][state] = count
+        return {run_id: Coverage(**counts) for run_id, counts in counts_by_run.items()}
 
     def newest(self) -> datetime | None:
         """Return the newest hour with labels, or None."""
         hour, _ = self._hours().first() or (None, 0)
         return hour
 
-    def reach(self, most: int, before: datetime) -> datetime | None:
+    def reach(self, limit: int, before: datetime) -> datetime | None:
         """Return the hour that a search for the newest `limit` labels before `before` must reach back to.
 
         Returns the oldest hour if there are fewer labels, and None if there are none.
         """
-        hour, found = None, 0
-        for hour, count in self.filter(hour__lte=before)._hours()[: most + 1]:
-            found += count if hour + HOUR <= before else 0
-            if found >= most:
+        # Each hour has at least one label. The hour of `before` may have only later ones, so it does not count.
+        hour, total = None, 0
+        for hour, count in self.filter(hour__lte=before)._hours()[: limit + 1]:
+            total += count if hour + HOUR <= before else 0
+            if total >= limit:
                 break
         return hour
 

@@ -21,6 +21,7 @@ class SettledMinuteQuerySet(FoldingQuerySet["SettledMinute"]):
 
         `judged`: (label as claimed, outcome, value).
         """
+        # They are superseded from the moment the target grows, in case the worker dies.
         changes = []
         for claimed, outcome, value in judged:
             if claimed.settled_at is None:

@@ -30,15 +30,15 @@ class SignalQuerySet(models.QuerySet["Signal"]):
     def live(self) -> "SignalQuerySet":
         return self.filter(state="active", archived_at=None, current_version__isnull=False)
 
-    def matching(self, wanted: SignalFilter) -> "SignalQuerySet":
-        found = self.filter(name__icontains=wanted.text) if wanted.text else self
-        given = {"state": wanted.state, "scope": wanted.scope, "agent": wanted.agent}
-        return found.filter(**{name: value for name, value in given.items() if value not in {"", None}})
+    def matching(self, signal_filter: SignalFilter) -> "SignalQuerySet":
+        signals = self.filter(name__icontains=signal_filter.text) if signal_filter.text else self
+        fields = {"state": signal_filter.state, "scope": signal_filter.scope, "agent": signal_filter.agent}
+        return signals.filter(**{name: value for name, value in fields.items() if value not in {"", None}})
 
     def agents(self) -> list[tuple[int, str]]:
         """Return (id, name) of each agent that has one of these signals."""
-        named = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
-        return [(pk, name or identity) for pk, name, identity in named.distinct()]
+        agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in agents.distinct()]
 
     def for_list(self) -> "SignalQuerySet":
         return self.select_related("project", "agent", "current_version").order_by("name", "id")

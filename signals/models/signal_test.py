@@ -33,8 +33,8 @@ class SignalTestQuerySet(models.QuerySet["SignalTest"]):
 
     def end(self, now: datetime) -> None:
         """End running tests that have no open items or have timed out."""
-        left = SignalTestItem.objects.filter(test=OuterRef("pk"), status__in=["queued", "running"])
-        self.running().filter(~Exists(left)).update(state=SignalTest.State.DONE, ended_at=now)
+        open_items = SignalTestItem.objects.filter(test=OuterRef("pk"), status__in=["queued", "running"])
+        self.running().filter(~Exists(open_items)).update(state=SignalTest.State.DONE, ended_at=now)
         self.filter(ends_at__lte=now).stop(now, TOO_LONG)
 
 

@@ -10,27 +10,27 @@ from signals.sampling import draw
 
 
 class UnsampledQuerySet(models.QuerySet["Unsampled"]):
-    def record(self, passed: Sequence[LabelRequest]) -> None:
+    def record(self, requests: Sequence[LabelRequest]) -> None:
         """Store these targets, unless they are stored or have a label of the version."""
-        if not passed:
+        if not requests:
             return
         rows = [
-            (each.version_id, each.signal_id, draw(each.target_key), each.target_key, each.target_time)
-            for each in passed
+            (request.version_id, request.signal_id, draw(request.target_key), request.target_key, request.target_time)
+            for request in requests
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
         with connection.cursor() as cursor:
-            cursor.execute(_NOTE, columns)
+            cursor.execute(_RECORD, columns)
 
-    def discard_sampled(self, sampled: Sequence[LabelRequest]) -> None:
+    def discard_sampled(self, requests: Sequence[LabelRequest]) -> None:
         """Delete targets that have a label by now. All requests must be of one version."""
-        if sampled:
-            version = sampled[0].version_id
-            self.filter(version=version, draw__in=[draw(each.target_key) for each in sampled]).delete()
+        if requests:
+            version_id = requests[0].version_id
+            self.filter(version=version_id, draw__in=[draw(request.target_key) for request in requests]).delete()
 
-    def delete_expired(self, before: datetime, most: int) -> int:
+    def delete_expired(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` rows from before `before`. Return how many."""
-        expired = self.filter(hour__lt=before).order_by("hour", "id")[:most].values("id")
+        expired = self.filter(hour__lt=before).order_by("hour", "id")[:limit].values("id")
         return self.filter(id__in=expired).delete()[0]
 
 
@@ -53,7 +53,7 @@ class Unsampled(models.Model):
         return f"{self.version_id} {self.draw}"
 
 
-_NOTE = """
+_RECORD = """
     INSERT INTO signals_unsampled (version_id, signal_id, draw, hour)
     SELECT w.version_id, w.signal_id, w.draw, date_bin('1 hour', w.target_time, '2000-01-01 00:00+00')
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::timestamptz[])

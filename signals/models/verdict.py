@@ -44,10 +44,10 @@ class Instructions(models.Model):
 
 
 class ExchangeQuerySet(models.QuerySet["Exchange"]):
-    def delete_expired(self, project: "Project", before: datetime, most: int) -> int:
+    def delete_expired(self, project: "Project", before: datetime, limit: int) -> int:
         """Delete up to `limit` exchanges of a project from before `before`. Return how many."""
-        old = self.filter(project=project, created_at__lt=before).order_by("created_at")
-        return self.filter(pk__in=list(old.values_list("pk", flat=True)[:most])).delete()[0]
+        expired = self.filter(project=project, created_at__lt=before).order_by("created_at")
+        return self.filter(pk__in=list(expired.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 class Exchange(models.Model):

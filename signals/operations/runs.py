@@ -40,7 +40,7 @@ def preview(context: Context, given: BackfillInput) -> PreviewRecord:
     end = given.end or context.now
     backfill.check(given.start, end, given.sample_rate, context.now)
     found = backfill.preview(version, given.start, end, given.sample_rate)
-    estimate = estimates.of_calls(version, found.to_judge, found.examples, context.now)
+    estimate = estimates.estimate_calls(version, found.to_judge, found.examples, context.now)
     return PreviewRecord.of(found, estimate)
 
 
@@ -115,7 +115,7 @@ def start_test(context: Context, given: StartTestInput) -> SignalTestRecord:
     signal = signal_of(context, given)
     version = operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
     end = given.end or context.now
-    sample = signal_tests.newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
+    sample = signal_tests.sample_newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
     test = signal_tests.start_test(version, sample, context.now, context.actor)
     return _test(context, test.pk)
 
@@ -241,4 +241,4 @@ def catch_up_project(context: Context, given: CatchUpProjectInput) -> CaughtUp:
 def _offer(offer: catch_up.Offer | None) -> HeldBack:
     if offer is None:
         return NOTHING_HELD_BACK
-    return HeldBack(offer.labels, dollars(offer.most), dollars(offer.cost), offer.takes)
+    return HeldBack(offer.labels, dollars(offer.max_cost), dollars(offer.cost), offer.takes)

@@ -33,7 +33,7 @@ from signals.targets.target import Target
 logger = logging.getLogger(__name__)
 
 # Larger previews show expected counts.
-EXACT = 20_000
+MAX_EXACT_TARGETS = 20_000
 CHANGED = "The signal was changed or archived."
 
 State = SignalRun.State
@@ -80,26 +80,28 @@ class Progress:
 
     @property
     def left(self) -> timedelta | None:
-        known = self.run.state == State.JUDGING and self.per_second
-        return timedelta(seconds=round(self.covered.waiting / self.per_second)) if known else None
+        is_known = self.run.state == State.JUDGING and self.per_second
+        return timedelta(seconds=round(self.covered.waiting / self.per_second)) if is_known else None
 
     @property
-    def left_words(self) -> str:
+    def left_text(self) -> str:
         return roughly(self.left)
 
 
 def progress(runs: Iterable[SignalRun], now: datetime) -> list[Progress]:
     """Return the progress of these runs, with one query."""
-    shown = list(runs)
-    covered = LabelHour.objects.filter(signal__in={run.version.signal_id for run in shown}).coverage_by_run(shown)
-    return [
-        Progress(run, covered.get(run.pk, Coverage()), ((run.ended_at or now) - run.created_at).total_seconds())
-        for run in shown
-    ]
+    runs = list(runs)
+    hours = LabelHour.objects.filter(signal__in={run.version.signal_id for run in runs})
+    coverage = hours.coverage_by_run(runs)
+    progress = []
+    for run in runs:
+        seconds = ((run.ended_at or now) - run.created_at).total_seconds()
+        progress.append(Progress(run, coverage.get(run.pk, Coverage()), seconds))
+    return progress
 
 
 def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
-    """Return the targets of this window that the version matches, without those of live judging."""
+    """Return the targets of this window that the version matches, without those that live judging takes."""
     signal = version.signal
     is_asked = signal.is_live and signal.current_version_id == version.pk
     live_since = signal.activated_at if is_asked else None
@@ -107,17 +109,17 @@ def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
 
 
 def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:
-    found = traffic(version, start, end)
-    matched, examples = found.count(), found.newest(10)
+    targets = traffic(version, start, end)
+    matched, examples = targets.count(), targets.newest(10)
     labels = Label.objects.filter(version=version)
-    if matched > EXACT:
+    if matched > MAX_EXACT_TARGETS:
         expected = matched * sample_rate // 100
-        known = labels.filter(target_time__gte=start, target_time__lt=end).count()
-        return Preview(matched, expected, min(expected, known), is_exact=False, examples=examples)
-    matches = [match for chunk in found.chunks() for match in chunk.targets]
+        labelled = labels.filter(target_time__gte=start, target_time__lt=end).count()
+        return Preview(matched, expected, min(expected, labelled), is_exact=False, examples=examples)
+    matches = [match for chunk in targets.chunks() for match in chunk.targets]
     sampled = [match.target_key for match in matches if is_sampled(match.target_key, sample_rate)]
-    known = labels.filter(target_key__in=sampled).count()
-    return Preview(len(matches), len(sampled), known, is_exact=True, examples=examples)
+    labelled = labels.filter(target_key__in=sampled).count()
+    return Preview(len(matches), len(sampled), labelled, is_exact=True, examples=examples)
 
 
 def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> None:
@@ -141,7 +143,7 @@ def start(
     if SignalRun.objects.for_signal(signal).open().filter(purpose=Purpose.BACKFILL).exists():
         raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
     window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
-    return _started(SignalRun(version=version, **window, **by.as_creator()), by)
+    return _create(SignalRun(version=version, **window, **by.as_creator()), by)
 
 
 @transaction.atomic
@@ -158,7 +160,7 @@ def start_duel(
     if version.runs.open().filter(purpose=Purpose.DUEL).exists():
         raise ValidationError("This version is being compared. Wait until its run has ended, or cancel it.")
     window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
-    return _started(SignalRun(version=version, purpose=Purpose.DUEL, **window, **by.as_creator()), by)
+    return _create(SignalRun(version=version, purpose=Purpose.DUEL, **window, **by.as_creator()), by)
 
 
 def _lock(signal: Signal) -> SignalVersion:
@@ -169,7 +171,7 @@ def _lock(signal: Signal) -> SignalVersion:
     return locked.current_version
 
 
-def _started(run: SignalRun, by: Actor) -> SignalRun:
+def _create(run: SignalRun, by: Actor) -> SignalRun:
     run.save(force_insert=True)
     window = f"{run.window_start:%Y-%m-%d %H:%M} to {run.window_end:%Y-%m-%d %H:%M} UTC"
     detail = f"run {run.pk} of version {run.version.number}: {window} at {run.sample_rate} %"
@@ -184,32 +186,34 @@ def cancel(run: SignalRun, now: datetime, by: Actor = SYSTEM) -> None:
     if locked.is_open:
         _end(locked, State.CANCELLED, now)
         record(by, "cancelled a run of", locked.version.signal, detail=f"run {run.pk}")
-        _withdraw_some(locked)
+        _dequeue_batch(locked)
     run.refresh_from_db()
 
 
 def has_work(_: datetime) -> bool:
     """Return whether `step` may have work."""
-    return (SignalRun.objects.open() | _left_over()).exists()
+    return (SignalRun.objects.open() | _stopped_with_queued()).exists()
 
 
 def step(now: datetime) -> bool:
     """Do one piece of work. Return False if there was none."""
-    return _end_overtaken(now) or _withdraw() or _collect(now) or _close(now)
+    # Stopped runs are dequeued first, or another run would take their labels for its own.
+    return _end_overtaken(now) or _dequeue_stopped() or _collect(now) or _finish_judged(now)
 
 
 @transaction.atomic
 def _end_overtaken(now: datetime) -> bool:
     overtaken = SignalRun.objects.overtaken().select_for_update(of=("self",), skip_locked=True)
-    for run in (found := list(overtaken)):
+    runs = list(overtaken)
+    for run in runs:
         _end(run, State.CANCELLED, now, CHANGED)
-    return bool(found)
+    return bool(runs)
 
 
 @transaction.atomic
 def _collect(now: datetime) -> bool:
-    free = SignalRun.objects.collecting().select_for_update(of=("self",), skip_locked=True)
-    run = free.select_related("version__signal__agent").first()
+    unlocked_runs = SignalRun.objects.collecting().select_for_update(of=("self",), skip_locked=True)
+    run = unlocked_runs.select_related("version__signal__agent").first()
     if run is None:
         return False
     try:
@@ -225,43 +229,43 @@ def _collect(now: datetime) -> bool:
 
 def _queue_chunk(run: SignalRun, now: datetime) -> None:
     after = Cursor(run.after_time, run.after_id) if run.after_time and run.after_id else None
-    found = traffic(run.version, run.window_start, run.window_end)
-    chunk = next(islice(found.chunks(after), 1), None)
+    targets = traffic(run.version, run.window_start, run.window_end)
+    chunk = next(islice(targets.chunks(after), 1), None)
     if chunk is None:
         run.state = State.JUDGING
         run.save(update_fields=["state"])
         return
     requeue.take_signal_lock()
     matching = [match.request_for(run.version, run) for match in chunk.targets]
-    looked = sample_and_enqueue(matching, {run.version_id: run.sample_rate}, now)
+    result = sample_and_enqueue(matching, {run.version_id: run.sample_rate}, now)
     run.matched += len(matching)
-    run.sampled += looked.sampled
-    run.queued += looked.queued
+    run.sampled += result.sampled
+    run.queued += result.queued
     run.after_time, run.after_id = chunk.last.time, chunk.last.id
     run.save(update_fields=["queued", "matched", "sampled", "after_time", "after_id"])
 
 
 @transaction.atomic
-def _withdraw() -> bool:
-    run = _left_over().select_for_update(of=("self",), skip_locked=True).first()
-    return run is not None and _withdraw_some(run)
+def _dequeue_stopped() -> bool:
+    run = _stopped_with_queued().select_for_update(of=("self",), skip_locked=True).first()
+    return run is not None and _dequeue_batch(run)
 
 
-def _left_over() -> SignalRunQuerySet:
+def _stopped_with_queued() -> SignalRunQuerySet:
     waits = Label.objects.filter(run=OuterRef("pk"), status=Label.Status.QUEUED)
     return SignalRun.objects.stopped().filter(Exists(waits))
 
 
-def _withdraw_some(run: SignalRun) -> bool:
+def _dequeue_batch(run: SignalRun) -> bool:
     waiting = Label.objects.lock_next_queued(run)
     Label.objects.dequeue(waiting)
     return bool(waiting)
 
 
-def _close(now: datetime) -> bool:
+def _finish_judged(now: datetime) -> bool:
     open_labels = Label.objects.filter(run=OuterRef("pk"), status__in=[Label.Status.QUEUED, Label.Status.RUNNING])
-    through = SignalRun.objects.filter(state=State.JUDGING).exclude(Exists(open_labels))
-    return bool(through.update(state=State.DONE, ended_at=now))
+    finished = SignalRun.objects.filter(state=State.JUDGING).exclude(Exists(open_labels))
+    return bool(finished.update(state=State.DONE, ended_at=now))
 
 
 def _end(run: SignalRun, state: SignalRun.State, now: datetime, error: str = "") -> None:

@@ -21,22 +21,22 @@ from signals.judging import spending
 from signals.judging.spending import CapReached
 from signals.models import Label, LabelHour, Signal, SignalVersion
 from signals.runs import estimates
-from signals.runs.estimates import READ, Estimate
+from signals.runs.estimates import MAX_EXAMPLES, Estimate
 from signals.targets import target
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldLabels:
     """Labels of a version that a cap holds back and that no other cap would."""
 
     version: SignalVersion
-    stop: CapReached
+    cap_reached: CapReached
     labels: int
 
     @property
-    def most(self) -> Decimal | None:
+    def max_cost(self) -> Decimal | None:
         """The maximum cost in US dollars; None without a known price."""
-        return None if self.stop.needed is None else self.labels * self.stop.needed
+        return None if self.cap_reached.needed is None else self.labels * self.cap_reached.needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +44,26 @@ class Offer:
     """The labels that a cap holds back, with their maximum and expected cost."""
 
     cap: Cap
-    held: tuple[Held, ...]
+    held: tuple[HeldLabels, ...]
     estimates: tuple[Estimate, ...]
 
     @property
     def labels(self) -> int:
-        return sum(each.labels for each in self.held)
+        return sum(group.labels for group in self.held)
 
     @property
-    def most(self) -> Decimal | None:
+    def max_cost(self) -> Decimal | None:
         """The maximum cost in US dollars; None if a model has no known price."""
-        return _sum(each.most for each in self.held)
+        return _sum(group.max_cost for group in self.held)
 
     @property
     def cost(self) -> Decimal | None:
         """The expected cost in US dollars; None if a model has no known price."""
-        return _sum(each.cost for each in self.estimates)
+        return _sum(estimate.cost for estimate in self.estimates)
 
     @property
     def takes(self) -> str:
-        return roughly(sum((each.takes for each in self.estimates), timedelta()))
+        return roughly(sum((estimate.duration for estimate in self.estimates), timedelta()))
 
 
 def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
@@ -72,7 +72,7 @@ def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | Non
     held = tuple(_held(budget, now)) if budget else ()
     if budget is None or not held:
         return None
-    return Offer(budget.cap, held, tuple(_estimate(each, now) for each in held))
+    return Offer(budget.cap, held, tuple(_estimate(group, now) for group in held))
 
 
 @transaction.atomic
@@ -82,7 +82,8 @@ def catch_up(project: Project, signal: Signal | None, labels: int, now: datetime
     Raises ValidationError if there are none.
     """
     budget = Budget.objects.of(_account(project, signal)).lock().first()
-    count = min(labels, sum(each.labels for each in _held(budget, now))) if budget else 0
+    held_count = sum(group.labels for group in _held(budget, now)) if budget else 0
+    count = min(labels, held_count)
     if budget is None or count < 1:
         raise ValidationError("No labels are held back by this limit.")
     spent = budget.spent_on(now)
@@ -98,36 +99,45 @@ def _account(project: Project, signal: Signal | None) -> Account:
     return Account(project.pk, signal.pk if signal else None)
 
 
-def _held(budget: Budget, now: datetime) -> Iterator[Held]:
+def _held(budget: Budget, now: datetime) -> Iterator[HeldLabels]:
     of_signals = Budget.objects.capped().filter(project=budget.project_id, subject_id__isnull=False)
-    own = {each.subject_id: each.remaining(now) for each in of_signals} if budget.subject_id is None else {}
+    room_by_signal = {}
+    if budget.subject_id is None:
+        # What the caps of the signals hold back stays held back.
+        room_by_signal = {signal_budget.subject_id: signal_budget.remaining(now) for signal_budget in of_signals}
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
     waiting = (hours.filter(signal=budget.subject_id) if budget.subject_id else hours).waiting_by_version()
     for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
-        stop = spending.cap_reached(budget, version, now)
-        if stop is None or stop.is_unpriced:
+        cap = spending.cap_reached(budget, version, now)
+        if cap is None or cap.is_unpriced:
             continue
-        labels = _take_room(own, version.signal_id, waiting[version.pk], stop.needed)
+        labels = _take_room(room_by_signal, version.signal_id, waiting[version.pk], cap.needed)
         if labels:
-            yield Held(version, stop, labels)
+            yield HeldLabels(version, cap, labels)
 
 
-def _take_room(own: dict[int | None, Remaining], signal_id: int, labels: int, dollars_per_call: Decimal | None) -> int:
-    left = own.get(signal_id)
-    if not left:
+def _take_room(
+    room_by_signal: dict[int | None, Remaining], signal_id: int, labels: int, dollars_per_call: Decimal | None
+) -> int:
+    remaining = room_by_signal.get(signal_id)
+    if not remaining:
         return labels
-    room = left.max_calls(dollars_per_call)
+    room = remaining.max_calls(dollars_per_call)
     labels = labels if room is None else min(labels, room)
-    own[signal_id] = left - Calls(labels, labels * (dollars_per_call or Decimal(0)))
+    room_by_signal[signal_id] = remaining - Calls(labels, labels * (dollars_per_call or Decimal(0)))
     return labels
 
 
-def _estimate(held: Held, now: datetime) -> Estimate:
+def _estimate(held: HeldLabels, now: datetime) -> Estimate:
     waiting = held.version.signal.label_set.filter(version=held.version, status=Label.Status.QUEUED)
-    examples = [target.of_label(label) for label in waiting.newest()[:READ]]
-    return estimates.of_calls(held.version, held.labels, examples, now)
+    examples = [target.of_label(label) for label in waiting.newest()[:MAX_EXAMPLES]]
+    return estimates.estimate_calls(held.version, held.labels, examples, now)
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    known = list(amounts)
-    return None if None in known else sum((each for each in known if each is not None), Decimal(0))
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total

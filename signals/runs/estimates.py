@@ -19,10 +19,10 @@ from signals.targets.scopes import load_inputs
 from signals.targets.target import Target
 
 # Prompts built to measure their length.
-READ = 10
-# The newest verdicts of a version, averaged if there are at least ENOUGH.
-SEEN = 200
-ENOUGH = 20
+MAX_EXAMPLES = 10
+# The newest verdicts of a version, averaged if there are at least MIN_VERDICTS.
+MAX_VERDICTS = 200
+MIN_VERDICTS = 20
 ANSWER_TOKENS = 60
 ANSWER_SECONDS = 2.0
 
@@ -31,7 +31,7 @@ ANSWER_SECONDS = 2.0
 class Estimate:
     """Tokens, US dollars and time of judge calls. `cost` is None without a known price.
 
-    `seen`: based on earlier calls of the version.
+    `is_measured`: based on earlier calls of the version.
     """
 
     calls: int
@@ -39,49 +39,50 @@ class Estimate:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: Decimal | None = None
-    takes: timedelta = timedelta()
-    seen: bool = False
+    duration: timedelta = timedelta()
+    is_measured: bool = False
 
     @property
     def text(self) -> str:
-        return roughly(self.takes)
+        return roughly(self.duration)
 
 
-def of_calls(version: SignalVersion, calls: int, examples: Sequence[Target], now: datetime) -> Estimate:
+def estimate_calls(version: SignalVersion, calls: int, examples: Sequence[Target], now: datetime) -> Estimate:
     """Estimate `calls` calls on targets like these examples."""
     model = model_for(version)
     if not model:
         return Estimate(calls, offline.JUDGE, cost=Decimal(0))
-    earlier = _seen(version)
+    earlier = _measured_averages(version)
     tokens, output, seconds = earlier or (_prompt_tokens(version, examples, now), ANSWER_TOKENS, ANSWER_SECONDS)
-    each = price("", model, round(tokens), round(output), None, None, now)
+    call_price = price("", model, round(tokens), round(output), None, None, now)
     return Estimate(
         calls,
         model,
         round(calls * tokens),
         round(calls * output),
-        None if each is None else calls * each.total,
+        None if call_price is None else calls * call_price.total,
         timedelta(seconds=round(seconds * max(calls / env.judge_concurrency, min(calls, 1)))),
-        seen=earlier is not None,
+        is_measured=earlier is not None,
     )
 
 
-def _seen(version: SignalVersion) -> tuple[float, float, float] | None:
+def _measured_averages(version: SignalVersion) -> tuple[float, float, float] | None:
     if version._state.adding:
         return None
-    newest = Verdict.objects.filter(label__version=version, input_tokens__gt=0).order_by("-id").values("id")[:SEEN]
+    newest = (
+        Verdict.objects.filter(label__version=version, input_tokens__gt=0).order_by("-id").values("id")[:MAX_VERDICTS]
+    )
     means = Verdict.objects.filter(id__in=newest).aggregate(
         count=Count("id"), input=Avg("input_tokens"), output=Avg("output_tokens"), milliseconds=Avg("latency_ms")
     )
-    if means["count"] < ENOUGH:
+    if means["count"] < MIN_VERDICTS:
         return None
     return float(means["input"]), float(means["output"] or 0), float(means["milliseconds"]) / 1000
 
 
 def _prompt_tokens(version: SignalVersion, examples: Sequence[Target], now: datetime) -> float:
-    labels = [match.label_of(version) for match in examples[:READ]]
+    labels = [match.label_of(version) for match in examples[:MAX_EXAMPLES]]
     prepared = [worker.prepare(label, read, now, {}) for label, read in load_inputs(labels)]
-    sizes = [
-        sum(len(message["content"]) for message in call.messages) for call in prepared if isinstance(call, JudgeCall)
-    ]
+    calls = [call for call in prepared if isinstance(call, JudgeCall)]
+    sizes = [sum(len(message["content"]) for message in call.messages) for call in calls]
     return sum(sizes) / len(sizes) / CHARACTERS_PER_TOKEN if sizes else 0

@@ -48,15 +48,15 @@ class Sample:
     repeats: bool = False
 
 
-def newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
+def sample_newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
     traffic = targets_of(version.signal.scope)(version.signal.agent, start, end, version.traffic_filter)
-    found = traffic.newest(min(limit, MAX_TARGETS))
-    if len(found) >= limit:
-        return Sample(found, limit)
-    return Sample(found, limit, shortfall(traffic, len(found), version.signal.agent.project.kept_days))
+    targets = traffic.newest(min(limit, MAX_TARGETS))
+    if len(targets) >= limit:
+        return Sample(targets, limit)
+    return Sample(targets, limit, shortfall(traffic, len(targets), version.signal.agent.project.kept_days))
 
 
-def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
+def sample_by_key(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
     """Sample the agent's targets with these keys, whether or not they match the filter."""
     agent = version.signal.agent
     start = now - timedelta(days=agent.project.kept_days + 1)
@@ -64,9 +64,9 @@ def among(version: SignalVersion, keys: Sequence[str], now: datetime) -> Sample:
     return Sample(traffic.among(keys[:MAX_TARGETS]), len(keys))
 
 
-def again(version: SignalVersion, earlier: SignalTest, now: datetime) -> Sample:
+def sample_again(version: SignalVersion, earlier: SignalTest, now: datetime) -> Sample:
     before = dict(earlier.items.order_by("position").values_list("target_key", "value"))
-    return Sample(among(version, list(before), now).targets, len(before), before=before, repeats=True)
+    return Sample(sample_by_key(version, list(before), now).targets, len(before), before=before, repeats=True)
 
 
 def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor = SYSTEM) -> SignalTest:
@@ -118,8 +118,8 @@ def find_test(project: Project, pk: int, by: Actor = SYSTEM) -> SignalTest:
 
 def latest_test(signal: Signal, by: Actor) -> SignalTest | None:
     """Return the actor's newest test of a signal, if it is still kept."""
-    own = _own_tests(signal.project_id, by).filter(signal=signal)
-    return own.select_related("signal__agent", "agent", "project").order_by("-pk").first()
+    tests = _own_tests(signal.project_id, by).filter(signal=signal)
+    return tests.select_related("signal__agent", "agent", "project").order_by("-pk").first()
 
 
 def _own_tests(project_id: int, by: Actor) -> SignalTestQuerySet:
@@ -143,7 +143,7 @@ class Results:
         return [item for item in self.items if item.status not in (Status.QUEUED, Status.RUNNING)]
 
     @property
-    def told(self) -> list[SignalTestItem]:
+    def with_outcome(self) -> list[SignalTestItem]:
         return [item for item in self.items if item.error or item.status not in (Status.QUEUED, Status.RUNNING)]
 
     @property
@@ -210,11 +210,11 @@ def per_day(version: SignalVersion, examples: Sequence[Target], now: datetime) -
     """Estimate the live calls of a day, based on the last week and the length of these examples."""
     agent, scope = version.signal.agent, version.signal.scope
     matching = targets_of(scope)(agent, now - WEEK, now, version.traffic_filter).count()
-    return estimates.of_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
+    return estimates.estimate_calls(version, math.ceil(matching / WEEK.days * version.sample_rate / 100), examples, now)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PromptPreview:
     """The messages for a target's judge, or in `text` why there are none."""
 
     messages: Sequence[ChatMessage] = ()
@@ -222,15 +222,15 @@ class Shown:
     text: str = ""
 
 
-def shown(version: SignalVersion, match: Target, now: datetime) -> Shown:
+def preview_prompt(version: SignalVersion, match: Target, now: datetime) -> PromptPreview:
     """Return the exact prompt for a target. Calls no model."""
     ((label, read),) = load_inputs([match.label_of(version)])
     prepared = worker.prepare(label, read, now, {})
     if isinstance(prepared, JudgeCall):
-        return Shown(prepared.messages, prepared.model)
+        return PromptPreview(prepared.messages, prepared.model)
     if prepared.status == Status.DONE:
-        return Shown(text="The offline judge goes by rules: no model is sent anything.")
-    return Shown(text=prepared.error)
+        return PromptPreview(text="The offline judge goes by rules: no model is sent anything.")
+    return PromptPreview(text=prepared.error)
 
 
 def shortfall(traffic: Targets, found: int, kept_days: int) -> str:

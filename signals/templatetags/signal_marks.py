@@ -14,14 +14,14 @@ register = template.Library()
 
 @register.simple_tag
 def state(signal: Signal) -> SafeString:
-    known, words = ("disabled", "Archived") if signal.archived_at else (signal.state, signal.get_state_display())
-    return format_html('<span class="state {}">{}</span>', known, words)
+    css_class, text = ("disabled", "Archived") if signal.archived_at else (signal.state, signal.get_state_display())
+    return format_html('<span class="state {}">{}</span>', css_class, text)
 
 
 @register.simple_tag
 def held(summary: Summary) -> SafeString:
-    found = [(each.text, each.title) for each in (summary.stop, summary.silence) if each]
-    return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', found)
+    reasons = [(reason.text, reason.title) for reason in (summary.stop, summary.silence) if reason]
+    return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', reasons)
 
 
 @register.simple_tag

@@ -23,14 +23,14 @@ def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
     time_range = timerange.parse(request.GET.dict(), now)
     signals = list(request.project.signals.for_agent(agent).unarchived().for_list())
     active = [signal for signal in signals if signal.state == Signal.State.ACTIVE]
-    found = rates.rates(active, time_range, now)
-    alone = len(found) if len(found) <= CARDS else CARDS - 1
+    signal_rates = rates.rates(active, time_range, now)
+    shown_count = len(signal_rates) if len(signal_rates) <= CARDS else CARDS - 1
     context = {
         "agent": agent,
         "tab": "signals",
         "time_range": time_range,
-        "rates": found[:alone],
-        "more": found[alone:],
+        "rates": signal_rates[:shown_count],
+        "more": signal_rates[shown_count:],
     }
     if not wants_partial(request):
         context["summaries"] = summaries.listed(signals, time_range, now)

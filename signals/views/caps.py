@@ -38,13 +38,13 @@ def project_cap(request: ProjectRequest) -> HttpResponse:
     return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.actor), page)
 
 
-def _capped(request: ProjectRequest, form: CapForm, cap: Callable[[Cap], None], page: str) -> HttpResponse:
+def _capped(request: ProjectRequest, form: CapForm, set_cap: Callable[[Cap], None], page: str) -> HttpResponse:
     if not form.is_valid():
-        said = "Enter a positive amount (up to 4 decimals) or number of calls"
-        messages.error(request, said)
+        text = "Enter a positive amount (up to 4 decimals) or number of calls"
+        messages.error(request, text)
         return redirect_back(request, page)
     try:
-        cap(form.cap)
+        set_cap(form.cap)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect_back(request, page)
@@ -76,9 +76,9 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
             "action": request.get_full_path(),
         }
         return render(request, "signals/catch_up.html", context, partial="catch-up")
-    sent = request.POST.get("labels", "")
+    labels = request.POST.get("labels", "")
     try:
-        count = catch_up.catch_up(request.project, signal, parse_number(sent) or 0, now, request.actor)
+        count = catch_up.catch_up(request.project, signal, parse_number(labels) or 0, now, request.actor)
         messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))

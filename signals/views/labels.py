@@ -18,7 +18,7 @@ from signals.models import Exchange, Label
 from signals.results import labels, verdicts
 from signals.results.rows import load_rows
 
-KINDS = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
 
 @require_safe
@@ -29,23 +29,23 @@ def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
     kind = "jsonl" if params.get("as") == "jsonl" else "csv"
     headers = {"Content-Disposition": f'attachment; filename="{slugify(signal.name) or "labels"}.{kind}"'}
     if request.method == "HEAD":
-        return HttpResponse(content_type=KINDS[kind], headers=headers)
-    time_range, wanted = timerange.parse(params, timezone.now()), filters.label_filter(params)
-    lines = labels.exported(request.project, signal, wanted, time_range, kind)
-    return StreamingHttpResponse(lines, content_type=KINDS[kind], headers=headers)
+        return HttpResponse(content_type=CONTENT_TYPES[kind], headers=headers)
+    time_range, label_filter = timerange.parse(params, timezone.now()), filters.label_filter(params)
+    lines = labels.exported(request.project, signal, label_filter, time_range, kind)
+    return StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind], headers=headers)
 
 
 @require_safe
 def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    found = get_object_or_404(signal.label_set.for_list(), pk=label)
-    rows = verdicts.rows(found)
+    label_row = get_object_or_404(signal.label_set.for_list(), pk=label)
+    rows = verdicts.rows(label_row)
     context = {
         "signal": signal,
         "tab": "results",
         "time_range": timerange.parse(request.GET.dict(), timezone.now()),
-        "row": load_rows(request.project, signal.scope, [found])[0],
-        "label": found,
+        "row": load_rows(request.project, signal.scope, [label_row])[0],
+        "label": label_row,
         "verdicts": rows[: verdicts.MAX_VERDICTS],
         "are_more": len(rows) > verdicts.MAX_VERDICTS,
         "exchange_days": retention.exchange_days(request.project),
@@ -56,8 +56,8 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 @require_POST
 @editor_required
 def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
-    found = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
-    if Label.objects.filter(pk=found.pk).retry(timezone.now()):
+    label_row = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
+    if Label.objects.filter(pk=label_row.pk).retry(timezone.now()):
         messages.success(request, "It will be judged again")
     else:
         messages.info(request, "This label hasn't failed, so there is nothing to retry")
@@ -68,17 +68,17 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 @editor_required
 def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    found = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
-    kept = Exchange.objects.select_related("instructions", "verdict")
-    exchange = get_object_or_404(kept, verdict=verdict, verdict__label=found)
-    said = exchanges.prompt_and_reply(exchange)
+    label_row = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
+    stored = Exchange.objects.select_related("instructions", "verdict")
+    exchange = get_object_or_404(stored, verdict=verdict, verdict__label=label_row)
+    prompt_and_reply = exchanges.prompt_and_reply(exchange)
     context = {
         "signal": signal,
         "tab": "results",
         "time_range": timerange.parse(request.GET.dict(), timezone.now()),
-        "label": found,
+        "label": label_row,
         "exchange": exchange,
-        "said": said,
-        "is_cut": len(said.answer) == MAX_ANSWER,
+        "prompt_and_reply": prompt_and_reply,
+        "is_cut": len(prompt_and_reply.answer) == MAX_ANSWER,
     }
     return render(request, "signals/exchange.html", context, partial="exchange")

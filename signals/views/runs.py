@@ -61,8 +61,8 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
 @editor_required
 def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    found = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
-    backfill.cancel(found, timezone.now(), request.actor)
+    signal_run = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
+    backfill.cancel(signal_run, timezone.now(), request.actor)
     messages.success(request, "The run is cancelled; its labels stay")
     return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
@@ -71,31 +71,31 @@ def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bo
     now, partial = timezone.now(), "run-preview" if preview else "run-rows"
     context: dict[str, Any] = {"signal": signal, "form": form}
     if preview and form.is_valid() and signal.current_version is not None:
-        found = backfill.preview(signal.current_version, **form.cleaned_data)
-        context["preview"] = found
-        context["estimate"] = estimates.of_calls(signal.current_version, found.to_judge, found.examples, now)
+        counts = backfill.preview(signal.current_version, **form.cleaned_data)
+        context["preview"] = counts
+        context["estimate"] = estimates.estimate_calls(signal.current_version, counts.to_judge, counts.examples, now)
     if not preview or not wants_partial(request):
-        context |= _surroundings(request, signal, now)
-    polled = context["polled"] = not preview and wants_partial(request)
-    if polled and not context["is_open"]:
-        ended = render(request, "signals/runs.html", context, partial=partial, status=STOP_POLLING)
-        return trigger_client_event(ended, "run-ended")
+        context |= _page_context(request, signal, now)
+    is_polled = context["is_polled"] = not preview and wants_partial(request)
+    if is_polled and not context["is_open"]:
+        response = render(request, "signals/runs.html", context, partial=partial, status=STOP_POLLING)
+        return trigger_client_event(response, "run-ended")
     status = 422 if not preview and form.errors else 200
     return render(request, "signals/runs.html", context, partial=partial, status=status)
 
 
-def _surroundings(request: ProjectRequest, signal: Signal, now: datetime) -> dict[str, Any]:
-    behind = request.GET.get("before", "")
-    some = SignalRun.objects.for_signal(signal)
-    if is_id(behind):
-        some = some.filter(pk__lt=int(behind))
-    shown = list(some[: PAGE + 1])
+def _page_context(request: ProjectRequest, signal: Signal, now: datetime) -> dict[str, Any]:
+    before = request.GET.get("before", "")
+    runs = SignalRun.objects.for_signal(signal)
+    if is_id(before):
+        runs = runs.filter(pk__lt=int(before))
+    page_runs = list(runs[: PAGE + 1])
     version = signal.current_version
     return {
         "tab": "runs",
         "time_range": timerange.parse(request.GET.dict(), now),
-        "runs": backfill.progress(shown[:PAGE], now),
-        "more": shown[PAGE - 1].pk if len(shown) > PAGE else None,
-        "is_open": any(run.is_open for run in shown),
+        "runs": backfill.progress(page_runs[:PAGE], now),
+        "more": page_runs[PAGE - 1].pk if len(page_runs) > PAGE else None,
+        "is_open": any(run.is_open for run in page_runs),
         "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
     }

@@ -53,10 +53,10 @@ def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
 def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     queued = operations.retry_failed(signal, timezone.now())
-    said = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
-    return _back(request, signal, said if queued else "No failed labels in the current version")
+    text = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
+    return _back(request, signal, text if queued else "No failed labels in the current version")
 
 
-def _back(request: ProjectRequest, signal: Signal, said: str, level: int = messages.SUCCESS) -> HttpResponse:
-    messages.add_message(request, level, said)
+def _back(request: ProjectRequest, signal: Signal, text: str, level: int = messages.SUCCESS) -> HttpResponse:
+    messages.add_message(request, level, text)
     return redirect_back(request, signal.get_absolute_url())

@@ -35,10 +35,10 @@ PAGE = 30
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """Show results. The page polls numbers and first rows while labels are queued; `after` loads more rows."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    wanted = filters.label_filter(request.GET.dict())
+    label_filter = filters.label_filter(request.GET.dict())
     if request.htmx.target == "no-labels":
-        return _refresh_if(signal.label_set.matching(_of_version(wanted)).exists())
-    page = _Page(request, signal, wanted)
+        return _refresh_if(signal.label_set.matching(_of_version(label_filter)).exists())
+    page = _Page(request, signal, label_filter)
     if not wants_partial(request):
         rows = page.rows()
         is_empty = not (rows["rows"] or rows["more"])
@@ -48,50 +48,50 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     return page.render(page.rows(), partial="label-rows")
 
 
-def _of_version(wanted: LabelFilter) -> LabelFilter:
-    return LabelFilter(version=wanted.version, run=wanted.run)
+def _of_version(label_filter: LabelFilter) -> LabelFilter:
+    return LabelFilter(version=label_filter.version, run=label_filter.run)
 
 
 class _Page:
-    def __init__(self, request: ProjectRequest, signal: Signal, wanted: LabelFilter) -> None:
-        self.request, self.signal, self.wanted = request, signal, wanted
+    def __init__(self, request: ProjectRequest, signal: Signal, label_filter: LabelFilter) -> None:
+        self.request, self.signal, self.label_filter = request, signal, label_filter
         self.now = timezone.now()
         self.time_range = timerange.parse(request.GET.dict(), self.now).in_bars(request.GET.get("bars", ""))
-        self.sums = sums(signal=signal).matching(_of_version(wanted))
+        self.sums = sums(signal=signal).matching(_of_version(label_filter))
         self.versions, self.totals = summaries.versions(signal), self.sums.totals(self.time_range)
         self.summary = summaries.summary(signal, self.versions, self.totals)
 
     def render(self, context: dict[str, Any], partial: str = "") -> HttpResponse:
         is_open = summaries.is_open(self.signal, self.summary.queued)
         idle = IDLE_SECONDS if self.signal.is_live else 0
-        every = OPEN_SECONDS if is_open else idle
+        refresh_seconds = OPEN_SECONDS if is_open else idle
         shared = {
             "signal": self.signal,
             "tab": "results",
             "time_range": self.time_range,
-            "wanted": self.wanted,
+            "label_filter": self.label_filter,
             "summary": self.summary,
             "is_open": is_open,
-            "every": every,
-            "polled": bool(partial),
+            "refresh_seconds": refresh_seconds,
+            "is_polled": bool(partial),
         }
-        status = STOP_POLLING if partial and not every else 200
+        status = STOP_POLLING if partial and not refresh_seconds else 200
         return render(self.request, "signals/detail.html", shared | context, partial=partial, status=status)
 
     def numbers(self) -> dict[str, Any]:
         counts = self.sums.over_time(self.time_range)[self.signal.pk]
         chart = _numbers(self.request, self.summary, counts, self.time_range)
-        return chart | _sampled(self.summary, self.totals, self.versions, self.wanted)
+        return chart | _sampled(self.summary, self.totals, self.versions, self.label_filter)
 
     def rows(self) -> dict[str, Any]:
         after = cursor(self.request.GET.get("after"))
-        found = labels.page(self.signal, self.wanted, self.time_range, after, PAGE)
-        shown = load_rows(self.request.project, self.signal.scope, found.labels)
-        rows = [(row, labels.with_place(row, self.request.GET.dict())) for row in shown]
-        return {"rows": rows, "more": found.more}
+        page = labels.page(self.signal, self.label_filter, self.time_range, after, PAGE)
+        loaded = load_rows(self.request.project, self.signal.scope, page.labels)
+        rows = [(row, labels.with_place(row, self.request.GET.dict())) for row in loaded]
+        return {"rows": rows, "more": page.more}
 
     def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
-        newest = self.signal.hours.matching(self.wanted).newest() if is_empty else None
+        newest = self.signal.hours.matching(self.label_filter).newest() if is_empty else None
         return {
             "nearest": timerange.around(newest, self.now) if newest else None,
             "today": spent_today(Account(self.signal.project_id, self.signal.pk), self.now),
@@ -107,20 +107,21 @@ def _numbers(
 ) -> dict[str, Any]:
     version, now = summary.signal.current_version, timezone.now()
     shares = request.GET.get("show") == "share"
+    judge = judges.judge_of(version) if version else None
     return {
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
-        "judge": judges.judge_of(version) if version else None,
-        "trouble": health.outage_of(judges.judge_of(version)) if version else None,
+        "judge": judge,
+        "trouble": health.outage_of(judge) if judge else None,
         "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
-        "going": queue_status(summary.signal, now),
+        "queue_status": queue_status(summary.signal, now),
     }
 
 
 def _sampled(
-    summary: Summary, found: Iterable[LabelCount], versions: list[SignalVersion], wanted: LabelFilter
+    summary: Summary, counts: Iterable[LabelCount], versions: list[SignalVersion], label_filter: LabelFilter
 ) -> dict[str, Any]:
-    runs, asked = summaries.runs(summary.signal), {cell.version for cell in found if cell.count}
-    shown = [version for version in versions if version.pk in asked]
-    estimate = summaries.estimate(summary, shown, runs, wanted)
-    return {"estimate": estimate, "shown_versions": shown, "known_versions": versions, "known_runs": runs}
+    runs, version_ids = summaries.runs(summary.signal), {cell.version for cell in counts if cell.count}
+    shown_versions = [version for version in versions if version.pk in version_ids]
+    estimate = summaries.estimate(summary, shown_versions, runs, label_filter)
+    return {"estimate": estimate, "shown_versions": shown_versions, "known_versions": versions, "known_runs": runs}

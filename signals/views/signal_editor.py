@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import render
 from signals import operations
-from signals.definitions import diff as versions
+from signals.definitions import diff
 from signals.definitions.diff import Diff
 from signals.definitions.templates import TEMPLATES
 from signals.forms.signal import SignalForm, template_named
@@ -39,9 +39,9 @@ class Conflict:
 
 def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
     newer = overtaken.current
-    began = newer.signal.versions.filter(number=based_on).first() or newer
-    asked = newer.definition
-    return Conflict(newer, versions.diff(began.definition, asked), versions.diff(asked, overtaken.question))
+    base = newer.signal.versions.filter(number=based_on).first() or newer
+    current = newer.definition
+    return Conflict(newer, diff.diff(base.definition, current), diff.diff(current, overtaken.question))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -64,13 +64,13 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
-    known = request.project.signals.for_list()
-    signal = get_object_or_404(known, pk=pk)
+    signals = request.project.signals.for_list()
+    signal = get_object_or_404(signals, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if form.is_bound and _publish(request, form, signal):
         messages.success(request, f"{signal.name} is saved")
         return redirect(reverse("signals:signal-detail", args=[request.project.slug, pk], query=request.GET))
-    return editor(request, form, signal=known.get(pk=pk) if form.is_bound else signal)
+    return editor(request, form, signal=signals.get(pk=pk) if form.is_bound else signal)
 
 
 @require_POST
@@ -87,16 +87,16 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
     return render(
         request,
         "signals/parts/lately.html",
-        {"lately": recent_volume(agent, timezone.now()) if agent else None},
+        {"recent_volume": recent_volume(agent, timezone.now()) if agent else None},
     )
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
     if not form.is_valid():
         return None
-    about = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
+    fields = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
     try:
-        return operations.create_signal(**about, question=form.question, by=request.actor, template=template)
+        return operations.create_signal(**fields, question=form.definition, by=request.actor, template=template)
     except ValidationError as error:
         form.report(error)
         return None
@@ -107,9 +107,9 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
         return False
     try:
         with transaction.atomic():
-            operations.publish_version(signal, form.question, request.actor, based_on=form.cleaned_data["based_on"])
-            named = form.cleaned_data["named"] or None
-            operations.rename(signal, form.cleaned_data["name"], request.actor, based_on=named)
+            operations.publish_version(signal, form.definition, request.actor, based_on=form.cleaned_data["based_on"])
+            old_name = form.cleaned_data["named"] or None
+            operations.rename(signal, form.cleaned_data["name"], request.actor, based_on=old_name)
             if request.POST.get("then") == "activate":
                 operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
@@ -118,28 +118,28 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
     return True
 
 
-def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **about: Any) -> HttpResponse:
+def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extra: Any) -> HttpResponse:
     """Render the editor. `status` defaults to 422 for a submitted form, else 200."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
     context["sample"] = SampleForm()
-    signal: Signal | None = about.get("signal")
-    if signal is not None and "test" not in about and (test := signal_tests.latest_test(signal, request.actor)):
+    signal: Signal | None = extra.get("signal")
+    if signal is not None and "test" not in extra and (test := signal_tests.latest_test(signal, request.actor)):
         context |= results_context(request, test)
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
-    context["lately"] = recent_volume(agent, timezone.now()) if agent else None
+    context["recent_volume"] = recent_volume(agent, timezone.now()) if agent else None
     return render(
-        request, "signals/editor.html", {**context, **about}, status=status or (422 if form.is_bound else 200)
+        request, "signals/editor.html", {**context, **extra}, status=status or (422 if form.is_bound else 200)
     )
 
 
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
-    found, template = signal_tests.results_of(test), template_named(request.GET.get("template"))
+    results, template = signal_tests.results_of(test), template_named(request.GET.get("template"))
     return {
         "test": test,
-        "found": found,
-        "rows": load_rows(request.project, test.scope, found.told),
+        "results": results,
+        "rows": load_rows(request.project, test.scope, results.with_outcome),
         "in_editor": in_editor,
         "query": f"?template={template.key}" if template else "",
     }

@@ -34,46 +34,46 @@ COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost":
 def signal_list(request: ProjectRequest) -> HttpResponse:
     """List signals with their labels in the range. Without signals: an introduction and the templates."""
     now = timezone.now()
-    time_range, wanted = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
-    known, archived = request.project.signals.all(), "archived" in request.GET
-    shelf = known.archived() if archived else known.unarchived()
-    signals = list(shelf.matching(wanted).for_list()[: MAX_SELECTED + 1])
-    if not signals and not known.exists():
-        about = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
-        return render(request, "signals/first_signal.html", about)
-    found = summaries.listed(signals[:MAX_SELECTED], time_range, now)
-    every = _refresh_seconds(found, signals)
+    time_range, signal_filter = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
+    all_signals, archived = request.project.signals.all(), "archived" in request.GET
+    listed = all_signals.archived() if archived else all_signals.unarchived()
+    signals = list(listed.matching(signal_filter).for_list()[: MAX_SELECTED + 1])
+    if not signals and not all_signals.exists():
+        context = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
+        return render(request, "signals/first_signal.html", context)
+    rows = summaries.listed(signals[:MAX_SELECTED], time_range, now)
+    refresh_seconds = _refresh_seconds(rows, signals)
     context = {
         "time_range": time_range,
         "archived": archived,
-        "wanted": wanted,
-        "summaries": summaries.ordered(found, wanted.sort),
+        "signal_filter": signal_filter,
+        "summaries": summaries.ordered(rows, signal_filter.sort),
         "more": len(signals) > MAX_SELECTED,
-        "every": every,
+        "refresh_seconds": refresh_seconds,
     }
     if wants_partial(request):
-        status = 200 if every else STOP_POLLING
+        status = 200 if refresh_seconds else STOP_POLLING
         return render(request, "signals/list.html", context, partial="signal-rows", status=status)
-    context |= _around(request, archived)
-    context["project_stop"] = next((each.stop for each in found if each.stop and each.stop.of_project), None)
+    context |= _page_context(request, archived)
+    context["project_stop"] = next((row.stop for row in rows if row.stop and row.stop.of_project), None)
     return render(request, "signals/list.html", context)
 
 
-def _refresh_seconds(found: Iterable[Summary], signals: Iterable[Signal]) -> int:
-    if any(summary.queued for summary in found):
+def _refresh_seconds(rows: Iterable[Summary], signals: Iterable[Signal]) -> int:
+    if any(row.queued for row in rows):
         return OPEN_SECONDS
     return IDLE_SECONDS if any(signal.is_live for signal in signals) else 0
 
 
-def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
-    known = request.project.signals.all()
+def _page_context(request: ProjectRequest, archived: bool) -> dict[str, Any]:
+    signals = request.project.signals.all()
     return {
-        "agents": known.agents(),
+        "agents": signals.agents(),
         "scopes": Scope.values,
         "states": Signal.State.choices,
         "sorts": COLUMNS.items(),
         "today": spent_today(Account(request.project.pk), timezone.now()),
-        "archived_count": 0 if archived else known.archived().count(),
+        "archived_count": 0 if archived else signals.archived().count(),
     }
 
 
@@ -81,13 +81,13 @@ def _around(request: ProjectRequest, archived: bool) -> dict[str, Any]:
 @editor_required
 def signal_bulk(request: ProjectRequest) -> HttpResponse:
     """Activate, disable or archive the selected signals. Archiving asks for confirmation."""
-    do = request.POST.get("do", "")
-    chosen = [int(pk) for pk in request.POST.getlist("signal")[:MAX_SELECTED] if params.is_id(pk)]
-    signals = list(request.project.signals.unarchived().filter(pk__in=chosen).for_list())
-    if signals and do == "archive" and "sure" not in request.POST:
+    action = request.POST.get("do", "")
+    pks = [int(pk) for pk in request.POST.getlist("signal")[:MAX_SELECTED] if params.is_id(pk)]
+    signals = list(request.project.signals.unarchived().filter(pk__in=pks).for_list())
+    if signals and action == "archive" and "sure" not in request.POST:
         return render(request, "signals/archive.html", {"signals": signals})
-    if signals and do in BULK:
-        _do_all(request, signals, *BULK[do])
+    if signals and action in BULK:
+        _do_all(request, signals, *BULK[action])
     else:
         messages.error(request, "Choose signals, then what to do with them")
     return redirect_back(request, reverse("signals:signal-list", args=[request.project.slug]))
@@ -115,13 +115,13 @@ BULK: dict[str, tuple[Action, str]] = {
 }
 
 
-def _do_all(request: ProjectRequest, signals: Iterable[Signal], action: Action, said: str) -> None:
-    done = 0
+def _do_all(request: ProjectRequest, signals: Iterable[Signal], action: Action, text: str) -> None:
+    done_count = 0
     for signal in signals:
         try:
             action(signal, request)
-            done += 1
+            done_count += 1
         except ValidationError as error:
             messages.error(request, f"{signal.name}: {' '.join(error.messages)}")
-    if done:
-        messages.success(request, f"{done} signal{'' if done == 1 else 's'} {said}")
+    if done_count:
+        messages.success(request, f"{done_count} signal{'' if done_count == 1 else 's'} {text}")

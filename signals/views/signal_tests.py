@@ -20,7 +20,7 @@ from signals.judging import exchanges
 from signals.models import Signal, SignalTest, SignalVersion
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
-from signals.runs.signal_tests import Sample, Shown
+from signals.runs.signal_tests import PromptPreview, Sample
 from signals.views import signal_editor
 
 
@@ -29,15 +29,15 @@ from signals.views import signal_editor
 def trial_run(request: ProjectRequest) -> HttpResponse:
     """Test the editor's definition on recent targets, or on those of the test `again`."""
     signal, form = _posted(request)
-    wanted, version = SampleForm(request.POST), _version(form, signal)
-    if version is None or not wanted.is_valid():
-        return _page(request, form, signal, sample=wanted, status=422)
+    sample_form, version = SampleForm(request.POST), _version(form, signal)
+    if version is None or not sample_form.is_valid():
+        return _page(request, form, signal, sample=sample_form, status=422)
     now = timezone.now()
-    sample = _sample(request, wanted, version)
+    sample = _sample(request, sample_form, version)
     test = signal_tests.start_test(version, sample, now, request.actor)
     if wants_partial(request):
         return render(request, "signals/test.html", signal_editor.results_context(request, test), partial="test")
-    return _page(request, form, signal, sample=wanted, status=200, **signal_editor.results_context(request, test))
+    return _page(request, form, signal, sample=sample_form, status=200, **signal_editor.results_context(request, test))
 
 
 @require_safe
@@ -67,10 +67,14 @@ def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
 @editor_required
 def trial_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
     test = _own_test(request, pk)
-    found = get_object_or_404(test.items.select_related("test"), pk=item, exchange__isnull=False)
-    said = exchanges.unpacked(bytes(found.exchange or b""))
-    context: dict[str, Any] = {"shown": Shown(said.messages, found.judge), "answer": said.answer, "was_sent": True}
-    context["rows"] = load_rows(request.project, test.scope, [found])
+    test_item = get_object_or_404(test.items.select_related("test"), pk=item, exchange__isnull=False)
+    exchange = exchanges.decompress(bytes(test_item.exchange or b""))
+    context: dict[str, Any] = {
+        "prompt": PromptPreview(exchange.messages, test_item.judge),
+        "answer": exchange.answer,
+        "was_sent": True,
+    }
+    context["rows"] = load_rows(request.project, test.scope, [test_item])
     return render(request, "signals/prompt.html", context, partial="prompt")
 
 
@@ -83,10 +87,13 @@ def prompt_show(request: ProjectRequest) -> HttpResponse:
     context: dict[str, Any] = {"form": form}
     if version is not None:
         key = request.POST.get("target", "")
-        longest = timedelta(days=request.project.kept_days + 1)
-        sample = signal_tests.among(version, [key], now) if key else signal_tests.newest(version, 1, now - longest, now)
+        max_age = timedelta(days=request.project.kept_days + 1)
+        if key:
+            sample = signal_tests.sample_by_key(version, [key], now)
+        else:
+            sample = signal_tests.sample_newest(version, 1, now - max_age, now)
         targets = sample.targets
-        context["shown"] = signal_tests.shown(version, targets[0], now) if targets else None
+        context["prompt"] = signal_tests.preview_prompt(version, targets[0], now) if targets else None
         labels = [target.label_of(version) for target in targets]
         context["rows"] = load_rows(request.project, version.signal.scope, labels)
     return render(request, "signals/prompt.html", context, partial="prompt", status=422 if version is None else 200)
@@ -104,18 +111,20 @@ def _version(form: SignalForm, signal: Signal | None) -> SignalVersion | None:
         return None
     agent, scope = form.cleaned_data["agent"], form.cleaned_data["scope"]
     try:
-        return operations.draft_version(form.question, agent, scope, signal)
+        return operations.draft_version(form.definition, agent, scope, signal)
     except ValidationError as error:
         form.report(error)
         return None
 
 
-def _sample(request: ProjectRequest, wanted: SampleForm, version: SignalVersion) -> Sample:
+def _sample(request: ProjectRequest, sample_form: SampleForm, version: SignalVersion) -> Sample:
     now, again = timezone.now(), request.POST.get("again", "")
     if again:
-        return signal_tests.again(version, _own_test(request, params.parse_number(again) or 0), now)
-    start = now - wanted.length
-    return signal_tests.newest(version, wanted.cleaned_data["trial_count"], start, now + timedelta(minutes=1))
+        return signal_tests.sample_again(version, _own_test(request, params.parse_number(again) or 0), now)
+    start = now - sample_form.length
+    return signal_tests.sample_newest(
+        version, sample_form.cleaned_data["trial_count"], start, now + timedelta(minutes=1)
+    )
 
 
 def _own_test(request: ProjectRequest, pk: int) -> SignalTest:
@@ -126,9 +135,9 @@ def _own_test(request: ProjectRequest, pk: int) -> SignalTest:
 
 
 def _page(
-    request: ProjectRequest, form: SignalForm, signal: Signal | None, *, status: int, **about: Any
+    request: ProjectRequest, form: SignalForm, signal: Signal | None, *, status: int, **extra: Any
 ) -> HttpResponse:
-    about |= {"signal": signal, "template": template_named(request.GET.get("template"))}
+    extra |= {"signal": signal, "template": template_named(request.GET.get("template"))}
     if wants_partial(request):
-        return render(request, "signals/test.html", {"form": form, **about}, partial="wrong", status=status)
-    return signal_editor.editor(request, form, status=status, **about)
+        return render(request, "signals/test.html", {"form": form, **extra}, partial="wrong", status=status)
+    return signal_editor.editor(request, form, status=status, **extra)

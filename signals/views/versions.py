@@ -85,21 +85,21 @@ def _chosen(request: ProjectRequest, signal: Signal) -> tuple[SignalVersion | No
     current = signal.current_version.number if signal.current_version else 0
     b = params.version_number(request.GET.get("b")) or current
     a = params.version_number(request.GET.get("a")) or b - 1
-    found = {version.number: version for version in signal.versions.filter(number__in=[a, b])}
-    return found.get(a), found.get(b)
+    by_number = {version.number: version for version in signal.versions.filter(number__in=[a, b])}
+    return by_number.get(a), by_number.get(b)
 
 
-def _compared(request: ProjectRequest, both: Pair) -> dict[str, Any]:
-    moved = filters.move(request.GET.dict())
-    flips, more = comparison.flips(both, moved, cursor(request.GET.get("after")))
-    context: dict[str, Any] = {"flips": flips, "more": more, "moved": moved}
+def _compared(request: ProjectRequest, pair: Pair) -> dict[str, Any]:
+    move = filters.move(request.GET.dict())
+    flips, more = comparison.flips(pair, move, cursor(request.GET.get("after")))
+    context: dict[str, Any] = {"flips": flips, "more": more, "move": move}
     if wants_partial(request):
         return context
-    shared = comparison.agreement(both)
+    agreement = comparison.agreement(pair)
     return context | {
-        "both": both,
-        "shared": shared,
-        "diff": diff.diff(both.a.definition, both.b.definition),
-        "of_all": comparison.shares(both, *both.counts),
-        "of_shared": comparison.shares(both, *comparison.marginals(shared.moves)),
+        "pair": pair,
+        "agreement": agreement,
+        "diff": diff.diff(pair.a.definition, pair.b.definition),
+        "of_all": comparison.shares(pair, *pair.counts),
+        "of_shared": comparison.shares(pair, *comparison.marginals(agreement.moves)),
     }

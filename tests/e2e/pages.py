@@ -39,7 +39,7 @@ from signals.models import Signal
 from signals.runs import signal_tests
 now = timezone.now()
 version = Signal.objects.get(pk={{signal}}).current_version
-sample = signal_tests.newest(version, 3, now - timedelta(days=7), now)
+sample = signal_tests.sample_newest(version, 3, now - timedelta(days=7), now)
 print(signal_tests.start_test(version, sample, now, Actor(User.objects.get(username="{OWNER}"))).pk)
 """
 RUN_IS_OVER = """

@@ -42,7 +42,7 @@ def ran(call: ToolCall) -> Transcript:
 
 
 def put(transcript: Transcript, *, key: str = "chat-7", room: int = 400_000) -> list[ChatMessage]:
-    recording = Recording(key, prompt.recorded(transcript, room))
+    recording = Recording(key, prompt.quote_transcript(transcript, room))
     return prompt.messages(Asks(), "session", recording, token=TOKEN)
 
 

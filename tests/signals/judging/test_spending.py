@@ -183,7 +183,7 @@ def test_a_late_answer_is_paid_all_the_same(signal: Signal, project: Project, no
     later = now + LATER + 2 * LEASE
     claim(1, LEASE, later)
     spent = CallUsage(MODEL, MODEL, "0" * 64, 10, 21_000, 0, 0)
-    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], later)
+    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", usage=spent)], later)
     assert Budget.objects.get(subject_id=signal.pk).spent == cost() > 0
     assert Label.objects.get().reserved == calls(1, now)
 
@@ -237,7 +237,7 @@ def paid(label: Label, chance: random.Random) -> CallResult:
     model = label.version.judge_model or MODEL
     most = env.judge_budget_tokens + spending.MAX_QUESTION_TOKENS
     spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.MAX_ANSWER_TOKENS, 0)
-    return CallResult(label, Label.Status.DONE, 1, "yes", "So.", spent=spent)
+    return CallResult(label, Label.Status.DONE, 1, "yes", "So.", usage=spent)
 
 
 def beyond() -> Decimal:

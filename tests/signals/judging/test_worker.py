@@ -506,7 +506,7 @@ def test_an_answer_after_the_lease_ran_out_changes_nothing_but_is_kept(
     time.now += LEASE + SECOND
     assert len(claim(time)) == 1
     spent = CallUsage("judge-1", "judge-1", "0" * 64, 10, 1, 1, 0)
-    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", spent=spent)], time.now)
+    finish([CallResult(held, Label.Status.DONE, 1, "yes", "Late.", usage=spent)], time.now)
     label.refresh_from_db()
     assert (label.status, label.value) == ("running", "")
     verdict = Verdict.objects.get()

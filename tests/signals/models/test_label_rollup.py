@@ -129,10 +129,10 @@ class History:
     def ending(self, label: Label) -> CallResult:
         tokens = self.chance.randrange(9_000)
         model = "gpt-4o-mini"
-        spent = CallUsage(asked=model, model=model, digest="", latency_ms=9, input_tokens=tokens, output_tokens=9)
+        usage = CallUsage(model, model, digest="", latency_ms=9, input_tokens=tokens, output_tokens=9)
         status = self.chance.choice([s for s in Label.Status if s != Label.Status.RUNNING])
         value = self.chance.choice(["yes", "no"]) if status == Label.Status.DONE else ""
-        return CallResult(label=label, status=status, value=value, revision=label.wanted_revision, spent=spent)
+        return CallResult(label=label, status=status, value=value, revision=label.wanted_revision, usage=usage)
 
     def retry(self) -> None:
         operations.retry_failed(self.signal, self.now)

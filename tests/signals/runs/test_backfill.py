@@ -235,7 +235,7 @@ def test_a_preview_counts(signal: Signal, project: Project, now: datetime, monke
     found = backfill.preview(version, now - DAY, now + DAY, 100)
     assert (found.matched, found.sampled, found.labelled, found.to_judge, found.is_exact) == (4, 4, 4, 0, True)
     assert len(found.examples) == 4
-    monkeypatch.setattr(backfill, "EXACT", 3)
+    monkeypatch.setattr(backfill, "MAX_EXACT_TARGETS", 3)
     about = backfill.preview(version, now - DAY, now + DAY, 50)
     assert (about.matched, about.sampled, about.labelled, about.is_exact) == (4, 2, 2, False)
 

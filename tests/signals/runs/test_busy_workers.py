@@ -65,7 +65,7 @@ def worker(judge: JudgeServer) -> Iterator[Popen[str]]:
 
 def start_test(signal: Signal, now: datetime) -> SignalTest:
     version = operations.draft_version(Definition("binary", QUESTION, 100), signal.agent, "trace", signal)
-    sample = signal_tests.newest(version, 5, now - timedelta(days=1), now + timedelta(minutes=1))
+    sample = signal_tests.sample_newest(version, 5, now - timedelta(days=1), now + timedelta(minutes=1))
     return signal_tests.start_test(version, sample, timezone.now())
 
 

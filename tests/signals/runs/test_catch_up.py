@@ -58,8 +58,8 @@ def test_just_the_waiting_ones_are_judged(signal: Signal, project: Project, now:
     found = catch_up.offer(project, signal, at)
     assert found is not None
     assert 0 < found.labels == 9 - first < 9
-    assert found.most is not None
-    assert 0 < (found.cost or 0) <= found.most
+    assert found.max_cost is not None
+    assert 0 < (found.cost or 0) <= found.max_cost
     assert catch_up.catch_up(project, signal, found.labels, at) == found.labels
     assert signal.current_version
     assert not spending.caps_reached([signal.current_version], at)

@@ -194,7 +194,7 @@ def test_it_tests_no_targets_of_others(
     other = make_trace(project, 8, now=now, agent="other-bot")
     version = operations.draft_version(Definition("binary", "Is it?", 100), agent, "trace")
     keys = [foreign.trace_id.hex, other.trace_id.hex, "\0", "../x", "a" * 32]
-    assert not signal_tests.among(version, keys, now).targets
+    assert not signal_tests.sample_by_key(version, keys, now).targets
     assert "Nothing that is stored matches." in text_of(
         browser.post(PROMPT, {**QUESTION, "agent": agent.pk, "target": foreign.trace_id.hex}, headers=HX).text
     )
