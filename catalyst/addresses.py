@@ -1,8 +1,4 @@
-"""Which network addresses are public, and which private ones an operator has opened.
-
-Catalyst connects to addresses that users choose (see `catalyst.net`). Without this check a user could reach the
-database, the cloud's metadata service or a router through it.
-"""
+"""Public network addresses, and the private ones that an operator has opened."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,7 +50,7 @@ PRIVATE_NAMES = frozenset({"localhost", "localdomain", "local", "internal", "hom
 
 
 def parse_address(text: str) -> IPAddress | None:
-    """The address, without its zone; None if the text is not an address in its usual spelling."""
+    """Parse the usual spelling of an address, without its zone. Returns None for other text."""
     try:
         return ip_address(text.partition("%")[0])
     except ValueError:
@@ -62,10 +58,7 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def destinations(address: IPAddress) -> tuple[IPAddress, ...]:
-    """Where packets to this address may end: the address itself, or the IPv4 addresses that it carries.
-
-    An address of a tunnel that is no longer in use, or whose layout is not known, is returned with what it may carry.
-    """
+    """Return where packets to this address may end: the address itself, or the IPv4 addresses that it embeds."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped:
@@ -84,28 +77,24 @@ def destinations(address: IPAddress) -> tuple[IPAddress, ...]:
 
 
 def is_public(address: IPAddress) -> bool:
-    """Whether everybody on the internet reaches the same machine at this address."""
     return all(_is_globally_routable(destination) for destination in destinations(address))
 
 
 def is_never_allowed(address: IPAddress) -> bool:
-    """Whether this address is link-local or a cloud's metadata service, however it is written."""
     candidates = (address, *destinations(address))
     return any(candidate in network for candidate in candidates for network in NEVER_ALLOWED)
 
 
 def is_private_name(host: str) -> bool:
-    """Whether a name has no meaning on the internet: one label, or a domain reserved for private networks."""
+    # No meaning on the internet: a single label, or a domain reserved for private networks.
     labels = host.split(".")
     suffixes = {".".join(labels[start:]) for start in range(len(labels))}
     return len(labels) == 1 or bool(suffixes & PRIVATE_NAMES)
 
 
 def is_host_name(host: str) -> bool:
-    """Whether a text is a lowercase ASCII host name that no resolver takes for a number.
-
-    Resolvers read `127.1`, `0x7f000001` and `2130706433` as IPv4 addresses. Names never end in a number.
-    """
+    # Lowercase ASCII only. Resolvers read `127.1`, `0x7f000001` and `2130706433` as IPv4 addresses, but no host name
+    # ends in a number.
     labels = host.split(".")
     if len(host) > MAX_HOST_CHARACTERS or fullmatch(r"\d+|0x[0-9a-f]*", labels[-1], ASCII):
         return False
@@ -114,14 +103,14 @@ def is_host_name(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AllowedTargets:
-    """Networks and endpoints that are not public and still may be used, as the operator wrote them."""
+    """Networks and endpoints that the operator opened."""
 
     networks: tuple[IPNetwork, ...] = ()
     endpoints: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Read entries such as `10.0.0.0/8`, `10.0.0.5`, `ollama:11434` and `[fd00::1]:8080`. Raises ValueError."""
+        """Parse entries such as `10.0.0.0/8`, `10.0.0.5`, `ollama:11434` and `[fd00::1]:8080`. Raises ValueError."""
         networks: list[IPNetwork] = []
         endpoints: set[tuple[str, int]] = set()
         for entry in entries:
@@ -133,11 +122,10 @@ class AllowedTargets:
         return cls(tuple(networks), frozenset(endpoints))
 
     def has_name(self, host: str, port: int) -> bool:
-        """Whether the operator opened this name and port."""
         return (host, port) in self.endpoints
 
     def has_address(self, address: IPAddress, port: int) -> bool:
-        """Whether the operator opened this address, in every form that it takes."""
+        """True if the operator opened the address and every private address embedded in it."""
         if self._has(address, port):
             return True
         return all(

@@ -1,8 +1,4 @@
-"""Rows to pictures: Plotly figures, and the geometry of small server-rendered SVGs. Pure.
-
-A tone is a name that the stylesheets and charts.js turn into a colour: positive, negative, neutral, warn, quiet,
-accent, or cat-1 to cat-6 for things without judgement. Figures hold no colours: one figure serves light and dark.
-"""
+"""Plotly figures, and the geometry of small server-rendered SVGs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +11,8 @@ from plotly.io.json import to_json_plotly
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One named row of values, one per bucket; None where there is no data, which is drawn as a gap."""
-
+    # A tone is a name that stylesheets and charts.js turn into a color: positive, negative, neutral, warn, quiet,
+    # accent, or cat-1 to cat-6. One figure serves light and dark.
     name: str
     values: Sequence[float | None]
     tone: str = "accent"
@@ -24,8 +20,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """How values are written: d3's format of one, and what stands before and after the numbers of the axis."""
-
+    # `hover` is a d3 format. `prefix` and `suffix` go with the numbers of the axis.
     hover: str = "%{y:,}"
     prefix: str = ""
     suffix: str = ""
@@ -41,11 +36,10 @@ _AXES: dict[str, Any] = {
     "xaxis": {"type": "date", "fixedrange": True, "showgrid": False, "nticks": 6, "tickangle": 0},
     "yaxis": {"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
 }
-"""What all figures share."""
 
 
 def to_json(figure: dict[str, Any]) -> str:
-    """A figure as JSON that is safe inside a `<script>`: Plotly's serializer escapes what could end it."""
+    """Return JSON that is safe inside a `<script>`."""
     # Figures are checked against Plotly's schema in the tests: here it would cost 50 ms a page.
     return str(to_json_plotly(figure, engine="orjson"))
 
@@ -53,17 +47,19 @@ def to_json(figure: dict[str, Any]) -> str:
 def stacked_bars(
     starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = (), unit: Unit = COUNT
 ) -> dict[str, Any]:
-    """Bars over time, the first series at the base. `queries`: per bucket, the query string that a click goes to."""
-    traces = [{"type": "bar", **_trace(starts, each, queries, unit)} for each in series]
+    """Draw bars over time, the first series at the bottom. `queries` has the query string that a click on each bucket
+    opens.
+    """
+    traces = [{"type": "bar", **_trace(starts, row, queries, unit)} for row in series]
     return _figure(traces, starts, unit, barmode="stack", bargap=0.15)
 
 
 def lines(
     starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = (), unit: Unit = COUNT
 ) -> dict[str, Any]:
-    """Lines over time, with a mark where a value stands alone. `queries` as for bars."""
-    look = {"type": "scatter", "mode": "lines+markers", "marker": {"size": 3}, "connectgaps": False}
-    return _figure([look | _trace(starts, each, queries, unit) for each in series], starts, unit)
+    """Draw lines over time, with gaps where a value is None. `queries` as for `stacked_bars`."""
+    style = {"type": "scatter", "mode": "lines+markers", "marker": {"size": 3}, "connectgaps": False}
+    return _figure([style | _trace(starts, row, queries, unit) for row in series], starts, unit)
 
 
 def _trace(starts: Sequence[datetime], series: Series, queries: Sequence[str], unit: Unit) -> dict[str, Any]:
@@ -77,12 +73,12 @@ def _trace(starts: Sequence[datetime], series: Series, queries: Sequence[str], u
     }
 
 
-def _iso(when: datetime) -> str:
-    return when.isoformat().replace("+00:00", "Z")
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _figure(traces: list[Any], starts: Sequence[datetime], unit: Unit, **layout: Any) -> dict[str, Any]:
-    """All of the range, so that charts of one page line up and show where there is nothing yet."""
+    # The axis shows the whole range, so that the charts of one page align.
     half = (starts[1] - starts[0]) / 2 if len(starts) > 1 else timedelta(minutes=30)
     span = [_iso(starts[0] - half), _iso(starts[-1] + half)] if starts else None
     return {
@@ -98,7 +94,7 @@ def _figure(traces: list[Any], starts: Sequence[datetime], unit: Unit, **layout:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One rectangle of an SVG, in percent of its width and height."""
+    """A rectangle of an SVG, in percent of its width and height."""
 
     x: float
     y: float
@@ -111,7 +107,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Bars over time with the numbers beside their axes. `ok` and `errors`: the bars of one colour as one SVG path."""
+    """Bars over time and the labels of their axes. `ok` and `errors` are SVG paths."""
 
     ok: str
     errors: str
@@ -121,7 +117,7 @@ class Strip:
 
 
 def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence[int], queries: Sequence[str]) -> Strip:
-    """Errors at the base, the rest above; one transparent bar per bucket, with its exact numbers, to point at."""
+    """Stack errors below successes. `hits` are transparent bars with the exact numbers of each bucket."""
     top = nice_ceiling(max((good + bad for good, bad in zip(ok, errors, strict=True)), default=0))
     slot = 100 / max(len(starts), 1)
     above, base, hits = "", "", []
@@ -140,18 +136,18 @@ def _rectangle(x: float, y: float, width: float, height: float) -> str:
 
 
 def axis_labels(starts: Sequence[datetime], count: int = 7) -> list[str]:
-    """A few evenly spread times: hours within two days, else days."""
+    """Return up to `count` evenly spread times: hours for less than two days, else days."""
     if not starts:
         return []
     shown = starts
     if len(starts) > count:
         shown = [starts[index * (len(starts) - 1) // (count - 1)] for index in range(count)]
-    wide = (starts[-1] - starts[0]).days >= 2
-    return [f"{when:%-d %b}" if wide else f"{when:%H:%M}" for when in shown]
+    pattern = "%-d %b" if (starts[-1] - starts[0]).days >= 2 else "%H:%M"
+    return [start.strftime(pattern) for start in shown]
 
 
 def nice_ceiling(value: float) -> int:
-    """The next of 1, 2, 4, 6, 10 times a power of ten: even, so that its half is a whole number."""
+    """Return the next of 1, 2, 4, 6, 10 times a power of ten. Above 1 its half is a whole number."""
     if value <= 1:
         return 1
     power = int("1".ljust(len(str(int(value))), "0"))
@@ -161,7 +157,7 @@ def nice_ceiling(value: float) -> int:
 def sparkline(
     values: Sequence[float | None], width: float = 96, height: float = 22, top: float | None = None
 ) -> list[str]:
-    """The `points` of one polyline per run of values without a gap, from the least to the most, or from 0 to `top`."""
+    """Return the `points` of one polyline for each run of values without a gap. `top` fixes the scale from 0."""
     known = [value for value in values if value is not None]
     if not known:
         return []
@@ -184,7 +180,7 @@ def _polyline(points: list[str]) -> str:
 
 
 def stackbar(parts: Sequence[tuple[str, float, str]]) -> list[Bar]:
-    """One bar of 100 per cent from (name, amount, tone), with a hairline of ground between the parts."""
+    """Draw (name, amount, tone) as the parts of one bar, with a thin gap between them."""
     total = sum(amount for _, amount, _ in parts)
     edges = [0.0]
     for _, amount, _ in parts:

@@ -15,7 +15,6 @@ FORK_SAFETY = "OBJC_DISABLE_INITIALIZE_FORK_SAFETY"
 
 
 def main() -> None:
-    """Run the command; settings that make no sense end in one line."""
     if sys.argv[1:] in (["--version"], ["version"]):
         print(f"Catalyst {__version__}")  # noqa: T201
         return
@@ -32,7 +31,7 @@ def main() -> None:
 
 
 def _problem(error: ErrorDetails) -> str:
-    """`CATALYST_PORT: Input should be a valid integer.`"""
+    # For example: `CATALYST_PORT: Input should be a valid integer.`
     name = str(error["loc"][0]).upper()
     variable = name if name in os.environ else f"CATALYST_{name}"
     return f"{variable}: {error['msg']}."

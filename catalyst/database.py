@@ -1,4 +1,4 @@
-"""Where the database is: the server of DATABASE_URL, else the embedded one's socket in the data folder."""
+"""Connections to the database: DATABASE_URL, or the embedded server in the data folder."""
 
 import hashlib
 import os
@@ -17,6 +17,7 @@ NAME = "catalyst"
 SOCKET = ".s.PGSQL.5432"
 KEPT_SECONDS = 60
 POOL_WAIT_SECONDS = 10
+# Detects a server that vanished. The defaults of libpq are hours. Unix sockets ignore these.
 GIVEN_UP = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -24,15 +25,11 @@ GIVEN_UP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""When a server that vanished without a word counts as gone: libpq's own defaults are hours. Unix sockets need none."""
 MAX_SOCKET_PATH_BYTES = 103  # bytes; macOS allows one less than 104, Linux a few more
 
 
 def socket_folder(data: Path) -> Path:
-    """Folder of the embedded server's unix socket.
-
-    It lies in the data folder, unless that path is too long for a unix socket: then in /tmp, named by the path's hash.
-    """
+    # Unix sockets need a short path, so a long one is replaced by a folder in /tmp named after its hash.
     folder = data.absolute() / "postgres" / "socket"
     if len(os.fsencode(folder / SOCKET)) <= MAX_SOCKET_PATH_BYTES:
         return folder
@@ -41,15 +38,11 @@ def socket_folder(data: Path) -> Path:
 
 
 def embedded_url(data: Path, name: str = NAME) -> str:
-    """Connection URL of a database of the embedded server."""
     return f"postgresql://postgres@/{name}?host={quote(str(socket_folder(data)), safe='')}"
 
 
 def django_database(env: Env) -> dict[str, Any]:
-    """Django's DATABASES entry for this process.
-
-    Raises ImproperlyConfigured when DATABASE_URL is not a PostgreSQL URL.
-    """
+    """Return the entry for Django's DATABASES. Raises ImproperlyConfigured unless DATABASE_URL is a PostgreSQL URL."""
     parts = urlsplit(env.database_url or embedded_url(env.data))
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ImproperlyConfigured(
@@ -76,24 +69,24 @@ def django_database(env: Env) -> dict[str, Any]:
 
 
 def use_pool(database: dict[str, Any], size: int) -> None:
-    """Let the threads of this process share at most `size` connections, rather than keep one each."""
+    """Share up to `size` connections among the threads of this process."""
     database["CONN_MAX_AGE"] = 0
     database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": size, "timeout": POOL_WAIT_SECONDS}
 
 
 def release() -> None:
-    """Give this thread's connection back to the pool before a long wait. One in a transaction is kept."""
+    """Return this thread's connection to the pool before a long wait, unless a transaction is open."""
     if not connection.in_atomic_block:
         close_old_connections()
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> None:
-    """Run a statement that the server plans once per connection, unlike Django's. Raises django.db.Error."""
+    """Run a statement that PostgreSQL plans once per connection. Raises django.db.Error."""
     _run(statement, parameters)
 
 
 def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows of a statement that the server plans once per connection, unlike Django's. Raises django.db.Error."""
+    """Return the rows of a statement that PostgreSQL plans once per connection. Raises django.db.Error."""
     return _run(statement, parameters).fetchall()
 
 

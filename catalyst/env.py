@@ -1,4 +1,4 @@
-"""Every environment variable Catalyst reads, typed, in one place."""
+"""The environment variables that Catalyst reads."""
 
 import os
 import sys
@@ -12,15 +12,13 @@ from catalyst.addresses import AllowedTargets
 
 
 def default_data_folder() -> Path:
-    """The user's data directory: XDG on Linux, Application Support on macOS."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "catalyst"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "catalyst"
 
 
 class Env(BaseSettings):
-    """What the environment says; field descriptions are the reference in docs/reference/settings.md."""
-
+    # docs/reference/settings.md is made from the descriptions.
     model_config = SettingsConfigDict(
         env_prefix="CATALYST_", extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
@@ -167,7 +165,6 @@ class Env(BaseSettings):
         return AllowedTargets.parse(_parts(value)) if isinstance(value, str) else value
 
     def base_url(self) -> str:
-        """The address people use, without a trailing slash."""
         return (self.url or f"http://{self.host}:{self.port}").rstrip("/")
 
 

@@ -1,4 +1,4 @@
-"""Numbers, times and text as people read them. Pure."""
+"""Numbers, times and text for people."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -8,34 +8,29 @@ DAY = 86_400
 
 
 class Plain(str):
-    """Text that is shown as it is, even where it could be read as Markdown or JSON."""
+    """Text that is never parsed as Markdown or JSON."""
 
     __slots__ = ()
 
 
 class Priced(Protocol):
-    """Anything with the counters that decide what may be said about cost."""
+    @property
+    def cost(self) -> Decimal: ...  # US dollars of the priced calls
 
     @property
-    def cost(self) -> Decimal:
-        """US dollars, of priced calls."""
+    def unpriced_count(self) -> int: ...  # calls with tokens but no known price
 
     @property
-    def unpriced_count(self) -> int:
-        """Calls with tokens but no known price."""
-
-    @property
-    def total_tokens(self) -> int:
-        """Input and output together."""
+    def total_tokens(self) -> int: ...
 
 
 def lasting(span: timedelta | None) -> str:
-    """A span of time as `duration` writes it; empty when unknown."""
+    """`duration` for a timedelta."""
     return duration(None if span is None else span / timedelta(microseconds=1))
 
 
 def roughly(span: timedelta | None) -> str:
-    """A span of time that is only expected, in whole seconds: `1 s` at least, `37 s`, `3m 04s`; empty when unknown."""
+    """An estimate in whole seconds: `1 s` at least, `37 s`, `3m 04s`. Empty when unknown."""
     if span is None:
         return ""
     seconds = max(round(span.total_seconds()), 1)
@@ -43,7 +38,7 @@ def roughly(span: timedelta | None) -> str:
 
 
 def duration(microseconds: float | None) -> str:
-    """`742 ms`, `1.24 s`, `11.8 s`, `3m 04s`, `2h 05m`, `3d 4h`; empty when unknown."""
+    """`742 ms`, `1.24 s`, `11.8 s`, `3m 04s`, `2h 05m`, `3d 4h`. Empty when unknown."""
     if microseconds is None:
         return ""
     seconds = microseconds / 1_000_000
@@ -71,7 +66,7 @@ def _from_a_minute(seconds: int) -> str:
 
 
 def short(number: float | None) -> str:
-    """`742`, `9.2k`, `18.3k`, `413k`, `1.2M`; empty when unknown."""
+    """`742`, `9.2k`, `18.3k`, `413k`, `1.2M`. Empty when unknown."""
     if number is None:
         return ""
     for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")):
@@ -82,7 +77,7 @@ def short(number: float | None) -> str:
 
 
 def usd(amount: Decimal | float | None) -> str:
-    """`$0.0042`, `$0.287`, `$1.92`, `$412.80`; empty when unknown."""
+    """`$0.0042`, `$0.287`, `$1.92`, `$412.80`. Empty when unknown."""
     if amount is None:
         return ""
     value = float(amount)
@@ -96,10 +91,7 @@ def usd(amount: Decimal | float | None) -> str:
 
 
 def spent(row: Priced) -> str:
-    """What a trace, session or range cost: `unpriced` when no call had a known price, `+` when some had none.
-
-    Empty when no tokens are known, so never a false 0.
-    """
+    """Cost, with `+` if some calls have no known price: `$1.92+`, `unpriced`. Empty without tokens."""
     if row.cost:
         return usd(row.cost) + ("+" if row.unpriced_count else "")
     if row.unpriced_count:
@@ -107,21 +99,21 @@ def spent(row: Priced) -> str:
     return "$0" if row.total_tokens else ""
 
 
-def percent(part: float, whole: float) -> str:
-    """`4.3%`; `0%` and `100%` only when exact; empty for nothing of nothing."""
-    if not whole:
+def percent(part: float, total: float) -> str:
+    """`4.3%`. Only exact shares are `0%` or `100%`. Empty for a total of 0."""
+    if not total:
         return ""
-    share = 100 * part / whole
+    share = 100 * part / total
     if share in (0, 100):
         return f"{share:.0f}%"
     return f"{min(max(share, 0.1), 99.9):.1f}%"
 
 
-def ago(when: datetime, now: datetime) -> str:
-    """`just now`, `14 s ago`, `3 min ago`, `2 h ago`, `5 d ago`; a date when older than a month."""
-    gap = now - when
+def ago(moment: datetime, now: datetime) -> str:
+    """`just now`, `14 s ago`, `3 min ago`, `2 h ago`, `5 d ago`. A date after 30 days."""
+    gap = now - moment
     if gap >= timedelta(days=30):
-        return f"{when:%-d %b %Y}" if when.year != now.year else f"{when:%-d %b}"
+        return f"{moment:%-d %b %Y}" if moment.year != now.year else f"{moment:%-d %b}"
     seconds = int(gap.total_seconds())
     if seconds < 5:
         return "just now" if seconds > -60 else "in the future"
@@ -132,7 +124,7 @@ def ago(when: datetime, now: datetime) -> str:
 
 
 def size(number: float) -> str:
-    """Bytes: `812 MB`, `2.4 GB`."""
+    """`812 MB`, `2.4 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}" if number >= 10 or unit == "bytes" else f"{number:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""What a health probe gives: checks for the doctor, metrics for Prometheus. And what probes of several apps need."""
+"""Results of health probes: checks for the doctor, metrics for Prometheus."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ RECENT = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was checked. `advice` says what to do, and is empty when the state is ok."""
+    """One result of a probe. `advice` is empty if the state is ok."""
 
     part: str
     name: str
@@ -30,8 +30,6 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric of /metrics, with its samples and their labels."""
-
     name: str
     type: Literal["gauge", "counter"]
     help: str
@@ -40,76 +38,68 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Rows that wait, and those that are due, both up to MAX_COUNTED; and since when the oldest has been due."""
+    """Rows in total and rows due, both counted up to MAX_COUNTED. `oldest` is the earliest due time."""
 
     total: int
     due: int
     oldest: datetime | None
 
     def lag(self, now: datetime) -> timedelta:
-        """For how long the oldest row has been due."""
         if self.oldest is None:
             return timedelta()
         return max(now - self.oldest, timedelta())
 
 
 def check(part: str, name: str, state: State, text: str, advice: str) -> Check:
-    """A check that gives its advice only if something is wrong."""
+    # Drops the advice of a check that is ok.
     return Check(part, name, state, text, "" if state == "ok" else advice)
 
 
-def check_queue(name: str, queue: Queue, what: str, patience: timedelta, now: datetime, advice: str) -> Check:
-    """A queue is late when its oldest row has been due for `patience`, and bad after ten times that."""
+def check_queue(name: str, queue: Queue, items: str, patience: timedelta, now: datetime, advice: str) -> Check:
+    """Warn if the oldest row has been due for `patience`, and fail after ten times that."""
     lag = queue.lag(now)
-    text = f"{capped(queue.due)} {what} are due, {capped(queue.total)} wait in all"
+    text = f"{capped(queue.due)} {items} are due, {capped(queue.total)} wait in all"
     if queue.oldest:
         text += f"; the oldest has been due for {formats.lasting(lag)}"
     return check("Queues", name, graded(lag / patience, 1, 10), text, advice)
 
 
 def graded(value: float, warn: float, bad: float) -> State:
-    """The state of a number, by the limits from which it is worth a warning, or bad."""
+    """Return the state of a number. `warn` and `bad` are the lowest values of these states."""
     if value >= bad:
         return "bad"
     return "warn" if value >= warn else "ok"
 
 
 def worst(states: Iterable[State]) -> State:
-    """The state of the whole."""
     return max(states, key=STATES.index, default="ok")
 
 
 def capped(count: int) -> str:
-    """A number of rows that were counted up to MAX_COUNTED."""
     return f"{count:,}" if count < MAX_COUNTED else f"{count:,} or more"
 
 
 def log_file(process: str) -> str:
-    """Where `manage.py up` has the log of a process written."""
     return f"logs/{process}.log in CATALYST_DATA"
 
 
 def gauge(name: str, text: str, samples: Iterable[Sample]) -> Metric:
-    """A gauge, one sample for each set of labels."""
     return Metric(f"catalyst_{name}", "gauge", text, tuple(samples))
 
 
 def gauge_of(name: str, text: str, value: float) -> Metric:
-    """A gauge with one value and no labels."""
     return gauge(name, text, [({}, value)])
 
 
 def counter(name: str, text: str, samples: Iterable[Sample]) -> Metric:
-    """A counter, one sample for each set of labels. The name of a counter ends with `_total`."""
     return Metric(f"catalyst_{name}", "counter", text, tuple(samples))
 
 
 def queue_of(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:
-    """The queue that these rows are, with the name of the column of due times."""
-    ripe = rows.filter(**{f"{due}__lte": now})
-    return Queue(count_rows(rows), count_rows(ripe), ripe.order_by(due).values_list(due, flat=True).first())
+    """Count the rows and those that are due. `due` names the column."""
+    due_rows = rows.filter(**{f"{due}__lte": now})
+    return Queue(count_rows(rows), count_rows(due_rows), due_rows.order_by(due).values_list(due, flat=True).first())
 
 
 def count_rows(rows: "models.QuerySet[Any]") -> int:
-    """How many rows there are, up to MAX_COUNTED."""
     return rows.order_by()[:MAX_COUNTED].count()

@@ -1,4 +1,4 @@
-"""One URL, one template: the whole page for a browser, one partial of it for htmx."""
+"""Full pages for browsers, partials for htmx, from one URL and template."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,12 +9,12 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
+# Tells htmx to stop polling.
 STOP_POLLING = 286
-"""Status of an answer that asks htmx to stop asking."""
 
 
 def wants_partial(request: HttpRequest) -> bool:
-    """True when htmx asks for a fragment, and not for a page through a boosted link or the history."""
+    # A boosted link and a restored history entry need the whole page.
     htmx = getattr(request, "htmx", None)
     return bool(htmx and not htmx.boosted and not htmx.history_restore_request)
 
@@ -22,7 +22,7 @@ def wants_partial(request: HttpRequest) -> bool:
 def render(
     request: HttpRequest, template: str, context: dict[str, Any] | None = None, *, partial: str = "", status: int = 200
 ) -> HttpResponse:
-    """Render `template`, or only its `partial` when htmx asks; caches keep the two answers apart."""
+    """Render `template`, or only its `partial` if htmx requests it."""
     name = f"{template}#{partial}" if partial and wants_partial(request) else template
     response = shortcuts.render(request, name, context, status=status)
     patch_vary_headers(response, ["HX-Request"])
@@ -30,15 +30,14 @@ def render(
 
 
 def redirect(request: HttpRequest, url: str) -> HttpResponse:
-    """Have the browser open another page after a change, whether a form or htmx asked for it."""
+    # htmx would follow a plain redirect and swap the page into its target.
     return HttpResponseClientRedirect(url) if getattr(request, "htmx", None) else shortcuts.redirect(url)
 
 
 def redirect_back(request: HttpRequest, url: str) -> HttpResponse:
-    """After a change have the browser show the page that it was made on again, with its range and filters.
+    """Redirect to the page that sent the request, with its range and filters.
 
-    A page that only asks for the change, at the address that it is sent to, leads to `url` with its own query instead.
-    So does a page that the browser doesn't tell, or one of another host.
+    Without a usable referrer, or if it is the URL of the request itself, redirect to `url` with the current query.
     """
     page = request.headers.get("Referer", "")
     is_ours = url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure())
@@ -48,5 +47,4 @@ def redirect_back(request: HttpRequest, url: str) -> HttpResponse:
 
 
 def with_query(request: HttpRequest, url: str) -> str:
-    """Another page with the query of this one."""
     return f"{url}?{request.GET.urlencode()}" if request.GET else url

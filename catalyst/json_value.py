@@ -1,4 +1,4 @@
-"""Small values that are kept as JSON: typed, never changed, and refused with words for people. Pure."""
+"""Immutable typed values that are stored as JSON."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 _NUMBER = ("int_type", "int_parsing", "int_from_float", "int_parsing_size")
 _TIME = ("datetime_parsing", "datetime_from_date_parsing", "datetime_type", "datetime_object_invalid")
 _OBJECT = ("model_type", "model_attributes_type", "dict_type", "tuple_type")
-_WORDS = {
+_MESSAGES = {
     "missing": "This is required.",
     "extra_forbidden": "There is no such field.",
     "string_type": "This is a text.",
@@ -27,48 +27,47 @@ _WORDS = {
 
 
 class InvalidValue(ValueError):
-    """What is wrong with a value: words for people, by field."""
+    """Messages by field."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{field}: {words}" for field, words in errors.items()))
+        super().__init__("; ".join(f"{field}: {text}" for field, text in errors.items()))
         self.errors = errors
 
 
 class JsonValue(BaseModel):
-    """A value with a default for every field."""
+    """A value in which every field has a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def parse(cls, data: object) -> Self:
-        """The value that a JSON object says; what it leaves out has its default. Raises InvalidValue."""
+        """Raises InvalidValue."""
         try:
             return cls.model_validate(data)
         except ValidationError as error:
             raise InvalidValue(errors_by_field(error)) from error
 
     def dump(self) -> dict[str, Any]:
-        """The JSON object that says this; without what has its default."""
+        # Leaves out defaults, so that stored values follow when a default changes.
         fields = type(self).model_fields.items()
         changed = {name for name, field in fields if getattr(self, name) != field.default}
         return self.model_dump(mode="json", include=changed)
 
     @property
     def is_empty(self) -> bool:
-        """True when every field has its default."""
         return not self.dump()
 
 
 def errors_by_field(error: ValidationError) -> dict[str, str]:
-    """What is wrong, in words for people; the empty field is the whole."""
-    return {_field(one): _words(one) for one in error.errors()}
+    """Return messages for people. The empty field stands for the whole value."""
+    return {_field(detail): _message(detail) for detail in error.errors()}
 
 
 def _field(error: ErrorDetails) -> str:
     return str(error["loc"][0]) if error["loc"] else ""
 
 
-def _words(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
-    told = _WORDS.get(error["type"], str(context.get("error", error["msg"])))
-    return told.format(**context) if error["type"] in _WORDS else told
+    message = _MESSAGES.get(error["type"], str(context.get("error", error["msg"])))
+    return message.format(**context) if error["type"] in _MESSAGES else message

@@ -1,9 +1,7 @@
-"""Ask a chat model over HTTP, at any OpenAI-compatible endpoint. Knows nothing of Django.
+"""A client for chat models at OpenAI-compatible endpoints. Independent of Django.
 
-    async with LLM("https://api.openai.com/v1", key, concurrency=64) as llm:
-        reply = await llm.ask(messages, model="gpt-4.1-mini", schema=schema)
-
-What can go wrong is an `LLMError`, or its kind `InvalidReply`.
+async with LLM("https://api.openai.com/v1", key, concurrency=64) as llm:
+    reply = await llm.ask(messages, model="gpt-4.1-mini", schema=schema)
 """
 
 import asyncio
@@ -34,10 +32,10 @@ MAX_REPLY_BYTES = 1 << 20
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1
 
-TRANSIENT = {408, 409, 425, 429, *range(500, 600)}
-REFUSAL_OF_AN_OPTION = {400, 404, 422}
-OWN_FAULT_POSSIBLE = {500}
-WORDS = {
+TRANSIENT_STATUSES = {408, 409, 425, 429, *range(500, 600)}
+REFUSED_OPTION_STATUSES = {400, 404, 422}
+SUSPECT_STATUSES = {500}
+STATUS_TEXTS = {
     401: "refused the API key",
     403: "does not allow this key to use the model",
     404: "does not know this model or address",
@@ -49,10 +47,10 @@ _refused: dict[tuple[str, str], frozenset[str]] = {}
 
 
 class LLMError(Exception):
-    """A call gave no reply. The text is for people.
+    """A call got no reply. The text is for people.
 
-    `permanent`: repeating can't help. `suspect`: perhaps this one request is to blame rather than the server, as with
-    an internal error or a timeout. `retry_after`: seconds that the server asked us to wait.
+    `permanent`: retrying can't help. `suspect`: the request may be at fault, as with a timeout or an internal error.
+    `retry_after`: seconds that the server asked to wait.
     """
 
     def __init__(
@@ -65,13 +63,12 @@ class LLMError(Exception):
 
 
 class InvalidReply(LLMError):
-    """The server answered, but not with a chat completion."""
+    """The server's answer is not a chat completion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said. Token counts are None where the server gives none."""
-
+    # Token counts are None if the server reports none.
     text: str
     model: str
     input_tokens: int | None
@@ -83,7 +80,7 @@ class Reply:
 
 
 class LLM:
-    """One endpoint, for up to `concurrency` calls at once. `timeout`: the longest that one `ask` takes, in seconds."""
+    """One endpoint, with up to `concurrency` calls at once. `timeout`: seconds for one `ask`."""
 
     def __init__(
         self,
@@ -110,9 +107,9 @@ class LLM:
             await transport.aclose()
 
     async def ask(self, messages: Sequence[ChatMessage], *, model: str, schema: Json | None = None) -> Reply:
-        """Send the messages; with a schema, ask for JSON of that shape where the server can do it.
+        """Send messages; `schema` requests JSON of that shape. Raises LLMError.
 
-        The reply's text is whatever the model said: a server may ignore the schema. Raises LLMError.
+        A server may ignore the schema, so the reply can be any text.
         """
         started = time.monotonic()
         try:
@@ -123,7 +120,7 @@ class LLM:
         return completion.reply(model, latency_ms=round((time.monotonic() - started) * 1000))
 
     async def _complete(self, messages: Sequence[ChatMessage], model: str, schema: Json | None) -> "_Completion":
-        """Ask with every option; drop one that the server refuses, and remember that once it helped."""
+        # Start with every option, drop those that the server refuses, and remember them once a call succeeds.
         sent = _options(schema)
         refused = _refused.get((self.base_url, model), frozenset())
         for name in refused:
@@ -135,7 +132,7 @@ class LLM:
                 if refused:
                     _refused[self.base_url, model] = refused
                 return completion
-            if status not in REFUSAL_OF_AN_OPTION or not sent:
+            if status not in REFUSED_OPTION_STATUSES or not sent:
                 raise self._error(status, headers, body)
             name = _refused_option(sent, body)
             del sent[name]
@@ -180,12 +177,12 @@ class LLM:
             ) from error
 
     def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
-        transient = status in TRANSIENT
-        words = WORDS.get(status, "has trouble" if transient else "refused the request")
+        transient = status in TRANSIENT_STATUSES
+        problem = STATUS_TEXTS.get(status, "has trouble" if transient else "refused the request")
         return LLMError(
-            f"{self._host} {words} ({status}): {self._plain(_message_of(body))}",
+            f"{self._host} {problem} ({status}): {self._plain(_message_of(body))}",
             permanent=not transient,
-            suspect=status in OWN_FAULT_POSSIBLE,
+            suspect=status in SUSPECT_STATUSES,
             retry_after=_retry_after(headers) if transient else None,
         )
 
@@ -214,12 +211,11 @@ class LLM:
         return self.base_url.partition("://")[2].partition("/")[0] or self.base_url
 
     def _plain(self, text: str) -> str:
-        """Server text for an error message: one short line, without our key should it be echoed."""
+        # A server may echo our key.
         return plain(text.replace(self._key, "…") if self._key else text, 200) or "no further words."
 
 
 def _options(schema: Json | None) -> Json:
-    """What a call asks for beside its messages."""
     options: Json = {"temperature": 0}
     if schema is not None:
         answer = {"name": "answer", "strict": True, "schema": schema}
@@ -228,31 +224,31 @@ def _options(schema: Json | None) -> Json:
 
 
 def _refused_option(sent: Json, body: bytes) -> str:
-    """The option that a server refused: the one that it names, else the last one."""
+    # Servers do not always name the option, so the last one is dropped.
     return "temperature" if "temperature" in sent and b"temperature" in body else next(reversed(sent))
 
 
 def plain(text: str, limit: int) -> str:
-    """Foreign text as one line that any database column and page takes, cut to `limit` characters."""
+    """Reduce untrusted text to one printable line of up to `limit` characters."""
     text = text[: limit * 4].encode(errors="replace").decode()
     text = " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text).split())
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def _message_of(body: bytes) -> str:
-    """The error text of the common shapes {"error": {"message": …}}, {"error": …}, {"message": …}, {"detail": …}."""
+    # Known shapes: {"error": {"message": …}}, {"error": …}, {"message": …}, {"detail": …}.
     try:
-        found: Any = json.loads(body)
+        data: Any = json.loads(body)
         for key in ("error", "message", "detail"):
-            if isinstance(found, dict) and key in found:
-                found = found[key]
-        return found if isinstance(found, str) else json.dumps(found)
+            if isinstance(data, dict) and key in data:
+                data = data[key]
+        return data if isinstance(data, str) else json.dumps(data)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by the Retry-After header, given as seconds or as a date."""
+    # The header holds seconds or a date.
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
@@ -309,7 +305,6 @@ class _Completion(BaseModel):
 
 
 def _count(usage: Any, *path: str) -> int | None:
-    """A token count as a server reports it, None where there is none or it can't be one."""
     for key in path:
         usage = usage.get(key) if isinstance(usage, dict) else None
     is_count = isinstance(usage, int) and not isinstance(usage, bool) and 0 <= usage <= MAX_COUNT

@@ -1,12 +1,11 @@
-"""HTTP to addresses that users choose: webhooks, chat services, models. The only way out to them.
+"""HTTP to addresses that users choose: webhooks, chat services, models. Independent of Django.
 
     response = net.request("POST", url, headers={"Content-Type": "application/json"}, content=body)
     response = await net.arequest("GET", url)
     LLM(url, key, transport=net.GuardedTransport())
 
-Only public addresses are reached, and what the operator opened with CATALYST_ALLOWED_PRIVATE_TARGETS. Every address of
-a name is judged, and the connection goes to one of the judged addresses: a second lookup never happens. Certificates
-are checked against the name. Redirects are not followed, compressed answers are refused. Knows nothing of Django.
+Only public addresses and those in CATALYST_ALLOWED_PRIVATE_TARGETS are reached. Every address of a name is checked, and
+the connection uses a checked address without a second lookup. Redirects and compressed answers are refused.
 """
 
 import asyncio
@@ -68,10 +67,7 @@ RESERVED_HEADERS = frozenset(
 
 
 class NetError(Exception):
-    """A request got no usable response. The text is for people and shows no path, header or body.
-
-    `permanent`: repeating can't help.
-    """
+    """No usable response. The text is for people, without path, header or body. `permanent`: retrying can't help."""
 
     def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
@@ -79,7 +75,7 @@ class NetError(Exception):
 
 
 class InvalidTarget(NetError):
-    """The URL is malformed, or of a kind that is not used."""
+    """The URL is malformed or has an unsupported scheme."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=True)
@@ -94,8 +90,7 @@ class BlockedTarget(NetError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What the server answered, whatever the status. The body is complete."""
-
+    # The body is complete.
     status: int
     headers: Mapping[str, str]
     content: bytes
@@ -137,21 +132,21 @@ class Target:
 
 
 async def resolve(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name. A lookup that is canceled is left behind with its thread. Raises OSError."""
-    found = await anyio.to_thread.run_sync(
+    """Raises OSError. Canceling leaves the lookup running in its thread."""
+    infos = await anyio.to_thread.run_sync(
         lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), abandon_on_cancel=True
     )
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    return [str(sockaddr[0]) for *_, sockaddr in infos]
 
 
 @cache
 def ssl_context() -> ssl.SSLContext:
-    """The certificates that this machine trusts. Reading them takes a while, so all connections share them."""
+    # Loading the certificates takes a while.
     return httpx.create_ssl_context()
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy for this URL by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY."""
+    # From HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
     scheme, _, rest = url.partition("://")
     proxies = getproxies()
     proxy = proxies.get(scheme) or proxies.get("all")
@@ -162,7 +157,7 @@ def proxy_for(url: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Which targets may be used, and how much they may answer."""
+    """The targets that are allowed, and how many bytes they may answer."""
 
     https_only: bool = False
     max_bytes: int = MAX_RESPONSE_BYTES
@@ -171,7 +166,7 @@ class Policy:
     ssl_context: ssl.SSLContext = field(default_factory=ssl_context)
 
     def check(self, target: Target) -> None:
-        """Check what can be known without a lookup. Raises NetError."""
+        """Check a target without a lookup. Raises NetError."""
         if self.https_only and target.scheme != "https":
             raise InvalidTarget("The URL must begin with https://.")
         if target.host in NEVER_ALLOWED_NAMES:
@@ -180,28 +175,28 @@ class Policy:
             self._check_address(target.host, target.port, target.address, "is")
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses to connect to; for a name, one lookup. Raises NetError if any of them is blocked."""
+        """Return the addresses to connect to. Raises NetError if any is blocked."""
         literal = parse_address(host)
         try:
-            found = [host] if literal else await self.resolve(host, port)
+            addresses = [host] if literal else await self.resolve(host, port)
         except (OSError, UnicodeError) as error:
             raise NetError(f"{host} has no address ({error}). Check the name.") from error
-        if not found:
+        if not addresses:
             raise NetError(f"{host} has no address. Check the name.")
-        return [self._checked(host, port, text) for text in found]
+        return [self._checked(host, port, text) for text in addresses]
 
     async def check_behind_proxy(self, target: Target) -> None:
-        """Check what is known here of a name that a proxy looks up again. Raises NetError."""
+        """Check a target that the proxy will look up again. Raises NetError."""
         if target.address:
             return
         try:
             async with asyncio.timeout(PROXIED_LOOKUP_SECONDS):
-                found = await self.resolve(target.host, target.port)
+                addresses = await self.resolve(target.host, target.port)
         except (OSError, UnicodeError):
-            found = []  # the proxy may know it
-        if not found and is_private_name(target.host) and not self.allowed.has_name(target.host, target.port):
+            addresses = []  # the proxy may know it
+        if not addresses and is_private_name(target.host) and not self.allowed.has_name(target.host, target.port):
             raise BlockedTarget(_PRIVATE.format(target.host, "may lead to"))
-        for text in found:
+        for text in addresses:
             self._checked(target.host, target.port, text)
 
     def _checked(self, host: str, port: int, text: str) -> str:
@@ -228,14 +223,14 @@ _PRIVATE = (
 
 
 def check_url(url: str, policy: Policy | None = None) -> None:
-    """Check a URL as far as possible without a lookup, for forms. Raises NetError."""
+    """Check a URL without a lookup, for forms. Raises NetError."""
     (policy or Policy()).check(Target.parse(url))
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """An httpx transport that reaches only what the policy allows. Raises NetError and httpx's errors.
+    """An httpx transport that applies the policy. Raises NetError and httpx's errors.
 
-    It sets no time limit: callers use `asyncio.timeout`.
+    Sets no time limit: callers use `asyncio.timeout`.
     """
 
     def __init__(self, policy: Policy | None = None, *, max_connections: int = 10) -> None:
@@ -293,8 +288,7 @@ class _PinnedTransport(httpx.AsyncHTTPTransport):
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):
-    """Judges and connects in one step, so that no name is looked up again in between."""
-
+    # Looks up, checks and connects in one step, so that no second lookup can return another address.
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._backend = httpcore.AnyIOBackend()
@@ -344,7 +338,7 @@ async def arequest(
     timeout: float = TIMEOUT_SECONDS,
     policy: Policy | None = None,
 ) -> Response:
-    """Send one request on a connection of its own. `timeout`: seconds for all of it. Raises NetError."""
+    """Send one request on a new connection. `timeout`: seconds in total. Raises NetError."""
     target = Target.parse(url)
     request = _build(target, method, url, headers or {}, content)
     try:
@@ -380,7 +374,7 @@ def request(
     timeout: float = TIMEOUT_SECONDS,
     policy: Policy | None = None,
 ) -> Response:
-    """`arequest` for threads without an event loop, such as workers and views."""
+    """`arequest` for threads without an event loop."""
     return asyncio.run(arequest(method, url, headers=headers, content=content, timeout=timeout, policy=policy))
 
 

@@ -1,6 +1,6 @@
-"""Operations: everything that a person or a machine can read or change, as typed functions in one registry.
+"""Operations: what people and machines can read or change, as typed functions in one registry.
 
-Commands, HTTP procedures and MCP tools are loops over this registry. Nothing here knows HTTP.
+Commands, HTTP procedures and MCP tools are generated from the registry.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ MAX_ID = 2**63 - 1
 class Scope(StrEnum):
     """What a caller must be allowed to do.
 
-    Viewers read, members also write and manage keys, owners do everything. API keys read and write only.
+    Viewers read. Members also write and manage keys. Owners do everything. API keys only read and write.
     """
 
     READ = "read"
@@ -40,18 +40,16 @@ class Effect(StrEnum):
 
 
 class Caller(Protocol):
-    """Who calls an operation, as far as the registry cares."""
-
     @property
     def scopes(self) -> Collection[str]: ...
 
 
 class OperationError(Exception):
-    """An operation was not done. Its text is for people."""
+    """The operation was not done. The text is for people."""
 
 
 class InvalidInput(OperationError):
-    """`errors`: what is wrong, by field of the input; the empty field is the whole."""
+    """`errors`: messages by field of the input. The empty field stands for the whole input."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         parts = [f"{field}: {text}" if field else text for field, text in errors.items()]
@@ -64,16 +62,16 @@ class NotFound(OperationError):
 
 
 class Conflict(OperationError):
-    """Somebody else changed the same thing meanwhile."""
+    """Somebody else changed the object in the meantime."""
 
 
 class NotAllowed(OperationError):
     pass
 
 
-def _utc(when: datetime) -> datetime:
+def _utc(moment: datetime) -> datetime:
     try:
-        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError as error:
         raise ValueError("This time is out of range.") from error
 
@@ -87,7 +85,7 @@ CAMEL = ConfigDict(alias_generator=to_camel)
 
 
 class Input(BaseModel):
-    """The arguments of an operation. Text holds no null character, which PostgreSQL can't store."""
+    """The arguments of an operation. PostgreSQL can't store null characters, so text must not contain any."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -114,7 +112,7 @@ def _check_storable(field: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Page[T]:
-    """Part of a list. `next` is the `after` of the next page; None at the end."""
+    """Part of a list. `next` is the `after` of the next page, None on the last one."""
 
     items: list[T]
     next: str | None
@@ -123,13 +121,13 @@ class Page[T]:
     def of[Row](
         cls, rows: Sequence[Row], limit: int, record: Callable[[Row], T], after: Callable[[Row], object]
     ) -> "Page[T]":
-        """Up to `limit` rows as records. One more row means that there is a next page; `after` names its start."""
+        """Convert up to `limit` rows to records. Pass one row more to show that there is a next page."""
         shown = rows[:limit]
         return cls([record(row) for row in shown], str(after(shown[-1])) if len(rows) > limit else None)
 
 
 def cursor_of(after: str | None) -> Cursor | None:
-    """The row that `after` names; None for the first page. Raises InvalidInput for what is no `next` of a page."""
+    """Return the row that `after` names, None for the first page. Raises InvalidInput."""
     cursor = params.cursor(after)
     if after and cursor is None:
         raise InvalidInput({"after": "This is not the `next` of a page."})
@@ -138,7 +136,7 @@ def cursor_of(after: str | None) -> Cursor | None:
 
 @dataclass(frozen=True)
 class Operation:
-    """A function of the registry with what its faces need to know. `preview`: the operation that shows its outcome."""
+    """A registered function. `preview` names the operation that shows its outcome in advance."""
 
     name: str
     scope: Scope
@@ -161,33 +159,30 @@ class Operation:
         return (self.function.__doc__ or "").strip()
 
     def parse(self, data: Mapping[str, object], *, unknown: Literal["ignore", "forbid"] = "forbid") -> Input:
-        """Arguments by name, as JSON has them. Raises InvalidInput; `unknown`: what to do with other names."""
+        """Validate arguments by name. `unknown`: what to do with other names. Raises InvalidInput."""
         try:
             return self.input.model_validate(data, extra=unknown)
         except pydantic.ValidationError as error:
             raise InvalidInput(errors_by_field(error)) from error
 
-    def run(self, caller: Caller, given: Input) -> Any:
-        """Raises an OperationError when it was not done."""
+    def run(self, caller: Caller, arguments: Input) -> Any:
+        """Raises an OperationError."""
         if self.scope not in caller.scopes:
             raise NotAllowed(f"{self.name} needs the scope {self.scope}.")
         try:
-            return self.function(caller, given)
+            return self.function(caller, arguments)
         except ValidationError as error:
             raise InvalidInput(self._errors(error)) from error
 
     def call(
         self, caller: Caller, data: Mapping[str, object], *, unknown: Literal["ignore", "forbid"] = "forbid"
     ) -> Any:
-        """Parse and run."""
         return self.run(caller, self.parse(data, unknown=unknown))
 
     def dump(self, result: object) -> bytes:
-        """The result as JSON."""
         return self._output_type.dump_json(result, by_alias=True, ensure_ascii=True)
 
     def load(self, text: bytes | str) -> Any:
-        """The result that `dump` wrote."""
         return self._output_type.validate_json(text)
 
     @cached_property
@@ -201,11 +196,10 @@ class Operation:
         return errors
 
     def _input_name(self, field: str) -> str:
-        """What the input calls a field of the rules."""
         if field == NON_FIELD_ERRORS:
             return ""
-        known = self.input.model_fields.get(field)
-        return known.alias if known and known.alias else field
+        model_field = self.input.model_fields.get(field)
+        return model_field.alias if model_field and model_field.alias else field
 
 
 _registry: dict[str, Operation] = {}
@@ -214,9 +208,9 @@ _registry: dict[str, Operation] = {}
 def operation[C: Caller, I: Input, O](
     name: str, scope: Scope, effect: Effect, *, preview: str = ""
 ) -> Callable[[Callable[[C, I], O]], Callable[[C, I], O]]:
-    """Register a function of a caller and an `Input` that returns a frozen dataclass. Its docstring is shown.
+    """Register a function that takes a caller and an `Input` and returns a frozen dataclass.
 
-    Raises TypeError for a function without these types, ValueError for a name that is taken.
+    Raises TypeError for other types, ValueError for a duplicate name.
     """
 
     def register(function: Callable[[C, I], O]) -> Callable[[C, I], O]:
@@ -231,13 +225,13 @@ def operation[C: Caller, I: Input, O](
 def _types(name: str, function: Callable[..., object]) -> tuple[type[Input], Any]:
     hints = get_type_hints(function)
     output = hints.pop("return", None)
-    _, given = hints.values()
-    if not issubclass(given, Input):
+    _, input_type = hints.values()
+    if not issubclass(input_type, Input):
         raise TypeError(f"{name} takes no Input.")
-    made = get_origin(output) or output
-    if not is_dataclass(made) or not getattr(made, "__dataclass_params__").frozen:  # noqa: B009, mypy does not know it
+    output_class = get_origin(output) or output
+    if not is_dataclass(output_class) or not getattr(output_class, "__dataclass_params__").frozen:  # noqa: B009, mypy does not know it
         raise TypeError(f"{name} returns no frozen dataclass.")
-    return given, output
+    return input_type, output
 
 
 def find(name: str) -> Operation:
@@ -248,6 +242,5 @@ def find(name: str) -> Operation:
 
 
 def all_operations(group: str = "") -> list[Operation]:
-    """Those of a group, or all, by name."""
-    found = sorted(_registry.values(), key=lambda registered: registered.name)
-    return [registered for registered in found if not group or registered.group == group]
+    operations = sorted(_registry.values(), key=lambda item: item.name)
+    return [item for item in operations if not group or item.group == group]

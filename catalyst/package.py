@@ -1,4 +1,4 @@
-"""Where the files of Catalyst are and how people start it: from a checkout, or from an installed package."""
+"""The files of Catalyst, in a checkout or an installed package."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MAKE_TARGETS = ("up", "down")
 
 
 def command(name: str) -> str:
-    """What to type for a management command, such as `manage.py doctor`."""
+    """Return what people type to run a command, such as `manage.py doctor`."""
     if IS_INSTALLED:
         return f"catalyst {name}"
     if name in MAKE_TARGETS:

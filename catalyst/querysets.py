@@ -1,4 +1,4 @@
-"""What QuerySets of several apps share: the row that a page starts after, bars of charts."""
+"""Parts of queries that several apps share."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from catalyst.timerange import TimeRange
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page of a list ended: the next one starts after this row."""
+    """The last row of a page. The next page starts after it."""
 
     time: datetime
     id: int
@@ -21,7 +21,7 @@ class Cursor:
 
 
 def bar_of(field: str, time_range: TimeRange) -> Func:
-    """The start of the bar that a time lies in, also before the range."""
+    """The start of the chart bar that contains a time."""
     return Func(
         Value(time_range.step), F(field), Value(time_range.first_bar), function="date_bin",
         output_field=models.DateTimeField(),

@@ -1,7 +1,6 @@
-"""What each app adds to the whole: periodic work, maintenance, retention, health, navigation, tabs and demo data.
+"""Entries that apps add to Catalyst: periodic work, maintenance, retention, health, navigation, tabs, demo data.
 
-An app calls `register` in `AppConfig.ready`. The scheduler, the doctor and the pages iterate over the entries, so a new
-app needs no change in any other.
+An app calls `register` in `AppConfig.ready`.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,29 +26,28 @@ def _nothing(_value: Any, _now: datetime) -> tuple[()]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Entries of a kind are sorted by `order`, then by name."""
-
+    # Entries of a kind are sorted by `order`, then by name.
     name: str
     order: int
 
     def unique(self) -> set[str]:
-        """What no other entry of this kind may have."""
+        # Values that no other entry of the kind may have.
         return {f"name {self.name}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodicTask(Entry):
-    """The scheduler enqueues the task at the dotted path `task` every `interval`, if `has_work` returns True.
+    """Enqueue the task at the dotted path `task` every `interval` if `has_work` returns True.
 
-    Without work it is enqueued only when it is overdue, so that the doctor sees that it would run.
-    `about` tells operators what the task does.
+    An overdue task is enqueued even without work, so that the doctor sees that it can run. `description` is for
+    operators.
     """
 
     interval: timedelta
     task: str
     queue: str = "default"
     has_work: Callable[[datetime], bool] = _always
-    about: str
+    description: str
 
     def __post_init__(self) -> None:
         queues = settings.TASKS["default"]["QUEUES"]
@@ -59,7 +57,7 @@ class PeriodicTask(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance(Entry):
-    """Runs every minute, and `at_start` also before the processes start. Must be safe to repeat, and short."""
+    """`run` is called every minute, with `at_start` also before the processes start. Must be short and repeatable."""
 
     run: Callable[[datetime], object]
     at_start: bool = False
@@ -67,9 +65,9 @@ class Maintenance(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention(Entry):
-    """Deletes what has expired, in bounded batches, and returns how many rows. Runs every minute.
+    """`delete` removes expired rows in bounded batches and returns their number. Called every minute.
 
-    It does not run in the first hour after a day or more without a minute: the clock of the machine may have jumped.
+    Paused for an hour after a day or more without a run, because the machine's clock may have jumped.
     """
 
     delete: Callable[[datetime], int]
@@ -77,11 +75,10 @@ class Retention(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe(Entry):
-    """One part of the health of the instance, for the doctor, the operator page and /metrics.
+    """One part of the instance's health, for the doctor, the operator page and /metrics.
 
-    `collect` reads the database; `judge` and `metrics` get what it returned, and read nothing. With a `template` the
-    operator page shows it, given as `value`, instead of a table of the checks. A bad check of a probe that
-    `decides_readiness` makes /readyz fail.
+    Only `collect` reads the database; its result goes to `judge` and `metrics`, and to the optional `template` as
+    `value`. With `decides_readiness` a bad check makes /readyz fail.
     """
 
     collect: Callable[[datetime], Any]
@@ -93,7 +90,7 @@ class Probe(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section(Entry):
-    """An entry of the main navigation. `key` opens it after g; `folders` are the first parts of its pages' paths."""
+    """A navigation entry. `key` opens it after g. `folders` are the first parts of the paths of its pages."""
 
     url_name: str
     icon: str
@@ -107,7 +104,7 @@ class Section(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tab(Entry):
-    """A tab of a page. The view of the tab passes `name` to the template as `tab`; `url_name` takes the page's ids."""
+    """A tab. Its view passes `name` to the template as `tab`. `url_name` takes the ids of the page."""
 
     page: TabPage
     label: str
@@ -125,10 +122,10 @@ class Tab(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData(Entry):
-    """An app's part of the project Demo. Both functions get the id of the project.
+    """An app's part of the project Demo. Both functions get the project's id.
 
-    `load` runs after the traffic of a week that ends now was stored, and must be safe to repeat. `erase` deletes what
-    the app keeps of the project, in bounded pieces, each a transaction of its own.
+    `load` runs after a week of traffic up to now was stored, and must be safe to repeat. `erase` deletes the app's data
+    in bounded transactions.
     """
 
     load: Callable[[int, datetime], object] = _nothing
@@ -140,18 +137,18 @@ _entries: dict[type[Entry], list[Entry]] = {kind: [] for kind in KINDS}
 
 
 def register(*entries: Entry) -> None:
-    """Add entries. Raises ImproperlyConfigured for an unknown kind and for what another entry of the kind has."""
+    """Raises ImproperlyConfigured for an unknown kind and for a duplicate."""
     for entry in entries:
         kind = type(entry)
         if kind not in _entries:
-            kinds = ", ".join(known.__name__ for known in KINDS)
+            kinds = ", ".join(allowed.__name__ for allowed in KINDS)
             raise ImproperlyConfigured(f"Can't register a {kind.__name__}, only {kinds}.")
         # Django calls ready() again for every registry of apps that is made beside the global one.
         if any(entry is other for other in _entries[kind]):
             continue
         _check_unique(entry, _entries[kind])
         _entries[kind].append(entry)
-        _entries[kind].sort(key=lambda one: (one.order, one.name))
+        _entries[kind].sort(key=lambda item: (item.order, item.name))
 
 
 def _check_unique(entry: Entry, others: Iterable[Entry]) -> None:
@@ -162,11 +159,10 @@ def _check_unique(entry: Entry, others: Iterable[Entry]) -> None:
 
 
 def unregister(*entries: Entry) -> None:
-    """Remove entries. For tests."""
+    """For tests."""
     for entry in entries:
         _entries[type(entry)].remove(entry)
 
 
 def entries[Kind: Entry](kind: type[Kind]) -> tuple[Kind, ...]:
-    """All entries of a kind, in order."""
     return tuple(entry for entry in _entries[kind] if isinstance(entry, kind))

@@ -1,4 +1,4 @@
-"""Files that only their owner may read, and among them the key that signs sessions and encrypts secrets."""
+"""Private files, and the key that signs sessions and encrypts secrets."""
 
 import os
 import secrets
@@ -12,7 +12,7 @@ from catalyst.env import Env
 
 
 def secret_key(env: Env) -> str:
-    """The configured key, else one made once and kept in the data folder, readable by its owner alone."""
+    """Return the configured key, or one that is created once in the data folder. Raises ImproperlyConfigured."""
     if env.secret_key:
         return env.secret_key
     path = env.data / "secret_key"
@@ -33,7 +33,7 @@ def secret_key(env: Env) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole; nobody but its owner can ever read it."""
+    """Replace a file atomically. Only its owner can read it."""
     with NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
         file.write(text)
     os.replace(file.name, path)

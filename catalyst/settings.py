@@ -1,4 +1,4 @@
-"""Django settings. What a server may change comes from `catalyst.env`; the rest is fixed here."""
+"""Django settings. Configurable values come from `catalyst.env`."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every component of the pages in every state, on one page for who works on them. Only there while DEBUG is on."""
+"""A page with every component in every state. Available while DEBUG is on."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -36,8 +36,6 @@ ORDER = '{"order": 7, "items": [{"name": "lamp", "price": 12.5}], "paid": true, 
 
 
 class SampleForm(forms.Form):
-    """One field of each kind."""
-
     name = forms.CharField(max_length=100, help_text="What it is for.")
     role = forms.ChoiceField(choices=[("owner", "Owner"), ("viewer", "Viewer")])
     scopes = forms.MultipleChoiceField(
@@ -49,11 +47,10 @@ class SampleForm(forms.Form):
 
 @require_safe
 def styleguide(request: SignedInRequest) -> HttpResponse:
-    """All of it, with made-up content."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
-    for level, said in ((messages.SUCCESS, "The key is made"), (messages.ERROR, "The key is not made <yet>")):
-        messages.add_message(request, level, said)
+    for level, text in ((messages.SUCCESS, "The key is made"), (messages.ERROR, "The key is not made <yet>")):
+        messages.add_message(request, level, text)
     context = {
         "time_range": time_range,
         "form": SampleForm(prefix="empty"),
@@ -69,7 +66,6 @@ def styleguide(request: SignedInRequest) -> HttpResponse:
 
 
 def _labels(now: datetime) -> list[Pill]:
-    """One of each sentiment, one that waits and one that stands for several."""
     reason = "The user asks twice for a person and gets none."
     return [
         Pill("Frustration", "yes", "negative", reason, "#labels", "gpt-4.1-mini", now),
@@ -80,7 +76,6 @@ def _labels(now: datetime) -> list[Pill]:
 
 
 def _conversation() -> Conversation:
-    """All roles, calls that worked, failed and have no result, Markdown, JSON, and text that is hostile or long."""
     calls = (
         ToolCall(name="find_order", arguments='{"id": 7}', result=ORDER, duration_us=231_000),
         ToolCall(name="refund", arguments='{"id": 7}', error="TimeoutError: 30 s are over", duration_us=30_000_000),
@@ -101,7 +96,6 @@ def _conversation() -> Conversation:
 
 
 def _pictures(time_range: TimeRange) -> dict[str, Any]:
-    """Charts of Plotly and the small ones that the server draws."""
     starts = time_range.buckets()
     values = [WAVE[index % len(WAVE)] for index in range(len(starts))]
     series = [Series("failed", [value and value // 3 for value in values], "negative"), Series("fine", values, "quiet")]

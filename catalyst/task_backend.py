@@ -34,16 +34,16 @@ MAX_RETRY = timedelta(
 
 
 class Q2Backend(BaseTaskBackend):
-    """Send Django tasks to the django-q2 cluster of their queue. A task runs at least once."""
+    """Enqueue Django tasks for the django-q2 cluster of their queue. A task runs at least once."""
 
     def validate_task(self, task: "Task[..., Any]") -> None:
-        """Raises InvalidTask also for a task that wants its context: there are no stored results."""
+        # A context needs stored results, which this backend does not have.
         super().validate_task(task)
         if task.takes_context:
             raise InvalidTask("Backend does not support tasks that take their context.")
 
     def enqueue[**P, R](self, task: "Task[P, R]", args: Sequence[Any], kwargs: Mapping[str, Any]) -> "TaskResult[P, R]":
-        """Queue the task. Arguments are JSON: ids and small scalars."""
+        """Arguments are JSON: ids and small scalars."""
         self.validate_task(task)
         plain: Any = normalize_json([list(args), dict(kwargs)])
         options = {"cluster": task.queue_name, "task_name": task.name[:100]}
@@ -66,14 +66,12 @@ class Q2Backend(BaseTaskBackend):
 
 
 def run(path: str, args: list[Any], kwargs: dict[str, Any]) -> None:
-    """The worker's side: find the task by its dotted path and call it."""
+    """Called by the worker. `path` is the dotted path of the task."""
     import_string(path).call(*args, **kwargs)
 
 
 class _Stop:
-    """A cluster's stop event, waited for by a clock that never goes back: multiprocessing's own waits for a moment of
-    the machine's clock, so that whoever sets it back by hours stops the watch for as long."""
-
+    # multiprocessing's own event waits by the machine's clock, so setting that back by hours would block for hours.
     def __init__(self, event: Event) -> None:
         self.is_set = event.is_set
 
@@ -83,32 +81,26 @@ class _Stop:
 
 
 class _Sentinel(cluster.Sentinel):  # type: ignore[misc]  # django-q2 has no types
-    """What watches the processes of a cluster.
-
-    One that is killed may hold the lock of a queue that they share, and all others would wait for it for ever. So they
-    end with it, and whoever started the cluster starts another.
-    """
+    # A killed process may hold the lock of a shared queue, and the others would wait for it forever. So all of them
+    # exit, and whoever started the cluster starts another.
 
     def __init__(self, stop_event: Event, *arguments: Any) -> None:
         super().__init__(_Stop(stop_event), *arguments)
 
     def reincarnate(self, process: BaseProcess) -> None:
-        """Replace a process that has ended by itself."""
         if (process.exitcode or 0) < 0:
             logger.critical("%s was killed: the others of its cluster end too", process.name)
-            for each in (*self.pool, self.monitor, self.pusher):
-                each.kill()
+            for child in (*self.pool, self.monitor, self.pusher):
+                child.kill()
             os._exit(1)
         super().reincarnate(process)
 
 
 def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
-    """Run the workers of a queue until SIGTERM; then they finish what they have begun.
+    """Run the workers of a queue until SIGTERM, then finish running tasks. Exits with 1 if a worker was killed.
 
-    `started` is called once this process forks no more; what it forked goes on forking. Exits with 1 when one of the
-    workers was killed.
-
-    django-q2 reads the name of its cluster from the environment when it is imported, long before this is called.
+    `started` is called after the last fork of this process. django-q2 reads its cluster's name from the environment at
+    import.
     """
     Conf.CLUSTER_NAME = queue
     for name, value in settings.Q_CLUSTER["ALT_CLUSTERS"].get(queue, {}).items():
@@ -122,16 +114,16 @@ def run_cluster(queue: str, started: Callable[[], None] = lambda: None) -> None:
         sys.exit(1)
 
 
-def waiting(queue: str) -> int:
-    """Tasks of a queue that are not done: waiting, running, or of a worker that died."""
+def count_unfinished(queue: str) -> int:
+    """Count tasks that are queued, running, or of a worker that died."""
     return int(OrmQ.objects.filter(key=queue).count())
 
 
 def clamp_future_times(now: datetime) -> None:
-    """Run tasks that wait for longer than any can, enqueued when the machine's clock was ahead."""
+    """Make tasks due that the machine's clock, once ahead, scheduled too late."""
     OrmQ.objects.filter(lock__gt=now + MAX_RETRY).update(lock=now)
 
 
 def delete_failures(before: datetime) -> int:
-    """Drop the records of tasks that failed before that time; returns how many."""
+    """Delete records of tasks that failed before that time. Returns their number."""
     return int(Failure.objects.filter(stopped__lt=before).delete()[0])

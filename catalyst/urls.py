@@ -1,4 +1,4 @@
-"""Where everything is. All pages of a project lie under /p/<project>/."""
+"""Root URLs. Pages of a project are under /p/<project>/."""
 
 from django.conf import settings
 from django.contrib import admin

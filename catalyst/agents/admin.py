@@ -1,4 +1,4 @@
-"""Operators' view of agents."""
+"""The admin of agents."""
 
 from django.contrib import admin
 
@@ -7,8 +7,7 @@ from catalyst.agents.models import Agent
 
 @admin.register(Agent)
 class AgentAdmin(admin.ModelAdmin[Agent]):
-    """Agents are what spans say; only the name that people read can be changed."""
-
+    # All but the name comes from spans.
     list_display = ("name", "identity", "source", "project", "first_seen_at")
     list_filter = ("project", "source")
     list_select_related = ("project",)

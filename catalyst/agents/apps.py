@@ -4,7 +4,5 @@ from django.apps import AppConfig
 
 
 class AgentsConfig(AppConfig):
-    """Agents: identity only."""
-
     name = "catalyst.agents"
     label = "agents"

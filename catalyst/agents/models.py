@@ -1,4 +1,4 @@
-"""The agents of a project: stable identities that traces, sessions and signals refer to."""
+"""Agents: stable identities that traces, sessions and signals refer to."""
 
 from django.db import models
 
@@ -6,8 +6,6 @@ from catalyst.core.models import Project
 
 
 class Agent(models.Model):
-    """One agent of a project, known by the identity its spans carry."""
-
     class Source(models.TextChoices):
         AGENT_ID = "agent_id", "agent.id"
         AGENT_NAME = "agent_name", "agent.name"

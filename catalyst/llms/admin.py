@@ -1,4 +1,4 @@
-"""Operators' view of budgets and of the health of models."""
+"""The admin of budgets and of the health of models."""
 
 from django.contrib import admin
 
@@ -8,8 +8,6 @@ from catalyst.llms.models import Budget, JudgeHealth
 
 @admin.register(JudgeHealth)
 class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
-    """Which models answer."""
-
     list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
     list_filter = ("failures",)
     ordering = ("model",)
@@ -17,8 +15,6 @@ class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
 
 @admin.register(Budget)
 class BudgetAdmin(ReadOnly[Budget]):
-    """What judging costs on a day, and may cost, by signal and by project (without a signal)."""
-
     list_display = ("project", "subject_id", "daily_usd", "daily_calls", "day", "spent", "calls")
     list_filter = ("day", "project")
     list_select_related = ("project",)

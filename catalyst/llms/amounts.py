@@ -1,4 +1,4 @@
-"""Numbers of calls and US dollars: spent, allowed, remaining, and whose they are."""
+"""Numbers of calls and US dollars."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -9,20 +9,20 @@ from catalyst.formats import usd
 
 
 class Account(NamedTuple):
-    """Whose calls: those of a subject of a project; without a subject, of the project."""
+    """A subject of a project, or without a subject the project."""
 
     project_id: int
     subject_id: int | None = None
 
     @property
     def charged(self) -> "tuple[Account, ...]":
-        """The accounts that a call counts for: the subject's, then the project's."""
+        # A call counts for the subject and for its project.
         return (self,) if self.subject_id is None else (self, Account(self.project_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """A number of calls, and what they cost or may cost in US dollars."""
+    """A number of calls and their cost in US dollars."""
 
     made: int = 0
     dollars: Decimal = Decimal(0)
@@ -35,7 +35,7 @@ class Calls:
 
     @property
     def text(self) -> str:
-        """`$1.20 and 12 judge calls`."""
+        """`$1.20 and 12 judge calls`"""
         return f"{usd(self.dollars)} and {counted(self.made)}"
 
 
@@ -44,14 +44,14 @@ NO_CALLS = Calls()
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """The daily limit in US dollars and in judge calls. None is no limit."""
+    """Daily limits. None is no limit."""
 
     usd: Decimal | None = None
     calls: int | None = None
 
     @property
     def text(self) -> str:
-        """`$2.50 a day`, `500 judge calls a day`, `$2.50 or 500 judge calls a day`; empty for no cap."""
+        """`$2.50 or 500 judge calls a day`. Empty without a limit."""
         parts = [usd(self.usd)] if self.usd is not None else []
         parts += [counted(self.calls)] if self.calls is not None else []
         return f"{' or '.join(parts)} a day" if parts else ""
@@ -59,39 +59,35 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class SpentToday:
-    """What was spent on this UTC day, and the limit."""
-
+    # Days are UTC.
     spent: Calls = NO_CALLS
     cap: Cap = Cap()
 
     @property
     def text(self) -> str:
-        """`$1.20 and 12 judge calls today, of at most $2.50 a day`."""
+        """`$1.20 and 12 judge calls today, of at most $2.50 a day`"""
         return f"{self.spent.text} today{f', of at most {self.cap.text}' if self.cap.text else ''}"
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is left of a day's limits in US dollars and in calls. None is no limit.
-
-    `extra_calls`: calls that are allowed whatever the limits.
-    """
+    """Remaining US dollars and calls of a day. None is no limit. `extra_calls` may exceed the limits."""
 
     usd: Decimal | None
     calls: int | None
     extra_calls: int
 
-    def __sub__(self, taken: Calls) -> "Remaining":
+    def __sub__(self, calls: Calls) -> "Remaining":
         return Remaining(
-            None if self.usd is None else self.usd - taken.dollars,
-            None if self.calls is None else self.calls - taken.made,
-            self.extra_calls - taken.made,
+            None if self.usd is None else self.usd - calls.dollars,
+            None if self.calls is None else self.calls - calls.made,
+            self.extra_calls - calls.made,
         )
 
     def max_calls(self, cost: Decimal | None) -> int | None:
-        """The number of calls that fit if each may cost up to `cost`. None is any number.
+        """Return how many calls of up to `cost` fit, None for any number.
 
-        The cost of a model without a price is None: no call of it fits a limit in dollars.
+        `cost` is None for a model without a known price: none of its calls fits a limit in dollars.
         """
         if self.usd is not None and cost is None:
             return 0
@@ -104,10 +100,10 @@ class Remaining:
 
 
 def counted(calls: int) -> str:
-    """`1 judge call`, `1,200 judge calls`."""
+    """`1 judge call`, `1,200 judge calls`"""
     return f"{calls:,} judge call{'' if calls == 1 else 's'}"
 
 
 def budget_day(moment: datetime) -> date:
-    """The day whose budget counts a call: budgets begin anew at 00:00 UTC."""
+    # Budgets reset at 00:00 UTC.
     return moment.astimezone(UTC).date()

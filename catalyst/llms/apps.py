@@ -6,14 +6,11 @@ from catalyst import registry
 
 
 class LLMsConfig(AppConfig):
-    """Endpoints of models, their health and budgets."""
-
     name = "catalyst.llms"
     label = "llms"
     verbose_name = "Models and budgets"
 
     def ready(self) -> None:
-        """Fill the registry."""
         from catalyst.llms.entries import ENTRIES  # noqa: PLC0415
 
         registry.register(*ENTRIES)

@@ -1,4 +1,4 @@
-"""Which models answer, and how long a model that does not is left alone: a circuit breaker."""
+"""A circuit breaker for models."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ RESOLUTION = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A model that could not be asked: nothing is known about the target, so the try doesn't count.
+    """A failed call, which does not count as a try of its target.
 
-    `request_suspect`: the target may be to blame all the same.
+    `request_suspect`: the target may be at fault.
     """
 
     model: str
@@ -29,28 +29,24 @@ class Outage:
 
 
 def paused_models(now: datetime) -> tuple[list[str], dict[str, datetime]]:
-    """The names of paused models, and when each model that was ever asked last answered.
-
-    An empty name stands for the instance's model.
-    """
-    rows = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
-    known = list(rows)
-    paused = [model for model, until, _ in known if until is not None and until > now]
-    answers = {model: answered for model, _, answered in known if answered is not None}
+    """Return the paused models, and when each model last answered. An empty name is the instance's model."""
+    health = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
+    paused = [model for model, until, _ in health if until is not None and until > now]
+    answers = {model: answered for model, _, answered in health if answered is not None}
     return [*paused, ""] if env.judge_model in paused else paused, answers
 
 
 def record_success(models: Sequence[str], now: datetime) -> None:
-    """These models answered. A pause that a server asked for is kept."""
+    # Keeps a pause that a server requested.
     if models:
         database.execute(_RECORD_SUCCESS, [endpoint(), now, models, now - RESOLUTION])
 
 
 def pause(outage: Outage, now: datetime) -> datetime:
-    """Leave a model alone; returns until when. Call it in a transaction.
+    """Pause a model and return until when. Needs a transaction.
 
-    The pause doubles with every failure of a call that was made after the last pause, up to a minute, and is never
-    shorter than the server asked for.
+    Every failure of a call made after the last pause doubles the pause, up to MAX_BACKOFF. `retry_after` is the
+    minimum.
     """
     health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=endpoint(), model=outage.model)
     if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
@@ -62,15 +58,15 @@ def pause(outage: Outage, now: datetime) -> datetime:
     return health.paused_until
 
 
-def backoff(seed: str, failures: int, longest: timedelta) -> timedelta:
-    """A wait that doubles from one second with every failure, give or take half of it by a hash of the seed."""
+def backoff(seed: str, failures: int, limit: timedelta) -> timedelta:
+    """Return a wait that doubles from one second, with 50 % jitter by a hash of `seed`."""
     jitter = 0.5 + hashlib.sha256(f"{seed}:{failures}".encode()).digest()[0] / 255
-    return min(timedelta(seconds=2.0 ** min(failures - 1, 20)), longest) * jitter
+    return min(timedelta(seconds=2.0 ** min(failures - 1, 20)), limit) * jitter
 
 
 def outages() -> dict[str, JudgeHealth]:
-    """The models of the endpoint that did not answer when last asked, by name. One query."""
-    return {each.model: each for each in JudgeHealth.objects.failing().filter(url=endpoint())}
+    """Return the failing models of the endpoint by name."""
+    return {health.model: health for health in JudgeHealth.objects.failing().filter(url=endpoint())}
 
 
 _RECORD_SUCCESS = """

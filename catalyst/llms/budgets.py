@@ -1,7 +1,7 @@
-"""The ledger: reserve what a call may cost before it is made, and charge what it has cost when it has ended.
+"""The budget ledger: reserve before a call, reconcile after it.
 
-A reservation is kept by the caller, with its own row of the call, and comes back as `in_flight`. So it ends with that
-row, and a worker that dies holds nothing back for long.
+The caller stores reservations with its calls and passes them as `in_flight`, so that those of a dead worker end with
+its leases.
 """
 
 from collections import defaultdict
@@ -14,7 +14,7 @@ from catalyst.llms.models import Budget
 
 
 class Ledger:
-    """What some budgets have left. To reserve, lock the budgets first and then read what is in flight."""
+    """The remaining budgets. Lock the budgets before reading what is in flight."""
 
     def __init__(self, budgets: Iterable[Budget], in_flight: Mapping[Account, Calls], now: datetime) -> None:
         totals: dict[Account, Calls] = defaultdict(Calls)
@@ -24,15 +24,15 @@ class Ledger:
         self._remaining = {budget.account: budget.remaining(now, totals[budget.account]) for budget in budgets}
 
     def limited_by(self, account: Account) -> list[Account]:
-        """The accounts with a budget in this ledger that a call of this account counts for."""
+        """Return the accounts in this ledger that a call of this account counts for."""
         return [charged for charged in account.charged if charged in self._remaining]
 
     def has_room(self, account: Account, cost: Decimal | None) -> bool:
-        """Whether another call may be made that costs up to `cost`. The cost is None if no price is known."""
+        """`cost` is the maximum of one call, None if no price is known."""
         return all(self._remaining[charged].max_calls(cost) != 0 for charged in self.limited_by(account))
 
     def reserve(self, account: Account, cost: Decimal | None) -> Calls | None:
-        """Reserve a call that costs up to `cost`. Returns None if a budget has no room for it."""
+        """Reserve a call of up to `cost`. Returns None if a budget has no room."""
         if not self.has_room(account, cost):
             return None
         reserved = Calls(1, cost or Decimal(0))
@@ -41,12 +41,11 @@ class Ledger:
         return reserved
 
 
-def reconcile(ended: Mapping[Account, Calls], now: datetime) -> None:
+def reconcile(calls: Mapping[Account, Calls], now: datetime) -> None:
     """Charge calls that ended. Their reservations must end in the same transaction."""
-    Budget.objects.charge(ended, budget_day(now))
+    Budget.objects.charge(calls, budget_day(now))
 
 
 def spent_today(account: Account, now: datetime) -> SpentToday:
-    """What an account has spent today, and its limit."""
     budget = Budget.objects.of(account).first()
     return budget.today(now) if budget else SpentToday()

@@ -1,4 +1,4 @@
-"""Where models are reached, and which one answers for a name."""
+"""The endpoint of models, and its default model."""
 
 from catalyst.env import env
 
@@ -6,10 +6,10 @@ OPENAI = "https://api.openai.com/v1"
 
 
 def endpoint() -> str:
-    """The base URL of the judge's API; empty if none is connected."""
+    """Return the base URL, empty if none is connected."""
     return env.judge_url or (OPENAI if env.judge_api_key else "")
 
 
 def model_named(name: str) -> str:
-    """The model of that name, the instance's own for an empty name; empty if none is connected."""
+    """Return the model, or the instance's for an empty name. Empty if no endpoint is connected."""
     return (name or env.judge_model) if endpoint() else ""

@@ -1,4 +1,4 @@
-"""What llms adds to the registry."""
+"""Registry entries of llms."""
 
 from catalyst.llms import probes
 from catalyst.llms.models import JudgeHealth

@@ -1,4 +1,4 @@
-"""The tables: budgets and the health of models, each beside its QuerySet."""
+"""Budgets and the health of models."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -11,8 +11,8 @@ from catalyst.core.models import Project
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.llms.amounts import NO_CALLS, Account, Calls, Cap, Remaining, SpentToday, budget_day
 
+# Servers may ask for a pause of up to this.
 MAX_PAUSE = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
-"""The longest pause of a model: that which its server may ask for."""
 
 _CHARGE = """
     INSERT INTO signals_budget AS b (project_id, signal_id, day, calls, spent)
@@ -30,33 +30,25 @@ _CHARGE = """
 
 
 class BudgetQuerySet(models.QuerySet["Budget"]):
-    """Budgets of projects and of their subjects."""
-
     def capped(self) -> "BudgetQuerySet":
-        """Those that have a limit."""
         return self.filter(Q(daily_usd__isnull=False) | Q(daily_calls__isnull=False))
 
     def of(self, account: Account) -> "BudgetQuerySet":
-        """The budget of an account, if it has one."""
         return self.filter(project=account.project_id, subject_id=account.subject_id)
 
     def lock(self) -> "BudgetQuerySet":
-        """Lock them in the order that `charge` does. Must be the last lock that a transaction takes."""
+        """Lock in the order of `charge`. Must be the last lock of a transaction."""
         return self.order_by("project_id", "subject_id").select_for_update(no_key=True)
 
     def charge(self, charges: Mapping[Account, Calls], day: date) -> None:
-        """Add calls to the budgets of a day: of the accounts, and of their projects."""
+        """Add calls to the budgets of the accounts and of their projects."""
         rows = [(*account, calls.made, calls.dollars) for account, calls in charges.items() if calls != NO_CALLS]
         if rows:
             database.execute(_CHARGE, [day, *map(list, zip(*rows, strict=True))])
 
 
 class Budget(models.Model):
-    """Calls and dollars of one UTC day, and their limits: of one subject, or of a whole project.
-
-    A subject is a signal. This app is below signals and knows only the id. The database deletes the row with the
-    signal.
-    """
+    """Calls and dollars of one UTC day and their limits, of one subject or a whole project."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     subject_id = models.BigIntegerField(
@@ -88,28 +80,24 @@ class Budget(models.Model):
 
     @property
     def account(self) -> Account:
-        """Whose budget this is."""
         return Account(self.project_id, self.subject_id)
 
     @property
     def cap(self) -> Cap:
-        """The most for one day."""
         return Cap(self.daily_usd, self.daily_calls)
 
     def spent_on(self, now: datetime) -> Calls:
-        """What was spent so far on the day of that moment."""
         return Calls(self.calls, self.spent) if self._is_of(now) else Calls()
 
     def allowed_on(self, now: datetime) -> int:
-        """How many calls may be made beyond the cap on the day of that moment, those made before included."""
+        """Return how many calls a day may have regardless of the limits."""
         return self.allowed_calls if self._is_of(now) else 0
 
     def remaining(self, now: datetime, in_flight: Calls = NO_CALLS) -> Remaining:
-        """What is left of the day after the calls that ended and those in flight."""
+        """Return what ended calls and those in flight leave of the day."""
         return Remaining(self.daily_usd, self.daily_calls, self.allowed_on(now)) - self.spent_on(now) - in_flight
 
     def today(self, now: datetime) -> SpentToday:
-        """What was spent on the day of that moment, and the limit."""
         return SpentToday(self.spent_on(now), self.cap)
 
     def _is_of(self, now: datetime) -> bool:
@@ -117,19 +105,16 @@ class Budget(models.Model):
 
 
 class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
-    """Health of models."""
-
     def clamp_future_times(self, now: datetime) -> None:
-        """End pauses that are longer than can be, made when the machine's clock was ahead."""
+        """End pauses that are too long because the machine's clock was ahead."""
         self.filter(paused_until__gt=now + MAX_PAUSE).update(paused_until=now)
 
     def failing(self) -> "JudgeHealthQuerySet":
-        """Models that did not answer when last asked."""
         return self.filter(failures__gt=0).order_by("model")
 
 
 class JudgeHealth(models.Model):
-    """Whether a model answers. While it does not, nothing is sent to it until `paused_until`, and work waits."""
+    """Whether a model answers. It gets no calls until `paused_until`."""
 
     url = models.CharField(max_length=500)
     model = models.CharField(max_length=200)

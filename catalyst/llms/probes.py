@@ -1,4 +1,4 @@
-"""The health of the models: which do not answer."""
+"""The health probe of models."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +11,7 @@ from catalyst.llms.models import JudgeHealth
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """The endpoint of the judge, empty when none is connected, and its models that fail."""
-
+    # The URL is empty if no endpoint is connected.
     url: str
     failing: list[JudgeHealth]
 
@@ -21,14 +20,14 @@ def judges(_now: datetime) -> Judges:
     return Judges(endpoint(), list(JudgeHealth.objects.failing().filter(url=endpoint())))
 
 
-def check_judges(found: Judges, _now: datetime) -> Iterator[Check]:
-    if not found.failing:
-        text = f"no trouble with {found.url}" if found.url else "none is connected; rules judge"
+def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:
+    if not health.failing:
+        text = f"no trouble with {health.url}" if health.url else "none is connected; rules judge"
         yield Check("Judge", "model", "ok", text)
-    for judge in found.failing:
+    for judge in health.failing:
         advice = "Work waits and loses nothing. See CATALYST_JUDGE_URL, its key and its quota."
         yield Check("Judge", judge.model, "warn", f"does not answer: {judge.error}", advice)
 
 
-def judges_metrics(found: Judges, _now: datetime) -> Iterator[Metric]:
-    yield gauge_of("judges_troubled", "Judge models that do not answer.", len(found.failing))
+def judges_metrics(health: Judges, _now: datetime) -> Iterator[Metric]:
+    yield gauge_of("judges_troubled", "Judge models that do not answer.", len(health.failing))

@@ -14,7 +14,7 @@ ENTRIES = (
         order=90,
         interval=timedelta(minutes=1),
         task="catalyst.ops.tasks.minute",
-        about="makes days, deletes what expired",
+        description="makes days, deletes what expired",
     ),
     Maintenance(name="future tasks", order=10, run=task_backend.clamp_future_times),
     Maintenance(name="failed tasks", order=30, run=tasks.delete_old_failures),

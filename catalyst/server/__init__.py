@@ -1,1 +1,1 @@
-"""The ASGI side of the web process: request handler, threads, limit of body size."""
+"""The ASGI side of the web process."""

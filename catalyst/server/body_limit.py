@@ -1,4 +1,4 @@
-"""A limit for request bodies that holds while they arrive."""
+"""A limit for request bodies, enforced while they arrive."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -11,10 +11,9 @@ type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Cut every request body one byte past the limit, whatever its length claims to be.
+    """Cut request bodies one byte past the limit, regardless of Content-Length.
 
-    Django would write a body of any size to disk before a view sees it. A view that takes large bodies answers 413 when
-    it reads more than the limit; to all others the limit of Django's forms, which is far lower, still applies.
+    Django would write a body of any size to disk before a view runs. A view that reads more than the limit answers 413.
     """
 
     def __init__(self, application: Application, limit: int) -> None:
@@ -25,19 +24,19 @@ class BodyLimit:
         await self.application(scope, self._cut(receive), send)
 
     def _cut(self, receive: Receive) -> Receive:
-        left = self.limit + 1
-        ended = False
+        remaining = self.limit + 1
+        is_complete = False
 
         async def limited() -> Message:
-            nonlocal left, ended
+            nonlocal remaining, is_complete
             message = await receive()
-            while ended and message["type"] == "http.request":
+            while is_complete and message["type"] == "http.request":
                 message = await receive()
             if message["type"] == "http.request":
                 body = message.get("body", b"")
-                ended = len(body) >= left or not message.get("more_body", False)
-                message = {"type": "http.request", "body": body[:left], "more_body": not ended}
-                left -= len(body)
+                is_complete = len(body) >= remaining or not message.get("more_body", False)
+                message = {"type": "http.request", "body": body[:remaining], "more_body": not is_complete}
+                remaining -= len(body)
             return message
 
         return limited

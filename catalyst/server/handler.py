@@ -1,9 +1,4 @@
-"""Django over ASGI with each request in one thread, from its first query to the closing of its connection.
-
-Django's own handler moves a request with synchronous middleware and views between the event loop and a new thread
-several times, which costs more than most requests do (docs/adr/0008). A few views need no thread of their own
-(docs/adr/0014).
-"""
+"""An ASGI handler that runs each request in one thread (docs/adr/0008), and a few on the event loop (docs/adr/0014)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -20,16 +15,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import resolve, set_script_prefix
 
 from catalyst.server.body_limit import Message, Receive, Scope, Send
-from catalyst.server.threads import lent
+from catalyst.server.threads import request_executor
 
 type LoopView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 
 class ThreadHandler(ASGIHandler):
-    """Answers as many requests at once as it has threads; others wait for one.
+    """Handle one request for each thread at once.
 
-    Requests for the paths in `on_loop` are answered on the event loop, without middleware: their views see to
-    everything themselves and take a thread only for what would block (`catalyst.server.threads`).
+    Views of the paths in `on_loop` run on the event loop without middleware (see `catalyst.server.threads`).
     """
 
     def __init__(self, threads: int, on_loop: Iterable[str] = ()) -> None:
@@ -40,7 +34,7 @@ class ThreadHandler(ASGIHandler):
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, answer, send what that returns. A thread sends a stream itself, part by part."""
+        # A thread sends a streaming response itself.
         try:
             body = await self.read_body(receive)
         except RequestAborted:
@@ -55,17 +49,17 @@ class ThreadHandler(ASGIHandler):
             await send(message)
 
     async def _respond_on_loop(self, view: LoopView, scope: Scope, body: IO[bytes]) -> list[Message]:
-        lent.set(self._threads)
+        request_executor.set(self._threads)
         with closing(body):
             request, refusal = self.create_request(scope, body)
-            return _whole(cast(HttpResponse, refusal if request is None else await view(request)))
+            return _complete_response(cast(HttpResponse, refusal if request is None else await view(request)))
 
     def _respond(self, scope: Scope, body: IO[bytes], client: "Client") -> list[Message]:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(type(self), scope=scope)
         with closing(body), closing(self._answer(scope, body)) as response:
             if not isinstance(response, StreamingHttpResponse):
-                return _whole(response)
+                return _complete_response(response)
             with client.watched():
                 _send_parts(response, client)
         return []
@@ -79,17 +73,17 @@ class ThreadHandler(ASGIHandler):
 
 
 class Client:
-    """Who asked, for the thread that sends a stream."""
+    """The client of a streaming response, used from a thread."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._loop = asyncio.get_running_loop()
-        self._gone = Event()
+        self._disconnected = Event()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Notice meanwhile when the client goes away."""
+        # Notices in the meantime when the client disconnects.
         watch = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
         try:
             yield
@@ -98,11 +92,11 @@ class Client:
 
     async def _watch(self) -> None:
         if (await self._receive())["type"] == "http.disconnect":
-            self._gone.set()
+            self._disconnected.set()
 
     def send(self, message: Message) -> bool:
-        """Send, and wait until it is sent; False when nobody listens any more."""
-        if self._gone.is_set():
+        """Send and wait. Returns False if the client has disconnected."""
+        if self._disconnected.is_set():
             return False
         asyncio.run_coroutine_threadsafe(self._sent(message), self._loop).result()
         return True
@@ -117,13 +111,12 @@ def _start(response: HttpResponseBase) -> Message:
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-def _whole(response: HttpResponse) -> list[Message]:
+def _complete_response(response: HttpResponse) -> list[Message]:
     response.setdefault("Content-Length", str(len(response.content)))
     return [_start(response), {"type": "http.response.body", "body": response.content}]
 
 
 def _send_parts(response: StreamingHttpResponse, client: Client) -> None:
-    """Send a response as it is made, until it ends or nobody listens any more."""
     if not client.send(_start(response)):
         return
     for part in response:

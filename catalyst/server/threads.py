@@ -1,4 +1,4 @@
-"""Blocking work for views that run on the event loop: such a view awaits `in_thread`, and holds no thread otherwise."""
+"""Blocking work for views on the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,20 +9,20 @@ from asgiref.sync import sync_to_async
 
 from catalyst import database
 
-lent: ContextVar[Executor | None] = ContextVar("lent", default=None)
-"""The threads of the web process; without any, as under Django's own handlers and test client, asgiref's are used."""
+# The threads of the web process. Django's own handlers and test client set none, then asgiref's are used.
+request_executor: ContextVar[Executor | None] = ContextVar("request_executor", default=None)
 
 
 async def in_thread[*Arguments, T](work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """What the work returns or raises, done elsewhere; its connection to the database goes back to the pool then."""
+    """Run `work` in a thread, then release its database connection."""
 
-    def done() -> T:
+    def run() -> T:
         try:
             return work(*arguments)
         finally:
             database.release()
 
-    threads = lent.get()
-    if threads is None:
-        return await sync_to_async(done)()
-    return await asyncio.get_running_loop().run_in_executor(threads, done)
+    executor = request_executor.get()
+    if executor is None:
+        return await sync_to_async(run)()
+    return await asyncio.get_running_loop().run_in_executor(executor, run)

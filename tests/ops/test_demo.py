@@ -228,7 +228,7 @@ def test_nothing_trickles_in_where_it_is_not_wanted(
 def test_it_goes_on_every_minute(small_demo: Project, now: datetime) -> None:
     before = Span.objects.count()
     tasks.minute.call()
-    assert task_backend.waiting("default") == 1
+    assert task_backend.count_unfinished("default") == 1
     for minute in range(1, 6):
         loader.generate_next.call((now + timedelta(minutes=minute)).isoformat())
     assert Span.objects.count() > before
@@ -237,7 +237,7 @@ def test_it_goes_on_every_minute(small_demo: Project, now: datetime) -> None:
 def test_it_is_made_once_in_an_empty_database(alice: User, now: datetime) -> None:
     assert loader.is_due()
     loader.begin(alice, now)
-    assert task_backend.waiting("default") == 1
+    assert task_backend.count_unfinished("default") == 1
     assert not loader.is_due()
     assert not Trace.objects.exists()
 

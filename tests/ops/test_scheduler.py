@@ -27,7 +27,7 @@ SECOND = timedelta(seconds=1)
 
 
 def every(interval: timedelta, name: str, task: str, order: int = 0) -> PeriodicTask:
-    return PeriodicTask(name=name, order=order, interval=interval, task=task, about="for tests")
+    return PeriodicTask(name=name, order=order, interval=interval, task=task, description="for tests")
 
 
 NOTE = every(SECOND, "note", "tests.ops.sample_tasks.note_periodically")
@@ -59,7 +59,7 @@ def test_it_enqueues_what_is_due_once(registered: None, now: datetime) -> None:
     assert scheduler.tick(now, WORK) == ["note", "fail"]
     assert scheduler.tick(now, WORK) == []
     assert scheduler.tick(now + 10 * SECOND, WORK) == []
-    assert task_backend.waiting("default") == 2
+    assert task_backend.count_unfinished("default") == 2
 
 
 def test_it_enqueues_the_next_one_when_the_last_has_ended(registered: None, now: datetime) -> None:

@@ -44,7 +44,7 @@ ENTRIES = (
         order=1_000,
         interval=timedelta(seconds=1),
         task="tests.ops.sample_tasks.note_periodically",
-        about="counts birds",
+        description="counts birds",
     ),
     Maintenance(name="birds", order=1_000, run=maintain, at_start=True),
     Retention(name="birds", order=1_000, delete=delete_expired),

@@ -99,7 +99,7 @@ def check_migrations(missing: list[str], _now: datetime) -> Iterator[Check]:
 
 def waiting_tasks(_now: datetime) -> dict[str, int]:
     """Tasks that wait or run, by queue."""
-    return {queue: task_backend.waiting(queue) for queue in settings.TASKS["default"]["QUEUES"]}
+    return {queue: task_backend.count_unfinished(queue) for queue in settings.TASKS["default"]["QUEUES"]}
 
 
 def check_tasks(waiting: dict[str, int], _now: datetime) -> Iterator[Check]:
@@ -129,10 +129,12 @@ def check_periodic_runs(runs: list[PeriodicRun], now: datetime) -> Iterator[Chec
 
 def _check_run(work: PeriodicTask, run: PeriodicRun | None, now: datetime) -> Check:
     if run is None or run.finished_at is None:
-        return Check("Work", work.name, "bad", f"{work.about}: never ran", "Start manage.py clock and the workers.")
+        return Check(
+            "Work", work.name, "bad", f"{work.description}: never ran", "Start manage.py clock and the workers."
+        )
     late = now - run.finished_at - work.interval
     state = graded(late / MINUTE, 2, 10)
-    text = f"{work.about}; last ended {formats.ago(run.finished_at, now)}"
+    text = f"{work.description}; last ended {formats.ago(run.finished_at, now)}"
     if run.last_error:
         state = worst([state, "warn"])
         text += f" with {run.last_error}"
