@@ -1,4 +1,4 @@
-"""Who is asking, for which project: every page under /p/<project>/ passes here."""
+"""Access to projects: every page under /p/<project>/ is checked here."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -19,22 +19,18 @@ YEAR = timedelta(days=365)
 
 
 class SignedInRequest(HttpRequest):
-    """A request by somebody who is signed in."""
-
     user: User
     htmx: HtmxDetails
 
 
 class ProjectRequest(SignedInRequest):
-    """A request by a signed-in member of `project`."""
-
     project: Project
     membership: Membership
     actor: Actor
 
 
 def last_project(request: HttpRequest) -> Project | None:
-    """The project that was opened last in this browser, else one's first by name."""
+    """Return the project that this browser opened last, else the first by name."""
     if not request.user.is_authenticated:
         return None
     projects = [membership.project for membership in request.user.own_memberships]
@@ -43,9 +39,9 @@ def last_project(request: HttpRequest) -> Project | None:
 
 
 class ProjectMiddleware:
-    """Turn the `project` in a URL into `request.project`, and remember which one was opened last.
+    """Turn the `project` of a URL into `request.project`, and remember it for `last_project`.
 
-    Someone who is not a member gets the same 404 as for a project that does not exist.
+    People who are not members get the 404 of a project that does not exist.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -63,7 +59,7 @@ class ProjectMiddleware:
     def process_view(
         self, request: ProjectRequest, _view: Callable[..., HttpResponse], _args: list[Any], kwargs: dict[str, Any]
     ) -> None:
-        """Look the membership up; runs after LoginRequiredMiddleware has turned strangers away."""
+        # LoginRequiredMiddleware runs first.
         slug = kwargs.pop("project", None)
         if slug is None:
             return
@@ -78,7 +74,7 @@ class ProjectMiddleware:
 def editor_required[**P, R: HttpResponseBase](
     view: Callable[Concatenate[ProjectRequest, P], R],
 ) -> Callable[Concatenate[ProjectRequest, P], R]:
-    """Let owners and members through; a viewer gets 403."""
+    """Allow owners and members. Viewers get 403."""
 
     @wraps(view)
     def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -92,7 +88,7 @@ def editor_required[**P, R: HttpResponseBase](
 def owner_required[**P](
     view: Callable[Concatenate[ProjectRequest, P], HttpResponse],
 ) -> Callable[Concatenate[ProjectRequest, P], HttpResponse]:
-    """Let owners through; anybody else gets 403."""
+    """Allow owners. Others get 403."""
 
     @wraps(view)
     def checked(request: ProjectRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Who acts: a person, an API key, or Catalyst itself."""
+"""Who acts: a person, an API key, or Catalyst."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,6 @@ from catalyst.core.models import ApiKey, User
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person or an API key; `SYSTEM` is neither."""
-
     user: User | None = None
     api_key: ApiKey | None = None
 
@@ -22,9 +20,9 @@ class Actor:
         return "Catalyst"
 
     def as_creator(self) -> dict[str, Any]:
-        """The columns of an `AuthoredModel` that this actor makes."""
+        """Return the creator columns of an `AuthoredModel`."""
         return {"created_by": self.user, "created_by_key": self.api_key, "created_by_name": self.name}
 
 
+# Catalyst itself: operators' commands and scheduled work.
 SYSTEM = Actor()
-"""Catalyst itself: commands of operators, and what happens by the clock."""

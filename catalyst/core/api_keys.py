@@ -1,4 +1,4 @@
-"""API keys as requests bring them: who sends, what the key may do, and how fast."""
+"""Authentication by API key: identity, scope, rate limits."""
 
 import asyncio
 import math
@@ -20,14 +20,14 @@ from catalyst.core.token_buckets import Limit, MemoryBuckets
 from catalyst.server.threads import in_thread
 
 CACHED = timedelta(seconds=2)
+# A quiet key may send this many seconds' worth of its rate at once.
 BURST_SECONDS = 10
-"""How long a key that was quiet may send at any speed, in seconds' worth of its rate."""
 
 
 class ApiKeyRefused(Exception):
-    """A request that its API key does not let in; each interface answers in its own format.
+    """The API key does not allow this request. The message is for the sender; each interface has its own format.
 
-    `status` is that of HTTP: 401, 403 or 429. The message is for the sender. `retry_after` is in seconds.
+    `status` is 401, 403 or 429. `retry_after` is in seconds.
     """
 
     def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
@@ -37,7 +37,7 @@ class ApiKeyRefused(Exception):
 
 
 class ApiRequest(HttpRequest):
-    """A request that `api_scope` has let in."""
+    """A request that `api_scope` has accepted."""
 
     api_key: ApiKey
     project: Project
@@ -45,9 +45,9 @@ class ApiRequest(HttpRequest):
 
 
 class KeyCache:
-    """The keys that this process found lately, so that a busy sender costs no query for each request.
+    """API keys found recently, so that busy senders cost no query a request.
 
-    It holds live keys only: whoever sends made-up ones cannot fill it.
+    Only valid keys are stored, so invalid ones cannot fill it.
     """
 
     def __init__(self) -> None:
@@ -55,15 +55,15 @@ class KeyCache:
         self._lookups: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[ApiKey | None]] = {}
 
     def find(self, text: str, now: datetime) -> ApiKey | None:
-        """The key with this text; None when unknown or revoked.
+        """Return None for an unknown or revoked key. Raises django.db.Error.
 
-        What another process revokes still works for CACHED. Raises django.db.Error.
+        A key that another process revokes still works for CACHED.
         """
         digest = digest_of(text)
         return self._cached(digest, now) or self._look_up(self._found, text, digest, now)
 
     async def afind(self, text: str, now: datetime) -> ApiKey | None:
-        """The same on an event loop, where all who ask while a key is looked up wait for that."""
+        """`find` on an event loop. Simultaneous calls share one lookup."""
         digest = digest_of(text)
         if cached := self._cached(digest, now):
             return cached
@@ -74,7 +74,6 @@ class KeyCache:
         return await asyncio.shield(lookup)
 
     def clear(self) -> None:
-        """Look every key up again."""
         # A lookup that is under way ends in the old dictionaries, for those who asked before.
         self._found, self._lookups = {}, {}
 
@@ -104,12 +103,12 @@ _buckets = MemoryBuckets()
 
 
 def authenticate(request: HttpRequest, now: datetime) -> ApiKey:
-    """The key that a request brings. Raises ApiKeyRefused with 401 and django.db.Error."""
+    """Return the key of a request. Raises ApiKeyRefused with 401, and django.db.Error."""
     return _checked(key_cache.find(_text(request), now), now)
 
 
 async def aauthenticate(request: HttpRequest, now: datetime) -> ApiKey:
-    """The same on an event loop."""
+    """`authenticate` on an event loop."""
     return _checked(await key_cache.afind(_text(request), now), now)
 
 
@@ -131,7 +130,7 @@ def _checked(key: ApiKey | None, now: datetime) -> ApiKey:
 
 
 def admit(key: ApiKey, scope: str, now: datetime) -> None:
-    """Count a request that needs a scope. Raises ApiKeyRefused with 403 or 429."""
+    """Count a request. Raises ApiKeyRefused with 403 or 429."""
     if scope not in key.scopes:
         raise ApiKeyRefused(403, f"The API key does not have the scope {scope}. Use one that has it.")
     for limit in _limits(key):
@@ -147,7 +146,7 @@ def admit(key: ApiKey, scope: str, now: datetime) -> None:
 
 
 def charge_spans(key: ApiKey, spans: int, now: datetime) -> None:
-    """Count spans of a request that was let in."""
+    """Count the spans of an admitted request."""
     _charge(key, "spans", spans, now)
 
 
@@ -166,10 +165,10 @@ def _limits(key: ApiKey) -> Iterator[Limit]:
 
 
 def api_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A view for requests with an API key that has the scope; it may be async. Its request is an `ApiRequest`.
+    """Require an API key with this scope. The view may be async and gets an `ApiRequest`.
 
-    All others get 401, 403 or 429 and JSON: `{"error": {"code": "forbidden", "message": "…"}}`
-    (docs/reference/api-keys.md). A key is no cookie, so no CSRF token is asked for.
+    Other requests get 401, 403 or 429 as JSON: `{"error": {"code": "forbidden", "message": "…"}}` (docs/reference/api-
+    keys.md). Keys are no cookies, so there is no CSRF check.
     """
     needed = ApiKey.Scope(scope)
 
@@ -210,7 +209,6 @@ def _refusal(refused: ApiKeyRefused) -> HttpResponse:
 
 
 def refusal_headers(refused: ApiKeyRefused) -> dict[str, str]:
-    """What HTTP wants beside the status."""
     headers = {}
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

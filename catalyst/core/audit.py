@@ -1,4 +1,4 @@
-"""The audit log: who changed what, when."""
+"""The audit log."""
 
 from typing import Any, ClassVar, Protocol
 
@@ -7,17 +7,16 @@ from catalyst.core.models import AuditEntry, Project
 
 
 class OfProject(Protocol):
-    """A row that belongs to a project, whose text names it for people."""
-
+    # `str` of the row names it for people.
     pk: Any
     project_id: int
     _meta: ClassVar[Any]
 
 
 def record(by: Actor, action: str, on: Project | OfProject, *, detail: str = "") -> None:
-    """Note that `by` did `action` (a verb in the past: created, revoked) to `on`.
+    """Record that `by` did `action`, a past participle such as created or revoked, to `on`.
 
-    Call it in the transaction of the change, so that neither is without the other.
+    Call it in the transaction of the change.
     """
     AuditEntry.objects.create(
         project_id=on.pk if isinstance(on, Project) else on.project_id,

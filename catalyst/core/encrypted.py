@@ -1,4 +1,4 @@
-"""A model field for secrets that users enter, such as API keys of models and webhook URLs (docs/adr/0015)."""
+"""A model field for secrets that users enter, such as API keys and webhook URLs (docs/adr/0015)."""
 
 from base64 import urlsafe_b64encode
 from functools import cache
@@ -25,7 +25,7 @@ class SecretUnreadable(Exception):
 
 
 class Secret:
-    """A text that stays encrypted in memory. It is true if there is one, and only `reveal` shows it."""
+    """Text that stays encrypted in memory until `reveal`. False if empty."""
 
     __slots__ = ("context", "stored")
 
@@ -35,14 +35,14 @@ class Secret:
 
     @classmethod
     def encrypt(cls, text: str, context: str) -> Self:
-        """Encrypt with the newest key. An empty text stays empty."""
+        """Encrypt with the current key. Empty text stays empty."""
         if not text:
             return cls("", context)
         key = settings.SECRET_KEY
         return cls(f"{key_id(key)}:{_fernet(key, context).encrypt(text.encode()).decode()}", context)
 
     def reveal(self) -> str:
-        """The text. Raises SecretUnreadable."""
+        """Raises SecretUnreadable."""
         if not self.stored:
             return ""
         used, _, token = self.stored.partition(":")
@@ -81,7 +81,7 @@ class Secret:
 
 @cache
 def key_id(key: str) -> str:
-    """Eight characters that stored values begin with, to find the key that encrypted them."""
+    """Return the prefix of stored values that identifies their key."""
     return _derive(key, "key id").hex()[:8]
 
 
@@ -117,7 +117,7 @@ class SecretInput(forms.PasswordInput):
 
 
 class SecretField(forms.CharField):
-    """The form field: what is entered replaces the stored secret; an empty input keeps it."""
+    """A form field whose empty input keeps the stored secret."""
 
     widget = SecretInput
 
@@ -149,10 +149,10 @@ class _IsEmpty(Exact):
 
 
 class EncryptedTextField(models.Field[Secret | str, Secret]):
-    """A text that is encrypted before it reaches the database. Reading the attribute returns a `Secret`.
+    """Text that is encrypted in the database. The attribute returns a `Secret`.
 
-    `context` names the column for good, for example "alerts.channel.token". It is part of the key: values can't be
-    decrypted under another context. A table or column may be renamed, its context may not.
+    `context`, for example "alerts.channel.token", is part of the encryption key. Never change it, even if the table or
+    column is renamed.
     """
 
     descriptor_class = _SecretAttribute
@@ -203,7 +203,7 @@ class EncryptedTextField(models.Field[Secret | str, Secret]):
         return {"exact": _IsEmpty, "isnull": super().get_lookup("isnull")}.get(lookup_name)
 
     def value_to_string(self, obj: models.Model) -> str:
-        """Serializers leave secrets out."""
+        # Keeps secrets out of serialized data.
         return ""
 
     def formfield(self, **kwargs: Any) -> Any:
@@ -211,7 +211,6 @@ class EncryptedTextField(models.Field[Secret | str, Secret]):
 
 
 def encrypted_fields(registry: Apps = apps) -> list[tuple[type[models.Model], EncryptedTextField]]:
-    """Every encrypted field with the model whose table holds it."""
     return [
         (model, field)
         for model in registry.get_models(include_auto_created=True)

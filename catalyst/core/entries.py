@@ -1,4 +1,4 @@
-"""What core adds to the registry."""
+"""Registry entries of core."""
 
 from catalyst.core import key_use, probes, sign_ins
 from catalyst.core.token_buckets import database_buckets

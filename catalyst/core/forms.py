@@ -1,4 +1,4 @@
-"""Forms of the core pages: sign in and up, one's profile, projects, members and API keys."""
+"""Forms of the core pages."""
 
 from typing import Any
 
@@ -18,8 +18,6 @@ SIGN_IN_BY_NAME = Limit("username", 10, 1 / 60)
 
 
 class LoginForm(AuthenticationForm):
-    """Name and password, so often per address and name; `is_limited` says when it was too often."""
-
     LIMITED = "limited"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -28,11 +26,10 @@ class LoginForm(AuthenticationForm):
 
     @property
     def is_limited(self) -> bool:
-        """Whether this try was one too many."""
         return self.has_error("__all__", self.LIMITED)
 
     def clean(self) -> dict[str, Any]:
-        """Look at the password only while there are tries left."""
+        # The limits come before the password check.
         name, now = self.cleaned_data.get("username", ""), timezone.now()
         where = address(self.request) if self.request else ""
         if not (
@@ -45,12 +42,10 @@ class LoginForm(AuthenticationForm):
 
 
 class OperatorLoginForm(LoginForm, AdminAuthenticationForm):
-    """The administration's form, with the same limit."""
+    pass
 
 
 class SignUpForm(UserCreationForm[User]):
-    """An account for somebody who is invited."""
-
     class Meta:
         model = User
         fields = ("username",)
@@ -58,34 +53,27 @@ class SignUpForm(UserCreationForm[User]):
 
 
 class ProfileForm(forms.ModelForm[User]):
-    """What others see of a person."""
-
     class Meta:
         model = User
         fields = ("first_name", "last_name", "email")
 
 
 def password_form(user: User, data: Any = None) -> SetPasswordForm[User]:
-    """A new password; the old one is asked for where there is one."""
+    # People who sign in by link have no old password to confirm.
     form = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
     return form(user, data)
 
 
 class ProjectForm(forms.Form):
-    """The name of a project."""
-
     name = forms.CharField(max_length=100, help_text="What your agents do, or where they run.")
 
 
 class RetentionForm(forms.Form):
-    """How long a project keeps its traces."""
-
     days = forms.IntegerField(
         min_value=1, required=False, help_text=f"At most {settings.RETENTION_DAYS}. Empty: as long as the instance."
     )
 
     def clean_days(self) -> int | None:
-        """At most what the instance keeps."""
         days: int | None = self.cleaned_data["days"]
         if days and days > settings.RETENTION_DAYS:
             raise ValidationError(f"This instance keeps traces for {settings.RETENTION_DAYS} days.")
@@ -93,21 +81,15 @@ class RetentionForm(forms.Form):
 
 
 class RoleForm(forms.Form):
-    """What somebody may do in a project."""
-
     role = forms.ChoiceField(choices=Membership.Role, initial=Membership.Role.MEMBER)
 
 
 class KeyLimitForm(forms.Form):
-    """How fast one key may send; empty fields leave it to the instance."""
-
     requests_per_second = forms.IntegerField(min_value=1, max_value=10**6, required=False)
     spans_per_second = forms.IntegerField(min_value=1, max_value=10**6, required=False)
 
 
 class ApiKeyForm(forms.Form):
-    """A new API key: what it is for, what it may do and how long it works."""
-
     name = forms.CharField(max_length=100, help_text="Where it will be used, for example support agent, production.")
     scopes = forms.MultipleChoiceField(
         choices=ApiKey.Scope,

@@ -1,4 +1,4 @@
-"""Encrypts all stored secrets with the newest key, so that an old key can be retired."""
+"""Re-encryption of stored secrets with the current key."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +17,6 @@ BATCH_ROWS = 200
 
 @dataclass(frozen=True, slots=True)
 class UnreadableSecret:
-    """A stored secret for which no key is known."""
-
     context: str
     pk: Any
     error: str
@@ -26,17 +24,14 @@ class UnreadableSecret:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a rotation did."""
-
     reencrypted: int
     unreadable: tuple[UnreadableSecret, ...]
 
 
 def reencrypt_secrets(registry: Apps = apps) -> Rotation:
-    """Encrypt with the newest key what an old one encrypted.
+    """Re-encrypt secrets of old keys with the current key. Safe to interrupt and repeat.
 
-    Each row is a statement of its own and is replaced only if nobody changed it meanwhile. It can be interrupted and
-    run again. What can't be decrypted stays as it is.
+    Each row is one statement that skips concurrent changes. Unreadable secrets stay as they are.
     """
     reencrypted = 0
     unreadable: list[UnreadableSecret] = []
@@ -61,5 +56,5 @@ def _stale(model: type[models.Model], field: EncryptedTextField) -> Iterator[tup
 
 
 def _with_stored(model: type[models.Model], field: EncryptedTextField) -> models.QuerySet[Any]:
-    """All rows with the column as it is stored, which the field itself does not compare."""
+    # Lookups of the field itself can't compare the stored text.
     return model._base_manager.annotate(stored=Cast(field.attname, models.TextField()))

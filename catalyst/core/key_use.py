@@ -1,6 +1,6 @@
-"""What API keys were used for: counted in memory, written every few seconds as sums by key and hour.
+"""Usage of API keys, counted in memory and flushed every few seconds as sums by key and hour.
 
-What a process counted since its last flush is lost when it is killed; no request ever waits for these numbers.
+A killed process loses what it counted since its last flush.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ from django.db import connection
 from catalyst.core.models import KeyHour
 
 KEPT = timedelta(days=14)
+# The hour that holds the sum of deleted hours, so that totals never fall.
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-"""The hour under which hours are summed up that are not kept any more, so that totals never fall."""
 _ADD = """
 INSERT INTO core_keyhour AS hour (key_id, hour, what, count)
 SELECT u.key_id, u.hour, u.what, u.count
@@ -36,14 +36,12 @@ type Place = tuple[int | None, datetime, str]
 
 
 class KeyUse:
-    """What this process counted and has not written yet."""
-
     def __init__(self) -> None:
         self._counts: Counter[Place] = Counter()
         self._lock = Lock()
 
     def count(self, key_id: int | None, counts: Mapping[str, int], now: datetime) -> None:
-        """Add to the counts of a key, or of requests without a known one."""
+        """`key_id` is None for requests without a known key."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         with self._lock:
             for what, count in counts.items():
@@ -51,7 +49,7 @@ class KeyUse:
                     self._counts[key_id, hour, what] += count
 
     def flush(self) -> int:
-        """Write what was counted, in one statement; returns how many sums it had. When it fails nothing is lost."""
+        """Write the counts in one statement and return how many sums it had. Counts survive a failure."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:
@@ -68,13 +66,12 @@ class KeyUse:
 
 
 def delete_expired(now: datetime) -> None:
-    """Sum up the hours that are older than KEPT."""
+    """Merge hours older than KEPT into EVER."""
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, [now - KEPT, EVER, EVER])
 
 
 def totals(since: datetime) -> dict[int | None, Counter[str]]:
-    """The counts of each key from an hour on."""
     found: dict[int | None, Counter[str]] = {}
     for key_id, what, count in KeyHour.objects.totals(since):
         found.setdefault(key_id, Counter())[what] = count

@@ -1,4 +1,4 @@
-"""Signed links that sign a person in, once."""
+"""Signed links that sign a person in once."""
 
 from datetime import datetime, timedelta
 
@@ -12,21 +12,17 @@ _SALT = "catalyst.core.login_links"
 
 
 def make(user: User, now: datetime) -> str:
-    """A token that signs this user in. Void once they have signed in by whatever way, and after LIFETIME."""
+    """Return a token. It expires after LIFETIME, or once the user signs in by any means."""
     last = user.last_login and user.last_login.isoformat()
     return signing.dumps({"user": user.pk, "last": last, "made": now.isoformat()}, salt=_SALT)
 
 
 def path(user: User, now: datetime) -> str:
-    """The path of the page that redeems a fresh token."""
     return reverse("core:login-link", args=[make(user, now)])
 
 
 def redeem(token: str, now: datetime) -> User | None:
-    """The user the token signs in, and void it; None when it is not one of ours, too old or used.
-
-    Of two browsers at once one gets the user: the token names the last sign-in, and only one can move that on.
-    """
+    """Return the user and void the token. Returns None for an invalid, expired or used token."""
     try:
         claim = signing.loads(token, salt=_SALT)
     except signing.BadSignature:

@@ -1,4 +1,4 @@
-"""People, projects, who may do what in them, and the keys that machines use."""
+"""People, projects, memberships, API keys and the audit log."""
 
 import hashlib
 import secrets
@@ -19,27 +19,25 @@ LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
 def digest_of(token: str) -> str:
-    """The stored form of a key or token. Ours have 192 random bits, so a plain hash is enough."""
+    # Tokens have 192 random bits, so a plain hash is enough.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class User(AbstractUser):
-    """A person who signs in."""
-
     @cached_property
     def own_memberships(self) -> "list[Membership]":
-        """With their projects, by name: all that a request asks about what this person may open. One query."""
+        """The memberships with their projects, by name. One query a request."""
         return list(self.memberships.select_related("project").order_by("project__name"))
 
     @property
     def may_create_projects(self) -> bool:
-        """Owners, people without a project and whom an operator lets; guests in other people's projects may not."""
+        # Guests in other people's projects may not.
         roles = {membership.role for membership in self.own_memberships}
         return not roles or Membership.Role.OWNER in roles or self.has_perm("core.add_project")
 
 
 class Project(models.Model):
-    """A separate house: every trace, signal, label and key belongs to exactly one project."""
+    """The owner of traces, signals, labels and keys."""
 
     name = models.CharField(max_length=100)
     slug = models.SlugField(max_length=60, unique=True)
@@ -57,12 +55,12 @@ class Project(models.Model):
 
     @property
     def kept_days(self) -> int:
-        """Days that its spans, traces and sessions are kept."""
+        """Days that spans, traces and sessions are kept."""
         return min(self.retention_days or settings.RETENTION_DAYS, settings.RETENTION_DAYS)
 
 
 class AuthoredModel(models.Model):
-    """A row that keeps who made it. Pages show the name, which outlives the person and the key."""
+    """A row that records its creator. The name outlives the person and the key."""
 
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     created_by_key = models.ForeignKey(
@@ -75,27 +73,22 @@ class AuthoredModel(models.Model):
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
-    """Memberships."""
-
     def owners(self) -> "MembershipQuerySet":
-        """Of people who can still sign in."""
+        # Only those who can sign in.
         return self.filter(role="owner", user__is_active=True)
 
     def last_of(self, users: "Iterable[User]") -> "MembershipQuerySet":
-        """The ownerships of these people without which a project would have no owner who can sign in."""
+        """Return the memberships of these users without which a project would have no active owner."""
         owners = self.owners()
         others = owners.filter(project=OuterRef("project")).exclude(user__in=users)
         return owners.filter(~Exists(others), user__in=users).select_related("project", "user")
 
     def for_list(self) -> "MembershipQuerySet":
-        """Owners first, then by name."""
         rank = models.Case(models.When(role="owner", then=0), models.When(role="member", then=1), default=2)
         return self.select_related("user").order_by(rank, "user__username")
 
 
 class Membership(models.Model):
-    """What one person may do in one project."""
-
     class Role(models.TextChoices):
         OWNER = "owner", "Owner"
         MEMBER = "member", "Member"
@@ -115,29 +108,23 @@ class Membership(models.Model):
 
     @property
     def can_edit(self) -> bool:
-        """Viewers look; owners and members change things."""
         return self.role != self.Role.VIEWER
 
     @property
     def is_owner(self) -> bool:
-        """Owners decide who else may do what."""
         return self.role == self.Role.OWNER
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
-    """Invitations."""
-
     def open(self, now: datetime) -> "InvitationQuerySet":
-        """Those that still let somebody in."""
         return self.filter(accepted_at=None, revoked_at=None, expires_at__gt=now)
 
     def for_list(self) -> "InvitationQuerySet":
-        """Newest first."""
         return self.order_by("-pk")
 
 
 class Invitation(AuthoredModel):
-    """A link that makes whoever opens it first a member. Only the SHA-256 of its token is stored."""
+    """A link that works once. Only the SHA-256 of its token is stored."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="invitations")
     role = models.CharField(max_length=10, choices=Membership.Role)
@@ -155,23 +142,20 @@ class Invitation(AuthoredModel):
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    """API keys."""
-
     def find(self, key: str) -> "ApiKey | None":
-        """The key with this text, with its project, though it may have expired; None when unknown or revoked."""
+        """Return the key with its project, even if expired. Returns None if unknown or revoked."""
         digest = self.model.digest_of(key)
         return self.filter(digest=digest, revoked_at=None).select_related("project").first()
 
     def for_list(self) -> "ApiKeyQuerySet":
-        """Newest first, the revoked ones last."""
         return self.order_by("-revoked_at", "-created_at")
 
     def revoke(self, now: datetime) -> int:
-        """Revoke these keys where they still work; returns how many did."""
+        """Return how many keys were valid until now."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
     def use(self, text: str, now: datetime) -> "ApiKey | None":
-        """Find a key, and note that it is used: at most once a minute, so that this rarely writes."""
+        """Find a key and record its use, with one write a minute at most."""
         key = self.find(text)
         if key is None or key.has_expired(now):
             return key
@@ -181,12 +165,11 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return key
 
     def limit(self, requests: int | None, spans: int | None) -> int:
-        """Set how many of each these keys may send per second."""
         return self.update(requests_per_second=requests, spans_per_second=spans)
 
 
 class ApiKey(AuthoredModel):
-    """A key for machines. Only its SHA-256 is stored; the key itself is shown once, when it is made."""
+    """A key for machines. Only its SHA-256 is stored."""
 
     class Scope(models.TextChoices):
         INGEST = "ingest", "Ingest: post traces"
@@ -220,28 +203,26 @@ class ApiKey(AuthoredModel):
 
     @staticmethod
     def digest_of(key: str) -> str:
-        """The stored form of a key."""
         return digest_of(key)
 
     @classmethod
     def issue(cls, *, key: str = "", **fields: Any) -> tuple["ApiKey", str]:
-        """Make a key; returns the row and the key, which can't be had again."""
+        """Return the row and the key, which is not stored."""
         key = key or cls.PREFIX + secrets.token_urlsafe(24)
         return cls.objects.create(hint=key[:8], digest=digest_of(key), **fields), key
 
 
 class KeyHourQuerySet(models.QuerySet["KeyHour"]):
-    """Counts of API keys by hour."""
-
     def totals(self, since: datetime) -> Iterable[tuple[int | None, str, int]]:
-        """Key, what and how often, from an hour on."""
+        """Return key id, kind of event and count since an hour."""
         return self.filter(hour__gte=since).values_list("key_id", "what").annotate(total=Sum("count")).order_by()
 
 
 class KeyHour(models.Model):
-    """How often something happened with one API key in one hour; see `catalyst.core.key_use`.
+    """Events of one API key in one hour; see `catalyst.core.key_use`.
 
-    `what` is a span's fate (new, replaced, duplicate, late, cut, bad_id, …) or a request's (accepted, refused_429, …).
+    `what` is the outcome of a span (new, replaced, duplicate, late, cut, bad_id, …) or request (accepted, refused_429,
+    …).
     """
 
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)
@@ -262,16 +243,13 @@ class KeyHour(models.Model):
 
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
-    """Audit entries."""
-
     def newest(self, before: int | None = None) -> "AuditEntryQuerySet":
-        """Newest first, from below an id."""
+        """Return entries with an id below `before`, newest first."""
         return (self.filter(pk__lt=before) if before else self).order_by("-pk")
 
 
 class AuditEntry(models.Model):
-    """Who changed what, when. Names are kept as text, so that an entry outlives what it speaks of."""
-
+    # Names are text, so that an entry outlives its target.
     project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="audit_entries")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -294,15 +272,13 @@ class AuditEntry(models.Model):
 
 
 class SignInQuerySet(models.QuerySet["SignIn"]):
-    """Browsers that are signed in."""
-
     def for_list(self, now: datetime) -> "SignInQuerySet":
-        """Those whose session still lasts, the one seen last first."""
+        # Without expired sessions.
         return self.filter(session__expire_date__gt=now).order_by("-seen_at")
 
 
 class SignIn(models.Model):
-    """Whose a session is, and where it was last seen. Goes when the session goes."""
+    """The browser of a session. The database deletes it with the session."""
 
     session = models.OneToOneField(
         Session,
@@ -324,7 +300,7 @@ class SignIn(models.Model):
 
 
 class Bucket(models.Model):
-    """Tokens left for one thing that is limited; see `catalyst.core.token_buckets`."""
+    """A row of `catalyst.core.token_buckets`."""
 
     key = models.CharField(max_length=80, primary_key=True)
     tokens = models.FloatField()

@@ -1,4 +1,4 @@
-"""What every page's frame shows."""
+"""The context of the navigation on every page."""
 
 from typing import Any
 
@@ -12,10 +12,7 @@ from catalyst.registry import Section
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """The project of this page, else the one opened last; and the sections. Empty for strangers.
-
-    Nothing is asked of the database before a template shows it.
-    """
+    """A context processor. It queries nothing until a template uses the project."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}

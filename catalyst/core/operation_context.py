@@ -1,4 +1,4 @@
-"""Who calls an operation, in which project, when, and what they may do."""
+"""The caller of an operation: project, actor, time and scopes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The caller of an operation. Every query of the operation is scoped to `project`."""
+    """The caller of an operation. Every query must be scoped to `project`."""
 
     project: Project
     actor: Actor
@@ -21,12 +21,11 @@ class Context:
 
 
 def for_system(project: Project, now: datetime) -> Context:
-    """An operator at the command line, who may do everything."""
+    """Operators at the command line may do everything."""
     return Context(project, SYSTEM, now, ALL_SCOPES)
 
 
 def for_member(membership: Membership, now: datetime) -> Context:
-    """A person, who may do what the pages allow."""
     scopes = {Scope.READ}
     if membership.can_edit:
         scopes |= {Scope.WRITE, Scope.KEYS}
@@ -36,6 +35,6 @@ def for_member(membership: Membership, now: datetime) -> Context:
 
 
 def for_key(key: ApiKey, now: datetime) -> Context:
-    """A machine. A key can't create another key or decide who is a member."""
+    # A key can neither create other keys nor manage members.
     scopes = {Scope.READ, Scope.WRITE} & set(key.scopes)
     return Context(key.project, Actor(api_key=key), now, frozenset(scopes))

@@ -1,4 +1,4 @@
-"""The health of API keys: what they were used for, and what was refused."""
+"""The health probe of API keys: usage and refused requests."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -25,8 +25,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class KeyUsed:
-    """What a key was used for; without a key, by requests that named none or a wrong one."""
-
+    # Without a key: requests with no key or an unknown one.
     key: ApiKey | None
     counts: Counter[str]
 
@@ -37,7 +36,7 @@ class KeyUsed:
 
     @property
     def stored(self) -> int:
-        """Spans written: new ones, and fuller versions of known ones."""
+        """New and updated spans."""
         return self.counts["new"] + self.counts["replaced"]
 
     @property
@@ -47,18 +46,16 @@ class KeyUsed:
 
     @property
     def refused(self) -> int:
-        """Requests that were answered with an error."""
+        """Requests answered with an error."""
         return sum(count for what, count in self.counts.items() if what.startswith("refused_"))
 
     def reasons(self) -> str:
-        """Why spans were rejected and requests refused, the most frequent first."""
         return ", ".join(f"{count:,} {REASONS[what]}" for what, count in self.counts.most_common() if what in REASONS)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyUses:
-    """What the keys were used for in the last 24 hours, and since they exist."""
-
+    # In the last 24 hours, and in total.
     recent: list[KeyUsed]
     ever: list[KeyUsed]
 
@@ -68,7 +65,6 @@ def key_uses(now: datetime) -> KeyUses:
 
 
 def _uses_since(since: datetime) -> list[KeyUsed]:
-    """What the keys were used for since then, the busiest first."""
     totals = key_use.totals(since)
     keys = ApiKey.objects.select_related("project").in_bulk([pk for pk in totals if pk is not None])
     uses = [KeyUsed(keys.get(pk or 0), counts) for pk, counts in totals.items()]

@@ -1,4 +1,4 @@
-"""Which browsers a person is signed in with: Django's sessions, with a note of whose they are."""
+"""The browsers in which a person is signed in."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id, browser = exc
 
 
 class SignInMiddleware:
-    """Note when a session is seen, at most once a minute; pages for machines and strangers are left alone."""
+    """Record active sessions, up to once a minute."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -41,13 +41,13 @@ class SignInMiddleware:
     def process_view(
         self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], _kwargs: dict[str, Any]
     ) -> None:
-        """Runs after LoginRequiredMiddleware has turned strangers away."""
+        # LoginRequiredMiddleware runs first.
         if getattr(view, "login_required", True) and request.user.is_authenticated:
             note(request, request.user, timezone.now())
 
 
 def note(request: HttpRequest, user: User, now: datetime) -> None:
-    """Remember that this session of `user` was seen. One statement, which writes only when it is news."""
+    # One statement, which writes only if the record is stale.
     if (key := request.session.session_key) is None:
         return
     values: dict[str, str | int | datetime] = {
@@ -63,24 +63,23 @@ def note(request: HttpRequest, user: User, now: datetime) -> None:
 
 
 def sign_out_elsewhere(user: User, here: str | None) -> int:
-    """End every session of this person but the one with the key `here`; returns how many."""
+    """End the user's sessions except `session_key` and return how many."""
     _, deleted = Session.objects.filter(sign_in__user=user).exclude(pk=here).delete()
     return deleted.get("sessions.Session", 0)
 
 
 def delete_expired(now: datetime) -> None:
-    """Delete sessions that have run out, and what is left of others."""
     Session.objects.filter(expire_date__lt=now).delete()
     SignIn.objects.filter(seen_at__lt=now - timedelta(seconds=settings.SESSION_COOKIE_AGE)).delete()
 
 
 def address(request: HttpRequest) -> str:
-    """Where a request comes from. The web server has put in what a proxy on this machine says."""
+    # The web server has applied X-Forwarded-For from proxies on this machine.
     return str(request.META.get("REMOTE_ADDR") or "")
 
 
 def browser(user_agent: str) -> str:
-    """A browser and its system in words for people: Firefox on macOS."""
+    """For example: Firefox on macOS."""
     name = next((name for token, name in BROWSERS if token in user_agent), "")
     system = next((system for token, system in SYSTEMS if token in user_agent), "")
     if name and system:

@@ -1,6 +1,6 @@
-"""Token buckets (docs/adr/0007): so many at once, then one more every so often.
+"""Token buckets (docs/adr/0007).
 
-In the database where all processes must share a bucket, in memory where a query for each token costs too much.
+Use the database to share a bucket among processes, memory if a query for each token is too expensive.
 """
 
 import hashlib
@@ -26,18 +26,17 @@ RETURNING tokens
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The size of a bucket in tokens, and how many flow in per second."""
-
+    # Capacity is in tokens.
     name: str
     capacity: int
     tokens_per_second: float
 
 
 class DatabaseBuckets:
-    """Buckets that all processes share and that survive a restart. They hold no debt."""
+    """Buckets shared by all processes, without debt."""
 
     def take(self, limit: Limit, whose: str, now: datetime) -> bool:
-        """Take a token; False when none is left."""
+        """Return False if the bucket is empty."""
         values: dict[str, str | float | datetime] = {
             "key": self._key(limit, whose),
             "capacity": float(limit.capacity),
@@ -50,11 +49,10 @@ class DatabaseBuckets:
             return cursor.fetchone() is not None
 
     def refill(self, limit: Limit, whose: str) -> None:
-        """Start again with a full bucket."""
         Bucket.objects.filter(key=self._key(limit, whose)).delete()
 
     def delete_expired(self, now: datetime) -> None:
-        """Delete buckets that have long been full again."""
+        # A missing bucket counts as full.
         Bucket.objects.filter(filled_at__lt=now - KEPT).delete()
 
     @staticmethod
@@ -70,9 +68,10 @@ class _Level:
 
 
 class MemoryBuckets:
-    """Buckets of this process. Who finds anything in one may take any number of tokens and owes what was not there.
+    """Buckets of this process, with debt.
 
-    A request says only when it is read how much it takes. Debt keeps the next ones out, so the rate holds over time.
+    The size of a request is known only after it was read. So any positive level admits it, and its debt delays later
+    ones.
     """
 
     def __init__(self) -> None:
@@ -80,7 +79,7 @@ class MemoryBuckets:
         self._lock = Lock()
 
     def seconds_to_wait(self, limit: Limit, whose: Hashable, now: datetime) -> float | None:
-        """How long until a bucket holds anything; None when it does."""
+        """Return None if the bucket has tokens."""
         with self._lock:
             level = self._filled(limit, whose, now.timestamp())
             return None if level.tokens > 0 else -level.tokens / limit.tokens_per_second

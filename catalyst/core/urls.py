@@ -1,4 +1,4 @@
-"""Pages of the core app."""
+"""URLs of core."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The ops app: what must see all other apps."""
+"""The ops app: the processes of Catalyst and their health."""
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -8,13 +8,10 @@ from catalyst.ops import checks
 
 
 class OpsConfig(AppConfig):
-    """The clock, up, down and whatever else runs the whole."""
-
     name = "catalyst.ops"
     label = "ops"
 
     def ready(self) -> None:
-        """Fill the registry and register the checks."""
         from catalyst.ops.entries import ENTRIES  # noqa: PLC0415
 
         registry.register(*ENTRIES)

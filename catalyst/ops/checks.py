@@ -1,4 +1,4 @@
-"""System checks of settings that would do harm quietly."""
+"""System checks of settings whose errors would go unnoticed."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ TAG = "catalyst"
 
 
 def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """A task that runs longer than `retry` would be run twice."""
+    # A task that runs longer than `retry` would run twice.
     base: dict[str, Any] = settings.Q_CLUSTER
     clusters = {base["name"]: base} | {name: {**base, **own} for name, own in base["ALT_CLUSTERS"].items()}
     found: list[CheckMessage] = [
@@ -40,7 +40,7 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 
 
 def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Debug pages show settings and data to whoever provokes an error."""
+    # Debug pages show settings and data to anyone who causes an error.
     host = urlsplit(settings.PUBLIC_URL).hostname or ""
     if not settings.DEBUG or is_this_machine(host):
         return []
@@ -50,7 +50,7 @@ def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 def check_addresses(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """An address without its scheme makes links that lead nowhere and a judge that never answers."""
+    # Without a scheme links are broken and the judge is never reached.
     addresses = {"CATALYST_URL": settings.PUBLIC_URL, "CATALYST_JUDGE_URL": env.judge_url}
     return [
         Error(
@@ -64,7 +64,7 @@ def check_addresses(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 
 def check_https(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Passwords and keys must not travel in the clear. Run by `check --deploy`."""
+    # Runs only with `check --deploy`.
     host = urlsplit(settings.PUBLIC_URL).hostname or ""
     if settings.PUBLIC_URL.startswith("https://") or is_this_machine(host):
         return []
@@ -78,7 +78,7 @@ def check_https(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 
 
 def check_old_secret_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """A key that is written wrongly decrypts nothing. The keys themselves are not shown."""
+    # The messages must not contain the keys.
     problems: list[CheckMessage] = []
     for position, key in enumerate(settings.SECRET_KEY_FALLBACKS, start=1):
         if set(key) & set(" \t\r\n'\""):
@@ -101,7 +101,6 @@ def check_old_secret_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any
 
 
 def is_web_address(address: str) -> bool:
-    """Whether an address has all that a browser needs."""
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -110,7 +109,6 @@ def is_web_address(address: str) -> bool:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host name can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""What ops adds to the registry."""
+"""Registry entries of ops."""
 
 from datetime import timedelta
 

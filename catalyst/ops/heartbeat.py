@@ -1,4 +1,4 @@
-"""Heartbeats: every process notes every few seconds that it lives, and what it last logged as an error."""
+"""Heartbeats: every few seconds a process records that it is alive, and its last error."""
 
 import json
 import logging
@@ -25,14 +25,14 @@ _PAGE = 4096
 
 
 class LastError(logging.Handler):
-    """Remembers the newest error logged by this process or any that is forked from it: they share its memory."""
+    """Remembers the last error of this process and its forks in shared memory."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self._shared = mmap.mmap(-1, _PAGE)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the first line. What strangers send to provoke an error is not one."""
+        # Invalid requests of strangers are no errors.
         if record.name.startswith("django.security"):
             return
         lines = record.getMessage().splitlines() or [""]
@@ -43,7 +43,7 @@ class LastError(logging.Handler):
         self._shared[: len(note) + 1] = note + b"\x00"
 
     def read(self) -> tuple[str, datetime | None]:
-        """Text and time; empty when there was none. Two processes that write at once may spoil each other's note."""
+        """Return text and time, empty if there was no error."""
         try:
             text, at = json.loads(self._shared[:].partition(b"\x00")[0] or b'["", ""]')
         except ValueError:
@@ -52,7 +52,7 @@ class LastError(logging.Handler):
 
 
 class HeartbeatThread:
-    """Beats for one process from `start` to `stop`, in a thread of its own; `chore` is done before each beat."""
+    """Runs `chore` and records a heartbeat every few seconds, in a thread."""
 
     def __init__(self, name: str, chore: Callable[[], object] = lambda: None) -> None:
         self._name, self._pid, self._chore = name, os.getpid(), chore
@@ -64,11 +64,11 @@ class HeartbeatThread:
         logging.getLogger().addHandler(self._error)
 
     def start(self) -> None:
-        """Begin. Fork before that: a thread is not inherited."""
+        # Fork before this: threads are not inherited.
         self._thread.start()
 
     def stop(self) -> None:
-        """Do the chore a last time and leave no trace: who stops in good order is missed by nobody."""
+        # Without the row nobody reports a process that stopped normally as missing.
         self._stopped.set()
         self._thread.join()
         self._try(self._chore)
@@ -82,7 +82,7 @@ class HeartbeatThread:
         connection.close()
 
     def _try(self, work: Callable[[], object]) -> None:
-        """Do something in the database, which may be away."""
+        # The database may be unavailable.
         try:
             work()
             self._beats = True
@@ -110,7 +110,6 @@ class HeartbeatThread:
 
 
 def run_worker(queue: str) -> None:
-    """Run the workers of a queue until SIGTERM."""
     heart = HeartbeatThread(f"worker-{queue}")
     run_cluster(queue, heart.start)
     heart.stop()

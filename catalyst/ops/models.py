@@ -1,4 +1,4 @@
-"""Wake-ups of periodic work and heartbeats of processes, each beside its QuerySet."""
+"""Periodic runs and heartbeats."""
 
 from datetime import datetime, timedelta
 
@@ -16,21 +16,19 @@ STEADY_AFTER = timedelta(hours=1)
 
 
 class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
-    """Wake-ups."""
-
     def register(self, kinds: list[str], now: datetime) -> None:
-        """Have a row for each kind, overdue if it is new."""
+        """Create missing rows. New kinds are overdue."""
         overdue = now - OVERDUE_AFTER
         self.bulk_create([self.model(kind=kind, due_at=overdue) for kind in kinds], ignore_conflicts=True)
 
     def forget_outstanding(self, now: datetime) -> None:
-        """Make every kind overdue: no worker runs that could end what is outstanding."""
+        """Make every kind overdue. For starts, when no worker can finish an outstanding run."""
         self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
 
     def set_back(self, now: datetime) -> timedelta:
-        """By how much the machine's clock went back since the newest wake-up; if it did, every kind is overdue.
+        """Return by how much the clock went back since the newest run, and make every kind overdue if it did.
 
-        Less than CLOCKS_DIFFER counts as nothing: several machines may take part.
+        Less than CLOCKS_DIFFER counts as nothing, because the clocks of several machines differ.
         """
         newest: datetime | None = self.aggregate(at=Max(Greatest("enqueued_at", "finished_at")))["at"]
         if newest is None or newest - now < CLOCKS_DIFFER:
@@ -41,15 +39,15 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         return newest - now
 
     def due(self, now: datetime) -> dict[str, bool]:
-        """The kinds of which a wake-up may be enqueued, and whether that is overdue.
+        """Return the kinds that may be enqueued, and whether each is overdue.
 
-        Never while another is outstanding, unless that one has not ended for LOST_AFTER: then it is replaced.
+        An outstanding run blocks its kind until LOST_AFTER.
         """
         free = self._free(now).values_list("kind", "due_at")
         return {kind: due_at <= now - OVERDUE_AFTER for kind, due_at in free}
 
     def take(self, kind: str, every: timedelta, now: datetime) -> bool:
-        """Whether a wake-up of this kind is still due; if so it counts as enqueued at `now`."""
+        """Mark a kind as enqueued at `now`. Returns False if it is no longer due."""
         paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
         changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
         return bool(self._free(now).filter(kind=kind).update(**changes))
@@ -59,28 +57,28 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         return self.filter(free, due_at__lte=now)
 
     def is_steady(self, kind: str, now: datetime) -> bool:
-        """Whether a wake-up of this kind did not just go on after LONG_PAUSE: what expires by `now` may be deleted.
+        """Return False during STEADY_AFTER after a pause of LONG_PAUSE, when expired rows must not be deleted.
 
-        A machine that was off looks like one whose clock has jumped ahead. STEADY_AFTER leaves time to set it right.
+        After a pause the clock may have jumped ahead. The delay leaves time to correct it.
         """
         return not self.filter(kind=kind, resumed_at__gt=now - STEADY_AFTER).exists()
 
     def is_outstanding(self, kind: str, token: datetime) -> bool:
-        """Whether the wake-up enqueued at `token` still counts: not ended and not replaced."""
+        """Return whether the run enqueued at `token` has neither finished nor been replaced."""
         return self.filter(kind=kind, enqueued_at=token).exists()
 
     def finish(self, kind: str, token: datetime, now: datetime, error: str = "") -> None:
-        """Note the end of the wake-up enqueued at `token`; after an error the next one waits FAILED_PAUSE."""
+        """Finish the run enqueued at `token`. After an error the next one waits FAILED_PAUSE."""
         changes = {"due_at": now + FAILED_PAUSE} if error else {}
         self.filter(kind=kind, enqueued_at=token).update(enqueued_at=None, finished_at=now, last_error=error, **changes)
 
     def answered_since(self, kinds: list[str], moment: datetime) -> bool:
-        """Whether a wake-up of each kind has ended since then: clock and workers are alive."""
+        """Return whether every kind has finished a run since then."""
         return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
 
 
 class PeriodicRun(models.Model):
-    """One kind of periodic work. While `enqueued_at` is set a wake-up is outstanding; the value is its token."""
+    """One kind of periodic work. `enqueued_at` is the token of the outstanding run."""
 
     kind = models.CharField(max_length=40, primary_key=True)
     due_at = models.DateTimeField(help_text="When the next one may be enqueued.")
@@ -101,29 +99,25 @@ class PeriodicRun(models.Model):
 
 
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
-    """Heartbeats."""
-
     def beat(self, heartbeat: "Heartbeat") -> None:
-        """Note that a process lives."""
         key = ["name", "host", "pid"]
         changing = ["started_at", "seen_at", "version", "error", "error_at"]
         self.bulk_create([heartbeat], update_conflicts=True, unique_fields=key, update_fields=changing)
 
     def withdraw(self, name: str, host: str, pid: int) -> None:
-        """Forget a process that has ended in good order."""
+        """Delete the heartbeat of a process that stopped normally."""
         self.filter(name=name, host=host, pid=pid).delete()
 
     def delete_expired(self, now: datetime) -> None:
-        """Delete those of processes that ended otherwise, after a day."""
+        # Rows of processes that crashed.
         self.filter(seen_at__lt=now - HEARTBEATS_KEPT).delete()
 
     def newest(self) -> "HeartbeatQuerySet":
-        """Of each kind of process on each machine the one seen last: one that is started again follows itself."""
         return self.order_by("name", "host", "-seen_at").distinct("name", "host")
 
 
 class Heartbeat(models.Model):
-    """A process as it was when it last noted that it lives."""
+    """The last heartbeat of a process."""
 
     name = models.CharField(max_length=40, help_text="What it does: web, worker-default, clock, …")
     host = models.CharField(max_length=255)

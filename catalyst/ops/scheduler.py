@@ -1,7 +1,6 @@
-"""The clock: wakes the workers for periodic work, far more often than django-q2's own scheduler could.
+"""The clock: enqueues periodic work more often than django-q2's scheduler can.
 
-It does no work itself, but it looks whether there is any: nobody is woken every second for nothing. At most one
-wake-up of a kind is outstanding, so a slow worker never meets a queue of them.
+Work is enqueued only if there is some. Each kind has up to one outstanding run, so slow workers build up no queue.
 """
 
 import logging
@@ -26,7 +25,7 @@ TICK_SECONDS = 0.5
 
 
 def tick(now: datetime, work: Sequence[PeriodicTask]) -> list[str]:
-    """Enqueue what is due and has work, and what is overdue; returns the names."""
+    """Enqueue tasks that are due and have work, and those overdue. Returns their names."""
     due = PeriodicRun.objects.due(now)
     wanted = (each for each in work if each.name in due and (due[each.name] or each.has_work(now)))
     return [each.name for each in wanted if _enqueue(each, now)]
@@ -42,7 +41,7 @@ def _enqueue(work: PeriodicTask, now: datetime) -> bool:
 
 
 def run(until: Callable[[], bool], work: Sequence[PeriodicTask]) -> None:
-    """Tick until told to stop. Waits for a database that goes away."""
+    """Tick until `until` returns True. Waits for an unavailable database."""
     clock = _Clock(work)
     while not until():
         clock.step()
@@ -50,15 +49,12 @@ def run(until: Callable[[], bool], work: Sequence[PeriodicTask]) -> None:
 
 
 class _Clock:
-    """What `run` knows from one tick to the next."""
-
     def __init__(self, work: Sequence[PeriodicTask]) -> None:
         self.work = work
         self.is_registered = self.is_reachable = False
         self.last = datetime.max.replace(tzinfo=UTC)
 
     def step(self) -> None:
-        """Tick once, or wait for the database."""
         try:
             self._tick()
         except Error as error:

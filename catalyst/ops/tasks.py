@@ -1,4 +1,4 @@
-"""Periodic work that no single app owns, and the task every wake-up of the clock arrives in."""
+"""Periodic tasks of the whole instance."""
 
 import logging
 from datetime import datetime, timedelta
@@ -20,9 +20,9 @@ FAILURES_KEPT = timedelta(days=7)
 
 @task
 def wake(kind: str, path: str, token: str) -> None:
-    """Run one wake-up of the clock.
+    """Run a periodic task.
 
-    At least once; safe to repeat because one that has ended or was replaced is not run, and the work itself is safe.
+    At least once; safe to repeat because finished and replaced runs are skipped, and the tasks themselves are safe.
     """
     moment = datetime.fromisoformat(token)
     if not PeriodicRun.objects.is_outstanding(kind, moment):
@@ -40,9 +40,9 @@ def wake(kind: str, path: str, token: str) -> None:
 
 @task
 def minute() -> None:
-    """Once a minute: maintenance of all apps, then retention, in bounded batches so that the next minute is not late.
+    """Run maintenance of all apps, then retention in bounded batches.
 
-    At least once; safe to repeat because each does nothing when there is nothing to do.
+    At least once; safe to repeat because every step does nothing without work.
     """
     now = timezone.now()
     for work in registry.entries(Maintenance):
@@ -56,10 +56,8 @@ def minute() -> None:
 
 
 def delete_old_failures(now: datetime) -> None:
-    """Delete the records of tasks that failed a week ago."""
     delete_failures(now - FAILURES_KEPT)
 
 
 def continue_demo(now: datetime) -> None:
-    """Let a worker add the newest traffic of the demo, if there is one."""
     demo.generate_next.enqueue(now.isoformat())

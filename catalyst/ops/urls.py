@@ -1,4 +1,4 @@
-"""Pages and answers for who runs the instance, and for the machines that watch it."""
+"""URLs of ops."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""Commands of people, projects and keys, and the commands that are generated from operations."""
+"""Commands of core, and those generated from operations."""

@@ -1,6 +1,6 @@
-"""Command line arguments made from the input of an operation.
+"""Command line arguments from the input of an operation.
 
-A required id is positional. A list repeats its flag, a mapping repeats it as NAME=VALUE. The input checks the values.
+A required id is positional. Lists repeat their flag, mappings repeat it as NAME=VALUE.
 """
 
 import argparse
@@ -24,7 +24,6 @@ STANDARD_INPUT = "-"
 
 
 def add(parser: CommandParser, operation: Operation) -> None:
-    """The arguments of an operation."""
     parser.add_argument("--project", metavar="SLUG", help="Project slug (optional if there is only one).")
     parser.add_argument("--json", action="store_true", help="Print JSON.")
     parser.add_argument(
@@ -45,7 +44,7 @@ def is_paged(operation: Operation) -> bool:
 
 
 def given(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What was given for the input: the JSON, with flags in its place."""
+    """Return the JSON input, overridden by flags."""
     data = dict(options["input"] or {})
     for name, field in operation.input.model_fields.items():
         value = options.get(PREFIX + name)
@@ -55,7 +54,7 @@ def given(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flag(input_type: type[Input], name: str) -> str:
-    """How the command line names a field of the input."""
+    """Return what the command line calls a field of the input."""
     for known, field in input_type.model_fields.items():
         if name in (known, field.alias):
             return known.upper() if _is_positional(field) else _flag(known, field)
@@ -102,7 +101,7 @@ def _metavar(flag: str) -> str:
 
 
 def _kind(field: FieldInfo) -> Any:
-    """The type without None, annotations and type arguments; an enum or Literal stays what it is."""
+    # The type without None, annotations and type arguments.
     kind: Any = field.annotation
     if get_origin(kind) in (Union, UnionType):
         kind = next(part for part in get_args(kind) if part is not type(None))
@@ -137,7 +136,7 @@ def _help(field: FieldInfo) -> str:
 
 
 def _mapping(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """A name that is repeated has a list."""
+    # A repeated name has a list of values.
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)

@@ -1,6 +1,6 @@
-"""Results of operations as people read them in a terminal: tables and facts, as wide as there is room.
+"""Results of operations as text for a terminal.
 
-Text in results is untrusted: it is never read as markup, and control characters do not reach the terminal.
+Untrusted text is never read as markup, and control characters are removed.
 """
 
 import io
@@ -21,7 +21,7 @@ UNLIMITED = 10_000
 
 
 def draw(result: object, width: int | None = None) -> list[str]:
-    """Lines of up to `width` columns, where that leaves ids whole; None for as wide as they get."""
+    """Return lines of up to `width` columns, if ids fit. None is unlimited."""
     if isinstance(result, Page):
         return _lines([_table(result.items)], width)
     facts: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def draw(result: object, width: int | None = None) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """It on one line, without anything that a terminal would obey."""
+    """Return one line without control characters."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
@@ -77,7 +77,7 @@ def _cell(value: object) -> Text:
 
 
 def _facts(values: Mapping[str, Any]) -> RenderableType:
-    """A name and its value, line by line; without those that are empty."""
+    # Empty values are left out.
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -94,7 +94,6 @@ def _lines_of(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    """One value on one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{plain(str(key))} {_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -24,8 +24,7 @@ MAX_NAMED = 20
 
 
 class OperationCommand(BaseCommand):
-    """What an operator does at the command line is in the audit log as done by Catalyst."""
-
+    # The audit log names Catalyst as the actor of commands.
     group: ClassVar[str]
     requires_system_checks = ()
 
@@ -61,7 +60,7 @@ class OperationCommand(BaseCommand):
             self.stderr.write(f"There are more: --after {more}", str)
 
     def _confirmed(self, preview: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> bool:
-        """Whether to go on; False if only the preview is wanted. Raises CommandError for a no."""
+        # Returns False after --preview. Raises CommandError if the operator declines.
         as_json, only_preview, is_sure = (options[name] for name in ("json", "preview", "yes"))
         if as_json and not (only_preview or is_sure):
             raise CommandError("--json asks nothing: add --yes or --preview.", returncode=WRONG_USAGE)
@@ -101,7 +100,7 @@ class OperationCommand(BaseCommand):
 
 
 def _pages(operation: Operation, context: Context, data: dict[str, Any]) -> Iterator[operations.Page[Any]]:
-    """All pages, of which one at a time is in memory."""
+    # Only one page at a time is in memory.
     while True:
         page = _call(operation, context, data)
         yield page
@@ -128,7 +127,6 @@ def _parse(operation: Operation, data: dict[str, Any]) -> Input:
 
 
 def _text(operation: Operation, error: InvalidInput) -> str:
-    """What is wrong, and at which argument."""
     parts = []
     for field, text in error.errors.items():
         named = f"{arguments.flag(operation.input, field)}: {text}" if field else text
@@ -137,7 +135,6 @@ def _text(operation: Operation, error: InvalidInput) -> str:
 
 
 def _project(slug: str | None) -> Project:
-    """The project with this slug, or the only one."""
     projects = Project.objects.order_by("slug")
     found = list(projects.filter(slug=slug) if slug else projects[:2])
     if len(found) == 1:

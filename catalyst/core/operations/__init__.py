@@ -1,6 +1,6 @@
-"""What people do with projects, their members, invitations and keys; every rule and every audit entry is here.
+"""Writes on projects, members, invitations and keys, with their rules and audit entries.
 
-What is not allowed raises `django.core.exceptions.ValidationError`, with words for people.
+Violated rules raise `django.core.exceptions.ValidationError` with text for people.
 """
 
 import secrets
@@ -22,7 +22,6 @@ MAX_SLUG_CHARACTERS = 60
 
 @transaction.atomic
 def create_project(*, name: str, owner: User) -> Project:
-    """Make a project for a person. Its address follows from the name."""
     project = Project.objects.create(name=name, slug=_free_slug(name))
     Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
     record(Actor(owner), "created", project)
@@ -31,7 +30,7 @@ def create_project(*, name: str, owner: User) -> Project:
 
 @transaction.atomic
 def rename_project(project: Project, *, name: str, by: Actor) -> None:
-    """Change the name. The address stays, so that links and agents go on working."""
+    # The slug stays, so that links and agents keep working.
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).name
     if before == name:
         return
@@ -42,7 +41,7 @@ def rename_project(project: Project, *, name: str, by: Actor) -> None:
 
 @transaction.atomic
 def set_retention(project: Project, *, days: int | None, by: Actor) -> None:
-    """Keep traces for so many days; None: as long as the instance. What is older goes within minutes, for good."""
+    """Set the days that traces are kept, None for the instance's. Older ones are deleted within minutes."""
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).retention_days
     if before == days:
         return
@@ -57,7 +56,6 @@ def _days(days: int | None) -> str:
 
 @transaction.atomic
 def add_member(project: Project, *, user: User, role: str, by: Actor) -> Membership:
-    """Let somebody in without an invitation."""
     membership = Membership.objects.create(project=project, user=user, role=role)
     record(by, "added", membership)
     return membership
@@ -65,7 +63,7 @@ def add_member(project: Project, *, user: User, role: str, by: Actor) -> Members
 
 @transaction.atomic
 def change_role(membership: Membership, *, role: str, by: Actor) -> None:
-    """Give a member another role. The last owner stays one."""
+    """A project keeps at least one owner."""
     if role not in Membership.Role.values:
         raise ValidationError("A role is owner, member or viewer.")
     locked = _locked(membership)
@@ -80,7 +78,7 @@ def change_role(membership: Membership, *, role: str, by: Actor) -> None:
 
 @transaction.atomic
 def remove_member(membership: Membership, *, by: Actor) -> None:
-    """Take somebody out of a project. The last owner stays."""
+    """A project keeps at least one owner."""
     locked = _locked(membership)
     _check_not_last_owner(locked)
     record(by, "removed", locked)
@@ -89,7 +87,7 @@ def remove_member(membership: Membership, *, by: Actor) -> None:
 
 @transaction.atomic
 def invite(project: Project, *, role: str, by: Actor, now: datetime) -> tuple[Invitation, str]:
-    """Make an invitation; returns it and its token, which can't be had again."""
+    """Return the invitation and its token, which is not stored."""
     token = secrets.token_urlsafe(24)
     invitation = Invitation.objects.create(
         project=project,
@@ -104,21 +102,21 @@ def invite(project: Project, *, role: str, by: Actor, now: datetime) -> tuple[In
 
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, by: Actor, now: datetime) -> None:
-    """Make an open invitation useless."""
+    """Does nothing if the invitation is no longer open."""
     if Invitation.objects.open(now).filter(pk=invitation.pk).update(revoked_at=now):
         record(by, "revoked", invitation)
 
 
 def find_invitation(token: str, now: datetime) -> Invitation | None:
-    """The open invitation with this token, with its project; None when it is not one, used, revoked or too old."""
+    """Return None for an unknown, used, revoked or expired token."""
     return Invitation.objects.open(now).select_related("project").filter(digest=digest_of(token)).first()
 
 
 @transaction.atomic
 def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> None:
-    """Make `user` a member as invited. Of two people at once one gets in.
+    """Make `user` a member. An invitation works for one person only.
 
-    Someone who is a member already stays what they are, and the invitation stays open.
+    Existing members keep their role, and the invitation stays open.
     """
     if Membership.objects.filter(project=invitation.project_id, user=user).exists():
         return
@@ -132,7 +130,6 @@ def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> N
 
 @transaction.atomic
 def sign_up(invitation: Invitation, *, username: str, password: str, now: datetime) -> User:
-    """Make an account for somebody who is invited, and accept for them."""
     user = User.objects.create_user(username, password=password)
     accept_invitation(invitation, user=user, now=now)
     return user
@@ -142,7 +139,7 @@ def sign_up(invitation: Invitation, *, username: str, password: str, now: dateti
 def create_key(
     project: Project, *, name: str, scopes: Sequence[str], by: Actor, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
-    """Make a key; returns the row and the key, which can't be had again."""
+    """Return the row and the key, which is not stored."""
     until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
     row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), expires_at=expires_at, **by.as_creator())
     record(by, "created", row, detail=f"for {', '.join(scopes)}{until}")
@@ -151,7 +148,7 @@ def create_key(
 
 @transaction.atomic
 def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
-    """Make a key useless, at once and for good; False when it was already."""
+    """Return False if the key was revoked before."""
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
         record(by, "revoked", key)
@@ -161,7 +158,7 @@ def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
 
 @transaction.atomic
 def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: Actor) -> None:
-    """Set how many of each a key may send per second; None leaves it to the instance."""
+    """Set requests and spans per second. None is the instance's limit."""
     if (key.requests_per_second, key.spans_per_second) == (requests, spans):
         return
     ApiKey.objects.filter(pk=key.pk).limit(requests, spans)
@@ -171,19 +168,17 @@ def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: Actor
 
 
 def update_profile(user: User, *, first_name: str, last_name: str, email: str) -> None:
-    """Change what others see of a person."""
     user.first_name, user.last_name, user.email = first_name, last_name, email
     user.save(update_fields=["first_name", "last_name", "email"])
 
 
 def set_password(user: User, *, password: str) -> None:
-    """Change the password. Every session but one that is told of the new password ends."""
+    # Ends all sessions, except one whose auth hash is updated.
     user.set_password(password)
     user.save(update_fields=["password"])
 
 
 def _locked(membership: Membership) -> Membership:
-    """The membership as it is now, while nobody else changes who owns its project."""
     Project.objects.select_for_update(no_key=True).get(pk=membership.project_id)
     return Membership.objects.select_related("user", "project").get(pk=membership.pk)
 

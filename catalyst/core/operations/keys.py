@@ -20,8 +20,7 @@ PerSecond = Annotated[int, Field(ge=1, le=MAX_PER_SECOND)]
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """`key` is only that of a new one: it can't be read again."""
-
+    # `key` is set only on creation.
     id: str
     name: str
     hint: str

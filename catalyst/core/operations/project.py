@@ -20,8 +20,8 @@ class ProjectRecord:
     id: str
     slug: str
     name: str
+    # Days that spans, traces and sessions are kept.
     retention_days: int
-    """Days that spans, traces and sessions are kept."""
     created_at: datetime
 
     @classmethod
@@ -122,8 +122,8 @@ class InvitationRecord:
     role: str
     created_by_name: str
     expires_at: datetime
+    # Set only on creation.
     token: str | None = None
-    """Only of a new one: it can't be read again."""
 
     @classmethod
     def of(cls, invitation: Invitation, token: str | None = None) -> "InvitationRecord":

@@ -1,6 +1,6 @@
-"""What senders wrote, made safe to show: Markdown, JSON, long text. Everything here is hostile input.
+"""Filters that make untrusted text safe to show: Markdown, JSON, long text.
 
-`mark_safe` appears in the project only here, and only on the output of nh3.
+Only this module uses `mark_safe` on content, and only on the output of nh3.
 """
 
 import json
@@ -18,8 +18,8 @@ from catalyst.formats import Plain
 
 register = template.Library()
 
+# Longer text is shown as it is, because parsing would be slow.
 MAX_MARKDOWN_CHARACTERS = 50_000
-"""Longer texts are shown as they are: parsing them would be slow and nobody reads them for their headings."""
 MAX_HIGHLIGHTED_CHARACTERS = 30_000
 MAX_SHOWN_CHARACTERS = 500_000
 FOLD_ABOVE = 1_500
@@ -31,8 +31,8 @@ TAGS = {
     *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a"),
 }
 STRING = r"&quot;(?:\\&quot;|\\.|(?!&quot;)[^\\])*+&quot;"
+# Tokens of JSON that was escaped for HTML. Other text may take very long.
 TOKEN = re.compile(rf"(?P<k>{STRING})(?=:)|(?P<s>{STRING})|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)")
-"""Keys, strings, words and numbers of JSON that was escaped for HTML. On anything but JSON it may take very long."""
 
 
 @cache
@@ -42,7 +42,7 @@ def _parser() -> MarkdownIt:
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """Markdown as HTML: no raw HTML, no images, links only to http and mailto and without a referrer."""
+    """Render Markdown without raw HTML and images. Links are http(s) or mailto, without a referrer."""
     if isinstance(text, Plain) or len(text) > MAX_MARKDOWN_CHARACTERS:
         return format_html('<div class="plain-text">{}</div>', text[:MAX_SHOWN_CHARACTERS])
     html = nh3.clean(
@@ -57,7 +57,7 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def pretty(value: Any) -> str:
-    """JSON with two spaces; text that is not JSON as it is."""
+    """Indent JSON. Other text stays as it is."""
     if isinstance(value, Plain):
         return Plain(value[:MAX_SHOWN_CHARACTERS])
     if isinstance(value, str):
@@ -70,7 +70,7 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def highlighted(text: str) -> SafeString:
-    """Pretty JSON with its keys, strings, numbers and words marked for colour."""
+    """Mark the tokens of pretty JSON for coloring."""
     escaped = escape(text)
     if len(text) > MAX_HIGHLIGHTED_CHARACTERS or parse_json(text) is None:
         return escaped
@@ -80,7 +80,7 @@ def highlighted(text: str) -> SafeString:
 
 @register.filter
 def one_line(text: str | None) -> str:
-    """JSON object as `name: value, name: value`, other text without its line breaks; at most 160 characters."""
+    """Return up to 160 characters: `name: value, name: value` for a JSON object, else the text."""
     parsed = parse_json(text or "")
     if isinstance(parsed, dict):
         line = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in list(parsed.items())[:12])
@@ -91,36 +91,34 @@ def one_line(text: str | None) -> str:
 
 @register.filter
 def is_json(text: str | None) -> bool:
-    """True for the text of a JSON object or list."""
+    """True for a JSON object or list."""
     return parse_json(text or "") is not None
 
 
 @register.filter
 def is_long(text: str) -> bool:
-    """True for text that is folded when it stands in a conversation."""
+    # Folded in a conversation.
     return len(text) > FOLD_ABOVE
 
 
 @register.filter
 def is_tall(text: str) -> bool:
-    """True for pretty JSON that starts closed."""
+    # Pretty JSON that starts closed.
     return text.count("\n") > SHORT_LINES
 
 
 @register.filter
 def preview(text: str) -> str:
-    """The beginning of long text: a few lines, cut at a word."""
     return "\n".join(text[:PREVIEW].splitlines()[:PREVIEW_LINES]).rsplit(" ", 1)[0] + "…"
 
 
 def looks_like_json(text: str) -> bool:
-    """True for text that begins and ends like a JSON object or list."""
     stripped = text.strip()
     return bool(stripped) and (stripped[0] + stripped[-1]) in ("{}", "[]")
 
 
 def parse_json(text: str) -> Any:
-    """A JSON object or list; None for anything else, nested too deep and plain text included."""
+    """Return a JSON object or list. Returns None for other, `Plain` or too deeply nested text."""
     if isinstance(text, Plain) or len(text) > MAX_SHOWN_CHARACTERS or not looks_like_json(text):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Template filters for numbers and times; the wording is in `catalyst.formats`."""
+"""Template filters for numbers, times and charts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ register.filter("spent", formats.spent)
 
 @register.filter
 def ago(when: datetime | None) -> SafeString | str:
-    """A `<time>` that says how long ago, with the exact time in its title."""
+    """A `<time>` relative to now. Its title has the exact time."""
     if when is None:
         return ""
     exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -33,7 +33,7 @@ def ago(when: datetime | None) -> SafeString | str:
 
 @register.filter
 def clock(when: datetime | None) -> SafeString | str:
-    """A `<time>` that says date and time in UTC."""
+    """A `<time>` with date and time in UTC."""
     if when is None:
         return ""
     exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -42,33 +42,33 @@ def clock(when: datetime | None) -> SafeString | str:
 
 @register.filter
 def count(number: int | None) -> str:
-    """`7,412`; empty when unknown."""
+    """`7,412`. Empty when unknown."""
     return "" if number is None else f"{number:,}"
 
 
 @register.filter
 def hits(bars: Iterable[Bar]) -> SafeString:
-    """What can be pointed at of a chart: bars as high as it is, each a link that says its numbers."""
+    """The clickable areas of a chart, each with its numbers as title."""
     link = '<a href="?{}" tabindex="-1"><rect class="hit" x="{}" width="{}" height="100"><title>{}</title></rect></a>'
     return format_html_join("", link, ((bar.query, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def parts(bars: Iterable[Bar]) -> SafeString:
-    """The parts of a stacked bar, as wide as what is around them."""
+    """The parts of a stacked bar."""
     rect = '<rect class="fill-{}" x="{}%" width="{}%" height="100%"><title>{}</title></rect>'
     return format_html_join("", rect, ((bar.tone, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def polylines(runs: Iterable[str], tone: str) -> SafeString:
-    """The lines of a sparkline, one for each run of values without a gap."""
+    """The lines of a sparkline."""
     return format_html_join("", '<polyline class="line {}" points="{}"/>', ((tone, points) for points in runs))
 
 
 @register.filter
 def beginning(names: Sequence[str]) -> SafeString | str:
-    """`gpt-4o +2`: the first of some names and how many more there are; empty without any."""
+    """`gpt-4o +2`: the first name and the number of others."""
     if len(names) < 2:
         return "".join(names)
     return format_html('{} <span class="faint">+{}</span>', names[0], len(names) - 1)
@@ -76,5 +76,5 @@ def beginning(names: Sequence[str]) -> SafeString | str:
 
 @register.filter
 def latency_share(microseconds: int) -> str:
-    """The width of a latency bar: from 100 ms to 5 minutes on a logarithmic scale, the same on every page."""
+    """The width of a latency bar: 100 ms to 5 minutes on a logarithmic scale."""
     return f"{min(max(log10(max(microseconds, 1) / 1e5) / log10(3000), 0.02), 1):.0%}"

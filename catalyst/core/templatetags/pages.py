@@ -1,4 +1,4 @@
-"""Template tags that every page uses: icons, data of charts, tabs, and carrying a page's query along in a form."""
+"""Template tags of every page: icons, charts, tabs, query strings."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -23,26 +23,25 @@ STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
 
 @register.filter
 def figure_script(figure: Any, element_id: str) -> SafeString:
-    """A figure as a `<script>` of data, which charts.js draws."""
+    """A `<script>` with the data of a figure for charts.js."""
     # Safe: the serializer escapes <, > and /.
     return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(to_json(figure)))
 
 
 @register.simple_tag
 def version() -> str:
-    """The version of Catalyst."""
     return __version__
 
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A symbol of `components/icons.html`; decoration only, so it is hidden from screen readers."""
+    # Decorative, so screen readers skip it.
     return format_html('<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{}"/></svg>', name)
 
 
 @register.simple_tag
 def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
-    """A label in short, linked where there is an address; `name` is what gave it, `count` how often it was given."""
+    """A label. `name` is the signal, `count` how many labels have this value."""
     giver = format_html('<i title="{0}">{0}</i>', name) if name else ""
     said = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
     if href:
@@ -52,13 +51,12 @@ def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count:
 
 @register.simple_tag
 def status(known: str) -> SafeString:
-    """The status of a span or trace in a word and a colour."""
     return format_html('<span class="state {}">{}</span>', known, STATUSES[known])
 
 
 @register.simple_tag(takes_context=True)
 def toggled(context: RequestContext, name: str, value: str) -> str:
-    """The page's query from its first row on, with one more value of a parameter, or without it if it has it."""
+    """The query of the first page with one value of a parameter added, or removed if present."""
     query = _from_first_row(context)
     values = query.get(name, [])
     query[name] = [other for other in values if other != value] if value in values else [*values, value]
@@ -67,7 +65,7 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def narrowed(context: RequestContext, name: str, value: object) -> str:
-    """The page's query from its first row on, with this value of a parameter as its end, so that one may follow ""."""
+    """The query of the first page with one parameter replaced. It comes last, so that "" may be extended."""
     query = _from_first_row(context)
     query.pop(name, None)
     return f"?{urlencode(query | {name: [value]}, doseq=True)}"
@@ -80,7 +78,7 @@ def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
 
 @register.simple_tag(takes_context=True)
 def carry(context: RequestContext, *names: str) -> SafeString:
-    """Hidden fields that keep the page's query in a GET form, but for the names that the form sets itself."""
+    """Hidden inputs that keep the page's query in a GET form, except for `names`."""
     request: HttpRequest = context["request"]
     kept = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
@@ -88,9 +86,9 @@ def carry(context: RequestContext, *names: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def tabs(context: RequestContext, page: TabPage, *ids: object, query: str = "") -> SafeString:
-    """The tabs of a page of a project. `ids` complete their addresses, and `query` is kept in them.
+    """The tabs of a page. `ids` complete their URLs, which keep `query`.
 
-    The current one is the one whose name the view passed as `tab`.
+    The view passes the name of the current tab as `tab`.
     """
     request: ProjectRequest = context["request"]
     current = context.get("tab")

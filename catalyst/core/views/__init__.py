@@ -1,1 +1,1 @@
-"""Pages for signing in, one's own account and a project's settings."""
+"""Pages of sign-in, account and project settings."""

@@ -1,4 +1,4 @@
-"""One's own account: profile, password, where one is signed in, accepting invitations, making projects."""
+"""Pages of one's account: profile, password, sessions, invitations, new projects."""
 
 from typing import Any
 
@@ -21,7 +21,6 @@ from catalyst.htmx import render
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: SignedInRequest) -> HttpResponse:
-    """One's name and address, password and browsers; posting changes name and address."""
     if request.method != "POST":
         return _profile(request)
     form = ProfileForm(request.POST, instance=request.user)
@@ -36,7 +35,6 @@ def profile(request: SignedInRequest) -> HttpResponse:
 @require_POST
 @sensitive_post_parameters()
 def password_change(request: SignedInRequest) -> HttpResponse:
-    """Change the password; other browsers are signed out."""
     form = password_form(request.user, request.POST)
     if not form.is_valid():
         return _profile(request, status=422, password_form=form)
@@ -49,7 +47,6 @@ def password_change(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 def sign_out_elsewhere(request: SignedInRequest) -> HttpResponse:
-    """End every session but this one."""
     ended = sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
     messages.success(request, f"{ended} other session{'' if ended == 1 else 's'} ended")
     return redirect("core:profile")
@@ -57,7 +54,6 @@ def sign_out_elsewhere(request: SignedInRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_create(request: SignedInRequest) -> HttpResponse:
-    """A new project, of which one is the owner."""
     if not request.user.may_create_projects:
         raise PermissionDenied("Guests of other people's projects can't make any. Ask an owner or an operator.")
     form = ProjectForm(request.POST if request.method == "POST" else None)
@@ -71,7 +67,7 @@ def project_create(request: SignedInRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, token: str) -> HttpResponse:
-    """Join a project as invited, with the account one is signed in with or a new one."""
+    """Join a project with the current account or a new one."""
     invited = operations.find_invitation(token, timezone.now())
     if invited is None:
         return render(request, "core/invitation_void.html", status=410)
@@ -88,7 +84,7 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _join(request: HttpRequest, invited: Invitation, form: SignUpForm) -> bool:
-    """Accept; False, with the reasons in the form, when an account is needed and can't be made."""
+    # Returns False, with errors in the form, if a new account can't be created.
     now = timezone.now()
     if request.user.is_authenticated:
         operations.accept_invitation(invited, user=request.user, now=now)

@@ -1,4 +1,4 @@
-"""Signing in and out, and the way to the first page."""
+"""Pages of sign-in, and the home page."""
 
 from django.conf import settings
 from django.contrib import auth
@@ -23,7 +23,7 @@ from catalyst.htmx import render, wants_partial
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def login(request: HttpRequest) -> HttpResponse:
-    """Sign in with a password. A fragment asked for after the session ended sends the whole page here."""
+    # An htmx request after the session ended must replace the whole page.
     if wants_partial(request):
         return HttpResponseClientRedirect(resolve_url("core:login"))
     target = _next(request)
@@ -41,7 +41,7 @@ def login(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def login_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Sign in by a link that works once. Someone who is signed in already is let through either way."""
+    """Sign in by a link that works once. Signed-in people pass either way."""
     user = login_links.redeem(token, timezone.now())
     if user is not None:
         auth.login(request, user)
@@ -52,7 +52,6 @@ def login_link(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_POST
 def logout(request: HttpRequest) -> HttpResponse:
-    """Sign out."""
     auth.logout(request)
     response = redirect(settings.LOGOUT_REDIRECT_URL)
     response.delete_cookie(COOKIE)
@@ -61,7 +60,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def home(request: SignedInRequest) -> HttpResponse:
-    """The traces of the project opened last; a page that makes the first when there is none."""
+    """Redirect to the last project, or offer to create the first."""
     project = last_project(request)
     return redirect(project) if project else render(request, "core/no_projects.html", {"form": ProjectForm()})
 

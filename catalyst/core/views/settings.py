@@ -1,4 +1,4 @@
-"""A project's settings: its name, members and invitations, API keys, and who changed what."""
+"""Pages of project settings."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,6 @@ AUDIT_PAGE = 50
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def project_settings(request: ProjectRequest) -> HttpResponse:
-    """The project's name, and how long it keeps its traces; owners change them."""
     return _rename(request) if request.method == "POST" else _general(request)
 
 
@@ -40,7 +39,6 @@ def _rename(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @owner_required
 def retention(request: ProjectRequest) -> HttpResponse:
-    """Keep traces for fewer days than the instance, or as long again."""
     form = RetentionForm(request.POST)
     if not form.is_valid():
         return _general(request, retention=form, status=422)
@@ -50,13 +48,12 @@ def retention(request: ProjectRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def member_list(request: ProjectRequest) -> HttpResponse:
-    """Who is in the project, and for owners who is invited; posting invites one more."""
     return _invite(request) if request.method == "POST" else _members(request, RoleForm())
 
 
 @owner_required
 def _invite(request: ProjectRequest) -> HttpResponse:
-    """Make a link and show it, this once: the answer to this request is the only place where it can be read."""
+    # The token is not stored, so only this response shows the link.
     form = RoleForm(request.POST)
     if not form.is_valid():
         return _members(request, form, status=422)
@@ -70,7 +67,6 @@ def _invite(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @owner_required
 def member_role(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Give a member another role."""
     membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
     role = request.POST.get("role", "")
     try:
@@ -83,7 +79,6 @@ def member_role(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @owner_required
 def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Take somebody out of the project; who takes out themselves is led to what is left to them."""
     membership = get_object_or_404(request.project.memberships.for_list(), pk=pk)
     try:
         operations.remove_member(membership, by=request.actor)
@@ -97,7 +92,6 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @owner_required
 def invitation_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Make an invitation useless."""
     invitation = get_object_or_404(request.project.invitations, pk=pk)
     operations.revoke_invitation(invitation, by=request.actor, now=timezone.now())
     return _to(request, "core:member-list", "The invitation is revoked")
@@ -105,13 +99,12 @@ def invitation_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def key_list(request: ProjectRequest) -> HttpResponse:
-    """The project's API keys; posting makes one more."""
     return _create_key(request) if request.method == "POST" else _keys(request, ApiKeyForm(auto_id="key_%s"))
 
 
 @editor_required
 def _create_key(request: ProjectRequest) -> HttpResponse:
-    """Make a key and show it, this once: the answer to this request is the only place where it can be read."""
+    # Only the hash is stored, so only this response shows the key.
     form = ApiKeyForm(request.POST, auto_id="key_%s")
     if not form.is_valid():
         return _keys(request, form, status=422)
@@ -124,7 +117,6 @@ def _create_key(request: ProjectRequest) -> HttpResponse:
 @require_POST
 @editor_required
 def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Make a key useless, at once and for good."""
     key = get_object_or_404(request.project.api_keys, pk=pk)
     operations.revoke_key(key, by=request.actor, now=timezone.now())
     if wants_partial(request):
@@ -135,7 +127,6 @@ def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_POST
 @editor_required
 def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Set how fast a key may send."""
     key = get_object_or_404(request.project.api_keys, pk=pk)
     form = KeyLimitForm(request.POST)
     if not form.is_valid():
@@ -150,7 +141,6 @@ def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_safe
 @owner_required
 def audit_list(request: ProjectRequest) -> HttpResponse:
-    """Who changed what, newest first, continued by `before`."""
     entries = list(request.project.audit_entries.newest(_before(request))[: AUDIT_PAGE + 1])
     more = entries[AUDIT_PAGE - 1].pk if len(entries) > AUDIT_PAGE else None
     return render(request, "core/audit.html", {"tab": "audit-list", "entries": entries[:AUDIT_PAGE], "more": more})
@@ -162,7 +152,7 @@ def _general(
     retention: RetentionForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """With the form that was sent, where one of them was wrong."""
+    # An invalid form is passed in to show its errors.
     context = {
         "tab": "settings",
         "form": name or ProjectForm(initial={"name": request.project.name}),
@@ -196,7 +186,6 @@ def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: 
 
 
 def _to(request: ProjectRequest, page: str, said: str, level: int = messages.SUCCESS) -> HttpResponse:
-    """To a page of the settings, which says what happened."""
     messages.add_message(request, level, said)
     url = reverse(page, args=[request.project.slug])
     return HttpResponseClientRedirect(url) if wants_partial(request) else redirect(url)

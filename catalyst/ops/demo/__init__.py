@@ -1,1 +1,1 @@
-"""The project Demo: a week of made-up traffic of three agents, the same for the same moment, stored like any other."""
+"""The project Demo: a reproducible week of synthetic traffic from three agents."""

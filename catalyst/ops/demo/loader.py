@@ -1,4 +1,4 @@
-"""The project Demo in the database: made, filled through ingest, kept alive, renewed."""
+"""The project Demo in the database."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,10 +35,11 @@ from traces.otlp import SentSpan
 
 NAME, SLUG = "Demo", "demo"
 BATCH = 1_000
+# New traffic is this many times denser than the week before, so that it shows up soon.
 LIVE_SCALE = 5
-"""New traffic comes so many times as densely as the week before, so that somebody who looks sees it come."""
+# Overlaps the minute between two runs. Ingest ignores duplicates.
 LIVE_WINDOW = timedelta(minutes=3)
-"""More than the minute between two calls: what was stored already is recognised."""
+# Agent, template, scope and sample rate in percent.
 SIGNALS = (
     (support.ID, "task_outcome", Scope.SESSION, 100),
     (support.ID, "frustration", Scope.SESSION, 100),
@@ -49,25 +50,23 @@ SIGNALS = (
     (research.ID, "task_outcome", Scope.SESSION, 100),
     (research.ID, "jailbreak", Scope.TRACE, 100),
 )
-"""Agent, template, scope and percent judged."""
+# This signal gets a second version: its first one blames the assistant for failed tools.
 REWORDED = (support.ID, "laziness")
-"""Agent and template of the signal that gets a second version: the first blames the assistant for tools that failed."""
 _LOCK = 0x64656D6F  # an advisory lock: the demo is filled, renewed or carried on by one at a time
 
 
 def find() -> Project | None:
-    """The project Demo that was made here; another one that happens to have its name is left alone."""
+    # Another project may have the slug.
     return Project.objects.filter(slug=SLUG, agents__identity=support.ID).first()
 
 
 def is_due() -> bool:
-    """Whether the database is as good as empty and a demo is wanted."""
     return env.demo and Project.objects.count() == 1 and not Trace.objects.exists()
 
 
 @transaction.atomic
 def make(owner: User, now: datetime) -> Project:
-    """Make the project and its agents; nothing has been sent to it yet."""
+    """Create the project and its agents without traffic."""
     project = create_project(name=NAME, owner=owner)
     _agents(project, now)
     return project
@@ -75,7 +74,7 @@ def make(owner: User, now: datetime) -> Project:
 
 @transaction.atomic
 def begin(owner: User, now: datetime) -> None:
-    """Make the project and let a worker fill it."""
+    """Create the project and enqueue a task that fills it."""
     fill_later.enqueue(make(owner, now).pk, now.isoformat())
 
 
@@ -83,7 +82,7 @@ def begin(owner: User, now: datetime) -> None:
 def fill_later(project_id: int, moment: str) -> None:
     """Fill the demo as of a moment.
 
-    At least once; safe to repeat because the same moment gives the same spans, and ingest stores each once.
+    At least once; safe to repeat because the same moment gives the same spans, and ingest ignores duplicates.
     """
     project = Project.objects.filter(pk=project_id).first()
     if project is not None:
@@ -91,9 +90,9 @@ def fill_later(project_id: int, moment: str) -> None:
 
 
 def fill(project: Project, now: datetime, scale: float = 1) -> int:
-    """Store the week that ends now, the newest conversations first; returns how many spans are new.
+    """Store the week up to now, newest conversations first. Returns the number of new spans.
 
-    Signals are active before the first span arrives, so that the usual way judges all of them.
+    Signals are activated before the first span, so that live judging covers everything.
     """
     with _alone():
         _signals(project)
@@ -105,7 +104,7 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
 
 
 def renew(project: Project, now: datetime, scale: float = 1) -> int:
-    """Take all that the project has received away and fill it again."""
+    """Delete the data of the project and fill it again."""
     with _alone():
         for data in registry.entries(DemoData):
             data.erase(project.pk)
@@ -116,9 +115,9 @@ def renew(project: Project, now: datetime, scale: float = 1) -> int:
 
 @task
 def generate_next(moment: str) -> None:
-    """Carry the demo on to a moment; a task of its own, so that no wake-up of the clock waits for it.
+    """Add the newest traffic. A separate task, because it would delay the periodic run.
 
-    At least once; safe to repeat because what is stored is recognised.
+    At least once; safe to repeat because ingest ignores duplicates.
     """
     trickle(datetime.fromisoformat(moment))
 
@@ -127,7 +126,7 @@ go_on = generate_next  # tasks that earlier versions queued name it so
 
 
 def trickle(now: datetime) -> int:
-    """Store what the demo's agents did in the last minutes; returns how many spans are new. Safe to repeat."""
+    """Store the traffic of the last minutes. Returns the number of new spans."""
     project = find() if env.demo else None
     if project is None:
         return 0
@@ -139,19 +138,16 @@ def trickle(now: datetime) -> int:
 
 
 def pause(now: datetime) -> None:
-    """Disable the demo's signals where a model would judge them: made-up traffic is not worth its price.
-
-    One that somebody has activated stays as it is.
-    """
+    """Disable the demo's signals that a paid model would judge, except those that somebody activated."""
     for signal in _active():
         if signal.current_version is not None and judge_of(signal.current_version).is_model:
             operations.disable(signal, now)
 
 
 def reword(now: datetime) -> None:
-    """Once the first version of one signal has judged the week: a second one, on the day of the bad deploy too.
+    """Publish a second version once the first has judged the week, and backfill the day of the bad deploy.
 
-    One that somebody has edited or activated stays as it is.
+    Skips a signal that somebody has edited or activated.
     """
     agent, key = REWORDED
     signal = _active().filter(agent__identity=agent, template=key, current_version__number=1).first()
@@ -166,7 +162,7 @@ def reword(now: datetime) -> None:
 
 
 def _active() -> QuerySet[Signal]:
-    """The demo's active signals that nobody else has activated."""
+    # Signals that somebody activated have another `activated_at`.
     started_here = Signal.objects.filter(project=find(), activated_at=F("agent__first_seen_at"))
     return started_here.filter(state=Signal.State.ACTIVE).select_related("current_version", "agent")
 
@@ -196,7 +192,7 @@ def _question(template: Template, rate: int) -> Definition:
 
 
 def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
-    """The spans of whole conversations, some of these at a time."""
+    # Conversations stay whole.
     batch: list[SentSpan] = []
     for turns in conversations:
         batch += [span for turn in turns for span in turn]

@@ -1,4 +1,4 @@
-"""The research agent: questions answered from a library, with retrieval and citations. Pure."""
+"""The research agent: retrieval and citations."""
 
 import json
 import tomllib
@@ -28,7 +28,6 @@ PAUSES = (40, 420)
 
 @cache
 def texts() -> dict[str, list[str]]:
-    """What people and papers say."""
     path = Path(__file__).parent / "texts" / "research.toml"
     loaded: dict[str, list[str]] = tomllib.loads(path.read_text(encoding="utf-8"))
     return loaded
@@ -36,7 +35,6 @@ def texts() -> dict[str, list[str]]:
 
 @cache
 def source(environment: str) -> Source:
-    """The service that sends the spans."""
     attributes = {
         "service.name": "research-api",
         "service.version": VERSION,
@@ -47,7 +45,6 @@ def source(environment: str) -> Source:
 
 
 def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
-    """One line of questions."""
     talk = Inquiry(rng, start)
     draw = rng.random()
     if draw < 0.03:
@@ -62,8 +59,6 @@ def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
 
 @dataclass(slots=True)
 class Inquiry:
-    """A line of questions under way."""
-
     rng: Random
     at: int
     turns: list[list[SentSpan]] = field(default_factory=list)
@@ -71,7 +66,6 @@ class Inquiry:
     facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Draw what it is about."""
         rng, said = self.rng, texts()
         self.facts = {
             "topic": rng.choice(said["topics"]),
@@ -83,7 +77,6 @@ class Inquiry:
         }
 
     def fill(self, kind: str) -> str:
-        """One of the texts of a kind."""
         rng = self.rng
         drawn = {
             "year": str(rng.randint(2019, 2025)),
@@ -94,7 +87,7 @@ class Inquiry:
         return rng.choice(texts()[kind]).format(**drawn, **self.facts)
 
     def ask(self, text: str) -> bool:
-        """A turn that searches and answers; returns whether it did."""
+        # Returns whether the turn succeeded.
         rng = self.rng
         failure = rng.choice(TROUBLES) if rng.random() < 0.03 else None
         run, attributes = self._begin(text)
@@ -112,11 +105,9 @@ class Inquiry:
         return failure is None
 
     def refuse(self) -> None:
-        """Somebody tries to talk it out of its rules."""
         self._talk(self.fill("jailbreaks"), self.fill("refusals"))
 
     def close(self) -> None:
-        """A word of thanks."""
         self._talk(self.fill("thanks"), self.fill("closings"))
 
     def _talk(self, text: str, answer: str) -> None:

@@ -1,4 +1,4 @@
-"""The code review agent: pull requests read file by file, and one very large one. Pure."""
+"""The code review agent: pull requests, one of them very large."""
 
 import json
 import tomllib
@@ -13,10 +13,10 @@ from traces.otlp import SentSpan, Source
 
 ID, NAME, VERSION = "demo-code-review", "Code Reviewer", "1.12.0"
 REVIEWER = Model("claude-sonnet-4-5", "anthropic", speed=70, preamble=1400)
+# Self-hosted, so no price is known.
 IN_HOUSE = Model("acme-reviewer-8b", "vllm", speed=140, preamble=700)
-"""Runs on the company's own machines, so that no price is known."""
+# With three spans a file and five around them the trace has 200 spans.
 LARGE_FILES = 65
-"""Files of the large change: with three spans each and five around them that makes 200."""
 REMEMBERED = 6
 SYSTEM = (
     "You review pull requests of acme. Read every changed file before you judge. Name the file and the reason, propose "
@@ -27,13 +27,12 @@ TROUBLES = (
     ("ContextLengthExceeded", "prompt is too long: 214,330 tokens > 200,000 maximum"),
     ("OverloadedError", "529 Overloaded"),
 )
+# Seconds until authors push a fix.
 PAUSES = (240, 1500)
-"""Seconds that authors take to push a fix."""
 
 
 @cache
 def texts() -> dict[str, list[str]]:
-    """What authors and the agent say."""
     path = Path(__file__).parent / "texts" / "review.toml"
     loaded: dict[str, list[str]] = tomllib.loads(path.read_text(encoding="utf-8"))
     return loaded
@@ -41,7 +40,6 @@ def texts() -> dict[str, list[str]]:
 
 @cache
 def source(environment: str) -> Source:
-    """The service that sends the spans."""
     attributes = {
         "service.name": "review-bot",
         "service.version": VERSION,
@@ -52,7 +50,6 @@ def source(environment: str) -> Source:
 
 
 def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
-    """One pull request: the first review, then what its author pushes."""
     request = PullRequest(rng, start)
     worked = request.review(request.fill("asks"), files=rng.randint(1, 5))
     if not worked and rng.random() < 0.7:
@@ -63,7 +60,7 @@ def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
 
 
 def large(rng: Random, start: int) -> list[list[SentSpan]]:
-    """A change of very many files in one run of 200 spans."""
+    """A run with 200 spans."""
     request = PullRequest(rng, start)
     request.model = REVIEWER
     request.facts |= {"repository": "acme/ledger", "title": "Rename Money to Amount everywhere"}
@@ -73,8 +70,6 @@ def large(rng: Random, start: int) -> list[list[SentSpan]]:
 
 @dataclass(slots=True)
 class PullRequest:
-    """A pull request under review."""
-
     rng: Random
     at: int
     turns: list[list[SentSpan]] = field(default_factory=list)
@@ -84,7 +79,6 @@ class PullRequest:
     model: Model = REVIEWER
 
     def __post_init__(self) -> None:
-        """Draw what is changed, and by whom."""
         rng, said = self.rng, texts()
         self.number = rng.randrange(180, 4_200)
         self.model = IN_HOUSE if rng.random() < 0.18 else REVIEWER
@@ -97,7 +91,7 @@ class PullRequest:
         }
 
     def fill(self, kind: str, **more: str) -> str:
-        """One of the texts of a kind, with facts of this pull request and details drawn anew."""
+        # Details are drawn anew for each text.
         rng, said = self.rng, texts()
         drawn = {
             "path": self.path(),
@@ -111,12 +105,11 @@ class PullRequest:
         return rng.choice(said[kind]).format(**{**drawn, **self.facts, **more})
 
     def path(self) -> str:
-        """A file of the repository."""
         said = texts()
         return f"{self.rng.choice(said['folders'])}/{self.rng.choice(said['files'])}.py"
 
     def review(self, text: str, *, files: int, again: bool = False, tests: bool = True) -> bool:
-        """One run over some files; returns whether a review was posted."""
+        # Returns whether a review was posted.
         rng = self.rng
         self.history.append(Said("user", text))
         slow = rng.uniform(3, 6) if rng.random() < 0.04 else rng.lognormvariate(0, 0.35)
@@ -173,7 +166,7 @@ class PullRequest:
         self.history += [asked, Said("tool", shown, call_id=call.id)]
 
     def _heard(self) -> list[Said]:
-        """What the model is shown: the request and the latest steps, as long reviews are trimmed."""
+        # Long reviews are trimmed to the request and the latest steps.
         return [Said("system", SYSTEM), *self.history[:1], *self.history[1:][-REMEMBERED:]]
 
     def _about(self, text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One made-up run as an instrumented agent sends it: spans with OpenInference's attributes. Pure."""
+"""Spans of synthetic runs with OpenInference's attributes."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +18,7 @@ type Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that answers calls. `speed` is in output tokens a second; `preamble` the tokens of its tools' schemas."""
-
+    # `speed` is output tokens a second, `preamble` the tokens of tool schemas.
     name: str
     provider: str
     speed: float = 90
@@ -28,8 +27,6 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """A tool that a model asks for."""
-
     name: str
     arguments: Mapping[str, Any]
     id: str
@@ -37,8 +34,6 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message of a conversation."""
-
     role: str
     text: str = ""
     calls: Sequence[ToolUse] = ()
@@ -47,7 +42,7 @@ class Said:
 
 @dataclass(slots=True)
 class Run:
-    """One run under way. `at` is its clock in nanoseconds; every step moves it on, `slow` times as far as usual."""
+    """An unfinished run. `at` is its clock in nanoseconds, which steps advance. `slow` multiplies their duration."""
 
     rng: Random
     source: Source
@@ -58,12 +53,12 @@ class Run:
     _trace_id: UUID | None = None
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, give or take a quarter."""
+        # With random variation.
         self.at += int(seconds * self.slow * self.rng.uniform(0.75, 1.35) * SECOND)
 
     @contextmanager
     def inside(self, name: str, kind: str, attributes: Json) -> Iterator[SentSpan]:
-        """A span around the steps of the block; it ends with them."""
+        """Wrap the steps of the block in a span."""
         span = self._begin(name, kind, attributes)
         self._open.append(span)
         yield span
@@ -72,14 +67,12 @@ class Run:
         span.end_ns = self.at
 
     def step(self, name: str, kind: str, seconds: float, attributes: Json) -> SentSpan:
-        """A span without others in it."""
         span = self._begin(name, kind, attributes)
         self.wait(seconds)
         span.end_ns = self.at
         return span
 
     def think(self, model: Model, heard: Sequence[Said], said: Said, name: str = "chat") -> SentSpan:
-        """A model call, as long as its answer takes."""
         wrote = len(said.text) + sum(len(json.dumps(dict(call.arguments))) + 30 for call in said.calls)
         output = wrote // CHARACTERS_PER_TOKEN + 8
         prompt = sum(len(one.text) + 20 for one in heard) // CHARACTERS_PER_TOKEN + model.preamble
@@ -97,13 +90,11 @@ class Run:
         return self.step(f"{name} {model.name}", "LLM", 0.35 + output / model.speed, attributes)
 
     def use(self, call: ToolUse, seconds: float, result: object) -> SentSpan:
-        """A tool that works. Returns its span; the result is shown as text or JSON."""
         shown = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
         span = self.step(call.name, "TOOL", seconds, {**_tool(call), "output.value": shown})
         return span
 
     def misuse(self, call: ToolUse, seconds: float, kind: str, message: str) -> SentSpan:
-        """A tool that fails."""
         span = self.step(call.name, "TOOL", seconds, _tool(call))
         fail(span, kind, message)
         return span
@@ -131,7 +122,7 @@ class Run:
 
 
 def fail(span: SentSpan, kind: str, message: str) -> None:
-    """Give an ended span an exception; one still open gets it at its start."""
+    """Add an exception to a span."""
     span.status, span.status_message = "error", f"{kind}: {message}"
     attributes = {"exception.type": kind, "exception.message": message}
     time = iso_time(span.end_ns or span.start_ns)
@@ -139,7 +130,6 @@ def fail(span: SentSpan, kind: str, message: str) -> None:
 
 
 def call_id(rng: Random) -> str:
-    """An id such as a model gives a tool call."""
     return f"call_{rng.getrandbits(64):016x}"
 
 

@@ -1,4 +1,4 @@
-"""The support agent of an outdoor shop: orders, tools, six languages, and one bad version. Pure."""
+"""The support agent of an outdoor shop: orders, tools, six languages, one bad version."""
 
 import json
 import tomllib
@@ -36,19 +36,17 @@ SYSTEM = (
     "Look the order up before you say anything about it. Use the tools to act; promise only what a tool has confirmed."
 )
 MAX_TURNS = 7
+# Seconds until people answer.
 PAUSES = (25, 240)
-"""Seconds that people take to answer."""
 
 
 @cache
 def texts(language: str) -> dict[str, Any]:
-    """What customers and the agent say in one language."""
     return tomllib.loads((Path(__file__).parent / "texts" / f"support.{language}.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def source(version: str, environment: str) -> Source:
-    """The service that sends the spans."""
     attributes = {
         "service.name": "support-api",
         "service.version": version,
@@ -59,7 +57,7 @@ def source(version: str, environment: str) -> Source:
 
 
 def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
-    """One conversation as its turns. In the bad version orders time out, and customers notice."""
+    # In the bad version orders time out, and customers notice.
     language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
     talk = Talk(rng, language, is_bad, start)
     if not _solves(talk, rng, is_bad):
@@ -72,7 +70,7 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
 
 
 def _solves(talk: "Talk", rng: Random, is_bad: bool) -> bool:
-    """Try to do what the customer wants until it works, or the customer leaves."""
+    # Repeats until it works or the customer leaves.
     intent = rng.choice(list(ACTIONS))
     text = talk.opening(intent)
     worked = talk.act(intent, text)
@@ -89,8 +87,6 @@ def _solves(talk: "Talk", rng: Random, is_bad: bool) -> bool:
 
 @dataclass(slots=True)
 class Talk:
-    """A conversation under way."""
-
     rng: Random
     language: str
     is_bad: bool
@@ -103,7 +99,6 @@ class Talk:
     environment: str = ""
 
     def __post_init__(self) -> None:
-        """Draw who writes, and about what."""
         rng = self.rng
         self.session = f"chat-{rng.getrandbits(40):010x}"
         self.user = f"customer-{int(rng.betavariate(1, 3) * 400) + 1000}"
@@ -119,19 +114,16 @@ class Talk:
 
     @property
     def texts(self) -> dict[str, Any]:
-        """What is said in this conversation's language."""
         return texts(self.language)
 
     def fill(self, text: str) -> str:
-        """A text with this conversation's facts."""
         return text.format(**self.facts)
 
     def say(self, kind: str) -> str:
-        """One of the texts of a kind."""
         return self.fill(self.rng.choice(self.texts[kind]))
 
     def opening(self, intent: str) -> str:
-        """What the customer wants; sometimes the order's number has to be asked for first."""
+        # Some customers forget the order number.
         rng = self.rng
         asked = rng.choice(self.texts["intents"][intent]["ask"])
         forgets = rng.random() < 0.12
@@ -145,7 +137,7 @@ class Talk:
         return text
 
     def answer(self, text: str, answer: str, *, searches: bool = False) -> None:
-        """A turn without an order: words alone, or with a look into the help pages."""
+        # A turn without an order.
         run, attributes = self._begin(text)
         with run.inside("support.turn", "AGENT", attributes) as root:
             run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
@@ -156,7 +148,7 @@ class Talk:
         self._end(run)
 
     def act(self, intent: str, text: str) -> bool:
-        """A turn that looks the order up and changes something; returns whether it worked."""
+        # Returns whether the tool calls succeeded.
         rng, facts = self.rng, self.facts
         fails = rng.random() < (0.85 if self.is_bad else 0.05)
         run, attributes = self._begin(text)
@@ -180,7 +172,7 @@ class Talk:
         return not fails
 
     def _trouble(self, run: Run, call: ToolUse) -> tuple[str, str] | None:
-        """Tools or models that fail; returns the error that ends the turn, None if the agent still answers."""
+        # Returns the error that ends the turn, None if the agent still answers.
         asked = Said("assistant", calls=[call])
         run.think(PLANNER, self._heard(), asked)
         kind, message = TIMEOUT if self.is_bad else self.rng.choice((TIMEOUT, *TROUBLES))

@@ -1,7 +1,6 @@
-"""When made-up conversations begin: a rhythm of days and weeks, the same for the same minute. Pure.
+"""Start times of synthetic conversations, with a daily and weekly rhythm.
 
-Who asks for the same stretch of time gets the same conversations, so that a week can be filled at once and go on minute
-by minute.
+The same period always gives the same conversations, so a week can be generated at once and continued every minute.
 """
 
 import math
@@ -18,20 +17,22 @@ from traces.otlp import SentSpan
 
 SEED = "catalyst-demo-1"
 PERIOD = timedelta(days=7)
+# No conversation takes longer.
 MAX_GAP = timedelta(hours=3)
-"""No conversation lasts longer."""
 MINUTE = 60 * SECOND
 MINUTES_A_WEEK = 7 * 24 * 60
 BAD_HOURS = (13, 19)
+# Time of the large review after the start of the bad deploy.
 LARGE_REVIEW = (20 * 60 + 24) * MINUTE
-"""When the one very large change is reviewed, after the beginning of the bad deploy."""
 
 type Turns = list[list[SentSpan]]
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """An agent and how much it is asked. `peak` is the busiest hour (UTC); `swing` how far nights fall off, 0 to 1."""
+    """Traffic of an agent. `weekly` is conversations a week, `peak` the busiest hour in UTC, `swing` the drop at night
+    from 0 to 1.
+    """
 
     id: str
     name: str
@@ -42,7 +43,7 @@ class Traffic:
     weekend: float
 
     def at(self, moment: datetime) -> float:
-        """Conversations to be expected in the minute of this moment."""
+        """Return the expected conversations of a minute."""
         hour = moment.hour + moment.minute / 60
         rhythm = 1 + self.swing * math.cos((hour - self.peak) / 12 * math.pi)
         return self.weekly / MINUTES_A_WEEK * rhythm * (self.weekend if moment.weekday() > 4 else 1)
@@ -56,20 +57,20 @@ AGENTS = (
 
 
 def bad_deploy(now: datetime) -> tuple[datetime, datetime]:
-    """When the bad version of the support agent runs in a week that ends now: some hours of its fifth day."""
+    """Return when the bad version runs: hours of the fifth day of the week that ends now."""
     day = (now - PERIOD + timedelta(days=4)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first, last = (day + timedelta(hours=hour) for hour in BAD_HOURS)
     return first, last
 
 
 def begins(now: datetime) -> datetime:
-    """The first full hour of the week that ends now, so that nothing lies in the week before, which pages compare."""
+    # A full hour. The week before stays empty, because pages compare with it.
     hour = (now - PERIOD).replace(minute=0, second=0, microsecond=0)
     return hour if hour == now - PERIOD else hour + timedelta(hours=1)
 
 
 def conversations(since: datetime, until: datetime, now: datetime, scale: float = 1) -> Iterator[Turns]:
-    """Conversations with the turns that end between two times, oldest first. `now` is the end of the demo's week."""
+    """Yield conversations, oldest first, with the turns that end in the period. `now` is the end of the demo's week."""
     first, last = _nanoseconds(since), _nanoseconds(until)
     bad_from, bad_to = (_nanoseconds(moment) for moment in bad_deploy(now))
     for turns in _all(since - MAX_GAP, until, bad_from, bad_to, scale):

@@ -1,1 +1,1 @@
-"""What operators see: doctor, metrics, the page of the instance."""
+"""Doctor, metrics and the operator page."""

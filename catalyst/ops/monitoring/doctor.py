@@ -1,4 +1,4 @@
-"""What is wrong with the instance and what to do about it: the checks of all health probes."""
+"""The checks of all health probes."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from catalyst.ops.monitoring.snapshot import Snapshot
 
 
 def examine(collect: Callable[[], Snapshot]) -> list[Check]:
-    """Collect and judge. A database that does not answer is a finding like another."""
+    """Run all checks. A database that does not answer is one of the results."""
     try:
         return collect().checks()
     except DatabaseError as error:
@@ -19,12 +19,12 @@ def examine(collect: Callable[[], Snapshot]) -> list[Check]:
 
 
 def without_database(error: DatabaseError) -> list[Check]:
-    """The checks that need no database: that it does not answer, and whether its disk may be why."""
+    """Return the checks that need no database."""
     return [_unreachable(error), *probes.check_data_folder(probes.data_folder())]
 
 
 def readiness(now: datetime) -> list[Check]:
-    """Whether requests can be answered: the database answers, and no probe that decides readiness is bad."""
+    """Return the checks that decide readiness."""
     try:
         return snapshot.readiness_checks(now)
     except DatabaseError as error:

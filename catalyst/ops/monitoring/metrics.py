@@ -1,6 +1,6 @@
-"""The numbers of a snapshot as Prometheus reads them: text exposition format 0.0.4.
+"""Metrics in Prometheus' text format 0.0.4.
 
-They are kept in the database, not in a web process, so every web process gives the same answer.
+The database holds the numbers, so every web process returns the same.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,6 @@ class _Collector(Collector):
 
 
 def exposition(metrics: Iterable[Metric]) -> bytes:
-    """All metrics as text."""
     registry = CollectorRegistry()
     registry.register(_Collector(metrics))
     return prometheus_client.generate_latest(registry)

@@ -1,4 +1,4 @@
-"""The health of what ops runs: the database server, task queues, periodic work, processes, the data folder."""
+"""Health probes of database, task queues, periodic work, processes and data folder."""
 
 import shutil
 from collections.abc import Iterator
@@ -35,8 +35,7 @@ FROM (SELECT *, datname = current_database() AND backend_type = 'client backend'
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """The database server. `transaction_…`: how long Catalyst's oldest transaction is open, and in which process."""
-
+    # `transaction_…` is Catalyst's oldest open transaction.
     version: str
     size_bytes: int
     connections: int
@@ -87,7 +86,7 @@ def _migrations() -> frozenset[tuple[str, str]]:
 
 
 def missing_migrations(_now: datetime) -> list[str]:
-    """Migrations of this version that the database has not seen."""
+    # Those of the installed version only.
     applied = MigrationRecorder(connection).applied_migrations()
     return sorted(f"{app}.{name}" for app, name in _migrations() - applied.keys())
 
@@ -98,7 +97,6 @@ def check_migrations(missing: list[str], _now: datetime) -> Iterator[Check]:
 
 
 def waiting_tasks(_now: datetime) -> dict[str, int]:
-    """Tasks that wait or run, by queue."""
     return {queue: task_backend.count_unfinished(queue) for queue in settings.TASKS["default"]["QUEUES"]}
 
 
@@ -155,7 +153,6 @@ def periodic_metrics(runs: list[PeriodicRun], now: datetime) -> Iterator[Metric]
 
 
 def expected_processes() -> list[str]:
-    """The processes of an instance: one worker for each queue of the settings."""
     return ["web", *(f"worker-{queue}" for queue in settings.TASKS["default"]["QUEUES"]), "clock"]
 
 
@@ -193,15 +190,13 @@ def process_metrics(beats: list[Heartbeat], now: datetime) -> Iterator[Metric]:
 
 @dataclass(frozen=True, slots=True)
 class DataFolder:
-    """The file system of the data folder."""
-
     folder: Path
     free_bytes: int
     total_bytes: int
 
 
 def data_folder(_now: datetime | None = None) -> DataFolder | None:
-    """Returns None if the folder can't be read."""
+    """Return None if the folder can't be read."""
     try:
         usage = shutil.disk_usage(settings.DATA_FOLDER)
     except OSError:

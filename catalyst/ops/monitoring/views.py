@@ -1,4 +1,4 @@
-"""The operators' page, and what machines ask: is it alive, can it answer, how is it doing."""
+"""The operator page, health checks and metrics."""
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ PLAIN = "text/plain; charset=utf-8"
 @never_cache
 @require_safe
 def healthz(_request: HttpRequest) -> HttpResponse:
-    """The web process answers. Asks no database."""
+    # Liveness only, without a query.
     return HttpResponse("ok\n", content_type=PLAIN)
 
 
@@ -39,7 +39,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """200 when requests can be answered, else 503 with what is in the way."""
+    """Return 200 if requests can be answered, else 503 with the reasons."""
     checks = doctor.readiness(timezone.now())
     said = [f"{check.part} {check.name}: {check.text}" for check in checks if check.state == "bad"]
     return HttpResponse(
@@ -51,7 +51,7 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers for Prometheus, for who has the token; without one in the settings, for this machine."""
+    """Return metrics to clients with the token, or only to this machine if no token is set."""
     if refusal := _refusal(request):
         return refusal
     try:
@@ -62,7 +62,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:
-    """A proxy on this machine asks for others, and with the public host name."""
+    # A proxy on this machine forwards remote requests, but with the public host name.
     if not settings.METRICS_TOKEN:
         host = request.get_host().rpartition(":")[0] or request.get_host()
         if is_this_machine(address(request)) and is_this_machine(host.strip("[]")):
@@ -80,7 +80,6 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 @never_cache
 @require_safe
 def operator(request: SignedInRequest) -> HttpResponse:
-    """How everything is doing and what to do about it, for staff."""
     if not request.user.is_staff:
         raise PermissionDenied("Only operators of this instance may look at it. Ask one of them.")
     now = timezone.now()
@@ -102,7 +101,7 @@ def operator(request: SignedInRequest) -> HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of the operator page: a table of checks, or the template of a probe with what it collected."""
+    """A table of checks, or a probe's template with its value."""
 
     part: str = ""
     checks: tuple[Check, ...] = ()

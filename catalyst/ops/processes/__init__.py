@@ -1,1 +1,1 @@
-"""`make up`: the supervisor and the processes that it starts."""
+"""The supervisor of `make up` and its processes."""

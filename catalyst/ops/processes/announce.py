@@ -1,4 +1,4 @@
-"""What `manage.py up` tells people, on the terminal, and scripts, in up.json."""
+"""How people and scripts learn what `manage.py up` runs: terminal output and up.json."""
 
 import json
 from datetime import datetime
@@ -40,7 +40,7 @@ Ctrl-C stops it.
 
 
 def status_file(data: Path) -> Path:
-    """Where scripts read what runs; it exists while everything answers."""
+    # Exists while everything answers.
     return data / "up.json"
 
 
@@ -58,11 +58,9 @@ def everything(data: Path, installation: Installation, pids: dict[str, int], now
 
 
 def update_pids(data: Path, pids: dict[str, int]) -> None:
-    """Note that a process was started again."""
     facts = json.loads(status_file(data).read_text())
     write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
 
 
 def withdraw(data: Path) -> None:
-    """Remove up.json: not everything answers any more."""
     status_file(data).unlink(missing_ok=True)

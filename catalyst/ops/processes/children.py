@@ -1,4 +1,4 @@
-"""The processes under `manage.py up`: started, watched, started again, stopped."""
+"""The child processes of `manage.py up`."""
 
 import os
 import re
@@ -26,7 +26,7 @@ ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What a child process does: it calls `run`, which returns when SIGTERM asks it to."""
+    """`run` returns after SIGTERM."""
 
     name: str
     run: Callable[[], None]
@@ -35,9 +35,9 @@ class Program:
 
 @dataclass(slots=True)
 class Child:
-    """A program that is kept running, in a process group of its own; its output goes to a log file.
+    """A program in a process group of its own that is restarted when it ends. Output goes to a log file.
 
-    It is forked rather than started anew, which saves seconds: all programs share what this process has imported.
+    Forked, not executed: programs share imported modules, which saves seconds.
     """
 
     program: Program
@@ -49,11 +49,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also its group's; 0 before the first start."""
+        """The ID of the process and its group. 0 before the first start."""
         return (self.process and self.process.pid) or 0
 
     def start(self) -> None:
-        """Start it. It inherits open files, but no database connection."""
+        # Children inherit open files, but must not share database connections.
         connections.close_all()
         self.log.parent.mkdir(exist_ok=True)
         self.read_until = self.read_until or (self.log.stat().st_size if self.log.exists() else 0)
@@ -76,7 +76,7 @@ class Child:
         self.program.run()
 
     def revive(self, tell: Callable[[str], None]) -> bool:
-        """Start it again if it has ended and its pause is over; returns whether it was."""
+        """Restart after an exit and a pause. Returns whether it was restarted."""
         if self.process is None or self.process.is_alive():
             return False
         ran = time.monotonic() - self.started_at
@@ -89,23 +89,21 @@ class Child:
         return True
 
     def wait(self) -> int | None:
-        """Until its first process has ended; returns that one's exit code, None before the first start."""
+        """Wait for the process and return its exit code, None before the first start."""
         if self.process is None:
             return None
         self.process.join()
         return self.process.exitcode
 
     def is_alive(self) -> bool:
-        """Whether its first process runs."""
         return self.process is not None and self.process.is_alive()
 
     def terminate(self) -> None:
-        """Ask it to stop."""
         if self.process:
             self.process.terminate()
 
     def kill(self) -> None:
-        """End whatever is left of its process group."""
+        # Kills the whole group.
         if self.process:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -113,7 +111,7 @@ class Child:
             self.process.join()
 
     def new_errors(self) -> list[str]:
-        """Errors it has logged since the last call."""
+        """Return errors logged since the last call."""
         size = self.log.stat().st_size if self.log.exists() else 0
         if size <= self.read_until:
             return []
@@ -129,12 +127,11 @@ class Child:
 
 
 def ending(code: int) -> str:
-    """How a process ended, in words."""
     return f"exit {code}" if code >= 0 else signal.Signals(-code).name
 
 
 def stop_all(children: list[Child]) -> None:
-    """Stop all of them: those that don't end by themselves in STOP_SECONDS are killed, and so is what they leave."""
+    """Terminate all, then kill what still runs after STOP_SECONDS."""
     for child in children:
         child.terminate()
     deadline = time.monotonic() + STOP_SECONDS

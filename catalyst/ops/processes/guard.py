@@ -1,8 +1,6 @@
-"""The guard of `manage.py up`: tidies up when the supervisor was killed. It is a script of its own, run with nothing
-but Python's own library, because it waits all the time and would otherwise keep the memory of a whole Catalyst.
+"""Cleans up after a killed supervisor. A script without imports of Catalyst, to save memory.
 
-`guard.py SUPERVISOR FILE [COMMAND ...]`: when SUPERVISOR is not the parent process any more, remove FILE and become
-COMMAND.
+`guard.py SUPERVISOR FILE [COMMAND ...]`: when the parent process is no longer SUPERVISOR, delete FILE and exec COMMAND.
 """
 
 import os
@@ -13,7 +11,7 @@ LOOK_SECONDS = 0.2
 
 
 def wait(supervisor: int) -> None:
-    """Until the supervisor has ended. One that ends in good order ends this process first."""
+    # A supervisor that stops normally ends this process first.
     while os.getppid() == supervisor:
         time.sleep(LOOK_SECONDS)
 

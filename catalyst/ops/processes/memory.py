@@ -1,4 +1,4 @@
-"""What the C library keeps of memory that is free, where it is GNU's; others have no such ways."""
+"""Settings of glibc's allocator. Other C libraries ignore them."""
 
 import ctypes
 from contextlib import suppress
@@ -8,7 +8,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of GNU'
 
 
 def keep_little() -> None:
-    """Keep less from now on, in children too, than what a large body took in as many arenas as threads ever ran."""
+    """Limit arenas and retained memory, also of forked children."""
     with suppress(AttributeError):
         library = ctypes.CDLL(None)
         library.mallopt(M_ARENA_MAX, 2)
@@ -17,6 +17,6 @@ def keep_little() -> None:
 
 
 def give_back() -> None:
-    """Return what is free to the system, also from between what is used."""
+    """Return free memory to the system."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,7 +1,6 @@
-"""No orphans: what `manage.py up` starts ends when it does, however it ends.
+"""Ends all processes of `manage.py up` when the supervisor is killed.
 
-A supervisor that is killed can tell nobody. So each of its processes, and each process forked from these, watches its
-parent; whoever loses it kills the whole process group.
+Each process watches its parent and kills its own process group if the parent is gone.
 """
 
 import os
@@ -13,7 +12,7 @@ LOOK_SECONDS = 0.3
 
 
 def follow(parent: int) -> None:
-    """End this process's group as soon as `parent` is not its parent any more. Forked processes do the same."""
+    """Kill this process group once `parent` is gone. Also applies to later forks."""
     if os.getppid() != parent:
         os._exit(1)
     _watch(parent)

@@ -1,4 +1,4 @@
-"""What must be there before the processes start: tables, static files, a project with its owner and its key."""
+"""Steps before the processes start: database, tables, static files, the project Default."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,19 +25,18 @@ _MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the othe
 
 
 class NotReady(Exception):
-    """Catalyst can't run here; the message says why and what to do, in one line."""
+    """Catalyst can't run. The message is one line and includes what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The project Default as its first visitor finds it."""
-
+    # `ingest_key` belongs to the project Default.
     owner: User
     ingest_key: str
 
 
 def require_database() -> None:
-    """Raises NotReady when the server does not answer or is too old."""
+    """Raises NotReady."""
     try:
         connection.ensure_connection()
     except DatabaseError as error:
@@ -49,7 +48,6 @@ def require_database() -> None:
 
 
 def tables(now: datetime) -> None:
-    """Bring the tables up to date."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATING])
         try:
@@ -68,7 +66,7 @@ def _migrate() -> None:
 
 
 def static_files() -> None:
-    """Collect static files, if any has changed since the last time."""
+    # Only if a file has changed.
     root = Path(settings.STATIC_ROOT)
     stamp, digest = root / ".collected", _static_digest()
     if stamp.exists() and stamp.read_text() == digest:
@@ -88,9 +86,9 @@ def _static_digest() -> str:
 
 
 def default_project() -> Installation:
-    """The project Default, made with an owner and an ingest key where these are missing.
+    """Create the project Default, its owner and its ingest key where missing.
 
-    The key is kept in the data folder, so that later starts name the same one; a revoked one is replaced.
+    The key is kept in the data folder for later starts. A revoked one is replaced.
     """
     project, _ = Project.objects.get_or_create(slug="default", defaults={"name": "Default"})
     ownership = project.memberships.filter(role=Membership.Role.OWNER, user__is_active=True).order_by("pk").first()

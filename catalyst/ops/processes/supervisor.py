@@ -1,7 +1,7 @@
-"""`manage.py up`: PostgreSQL, web, workers and clock as one thing that starts, runs and stops together.
+"""`manage.py up`: PostgreSQL, web, workers and clock.
 
-The lock file in the data folder is held by the supervisor and, inherited, by every process it forks. So it is free
-exactly when nothing of an earlier run is alive, and a new run waits for that.
+All forked processes inherit the locked file in the data folder. So the lock is free only when all processes of the
+previous run have ended.
 """
 
 import errno
@@ -44,10 +44,7 @@ type Tell = Callable[[str], None]
 
 
 def run(tell: Tell, parent: int = 0) -> None:
-    """Run everything until interrupted, or until `parent` is not the parent process any more.
-
-    Raises NotReady or PostgresError when it can't.
-    """
+    """Run everything until interrupted, or until `parent` ends. Raises NotReady or PostgresError."""
     with ExitStack() as stack:
         lock = stack.enter_context(_only_one(env.data))
         listener = stack.enter_context(_listening())
@@ -78,16 +75,12 @@ def run(tell: Tell, parent: int = 0) -> None:
 
 
 def start(children: list[Child]) -> None:
-    """Start all of them."""
     for child in children:
         child.start()
 
 
 def _bring_up_to_date(now: datetime) -> None:
-    """Tables and static files, by a process that ends: all others are forked from this one and would keep what it took.
-
-    Raises NotReady when it fails.
-    """
+    # Runs in a process that ends, because all later forks would keep the memory that this needs.
     child = _child(Program("prepare", partial(_prepare, now)))
     try:
         child.start()
@@ -111,10 +104,7 @@ def _programs(listener: socket.socket) -> list[Program]:
 
 
 def _guard(supervisor: int, lock: int) -> None:
-    """Become what tidies up when the supervisor was killed; one that ends in good order does it itself.
-
-    The lock is kept until then, so that a new run waits.
-    """
+    # The lock is kept, so that a new run waits for the cleanup.
     os.set_inheritable(lock, True)
     os.chdir(settings.BASE_DIR)
     stop = [] if env.database_url else [sys.executable, "-m", "catalyst.postgres", str(env.data)]
@@ -123,10 +113,7 @@ def _guard(supervisor: int, lock: int) -> None:
 
 
 def _share_memory() -> None:
-    """Load now what children would load each for itself, and give back what loading took.
-
-    Collecting garbage in them would write to, and so copy, memory that they all share.
-    """
+    # Load once what every child needs. Garbage collection in children would copy the shared pages, hence freeze().
     for work in registry.entries(PeriodicTask):
         import_string(work.task)
     get_resolver().url_patterns  # noqa: B018
@@ -143,7 +130,7 @@ def _child(program: Program) -> Child:
 
 @contextmanager
 def _only_one(data: Path) -> Iterator[int]:
-    """Hold the data folder's lock file, which names this process."""
+    # Locks the file, which names this process.
     try:
         data.mkdir(parents=True, exist_ok=True)
         lock = os.open(data / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
@@ -176,7 +163,7 @@ def _take(lock: int) -> bool:
 
 
 def holder(data: Path) -> int:
-    """Process id of the supervisor that runs, or last ran and was killed, on this data folder; 0 for none."""
+    """Return the process ID of the current or last supervisor. 0 if none or it stopped normally."""
     try:
         return int((data / "up.lock").read_text() or 0)
     except (FileNotFoundError, ValueError):
@@ -184,7 +171,7 @@ def holder(data: Path) -> int:
 
 
 def is_running(data: Path) -> bool:
-    """Whether anything of a run on this data folder is alive."""
+    """Return whether any process of a run on this data folder is alive."""
     try:
         lock = os.open(data / "up.lock", os.O_RDWR)
     except FileNotFoundError:
@@ -197,7 +184,7 @@ def is_running(data: Path) -> bool:
 
 @contextmanager
 def _listening() -> Iterator[socket.socket]:
-    """The web process's socket. It is held here, so that requests wait while that process is started again."""
+    # The supervisor holds the socket, so requests wait while the web process restarts.
     family = socket.AF_INET6 if ":" in env.host else socket.AF_INET
     try:
         listener = socket.create_server((env.host, env.port), family=family, backlog=1024)
@@ -209,7 +196,7 @@ def _listening() -> Iterator[socket.socket]:
 
 
 def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
-    """Until the web process has answered a request and each kind of wake-up has gone all the way."""
+    # Waits for a response of the web process and a finished run of every periodic task.
     kinds = [work.name for work in registry.entries(PeriodicTask)]
     deadline = time.monotonic() + ANSWER_SECONDS
     waiting: dict[str, Callable[[], bool]] = {
@@ -245,7 +232,6 @@ def _pids(children: list[Child]) -> dict[str, int]:
 
 
 def _watch(children: list[Child], tell: Tell, parent: int) -> None:
-    """Keep everything running and errors visible, until interrupted."""
     looked_at_postgres = time.monotonic()
     while not parent or os.getppid() == parent:
         changed = [child.revive(tell) for child in children]
@@ -265,7 +251,7 @@ def _tell_errors(children: list[Child], tell: Tell) -> None:
 
 
 def _revive_postgres() -> bool:
-    """Start the embedded server if it has died; returns whether it was started. The next look tries again."""
+    # Returns whether it was started. Failures are retried at the next check.
     if env.database_url or postgres.listens(env.data):
         return False
     with suppress(postgres.PostgresError):

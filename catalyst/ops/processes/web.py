@@ -14,12 +14,12 @@ from catalyst.ops.processes import memory
 
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
+# Collect garbage after this many new objects. Reading 512 spans creates 6,000, none of them garbage.
 GARBAGE = 50_000
-"""Look for garbage after so many new objects: reading 512 spans makes 6,000 that are none."""
 
 
 def serve(listener: socket.socket | None = None) -> None:
-    """Serve until SIGTERM, on an open listening socket or else on the address of the settings."""
+    """Serve until SIGTERM, on `listener` or the address in the settings."""
     pricing.load()  # so that no request waits for it
     gc.set_threshold(GARBAGE)
     config = uvicorn.Config(

@@ -8,8 +8,6 @@ from catalyst.ops import scheduler
 
 
 class Command(BaseCommand):
-    """Run the clock until SIGTERM or Ctrl-C."""
-
     help = "Wake the workers for periodic work: settle and judge every second, housekeeping every minute."
 
     def handle(self, *args: Any, **options: Any) -> None:

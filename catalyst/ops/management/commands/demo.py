@@ -11,12 +11,9 @@ from catalyst.package import command
 
 
 class Command(BaseCommand):
-    """Make the project Demo, or renew it."""
-
     help = "Fill the project Demo with a week of made-up traffic that ends now."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("--reset", action="store_true", help="Remove what the project holds and fill it again.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -30,7 +27,6 @@ class Command(BaseCommand):
         self.stdout.write(f"The project Demo has {spans:,} new spans.")
 
     def owner(self) -> User:
-        """Who the project belongs to."""
         owner = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
         if owner is None:
             raise CommandError(f"There is nobody who could own the project. Run {command('createsuperuser')} first.")

@@ -21,13 +21,10 @@ PIPED_COLUMNS = 160
 
 
 class Command(BaseCommand):
-    """Look at everything and say what to do."""
-
     help = "Look at everything and say what to do about it. Exits with 0 when all is fine, 1 for warnings, 2 for worse."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("--json", action="store_true", help="Print a list of checks as JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -42,7 +39,6 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def tell(self, check: Check) -> None:
-        """How it is, and what to do, as wide as the terminal."""
         columns = shutil.get_terminal_size((PIPED_COLUMNS, 0)).columns
         fill = partial(textwrap.fill, width=max(columns, 2 * INDENT), subsequent_indent=" " * INDENT)
         self.stdout.write(fill(check.text, initial_indent=f"{SIGNS[check.state]}  {_name(check):34}  "))
@@ -50,7 +46,6 @@ class Command(BaseCommand):
             self.stdout.write(fill(check.advice, initial_indent=" " * INDENT + "-> "))
 
     def sum_up(self, checks: Iterable[Check]) -> None:
-        """Last, where a terminal shows it."""
         troubles = "; ".join(_name(check) for check in checks if check.state != "ok")
         self.stdout.write(f"\nTo look at: {troubles}." if troubles else "\nEverything is fine.")
 

@@ -15,8 +15,6 @@ MAX_WAIT_SECONDS = 60
 
 
 class Command(BaseCommand):
-    """Stop what `manage.py up` runs on this data folder."""
-
     help = "Stop the Catalyst that runs on CATALYST_DATA and wait until all of it has ended."
     requires_system_checks = ()
 

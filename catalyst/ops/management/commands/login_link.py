@@ -11,12 +11,9 @@ from catalyst.env import env
 
 
 class Command(BaseCommand):
-    """Print a link that signs a person in, once."""
-
     help = "Print a link that signs a person in once, within a day."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("username", nargs="?", default="owner")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,8 +8,6 @@ from catalyst.core.key_rotation import reencrypt_secrets
 
 
 class Command(BaseCommand):
-    """Encrypt stored secrets with the newest key."""
-
     help = "Encrypt what a key in CATALYST_OLD_SECRET_KEYS encrypted with CATALYST_SECRET_KEY. Can be repeated."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -12,13 +12,10 @@ from catalyst.postgres import PostgresError
 
 
 class Command(BaseCommand):
-    """Run everything in the foreground."""
-
     help = "Run PostgreSQL, web, workers and clock until Ctrl-C; see CATALYST_PORT, CATALYST_DATA and DATABASE_URL."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("--parent", type=int, default=0, help="Stop when this parent process is gone.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -33,6 +30,6 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def tell(self, line: str) -> None:
-        """Print at once, also into a pipe."""
+        # Flush, because stdout may be a pipe.
         self.stdout.write(line)
         self.stdout.flush()

@@ -8,8 +8,6 @@ from catalyst.ops.processes import web
 
 
 class Command(BaseCommand):
-    """Serve pages and take traces, in one process."""
-
     help = "Run the web server on CATALYST_HOST and CATALYST_PORT."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -9,12 +9,9 @@ from catalyst.ops.heartbeat import run_worker
 
 
 class Command(BaseCommand):
-    """Run the background work of one queue."""
-
     help = "Run the workers of one queue until SIGTERM."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("queue", choices=settings.TASKS["default"]["QUEUES"])
 
     def handle(self, *args: Any, **options: Any) -> None:
