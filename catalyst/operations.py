@@ -52,9 +52,12 @@ class InvalidInput(OperationError):
     """`errors`: messages by field of the input. The empty field stands for the whole input."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
-        parts = [f"{field}: {text}" if field else text for field, text in errors.items()]
-        super().__init__(" ".join(parts))
+        super().__init__(" ".join(_error_text(field, text) for field, text in errors.items()))
         self.errors = dict(errors)
+
+
+def _error_text(field: str, text: str) -> str:
+    return f"{field}: {text}" if field else text
 
 
 class NotFound(OperationError):
@@ -123,7 +126,8 @@ class Page[T]:
     ) -> "Page[T]":
         """Convert up to `limit` rows to records. Pass one row more to show that there is a next page."""
         shown = rows[:limit]
-        return cls([record(row) for row in shown], str(after(shown[-1])) if len(rows) > limit else None)
+        cursor = str(after(shown[-1])) if len(rows) > limit else None
+        return cls([record(row) for row in shown], cursor)
 
 
 def cursor_of(after: str | None) -> Cursor | None:

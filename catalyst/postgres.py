@@ -267,10 +267,6 @@ def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> 
     if fresh.exists():
         shutil.rmtree(fresh)
     server.make_folder(fresh)
-    if _major(binaries) >= BUILTIN_LOCALE_SINCE:
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    else:
-        locale = ["--locale=C" if sys.platform == "darwin" else "--locale=C.UTF-8"]
     command: list[str | Path] = [
         binaries / "initdb",
         "-D",
@@ -281,7 +277,7 @@ def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> 
         "trust",
         "-E",
         "UTF8",
-        *locale,
+        *_locale_options(binaries),
     ]
     result = subprocess.run(command, capture_output=True, text=True, check=False, **server.process_options())
     if result.returncode:
@@ -291,6 +287,12 @@ def _initialise(server: Server, binaries: Path, settings: Mapping[str, str]) -> 
     with (fresh / "postgresql.auto.conf").open("a") as file:
         file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
     fresh.rename(server.cluster)
+
+
+def _locale_options(binaries: Path) -> list[str]:
+    if _major(binaries) >= BUILTIN_LOCALE_SINCE:
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--locale=C" if sys.platform == "darwin" else "--locale=C.UTF-8"]
 
 
 def _refuse_other_version(server: Server, binaries: Path) -> None:

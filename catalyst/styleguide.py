@@ -100,11 +100,15 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
     values = [WAVE[index % len(WAVE)] for index in range(len(starts))]
     series = [Series("failed", [value and value // 3 for value in values], "negative"), Series("fine", values, "quiet")]
     bars = {start: Volume(value or 0, (value or 0) // 4) for start, value in zip(starts, values, strict=True)}
-    traces, errors = (sum(column) for column in zip(*((bar.traces, bar.errors) for bar in bars.values()), strict=True))
+    traces, errors = sum(bar.traces for bar in bars.values()), sum(bar.errors for bar in bars.values())
     volumes = Volumes({1: Volume(traces, errors, Decimal("0.42"))}, bars)
     outcomes = [
-        Outcome(value, mood, mood, count, 100)
-        for value, mood, count in (("failed", "negative", 14), ("partly", "neutral", 26), ("completed", "positive", 60))
+        Outcome(value, sentiment, sentiment, count, 100)
+        for value, sentiment, count in (
+            ("failed", "negative", 14),
+            ("partly", "neutral", 26),
+            ("completed", "positive", 60),
+        )
     ]
     return {
         "series": series,

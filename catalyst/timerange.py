@@ -84,11 +84,11 @@ class TimeRange:
     @property
     def widths(self) -> list[tuple[str | None, str, bool]]:
         """Selectable widths: (parameter, text, is selected). The parameter is None for the default."""
-        own = self.own_step or self.step
+        default = self.own_step or self.step
         offered = {
-            step: name for name, step in WIDTHS.items() if step != own and _is_offered(step, self.end - self.start)
+            step: name for name, step in WIDTHS.items() if step != default and _is_offered(step, self.end - self.start)
         }
-        return [(offered.get(step), _width_text(step), step == self.step) for step in sorted({own, *offered})]
+        return [(offered.get(step), _width_text(step), step == self.step) for step in sorted({default, *offered})]
 
     def prior_start(self, now: datetime) -> datetime:
         """Return the start of the previous period, as long as the part of this one that has passed."""

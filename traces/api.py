@@ -25,7 +25,7 @@ from zlib_ng import zlib_ng as zlib
 
 from catalyst.core import api_keys
 from catalyst.core.api_keys import ApiKeyRefused
-from catalyst.core.key_use import use
+from catalyst.core.key_use import usage_counter
 from catalyst.core.models import ApiKey
 from catalyst.server.threads import in_thread
 from traces.ingest import pipeline
@@ -92,7 +92,7 @@ async def export_traces(request: HttpRequest) -> HttpResponse:
             key = await api_keys.aauthenticate(request, now)
             return _accepted(encoding, await _take(request, key, now))
     except HttpRefusal as refused:
-        use.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
+        usage_counter.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
         return _error(encoding, refused)
 
 
@@ -130,7 +130,7 @@ async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
     stored = await writer.write(found.arrival)
     for _ in range(found.arrival.unreadable):
         found.decoded.reject("a span can't be read; the server's log says why", "shape")
-    use.count(key.pk, _counts(stored, found), now)
+    usage_counter.count(key.pk, _counts(stored, found), now)
     return found
 
 

@@ -63,7 +63,7 @@ class ProjectMiddleware:
         slug = kwargs.pop("project", None)
         if slug is None:
             return
-        membership = next((each for each in request.user.own_memberships if each.project.slug == slug), None)
+        membership = next((row for row in request.user.own_memberships if row.project.slug == slug), None)
         if membership is None:
             raise Http404("No such project")
         request.membership = membership

@@ -29,8 +29,8 @@ def operator(request: HttpRequest) -> Actor:
 class AccountForm(UserChangeForm[User]):
     def clean_is_active(self) -> bool:
         active = bool(self.cleaned_data["is_active"])
-        if not active and (left := _left_alone([self.instance])):
-            raise ValidationError(f"Make somebody else an owner first, or delete the project: {', '.join(left)}.")
+        if not active and (projects := _ownerless_projects([self.instance])):
+            raise ValidationError(f"Make somebody else an owner first, or delete the project: {', '.join(projects)}.")
         return active
 
 
@@ -43,13 +43,13 @@ class AccountAdmin(UserAdmin[User]):
         self, objs: Sequence[User] | QuerySet[User], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         deleted, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
-        return deleted, counts, perms_needed, [*protected, *_left_alone(objs)]
+        return deleted, counts, perms_needed, [*protected, *_ownerless_projects(objs)]
 
 
-def _left_alone(users: Iterable[User]) -> list[str]:
+def _ownerless_projects(users: Iterable[User]) -> list[str]:
     # These projects would have no owner without these people.
-    found = Membership.objects.last_of(list(users)).order_by("project__name")
-    return [f"{each.project}, whose last owner is {each.user}" for each in found]
+    memberships = Membership.objects.last_of(list(users)).order_by("project__name")
+    return [f"{row.project}, whose last owner is {row.user}" for row in memberships]
 
 
 class ReadOnly[M: Model](admin.ModelAdmin[M]):

@@ -51,7 +51,7 @@ class KeyCache:
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[datetime, ApiKey]] = {}
+        self._keys: dict[str, tuple[datetime, ApiKey]] = {}
         self._lookups: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Task[ApiKey | None]] = {}
 
     def find(self, text: str, now: datetime) -> ApiKey | None:
@@ -60,41 +60,41 @@ class KeyCache:
         A key that another process revokes still works for CACHED.
         """
         digest = digest_of(text)
-        return self._cached(digest, now) or self._look_up(self._found, text, digest, now)
+        return self._cached(digest, now) or self._look_up(self._keys, text, digest, now)
 
     async def afind(self, text: str, now: datetime) -> ApiKey | None:
         """`find` on an event loop. Simultaneous calls share one lookup."""
         digest = digest_of(text)
         if cached := self._cached(digest, now):
             return cached
-        place = asyncio.get_running_loop(), digest
-        lookup = self._lookups.get(place)
+        lookup_key = asyncio.get_running_loop(), digest
+        lookup = self._lookups.get(lookup_key)
         if lookup is None:
-            lookup = self._lookups[place] = asyncio.create_task(self._alook_up(text, digest, now))
+            lookup = self._lookups[lookup_key] = asyncio.create_task(self._alook_up(text, digest, now))
         return await asyncio.shield(lookup)
 
     def clear(self) -> None:
         # A lookup that is under way ends in the old dictionaries, for those who asked before.
-        self._found, self._lookups = {}, {}
+        self._keys, self._lookups = {}, {}
 
     def _cached(self, digest: str, now: datetime) -> ApiKey | None:
-        found_at, key = self._found.get(digest, (None, None))
-        return key if found_at is not None and abs(now - found_at) <= CACHED else None
+        cached_at, key = self._keys.get(digest, (None, None))
+        return key if cached_at is not None and abs(now - cached_at) <= CACHED else None
 
     async def _alook_up(self, text: str, digest: str, now: datetime) -> ApiKey | None:
-        found, lookups = self._found, self._lookups
+        keys, lookups = self._keys, self._lookups
         try:
-            return await in_thread(self._look_up, found, text, digest, now)
+            return await in_thread(self._look_up, keys, text, digest, now)
         finally:
             lookups.pop((asyncio.get_running_loop(), digest), None)
 
     @staticmethod
-    def _look_up(found: dict[str, tuple[datetime, ApiKey]], text: str, digest: str, now: datetime) -> ApiKey | None:
+    def _look_up(keys: dict[str, tuple[datetime, ApiKey]], text: str, digest: str, now: datetime) -> ApiKey | None:
         key = ApiKey.objects.use(text, now)
         if key is None:
-            found.pop(digest, None)
+            keys.pop(digest, None)
         else:
-            found[digest] = now, key
+            keys[digest] = now, key
         return key
 
 
@@ -124,8 +124,8 @@ def _checked(key: ApiKey | None, now: datetime) -> ApiKey:
     if key is None:
         raise ApiKeyRefused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
     if key.has_expired(now):
-        when = f"{key.expires_at:%Y-%m-%d %H:%M} UTC"
-        raise ApiKeyRefused(401, f"The API key expired on {when}. Make another under Settings, API keys.")
+        expiry = f"{key.expires_at:%Y-%m-%d %H:%M} UTC"
+        raise ApiKeyRefused(401, f"The API key expired on {expiry}. Make another under Settings, API keys.")
     return key
 
 
@@ -150,18 +150,18 @@ def charge_spans(key: ApiKey, spans: int, now: datetime) -> None:
     _charge(key, "spans", spans, now)
 
 
-def _charge(key: ApiKey, what: str, tokens: int, now: datetime) -> None:
+def _charge(key: ApiKey, limit_name: str, tokens: int, now: datetime) -> None:
     for limit in _limits(key):
-        if limit.name == what:
+        if limit.name == limit_name:
             _buckets.take(limit, key.pk, now, tokens)
 
 
 def _limits(key: ApiKey) -> Iterator[Limit]:
     requests = key.requests_per_second or settings.KEY_REQUESTS_PER_SECOND
     spans = key.spans_per_second or settings.KEY_SPANS_PER_SECOND
-    for what, rate in (("requests", requests), ("spans", spans)):
+    for name, rate in (("requests", requests), ("spans", spans)):
         if rate:
-            yield Limit(what, rate * BURST_SECONDS, rate)
+            yield Limit(name, rate * BURST_SECONDS, rate)
 
 
 def api_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -177,7 +177,7 @@ def api_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         async def checked_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             now = timezone.now()
             try:
-                _let_in(request, await aauthenticate(request, now), needed, now)
+                _admit_request(request, await aauthenticate(request, now), needed, now)
             except ApiKeyRefused as refused:
                 return _refusal(refused)
             return await view(request, *args, **kwargs)
@@ -186,7 +186,7 @@ def api_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             now = timezone.now()
             try:
-                _let_in(request, authenticate(request, now), needed, now)
+                _admit_request(request, authenticate(request, now), needed, now)
             except ApiKeyRefused as refused:
                 return _refusal(refused)
             return view(request, *args, **kwargs)
@@ -196,7 +196,7 @@ def api_scope(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
-def _let_in(request: HttpRequest, key: ApiKey, scope: str, now: datetime) -> None:
+def _admit_request(request: HttpRequest, key: ApiKey, scope: str, now: datetime) -> None:
     admit(key, scope, now)
     allowed = cast(ApiRequest, request)
     allowed.api_key, allowed.project, allowed.actor = key, key.project, Actor(api_key=key)

@@ -45,8 +45,8 @@ class Secret:
         """Raises SecretUnreadable."""
         if not self.stored:
             return ""
-        used, _, token = self.stored.partition(":")
-        key = next((key for key in _keys() if key_id(key) == used), None)
+        stored_id, _, token = self.stored.partition(":")
+        key = next((key for key in _keys() if key_id(key) == stored_id), None)
         if key is None:
             raise SecretUnreadable(
                 f"The secret in {self.context} can't be decrypted: it was encrypted with another CATALYST_SECRET_KEY. "
@@ -130,8 +130,8 @@ class SecretField(forms.CharField):
 
     def _clean_bound_field(self, bound: forms.BoundField) -> Any:
         # Django's hook for fields whose empty input means "keep", as for files.
-        kept = isinstance(bound.initial, Secret) and bool(bound.initial)
-        return bound.initial if self.disabled or (kept and not bound.data) else self.clean(bound.data)
+        has_secret = isinstance(bound.initial, Secret) and bool(bound.initial)
+        return bound.initial if self.disabled or (has_secret and not bound.data) else self.clean(bound.data)
 
 
 class _SecretAttribute(DeferredAttribute):
@@ -166,16 +166,16 @@ class EncryptedTextField(models.Field[Secret | str, Secret]):
         return name, path, args, {**kwargs, "context": self.context}
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        found = super().check(**kwargs)
+        problems = super().check(**kwargs)
         if not self.context:
-            found.append(checks.Error("An encrypted field needs a context.", obj=self, id="catalyst.E007"))
+            problems.append(checks.Error("An encrypted field needs a context.", obj=self, id="catalyst.E007"))
         sharing = [field for _, field in encrypted_fields(self.model._meta.apps) if field.context == self.context]
         if len(sharing) > 1:
             # Their values could be swapped.
-            found.append(checks.Error("Another encrypted field has this context.", obj=self, id="catalyst.E006"))
+            problems.append(checks.Error("Another encrypted field has this context.", obj=self, id="catalyst.E006"))
         if self.null or self.unique:
-            found.append(checks.Error("An encrypted field can't be null or unique.", obj=self, id="catalyst.E008"))
-        return found
+            problems.append(checks.Error("An encrypted field can't be null or unique.", obj=self, id="catalyst.E008"))
+        return problems
 
     def get_internal_type(self) -> str:
         return "TextField"

@@ -11,7 +11,7 @@ ENTRIES = (
     Probe(
         name="keys",
         order=130,
-        collect=probes.key_uses,
+        collect=probes.usage_of_keys,
         judge=probes.check_keys,
         metrics=probes.key_metrics,
         template="core/parts/key_use.html",

@@ -23,30 +23,30 @@ WHERE u.key_id IS NULL OR EXISTS (SELECT FROM core_apikey WHERE id = u.key_id)
 ORDER BY u.key_id, u.hour, u.what
 ON CONFLICT (key_id, hour, what) DO UPDATE SET count = hour.count + EXCLUDED.count
 """
-_FORGET = """
-WITH gone AS (
+_MERGE_EXPIRED = """
+WITH expired AS (
     DELETE FROM core_keyhour WHERE hour < %s AND hour > %s RETURNING key_id, what, count
 )
 INSERT INTO core_keyhour AS hour (key_id, hour, what, count)
-SELECT key_id, %s, what, sum(count) FROM gone GROUP BY key_id, what
+SELECT key_id, %s, what, sum(count) FROM expired GROUP BY key_id, what
 ON CONFLICT (key_id, hour, what) DO UPDATE SET count = hour.count + EXCLUDED.count
 """
 
-type Place = tuple[int | None, datetime, str]
+type CountKey = tuple[int | None, datetime, str]
 
 
-class KeyUse:
+class UsageCounter:
     def __init__(self) -> None:
-        self._counts: Counter[Place] = Counter()
+        self._counts: Counter[CountKey] = Counter()
         self._lock = Lock()
 
     def count(self, key_id: int | None, counts: Mapping[str, int], now: datetime) -> None:
         """`key_id` is None for requests without a known key."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         with self._lock:
-            for what, count in counts.items():
+            for event, count in counts.items():
                 if count:
-                    self._counts[key_id, hour, what] += count
+                    self._counts[key_id, hour, event] += count
 
     def flush(self) -> int:
         """Write the counts in one statement and return how many sums it had. Counts survive a failure."""
@@ -55,9 +55,9 @@ class KeyUse:
         if not counts:
             return 0
         try:
-            keys, hours, whats = zip(*counts, strict=True)
+            keys, hours, events = zip(*counts, strict=True)
             with connection.cursor() as cursor:
-                cursor.execute(_ADD, [list(keys), list(hours), list(whats), list(counts.values())])
+                cursor.execute(_ADD, [list(keys), list(hours), list(events), list(counts.values())])
         except BaseException:
             with self._lock:
                 self._counts.update(counts)
@@ -68,14 +68,14 @@ class KeyUse:
 def delete_expired(now: datetime) -> None:
     """Merge hours older than KEPT into EVER."""
     with connection.cursor() as cursor:
-        cursor.execute(_FORGET, [now - KEPT, EVER, EVER])
+        cursor.execute(_MERGE_EXPIRED, [now - KEPT, EVER, EVER])
 
 
 def totals(since: datetime) -> dict[int | None, Counter[str]]:
-    found: dict[int | None, Counter[str]] = {}
-    for key_id, what, count in KeyHour.objects.totals(since):
-        found.setdefault(key_id, Counter())[what] = count
-    return found
+    counts: dict[int | None, Counter[str]] = {}
+    for key_id, event, count in KeyHour.objects.totals(since):
+        counts.setdefault(key_id, Counter())[event] = count
+    return counts
 
 
-use = KeyUse()
+usage_counter = UsageCounter()

@@ -27,8 +27,8 @@ def redeem(token: str, now: datetime) -> User | None:
         claim = signing.loads(token, salt=_SALT)
     except signing.BadSignature:
         return None
-    made = datetime.fromisoformat(claim["made"])
-    if not made <= now <= made + LIFETIME:
+    created_at = datetime.fromisoformat(claim["made"])
+    if not created_at <= now <= created_at + LIFETIME:
         return None
     last = claim["last"] and datetime.fromisoformat(claim["last"])
     redeemed = User.objects.filter(pk=claim["user"], is_active=True, last_login=last).update(last_login=now)

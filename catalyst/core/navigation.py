@@ -16,11 +16,11 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    own: Project | None = getattr(request, "project", None)
-    folder = request.path.removeprefix(f"/p/{own.slug}/").partition("/")[0] if own else ""
+    project: Project | None = getattr(request, "project", None)
+    folder = request.path.removeprefix(f"/p/{project.slug}/").partition("/")[0] if project else ""
     sections = registry.entries(Section)
     return {
-        "project": own or SimpleLazyObject(lambda: last_project(request)),
+        "project": project or SimpleLazyObject(lambda: last_project(request)),
         "sections": sections,
         "section": next((section for section in sections if folder in section.folders), None),
     }

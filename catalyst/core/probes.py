@@ -24,7 +24,7 @@ REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUsed:
+class KeyUsage:
     # Without a key: requests with no key or an unknown one.
     key: ApiKey | None
     counts: Counter[str]
@@ -42,57 +42,59 @@ class KeyUsed:
     @property
     def rejected(self) -> int:
         """Spans that could not be stored."""
-        return sum(count for what, count in self.counts.items() if what.startswith("bad_"))
+        return sum(count for event, count in self.counts.items() if event.startswith("bad_"))
 
     @property
     def refused(self) -> int:
         """Requests answered with an error."""
-        return sum(count for what, count in self.counts.items() if what.startswith("refused_"))
+        return sum(count for event, count in self.counts.items() if event.startswith("refused_"))
 
     def reasons(self) -> str:
-        return ", ".join(f"{count:,} {REASONS[what]}" for what, count in self.counts.most_common() if what in REASONS)
+        return ", ".join(
+            f"{count:,} {REASONS[event]}" for event, count in self.counts.most_common() if event in REASONS
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUses:
+class UsageOfKeys:
     # In the last 24 hours, and in total.
-    recent: list[KeyUsed]
-    ever: list[KeyUsed]
+    recent: list[KeyUsage]
+    ever: list[KeyUsage]
 
 
-def key_uses(now: datetime) -> KeyUses:
-    return KeyUses(_uses_since(now - RECENT), _uses_since(key_use.EVER))
+def usage_of_keys(now: datetime) -> UsageOfKeys:
+    return UsageOfKeys(_usage_since(now - RECENT), _usage_since(key_use.EVER))
 
 
-def _uses_since(since: datetime) -> list[KeyUsed]:
+def _usage_since(since: datetime) -> list[KeyUsage]:
     totals = key_use.totals(since)
     keys = ApiKey.objects.select_related("project").in_bulk([pk for pk in totals if pk is not None])
-    uses = [KeyUsed(keys.get(pk or 0), counts) for pk, counts in totals.items()]
-    return sorted(uses, key=lambda used: (-used.received, used.key.pk if used.key else 0))
+    usages = [KeyUsage(keys.get(pk or 0), counts) for pk, counts in totals.items()]
+    return sorted(usages, key=lambda usage: (-usage.received, usage.key.pk if usage.key else 0))
 
 
-def check_keys(uses: KeyUses, _now: datetime) -> Iterator[Check]:
-    for used in uses.recent:
-        name = f"{used.key.project}: {used.key.name}" if used.key else "no valid key"
-        text = f"{used.received:,} spans received, {used.stored:,} stored, {used.rejected:,} rejected, "
-        text += f"{used.counts['late']:,} late, {used.refused:,} requests refused"
-        state: State = "warn" if used.key and (used.rejected or used.refused) else "ok"
-        advice = f"{used.reasons()}. Senders repeat what got 429 or 503; of all else only their logs tell."
+def check_keys(usages: UsageOfKeys, _now: datetime) -> Iterator[Check]:
+    for usage in usages.recent:
+        name = f"{usage.key.project}: {usage.key.name}" if usage.key else "no valid key"
+        text = f"{usage.received:,} spans received, {usage.stored:,} stored, {usage.rejected:,} rejected, "
+        text += f"{usage.counts['late']:,} late, {usage.refused:,} requests refused"
+        state: State = "warn" if usage.key and (usage.rejected or usage.refused) else "ok"
+        advice = f"{usage.reasons()}. Senders repeat what got 429 or 503; of all else only their logs tell."
         yield check("Keys in 24 hours", name, state, text, advice)
 
 
-def key_metrics(uses: KeyUses, _now: datetime) -> Iterator[Metric]:
+def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
     samples: dict[str, list[Sample]] = defaultdict(list)
-    for used in uses.ever:
-        labels = _labels_of(used.key)
-        for what, count in sorted(used.counts.items()):
-            kind, _, reason = what.partition("_")
-            if what == "accepted" or kind == "refused":
+    for usage in usages.ever:
+        labels = _labels_of(usage.key)
+        for event, count in sorted(usage.counts.items()):
+            kind, _, reason = event.partition("_")
+            if event == "accepted" or kind == "refused":
                 samples["requests"].append((labels | {"status": reason or "200"}, count))
-            elif what in ("late", "cut"):
-                samples[what].append((labels, count))
+            elif event in ("late", "cut"):
+                samples[event].append((labels, count))
             else:
-                samples["spans"].append((labels | {"fate": what}, count))
+                samples["spans"].append((labels | {"fate": event}, count))
     text = "Spans of accepted requests, by key and what became of them."
     yield counter("spans_total", text, samples["spans"])
     yield counter("spans_late_total", "Stored spans that came after their trace had settled.", samples["late"])

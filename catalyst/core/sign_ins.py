@@ -19,7 +19,7 @@ SYSTEMS = (
     *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
 )
 
-_NOTE = """
+_RECORD = """
 INSERT INTO core_signin (session_id, user_id, browser, address, created_at, seen_at)
 SELECT %(session)s, %(user)s, %(browser)s, %(address)s, %(now)s, %(now)s
 WHERE NOT EXISTS (
@@ -43,10 +43,10 @@ class SignInMiddleware:
     ) -> None:
         # LoginRequiredMiddleware runs first.
         if getattr(view, "login_required", True) and request.user.is_authenticated:
-            note(request, request.user, timezone.now())
+            record(request, request.user, timezone.now())
 
 
-def note(request: HttpRequest, user: User, now: datetime) -> None:
+def record(request: HttpRequest, user: User, now: datetime) -> None:
     # One statement, which writes only if the record is stale.
     if (key := request.session.session_key) is None:
         return
@@ -59,12 +59,12 @@ def note(request: HttpRequest, user: User, now: datetime) -> None:
         "address": address(request)[:45],
     }
     with connection.cursor() as cursor:
-        cursor.execute(_NOTE, values)
+        cursor.execute(_RECORD, values)
 
 
-def sign_out_elsewhere(user: User, here: str | None) -> int:
+def sign_out_elsewhere(user: User, session_key: str | None) -> int:
     """End the user's sessions except `session_key` and return how many."""
-    _, deleted = Session.objects.filter(sign_in__user=user).exclude(pk=here).delete()
+    _, deleted = Session.objects.filter(sign_in__user=user).exclude(pk=session_key).delete()
     return deleted.get("sessions.Session", 0)
 
 

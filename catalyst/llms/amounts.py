@@ -78,11 +78,9 @@ class Remaining:
     extra_calls: int
 
     def __sub__(self, calls: Calls) -> "Remaining":
-        return Remaining(
-            None if self.usd is None else self.usd - calls.dollars,
-            None if self.calls is None else self.calls - calls.made,
-            self.extra_calls - calls.made,
-        )
+        remaining_usd = None if self.usd is None else self.usd - calls.dollars
+        remaining_calls = None if self.calls is None else self.calls - calls.made
+        return Remaining(remaining_usd, remaining_calls, self.extra_calls - calls.made)
 
     def max_calls(self, cost: Decimal | None) -> int | None:
         """Return how many calls of up to `cost` fit, None for any number.

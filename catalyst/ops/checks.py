@@ -17,8 +17,8 @@ TAG = "catalyst"
 def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     # A task that runs longer than `retry` would run twice.
     base: dict[str, Any] = settings.Q_CLUSTER
-    clusters = {base["name"]: base} | {name: {**base, **own} for name, own in base["ALT_CLUSTERS"].items()}
-    found: list[CheckMessage] = [
+    clusters = {base["name"]: base} | {name: {**base, **overrides} for name, overrides in base["ALT_CLUSTERS"].items()}
+    errors: list[CheckMessage] = [
         Error(
             f"The queue {name} retries tasks after {cluster['retry']} s, but lets them run {cluster['timeout']} s.",
             hint="Set retry in Q_CLUSTER above timeout.",
@@ -27,7 +27,7 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         for name, cluster in clusters.items()
         if not cluster["timeout"] or cluster["retry"] <= cluster["timeout"]
     ]
-    found += [
+    errors += [
         Error(
             f"The queue {name} of TASKS has no cluster in Q_CLUSTER.",
             hint="Add it to ALT_CLUSTERS, or nothing will run its tasks.",
@@ -36,7 +36,7 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
         for name in settings.TASKS["default"]["QUEUES"]
         if name not in clusters
     ]
-    return found
+    return errors
 
 
 def check_debug(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:

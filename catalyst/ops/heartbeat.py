@@ -58,7 +58,7 @@ class HeartbeatThread:
         self._name, self._pid, self._chore = name, os.getpid(), chore
         self._started_at = timezone.now()
         self._stopped = Event()
-        self._thread = Thread(target=self._run, name="heart", daemon=True)
+        self._thread = Thread(target=self._run, name="heartbeat", daemon=True)
         self._beats = True
         self._error = LastError()
         logging.getLogger().addHandler(self._error)
@@ -68,11 +68,11 @@ class HeartbeatThread:
         self._thread.start()
 
     def stop(self) -> None:
-        # Without the row nobody reports a process that stopped normally as missing.
+        # The doctor must not miss a process that stopped normally.
         self._stopped.set()
         self._thread.join()
         self._try(self._chore)
-        self._try(lambda: Heartbeat.objects.withdraw(self._name, socket.gethostname(), self._pid))
+        self._try(lambda: Heartbeat.objects.remove(self._name, socket.gethostname(), self._pid))
 
     def _run(self) -> None:
         while not self._stopped.is_set():

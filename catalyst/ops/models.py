@@ -21,11 +21,11 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         overdue = now - OVERDUE_AFTER
         self.bulk_create([self.model(kind=kind, due_at=overdue) for kind in kinds], ignore_conflicts=True)
 
-    def forget_outstanding(self, now: datetime) -> None:
+    def reset_outstanding(self, now: datetime) -> None:
         """Make every kind overdue. For starts, when no worker can finish an outstanding run."""
         self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
 
-    def set_back(self, now: datetime) -> timedelta:
+    def reset_after_clock_went_back(self, now: datetime) -> timedelta:
         """Return by how much the clock went back since the newest run, and make every kind overdue if it did.
 
         Less than CLOCKS_DIFFER counts as nothing, because the clocks of several machines differ.
@@ -35,7 +35,7 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
             return timedelta()
         self.filter(finished_at__gt=now).update(finished_at=now)
         self.filter(resumed_at__gt=now).update(resumed_at=now)
-        self.forget_outstanding(now)
+        self.reset_outstanding(now)
         return newest - now
 
     def due(self, now: datetime) -> dict[str, bool]:
@@ -46,10 +46,10 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         free = self._free(now).values_list("kind", "due_at")
         return {kind: due_at <= now - OVERDUE_AFTER for kind, due_at in free}
 
-    def take(self, kind: str, every: timedelta, now: datetime) -> bool:
+    def take(self, kind: str, interval: timedelta, now: datetime) -> bool:
         """Mark a kind as enqueued at `now`. Returns False if it is no longer due."""
         paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
-        changes = {"enqueued_at": now, "due_at": now + every, "resumed_at": Case(paused, default=F("resumed_at"))}
+        changes = {"enqueued_at": now, "due_at": now + interval, "resumed_at": Case(paused, default=F("resumed_at"))}
         return bool(self._free(now).filter(kind=kind).update(**changes))
 
     def _free(self, now: datetime) -> "PeriodicRunQuerySet":
@@ -72,7 +72,7 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         changes = {"due_at": now + FAILED_PAUSE} if error else {}
         self.filter(kind=kind, enqueued_at=token).update(enqueued_at=None, finished_at=now, last_error=error, **changes)
 
-    def answered_since(self, kinds: list[str], moment: datetime) -> bool:
+    def all_finished_since(self, kinds: list[str], moment: datetime) -> bool:
         """Return whether every kind has finished a run since then."""
         return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
 
@@ -104,7 +104,7 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
         changing = ["started_at", "seen_at", "version", "error", "error_at"]
         self.bulk_create([heartbeat], update_conflicts=True, unique_fields=key, update_fields=changing)
 
-    def withdraw(self, name: str, host: str, pid: int) -> None:
+    def remove(self, name: str, host: str, pid: int) -> None:
         """Delete the heartbeat of a process that stopped normally."""
         self.filter(name=name, host=host, pid=pid).delete()
 

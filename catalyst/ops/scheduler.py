@@ -27,8 +27,8 @@ TICK_SECONDS = 0.5
 def tick(now: datetime, work: Sequence[PeriodicTask]) -> list[str]:
     """Enqueue tasks that are due and have work, and those overdue. Returns their names."""
     due = PeriodicRun.objects.due(now)
-    wanted = (each for each in work if each.name in due and (due[each.name] or each.has_work(now)))
-    return [each.name for each in wanted if _enqueue(each, now)]
+    ready = (task for task in work if task.name in due and (due[task.name] or task.has_work(now)))
+    return [task.name for task in ready if _enqueue(task, now)]
 
 
 @transaction.atomic
@@ -65,10 +65,10 @@ class _Clock:
 
     def _tick(self) -> None:
         if not self.is_registered:
-            PeriodicRun.objects.register([each.name for each in self.work], timezone.now())
+            PeriodicRun.objects.register([task.name for task in self.work], timezone.now())
             self.is_registered = True
         now = timezone.now()
-        if now < self.last and (back := PeriodicRun.objects.set_back(now)):
+        if now < self.last and (back := PeriodicRun.objects.reset_after_clock_went_back(now)):
             logger.warning("The clock of this machine went back by %s", back)
         self.last = now
         tick(now, self.work)

@@ -131,14 +131,14 @@ def test_it_keeps_what_is_registered(registered: None, now: datetime) -> None:
 def test_it_does_not_wait_for_the_time_that_the_machine_was_ahead_of(registered: None, now: datetime) -> None:
     ahead = now + timedelta(hours=5)
     scheduler.tick(ahead, WORK)
-    assert PeriodicRun.objects.set_back(now) == timedelta(hours=5)
+    assert PeriodicRun.objects.reset_after_clock_went_back(now) == timedelta(hours=5)
     assert scheduler.tick(now, WORK) == ["note", "fail"]
-    assert not PeriodicRun.objects.set_back(now)
+    assert not PeriodicRun.objects.reset_after_clock_went_back(now)
 
 
 def test_it_takes_seconds_for_machines_that_differ(registered: None, now: datetime) -> None:
     scheduler.tick(now + 20 * SECOND, WORK)
-    assert not PeriodicRun.objects.set_back(now)
+    assert not PeriodicRun.objects.reset_after_clock_went_back(now)
     assert scheduler.tick(now, WORK) == []
 
 
@@ -217,7 +217,7 @@ def test_it_deletes_after_a_night_without_it(project: Project) -> None:
 def test_a_clock_that_comes_back_is_steady_an_hour_later(registered: None, now: datetime) -> None:
     PeriodicRun.objects.filter(kind="note").update(finished_at=now)
     scheduler.tick(now + 40 * DAY, (NOTE,))
-    PeriodicRun.objects.set_back(now)
+    PeriodicRun.objects.reset_after_clock_went_back(now)
     assert not PeriodicRun.objects.is_steady("note", now)
     assert PeriodicRun.objects.is_steady("note", now + 3600 * SECOND)
 
@@ -244,8 +244,8 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
 def test_it_wakes_real_workers_again_and_again() -> None:
     with running("worker", "default"), running("worker", "judge"), running("clock") as process:
         kinds = [kind.name for kind in registry.entries(PeriodicTask)]
-        eventually(lambda: PeriodicRun.objects.answered_since(kinds, timezone.now() - 60 * SECOND))
+        eventually(lambda: PeriodicRun.objects.all_finished_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()
-        eventually(lambda: PeriodicRun.objects.answered_since(["settle"], second_time))
+        eventually(lambda: PeriodicRun.objects.all_finished_since(["settle"], second_time))
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(10) == 0

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from catalyst.core import api_keys, key_use, operations
 from catalyst.core.actor import Actor
-from catalyst.core.key_use import KeyUse
+from catalyst.core.key_use import UsageCounter
 from catalyst.core.models import ApiKey, KeyHour, Project, User
 from tests.traces.sent import nanoseconds, sent_span
 from traces.ingest import pipeline
@@ -28,7 +28,7 @@ type Post = Callable[..., Any]
 
 @pytest.fixture
 def key(project: Project) -> tuple[ApiKey, str]:
-    key_use.use.flush()
+    key_use.usage_counter.flush()
     KeyHour.objects.all().delete()
     return ApiKey.issue(project=project, name="sdk", scopes=["ingest"])
 
@@ -54,7 +54,7 @@ def span_ids(count: int, first: int = 1) -> list[str]:
 
 
 def counted(key: ApiKey | None) -> dict[str, int]:
-    key_use.use.flush()
+    key_use.usage_counter.flush()
     return dict(key_use.totals(NOW - HOUR).get(key.pk if key else None, {}))
 
 
@@ -121,25 +121,25 @@ def test_it_counts_refusals_by_their_reason(
 def test_it_loses_no_count_when_the_database_fails_and_none_to_a_key_that_is_gone(
     project: Project, key: tuple[ApiKey, str]
 ) -> None:
-    use = KeyUse()
-    use.count(key[0].pk, {"new": 2}, NOW)
-    use.count(10**9, {"new": 7}, NOW)
+    counter = UsageCounter()
+    counter.count(key[0].pk, {"new": 2}, NOW)
+    counter.count(10**9, {"new": 7}, NOW)
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE core_keyhour RENAME TO away")
     with pytest.raises(DatabaseError), transaction.atomic():
-        use.flush()
+        counter.flush()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE away RENAME TO core_keyhour")
-    use.count(key[0].pk, {"new": 1}, NOW)
-    use.flush()
+    counter.count(key[0].pk, {"new": 1}, NOW)
+    counter.flush()
     assert list(KeyHour.objects.values_list("key", "count")) == [(key[0].pk, 3)]
 
 
 def test_it_forgets_hours_but_no_totals(key: tuple[ApiKey, str]) -> None:
-    use = KeyUse()
+    counter = UsageCounter()
     for days in (0, 20, 30):
-        use.count(key[0].pk, {"new": 1}, NOW - timedelta(days=days))
-    use.flush()
+        counter.count(key[0].pk, {"new": 1}, NOW - timedelta(days=days))
+    counter.flush()
     for _ in range(2):
         key_use.delete_expired(NOW)
     assert KeyHour.objects.count() == 2

@@ -32,9 +32,9 @@ def add(parser: CommandParser, operation: Operation) -> None:
     for name, field in operation.input.model_fields.items():
         _add_field(parser, name, field)
     if operation.preview:
-        how = parser.add_mutually_exclusive_group()
-        how.add_argument("--preview", action="store_true", help="Show the outcome and change nothing.")
-        how.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
+        confirmation = parser.add_mutually_exclusive_group()
+        confirmation.add_argument("--preview", action="store_true", help="Show the outcome and change nothing.")
+        confirmation.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
     if is_paged(operation):
         parser.add_argument("--all", action="store_true", help="Every page; with --json one item a line.")
 
@@ -43,7 +43,7 @@ def is_paged(operation: Operation) -> bool:
     return get_origin(operation.output) is Page and "after" in operation.input.model_fields
 
 
-def given(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
+def input_data(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON input, overridden by flags."""
     data = dict(options["input"] or {})
     for name, field in operation.input.model_fields.items():
@@ -55,34 +55,36 @@ def given(operation: Operation, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def flag(input_type: type[Input], name: str) -> str:
     """Return what the command line calls a field of the input."""
-    for known, field in input_type.model_fields.items():
-        if name in (known, field.alias):
-            return known.upper() if _is_positional(field) else _flag(known, field)
+    for field_name, field in input_type.model_fields.items():
+        if name in (field_name, field.alias):
+            return field_name.upper() if _is_positional(field) else _flag(field_name, field)
     return name
 
 
 def _add_field(parser: CommandParser, name: str, field: FieldInfo) -> None:
-    about: dict[str, Any] = {"default": None, "help": _help(field)}
+    options: dict[str, Any] = {"default": None, "help": _help(field)}
     kind = _kind(field)
     if _is_positional(field):
-        parser.add_argument(PREFIX + name, nargs="?", metavar=name.upper(), **about)
+        parser.add_argument(PREFIX + name, nargs="?", metavar=name.upper(), **options)
         return
-    about["dest"] = PREFIX + name
+    options["dest"] = PREFIX + name
     flag = _flag(name, field)
     if kind is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction if field.default else "store_true", **about)
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction if field.default else "store_true", **options)
     elif kind is list:
-        parser.add_argument(flag, action="append", metavar=_metavar(flag), **about)
+        parser.add_argument(flag, action="append", metavar=_metavar(flag), **options)
     elif kind is dict:
-        parser.add_argument(flag, action="append", type=_pair, metavar="NAME=VALUE", **about)
+        parser.add_argument(flag, action="append", type=_pair, metavar="NAME=VALUE", **options)
     elif _choices(kind):
-        parser.add_argument(flag, choices=_choices(kind), **about)
+        parser.add_argument(flag, choices=_choices(kind), **options)
     elif _is_text(field):
         either = parser.add_mutually_exclusive_group()
-        either.add_argument(flag, metavar=_metavar(flag), **about)
-        either.add_argument(f"{flag}-file", type=_content, metavar="FILE", **about | {"help": "The same from a file."})
+        either.add_argument(flag, metavar=_metavar(flag), **options)
+        either.add_argument(
+            f"{flag}-file", type=_content, metavar="FILE", **options | {"help": "The same from a file."}
+        )
     else:
-        parser.add_argument(flag, metavar=_metavar(flag), **about)
+        parser.add_argument(flag, metavar=_metavar(flag), **options)
 
 
 def _is_positional(field: FieldInfo) -> bool:
@@ -90,10 +92,10 @@ def _is_positional(field: FieldInfo) -> bool:
 
 
 def _flag(name: str, field: FieldInfo) -> str:
-    shown = field.alias or name
+    text = field.alias or name
     if _kind(field) in (list, dict):
-        shown = shown.removesuffix("s")
-    return f"--{shown.replace('_', '-')}"
+        text = text.removesuffix("s")
+    return f"--{text.replace('_', '-')}"
 
 
 def _metavar(flag: str) -> str:
@@ -140,7 +142,8 @@ def _mapping(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     values: dict[str, list[str]] = {}
     for name, value in pairs:
         values.setdefault(name, []).append(value)
-    return {name: several[0] if len(several) == 1 else several for name, several in values.items()}
+    repeated = {name: items for name, items in values.items() if len(items) > 1}
+    return {name: items[0] for name, items in values.items()} | repeated
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -39,7 +39,8 @@ def draw(result: object, width: int | None = None) -> list[str]:
 
 def plain(text: str) -> str:
     """Return one line without control characters."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    characters = (char if char.isprintable() else " " for char in text)
+    return " ".join("".join(characters).split())
 
 
 def _is_rows(value: object) -> bool:
@@ -67,9 +68,11 @@ def _table(rows: Sequence[Any]) -> RenderableType:
 def _add_column(table: Table, heading: str, name: str, values: Sequence[object]) -> None:
     is_number = all(isinstance(value, int | float | Decimal | None) for value in values)
     is_id = name == "id" or name.endswith("_id")
-    # An id that is cut is of no use.
-    whole = max(len(_text(value)) for value in values) if is_id else None
-    table.add_column(Text(heading), justify="right" if is_number else "left", min_width=whole)
+    min_width = None
+    if is_id:
+        # A truncated id is useless.
+        min_width = max(len(_text(value)) for value in values)
+    table.add_column(Text(heading), justify="right" if is_number else "left", min_width=min_width)
 
 
 def _cell(value: object) -> Text:
@@ -112,10 +115,12 @@ def _scalar(value: object) -> str:
 
 
 def _lines(parts: Sequence[RenderableType], width: int | None) -> list[str]:
-    out = io.StringIO()
-    console = Console(file=out, width=width or UNLIMITED, color_system=None, markup=False, emoji=False, highlight=False)
+    output = io.StringIO()
+    console = Console(
+        file=output, width=width or UNLIMITED, color_system=None, markup=False, emoji=False, highlight=False
+    )
     for number, part in enumerate(parts):
         if number:
             console.print()
         console.print(part)
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+    return [line.rstrip() for line in output.getvalue().splitlines()]

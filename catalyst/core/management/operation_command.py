@@ -37,7 +37,7 @@ class OperationCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         operation = operations.find(f"{self.group}.{options['verb'].replace('-', '_')}")
-        data = arguments.given(operation, options)
+        data = arguments.input_data(operation, options)
         _parse(operation, data)
         context = operation_context.for_system(_project(options["project"]), timezone.now())
         try:
@@ -47,7 +47,7 @@ class OperationCommand(BaseCommand):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _run(self, operation: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> None:
-        if operation.preview and not self._confirmed(operations.find(operation.preview), context, data, options):
+        if operation.preview and not self._confirm(operations.find(operation.preview), context, data, options):
             return
         if options.get("all"):
             for page in _pages(operation, context, data):
@@ -59,7 +59,7 @@ class OperationCommand(BaseCommand):
         if more is not None and not options["json"]:
             self.stderr.write(f"There are more: --after {more}", str)
 
-    def _confirmed(self, preview: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> bool:
+    def _confirm(self, preview: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> bool:
         # Returns False after --preview. Raises CommandError if the operator declines.
         as_json, only_preview, is_sure = (options[name] for name in ("json", "preview", "yes"))
         if as_json and not (only_preview or is_sure):
@@ -68,11 +68,11 @@ class OperationCommand(BaseCommand):
             self._print(preview, _call(preview, context, data), as_json=as_json)
         if only_preview:
             return False
-        if not is_sure and not self._agrees():
+        if not is_sure and not self._ask():
             raise CommandError("Nothing was started. Answer y, or give --yes.")
         return True
 
-    def _agrees(self) -> bool:
+    def _ask(self) -> bool:
         self.stdout.write("Start it? [y/N]", ending=" ")
         self.stdout.flush()
         try:
@@ -110,9 +110,9 @@ def _pages(operation: Operation, context: Context, data: dict[str, Any]) -> Iter
 
 
 def _call(operation: Operation, context: Context, data: dict[str, Any]) -> Any:
-    given = _parse(operation, data)
+    parsed = _parse(operation, data)
     try:
-        return operation.run(context, given)
+        return operation.run(context, parsed)
     except InvalidInput as error:
         raise CommandError(_text(operation, error), returncode=REFUSED) from error
     except OperationError as error:
@@ -136,11 +136,11 @@ def _text(operation: Operation, error: InvalidInput) -> str:
 
 def _project(slug: str | None) -> Project:
     projects = Project.objects.order_by("slug")
-    found = list(projects.filter(slug=slug) if slug else projects[:2])
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(projects.values_list("slug", flat=True)[:MAX_NAMED]) or "none yet"
-    problem = "There are several projects." if found else "There is no project."
+    matches = list(projects.filter(slug=slug) if slug else projects[:2])
+    if len(matches) == 1:
+        return matches[0]
+    slugs = ", ".join(projects.values_list("slug", flat=True)[:MAX_NAMED]) or "none yet"
+    problem = "There are several projects." if matches else "There is no project."
     if slug:
         problem = plain(f"There is no project {slug}.")
-    raise CommandError(f"{problem} --project takes one of: {known}.", returncode=WRONG_USAGE)
+    raise CommandError(f"{problem} --project takes one of: {slugs}.", returncode=WRONG_USAGE)

@@ -124,8 +124,8 @@ def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> N
     if not accepted:
         raise ValidationError("This invitation no longer works. Ask for a new one.")
     Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
-    maker = invitation.created_by_name
-    record(Actor(user), "accepted", invitation, detail=f"made by {maker}" if maker else "")
+    creator = invitation.created_by_name
+    record(Actor(user), "accepted", invitation, detail=f"made by {creator}" if creator else "")
 
 
 @transaction.atomic
@@ -162,8 +162,8 @@ def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: Actor
     if (key.requests_per_second, key.spans_per_second) == (requests, spans):
         return
     ApiKey.objects.filter(pk=key.pk).limit(requests, spans)
-    said = (f"{rate} {what} per second" for what, rate in (("requests", requests), ("spans", spans)) if rate)
-    record(by, "limited", key, detail=", ".join(said) or "to what the instance allows")
+    limits = (f"{rate} {name} per second" for name, rate in (("requests", requests), ("spans", spans)) if rate)
+    record(by, "limited", key, detail=", ".join(limits) or "to what the instance allows")
     transaction.on_commit(api_keys.key_cache.clear)
 
 
@@ -193,6 +193,6 @@ def _check_not_last_owner(membership: Membership) -> None:
 
 def _free_slug(name: str) -> str:
     base = slugify(name)[: MAX_SLUG_CHARACTERS - 4].strip("-") or "project"
-    taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
-    numbered = (f"{base}-{number}" for number in range(2, len(taken) + 3))
-    return base if base not in taken else next(slug for slug in numbered if slug not in taken)
+    used_slugs = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
+    candidates = [base, *(f"{base}-{number}" for number in range(2, len(used_slugs) + 3))]
+    return next(slug for slug in candidates if slug not in used_slugs)

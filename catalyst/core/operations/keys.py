@@ -73,39 +73,41 @@ class LimitKeyInput(KeyInput):
 
 
 @operation("keys.list", Scope.READ, Effect.READS)
-def list_keys(context: Context, _given: Input) -> KeyList:
+def list_keys(context: Context, _arguments: Input) -> KeyList:
     """List API keys, newest first, revoked ones last."""
     return KeyList([KeyRecord.of(row) for row in context.project.api_keys.for_list()])
 
 
 @operation("keys.create", Scope.KEYS, Effect.WRITES)
-def create_key(context: Context, given: CreateKeyInput) -> KeyRecord:
+def create_key(context: Context, arguments: CreateKeyInput) -> KeyRecord:
     """Create an API key. The key is shown this once."""
-    name = given.name.strip()
+    name = arguments.name.strip()
     if not name:
         raise InvalidInput({"name": "This is required."})
-    expires_at = context.now + timedelta(days=given.days) if given.days else None
-    scopes = [scope.value for scope in dict.fromkeys(given.scopes)]
+    expires_at = context.now + timedelta(days=arguments.days) if arguments.days else None
+    scopes = [scope.value for scope in dict.fromkeys(arguments.scopes)]
     row, key = operations.create_key(context.project, name=name, scopes=scopes, expires_at=expires_at, by=context.actor)
     return KeyRecord.of(row, key)
 
 
 @operation("keys.revoke", Scope.KEYS, Effect.WRITES)
-def revoke_key(context: Context, given: KeyInput) -> KeyRecord:
+def revoke_key(context: Context, arguments: KeyInput) -> KeyRecord:
     """Revoke an API key, at once and for good."""
-    operations.revoke_key(_key_of(context, given), by=context.actor, now=context.now)
-    return KeyRecord.of(_key_of(context, given))
+    operations.revoke_key(_key_of(context, arguments), by=context.actor, now=context.now)
+    return KeyRecord.of(_key_of(context, arguments))
 
 
 @operation("keys.limit", Scope.KEYS, Effect.WRITES)
-def limit_key(context: Context, given: LimitKeyInput) -> KeyRecord:
+def limit_key(context: Context, arguments: LimitKeyInput) -> KeyRecord:
     """Set how many requests and spans an API key may send per second."""
-    operations.limit_key(_key_of(context, given), requests=given.requests, spans=given.spans, by=context.actor)
-    return KeyRecord.of(_key_of(context, given))
+    operations.limit_key(
+        _key_of(context, arguments), requests=arguments.requests, spans=arguments.spans, by=context.actor
+    )
+    return KeyRecord.of(_key_of(context, arguments))
 
 
-def _key_of(context: Context, given: KeyInput) -> ApiKey:
-    row = context.project.api_keys.filter(pk=given.key).first()
+def _key_of(context: Context, arguments: KeyInput) -> ApiKey:
+    row = context.project.api_keys.filter(pk=arguments.key).first()
     if row is None:
-        raise NotFound(f"The project {context.project.slug} has no API key {given.key}.")
+        raise NotFound(f"The project {context.project.slug} has no API key {arguments.key}.")
     return row

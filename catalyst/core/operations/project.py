@@ -30,7 +30,7 @@ class ProjectRecord:
 
 
 @operation("project.show", Scope.READ, Effect.READS)
-def show(context: Context, _given: Input) -> ProjectRecord:
+def show(context: Context, _arguments: Input) -> ProjectRecord:
     """Show a project."""
     return ProjectRecord.of(context.project)
 
@@ -40,9 +40,9 @@ class RenameInput(Input):
 
 
 @operation("project.rename", Scope.ADMIN, Effect.WRITES)
-def rename(context: Context, given: RenameInput) -> ProjectRecord:
+def rename(context: Context, arguments: RenameInput) -> ProjectRecord:
     """Rename a project. Its slug stays."""
-    name = given.name.strip()
+    name = arguments.name.strip()
     if not name:
         raise InvalidInput({"name": "This is required."})
     operations.rename_project(context.project, name=name, by=context.actor)
@@ -54,11 +54,11 @@ class RetentionInput(Input):
 
 
 @operation("project.retention", Scope.ADMIN, Effect.WRITES)
-def set_retention(context: Context, given: RetentionInput) -> ProjectRecord:
+def set_retention(context: Context, arguments: RetentionInput) -> ProjectRecord:
     """Set how long traces are kept. Older ones are deleted within minutes, for good."""
-    if given.days is not None and given.days > settings.RETENTION_DAYS:
+    if arguments.days is not None and arguments.days > settings.RETENTION_DAYS:
         raise InvalidInput({"days": f"The instance keeps traces for {settings.RETENTION_DAYS} days."})
-    operations.set_retention(context.project, days=given.days, by=context.actor)
+    operations.set_retention(context.project, days=arguments.days, by=context.actor)
     return ProjectRecord.of(context.project)
 
 
@@ -87,32 +87,32 @@ class RoleInput(MemberInput):
 
 
 @operation("members.list", Scope.READ, Effect.READS)
-def list_members(context: Context, _given: Input) -> MemberList:
+def list_members(context: Context, _arguments: Input) -> MemberList:
     """List the members of a project."""
     return MemberList([MemberRecord.of(membership) for membership in context.project.memberships.for_list()])
 
 
 @operation("members.role", Scope.ADMIN, Effect.WRITES)
-def change_role(context: Context, given: RoleInput) -> MemberRecord:
+def change_role(context: Context, arguments: RoleInput) -> MemberRecord:
     """Give a member another role. The last owner stays one."""
-    membership = _membership_of(context, given)
-    operations.change_role(membership, role=given.role, by=context.actor)
-    return MemberRecord.of(_membership_of(context, given))
+    membership = _membership_of(context, arguments)
+    operations.change_role(membership, role=arguments.role, by=context.actor)
+    return MemberRecord.of(_membership_of(context, arguments))
 
 
 @operation("members.remove", Scope.ADMIN, Effect.WRITES)
-def remove_member(context: Context, given: MemberInput) -> MemberRecord:
+def remove_member(context: Context, arguments: MemberInput) -> MemberRecord:
     """Remove a member from a project. The last owner stays."""
-    membership = _membership_of(context, given)
+    membership = _membership_of(context, arguments)
     removed = MemberRecord.of(membership)
     operations.remove_member(membership, by=context.actor)
     return removed
 
 
-def _membership_of(context: Context, given: MemberInput) -> Membership:
-    membership = context.project.memberships.for_list().filter(pk=given.member).first()
+def _membership_of(context: Context, arguments: MemberInput) -> Membership:
+    membership = context.project.memberships.for_list().filter(pk=arguments.member).first()
     if membership is None:
-        raise NotFound(f"The project {context.project.slug} has no member {given.member}.")
+        raise NotFound(f"The project {context.project.slug} has no member {arguments.member}.")
     return membership
 
 
@@ -144,25 +144,25 @@ class InvitationInput(Input):
 
 
 @operation("invitations.list", Scope.READ, Effect.READS)
-def list_invitations(context: Context, _given: Input) -> InvitationList:
+def list_invitations(context: Context, _arguments: Input) -> InvitationList:
     """List open invitations, newest first."""
-    found = context.project.invitations.open(context.now).for_list()
-    return InvitationList([InvitationRecord.of(invitation) for invitation in found])
+    invitations = context.project.invitations.open(context.now).for_list()
+    return InvitationList([InvitationRecord.of(invitation) for invitation in invitations])
 
 
 @operation("invitations.create", Scope.ADMIN, Effect.WRITES)
-def invite(context: Context, given: InviteInput) -> InvitationRecord:
+def invite(context: Context, arguments: InviteInput) -> InvitationRecord:
     """Create an invitation that works once. Its token is shown this once."""
-    made, token = operations.invite(context.project, role=given.role, by=context.actor, now=context.now)
-    return InvitationRecord.of(made, token)
+    invitation, token = operations.invite(context.project, role=arguments.role, by=context.actor, now=context.now)
+    return InvitationRecord.of(invitation, token)
 
 
 @operation("invitations.revoke", Scope.ADMIN, Effect.WRITES)
-def revoke_invitation(context: Context, given: InvitationInput) -> InvitationRecord:
+def revoke_invitation(context: Context, arguments: InvitationInput) -> InvitationRecord:
     """Revoke an open invitation."""
-    invitation = context.project.invitations.filter(pk=given.invitation).first()
+    invitation = context.project.invitations.filter(pk=arguments.invitation).first()
     if invitation is None:
-        raise NotFound(f"The project {context.project.slug} has no invitation {given.invitation}.")
+        raise NotFound(f"The project {context.project.slug} has no invitation {arguments.invitation}.")
     operations.revoke_invitation(invitation, by=context.actor, now=context.now)
     return InvitationRecord.of(invitation)
 
@@ -184,12 +184,12 @@ class AuditRecord:
 
     @classmethod
     def of(cls, entry: AuditEntry) -> "AuditRecord":
-        about = (entry.actor_name, entry.action, entry.kind, entry.target_name, entry.detail)
-        return cls(str(entry.pk), entry.created_at, *about)
+        columns = (entry.actor_name, entry.action, entry.kind, entry.target_name, entry.detail)
+        return cls(str(entry.pk), entry.created_at, *columns)
 
 
 @operation("audit.list", Scope.ADMIN, Effect.READS)
-def list_audit(context: Context, given: AuditInput) -> Page[AuditRecord]:
+def list_audit(context: Context, arguments: AuditInput) -> Page[AuditRecord]:
     """List who changed what, newest first."""
-    entries = list(context.project.audit_entries.newest(given.after)[: given.limit + 1])
-    return Page.of(entries, given.limit, AuditRecord.of, lambda entry: entry.pk)
+    entries = list(context.project.audit_entries.newest(arguments.after)[: arguments.limit + 1])
+    return Page.of(entries, arguments.limit, AuditRecord.of, lambda entry: entry.pk)

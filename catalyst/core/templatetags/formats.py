@@ -22,22 +22,22 @@ register.filter("spent", formats.spent)
 
 
 @register.filter
-def ago(when: datetime | None) -> SafeString | str:
+def ago(moment: datetime | None) -> SafeString | str:
     """A `<time>` relative to now. Its title has the exact time."""
-    if when is None:
+    if moment is None:
         return ""
-    exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    words = formats.ago(when, timezone.now())
-    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', exact, words)
+    exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = formats.ago(moment, timezone.now())
+    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', exact, text)
 
 
 @register.filter
-def clock(when: datetime | None) -> SafeString | str:
+def clock(moment: datetime | None) -> SafeString | str:
     """A `<time>` with date and time in UTC."""
-    if when is None:
+    if moment is None:
         return ""
-    exact = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{when:%-d %b %H:%M:%S}")
+    exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{moment:%-d %b %H:%M:%S}")
 
 
 @register.filter

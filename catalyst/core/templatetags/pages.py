@@ -43,15 +43,15 @@ def icon(name: str) -> SafeString:
 def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
     """A label. `name` is the signal, `count` how many labels have this value."""
     giver = format_html('<i title="{0}">{0}</i>', name) if name else ""
-    said = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
+    content = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
     if href:
-        return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, href, said)
-    return format_html('<span class="pill {}">{}</span>', sentiment, said)
+        return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, href, content)
+    return format_html('<span class="pill {}">{}</span>', sentiment, content)
 
 
 @register.simple_tag
-def status(known: str) -> SafeString:
-    return format_html('<span class="state {}">{}</span>', known, STATUSES[known])
+def status(value: str) -> SafeString:
+    return format_html('<span class="state {}">{}</span>', value, STATUSES[value])
 
 
 @register.simple_tag(takes_context=True)
@@ -59,7 +59,10 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
     """The query of the first page with one value of a parameter added, or removed if present."""
     query = _from_first_row(context)
     values = query.get(name, [])
-    query[name] = [other for other in values if other != value] if value in values else [*values, value]
+    if value in values:
+        query[name] = [item for item in values if item != value]
+    else:
+        query[name] = [*values, value]
     return f"?{urlencode(query, doseq=True)}"
 
 
@@ -80,8 +83,8 @@ def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
 def carry(context: RequestContext, *names: str) -> SafeString:
     """Hidden inputs that keep the page's query in a GET form, except for `names`."""
     request: HttpRequest = context["request"]
-    kept = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
-    return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
+    fields = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', fields)
 
 
 @register.simple_tag(takes_context=True)

@@ -47,8 +47,8 @@ def password_change(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 def sign_out_elsewhere(request: SignedInRequest) -> HttpResponse:
-    ended = sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
-    messages.success(request, f"{ended} other session{'' if ended == 1 else 's'} ended")
+    count = sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
+    messages.success(request, f"{count} other session{'' if count == 1 else 's'} ended")
     return redirect("core:profile")
 
 

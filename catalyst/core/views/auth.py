@@ -33,7 +33,9 @@ def login(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         auth.login(request, form.get_user())
         return HttpResponseRedirect(target)
-    status = 429 if form.is_limited else 422 if form.is_bound else 200
+    status = 422 if form.is_bound else 200
+    if form.is_limited:
+        status = 429
     return render(request, "core/login.html", {"form": form, "next": target}, status=status)
 
 

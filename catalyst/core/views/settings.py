@@ -33,7 +33,7 @@ def _rename(request: ProjectRequest) -> HttpResponse:
     if not form.is_valid():
         return _general(request, name=form, status=422)
     operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.actor)
-    return _to(request, "core:settings", f"The project is called {request.project.name}")
+    return _redirect_with_message(request, "core:settings", f"The project is called {request.project.name}")
 
 
 @require_POST
@@ -43,7 +43,7 @@ def retention(request: ProjectRequest) -> HttpResponse:
     if not form.is_valid():
         return _general(request, retention=form, status=422)
     operations.set_retention(request.project, days=form.cleaned_data["days"], by=request.actor)
-    return _to(request, "core:settings", f"Traces are kept for {request.project.kept_days} days")
+    return _redirect_with_message(request, "core:settings", f"Traces are kept for {request.project.kept_days} days")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -72,8 +72,10 @@ def member_role(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         operations.change_role(membership, role=role, by=request.actor)
     except ValidationError as error:
-        return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
-    return _to(request, "core:member-list", f"{membership.user} is {Membership.Role(role).label.lower()} now")
+        return _redirect_with_message(request, "core:member-list", " ".join(error.messages), messages.ERROR)
+    return _redirect_with_message(
+        request, "core:member-list", f"{membership.user} is {Membership.Role(role).label.lower()} now"
+    )
 
 
 @require_POST
@@ -83,10 +85,10 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
     try:
         operations.remove_member(membership, by=request.actor)
     except ValidationError as error:
-        return _to(request, "core:member-list", " ".join(error.messages), messages.ERROR)
+        return _redirect_with_message(request, "core:member-list", " ".join(error.messages), messages.ERROR)
     if membership.user == request.user:
         return HttpResponseClientRedirect(resolve_url("core:home")) if request.htmx else redirect("core:home")
-    return _to(request, "core:member-list", f"{membership.user} is no longer a member")
+    return _redirect_with_message(request, "core:member-list", f"{membership.user} is no longer a member")
 
 
 @require_POST
@@ -94,7 +96,7 @@ def member_remove(request: ProjectRequest, pk: int) -> HttpResponse:
 def invitation_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
     invitation = get_object_or_404(request.project.invitations, pk=pk)
     operations.revoke_invitation(invitation, by=request.actor, now=timezone.now())
-    return _to(request, "core:member-list", "The invitation is revoked")
+    return _redirect_with_message(request, "core:member-list", "The invitation is revoked")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -121,7 +123,7 @@ def key_revoke(request: ProjectRequest, pk: int) -> HttpResponse:
     operations.revoke_key(key, by=request.actor, now=timezone.now())
     if wants_partial(request):
         return _keys(request, ApiKeyForm(auto_id="key_%s"))
-    return _to(request, "core:key-list", f"Key {key.name} is revoked")
+    return _redirect_with_message(request, "core:key-list", f"Key {key.name} is revoked")
 
 
 @require_POST
@@ -130,12 +132,14 @@ def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
     key = get_object_or_404(request.project.api_keys, pk=pk)
     form = KeyLimitForm(request.POST)
     if not form.is_valid():
-        return _to(request, "core:key-list", "A limit is a whole number from 1 to 1,000,000", messages.ERROR)
+        return _redirect_with_message(
+            request, "core:key-list", "A limit is a whole number from 1 to 1,000,000", messages.ERROR
+        )
     limits = form.cleaned_data
     operations.limit_key(
         key, requests=limits["requests_per_second"], spans=limits["spans_per_second"], by=request.actor
     )
-    return _to(request, "core:key-list", f"The limit of key {key.name} is set")
+    return _redirect_with_message(request, "core:key-list", f"The limit of key {key.name} is set")
 
 
 @require_safe
@@ -157,12 +161,12 @@ def _general(
         "tab": "settings",
         "form": name or ProjectForm(initial={"name": request.project.name}),
         "retention": retention or RetentionForm(initial={"days": request.project.retention_days}),
-        "most_days": settings.RETENTION_DAYS,
+        "max_days": settings.RETENTION_DAYS,
     }
     return render(request, "core/general.html", context, partial="keeping" if retention else "rename", status=status)
 
 
-def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **about: Any) -> HttpResponse:
+def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **extra: Any) -> HttpResponse:
     context = {
         "tab": "member-list",
         "form": form,
@@ -170,7 +174,7 @@ def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **about
         "invitations": request.project.invitations.open(timezone.now()).for_list(),
         "roles": Membership.Role.choices,
     }
-    return render(request, "core/members.html", {**context, **about}, partial="invitations", status=status)
+    return render(request, "core/members.html", {**context, **extra}, partial="invitations", status=status)
 
 
 def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200) -> HttpResponse:
@@ -185,8 +189,10 @@ def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: 
     return render(request, "core/keys.html", context, partial="api-keys", status=status)
 
 
-def _to(request: ProjectRequest, page: str, said: str, level: int = messages.SUCCESS) -> HttpResponse:
-    messages.add_message(request, level, said)
+def _redirect_with_message(
+    request: ProjectRequest, page: str, text: str, level: int = messages.SUCCESS
+) -> HttpResponse:
+    messages.add_message(request, level, text)
     url = reverse(page, args=[request.project.slug])
     return HttpResponseClientRedirect(url) if wants_partial(request) else redirect(url)
 

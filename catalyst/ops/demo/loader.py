@@ -94,7 +94,7 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
 
     Signals are activated before the first span, so that live judging covers everything.
     """
-    with _alone():
+    with _exclusive():
         _signals(project)
         conversations = list(timeline.conversations(timeline.begins(now), now, now, scale))
         stored = sum(_store(project, spans, now) for spans in _batches(reversed(conversations)))
@@ -105,7 +105,7 @@ def fill(project: Project, now: datetime, scale: float = 1) -> int:
 
 def renew(project: Project, now: datetime, scale: float = 1) -> int:
     """Delete the data of the project and fill it again."""
-    with _alone():
+    with _exclusive():
         for data in registry.entries(DemoData):
             data.erase(project.pk)
         project.agents.exclude(identity__in=[agent.id for agent in timeline.AGENTS]).delete()
@@ -133,7 +133,7 @@ def trickle(now: datetime) -> int:
     pause(now)
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
-    with _alone():
+    with _exclusive():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
 
 
@@ -155,7 +155,7 @@ def reword(now: datetime) -> None:
         return
     if summaries.is_open(signal, signal.label_set.matching(LabelFilter(status="waiting")).count()):
         return
-    operations.publish_version(signal, _question(TEMPLATES[key], 100))
+    operations.publish_version(signal, _definition(TEMPLATES[key], 100))
     first, _ = timeline.bad_deploy(signal.agent.first_seen_at + timeline.PERIOD)
     day = first.replace(hour=0)
     backfill.start(signal, start=day, end=day + timedelta(days=1), sample_rate=100, now=now)
@@ -179,15 +179,15 @@ def _signals(project: Project) -> None:
     agents = {agent.identity: agent for agent in project.agents.all()}
     for identity, key, scope, rate in SIGNALS:
         template, agent = TEMPLATES[key], agents[identity]
-        question = _question(template, rate)
+        definition = _definition(template, rate)
         if (identity, key) == REWORDED:
-            question = replace(question, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
-        signal = operations.create_signal(agent, name=template.name, scope=scope, question=question, template=key)
+            definition = replace(definition, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
+        signal = operations.create_signal(agent, name=template.name, scope=scope, question=definition, template=key)
         if signal.current_version is not None and not judge_of(signal.current_version).is_model:
             operations.activate(signal, agent.first_seen_at)
 
 
-def _question(template: Template, rate: int) -> Definition:
+def _definition(template: Template, rate: int) -> Definition:
     return Definition(template.type, template.prompt, rate, template.labels, template.sentiments)
 
 
@@ -208,7 +208,7 @@ def _store(project: Project, spans: list[SentSpan], now: datetime) -> int:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _exclusive() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from catalyst.ops.demo.spans import SECOND, Model, Run, Said, ToolUse, call_id, fail
+from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
 from traces.otlp import SentSpan, Source
 
 ID, NAME, VERSION = "demo-research", "Research Assistant", "0.9.3"
@@ -62,17 +62,17 @@ class Inquiry:
     rng: Random
     at: int
     turns: list[list[SentSpan]] = field(default_factory=list)
-    history: list[Said] = field(default_factory=list)
+    history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rng, said = self.rng, texts()
+        rng, phrases = self.rng, texts()
         self.facts = {
-            "topic": rng.choice(said["topics"]),
-            "aspect": rng.choice(said["aspects"]),
-            "place": rng.choice(said["places"]),
+            "topic": rng.choice(phrases["topics"]),
+            "aspect": rng.choice(phrases["aspects"]),
+            "place": rng.choice(phrases["places"]),
             "session": f"inquiry-{rng.getrandbits(40):010x}",
-            "user": f"{rng.choice(said['authors']).lower()}@institute.example",
+            "user": f"{rng.choice(phrases['authors']).lower()}@institute.example",
             "environment": rng.choices(("production", "staging"), (90, 10))[0],
         }
 
@@ -91,14 +91,14 @@ class Inquiry:
         rng = self.rng
         failure = rng.choice(TROUBLES) if rng.random() < 0.03 else None
         run, attributes = self._begin(text)
-        with run.inside("research.answer", "AGENT", attributes) as root:
+        with run.span("research.answer", "AGENT", attributes) as root:
             findings: list[str] = []
             for _ in range(rng.choices((1, 2, 3), (45, 40, 15))[0]):
                 findings += self._search(run, failure)
                 if failure is not None:
                     break
             if failure is None:
-                self._say(run, root, self._answer(findings))
+                self._reply(run, root, self._answer(findings))
         if failure is not None:
             fail(root, *failure)
         self._end(run)
@@ -112,50 +112,50 @@ class Inquiry:
 
     def _talk(self, text: str, answer: str) -> None:
         run, attributes = self._begin(text)
-        with run.inside("research.answer", "AGENT", attributes) as root:
-            self._say(run, root, answer)
+        with run.span("research.answer", "AGENT", attributes) as root:
+            self._reply(run, root, answer)
         self._end(run)
 
     def _search(self, run: Run, failure: tuple[str, str] | None) -> list[str]:
         rng, facts = self.rng, self.facts
         query = f"{facts['topic']} {rng.choice(texts()['aspects'])} {rng.choice(texts()['places'])}"
         call = ToolUse("search_library", {"query": query, "top": 4}, call_id(rng))
-        asked = Said("assistant", calls=[call])
-        run.think(WRITER, [Said("system", SYSTEM), *self.history], asked)
-        found = [self._paper() for _ in range(rng.randint(2, 4))]
-        with run.inside("retrieve", "CHAIN", {"input.value": query}) as chain:
+        tool_request = Message("assistant", calls=[call])
+        run.call_model(WRITER, [Message("system", SYSTEM), *self.history], tool_request)
+        papers = [self._paper() for _ in range(rng.randint(2, 4))]
+        with run.span("retrieve", "CHAIN", {"input.value": query}) as chain:
             vector = {"embedding.model_name": EMBEDDING, "embedding.embeddings.0.embedding.text": query}
             run.step(f"embed {EMBEDDING}", "EMBEDDING", 0.08, {**vector, "llm.token_count.prompt": len(query) // 4})
-            span = run.step("search_library", "RETRIEVER", 0.3, _retrieved(call, found))
+            span = run.step("search_library", "RETRIEVER", 0.3, _retrieved(call, papers))
         if failure is not None:
-            for each in (span, chain):
-                fail(each, *failure)
-                each.attributes.pop("output.value", None)
+            for failed in (span, chain):
+                fail(failed, *failure)
+                failed.attributes.pop("output.value", None)
             return []
-        self.history += [asked, Said("tool", json.dumps(found), call_id=call.id)]
-        return found
+        self.history += [tool_request, Message("tool", json.dumps(papers), call_id=call.id)]
+        return papers
 
     def _paper(self) -> str:
-        rng, said = self.rng, texts()
-        author, year, journal = rng.choice(said["authors"]), rng.randint(2019, 2025), rng.choice(said["journals"])
+        rng, phrases = self.rng, texts()
+        author, year, journal = rng.choice(phrases["authors"]), rng.randint(2019, 2025), rng.choice(phrases["journals"])
         return (
-            f"{author} et al. ({year}), {journal}: {rng.choice(said['methods'])} on {self.facts['topic']} in "
-            f"{rng.choice(said['places'])} (n = {rng.randint(24, 4_800)}) found {self.fill('results')}."
+            f"{author} et al. ({year}), {journal}: {rng.choice(phrases['methods'])} on {self.facts['topic']} in "
+            f"{rng.choice(phrases['places'])} (n = {rng.randint(24, 4_800)}) found {self.fill('results')}."
         )
 
     def _answer(self, findings: list[str]) -> str:
         cited = "\n".join(f"{number}. {finding} [{number}]" for number, finding in enumerate(findings[:5], start=1))
         return f"{self.fill('leads')}\n\n{cited}\n\n{self.fill('ends')}"
 
-    def _say(self, run: Run, root: SentSpan, answer: str) -> None:
-        said = Said("assistant", answer)
-        run.think(WRITER, [Said("system", SYSTEM), *self.history], said)
-        self.history.append(said)
+    def _reply(self, run: Run, root: SentSpan, answer: str) -> None:
+        reply = Message("assistant", answer)
+        run.call_model(WRITER, [Message("system", SYSTEM), *self.history], reply)
+        self.history.append(reply)
         root.attributes["output.value"] = answer
 
     def _begin(self, text: str) -> tuple[Run, dict[str, Any]]:
         rng, facts = self.rng, self.facts
-        self.history.append(Said("user", text))
+        self.history.append(Message("user", text))
         slow = rng.uniform(4, 9) if rng.random() < 0.03 else rng.lognormvariate(0, 0.3)
         attributes = {
             "agent.id": ID,
@@ -172,12 +172,12 @@ class Inquiry:
         self.at = run.at + int(self.rng.uniform(*PAUSES) * SECOND)
 
 
-def _retrieved(call: ToolUse, found: list[str]) -> dict[str, Any]:
+def _retrieved(call: ToolUse, papers: list[str]) -> dict[str, Any]:
     documents = {
         f"retrieval.documents.{number}.document.{key}": value
-        for number, text in enumerate(found)
+        for number, text in enumerate(papers)
         for key, value in (("id", f"doc-{len(text) * 31 + number}"), ("content", text), ("score", 0.93 - number / 12))
     }
     arguments = json.dumps(dict(call.arguments))
-    about = {"tool.name": call.name, "tool_call.id": call.id, "input.value": arguments}
-    return {**about, "output.value": json.dumps(found), **documents}
+    attributes = {"tool.name": call.name, "tool_call.id": call.id, "input.value": arguments}
+    return {**attributes, "output.value": json.dumps(papers), **documents}

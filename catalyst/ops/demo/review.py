@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from catalyst.ops.demo.spans import SECOND, Model, Run, Said, ToolUse, call_id, fail
+from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
 from traces.otlp import SentSpan, Source
 
 ID, NAME, VERSION = "demo-code-review", "Code Reviewer", "1.12.0"
@@ -73,49 +73,49 @@ class PullRequest:
     rng: Random
     at: int
     turns: list[list[SentSpan]] = field(default_factory=list)
-    history: list[Said] = field(default_factory=list)
+    history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     number: int = 0
     model: Model = REVIEWER
 
     def __post_init__(self) -> None:
-        rng, said = self.rng, texts()
+        rng, phrases = self.rng, texts()
         self.number = rng.randrange(180, 4_200)
         self.model = IN_HOUSE if rng.random() < 0.18 else REVIEWER
         self.facts = {
             "number": str(self.number),
-            "repository": rng.choice(said["repositories"]),
-            "author": rng.choice(said["authors"]),
-            "title": rng.choice(said["titles"]).format(thing=rng.choice(said["things"])),
+            "repository": rng.choice(phrases["repositories"]),
+            "author": rng.choice(phrases["authors"]),
+            "title": rng.choice(phrases["titles"]).format(thing=rng.choice(phrases["things"])),
             "environment": "staging" if self.model is IN_HOUSE and rng.random() < 0.6 else "production",
         }
 
     def fill(self, kind: str, **more: str) -> str:
         # Details are drawn anew for each text.
-        rng, said = self.rng, texts()
+        rng, phrases = self.rng, texts()
         drawn = {
             "path": self.path(),
-            "function": rng.choice(said["functions"]),
-            "name": rng.choice(said["names"]),
+            "function": rng.choice(phrases["functions"]),
+            "name": rng.choice(phrases["names"]),
             "count": f"{rng.choice((12, 40, 250, 3, 18))},000",
             "attempts": str(rng.randint(3, 8)),
             "sha": f"{rng.getrandbits(28):07x}",
             "count_open": rng.choice(("one", "two", "three")),
         }
-        return rng.choice(said[kind]).format(**{**drawn, **self.facts, **more})
+        return rng.choice(phrases[kind]).format(**{**drawn, **self.facts, **more})
 
     def path(self) -> str:
-        said = texts()
-        return f"{self.rng.choice(said['folders'])}/{self.rng.choice(said['files'])}.py"
+        phrases = texts()
+        return f"{self.rng.choice(phrases['folders'])}/{self.rng.choice(phrases['files'])}.py"
 
     def review(self, text: str, *, files: int, again: bool = False, tests: bool = True) -> bool:
         # Returns whether a review was posted.
         rng = self.rng
-        self.history.append(Said("user", text))
+        self.history.append(Message("user", text))
         slow = rng.uniform(3, 6) if rng.random() < 0.04 else rng.lognormvariate(0, 0.35)
         run = Run(rng, source(self.facts["environment"]), self.at, slow)
         failure = rng.choice(TROUBLES) if tests and rng.random() < 0.035 else None
-        with run.inside("review.pull_request", "AGENT", self._about(text)) as root:
+        with run.span("review.pull_request", "AGENT", self._attributes(text)) as root:
             diff = ToolUse("get_diff", {"repository": self.facts["repository"], "number": self.number}, call_id(rng))
             self._use(run, diff, 0.6, self._diff(files), "")
             if failure is None:
@@ -133,7 +133,7 @@ class PullRequest:
         remark = ""
         for _ in range(files):
             path = self.path()
-            with run.inside("review.file", "CHAIN", {"input.value": path}):
+            with run.span("review.file", "CHAIN", {"input.value": path}):
                 call = ToolUse("read_file", {"path": path, "ref": "head"}, call_id(self.rng))
                 self._use(run, call, 0.15, self._code(path), remark)
             remark = self.fill("praise" if again or self.rng.random() < 0.3 else "findings", path=path)
@@ -145,31 +145,33 @@ class PullRequest:
 
     def _post(self, run: Run, again: bool) -> str:
         rng = self.rng
-        kind = "lazy" if self.model is IN_HOUSE and rng.random() < 0.35 else "approvals" if again else "verdicts"
+        kind = "approvals" if again else "verdicts"
+        if self.model is IN_HOUSE and rng.random() < 0.35:
+            kind = "lazy"
         answer = self.fill(kind)
         if kind == "verdicts":
             answer = "\n".join(f"- {self.fill('findings')}" for _ in range(rng.randint(1, 3))) + f"\n\n{answer}"
         if kind == "approvals":
             answer = f"{self.fill('praise')} {answer}"
         call = ToolUse("post_review", {"number": self.number, "event": "comment", "body": answer[:120]}, call_id(rng))
-        said = Said("assistant", answer, calls=[call])
-        run.think(self.model, self._heard(), said)
-        run.use(call, 0.5, {"ok": True, "url": f"https://code.acme.example/{self.number}#review"})
-        self.history += [said, Said("tool", '{"ok": true}', call_id=call.id)]
+        reply = Message("assistant", answer, calls=[call])
+        run.call_model(self.model, self._prompt(), reply)
+        run.call_tool(call, 0.5, {"ok": True, "url": f"https://code.acme.example/{self.number}#review"})
+        self.history += [reply, Message("tool", '{"ok": true}', call_id=call.id)]
         return answer
 
     def _use(self, run: Run, call: ToolUse, seconds: float, result: object, remark: str) -> None:
-        asked = Said("assistant", remark, calls=[call])
-        run.think(self.model, self._heard(), asked)
-        run.use(call, seconds, result)
-        shown = result if isinstance(result, str) else json.dumps(result)
-        self.history += [asked, Said("tool", shown, call_id=call.id)]
+        tool_request = Message("assistant", remark, calls=[call])
+        run.call_model(self.model, self._prompt(), tool_request)
+        run.call_tool(call, seconds, result)
+        output = result if isinstance(result, str) else json.dumps(result)
+        self.history += [tool_request, Message("tool", output, call_id=call.id)]
 
-    def _heard(self) -> list[Said]:
+    def _prompt(self) -> list[Message]:
         # Long reviews are trimmed to the request and the latest steps.
-        return [Said("system", SYSTEM), *self.history[:1], *self.history[1:][-REMEMBERED:]]
+        return [Message("system", SYSTEM), *self.history[:1], *self.history[1:][-REMEMBERED:]]
 
-    def _about(self, text: str) -> dict[str, Any]:
+    def _attributes(self, text: str) -> dict[str, Any]:
         return {
             "agent.id": ID,
             "agent.name": NAME,
@@ -181,16 +183,16 @@ class PullRequest:
 
     def _diff(self, files: int) -> str:
         rng = self.rng
-        shown = [
+        lines = [
             f"{self.path()} | {rng.randint(2, 60)} +{rng.randint(1, 40)} -{rng.randint(0, 20)}" for _ in range(files)
         ]
-        return "\n".join(shown)
+        return "\n".join(lines)
 
     def _code(self, path: str) -> str:
-        rng, said = self.rng, texts()
-        function, name, other = rng.choice(said["functions"]), *rng.sample(said["names"], 2)
+        rng, phrases = self.rng, texts()
+        function, name, option = rng.choice(phrases["functions"]), *rng.sample(phrases["names"], 2)
         return (
-            f"# {path}\ndef {function}({name}, {other}=None):\n    if not {name}:\n        return []\n"
-            f"    found = store.{rng.choice(said['functions'])}({name}, limit={rng.randint(10, 900)})\n"
-            f"    return [row for row in found if row.{other} is not None]\n"
+            f"# {path}\ndef {function}({name}, {option}=None):\n    if not {name}:\n        return []\n"
+            f"    found = store.{rng.choice(phrases['functions'])}({name}, limit={rng.randint(10, 900)})\n"
+            f"    return [row for row in found if row.{option} is not None]\n"
         )

@@ -33,7 +33,7 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Message:
     role: str
     text: str = ""
     calls: Sequence[ToolUse] = ()
@@ -57,7 +57,7 @@ class Run:
         self.at += int(seconds * self.slow * self.rng.uniform(0.75, 1.35) * SECOND)
 
     @contextmanager
-    def inside(self, name: str, kind: str, attributes: Json) -> Iterator[SentSpan]:
+    def span(self, name: str, kind: str, attributes: Json) -> Iterator[SentSpan]:
         """Wrap the steps of the block in a span."""
         span = self._begin(name, kind, attributes)
         self._open.append(span)
@@ -72,29 +72,29 @@ class Run:
         span.end_ns = self.at
         return span
 
-    def think(self, model: Model, heard: Sequence[Said], said: Said, name: str = "chat") -> SentSpan:
-        wrote = len(said.text) + sum(len(json.dumps(dict(call.arguments))) + 30 for call in said.calls)
-        output = wrote // CHARACTERS_PER_TOKEN + 8
-        prompt = sum(len(one.text) + 20 for one in heard) // CHARACTERS_PER_TOKEN + model.preamble
+    def call_model(self, model: Model, prompt: Sequence[Message], reply: Message, name: str = "chat") -> SentSpan:
+        characters = len(reply.text) + sum(len(json.dumps(dict(call.arguments))) + 30 for call in reply.calls)
+        output = characters // CHARACTERS_PER_TOKEN + 8
+        input_tokens = sum(len(message.text) + 20 for message in prompt) // CHARACTERS_PER_TOKEN + model.preamble
         attributes = {
             "llm.model_name": model.name,
             "llm.provider": model.provider,
             "llm.invocation_parameters": '{"temperature": 0.2}',
-            "llm.token_count.prompt": prompt,
+            "llm.token_count.prompt": input_tokens,
             "llm.token_count.completion": output,
-            "llm.token_count.total": prompt + output,
-            "llm.token_count.prompt_details.cache_read": prompt // 256 * 128 if len(heard) > 3 else 0,
-            **_flat("input", heard),
-            **_flat("output", [said]),
+            "llm.token_count.total": input_tokens + output,
+            "llm.token_count.prompt_details.cache_read": input_tokens // 256 * 128 if len(prompt) > 3 else 0,
+            **_flat("input", prompt),
+            **_flat("output", [reply]),
         }
         return self.step(f"{name} {model.name}", "LLM", 0.35 + output / model.speed, attributes)
 
-    def use(self, call: ToolUse, seconds: float, result: object) -> SentSpan:
-        shown = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
-        span = self.step(call.name, "TOOL", seconds, {**_tool(call), "output.value": shown})
+    def call_tool(self, call: ToolUse, seconds: float, result: object) -> SentSpan:
+        output = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        span = self.step(call.name, "TOOL", seconds, {**_tool(call), "output.value": output})
         return span
 
-    def misuse(self, call: ToolUse, seconds: float, kind: str, message: str) -> SentSpan:
+    def fail_tool(self, call: ToolUse, seconds: float, kind: str, message: str) -> SentSpan:
         span = self.step(call.name, "TOOL", seconds, _tool(call))
         fail(span, kind, message)
         return span
@@ -138,18 +138,18 @@ def _tool(call: ToolUse) -> Json:
     return {"tool.name": call.name, "tool_call.id": call.id, "input.value": arguments}
 
 
-def _flat(side: str, messages: Sequence[Said]) -> Json:
-    found: Json = {}
-    for number, said in enumerate(messages):
+def _flat(side: str, messages: Sequence[Message]) -> Json:
+    attributes: Json = {}
+    for number, message in enumerate(messages):
         prefix = f"llm.{side}_messages.{number}.message."
-        found[prefix + "role"] = said.role
-        if said.text:
-            found[prefix + "content"] = said.text
-        if said.call_id:
-            found[prefix + "tool_call_id"] = said.call_id
-        for index, call in enumerate(said.calls):
+        attributes[prefix + "role"] = message.role
+        if message.text:
+            attributes[prefix + "content"] = message.text
+        if message.call_id:
+            attributes[prefix + "tool_call_id"] = message.call_id
+        for index, call in enumerate(message.calls):
             inner = f"{prefix}tool_calls.{index}.tool_call."
-            found[inner + "id"] = call.id
-            found[inner + "function.name"] = call.name
-            found[inner + "function.arguments"] = json.dumps(dict(call.arguments), ensure_ascii=False)
-    return found
+            attributes[inner + "id"] = call.id
+            attributes[inner + "function.name"] = call.name
+            attributes[inner + "function.arguments"] = json.dumps(dict(call.arguments), ensure_ascii=False)
+    return attributes

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from catalyst.ops.demo.spans import SECOND, Model, Run, Said, ToolUse, call_id, fail
+from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
 from traces.otlp import SentSpan, Source
 
 ID, NAME = "demo-support", "Support Assistant"
@@ -65,7 +65,7 @@ def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
     for chosen in rng.sample(talk.texts["followups"], rng.choices((0, 1, 2), (40, 38, 22))[0]):
         talk.answer(talk.fill(chosen["ask"]), talk.fill(chosen["answer"]), searches=rng.random() < 0.7)
     if rng.random() < 0.6:
-        talk.answer(talk.say("thanks"), talk.say("goodbyes"))
+        talk.answer(talk.draw("thanks"), talk.draw("goodbyes"))
     return talk.turns[:MAX_TURNS]
 
 
@@ -79,9 +79,9 @@ def _solves(talk: "Talk", rng: Random, is_bad: bool) -> bool:
             return False
         gives_up = len(talk.turns) > 1 and rng.random() < 0.4
         if gives_up:
-            talk.answer(talk.say("give_ups"), talk.say("apologies"))
+            talk.answer(talk.draw("give_ups"), talk.draw("apologies"))
             return False
-        worked = talk.act(intent, talk.say("complaints"))
+        worked = talk.act(intent, talk.draw("complaints"))
     return worked
 
 
@@ -92,7 +92,7 @@ class Talk:
     is_bad: bool
     at: int
     turns: list[list[SentSpan]] = field(default_factory=list)
-    history: list[Said] = field(default_factory=list)
+    history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     session: str = ""
     user: str = ""
@@ -119,27 +119,30 @@ class Talk:
     def fill(self, text: str) -> str:
         return text.format(**self.facts)
 
-    def say(self, kind: str) -> str:
+    def draw(self, kind: str) -> str:
         return self.fill(self.rng.choice(self.texts[kind]))
 
     def opening(self, intent: str) -> str:
         # Some customers forget the order number.
         rng = self.rng
-        asked = rng.choice(self.texts["intents"][intent]["ask"])
+        question = rng.choice(self.texts["intents"][intent]["ask"])
         forgets = rng.random() < 0.12
-        asked = rng.choice(self.texts["forgets_number"]) if forgets else asked
+        if forgets:
+            question = rng.choice(self.texts["forgets_number"])
         greeting = rng.choice(self.texts["greetings"]) if rng.random() < 0.6 else ""
         detail = rng.choice(self.texts["details"]) if rng.random() < 0.45 else ""
-        text = self.fill(" ".join(part for part in (greeting, asked if greeting else _capital(asked), detail) if part))
+        if not greeting:
+            question = _capital(question)
+        text = self.fill(" ".join(part for part in (greeting, question, detail) if part))
         if forgets:
-            self.answer(text, self.say("asks_number"))
-            text = self.say("gives_number")
+            self.answer(text, self.draw("asks_number"))
+            text = self.draw("gives_number")
         return text
 
     def answer(self, text: str, answer: str, *, searches: bool = False) -> None:
         # A turn without an order.
         run, attributes = self._begin(text)
-        with run.inside("support.turn", "AGENT", attributes) as root:
+        with run.span("support.turn", "AGENT", attributes) as root:
             run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
             if searches:
                 call = ToolUse("search_help", {"query": text, "top": 3}, call_id(self.rng))
@@ -152,57 +155,58 @@ class Talk:
         rng, facts = self.rng, self.facts
         fails = rng.random() < (0.85 if self.is_bad else 0.05)
         run, attributes = self._begin(text)
-        with run.inside("support.turn", "AGENT", attributes) as root:
+        with run.span("support.turn", "AGENT", attributes) as root:
             run.step("guardrail.input", "GUARDRAIL", 0.04, {"input.value": text, "output.value": "pass"})
             order = ToolUse("get_order", {"order_id": facts["order"]}, call_id(rng))
-            ends = self._trouble(run, order) if fails else None
+            error = self._trouble(run, order) if fails else None
             if not fails:
                 if rng.random() < 0.06:
-                    run.misuse(order, 1.2, "ConnectionError", "connection reset by orders-api, trying again")
-                found = {"id": facts["order"], "item": facts["product"], "total": facts["amount"], "status": "paid"}
-                self._call(run, order, 0.25, found)
-                done = {"ok": True, "order": facts["order"], "carrier": facts["carrier"], "city": facts["city"]}
-                self._call(run, ToolUse(ACTIONS[intent], self._arguments(intent), call_id(rng)), 0.6, done)
+                    run.fail_tool(order, 1.2, "ConnectionError", "connection reset by orders-api, trying again")
+                details = {"id": facts["order"], "item": facts["product"], "total": facts["amount"], "status": "paid"}
+                self._call(run, order, 0.25, details)
+                result = {"ok": True, "order": facts["order"], "carrier": facts["carrier"], "city": facts["city"]}
+                self._call(run, ToolUse(ACTIONS[intent], self._arguments(intent), call_id(rng)), 0.6, result)
                 self._finish(run, root, self.fill(rng.choice(self.texts["intents"][intent]["answer"])))
-            elif ends is None:
-                self._finish(run, root, self.say("apologies"))
-        if ends is not None:
-            fail(root, *ends)
+            elif error is None:
+                self._finish(run, root, self.draw("apologies"))
+        if error is not None:
+            fail(root, *error)
         self._end(run)
         return not fails
 
     def _trouble(self, run: Run, call: ToolUse) -> tuple[str, str] | None:
         # Returns the error that ends the turn, None if the agent still answers.
-        asked = Said("assistant", calls=[call])
-        run.think(PLANNER, self._heard(), asked)
+        tool_request = Message("assistant", calls=[call])
+        run.call_model(PLANNER, self._prompt(), tool_request)
         kind, message = TIMEOUT if self.is_bad else self.rng.choice((TIMEOUT, *TROUBLES))
         for _ in range(3 if self.is_bad else 2):
-            run.misuse(call, 10 if kind == TIMEOUT[0] else 0.8, kind, message)
-        self.history += [asked, Said("tool", f"{kind}: {message}", call_id=call.id)]
-        return (kind, message) if self.rng.random() < (0.85 if self.is_bad else 0.7) else None
+            run.fail_tool(call, 10 if kind == TIMEOUT[0] else 0.8, kind, message)
+        self.history += [tool_request, Message("tool", f"{kind}: {message}", call_id=call.id)]
+        gives_up = self.rng.random() < (0.85 if self.is_bad else 0.7)
+        return (kind, message) if gives_up else None
 
     def _arguments(self, intent: str) -> dict[str, str]:
         arguments = {"order_id": self.facts["order"]}
         return arguments | ({"city": self.facts["city"]} if intent == "address" else {})
 
     def _call(self, run: Run, call: ToolUse, seconds: float, result: object) -> None:
-        asked = Said("assistant", calls=[call])
-        run.think(PLANNER, self._heard(), asked)
-        run.use(call, seconds, result)
-        self.history += [asked, Said("tool", json.dumps(result, ensure_ascii=False), call_id=call.id)]
+        tool_request = Message("assistant", calls=[call])
+        run.call_model(PLANNER, self._prompt(), tool_request)
+        run.call_tool(call, seconds, result)
+        self.history += [tool_request, Message("tool", json.dumps(result, ensure_ascii=False), call_id=call.id)]
 
     def _finish(self, run: Run, root: SentSpan, answer: str) -> None:
-        said = Said("assistant", answer)
-        run.think(WRITER, self._heard(), said)
-        self.history.append(said)
+        reply = Message("assistant", answer)
+        run.call_model(WRITER, self._prompt(), reply)
+        self.history.append(reply)
         root.attributes["output.value"] = answer
 
-    def _heard(self) -> Sequence[Said]:
-        return [Said("system", SYSTEM), *self.history]
+    def _prompt(self) -> Sequence[Message]:
+        return [Message("system", SYSTEM), *self.history]
 
     def _begin(self, text: str) -> tuple[Run, dict[str, Any]]:
         version = BAD if self.is_bad else GOOD
-        self.history.append(Said("user", text))
+        self.history.append(Message("user", text))
         slow = self.rng.uniform(4, 8) if self.rng.random() < 0.03 else self.rng.lognormvariate(0, 0.3)
         attributes = {
             "agent.id": ID,

@@ -50,34 +50,34 @@ def server(_now: datetime) -> Server:
         return Server(*cursor.fetchone())
 
 
-def check_server(found: Server, _now: datetime) -> Iterator[Check]:
-    major = int(found.version.split(".")[0])
+def check_server(info: Server, _now: datetime) -> Iterator[Check]:
+    major = int(info.version.split(".")[0])
     state: State = "ok" if major >= MIN_SERVER_VERSION else "bad"
-    text = f"PostgreSQL {found.version.split()[0]}, {formats.size(found.size_bytes)}"
+    text = f"PostgreSQL {info.version.split()[0]}, {formats.size(info.size_bytes)}"
     yield check("Database", "server", state, text, f"Move to PostgreSQL {MIN_SERVER_VERSION} or newer.")
     yield check(
         "Database",
         "connections",
-        graded(found.connections / found.max_connections, 0.8, 0.95),
-        f"{found.connections} of {found.max_connections}",
+        graded(info.connections / info.max_connections, 0.8, 0.95),
+        f"{info.connections} of {info.max_connections}",
         "Raise max_connections of the server, or lower CATALYST_DATABASE_POOL.",
     )
     yield check(
         "Database",
         "oldest transaction",
-        graded(found.transaction_seconds, 300, 3600),
-        formats.duration(found.transaction_seconds * 1e6),
-        f"It holds locks and keeps dead rows alive: see process {found.transaction_pid} in pg_stat_activity, "
-        f"and end it with SELECT pg_terminate_backend({found.transaction_pid}).",
+        graded(info.transaction_seconds, 300, 3600),
+        formats.duration(info.transaction_seconds * 1e6),
+        f"It holds locks and keeps dead rows alive: see process {info.transaction_pid} in pg_stat_activity, "
+        f"and end it with SELECT pg_terminate_backend({info.transaction_pid}).",
     )
 
 
-def server_metrics(found: Server, _now: datetime) -> Iterator[Metric]:
+def server_metrics(info: Server, _now: datetime) -> Iterator[Metric]:
     yield gauge("info", "The version of the process that answers.", [({"version": __version__}, 1)])
-    yield gauge_of("database_size_bytes", "Size of the database.", found.size_bytes)
-    yield gauge_of("database_connections", "Client connections of the server.", found.connections)
-    yield gauge_of("database_connections_max", "Connections the server takes.", found.max_connections)
-    yield gauge_of("database_transaction_seconds", "Age of the oldest transaction.", found.transaction_seconds)
+    yield gauge_of("database_size_bytes", "Size of the database.", info.size_bytes)
+    yield gauge_of("database_connections", "Client connections of the server.", info.connections)
+    yield gauge_of("database_connections_max", "Connections the server takes.", info.max_connections)
+    yield gauge_of("database_transaction_seconds", "Age of the oldest transaction.", info.transaction_seconds)
 
 
 @cache
@@ -117,9 +117,9 @@ def periodic_runs(_now: datetime) -> list[PeriodicRun]:
 
 
 def check_periodic_runs(runs: list[PeriodicRun], now: datetime) -> Iterator[Check]:
-    known = {run.kind: run for run in runs}
+    runs_by_kind = {run.kind: run for run in runs}
     for work in registry.entries(PeriodicTask):
-        run = known.get(work.name)
+        run = runs_by_kind.get(work.name)
         yield _check_run(work, run, now)
         if run and work.name == "minute":
             yield from _check_steady(run, now)
@@ -207,8 +207,8 @@ def data_folder(_now: datetime | None = None) -> DataFolder | None:
 def check_data_folder(disk: DataFolder | None, _now: datetime | None = None) -> Iterator[Check]:
     if disk is None:
         return
-    wanted = min(FULL_SHARE * disk.total_bytes, FULL_BYTES)
-    state = graded(wanted / max(disk.free_bytes, 1), 1, 5)
+    min_free = min(FULL_SHARE * disk.total_bytes, FULL_BYTES)
+    state = graded(min_free / max(disk.free_bytes, 1), 1, 5)
     text = f"{formats.size(disk.free_bytes)} free of {formats.size(disk.total_bytes)}, {disk.folder}"
     advice = "Make room, or keep spans for fewer days: CATALYST_RETENTION_DAYS."
     yield check("Disk", "data folder", state, text, advice)

@@ -41,10 +41,9 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Return 200 if requests can be answered, else 503 with the reasons."""
     checks = doctor.readiness(timezone.now())
-    said = [f"{check.part} {check.name}: {check.text}" for check in checks if check.state == "bad"]
-    return HttpResponse(
-        "".join(f"{line}\n" for line in said or ["ready"]), content_type=PLAIN, status=503 if said else 200
-    )
+    problems = [f"{check.part} {check.name}: {check.text}" for check in checks if check.state == "bad"]
+    text = "".join(f"{line}\n" for line in problems or ["ready"])
+    return HttpResponse(text, content_type=PLAIN, status=503 if problems else 200)
 
 
 @login_not_required
@@ -67,8 +66,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         host = request.get_host().rpartition(":")[0] or request.get_host()
         if is_this_machine(address(request)) and is_this_machine(host.strip("[]")):
             return None
-        said = "Set CATALYST_METRICS_TOKEN to read this from elsewhere.\n"
-        return HttpResponse(said, content_type=PLAIN, status=403)
+        text = "Set CATALYST_METRICS_TOKEN to read this from elsewhere.\n"
+        return HttpResponse(text, content_type=PLAIN, status=403)
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and secrets.compare_digest(token.strip().encode(), settings.METRICS_TOKEN.encode()):
         return None

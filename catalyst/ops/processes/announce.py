@@ -44,7 +44,7 @@ def status_file(data: Path) -> Path:
     return data / "up.json"
 
 
-def everything(data: Path, installation: Installation, pids: dict[str, int], now: datetime) -> str:
+def write_status(data: Path, installation: Installation, pids: dict[str, int], now: datetime) -> str:
     """Write up.json and return the text for the terminal."""
     url = env.base_url()
     facts = {
@@ -62,5 +62,5 @@ def update_pids(data: Path, pids: dict[str, int]) -> None:
     write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
 
 
-def withdraw(data: Path) -> None:
+def remove_status(data: Path) -> None:
     status_file(data).unlink(missing_ok=True)

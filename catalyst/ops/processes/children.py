@@ -18,7 +18,7 @@ from catalyst.ops.processes import orphans
 
 STOP_SECONDS = 10
 MAX_PAUSE_SECONDS = 5.0
-STEADY_SECONDS = 10  # who ran so long is started again at once
+STEADY_SECONDS = 10  # restarted without a longer pause after that
 LOG_BYTES = 20_000_000
 STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
@@ -75,7 +75,7 @@ class Child:
             orphans.follow(parent)
         self.program.run()
 
-    def revive(self, tell: Callable[[str], None]) -> bool:
+    def revive(self, report: Callable[[str], None]) -> bool:
         """Restart after an exit and a pause. Returns whether it was restarted."""
         if self.process is None or self.process.is_alive():
             return False
@@ -83,7 +83,7 @@ class Child:
         if ran < self.pause:
             return False
         self.kill()
-        tell(f"{self.program.name} ended ({ending(self.process.exitcode or 0)}), starting it again; see {self.log}")
+        report(f"{self.program.name} ended ({ending(self.process.exitcode or 0)}), starting it again; see {self.log}")
         self.pause = 0.5 if ran > STEADY_SECONDS else min(self.pause * 2, MAX_PAUSE_SECONDS)
         self.start()
         return True

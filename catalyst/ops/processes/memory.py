@@ -7,7 +7,7 @@ LARGE_BYTES = 1 << 20
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h of GNU's C library
 
 
-def keep_little() -> None:
+def limit_retained_memory() -> None:
     """Limit arenas and retained memory, also of forked children."""
     with suppress(AttributeError):
         library = ctypes.CDLL(None)
@@ -16,7 +16,7 @@ def keep_little() -> None:
         library.mallopt(M_TRIM_THRESHOLD, LARGE_BYTES)
 
 
-def give_back() -> None:
+def trim() -> None:
     """Return free memory to the system."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -104,10 +104,10 @@ def _make_owner(project: Project) -> User:
 
 def _ingest_key(project: Project) -> str:
     path = Path(settings.DATA_FOLDER) / "ingest_key"
-    kept = path.read_text().strip() if path.exists() else ""
+    key = path.read_text().strip() if path.exists() else ""
     scopes = set(ApiKey.Scope.values)
-    if kept and (row := ApiKey.objects.find(kept)) and row.project_id == project.pk and scopes <= set(row.scopes):
-        return kept
+    if key and (row := ApiKey.objects.find(key)) and row.project_id == project.pk and scopes <= set(row.scopes):
+        return key
     _, key = ApiKey.issue(project=project, name=KEY_NAME, scopes=sorted(scopes), **SYSTEM.as_creator())
     write_private(path, key)
     return key

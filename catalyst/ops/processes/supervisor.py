@@ -40,16 +40,16 @@ LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
 
-type Tell = Callable[[str], None]
+type Report = Callable[[str], None]
 
 
-def run(tell: Tell, parent: int = 0) -> None:
+def run(report: Report, parent: int = 0) -> None:
     """Run everything until interrupted, or until `parent` ends. Raises NotReady or PostgresError."""
     with ExitStack() as stack:
-        lock = stack.enter_context(_only_one(env.data))
+        lock = stack.enter_context(_exclusive(env.data))
         listener = stack.enter_context(_listening())
-        stack.callback(announce.withdraw, env.data)
-        announce.withdraw(env.data)
+        stack.callback(announce.remove_status, env.data)
+        announce.remove_status(env.data)
         children: list[Child] = []
         if not env.database_url:
             stack.callback(postgres.stop, env.data)
@@ -62,16 +62,16 @@ def run(tell: Tell, parent: int = 0) -> None:
         _bring_up_to_date(now)
         installation = prepare.default_project()
         demo.pause(now)
-        PeriodicRun.objects.forget_outstanding(now)
+        PeriodicRun.objects.reset_outstanding(now)
         _share_memory()
         programs = [_child(program) for program in _programs(listener)]
         start(programs)
         children += programs
-        _await_answers(children, now, tell)
+        _await_answers(children, now, report)
         if demo.is_due():
             demo.begin(installation.owner, timezone.now())
-        tell(announce.everything(env.data, installation, _pids(children), timezone.now()))
-        _watch(children, tell, parent)
+        report(announce.write_status(env.data, installation, _pids(children), timezone.now()))
+        _watch(children, report, parent)
 
 
 def start(children: list[Child]) -> None:
@@ -119,8 +119,8 @@ def _share_memory() -> None:
     get_resolver().url_patterns  # noqa: B018
     pricing.load()
     gc.collect()
-    memory.keep_little()
-    memory.give_back()
+    memory.limit_retained_memory()
+    memory.trim()
     gc.freeze()
 
 
@@ -129,7 +129,7 @@ def _child(program: Program) -> Child:
 
 
 @contextmanager
-def _only_one(data: Path) -> Iterator[int]:
+def _exclusive(data: Path) -> Iterator[int]:
     # Locks the file, which names this process.
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -195,18 +195,18 @@ def _listening() -> Iterator[socket.socket]:
         yield listener
 
 
-def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
+def _await_answers(children: list[Child], since: datetime, report: Report) -> None:
     # Waits for a response of the web process and a finished run of every periodic task.
     kinds = [work.name for work in registry.entries(PeriodicTask)]
     deadline = time.monotonic() + ANSWER_SECONDS
     waiting: dict[str, Callable[[], bool]] = {
         "web": _web_answers,
-        "workers": lambda: PeriodicRun.objects.answered_since(kinds, since),
+        "workers": lambda: PeriodicRun.objects.all_finished_since(kinds, since),
     }
     while waiting:
         waiting = {name: answers for name, answers in waiting.items() if not answers()}
         for child in children:
-            child.revive(tell)
+            child.revive(report)
         if time.monotonic() > deadline:
             raise NotReady(
                 f"No answer from {' and '.join(waiting)} within {ANSWER_SECONDS} s; see {env.data / 'logs'}."
@@ -216,14 +216,14 @@ def _await_answers(children: list[Child], since: datetime, tell: Tell) -> None:
 
 def _web_answers() -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(env.host, env.host)
-    asking = http.client.HTTPConnection(host, env.port, timeout=2)
+    connection = http.client.HTTPConnection(host, env.port, timeout=2)
     try:
-        asking.request("GET", "/login/")
-        return asking.getresponse().status < 500
+        connection.request("GET", "/login/")
+        return connection.getresponse().status < 500
     except OSError:
         return False
     finally:
-        asking.close()
+        connection.close()
 
 
 def _pids(children: list[Child]) -> dict[str, int]:
@@ -231,23 +231,23 @@ def _pids(children: list[Child]) -> dict[str, int]:
     return {"up": os.getpid(), **embedded, **{child.program.name: child.pid for child in children}}
 
 
-def _watch(children: list[Child], tell: Tell, parent: int) -> None:
-    looked_at_postgres = time.monotonic()
+def _watch(children: list[Child], report: Report, parent: int) -> None:
+    checked_postgres_at = time.monotonic()
     while not parent or os.getppid() == parent:
-        changed = [child.revive(tell) for child in children]
-        _tell_errors(children, tell)
-        if time.monotonic() - looked_at_postgres > POSTGRES_LOOK_SECONDS:
+        changed = [child.revive(report) for child in children]
+        _report_errors(children, report)
+        if time.monotonic() - checked_postgres_at > POSTGRES_LOOK_SECONDS:
             changed.append(_revive_postgres())
-            looked_at_postgres = time.monotonic()
+            checked_postgres_at = time.monotonic()
         if any(changed):
             announce.update_pids(env.data, _pids(children))
         time.sleep(LOOK_SECONDS)
 
 
-def _tell_errors(children: list[Child], tell: Tell) -> None:
+def _report_errors(children: list[Child], report: Report) -> None:
     for child in children:
         for line in child.new_errors():
-            tell(f"{child.program.name}: {line}")
+            report(f"{child.program.name}: {line}")
 
 
 def _revive_postgres() -> bool:

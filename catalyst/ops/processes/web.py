@@ -7,7 +7,7 @@ import socket
 import uvicorn
 
 from catalyst import pricing
-from catalyst.core.key_use import use
+from catalyst.core.key_use import usage_counter
 from catalyst.env import env
 from catalyst.ops.heartbeat import HeartbeatThread
 from catalyst.ops.processes import memory
@@ -44,5 +44,5 @@ def serve(listener: socket.socket | None = None) -> None:
 
 
 def _tidy() -> None:
-    memory.give_back()
-    use.flush()
+    memory.trim()
+    usage_counter.flush()

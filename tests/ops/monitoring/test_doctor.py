@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 
 from catalyst import __version__, registry
-from catalyst.core.key_use import KeyUse
+from catalyst.core.key_use import UsageCounter
 from catalyst.core.models import ApiKey, Project, User
 from catalyst.health import Check
 from catalyst.llms.amounts import Account, Calls
@@ -171,10 +171,10 @@ def test_it_finds_days_that_are_missing(healthy: None) -> None:
 
 def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Project) -> None:
     key, _ = ApiKey.issue(project=project, name="sdk", scopes=["ingest"])
-    use = KeyUse()
-    use.count(key.pk, {"accepted": 3, "new": 10, "replaced": 1, "bad_id": 2, "refused_413": 1, "late": 4}, NOW)
-    use.count(None, {"refused_401": 7}, NOW)
-    use.flush()
+    counter = UsageCounter()
+    counter.count(key.pk, {"accepted": 3, "new": 10, "replaced": 1, "bad_id": 2, "refused_413": 1, "late": 4}, NOW)
+    counter.count(None, {"refused_401": 7}, NOW)
+    counter.flush()
     assert_only_trouble(
         "Keys in 24 hours Default: sdk", "warn", "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused"
     )
@@ -231,9 +231,9 @@ def test_it_shows_operators_a_page(
     healthy: None, project: Project, client_as: Callable[[User], Client], alice: User
 ) -> None:
     key, _ = ApiKey.issue(project=project, name="<b>sdk</b>", scopes=["ingest"])
-    use = KeyUse()
-    use.count(key.pk, {"new": 1234, "refused_429": 5}, NOW)
-    use.flush()
+    counter = UsageCounter()
+    counter.count(key.pk, {"new": 1234, "refused_429": 5}, NOW)
+    counter.flush()
     beat("web", error="<script>", error_at=NOW)
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     with time_machine.travel(NOW, tick=False):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
-from catalyst.core.key_use import KeyUse
+from catalyst.core.key_use import UsageCounter
 from catalyst.core.models import ApiKey, Project
 from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.models import Budget
@@ -87,10 +87,10 @@ def test_it_tells_its_numbers_to_whom_they_are_for(
 
 def test_it_writes_what_prometheus_reads(client: Client, days: None, project: Project, now: datetime) -> None:
     key, _ = ApiKey.issue(project=project, name='a "quoted" \\ name\nof two lines', scopes=["ingest"])
-    use = KeyUse()
-    use.count(key.pk, {"accepted": 2, "new": 12, "late": 1, "refused_429": 3}, now)
-    use.count(None, {"refused_401": 1}, now)
-    use.flush()
+    counter = UsageCounter()
+    counter.count(key.pk, {"accepted": 2, "new": 12, "late": 1, "refused_429": 3}, now)
+    counter.count(None, {"refused_401": 1}, now)
+    counter.flush()
     Heartbeat.objects.beat(
         Heartbeat(name="web", host="one", pid=1, started_at=now, seen_at=timezone.now(), version="1")
     )

@@ -33,19 +33,19 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(check) for check in checks], indent=2))
         else:
             for check in checks:
-                self.tell(check)
-            self.sum_up(checks)
+                self.print_check(check)
+            self.print_summary(checks)
         if code := STATES.index(worst(check.state for check in checks)):
             sys.exit(code)
 
-    def tell(self, check: Check) -> None:
+    def print_check(self, check: Check) -> None:
         columns = shutil.get_terminal_size((PIPED_COLUMNS, 0)).columns
         fill = partial(textwrap.fill, width=max(columns, 2 * INDENT), subsequent_indent=" " * INDENT)
         self.stdout.write(fill(check.text, initial_indent=f"{SIGNS[check.state]}  {_name(check):34}  "))
         if check.advice:
             self.stdout.write(fill(check.advice, initial_indent=" " * INDENT + "-> "))
 
-    def sum_up(self, checks: Iterable[Check]) -> None:
+    def print_summary(self, checks: Iterable[Check]) -> None:
         troubles = "; ".join(_name(check) for check in checks if check.state != "ok")
         self.stdout.write(f"\nTo look at: {troubles}." if troubles else "\nEverything is fine.")
 

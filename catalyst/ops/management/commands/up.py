@@ -22,14 +22,14 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
         try:
-            supervisor.run(self.tell, parent=options["parent"])
+            supervisor.run(self.report, parent=options["parent"])
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
         except (NotReady, PostgresError) as error:
             self.stderr.write(str(error))
             sys.exit(1)
 
-    def tell(self, line: str) -> None:
+    def report(self, line: str) -> None:
         # Flush, because stdout may be a pipe.
         self.stdout.write(line)
         self.stdout.flush()
