@@ -58,7 +58,7 @@ def parse_address(text: str) -> IPAddress | None:
 
 
 def destinations(address: IPAddress) -> tuple[IPAddress, ...]:
-    """Return where packets to this address may end: the address itself, or the IPv4 addresses that it embeds."""
+    """Return the addresses that packets to this one may reach: itself, or the IPv4 addresses that it embeds."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped:

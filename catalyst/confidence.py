@@ -6,7 +6,7 @@ Z_95 = 1.959964
 
 
 def wilson(part: float, total: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share, from 0 to 1. Returns the total range for a total of 0."""
+    """Wilson's 95 % interval of a share, from 0 to 1. Returns (0, 1) for a total of 0."""
     if not total:
         return 0.0, 1.0
     share, weight = part / total, Z_95**2 / total

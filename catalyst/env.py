@@ -18,7 +18,7 @@ def default_data_folder() -> Path:
 
 
 class Env(BaseSettings):
-    # docs/reference/settings.md is made from the descriptions.
+    # The descriptions are the reference in docs/reference/settings.md.
     model_config = SettingsConfigDict(
         env_prefix="CATALYST_", extra="ignore", populate_by_name=True, env_ignore_empty=True
     )

@@ -48,7 +48,7 @@ class JsonValue(BaseModel):
             raise InvalidValue(errors_by_field(error)) from error
 
     def dump(self) -> dict[str, Any]:
-        # Leaves out defaults, so that stored values follow when a default changes.
+        """Return a JSON object without the fields that have their default."""
         fields = type(self).model_fields.items()
         changed = {name for name, field in fields if getattr(self, name) != field.default}
         return self.model_dump(mode="json", include=changed)

@@ -12,7 +12,7 @@ MAKE_TARGETS = ("up", "down")
 
 
 def command(name: str) -> str:
-    """Return what people type to run a command, such as `manage.py doctor`."""
+    """Return the shell command, such as `manage.py doctor`."""
     if IS_INSTALLED:
         return f"catalyst {name}"
     if name in MAKE_TARGETS:

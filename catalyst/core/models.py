@@ -151,11 +151,11 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.order_by("-revoked_at", "-created_at")
 
     def revoke(self, now: datetime) -> int:
-        """Return how many keys were valid until now."""
+        """Return how many keys this call revoked."""
         return self.filter(revoked_at=None).update(revoked_at=now)
 
     def use(self, text: str, now: datetime) -> "ApiKey | None":
-        """Find a key and record its use, with one write a minute at most."""
+        """Find a key and record its use, up to once a minute."""
         key = self.find(text)
         if key is None or key.has_expired(now):
             return key

@@ -43,7 +43,7 @@ def record_success(models: Sequence[str], now: datetime) -> None:
 
 
 def pause(outage: Outage, now: datetime) -> datetime:
-    """Pause a model and return until when. Needs a transaction.
+    """Pause a model and return the end of the pause. Needs a transaction.
 
     Every failure of a call made after the last pause doubles the pause, up to MAX_BACKOFF. `retry_after` is the
     minimum.

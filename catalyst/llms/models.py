@@ -51,6 +51,7 @@ class Budget(models.Model):
     """Calls and dollars of one UTC day and their limits, of one subject or a whole project."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    # Signals are a room above, so this is no foreign key. The database deletes the row with the signal.
     subject_id = models.BigIntegerField(
         "signal", db_column="signal_id", db_index=True, null=True, help_text="Id of a signal. Null: the whole project."
     )
@@ -94,7 +95,7 @@ class Budget(models.Model):
         return self.allowed_calls if self._is_of(now) else 0
 
     def remaining(self, now: datetime, in_flight: Calls = NO_CALLS) -> Remaining:
-        """Return what ended calls and those in flight leave of the day."""
+        """Return the day's limits minus ended calls and those in flight."""
         return Remaining(self.daily_usd, self.daily_calls, self.allowed_on(now)) - self.spent_on(now) - in_flight
 
     def today(self, now: datetime) -> SpentToday:
@@ -114,7 +115,7 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
 
 
 class JudgeHealth(models.Model):
-    """Whether a model answers. It gets no calls until `paused_until`."""
+    """The availability of a model, which gets no calls until `paused_until`."""
 
     url = models.CharField(max_length=500)
     model = models.CharField(max_length=200)

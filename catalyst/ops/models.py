@@ -26,7 +26,7 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
 
     def reset_after_clock_went_back(self, now: datetime) -> timedelta:
-        """Return by how much the clock went back since the newest run, and make every kind overdue if it did.
+        """Return the time by which the clock went back since the newest run, and make every kind overdue if it did.
 
         Less than CLOCKS_DIFFER counts as nothing, because the clocks of several machines differ.
         """
@@ -113,6 +113,7 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
         self.filter(seen_at__lt=now - HEARTBEATS_KEPT).delete()
 
     def newest(self) -> "HeartbeatQuerySet":
+        """The latest heartbeat per process and host."""
         return self.order_by("name", "host", "-seen_at").distinct("name", "host")
 
 

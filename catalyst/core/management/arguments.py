@@ -54,7 +54,7 @@ def input_data(operation: Operation, options: Mapping[str, Any]) -> dict[str, An
 
 
 def flag(input_type: type[Input], name: str) -> str:
-    """Return what the command line calls a field of the input."""
+    """Return the name of an input field on the command line."""
     for field_name, field in input_type.model_fields.items():
         if name in (field_name, field.alias):
             return field_name.upper() if _is_positional(field) else _flag(field_name, field)

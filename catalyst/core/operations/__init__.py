@@ -63,7 +63,7 @@ def add_member(project: Project, *, user: User, role: str, by: Actor) -> Members
 
 @transaction.atomic
 def change_role(membership: Membership, *, role: str, by: Actor) -> None:
-    """A project keeps at least one owner."""
+    """Raises ValidationError if the last owner would lose the role."""
     if role not in Membership.Role.values:
         raise ValidationError("A role is owner, member or viewer.")
     locked = _locked(membership)
@@ -78,7 +78,7 @@ def change_role(membership: Membership, *, role: str, by: Actor) -> None:
 
 @transaction.atomic
 def remove_member(membership: Membership, *, by: Actor) -> None:
-    """A project keeps at least one owner."""
+    """Raises ValidationError for the last owner."""
     locked = _locked(membership)
     _check_not_last_owner(locked)
     record(by, "removed", locked)

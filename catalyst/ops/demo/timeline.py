@@ -30,8 +30,9 @@ type Turns = list[list[SentSpan]]
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Traffic of an agent. `weekly` is conversations a week, `peak` the busiest hour in UTC, `swing` the drop at night
-    from 0 to 1.
+    """The rhythm of an agent's conversations.
+
+    `weekly`: conversations a week. `peak`: busiest hour in UTC. `swing`: drop at night, from 0 to 1.
     """
 
     id: str
@@ -57,7 +58,7 @@ AGENTS = (
 
 
 def bad_deploy(now: datetime) -> tuple[datetime, datetime]:
-    """Return when the bad version runs: hours of the fifth day of the week that ends now."""
+    """Return start and end of the bad version: hours of the fifth day of the week that ends now."""
     day = (now - PERIOD + timedelta(days=4)).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first, last = (day + timedelta(hours=hour) for hour in BAD_HOURS)
     return first, last

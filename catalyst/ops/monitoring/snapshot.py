@@ -1,4 +1,4 @@
-"""What all health probes collect at one moment."""
+"""The results of all health probes at one moment."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
