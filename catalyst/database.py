@@ -15,10 +15,10 @@ from catalyst.env import Env
 
 NAME = "catalyst"
 SOCKET = ".s.PGSQL.5432"
-KEPT_SECONDS = 60
+MAX_CONNECTION_AGE_SECONDS = 60
 POOL_WAIT_SECONDS = 10
 # Detects a server that vanished. The defaults of libpq are hours. Unix sockets ignore these.
-GIVEN_UP = {
+TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -52,7 +52,7 @@ def django_database(env: Env) -> dict[str, Any]:
         port = str(parts.port or "")
     except ValueError as error:
         raise ImproperlyConfigured(f"DATABASE_URL: {error}.") from error
-    options: dict[str, Any] = GIVEN_UP | dict(parse_qsl(parts.query))
+    options: dict[str, Any] = TIMEOUTS | dict(parse_qsl(parts.query))
     options["prepare_threshold"] = 0 if env.database_prepare else None
     host = options.pop("host", None) or unquote(parts.hostname or "")
     return {
@@ -62,7 +62,7 @@ def django_database(env: Env) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "CONN_MAX_AGE": KEPT_SECONDS,
+        "CONN_MAX_AGE": MAX_CONNECTION_AGE_SECONDS,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     type Rate = Decimal | TieredPrices | None
     type Constraint = StartDateConstraint | TimeOfDateConstraint | None
 
-PER = Decimal(1_000_000)
-NOTHING = Decimal(0)
+TOKENS_PER_RATE = Decimal(1_000_000)
+ZERO = Decimal(0)
 CACHED_MODELS = 4096
 MAX_NAME_CHARACTERS = 200
 # Higher counts are the sender's mistake.
@@ -64,11 +64,11 @@ class Rates:
         paid = []
         for tokens, rate in ((fresh, self.input), (cached, read_rate), (written, write_rate), (output, self.output)):
             if not tokens:
-                paid.append(NOTHING)
+                paid.append(ZERO)
             elif rate is None:
                 return None
             else:
-                paid.append((rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens / PER)
+                paid.append((rate if isinstance(rate, Decimal) else _tier(rate, size)) * tokens / TOKENS_PER_RATE)
         return Cost(paid[0], paid[1] + paid[2], paid[3], self.per_request)
 
 

@@ -34,7 +34,7 @@ MAX_CHOSEN_BARS = 200
 # No span can start before it.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # The latest end of a range, after now.
-AHEAD = 366 * DAY
+MAX_AHEAD = 366 * DAY
 
 
 # The parameters of a page, each with one or all of its values.
@@ -179,4 +179,4 @@ def _time(text: str | None, now: datetime) -> datetime | None:
     except ValueError:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(moment, EARLIEST), now + AHEAD).astimezone(UTC)
+    return min(max(moment, EARLIEST), now + MAX_AHEAD).astimezone(UTC)

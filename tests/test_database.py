@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import IntegrityError, connection, transaction
 
 from catalyst.core.models import Project
-from catalyst.database import GIVEN_UP, django_database, embedded_url, execute, fetch, socket_folder
+from catalyst.database import TIMEOUTS, django_database, embedded_url, execute, fetch, socket_folder
 from catalyst.env import Env
 
 
@@ -25,16 +25,16 @@ def test_it_uses_the_server_it_is_told() -> None:
     found = database("postgres://me:s%40fe@db.example.org:6432/mine?sslmode=require")
     assert found["HOST"] == "db.example.org"
     assert (found["NAME"], found["USER"], found["PASSWORD"], found["PORT"]) == ("mine", "me", "s@fe", "6432")
-    assert found["OPTIONS"] == GIVEN_UP | {"sslmode": "require", "prepare_threshold": 0}
+    assert found["OPTIONS"] == TIMEOUTS | {"sslmode": "require", "prepare_threshold": 0}
 
 
 def test_its_url_says_when_a_silent_server_is_given_up() -> None:
     options = database("postgresql://db.example.org/mine?connect_timeout=3")["OPTIONS"]
-    assert options == GIVEN_UP | {"connect_timeout": "3", "prepare_threshold": 0}
+    assert options == TIMEOUTS | {"connect_timeout": "3", "prepare_threshold": 0}
 
 
 def test_it_prepares_nothing_where_it_is_told_not_to() -> None:
-    assert django_database(Env(database_prepare=False))["OPTIONS"] == GIVEN_UP | {"prepare_threshold": None}
+    assert django_database(Env(database_prepare=False))["OPTIONS"] == TIMEOUTS | {"prepare_threshold": None}
 
 
 @pytest.mark.django_db

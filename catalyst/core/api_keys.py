@@ -19,7 +19,7 @@ from catalyst.core.models import ApiKey, Project, digest_of
 from catalyst.core.token_buckets import Limit, MemoryBuckets
 from catalyst.server.threads import in_thread
 
-CACHED = timedelta(seconds=2)
+CACHE_LIFETIME = timedelta(seconds=2)
 # A quiet key may send this many seconds' worth of its rate at once.
 BURST_SECONDS = 10
 
@@ -57,7 +57,7 @@ class KeyCache:
     def find(self, text: str, now: datetime) -> ApiKey | None:
         """Return None for an unknown or revoked key. Raises django.db.Error.
 
-        A key that another process revokes still works for CACHED.
+        A key that another process revokes still works for CACHE_LIFETIME.
         """
         digest = digest_of(text)
         return self._cached(digest, now) or self._look_up(self._keys, text, digest, now)
@@ -79,7 +79,7 @@ class KeyCache:
 
     def _cached(self, digest: str, now: datetime) -> ApiKey | None:
         cached_at, key = self._keys.get(digest, (None, None))
-        return key if cached_at is not None and abs(now - cached_at) <= CACHED else None
+        return key if cached_at is not None and abs(now - cached_at) <= CACHE_LIFETIME else None
 
     async def _alook_up(self, text: str, digest: str, now: datetime) -> ApiKey | None:
         keys, lookups = self._keys, self._lookups

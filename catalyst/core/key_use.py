@@ -12,9 +12,9 @@ from django.db import connection
 
 from catalyst.core.models import KeyHour
 
-KEPT = timedelta(days=14)
+RETENTION = timedelta(days=14)
 # The hour that holds the sum of deleted hours, so that totals never fall.
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
+TOTALS_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
 _ADD = """
 INSERT INTO core_keyhour AS hour (key_id, hour, what, count)
 SELECT u.key_id, u.hour, u.what, u.count
@@ -66,9 +66,9 @@ class UsageCounter:
 
 
 def delete_expired(now: datetime) -> None:
-    """Merge hours older than KEPT into EVER."""
+    """Merge hours older than RETENTION into TOTALS_HOUR."""
     with connection.cursor() as cursor:
-        cursor.execute(_MERGE_EXPIRED, [now - KEPT, EVER, EVER])
+        cursor.execute(_MERGE_EXPIRED, [now - RETENTION, TOTALS_HOUR, TOTALS_HOUR])
 
 
 def totals(since: datetime) -> dict[int | None, Counter[str]]:

@@ -63,7 +63,7 @@ class UsageOfKeys:
 
 
 def usage_of_keys(now: datetime) -> UsageOfKeys:
-    return UsageOfKeys(_usage_since(now - RECENT), _usage_since(key_use.EVER))
+    return UsageOfKeys(_usage_since(now - RECENT), _usage_since(key_use.TOTALS_HOUR))
 
 
 def _usage_since(since: datetime) -> list[KeyUsage]:

@@ -13,7 +13,7 @@ from django.db import connection
 
 from catalyst.core.models import Bucket
 
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 
 _TAKE = """
 INSERT INTO core_bucket AS bucket (key, tokens, filled_at) VALUES (%(key)s, %(capacity)s - 1, %(now)s)
@@ -53,7 +53,7 @@ class DatabaseBuckets:
 
     def delete_expired(self, now: datetime) -> None:
         # A missing bucket counts as full.
-        Bucket.objects.filter(filled_at__lt=now - KEPT).delete()
+        Bucket.objects.filter(filled_at__lt=now - RETENTION).delete()
 
     @staticmethod
     def _key(limit: Limit, whose: str) -> str:

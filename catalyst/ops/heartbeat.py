@@ -19,7 +19,7 @@ from catalyst.task_backend import run_cluster
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 5
+INTERVAL_SECONDS = 5
 MAX_ERROR_CHARACTERS = 500
 _PAGE = 4096
 
@@ -78,7 +78,7 @@ class HeartbeatThread:
         while not self._stopped.is_set():
             self._try(self._chore)
             self._try(self._beat)
-            self._stopped.wait(EVERY_SECONDS)
+            self._stopped.wait(INTERVAL_SECONDS)
         connection.close()
 
     def _try(self, work: Callable[[], object]) -> None:

@@ -119,4 +119,4 @@ def named_range(given: RangeInput, now: datetime) -> TimeRange:
 def window(given: WindowInput, now: datetime) -> TimeRange:
     """Of an end that is not given, everything."""
     start = given.start or timerange.EARLIEST
-    return TimeRange(timerange.CUSTOM, start, given.end or now + timerange.AHEAD, timerange.HOUR)
+    return TimeRange(timerange.CUSTOM, start, given.end or now + timerange.MAX_AHEAD, timerange.HOUR)

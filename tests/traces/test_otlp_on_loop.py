@@ -178,8 +178,8 @@ def test_it_looks_a_key_up_once_for_all_who_ask_and_takes_a_revoked_one_no_more(
     async def ask() -> list[str]:
         found = await asyncio.gather(*(api_keys.key_cache.afind(web.key, now) for _ in range(5)))
         await in_thread(ApiKey.objects.revoke, now)
-        known = await api_keys.key_cache.afind(web.key, now + api_keys.CACHED)
-        gone = await api_keys.key_cache.afind(web.key, now + 1.5 * api_keys.CACHED)
+        known = await api_keys.key_cache.afind(web.key, now + api_keys.CACHE_LIFETIME)
+        gone = await api_keys.key_cache.afind(web.key, now + 1.5 * api_keys.CACHE_LIFETIME)
         return [str(each and each.name) for each in (*found, known, gone)]
 
     api_keys.key_cache.clear()

@@ -143,7 +143,7 @@ def test_it_forgets_hours_but_no_totals(key: tuple[ApiKey, str]) -> None:
     for _ in range(2):
         key_use.delete_expired(NOW)
     assert KeyHour.objects.count() == 2
-    assert key_use.totals(key_use.EVER) == {key[0].pk: {"new": 3}}
+    assert key_use.totals(key_use.TOTALS_HOUR) == {key[0].pk: {"new": 3}}
     assert key_use.totals(NOW - HOUR) == {key[0].pk: {"new": 1}}
 
 

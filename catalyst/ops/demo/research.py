@@ -18,7 +18,7 @@ SYSTEM = (
     "You answer questions from the library only. Search before you answer, cite sources as [1], [2], and say plainly "
     "where the evidence is thin."
 )
-TROUBLES = (
+FAILURES = (
     ("VectorStoreError", "no answer from shard 3 of library-v7"),
     ("TimeoutError", "reranker took longer than 15 s"),
     ("ResourceExhausted", "429 Quota exceeded for gemini-2.5-flash"),
@@ -89,7 +89,7 @@ class Inquiry:
     def ask(self, text: str) -> bool:
         # Returns whether the turn succeeded.
         rng = self.rng
-        failure = rng.choice(TROUBLES) if rng.random() < 0.03 else None
+        failure = rng.choice(FAILURES) if rng.random() < 0.03 else None
         run, attributes = self._begin(text)
         with run.span("research.answer", "AGENT", attributes) as root:
             findings: list[str] = []

@@ -17,12 +17,12 @@ REVIEWER = Model("claude-sonnet-4-5", "anthropic", speed=70, preamble=1400)
 IN_HOUSE = Model("acme-reviewer-8b", "vllm", speed=140, preamble=700)
 # With three spans a file and five around them the trace has 200 spans.
 LARGE_FILES = 65
-REMEMBERED = 6
+MAX_REMEMBERED_STEPS = 6
 SYSTEM = (
     "You review pull requests of acme. Read every changed file before you judge. Name the file and the reason, propose "
     "the smallest fix, and say what is good. Post one review at the end."
 )
-TROUBLES = (
+FAILURES = (
     ("HTTPError", "502 Bad Gateway from the code host"),
     ("ContextLengthExceeded", "prompt is too long: 214,330 tokens > 200,000 maximum"),
     ("OverloadedError", "529 Overloaded"),
@@ -114,7 +114,7 @@ class PullRequest:
         self.history.append(Message("user", text))
         slow = rng.uniform(3, 6) if rng.random() < 0.04 else rng.lognormvariate(0, 0.35)
         run = Run(rng, source(self.facts["environment"]), self.at, slow)
-        failure = rng.choice(TROUBLES) if tests and rng.random() < 0.035 else None
+        failure = rng.choice(FAILURES) if tests and rng.random() < 0.035 else None
         with run.span("review.pull_request", "AGENT", self._attributes(text)) as root:
             diff = ToolUse("get_diff", {"repository": self.facts["repository"], "number": self.number}, call_id(rng))
             self._use(run, diff, 0.6, self._diff(files), "")
@@ -169,7 +169,7 @@ class PullRequest:
 
     def _prompt(self) -> list[Message]:
         # Long reviews are trimmed to the request and the latest steps.
-        return [Message("system", SYSTEM), *self.history[:1], *self.history[1:][-REMEMBERED:]]
+        return [Message("system", SYSTEM), *self.history[:1], *self.history[1:][-MAX_REMEMBERED_STEPS:]]
 
     def _attributes(self, text: str) -> dict[str, Any]:
         return {

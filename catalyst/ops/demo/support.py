@@ -25,7 +25,7 @@ ACTIONS = {
 }
 CITIES = ("Leipzig", "Lyon", "Bilbao", "Graz", "Osaka", "Casablanca", "Bristol", "Ghent", "Turin", "Portland", "Oslo")
 CARRIERS = ("DHL", "UPS", "DPD", "GLS", "FedEx")
-TROUBLES = (
+FAILURES = (
     ("RateLimitError", "429 Too many requests for gpt-4.1; retry after 20 s"),
     ("ConnectionError", "orders-api closed the connection without an answer"),
     ("ValidationError", "order total is negative after the voucher"),
@@ -178,7 +178,7 @@ class Talk:
         # Returns the error that ends the turn, None if the agent still answers.
         tool_request = Message("assistant", calls=[call])
         run.call_model(PLANNER, self._prompt(), tool_request)
-        kind, message = TIMEOUT if self.is_bad else self.rng.choice((TIMEOUT, *TROUBLES))
+        kind, message = TIMEOUT if self.is_bad else self.rng.choice((TIMEOUT, *FAILURES))
         for _ in range(3 if self.is_bad else 2):
             run.fail_tool(call, 10 if kind == TIMEOUT[0] else 0.8, kind, message)
         self.history += [tool_request, Message("tool", f"{kind}: {message}", call_id=call.id)]

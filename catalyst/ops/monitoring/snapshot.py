@@ -12,7 +12,7 @@ from catalyst import registry
 from catalyst.health import Check, Metric
 from catalyst.registry import Probe
 
-PATIENCE = "10s"
+STATEMENT_TIMEOUT = "10s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Snapshot:
 
 @contextmanager
 def patience() -> Iterator[None]:
-    """Limit every statement to PATIENCE, because a table may be locked. Raises django.db.Error."""
+    """Limit every statement to STATEMENT_TIMEOUT, because a table may be locked. Raises django.db.Error."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [STATEMENT_TIMEOUT])
         yield
 
 

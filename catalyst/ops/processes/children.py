@@ -20,7 +20,7 @@ STOP_SECONDS = 10
 MAX_PAUSE_SECONDS = 5.0
 STEADY_SECONDS = 10  # restarted without a longer pause after that
 LOG_BYTES = 20_000_000
-STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
 
 
@@ -58,16 +58,16 @@ class Child:
         self.log.parent.mkdir(exist_ok=True)
         self.read_until = self.read_until or (self.log.stat().st_size if self.log.exists() else 0)
         self.process = get_context("fork").Process(target=self._run, args=[os.getpid()], name=self.program.name)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         self.process.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         self.started_at = time.monotonic()
 
     def _run(self, parent: int) -> None:
         os.setsid()
-        for number in STOPPING:
+        for number in STOP_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -15,13 +15,13 @@ from catalyst.ops.processes import memory
 KEEP_ALIVE_SECONDS = 75
 GRACE_SECONDS = 5
 # Collect garbage after this many new objects. Reading 512 spans creates 6,000, none of them garbage.
-GARBAGE = 50_000
+GC_THRESHOLD_OBJECTS = 50_000
 
 
 def serve(listener: socket.socket | None = None) -> None:
     """Serve until SIGTERM, on `listener` or the address in the settings."""
     pricing.load()  # so that no request waits for it
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(GC_THRESHOLD_OBJECTS)
     config = uvicorn.Config(
         "catalyst.asgi:application",
         host=env.host,

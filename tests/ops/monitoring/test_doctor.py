@@ -200,7 +200,7 @@ def test_it_says_that_the_database_is_the_trouble() -> None:
 
 
 def test_it_waits_for_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "PATIENCE", "10ms")
+    monkeypatch.setattr(snapshot, "STATEMENT_TIMEOUT", "10ms")
 
     def slowly(execute: Callable[..., object], statement: str, *about: Any) -> object:
         return execute(statement.replace("FROM pg_stat_activity", "FROM pg_stat_activity, pg_sleep(10)"), *about)
