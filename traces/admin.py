@@ -1,4 +1,4 @@
-"""Operators' view of traces, sessions and the settle queue. All of it is derived from spans, so it is only read."""
+"""Read-only admin of what is derived from spans."""
 
 from django.contrib import admin
 
@@ -8,8 +8,6 @@ from traces.models import ExpiredDay, Session, Trace, Unsettled
 
 @admin.register(Trace)
 class TraceAdmin(ReadOnly[Trace]):
-    """Traces; the spans are read on the trace's own page."""
-
     list_display = ("hex_id", "name", "project", "agent", "status", "start_time", "span_count", "total_tokens", "cost")
     list_filter = ("project", "status", "outcome")
     list_select_related = ("project", "agent")
@@ -20,8 +18,6 @@ class TraceAdmin(ReadOnly[Trace]):
 
 @admin.register(Session)
 class SessionAdmin(ReadOnly[Session]):
-    """Sessions."""
-
     list_display = ("key", "project", "agent", "trace_count", "error_trace_count", "total_tokens", "cost", "end_time")
     list_filter = ("project",)
     list_select_related = ("project", "agent")
@@ -32,8 +28,6 @@ class SessionAdmin(ReadOnly[Session]):
 
 @admin.register(Unsettled)
 class UnsettledAdmin(ReadOnly[Unsettled]):
-    """Targets that wait to settle."""
-
     list_display = ("scope", "target_id", "due_at", "since")
     list_filter = ("scope",)
     ordering = ("due_at",)
@@ -41,7 +35,5 @@ class UnsettledAdmin(ReadOnly[Unsettled]):
 
 @admin.register(ExpiredDay)
 class ExpiredDayAdmin(ReadOnly[ExpiredDay]):
-    """Days whose spans have been dropped."""
-
     list_display = ("day", "last_trace")
     ordering = ("-day",)

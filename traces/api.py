@@ -1,7 +1,4 @@
-"""OTLP/HTTP in: who may post, how much, in what encoding; then decode and store. 200 means committed.
-
-It runs on the event loop, small bodies are read there too, and a thread is taken only for what would block it.
-"""
+"""OTLP/HTTP endpoint. Status 200 means that the spans are committed."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 
 async def write(arrivals: Sequence[SpanBatch]) -> Sequence[IngestResult]:
-    """Store what arrived for one project, in a thread."""
     return await in_thread(pipeline.write, arrivals)
 
 
@@ -47,8 +43,8 @@ writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
+# Smaller bodies are read on the event loop, which takes a few milliseconds.
 SMALL_BODY_BYTES = 256 * 1024
-"""Plain bodies up to this are read on the event loop: a few milliseconds at most."""
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
 NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
@@ -59,7 +55,7 @@ _RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
 
 
 class HttpRefusal(Exception):
-    """A request that is answered with an error; the message goes to the sender. Seconds to wait, 0 for no use."""
+    """An error response. The sender sees the message; `retry_after` is in seconds, 0 if a retry can't help."""
 
     def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
         super().__init__(message)
@@ -68,13 +64,11 @@ class HttpRefusal(Exception):
 
 
 class TooLarge(Exception):
-    """A body that is larger, as sent or unpacked, than it may be."""
+    pass
 
 
 @dataclass(slots=True, frozen=True)
 class Read:
-    """What a body holds: the spans in our columns, what can't be stored of it, and what was cut."""
-
     arrival: SpanBatch
     decoded: Decoded
     cut: Truncation
@@ -84,7 +78,7 @@ class Read:
 @login_not_required
 @require_POST
 async def export_traces(request: HttpRequest) -> HttpResponse:
-    """Take an ExportTraceServiceRequest. Answers in the encoding of the request, errors too."""
+    """Store an ExportTraceServiceRequest. Responses, errors included, use the encoding of the request."""
     encoding = request.content_type if request.content_type in DECODERS else JSON
     now, key = timezone.now(), None
     try:
@@ -98,7 +92,6 @@ async def export_traces(request: HttpRequest) -> HttpResponse:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Say in OTLP's words why a request can't be taken."""
     try:
         yield
     except ApiKeyRefused as error:
@@ -123,7 +116,6 @@ def _refusals() -> Iterator[None]:
 
 
 async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
-    """Store what a key may send, and count it."""
     api_keys.admit(key, ApiKey.Scope.INGEST, now)
     found = await _read(request, key.project_id, now)
     api_keys.charge_spans(key, len(found.decoded.spans) + found.decoded.rejected, now)
@@ -135,7 +127,6 @@ async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
 
 
 def _counts(stored: IngestResult, found: Read) -> dict[str, int]:
-    """One accepted request, as it is counted for its key."""
     return {
         "accepted": 1,
         "new": stored.inserted,
@@ -148,7 +139,6 @@ def _counts(stored: IngestResult, found: Read) -> dict[str, int]:
 
 
 async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
-    """The spans of the body, cut down to the limits."""
     decoder = DECODERS.get(request.content_type or "")
     if decoder is None:
         said = request.content_type or "no content type"
@@ -171,7 +161,6 @@ async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
 
 
 def _decompress(body: bytes, encoding: str, most: int) -> bytes:
-    """The plain body. Raises TooLarge at the limit, whatever a small body would unfold to."""
     if len(body) > most:
         raise TooLarge
     if encoding in ("", "identity"):
@@ -190,7 +179,6 @@ def _decompress(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
-    """Unpack; gzip allows several members one after the other."""
     unpacker = _Unpacker(window_bits, most)
     for first in range(0, len(body), SLICE):
         unpacker.feed(body[first : first + SLICE])
@@ -199,9 +187,8 @@ def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
     return b"".join(unpacker.parts)
 
 
+# Stops at the limit, so that a small body can't fill the memory.
 class _Unpacker:
-    """Unpacks slice by slice, so that no more than `most` bytes are ever held."""
-
     def __init__(self, window_bits: int, most: int) -> None:
         self.window_bits, self.most = window_bits, most
         self.stream = zlib.decompressobj(window_bits)
@@ -209,7 +196,6 @@ class _Unpacker:
         self.parts: list[bytes] = []
 
     def feed(self, rest: bytes) -> None:
-        """Raises TooLarge and NotPacked."""
         while rest:
             if self.stream.eof:
                 self._begin_member()
@@ -228,7 +214,6 @@ class _Unpacker:
 
 
 def _accepted(encoding: str, found: Read) -> HttpResponse:
-    """Success, or a partial one: what was not stored and why, and what of the stored was cut."""
     response, decoded, cut = ExportTraceServiceResponse(), found.decoded, found.cut
     said = []
     if decoded.rejected:

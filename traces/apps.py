@@ -1,4 +1,4 @@
-"""The traces app."""
+"""Django configuration."""
 
 from django.apps import AppConfig
 
@@ -6,12 +6,9 @@ from catalyst import registry
 
 
 class TracesConfig(AppConfig):
-    """Spans, traces, sessions and their rollups."""
-
     name = "traces"
 
     def ready(self) -> None:
-        """Fill the registries."""
         from traces import operations  # noqa: F401, PLC0415
         from traces.entries import ENTRIES  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""The part of traces in the project Demo."""
+"""Deletes the demo data."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLa
 
 
 def erase(project_id: int) -> None:
-    """Delete the spans, traces, sessions and sums of a project, in bounded pieces. Its agents stay."""
+    """Delete the spans, traces, sessions and sums of a project, in batches. Its agents stay."""
     while traces := _first(Trace, project_id):
         _erase_traces(project_id, traces)
     while sessions := _first(Session, project_id):
@@ -31,7 +31,6 @@ def _first(model: type[models.Model], project_id: int) -> list[Any]:
 
 @transaction.atomic
 def _erase_traces(project_id: int, traces: list[int]) -> None:
-    """Delete these traces (primary keys) with their spans and texts."""
     span_store().delete(project_id, [trace.extent for trace in Trace.objects.filter(pk__in=traces)])
     scopes = (Unsettled.Scope.TRACE, Unsettled.Scope.SPAN)
     Unsettled.objects.filter(scope__in=scopes, target_id__in=traces).delete()

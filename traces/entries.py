@@ -1,4 +1,4 @@
-"""What traces adds to the registry."""
+"""Registry entries of traces."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What filters look at of stored traces and sessions."""
+"""Facts about stored traces and sessions, for filters in memory."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ TRACES_AT_ONCE = 1_000
 
 
 def facts_of_traces(traces: Sequence[Trace], filters: Iterable[Filter]) -> dict[int, Facts]:
-    """What these filters look at of traces, by primary key. Spans are only read where a filter names attributes."""
+    """Facts by primary key. Reads spans only if a filter names attributes."""
     attributes = _attributes_of(((trace.pk, trace) for trace in traces), filters)
     return {
         trace.pk: Facts(
@@ -30,7 +30,7 @@ def facts_of_traces(traces: Sequence[Trace], filters: Iterable[Filter]) -> dict[
 
 
 def facts_of_sessions(sessions: Sequence[Session], filters: Collection[Filter]) -> dict[int, Facts]:
-    """The same of sessions. Traces and spans are only read where a filter asks for something of theirs."""
+    """Facts by primary key. Reads traces and spans only if a filter needs them."""
     ids = [session.pk for session in sessions]
     attributes = _attributes_of(_traces_of_sessions(ids), filters)
     environments, services, models = (defaultdict[int, set[str]](set) for _ in range(3))
@@ -65,7 +65,6 @@ def _traces_of_sessions(ids: Sequence[int]) -> Iterable[tuple[int, Trace]]:
 
 
 def _attributes_of(owned: Iterable[tuple[int, Trace]], filters: Iterable[Filter]) -> dict[int, set[int]]:
-    """The tokens that these filters name and that traces have, by the owner paired with each trace."""
     tokens = {token for wanted in filters for token in wanted.attribute_tokens}
     found: dict[int, set[int]] = defaultdict(set)
     if not tokens:
@@ -78,7 +77,6 @@ def _attributes_of(owned: Iterable[tuple[int, Trace]], filters: Iterable[Filter]
 
 
 def _by_project(owned: Iterable[tuple[int, Trace]]) -> Iterator[tuple[int, Sequence[tuple[int, Extent]]]]:
-    """Owners and extents in bounded groups of one project each."""
     extents: dict[int, list[tuple[int, Extent]]] = defaultdict(list)
     for owner, trace in owned:
         extents[trace.project_id].append((owner, trace.extent))

@@ -1,20 +1,17 @@
-"""A filter on targets. Evaluates in memory; `traces.models.conditions` and `traces.store` do the same in SQL.
-
-What it looks at, by scope:
+"""Filters of spans, traces and sessions, in memory. `traces.models.conditions` and `traces.store` are the same in SQL.
 
 | | span | trace | session |
 |---|---|---|---|
-| environment, service | its own | the trace's, which is its root's if that names one | those of any of its traces |
-| model | its own | those of any of its model calls (the first 20 names) | those of any of its traces |
-| status error | its own | the root's | the root of any of its traces failed |
-| status ok | not error | not error | no trace's root failed |
-| duration | its own; an open span has none | the ended root's, else from start to end | from start to end |
-| tokens | input and output | the sum of its model calls | the sum of its traces |
-| attributes | its own | on any of its spans | on any of its traces' spans |
+| environment, service | its own | its root's, else the first one named | any of its traces |
+| model | its own | any of its model calls (first 20 names) | any of its traces |
+| status error | its own | its root's | any of its traces |
+| status ok | not error | not error | no trace with an error |
+| duration | its own; none while open | its ended root's, else first start to last end | first start to last end |
+| tokens | input and output | sum of its model calls | sum of its traces |
+| attributes | its own | any of its spans | any span of any of its traces |
 
-All that is given must hold, each by itself: of a trace two attributes may be on two spans. An attribute is found when
-it is one of a span's first 64 short ones, as `traces.conventions.attributes` keeps them. Attributes of resources are
-not looked at.
+Conditions apply independently: two attributes may match different spans of a trace. Only the first 64 short attributes
+of a span can match. Resource attributes can't.
 """
 
 from collections.abc import Mapping
@@ -48,7 +45,7 @@ MAX_NUMBER = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a filter looks at of one target. `attributes` are the results of `attribute_token`."""
+    """The properties of a target that filters compare. `attributes` holds results of `attribute_token`."""
 
     environments: frozenset[str]
     services: frozenset[str]
@@ -66,7 +63,6 @@ def _storable(text: str) -> str:
 
 
 def _pairs(value: object) -> object:
-    """Attributes as pairs in order of their names; numbers and truth values as spans have them."""
     if not isinstance(value, Mapping):
         return value
     pairs = sorted((str(key).strip(), attribute_text(each)) for key, each in value.items())
@@ -91,14 +87,14 @@ Bound = Annotated[int | None, Field(ge=0, le=MAX_NUMBER)]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One condition in words, `environment is prod`, and the parameters that a URL without it has."""
+    """A condition as text, and the URL parameters that change if it is removed."""
 
     text: str
     without: dict[str, list[str] | None]
 
 
 class Filter(JsonValue):
-    """Which targets pass; what is empty or None lets everything pass. Durations in milliseconds, bounds inclusive."""
+    """Conditions that must all match; an empty one matches everything. Bounds are inclusive."""
 
     environment: Text = ""
     service: Text = ""
@@ -124,10 +120,7 @@ class Filter(JsonValue):
 
     @classmethod
     def of_query(cls, params: "QueryDict") -> "Filter":
-        """The filter that a URL says: a parameter for each field, `attribute=name=value` for each attribute.
-
-        What makes no sense filters nothing.
-        """
+        """Read the filter from URL parameters; `attribute=name=value` for each attribute. Ignores invalid values."""
         said: dict[str, object] = {name: params[name] for name in (*NAMES, *BOUNDS) if params.get(name)}
         pairs = (text.partition("=") for text in params.getlist(ATTRIBUTE) if "=" in text)
         said["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
@@ -138,22 +131,19 @@ class Filter(JsonValue):
 
     @property
     def without(self) -> dict[str, None]:
-        """The parameters that a URL without any of it has."""
+        """URL parameters that remove the filter."""
         return dict.fromkeys((*NAMES, *BOUNDS, ATTRIBUTE))
 
     @property
     def attribute_tokens(self) -> list[int]:
-        """The attributes as spans keep them for search."""
         return [attribute_token(key, value) for key, value in self.attributes]
 
     @property
     def by_attribute(self) -> list["Filter"]:
-        """A filter for each attribute alone."""
         return [EVERYTHING.model_copy(update={"attributes": (pair,)}) for pair in self.attributes]
 
     @property
     def parts(self) -> list[Part]:
-        """Each condition by itself."""
         named = ((name, getattr(self, name)) for name in NAMES)
         takes = _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms))
         uses = _between(_number(self.min_tokens), _number(self.max_tokens))
@@ -167,11 +157,10 @@ class Filter(JsonValue):
 
     @property
     def text(self) -> str:
-        """All of it for people: `environment is prod, status is error`; `all traffic` when it is empty."""
+        """For example `environment is prod, status is error`, or `all traffic`."""
         return ", ".join(part.text for part in self.parts) or "all traffic"
 
     def passes(self, facts: Facts) -> bool:
-        """Whether a target with these facts passes."""
         return (
             self._names(facts)
             and (not self.status or facts.failed == (self.status == "error"))
@@ -181,11 +170,10 @@ class Filter(JsonValue):
         )
 
     def unmet(self, facts: Facts) -> list[str]:
-        """The conditions, in words, that a target with these facts does not meet."""
+        """The text of each condition that does not match."""
         return [each.text for each in self._each() if not each.passes(facts)]
 
     def _each(self) -> list["Filter"]:
-        """Each condition as a filter of its own, and empty ones."""
         of_numbers = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
         named = (("environment",), ("service",), ("model",), ("status",), *of_numbers)
         values = [{name: getattr(self, name) for name in names} for names in named]
@@ -197,7 +185,7 @@ class Filter(JsonValue):
 
 
 def fields_by_name(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a filter of names as people write them: `min-tokens`, and `attribute.KEY` for one attribute."""
+    """The fields of a filter from names as users write them: `min-tokens`, `attribute.KEY`."""
     fields: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
     for name, value in given.items():
@@ -213,11 +201,9 @@ def fields_by_name(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 EVERYTHING = Filter()
-"""The filter that lets everything pass."""
 
 
 def facts_of_span(span: SpanRecord) -> Facts:
-    """What a filter looks at of a span."""
     return Facts(
         environments=frozenset((span.environment,)),
         services=frozenset((span.service,)),

@@ -1,4 +1,4 @@
-"""What the query of a list's URL says."""
+"""URL parameters of lists."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ MAX_LABELS = 5
 
 
 def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
-    """The filter in a query string; what makes no sense filters nothing, but a label that isn't there everything."""
+    """Read the filter. Ignores invalid values, but an unknown label matches nothing."""
     keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in params.getlist("label")[:MAX_LABELS]]
     return TraceFilter(
         project.pk,
@@ -28,7 +28,7 @@ def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
 
 
 def trace_id(text: str) -> UUID | None:
-    """The trace id that this text is, if it is one."""
+    """Returns None unless the text is a trace id of 32 hexadecimal digits."""
     if len(text) != 32:
         return None
     try:

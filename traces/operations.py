@@ -75,8 +75,8 @@ class TraceRecord:
     user: str
     status: str
     duration_us: int
+    # True until the root has ended.
     is_open: bool
-    """Whether its root has not ended yet."""
     models: list[str]
     span_count: int
     error_count: int
@@ -258,8 +258,8 @@ class AgentRecord:
     identity: str
     source: str
     name: str
+    # In the hours that the range touches.
     run_count: int
-    """Runs in the hours of the range."""
     first_run: datetime
     last_run: datetime | None
 

@@ -1,4 +1,4 @@
-"""The health of stored spans: the days they are stored under, the settle queue, the disk they take."""
+"""Health checks and metrics: day partitions, settle queue, disk."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +45,6 @@ def check_days(found: StoreHealth, now: datetime) -> Iterator[Check]:
 
 
 def _days_ahead(found: StoreHealth, now: datetime) -> int | None:
-    """Days after today that are prepared. Returns None if not even today is."""
     return (found.last_day - now.date()).days if found.last_day else None
 
 
@@ -56,7 +55,7 @@ def day_metrics(found: StoreHealth, now: datetime) -> Iterator[Metric]:
 
 
 def astray_spans(now: datetime) -> int:
-    """Spans outside of all days, up to MAX_COUNTED."""
+    """Number of spans outside all days, counted up to MAX_COUNTED."""
     return span_store().health(now, MAX_COUNTED).misplaced_spans
 
 
@@ -87,15 +86,13 @@ def settle_metrics(queue: Queue, now: datetime) -> Iterator[Metric]:
 
 @dataclass(frozen=True, slots=True)
 class ProjectDisk:
-    """An estimate of what the spans of one project take in the database."""
-
     project: Project
     size_bytes: int
     spans: int
 
 
 def project_disk(now: datetime) -> list[ProjectDisk]:
-    """The projects that have spans, the largest first."""
+    """The estimated disk use of projects, largest first."""
     used = span_store().usage(now)
     known = Project.objects.in_bulk([use.project_id for use in used])
     return [ProjectDisk(known[use.project_id], use.bytes, use.spans) for use in used if use.project_id in known]

@@ -1,4 +1,4 @@
-"""One span as it is stored: its columns and its text. Pure."""
+"""A span as stored: its columns and its text."""
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,7 +16,7 @@ type SpanKey = tuple[int, UUID, int, datetime]
 
 @dataclass(slots=True)
 class SpanRecord:
-    """One span in our columns, without its text. Names and units are those of `traces.models.span.Span`."""
+    """A span without its text. Names and units are those of `traces.models.span.Span`."""
 
     project_id: int
     trace_id: UUID
@@ -57,22 +57,19 @@ class SpanRecord:
 
     @property
     def key(self) -> SpanKey:
-        """The stored key."""
         return self.project_id, self.trace_id, self.span_id, self.start_time
 
     @property
     def ended(self) -> bool:
-        """False while the sender has not said when it ended."""
         return self.duration_us is not None
 
 
 @dataclass(slots=True, kw_only=True)
 class PayloadRecord:
-    """The text of one span.
+    """The text of a span.
 
-    `input_messages` and `output_messages` are lists of message objects: as GenAI packs them (`parts`), or nested from
-    OpenInference's flattened keys: {"role", "content", "contents", "tool_calls": [{"id", "function": {"name",
-    "arguments"}}], "tool_call_id", "name"}.
+    Messages have GenAI's `parts`, or the nested form of OpenInference's flattened keys: {"role", "content", "contents",
+    "tool_calls": [{"id", "function": {"name", "arguments"}}], "tool_call_id", "name"}.
     """
 
     input: str | None = None
@@ -87,7 +84,7 @@ class PayloadRecord:
 
 @dataclass(slots=True, frozen=True)
 class Extent:
-    """Where one trace's spans lie: enough to find them without looking at every day."""
+    """A trace and the times of its spans, which tell the days to read."""
 
     trace_id: UUID
     first: datetime
@@ -100,5 +97,5 @@ _texts = attrgetter(*NAMES)
 
 
 def plain(payload: PayloadRecord) -> bytes:
-    """The text of one span as JSON."""
+    """The text of a span as JSON."""
     return orjson.dumps({name: text for name, text in zip(NAMES, _texts(payload), strict=True) if text is not None})

@@ -1,8 +1,4 @@
-"""Delete what has expired: in bounded batches, each a transaction of its own, that pass over what ingest holds.
-
-The store drops whole days of spans; traces follow, with what is left of their spans. The sums of a session are those of
-its traces; it goes when it has none.
-"""
+"""Deletes expired data in batches, each in its own transaction. Rows that ingest has locked wait for the next run."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -27,15 +23,13 @@ HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, AgentHour
 
 
 def expire_spans(now: datetime) -> Sequence[str]:
-    """Drop the days of spans that have expired, and record them; returns the names of what was dropped."""
+    """Drop expired days of spans and record them. Returns the names of the dropped tables."""
     return span_store().expire(now, ExpiredDay.objects.record)
 
 
 def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
-    """Delete expired traces and sessions, in at most so many batches; returns how many.
-
-    Projects take turns, so that a large one holds up no other. What is left is due the next time.
-    """
+    """Delete expired traces and sessions, up to `batches` batches. Returns the number deleted."""
+    # Projects take turns, so that a large one does not delay others.
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
@@ -47,7 +41,7 @@ def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
 
 
 def delete_expired_hours(now: datetime, batches: int = BATCHES) -> int:
-    """Delete hourly sums that are older than `KEEP_ROLLUPS_DAYS`, up to `batches` of each kind; returns how many."""
+    """Delete hourly sums older than KEEP_ROLLUPS_DAYS, up to `batches` of each kind. Returns the number."""
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS), 0
     for model in HOURLY:
         for _ in range(batches):
@@ -66,7 +60,6 @@ def _delete_some(project: Project, now: datetime) -> int:
 
 @transaction.atomic
 def _delete_batch(project: Project, expired: TraceQuerySet, now: datetime) -> int:
-    """The first of these traces, with their spans: as many as have `SPANS` spans together, but one in any case."""
     locked = list(expired.select_for_update(skip_locked=True)[:TRACES])
     sizes = accumulate(trace.span_count for trace in locked)
     traces = [trace for trace, size in zip(locked, sizes, strict=True) if size <= SPANS] or locked[:1]

@@ -1,6 +1,6 @@
-"""What a store of spans can do, how it is asked, and which one this instance uses.
+"""The interface of stores of spans, and the store that this instance uses.
 
-Rows of traces, sessions and hours live in Django's database whatever the store. Spans and their text live in the store.
+Rows of traces, sessions and hours are always in Django's database. Spans and their text are in the store.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,29 +24,24 @@ type SpanId = tuple[UUID, int]
 
 
 class ShortRead(Exception):
-    """The store returned fewer spans of a trace than were acknowledged. Trying again later may help."""
+    """The store returned fewer spans of a trace than were acknowledged. A retry may help."""
 
 
 class SpanRole(Enum):
-    """The spans that span-scoped signals evaluate are model calls, or roots."""
+    """The spans that span-scoped signals evaluate: model calls and roots."""
 
     CALL = "call"
-    """A model call."""
+    # A root that is no model call.
     ROOT = "root"
-    """A root that is no model call."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpanQuery:
-    """Which spans of a project are meant: those that meet every condition given.
+    """Conditions on spans of a project, which must all match.
 
-    `traffic_filter`: passes them, as `Filter.passes` does on `facts_of_span`.
-    `start`, `end`: they start in [start, end).
-    `agents`: they name one of these agents; None stands for spans that name none. Empty: any.
-    `roles`: they have one of these roles. Empty: any.
-    `has_ended`: only spans that have ended.
-    `received_since`: received then or later.
-    `traces`: spans of these rows of traces. A store in Django's database joins them, another one reads their ids.
+    `traffic_filter`: as `Filter.passes` on `facts_of_span`. `start`, `end`: start time in [start, end).
+    `agents`: names one of these agents; None matches spans that name none. `roles`: has one of these. Empty: any.
+    `traces`: spans of these trace rows.
     """
 
     traffic_filter: Filter = EVERYTHING
@@ -61,7 +56,7 @@ class SpanQuery:
 
 @dataclass(frozen=True, slots=True)
 class DiskUse:
-    """An estimate of what the spans of one project take, with their text and indexes."""
+    """Estimated disk use of a project's spans, with text and indexes."""
 
     project_id: int
     bytes: int
@@ -70,10 +65,10 @@ class DiskUse:
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """How far the store is prepared.
+    """Which days the store is prepared for.
 
-    `day_count`, `last_day`: days that are prepared, and the last one without a gap from today; None without today.
-    `misplaced_spans`: spans outside all of these days, counted up to a limit.
+    `last_day`: the last day without a gap since today; None if today is missing.
+    `misplaced_spans`: spans outside all days, counted up to a limit.
     """
 
     day_count: int
@@ -83,90 +78,74 @@ class StoreHealth:
 
 
 class SpanStore(Protocol):
-    """Spans and their text.
+    """Spans and their text. Every method is scoped to a project; the key of a span is `SpanRecord.key`.
 
-    The key of a span is `SpanRecord.key`, and every method is scoped to one project. A write may be visible before the
-    caller's transaction commits, and stay if that rolls back: spans without a row of their trace are garbage, which
-    readers never reach, because they ask by a trace's row. A write that takes part in the transaction is fine too.
-
-    A read may return less than was written: a replica lags, a deletion is under way. Nothing may be concluded from it.
+    A write may be visible before the caller commits, and survive a rollback: readers start from the row of a trace.
+    A read may miss spans, for example on a replica. Callers must not conclude that these are deleted.
     """
 
     def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
-        """Add spans of one project, with their text as `records.plain` makes it.
+        """Add spans of a project, with text from `records.plain`. The caller has locked their traces.
 
-        Idempotent by key and revision: of several versions of a key the highest revision stays.
-        The caller holds the lock of their traces.
+        Idempotent by key and revision: the highest revision of a key stays.
         """
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
-        """Put a higher revision (second) and its text in place of the stored version (first), whose key may differ.
+        """Replace the stored version (first) by a higher revision (second), whose key may differ.
 
-        Otherwise like `insert`: where the first is not stored, the second is inserted.
+        Otherwise like `insert`. If the first is not stored, inserts the second.
         """
 
     def delete(self, project_id: int, extents: Sequence[Extent]) -> None:
-        """Delete all spans of these traces and their text. Readers may see them for a while."""
+        """Delete all spans of these traces. Readers may see them for a while."""
 
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
-        """All spans of these traces, ordered by start within each trace."""
+        """All spans of these traces, ordered by start."""
 
-    def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
-        """The text of these spans of one trace."""
+    def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]: ...
 
     def payloads_of(
         self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
     ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
-        """The text of these spans of several traces, in one query."""
+        """The text of spans of several traces, in one query."""
 
-    def count(self, project_id: int, query: SpanQuery) -> int:
-        """The number of spans that match."""
+    def count(self, project_id: int, query: SpanQuery) -> int: ...
 
-    def matching(self, project_id: int, ids: Collection[SpanId], query: SpanQuery) -> set[SpanId]:
-        """The spans among these that match."""
+    def matching(self, project_id: int, ids: Collection[SpanId], query: SpanQuery) -> set[SpanId]: ...
 
     def traces_with(self, project_id: int, query: SpanQuery) -> Q:
-        """A condition on rows of traces: it is a trace of this project that has a matching span.
-
-        A store in Django's database answers with a subquery, another one with the ids of the traces.
-        """
+        """A condition on trace rows: the trace has a matching span."""
 
     def attribute_tokens(
         self, project_id: int, extents: Sequence[Extent], tokens: Collection[int]
     ) -> Mapping[UUID, set[int]]:
-        """The tokens among these that a span of the trace has, for each of these traces that has any."""
+        """The subset of `tokens` that the spans of each trace have. Traces with none may be missing."""
 
     def prepare(self, now: datetime) -> Sequence[str]:
-        """Make room for spans of the retention window and of the next days; returns the names of what was made.
-
-        Safe to repeat and to run twice at once.
-        """
+        """Create days of the retention window and the next ones; returns their names. Safe to run twice at once."""
 
     def ensure_current(self, now: datetime) -> None:
-        """Make room for spans that start now, where `prepare` has not run. Called before each write, so cheap."""
+        """Create today if `prepare` has not run. Called before each write, so it must be cheap."""
 
     def import_days(self, first: date, last: date, now: datetime) -> Sequence[str]:
-        """Make room for spans of the past, through `last`; returns the names of what was made.
-
-        They are kept from now on as long as others are from their day.
-        """
+        """Create past days through `last`, kept as long as if they were today; returns their names."""
 
     def expire(self, now: datetime, record: Callable[[date], None]) -> Sequence[str]:
-        """Drop the days that are older than the retention; returns the names of what was dropped.
+        """Drop days older than the retention; returns their names.
 
-        `record(day)` is called when the day takes no more spans, and before its spans are gone for others: in the
-        transaction that drops them, where the store has one.
+        Calls `record(day)` after the last write to the day and before its spans disappear for others, if possible in
+        the transaction that drops them.
         """
 
     def usage(self, now: datetime) -> Sequence[DiskUse]:
-        """The disk use of each project that has spans, the largest first."""
+        """Disk use of projects that have spans, largest first."""
 
     def health(self, now: datetime, limit: int) -> StoreHealth:
-        """How far the store is prepared. Misplaced spans are counted up to `limit`."""
+        """Counts misplaced spans up to `limit`."""
 
 
 def span_store() -> SpanStore:
-    """The store that the setting SPAN_STORE names."""
+    """The store that the setting SPAN_STORE names. Raises ImproperlyConfigured if it can't be imported."""
     return _load(settings.SPAN_STORE)
 
 

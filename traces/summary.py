@@ -1,7 +1,7 @@
-"""What a trace's spans add up to, and what that adds to its session and hour. Pure.
+"""What the spans of a trace add up to.
 
-Every rollup is a sum over traces of a function of their final spans, so the order in which spans arrive can't matter:
-ingest applies the difference between a trace's summary before and after.
+All rollups are sums of these over traces, so ingest can apply the difference between two summaries of a trace, and the
+order in which spans arrive does not matter.
 """
 
 import math
@@ -15,8 +15,8 @@ from operator import attrgetter
 from traces.records import SpanRecord
 
 MAX_MODELS = 20
+# Models and tools of a trace that are counted by name. Calls of others count as OTHER.
 MAX_NAMES = 40
-"""Models and tools of one trace that are counted by name; calls of the others count as OTHER."""
 OTHER = "(other)"
 CALLED = frozenset(("LLM", "TOOL"))
 BUCKET_BASE = math.log(1.1)
@@ -42,7 +42,6 @@ class Counts:
     unpriced_count: int = 0
 
     def add(self, other: "Counts", sign: int = 1) -> None:
-        """Add the other's numbers, or take them away with sign -1."""
         for name, number in zip(COUNTS, _numbers(other), strict=True):
             if number:
                 setattr(self, name, getattr(self, name) + sign * number)
@@ -52,8 +51,8 @@ COUNTS = tuple(field.name for field in fields(Counts))
 _numbers: Callable[[Counts], tuple[int | Decimal, ...]] = attrgetter(*COUNTS)
 COSTS = frozenset(("cost", "input_cost", "cache_cost", "output_cost"))
 
+# Kind, name of the model or tool, latency bucket (None while the call is open).
 type CallKey = tuple[str, str, int | None]
-"""Kind, name of the model or tool, and latency bucket, which is None while a call is open."""
 
 
 @dataclass(slots=True)
@@ -70,11 +69,9 @@ class Calls:
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together."""
         return self.input_tokens + self.output_tokens
 
     def add(self, call: SpanRecord, sign: int) -> None:
-        """Add one call, or take it away with sign -1."""
         self.call_count += sign
         self.error_count += sign * (call.status == "error")
         if call.kind != "LLM":
@@ -91,7 +88,7 @@ CALLS = tuple(field.name for field in fields(Calls))
 
 @dataclass(slots=True, kw_only=True)
 class Summary:
-    """One trace in the columns of `traces.models.trace.Trace`."""
+    """The columns of `traces.models.trace.Trace` that follow from its spans."""
 
     agent_id: int | None
     session_key: str
@@ -114,32 +111,30 @@ class Summary:
 
     @property
     def hour(self) -> datetime:
-        """The hour that this run counts in."""
         return self.start_time.replace(minute=0, second=0, microsecond=0)
 
     @property
     def bucket(self) -> int:
-        """The latency bucket: within 5 % of the duration."""
         return latency_bucket(self.duration_us)
 
 
 def latency_bucket(duration_us: int) -> int:
-    """floor(ln(duration in µs) / ln(1.1)); 0 for anything under a microsecond."""
+    """floor(ln(duration in µs) / ln(1.1)), so a bucket is within 5 % of the duration."""
     return math.floor(math.log(max(duration_us, 1)) / BUCKET_BASE)
 
 
 def bucket_duration_us(bucket: int) -> float:
-    """The middle of a latency bucket, in microseconds."""
+    """The middle of a latency bucket."""
     return math.exp((bucket + 0.5) * BUCKET_BASE)
 
 
 def span_end(span: SpanRecord) -> datetime:
-    """When it ended; an open span is known to have lived until its start."""
+    """The end of a span; the start if it is open."""
     return span.start_time + timedelta(microseconds=span.duration_us or 0)
 
 
 def summarise(spans: Sequence[SpanRecord]) -> Summary:
-    """Summarise all spans of one trace. Its identity is the root's, else that of the earliest span that has one."""
+    """Summarize all spans of a trace. Agent, session and the like come from the root, else from the earliest span."""
     ordered = sorted(spans, key=_seniority)
     root = next((span for span in ordered if span.parent_id is None), None)
     start, end = ordered[0].start_time, max(map(span_end, spans))
@@ -170,7 +165,7 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
 
 
 def _seniority(span: SpanRecord) -> tuple[datetime, int, int]:
-    """Parents come before children: earlier, or as early and longer."""
+    # A parent comes before its children: it starts earlier, or at the same time and takes longer.
     return span.start_time, -(span.duration_us if span.duration_us is not None else 1 << 62), span.span_id
 
 
@@ -199,34 +194,30 @@ def _output_span(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> Span
 
 
 def has_usage(span: SpanRecord) -> bool:
-    """Whether an LLM span says what it used."""
     return span.kind == "LLM" and (
         span.input_tokens is not None or span.output_tokens is not None or span.cost is not None
     )
 
 
 def is_unpriced(span: SpanRecord) -> bool:
-    """Whether an LLM span used tokens whose price is not known."""
+    """Whether an LLM span used tokens and has no known price."""
     return span.cost is None and bool(span.input_tokens or span.output_tokens)
 
 
 def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
-    """Ids of LLM spans under another LLM span that has usage: their tokens are the same tokens, so they don't count."""
+    """Ids of LLM spans under another LLM span that has usage. Counting both would count tokens twice."""
     below = descendants(spans, {span.span_id for span in spans if has_usage(span)})
     return {span.span_id for span in spans if span.kind == "LLM" and span.span_id in below} if below else below
 
 
 def with_named_agent(spans: Sequence[SpanRecord]) -> set[int]:
-    """Ids of the spans whose agent can't change any more: they name one, or a span above them does."""
+    """Ids of spans whose agent is final: the span or one of its ancestors names an agent."""
     naming = {span.span_id for span in spans if span.agent_id is not None}
     return naming if len(naming) == len(spans) else naming | descendants(spans, naming)
 
 
 def descendants(spans: Sequence[SpanRecord], ancestors: set[int]) -> set[int]:
-    """Ids of the spans that have one of `ancestors` above them, whatever the order of `spans`.
-
-    Spans that are each other's parents are all above and below each other. Linear in the number of spans.
-    """
+    """Ids of spans below one of `ancestors`. Cyclic spans are below each other. Linear time."""
     parents = {span.span_id: span.parent_id for span in spans}
     below: dict[int | None, bool] = {}
     if not ancestors.isdisjoint(parents.values()):
@@ -238,7 +229,6 @@ def descendants(spans: Sequence[SpanRecord], ancestors: set[int]) -> set[int]:
 def _walk_up(
     span_id: int | None, parents: dict[int, int | None], ancestors: set[int], below: dict[int | None, bool]
 ) -> None:
-    """Decide for this span and all spans above it that are not decided yet."""
     path: dict[int, None] = {}
     while span_id in parents and span_id not in below and span_id not in path:
         path[span_id] = None
@@ -280,10 +270,10 @@ def _add_usage(counts: Counts, span: SpanRecord) -> None:
 
 
 def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
-    """The model and tool calls among these spans. Names are the sender's, so only the most called are told apart."""
     called = [
         (span.kind, span.model if span.kind == "LLM" else span.tool, span) for span in spans if span.kind in CALLED
     ]
+    # Senders choose the names, so the number of names is limited.
     names = Counter((kind, name) for kind, name, _ in called)
     kept = sorted(names, key=lambda name: (-names[name], name))[:MAX_NAMES] if len(names) > MAX_NAMES else names
     return [

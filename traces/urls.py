@@ -1,4 +1,4 @@
-"""Where spans are posted, and the pages of the traces app."""
+"""OTLP endpoints and pages."""
 
 from uuid import UUID
 
@@ -10,16 +10,12 @@ from traces.views import agents, sessions, traces
 
 
 class TraceIdConverter:
-    """32 hexadecimal digits."""
-
     regex = "[0-9a-f]{32}"
 
     def to_python(self, value: str) -> UUID:
-        """The id as stored."""
         return UUID(hex=value)
 
     def to_url(self, value: UUID | str) -> str:
-        """The id as OpenTelemetry writes it."""
         return value.hex if isinstance(value, UUID) else value
 
 

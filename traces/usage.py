@@ -1,4 +1,4 @@
-"""What runs add up to, and whether two stretches of time differ by more than chance. Pure."""
+"""Sums over runs, and whether two periods differ significantly."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from traces.summary import Calls, bucket_duration_us
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums over runs, by the names that `traces.models.agent_hours.AgentHour` has for them."""
+    """Sums over runs; names as in `traces.models.agent_hours.AgentHour`."""
 
     trace_count: int = 0
     error_trace_count: int = 0
@@ -37,12 +37,10 @@ class Usage:
 
     @property
     def unknown_count(self) -> int:
-        """Runs that say neither success nor failure."""
         return self.trace_count - self.success_count - self.failure_count
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together."""
         return self.input_tokens + self.output_tokens
 
 
@@ -51,7 +49,7 @@ SUMS = tuple(field.name for field in fields(Usage))
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """The runs of one agent that started in one bar of a chart; None for runs that name no agent."""
+    """Runs of an agent in one bar of a chart. `agent_id` is None for runs without an agent."""
 
     agent_id: int | None
     start: datetime
@@ -60,7 +58,7 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class LatencyRow:
-    """How many of them took how long: `bucket` as in `traces.summary.latency_bucket`."""
+    """The number of runs in a latency bucket (`traces.summary.latency_bucket`)."""
 
     agent_id: int | None
     start: datetime
@@ -69,33 +67,27 @@ class LatencyRow:
 
 
 class Timed:
-    """What has a latency histogram."""
-
     __slots__ = ()
     latencies: Counter[int]
 
     @property
     def p50_us(self) -> float | None:
-        """The median duration, within 5 %."""
         return percentile(self.latencies, 0.5)
 
     @property
     def p95_us(self) -> float | None:
-        """The duration that one in twenty exceeded, within 5 %."""
         return percentile(self.latencies, 0.95)
 
 
 @dataclass(slots=True)
 class Runs(Timed):
-    """Some runs: what they add up to, and how many took how long by latency bucket."""
-
     usage: Usage = field(default_factory=Usage)
     latencies: Counter[int] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
 class Called(Timed):
-    """A model or tool: what its calls add up to, and how many took how long by latency bucket."""
+    """The calls of a model or tool."""
 
     name: str
     calls: Calls
@@ -103,7 +95,7 @@ class Called(Timed):
 
 
 def by_agent(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[int | None, Runs]:
-    """All runs of each agent; None holds those that name none."""
+    """Runs by agent; None holds those without an agent."""
     found: dict[int | None, Runs] = defaultdict(Runs)
     for row in rows:
         found[row.agent_id].usage += row.usage
@@ -113,7 +105,7 @@ def by_agent(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[
 
 
 def by_start(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[datetime, Runs]:
-    """The runs of each bar; no key where there was none."""
+    """Runs by bar, without empty bars."""
     found: dict[datetime, Runs] = defaultdict(Runs)
     for row in rows:
         if row.usage.trace_count:
@@ -125,7 +117,6 @@ def by_start(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[
 
 
 def total(parts: Iterable[Runs]) -> Runs:
-    """All of them together."""
     whole = Runs()
     for part in parts:
         whole.usage += part.usage
@@ -134,7 +125,7 @@ def total(parts: Iterable[Runs]) -> Runs:
 
 
 def rest(bars: Mapping[datetime, Runs], parts: Iterable[Mapping[datetime, Runs]]) -> dict[datetime, Runs]:
-    """What is in none of these parts, by bar; no key where nothing is."""
+    """Runs by bar that are in none of the parts, without empty bars."""
     left = {}
     parts = list(parts)
     for start, runs in bars.items():
@@ -145,16 +136,13 @@ def rest(bars: Mapping[datetime, Runs], parts: Iterable[Mapping[datetime, Runs]]
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
-    """The duration in microseconds, within 5 %, that this share of runs did not exceed; None without runs."""
+    """The percentile in microseconds, within 5 %. Returns None without runs."""
     total = sum(latencies.values())
     return bucket_duration_us(_bucket_at(latencies, ceil(share * total))) if total else None
 
 
 def slower(before: Mapping[int, int], after: Mapping[int, int], share: float) -> int:
-    """1 when a percentile rose, -1 when it fell, 0 when that may be chance or the width of a bucket.
-
-    The 95 % intervals of both, from the ranks between which the true one lies, must lie apart.
-    """
+    """Returns 1 if a percentile rose, -1 if it fell, 0 if the 95 % confidence intervals overlap or touch."""
     if not before or not after:
         return 0
     (low, high), (new_low, new_high) = _interval(before, share), _interval(after, share)
@@ -162,10 +150,7 @@ def slower(before: Mapping[int, int], after: Mapping[int, int], share: float) ->
 
 
 def more_often(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """1 when a share rose, -1 when it fell, 0 when that may be chance. Each is (part, whole).
-
-    Their 95 % intervals must lie apart.
-    """
+    """Returns 1 if a share (part, whole) rose, -1 if it fell, 0 if the 95 % confidence intervals overlap."""
     (low, high), (new_low, new_high) = wilson(*before), wilson(*after)
     return (new_low > high) - (new_high < low)
 
@@ -177,10 +162,10 @@ def _interval(latencies: Mapping[int, int], share: float) -> tuple[int, int]:
 
 
 def _bucket_at(latencies: Mapping[int, int], rank: int) -> int:
-    """The bucket of the run with this rank, the fastest having 1; ranks beyond the ends mean the ends."""
     seen = 0
     for bucket, count in sorted(latencies.items()):
         seen += count
         if seen >= rank and count:
             return bucket
+    # Ranks beyond the last run.
     return max(latencies)

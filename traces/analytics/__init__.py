@@ -1,1 +1,1 @@
-"""What pages show of an agent in numbers: statistics, charts, latest runs."""
+"""Statistics, charts and rankings of agents."""

@@ -1,4 +1,4 @@
-"""The models and tools that an agent called, and which of these calls failed."""
+"""Tables of the models and tools that an agent called."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_CAUSES = 5
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model or tool. `bar` is the width of what is drawn for it, in percent of the widest."""
+    """`bar`: width in percent of the widest."""
 
     called: Called
     bar: float
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Errors of the calls of one model or tool."""
+    """The errors of a model or tool."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class CallTables:
-    """Models by cost, tools by calls, and who failed most; `since` is set where whole hours reach before the range."""
+    """Models by cost, tools by calls, causes by errors. `since`: start of the first hour if it precedes the range."""
 
     models: Sequence[Row]
     more_models: int
@@ -47,7 +47,7 @@ class CallTables:
 
 
 def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
-    """The calls of an agent's runs in the hours that a range touches."""
+    """Sums of the hours that the range touches."""
     calls = AgentHourCalls.objects.filter(agent_is(agent), project=project).within(time_range)
     models, more_models = calls.greatest(Kind.LLM, "cost", MAX_ROWS)
     tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MAX_ROWS)

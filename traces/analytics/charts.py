@@ -1,4 +1,4 @@
-"""The charts of an agent over time. A bar without runs is a gap, never a zero. Pure."""
+"""Charts of an agent over time. Bars without runs are gaps, not zeros."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ TOKENS = Unit("%{y:.3~s}")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One row of the legend with its number; `tone` is that of what is drawn for it."""
+    """An entry of the legend; `tone` is the color of its series."""
 
     tone: str
     stat: Stat
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One chart under the number that it is about. `id` names its JSON in the page, `aside` says more of the number."""
+    """A chart with its headline number. `id` names its JSON in the page."""
 
     id: str
     lead: Stat
@@ -41,7 +41,7 @@ type Bars = Mapping[datetime, Runs]
 
 
 class Axis:
-    """The bars of a range; a click on one leads to its stretch of time."""
+    """The bars of a range, each with the query that a click on it opens."""
 
     def __init__(self, bars: Bars, time_range: TimeRange, keep: Mapping[str, str]) -> None:
         self._bars = bars
@@ -49,25 +49,20 @@ class Axis:
         self._queries = [time_range.bucket_query(start, keep) for start in self._starts]
 
     def row(self, name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
-        """One value per bar that has runs."""
         bars = self._bars
         return Series(name, [value(bars[start]) if start in bars else None for start in self._starts], tone)
 
     def summed(self, name: str, tone: str, value: Callable[[Usage], float]) -> Series:
-        """The same of the sums."""
         return self.row(name, tone, lambda runs: value(runs.usage))
 
     def stacked(self, series: Sequence[Series], unit: Unit = charts.COUNT) -> Mapping[str, Any]:
-        """Bars, the first series at the base."""
         return charts.stacked_bars(self._starts, series, self._queries, unit)
 
     def lines(self, series: Sequence[Series], unit: Unit) -> Mapping[str, Any]:
-        """Lines."""
         return charts.lines(self._starts, series, self._queries, unit)
 
 
 def over_time(axis: Axis, stats: Stats) -> list[Card]:
-    """Runs by outcome, error rate, latency, tokens and cost, each with its numbers."""
     return [_runs(axis, stats), _errors(axis, stats), _latency(axis, stats), _tokens(axis, stats), _cost(axis, stats)]
 
 
@@ -128,17 +123,16 @@ def _cost(axis: Axis, stats: Stats) -> Card:
 
 
 def seconds(microseconds: float | None) -> float | None:
-    """A duration for an axis of SECONDS."""
     return None if microseconds is None else round(microseconds / 1e6, 4)
 
 
 def is_priced(usage: Usage) -> bool:
-    """Whether a cost is known, if only that it is 0."""
+    """True if the cost is known, even if it is 0."""
     return bool(usage.cost or (usage.total_tokens and not usage.unpriced_count))
 
 
 def spark(counts: Mapping[datetime, int], time_range: TimeRange, known: tuple[datetime, datetime]) -> list[str]:
-    """Runs as the lines of a sparkline, with a gap outside of `known`: before an agent was first seen and after now."""
+    """Lines of a sparkline. `known`: when the agent was first seen, and now; outside is a gap."""
     first, now = known
     starts = time_range.buckets()
     return charts.sparkline(

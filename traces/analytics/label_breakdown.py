@@ -1,4 +1,4 @@
-"""The charts of an agent with one series for each label of its runs, and one for those without."""
+"""Charts of an agent with a series for each label, and one for runs without a label."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,27 +14,24 @@ from traces.label_sources import Dimension
 from traces.usage import Runs
 
 UNLABELLED = "unlabelled"
+# Runs have no sums by label, so their labels are looked up.
 MAX_RUNS = 50_000
-"""Whose labels are looked up for one page: there are no sums of runs by label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The runs with one label, added up, and as series of charts."""
-
     name: str
     tone: str
     whole: Runs
     axis: Axis
 
     def part(self, value: str) -> Part:
-        """Its row in the legend of a card."""
         return Part(self.tone, Stat(self.name, value, f"of {self.whole.usage.trace_count:,} runs"))
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """The cards of runs broken down by a label; `labelled` of them have one."""
+    """`labelled`: how many of `runs` have a label."""
 
     dimension: Dimension
     labelled: int
@@ -43,7 +40,7 @@ class Breakdown:
 
 
 def newest(bars: Bars) -> Bars:
-    """Of these bars, not empty, the newest with `MOST_RUNS` runs together, but one in any case."""
+    """The newest bars with up to MAX_RUNS runs, at least one bar."""
     kept: dict[datetime, Runs] = {}
     count = 0
     for start in sorted(bars, reverse=True):
@@ -57,7 +54,7 @@ def newest(bars: Bars) -> Bars:
 def breakdown(
     dimension: Dimension, found: Mapping[str, Bars], bars: Bars, stats: Stats, view: tuple[TimeRange, Mapping[str, str]]
 ) -> Breakdown:
-    """The runs of `bars`, of which `found` are those with each label. `view`: the range, and the query of the page."""
+    """Break down the runs of `bars`. `found`: bars by label. `view`: the range, and the query of the page."""
     with_label = [
         (name, dimension.colors.get(name, "neutral"), found.get(name, {}))
         for name in dict.fromkeys((*dimension.colors, *found))

@@ -1,4 +1,4 @@
-"""What the head of the Traces page says about a range: totals, bars, what each filter would keep. Pure."""
+"""The numbers above the list of traces."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from traces.models.volumes import Volume, Volumes
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`agents` and `statuses` are counts under the other filters, so that a choice shows what it would give.
+    """`agents`, `statuses`: counts that each choice would give under the other filters.
 
-    `since`: what is older was not looked at; None where all was.
+    `since`: older traces are not counted; None if all are.
     """
 
     traces: int
@@ -31,7 +31,7 @@ class Overview:
 def overview(
     found: Volumes, time_range: TimeRange, wanted: TraceFilter, query: Query, since: datetime | None = None
 ) -> Overview:
-    """What the volumes of a range say. `query` is the page's own, kept when a bar is clicked."""
+    """Compute the numbers. `query`: parameters that a click on a bar keeps."""
     mine = list(found.agents.values()) if wanted.agent is None else [found.agents.get(wanted.agent, Volume())]
     statuses = {"ok": sum(map(_ok, mine)), "error": sum(each.errors for each in mine)}
     shows_ok, shows_errors = wanted.status != "error", wanted.status != "ok"

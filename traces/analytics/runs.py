@@ -1,4 +1,4 @@
-"""Which agents there are, and what their runs add up to in a range of time."""
+"""Agents with their runs, and sums of runs in a range."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,8 +17,6 @@ from traces.usage import LatencyRow, UsageRow
 
 
 class Times(TypedDict):
-    """When an agent was first seen, by its oldest run or the first span that named it; when its newest run started."""
-
     first_run: datetime
     last_run: datetime | None
 
@@ -27,7 +25,7 @@ type SeenAgent = WithAnnotations[Agent, Times]
 
 
 def seen(project: Project) -> QuerySet[SeenAgent]:
-    """The agents of a project with their times."""
+    """Agents with the times of their first and last run."""
     traces = project.traces.filter(agent=OuterRef("pk"))
     newest, oldest = traces.newest().values("start_time"), traces.in_order().values("start_time")
     return project.agents.annotate(
@@ -36,7 +34,7 @@ def seen(project: Project) -> QuerySet[SeenAgent]:
 
 
 def busiest(project: Project, time_range: TimeRange) -> QuerySet[SeenAgent]:
-    """The same, those with most runs in the hours of the range first."""
+    """Agents with most runs in the hours of the range first."""
     hours = AgentHour.objects.filter(project=project, agent=OuterRef("pk"), hour__lt=time_range.end)
     within = hours.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR))
     runs = within.order_by().values("agent").annotate(runs=Sum("trace_count")).values("runs")
@@ -46,11 +44,9 @@ def busiest(project: Project, time_range: TimeRange) -> QuerySet[SeenAgent]:
 def sums(
     project: Project, time_range: TimeRange, agents: Q, *, since: datetime, whole: bool = False
 ) -> tuple[list[UsageRow], list[LatencyRow]]:
-    """What runs since then add up to, and how long they took, per agent and bar. `whole`: latencies in one bar only.
-
-    From hourly sums, but for ranges with finer bars, which are short, from the traces.
-    """
+    """Usage and latencies of runs since a time, by agent and bar. `whole`: latencies in a single bar."""
     coarse = replace(time_range, step=time_range.end - since) if whole else time_range
+    # Hourly sums can't give finer bars. Ranges with finer bars are short.
     if time_range.step < timerange.HOUR:
         traces = project.traces.filter(agents)
         return traces.usage(time_range, since), traces.latencies(coarse, since)

@@ -1,4 +1,4 @@
-"""The numbers of an agent, each against the period before. Pure."""
+"""The numbers of an agent, compared with the period before."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from decimal import Decimal
 from catalyst import formats
 from traces.usage import Runs, Usage, more_often, percentile, slower
 
+# Above this, show a factor instead of a percentage.
 MANY_TIMES = 10
-"""From here on a factor says more than a percentage."""
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+# Less is a rounding error.
 MIN_SPLIT = Decimal("0.00001")
-"""Less than this is what rounding leaves of a cost whose parts are known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a number differs from the one before, in full and in short. `tone` is good or bad beyond chance only."""
+    """The difference to the period before. `tone` is good or bad only if it is significant."""
 
     text: str = ""
     short: str = ""
@@ -25,7 +25,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One number; `value` is empty while nothing is known."""
+    """`value` is empty if it is unknown."""
 
     name: str
     value: str
@@ -34,7 +34,6 @@ class Stat:
 
     @property
     def title(self) -> str:
-        """What else is known of it, in full."""
         return ", ".join(filter(None, (self.note, self.change.text)))
 
 
@@ -42,7 +41,7 @@ type Stats = Mapping[str, Stat]
 
 
 def stats(now: Runs, before: Runs) -> Stats:
-    """The numbers of a period with runs, by what they are of. Without runs before there are no changes."""
+    """Numbers by name. Without runs before, no changes."""
     return {**_outcomes(now, before), **_latencies(now, before), **_tokens(now, before), **_costs(now, before)}
 
 
@@ -114,13 +113,12 @@ def _costs(now: Runs, before: Runs) -> Stats:
 
 
 def unsplit(usage: Usage) -> Decimal:
-    """The part of the cost of which only the sum is known; 0 for what rounding leaves."""
+    """The cost that no part explains; 0 for rounding errors."""
     rest = usage.cost - usage.input_cost - usage.cache_cost - usage.output_cost
     return rest if rest >= MIN_SPLIT else Decimal(0)
 
 
 def _change(new: float, old: float, words: Callable[[float], str], tone: str = "") -> Change:
-    """How an amount differs. Amounts grow with the runs, so that is neither good nor bad unless said."""
     if not old:
         return Change()
     percent = 100 * abs(new - old) / old
@@ -134,13 +132,13 @@ def _change(new: float, old: float, words: Callable[[float], str], tone: str = "
 
 
 def _share_change(old: tuple[int, int], new: tuple[int, int], worse: int) -> Change:
-    """How a share differs, in points. `worse` says which way is bad: 1 up, -1 down, 0 neither."""
     if not old[1]:
         return Change()
     points = 100 * new[0] / new[1] - 100 * old[0] / old[1]
     was = formats.percent(*old)
     if abs(points) < 0.05:
         return Change(f"as before, {was}", "±0")
+    # `worse`: 1 if a rise is bad, -1 if a fall is, 0 if neither.
     tone = {1: "bad", -1: "good", 0: ""}[more_often(old, new) * worse]
     written = f"{abs(points):.1f}"
     up = points > 0

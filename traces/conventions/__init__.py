@@ -1,1 +1,1 @@
-"""How senders say things in attributes: names, dialects, messages. Pure."""
+"""Conventions of senders: attribute names, message dialects."""

@@ -1,8 +1,7 @@
-"""Attribute names to our columns: one table for OpenInference, OpenTelemetry GenAI and everybody else's.
+"""Attribute names of our columns, in order of preference. Empty values count as absent.
 
-Names are listed in order of preference; empty values count as absent. Sources:
-https://github.com/Arize-ai/openinference/tree/main/spec, https://opentelemetry.io/docs/specs/semconv/gen-ai/ and what
-SDKs were seen to send.
+Sources: https://github.com/Arize-ai/openinference/tree/main/spec, https://opentelemetry.io/docs/specs/semconv/gen-ai/
+and recorded SDKs.
 """
 
 NAMES = {

@@ -1,4 +1,4 @@
-"""A sent span in our columns, by the table in `attribute_names`. Pure."""
+"""Normalizes sent spans into our columns."""
 
 import sys
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ MAX_TOKENS = 10**9
 MAX_COST = Decimal(10_000)
 FUTURE_TOLERANCE = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Prefixes of attributes that can't be searched.
 UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
-"""Attributes that begin so are not kept for search."""
 _SIGNED = 1 << 63
 
+# Values by column: the sender's attribute, the value, the rank of the attribute.
 type Found = dict[str, tuple[str, Any, int]]
-"""Our name to the sender's name, the value, and the rank of that name."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,7 +48,7 @@ class Identity:
 
 @dataclass(slots=True)
 class NormalizedSpan:
-    """One sent span in our columns; the agent is still a name, and `text` is the payload as it is packed."""
+    """A span in our columns, with the agent still unresolved. `text` is the payload as JSON."""
 
     span: SpanRecord
     payload: PayloadRecord
@@ -57,17 +57,17 @@ class NormalizedSpan:
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` characters; a longer text ends in a hash of the whole, so that two stay two."""
+    """Shorten to `limit` characters. A hash at the end keeps different texts different."""
     return text if len(text) <= limit else f"{text[: limit - 17]}~{xxhash.xxh3_64_hexdigest(text.encode())}"
 
 
 def attribute_token(key: str, value: object) -> int:
-    """The stored 64-bit hash of one attribute, for exact search."""
+    """The hash of an attribute, for exact search."""
     return xxhash.xxh3_64_intdigest(f"{key}={value}".encode()) - _SIGNED
 
 
 def attribute_text(value: Any) -> str | None:
-    """The value of an attribute as search knows it; None for what has no single value."""
+    """The value of an attribute as search compares it. Returns None for lists and objects."""
     if isinstance(value, str):
         return value
     return None if value is None or isinstance(value, (dict, list)) else orjson.dumps(value).decode()
@@ -78,7 +78,7 @@ _LAST = ("", None, sys.maxsize)
 
 
 def gather(attributes: Attributes) -> tuple[Found, list[str]]:
-    """What the table knows of these attributes, and the names of those that may be messages."""
+    """Returns the values by column, and the names of attributes that may be messages."""
     found: Found = {}
     messages: list[str] = []
     for name, value in attributes.items():
@@ -93,7 +93,7 @@ def gather(attributes: Attributes) -> tuple[Found, list[str]]:
 
 
 class ResourceContext:
-    """One resource and scope, read once for all its spans."""
+    """A resource and scope, read once for all its spans."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -108,7 +108,6 @@ class ResourceContext:
 def read_span(
     sent: SentSpan, sender: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
 ) -> NormalizedSpan:
-    """Normalise one span."""
     found, message_names = gather(sent.attributes)
     payload = _payload(found, message_names, sent, sender.digest)
     kind = _kind(found)
@@ -162,7 +161,7 @@ def _agent(found: Found) -> Identity | None:
 
 
 def _langchain_agent(found: Found) -> Identity | None:
-    """LangChain names its agents only inside the metadata, which OpenInference keeps as JSON text."""
+    # LangChain names its agents only in the metadata, which OpenInference keeps as JSON text.
     metadata = found["metadata"][1] if "metadata" in found else None
     if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
         return None
@@ -210,7 +209,6 @@ def _cost(found: Found) -> Decimal | None:
 
 
 def _add_usage(span: SpanRecord, found: Found) -> None:
-    """Tokens and cost as said."""
     for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
         if column in found:
             setattr(span, column, _count(found[column][1]))
@@ -219,10 +217,7 @@ def _add_usage(span: SpanRecord, found: Found) -> None:
 
 
 def add_price(span: SpanRecord) -> None:
-    """Give an LLM span whose sender said no cost that of the price list, if there is one.
-
-    Apart from `read_span`, because it costs half as much for many spans in a row.
-    """
+    """Set the cost of an LLM span from the price list if the sender gave none."""
     if span.kind == "LLM" and span.cost is None and span.model and (span.input_tokens or span.output_tokens):
         paid = price(
             span.provider,
@@ -253,7 +248,6 @@ def _payload(found: Found, message_names: Sequence[str], sent: SentSpan, digest:
 
 
 def _take(found: Found, column: str, attributes: Attributes) -> str | None:
-    """The column's value as text, out of the attributes."""
     hit = found.get(column)
     if hit is None:
         return None

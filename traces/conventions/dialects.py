@@ -1,6 +1,6 @@
-"""What senders call a message, in one form: OpenAI, Anthropic, Gemini, Bedrock, GenAI, Vercel, LangChain. Pure.
+"""Messages of OpenAI, Anthropic, Gemini, Bedrock, GenAI, Vercel and LangChain in one form.
 
-Everything here is the sender's: wrong types are skipped or shown as text, never an error; depth and count are bounded.
+Input is untrusted: wrong types are skipped or shown as text, and depth and count are limited.
 """
 
 import json
@@ -15,15 +15,15 @@ import orjson
 MAX_MESSAGES = 2_000
 MAX_PARTS = 500
 MAX_DEPTH = 12
+# Longer texts are not parsed.
 MAX_JSON = 2_000_000
-"""Longer texts are shown as they are, without looking for messages in them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that was asked for or run. `arguments` and `result` are text, JSON where the sender sent JSON.
+    """A requested or executed tool call. `arguments` and `result` are text, JSON if sent as JSON.
 
-    `result` is None when none was seen. `span_id` is the TOOL span that ran it, when there is one.
+    `result`: None if none was seen. `span_id`: the TOOL span that ran it, if any.
     """
 
     name: str
@@ -37,10 +37,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing said. `role` is system, user, assistant or tool; `span_id` the span of `trace_id` it was first seen in.
+    """A message of a conversation. `role`: system, user, assistant or tool. `span_id`: the first span that has it.
 
-    `produced` is true for what a span put out, false for what it was given. A message of role tool is a result whose
-    call was not seen: its one tool call holds it.
+    `produced`: True for output of a span, False for input. A message with role tool is a result without a known call;
+    its only tool call holds the result.
     """
 
     role: str
@@ -84,15 +84,14 @@ _PRODUCED = (
     *("answer", "result", "text", "content"),
 )
 _TEXTS = frozenset(("question", "query", "answer", "result", "text"))
+# Alternative answers; the first is the one that was used.
 _ALTERNATIVES = frozenset(("choices", "candidates", "generations"))
-"""Several answers to one question: the first is the one that was used."""
 
 
 def read(value: object, role: str, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
-    """The messages in a value of any shape; `role` speaks where the value doesn't say who does.
+    """Read messages from a value of any shape. `role` is the default.
 
-    Of more than MAX_MESSAGES the newest are kept and a note says how many are not shown. `known` remembers messages
-    from call to call, since requests of a loop send the same ones over and over.
+    Keeps the newest MAX_MESSAGES and notes how many are missing. `known` caches messages that later calls send again.
     """
     left_out = 0
     if isinstance(value, list) and len(value) > MAX_MESSAGES:
@@ -119,7 +118,7 @@ def _remembered(one: Json, role: str, known: dict[bytes, list[Message]]) -> list
 
 
 def read_text(text: str, role: str) -> list[Message]:
-    """The messages in a text that may be JSON; otherwise the text is the message."""
+    """Read messages from JSON text; other text is one message."""
     parsed = parse(text)
     if parsed is not None and (messages := read(parsed, role)):
         return messages
@@ -127,7 +126,7 @@ def read_text(text: str, role: str) -> list[Message]:
 
 
 def parse(text: object, limit: int = MAX_JSON) -> Json | list[Any] | None:
-    """The object or list that a text is the JSON of, else None. Texts longer than `limit` are not looked at."""
+    """Parse a JSON object or list. Returns None for anything else, and for texts longer than `limit`."""
     if not isinstance(text, str) or not 2 <= len(text) <= limit or text.lstrip()[:1] not in ("{", "["):
         return None
     try:
@@ -138,7 +137,6 @@ def parse(text: object, limit: int = MAX_JSON) -> Json | list[Any] | None:
 
 
 def as_text(value: object) -> str:
-    """A value as people read it: text as it is, None as nothing, everything else as JSON."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -150,12 +148,12 @@ def as_text(value: object) -> str:
 
 
 def first(source: Json, *names: str) -> Any:
-    """The first of these keys that holds something."""
+    """The first value that is not empty."""
     return next((source[name] for name in names if source.get(name) not in (None, "", [], {})), None)
 
 
 def name_of(source: Json, *names: str) -> str:
-    """The first of these keys that holds a text."""
+    """The first value that is a text and not empty."""
     return next((value for name in names if isinstance(value := source.get(name), str) and value), "")
 
 
@@ -171,7 +169,6 @@ def _read(value: object, role: str, depth: int) -> Iterator[Message]:
 
 
 def _read_list(items: list[Any], role: str, depth: int) -> Iterator[Message]:
-    """Messages, lists of messages, and between them the bare parts of one message; else the list itself as text."""
     if any(isinstance(item, dict) and not _holds_messages(item, role) for item in items):
         yield Message(role, as_text(items))
         return
@@ -198,13 +195,11 @@ def _is_part(item: object) -> bool:
 
 
 def _from_parts(parts: list[Any], role: str, depth: int) -> Iterator[Message]:
-    """Bare parts as messages: results stand alone, what lies between them is one message."""
     for _, group in groupby(parts, key=lambda part: _kind(part) in _RESULTS):
         yield from _read_message({"content": list(group)}, role, depth)
 
 
 def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
-    """A message, or a request, response or state that holds some; else the object itself as text."""
     if (plain := _plain(source)) is not None:
         yield plain
         return
@@ -229,24 +224,24 @@ def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
 
 
 def _plain(source: Json) -> Message | None:
-    """A message that is no more than a text and who says it, as most are: for them alone it is quick."""
     speaker, content = source.get("role"), source.get("content")
+    # Fast path: most messages have only a role and a text.
     if len(source) == 2 and speaker in ("system", "user", "assistant") and content and isinstance(content, str):
         return Message(speaker, content)
     return None
 
 
 def _held(source: Json, role: str) -> str | None:
-    """The key under which an object holds messages. A text counts only if nothing else would be lost with it."""
     keys = _PRODUCED if role == "assistant" else _GIVEN
     held = next((key for key in keys if source.get(key) not in (None, "", [], {})), None)
     if held is None or (isinstance(source[held], list | dict) and held not in _TEXTS):
         return held
+    # Text counts as a message only if the object has nothing else to show.
     return held if "model" in source or len(source) == 1 else None
 
 
 def _unpacked(source: Json) -> Json:
-    """LangChain's serialised messages without their envelope; its type names who speaks."""
+    # LangChain's serialized messages.
     for envelope in ("kwargs", "data"):
         inner = source.get(envelope)
         if isinstance(inner, dict) and "content" in inner:
@@ -256,7 +251,7 @@ def _unpacked(source: Json) -> Json:
 
 
 def _langchain_speaker(source: Json) -> str:
-    """`ai` for `["langchain", "schema", "messages", "AIMessageChunk"]`."""
+    # Example: ["langchain", "schema", "messages", "AIMessageChunk"] is "ai".
     path = source.get("id")
     kind = path[-1] if isinstance(path, list) and path else source.get("type")
     return str(kind).removesuffix("Chunk").removesuffix("Message").lower()
@@ -276,7 +271,6 @@ def _kind(source: Json) -> str:
 
 
 def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
-    """One message as sent: the results it carries as messages of their own, then what it says and asks for."""
     speaker = ROLES.get((name_of(source, "role") or _kind(source)).lower(), role)
     content = _Content()
     content.add(first(source, *_CONTENT), depth)
@@ -292,7 +286,6 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
 
 
 def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[Message]:
-    """Calls come before their results, results before what is said about them."""
     results = [Message("tool", tool_calls=(result,)) for result in content.results]
     if content.calls:
         return [Message("assistant", text, tuple(content.calls)), *results]
@@ -300,7 +293,6 @@ def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[M
 
 
 def _asked(source: Json) -> Iterator[ToolCall]:
-    """The calls that stand beside a message's content."""
     extra = source.get("additional_kwargs")
     calls = first(source, "tool_calls", "toolCalls") or (
         first(extra, "tool_calls") if isinstance(extra, dict) else None
@@ -314,7 +306,7 @@ def _asked(source: Json) -> Iterator[ToolCall]:
 
 
 def read_call(source: Json) -> ToolCall:
-    """A tool call in any dialect."""
+    """Read a tool call in any dialect."""
     inner = first(source, *_CALL_KEYS)
     source = inner if isinstance(inner, dict) else source
     function = source.get("function")
@@ -348,8 +340,6 @@ def _transcript(source: Json) -> str:
 
 @dataclass(slots=True)
 class _Content:
-    """A message's content taken apart."""
-
     texts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     results: list[ToolCall] = field(default_factory=list)
@@ -358,7 +348,6 @@ class _Content:
         return "\n".join(text for text in self.texts if text)
 
     def add(self, content: object, depth: int) -> None:
-        """Read text, one part or a list of parts."""
         parts: Sequence[object] = content[:MAX_PARTS] if isinstance(content, list) else [content]
         if depth > MAX_DEPTH:
             return
@@ -387,5 +376,4 @@ class _Content:
 
 
 def _media(kind: str) -> str:
-    """What kind of attachment a part is; empty when it is none."""
     return next((word for word in _MEDIA if word in kind), "")

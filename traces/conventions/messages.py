@@ -1,4 +1,4 @@
-"""The messages of an LLM span out of its attributes, however they were flattened or packed. Pure."""
+"""Messages of LLM spans from flattened or packed attributes."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,14 +31,13 @@ type Json = dict[str, Any]
 
 
 def may_be_message(name: str) -> bool:
-    """Whether an attribute of this name may hold messages or a part of one."""
     return (name.startswith(_STARTS) and len(name) <= MAX_NAME_CHARACTERS) or name in _PACKED
 
 
 def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | None, list[Json] | None, Json]:
-    """What an LLM span was given and what it answered, and its other attributes; None where it says nothing.
+    """Returns input messages, output messages and the other attributes. Messages are None if there are none.
 
-    `names` are those that may be messages. Flattened ones become nested objects without wrapping levels.
+    `names`: attributes that may be messages. Flattened ones become nested objects without wrapper levels.
     """
     rest = attributes.copy()
     if not names:
@@ -58,7 +57,6 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
 
 
 def _put_packed(packed: dict[str, list[Json]], name: str, value: Any) -> bool:
-    """Keep the messages that one attribute holds whole. Returns False if it holds none."""
     messages = _unpack(value) if name in _PACKED else None
     if not messages:
         return False
@@ -67,10 +65,7 @@ def _put_packed(packed: dict[str, list[Json]], name: str, value: Any) -> bool:
 
 
 class Place(NamedTuple):
-    """Where a flattened attribute belongs: input or output, which message, and there the way to its name.
-
-    Without a name there is nothing to put, but a message.
-    """
+    """The position of a flattened attribute. `name` is None if the message is empty."""
 
     side: str
     number: int
@@ -91,7 +86,6 @@ def _find_place(name: str) -> Place | None:
 
 
 def _put(flat: dict[str, dict[int, Json]], place: Place, value: Any) -> bool:
-    """Put a value where it belongs, numbers as keys for now; False when it has no room there."""
     side, number, path, name = place
     messages = flat[side]
     if len(messages) > MAX_MESSAGES:
@@ -135,7 +129,6 @@ def _with_lists(values: Json) -> Json:
 
 
 def _listed(values: Json) -> Any:
-    """Objects whose keys are all numbers become lists in that order."""
     inner = _with_lists(values)
     if inner and all(_is_index(key) for key in inner):
         return [inner[key] for key in sorted(inner, key=int)]

@@ -1,1 +1,1 @@
-"""From a decoded request to stored rows: pipeline, group commit, rollups, settle queue, limits."""
+"""From decoded requests to stored rows."""

@@ -1,7 +1,4 @@
-"""Small requests share commits: while one group is written the next one gathers, and all are answered after theirs.
-
-It lives on the event loop: no request holds a thread while it waits, and there is no added delay.
-"""
+"""Small requests share commits. While a group is written, the next one gathers, without a thread or an added delay."""
 
 import asyncio
 from collections import deque
@@ -12,41 +9,36 @@ from django.db import InterfaceError, OperationalError
 
 from traces.ingest.pipeline import IngestResult, SpanBatch
 
+# Larger requests are written at once, beside the groups.
 GROUP_SPANS = 2_000
-"""A group is closed when it has this many. A request with as many is written at once, beside the groups."""
 
 type Write = Callable[[Sequence[SpanBatch]], Awaitable[Sequence[IngestResult]]]
 
 
 class QueueFull(Exception):
-    """As many spans wait as may; nothing of the request was stored."""
+    """Too many spans are queued. Nothing of the request was stored."""
 
 
 @dataclass(slots=True, frozen=True, eq=False)
 class QueuedBatch:
-    """A request that waits to be written."""
-
     arrival: SpanBatch
     stored: asyncio.Future[IngestResult]
 
     @property
     def spans(self) -> int:
-        """How many it has."""
         return len(self.arrival.readings)
 
     def succeed(self, stored: IngestResult) -> None:
-        """Answer; somebody who was cancelled meanwhile does not listen."""
         if not self.stored.done():
             self.stored.set_result(stored)
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, likewise."""
         if not self.stored.done():
             self.stored.set_exception(error)
 
 
 class GroupCommit:
-    """Writes arrivals in groups, one group at a time, each of one project. For one event loop."""
+    """Writes batches in groups of one project, one group at a time. Belongs to one event loop."""
 
     def __init__(self, write: Write, most_spans: int) -> None:
         self._write = write
@@ -56,9 +48,9 @@ class GroupCommit:
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, arrival: SpanBatch) -> IngestResult:
-        """Return when the arrival is committed, and what became of it. Raises Full, or what writing it raised.
+        """Returns after the commit. Raises QueueFull, or the error of the write.
 
-        Who is cancelled meanwhile is not answered, but its spans are written all the same.
+        If the caller is cancelled, its spans are still written.
         """
         if not 0 < len(arrival.readings) < GROUP_SPANS:
             return (await self._write([arrival]))[0]
@@ -73,7 +65,7 @@ class GroupCommit:
 
     @property
     def waiting_spans(self) -> int:
-        """Spans that are not committed yet, those of the group that is being written included."""
+        """Spans not yet committed."""
         return self._spans
 
     async def _write_groups(self) -> None:
@@ -85,7 +77,6 @@ class GroupCommit:
                 self._spans -= sum(each.spans for each in group)
 
     def _next_group(self) -> list[QueuedBatch]:
-        """The first that waits, and those of its project that fit in with it."""
         project_id, room = self._waiting[0].arrival.project_id, GROUP_SPANS
         group: list[QueuedBatch] = []
         left: deque[QueuedBatch] = deque()
@@ -99,18 +90,16 @@ class GroupCommit:
         return group
 
     async def _write_group(self, group: Sequence[QueuedBatch]) -> None:
-        """Write a group. One that fails is written one by one, so that nobody fails for another's spans.
-
-        A database that does not answer fails them all.
-        """
         try:
             stored = await self._write([each.arrival for each in group])
+        # The database does not respond: single writes would fail too.
         except (OperationalError, InterfaceError) as error:
             _fail(group, error)
         except Exception as error:  # noqa: BLE001
             if len(group) == 1:
                 _fail(group, error)
                 return
+            # One bad batch must not fail the others.
             for batch in group:
                 await self._write_group([batch])
         else:

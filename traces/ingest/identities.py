@@ -1,4 +1,4 @@
-"""The rows that spans refer to by name: agents, sessions and resources; made when a name is first seen."""
+"""Rows that spans refer to by name: agents, sessions, resources."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from traces.summary import COUNTS, Summary
 
 
 def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) -> Mapping[str, int]:
-    """Primary keys of the named agents, by identity. The newest name wins."""
+    """Get or create agents; returns primary keys by identity. The newest name wins."""
     if not identities:
         return {}
     by_identity = {identity.identity: identity for identity in sorted(identities, key=lambda i: (i.identity, i.name))}
@@ -41,7 +41,7 @@ def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) 
 
 
 def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) -> dict[str, int]:
-    """Primary keys of the sessions that these traces belong to, by the sender's id; new ones start out empty."""
+    """Get or create the sessions of traces; returns primary keys by the sender's id."""
     times: dict[str, list[datetime]] = {}
     for summary in summaries:
         if summary.session_key:
@@ -68,7 +68,6 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
 
 
 def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
-    """Those that exist, and go on to until the transaction ends: an empty one may be about to be deleted."""
     return dict(
         database.fetch(
             "SELECT key, id FROM traces_session WHERE project_id = %s AND key = ANY(%s) ORDER BY key FOR KEY SHARE",
@@ -78,7 +77,7 @@ def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:
 
 
 def keep_resources(project_id: int, sources: Mapping[int, Source]) -> None:
-    """Remember who sent some spans, by digest."""
+    """Get or create resources by digest."""
     digests = sorted(sources)
     database.execute(
         """

@@ -1,4 +1,4 @@
-"""How much of a span is kept: what is longer or more is cut, marked where it was, and counted. Pure."""
+"""Limits of a span. What exceeds them is cut, marked and counted."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any
 from traces.conventions.attribute_names import NAMES
 from traces.otlp import Attributes, SentSpan, Source
 
+# The attribute with the result of `Truncation.mark`.
 MARK = "catalyst.cut"
-"""The attribute of a span that says what was cut: `Cut.mark`."""
 MAX_NAMES = 100
 COUNTED = ("attributes", "events", "links")
 _NAMED = frozenset(name for names in NAMES.values() for name in names)
@@ -16,7 +16,7 @@ _NAMED = frozenset(name for names in NAMES.values() for name in names)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most of each that one span may have; `value` is in characters, `levels` of lists and objects in a value."""
+    """`value` is in characters; `levels` counts nested lists and objects."""
 
     attributes: int
     value: int
@@ -27,10 +27,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Truncation:
-    """What was cut: so many values, of these names and lengths, and so many attributes, events and links left out.
-
-    `nested`: lists and objects that lay too deep; decoders count them.
-    """
+    """What was cut. `lengths`: characters sent, by attribute. `nested`: values nested too deep, counted by decoders."""
 
     values: int = 0
     nested: int = 0
@@ -41,26 +38,22 @@ class Truncation:
 
     @property
     def total(self) -> int:
-        """How many things are not as sent."""
         return self.values + self.nested + self.attributes + self.events + self.links
 
     def left_out(self) -> dict[str, int]:
-        """What is missing altogether, by kind."""
         return {what: count for what in COUNTED if (count := getattr(self, what))}
 
     def mark(self) -> Attributes:
-        """As it is stored with the span: {"values": {name: characters sent}, "attributes": left out, …}."""
+        """As stored with the span: {"values": {name: characters sent}, "attributes": left out, …}."""
         return ({"values": self.lengths} if self.lengths else {}) | self.left_out()
 
     def add(self, other: "Truncation") -> None:
-        """Count what was cut elsewhere."""
         self.values += other.values
         self.attributes += other.attributes
         self.events += other.events
         self.links += other.links
 
     def text(self, limits: Limits) -> str:
-        """For the sender; empty when nothing was cut."""
         said = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
         if self.nested:
             said.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
@@ -72,7 +65,7 @@ class Truncation:
 
 
 def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Truncation:
-    """Cut spans down to the limits, in place. Values are looked at only where the body could hold a long one."""
+    """Cut spans down to the limits, in place."""
     may_be_long = 4 * body_size > 3 * limits.value  # bytes grow by a third when they become base64
     total, source = Truncation(), Source()
     for span in spans:
@@ -108,21 +101,19 @@ def _fit(span: SentSpan, limits: Limits) -> Truncation:
 
 
 def _part(part: dict[str, Any], limits: Limits, cut: Truncation) -> dict[str, Any]:
-    """An event or a link."""
     return part | {"attributes": _attributes(part["attributes"], limits, cut)}
 
 
 def _attributes(found: Attributes, limits: Limits, cut: Truncation) -> Attributes:
-    """The first of them, those that Catalyst reads before all others."""
     pairs: Iterable[tuple[str, Any]] = found.items()
     if len(found) > limits.attributes:
         cut.attributes += len(found) - limits.attributes
+        # Keep the attributes that Catalyst reads.
         pairs = sorted(pairs, key=lambda pair: pair[0] not in _NAMED)[: limits.attributes]
     return {name: _value(name, value, limits.value, cut) for name, value in pairs}
 
 
 def _value(name: str, value: Any, most: int, cut: Truncation) -> Any:
-    """A value with every text in it no longer than `most`, but for the words that say so."""
     if isinstance(value, str):
         return value if len(value) <= most else _cut_text(name, value, most, cut)
     if isinstance(value, Mapping):
@@ -140,7 +131,7 @@ def _cut_text(name: str, text: str, most: int, cut: Truncation) -> str:
 
 
 def truncation_of(mark: Any) -> list[str]:
-    """What a span's MARK says, in words. Senders can write one themselves, so anything is taken."""
+    """The text of a span's MARK. Senders can forge one, so any value is accepted."""
     if not isinstance(mark, dict):
         return []
     values = mark.get("values")

@@ -1,8 +1,7 @@
-"""Store decoded spans: one transaction, exact whatever arrives twice, late or out of order.
+"""Stores decoded spans in one transaction, exact for duplicate, late and unordered spans (docs/adr/0005).
 
-A trace's row is its lock: it is taken first, in key order. A trace that is new is summed up from the batch; one that
-exists is summed up again from its spans, old and new together, and the difference goes to every rollup
-(docs/adr/0005).
+Locks the rows of traces first, in key order. A changed trace is summarized again from all of its spans, and the
+difference is applied to every rollup.
 """
 
 import logging
@@ -38,45 +37,40 @@ type Preview = Callable[[PayloadRecord], str]
 
 @dataclass(slots=True, frozen=True)
 class IngestResult:
-    """What became of some spans: new, put in the place of a less complete version, or already there.
-
-    Those of a trace that has expired count as already there: they were, or their trace was.
-    """
+    """Numbers of new spans, replaced versions, and duplicates. Spans of expired traces count as duplicates."""
 
     inserted: int = 0
     replaced: int = 0
     duplicate: int = 0
+    # New or replaced, and received after their trace had settled or long after they had ended.
     late: int = 0
-    """Of the new and replaced ones: arrived after their trace had settled, or long after they had ended."""
 
 
 @dataclass(slots=True)
 class SpanBatch:
-    """The spans of one request in our columns, and who sent them, by digest."""
+    """The spans of a request. `sources` by digest."""
 
     project_id: int
     received_at: datetime
     readings: list[NormalizedSpan]
     sources: dict[int, Source]
     unreadable: int
-    """Spans that could not be read."""
 
 
 @dataclass(slots=True)
 class TraceBatch:
-    """The arriving spans of one trace, each once, and what the store had of it."""
+    """The received spans of a trace, and the stored ones."""
 
     arriving: dict[int, NormalizedSpan] = field(default_factory=dict)
     stored: dict[int, SpanRecord] = field(default_factory=dict)
 
     def add(self, reading: NormalizedSpan) -> None:
-        """Take an arriving span; of two versions the fuller one."""
         other = self.arriving.get(reading.span.span_id)
         if other is None or fullness(reading.span) > fullness(other.span):
             self.arriving[reading.span.span_id] = reading
 
     def merge_stored(self, stored: Sequence[SpanRecord]) -> None:
-        """Add the trace's stored spans, and drop arriving versions that are not fuller than theirs."""
+        """Add stored spans, and drop received versions that are not fuller."""
         self.stored = {span.span_id: span for span in stored}
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
@@ -86,20 +80,17 @@ class TraceBatch:
                 new.span.revision = old.revision + 1
 
     def final(self) -> list[SpanRecord]:
-        """All spans of the trace as they are with this batch."""
+        """All spans of the trace after this batch."""
         return list((self.stored | {span_id: new.span for span_id, new in self.arriving.items()}).values())
 
 
 def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
-    """Of two versions of a span the greater one stays, in whatever order they come.
-
-    Ended comes over open, then the later end, then more of everything; the digest makes the order total.
-    """
+    """The order of versions of a span; the greatest is kept. The digest makes the order total."""
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 
 
 def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> SpanBatch:
-    """Put decoded spans into our columns. `now` is when they were received. Asks no database."""
+    """Normalize decoded spans, without the database. `now` is when they were received."""
     senders: dict[int, ResourceContext] = {}
     readings: list[NormalizedSpan] = []
     kept_since = timerange.kept_since(now, settings.RETENTION_DAYS)
@@ -116,12 +107,9 @@ def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> SpanBatch:
 
 
 def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
-    """Store what arrived for one project; returns what became of each arrival.
+    """Store spans of one project, all or none; returns a result for each batch.
 
-    When this returns it is committed; when it raises nothing of it is.
-
-    Raises django.db.Error when the database can't take it, and ShortRead when the store misses spans that have not
-    expired. Both may pass.
+    Raises django.db.Error, or ShortRead if the store misses spans that have not expired. Retrying may help.
     """
     if not any(arrival.readings for arrival in arrivals):
         return [IngestResult() for _ in arrivals]
@@ -137,7 +125,7 @@ def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
 
 
 def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> IngestResult:
-    """Read and write some spans: for senders within the house, who send one batch at a time."""
+    """Read and write a batch."""
     return write([read(project_id, sent, now)])[0]
 
 
@@ -170,7 +158,6 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult
 def _merge_stored(
     project_id: int, batches: Mapping[UUID, TraceBatch], existing: Sequence[LockedTrace], store: SpanStore
 ) -> None:
-    """Add what is stored of these traces to their batches. Those that have expired take nothing more."""
     stored = store.spans(project_id, [claim.extent for claim in existing])
     incomplete = []
     for claim in existing:
@@ -185,7 +172,6 @@ def _merge_stored(
 
 
 def _require_expired(project_id: int, incomplete: Sequence[LockedTrace]) -> None:
-    """Raises ShortRead for a trace that misses spans, though no day of it has expired."""
     days = ExpiredDay.objects.overlapping([claim.extent for claim in incomplete])
     for claim in incomplete:
         if not any(day.took_from(claim.pk, claim.extent) for day in days):
@@ -196,7 +182,6 @@ def _require_expired(project_id: int, incomplete: Sequence[LockedTrace]) -> None
 
 
 def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> IngestResult:
-    """What became of the spans of one arrival, told by which of their records were written."""
     patience = arrival.received_at - settings.SETTLE_ROOTLESS
     new = fuller = late = 0
     for reading in arrival.readings:
@@ -215,7 +200,6 @@ def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], sett
 
 
 def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
-    """The spans by trace; their agents and resources exist."""
     keep_resources(project_id, {digest: source for each in arrivals for digest, source in each.sources.items()})
     readings = [reading for arrival in arrivals for reading in arrival.readings]
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
@@ -248,7 +232,6 @@ def _revise(
     store: SpanStore,
     now: datetime,
 ) -> dict[UUID, Change]:
-    """Sum up again the traces that existed and that this batch changes."""
     revised = [c for c in claims.values() if not c.created and batches[c.trace_id].arriving]
     after = {claim.trace_id: summarise(batches[claim.trace_id].final()) for claim in revised}
     sessions = session_ids(project_id, after.values(), now)
@@ -267,8 +250,6 @@ def _revise(
 def _previews(
     project_id: int, batch: TraceBatch, claim: LockedTrace, before: Summary | None, after: Summary, store: SpanStore
 ) -> tuple[str, str]:
-    """First and last words of a trace: of new spans, as they were, or read again from the span that now has them."""
-
     def text(span: SpanRecord | None, old: SpanRecord | None, kept: str, preview: Preview) -> str:
         if span is None:
             return ""
@@ -287,7 +268,6 @@ def _previews(
 
 
 def _write_spans(store: SpanStore, batches: Sequence[TraceBatch]) -> tuple[set[int], set[int]]:
-    """Write what is new and what is fuller; returns the records of each, by their `id`."""
     arriving = [(batch.stored.get(span_id), new) for batch in batches for span_id, new in batch.arriving.items()]
     inserts = [(new.span, new.text) for old, new in arriving if old is None]
     replaces = [(old, new.span, new.text) for old, new in arriving if old is not None]
@@ -306,10 +286,6 @@ def _follow_up(
     since: datetime,
     now: datetime,
 ) -> set[UUID]:
-    """Apply the changes to every rollup and queue what they touched to settle; returns the traces that had settled.
-
-    `since` is when the first of the spans was received, `now` when the last was.
-    """
     if not changes:
         return set()
     ordered = list(changes.values())
@@ -327,7 +303,6 @@ def _follow_up(
 def _settle_request(
     batch: TraceBatch, claim: LockedTrace, summary: Summary, since: datetime
 ) -> tuple[int, Summary, bool, datetime]:
-    """A trace for the settle queue: whether a span is ready to be judged, and since when its spans are to be."""
     arriving = [new.span for new in batch.arriving.values()]
     named = with_named_agent(batch.final())
     is_ready = any(span.ended and span.span_id in named for span in arriving)

@@ -1,6 +1,6 @@
-"""Differences between trace summaries, added to sessions and hours.
+"""Adds differences between trace summaries to sessions and hours.
 
-Every statement touches its rows in key order, so that two transactions never wait for each other in a circle.
+Statements lock rows in key order, which prevents deadlocks.
 """
 
 from collections import defaultdict
@@ -19,14 +19,12 @@ OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count"
 SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
 HOUR_SUMS = (*OWN_SUMS, *COUNTS)
 _call_values: Callable[[Calls], tuple[Any, ...]] = attrgetter(*CALLS)
+# Agent and user of a session come from its earliest traces.
 FIRST_TRACES = 100
-"""A session's agent and user come from the earliest of this many traces that names one."""
 
 
 @dataclass(slots=True)
 class Sums:
-    """What some traces add to a session or an hour."""
-
     trace_count: int = 0
     error_trace_count: int = 0
     success_count: int = 0
@@ -34,7 +32,6 @@ class Sums:
     counts: Counts = field(default_factory=Counts)
 
     def add(self, summary: Summary, sign: int) -> None:
-        """Add one trace, or take it away with sign -1."""
         self.trace_count += sign
         self.error_trace_count += sign * (summary.status == "error")
         self.success_count += sign * (summary.outcome == "success")
@@ -43,7 +40,6 @@ class Sums:
 
 
 def _values(names: Sequence[str]) -> Callable[[Sums], tuple[Any, ...]]:
-    """What reads the named sums in order."""
     return attrgetter(*(name if name in OWN_SUMS else f"counts.{name}" for name in names))
 
 
@@ -52,7 +48,7 @@ _session_values, _hour_values = _values(SESSION_SUMS), _values(HOUR_SUMS)
 
 @dataclass(slots=True)
 class Change:
-    """One trace before and after a batch, and the sessions (by primary key) it belonged and belongs to."""
+    """A trace before and after a batch, with the primary keys of its sessions."""
 
     before: Summary | None
     after: Summary
@@ -61,7 +57,7 @@ class Change:
 
 
 def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
-    """Bring sessions and hours with their histograms up to date with changed traces, whose rows are already written."""
+    """Update sessions, hours and histograms. The rows of the traces are already written."""
     _add_sessions(changes, now)
     _add_hours(project_id, changes)
     _add_latencies(project_id, changes)
@@ -69,7 +65,7 @@ def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
 
 
 def lose(sessions: Iterable[int], now: datetime) -> None:
-    """Sum up sessions again that have lost traces."""
+    """Recount sessions after traces were deleted."""
     _recount_sessions(sorted(sessions), [], now)
 
 
@@ -103,21 +99,18 @@ def _known(sessions: Iterable[int | None]) -> set[int]:
 
 
 def _shrinks(change: Change) -> bool:
-    """Whether the old session may now cover less time, which no sum can tell."""
     before, after = change.before, change.after
     if before is None or change.session_before is None:
         return False
+    # No sum can tell the new start or end of a session that covers less time.
     moved = change.session_before != change.session_after
     return moved or after.start_time > before.start_time or after.end_time < before.end_time
 
 
 def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
-    """Add to sessions. One without traces covers no time yet, whatever its row says.
-
-    Their ids are said again, or a table of which nothing is known yet would be read as a whole.
-    """
     if not rows:
         return
+    # Repeat the ids: without statistics the planner would choose a sequential scan.
     keys = "id bigint, start_time timestamptz, end_time timestamptz"
     sums = ", ".join(f"{name} = s.{name} + d.{name}" for name in SESSION_SUMS)
     database.execute(
@@ -135,13 +128,9 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
 
 
 def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> None:
-    """Sum these sessions up again from their traces. One that is left empty keeps its times and has no traces.
-
-    Only those that `got` spans have received something; the others lost a trace to another session.
-    The lock is a statement of its own: only the next one is sure to see what its former holder committed.
-    """
     if not sessions:
         return
+    # A separate statement: only the next one is sure to see what the last holder of the lock committed.
     database.execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
     counted = {"trace_count": "count(t.id)", "error_trace_count": "count(t.id) FILTER (WHERE t.status = 'error')"}
     sums = ", ".join(f"{counted.get(name, f'coalesce(sum(t.{name}), 0)')} AS {name}" for name in SESSION_SUMS)
@@ -161,7 +150,6 @@ def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> Non
 
 
 def _name_sessions(sessions: list[int]) -> None:
-    """Agent and user of each session: those of its earliest trace that has one."""
     first = """
         (SELECT t.{0} FROM (SELECT {0}, start_time, id FROM traces_trace WHERE session_id = s.id
                             ORDER BY start_time, id LIMIT %s) t
@@ -208,7 +196,6 @@ def _add_calls(project_id: int, changes: Sequence[Change]) -> None:
 
 
 def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
-    """Add to the rows with these keys, or make them."""
     if not rows:
         return
     names = _names(keys)
@@ -225,7 +212,6 @@ def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: l
 
 
 def _recordset(keys: str, sums: Sequence[str]) -> str:
-    """Rows passed by `_json`, as table d."""
     columns = ", ".join(f"{name} {'numeric' if name in COSTS else 'bigint'}" for name in sums)
     return f"json_to_recordset(%s::json) AS d({keys}, {columns})"
 

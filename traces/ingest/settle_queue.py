@@ -1,4 +1,4 @@
-"""Ingest's side of the settle queue: when each changed target is due."""
+"""Enqueues changed targets until they settle."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,21 +35,16 @@ _SESSIONS = _UPSERT.format(
 
 
 def trace_due(summary: Summary, now: datetime) -> datetime:
-    """When a trace settles if nothing more comes: soon once its root ended, else after a longer quiet time.
-
-    What ended longer ago than that is a replay or an import, and due at once.
-    """
+    """When a trace settles if no more spans arrive. Replays and imports are due at once."""
     quiet = settings.SETTLE_TRACE if summary.root_ended else settings.SETTLE_ROOTLESS
     return now if summary.end_time < now - quiet else now + quiet
 
 
 def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since: datetime, now: datetime) -> set[int]:
-    """Queue changed traces and their spans: primary key, summary, whether spans are ready, since when they may be new.
+    """Enqueue traces (primary key, summary, whether spans are ready, since when spans may be new) and their spans.
 
-    `since` is when the first span of these traces was received, which may have waited for others to be written with.
-
-    Spans that have ended and whose agent is known are due at once, the others with the trace. Returns the traces that
-    were not queued before: new ones, and those that had settled.
+    Ready spans are due at once, others with the trace. `since`: when the first span was received.
+    Returns the traces that were not queued.
     """
     rows = []
     for pk, summary, ready, spans_since in changed:
@@ -60,7 +55,7 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
-    """Queue sessions (primary keys) that got spans; their rows are up to date."""
+    """Enqueue sessions whose rows are up to date."""
     if sessions:
         quiet = settings.SETTLE_SESSION
         database.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
@@ -68,10 +63,8 @@ def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
 
 @transaction.atomic
 def clamp_future_times(now: datetime) -> None:
-    """Have what is due later than anything can be, queued when the machine's clock was ahead, settle now.
-
-    Rows are locked in the order in which ingest locks them.
-    """
+    """Settle now what was enqueued while the clock of the machine was ahead."""
     longest = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
+    # The order in which ingest locks these rows.
     late = Unsettled.objects.filter(due_at__gt=now + longest).order_by("scope", "target_id").select_for_update()
     Unsettled.objects.filter(id__in=late.values("id")).update(due_at=now)

@@ -1,4 +1,4 @@
-"""The rows of traces: claimed (which locks them) and written from summaries."""
+"""Locks and writes rows of traces."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,8 +40,6 @@ _FROM_SUMMARY = ("agent_id", "user", "service", "environment", "name", "status",
 
 @dataclass(slots=True)
 class TraceRow:
-    """What to write for one trace."""
-
     trace_id: UUID
     summary: Summary
     session_id: int | None
@@ -49,7 +47,6 @@ class TraceRow:
     output_preview: str
 
     def values(self) -> dict[str, Any]:
-        """The columns as JSON can carry them."""
         summary = self.summary
         return {
             "trace_id": self.trace_id,
@@ -68,7 +65,7 @@ class TraceRow:
 
 @dataclass(slots=True, frozen=True)
 class LockedTrace:
-    """A trace's row, locked until the transaction ends. The rest is what an existing row held before."""
+    """The row of a trace as it was before, locked until the transaction ends."""
 
     pk: int
     trace_id: UUID
@@ -83,12 +80,11 @@ class LockedTrace:
 
     @property
     def extent(self) -> Extent:
-        """Where its stored spans lie."""
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
 def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, LockedTrace]:
-    """Lock these traces in key order; a new one is written as given, one that exists is left as it was.
+    """Lock traces in key order. Creates missing ones from `rows`; leaves others as they are.
 
     Their first spans were received between `since` and `now`.
     """
@@ -104,12 +100,10 @@ def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datet
 
 
 def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:
-    """Write claimed traces anew; their revision grows.
-
-    Their ids are said again, or a table of which nothing is known yet would be read as a whole.
-    """
+    """Write locked traces and raise their revision."""
     if not rows:
         return
+    # Repeat the ids: without statistics the planner would choose a sequential scan.
     assignments = ", ".join(f"{name} = d.{name}" for name in _TYPES if name != "trace_id")
     statement = f"""
         UPDATE traces_trace t

@@ -1,4 +1,4 @@
-"""The tables of traces, each beside its QuerySet. The app's models are imported from here."""
+"""Tables, each beside its QuerySet."""
 
 from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
 from traces.models.choices import Kind, Outcome, Status

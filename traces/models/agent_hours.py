@@ -1,4 +1,7 @@
-"""Hourly sums of an agent: counters, latency, calls of models and tools."""
+"""Hourly sums of agents.
+
+Methods with bars require a range whose step is a whole number of hours.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,10 +27,7 @@ def _called(row: Mapping[str, Any]) -> Called:
 
 
 class AgentHourQuerySet(models.QuerySet["AgentHour"]):
-    """Hourly sums."""
-
     def volumes(self, time_range: TimeRange, agent: int | None) -> Volumes:
-        """Counts; bars of an agent, if it is named. The range's step is a whole number of hours."""
         rows = (
             self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
             .values_list("agent_id", bar_of("hour", time_range))
@@ -39,7 +39,7 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
         return volumes_of(rows, agent)
 
     def newest_since(self, time_range: TimeRange, most: int) -> datetime | None:
-        """Since when in the range there are about so many traces; None where it has no more of them."""
+        """Since when the range has about `most` traces; None if it has fewer."""
         hours = self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
         for hour, count in hours.values_list("hour").annotate(n=Sum("trace_count")).order_by("-hour"):
             if count > most:
@@ -49,14 +49,13 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
         return None
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
-        """What runs since then add up to, per agent and bar. The range's step is a whole number of hours."""
         sums = {f"sum_{name}": Sum(name) for name in SUMS}
         found = self.filter(hour__gte=since, hour__lt=time_range.end)
         return [usage_row(row) for row in found.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
 
 
 class AgentHour(Counters):
-    """Sums over the traces of one agent that started in one hour. `agent` is null for traces that name none."""
+    """Sums over traces of an agent that started in an hour. `agent` is null for traces without one."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="hours")
@@ -81,17 +80,14 @@ class AgentHour(Counters):
 
 
 class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
-    """Hourly latency histograms."""
-
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
-        """How many runs since then took how long, per agent and bar. The range's step is a whole number of hours."""
         found = self.filter(hour__gte=since, hour__lt=time_range.end)
         rows = found.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
         return [LatencyRow(*row) for row in rows]
 
 
 class AgentHourLatency(models.Model):
-    """How many traces of an agent's hour took how long, within 5 % (`traces.summary.latency_bucket`)."""
+    """The latency histogram of an agent's hour (`traces.summary.latency_bucket`)."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+")
@@ -114,14 +110,12 @@ class AgentHourLatency(models.Model):
 
 
 class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
-    """Hourly sums of model and tool calls."""
-
     def within(self, time_range: TimeRange) -> "AgentHourCallsQuerySet":
-        """Every hour that the range touches."""
+        """The hours that the range touches."""
         return self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
 
     def greatest(self, kind: str, by: str, most: int) -> tuple[list[Called], int]:
-        """The models or tools with the greatest of one sum, such as cost, and how many more there are."""
+        """The models or tools with the greatest sums `by`, and how many more there are."""
         sums = {f"sum_{name}": Sum(name) for name in CALLS}
         of_kind = self.filter(kind=kind)
         named = of_kind.values("name").annotate(called=Sum("call_count"), weight=Sum(by)).filter(called__gt=0)
@@ -133,20 +127,16 @@ class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
         return list(found.values()), named.count() - most if len(rows) > most else 0
 
     def failing(self, most: int) -> list[tuple[str, str, int]]:
-        """Kind, name and errors of the models and tools whose calls failed, the worst first."""
+        """Kind, name and errors of models and tools, most errors first."""
         errors = self.values_list("kind", "name").annotate(errors=Sum("error_count"))
         return list(errors.filter(errors__gt=0).order_by("-errors", "kind", "name")[:most])
 
     def errors(self) -> int:
-        """How many calls failed."""
         return self.aggregate(errors=Sum("error_count", default=0))["errors"] or 0
 
 
 class AgentHourCalls(models.Model):
-    """Calls of one model or tool that took about as long, in the traces of an agent's hour.
-
-    Model calls are those that `Counters` takes tokens and cost from: nested ones are left out.
-    """
+    """Calls of a model or tool in a latency bucket, in an agent's hour. Without nested model calls, like `Counters`."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)

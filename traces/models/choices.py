@@ -1,10 +1,10 @@
-"""Values that columns of spans and traces choose from."""
+"""Choices of span and trace columns."""
 
 from django.db import models
 
 
 class Kind(models.TextChoices):
-    """What a span observes; OpenInference's kinds, and SPAN for anything else."""
+    """OpenInference's span kinds, and SPAN for others."""
 
     LLM = "LLM"
     TOOL = "TOOL"
@@ -21,15 +21,13 @@ class Kind(models.TextChoices):
 
 
 class Status(models.TextChoices):
-    """OpenTelemetry's status codes."""
-
     UNSET = "unset", "Unset"
     OK = "ok", "OK"
     ERROR = "error", "Error"
 
 
 class Outcome(models.TextChoices):
-    """How a run ended, as far as it says: agent.outcome, else its status."""
+    """The sender's agent.outcome, else from the status."""
 
     SUCCESS = "success"
     FAILURE = "failure"

@@ -1,7 +1,4 @@
-"""A filter as conditions of SQL on rows of traces.
-
-`traces.filters` evaluates the same filters in memory. Both must give the same answer.
-"""
+"""SQL conditions of a filter on rows of traces. Must match the same as `traces.filters`."""
 
 from datetime import timedelta
 
@@ -14,7 +11,6 @@ from traces.span_store import SpanQuery, span_store
 
 
 def of_traces(project_id: int, wanted: Filter) -> Q:
-    """Traces of the project that pass."""
     found = Q(**exact(wanted)) & status_is(wanted, Q(status="error"))
     if wanted.model:
         found &= Q(model_names__contains=[wanted.model])
@@ -43,7 +39,7 @@ def between(number: Combinable, least: int | timedelta | None, most: int | timed
 
 
 def has_attribute(project_id: int, wanted: Filter) -> Q:
-    """Traces of the project that have a span with this attribute."""
+    """Traces that have a span with this attribute."""
     return span_store().traces_with(project_id, SpanQuery(wanted))
 
 

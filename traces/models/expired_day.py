@@ -1,4 +1,4 @@
-"""The days whose spans have expired: what ingest goes by when spans of a trace are missing."""
+"""Days whose spans have expired. They explain to ingest why spans of a trace are missing."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -16,22 +16,20 @@ _RECORD = """
 
 
 class ExpiredDayQuerySet(models.QuerySet["ExpiredDay"]):
-    """Expired days."""
-
     def record(self, day: date) -> None:
-        """Note that the store drops this day: traces that have a row by now lose their spans of it."""
+        """Record that the store drops a day. Existing traces lose their spans of it."""
         database.execute(_RECORD, [day])
 
     def overlapping(self, extents: Sequence[Extent]) -> Sequence["ExpiredDay"]:
-        """The expired days from the first start to the last end of these traces."""
+        """Expired days between the first start and the last end."""
         first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
         return list(self.filter(day__gte=first.date(), day__lte=last.date()))
 
 
 class ExpiredDay(models.Model):
-    """A day (UTC) that the store has dropped. Written in the transaction that drops it.
+    """A day (UTC) that the store dropped, written in the same transaction.
 
-    A trace whose row is older than the drop and whose extent overlaps the day may have lost spans; no other trace has.
+    Only older traces whose extent overlaps the day may have lost spans.
     """
 
     day = models.DateField(primary_key=True)
@@ -44,5 +42,5 @@ class ExpiredDay(models.Model):
         return self.day.isoformat()
 
     def took_from(self, trace: int, extent: Extent) -> bool:
-        """True if the trace with this primary key may have lost spans with this day."""
+        """True if the trace with this primary key may have lost spans."""
         return trace <= self.last_trace and extent.first.date() <= self.day <= extent.last.date()

@@ -1,4 +1,4 @@
-"""Attributes that all spans of one sender share, kept once."""
+"""Senders of spans."""
 
 from django.db import models
 
@@ -6,15 +6,12 @@ from catalyst.core.models import Project
 
 
 class ResourceQuerySet(models.QuerySet["Resource"]):
-    """Resources."""
-
     def of(self, project: "Project", digest: int) -> "Resource | None":
-        """The resource that a payload names."""
         return self.filter(project=project, digest=digest).first()
 
 
 class Resource(models.Model):
-    """Who sent a span: OpenTelemetry's resource attributes and instrumentation scope, kept once and named by digest."""
+    """OpenTelemetry's resource attributes and instrumentation scope, stored once and referenced by digest."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
     digest = models.BigIntegerField()

@@ -1,13 +1,12 @@
-"""When a trace or session that grew is due to be looked at again."""
+"""The settle queue."""
 
 from django.db import models
 
 
 class Unsettled(models.Model):
-    """The settle queue: a target that received spans, due to be looked at when it has been quiet long enough.
+    """A target that received spans and settles at `due_at`.
 
-    Ingest upserts the row in its own transaction; whoever settles deletes it in theirs. SPAN and TRACE rows name a
-    Trace, SESSION rows a Session.
+    Ingest upserts it in its transaction; settling deletes it. SPAN and TRACE rows name a Trace, SESSION rows a Session.
     """
 
     class Scope(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Spans and their text, in one partition a day."""
+"""Spans and their text, partitioned by day."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,7 +7,7 @@ from traces.models.choices import Kind, Outcome, Status
 
 
 class SpanKey(models.Model):
-    """The key of a span, and of a payload by its first span. `start_time` is in it because it chooses the partition."""
+    """`start_time` is in the key because it selects the partition. A payload has the key of its first span."""
 
     pk = models.CompositePrimaryKey("project_id", "trace_id", "span_id", "start_time")
     project_id = models.BigIntegerField()
@@ -20,7 +20,7 @@ class SpanKey(models.Model):
 
 
 class Span(SpanKey):
-    """One span, without its text. Written only by `traces.store`."""
+    """A span without its text. Written only by `traces.store`."""
 
     parent_id = models.BigIntegerField(null=True)
     duration_us = models.BigIntegerField(null=True, help_text="Null while the span is open.")
@@ -66,7 +66,7 @@ class Span(SpanKey):
 
 
 class Payload(SpanKey):
-    """The text of some spans of one trace and day, none of which started before it: read by trace, never in a list."""
+    """Packed text of spans of a trace and day that start at or after `start_time`. Read by trace, never in a list."""
 
     span_ids = ArrayField(models.BigIntegerField())
     body = models.BinaryField(help_text="The text of each, packed.")
@@ -83,5 +83,4 @@ PARTITIONED: tuple[type[SpanKey], ...] = (Span, Payload)
 
 
 def hex_span_id(span_id: int) -> str:
-    """A span id as OpenTelemetry writes it: 16 hexadecimal digits."""
     return f"{span_id & 0xFFFFFFFFFFFFFFFF:016x}"

@@ -1,4 +1,4 @@
-"""Traces and sessions, and what lists of them can be narrowed to."""
+"""Traces and sessions."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ MAX_NEWER = 100
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """The filter of a list of one project's traces. `agent` 0 means: traces that name none."""
+    """The filter of a list. `agent` 0 matches traces without an agent."""
 
     project_id: int
     agent: int | None = None
@@ -44,22 +44,19 @@ class TraceFilter:
 
     @property
     def status(self) -> str:
-        """The status that passes; empty for any."""
         return self.traffic_filter.status
 
     @property
     def label_keys(self) -> list[str]:
-        """The labels as the URL names them."""
         return [label.key for label in self.labels]
 
     @property
     def narrows(self) -> bool:
-        """Whether anything may fail to pass."""
         return self != TraceFilter(self.project_id)
 
     @property
     def needs_rows(self) -> bool:
-        """True when hourly sums can't answer, because they know agents and statuses only."""
+        """True if hourly sums, which know only agents and statuses, can't count the matches."""
         return bool(self.session or self.text or self.labels or self.traffic_filter.dump().keys() - {"status"})
 
 
@@ -67,7 +64,7 @@ SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "
 
 
 def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
-    """The trace ids of the turns before and after this one in its session."""
+    """The trace ids of the previous and next turn of the session."""
     here = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
     ((before, after),) = database.fetch(_NEIGHBOURS, here + here)
     return before, after
@@ -81,7 +78,6 @@ _NEIGHBOURS = f"""
 
 
 def _bucket() -> Floor:
-    """`traces.summary.latency_bucket` of a trace."""
     duration = Cast(Greatest(F("duration_us"), 1), models.FloatField())
     return Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
 
@@ -97,7 +93,7 @@ _SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SU
 
 
 class Counters(models.Model):
-    """The sums that traces, sessions and hours share. Tokens and cost are of LLM spans, nested ones left out."""
+    """Sums of traces, sessions and hours. Tokens and cost are of LLM spans that are not nested in another one."""
 
     span_count = models.BigIntegerField(default=0)
     llm_count = models.BigIntegerField(default=0)
@@ -119,28 +115,24 @@ class Counters(models.Model):
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together."""
         return self.input_tokens + self.output_tokens
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """Sessions."""
-
     def with_traces(self) -> "SessionQuerySet":
-        """Those that have traces. One is left empty when all of its traces turn out to belong to another."""
+        """Excludes sessions whose traces all moved to other sessions."""
         return self.filter(trace_count__gt=0)
 
     def expired(self, days: int, now: datetime) -> "SessionQuerySet":
-        """Sessions without traces that ended, and last received one, before the last so many days."""
+        """Sessions without traces that ended, and last received a span, more than `days` ago."""
         kept_since = timerange.kept_since(now, days)
         return self.filter(trace_count=0, end_time__lt=kept_since, last_received_at__lt=kept_since).order_by("end_time")
 
     def within(self, time_range: TimeRange) -> "SessionQuerySet":
-        """Sessions that were last active in the range."""
+        """Sessions last active in the range."""
         return self.filter(end_time__gte=time_range.start, end_time__lt=time_range.end)
 
     def matching(self, wanted: TraceFilter) -> "SessionQuerySet":
-        """Sessions that pass the parts of a filter that sessions know."""
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
@@ -149,24 +141,24 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return found.filter(of_sessions(wanted.project_id, wanted.traffic_filter))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
-        """Last active first; from behind `after`."""
+        """Last active first, from behind `after`."""
         found = self.order_by("-end_time", "-id")
         if after is None:
             return found
         return found.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
 
     def count_newer(self, than: Cursor) -> int:
-        """How many were active after this one; at most MOST_NEWER."""
+        """Counts up to MAX_NEWER."""
         return self.filter(end_time__gt=than.time)[:MAX_NEWER].count()
 
     def for_list(self, traces: "TraceQuerySet") -> "SessionQuerySet":
-        """With the agent and `opening`: what the user said first, in these traces."""
+        """Adds the agent and `opening`: the first user message in `traces`."""
         first = traces.filter(session=models.OuterRef("pk")).in_order().values("input_preview")[:1]
         return self.select_related("agent").annotate(opening=models.Subquery(first)).fetch_mode(models.FETCH_RAISE)
 
 
 class Session(Counters):
-    """One conversation: the traces that carry the same session id in one project."""
+    """The traces of a project with the same session id."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sessions", db_index=False)
     key = models.CharField(max_length=256, help_text="The sender's session id.")
@@ -195,19 +187,14 @@ class Session(Counters):
 
     @property
     def duration_us(self) -> int:
-        """From the start of its first span to the end of its last."""
         return (self.end_time - self.start_time) // timedelta(microseconds=1)
 
 
 class TraceQuerySet(models.QuerySet["Trace"]):
-    """Traces."""
-
     def within(self, time_range: TimeRange) -> "TraceQuerySet":
-        """Traces that started in the range."""
         return self.filter(start_time__gte=time_range.start, start_time__lt=time_range.end)
 
     def matching(self, wanted: TraceFilter) -> "TraceQuerySet":
-        """Traces that pass a filter."""
         found = self
         if wanted.agent is not None:
             found = found.filter(agent_is(wanted.agent))
@@ -221,24 +208,23 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         return found
 
     def newest(self, after: Cursor | None = None) -> "TraceQuerySet":
-        """Newest first, by start; from behind `after`."""
+        """Newest start first, from behind `after`."""
         found = self.order_by("-start_time", "-id")
         if after is None:
             return found
         return found.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
 
     def count_newer(self, than: Cursor) -> int:
-        """How many started after this one; at most MOST_NEWER."""
+        """Counts up to MAX_NEWER."""
         return self.filter(start_time__gt=than.time)[:MAX_NEWER].count()
 
     def in_order(self) -> "TraceQuerySet":
-        """Oldest first: the turns of a session."""
         return self.order_by("start_time", "id")
 
     def expired(self, days: int, now: datetime) -> "TraceQuerySet":
-        """Traces that began before the last so many days, the earliest first.
+        """Traces that started more than `days` ago, earliest first.
 
-        What was older than the instance's retention when it arrived counts from its arrival: its clock is off.
+        A trace that was older than the retention when it arrived counts from its arrival: the sender's clock is off.
         """
         kept_since = timerange.kept_since(now, days)
         # Whole days, like the days of the store: that of the start was kept until the end of this one.
@@ -248,11 +234,11 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         return old.in_order()
 
     def expired_ahead(self, days: int, now: datetime) -> "TraceQuerySet":
-        """Traces that say they begin in the future and arrived before the last so many days."""
+        """Traces that start in the future and arrived more than `days` ago."""
         return self.filter(start_time__gt=now, first_received_at__lt=timerange.kept_since(now, days)).in_order()
 
     def for_list(self) -> "TraceQuerySet":
-        """Only what a row shows; anything else is an error, not a query."""
+        """Only the fields of a list row; reading others raises an error instead of a query."""
         return (
             self.select_related("agent", "session")
             .only(
@@ -263,14 +249,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         )
 
     def for_detail(self) -> "TraceQuerySet":
-        """With its agent and session."""
         return self.select_related("agent", "session")
 
     def volumes(self, time_range: TimeRange, agent: int | None, since: datetime | None = None) -> Volumes:
-        """Counts from the traces: for short ranges and filters that hours don't know. Bars of an agent, if it is named.
-
-        `since`: only of what started then or later, in the same bars.
-        """
+        """Volumes since a time. For short ranges, and filters that hourly sums can't apply."""
         rows = (
             self.within(time_range if since is None else replace(time_range, start=since))
             .order_by()
@@ -283,19 +265,19 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         return volumes_of(rows, agent)
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
-        """What runs since then add up to, per agent and bar: for ranges finer than hours."""
+        """For ranges with steps below an hour."""
         found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
         rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
         return [usage_row(row) for row in rows]
 
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
-        """How many runs since then took how long, per agent and bar: for ranges finer than hours."""
+        """For ranges with steps below an hour."""
         found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
         rows = found.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
         return [LatencyRow(*row) for row in rows]
 
     def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
-        """The runs of the range by the text that an expression gives, if any, and by bar; in one query."""
+        """Runs by the text of an expression and by bar, in one query. Without those where it is null."""
         keyed = self.within(time_range).order_by().annotate(by=value)
         rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
         found: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
@@ -307,7 +289,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
 
 class Trace(Counters):
-    """One run: what is known of all spans that share a trace id in one project."""
+    """The spans of a project with the same trace id."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="traces", db_index=False)
     trace_id = models.UUIDField()
@@ -356,17 +338,14 @@ class Trace(Counters):
 
     @property
     def hex_id(self) -> str:
-        """The trace id as OpenTelemetry writes it: 32 hexadecimal digits."""
         return self.trace_id.hex
 
     @property
     def extent(self) -> Extent:
-        """Where its spans lie."""
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
 def of_sessions(project_id: int, wanted: Filter) -> Q:
-    """Sessions of the project that pass."""
     traces = Trace.objects.filter(session=OuterRef("pk"))
     found = status_is(wanted, Q(error_trace_count__gt=0))
     for name, value in exact(wanted).items():

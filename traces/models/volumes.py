@@ -1,4 +1,4 @@
-"""How many traces there are and what they cost, by agent and by bar of a chart."""
+"""Numbers and cost of traces by agent and bar."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,8 +14,6 @@ from traces.usage import SUMS, Usage, UsageRow
 
 
 class Volume(NamedTuple):
-    """What some traces add up to."""
-
     traces: int = 0
     errors: int = 0
     cost: Decimal = Decimal(0)
@@ -23,19 +21,20 @@ class Volume(NamedTuple):
 
 
 class Volumes(NamedTuple):
-    """The traces of a range by agent, 0 for none, and those of one agent or of all by bar; without what is empty."""
+    """Volumes by agent (0 for none), and by bar of one agent or of all. Empty ones are missing."""
 
     agents: dict[int, Volume]
     bars: dict[datetime, Volume]
 
 
 def agent_is(pk: int) -> Q:
-    """Rows of this agent; 0 means of none."""
+    """Rows of an agent; 0 matches rows without one."""
     return Q(agent_id=pk) if pk else Q(agent_id=None)
 
 
 def volumes_of(rows: models.QuerySet[Any, tuple[Any, ...]], agent: int | None) -> Volumes:
-    """Rows of one agent and bar each, added up by the database: Python would take longer with many agents."""
+    """Add up rows of an agent and bar."""
+    # In the database: Python takes longer with many agents.
     found = Volumes({}, {})
     with suppress(EmptyResultSet), connection.cursor() as cursor:
         statement, parameters = rows.query.sql_with_params()

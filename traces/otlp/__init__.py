@@ -1,7 +1,7 @@
-"""OTLP/HTTP bodies, protobuf and JSON, to spans as sent. Pure.
+"""Decodes OTLP/HTTP bodies.
 
-JSON comes in dialects (recorded from real SDKs): ids in hexadecimal or base64, enums as names or numbers, 64-bit
-integers as strings or numbers. Source: https://opentelemetry.io/docs/specs/otlp/ and proto3's JSON mapping.
+JSON of real SDKs varies: ids in hexadecimal or base64, enums as names or numbers, integers as strings or numbers.
+Source: https://opentelemetry.io/docs/specs/otlp/ and proto3's JSON mapping.
 """
 
 from traces.otlp.json_body import decode_json

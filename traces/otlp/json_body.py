@@ -1,4 +1,4 @@
-"""OTLP in JSON, which comes in dialects: see the package."""
+"""OTLP in JSON."""
 
 import base64
 import binascii
@@ -42,10 +42,7 @@ _SPAN_KINDS = {
 
 
 def decode_json(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
-    """Decode a JSON body of at most so many spans, their values nested in at most so many levels.
-
-    Raises OtlpError when it is none, with the place of the fault.
-    """
+    """Decode up to `most` spans with values up to `levels` deep. Raises OtlpError with the place of the error."""
     document = _load(body, most)
     if document and "resourceSpans" not in document:
         raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
@@ -80,7 +77,6 @@ def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where
 
 
 def _load(body: bytes, most: int) -> Attributes:
-    """The document, with text that PostgreSQL can store."""
     if len(body) > MAX_JSON_OBJECTS and body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
         raise TooManySpans(most)
     try:
@@ -125,7 +121,6 @@ def _json_int(value: Any, what: str) -> int:
 
 
 def _json_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
-    """An AnyValue; what is none is kept as it is, so that nothing sent is lost."""
     if not isinstance(value, dict) or len(value) != 1:
         return None if value == {} else storable(value, nesting, depth)
     ((which, content),) = value.items()

@@ -1,8 +1,4 @@
-"""OTLP in protobuf. This loop decides how fast spans come in.
-
-Repeated fields of a span are sliced before they are iterated: protobuf gives all items at once then, instead of one by
-one until an IndexError, which also costs those that have none.
-"""
+"""OTLP in protobuf. The speed of ingest depends on this module."""
 
 import base64
 from typing import Any
@@ -33,10 +29,7 @@ from traces.otlp.sent import (
 
 
 def decode_protobuf(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
-    """Decode a protobuf body of at most so many spans, their values nested in at most so many levels.
-
-    Raises OtlpError when it is none.
-    """
+    """Decode up to `most` spans with values up to `levels` deep. Raises OtlpError."""
     request = _request(body)
     if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
         raise TooManySpans(most)
@@ -102,6 +95,7 @@ def _proto_map(pairs: Any, nesting: Nesting, depth: int) -> Any:
 
 def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     found: Attributes = {}
+    # A slice gets all items at once; iteration gets them one by one until an IndexError.
     for pair in pairs[:]:
         key, value = pair.key, pair.value
         text = value.string_value  # empty unless the value is text, as most are

@@ -1,4 +1,4 @@
-"""Spans as sent, what is wrong with those that can't be stored, and checks that both encodings share."""
+"""Spans as sent, and checks for both encodings."""
 
 import math
 import re
@@ -20,18 +20,18 @@ type Attributes = dict[str, Any]
 
 
 class OtlpError(ValueError):
-    """A body that is no ExportTraceServiceRequest; the message says what is wrong and where."""
+    """The body is no ExportTraceServiceRequest. The message gives the cause and the place."""
 
 
 class TooManySpans(OtlpError):
-    """A body with more spans than may be, or so many empty objects that reading them would cost gigabytes."""
+    """Too many spans, or so many empty objects that decoding would take gigabytes."""
 
     def __init__(self, most: int) -> None:
         super().__init__(f"The body has more than {most:,} spans, or millions of objects. Send smaller batches.")
 
 
 class SpanError(ValueError):
-    """One span that can't be stored; the message says why, `fault` which part is wrong: id, time or shape."""
+    """A span that can't be stored. `fault`: id, time or shape."""
 
     def __init__(self, message: str, fault: str = "shape") -> None:
         super().__init__(message)
@@ -40,20 +40,19 @@ class SpanError(ValueError):
 
 @dataclass(slots=True)
 class Nesting:
-    """In how many levels of lists and objects values may lie, and how many were left out because they lie deeper."""
+    """The limit of nested lists and objects, and the number left out."""
 
     most: int = MAX_LEVELS
     left_out: int = 0
 
     def leave_out(self) -> str:
-        """Count a value that lies deeper; returns what stands in its place."""
         self.left_out += 1
         return f"… [nested deeper than {self.most} levels]"
 
 
 @dataclass(slots=True)
 class Source:
-    """Who sent some spans: resource attributes and instrumentation scope."""
+    """Resource attributes and instrumentation scope."""
 
     attributes: Attributes = field(default_factory=dict)
     scope_name: str = ""
@@ -62,7 +61,7 @@ class Source:
 
 @dataclass(slots=True)
 class SentSpan:
-    """One span as sent. Times are nanoseconds since 1970; `end_ns` is 0 while it is open."""
+    """A span as sent. Times are nanoseconds since 1970; `end_ns` is 0 while it is open."""
 
     source: Source
     trace_id: UUID
@@ -81,7 +80,7 @@ class SentSpan:
 
 @dataclass(slots=True)
 class Decoded:
-    """The spans of a body, how many others can't be stored, why the first few of them, and what lay too deep."""
+    """The decoded spans, and the number of rejected ones with the first reasons."""
 
     nesting: Nesting = field(default_factory=Nesting)
     spans: list[SentSpan] = field(default_factory=list)
@@ -90,7 +89,6 @@ class Decoded:
     faults: Counter[str] = field(default_factory=Counter)
 
     def reject(self, reason: str, fault: str) -> None:
-        """Count a span that can't be stored."""
         self.rejected += 1
         self.faults[fault] += 1
         if len(self.reasons) < REASONS_KEPT:
@@ -98,13 +96,12 @@ class Decoded:
 
 
 def iso_time(nanoseconds: int) -> str:
-    """ISO-8601 with all nine digits and a Z."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def checked_id(raw: bytes, what: str, size: int) -> bytes:
-    """The id. Raises SpanError unless it has `size` bytes that are not all zero."""
+    """Raises SpanError unless the id has `size` bytes that are not all zero."""
     if len(raw) != size:
         raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}", "id")
     if not any(raw):
@@ -114,22 +111,22 @@ def checked_id(raw: bytes, what: str, size: int) -> bytes:
 
 @lru_cache(maxsize=1024)
 def read_trace_id(raw: bytes) -> UUID:
-    """Sixteen bytes as a UUID. Raises SpanError."""
+    """Raises SpanError."""
     return UUID(bytes=checked_id(raw, "trace id", 16))
 
 
 def read_span_id(raw: bytes, what: str = "span id") -> int:
-    """Eight bytes as a signed integer. Raises SpanError."""
+    """Read a signed integer. Raises SpanError."""
     return int.from_bytes(checked_id(raw, what, 8), "big", signed=True)
 
 
 def read_parent_id(raw: bytes) -> int | None:
-    """A span id; nothing and zeros mean there is no parent. Raises SpanError."""
+    """Returns None for an empty or zero id. Raises SpanError."""
     return read_span_id(raw, "parent span id") if any(raw) else None
 
 
 def checked_times(start: int, end: int) -> tuple[int, int]:
-    """Start and end in nanoseconds. Raises SpanError."""
+    """Raises SpanError."""
     if start <= 0:
         raise SpanError("it has no start time", "time")
     if end < 0 or max(start, end) >= 1 << 64:
@@ -138,17 +135,15 @@ def checked_times(start: int, end: int) -> tuple[int, int]:
 
 
 def clean(text: str) -> str:
-    """Text that can be stored."""
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def finite(number: float) -> float | str:
-    """A number that JSON has; infinity and the like as text."""
     return number if math.isfinite(number) else str(number)
 
 
 def storable(value: Any, nesting: Nesting | None = None, depth: int = 0) -> Any:
-    """Parsed JSON as jsonb can hold it: without NUL and surrogates, 64-bit numbers, nested no deeper than may be."""
+    """Parsed JSON that jsonb accepts: no NUL, surrogates or infinity; 64-bit numbers; limited depth."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, (dict, list)):

@@ -1,1 +1,1 @@
-"""The SpanStore in PostgreSQL: day partitions, packed text, and their upkeep. `traces.span_store` is the interface."""
+"""The SpanStore in PostgreSQL. `traces.span_store` is the interface."""

@@ -1,4 +1,4 @@
-"""How much disk each project takes: an estimate, cheap enough for a page."""
+"""Estimates the disk use of projects."""
 
 from datetime import datetime
 
@@ -8,11 +8,10 @@ from traces.span_store import DiskUse
 
 
 def disk_use(now: datetime) -> list[DiskUse]:
-    """The projects that have spans, the largest first.
+    """Projects with spans, largest first.
 
-    An estimate: the size of each day is shared out by how many spans of it the hourly sums count for each project,
-    whatever their length. Spans that lie in the default partition, because of their clock, are shared out by all spans.
-    The bytes of all rows add up to the size of the tables.
+    Shares the size of each day by span counts of that day, and the rest by all spans.
+    The sum is the size of the tables.
     """
     with connection.cursor() as cursor:
         cursor.execute(_DISK_USE, [now])

@@ -1,5 +1,4 @@
-"""The text of some spans as one compressed value: a JSON list, one object of the fields that are set for each span, in
-a zstd frame. Spans of one trace say much twice, so they take far less room together. Pure."""
+"""Packs text of spans as a JSON list in a zstd frame: spans of a trace repeat each other."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,14 +13,14 @@ import zstandard
 from traces.records import PayloadRecord
 
 LEVEL = 1
+# Reading one span reads all that are packed with it.
 MAX_BYTES = 65_536
-"""Spans are packed together up to so much text: whoever reads one of them reads all."""
 
 _start = itemgetter(2, 3)
 
 
 class Text(NamedTuple):
-    """The text of one span, to be packed with others. `start_time` is the span's, or earlier on the same day (UTC)."""
+    """The text of a span. `start_time` may be earlier than the span's on the same day (UTC)."""
 
     project_id: int
     trace_id: UUID
@@ -42,11 +41,12 @@ class Packed(NamedTuple):
 
 
 def pack(texts: Iterable[Text]) -> list[Packed]:
-    """Pack texts by trace and day, in one step: other threads run meanwhile, and this one waits for them but once."""
+    """Pack texts by trace and day."""
     groups = list(_together(texts))
     lists: list[bytes | bytearray | memoryview] = [
         b"[%b]" % b",".join([text.plain for text in group]) for group in groups
     ]
+    # One call releases the GIL once, not once a group.
     bodies = zstandard.ZstdCompressor(LEVEL).multi_compress_to_buffer(lists)
     return [
         Packed(
@@ -62,12 +62,10 @@ def pack(texts: Iterable[Text]) -> list[Packed]:
 
 
 def unpack(body: bytes | memoryview) -> list[PayloadRecord]:
-    """What each of the spans says, in their order."""
     return [PayloadRecord(**said) for said in orjson.loads(zstandard.decompress(body))]
 
 
 def _together(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    """Texts of one trace and day, the earliest first, as many as there is room for."""
     days: dict[tuple[int, UUID, date], list[Text]] = defaultdict(list)
     for text in texts:
         days[text.project_id, text.trace_id, text.start_time.date()].append(text)

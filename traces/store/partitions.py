@@ -1,7 +1,6 @@
-"""Day partitions of spans and payloads: made ahead of need and dropped when they expire, never by what a sender says.
+"""Day partitions of spans and payloads, created ahead of time and dropped when they expire.
 
-Each change locks the parent or the default partition for as long as one day takes. Whoever reads or writes spans would
-queue behind a change that waits, so none waits longer than `PATIENCE`: what did not happen is due the next time.
+A change waits for locks up to PATIENCE, because readers and writers would queue behind it. The next run tries again.
 """
 
 import logging
@@ -27,25 +26,22 @@ _LOCK = 0x7472616365  # an advisory lock of our own, so that no two processes ch
 
 
 def ensure(now: datetime) -> list[str]:
-    """Make the missing days of the retention window and the next three; returns the names of the tables made.
+    """Create missing days of the retention window and the next ones; returns the names of the tables.
 
-    Rows of such a day that already lie in the default partition move into it. Safe to repeat and to run twice at once.
+    Moves their rows from the default partition. Safe to run twice at once.
     """
     first = timerange.kept_since(now, settings.RETENTION_DAYS).date()
     return _make_missing(first + timedelta(days=n) for n in range(settings.RETENTION_DAYS + DAYS_AHEAD + 1))
 
 
 def make_past(first: date, last: date, now: datetime) -> list[str]:
-    """Make days for an import, the last one included; returns the names of the tables made.
-
-    Those that lie before the retention window are kept as long from now on as others are from their day.
-    """
+    """Create days for an import through `last`, kept as long as if they were today; returns the names of the tables."""
     kept_until = timerange.kept_since(now, -settings.RETENTION_DAYS).date()
     return _make_missing((first + timedelta(days=n) for n in range((last - first).days + 1)), kept_until)
 
 
 def keep_ahead(now: datetime) -> None:
-    """Make today and tomorrow where nothing else has. For ingest: looks once an hour, and never fails."""
+    """Create today and tomorrow if missing. Checks once an hour and never raises."""
     _make_around(timerange.floor(now, timerange.HOUR))
 
 
@@ -60,10 +56,9 @@ def _make_around(hour: datetime) -> None:
 
 
 def drop_expired(now: datetime, record: Callable[[date], None]) -> list[str]:
-    """Drop the days that lie wholly before the retention window; returns the names of the tables dropped.
+    """Drop days before the retention window; returns the names of the tables.
 
-    Ends at the first one that is in use: each further try would hold ingest up for nothing. `record` is called with
-    each day in the transaction that drops a table of it.
+    Calls `record` with each day in the transaction that drops it.
     """
     first, today = (timerange.kept_since(now, days).date() for days in (settings.RETENTION_DAYS, 0))
     dropped = []
@@ -74,6 +69,7 @@ def drop_expired(now: datetime, record: Callable[[date], None]) -> list[str]:
             # After the drop: by now it has waited for every transaction that wrote to the day.
             record(_day(name))
             dropped.append(name)
+        # The day is in use. More attempts would only delay ingest.
         if name not in dropped:
             break
     return dropped
@@ -92,7 +88,7 @@ def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[
 
 
 def health(now: datetime, limit: int) -> StoreHealth:
-    """How far the days reach that spans and payloads both have a partition for, and how many spans have none."""
+    """Days with partitions for both spans and payloads; spans without a partition, up to `limit`."""
     existing, today = _existing(), now.date()
     tables = [{_day(name) for name in existing if name.startswith(model._meta.db_table)} for model in PARTITIONED]
     days = set.intersection(*tables)
@@ -110,7 +106,6 @@ def _count_misplaced(limit: int) -> int:
 
 
 def _existing() -> dict[str, date]:
-    """The days by the names of their tables, and until when an import keeps them in any case."""
     parents = [model._meta.db_table for model in PARTITIONED]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -129,7 +124,6 @@ def _day(name: str) -> date:
 
 @contextmanager
 def _change(what: str) -> Iterator[None]:
-    """A transaction for one change. One that would have to wait does nothing."""
     try:
         with transaction.atomic():
             _execute("SET LOCAL lock_timeout = {patience}", patience=sql.Literal(PATIENCE))
@@ -143,11 +137,6 @@ def _change(what: str) -> Iterator[None]:
 
 
 def _make(name: str, parent: str, kept_until: date | None) -> None:
-    """One day of one table, with the rows that waited for it in the default partition.
-
-    Nobody else may use the parent meanwhile. A writer that has looked for the day and found none would still write to
-    the default; a reader that has would miss the rows that move.
-    """
     day = _day(name)
     parts = {
         "table": sql.Identifier(name),
@@ -156,6 +145,7 @@ def _make(name: str, parent: str, kept_until: date | None) -> None:
         "first": sql.Literal(f"{day:%Y-%m-%d} 00:00:00+00"),
         "last": sql.Literal(f"{day + timedelta(days=1):%Y-%m-%d} 00:00:00+00"),
     }
+    # A writer that found no partition would still write to the default, and a reader would miss the moved rows.
     _execute("LOCK TABLE ONLY {parent} IN ACCESS EXCLUSIVE MODE", **parts)
     _execute("LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE", **parts)
     _execute("CREATE TABLE {table} (LIKE {parent} INCLUDING DEFAULTS INCLUDING STORAGE)", **parts)

@@ -1,4 +1,4 @@
-"""Spans in PostgreSQL: day partitions, written by COPY, read by key within a trace's extent."""
+"""Spans in PostgreSQL: written by COPY, read by key within a trace's extent."""
 
 import struct
 from collections import defaultdict
@@ -44,17 +44,15 @@ _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS
 
 @cache
 def _types(model: type[Span] | type[Payload], columns: tuple[str, ...]) -> list[str]:
-    """PostgreSQL's names of the columns' types, for binary COPY."""
     names = [model._meta.get_field(column).db_type(connection) or "text" for column in columns]
     plain = {"timestamp with time zone": "timestamptz", "varchar": "text"}
     return [plain.get(name := kind.split("(")[0], name) for kind in names]
 
 
 class PostgresSpanStore:
-    """The SpanStore on Django's default database. Writes take part in the caller's transaction."""
+    """Writes are part of the caller's transaction."""
 
     def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
-        """Add spans and their text."""
         # One short statement for each transaction of ingest. Releasing it would be another one, for nothing.
         savepoint = transaction.savepoint_create()
         try:
@@ -64,7 +62,6 @@ class PostgresSpanStore:
             _insert_unstored(spans)
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
-        """Put each higher revision (second) and its text in place of the stored version (first)."""
         deleted = _delete([(old.key, old.revision) for old, _, _ in spans])
         replaced, found, missing = [], [], []
         for old, new, text in spans:
@@ -79,7 +76,6 @@ class PostgresSpanStore:
             self.insert(missing)
 
     def delete(self, project_id: int, extents: Sequence[Extent]) -> None:
-        """Delete all spans of these traces, and their text."""
         if not extents:
             return
         first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
@@ -94,7 +90,6 @@ class PostgresSpanStore:
                 )
 
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
-        """All spans of these traces, each trace in order of start."""
         found: dict[UUID, list[SpanRecord]] = defaultdict(list)
         wanted = list(extents)
         if not wanted:
@@ -105,13 +100,11 @@ class PostgresSpanStore:
         return found
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
-        """The text of the named spans of one trace."""
         return self.payloads_of(project_id, {extent: span_ids})[extent.trace_id]
 
     def payloads_of(
         self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
     ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
-        """The text of the named spans of several traces, in one query."""
         found: dict[UUID, dict[int, PayloadRecord]] = defaultdict(dict)
         named = {extent.trace_id: (extent, set(span_ids)) for extent, span_ids in wanted.items() if span_ids}
         if not named:
@@ -130,11 +123,9 @@ class PostgresSpanStore:
         return found
 
     def count(self, project_id: int, query: SpanQuery) -> int:
-        """The number of spans that match."""
         return Span.objects.filter(queries.of_spans(project_id, query)).count()
 
     def matching(self, project_id: int, ids: Collection[SpanId], query: SpanQuery) -> set[SpanId]:
-        """The spans among these that match."""
         # Each list alone uses the key's index; pairs of ids would not.
         near = Span.objects.filter(
             queries.of_spans(project_id, query),
@@ -144,13 +135,11 @@ class PostgresSpanStore:
         return set(near.values_list("trace_id", "span_id")).intersection(ids)
 
     def traces_with(self, project_id: int, query: SpanQuery) -> Q:
-        """A condition on rows of traces: it is a trace of this project that has a matching span."""
         return queries.traces_with(project_id, query)
 
     def attribute_tokens(
         self, project_id: int, extents: Sequence[Extent], tokens: Collection[int]
     ) -> Mapping[UUID, set[int]]:
-        """The tokens among these that a span of the trace has, for each of these traces that has any."""
         found: dict[UUID, set[int]] = defaultdict(set)
         if not extents or not tokens:
             return found
@@ -162,45 +151,37 @@ class PostgresSpanStore:
         return found
 
     def prepare(self, now: datetime) -> list[str]:
-        """Make the missing days of the retention window and the next ones."""
         return partitions.ensure(now)
 
     def ensure_current(self, now: datetime) -> None:
-        """Make today and tomorrow where nothing else has. Looks once an hour, and never fails."""
         partitions.keep_ahead(now)
 
     def import_days(self, first: date, last: date, now: datetime) -> list[str]:
-        """Make days of the past, the last one included."""
         return partitions.make_past(first, last, now)
 
     def expire(self, now: datetime, record: Callable[[date], None]) -> list[str]:
-        """Drop the days that are older than the retention; what is in use is dropped the next time."""
         return partitions.drop_expired(now, record)
 
     def usage(self, now: datetime) -> list[DiskUse]:
-        """The disk use of each project that has spans, the largest first."""
         return disk_use(now)
 
     def health(self, now: datetime, limit: int) -> StoreHealth:
-        """How far the days reach, and how many spans lie in the default partition."""
         return partitions.health(now, limit)
 
 
 def _reach(project_id: int, extents: Sequence[Extent]) -> list[Any]:
-    """The parameters of a statement about all spans of these traces."""
     first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
     return [project_id, [extent.trace_id for extent in extents], first, last]
 
 
 def _copy_in(spans: Sequence[tuple[SpanRecord, bytes]], texts: list[Text]) -> None:
-    """Add spans, and their text together with other texts. Raises IntegrityError where one is stored."""
+    """Add spans, and their text packed with `texts`. Raises IntegrityError if a span is stored."""
     _copy(Span, SPAN_COLUMNS, (_span_values(span) for span, _ in spans))
     texts = texts + [Text(span.project_id, span.trace_id, span.start_time, span.span_id, text) for span, text in spans]
     _copy(Payload, PAYLOAD_COLUMNS, pack(texts))
 
 
 def _insert_unstored(spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
-    """Add the spans that are not stored, or stored with a lower revision."""
     keys = [span.key for span, _ in spans]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {_KEY}, revision FROM traces_span WHERE ({_KEY}) IN ({_KEYS})", _columns(keys))
@@ -212,7 +193,7 @@ def _insert_unstored(spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
 
 
 def _delete(versions: Sequence[tuple[SpanKey, int]]) -> set[SpanKey]:
-    """Delete spans, without their text, that are stored with this revision; returns their keys."""
+    """Delete spans stored with this revision, without their text; returns their keys."""
     if not versions:
         return set()
     columns = [*_columns([key for key, _ in versions]), [revision for _, revision in versions]]
@@ -233,7 +214,7 @@ def _columns(keys: Sequence[SpanKey]) -> list[list[Any]]:
 
 
 def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
-    """Delete the texts of these spans, which are of one project; returns those of others that lay with them."""
+    """Delete the texts of spans of one project; returns texts of others that were packed with them."""
     taken = {(span.trace_id, span.span_id) for span in spans}
     times = [span.start_time for span in spans]
     with connection.cursor() as cursor:
@@ -260,22 +241,21 @@ def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
 
 
 def _midnight(when: datetime) -> datetime:
-    """Where the texts of spans that started then may begin: they lie with those of earlier ones of the day."""
+    # A text may be packed with that of an earlier span of the day.
     return timerange.floor(when, timerange.DAY)
 
 
+# PostgreSQL's binary format in one step: psycopg's own dumper takes one step per element.
 class _BigintArrayDumper(Dumper):
-    """Lists of 64-bit integers in PostgreSQL's binary format, in one step: psycopg's own takes one per element."""
-
     oid = BIGINT_ARRAY_OID
     format = Format.BINARY
 
     def dump(self, obj: list[int]) -> Buffer:
-        """One dimension, no nulls, elements of eight bytes from index 1."""
         if not obj:
             return struct.pack(">iii", 0, 0, BIGINT_OID)
         sized = [8] * (2 * len(obj))
         sized[1::2] = obj
+        # One dimension, no nulls, elements of eight bytes from index 1.
         return struct.pack(">iiiii" + "iq" * len(obj), 1, 0, BIGINT_OID, len(obj), 1, *sized)
 
 

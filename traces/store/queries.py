@@ -1,4 +1,4 @@
-"""A SpanQuery as conditions of SQL."""
+"""SQL conditions of a SpanQuery."""
 
 from datetime import datetime
 
@@ -14,7 +14,6 @@ _ROLES = {SpanRole.CALL: Q(kind="LLM"), SpanRole.ROOT: ~Q(kind="LLM") & Q(parent
 
 
 def of_spans(project_id: int, query: SpanQuery) -> Q:
-    """The spans that match."""
     found = Q(project_id=project_id) & _passing(query.traffic_filter) & _starting(query.start, query.end)
     if query.has_ended:
         found &= Q(duration_us__isnull=False)
@@ -27,7 +26,7 @@ def of_spans(project_id: int, query: SpanQuery) -> Q:
 
 
 def traces_with(project_id: int, query: SpanQuery) -> Q:
-    """The rows of traces that have a span that matches."""
+    """Trace rows that have a matching span."""
     spans = Span.objects.filter(
         of_spans(project_id, query), trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time")
     )

@@ -1,4 +1,4 @@
-"""Reads over many traces at once."""
+"""Reads over many traces."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from traces.span_store import span_store
 
 
 def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
-    """The spans of each trace, by the trace's primary key; one query per project."""
+    """Spans by the trace's primary key; one query per project."""
     by_project: dict[int, list[Trace]] = defaultdict(list)
     for trace in traces:
         by_project[trace.project_id].append(trace)

@@ -1,4 +1,4 @@
-"""The partitioned tables, as SQL: Django can't declare partitions, so migrations run this."""
+"""SQL of the partitioned tables, for migrations: Django can't declare partitions."""
 
 SPAN = """
 CREATE TABLE traces_span (

@@ -1,4 +1,4 @@
-"""Template filters about spans."""
+"""Template filters for spans."""
 
 from django import template
 

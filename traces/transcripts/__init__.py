@@ -1,1 +1,1 @@
-"""From stored spans to what people and judges read: conversations, transcripts, the waterfall."""
+"""What people and judges read: conversations, transcripts, the waterfall."""

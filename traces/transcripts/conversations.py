@@ -1,4 +1,4 @@
-"""Spans and their text out of the store, as the conversations that pages show."""
+"""Conversations of stored spans, for pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,40 +14,39 @@ from traces.transcripts.transcript import session_transcript, span_transcript, t
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One trace of a session with what is new in it."""
+    """The new messages of a trace of a session."""
 
     number: int
     trace: Trace
     messages: list[Message]
+    # Spans whose text was not loaded.
     unread: int
-    """Spans whose text was not looked at."""
 
 
 def spans_of(trace: Trace) -> list[SpanRecord]:
-    """All spans of a trace, in order of start."""
+    """The spans of a trace, ordered by start."""
     return span_store().spans(trace.project_id, [trace.extent]).get(trace.trace_id, [])
 
 
 def payload_of(trace: Trace, span: SpanRecord) -> PayloadRecord:
-    """The text of one span; empty when it has none."""
+    """The text of a span; empty if it has none."""
     extent = Extent(trace.trace_id, span.start_time, span.start_time)
     return span_store().payloads(trace.project_id, extent, [span.span_id]).get(span.span_id, PayloadRecord())
 
 
 def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
-    """What one span was given and put out."""
     return presentation.of_span(span_transcript(span, payload).messages)
 
 
 def of_trace(trace: Trace, spans: Sequence[SpanRecord], start: int) -> tuple[Conversation, int]:
-    """The turn from its message `start` on, and of how many spans it was read: not all, when there is too much text."""
+    """The turn from message `start` on, and the number of spans whose text was loaded."""
     chosen = presentation.worth_reading(spans)
     payloads = span_store().payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
     return presentation.part_of_turn(trace_transcript(chosen, payloads).messages, start), len(chosen)
 
 
 def of_session(traces: Sequence[Trace], first: int) -> list[Turn]:
-    """Turns of one session in order, numbered from `first`, each without the history that it resends."""
+    """Turns numbered from `first`, without the history that they resend."""
     if not traces:
         return []
     project_id, rendering = traces[0].project_id, presentation.Rendering()

@@ -1,4 +1,4 @@
-"""Many model calls merged into one conversation: history told once, results in the calls that asked for them. Pure."""
+"""Merges model calls into one conversation, with history once and tool results in their calls."""
 
 import re
 from collections import Counter, deque
@@ -10,20 +10,20 @@ from uuid import UUID
 from traces.conventions.dialects import Json, Message, ToolCall, parse
 
 MAX_ENTRIES = 5_000
+# Tool calls in the input or output of a span.
 MAX_CALLS = 5_000
-"""Tool calls of what one span was given, or put out."""
 MAX_ERRORS = 200
 MAX_TRIES = 50
 MAX_ERROR_CHARACTERS = 2_000
 MAX_NAME_CHARACTERS = 200
 
 type Key = tuple[str, ...]
+# A tool call of an entry.
 type Slot = tuple["Entry", int]
-"""One tool call of one entry."""
 
 
 def key_of(message: Message) -> Key:
-    """Equal for a message and its copies in later requests, however those are spaced, quoted or dated."""
+    """Equal for a message and its copies in later requests, despite changed spaces, quotes and dates."""
     asked = [call.id or f"{call.name}({_canonical(call.arguments)})" for call in message.tool_calls]
     if any(call.id for call in message.tool_calls) and message.role != "tool":
         return message.role, *asked
@@ -44,8 +44,6 @@ def _canonical(arguments: str) -> str:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A message under way: its calls still wait for results."""
-
     message: Message
     calls: list[ToolCall]
 
@@ -54,7 +52,7 @@ class Entry:
 
 
 class Waiting:
-    """Calls that wait for a result, found by id and name without looking at each of them."""
+    """Tool calls without a result, indexed by id and name."""
 
     def __init__(self) -> None:
         self._slots: list[Slot] = []
@@ -62,14 +60,13 @@ class Waiting:
         self._queues: dict[tuple[str | None, str | None], deque[int]] = {}
 
     def add(self, entry: Entry) -> None:
-        """Let the calls of one more message wait."""
         for index, call in enumerate(entry.calls):
             for key in {(call.id, call.name), (call.id, None), (None, call.name), (None, None)}:
                 self._queues.setdefault(key, deque()).append(len(self._slots))
             self._slots.append((entry, index))
 
     def take(self, result: ToolCall) -> Slot | None:
-        """The first call that this result can belong to: by its id where both have one, else by its name."""
+        """Match a result to the first call with its id if both have one, else with its name."""
         name = result.name or None
         keys = [(result.id, None), ("", name)] if result.id else [(None, name)]
         found = [number for key in keys if (number := self._first(self._queues.get(key, deque()))) is not None]
@@ -85,10 +82,9 @@ class Waiting:
 
 
 class Conversation:
-    """One trace's conversation, built up call by call in order of time.
+    """Builds the conversation of a trace from calls in order of time.
 
-    Messages are recognised by what they say and by how often it has been said: the third "yes" of a request is the
-    third of the conversation.
+    A message is identified by its content and its count: the third "yes" of a request is the third of the conversation.
     """
 
     def __init__(self, trace_id: UUID) -> None:
@@ -106,7 +102,7 @@ class Conversation:
         self._calls_left_out = 0
 
     def heard(self, messages: Iterable[Message], span_id: int) -> None:
-        """Take in what a call was given: what is new is put where it stands between what is known."""
+        """Add the input of a call. New messages are inserted between known ones."""
         self._given = Counter()
         waiting = Waiting()
         new: list[Entry] = []
@@ -119,7 +115,7 @@ class Conversation:
         self._place(new, None)
 
     def said(self, messages: Iterable[Message], span_id: int) -> None:
-        """Take in what a call put out, unless another span has said it in answer to the same."""
+        """Add the output of a call, unless another span gave the same."""
         waiting = Waiting()
         for message in self._bounded(messages):
             if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
@@ -132,7 +128,7 @@ class Conversation:
                 self._place([entry], None)
 
     def ran(self, call: ToolCall) -> None:
-        """Take in a tool that ran: into the call that asked for it, else as a step of its own."""
+        """Add the run of a tool to the call that requested it, else as a step."""
         slot = next((slot for slot in self._candidates(call) if _same_tool(self._at(slot), call)), None)
         if slot is None:
             entry = self._enter(Message("assistant", tool_calls=(call,), produced=True), call.span_id or 0)
@@ -144,7 +140,6 @@ class Conversation:
             self._errors.append(call.error)
 
     def _candidates(self, run: ToolCall) -> Iterator[Slot]:
-        """Calls that may have asked for a run and have none yet: those with its id, then those with its name."""
         if run.id:
             yield from (slot for slot in self._by_id.get(run.id, [])[:MAX_TRIES] if self._free(slot))
         waiting = self._waiting.get(_plain(run.name), deque())
@@ -153,7 +148,7 @@ class Conversation:
         yield from (slot for slot in islice(waiting, MAX_TRIES) if self._free(slot))
 
     def failed(self, error: str, span_id: int) -> None:
-        """Take in an error; the same one twice in a row is told once."""
+        """Add an error, once if repeated."""
         last = self._entries[-1].message if self._entries else None
         if last and last.error and _core(error) in last.error:
             return
@@ -164,21 +159,20 @@ class Conversation:
             self._place([self._enter(Message("assistant", error=error, produced=True), span_id)], None)
 
     def tells_error(self, error: str) -> bool:
-        """Whether an error told so far is this one, perhaps wrapped in another name."""
+        """Whether it has this error, even wrapped in another type."""
         return any(_core(error) in told for told in self._errors)
 
     def began(self, messages: Iterable[Message], span_id: int) -> None:
-        """Put these before everything but system messages."""
+        """Insert messages after system messages."""
         entries = [self._enter(message, span_id) for message in messages if message.role != "tool"]
         first = next((entry for entry in self._entries if entry.message.role != "system"), None)
         self._place(entries, first)
 
     def has(self, role: str) -> bool:
-        """Whether this role has said anything."""
         return any(entry.message.role == role for entry in self._entries)
 
     def tells(self, text: str) -> bool:
-        """Whether a text put out so far is this one, holds it, or is most of it."""
+        """Whether an output equals this text, contains it or is most of it."""
         wanted = " ".join(text.split())
         said = [
             " ".join(entry.message.text.split())
@@ -188,7 +182,6 @@ class Conversation:
         return any(wanted in one or (one in wanted and len(one) * 2 > len(wanted)) for one in said[:50])
 
     def messages(self) -> tuple[Message, ...]:
-        """The conversation in order; when it had to be cut, a last message says so."""
         done = [entry.done() for entry in self._entries]
         for count, what in ((self._left_out, "later messages"), (self._calls_left_out, "tool calls")):
             if count:
@@ -196,7 +189,6 @@ class Conversation:
         return tuple(done)
 
     def _bounded(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """The messages of one span with as many tool calls as are looked at."""
         room = MAX_CALLS
         for message in messages:
             if message.role == "tool" or len(message.tool_calls) <= room:
@@ -208,7 +200,6 @@ class Conversation:
             room = 0
 
     def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
-        """The entry of a message that was given: a known one, before which all new ones belong, or one more new one."""
         key = self._key(message)
         self._given[key] += 1
         known = self._known.get(key, [])
@@ -250,7 +241,6 @@ class Conversation:
         self._entries[at:at] = entries[:room]
 
     def _answer(self, result: ToolCall, waiting: Waiting) -> bool:
-        """Give a result to the call that it answers; False when no such call is known."""
         slot = waiting.take(result) or self._first_unanswered(result.id)
         if slot is None:
             return False
@@ -279,8 +269,8 @@ class Conversation:
         )
 
     def _absorb_runs(self, entry: Entry) -> None:
-        """A call that is heard of only after its tool ran takes the place of that step."""
         for index, call in enumerate(entry.calls):
+            # The tool ran before its call was seen: the call replaces the step.
             steps = self._steps.get(_plain(call.name), deque())
             step = next((step for step in islice(steps, MAX_TRIES) if _same_tool(call, step.calls[0])), None)
             if step is not None:
@@ -303,9 +293,9 @@ class Conversation:
 
 
 def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
-    """Whether a run is what was asked for, as far as ids and names tell. Some senders use an id for several tools."""
     one, other = _plain(asked.name), _plain(run.name)
     if asked.id and run.id:
+        # Some senders use an id for several tools.
         return asked.id == run.id and (one.endswith(other) or other.endswith(one))
     return one == other
 
@@ -316,5 +306,4 @@ def _plain(name: str) -> str:
 
 
 def _core(error: str) -> str:
-    """An error without the name of its type."""
     return error.partition(": ")[2] or error

@@ -1,4 +1,4 @@
-"""What of a span, trace or session is put on a page, and how much of it. Pure."""
+"""What pages show of spans, traces and sessions, and how much of it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,43 +17,40 @@ MAX_SPANS = 300
 MAX_CHARACTERS = 4_000_000
 MAX_SESSION_CHARACTERS = 5 * MAX_CHARACTERS
 MAX_MESSAGES = 200
+# Messages shown before scrolling, and added when the end comes into view.
 FIRST_PART = 10
-"""Messages of a turn that a page shows before it is scrolled."""
 PART = 24
-"""Messages that are added whenever its end comes into sight."""
+# Characters rendered as Markdown or JSON on a page.
 MAX_RENDERED_CHARACTERS = 150_000
-"""Characters of a page that are looked through for Markdown and JSON."""
+# Messages on a page, and tool calls.
 MAX_SHOWN = 1_000
-"""Messages of a page, and tool calls."""
 MAX_ATTRIBUTES = 500
 MAX_EVENTS = 100
 MAX_EVENT_ATTRIBUTES = 50
 MAX_LABELLED_SPANS = 100
+# Input messages that are not folded.
 RECENT = 3
-"""Given messages that stay open; the ones before are folded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part[Item]:
-    """The beginning of what may be long, and how much there is in all."""
+    """The first items of a list, and the length of the list."""
 
     shown: list[Item]
     count: int
 
     @property
     def left_out(self) -> int:
-        """How many are not shown."""
         return self.count - len(self.shown)
 
 
 def beginning[Item](items: Iterable[Item], most: int) -> Part[Item]:
-    """The first of these."""
     every = list(items)
     return Part(every[:most], len(every))
 
 
 class Attribute(NamedTuple):
-    """A name and a value. `query`: what narrows a list to those that have it; empty where it can't be searched for."""
+    """`query`: URL parameters that search for it; empty if it can't be searched."""
 
     name: str
     value: Any
@@ -63,7 +60,7 @@ class Attribute(NamedTuple):
 def attributes(
     found: Mapping[str, Any], most: int = MAX_ATTRIBUTES, *, tokens: Collection[int] = ()
 ) -> Part[Attribute]:
-    """Attributes in order of their names. `tokens`: those of the span that search knows."""
+    """Attributes by name. `tokens`: the searchable ones of the span."""
     named = sorted(found.items(), key=lambda item: item[0])
     return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), most)
 
@@ -75,14 +72,14 @@ def _query(name: str, value: Any, tokens: Collection[int]) -> str:
 
 
 class Rendering:
-    """What a page still takes: messages, tool calls, and text to render as Markdown or JSON."""
+    """What a page can still hold: messages, tool calls, and characters to render."""
 
     def __init__(self) -> None:
         self._room = MAX_RENDERED_CHARACTERS
         self._messages = self._calls = MAX_SHOWN
 
     def of(self, messages: Sequence[Message]) -> list[Message]:
-        """As many messages as there is room for, text beyond it marked as plain; a last one says what is missing."""
+        """Messages that fit, with text marked as plain beyond the limit, and a note about missing ones."""
         taken = [self._taken(message) for message in messages[: self._messages]]
         self._messages -= len(taken)
         hidden = len(messages) - len(taken)
@@ -110,7 +107,7 @@ class Rendering:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Messages as a page shows them: `earlier` folded, `left_out` only counted, the rest from `next_part` on."""
+    """Messages on a page: `earlier` is folded, `left_out` counted, `next_part` where the next part starts."""
 
     system: list[Message]
     earlier: list[Message]
@@ -120,19 +117,17 @@ class Conversation:
 
     @property
     def only_call(self) -> ToolCall | None:
-        """The tool call that is all there is: what a TOOL span says."""
+        """The tool call, if there is nothing else: a TOOL span."""
         messages = self.system + self.earlier + self.shown
         alone = len(messages) == 1 and not messages[0].text and len(messages[0].tool_calls) == 1
         return messages[0].tool_calls[0] if alone else None
 
     @property
     def tells_error(self) -> bool:
-        """True when a message or call shows what went wrong."""
         return any(said.error or any(call.error for call in said.tool_calls) for said in self.shown)
 
     @property
     def earlier_calls(self) -> int:
-        """Tool calls in the folded messages."""
         return _calls_of(self.earlier)
 
 
@@ -141,7 +136,7 @@ def _calls_of(messages: Iterable[Message]) -> int:
 
 
 def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
-    """A part of a turn, from its message `start` on; the system's messages come with the first part."""
+    """Messages from `start` on. System messages come with the first part."""
     system, rest = _by_system(messages)
     rendering, end = Rendering(), start + (PART if start else FIRST_PART)
     shown = rendering.of(rest[start:end])
@@ -150,7 +145,6 @@ def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:
-    """What a span was given, its older part folded, then what it put out."""
     system, rest, left_out = _newest(messages)
     given = [message for message in rest if not message.produced]
     produced = [message for message in rest if message.produced]
@@ -160,7 +154,6 @@ def of_span(messages: Sequence[Message]) -> Conversation:
 
 
 def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
-    """System messages, the others, and how many older ones are left out."""
     system, rest = _by_system(messages)
     kept = system[-MAX_MESSAGES:], rest[-MAX_MESSAGES:]
     return *kept, len(messages) - sum(map(len, kept))
@@ -172,12 +165,12 @@ def _by_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message
 
 
 def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Spans that say something: text, or that they failed."""
+    """Spans that have text or an error."""
     return [span for span in spans if span.input_size or span.output_size or span.status == "error"]
 
 
 def worth_reading(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> list[SpanRecord]:
-    """The spans, in order of start, whose text a page about the whole trace loads: the first one at least."""
+    """The spans whose text is loaded: at least one, up to `room` characters."""
     chosen: list[SpanRecord] = []
     for span in with_text(spans):
         room -= _size(span)
@@ -188,7 +181,6 @@ def worth_reading(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> li
 
 
 def worth_reading_of_turns(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
-    """Of each turn, the spans whose text a page about the session loads."""
     room = MAX_SESSION_CHARACTERS
     chosen = []
     for spans in turns:
@@ -203,15 +195,13 @@ def _size(span: SpanRecord) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a span."""
-
     name: str
     after_us: float | None
     attributes: Part[Attribute]
 
 
 def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
-    """The span's events in order; one that was recorded twice is shown once."""
+    """The events of a span without duplicates."""
     found: dict[tuple[str, bytes], Event] = {}
     for event in payload.events or []:
         name, said = str(event.get("name") or "event"), event.get("attributes") or {}
@@ -230,6 +220,6 @@ def _after(span: SpanRecord, time: str) -> float | None:
 
 
 def failures(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
-    """Failed spans, one for each reason: the innermost, where it began. Those that give a reason come first."""
+    """A span for each error: the innermost. Those with a message come first."""
     began = {span.status_message: span for span in spans if span.status == "error"}
     return sorted(began.values(), key=lambda span: not span.status_message)

@@ -1,4 +1,4 @@
-"""A span, trace or session as the conversation that people, the judge and Halo read. Pure: records in, messages out."""
+"""Conversations of spans, traces and sessions, for pages, judges and Halo."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 PREVIEW = 300
+# Longer texts are not searched for messages.
 PREVIEW_JSON = 100_000
-"""A preview looks for messages in texts up to this long; of longer ones it shows the start."""
 PREVIEW_MESSAGES = 20
 TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
 _NOTHING = PayloadRecord()
@@ -32,7 +32,7 @@ _NOTHING = PayloadRecord()
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation in order. Empty when the spans carry no content at all."""
+    """Empty if the spans have no content."""
 
     messages: tuple[Message, ...] = field(default=())
 
@@ -40,12 +40,12 @@ class Transcript:
         return bool(self.messages)
 
     def turns(self) -> list[tuple[UUID | None, list[Message]]]:
-        """The messages of each trace, in order: the turns of a session."""
+        """Messages by trace."""
         return [(trace_id, list(turn)) for trace_id, turn in groupby(self.messages, key=lambda said: said.trace_id)]
 
 
 def span_transcript(span: SpanRecord, payload: PayloadRecord) -> Transcript:
-    """What one span was given, then what it put out."""
+    """Input, then output of a span."""
     talk = Conversation(span.trace_id)
     if span.kind in TOOL_KINDS:
         talk.ran(_run(span, payload))
@@ -55,10 +55,9 @@ def span_transcript(span: SpanRecord, payload: PayloadRecord) -> Transcript:
 
 
 def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> Transcript:
-    """A whole turn in order. History that LLM calls resend is shown once, tool results stand in the calls that asked.
+    """A turn without repeated history, with tool results in their calls.
 
-    Where LLM spans say nothing, the outermost input and output stand in for them. A span without a payload counts as
-    empty.
+    If LLM spans have no messages, input and output of the outermost spans replace them. Missing payloads are empty.
     """
     if not spans:
         return Transcript()
@@ -79,7 +78,7 @@ def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, Payload
 
 
 def session_transcript(turns: Iterable[Transcript]) -> Transcript:
-    """The turns of a session in order, each without the history it resends. Every message keeps its trace."""
+    """Turns without the history that they resend."""
     seen: dict[Key, list[int]] = {}
     messages: list[Message] = []
     for turn in turns:
@@ -102,12 +101,12 @@ def session_transcript(turns: Iterable[Transcript]) -> Transcript:
 
 
 def input_preview(payload: PayloadRecord) -> str:
-    """The last thing a user said to this span, on one line of at most 300 characters. Cheap for any payload."""
+    """The last user message on a line of up to 300 characters. Cheap for any payload."""
     return _preview(payload.input_messages, payload.input, "user")
 
 
 def output_preview(payload: PayloadRecord) -> str:
-    """The last thing this span answered, on one line of at most 300 characters. Cheap for any payload."""
+    """The last answer on a line of up to 300 characters. Cheap for any payload."""
     return _preview(payload.output_messages, payload.output, "assistant")
 
 
@@ -122,7 +121,6 @@ def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
 
 
 def _last_text(messages: Sequence[Message], role: str) -> str:
-    """What was said last in this role; of an assistant that said nothing, the tool that it called."""
     for message in reversed(messages):
         if message.role == role and message.text.strip():
             return message.text
@@ -131,14 +129,12 @@ def _last_text(messages: Sequence[Message], role: str) -> str:
 
 
 def _given(payload: PayloadRecord, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
-    """What the span was given: messages as sent, else what its input text or its events hold."""
     system = read(_parsed(payload.attributes.get("gen_ai.system_instructions")), "system")
     said = _sent(payload.input_messages, payload.input, "user", known) or list(_from_events(payload, answers=False))
     return system + said
 
 
 def _produced(payload: PayloadRecord) -> list[Message]:
-    """What the span put out."""
     calls = _parsed(payload.attributes.get("ai.response.toolCalls"))
     if isinstance(calls, list) and calls:
         return read({"role": "assistant", "content": payload.output, "tool_calls": calls}, "assistant")
@@ -162,7 +158,7 @@ def _parsed(value: object) -> object:
 
 
 def _is_list_as_text(sent: list[Json]) -> bool:
-    """One message whose text is the JSON of many: how some SDKs send the Responses API. The request reads better."""
+    # Some SDKs send the Responses API as one message with the JSON of many.
     content = sent[0].get("content") if len(sent) == 1 and isinstance(sent[0], dict) else None
     return isinstance(content, str) and content.startswith("[{") and content.endswith("}]")
 
@@ -172,7 +168,6 @@ _ANSWER_ATTRIBUTES = ("gen_ai.output.messages", "gen_ai.completion")
 
 
 def _from_events(payload: PayloadRecord, *, answers: bool) -> Iterator[Message]:
-    """Messages in GenAI's span events: gen_ai.user.message and its like, gen_ai.choice for answers."""
     for event in payload.events if isinstance(payload.events, list) else ():
         name = as_text(event.get("name")) if isinstance(event, dict) else ""
         if name.startswith("gen_ai.") and isinstance(attributes := event.get("attributes"), dict):
@@ -192,7 +187,6 @@ def _from_event(name: str, attributes: Json, *, answers: bool) -> Iterable[Messa
 
 
 def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
-    """A TOOL span as the call it ran."""
     said = payload.attributes
     name = name_of(said, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
     call_id = name_of(said, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
@@ -214,20 +208,19 @@ def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
 
 
 def _error(span: SpanRecord, payload: PayloadRecord) -> str:
-    """What went wrong in a span, in its own words; empty when nothing did. An exception recorded twice is told once."""
     exceptions = _exceptions(payload)
     if span.status != "error" and (span.status == "ok" or not exceptions):
         return ""
     last = exceptions[-1] if exceptions else ""
     status = span.status_message.partition("Traceback (most recent call last)")[0].strip()
     message = last.partition(": ")[2] or last
+    # The exception repeats the status.
     if status and message in status:
         return status[:MAX_ERROR_CHARACTERS]
     return last or status[:MAX_ERROR_CHARACTERS] or "error"
 
 
 def _exceptions(payload: PayloadRecord) -> list[str]:
-    """`ValueError: no such order` for each recorded exception."""
     exceptions = []
     for event in payload.events if isinstance(payload.events, list) else ():
         if isinstance(event, dict) and event.get("name") == "exception" and isinstance(event.get("attributes"), dict):
@@ -238,17 +231,16 @@ def _exceptions(payload: PayloadRecord) -> list[str]:
 
 
 def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
-    """Where a span stands in the conversation: calls when they start, failures of whatever holds them when it ends."""
     if span.kind == "LLM":
         return span.start_time, 0, 0
     if span.kind in TOOL_KINDS:
         return span.start_time, 1, 0
+    # The failure of a parent follows those of its children.
     ended = span.start_time + timedelta(microseconds=min(span.duration_us or 0, 10**14))
     return ended, 2, -span.start_time.timestamp()
 
 
 def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord, known: dict[bytes, list[Message]]) -> None:
-    """What one span was given, put out, and failed with."""
     talk.heard(_given(payload, known), span.span_id)
     talk.said(_produced(payload), span.span_id)
     if error := _error(span, payload):
@@ -256,14 +248,12 @@ def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord, know
 
 
 def _add_failure(talk: Conversation, span: SpanRecord, payload: PayloadRecord) -> None:
-    """The error of a span that holds others, unless it is one of theirs."""
     error = "" if span.kind == "LLM" or span.kind in TOOL_KINDS else _error(span, payload)
     if error and not talk.tells_error(error):
         talk.failed(error, span.span_id)
 
 
 def _add_ends(talk: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
-    """What the outermost spans were asked and answered, where the LLM calls inside don't already say so."""
     outer = [(span, payloads.get(span.span_id, _NOTHING)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
     if not talk.has("user"):
         _add_request(talk, outer)
@@ -286,14 +276,12 @@ def _add_answer(talk: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRec
 
 
 def _add_last(talk: Conversation, produced: Sequence[Message], span_id: int) -> None:
-    """What the assistant said last, unless the conversation already has it."""
     texts = [message.text for message in produced if message.role == "assistant" and message.text]
     if texts and not talk.tells(texts[-1]):
         talk.said([Message("assistant", texts[-1])], span_id)
 
 
 def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
-    """Roots, then what they hold, level by level; a span whose parent is missing counts as a root."""
     known = {span.span_id for span in spans}
     children: dict[int | None, list[SpanRecord]] = {}
     for span in sorted(spans, key=lambda span: span.start_time):
@@ -306,14 +294,12 @@ def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
 
 
 def _request(turn: Sequence[Message]) -> Message | None:
-    """The user message that a turn answers: new even when the same words were said before."""
     given = [message for message in turn if message.role != "system"]
     start = next((index for index, message in enumerate(given) if message.produced), len(given))
     return given[start - 1] if start and given[start - 1].role == "user" else None
 
 
 def _completed(earlier: Message, later: Message) -> Message:
-    """A message whose calls had no result yet, with the results that a later copy of it knows."""
     if len(earlier.tool_calls) != len(later.tool_calls) or all(call.result is not None for call in earlier.tool_calls):
         return earlier
     calls = (

@@ -1,4 +1,4 @@
-"""The spans of a trace as rows: in tree order, with their place on the waterfall. Pure."""
+"""Spans as rows of the waterfall, in tree order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from catalyst import formats
 from traces.models.span import hex_span_id
 from traces.records import SpanRecord
 
+# Deeper rows are not indented further.
 DEEPEST = 8
-"""Rows below this depth are indented no further."""
 NARROWEST = 0.3
 TICKS = 5
 ICONS = {
@@ -20,7 +20,7 @@ ICONS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One span. `x` and `width` are per cent of the trace's time."""
+    """`x` and `width` are percent of the trace's duration."""
 
     span: SpanRecord
     depth: int
@@ -29,24 +29,21 @@ class Row:
 
     @property
     def hex_id(self) -> str:
-        """The span id as OpenTelemetry writes it."""
         return hex_span_id(self.span.span_id)
 
     @property
     def icon(self) -> str:
-        """The symbol of its kind."""
         return ICONS.get(self.span.kind, "span")
 
     @property
     def tone(self) -> str:
-        """What its bar and icon are coloured by."""
         if self.span.status == "error":
             return "bad"
         return {"LLM": "llm", "TOOL": "tool"}.get(self.span.kind, "other")
 
 
 def rows(spans: Sequence[SpanRecord]) -> list[Row]:
-    """Parents before children, siblings by start. A span whose parent is missing, or its own ancestor, is a root."""
+    """Parents before children, siblings by start. Spans with a missing parent, or in a cycle, are roots."""
     if not spans:
         return []
     start, whole = _extent(spans)
@@ -54,7 +51,6 @@ def rows(spans: Sequence[SpanRecord]) -> list[Row]:
 
 
 def ticks(spans: Sequence[SpanRecord]) -> list[str]:
-    """The times at the head of the waterfall."""
     if not spans:
         return []
     whole = _extent(spans)[1].total_seconds() * 1e6
@@ -68,7 +64,6 @@ def _extent(spans: Sequence[SpanRecord]) -> tuple[datetime, timedelta]:
 
 
 def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
-    """Spans under their parents, with their depth. Spans that are each other's parents begin a tree of their own."""
     children = _children(spans)
     ordered: list[tuple[SpanRecord, int]] = []
     while children:
@@ -82,7 +77,6 @@ def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
 
 
 def _children(spans: Sequence[SpanRecord]) -> dict[int | None, list[SpanRecord]]:
-    """Spans by their parent, by start time; None for those whose parent is not here."""
     known = {span.span_id for span in spans}
     children: dict[int | None, list[SpanRecord]] = {}
     for span in sorted(spans, key=lambda span: (span.start_time, span.span_id)):

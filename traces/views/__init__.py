@@ -1,1 +1,1 @@
-"""Pages of agents, sessions and traces."""
+"""Pages."""

@@ -1,4 +1,4 @@
-"""Agents, as pages: all of them, and one with its numbers, sessions and traces."""
+"""Pages of agents."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -30,7 +30,6 @@ PAGE = 200
 
 @require_safe
 def agent_list(request: ProjectRequest) -> HttpResponse:
-    """The agents of a project, busiest first; without any: how runs name one. `after` continues the list."""
     now = timezone.now()
     time_range, start = timerange.parse(request.GET.dict(), now), params.offset(request.GET.get("after"))
     agents = list(agent_runs.busiest(request.project, time_range)[start : start + PAGE + 1])
@@ -46,7 +45,6 @@ def agent_list(request: ProjectRequest) -> HttpResponse:
 
 @require_safe
 def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
-    """One agent: its numbers against the period before, each of them over time, and its signals."""
     now = timezone.now()
     context = _page(request, pk, "overview", now)
     time_range: TimeRange = context["time_range"]
@@ -66,7 +64,6 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
-    """The charts, broken down by the label that `by` names."""
     query = request.GET.dict()
     dimensions = label_sources.dimensions(request.project, pk)
     by = next((each for each in dimensions if each.key == query.get("by")), None)
@@ -83,7 +80,6 @@ def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_ra
 
 @require_safe
 def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
-    """The sessions of one agent, last active first."""
     now = timezone.now()
     context, wanted = _page(request, pk, "sessions", now), _wanted(request, pk)
     context |= {"wanted": wanted, **sessions.session_page(request, wanted, context["time_range"], now)}
@@ -94,7 +90,6 @@ def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
-    """The traces of one agent, newest first."""
     now = timezone.now()
     context, wanted = _page(request, pk, "traces", now), _wanted(request, pk)
     context |= {"wanted": wanted, **traces.trace_page(request, wanted, context["time_range"])}
@@ -106,25 +101,21 @@ def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Where reports about one agent will be."""
     return render(request, "traces/agent_analysis.html", _page(request, pk, "analysis", timezone.now()))
 
 
 def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
-    """What every tab shows; 404 unless the agent is one of the project."""
     agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
     return {"agent": agent, "tab": tab, "time_range": timerange.parse(request.GET.dict(), now)}
 
 
 def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
-    """The filter of a tab: by status and labels only."""
     wanted = list_params.trace_filter(request.project, request.GET)
     project = request.project.pk
     return TraceFilter(project, agent=pk, traffic_filter=wanted.traffic_filter, labels=wanted.labels)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:
-    """Each agent with its runs, sparkline and pills; and how many runs name none."""
     ids = [agent.pk for agent in agents]
     rows, latencies = agent_runs.sums(
         request.project, time_range, Q(agent__in=ids) | Q(agent=None), since=time_range.start, whole=True

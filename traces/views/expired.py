@@ -1,4 +1,4 @@
-"""What pages say of what has expired."""
+"""Pages of expired traces and sessions."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,16 +13,13 @@ from traces.label_sources import Pill
 
 
 def page(request: ProjectRequest, what: str, labels: Sequence[Pill], *, was_here: bool = False) -> HttpResponse:
-    """404 that says a trace or session has expired, with the labels that are left of it.
-
-    Raises Http404 where nothing tells that it ever was.
-    """
+    """Respond 404 with the remaining labels. Raises Http404 if nothing shows that the target ever existed."""
     if not labels and not was_here:
         raise Http404
     return render(request, "traces/expired.html", {"what": what, "labels": labels}, status=404)
 
 
 def since(request: ProjectRequest, time_range: TimeRange, now: datetime) -> datetime | None:
-    """Since when traces are kept, for a range that begins before."""
+    """The start of the retention if the range begins before it."""
     kept_since = timerange.kept_since(now, request.project.kept_days)
     return kept_since if time_range.start < kept_since else None

@@ -1,4 +1,4 @@
-"""Sessions, as pages."""
+"""Pages of sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ MAX_TURNS = 50
 
 @require_safe
 def session_list(request: ProjectRequest) -> HttpResponse:
-    """The sessions of a project, last active first. `key` leads straight to the session with that id."""
+    """List sessions. With `key`, redirect to the session with that id."""
     now = timezone.now()
     if key := request.GET.get("key", "").replace("\0", ""):
         session = request.project.sessions.with_traces().filter(key=key).first()
@@ -47,7 +47,6 @@ def session_list(request: ProjectRequest) -> HttpResponse:
 
 
 def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
-    """The sessions of one page of a list, each with its pills; where the next page starts, or which range has any."""
     found = request.project.sessions.with_traces().matching(wanted)
     after = params.cursor(request.GET.get("after"))
     listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
@@ -64,7 +63,6 @@ def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeR
 
 @require_safe
 def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
-    """One session: the conversation of all its traces in order. A very long one in parts, by `turn`."""
     session = get_object_or_404(request.project.sessions.with_traces().select_related("agent"), pk=pk)
     first = max(params.offset(request.GET.get("turn")), 1) - 1
     traces = list(request.project.traces.filter(session=session).in_order()[first : first + MAX_TURNS])

@@ -1,4 +1,4 @@
-"""Traces and sessions, as pages."""
+"""Pages of traces."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,8 +29,8 @@ from traces.transcripts import conversations, presentation, waterfall
 from traces.views import expired
 
 PAGE = 30
+# Traces counted without the help of hourly sums.
 MAX_COUNTED = 100_000
-"""Traces that the numbers over a list look at, where hourly sums can't tell them."""
 MAX_AGENTS = 12
 ROWS = 32
 MAX_ROWS = 500
@@ -43,7 +43,7 @@ type SpanPills = Mapping[int | None, list[Pill]]
 
 @require_safe
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """The traces of a project, newest first. `after` continues a list; without any trace: how to send the first."""
+    """List traces. With a trace id as search text, redirect to it."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
     wanted = list_params.trace_filter(request.project, request.GET)
@@ -69,13 +69,11 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
 
 
 def _before_the_first(request: ProjectRequest) -> HttpResponse:
-    """How to send the first trace; nothing new for a page that waits for it."""
     return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
 
 
 @require_safe
 def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
-    """One trace: its spans as a tree beside the chosen span, or beside the whole turn as a conversation."""
     trace = request.project.traces.for_detail().filter(trace_id=trace_id).first()
     spans = conversations.spans_of(trace) if trace else []
     if trace is None or not spans:
@@ -102,14 +100,12 @@ def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | Non
 
 
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
-    """The labels of a trace and of the first of its spans that have any."""
     found = label_sources.pills_for_trace(request.project, trace_id)
     of_trace, of_spans = found.pop(None, []), list(found.values())[: presentation.MAX_LABELLED_SPANS]
     return of_trace + [pill for pills in of_spans for pill in pills]
 
 
 def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:
-    """A part of the tree; the first one reaches to the chosen span, if that is not too far down."""
     rows = waterfall.rows(spans)
     end = start + ROWS
     if chosen is not None:
@@ -119,7 +115,6 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
 
 
 def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
-    """What stands over the panes: what failed, the turns before and after."""
     before, after = neighbours(trace) if trace.session_id else (None, None)
     return {
         "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MAX_FAILURES]],
@@ -129,7 +124,6 @@ def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
 
 
 def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -> dict[str, Any]:
-    """The right-hand side when no span is chosen: the whole turn."""
     conversation, read = conversations.of_trace(trace, spans, start)
     return {
         "conversation": conversation,
@@ -140,7 +134,6 @@ def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -
 
 
 def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPills) -> dict[str, Any]:
-    """The right-hand side for one span."""
     payload = conversations.payload_of(trace, span)
     pane = request.GET.get("pane", "")
     resource = Resource.objects.of(request.project, payload.resource_digest)
@@ -159,7 +152,6 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPi
 
 
 def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
-    """The traces of one page of a list, each with its pills, and where the next page starts."""
     after = params.cursor(request.GET.get("after"))
     traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
     shown = traces[:PAGE]
@@ -172,7 +164,6 @@ def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRan
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
-    """The numbers over the list, from hourly sums where they can answer, and what the filter's ids are called."""
     hours, since = AgentHour.objects.filter(project=request.project), None
     if wanted.needs_rows or time_range.step < timerange.HOUR:
         others = replace(wanted, agent=None, traffic_filter=wanted.traffic_filter.model_copy(update={"status": ""}))
@@ -192,6 +183,6 @@ def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -
 
 
 def nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
-    """The smallest range that has a trace which passes the filter."""
+    """The smallest range that has a matching trace."""
     newest = request.project.traces.matching(wanted).newest().values_list("start_time", flat=True).first()
     return timerange.around(newest, now) if newest else None

@@ -1,4 +1,4 @@
-"""`manage.py make_days`."""
+"""`manage.py make_days`: partitions of past days, for imports."""
 
 from datetime import date
 from typing import Any
@@ -12,12 +12,9 @@ MAX_DAYS = 3_660
 
 
 class Command(BaseCommand):
-    """Make days of the past for an import."""
-
     help = "Make the partitions of days of the past, the last one included, before importing spans of theirs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Arguments."""
         parser.add_argument("first", type=date.fromisoformat, help="YYYY-MM-DD")
         parser.add_argument("last", type=date.fromisoformat, help="YYYY-MM-DD")
 
