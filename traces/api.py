@@ -68,7 +68,7 @@ class TooLarge(Exception):
 
 
 @dataclass(slots=True, frozen=True)
-class Read:
+class ParsedRequest:
     arrival: SpanBatch
     decoded: Decoded
     cut: Truncation
@@ -84,7 +84,7 @@ async def export_traces(request: HttpRequest) -> HttpResponse:
     try:
         with _refusals():
             key = await api_keys.aauthenticate(request, now)
-            return _accepted(encoding, await _take(request, key, now))
+            return _accepted(encoding, await _ingest(request, key, now))
     except HttpRefusal as refused:
         usage_counter.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
         return _error(encoding, refused)
@@ -100,86 +100,86 @@ def _refusals() -> Iterator[None]:
         raise HttpRefusal(503, FULL, RETRY_AFTER_SECONDS) from error
     except TooLarge as error:
         limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
-        said = f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
-        raise HttpRefusal(413, said) from error
+        message = f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
+        raise HttpRefusal(413, message) from error
     except TooManySpans as error:
         raise HttpRefusal(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
     except OtlpError as error:
         raise HttpRefusal(400, str(error)) from error
     except DataError as error:
         logger.exception("The database refuses a value")
-        said = "The database refuses a value of this request; nothing of it was stored."
-        raise HttpRefusal(400, said) from error
+        message = "The database refuses a value of this request; nothing of it was stored."
+        raise HttpRefusal(400, message) from error
     except (DatabaseError, ShortRead) as error:
         logger.exception("Spans could not be stored")
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
-async def _take(request: HttpRequest, key: ApiKey, now: datetime) -> Read:
+async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> ParsedRequest:
     api_keys.admit(key, ApiKey.Scope.INGEST, now)
-    found = await _read(request, key.project_id, now)
-    api_keys.charge_spans(key, len(found.decoded.spans) + found.decoded.rejected, now)
-    stored = await writer.write(found.arrival)
-    for _ in range(found.arrival.unreadable):
-        found.decoded.reject("a span can't be read; the server's log says why", "shape")
-    usage_counter.count(key.pk, _counts(stored, found), now)
-    return found
+    parsed = await _parse(request, key.project_id, now)
+    api_keys.charge_spans(key, len(parsed.decoded.spans) + parsed.decoded.rejected, now)
+    result = await writer.write(parsed.arrival)
+    for _ in range(parsed.arrival.unreadable):
+        parsed.decoded.reject("a span can't be read; the server's log says why", "shape")
+    usage_counter.count(key.pk, _counts(result, parsed), now)
+    return parsed
 
 
-def _counts(stored: IngestResult, found: Read) -> dict[str, int]:
+def _counts(result: IngestResult, parsed: ParsedRequest) -> dict[str, int]:
     return {
         "accepted": 1,
-        "new": stored.inserted,
-        "replaced": stored.replaced,
-        "duplicate": stored.duplicate,
-        "late": stored.late,
-        "cut": found.cut.total,
-        **{f"bad_{fault}": count for fault, count in found.decoded.faults.items()},
+        "new": result.inserted,
+        "replaced": result.replaced,
+        "duplicate": result.duplicate,
+        "late": result.late,
+        "cut": parsed.cut.total,
+        **{f"bad_{fault}": count for fault, count in parsed.decoded.faults.items()},
     }
 
 
-async def _read(request: HttpRequest, project_id: int, now: datetime) -> Read:
+async def _parse(request: HttpRequest, project_id: int, now: datetime) -> ParsedRequest:
     decoder = DECODERS.get(request.content_type or "")
     if decoder is None:
-        said = request.content_type or "no content type"
-        raise HttpRefusal(415, f"{said} is not supported. Send {JSON} or {PROTOBUF}.")
+        content_type = request.content_type or "no content type"
+        raise HttpRefusal(415, f"{content_type} is not supported. Send {JSON} or {PROTOBUF}.")
     body = request.read(settings.MAX_BODY_BYTES + 1)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
 
-    def read(most: int) -> Read:
-        plain = _decompress(body, encoding, most)
+    def parse(limit: int) -> ParsedRequest:
+        plain = _decompress(body, encoding, limit)
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
         cut = truncate(decoded.spans, limits, len(plain))
         cut.nested = decoded.nesting.left_out
-        return Read(pipeline.read(project_id, decoded.spans, now), decoded, cut)
+        return ParsedRequest(pipeline.read(project_id, decoded.spans, now), decoded, cut)
 
     try:
-        return read(min(SMALL_BODY_BYTES, settings.MAX_BODY_BYTES))
+        return parse(min(SMALL_BODY_BYTES, settings.MAX_BODY_BYTES))
     except TooLarge:
-        return await in_thread(read, settings.MAX_BODY_BYTES)
+        return await in_thread(parse, settings.MAX_BODY_BYTES)
 
 
-def _decompress(body: bytes, encoding: str, most: int) -> bytes:
-    if len(body) > most:
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    if len(body) > limit:
         raise TooLarge
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise HttpRefusal(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
     try:
-        return _inflate(body, zlib.MAX_WBITS | 32, most)  # gzip or zlib, told apart by the header
+        return _inflate(body, zlib.MAX_WBITS | 32, limit)  # gzip or zlib, told apart by the header
     except NotPacked as error:
         if encoding == "deflate":
             try:
-                return _inflate(body, -zlib.MAX_WBITS, most)
+                return _inflate(body, -zlib.MAX_WBITS, limit)
             except NotPacked:
                 pass
         raise HttpRefusal(400, f"The body is not valid {encoding}: {error}.") from error
 
 
-def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
-    unpacker = _Unpacker(window_bits, most)
+def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
+    unpacker = _Unpacker(window_bits, limit)
     for first in range(0, len(body), SLICE):
         unpacker.feed(body[first : first + SLICE])
     if body and not unpacker.stream.eof:
@@ -189,8 +189,8 @@ def _inflate(body: bytes, window_bits: int, most: int) -> bytes:
 
 # Stops at the limit, so that a small body can't fill the memory.
 class _Unpacker:
-    def __init__(self, window_bits: int, most: int) -> None:
-        self.window_bits, self.most = window_bits, most
+    def __init__(self, window_bits: int, limit: int) -> None:
+        self.window_bits, self.limit = window_bits, limit
         self.stream = zlib.decompressobj(window_bits)
         self.members, self.total = 1, 0
         self.parts: list[bytes] = []
@@ -199,9 +199,9 @@ class _Unpacker:
         while rest:
             if self.stream.eof:
                 self._begin_member()
-            part = self.stream.decompress(rest, self.most + 1 - self.total)
+            part = self.stream.decompress(rest, self.limit + 1 - self.total)
             self.total += len(part)
-            if self.total > self.most:
+            if self.total > self.limit:
                 raise TooLarge
             self.parts.append(part)
             rest = self.stream.unused_data if self.stream.eof else b""
@@ -213,24 +213,24 @@ class _Unpacker:
         self.stream = zlib.decompressobj(self.window_bits)
 
 
-def _accepted(encoding: str, found: Read) -> HttpResponse:
-    response, decoded, cut = ExportTraceServiceResponse(), found.decoded, found.cut
-    said = []
+def _accepted(encoding: str, parsed: ParsedRequest) -> HttpResponse:
+    response, decoded, cut = ExportTraceServiceResponse(), parsed.decoded, parsed.cut
+    messages = []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)
         shown = "; ".join(decoded.reasons) + (f"; and {more} more" if more else "")
-        said.append(f"{decoded.rejected} spans were not stored: {shown}")
+        messages.append(f"{decoded.rejected} spans were not stored: {shown}")
         response.partial_success.rejected_spans = decoded.rejected
     if cut.total:
-        said.append(f"Stored, but {cut.text(Limits(**settings.SPAN_LIMITS))}")
-    if said:
-        response.partial_success.error_message = ". ".join(said)
-    return _answer(encoding, 200, response)
+        messages.append(f"Stored, but {cut.text(Limits(**settings.SPAN_LIMITS))}")
+    if messages:
+        response.partial_success.error_message = ". ".join(messages)
+    return _response(encoding, 200, response)
 
 
 def _error(encoding: str, refused: HttpRefusal) -> HttpResponse:
     status = Status(code=_RPC_CODES[refused.status], message=str(refused))
-    response = _answer(encoding, refused.status, status)
+    response = _response(encoding, refused.status, status)
     if refused.status == 401:
         response["WWW-Authenticate"] = "Bearer"
     if refused.retry_after:
@@ -238,6 +238,6 @@ def _error(encoding: str, refused: HttpRefusal) -> HttpResponse:
     return response
 
 
-def _answer(encoding: str, status: int, message: ExportTraceServiceResponse | Status) -> HttpResponse:
+def _response(encoding: str, status: int, message: ExportTraceServiceResponse | Status) -> HttpResponse:
     body = message.SerializeToString() if encoding == PROTOBUF else MessageToJson(message, indent=None)
     return HttpResponse(body, status=status, content_type=encoding)

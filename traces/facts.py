@@ -34,7 +34,7 @@ def facts_of_sessions(sessions: Sequence[Session], filters: Collection[Filter]) 
     ids = [session.pk for session in sessions]
     attributes = _attributes_of(_traces_of_sessions(ids), filters)
     environments, services, models = (defaultdict[int, set[str]](set) for _ in range(3))
-    if any(wanted.environment or wanted.service or wanted.model for wanted in filters):
+    if any(traffic_filter.environment or traffic_filter.service or traffic_filter.model for traffic_filter in filters):
         traces = Trace.objects.filter(session__in=ids).order_by()
         rows = traces.values_list("session_id", "environment", "service", "model_names").distinct()
         for pk, environment, service, names in rows:
@@ -65,21 +65,21 @@ def _traces_of_sessions(ids: Sequence[int]) -> Iterable[tuple[int, Trace]]:
 
 
 def _attributes_of(owned: Iterable[tuple[int, Trace]], filters: Iterable[Filter]) -> dict[int, set[int]]:
-    tokens = {token for wanted in filters for token in wanted.attribute_tokens}
-    found: dict[int, set[int]] = defaultdict(set)
+    tokens = {token for traffic_filter in filters for token in traffic_filter.attribute_tokens}
+    tokens_by_owner: dict[int, set[int]] = defaultdict(set)
     if not tokens:
-        return found
-    for project_id, some in _by_project(owned):
-        stored = span_store().attribute_tokens(project_id, [extent for _, extent in some], tokens)
-        for owner, extent in some:
-            found[owner].update(stored.get(extent.trace_id, ()))
-    return found
+        return tokens_by_owner
+    for project_id, batch in _by_project(owned):
+        tokens_by_trace = span_store().attribute_tokens(project_id, [extent for _, extent in batch], tokens)
+        for owner, extent in batch:
+            tokens_by_owner[owner].update(tokens_by_trace.get(extent.trace_id, ()))
+    return tokens_by_owner
 
 
 def _by_project(owned: Iterable[tuple[int, Trace]]) -> Iterator[tuple[int, Sequence[tuple[int, Extent]]]]:
     extents: dict[int, list[tuple[int, Extent]]] = defaultdict(list)
     for owner, trace in owned:
         extents[trace.project_id].append((owner, trace.extent))
-    for project_id, every in extents.items():
-        for some in batched(every, TRACES_AT_ONCE, strict=False):
-            yield project_id, some
+    for project_id, pairs in extents.items():
+        for batch in batched(pairs, TRACES_AT_ONCE, strict=False):
+            yield project_id, batch

@@ -65,7 +65,7 @@ def _storable(text: str) -> str:
 def _pairs(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
-    pairs = sorted((str(key).strip(), attribute_text(each)) for key, each in value.items())
+    pairs = sorted((str(key).strip(), attribute_text(item)) for key, item in value.items())
     if any(text is None for _, text in pairs):
         raise ValueError("The value of an attribute is a text, a number, true or false.")
     return tuple(pairs)
@@ -112,22 +112,22 @@ class Filter(JsonValue):
 
     @field_validator("max_duration_ms", "max_tokens")
     @classmethod
-    def _check_order(cls, most: int | None, info: ValidationInfo) -> int | None:
-        least = info.data.get(str(info.field_name).replace("max", "min"))
-        if most is not None and least is not None and least > most:
+    def _check_order(cls, maximum: int | None, info: ValidationInfo) -> int | None:
+        minimum = info.data.get(str(info.field_name).replace("max", "min"))
+        if maximum is not None and minimum is not None and minimum > maximum:
             raise ValueError("The most is less than the least.")
-        return most
+        return maximum
 
     @classmethod
     def of_query(cls, params: "QueryDict") -> "Filter":
         """Read the filter from URL parameters; `attribute=name=value` for each attribute. Ignores invalid values."""
-        said: dict[str, object] = {name: params[name] for name in (*NAMES, *BOUNDS) if params.get(name)}
+        fields: dict[str, object] = {name: params[name] for name in (*NAMES, *BOUNDS) if params.get(name)}
         pairs = (text.partition("=") for text in params.getlist(ATTRIBUTE) if "=" in text)
-        said["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
+        fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
         try:
-            return cls.parse(said)
+            return cls.parse(fields)
         except InvalidValue as error:
-            return cls.parse({name: value for name, value in said.items() if name not in error.errors})
+            return cls.parse({name: value for name, value in fields.items() if name not in error.errors})
 
     @property
     def without(self) -> dict[str, None]:
@@ -144,16 +144,16 @@ class Filter(JsonValue):
 
     @property
     def parts(self) -> list[Part]:
-        named = ((name, getattr(self, name)) for name in NAMES)
-        takes = _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms))
-        uses = _between(_number(self.min_tokens), _number(self.max_tokens))
-        pairs = [(f"{key} is {value}", f"{key}={value}") for key, value in self.attributes]
-        return [
-            *(Part(f"{name} is {value}", {name: None}) for name, value in named if value),
-            *([Part(f"takes {takes}", {"min_duration_ms": None, "max_duration_ms": None})] if takes else []),
-            *([Part(f"uses {uses} tokens", {"min_tokens": None, "max_tokens": None})] if uses else []),
-            *(Part(words, {ATTRIBUTE: [other for _, other in pairs if other != pair]}) for words, pair in pairs),
-        ]
+        names = [name for name in NAMES if getattr(self, name)]
+        parts = [Part(f"{name} is {getattr(self, name)}", {name: None}) for name in names]
+        if duration := _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms)):
+            parts.append(Part(f"takes {duration}", {"min_duration_ms": None, "max_duration_ms": None}))
+        if tokens := _between(_number(self.min_tokens), _number(self.max_tokens)):
+            parts.append(Part(f"uses {tokens} tokens", {"min_tokens": None, "max_tokens": None}))
+        for pair in self.attributes:
+            others = [f"{key}={value}" for key, value in self.attributes if (key, value) != pair]
+            parts.append(Part(f"{pair[0]} is {pair[1]}", {ATTRIBUTE: others}))
+        return parts
 
     @property
     def text(self) -> str:
@@ -162,7 +162,7 @@ class Filter(JsonValue):
 
     def passes(self, facts: Facts) -> bool:
         return (
-            self._names(facts)
+            self._matches_names(facts)
             and (not self.status or facts.failed == (self.status == "error"))
             and _within(facts.duration_us, self.min_duration_ms, self.max_duration_ms, unit=1000)
             and _within(facts.tokens, self.min_tokens, self.max_tokens)
@@ -171,32 +171,35 @@ class Filter(JsonValue):
 
     def unmet(self, facts: Facts) -> list[str]:
         """The text of each condition that does not match."""
-        return [each.text for each in self._each() if not each.passes(facts)]
+        return [condition.text for condition in self._single_conditions() if not condition.passes(facts)]
 
-    def _each(self) -> list["Filter"]:
-        of_numbers = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
-        named = (("environment",), ("service",), ("model",), ("status",), *of_numbers)
-        values = [{name: getattr(self, name) for name in names} for names in named]
-        return [*(EVERYTHING.model_copy(update=given) for given in values), *self.by_attribute]
+    def _single_conditions(self) -> list["Filter"]:
+        bounds = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
+        names_by_condition = (("environment",), ("service",), ("model",), ("status",), *bounds)
+        values = [{name: getattr(self, name) for name in names} for names in names_by_condition]
+        return [*(EVERYTHING.model_copy(update=condition) for condition in values), *self.by_attribute]
 
-    def _names(self, facts: Facts) -> bool:
-        known = ((self.environment, facts.environments), (self.service, facts.services), (self.model, facts.models))
-        return all(not wanted or wanted in names for wanted, names in known)
+    def _matches_names(self, facts: Facts) -> bool:
+        return (
+            (not self.environment or self.environment in facts.environments)
+            and (not self.service or self.service in facts.services)
+            and (not self.model or self.model in facts.models)
+        )
 
 
-def fields_by_name(given: Mapping[str, Any]) -> dict[str, Any]:
+def fields_by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a filter from names as users write them: `min-tokens`, `attribute.KEY`."""
     fields: dict[str, Any] = {}
     attributes: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in arguments.items():
         prefix, _, key = name.partition(".")
         if prefix == ATTRIBUTE and key:
             attributes[key] = value
         else:
             fields[name.replace("-", "_")] = value
-    known = fields.get("attributes", {})
-    if attributes and isinstance(known, Mapping):
-        fields["attributes"] = {**known, **attributes}
+    nested = fields.get("attributes", {})
+    if attributes and isinstance(nested, Mapping):
+        fields["attributes"] = {**nested, **attributes}
     return fields
 
 
@@ -215,16 +218,18 @@ def facts_of_span(span: SpanRecord) -> Facts:
     )
 
 
-def _within(number: int | None, least: int | None, most: int | None, unit: int = 1) -> bool:
-    if least is None and most is None:
+def _within(number: int | None, minimum: int | None, maximum: int | None, unit: int = 1) -> bool:
+    if minimum is None and maximum is None:
         return True
-    return number is not None and (least or 0) * unit <= number and (most is None or number <= most * unit)
+    return number is not None and (minimum or 0) * unit <= number and (maximum is None or number <= maximum * unit)
 
 
-def _between(least: str, most: str) -> str:
-    if least and most:
-        return least if least == most else f"{least} to {most}"
-    return f"{least} or more" if least else f"at most {most}" if most else ""
+def _between(minimum: str, maximum: str) -> str:
+    if minimum and maximum:
+        return minimum if minimum == maximum else f"{minimum} to {maximum}"
+    if minimum:
+        return f"{minimum} or more"
+    return f"at most {maximum}" if maximum else ""
 
 
 def _duration(ms: int | None) -> str:

@@ -144,7 +144,7 @@ def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[
     return _merged(source.pills_for_sessions(project, keys) for source in _sources)
 
 
-def given(pills: Iterable[Pill]) -> list[Pill]:
+def labelled(pills: Iterable[Pill]) -> list[Pill]:
     return [pill for pill in pills if pill.value]
 
 
@@ -154,29 +154,32 @@ def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRa
 
 def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, ...]:
     """Conditions that must all match. An unknown key matches nothing."""
-    known = {key: found for source in _sources for key, found in source.conditions(project, keys).items()}
-    return tuple(known.get(key) or _nothing(key) for key in dict.fromkeys(keys))
+    by_key = {key: condition for source in _sources for key, condition in source.conditions(project, keys).items()}
+    return tuple(by_key.get(key) or _nothing(key) for key in dict.fromkeys(keys))
 
 
 def facets(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Facet]:
-    return [each for source in _sources for each in source.facets(project, time_range, agent)]
+    return [facet for source in _sources for facet in source.facets(project, time_range, agent)]
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
-    return [each for source in _sources for each in source.dimensions(project, agent)]
+    return [dimension for source in _sources for dimension in source.dimensions(project, agent)]
 
 
 def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
-    return next((found for source in _sources if (found := source.navigation(project, params, now))), None)
+    for source in _sources:
+        if label_navigation := source.navigation(project, params, now):
+            return label_navigation
+    return None
 
 
 def _nothing(key: str) -> LabelCondition:
     return LabelCondition(key, "label", f"{key}, which nothing here gives", traces=Q(pk__in=[]), sessions=Q(pk__in=[]))
 
 
-def _merged[Target](found: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:
+def _merged[Target](results: Iterable[Mapping[Target, list[Pill]]]) -> dict[Target, list[Pill]]:
     merged: dict[Target, list[Pill]] = {}
-    for pills in found:
-        for target, some in pills.items():
-            merged.setdefault(target, []).extend(some)
+    for pills_by_target in results:
+        for target, pills in pills_by_target.items():
+            merged.setdefault(target, []).extend(pills)
     return merged

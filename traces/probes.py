@@ -32,24 +32,24 @@ def days(now: datetime) -> StoreHealth:
     return span_store().health(now, 0)
 
 
-def check_days(found: StoreHealth, now: datetime) -> Iterator[Check]:
-    ahead = _days_ahead(found, now)
+def check_days(store_health: StoreHealth, now: datetime) -> Iterator[Check]:
+    ahead = _days_ahead(store_health, now)
     if ahead is None:
         yield Check("Spans", "days", "bad", "today's is missing", LATE_DAYS)
         return
-    text = f"{found.day_count} days, the last is {found.last_day}"
+    text = f"{store_health.day_count} days, the last is {store_health.last_day}"
     if ahead < MIN_DAYS_AHEAD:
         yield Check("Spans", "days", "warn", f"{text}: only {ahead} ahead", LATE_DAYS)
     else:
         yield Check("Spans", "days", "ok", text)
 
 
-def _days_ahead(found: StoreHealth, now: datetime) -> int | None:
-    return (found.last_day - now.date()).days if found.last_day else None
+def _days_ahead(store_health: StoreHealth, now: datetime) -> int | None:
+    return (store_health.last_day - now.date()).days if store_health.last_day else None
 
 
-def day_metrics(found: StoreHealth, now: datetime) -> Iterator[Metric]:
-    ahead = _days_ahead(found, now)
+def day_metrics(store_health: StoreHealth, now: datetime) -> Iterator[Metric]:
+    ahead = _days_ahead(store_health, now)
     text = "Days after today that have partitions; -1: not even today."
     yield gauge_of("partition_days_ahead", text, -1 if ahead is None else ahead)
 
@@ -94,8 +94,8 @@ class ProjectDisk:
 def project_disk(now: datetime) -> list[ProjectDisk]:
     """The estimated disk use of projects, largest first."""
     used = span_store().usage(now)
-    known = Project.objects.in_bulk([use.project_id for use in used])
-    return [ProjectDisk(known[use.project_id], use.bytes, use.spans) for use in used if use.project_id in known]
+    projects = Project.objects.in_bulk([use.project_id for use in used])
+    return [ProjectDisk(projects[use.project_id], use.bytes, use.spans) for use in used if use.project_id in projects]
 
 
 def check_project_disk(projects: list[ProjectDisk], _now: datetime) -> Iterator[Check]:

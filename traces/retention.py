@@ -15,10 +15,10 @@ from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, ExpiredDa
 from traces.models.trace import TraceQuerySet
 from traces.span_store import span_store
 
-BATCHES = 100
-TRACES = 500
-SPANS = 5_000
-HOURS = 5_000
+MAX_BATCHES = 100
+MAX_TRACES = 500
+MAX_SPANS = 5_000
+MAX_HOURS = 5_000
 HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourLatency, AgentHourCalls)
 
 
@@ -27,20 +27,20 @@ def expire_spans(now: datetime) -> Sequence[str]:
     return span_store().expire(now, ExpiredDay.objects.record)
 
 
-def delete_expired_traces(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_traces(now: datetime, batches: int = MAX_BATCHES) -> int:
     """Delete expired traces and sessions, up to `batches` batches. Returns the number deleted."""
     # Projects take turns, so that a large one does not delay others.
     turns, deleted = deque(Project.objects.order_by("pk")), 0
     while turns and batches > 0:
         project = turns.popleft()
-        if count := _delete_some(project, now):
+        if count := _delete_expired(project, now):
             turns.append(project)
             deleted += count
             batches -= 1
     return deleted
 
 
-def delete_expired_hours(now: datetime, batches: int = BATCHES) -> int:
+def delete_expired_hours(now: datetime, batches: int = MAX_BATCHES) -> int:
     """Delete hourly sums older than KEEP_ROLLUPS_DAYS, up to `batches` of each kind. Returns the number."""
     kept_since, deleted = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS), 0
     for model in HOURLY:
@@ -52,31 +52,31 @@ def delete_expired_hours(now: datetime, batches: int = BATCHES) -> int:
     return deleted
 
 
-def _delete_some(project: Project, now: datetime) -> int:
+def _delete_expired(project: Project, now: datetime) -> int:
     days = project.kept_days
-    some = (project.traces.expired(days, now), project.traces.expired_ahead(days, now))
-    return sum(_delete_batch(project, traces, now) for traces in some) + _delete_sessions(project, now)
+    querysets = (project.traces.expired(days, now), project.traces.expired_ahead(days, now))
+    return sum(_delete_batch(project, traces, now) for traces in querysets) + _delete_sessions(project, now)
 
 
 @transaction.atomic
 def _delete_batch(project: Project, expired: TraceQuerySet, now: datetime) -> int:
-    locked = list(expired.select_for_update(skip_locked=True)[:TRACES])
+    locked = list(expired.select_for_update(skip_locked=True)[:MAX_TRACES])
     sizes = accumulate(trace.span_count for trace in locked)
-    traces = [trace for trace, size in zip(locked, sizes, strict=True) if size <= SPANS] or locked[:1]
+    traces = [trace for trace, size in zip(locked, sizes, strict=True) if size <= MAX_SPANS] or locked[:1]
     if not traces:
         return 0
     ids = [trace.pk for trace in traces]
     span_store().delete(project.pk, [trace.extent for trace in traces])
     Unsettled.objects.filter(scope__in=[Unsettled.Scope.SPAN, Unsettled.Scope.TRACE], target_id__in=ids).delete()
     Trace.objects.filter(pk__in=ids).delete()
-    rollups.lose({trace.session_id for trace in traces if trace.session_id is not None}, now)
+    rollups.recount({trace.session_id for trace in traces if trace.session_id is not None}, now)
     return len(traces)
 
 
 @transaction.atomic
 def _delete_sessions(project: Project, now: datetime) -> int:
     expired = project.sessions.expired(project.kept_days, now).select_for_update(skip_locked=True)
-    ids = list(expired.values_list("pk", flat=True)[:TRACES])
+    ids = list(expired.values_list("pk", flat=True)[:MAX_TRACES])
     if ids:
         Unsettled.objects.filter(scope=Unsettled.Scope.SESSION, target_id__in=ids).delete()
         Session.objects.filter(pk__in=ids).delete()
@@ -85,5 +85,5 @@ def _delete_sessions(project: Project, now: datetime) -> int:
 
 @transaction.atomic
 def _delete_hours(old: models.QuerySet[models.Model]) -> int:
-    ids = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:HOURS])
+    ids = list(old.select_for_update(skip_locked=True).values_list("pk", flat=True)[:MAX_HOURS])
     return old.model._default_manager.filter(pk__in=ids).delete()[0] if ids else 0

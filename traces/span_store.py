@@ -105,7 +105,7 @@ class SpanStore(Protocol):
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]: ...
 
     def payloads_of(
-        self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+        self, project_id: int, span_ids: Mapping[Extent, Sequence[int]]
     ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
         """The text of spans of several traces, in one query."""
 

@@ -180,9 +180,9 @@ def _status(root: SpanRecord | None, spans: Sequence[SpanRecord]) -> str:
 
 
 def _outcome(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> str:
-    said = next((span.outcome for span in ordered if span.outcome != "unknown"), None)
-    if said is not None:
-        return said
+    outcome = next((span.outcome for span in ordered if span.outcome != "unknown"), None)
+    if outcome is not None:
+        return outcome
     return {"ok": "success", "error": "failure"}.get(root.status, "unknown") if root is not None else "unknown"
 
 
@@ -223,7 +223,7 @@ def descendants(spans: Sequence[SpanRecord], ancestors: set[int]) -> set[int]:
     if not ancestors.isdisjoint(parents.values()):
         for span in spans:
             _walk_up(span.span_id, parents, ancestors, below)
-    return {span_id for span_id, found in below.items() if found and span_id is not None}
+    return {span_id for span_id, is_below in below.items() if is_below and span_id is not None}
 
 
 def _walk_up(
@@ -275,9 +275,9 @@ def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
     ]
     # Senders choose the names, so the number of names is limited.
     names = Counter((kind, name) for kind, name, _ in called)
-    kept = sorted(names, key=lambda name: (-names[name], name))[:MAX_NAMES] if len(names) > MAX_NAMES else names
+    kept_names = sorted(names, key=lambda name: (-names[name], name))[:MAX_NAMES] if len(names) > MAX_NAMES else names
     return [
-        ((kind, name if (kind, name) in kept else OTHER, _bucket(span.duration_us)), span)
+        ((kind, name if (kind, name) in kept_names else OTHER, _bucket(span.duration_us)), span)
         for kind, name, span in called
     ]
 

@@ -96,43 +96,43 @@ class Called(Timed):
 
 def by_agent(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[int | None, Runs]:
     """Runs by agent; None holds those without an agent."""
-    found: dict[int | None, Runs] = defaultdict(Runs)
+    runs_by_agent: dict[int | None, Runs] = defaultdict(Runs)
     for row in rows:
-        found[row.agent_id].usage += row.usage
+        runs_by_agent[row.agent_id].usage += row.usage
     for latency in latencies:
-        found[latency.agent_id].latencies[latency.bucket] += latency.count
-    return found
+        runs_by_agent[latency.agent_id].latencies[latency.bucket] += latency.count
+    return runs_by_agent
 
 
 def by_start(rows: Iterable[UsageRow], latencies: Iterable[LatencyRow]) -> dict[datetime, Runs]:
     """Runs by bar, without empty bars."""
-    found: dict[datetime, Runs] = defaultdict(Runs)
+    runs_by_start: dict[datetime, Runs] = defaultdict(Runs)
     for row in rows:
         if row.usage.trace_count:
-            found[row.start].usage += row.usage
+            runs_by_start[row.start].usage += row.usage
     for latency in latencies:
         if latency.count:
-            found[latency.start].latencies[latency.bucket] += latency.count
-    return dict(found)
+            runs_by_start[latency.start].latencies[latency.bucket] += latency.count
+    return dict(runs_by_start)
 
 
 def total(parts: Iterable[Runs]) -> Runs:
-    whole = Runs()
+    runs = Runs()
     for part in parts:
-        whole.usage += part.usage
-        whole.latencies.update(part.latencies)
-    return whole
+        runs.usage += part.usage
+        runs.latencies.update(part.latencies)
+    return runs
 
 
 def rest(bars: Mapping[datetime, Runs], parts: Iterable[Mapping[datetime, Runs]]) -> dict[datetime, Runs]:
     """Runs by bar that are in none of the parts, without empty bars."""
-    left = {}
+    remaining = {}
     parts = list(parts)
     for start, runs in bars.items():
-        taken = total(part[start] for part in parts if start in part)
-        if runs.usage.trace_count > taken.usage.trace_count:
-            left[start] = Runs(runs.usage - taken.usage, runs.latencies - taken.latencies)
-    return left
+        counted = total(part[start] for part in parts if start in part)
+        if runs.usage.trace_count > counted.usage.trace_count:
+            remaining[start] = Runs(runs.usage - counted.usage, runs.latencies - counted.latencies)
+    return remaining
 
 
 def percentile(latencies: Mapping[int, int], share: float) -> float | None:
@@ -141,7 +141,7 @@ def percentile(latencies: Mapping[int, int], share: float) -> float | None:
     return bucket_duration_us(_bucket_at(latencies, ceil(share * total))) if total else None
 
 
-def slower(before: Mapping[int, int], after: Mapping[int, int], share: float) -> int:
+def percentile_trend(before: Mapping[int, int], after: Mapping[int, int], share: float) -> int:
     """Returns 1 if a percentile rose, -1 if it fell, 0 if the 95 % confidence intervals overlap or touch."""
     if not before or not after:
         return 0
@@ -149,7 +149,7 @@ def slower(before: Mapping[int, int], after: Mapping[int, int], share: float) ->
     return (new_low > high + 1) - (new_high < low - 1)
 
 
-def more_often(before: tuple[int, int], after: tuple[int, int]) -> int:
+def share_trend(before: tuple[int, int], after: tuple[int, int]) -> int:
     """Returns 1 if a share (part, whole) rose, -1 if it fell, 0 if the 95 % confidence intervals overlap."""
     (low, high), (new_low, new_high) = wilson(*before), wilson(*after)
     return (new_low > high) - (new_high < low)

@@ -12,7 +12,7 @@ from signals.models import Signal
 from signals.results.charts import Outcome
 from signals.results.rollups import CountsByBucket, FailuresAndCost, sums
 from signals.results.summaries import Summary, shares_by_start, summed_up
-from traces.usage import more_often
+from traces.usage import share_trend
 
 WORSE = {"negative": 1, "positive": -1}
 
@@ -101,6 +101,6 @@ def _change(earlier: Summary, summary: Summary, outcome: Outcome) -> Change:
     points, was = outcome.share - 100 * before[0] / before[1], formats.percent(*before)
     if abs(points) < 0.05:
         return Change("as before", "", was)
-    rose = more_often(before, (outcome.count, outcome.total))
+    rose = share_trend(before, (outcome.count, outcome.total))
     tone = {1: "bad", -1: "good", 0: ""}[rose * WORSE.get(outcome.color_class, 0)]
     return Change(f"{'up' if points > 0 else 'down'} {abs(points):.1f} points", tone, was)

@@ -18,7 +18,7 @@ CARDS = 4
 
 @require_safe
 def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
-    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+    agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
     signals = list(request.project.signals.for_agent(agent).unarchived().for_list())

@@ -72,11 +72,11 @@ def test_it_deletes_so_much_at_a_time_and_projects_take_turns(
     for each in (project, other_project):
         for trace in range(1, 7):
             make_trace(each, trace, now=now - 40 * DAY + trace * timedelta(minutes=1))
-    monkeypatch.setattr(retention, "TRACES", 2)
+    monkeypatch.setattr(retention, "MAX_TRACES", 2)
     assert retention.delete_expired_traces(now, batches=3) == 6
     assert kept(project) == [5, 6]
     assert kept(other_project) == [3, 4, 5, 6]
-    monkeypatch.setattr(retention, "SPANS", 1)
+    monkeypatch.setattr(retention, "MAX_SPANS", 1)
     assert retention.delete_expired_traces(now, batches=1) == 1
     assert kept(project) == [6]
 

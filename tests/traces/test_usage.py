@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from traces.summary import latency_bucket
-from traces.usage import more_often, percentile, slower
+from traces.usage import percentile, percentile_trend, share_trend
 
 
 def histogram(durations: list[int]) -> Counter[int]:
@@ -43,13 +43,13 @@ def test_it_knows_no_percentile_of_nothing() -> None:
 def test_it_calls_a_share_changed_only_beyond_chance(
     before: tuple[int, int], after: tuple[int, int], expected: int
 ) -> None:
-    assert more_often(before, after) == expected
+    assert share_trend(before, after) == expected
 
 
 def test_it_calls_a_latency_changed_only_beyond_chance() -> None:
     fast, slow = [1_000_000] * 200, [1_500_000] * 200
-    assert slower(histogram(fast), histogram(slow), 0.5) == 1
-    assert slower(histogram(slow), histogram(fast), 0.5) == -1
-    assert slower(histogram(fast), histogram([1_090_000] * 200), 0.5) == 0
-    assert slower(histogram(fast), histogram(fast[:3] + slow[:2]), 0.95) == 0
-    assert slower({}, histogram(slow), 0.5) == 0
+    assert percentile_trend(histogram(fast), histogram(slow), 0.5) == 1
+    assert percentile_trend(histogram(slow), histogram(fast), 0.5) == -1
+    assert percentile_trend(histogram(fast), histogram([1_090_000] * 200), 0.5) == 0
+    assert percentile_trend(histogram(fast), histogram(fast[:3] + slow[:2]), 0.95) == 0
+    assert percentile_trend({}, histogram(slow), 0.5) == 0

@@ -52,22 +52,22 @@ def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
     models, more_models = calls.greatest(Kind.LLM, "cost", MAX_ROWS)
     tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MAX_ROWS)
     causes = calls.failing(MAX_CAUSES)
-    worst = max((errors for _, _, errors in causes), default=0)
+    max_errors = max((errors for _, _, errors in causes), default=0)
     first = timerange.floor(time_range.start, timerange.HOUR)
     return CallTables(
         _rows(models, lambda called: called.calls.total_tokens),
         more_models,
         _rows(tools, lambda called: called.calls.error_count / called.calls.call_count),
         more_tools,
-        [Cause(name, kind, errors, _width(errors, worst)) for kind, name, errors in causes],
+        [Cause(name, kind, errors, _width(errors, max_errors)) for kind, name, errors in causes],
         calls.errors(),
         first if first < time_range.start else None,
     )
 
 
-def _rows(found: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
-    top = max(map(value, found), default=0)
-    return [Row(called, _width(value(called), top)) for called in found]
+def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
+    top = max(map(value, entries), default=0)
+    return [Row(entry, _width(value(entry), top)) for entry in entries]
 
 
 def _width(value: float, top: float) -> float:

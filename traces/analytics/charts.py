@@ -131,9 +131,9 @@ def is_priced(usage: Usage) -> bool:
     return bool(usage.cost or (usage.total_tokens and not usage.unpriced_count))
 
 
-def spark(counts: Mapping[datetime, int], time_range: TimeRange, known: tuple[datetime, datetime]) -> list[str]:
-    """Lines of a sparkline. `known`: when the agent was first seen, and now; outside is a gap."""
-    first, now = known
+def spark(counts: Mapping[datetime, int], time_range: TimeRange, lifetime: tuple[datetime, datetime]) -> list[str]:
+    """Lines of a sparkline. `lifetime`: when the agent was first seen, and now; outside is a gap."""
+    first, now = lifetime
     starts = time_range.buckets()
     return charts.sparkline(
         [counts.get(start, 0 if first - time_range.step < start <= now else None) for start in starts]

@@ -22,11 +22,11 @@ MAX_RUNS = 50_000
 class Group:
     name: str
     tone: str
-    whole: Runs
+    total: Runs
     axis: Axis
 
     def part(self, value: str) -> Part:
-        return Part(self.tone, Stat(self.name, value, f"of {self.whole.usage.trace_count:,} runs"))
+        return Part(self.tone, Stat(self.name, value, f"of {self.total.usage.trace_count:,} runs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +39,37 @@ class Breakdown:
     cards: Sequence[Card]
 
 
-def newest(bars: Bars) -> Bars:
+def newest_bars(bars: Bars) -> Bars:
     """The newest bars with up to MAX_RUNS runs, at least one bar."""
-    kept: dict[datetime, Runs] = {}
+    selected: dict[datetime, Runs] = {}
     count = 0
     for start in sorted(bars, reverse=True):
         count += bars[start].usage.trace_count
-        if kept and count > MAX_RUNS:
+        if selected and count > MAX_RUNS:
             break
-        kept[start] = bars[start]
-    return kept
+        selected[start] = bars[start]
+    return selected
 
 
 def breakdown(
-    dimension: Dimension, found: Mapping[str, Bars], bars: Bars, stats: Stats, view: tuple[TimeRange, Mapping[str, str]]
+    dimension: Dimension,
+    bars_by_label: Mapping[str, Bars],
+    bars: Bars,
+    stats: Stats,
+    view: tuple[TimeRange, Mapping[str, str]],
 ) -> Breakdown:
-    """Break down the runs of `bars`. `found`: bars by label. `view`: the range, and the query of the page."""
+    """Break down the runs of `bars`. `view`: the range, and the query of the page."""
     with_label = [
-        (name, dimension.colors.get(name, "neutral"), found.get(name, {}))
-        for name in dict.fromkeys((*dimension.colors, *found))
+        (name, dimension.colors.get(name, "neutral"), bars_by_label.get(name, {}))
+        for name in dict.fromkeys((*dimension.colors, *bars_by_label))
     ]
-    rest = usage.rest(bars, found.values())
+    unlabelled = usage.rest(bars, bars_by_label.values())
     groups = [
-        Group(name, tone, usage.total(each.values()), Axis(each, *view))
-        for name, tone, each in [*with_label, (UNLABELLED, "quiet", rest)]
-        if each
+        Group(name, tone, usage.total(group_bars.values()), Axis(group_bars, *view))
+        for name, tone, group_bars in [*with_label, (UNLABELLED, "quiet", unlabelled)]
+        if group_bars
     ]
-    labelled = sum(each.usage.trace_count for bars_of in found.values() for each in bars_of.values())
+    labelled = sum(usage.total(label_bars.values()).usage.trace_count for label_bars in bars_by_label.values())
     runs = usage.total(bars.values())
     return Breakdown(dimension, labelled, runs.usage.trace_count, _cards(groups, stats, runs))
 
@@ -84,7 +88,7 @@ def _cards(groups: Sequence[Group], stats: Stats, runs: Runs) -> list[Card]:
 
 def _runs(groups: Sequence[Group], lead: Stat) -> Card:
     series = [group.axis.summed(group.name, group.tone, lambda usage: usage.trace_count) for group in groups]
-    parts = [group.part(f"{group.whole.usage.trace_count:,}") for group in groups]
+    parts = [group.part(f"{group.total.usage.trace_count:,}") for group in groups]
     return Card("by-label-runs", lead, groups[0].axis.stacked(series), parts)
 
 
@@ -97,7 +101,7 @@ def _lines(
     unit: Unit,
 ) -> Card:
     series = [group.axis.row(group.name, group.tone, value) for group in groups]
-    parts = [group.part(text(group.whole)) for group in groups]
+    parts = [group.part(text(group.total)) for group in groups]
     return Card(f"by-label-{name}", lead, groups[0].axis.lines(series, unit), parts)
 
 

@@ -29,27 +29,31 @@ class Overview:
 
 
 def overview(
-    found: Volumes, time_range: TimeRange, wanted: TraceFilter, query: Query, since: datetime | None = None
+    volumes: Volumes, time_range: TimeRange, trace_filter: TraceFilter, query: Query, since: datetime | None = None
 ) -> Overview:
     """Compute the numbers. `query`: parameters that a click on a bar keeps."""
-    mine = list(found.agents.values()) if wanted.agent is None else [found.agents.get(wanted.agent, Volume())]
-    statuses = {"ok": sum(map(_ok, mine)), "error": sum(each.errors for each in mine)}
-    shows_ok, shows_errors = wanted.status != "error", wanted.status != "ok"
+    agent_volumes = list(volumes.agents.values())
+    if trace_filter.agent is not None:
+        agent_volumes = [volumes.agents.get(trace_filter.agent, Volume())]
+    statuses = {"ok": sum(map(_ok, agent_volumes)), "error": sum(volume.errors for volume in agent_volumes)}
+    shows_ok, shows_errors = trace_filter.status != "error", trace_filter.status != "ok"
     starts = time_range.buckets()
-    bars = [found.bars.get(start, Volume()) for start in starts]
-    kept = Counter({agent: _ok(each) * shows_ok + each.errors * shows_errors for agent, each in found.agents.items()})
+    bars = [volumes.bars.get(start, Volume()) for start in starts]
+    counts: Counter[int] = Counter()
+    for agent, volume in volumes.agents.items():
+        counts[agent] = _ok(volume) * shows_ok + volume.errors * shows_errors
     return Overview(
         traces=statuses["ok"] * shows_ok + statuses["error"] * shows_errors,
         errors=statuses["error"] * shows_errors,
-        cost=sum((each.cost for each in mine), Decimal(0)),
-        unpriced_count=sum(each.unpriced for each in mine),
+        cost=sum((volume.cost for volume in agent_volumes), Decimal(0)),
+        unpriced_count=sum(volume.unpriced for volume in agent_volumes),
         strip=volume_strip(
             starts,
             [_ok(bar) * shows_ok for bar in bars],
             [bar.errors * shows_errors for bar in bars],
             [time_range.bucket_query(start, query) for start in starts],
         ),
-        agents=[(agent, count) for agent, count in kept.most_common() if count],
+        agents=[(agent, count) for agent, count in counts.most_common() if count],
         statuses=statuses,
         since=since,
     )

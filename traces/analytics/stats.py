@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from catalyst import formats
-from traces.usage import Runs, Usage, more_often, percentile, slower
+from traces.usage import Runs, Usage, percentile, percentile_trend, share_trend
 
 # Above this, show a factor instead of a percentage.
 MANY_TIMES = 10
@@ -65,49 +65,49 @@ def _outcomes(now: Runs, before: Runs) -> Stats:
 
 
 def _latencies(now: Runs, before: Runs) -> Stats:
-    found = {}
+    latencies = {}
     for name, share in (("p50", 0.5), ("p95", 0.95)):
         value, old = percentile(now.latencies, share), percentile(before.latencies, share)
-        tone = {1: "bad", -1: "good", 0: ""}[slower(before.latencies, now.latencies, share)]
+        tone = {1: "bad", -1: "good", 0: ""}[percentile_trend(before.latencies, now.latencies, share)]
         change = _change(value or 0, old, formats.duration, tone) if old is not None else Change()
-        found[name] = Stat(name, formats.duration(value), "within 5%", change)
-    return found
+        latencies[name] = Stat(name, formats.duration(value), "within 5%", change)
+    return latencies
 
 
 def _tokens(now: Runs, before: Runs) -> Stats:
     new, old = now.usage, before.usage
 
-    def of(name: str, part: Callable[[Usage], int], note: str = "") -> Stat:
+    def stat(name: str, part: Callable[[Usage], int], note: str = "") -> Stat:
         return Stat(
             name, formats.short(part(new)) if part(new) else "", note, _change(part(new), part(old), formats.short)
         )
 
     cached = f"{formats.percent(new.cached_tokens, new.input_tokens)} of those in" if new.cached_tokens else ""
     return {
-        "tokens": of("Tokens", lambda usage: usage.total_tokens),
-        "in": of("in", lambda usage: usage.input_tokens),
-        "cached": of("cached", lambda usage: usage.cached_tokens, cached),
-        "out": of("out", lambda usage: usage.output_tokens),
+        "tokens": stat("Tokens", lambda usage: usage.total_tokens),
+        "in": stat("in", lambda usage: usage.input_tokens),
+        "cached": stat("cached", lambda usage: usage.cached_tokens, cached),
+        "out": stat("out", lambda usage: usage.output_tokens),
     }
 
 
 def _costs(now: Runs, before: Runs) -> Stats:
     new, old = now.usage, before.usage
 
-    def of(name: str, part: Callable[[Usage], Decimal]) -> Stat:
+    def stat(name: str, part: Callable[[Usage], Decimal]) -> Stat:
         change = _change(float(part(new)), float(part(old)), formats.usd)
         share = f"{formats.percent(float(part(new)), float(new.cost))} of the cost" if new.cost else ""
         return Stat(name, formats.usd(part(new)) if new.cost else "", share, change)
 
     unpriced = _change(new.unpriced_count, old.unpriced_count, formats.short)
     calls = f"{new.unpriced_count:,} of {new.llm_count:,} model calls" if new.llm_count else ""
-    whole = of("Cost", lambda usage: usage.cost)
+    total = stat("Cost", lambda usage: usage.cost)
     return {
-        "cost": Stat("Cost", formats.spent(new), "of priced calls" if new.unpriced_count else "", whole.change),
-        "input cost": of("in", lambda usage: usage.input_cost),
-        "cache cost": of("cache", lambda usage: usage.cache_cost),
-        "output cost": of("out", lambda usage: usage.output_cost),
-        "unsplit cost": of("not split", unsplit),
+        "cost": Stat("Cost", formats.spent(new), "of priced calls" if new.unpriced_count else "", total.change),
+        "input cost": stat("in", lambda usage: usage.input_cost),
+        "cache cost": stat("cache", lambda usage: usage.cache_cost),
+        "output cost": stat("out", lambda usage: usage.output_cost),
+        "unsplit cost": stat("not split", unsplit),
         "unpriced": Stat("unpriced", calls, "", unpriced),
     }
 
@@ -118,17 +118,17 @@ def unsplit(usage: Usage) -> Decimal:
     return rest if rest >= MIN_SPLIT else Decimal(0)
 
 
-def _change(new: float, old: float, words: Callable[[float], str], tone: str = "") -> Change:
+def _change(new: float, old: float, format_value: Callable[[float], str], tone: str = "") -> Change:
     if not old:
         return Change()
     percent = 100 * abs(new - old) / old
     if percent < 0.05:
-        return Change(f"as before, {words(old)}", "±0")
+        return Change(f"as before, {format_value(old)}", "±0")
     if new > MANY_TIMES * old:
-        return Change(f"{new / old:,.0f} times {words(old)}", f"{TIMES}{new / old:,.0f}", tone)
-    written = f"{percent:.0f}%" if percent >= 10 else f"{percent:.1f}%"
-    up = new > old
-    return Change(f"{'up' if up else 'down'} {written} from {words(old)}", f"{'+' if up else MINUS}{written}", tone)
+        return Change(f"{new / old:,.0f} times {format_value(old)}", f"{TIMES}{new / old:,.0f}", tone)
+    amount = f"{percent:.0f}%" if percent >= 10 else f"{percent:.1f}%"
+    direction, sign = ("up", "+") if new > old else ("down", MINUS)
+    return Change(f"{direction} {amount} from {format_value(old)}", f"{sign}{amount}", tone)
 
 
 def _share_change(old: tuple[int, int], new: tuple[int, int], worse: int) -> Change:
@@ -139,8 +139,7 @@ def _share_change(old: tuple[int, int], new: tuple[int, int], worse: int) -> Cha
     if abs(points) < 0.05:
         return Change(f"as before, {was}", "±0")
     # `worse`: 1 if a rise is bad, -1 if a fall is, 0 if neither.
-    tone = {1: "bad", -1: "good", 0: ""}[more_often(old, new) * worse]
-    written = f"{abs(points):.1f}"
-    up = points > 0
-    words = f"{'up' if up else 'down'} {written} points from {was}"
-    return Change(words, f"{'+' if up else MINUS}{written}", tone)
+    tone = {1: "bad", -1: "good", 0: ""}[share_trend(old, new) * worse]
+    amount = f"{abs(points):.1f}"
+    direction, sign = ("up", "+") if points > 0 else ("down", MINUS)
+    return Change(f"{direction} {amount} points from {was}", f"{sign}{amount}", tone)

@@ -34,7 +34,7 @@ UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output
 _SIGNED = 1 << 63
 
 # Values by column: the sender's attribute, the value, the rank of the attribute.
-type Found = dict[str, tuple[str, Any, int]]
+type ColumnValues = dict[str, tuple[str, Any, int]]
 
 
 @dataclass(slots=True, frozen=True)
@@ -77,19 +77,19 @@ _EMPTY = (None, "")
 _LAST = ("", None, sys.maxsize)
 
 
-def gather(attributes: Attributes) -> tuple[Found, list[str]]:
+def gather(attributes: Attributes) -> tuple[ColumnValues, list[str]]:
     """Returns the values by column, and the names of attributes that may be messages."""
-    found: Found = {}
+    values: ColumnValues = {}
     messages: list[str] = []
     for name, value in attributes.items():
-        known = _RANKED.get(name)
-        if known is not None:
-            column, rank = known
-            if value not in _EMPTY and rank < found.get(column, _LAST)[2]:
-                found[column] = (name, value, rank)
+        column_rank = _RANKED.get(name)
+        if column_rank is not None:
+            column, rank = column_rank
+            if value not in _EMPTY and rank < values.get(column, _LAST)[2]:
+                values[column] = (name, value, rank)
         elif may_be_message(name):
             messages.append(name)
-    return found, messages
+    return values, messages
 
 
 class ResourceContext:
@@ -97,20 +97,20 @@ class ResourceContext:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.found, _ = gather(source.attributes)
-        self.agent = _agent(self.found)
-        self.service = _name(self.found, "service")
-        self.environment = _name(self.found, "environment")
+        self.values, _ = gather(source.attributes)
+        self.agent = _agent(self.values)
+        self.service = _name(self.values, "service")
+        self.environment = _name(self.values, "environment")
         content = (source.attributes, source.scope_name, source.scope_version)
         self.digest = xxhash.xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)) - _SIGNED
 
 
 def read_span(
-    sent: SentSpan, sender: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
+    sent: SentSpan, resource: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
 ) -> NormalizedSpan:
-    found, message_names = gather(sent.attributes)
-    payload = _payload(found, message_names, sent, sender.digest)
-    kind = _kind(found)
+    values, message_names = gather(sent.attributes)
+    payload = _payload(values, message_names, sent, resource.digest)
+    kind = _kind(values)
     seconds, nanoseconds = divmod(sent.start_ns, 1_000_000_000)
     start = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
     span = SpanRecord(
@@ -126,43 +126,43 @@ def read_span(
         name=cut(sent.name, SPAN_NAME_LIMIT),
         status=sent.status,
         status_message=sent.status_message[:MESSAGE_LIMIT],
-        service=_name(found, "service") or sender.service,
-        environment=_name(found, "environment") or sender.environment,
-        session_key=_name(found, "session") or _name(sender.found, "session"),
-        user=_name(found, "user") or _name(sender.found, "user"),
-        model=_name(found, "model"),
-        tool=_tool(found, sent) if kind == "TOOL" else "",
-        provider=_name(found, "provider"),
-        outcome=OUTCOMES.get(_name(found, "outcome"), "unknown"),
+        service=_name(values, "service") or resource.service,
+        environment=_name(values, "environment") or resource.environment,
+        session_key=_name(values, "session") or _name(resource.values, "session"),
+        user=_name(values, "user") or _name(resource.values, "user"),
+        model=_name(values, "model"),
+        tool=_tool(values, sent) if kind == "TOOL" else "",
+        provider=_name(values, "provider"),
+        outcome=OUTCOMES.get(_name(values, "outcome"), "unknown"),
         input_size=_size(payload.input, payload.input_messages),
         output_size=_size(payload.output, payload.output_messages),
         skewed=not kept_since <= start <= now + FUTURE_TOLERANCE,
         attribute_tokens=_tokens(payload.attributes),
     )
-    _add_usage(span, found)
+    _add_usage(span, values)
     text = plain(payload)
     span.digest = _digest(sent, text)
-    return NormalizedSpan(span, payload, text, _agent(found) or sender.agent)
+    return NormalizedSpan(span, payload, text, _agent(values) or resource.agent)
 
 
-def _name(found: Found, column: str) -> str:
-    hit = found.get(column)
+def _name(values: ColumnValues, column: str) -> str:
+    hit = values.get(column)
     if hit is None:
         return ""
     return cut(hit[1] if isinstance(hit[1], str) else str(hit[1]), NAME_LIMIT)
 
 
-def _agent(found: Found) -> Identity | None:
+def _agent(values: ColumnValues) -> Identity | None:
     for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
-        if column in found and (identity := _name(found, column)):
-            name = _name(found, "agent_name") or _name(found, "other_agent_name")
+        if column in values and (identity := _name(values, column)):
+            name = _name(values, "agent_name") or _name(values, "other_agent_name")
             return Identity(identity, column.removeprefix("other_"), name or identity)
-    return _langchain_agent(found)
+    return _langchain_agent(values)
 
 
-def _langchain_agent(found: Found) -> Identity | None:
+def _langchain_agent(values: ColumnValues) -> Identity | None:
     # LangChain names its agents only in the metadata, which OpenInference keeps as JSON text.
-    metadata = found["metadata"][1] if "metadata" in found else None
+    metadata = values["metadata"][1] if "metadata" in values else None
     if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
         return None
     try:
@@ -175,20 +175,20 @@ def _langchain_agent(found: Found) -> Identity | None:
     return Identity(cut(name, NAME_LIMIT), "agent_name", cut(name, NAME_LIMIT))
 
 
-def _kind(found: Found) -> str:
-    said = _name(found, "kind")
-    if (kind := said.upper()) in KINDS:
+def _kind(values: ColumnValues) -> str:
+    sent_kind = _name(values, "kind")
+    if (kind := sent_kind.upper()) in KINDS:
         return kind
-    for word in (said, _name(found, "operation")):
+    for word in (sent_kind, _name(values, "operation")):
         if word in KIND_WORDS:
             return KIND_WORDS[word]
-    if "tool" in found:
+    if "tool" in values:
         return "TOOL"
-    return "UNKNOWN" if said else "SPAN"
+    return "UNKNOWN" if sent_kind else "SPAN"
 
 
-def _tool(found: Found, sent: SentSpan) -> str:
-    return _name(found, "tool") or cut(sent.name, NAME_LIMIT)
+def _tool(values: ColumnValues, sent: SentSpan) -> str:
+    return _name(values, "tool") or cut(sent.name, NAME_LIMIT)
 
 
 def _count(value: Any) -> int | None:
@@ -199,8 +199,8 @@ def _count(value: Any) -> int | None:
     return number if 0 <= number < MAX_TOKENS else None
 
 
-def _cost(found: Found) -> Decimal | None:
-    hit = found.get("cost")
+def _cost(values: ColumnValues) -> Decimal | None:
+    hit = values.get("cost")
     try:
         cost = None if hit is None else Decimal(str(hit[1]))
     except InvalidOperation:
@@ -208,12 +208,12 @@ def _cost(found: Found) -> Decimal | None:
     return round(cost, 9) if cost is not None and cost.is_finite() and 0 <= cost <= MAX_COST else None
 
 
-def _add_usage(span: SpanRecord, found: Found) -> None:
+def _add_usage(span: SpanRecord, values: ColumnValues) -> None:
     for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
-        if column in found:
-            setattr(span, column, _count(found[column][1]))
+        if column in values:
+            setattr(span, column, _count(values[column][1]))
     if span.kind == "LLM":
-        span.cost = _cost(found)
+        span.cost = _cost(values)
 
 
 def add_price(span: SpanRecord) -> None:
@@ -233,11 +233,11 @@ def add_price(span: SpanRecord) -> None:
             span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
 
 
-def _payload(found: Found, message_names: Sequence[str], sent: SentSpan, digest: int) -> PayloadRecord:
+def _payload(values: ColumnValues, message_names: Sequence[str], sent: SentSpan, digest: int) -> PayloadRecord:
     input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
     return PayloadRecord(
-        input=_take(found, "input", rest),
-        output=_take(found, "output", rest),
+        input=_pop_text(values, "input", rest),
+        output=_pop_text(values, "output", rest),
         input_messages=input_messages,
         output_messages=output_messages,
         attributes=rest,
@@ -247,8 +247,8 @@ def _payload(found: Found, message_names: Sequence[str], sent: SentSpan, digest:
     )
 
 
-def _take(found: Found, column: str, attributes: Attributes) -> str | None:
-    hit = found.get(column)
+def _pop_text(values: ColumnValues, column: str, attributes: Attributes) -> str | None:
+    hit = values.get(column)
     if hit is None:
         return None
     value = attributes.pop(hit[0])
@@ -273,5 +273,5 @@ def _tokens(attributes: Attributes) -> list[int]:
 
 
 def _digest(sent: SentSpan, text: bytes) -> int:
-    said = (sent.parent_id, sent.name, sent.otel_kind, sent.start_ns, sent.end_ns, sent.status, sent.status_message)
-    return xxhash.xxh3_64_intdigest(orjson.dumps(said) + text) - _SIGNED
+    content = (sent.parent_id, sent.name, sent.otel_kind, sent.start_ns, sent.end_ns, sent.status, sent.status_message)
+    return xxhash.xxh3_64_intdigest(orjson.dumps(content) + text) - _SIGNED

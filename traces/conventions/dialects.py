@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeIs
 from uuid import UUID
 
 import orjson
@@ -75,11 +75,11 @@ _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
 _CALL_KEYS = ("functionCall", "function_call", "toolUse", "tool_call")
 _RESULT_KEYS = ("functionResponse", "function_response", "toolResult")
 _CONTENT = ("content", "contents", "parts", "text")
-_SAYING = frozenset((*_CONTENT, *_CALL_KEYS, "tool_calls", "toolCalls", "refusal", "audio"))
-_ADDRESS = frozenset(("role", "name", "id", "type", "tool_call_id", "toolCallId", "finish_reason"))
+_BODY_KEYS = frozenset((*_CONTENT, *_CALL_KEYS, "tool_calls", "toolCalls", "refusal", "audio"))
+_HEADER_KEYS = frozenset(("role", "name", "id", "type", "tool_call_id", "toolCallId", "finish_reason"))
 _SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
-_GIVEN = ("messages", "contents", "input", "inputs", "prompt", "question", "query", "text", "content")
-_PRODUCED = (
+_INPUT_KEYS = ("messages", "contents", "input", "inputs", "prompt", "question", "query", "text", "content")
+_OUTPUT_KEYS = (
     *("choices", "candidates", "generations", "output", "outputs", "message", "messages", "update", "response"),
     *("answer", "result", "text", "content"),
 )
@@ -88,17 +88,17 @@ _TEXTS = frozenset(("question", "query", "answer", "result", "text"))
 _ALTERNATIVES = frozenset(("choices", "candidates", "generations"))
 
 
-def read(value: object, role: str, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
+def read(value: object, role: str, cache: dict[bytes, list[Message]] | None = None) -> list[Message]:
     """Read messages from a value of any shape. `role` is the default.
 
-    Keeps the newest MAX_MESSAGES and notes how many are missing. `known` caches messages that later calls send again.
+    Keeps the newest MAX_MESSAGES and notes how many are missing. `cache` holds messages that later calls send again.
     """
     left_out = 0
     if isinstance(value, list) and len(value) > MAX_MESSAGES:
         left_out = len(value) - MAX_MESSAGES
         value = value[-MAX_MESSAGES:]
-    if known is not None and isinstance(value, list) and all(isinstance(one, dict) and "role" in one for one in value):
-        messages = [message for one in value for message in _remembered(one, role, known)]
+    if cache is not None and _is_message_list(value):
+        messages = [message for item in value for message in _read_cached(item, role, cache)]
     else:
         messages = list(_read(value, role, 0))
     left_out += max(0, len(messages) - MAX_MESSAGES)
@@ -107,14 +107,18 @@ def read(value: object, role: str, known: dict[bytes, list[Message]] | None = No
     return messages
 
 
-def _remembered(one: Json, role: str, known: dict[bytes, list[Message]]) -> list[Message]:
+def _is_message_list(value: object) -> TypeIs[list[Json]]:
+    return isinstance(value, list) and all(isinstance(item, dict) and "role" in item for item in value)
+
+
+def _read_cached(item: Json, role: str, cache: dict[bytes, list[Message]]) -> list[Message]:
     try:
-        key = orjson.dumps(one)
+        key = orjson.dumps(item)
     except TypeError:
-        return list(_read(one, role, 1))
-    if key not in known:
-        known[key] = list(_read(one, role, 1))
-    return known[key]
+        return list(_read(item, role, 1))
+    if key not in cache:
+        cache[key] = list(_read(item, role, 1))
+    return cache[key]
 
 
 def read_text(text: str, role: str) -> list[Message]:
@@ -181,8 +185,8 @@ def _read_list(items: list[Any], role: str, depth: int) -> Iterator[Message]:
 
 
 def _holds_messages(item: Json, role: str) -> bool:
-    source = _unpacked(item)
-    return _is_part(source) or _is_message(source) or _held(source, role) is not None
+    source = _without_envelope(item)
+    return _is_part(source) or _is_message(source) or _message_key(source, role) is not None
 
 
 def _is_part(item: object) -> bool:
@@ -200,30 +204,30 @@ def _from_parts(parts: list[Any], role: str, depth: int) -> Iterator[Message]:
 
 
 def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
-    if (plain := _plain(source)) is not None:
-        yield plain
+    if (message := _simple_message(source)) is not None:
+        yield message
         return
-    source = _unpacked(source)
+    source = _without_envelope(source)
     if _is_part(source):
         yield from _from_parts([source], role, depth)
         return
     if _is_message(source):
         yield from _read_message(source, role, depth)
         return
-    held = _held(source, role)
-    if held is None:
+    key = _message_key(source, role)
+    if key is None:
         if source:
             yield Message(role, as_text(source))
         return
     if role != "assistant" and (system := first(source, *_SYSTEM)) is not None:
         yield from _read(system, "system", depth)
-    inner = source[held]
-    if held in _ALTERNATIVES and isinstance(inner, list):
+    inner = source[key]
+    if key in _ALTERNATIVES and isinstance(inner, list):
         inner = inner[0]
     yield from _read(inner, role, depth)
 
 
-def _plain(source: Json) -> Message | None:
+def _simple_message(source: Json) -> Message | None:
     speaker, content = source.get("role"), source.get("content")
     # Fast path: most messages have only a role and a text.
     if len(source) == 2 and speaker in ("system", "user", "assistant") and content and isinstance(content, str):
@@ -231,16 +235,16 @@ def _plain(source: Json) -> Message | None:
     return None
 
 
-def _held(source: Json, role: str) -> str | None:
-    keys = _PRODUCED if role == "assistant" else _GIVEN
-    held = next((key for key in keys if source.get(key) not in (None, "", [], {})), None)
-    if held is None or (isinstance(source[held], list | dict) and held not in _TEXTS):
-        return held
+def _message_key(source: Json, role: str) -> str | None:
+    names = _OUTPUT_KEYS if role == "assistant" else _INPUT_KEYS
+    key = next((name for name in names if source.get(name) not in (None, "", [], {})), None)
+    if key is None or (isinstance(source[key], list | dict) and key not in _TEXTS):
+        return key
     # Text counts as a message only if the object has nothing else to show.
-    return held if "model" in source or len(source) == 1 else None
+    return key if "model" in source or len(source) == 1 else None
 
 
-def _unpacked(source: Json) -> Json:
+def _without_envelope(source: Json) -> Json:
     # LangChain's serialized messages.
     for envelope in ("kwargs", "data"):
         inner = source.get(envelope)
@@ -259,7 +263,7 @@ def _langchain_speaker(source: Json) -> str:
 
 def _is_message(source: Json) -> bool:
     if name_of(source, "role").lower() in ROLES:
-        return not source.keys().isdisjoint(_SAYING) or source.keys() <= _ADDRESS
+        return not source.keys().isdisjoint(_BODY_KEYS) or source.keys() <= _HEADER_KEYS
     if _kind(source) in ROLES or _kind(source) == "message":
         return any(key in source for key in _CONTENT)
     return isinstance(first(source, "tool_calls", "toolCalls"), list) or "parts" in source
@@ -275,7 +279,7 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
     content = _Content()
     content.add(first(source, *_CONTENT), depth)
     if not content.calls:
-        content.calls = list(_asked(source))
+        content.calls = list(_calls_beside_content(source))
     text = content.text() or as_text(source.get("refusal")) or _transcript(source)
     answered = name_of(source, "tool_call_id", "toolCallId")
     if (speaker == "tool" and not content.results) or (answered and speaker == "user"):
@@ -292,7 +296,7 @@ def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[M
     return [*results, Message(speaker, text)] if text else results
 
 
-def _asked(source: Json) -> Iterator[ToolCall]:
+def _calls_beside_content(source: Json) -> Iterator[ToolCall]:
     extra = source.get("additional_kwargs")
     calls = first(source, "tool_calls", "toolCalls") or (
         first(extra, "tool_calls") if isinstance(extra, dict) else None

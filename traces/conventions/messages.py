@@ -52,8 +52,8 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
             is_read = _put_packed(packed, name, attributes[name])
         if is_read:
             del rest[name]
-    given = _in_order(flat["input"]) or packed.get("input")
-    return given, _in_order(flat["output"]) or packed.get("output"), rest
+    inputs = _in_order(flat["input"]) or packed.get("input")
+    return inputs, _in_order(flat["output"]) or packed.get("output"), rest
 
 
 def _put_packed(packed: dict[str, list[Json]], name: str, value: Any) -> bool:

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from traces.ingest.pipeline import IngestResult, SpanBatch
 
 # Larger requests are written at once, beside the groups.
-GROUP_SPANS = 2_000
+MAX_GROUP_SPANS = 2_000
 
 type Write = Callable[[Sequence[SpanBatch]], Awaitable[Sequence[IngestResult]]]
 
@@ -40,9 +40,9 @@ class QueuedBatch:
 class GroupCommit:
     """Writes batches in groups of one project, one group at a time. Belongs to one event loop."""
 
-    def __init__(self, write: Write, most_spans: int) -> None:
+    def __init__(self, write: Write, max_spans: int) -> None:
         self._write = write
-        self._most_spans = most_spans
+        self._max_spans = max_spans
         self._waiting: deque[QueuedBatch] = deque()
         self._spans = 0
         self._writing: asyncio.Task[None] | None = None
@@ -52,16 +52,16 @@ class GroupCommit:
 
         If the caller is cancelled, its spans are still written.
         """
-        if not 0 < len(arrival.readings) < GROUP_SPANS:
+        if not 0 < len(arrival.readings) < MAX_GROUP_SPANS:
             return (await self._write([arrival]))[0]
-        if self._spans + len(arrival.readings) > self._most_spans:
+        if self._spans + len(arrival.readings) > self._max_spans:
             raise QueueFull
-        mine = QueuedBatch(arrival, asyncio.get_running_loop().create_future())
-        self._spans += mine.spans
-        self._waiting.append(mine)
+        queued = QueuedBatch(arrival, asyncio.get_running_loop().create_future())
+        self._spans += queued.spans
+        self._waiting.append(queued)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_groups())
-        return await mine.stored
+        return await queued.stored
 
     @property
     def waiting_spans(self) -> int:
@@ -74,24 +74,24 @@ class GroupCommit:
             try:
                 await self._write_group(group)
             finally:
-                self._spans -= sum(each.spans for each in group)
+                self._spans -= sum(batch.spans for batch in group)
 
     def _next_group(self) -> list[QueuedBatch]:
-        project_id, room = self._waiting[0].arrival.project_id, GROUP_SPANS
+        project_id, room = self._waiting[0].arrival.project_id, MAX_GROUP_SPANS
         group: list[QueuedBatch] = []
-        left: deque[QueuedBatch] = deque()
-        for each in self._waiting:
-            if each.arrival.project_id == project_id and each.spans <= room:
-                room -= each.spans
-                group.append(each)
+        remaining: deque[QueuedBatch] = deque()
+        for batch in self._waiting:
+            if batch.arrival.project_id == project_id and batch.spans <= room:
+                room -= batch.spans
+                group.append(batch)
             else:
-                left.append(each)
-        self._waiting = left
+                remaining.append(batch)
+        self._waiting = remaining
         return group
 
     async def _write_group(self, group: Sequence[QueuedBatch]) -> None:
         try:
-            stored = await self._write([each.arrival for each in group])
+            results = await self._write([batch.arrival for batch in group])
         # The database does not respond: single writes would fail too.
         except (OperationalError, InterfaceError) as error:
             _fail(group, error)
@@ -103,8 +103,8 @@ class GroupCommit:
             for batch in group:
                 await self._write_group([batch])
         else:
-            for batch, own in zip(group, stored, strict=True):
-                batch.succeed(own)
+            for batch, result in zip(group, results, strict=True):
+                batch.succeed(result)
 
 
 def _fail(group: Sequence[QueuedBatch], error: Exception) -> None:

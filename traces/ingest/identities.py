@@ -17,15 +17,15 @@ def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) 
         return {}
     by_identity = {identity.identity: identity for identity in sorted(identities, key=lambda i: (i.identity, i.name))}
     rows = [by_identity[key] for key in sorted(by_identity)]
-    known = database.fetch(
+    existing = database.fetch(
         "SELECT identity, id, name FROM agents_agent WHERE project_id = %s AND identity = ANY(%s)",
         [project_id, [row.identity for row in rows]],
     )
-    names = {identity: name for identity, _, name in known}
-    fresh = [row for row in rows if names.get(row.identity) != row.name]
-    found = {identity: pk for identity, pk, _ in known}
-    if fresh:
-        found |= dict(
+    names = {identity: name for identity, _, name in existing}
+    changed = [row for row in rows if names.get(row.identity) != row.name]
+    ids = {identity: pk for identity, pk, _ in existing}
+    if changed:
+        ids |= dict(
             database.fetch(
                 """
                 INSERT INTO agents_agent AS a (project_id, identity, source, name, first_seen_at)
@@ -34,10 +34,14 @@ def agent_ids(project_id: int, identities: Collection[Identity], now: datetime) 
                 ON CONFLICT (project_id, identity) DO UPDATE SET name = EXCLUDED.name
                 RETURNING identity, id
                 """,
-                [project_id, now, *([getattr(row, name) for row in fresh] for name in ("identity", "source", "name"))],
+                [
+                    project_id,
+                    now,
+                    *([getattr(row, name) for row in changed] for name in ("identity", "source", "name")),
+                ],
             )
         )
-    return found
+    return ids
 
 
 def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) -> dict[str, int]:
@@ -49,10 +53,10 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
     if not times:
         return {}
     keys = sorted(times)
-    found = _session_keys(project_id, keys)
-    new = [key for key in keys if key not in found]
+    existing = _session_keys(project_id, keys)
+    new = [key for key in keys if key not in existing]
     if not new:
-        return found
+        return existing
     sums = ("trace_count", "error_trace_count", "revision", *COUNTS)
     database.execute(
         f"""
@@ -64,7 +68,7 @@ def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) ->
         """,
         [project_id, now, now, new, [min(times[key]) for key in new], [max(times[key]) for key in new]],
     )
-    return found | _session_keys(project_id, new)
+    return existing | _session_keys(project_id, new)
 
 
 def _session_keys(project_id: int, keys: list[str]) -> dict[str, int]:

@@ -41,7 +41,7 @@ class Truncation:
         return self.values + self.nested + self.attributes + self.events + self.links
 
     def left_out(self) -> dict[str, int]:
-        return {what: count for what in COUNTED if (count := getattr(self, what))}
+        return {kind: count for kind in COUNTED if (count := getattr(self, kind))}
 
     def mark(self) -> Attributes:
         """As stored with the span: {"values": {name: characters sent}, "attributes": left out, …}."""
@@ -54,14 +54,14 @@ class Truncation:
         self.links += other.links
 
     def text(self, limits: Limits) -> str:
-        said = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
+        notes = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
         if self.nested:
-            said.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
-        said += [
-            f"{count:,} {what} beyond {getattr(limits, what):,} of a span are left out"
-            for what, count in self.left_out().items()
+            notes.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
+        notes += [
+            f"{count:,} {kind} beyond {getattr(limits, kind):,} of a span are left out"
+            for kind, count in self.left_out().items()
         ]
-        return "; ".join(said)
+        return "; ".join(notes)
 
 
 def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Truncation:
@@ -74,7 +74,7 @@ def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Trunc
             if may_be_long or len(source.attributes) > limits.attributes:
                 source.attributes = _attributes(source.attributes, limits, total)
         if may_be_long or _has_many(span, limits):
-            total.add(_fit(span, limits))
+            total.add(_truncate_span(span, limits))
     return total
 
 
@@ -91,12 +91,12 @@ def _has_many(span: SentSpan, limits: Limits) -> bool:
     )
 
 
-def _fit(span: SentSpan, limits: Limits) -> Truncation:
+def _truncate_span(span: SentSpan, limits: Limits) -> Truncation:
     cut = Truncation(events=max(0, len(span.events) - limits.events), links=max(0, len(span.links) - limits.links))
-    kept = _attributes(span.attributes, limits, cut)
+    attributes = _attributes(span.attributes, limits, cut)
     span.events = [_part(event, limits, cut) for event in span.events[: limits.events]]
     span.links = [_part(link, limits, cut) for link in span.links[: limits.links]]
-    span.attributes = kept | {MARK: cut.mark()} if cut.total else kept
+    span.attributes = attributes | {MARK: cut.mark()} if cut.total else attributes
     return cut
 
 
@@ -104,30 +104,30 @@ def _part(part: dict[str, Any], limits: Limits, cut: Truncation) -> dict[str, An
     return part | {"attributes": _attributes(part["attributes"], limits, cut)}
 
 
-def _attributes(found: Attributes, limits: Limits, cut: Truncation) -> Attributes:
-    pairs: Iterable[tuple[str, Any]] = found.items()
-    if len(found) > limits.attributes:
-        cut.attributes += len(found) - limits.attributes
+def _attributes(attributes: Attributes, limits: Limits, cut: Truncation) -> Attributes:
+    pairs: Iterable[tuple[str, Any]] = attributes.items()
+    if len(attributes) > limits.attributes:
+        cut.attributes += len(attributes) - limits.attributes
         # Keep the attributes that Catalyst reads.
         pairs = sorted(pairs, key=lambda pair: pair[0] not in _NAMED)[: limits.attributes]
     return {name: _value(name, value, limits.value, cut) for name, value in pairs}
 
 
-def _value(name: str, value: Any, most: int, cut: Truncation) -> Any:
+def _value(name: str, value: Any, limit: int, cut: Truncation) -> Any:
     if isinstance(value, str):
-        return value if len(value) <= most else _cut_text(name, value, most, cut)
+        return value if len(value) <= limit else _cut_text(name, value, limit, cut)
     if isinstance(value, Mapping):
-        return {key: _value(name, item, most, cut) for key, item in value.items()}
+        return {key: _value(name, item, limit, cut) for key, item in value.items()}
     if isinstance(value, list):
-        return [_value(name, item, most, cut) for item in value]
+        return [_value(name, item, limit, cut) for item in value]
     return value
 
 
-def _cut_text(name: str, text: str, most: int, cut: Truncation) -> str:
+def _cut_text(name: str, text: str, limit: int, cut: Truncation) -> str:
     cut.values += 1
     if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
         cut.lengths[name] = max(cut.lengths.get(name, 0), len(text))
-    return f"{text[:most]}… [cut, {len(text):,} characters]"
+    return f"{text[:limit]}… [cut, {len(text):,} characters]"
 
 
 def truncation_of(mark: Any) -> list[str]:
@@ -136,5 +136,5 @@ def truncation_of(mark: Any) -> list[str]:
         return []
     values = mark.get("values")
     lengths = list(values.items())[:MAX_NAMES] if isinstance(values, dict) else []
-    said = [f"{name} is cut, {count:,} characters" for name, count in lengths if isinstance(count, int)]
-    return said + [f"{mark[what]:,} {what} are left out" for what in COUNTED if isinstance(mark.get(what), int)]
+    notes = [f"{name} is cut, {count:,} characters" for name, count in lengths if isinstance(count, int)]
+    return notes + [f"{mark[kind]:,} {kind} are left out" for kind in COUNTED if isinstance(mark.get(kind), int)]

@@ -142,29 +142,29 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult
     summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
-    claims = trace_rows.claim(project_id, rows, since, now)
-    _merge_stored(project_id, batches, [claim for claim in claims.values() if not claim.created], store)
+    locked = trace_rows.lock(project_id, rows, since, now)
+    _merge_stored(project_id, batches, [trace for trace in locked.values() if not trace.created], store)
     changes = {
         trace_id: Change(None, summaries[trace_id], None, sessions.get(summaries[trace_id].session_key))
-        for trace_id, claim in claims.items()
-        if claim.created
+        for trace_id, trace in locked.items()
+        if trace.created
     }
-    changes |= _revise(project_id, batches, claims, store, now)
+    changes |= _revise(project_id, batches, locked, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
-    settled = _follow_up(project_id, batches, claims, changes, since, now)
+    settled = _follow_up(project_id, batches, locked, changes, since, now)
     return [_outcome_of(arrival, inserted, replaced, settled) for arrival in arrivals]
 
 
 def _merge_stored(
     project_id: int, batches: Mapping[UUID, TraceBatch], existing: Sequence[LockedTrace], store: SpanStore
 ) -> None:
-    stored = store.spans(project_id, [claim.extent for claim in existing])
+    stored = store.spans(project_id, [trace.extent for trace in existing])
     incomplete = []
-    for claim in existing:
-        batch = batches[claim.trace_id]
-        batch.merge_stored(stored.get(claim.trace_id, []))
-        if len(batch.stored) < claim.span_count:
-            incomplete.append(claim)
+    for trace in existing:
+        batch = batches[trace.trace_id]
+        batch.merge_stored(stored.get(trace.trace_id, []))
+        if len(batch.stored) < trace.span_count:
+            incomplete.append(trace)
             # Its sums can't be computed again without all of its spans.
             batch.arriving.clear()
     if incomplete:
@@ -172,17 +172,17 @@ def _merge_stored(
 
 
 def _require_expired(project_id: int, incomplete: Sequence[LockedTrace]) -> None:
-    days = ExpiredDay.objects.overlapping([claim.extent for claim in incomplete])
-    for claim in incomplete:
-        if not any(day.took_from(claim.pk, claim.extent) for day in days):
+    days = ExpiredDay.objects.overlapping([trace.extent for trace in incomplete])
+    for trace in incomplete:
+        if not any(day.took_from(trace.pk, trace.extent) for day in days):
             raise ShortRead(
-                f"The store does not return all {claim.span_count} spans of trace {claim.trace_id.hex} "
+                f"The store does not return all {trace.span_count} spans of trace {trace.trace_id.hex} "
                 f"of project {project_id}."
             )
 
 
 def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> IngestResult:
-    patience = arrival.received_at - settings.SETTLE_ROOTLESS
+    late_before = arrival.received_at - settings.SETTLE_ROOTLESS
     new = fuller = late = 0
     for reading in arrival.readings:
         span = reading.span
@@ -193,14 +193,14 @@ def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], sett
         else:
             continue
         if (settled and span.trace_id in settled) or (
-            span.start_time < patience and span.ended and span_end(span) < patience
+            span.start_time < late_before and span.ended and span_end(span) < late_before
         ):
             late += 1
     return IngestResult(new, fuller, len(arrival.readings) - new - fuller, late)
 
 
 def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
-    keep_resources(project_id, {digest: source for each in arrivals for digest, source in each.sources.items()})
+    keep_resources(project_id, {digest: source for arrival in arrivals for digest, source in arrival.sources.items()})
     readings = [reading for arrival in arrivals for reading in arrival.readings]
     agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
     batches: dict[UUID, TraceBatch] = defaultdict(TraceBatch)
@@ -228,42 +228,42 @@ def _new_row(trace_id: UUID, batch: TraceBatch, summary: Summary, sessions: Mapp
 def _revise(
     project_id: int,
     batches: Mapping[UUID, TraceBatch],
-    claims: Mapping[UUID, LockedTrace],
+    locked: Mapping[UUID, LockedTrace],
     store: SpanStore,
     now: datetime,
 ) -> dict[UUID, Change]:
-    revised = [c for c in claims.values() if not c.created and batches[c.trace_id].arriving]
-    after = {claim.trace_id: summarise(batches[claim.trace_id].final()) for claim in revised}
+    revised = [trace for trace in locked.values() if not trace.created and batches[trace.trace_id].arriving]
+    after = {trace.trace_id: summarise(batches[trace.trace_id].final()) for trace in revised}
     sessions = session_ids(project_id, after.values(), now)
     changes, rows = {}, []
-    for claim in revised:
-        batch, summary = batches[claim.trace_id], after[claim.trace_id]
+    for trace in revised:
+        batch, summary = batches[trace.trace_id], after[trace.trace_id]
         before = summarise(list(batch.stored.values())) if batch.stored else None
         session = sessions.get(summary.session_key)
-        changes[claim.trace_id] = Change(before, summary, claim.session_id, session)
-        previews = _previews(project_id, batch, claim, before, summary, store)
-        rows.append(TraceRow(claim.trace_id, summary, session, *previews))
+        changes[trace.trace_id] = Change(before, summary, trace.session_id, session)
+        previews = _previews(project_id, batch, trace, before, summary, store)
+        rows.append(TraceRow(trace.trace_id, summary, session, *previews))
     trace_rows.update(project_id, rows, now)
     return changes
 
 
 def _previews(
-    project_id: int, batch: TraceBatch, claim: LockedTrace, before: Summary | None, after: Summary, store: SpanStore
+    project_id: int, batch: TraceBatch, trace: LockedTrace, before: Summary | None, after: Summary, store: SpanStore
 ) -> tuple[str, str]:
-    def text(span: SpanRecord | None, old: SpanRecord | None, kept: str, preview: Preview) -> str:
+    def text(span: SpanRecord | None, old: SpanRecord | None, old_preview: str, preview: Preview) -> str:
         if span is None:
             return ""
         if span.span_id in batch.arriving:
             return preview(batch.arriving[span.span_id].payload)
         if old is not None and old.span_id == span.span_id:
-            return kept
-        payload = store.payloads(project_id, claim.extent, [span.span_id]).get(span.span_id)
+            return old_preview
+        payload = store.payloads(project_id, trace.extent, [span.span_id]).get(span.span_id)
         return preview(payload) if payload is not None else ""
 
     old_input, old_output = (before.input_span, before.output_span) if before else (None, None)
     return (
-        text(after.input_span, old_input, claim.input_preview, input_preview),
-        text(after.output_span, old_output, claim.output_preview, output_preview),
+        text(after.input_span, old_input, trace.input_preview, input_preview),
+        text(after.output_span, old_output, trace.output_preview, output_preview),
     )
 
 
@@ -281,7 +281,7 @@ def _write_spans(store: SpanStore, batches: Sequence[TraceBatch]) -> tuple[set[i
 def _follow_up(
     project_id: int,
     batches: Mapping[UUID, TraceBatch],
-    claims: Mapping[UUID, LockedTrace],
+    locked: Mapping[UUID, LockedTrace],
     changes: Mapping[UUID, Change],
     since: datetime,
     now: datetime,
@@ -291,20 +291,20 @@ def _follow_up(
     ordered = list(changes.values())
     rollups.apply(project_id, ordered, now)
     queued = [
-        _settle_request(batches[trace_id], claims[trace_id], change.after, since)
+        _settle_request(batches[trace_id], locked[trace_id], change.after, since)
         for trace_id, change in changes.items()
     ]
-    newly = settle_queue.enqueue_traces(queued, since, now)
+    newly_queued = settle_queue.enqueue_traces(queued, since, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     settle_queue.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
-    return {trace_id for trace_id in changes if claims[trace_id].pk in newly and not claims[trace_id].created}
+    return {trace_id for trace_id in changes if locked[trace_id].pk in newly_queued and not locked[trace_id].created}
 
 
 def _settle_request(
-    batch: TraceBatch, claim: LockedTrace, summary: Summary, since: datetime
+    batch: TraceBatch, trace: LockedTrace, summary: Summary, since: datetime
 ) -> tuple[int, Summary, bool, datetime]:
     arriving = [new.span for new in batch.arriving.values()]
     named = with_named_agent(batch.final())
     is_ready = any(span.ended and span.span_id in named for span in arriving)
     names_agent = any(span.agent_id is not None for span in arriving)
-    return claim.pk, summary, is_ready, min(claim.first_received_at, since) if names_agent else since
+    return trace.pk, summary, is_ready, min(trace.first_received_at, since) if names_agent else since

@@ -64,12 +64,12 @@ def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
     _add_calls(project_id, changes)
 
 
-def lose(sessions: Iterable[int], now: datetime) -> None:
+def recount(sessions: Iterable[int], now: datetime) -> None:
     """Recount sessions after traces were deleted."""
     _recount_sessions(sorted(sessions), [], now)
 
 
-def _sides(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
+def _signed(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
     for change in changes:
         if change.before is not None:
             yield change.before, change.session_before, -1
@@ -79,7 +79,7 @@ def _sides(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int
 def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
     sums: dict[int, Sums] = defaultdict(Sums)
     times: dict[int, list[datetime]] = defaultdict(list)
-    for summary, session, sign in _sides(changes):
+    for summary, session, sign in _signed(changes):
         if session is None:
             continue
         sums[session].add(summary, sign)
@@ -87,18 +87,18 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
             times[session] += [summary.start_time, summary.end_time]
     if not sums:
         return
-    shrunk = _known(change.session_before for change in changes if _shrinks(change))
+    shrunk = _without_none(change.session_before for change in changes if _may_shrink(change))
     grown = sorted(sums.keys() - shrunk)
     _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
-    _recount_sessions(sorted(shrunk), list(_known(change.session_after for change in changes)), now)
+    _recount_sessions(sorted(shrunk), list(_without_none(change.session_after for change in changes)), now)
     _name_sessions(sorted(sums))
 
 
-def _known(sessions: Iterable[int | None]) -> set[int]:
+def _without_none(sessions: Iterable[int | None]) -> set[int]:
     return {pk for pk in sessions if pk is not None}
 
 
-def _shrinks(change: Change) -> bool:
+def _may_shrink(change: Change) -> bool:
     before, after = change.before, change.after
     if before is None or change.session_before is None:
         return False
@@ -127,7 +127,7 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
     )
 
 
-def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> None:
+def _recount_sessions(sessions: list[int], receiving: list[int], now: datetime) -> None:
     if not sessions:
         return
     # A separate statement: only the next one is sure to see what the last holder of the lock committed.
@@ -145,7 +145,7 @@ def _recount_sessions(sessions: list[int], got: list[int], now: datetime) -> Non
               WHERE l.id = ANY(%s) GROUP BY l.id) d
         WHERE s.id = d.id
         """,
-        [got, now, sessions],
+        [receiving, now, sessions],
     )
 
 
@@ -169,15 +169,15 @@ def _name_sessions(sessions: list[int]) -> None:
 
 def _add_hours(project_id: int, changes: Sequence[Change]) -> None:
     sums: dict[tuple[int | None, datetime], Sums] = defaultdict(Sums)
-    for summary, _, sign in _sides(changes):
+    for summary, _, sign in _signed(changes):
         sums[summary.agent_id, summary.hour].add(summary, sign)
-    rows = [(*key, *_hour_values(change)) for key, change in sums.items() if change != Sums()]
+    rows = [(*key, *_hour_values(total)) for key, total in sums.items() if total != Sums()]
     _upsert("traces_agenthour", project_id, "agent_id bigint, hour timestamptz", HOUR_SUMS, rows)
 
 
 def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
     sums: dict[tuple[int | None, datetime, int], int] = defaultdict(int)
-    for summary, _, sign in _sides(changes):
+    for summary, _, sign in _signed(changes):
         sums[summary.agent_id, summary.hour, summary.bucket] += sign
     rows = [(*key, count) for key, count in sums.items() if count]
     keys = "agent_id bigint, hour timestamptz, bucket smallint"
@@ -186,7 +186,7 @@ def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
 
 def _add_calls(project_id: int, changes: Sequence[Change]) -> None:
     sums: dict[tuple[int | None, datetime, CallKey], Calls] = defaultdict(Calls)
-    for summary, _, sign in _sides(changes):
+    for summary, _, sign in _signed(changes):
         for key, call in summary.calls:
             sums[summary.agent_id, summary.hour, key].add(call, sign)
     changed = ((key, _call_values(calls)) for key, calls in sums.items())

@@ -47,9 +47,9 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
     Returns the traces that were not queued.
     """
     rows = []
-    for pk, summary, ready, spans_since in changed:
+    for pk, summary, is_ready, spans_since in changed:
         due = trace_due(summary, now)
-        spans_due = now if ready else due
+        spans_due = now if is_ready else due
         rows.append({"id": pk, "due_at": due, "spans_due_at": spans_due, "spans_since": spans_since})
     return {pk for (pk,) in database.fetch(_TRACES, [orjson.dumps(rows).decode(), since])}
 
@@ -64,7 +64,7 @@ def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
 @transaction.atomic
 def clamp_future_times(now: datetime) -> None:
     """Settle now what was enqueued while the clock of the machine was ahead."""
-    longest = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
+    max_wait = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
     # The order in which ingest locks these rows.
-    late = Unsettled.objects.filter(due_at__gt=now + longest).order_by("scope", "target_id").select_for_update()
-    Unsettled.objects.filter(id__in=late.values("id")).update(due_at=now)
+    too_late = Unsettled.objects.filter(due_at__gt=now + max_wait).order_by("scope", "target_id").select_for_update()
+    Unsettled.objects.filter(id__in=too_late.values("id")).update(due_at=now)

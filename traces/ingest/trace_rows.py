@@ -83,7 +83,7 @@ class LockedTrace:
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
-def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, LockedTrace]:
+def lock(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datetime) -> dict[UUID, LockedTrace]:
     """Lock traces in key order. Creates missing ones from `rows`; leaves others as they are.
 
     Their first spans were received between `since` and `now`.
@@ -95,8 +95,8 @@ def claim(project_id: int, rows: Sequence[TraceRow], since: datetime, now: datet
         RETURNING id, trace_id, xmax = 0, start_time, end_time, session_id, first_received_at,
             span_count, input_preview, output_preview
     """
-    found = database.fetch(statement, [project_id, since, now, _json(rows)])
-    return {claim.trace_id: claim for claim in (LockedTrace(*row) for row in found)}
+    fetched = database.fetch(statement, [project_id, since, now, _json(rows)])
+    return {trace.trace_id: trace for trace in (LockedTrace(*row) for row in fetched)}
 
 
 def update(project_id: int, rows: Sequence[TraceRow], now: datetime) -> None:

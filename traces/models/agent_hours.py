@@ -38,20 +38,20 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
         )  # fmt: skip
         return volumes_of(rows, agent)
 
-    def newest_since(self, time_range: TimeRange, most: int) -> datetime | None:
-        """Since when the range has about `most` traces; None if it has fewer."""
+    def newest_since(self, time_range: TimeRange, limit: int) -> datetime | None:
+        """Since when the range has about `limit` traces; None if it has fewer."""
         hours = self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
         for hour, count in hours.values_list("hour").annotate(n=Sum("trace_count")).order_by("-hour"):
-            if count > most:
-                since: datetime = max(hour + timerange.HOUR * (1 - most / count), time_range.start)
+            if count > limit:
+                since: datetime = max(hour + timerange.HOUR * (1 - limit / count), time_range.start)
                 return since
-            most -= count
+            limit -= count
         return None
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         sums = {f"sum_{name}": Sum(name) for name in SUMS}
-        found = self.filter(hour__gte=since, hour__lt=time_range.end)
-        return [usage_row(row) for row in found.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
+        hours = self.filter(hour__gte=since, hour__lt=time_range.end)
+        return [usage_row(row) for row in hours.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
 
 
 class AgentHour(Counters):
@@ -81,8 +81,8 @@ class AgentHour(Counters):
 
 class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
-        found = self.filter(hour__gte=since, hour__lt=time_range.end)
-        rows = found.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
+        hours = self.filter(hour__gte=since, hour__lt=time_range.end)
+        rows = hours.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
         return [LatencyRow(*row) for row in rows]
 
 
@@ -114,22 +114,22 @@ class AgentHourCallsQuerySet(models.QuerySet["AgentHourCalls"]):
         """The hours that the range touches."""
         return self.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR), hour__lt=time_range.end)
 
-    def greatest(self, kind: str, by: str, most: int) -> tuple[list[Called], int]:
+    def greatest(self, kind: str, by: str, limit: int) -> tuple[list[Called], int]:
         """The models or tools with the greatest sums `by`, and how many more there are."""
         sums = {f"sum_{name}": Sum(name) for name in CALLS}
         of_kind = self.filter(kind=kind)
         named = of_kind.values("name").annotate(called=Sum("call_count"), weight=Sum(by)).filter(called__gt=0)
-        rows = list(named.annotate(**sums).order_by("-weight", "-called", "name")[: most + 1])
-        found = {each.name: each for each in map(_called, rows[:most])}
-        ended = of_kind.filter(name__in=found, bucket__isnull=False).values_list("name", "bucket")
+        rows = list(named.annotate(**sums).order_by("-weight", "-called", "name")[: limit + 1])
+        by_name = {called.name: called for called in map(_called, rows[:limit])}
+        ended = of_kind.filter(name__in=by_name, bucket__isnull=False).values_list("name", "bucket")
         for name, bucket, count in ended.annotate(n=Sum("call_count")):
-            found[name].latencies[bucket] = count
-        return list(found.values()), named.count() - most if len(rows) > most else 0
+            by_name[name].latencies[bucket] = count
+        return list(by_name.values()), named.count() - limit if len(rows) > limit else 0
 
-    def failing(self, most: int) -> list[tuple[str, str, int]]:
+    def failing(self, limit: int) -> list[tuple[str, str, int]]:
         """Kind, name and errors of models and tools, most errors first."""
         errors = self.values_list("kind", "name").annotate(errors=Sum("error_count"))
-        return list(errors.filter(errors__gt=0).order_by("-errors", "kind", "name")[:most])
+        return list(errors.filter(errors__gt=0).order_by("-errors", "kind", "name")[:limit])
 
     def errors(self) -> int:
         return self.aggregate(errors=Sum("error_count", default=0))["errors"] or 0

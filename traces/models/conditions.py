@@ -10,37 +10,39 @@ from traces.filters import Filter
 from traces.span_store import SpanQuery, span_store
 
 
-def of_traces(project_id: int, wanted: Filter) -> Q:
-    found = Q(**exact(wanted)) & status_is(wanted, Q(status="error"))
-    if wanted.model:
-        found &= Q(model_names__contains=[wanted.model])
-    found &= between(F("duration_us"), microseconds(wanted.min_duration_ms), microseconds(wanted.max_duration_ms))
-    found &= between(F("input_tokens") + F("output_tokens"), wanted.min_tokens, wanted.max_tokens)
-    for one in wanted.by_attribute:
-        found &= has_attribute(project_id, one)
-    return found
+def of_traces(project_id: int, traffic_filter: Filter) -> Q:
+    condition = Q(**exact(traffic_filter)) & status_is(traffic_filter, Q(status="error"))
+    if traffic_filter.model:
+        condition &= Q(model_names__contains=[traffic_filter.model])
+    condition &= between(
+        F("duration_us"), microseconds(traffic_filter.min_duration_ms), microseconds(traffic_filter.max_duration_ms)
+    )
+    condition &= between(F("input_tokens") + F("output_tokens"), traffic_filter.min_tokens, traffic_filter.max_tokens)
+    for attribute_filter in traffic_filter.by_attribute:
+        condition &= has_attribute(project_id, attribute_filter)
+    return condition
 
 
-def exact(wanted: Filter) -> dict[str, str]:
-    return {name: value for name in ("environment", "service") if (value := getattr(wanted, name))}
+def exact(traffic_filter: Filter) -> dict[str, str]:
+    return {name: value for name in ("environment", "service") if (value := getattr(traffic_filter, name))}
 
 
-def status_is(wanted: Filter, failed: Q) -> Q:
-    return {"error": failed, "ok": ~failed}.get(wanted.status, Q())
+def status_is(traffic_filter: Filter, failed: Q) -> Q:
+    return {"error": failed, "ok": ~failed}.get(traffic_filter.status, Q())
 
 
-def between(number: Combinable, least: int | timedelta | None, most: int | timedelta | None) -> Q:
-    found = Q()
-    if least is not None:
-        found &= Q(GreaterThanOrEqual(number, least))
-    if most is not None:
-        found &= Q(LessThanOrEqual(number, most))
-    return found
+def between(number: Combinable, minimum: int | timedelta | None, maximum: int | timedelta | None) -> Q:
+    condition = Q()
+    if minimum is not None:
+        condition &= Q(GreaterThanOrEqual(number, minimum))
+    if maximum is not None:
+        condition &= Q(LessThanOrEqual(number, maximum))
+    return condition
 
 
-def has_attribute(project_id: int, wanted: Filter) -> Q:
+def has_attribute(project_id: int, attribute_filter: Filter) -> Q:
     """Traces that have a span with this attribute."""
-    return span_store().traces_with(project_id, SpanQuery(wanted))
+    return span_store().traces_with(project_id, SpanQuery(attribute_filter))
 
 
 def microseconds(ms: int | None) -> int | None:

@@ -65,8 +65,8 @@ SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "
 
 def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
     """The trace ids of the previous and next turn of the session."""
-    here = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
-    ((before, after),) = database.fetch(_NEIGHBOURS, here + here)
+    position = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
+    ((before, after),) = database.fetch(_NEIGHBOURS, position + position)
     return before, after
 
 
@@ -132,24 +132,24 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Sessions last active in the range."""
         return self.filter(end_time__gte=time_range.start, end_time__lt=time_range.end)
 
-    def matching(self, wanted: TraceFilter) -> "SessionQuerySet":
-        found = self
-        if wanted.agent is not None:
-            found = found.filter(agent_is(wanted.agent))
-        for label in wanted.labels:
-            found = found.filter(label.sessions)
-        return found.filter(of_sessions(wanted.project_id, wanted.traffic_filter))
+    def matching(self, trace_filter: TraceFilter) -> "SessionQuerySet":
+        sessions = self
+        if trace_filter.agent is not None:
+            sessions = sessions.filter(agent_is(trace_filter.agent))
+        for label in trace_filter.labels:
+            sessions = sessions.filter(label.sessions)
+        return sessions.filter(of_sessions(trace_filter.project_id, trace_filter.traffic_filter))
 
     def newest(self, after: Cursor | None = None) -> "SessionQuerySet":
         """Last active first, from behind `after`."""
-        found = self.order_by("-end_time", "-id")
+        sessions = self.order_by("-end_time", "-id")
         if after is None:
-            return found
-        return found.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
+            return sessions
+        return sessions.filter(Q(end_time__lt=after.time) | Q(id__lt=after.id), end_time__lte=after.time)
 
-    def count_newer(self, than: Cursor) -> int:
+    def count_newer(self, cursor: Cursor) -> int:
         """Counts up to MAX_NEWER."""
-        return self.filter(end_time__gt=than.time)[:MAX_NEWER].count()
+        return self.filter(end_time__gt=cursor.time)[:MAX_NEWER].count()
 
     def for_list(self, traces: "TraceQuerySet") -> "SessionQuerySet":
         """Adds the agent and `opening`: the first user message in `traces`."""
@@ -194,29 +194,29 @@ class TraceQuerySet(models.QuerySet["Trace"]):
     def within(self, time_range: TimeRange) -> "TraceQuerySet":
         return self.filter(start_time__gte=time_range.start, start_time__lt=time_range.end)
 
-    def matching(self, wanted: TraceFilter) -> "TraceQuerySet":
-        found = self
-        if wanted.agent is not None:
-            found = found.filter(agent_is(wanted.agent))
-        found = found.filter(conditions.of_traces(wanted.project_id, wanted.traffic_filter))
-        if wanted.session is not None:
-            found = found.filter(session_id=wanted.session)
-        for label in wanted.labels:
-            found = found.filter(label.traces)
-        if wanted.text:
-            found = found.filter(Q(name__icontains=wanted.text) | Q(input_preview__icontains=wanted.text))
-        return found
+    def matching(self, trace_filter: TraceFilter) -> "TraceQuerySet":
+        traces = self
+        if trace_filter.agent is not None:
+            traces = traces.filter(agent_is(trace_filter.agent))
+        traces = traces.filter(conditions.of_traces(trace_filter.project_id, trace_filter.traffic_filter))
+        if trace_filter.session is not None:
+            traces = traces.filter(session_id=trace_filter.session)
+        for label in trace_filter.labels:
+            traces = traces.filter(label.traces)
+        if trace_filter.text:
+            traces = traces.filter(Q(name__icontains=trace_filter.text) | Q(input_preview__icontains=trace_filter.text))
+        return traces
 
     def newest(self, after: Cursor | None = None) -> "TraceQuerySet":
         """Newest start first, from behind `after`."""
-        found = self.order_by("-start_time", "-id")
+        traces = self.order_by("-start_time", "-id")
         if after is None:
-            return found
-        return found.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
+            return traces
+        return traces.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
 
-    def count_newer(self, than: Cursor) -> int:
+    def count_newer(self, cursor: Cursor) -> int:
         """Counts up to MAX_NEWER."""
-        return self.filter(start_time__gt=than.time)[:MAX_NEWER].count()
+        return self.filter(start_time__gt=cursor.time)[:MAX_NEWER].count()
 
     def in_order(self) -> "TraceQuerySet":
         return self.order_by("start_time", "id")
@@ -266,26 +266,26 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """For ranges with steps below an hour."""
-        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = found.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
+        traces = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = traces.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
         return [usage_row(row) for row in rows]
 
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
         """For ranges with steps below an hour."""
-        found = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = found.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
+        traces = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
+        rows = traces.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
         return [LatencyRow(*row) for row in rows]
 
     def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
         """Runs by the text of an expression and by bar, in one query. Without those where it is null."""
         keyed = self.within(time_range).order_by().annotate(by=value)
         rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
-        found: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
+        runs_by_text: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
         for row in (row for row in rows if row["by"] is not None):
-            runs, sums = found[row["by"]][row["bar"]], usage_of(row)
+            runs, sums = runs_by_text[row["by"]][row["bar"]], usage_of(row)
             runs.usage += sums
             runs.latencies[row["bucket"]] += sums.trace_count
-        return found
+        return runs_by_text
 
 
 class Trace(Counters):
@@ -345,16 +345,18 @@ class Trace(Counters):
         return Extent(self.trace_id, self.start_time, self.end_time)
 
 
-def of_sessions(project_id: int, wanted: Filter) -> Q:
+def of_sessions(project_id: int, traffic_filter: Filter) -> Q:
     traces = Trace.objects.filter(session=OuterRef("pk"))
-    found = status_is(wanted, Q(error_trace_count__gt=0))
-    for name, value in exact(wanted).items():
-        found &= Q(Exists(traces.filter(**{name: value})))
-    if wanted.model:
-        found &= Q(Exists(traces.filter(model_names__contains=[wanted.model])))
-    lasted = ExpressionWrapper(F("end_time") - F("start_time"), DurationField())
-    found &= between(lasted, milliseconds(wanted.min_duration_ms), milliseconds(wanted.max_duration_ms))
-    found &= between(F("input_tokens") + F("output_tokens"), wanted.min_tokens, wanted.max_tokens)
-    for one in wanted.by_attribute:
-        found &= Q(Exists(traces.filter(has_attribute(project_id, one))))
-    return found
+    condition = status_is(traffic_filter, Q(error_trace_count__gt=0))
+    for name, value in exact(traffic_filter).items():
+        condition &= Q(Exists(traces.filter(**{name: value})))
+    if traffic_filter.model:
+        condition &= Q(Exists(traces.filter(model_names__contains=[traffic_filter.model])))
+    duration = ExpressionWrapper(F("end_time") - F("start_time"), DurationField())
+    condition &= between(
+        duration, milliseconds(traffic_filter.min_duration_ms), milliseconds(traffic_filter.max_duration_ms)
+    )
+    condition &= between(F("input_tokens") + F("output_tokens"), traffic_filter.min_tokens, traffic_filter.max_tokens)
+    for attribute_filter in traffic_filter.by_attribute:
+        condition &= Q(Exists(traces.filter(has_attribute(project_id, attribute_filter))))
+    return condition

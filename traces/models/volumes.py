@@ -35,16 +35,16 @@ def agent_is(pk: int) -> Q:
 def volumes_of(rows: models.QuerySet[Any, tuple[Any, ...]], agent: int | None) -> Volumes:
     """Add up rows of an agent and bar."""
     # In the database: Python takes longer with many agents.
-    found = Volumes({}, {})
+    volumes = Volumes({}, {})
     with suppress(EmptyResultSet), connection.cursor() as cursor:
         statement, parameters = rows.query.sql_with_params()
         cursor.execute(VOLUMES_SQL.format(rows=statement), [*parameters, agent])
         for pk, bar, *sums in cursor.fetchall():
             if bar is None:
-                found.agents[pk] = Volume(*sums)
+                volumes.agents[pk] = Volume(*sums)
             else:
-                found.bars[bar] = Volume(*sums)
-    return found
+                volumes.bars[bar] = Volume(*sums)
+    return volumes
 
 
 SUMS_OF_HOURS = "sum(traces)::bigint, sum(errors)::bigint, sum(cost), sum(unpriced)::bigint"

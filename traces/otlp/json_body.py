@@ -41,9 +41,9 @@ _SPAN_KINDS = {
 }
 
 
-def decode_json(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
-    """Decode up to `most` spans with values up to `levels` deep. Raises OtlpError with the place of the error."""
-    document = _load(body, most)
+def decode_json(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
+    """Decode up to `limit` spans with values up to `levels` deep. Raises OtlpError with the place of the error."""
+    document = _load(body, limit)
     if document and "resourceSpans" not in document:
         raise OtlpError("The body has no resourceSpans; OTLP writes JSON keys in lowerCamelCase.")
     decoded = Decoded(nesting := Nesting(levels))
@@ -54,7 +54,7 @@ def decode_json(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) ->
         for s, scope_spans in groups:
             scope = _object(scope_spans, "scope")
             source = Source(attributes, str(scope.get("name") or ""), str(scope.get("version") or ""))
-            _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]", most)
+            _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]", limit)
     return decoded
 
 
@@ -63,12 +63,12 @@ def _object(parent: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str, most: int) -> None:
+def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where: str, limit: int) -> None:
     spans = scope_spans.get("spans") or []
     if not isinstance(spans, list):
         raise OtlpError(f"{where}.spans is no list.")
-    if len(decoded.spans) + decoded.rejected + len(spans) > most:
-        raise TooManySpans(most)
+    if len(decoded.spans) + decoded.rejected + len(spans) > limit:
+        raise TooManySpans(limit)
     for n, span in enumerate(spans):
         try:
             decoded.spans.append(_json_span(source, span, decoded.nesting))
@@ -76,9 +76,9 @@ def _json_spans(decoded: Decoded, source: Source, scope_spans: Attributes, where
             decoded.reject(f"{where}.spans[{n}]: {error}", error.fault)
 
 
-def _load(body: bytes, most: int) -> Attributes:
+def _load(body: bytes, limit: int) -> Attributes:
     if len(body) > MAX_JSON_OBJECTS and body.count(b"{") + body.count(b"[") > MAX_JSON_OBJECTS:
-        raise TooManySpans(most)
+        raise TooManySpans(limit)
     try:
         document = orjson.loads(body)
         dirty = b"\\u0000" in body
@@ -94,30 +94,30 @@ def _load(body: bytes, most: int) -> Attributes:
 
 
 def _objects(parent: Attributes, *names: str, where: str) -> Iterator[tuple[int, Attributes]]:
-    found: Any = next((parent[name] for name in names if parent.get(name) is not None), [])
-    if not isinstance(found, list):
+    items: Any = next((parent[name] for name in names if parent.get(name) is not None), [])
+    if not isinstance(items, list):
         raise OtlpError(f"{where}: {names[0]} is no list.")
-    for n, item in enumerate(found):
+    for n, item in enumerate(items):
         if not isinstance(item, dict):
             raise OtlpError(f"{where}: {names[0]}[{n}] is no object.")
         yield n, item
 
 
-def _json_id(value: Any, what: str, size: int) -> bytes:
+def _json_id(value: Any, field_name: str, size: int) -> bytes:
     if not isinstance(value, str):
-        raise SpanError(f"the {what} is missing" if value is None else f"the {what} is no string", "id")
+        raise SpanError(f"the {field_name} is missing" if value is None else f"the {field_name} is no string", "id")
     try:
         raw = bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
     except (ValueError, binascii.Error):
-        raise SpanError(f"the {what} {value[:40]!r} is neither hexadecimal nor base64", "id") from None
+        raise SpanError(f"the {field_name} {value[:40]!r} is neither hexadecimal nor base64", "id") from None
     return raw
 
 
-def _json_int(value: Any, what: str) -> int:
+def _json_int(value: Any, field_name: str) -> int:
     try:
         return int(value or 0)
     except (TypeError, ValueError, OverflowError):
-        raise SpanError(f"{what} {str(value)[:40]!r} is no integer", "time") from None
+        raise SpanError(f"{field_name} {str(value)[:40]!r} is no integer", "time") from None
 
 
 def _json_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
@@ -147,13 +147,13 @@ def _double(content: Any) -> Any:
 
 
 def _json_list(content: Any, nesting: Nesting, depth: int) -> Any:
-    if depth >= nesting.most:
+    if depth >= nesting.limit:
         return nesting.leave_out()
     return [_json_value(item, nesting, depth + 1) for item in _items(content)]
 
 
 def _json_map(content: Any, nesting: Nesting, depth: int) -> Any:
-    if depth >= nesting.most:
+    if depth >= nesting.limit:
         return nesting.leave_out()
     pairs = [item for item in _items(content) if isinstance(item, dict) and "key" in item]
     return {str(pair["key"]): _json_value(pair.get("value"), nesting, depth + 1) for pair in pairs}
@@ -175,11 +175,11 @@ def _number(cast: type[int] | type[float], content: Any) -> Any:
 def _json_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     if not isinstance(pairs, list):
         return {}
-    found: Attributes = {}
+    attributes: Attributes = {}
     for pair in pairs:
         if isinstance(pair, dict) and "key" in pair:
-            found[str(pair["key"])] = _json_value(pair.get("value"), nesting)
-    return found
+            attributes[str(pair["key"])] = _json_value(pair.get("value"), nesting)
+    return attributes
 
 
 def _json_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
@@ -210,8 +210,8 @@ def _json_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
 
 
 def _list(span: Attributes, name: str) -> list[Attributes]:
-    found = span.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    items = span.get(name)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _json_event(event: Attributes, nesting: Nesting) -> dict[str, Any]:

@@ -28,11 +28,11 @@ from traces.otlp.sent import (
 )
 
 
-def decode_protobuf(body: bytes, most: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
-    """Decode up to `most` spans with values up to `levels` deep. Raises OtlpError."""
+def decode_protobuf(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
+    """Decode up to `limit` spans with values up to `levels` deep. Raises OtlpError."""
     request = _request(body)
-    if sum(len(group.spans) for each in request.resource_spans for group in each.scope_spans) > most:
-        raise TooManySpans(most)
+    if sum(len(group.spans) for resource in request.resource_spans for group in resource.scope_spans) > limit:
+        raise TooManySpans(limit)
     decoded = Decoded(nesting := Nesting(levels))
     for resource_spans in request.resource_spans:
         attributes = _proto_attributes(resource_spans.resource.attributes, nesting)
@@ -82,27 +82,27 @@ def _proto_value(value: Any, nesting: Nesting, depth: int = 0) -> Any:
 
 
 def _proto_list(items: Any, nesting: Nesting, depth: int) -> Any:
-    if depth >= nesting.most:
+    if depth >= nesting.limit:
         return nesting.leave_out()
     return [_proto_value(item, nesting, depth + 1) for item in items]
 
 
 def _proto_map(pairs: Any, nesting: Nesting, depth: int) -> Any:
-    if depth >= nesting.most:
+    if depth >= nesting.limit:
         return nesting.leave_out()
     return {_proto_text(pair.key): _proto_value(pair.value, nesting, depth + 1) for pair in pairs}
 
 
 def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
-    found: Attributes = {}
+    attributes: Attributes = {}
     # A slice gets all items at once; iteration gets them one by one until an IndexError.
     for pair in pairs[:]:
         key, value = pair.key, pair.value
         text = value.string_value  # empty unless the value is text, as most are
         if "\0" in key or "\0" in text:
             key, text = clean(key), clean(text)
-        found[key] = text or _proto_value(value, nesting)
-    return found
+        attributes[key] = text or _proto_value(value, nesting)
+    return attributes
 
 
 def _proto_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:

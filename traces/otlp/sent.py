@@ -26,8 +26,8 @@ class OtlpError(ValueError):
 class TooManySpans(OtlpError):
     """Too many spans, or so many empty objects that decoding would take gigabytes."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"The body has more than {most:,} spans, or millions of objects. Send smaller batches.")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body has more than {limit:,} spans, or millions of objects. Send smaller batches.")
 
 
 class SpanError(ValueError):
@@ -42,12 +42,12 @@ class SpanError(ValueError):
 class Nesting:
     """The limit of nested lists and objects, and the number left out."""
 
-    most: int = MAX_LEVELS
+    limit: int = MAX_LEVELS
     left_out: int = 0
 
     def leave_out(self) -> str:
         self.left_out += 1
-        return f"… [nested deeper than {self.most} levels]"
+        return f"… [nested deeper than {self.limit} levels]"
 
 
 @dataclass(slots=True)
@@ -100,12 +100,12 @@ def iso_time(nanoseconds: int) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def checked_id(raw: bytes, what: str, size: int) -> bytes:
+def checked_id(raw: bytes, field_name: str, size: int) -> bytes:
     """Raises SpanError unless the id has `size` bytes that are not all zero."""
     if len(raw) != size:
-        raise SpanError(f"the {what} has {len(raw)} bytes instead of {size}", "id")
+        raise SpanError(f"the {field_name} has {len(raw)} bytes instead of {size}", "id")
     if not any(raw):
-        raise SpanError(f"the {what} is all zeros", "id")
+        raise SpanError(f"the {field_name} is all zeros", "id")
     return raw
 
 
@@ -115,9 +115,9 @@ def read_trace_id(raw: bytes) -> UUID:
     return UUID(bytes=checked_id(raw, "trace id", 16))
 
 
-def read_span_id(raw: bytes, what: str = "span id") -> int:
+def read_span_id(raw: bytes, field_name: str = "span id") -> int:
     """Read a signed integer. Raises SpanError."""
-    return int.from_bytes(checked_id(raw, what, 8), "big", signed=True)
+    return int.from_bytes(checked_id(raw, field_name, 8), "big", signed=True)
 
 
 def read_parent_id(raw: bytes) -> int | None:
@@ -154,7 +154,7 @@ def storable(value: Any, nesting: Nesting | None = None, depth: int = 0) -> Any:
 
 
 def _storable_collection(value: dict[Any, Any] | list[Any], nesting: Nesting, depth: int) -> Any:
-    if depth >= nesting.most:
+    if depth >= nesting.limit:
         return nesting.leave_out()
     if isinstance(value, dict):
         return {clean(str(key)): storable(item, nesting, depth + 1) for key, item in value.items()}

@@ -62,7 +62,7 @@ def pack(texts: Iterable[Text]) -> list[Packed]:
 
 
 def unpack(body: bytes | memoryview) -> list[PayloadRecord]:
-    return [PayloadRecord(**said) for said in orjson.loads(zstandard.decompress(body))]
+    return [PayloadRecord(**fields) for fields in orjson.loads(zstandard.decompress(body))]
 
 
 def _together(texts: Iterable[Text]) -> Iterator[list[Text]]:

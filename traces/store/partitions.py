@@ -1,6 +1,6 @@
 """Day partitions of spans and payloads, created ahead of time and dropped when they expire.
 
-A change waits for locks up to PATIENCE, because readers and writers would queue behind it. The next run tries again.
+A change waits for locks up to LOCK_TIMEOUT: readers and writers would queue behind it. The next run tries again.
 """
 
 import logging
@@ -21,7 +21,7 @@ from traces.span_store import StoreHealth
 logger = logging.getLogger(__name__)
 
 DAYS_AHEAD = 3
-PATIENCE = "200ms"
+LOCK_TIMEOUT = "200ms"
 _LOCK = 0x7472616365  # an advisory lock of our own, so that no two processes change partitions at once
 
 
@@ -31,25 +31,25 @@ def ensure(now: datetime) -> list[str]:
     Moves their rows from the default partition. Safe to run twice at once.
     """
     first = timerange.kept_since(now, settings.RETENTION_DAYS).date()
-    return _make_missing(first + timedelta(days=n) for n in range(settings.RETENTION_DAYS + DAYS_AHEAD + 1))
+    return _create_missing(first + timedelta(days=n) for n in range(settings.RETENTION_DAYS + DAYS_AHEAD + 1))
 
 
-def make_past(first: date, last: date, now: datetime) -> list[str]:
+def import_days(first: date, last: date, now: datetime) -> list[str]:
     """Create days for an import through `last`, kept as long as if they were today; returns the names of the tables."""
     kept_until = timerange.kept_since(now, -settings.RETENTION_DAYS).date()
-    return _make_missing((first + timedelta(days=n) for n in range((last - first).days + 1)), kept_until)
+    return _create_missing((first + timedelta(days=n) for n in range((last - first).days + 1)), kept_until)
 
 
-def keep_ahead(now: datetime) -> None:
+def ensure_current(now: datetime) -> None:
     """Create today and tomorrow if missing. Checks once an hour and never raises."""
-    _make_around(timerange.floor(now, timerange.HOUR))
+    _create_around(timerange.floor(now, timerange.HOUR))
 
 
 @lru_cache(maxsize=1)
-def _make_around(hour: datetime) -> None:
+def _create_around(hour: datetime) -> None:
     today = timerange.kept_since(hour, 0).date()
     try:
-        if made := _make_missing([today, today + timedelta(days=1)]):
+        if made := _create_missing([today, today + timedelta(days=1)]):
             logger.warning("Nothing had made %s; does the clock run?", ", ".join(made))
     except Error:
         logger.exception("The partitions of today can't be made; spans go to the default partition")
@@ -75,14 +75,14 @@ def drop_expired(now: datetime, record: Callable[[date], None]) -> list[str]:
     return dropped
 
 
-def _make_missing(days: Iterable[date], kept_until: date | None = None) -> list[str]:
+def _create_missing(days: Iterable[date], kept_until: date | None = None) -> list[str]:
     parents = [model._meta.db_table for model in PARTITIONED]
-    wanted = {f"{parent}_{day:%Y%m%d}": parent for day in days for parent in parents}
-    missing, made = sorted(wanted.keys() - _existing().keys()), []
+    tables = {f"{parent}_{day:%Y%m%d}": parent for day in days for parent in parents}
+    missing, made = sorted(tables.keys() - _existing().keys()), []
     for name in missing:
         with _change(f"make {name}"):
             if name not in _existing():
-                _make(name, wanted[name], kept_until)
+                _create(name, tables[name], kept_until)
                 made.append(name)
     return made
 
@@ -123,20 +123,20 @@ def _day(name: str) -> date:
 
 
 @contextmanager
-def _change(what: str) -> Iterator[None]:
+def _change(action: str) -> Iterator[None]:
     try:
         with transaction.atomic():
-            _execute("SET LOCAL lock_timeout = {patience}", patience=sql.Literal(PATIENCE))
+            _execute("SET LOCAL lock_timeout = {timeout}", timeout=sql.Literal(LOCK_TIMEOUT))
             _execute("SELECT pg_advisory_xact_lock({lock})", lock=sql.Literal(_LOCK))
             yield
             _execute("SET LOCAL lock_timeout = DEFAULT")
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
-        logger.info("Too busy to %s now", what)
+        logger.info("Too busy to %s now", action)
 
 
-def _make(name: str, parent: str, kept_until: date | None) -> None:
+def _create(name: str, parent: str, kept_until: date | None) -> None:
     day = _day(name)
     parts = {
         "table": sql.Identifier(name),

@@ -63,15 +63,15 @@ class PostgresSpanStore:
 
     def replace(self, spans: Sequence[tuple[SpanRecord, SpanRecord, bytes]]) -> None:
         deleted = _delete([(old.key, old.revision) for old, _, _ in spans])
-        replaced, found, missing = [], [], []
+        replaced, replacements, missing = [], [], []
         for old, new, text in spans:
             if old.key in deleted:
                 replaced.append(old)
-                found.append((new, text))
+                replacements.append((new, text))
             else:
                 missing.append((new, text))
-        if found:
-            _copy_in(found, _take_texts(replaced))
+        if replacements:
+            _copy_in(replacements, _take_texts(replaced))
         if missing:
             self.insert(missing)
 
@@ -90,74 +90,74 @@ class PostgresSpanStore:
                 )
 
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
-        found: dict[UUID, list[SpanRecord]] = defaultdict(list)
-        wanted = list(extents)
-        if not wanted:
-            return found
-        for row in database.fetch(_SPANS, _reach(project_id, wanted)):
+        spans_by_trace: dict[UUID, list[SpanRecord]] = defaultdict(list)
+        listed = list(extents)
+        if not listed:
+            return spans_by_trace
+        for row in database.fetch(_SPANS, _reach(project_id, listed)):
             span = SpanRecord(*row)
-            found[span.trace_id].append(span)
-        return found
+            spans_by_trace[span.trace_id].append(span)
+        return spans_by_trace
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
         return self.payloads_of(project_id, {extent: span_ids})[extent.trace_id]
 
     def payloads_of(
-        self, project_id: int, wanted: Mapping[Extent, Sequence[int]]
+        self, project_id: int, span_ids: Mapping[Extent, Sequence[int]]
     ) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
-        found: dict[UUID, dict[int, PayloadRecord]] = defaultdict(dict)
-        named = {extent.trace_id: (extent, set(span_ids)) for extent, span_ids in wanted.items() if span_ids}
-        if not named:
-            return found
+        payloads: dict[UUID, dict[int, PayloadRecord]] = defaultdict(dict)
+        requested = {extent.trace_id: (extent, set(ids)) for extent, ids in span_ids.items() if ids}
+        if not requested:
+            return payloads
         rows = Payload.objects.filter(
             project_id=project_id,
-            trace_id__in=list(named),
-            span_ids__overlap=sorted(set().union(*(ids for _, ids in named.values()))),
-            start_time__gte=_midnight(min(extent.first for extent, _ in named.values())),
-            start_time__lte=max(extent.last for extent, _ in named.values()),
+            trace_id__in=list(requested),
+            span_ids__overlap=sorted(set().union(*(ids for _, ids in requested.values()))),
+            start_time__gte=_midnight(min(extent.first for extent, _ in requested.values())),
+            start_time__lte=max(extent.last for extent, _ in requested.values()),
         )
-        for trace_id, span_ids, body in rows.values_list("trace_id", "span_ids", "body"):
-            asked = named[trace_id][1]
-            texts = zip(span_ids, unpack(body), strict=True)
-            found[trace_id].update((span_id, text) for span_id, text in texts if span_id in asked)
-        return found
+        for trace_id, ids, body in rows.values_list("trace_id", "span_ids", "body"):
+            requested_ids = requested[trace_id][1]
+            texts = zip(ids, unpack(body), strict=True)
+            payloads[trace_id].update((span_id, text) for span_id, text in texts if span_id in requested_ids)
+        return payloads
 
     def count(self, project_id: int, query: SpanQuery) -> int:
-        return Span.objects.filter(queries.of_spans(project_id, query)).count()
+        return Span.objects.filter(queries.span_condition(project_id, query)).count()
 
     def matching(self, project_id: int, ids: Collection[SpanId], query: SpanQuery) -> set[SpanId]:
         # Each list alone uses the key's index; pairs of ids would not.
         near = Span.objects.filter(
-            queries.of_spans(project_id, query),
+            queries.span_condition(project_id, query),
             trace_id__in={trace_id for trace_id, _ in ids},
             span_id__in={span_id for _, span_id in ids},
         )
         return set(near.values_list("trace_id", "span_id")).intersection(ids)
 
     def traces_with(self, project_id: int, query: SpanQuery) -> Q:
-        return queries.traces_with(project_id, query)
+        return queries.trace_condition(project_id, query)
 
     def attribute_tokens(
         self, project_id: int, extents: Sequence[Extent], tokens: Collection[int]
     ) -> Mapping[UUID, set[int]]:
-        found: dict[UUID, set[int]] = defaultdict(set)
+        tokens_by_trace: dict[UUID, set[int]] = defaultdict(set)
         if not extents or not tokens:
-            return found
+            return tokens_by_trace
         parameters = [*_reach(project_id, extents), list(tokens)]
         with connection.cursor() as cursor:
             cursor.execute(_TOKENS, parameters)
             for trace_id, token in cursor.fetchall():
-                found[trace_id].add(token)
-        return found
+                tokens_by_trace[trace_id].add(token)
+        return tokens_by_trace
 
     def prepare(self, now: datetime) -> list[str]:
         return partitions.ensure(now)
 
     def ensure_current(self, now: datetime) -> None:
-        partitions.keep_ahead(now)
+        partitions.ensure_current(now)
 
     def import_days(self, first: date, last: date, now: datetime) -> list[str]:
-        return partitions.make_past(first, last, now)
+        return partitions.import_days(first, last, now)
 
     def expire(self, now: datetime, record: Callable[[date], None]) -> list[str]:
         return partitions.drop_expired(now, record)
@@ -215,7 +215,7 @@ def _columns(keys: Sequence[SpanKey]) -> list[list[Any]]:
 
 def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
     """Delete the texts of spans of one project; returns texts of others that were packed with them."""
-    taken = {(span.trace_id, span.span_id) for span in spans}
+    removed = {(span.trace_id, span.span_id) for span in spans}
     times = [span.start_time for span in spans]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -236,7 +236,7 @@ def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
             Text(project_id, trace_id, start_time, span_id, plain(payload))
             for project_id, trace_id, start_time, span_ids, body in cursor.fetchall()
             for span_id, payload in zip(span_ids, unpack(body), strict=True)
-            if (trace_id, span_id) not in taken
+            if (trace_id, span_id) not in removed
         ]
 
 

@@ -13,22 +13,24 @@ from traces.span_store import SpanQuery, SpanRole
 _ROLES = {SpanRole.CALL: Q(kind="LLM"), SpanRole.ROOT: ~Q(kind="LLM") & Q(parent_id=None)}
 
 
-def of_spans(project_id: int, query: SpanQuery) -> Q:
-    found = Q(project_id=project_id) & _passing(query.traffic_filter) & _starting(query.start, query.end)
+def span_condition(project_id: int, query: SpanQuery) -> Q:
+    condition = (
+        Q(project_id=project_id) & _matches_filter(query.traffic_filter) & _starts_between(query.start, query.end)
+    )
     if query.has_ended:
-        found &= Q(duration_us__isnull=False)
+        condition &= Q(duration_us__isnull=False)
     if query.received_since is not None:
-        found &= Q(received_at__gte=query.received_since)
-    found &= _naming(query.agents) & _having(query.roles)
+        condition &= Q(received_at__gte=query.received_since)
+    condition &= _names_agent(query.agents) & _has_role(query.roles)
     if query.traces is not None:
-        found &= Q(Exists(query.traces.filter(project_id=project_id, trace_id=OuterRef("trace_id"))))
-    return found
+        condition &= Q(Exists(query.traces.filter(project_id=project_id, trace_id=OuterRef("trace_id"))))
+    return condition
 
 
-def traces_with(project_id: int, query: SpanQuery) -> Q:
+def trace_condition(project_id: int, query: SpanQuery) -> Q:
     """Trace rows that have a matching span."""
     spans = Span.objects.filter(
-        of_spans(project_id, query), trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time")
+        span_condition(project_id, query), trace_id=OuterRef("trace_id"), start_time__lte=OuterRef("end_time")
     )
     # Of two lower bounds the planner would take the estimates of both, and choose another plan.
     if query.start is None:
@@ -36,36 +38,38 @@ def traces_with(project_id: int, query: SpanQuery) -> Q:
     return Q(Exists(spans), project_id=project_id)
 
 
-def _passing(wanted: Filter) -> Q:
-    found = Q(**exact(wanted)) & status_is(wanted, Q(status="error"))
-    if wanted.model:
-        found &= Q(model=wanted.model)
-    found &= between(F("duration_us"), microseconds(wanted.min_duration_ms), microseconds(wanted.max_duration_ms))
+def _matches_filter(traffic_filter: Filter) -> Q:
+    condition = Q(**exact(traffic_filter)) & status_is(traffic_filter, Q(status="error"))
+    if traffic_filter.model:
+        condition &= Q(model=traffic_filter.model)
+    condition &= between(
+        F("duration_us"), microseconds(traffic_filter.min_duration_ms), microseconds(traffic_filter.max_duration_ms)
+    )
     tokens = Coalesce(F("input_tokens"), 0) + Coalesce(F("output_tokens"), 0)
-    found &= between(tokens, wanted.min_tokens, wanted.max_tokens)
-    if wanted.attributes:
-        found &= Q(attribute_tokens__contains=wanted.attribute_tokens)
-    return found
+    condition &= between(tokens, traffic_filter.min_tokens, traffic_filter.max_tokens)
+    if traffic_filter.attributes:
+        condition &= Q(attribute_tokens__contains=traffic_filter.attribute_tokens)
+    return condition
 
 
-def _starting(start: datetime | None, end: datetime | None) -> Q:
-    found = Q()
+def _starts_between(start: datetime | None, end: datetime | None) -> Q:
+    condition = Q()
     if start is not None:
-        found &= Q(start_time__gte=start)
+        condition &= Q(start_time__gte=start)
     if end is not None:
-        found &= Q(start_time__lt=end)
-    return found
+        condition &= Q(start_time__lt=end)
+    return condition
 
 
-def _naming(agents: tuple[int | None, ...]) -> Q:
-    found = Q()
+def _names_agent(agents: tuple[int | None, ...]) -> Q:
+    condition = Q()
     for agent in agents:
-        found |= Q(agent_id=agent)
-    return found
+        condition |= Q(agent_id=agent)
+    return condition
 
 
-def _having(roles: tuple[SpanRole, ...]) -> Q:
-    found = Q()
+def _has_role(roles: tuple[SpanRole, ...]) -> Q:
+    condition = Q()
     for role in roles:
-        found |= _ROLES[role]
-    return found
+        condition |= _ROLES[role]
+    return condition

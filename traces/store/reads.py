@@ -13,8 +13,8 @@ def spans_of(traces: Iterable[Trace]) -> dict[int, list[SpanRecord]]:
     by_project: dict[int, list[Trace]] = defaultdict(list)
     for trace in traces:
         by_project[trace.project_id].append(trace)
-    found: dict[int, list[SpanRecord]] = {}
-    for project_id, some in by_project.items():
-        spans = span_store().spans(project_id, [trace.extent for trace in some])
-        found |= {trace.pk: spans.get(trace.trace_id, []) for trace in some}
-    return found
+    spans_by_trace: dict[int, list[SpanRecord]] = {}
+    for project_id, project_traces in by_project.items():
+        spans = span_store().spans(project_id, [trace.extent for trace in project_traces])
+        spans_by_trace |= {trace.pk: spans.get(trace.trace_id, []) for trace in project_traces}
+    return spans_by_trace

@@ -40,7 +40,7 @@ def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:
 
 def of_trace(trace: Trace, spans: Sequence[SpanRecord], start: int) -> tuple[Conversation, int]:
     """The turn from message `start` on, and the number of spans whose text was loaded."""
-    chosen = presentation.worth_reading(spans)
+    chosen = presentation.spans_to_load(spans)
     payloads = span_store().payloads(trace.project_id, trace.extent, [span.span_id for span in chosen])
     return presentation.part_of_turn(trace_transcript(chosen, payloads).messages, start), len(chosen)
 
@@ -49,18 +49,22 @@ def of_session(traces: Sequence[Trace], first: int) -> list[Turn]:
     """Turns numbered from `first`, without the history that they resend."""
     if not traces:
         return []
-    project_id, rendering = traces[0].project_id, presentation.Rendering()
+    project_id = traces[0].project_id
     stored = span_store().spans(project_id, [trace.extent for trace in traces])
     spans = [stored.get(trace.trace_id, []) for trace in traces]
-    chosen = presentation.worth_reading_of_turns(spans)
-    wanted = {trace.extent: [span.span_id for span in some] for trace, some in zip(traces, chosen, strict=True)}
-    payloads = span_store().payloads_of(project_id, wanted)
-    told = session_transcript(
-        trace_transcript(some, payloads.get(trace.trace_id, {})) for trace, some in zip(traces, chosen, strict=True)
+    loaded = presentation.spans_to_load_by_turn(spans)
+    span_ids = {}
+    for trace, turn_spans in zip(traces, loaded, strict=True):
+        span_ids[trace.extent] = [span.span_id for span in turn_spans]
+    payloads = span_store().payloads_of(project_id, span_ids)
+    transcript = session_transcript(
+        trace_transcript(turn_spans, payloads.get(trace.trace_id, {}))
+        for trace, turn_spans in zip(traces, loaded, strict=True)
     )
-    said = dict(told.turns())
-    unread = [len(presentation.with_text(every)) - len(some) for every, some in zip(spans, chosen, strict=True)]
-    return [
-        Turn(number, trace, rendering.of(said.get(trace.trace_id, [])), left)
-        for number, (trace, left) in enumerate(zip(traces, unread, strict=True), start=first)
-    ]
+    messages = dict(transcript.turns())
+    budget = presentation.RenderBudget()
+    turns = []
+    for number, (trace, all_spans, turn_spans) in enumerate(zip(traces, spans, loaded, strict=True), start=first):
+        unread = len(presentation.with_text(all_spans)) - len(turn_spans)
+        turns.append(Turn(number, trace, budget.fit(messages.get(trace.trace_id, [])), unread))
+    return turns

@@ -51,7 +51,7 @@ class Entry:
         return replace(self.message, tool_calls=tuple(self.calls))
 
 
-class Waiting:
+class PendingCalls:
     """Tool calls without a result, indexed by id and name."""
 
     def __init__(self) -> None:
@@ -65,15 +65,15 @@ class Waiting:
                 self._queues.setdefault(key, deque()).append(len(self._slots))
             self._slots.append((entry, index))
 
-    def take(self, result: ToolCall) -> Slot | None:
+    def match(self, result: ToolCall) -> Slot | None:
         """Match a result to the first call with its id if both have one, else with its name."""
         name = result.name or None
         keys = [(result.id, None), ("", name)] if result.id else [(None, name)]
-        found = [number for key in keys if (number := self._first(self._queues.get(key, deque()))) is not None]
-        if not found:
+        numbers = [number for key in keys if (number := self._first(self._queues.get(key, deque()))) is not None]
+        if not numbers:
             return None
-        self._taken.add(min(found))
-        return self._slots[min(found)]
+        self._taken.add(min(numbers))
+        return self._slots[min(numbers)]
 
     def _first(self, queue: deque[int]) -> int | None:
         while queue and queue[0] in self._taken:
@@ -96,38 +96,38 @@ class Conversation:
         self._waiting: dict[str, deque[Slot]] = {}
         self._steps: dict[str, deque[Entry]] = {}
         self._keys: dict[Message, Key] = {}
-        self._given: Counter[Key] = Counter()
+        self._counts: Counter[Key] = Counter()
         self._errors: deque[str] = deque(maxlen=MAX_ERRORS)
         self._left_out = 0
         self._calls_left_out = 0
 
-    def heard(self, messages: Iterable[Message], span_id: int) -> None:
+    def add_input(self, messages: Iterable[Message], span_id: int) -> None:
         """Add the input of a call. New messages are inserted between known ones."""
-        self._given = Counter()
-        waiting = Waiting()
+        self._counts = Counter()
+        pending = PendingCalls()
         new: list[Entry] = []
-        for message in self._bounded(messages):
+        for message in self._limit_calls(messages):
             if message.role == "tool":
-                if not self._answer(message.tool_calls[0], waiting):
-                    self._hear(message, span_id, new)
+                if not self._add_result(message.tool_calls[0], pending):
+                    self._add_input_message(message, span_id, new)
                 continue
-            waiting.add(self._hear(message, span_id, new))
+            pending.add(self._add_input_message(message, span_id, new))
         self._place(new, None)
 
-    def said(self, messages: Iterable[Message], span_id: int) -> None:
+    def add_output(self, messages: Iterable[Message], span_id: int) -> None:
         """Add the output of a call, unless another span gave the same."""
-        waiting = Waiting()
-        for message in self._bounded(messages):
-            if message.role == "tool" and self._answer(message.tool_calls[0], waiting):
+        pending = PendingCalls()
+        for message in self._limit_calls(messages):
+            if message.role == "tool" and self._add_result(message.tool_calls[0], pending):
                 continue
             key = self._key(message)
-            self._given[key] += 1
-            if self._given[key] > len(self._known.get(key, ())):
+            self._counts[key] += 1
+            if self._counts[key] > len(self._known.get(key, ())):
                 entry = self._enter(replace(message, produced=True), span_id)
-                waiting.add(entry)
+                pending.add(entry)
                 self._place([entry], None)
 
-    def ran(self, call: ToolCall) -> None:
+    def add_tool_run(self, call: ToolCall) -> None:
         """Add the run of a tool to the call that requested it, else as a step."""
         slot = next((slot for slot in self._candidates(call) if _same_tool(self._at(slot), call)), None)
         if slot is None:
@@ -147,7 +147,7 @@ class Conversation:
             waiting.popleft()
         yield from (slot for slot in islice(waiting, MAX_TRIES) if self._free(slot))
 
-    def failed(self, error: str, span_id: int) -> None:
+    def add_error(self, error: str, span_id: int) -> None:
         """Add an error, once if repeated."""
         last = self._entries[-1].message if self._entries else None
         if last and last.error and _core(error) in last.error:
@@ -158,37 +158,40 @@ class Conversation:
         else:
             self._place([self._enter(Message("assistant", error=error, produced=True), span_id)], None)
 
-    def tells_error(self, error: str) -> bool:
+    def has_error(self, error: str) -> bool:
         """Whether it has this error, even wrapped in another type."""
-        return any(_core(error) in told for told in self._errors)
+        return any(_core(error) in known_error for known_error in self._errors)
 
-    def began(self, messages: Iterable[Message], span_id: int) -> None:
+    def prepend(self, messages: Iterable[Message], span_id: int) -> None:
         """Insert messages after system messages."""
         entries = [self._enter(message, span_id) for message in messages if message.role != "tool"]
         first = next((entry for entry in self._entries if entry.message.role != "system"), None)
         self._place(entries, first)
 
-    def has(self, role: str) -> bool:
+    def has_role(self, role: str) -> bool:
         return any(entry.message.role == role for entry in self._entries)
 
-    def tells(self, text: str) -> bool:
+    def has_output(self, text: str) -> bool:
         """Whether an output equals this text, contains it or is most of it."""
-        wanted = " ".join(text.split())
-        said = [
+        normalized = " ".join(text.split())
+        outputs = [
             " ".join(entry.message.text.split())
             for entry in reversed(self._entries)
             if entry.message.role == "assistant" and entry.message.text
         ]
-        return any(wanted in one or (one in wanted and len(one) * 2 > len(wanted)) for one in said[:50])
+        return any(
+            normalized in output or (output in normalized and len(output) * 2 > len(normalized))
+            for output in outputs[:50]
+        )
 
     def messages(self) -> tuple[Message, ...]:
         done = [entry.done() for entry in self._entries]
-        for count, what in ((self._left_out, "later messages"), (self._calls_left_out, "tool calls")):
+        for count, noun in ((self._left_out, "later messages"), (self._calls_left_out, "tool calls")):
             if count:
-                done.append(Message("system", f"[{count:,} {what} are not shown]", trace_id=self._trace_id))
+                done.append(Message("system", f"[{count:,} {noun} are not shown]", trace_id=self._trace_id))
         return tuple(done)
 
-    def _bounded(self, messages: Iterable[Message]) -> Iterator[Message]:
+    def _limit_calls(self, messages: Iterable[Message]) -> Iterator[Message]:
         room = MAX_CALLS
         for message in messages:
             if message.role == "tool" or len(message.tool_calls) <= room:
@@ -199,12 +202,12 @@ class Conversation:
             yield replace(message, tool_calls=message.tool_calls[:room])
             room = 0
 
-    def _hear(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
+    def _add_input_message(self, message: Message, span_id: int, new: list[Entry]) -> Entry:
         key = self._key(message)
-        self._given[key] += 1
-        known = self._known.get(key, [])
-        if self._given[key] <= len(known):
-            entry = known[self._given[key] - 1]
+        self._counts[key] += 1
+        entries = self._known.get(key, [])
+        if self._counts[key] <= len(entries):
+            entry = entries[self._counts[key] - 1]
             if entry not in new:
                 self._place(new, entry)
                 new.clear()
@@ -240,8 +243,8 @@ class Conversation:
         at = len(self._entries) if before is None or before not in self._entries else self._entries.index(before)
         self._entries[at:at] = entries[:room]
 
-    def _answer(self, result: ToolCall, waiting: Waiting) -> bool:
-        slot = waiting.take(result) or self._first_unanswered(result.id)
+    def _add_result(self, result: ToolCall, pending: PendingCalls) -> bool:
+        slot = pending.match(result) or self._first_unanswered(result.id)
         if slot is None:
             return False
         call = self._at(slot)
@@ -292,12 +295,12 @@ class Conversation:
         return self._at(slot).span_id is None
 
 
-def _same_tool(asked: ToolCall, run: ToolCall) -> bool:
-    one, other = _plain(asked.name), _plain(run.name)
-    if asked.id and run.id:
+def _same_tool(requested: ToolCall, run: ToolCall) -> bool:
+    requested_name, run_name = _plain(requested.name), _plain(run.name)
+    if requested.id and run.id:
         # Some senders use an id for several tools.
-        return asked.id == run.id and (one.endswith(other) or other.endswith(one))
-    return one == other
+        return requested.id == run.id and (requested_name.endswith(run_name) or run_name.endswith(requested_name))
+    return requested_name == run_name
 
 
 def _plain(name: str) -> str:

@@ -44,9 +44,9 @@ class Part[Item]:
         return self.count - len(self.shown)
 
 
-def beginning[Item](items: Iterable[Item], most: int) -> Part[Item]:
-    every = list(items)
-    return Part(every[:most], len(every))
+def beginning[Item](items: Iterable[Item], limit: int) -> Part[Item]:
+    all_items = list(items)
+    return Part(all_items[:limit], len(all_items))
 
 
 class Attribute(NamedTuple):
@@ -58,11 +58,11 @@ class Attribute(NamedTuple):
 
 
 def attributes(
-    found: Mapping[str, Any], most: int = MAX_ATTRIBUTES, *, tokens: Collection[int] = ()
+    values: Mapping[str, Any], limit: int = MAX_ATTRIBUTES, *, tokens: Collection[int] = ()
 ) -> Part[Attribute]:
     """Attributes by name. `tokens`: the searchable ones of the span."""
-    named = sorted(found.items(), key=lambda item: item[0])
-    return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), most)
+    named = sorted(values.items(), key=lambda item: item[0])
+    return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), limit)
 
 
 def _query(name: str, value: Any, tokens: Collection[int]) -> str:
@@ -71,23 +71,23 @@ def _query(name: str, value: Any, tokens: Collection[int]) -> str:
     return urlencode({"attribute": f"{name}={text}"}) if is_known else ""
 
 
-class Rendering:
+class RenderBudget:
     """What a page can still hold: messages, tool calls, and characters to render."""
 
     def __init__(self) -> None:
         self._room = MAX_RENDERED_CHARACTERS
         self._messages = self._calls = MAX_SHOWN
 
-    def of(self, messages: Sequence[Message]) -> list[Message]:
+    def fit(self, messages: Sequence[Message]) -> list[Message]:
         """Messages that fit, with text marked as plain beyond the limit, and a note about missing ones."""
-        taken = [self._taken(message) for message in messages[: self._messages]]
-        self._messages -= len(taken)
-        hidden = len(messages) - len(taken)
-        cut = _calls_of(messages[: len(taken)]) - _calls_of(taken)
+        rendered = [self._taken(message) for message in messages[: self._messages]]
+        self._messages -= len(rendered)
+        hidden = len(messages) - len(rendered)
+        cut = _calls_of(messages[: len(rendered)]) - _calls_of(rendered)
         notes = [
-            f"[{count:,} {what} are not shown]" for count, what in ((hidden, "messages"), (cut, "tool calls")) if count
+            f"[{count:,} {noun} are not shown]" for count, noun in ((hidden, "messages"), (cut, "tool calls")) if count
         ]
-        return taken + [Message("system", note) for note in notes]
+        return rendered + [Message("system", note) for note in notes]
 
     def _taken(self, message: Message) -> Message:
         calls = message.tool_calls[: self._calls]
@@ -123,8 +123,8 @@ class Conversation:
         return messages[0].tool_calls[0] if alone else None
 
     @property
-    def tells_error(self) -> bool:
-        return any(said.error or any(call.error for call in said.tool_calls) for said in self.shown)
+    def shows_error(self) -> bool:
+        return any(message.error or any(call.error for call in message.tool_calls) for message in self.shown)
 
     @property
     def earlier_calls(self) -> int:
@@ -138,25 +138,25 @@ def _calls_of(messages: Iterable[Message]) -> int:
 def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
     """Messages from `start` on. System messages come with the first part."""
     system, rest = _by_system(messages)
-    rendering, end = Rendering(), start + (PART if start else FIRST_PART)
-    shown = rendering.of(rest[start:end])
-    told = rendering.of(system[-MAX_MESSAGES:]) if not start else []
-    return Conversation(told, [], shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
+    budget, end = RenderBudget(), start + (PART if start else FIRST_PART)
+    shown = budget.fit(rest[start:end])
+    system_shown = budget.fit(system[-MAX_MESSAGES:]) if not start else []
+    return Conversation(system_shown, [], shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:
     system, rest, left_out = _newest(messages)
-    given = [message for message in rest if not message.produced]
-    produced = [message for message in rest if message.produced]
-    rendering = Rendering()
-    shown = rendering.of(given[-RECENT:] + produced)
-    return Conversation(rendering.of(system), rendering.of(given[:-RECENT]), shown, left_out)
+    inputs = [message for message in rest if not message.produced]
+    outputs = [message for message in rest if message.produced]
+    budget = RenderBudget()
+    shown = budget.fit(inputs[-RECENT:] + outputs)
+    return Conversation(budget.fit(system), budget.fit(inputs[:-RECENT]), shown, left_out)
 
 
 def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:
     system, rest = _by_system(messages)
-    kept = system[-MAX_MESSAGES:], rest[-MAX_MESSAGES:]
-    return *kept, len(messages) - sum(map(len, kept))
+    newest = system[-MAX_MESSAGES:], rest[-MAX_MESSAGES:]
+    return *newest, len(messages) - sum(map(len, newest))
 
 
 def _by_system(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -169,7 +169,7 @@ def with_text(spans: Iterable[SpanRecord]) -> list[SpanRecord]:
     return [span for span in spans if span.input_size or span.output_size or span.status == "error"]
 
 
-def worth_reading(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> list[SpanRecord]:
+def spans_to_load(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> list[SpanRecord]:
     """The spans whose text is loaded: at least one, up to `room` characters."""
     chosen: list[SpanRecord] = []
     for span in with_text(spans):
@@ -180,11 +180,11 @@ def worth_reading(spans: Iterable[SpanRecord], room: int = MAX_CHARACTERS) -> li
     return chosen
 
 
-def worth_reading_of_turns(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
+def spans_to_load_by_turn(turns: Iterable[Sequence[SpanRecord]]) -> list[list[SpanRecord]]:
     room = MAX_SESSION_CHARACTERS
     chosen = []
     for spans in turns:
-        chosen.append(worth_reading(spans, min(room, MAX_CHARACTERS)))
+        chosen.append(spans_to_load(spans, min(room, MAX_CHARACTERS)))
         room -= sum(map(_size, chosen[-1]))
     return chosen
 
@@ -202,14 +202,14 @@ class Event:
 
 def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
     """The events of a span without duplicates."""
-    found: dict[tuple[str, bytes], Event] = {}
+    unique: dict[tuple[str, bytes], Event] = {}
     for event in payload.events or []:
-        name, said = str(event.get("name") or "event"), event.get("attributes") or {}
-        key = name, orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
-        if key not in found:
+        name, event_attributes = str(event.get("name") or "event"), event.get("attributes") or {}
+        key = name, orjson.dumps(event_attributes, option=orjson.OPT_SORT_KEYS)
+        if key not in unique:
             after = _after(span, str(event.get("time") or ""))
-            found[key] = Event(name, after, attributes(said, MAX_EVENT_ATTRIBUTES))
-    return beginning(found.values(), MAX_EVENTS)
+            unique[key] = Event(name, after, attributes(event_attributes, MAX_EVENT_ATTRIBUTES))
+    return beginning(unique.values(), MAX_EVENTS)
 
 
 def _after(span: SpanRecord, time: str) -> float | None:

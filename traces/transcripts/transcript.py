@@ -27,7 +27,7 @@ PREVIEW = 300
 PREVIEW_JSON = 100_000
 PREVIEW_MESSAGES = 20
 TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
-_NOTHING = PayloadRecord()
+_EMPTY = PayloadRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,19 @@ class Transcript:
 
     def turns(self) -> list[tuple[UUID | None, list[Message]]]:
         """Messages by trace."""
-        return [(trace_id, list(turn)) for trace_id, turn in groupby(self.messages, key=lambda said: said.trace_id)]
+        return [
+            (trace_id, list(turn)) for trace_id, turn in groupby(self.messages, key=lambda message: message.trace_id)
+        ]
 
 
 def span_transcript(span: SpanRecord, payload: PayloadRecord) -> Transcript:
     """Input, then output of a span."""
-    talk = Conversation(span.trace_id)
+    conversation = Conversation(span.trace_id)
     if span.kind in TOOL_KINDS:
-        talk.ran(_run(span, payload))
+        conversation.add_tool_run(_tool_run(span, payload))
     else:
-        _add_call(talk, span, payload, {})
-    return Transcript(talk.messages())
+        _add_call(conversation, span, payload, {})
+    return Transcript(conversation.messages())
 
 
 def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> Transcript:
@@ -61,20 +63,20 @@ def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, Payload
     """
     if not spans:
         return Transcript()
-    talk = Conversation(spans[0].trace_id)
-    known: dict[bytes, list[Message]] = {}
+    conversation = Conversation(spans[0].trace_id)
+    cache: dict[bytes, list[Message]] = {}
     outer = _outermost_first(spans)
-    for span in sorted(spans, key=_moment):
-        payload = payloads.get(span.span_id, _NOTHING)
+    for span in sorted(spans, key=_order_of):
+        payload = payloads.get(span.span_id, _EMPTY)
         if span.kind in TOOL_KINDS:
-            talk.ran(_run(span, payload))
+            conversation.add_tool_run(_tool_run(span, payload))
         elif span.kind == "LLM":
-            _add_call(talk, span, payload, known)
+            _add_call(conversation, span, payload, cache)
         elif span is not outer[0]:
-            _add_failure(talk, span, payload)
-    _add_ends(talk, outer, payloads)
-    _add_failure(talk, outer[0], payloads.get(outer[0].span_id, _NOTHING))
-    return Transcript(talk.messages())
+            _add_failure(conversation, span, payload)
+    _add_ends(conversation, outer, payloads)
+    _add_failure(conversation, outer[0], payloads.get(outer[0].span_id, _EMPTY))
+    return Transcript(conversation.messages())
 
 
 def session_transcript(turns: Iterable[Transcript]) -> Transcript:
@@ -82,14 +84,14 @@ def session_transcript(turns: Iterable[Transcript]) -> Transcript:
     seen: dict[Key, list[int]] = {}
     messages: list[Message] = []
     for turn in turns:
-        own = _request(turn.messages)
+        request = _request(turn.messages)
         count: Counter[Key] = Counter()
         added: list[Message] = []
         for message in turn.messages:
             key = key_of(message)
             count[key] += 1
             before = seen.get(key, [])
-            if message.produced or message is own or count[key] > len(before):
+            if message.produced or message is request or count[key] > len(before):
                 added.append(message)
             else:
                 earlier = before[count[key] - 1]
@@ -112,7 +114,7 @@ def output_preview(payload: PayloadRecord) -> str:
 
 def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
     newest = sent[-PREVIEW_MESSAGES:] if isinstance(sent, list) and not _is_list_as_text(sent) else []
-    messages = [message for one in newest for message in read(one, role)]
+    messages = [message for item in newest for message in read(item, role)]
     if isinstance(text, str) and not any(message.text for message in messages):
         messages += read_text(text if len(text) <= PREVIEW_JSON else text[: PREVIEW * 4], role)
     line = _last_text(messages, role)
@@ -128,27 +130,27 @@ def _last_text(messages: Sequence[Message], role: str) -> str:
     return calls[0] if calls and role == "assistant" else ""
 
 
-def _given(payload: PayloadRecord, known: dict[bytes, list[Message]] | None = None) -> list[Message]:
+def _input_of(payload: PayloadRecord, cache: dict[bytes, list[Message]] | None = None) -> list[Message]:
     system = read(_parsed(payload.attributes.get("gen_ai.system_instructions")), "system")
-    said = _sent(payload.input_messages, payload.input, "user", known) or list(_from_events(payload, answers=False))
-    return system + said
+    messages = _sent(payload.input_messages, payload.input, "user", cache) or list(_from_events(payload, answers=False))
+    return system + messages
 
 
-def _produced(payload: PayloadRecord) -> list[Message]:
+def _output_of(payload: PayloadRecord) -> list[Message]:
     calls = _parsed(payload.attributes.get("ai.response.toolCalls"))
     if isinstance(calls, list) and calls:
         return read({"role": "assistant", "content": payload.output, "tool_calls": calls}, "assistant")
-    said = _sent(payload.output_messages, payload.output, "assistant")
-    return said or list(_from_events(payload, answers=True))
+    messages = _sent(payload.output_messages, payload.output, "assistant")
+    return messages or list(_from_events(payload, answers=True))
 
 
 def _sent(
-    sent: list[Json] | None, text: str | None, role: str, known: dict[bytes, list[Message]] | None = None
+    sent: list[Json] | None, text: str | None, role: str, cache: dict[bytes, list[Message]] | None = None
 ) -> list[Message]:
     if isinstance(sent, list):
         request = parse(text) if _is_list_as_text(sent) else None
         items = request.get("input" if role == "user" else "output") if isinstance(request, dict) else None
-        if messages := read(request if isinstance(items, list) else sent, role, known):
+        if messages := read(request if isinstance(items, list) else sent, role, cache):
             return messages
     return read_text(as_text(text), role)
 
@@ -186,10 +188,10 @@ def _from_event(name: str, attributes: Json, *, answers: bool) -> Iterable[Messa
     return ()
 
 
-def _run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
-    said = payload.attributes
-    name = name_of(said, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
-    call_id = name_of(said, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
+def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
+    attributes = payload.attributes
+    name = name_of(attributes, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
+    call_id = name_of(attributes, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
     result = None if payload.output is None else as_text(payload.output)
     wrapped = parse(result)
     if isinstance(wrapped, dict) and wrapped.get("type") in ("tool", "constructor", "tool_result"):
@@ -230,7 +232,7 @@ def _exceptions(payload: PayloadRecord) -> list[str]:
     return exceptions
 
 
-def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
+def _order_of(span: SpanRecord) -> tuple[datetime, int, float]:
     if span.kind == "LLM":
         return span.start_time, 0, 0
     if span.kind in TOOL_KINDS:
@@ -240,52 +242,54 @@ def _moment(span: SpanRecord) -> tuple[datetime, int, float]:
     return ended, 2, -span.start_time.timestamp()
 
 
-def _add_call(talk: Conversation, span: SpanRecord, payload: PayloadRecord, known: dict[bytes, list[Message]]) -> None:
-    talk.heard(_given(payload, known), span.span_id)
-    talk.said(_produced(payload), span.span_id)
+def _add_call(
+    conversation: Conversation, span: SpanRecord, payload: PayloadRecord, cache: dict[bytes, list[Message]]
+) -> None:
+    conversation.add_input(_input_of(payload, cache), span.span_id)
+    conversation.add_output(_output_of(payload), span.span_id)
     if error := _error(span, payload):
-        talk.failed(error, span.span_id)
+        conversation.add_error(error, span.span_id)
 
 
-def _add_failure(talk: Conversation, span: SpanRecord, payload: PayloadRecord) -> None:
+def _add_failure(conversation: Conversation, span: SpanRecord, payload: PayloadRecord) -> None:
     error = "" if span.kind == "LLM" or span.kind in TOOL_KINDS else _error(span, payload)
-    if error and not talk.tells_error(error):
-        talk.failed(error, span.span_id)
+    if error and not conversation.has_error(error):
+        conversation.add_error(error, span.span_id)
 
 
-def _add_ends(talk: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
-    outer = [(span, payloads.get(span.span_id, _NOTHING)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
-    if not talk.has("user"):
-        _add_request(talk, outer)
-    _add_answer(talk, outer)
+def _add_ends(conversation: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
+    outer = [(span, payloads.get(span.span_id, _EMPTY)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
+    if not conversation.has_role("user"):
+        _add_request(conversation, outer)
+    _add_answer(conversation, outer)
 
 
-def _add_request(talk: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
+def _add_request(conversation: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
     for span, payload in outer:
-        if given := _given(payload):
-            talk.began(given, span.span_id)
+        if messages := _input_of(payload):
+            conversation.prepend(messages, span.span_id)
             return
 
 
-def _add_answer(talk: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
+def _add_answer(conversation: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
     for span, payload in outer:
-        produced = _produced(payload)
+        produced = _output_of(payload)
         if produced:
-            _add_last(talk, produced, span.span_id)
+            _add_last(conversation, produced, span.span_id)
             return
 
 
-def _add_last(talk: Conversation, produced: Sequence[Message], span_id: int) -> None:
+def _add_last(conversation: Conversation, produced: Sequence[Message], span_id: int) -> None:
     texts = [message.text for message in produced if message.role == "assistant" and message.text]
-    if texts and not talk.tells(texts[-1]):
-        talk.said([Message("assistant", texts[-1])], span_id)
+    if texts and not conversation.has_output(texts[-1]):
+        conversation.add_output([Message("assistant", texts[-1])], span_id)
 
 
 def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
-    known = {span.span_id for span in spans}
+    span_ids = {span.span_id for span in spans}
     children: dict[int | None, list[SpanRecord]] = {}
     for span in sorted(spans, key=lambda span: span.start_time):
-        parent = span.parent_id if span.parent_id in known and span.parent_id != span.span_id else None
+        parent = span.parent_id if span.parent_id in span_ids and span.parent_id != span.span_id else None
         children.setdefault(parent, []).append(span)
     ordered = sorted(children.pop(None, []), key=lambda span: (span.parent_id is not None, span.start_time))
     for span in ordered:
@@ -294,9 +298,9 @@ def _outermost_first(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
 
 
 def _request(turn: Sequence[Message]) -> Message | None:
-    given = [message for message in turn if message.role != "system"]
-    start = next((index for index, message in enumerate(given) if message.produced), len(given))
-    return given[start - 1] if start and given[start - 1].role == "user" else None
+    messages = [message for message in turn if message.role != "system"]
+    start = next((index for index, message in enumerate(messages) if message.produced), len(messages))
+    return messages[start - 1] if start and messages[start - 1].role == "user" else None
 
 
 def _completed(earlier: Message, later: Message) -> Message:

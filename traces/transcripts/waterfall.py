@@ -9,8 +9,8 @@ from traces.models.span import hex_span_id
 from traces.records import SpanRecord
 
 # Deeper rows are not indented further.
-DEEPEST = 8
-NARROWEST = 0.3
+MAX_DEPTH = 8
+MIN_WIDTH_PERCENT = 0.3
 TICKS = 5
 ICONS = {
     **{"LLM": "llm", "TOOL": "tool", "AGENT": "agent", "CHAIN": "chain", "RETRIEVER": "retriever"},
@@ -46,15 +46,15 @@ def rows(spans: Sequence[SpanRecord]) -> list[Row]:
     """Parents before children, siblings by start. Spans with a missing parent, or in a cycle, are roots."""
     if not spans:
         return []
-    start, whole = _extent(spans)
-    return [_row(span, depth, start, whole) for span, depth in _in_order(spans)]
+    start, duration = _extent(spans)
+    return [_row(span, depth, start, duration) for span, depth in _in_order(spans)]
 
 
 def ticks(spans: Sequence[SpanRecord]) -> list[str]:
     if not spans:
         return []
-    whole = _extent(spans)[1].total_seconds() * 1e6
-    return ["0", *(formats.duration(whole * index / (TICKS - 1)) for index in range(1, TICKS))]
+    duration_us = _extent(spans)[1].total_seconds() * 1e6
+    return ["0", *(formats.duration(duration_us * index / (TICKS - 1)) for index in range(1, TICKS))]
 
 
 def _extent(spans: Sequence[SpanRecord]) -> tuple[datetime, timedelta]:
@@ -77,15 +77,20 @@ def _in_order(spans: Sequence[SpanRecord]) -> list[tuple[SpanRecord, int]]:
 
 
 def _children(spans: Sequence[SpanRecord]) -> dict[int | None, list[SpanRecord]]:
-    known = {span.span_id for span in spans}
+    span_ids = {span.span_id for span in spans}
     children: dict[int | None, list[SpanRecord]] = {}
     for span in sorted(spans, key=lambda span: (span.start_time, span.span_id)):
-        has_parent = span.parent_id in known and span.parent_id != span.span_id
+        has_parent = span.parent_id in span_ids and span.parent_id != span.span_id
         children.setdefault(span.parent_id if has_parent else None, []).append(span)
     return children
 
 
-def _row(span: SpanRecord, depth: int, start: datetime, whole: timedelta) -> Row:
-    x = 100 * ((span.start_time - start) / whole)
-    width = max(100 * (timedelta(microseconds=span.duration_us or 0) / whole), NARROWEST)
-    return Row(span, min(depth, DEEPEST), round(min(x, 100 - NARROWEST), 2), round(min(width, 100 - x + NARROWEST), 2))
+def _row(span: SpanRecord, depth: int, start: datetime, duration: timedelta) -> Row:
+    x = 100 * ((span.start_time - start) / duration)
+    width = max(100 * (timedelta(microseconds=span.duration_us or 0) / duration), MIN_WIDTH_PERCENT)
+    return Row(
+        span,
+        min(depth, MAX_DEPTH),
+        round(min(x, 100 - MIN_WIDTH_PERCENT), 2),
+        round(min(width, 100 - x + MIN_WIDTH_PERCENT), 2),
+    )

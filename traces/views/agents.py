@@ -46,7 +46,7 @@ def agent_list(request: ProjectRequest) -> HttpResponse:
 @require_safe
 def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
-    context = _page(request, pk, "overview", now)
+    context = _tab_context(request, pk, "overview", now)
     time_range: TimeRange = context["time_range"]
     since = time_range.prior_start(now)
     bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since=since))
@@ -66,23 +66,26 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
     query = request.GET.dict()
     dimensions = label_sources.dimensions(request.project, pk)
-    by = next((each for each in dimensions if each.key == query.get("by")), None)
+    by = next((dimension for dimension in dimensions if dimension.key == query.get("by")), None)
     if by is None:
         cards = charts.over_time(Axis(bars, time_range, query), numbers)
         return {"dimensions": dimensions, "cards": cards, "unknown": query.get("by")}
-    newest = label_breakdown.newest(bars)
-    looked_at = replace(time_range, start=min(newest))
-    found = request.project.traces.filter(agent_is(pk)).runs_by(by.value, looked_at)
-    breakdown = label_breakdown.breakdown(by, found, newest, numbers, (time_range, query))
-    since = looked_at.start if len(newest) < len(bars) else None
+    newest = label_breakdown.newest_bars(bars)
+    labelled_range = replace(time_range, start=min(newest))
+    bars_by_label = request.project.traces.filter(agent_is(pk)).runs_by(by.value, labelled_range)
+    breakdown = label_breakdown.breakdown(by, bars_by_label, newest, numbers, (time_range, query))
+    since = labelled_range.start if len(newest) < len(bars) else None
     return {"dimensions": dimensions, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
 
 
 @require_safe
 def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
-    context, wanted = _page(request, pk, "sessions", now), _wanted(request, pk)
-    context |= {"wanted": wanted, **sessions.session_page(request, wanted, context["time_range"], now)}
+    context, trace_filter = _tab_context(request, pk, "sessions", now), _tab_filter(request, pk)
+    context |= {
+        "trace_filter": trace_filter,
+        **sessions.session_page(request, trace_filter, context["time_range"], now),
+    }
     if wants_partial(request):
         return render(request, "traces/sessions.html", context, partial="session-rows")
     return render(request, "traces/agent_sessions.html", context)
@@ -91,34 +94,34 @@ def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_safe
 def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
-    context, wanted = _page(request, pk, "traces", now), _wanted(request, pk)
-    context |= {"wanted": wanted, **traces.trace_page(request, wanted, context["time_range"])}
+    context, trace_filter = _tab_context(request, pk, "traces", now), _tab_filter(request, pk)
+    context |= {"trace_filter": trace_filter, **traces.trace_page(request, trace_filter, context["time_range"])}
     if wants_partial(request):
         return render(request, "traces/list.html", context, partial="trace-rows")
-    context["nearest"] = None if context["rows"] else traces.nearest(request, wanted, now)
+    context["nearest"] = None if context["rows"] else traces.nearest(request, trace_filter, now)
     return render(request, "traces/agent_traces.html", context)
 
 
 @require_safe
 def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
-    return render(request, "traces/agent_analysis.html", _page(request, pk, "analysis", timezone.now()))
+    return render(request, "traces/agent_analysis.html", _tab_context(request, pk, "analysis", timezone.now()))
 
 
-def _page(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
-    agent = get_object_or_404(agent_runs.seen(request.project), pk=pk)
+def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
+    agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
     return {"agent": agent, "tab": tab, "time_range": timerange.parse(request.GET.dict(), now)}
 
 
-def _wanted(request: ProjectRequest, pk: int) -> TraceFilter:
-    wanted = list_params.trace_filter(request.project, request.GET)
+def _tab_filter(request: ProjectRequest, pk: int) -> TraceFilter:
+    list_filter = list_params.trace_filter(request.project, request.GET)
     project = request.project.pk
-    return TraceFilter(project, agent=pk, traffic_filter=wanted.traffic_filter, labels=wanted.labels)
+    return TraceFilter(project, agent=pk, traffic_filter=list_filter.traffic_filter, labels=list_filter.labels)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:
     ids = [agent.pk for agent in agents]
     rows, latencies = agent_runs.sums(
-        request.project, time_range, Q(agent__in=ids) | Q(agent=None), since=time_range.start, whole=True
+        request.project, time_range, Q(agent__in=ids) | Q(agent=None), since=time_range.start, merge_latencies=True
     )
     runs = usage.by_agent(rows, latencies)
     counts: dict[int | None, dict[datetime, int]] = defaultdict(dict)

@@ -12,14 +12,14 @@ from catalyst.timerange import TimeRange
 from traces.label_sources import Pill
 
 
-def page(request: ProjectRequest, what: str, labels: Sequence[Pill], *, was_here: bool = False) -> HttpResponse:
+def page(request: ProjectRequest, noun: str, labels: Sequence[Pill], *, was_here: bool = False) -> HttpResponse:
     """Respond 404 with the remaining labels. Raises Http404 if nothing shows that the target ever existed."""
     if not labels and not was_here:
         raise Http404
-    return render(request, "traces/expired.html", {"what": what, "labels": labels}, status=404)
+    return render(request, "traces/expired.html", {"noun": noun, "labels": labels}, status=404)
 
 
 def since(request: ProjectRequest, time_range: TimeRange, now: datetime) -> datetime | None:
     """The start of the retention if the range begins before it."""
-    kept_since = timerange.kept_since(now, request.project.kept_days)
-    return kept_since if time_range.start < kept_since else None
+    retention_start = timerange.kept_since(now, request.project.kept_days)
+    return retention_start if time_range.start < retention_start else None

@@ -29,30 +29,36 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     if key := request.GET.get("key", "").replace("\0", ""):
         session = request.project.sessions.with_traces().filter(key=key).first()
         if session is None:
-            left = label_sources.pills_for_sessions(request.project, [key]).get(key, [])
-            return expired.page(request, "session", left)
+            labels = label_sources.pills_for_sessions(request.project, [key]).get(key, [])
+            return expired.page(request, "session", labels)
         return redirect("traces:session-detail", request.project.slug, session.pk)
-    time_range, wanted = (
+    time_range, trace_filter = (
         timerange.parse(request.GET.dict(), now),
         list_params.trace_filter(request.project, request.GET),
     )
     if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
-        newer = request.project.sessions.with_traces().matching(wanted).within(time_range).count_newer(shown)
+        newer = request.project.sessions.with_traces().matching(trace_filter).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
-    context = {"time_range": time_range, "wanted": wanted, **session_page(request, wanted, time_range, now)}
+    context = {
+        "time_range": time_range,
+        "trace_filter": trace_filter,
+        **session_page(request, trace_filter, time_range, now),
+    }
     context["kept_since"] = expired.since(request, time_range, now)
     if not wants_partial(request):
-        context["facets"] = label_sources.facets(request.project, time_range, wanted.agent)
+        context["facets"] = label_sources.facets(request.project, time_range, trace_filter.agent)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 
-def session_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange, now: datetime) -> dict[str, Any]:
-    found = request.project.sessions.with_traces().matching(wanted)
+def session_page(
+    request: ProjectRequest, trace_filter: TraceFilter, time_range: TimeRange, now: datetime
+) -> dict[str, Any]:
+    sessions = request.project.sessions.with_traces().matching(trace_filter)
     after = params.cursor(request.GET.get("after"))
-    listed = list(found.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
+    listed = list(sessions.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
     shown = listed[:PAGE]
     pills = label_sources.pills_for_sessions(request.project, [session.key for session in shown])
-    newest = None if listed else found.newest().values_list("end_time", flat=True).first()
+    newest = None if listed else sessions.newest().values_list("end_time", flat=True).first()
     return {
         "rows": [(session, pills.get(session.key, ())) for session in shown],
         "newest": Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None,
@@ -72,8 +78,8 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],
-        "walk": label_sources.navigation(request.project, request.GET.dict(), timezone.now()),
-        "pills": label_sources.given(
+        "navigation": label_sources.navigation(request.project, request.GET.dict(), timezone.now()),
+        "pills": label_sources.labelled(
             label_sources.pills_for_sessions(request.project, [session.key]).get(session.key, ())
         ),
         "earlier": max(first - MAX_TURNS, 0) + 1 if first else None,

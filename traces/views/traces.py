@@ -46,29 +46,29 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     """List traces. With a trace id as search text, redirect to it."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
-    wanted = list_params.trace_filter(request.project, request.GET)
-    exact = list_params.trace_id(wanted.text)
+    trace_filter = list_params.trace_filter(request.project, request.GET)
+    exact = list_params.trace_id(trace_filter.text)
     if exact and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
     is_partial = wants_partial(request)
     shown = params.cursor(request.GET.get("newer"))
     if is_partial and shown:
-        newer = request.project.traces.matching(wanted).within(time_range).count_newer(shown)
+        newer = request.project.traces.matching(trace_filter).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
-    context = {"time_range": time_range, "wanted": wanted, **trace_page(request, wanted, time_range)}
+    context = {"time_range": time_range, "trace_filter": trace_filter, **trace_page(request, trace_filter, time_range)}
     context["kept_since"] = expired.since(request, time_range, now)
     if not context["rows"] and not request.project.traces.exists():
-        return _before_the_first(request)
+        return _onboarding(request)
     if request.htmx.target == "first-trace":
         return HttpResponseClientRefresh()
     if is_partial:
         return render(request, "traces/list.html", context, partial="trace-rows")
-    context |= _head(request, time_range, wanted)
-    context["nearest"] = None if context["rows"] else nearest(request, wanted, now)
+    context |= _head(request, time_range, trace_filter)
+    context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
 
 
-def _before_the_first(request: ProjectRequest) -> HttpResponse:
+def _onboarding(request: ProjectRequest) -> HttpResponse:
     return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
 
 
@@ -85,14 +85,14 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     if is_partial and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
     pills = label_sources.pills_for_trace(request.project, trace.trace_id)
-    context["labels"] = label_sources.given(pills.pop(None, ()))
-    context["walk"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
+    context["labels"] = label_sources.labelled(pills.pop(None, ()))
+    context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
     context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
     if is_partial and message and not chosen:
         return render(request, "traces/parts/turn.html", context, partial="messages")
     if is_partial:
         return render(request, PAGE_OF_TRACE, context, partial="span-pane")
-    return render(request, PAGE_OF_TRACE, context | _surroundings(trace, spans) | _tree(spans, row, chosen))
+    return render(request, PAGE_OF_TRACE, context | _header(trace, spans) | _tree(spans, row, chosen))
 
 
 def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | None:
@@ -100,8 +100,8 @@ def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | Non
 
 
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
-    found = label_sources.pills_for_trace(request.project, trace_id)
-    of_trace, of_spans = found.pop(None, []), list(found.values())[: presentation.MAX_LABELLED_SPANS]
+    pills_by_span = label_sources.pills_for_trace(request.project, trace_id)
+    of_trace, of_spans = pills_by_span.pop(None, []), list(pills_by_span.values())[: presentation.MAX_LABELLED_SPANS]
     return of_trace + [pill for pills in of_spans for pill in pills]
 
 
@@ -114,7 +114,7 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
     return {"tree": rows[start:end], "ticks": waterfall.ticks(spans), "more_rows": end if len(rows) > end else None}
 
 
-def _surroundings(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
+def _header(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     before, after = neighbours(trace) if trace.session_id else (None, None)
     return {
         "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MAX_FAILURES]],
@@ -147,13 +147,13 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPi
         "resource": resource,
         "resource_attributes": presentation.attributes(resource.attributes) if resource else None,
         "events": presentation.events(span, payload),
-        "span_labels": label_sources.given(pills.get(span.span_id, ())),
+        "span_labels": label_sources.labelled(pills.get(span.span_id, ())),
     }
 
 
-def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
+def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
     after = params.cursor(request.GET.get("after"))
-    traces = list(request.project.traces.matching(wanted).within(time_range).newest(after).for_list()[: PAGE + 1])
+    traces = list(request.project.traces.matching(trace_filter).within(time_range).newest(after).for_list()[: PAGE + 1])
     shown = traces[:PAGE]
     pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
     return {
@@ -163,26 +163,28 @@ def trace_page(request: ProjectRequest, wanted: TraceFilter, time_range: TimeRan
     }
 
 
-def _head(request: ProjectRequest, time_range: TimeRange, wanted: TraceFilter) -> dict[str, Any]:
+def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:
     hours, since = AgentHour.objects.filter(project=request.project), None
-    if wanted.needs_rows or time_range.step < timerange.HOUR:
-        others = replace(wanted, agent=None, traffic_filter=wanted.traffic_filter.model_copy(update={"status": ""}))
-        since = None if wanted.session else hours.newest_since(time_range, MAX_COUNTED)
-        volumes = request.project.traces.matching(others).volumes(time_range, wanted.agent, since)
+    if trace_filter.needs_rows or time_range.step < timerange.HOUR:
+        others = replace(
+            trace_filter, agent=None, traffic_filter=trace_filter.traffic_filter.model_copy(update={"status": ""})
+        )
+        since = None if trace_filter.session else hours.newest_since(time_range, MAX_COUNTED)
+        volumes = request.project.traces.matching(others).volumes(time_range, trace_filter.agent, since)
     else:
-        volumes = hours.volumes(time_range, wanted.agent)
-    found = overview(volumes, time_range, wanted, dict(request.GET.lists()), since)
-    names = request.project.agents.in_bulk([agent for agent, _ in found.agents[:MAX_AGENTS]] + [wanted.agent or 0])
+        volumes = hours.volumes(time_range, trace_filter.agent)
+    head = overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since)
+    names = request.project.agents.in_bulk([agent for agent, _ in head.agents[:MAX_AGENTS]] + [trace_filter.agent or 0])
     return {
-        "overview": found,
-        "agents": [(agent, names.get(agent), count) for agent, count in found.agents[:MAX_AGENTS]],
-        "agent": names.get(wanted.agent or 0),
-        "facets": label_sources.facets(request.project, time_range, wanted.agent),
-        "session": request.project.sessions.filter(pk=wanted.session).first() if wanted.session else None,
+        "overview": head,
+        "agents": [(agent, names.get(agent), count) for agent, count in head.agents[:MAX_AGENTS]],
+        "agent": names.get(trace_filter.agent or 0),
+        "facets": label_sources.facets(request.project, time_range, trace_filter.agent),
+        "session": request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None,
     }
 
 
-def nearest(request: ProjectRequest, wanted: TraceFilter, now: datetime) -> TimeRange | None:
+def nearest(request: ProjectRequest, trace_filter: TraceFilter, now: datetime) -> TimeRange | None:
     """The smallest range that has a matching trace."""
-    newest = request.project.traces.matching(wanted).newest().values_list("start_time", flat=True).first()
+    newest = request.project.traces.matching(trace_filter).newest().values_list("start_time", flat=True).first()
     return timerange.around(newest, now) if newest else None

@@ -88,7 +88,7 @@ def test_it_writes_together_what_came_meanwhile(writer: GroupCommit, database: D
 def test_it_closes_a_group_that_is_large(
     writer: GroupCommit, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_commit, "GROUP_SPANS", 10)
+    monkeypatch.setattr(group_commit, "MAX_GROUP_SPANS", 10)
     found = outcomes(writer, database, arrival(6), arrival(6), arrival(4), arrival(9))
     assert kinds(found) == [STORED] * 5
     assert database.sizes() == [1, 2, 1, 1]
@@ -127,9 +127,9 @@ def test_it_goes_on_after_a_failure(writer: GroupCommit, database: Database) -> 
 
 
 def test_it_writes_large_requests_at_once(writer: GroupCommit, database: Database) -> None:
-    found = outcomes(writer, database, arrival(), arrival(group_commit.GROUP_SPANS))
+    found = outcomes(writer, database, arrival(), arrival(group_commit.MAX_GROUP_SPANS))
     assert kinds(found) == [STORED] * 3
-    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.GROUP_SPANS, 1]
+    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.MAX_GROUP_SPANS, 1]
 
 
 def test_it_tells_each_what_became_of_its_own(writer: GroupCommit, database: Database) -> None:

@@ -77,7 +77,7 @@ def test_it_moves_them_while_more_arrive(project: Project, now: datetime, commit
         written = pool.map(write, range(1, 61))
         made: list[str] = []
         while len(made) < 2:
-            made += partitions.make_past(first.date(), first.date(), now)
+            made += partitions.import_days(first.date(), first.date(), now)
         assert sum(written) == 120
     assert tables_of(Span, project) == {"traces_span_20310601"}
     assert tables_of(Payload, project) == {"traces_payload_20310601"}
@@ -105,7 +105,7 @@ def test_it_drops_whole_days_before_the_retention(project: Project) -> None:
 
 
 def test_it_keeps_days_made_for_an_import_as_long_as_others(project: Project, now: datetime) -> None:
-    made = partitions.make_past(LONG_AGO.date(), (LONG_AGO + DAY).date(), now)
+    made = partitions.import_days(LONG_AGO.date(), (LONG_AGO + DAY).date(), now)
     assert len(made) == 4
     pipeline.store(project.pk, [sent_span(1, start=LONG_AGO)], now)
     assert tables_of(Span, project) == {"traces_span_20190301"}
@@ -123,7 +123,7 @@ def test_an_operator_makes_days_of_the_past(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.django_db(transaction=True)
 def test_it_waits_for_no_reader_and_drops_the_next_time(now: datetime, committed: list[str]) -> None:
-    made = partitions.make_past(LONG_AGO.date(), LONG_AGO.date(), LONG_AGO)
+    made = partitions.import_days(LONG_AGO.date(), LONG_AGO.date(), LONG_AGO)
     committed += made
     reader = connection.copy()
     try:

@@ -5,7 +5,7 @@ import pytest
 from tests.traces.recorded import row, spoken
 from tests.traces.work import steps
 from traces.conventions.dialects import Message, ToolCall
-from traces.transcripts.merging import MAX_CALLS, Entry, Waiting
+from traces.transcripts.merging import MAX_CALLS, Entry, PendingCalls
 
 
 def test_it_finds_the_calls_of_results_without_looking_at_all_of_them() -> None:
@@ -32,9 +32,9 @@ def test_it_finds_the_calls_of_results_without_looking_at_all_of_them() -> None:
 )
 def test_it_gives_a_result_to_the_first_call_it_can_belong_to(result: ToolCall, slot: int | None) -> None:
     calls = [ToolCall("one", id="a"), ToolCall("two", id="b"), ToolCall("two")]
-    waiting = Waiting()
-    waiting.add(entry := Entry(Message("assistant"), calls))
-    assert waiting.take(result) == (None if slot is None else (entry, slot))
+    pending = PendingCalls()
+    pending.add(entry := Entry(Message("assistant"), calls))
+    assert pending.match(result) == (None if slot is None else (entry, slot))
 
 
 def test_it_bounds_the_calls_of_a_span() -> None:

@@ -50,7 +50,7 @@ def test_it_bounds_system_messages_too() -> None:
 
 def test_it_reads_only_so_much_of_a_session() -> None:
     turn = [_span(presentation.MAX_CHARACTERS // 2), _span(presentation.MAX_CHARACTERS // 2), _span(1)]
-    chosen = presentation.worth_reading_of_turns([turn] * 7)
+    chosen = presentation.spans_to_load_by_turn([turn] * 7)
     assert [len(spans) for spans in chosen] == [2, 2, 2, 2, 2, 1, 1]
 
 
@@ -67,11 +67,11 @@ def _plain(messages: Sequence[Message]) -> list[str]:
 
 
 def test_it_shows_only_so_many_messages_and_calls_of_a_page() -> None:
-    rendering, most = presentation.Rendering(), presentation.MAX_SHOWN
-    first = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * (most - 1))])
+    budget, limit = presentation.RenderBudget(), presentation.MAX_SHOWN
+    first = budget.fit([Message("assistant", tool_calls=(ToolCall("t"),) * (limit - 1))])
     assert len(first) == 1
-    second = rendering.of([Message("assistant", tool_calls=(ToolCall("t"),) * 3)] * most)
+    second = budget.fit([Message("assistant", tool_calls=(ToolCall("t"),) * 3)] * limit)
     assert [len(message.tool_calls) for message in second[:2]] == [1, 0]
-    assert len(second) == most - 1 + 2
+    assert len(second) == limit - 1 + 2
     assert second[-2].text == "[1 messages are not shown]"
-    assert second[-1].text == f"[{3 * (most - 1) - 1:,} tool calls are not shown]"
+    assert second[-1].text == f"[{3 * (limit - 1) - 1:,} tool calls are not shown]"

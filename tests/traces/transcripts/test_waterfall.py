@@ -42,7 +42,7 @@ def test_it_survives_a_very_deep_trace() -> None:
     chain = [span(number, number - 1 or None, at=number / 1000) for number in range(1, 3000)]
     rows = waterfall.rows(chain)
     assert len(rows) == 2999
-    assert max(row.depth for row in rows) == waterfall.DEEPEST
+    assert max(row.depth for row in rows) == waterfall.MAX_DEPTH
 
 
 def test_it_places_bars_on_the_time_of_the_trace() -> None:
@@ -51,7 +51,7 @@ def test_it_places_bars_on_the_time_of_the_trace() -> None:
     )
     assert (whole.x, whole.width) == (0, 100)
     assert (late.x, late.width) == (50, 25)
-    assert instant.x + instant.width <= 100 + waterfall.NARROWEST
+    assert instant.x + instant.width <= 100 + waterfall.MIN_WIDTH_PERCENT
     assert instant.width > 0
     assert waterfall.ticks([span(1, lasts=10)]) == ["0", "2.50 s", "5.00 s", "7.50 s", "10.0 s"]
     assert waterfall.rows([]) == []
@@ -83,9 +83,9 @@ def test_it_folds_what_a_span_was_given_long_ago() -> None:
 
 def test_it_loads_no_more_text_than_a_page_can_show() -> None:
     big = [span(number, input_size=presentation.MAX_CHARACTERS // 3) for number in range(9)]
-    assert len(presentation.worth_reading(big)) == 3
-    assert len(presentation.worth_reading([span(1, input_size=presentation.MAX_CHARACTERS * 2)])) == 1
-    assert presentation.worth_reading([span(1)]) == []
+    assert len(presentation.spans_to_load(big)) == 3
+    assert len(presentation.spans_to_load([span(1, input_size=presentation.MAX_CHARACTERS * 2)])) == 1
+    assert presentation.spans_to_load([span(1)]) == []
 
 
 def test_it_tells_when_an_event_happened() -> None:
