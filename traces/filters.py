@@ -176,8 +176,11 @@ class Filter(JsonValue):
     def _single_conditions(self) -> list["Filter"]:
         bounds = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
         names_by_condition = (("environment",), ("service",), ("model",), ("status",), *bounds)
-        values = [{name: getattr(self, name) for name in names} for names in names_by_condition]
-        return [*(EVERYTHING.model_copy(update=condition) for condition in values), *self.by_attribute]
+        conditions = []
+        for names in names_by_condition:
+            values = {name: getattr(self, name) for name in names}
+            conditions.append(EVERYTHING.model_copy(update=values))
+        return conditions + self.by_attribute
 
     def _matches_names(self, facts: Facts) -> bool:
         return (

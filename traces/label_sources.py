@@ -154,7 +154,9 @@ def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRa
 
 def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, ...]:
     """Conditions that must all match. An unknown key matches nothing."""
-    by_key = {key: condition for source in _sources for key, condition in source.conditions(project, keys).items()}
+    by_key: dict[str, LabelCondition] = {}
+    for source in _sources:
+        by_key |= source.conditions(project, keys)
     return tuple(by_key.get(key) or _nothing(key) for key in dict.fromkeys(keys))
 
 

@@ -1,5 +1,6 @@
 """A span as stored: its columns and its text."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -89,6 +90,12 @@ class Extent:
     trace_id: UUID
     first: datetime
     last: datetime
+
+
+def time_bounds(extents: Collection[Extent]) -> tuple[datetime, datetime]:
+    first = min(extent.first for extent in extents)
+    last = max(extent.last for extent in extents)
+    return first, last
 
 
 NAMES = tuple(field.name for field in fields(PayloadRecord))

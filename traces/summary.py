@@ -141,7 +141,9 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
     if root is not None and root is not ordered[0]:
         ordered = [root, *(span for span in ordered if span is not root)]
     nested = nested_llm_spans(spans)
-    duration = root.duration_us if root is not None else None
+    duration = (end - start) // timedelta(microseconds=1)
+    if root is not None and root.duration_us is not None:
+        duration = root.duration_us
     return Summary(
         agent_id=next((span.agent_id for span in ordered if span.agent_id is not None), None),
         session_key=_first(span.session_key for span in ordered),
@@ -153,7 +155,7 @@ def summarise(spans: Sequence[SpanRecord]) -> Summary:
         outcome=_outcome(root, ordered),
         start_time=start,
         end_time=end,
-        duration_us=(end - start) // timedelta(microseconds=1) if duration is None else duration,
+        duration_us=duration,
         root_span_id=root.span_id if root is not None else None,
         root_ended=root is not None and root.ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
@@ -270,16 +272,23 @@ def _add_usage(counts: Counts, span: SpanRecord) -> None:
 
 
 def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
-    called = [
-        (span.kind, span.model if span.kind == "LLM" else span.tool, span) for span in spans if span.kind in CALLED
-    ]
+    called = [span for span in spans if span.kind in CALLED]
     # Senders choose the names, so the number of names is limited.
-    names = Counter((kind, name) for kind, name, _ in called)
-    kept_names = sorted(names, key=lambda name: (-names[name], name))[:MAX_NAMES] if len(names) > MAX_NAMES else names
-    return [
-        ((kind, name if (kind, name) in kept_names else OTHER, _bucket(span.duration_us)), span)
-        for kind, name, span in called
-    ]
+    counts = Counter(map(_call_name, called))
+    kept = set(counts)
+    if len(counts) > MAX_NAMES:
+        kept = set(sorted(counts, key=lambda name: (-counts[name], name))[:MAX_NAMES])
+    calls: list[tuple[CallKey, SpanRecord]] = []
+    for span in called:
+        kind, name = _call_name(span)
+        if (kind, name) not in kept:
+            name = OTHER
+        calls.append(((kind, name, _bucket(span.duration_us)), span))
+    return calls
+
+
+def _call_name(span: SpanRecord) -> tuple[str, str]:
+    return span.kind, span.model if span.kind == "LLM" else span.tool
 
 
 def _bucket(duration_us: int | None) -> int | None:

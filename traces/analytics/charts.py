@@ -134,7 +134,8 @@ def is_priced(usage: Usage) -> bool:
 def spark(counts: Mapping[datetime, int], time_range: TimeRange, lifetime: tuple[datetime, datetime]) -> list[str]:
     """Lines of a sparkline. `lifetime`: when the agent was first seen, and now; outside is a gap."""
     first, now = lifetime
-    starts = time_range.buckets()
-    return charts.sparkline(
-        [counts.get(start, 0 if first - time_range.step < start <= now else None) for start in starts]
-    )
+    points: list[int | None] = []
+    for start in time_range.buckets():
+        without_runs = 0 if first - time_range.step < start <= now else None
+        points.append(counts.get(start, without_runs))
+    return charts.sparkline(points)

@@ -6,7 +6,7 @@ from datetime import date
 from django.db import models
 
 from catalyst import database
-from traces.records import Extent
+from traces.records import Extent, time_bounds
 
 _RECORD = """
     INSERT INTO traces_expiredday (day, last_trace)
@@ -22,7 +22,7 @@ class ExpiredDayQuerySet(models.QuerySet["ExpiredDay"]):
 
     def overlapping(self, extents: Sequence[Extent]) -> Sequence["ExpiredDay"]:
         """Expired days between the first start and the last end."""
-        first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+        first, last = time_bounds(extents)
         return list(self.filter(day__gte=first.date(), day__lte=last.date()))
 
 

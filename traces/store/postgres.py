@@ -19,7 +19,7 @@ from psycopg.pq import Format
 
 from catalyst import database, timerange
 from traces.models import Payload, Span
-from traces.records import Extent, PayloadRecord, SpanKey, SpanRecord, plain
+from traces.records import Extent, PayloadRecord, SpanKey, SpanRecord, plain, time_bounds
 from traces.span_store import DiskUse, SpanId, SpanQuery, StoreHealth
 from traces.store import partitions, queries
 from traces.store.disk import disk_use
@@ -78,7 +78,7 @@ class PostgresSpanStore:
     def delete(self, project_id: int, extents: Sequence[Extent]) -> None:
         if not extents:
             return
-        first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+        first, last = time_bounds(extents)
         with connection.cursor() as cursor:
             for model in (Span, Payload):
                 cursor.execute(
@@ -109,12 +109,13 @@ class PostgresSpanStore:
         requested = {extent.trace_id: (extent, set(ids)) for extent, ids in span_ids.items() if ids}
         if not requested:
             return payloads
+        first, last = time_bounds([extent for extent, _ in requested.values()])
         rows = Payload.objects.filter(
             project_id=project_id,
             trace_id__in=list(requested),
             span_ids__overlap=sorted(set().union(*(ids for _, ids in requested.values()))),
-            start_time__gte=_midnight(min(extent.first for extent, _ in requested.values())),
-            start_time__lte=max(extent.last for extent, _ in requested.values()),
+            start_time__gte=_midnight(first),
+            start_time__lte=last,
         )
         for trace_id, ids, body in rows.values_list("trace_id", "span_ids", "body"):
             requested_ids = requested[trace_id][1]
@@ -170,7 +171,7 @@ class PostgresSpanStore:
 
 
 def _reach(project_id: int, extents: Sequence[Extent]) -> list[Any]:
-    first, last = min(extent.first for extent in extents), max(extent.last for extent in extents)
+    first, last = time_bounds(extents)
     return [project_id, [extent.trace_id for extent in extents], first, last]
 
 

@@ -124,7 +124,9 @@ class Conversation:
 
     @property
     def shows_error(self) -> bool:
-        return any(message.error or any(call.error for call in message.tool_calls) for message in self.shown)
+        calls = [call for message in self.shown for call in message.tool_calls]
+        errors = [message.error for message in self.shown] + [call.error for call in calls]
+        return any(errors)
 
     @property
     def earlier_calls(self) -> int:

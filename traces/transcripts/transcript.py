@@ -149,8 +149,9 @@ def _sent(
 ) -> list[Message]:
     if isinstance(sent, list):
         request = parse(text) if _is_list_as_text(sent) else None
-        items = request.get("input" if role == "user" else "output") if isinstance(request, dict) else None
-        if messages := read(request if isinstance(items, list) else sent, role, cache):
+        side = "input" if role == "user" else "output"
+        has_messages = isinstance(request, dict) and isinstance(request.get(side), list)
+        if messages := read(request if has_messages else sent, role, cache):
             return messages
     return read_text(as_text(text), role)
 

@@ -54,7 +54,9 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context["since"] = since
     if shown:
         context["compared"] = context["agent"].first_run < since + time_range.step
-        earlier = [runs for start, runs in bars.items() if start not in shown] if context["compared"] else []
+        earlier: list[usage.Runs] = []
+        if context["compared"]:
+            earlier = [runs for start, runs in bars.items() if start not in shown]
         numbers = stats(usage.total(shown.values()), usage.total(earlier))
         context |= _cards(request, pk, shown, numbers, time_range)
         context["calls"] = calls.tables(request.project, pk, time_range)

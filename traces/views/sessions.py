@@ -58,13 +58,12 @@ def session_page(
     listed = list(sessions.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
     shown = listed[:PAGE]
     pills = label_sources.pills_for_sessions(request.project, [session.key for session in shown])
-    newest = None if listed else sessions.newest().values_list("end_time", flat=True).first()
-    return {
-        "rows": [(session, pills.get(session.key, ())) for session in shown],
-        "newest": Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None,
-        "more": Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None,
-        "nearest": timerange.around(newest, now) if newest else None,
-    }
+    newest = Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None
+    more = Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None
+    last_active = None if listed else sessions.newest().values_list("end_time", flat=True).first()
+    nearest = timerange.around(last_active, now) if last_active else None
+    rows = [(session, pills.get(session.key, ())) for session in shown]
+    return {"rows": rows, "newest": newest, "more": more, "nearest": nearest}
 
 
 @require_safe

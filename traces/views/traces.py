@@ -156,11 +156,10 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: T
     traces = list(request.project.traces.matching(trace_filter).within(time_range).newest(after).for_list()[: PAGE + 1])
     shown = traces[:PAGE]
     pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
-    return {
-        "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
-        "newest": Cursor(shown[0].start_time, shown[0].pk) if shown and after is None else None,
-        "more": Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None,
-    }
+    newest = Cursor(shown[0].start_time, shown[0].pk) if shown and after is None else None
+    more = Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None
+    rows = [(trace, pills.get(trace.trace_id, ())) for trace in shown]
+    return {"rows": rows, "newest": newest, "more": more}
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:
