@@ -30,7 +30,13 @@ from pydantic import (
 
 from catalyst import formats
 from catalyst.json_value import InvalidValue, JsonValue
-from traces.conventions.attributes import NAME_LIMIT, TOKEN_VALUE_LIMIT, UNINDEXED, attribute_text, attribute_token
+from traces.conventions.attributes import (
+    MAX_NAME_CHARACTERS,
+    MAX_VALUE_CHARACTERS,
+    UNINDEXED,
+    attribute_text,
+    attribute_token,
+)
 from traces.records import SpanRecord
 
 if TYPE_CHECKING:
@@ -80,8 +86,10 @@ def _searchable(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ..
     return pairs
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NAME_LIMIT), AfterValidator(_storable)]
-Value = Annotated[str, StringConstraints(max_length=TOKEN_VALUE_LIMIT), AfterValidator(_storable)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS), AfterValidator(_storable)
+]
+Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_storable)]
 Bound = Annotated[int | None, Field(ge=0, le=MAX_NUMBER)]
 
 

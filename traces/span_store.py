@@ -128,7 +128,7 @@ class SpanStore(Protocol):
         """Create today if `prepare` has not run. Called before each write, so it must be cheap."""
 
     def import_days(self, first: date, last: date, now: datetime) -> Sequence[str]:
-        """Create past days through `last`, kept as long as if they were today; returns their names."""
+        """Create past days through `last`, with a retention that starts today; returns their names."""
 
     def expire(self, now: datetime, record: Callable[[date], None]) -> Sequence[str]:
         """Drop days older than the retention; returns their names.

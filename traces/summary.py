@@ -133,7 +133,7 @@ def span_end(span: SpanRecord) -> datetime:
     return span.start_time + timedelta(microseconds=span.duration_us or 0)
 
 
-def summarise(spans: Sequence[SpanRecord]) -> Summary:
+def summarize(spans: Sequence[SpanRecord]) -> Summary:
     """Summarize all spans of a trace. Agent, session and the like come from the root, else from the earliest span."""
     ordered = sorted(spans, key=_seniority)
     root = next((span for span in ordered if span.parent_id is None), None)

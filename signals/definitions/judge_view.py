@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from catalyst.json_value import JsonValue
 from traces.conventions.attribute_names import KINDS
-from traces.conventions.attributes import SPAN_NAME_LIMIT
+from traces.conventions.attributes import MAX_SPAN_NAME_CHARACTERS
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Message, Transcript
 
@@ -30,7 +30,7 @@ def _storable_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=SPAN_NAME_LIMIT)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_SPAN_NAME_CHARACTERS)]
 
 
 class JudgeView(JsonValue):

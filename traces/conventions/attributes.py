@@ -19,12 +19,12 @@ from traces.records import PayloadRecord, SpanRecord, plain
 _RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
 
 LANGCHAIN_AGENT = "lc_agent_name"
-METADATA_LIMIT = 20_000
-NAME_LIMIT = 256
-SPAN_NAME_LIMIT = 512
-MESSAGE_LIMIT = 2_000
-TOKEN_LIMIT = 64
-TOKEN_VALUE_LIMIT = 128
+MAX_METADATA_CHARACTERS = 20_000
+MAX_NAME_CHARACTERS = 256
+MAX_SPAN_NAME_CHARACTERS = 512
+MAX_MESSAGE_CHARACTERS = 2_000
+MAX_ATTRIBUTE_TOKENS = 64
+MAX_VALUE_CHARACTERS = 128
 MAX_TOKENS = 10**9
 MAX_COST = Decimal(10_000)
 FUTURE_TOLERANCE = timedelta(hours=1)
@@ -123,9 +123,9 @@ def read_span(
         received_at=now,
         kind=kind,
         otel_kind=sent.otel_kind,
-        name=cut(sent.name, SPAN_NAME_LIMIT),
+        name=cut(sent.name, MAX_SPAN_NAME_CHARACTERS),
         status=sent.status,
-        status_message=sent.status_message[:MESSAGE_LIMIT],
+        status_message=sent.status_message[:MAX_MESSAGE_CHARACTERS],
         service=_name(values, "service") or resource.service,
         environment=_name(values, "environment") or resource.environment,
         session_key=_name(values, "session") or _name(resource.values, "session"),
@@ -149,7 +149,7 @@ def _name(values: ColumnValues, column: str) -> str:
     hit = values.get(column)
     if hit is None:
         return ""
-    return cut(hit[1] if isinstance(hit[1], str) else str(hit[1]), NAME_LIMIT)
+    return cut(hit[1] if isinstance(hit[1], str) else str(hit[1]), MAX_NAME_CHARACTERS)
 
 
 def _agent(values: ColumnValues) -> Identity | None:
@@ -163,7 +163,7 @@ def _agent(values: ColumnValues) -> Identity | None:
 def _langchain_agent(values: ColumnValues) -> Identity | None:
     # LangChain names its agents only in the metadata, which OpenInference keeps as JSON text.
     metadata = values["metadata"][1] if "metadata" in values else None
-    if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > METADATA_LIMIT:
+    if not isinstance(metadata, str) or LANGCHAIN_AGENT not in metadata or len(metadata) > MAX_METADATA_CHARACTERS:
         return None
     try:
         parsed = orjson.loads(metadata)
@@ -172,7 +172,7 @@ def _langchain_agent(values: ColumnValues) -> Identity | None:
     name = storable(parsed.get(LANGCHAIN_AGENT)) if isinstance(parsed, dict) else None
     if not isinstance(name, str) or not name:
         return None
-    return Identity(cut(name, NAME_LIMIT), "agent_name", cut(name, NAME_LIMIT))
+    return Identity(cut(name, MAX_NAME_CHARACTERS), "agent_name", cut(name, MAX_NAME_CHARACTERS))
 
 
 def _kind(values: ColumnValues) -> str:
@@ -188,7 +188,7 @@ def _kind(values: ColumnValues) -> str:
 
 
 def _tool(values: ColumnValues, sent: SentSpan) -> str:
-    return _name(values, "tool") or cut(sent.name, NAME_LIMIT)
+    return _name(values, "tool") or cut(sent.name, MAX_NAME_CHARACTERS)
 
 
 def _count(value: Any) -> int | None:
@@ -265,9 +265,9 @@ def _tokens(attributes: Attributes) -> list[int]:
         if key.startswith(UNINDEXED):
             continue
         text = attribute_text(value)
-        if text is not None and len(text) <= TOKEN_VALUE_LIMIT:
+        if text is not None and len(text) <= MAX_VALUE_CHARACTERS:
             tokens.append(attribute_token(key, text))
-            if len(tokens) == TOKEN_LIMIT:
+            if len(tokens) == MAX_ATTRIBUTE_TOKENS:
                 break
     return tokens
 

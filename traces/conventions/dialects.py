@@ -16,7 +16,7 @@ MAX_MESSAGES = 2_000
 MAX_PARTS = 500
 MAX_DEPTH = 12
 # Longer texts are not parsed.
-MAX_JSON = 2_000_000
+MAX_JSON_CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def read_text(text: str, role: str) -> list[Message]:
     return [Message(role, text)] if text.strip() else []
 
 
-def parse(text: object, limit: int = MAX_JSON) -> Json | list[Any] | None:
+def parse(text: object, limit: int = MAX_JSON_CHARACTERS) -> Json | list[Any] | None:
     """Parse a JSON object or list. Returns None for anything else, and for texts longer than `limit`."""
     if not isinstance(text, str) or not 2 <= len(text) <= limit or text.lstrip()[:1] not in ("{", "["):
         return None

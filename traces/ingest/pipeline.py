@@ -25,7 +25,7 @@ from traces.models import ExpiredDay
 from traces.otlp import SentSpan, Source
 from traces.records import PayloadRecord, SpanRecord
 from traces.span_store import ShortRead, SpanStore, span_store
-from traces.summary import Summary, span_end, summarise, with_named_agent
+from traces.summary import Summary, span_end, summarize, with_named_agent
 from traces.transcripts.transcript import input_preview, output_preview
 
 logger = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult
     received = [arrival.received_at for arrival in arrivals]
     since, now = min(received), max(received)
     batches = _batches(project_id, arrivals, now)
-    summaries = {trace_id: summarise(batch.final()) for trace_id, batch in batches.items()}
+    summaries = {trace_id: summarize(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
     rows = [_new_row(trace_id, batches[trace_id], summary, sessions) for trace_id, summary in summaries.items()]
     locked = trace_rows.lock(project_id, rows, since, now)
@@ -233,12 +233,12 @@ def _revise(
     now: datetime,
 ) -> dict[UUID, Change]:
     revised = [trace for trace in locked.values() if not trace.created and batches[trace.trace_id].arriving]
-    after = {trace.trace_id: summarise(batches[trace.trace_id].final()) for trace in revised}
+    after = {trace.trace_id: summarize(batches[trace.trace_id].final()) for trace in revised}
     sessions = session_ids(project_id, after.values(), now)
     changes, rows = {}, []
     for trace in revised:
         batch, summary = batches[trace.trace_id], after[trace.trace_id]
-        before = summarise(list(batch.stored.values())) if batch.stored else None
+        before = summarize(list(batch.stored.values())) if batch.stored else None
         session = sessions.get(summary.session_key)
         changes[trace.trace_id] = Change(before, summary, trace.session_id, session)
         previews = _previews(project_id, batch, trace, before, summary, store)

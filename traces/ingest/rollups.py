@@ -20,7 +20,7 @@ SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
 HOUR_SUMS = (*OWN_SUMS, *COUNTS)
 _call_values: Callable[[Calls], tuple[Any, ...]] = attrgetter(*CALLS)
 # Agent and user of a session come from its earliest traces.
-FIRST_TRACES = 100
+MAX_NAMING_TRACES = 100
 
 
 @dataclass(slots=True)
@@ -163,7 +163,7 @@ def _name_sessions(sessions: list[int]) -> None:
               FROM traces_session s WHERE s.id = ANY(%s)) d
         WHERE s.id = d.id AND s.id = ANY(%s) AND (s.agent_id, s."user") IS DISTINCT FROM (d.agent_id, d.end_user)
         """,
-        [FIRST_TRACES, FIRST_TRACES, sessions, sessions],
+        [MAX_NAMING_TRACES, MAX_NAMING_TRACES, sessions, sessions],
     )
 
 

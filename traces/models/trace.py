@@ -63,15 +63,15 @@ class TraceFilter:
 SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
 
 
-def neighbours(trace: "Trace") -> tuple[UUID | None, UUID | None]:
+def neighbors(trace: "Trace") -> tuple[UUID | None, UUID | None]:
     """The trace ids of the previous and next turn of the session."""
     position = [trace.project_id, trace.session_id, trace.start_time, trace.pk]
-    ((before, after),) = database.fetch(_NEIGHBOURS, position + position)
+    ((before, after),) = database.fetch(_NEIGHBORS, position + position)
     return before, after
 
 
 _TURNS = "SELECT trace_id FROM traces_trace WHERE project_id = %s AND session_id = %s AND (start_time, id)"
-_NEIGHBOURS = f"""
+_NEIGHBORS = f"""
     SELECT ({_TURNS} < (%s, %s) ORDER BY start_time DESC, id DESC LIMIT 1),
         ({_TURNS} > (%s, %s) ORDER BY start_time, id LIMIT 1)
 """

@@ -11,7 +11,7 @@ from uuid import UUID
 
 MAX_LEVELS = 32
 MAX_SPANS = 100_000
-REASONS_KEPT = 5
+MAX_REASONS = 5
 STATUS = ("unset", "ok", "error")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL has no NUL in text, UTF-8 no surrogates
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,7 +91,7 @@ class Decoded:
     def reject(self, reason: str, fault: str) -> None:
         self.rejected += 1
         self.faults[fault] += 1
-        if len(self.reasons) < REASONS_KEPT:
+        if len(self.reasons) < MAX_REASONS:
             self.reasons.append(reason)
 
 

@@ -35,7 +35,7 @@ def ensure(now: datetime) -> list[str]:
 
 
 def import_days(first: date, last: date, now: datetime) -> list[str]:
-    """Create days for an import through `last`, kept as long as if they were today; returns the names of the tables."""
+    """Create days for an import through `last`, with a retention that starts today; returns the names of the tables."""
     kept_until = timerange.kept_since(now, -settings.RETENTION_DAYS).date()
     return _create_missing((first + timedelta(days=n) for n in range((last - first).days + 1)), kept_until)
 

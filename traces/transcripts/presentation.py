@@ -18,8 +18,8 @@ MAX_CHARACTERS = 4_000_000
 MAX_SESSION_CHARACTERS = 5 * MAX_CHARACTERS
 MAX_MESSAGES = 200
 # Messages shown before scrolling, and added when the end comes into view.
-FIRST_PART = 10
-PART = 24
+FIRST_PART_MESSAGES = 10
+PART_MESSAGES = 24
 # Characters rendered as Markdown or JSON on a page.
 MAX_RENDERED_CHARACTERS = 150_000
 # Messages on a page, and tool calls.
@@ -29,7 +29,7 @@ MAX_EVENTS = 100
 MAX_EVENT_ATTRIBUTES = 50
 MAX_LABELLED_SPANS = 100
 # Input messages that are not folded.
-RECENT = 3
+MAX_OPEN_INPUTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class RenderBudget:
 
     def fit(self, messages: Sequence[Message]) -> list[Message]:
         """Messages that fit, with text marked as plain beyond the limit, and a note about missing ones."""
-        rendered = [self._taken(message) for message in messages[: self._messages]]
+        rendered = [self._fit_message(message) for message in messages[: self._messages]]
         self._messages -= len(rendered)
         hidden = len(messages) - len(rendered)
         cut = _calls_of(messages[: len(rendered)]) - _calls_of(rendered)
@@ -89,7 +89,7 @@ class RenderBudget:
         ]
         return rendered + [Message("system", note) for note in notes]
 
-    def _taken(self, message: Message) -> Message:
+    def _fit_message(self, message: Message) -> Message:
         calls = message.tool_calls[: self._calls]
         self._calls -= len(calls)
         return replace(message, text=self._text(message.text), tool_calls=tuple(map(self._call, calls)))
@@ -140,7 +140,7 @@ def _calls_of(messages: Iterable[Message]) -> int:
 def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
     """Messages from `start` on. System messages come with the first part."""
     system, rest = _by_system(messages)
-    budget, end = RenderBudget(), start + (PART if start else FIRST_PART)
+    budget, end = RenderBudget(), start + (PART_MESSAGES if start else FIRST_PART_MESSAGES)
     shown = budget.fit(rest[start:end])
     system_shown = budget.fit(system[-MAX_MESSAGES:]) if not start else []
     return Conversation(system_shown, [], shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
@@ -151,8 +151,8 @@ def of_span(messages: Sequence[Message]) -> Conversation:
     inputs = [message for message in rest if not message.produced]
     outputs = [message for message in rest if message.produced]
     budget = RenderBudget()
-    shown = budget.fit(inputs[-RECENT:] + outputs)
-    return Conversation(budget.fit(system), budget.fit(inputs[:-RECENT]), shown, left_out)
+    shown = budget.fit(inputs[-MAX_OPEN_INPUTS:] + outputs)
+    return Conversation(budget.fit(system), budget.fit(inputs[:-MAX_OPEN_INPUTS]), shown, left_out)
 
 
 def _newest(messages: Sequence[Message]) -> tuple[list[Message], list[Message], int]:

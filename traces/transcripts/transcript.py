@@ -22,10 +22,10 @@ __all__ = [
     "trace_transcript",
 ]
 
-PREVIEW = 300
+MAX_PREVIEW_CHARACTERS = 300
 # Longer texts are not searched for messages.
-PREVIEW_JSON = 100_000
-PREVIEW_MESSAGES = 20
+MAX_PREVIEW_JSON_CHARACTERS = 100_000
+MAX_PREVIEW_MESSAGES = 20
 TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
 _EMPTY = PayloadRecord()
 
@@ -113,13 +113,15 @@ def output_preview(payload: PayloadRecord) -> str:
 
 
 def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
-    newest = sent[-PREVIEW_MESSAGES:] if isinstance(sent, list) and not _is_list_as_text(sent) else []
+    newest = sent[-MAX_PREVIEW_MESSAGES:] if isinstance(sent, list) and not _is_list_as_text(sent) else []
     messages = [message for item in newest for message in read(item, role)]
     if isinstance(text, str) and not any(message.text for message in messages):
-        messages += read_text(text if len(text) <= PREVIEW_JSON else text[: PREVIEW * 4], role)
+        messages += read_text(
+            text if len(text) <= MAX_PREVIEW_JSON_CHARACTERS else text[: MAX_PREVIEW_CHARACTERS * 4], role
+        )
     line = _last_text(messages, role)
-    line = " ".join(line[: PREVIEW * 4].replace("\0", " ").split())
-    return line if len(line) <= PREVIEW else f"{line[: PREVIEW - 1]}…"
+    line = " ".join(line[: MAX_PREVIEW_CHARACTERS * 4].replace("\0", " ").split())
+    return line if len(line) <= MAX_PREVIEW_CHARACTERS else f"{line[: MAX_PREVIEW_CHARACTERS - 1]}…"
 
 
 def _last_text(messages: Sequence[Message], role: str) -> str:

@@ -23,7 +23,7 @@ from traces.ingest import limits
 from traces.label_sources import Pill
 from traces.models import AgentHour, Resource, Trace
 from traces.models.span import hex_span_id
-from traces.models.trace import TraceFilter, neighbours
+from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
 from traces.transcripts import conversations, presentation, waterfall
 from traces.views import expired
@@ -115,7 +115,7 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
 
 
 def _header(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
-    before, after = neighbours(trace) if trace.session_id else (None, None)
+    before, after = neighbors(trace) if trace.session_id else (None, None)
     return {
         "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MAX_FAILURES]],
         "before": before,

@@ -117,7 +117,7 @@ def test_it_shows_the_chosen_span_in_the_tree(browser: Client, project: Project,
 
 
 def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: datetime) -> None:
-    starts = [0, presentation.FIRST_PART, presentation.FIRST_PART + presentation.PART]
+    starts = [0, presentation.FIRST_PART_MESSAGES, presentation.FIRST_PART_MESSAGES + presentation.PART_MESSAGES]
     said = [{"role": "user", "content": f"message {number}."} for number in range(starts[-1] + 1)]
     span = sent_span(1, start=now, openinference__span__kind="LLM", llm__input_messages=json.dumps(said))
     pipeline.store(project.pk, [span], now)
