@@ -26,6 +26,7 @@ class Scope(StrEnum):
     """What a caller must be allowed to do.
 
     Viewers read. Members also write and manage keys. Owners do everything. API keys only read and write.
+    An operation that only reads asks for more than READ if its page is not for viewers.
     """
 
     READ = "read"
@@ -113,6 +114,13 @@ def _check_storable(field: str, value: object) -> None:
             _check_storable(field, item)
 
 
+class NewestInput(Input):
+    """Arguments of a list whose newest rows come first."""
+
+    limit: Limit = 50
+    after: Id | None = Field(None, description="Continue a list: `next` of the page before.")
+
+
 @dataclass(frozen=True, slots=True)
 class Page[T]:
     """Part of a list. `next` is the `after` of the next page, None on the last one."""
@@ -158,6 +166,12 @@ class Operation:
     def verb(self) -> str:
         return self.name.partition(".")[2]
 
+    @cached_property
+    def caller(self) -> type[Caller]:
+        """The kind of caller that the function takes."""
+        kind: type[Caller] = next(iter(get_type_hints(self.function).values()))
+        return kind
+
     @property
     def description(self) -> str:
         return (self.function.__doc__ or "").strip()
@@ -171,6 +185,8 @@ class Operation:
 
     def run(self, caller: Caller, arguments: Input) -> Any:
         """Raises an OperationError."""
+        if not isinstance(caller, self.caller):
+            raise NotAllowed(f"{self.name} is not for this kind of caller.")
         if self.scope not in caller.scopes:
             raise NotAllowed(f"{self.name} needs the scope {self.scope}.")
         try:

@@ -20,6 +20,12 @@ class Cursor:
         return f"{self.time.isoformat()}_{self.id}"
 
 
+def newest_by_id[Row: models.Model](rows: models.QuerySet[Row], after: int | None, limit: int) -> list[Row]:
+    """Up to `limit` rows and one more, by falling id, from below the id `after` on."""
+    found = rows if after is None else rows.filter(pk__lt=after)
+    return list(found.order_by("-pk")[: limit + 1])
+
+
 def bar_of(field: str, time_range: TimeRange) -> Func:
     """The start of the chart bar that contains a time."""
     return Func(

@@ -11,7 +11,14 @@ class SignalsConfig(AppConfig):
     def ready(self) -> None:
         from signals.entries import ENTRIES  # noqa: PLC0415
         from signals.label_source import SignalLabels  # noqa: PLC0415
-        from signals.operations import labels, runs, signals, versions  # noqa: F401, PLC0415
+        from signals.operations import (  # noqa: F401, PLC0415
+            labels,
+            results,
+            runs,
+            signal_tests,
+            signals,
+            versions,
+        )
         from traces import label_sources  # noqa: PLC0415
 
         registry.register(*ENTRIES)

@@ -13,11 +13,16 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from catalyst import formats
+from catalyst.llm import ChatMessage
 from catalyst.llms.amounts import SpentToday
 from catalyst.operations import CAMEL
+from signals.judging.exchanges import PromptAndReply
+from signals.judging.prompt import MAX_ANSWER
 from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
+from signals.results.coverage import Row as CoverageRow
 from signals.results.explain import MissingLabel
+from signals.results.rates import Rate
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary
 from signals.runs.backfill import Preview, Progress
@@ -422,12 +427,14 @@ class LabelRecord:
     preview: str
     """What the target is about; empty when it is not stored any more."""
     tokens: int | None = None
+    test_item_id: str | None = None
 
     @classmethod
     def of(cls, row: LabelRow[Job]) -> "LabelRecord":
         job = row.label
         is_binary = job.version.type == SignalVersion.Type.BINARY
         label = job if isinstance(job, Label) else None
+        item = job if isinstance(job, SignalTestItem) else None
         return cls(
             signal_label_id=_id(label.pk) if label else None,
             target_type=job.scope,
@@ -447,7 +454,8 @@ class LabelRecord:
             manual_run_id=_id(label.run_id) if label else None,
             completed_at=time(job.labelled_at),
             preview=row.title,
-            tokens=job.tokens if isinstance(job, SignalTestItem) else None,
+            tokens=item.tokens if item else None,
+            test_item_id=_id(item.pk) if item else None,
         )
 
 
@@ -544,6 +552,148 @@ class MissingLabelRecord:
             missing.text,
             version.number if version else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRecord:
+    """What became of targets that began on one UTC day, for one version. A total has neither.
+
+    `matching_count` is the sum of the unsampled and the sampled ones.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "DAY (UTC)": "day",
+        "V": "version",
+        "MATCHING": "matching_count",
+        "NOT SAMPLED": "unsampled_count",
+        "LABELLED": "labelled_count",
+        "WAIT": "waiting_count",
+        "SKIPPED": "skipped_count",
+        "FAILED": "failed_count",
+        "WHY": "reasons",
+    }
+
+    day: str | None
+    version: int | None
+    matching_count: int
+    unsampled_count: int
+    sampled_count: int
+    labelled_count: int
+    waiting_count: int
+    skipped_count: int
+    failed_count: int
+    reasons: dict[str, int]
+    """Why labels wait, were skipped or failed, with how many."""
+
+    @classmethod
+    def of(cls, row: CoverageRow) -> "CoverageRecord":
+        covered = row.covered
+        return cls(
+            day=f"{row.day:%Y-%m-%d}" if row.day else None,
+            version=row.version or None,
+            matching_count=row.matching,
+            unsampled_count=row.unsampled,
+            sampled_count=covered.sampled,
+            labelled_count=covered.done,
+            waiting_count=covered.waiting,
+            skipped_count=covered.skipped,
+            failed_count=covered.failed,
+            reasons={f"{reason.status}: {reason.text}": reason.count for reason in row.reasons},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """Why labels failed, and how many."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateRecord:
+    """How often a signal gave its most telling label, and how that differs from the period before.
+
+    `tone` is good or bad if the change is more than chance.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "signal_id",
+        "SIGNAL": "signal_name",
+        "LABEL": "label",
+        "SHARE %": "share_percent",
+        "LABELS": "label_count",
+        "CHANGE": "change",
+        "BEFORE": "share_before",
+        "TONE": "tone",
+    }
+
+    signal_id: str
+    signal_name: str
+    label: str
+    share_percent: float
+    label_count: int
+    change: str | None
+    share_before: str | None
+    tone: str | None
+
+    @classmethod
+    def of(cls, rate: Rate) -> "RateRecord":
+        change = rate.change
+        return cls(
+            signal_id=str(rate.signal.pk),
+            signal_name=rate.signal.name,
+            label=rate.outcome.value,
+            share_percent=round(rate.outcome.share, 1),
+            label_count=rate.outcome.total,
+            change=change.text or None,
+            share_before=change.was or None,
+            tone=change.tone or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessageRecord:
+    """One message that a judge is sent."""
+
+    IN_FULL: ClassVar[bool] = True
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRecord:
+    """What a judge was sent and answered, word for word."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    verdict_id: str | None
+    judge: str
+    created_at: str | None
+    messages: list[ChatMessageRecord]
+    answer: str
+    is_answer_cut: bool
+    """Whether only the end of the answer is kept."""
+
+    @classmethod
+    def of(
+        cls, judge: str, said: PromptAndReply, *, verdict_id: int | None = None, created_at: datetime | None = None
+    ) -> "ExchangeRecord":
+        return cls(
+            verdict_id=_id(verdict_id),
+            judge=judge,
+            created_at=time(created_at),
+            messages=messages_of(said.messages),
+            answer=said.answer,
+            is_answer_cut=len(said.answer) == MAX_ANSWER,
+        )
+
+
+def messages_of(messages: Iterable[ChatMessage]) -> list[ChatMessageRecord]:
+    return [ChatMessageRecord(message["role"], message["content"]) for message in messages]
 
 
 def target_id(label: Job) -> str:

@@ -9,17 +9,29 @@ from typing import Any
 from catalyst.core import operations as core_operations
 from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
+from catalyst.core.operation_context import Context, for_operator, for_system
 from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget
+from catalyst.operations import Caller, Operation
 from signals import operations
 from signals.definitions.definition import Definition
+from signals.judging import exchanges
+from signals.judging.exchanges import PromptAndReply
 from signals.models import Label, Signal, SignalRun, SignalTest
 from signals.runs import backfill, signal_tests
-from tests.factories import make_agent, make_label, make_signal, make_trace
+from tests.factories import make_agent, make_label, make_signal, make_trace, make_verdict
 from traces.models import Trace
+from traces.models.span import hex_span_id
+from traces.records import SpanRecord
+from traces.transcripts import conversations
 
 # In every text of the project: no answer to another project may hold it.
 SECRET = "xyzzy"
+
+
+def operator_of(operation: Operation, project: Project, now: datetime) -> Caller:
+    """An operator, as the operation takes one."""
+    return for_system(project, now) if operation.caller is Context else for_operator(now)
 
 
 @dataclass(frozen=True)
@@ -39,13 +51,14 @@ class World:
 
 def make_world(project: Project, now: datetime) -> World:
     agent = make_agent(project, f"agent-{SECRET}")
-    said = (f"Question {SECRET}?", "Answer.")
-    trace = make_trace(project, 1, now=now, session=f"session-{SECRET}", said=said, agent=agent.identity)
+    turn = (f"Question {SECRET}?", "Answer.")
+    trace = make_trace(project, 1, now=now, session=f"session-{SECRET}", said=turn, agent=agent.identity)
     signal = make_signal(agent, name=f"Signal {SECRET}")
     make_label(signal, 2, now=now, value="yes")
     operations.publish_version(signal, Definition("binary", f"Is it {SECRET}?", 100))
     operations.activate(signal, now - timedelta(days=1))
     failed = make_label(signal, 3, now=now, status="failed", error=SECRET)
+    make_verdict(failed, now, answer=SECRET)
     make_label(signal, 4, now=now)
     archived = make_signal(agent, name=f"Archived {SECRET}")
     run = backfill.start(archived, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
@@ -62,7 +75,28 @@ def make_world(project: Project, now: datetime) -> World:
     assert version is not None
     sample = signal_tests.sample_newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
     test = signal_tests.start_test(version, sample, now)
+    said = PromptAndReply([{"role": "user", "content": SECRET}])
+    test.items.update(exchange=exchanges.compress(said))
     return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test)
+
+
+def grow(world: World) -> None:
+    """Three more of everything that lists show."""
+    project, now, agent = world.project, world.now, world.signal.agent
+    for number in range(11, 14):
+        turn = (f"Question {number}?", "Answer.")
+        make_trace(project, number, now=now, session=f"session-{SECRET}", said=turn, agent=agent.identity)
+        make_trace(project, 10 * number, now=now, session=f"session-{number}", said=turn, agent=f"agent-{number}")
+        make_label(world.signal, 100 + number, now=now)
+        make_label(world.signal, 200 + number, now=now, value="yes")
+        make_verdict(make_label(world.signal, 300 + number, now=now, status="failed", error="No."), now)
+        make_verdict(world.label, now)
+        signal = make_signal(agent, name=f"Signal {number}", active_since=now - timedelta(days=1))
+        make_label(signal, 400 + number, now=now, value="yes")
+        backfill.start(signal, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
+        core_operations.add_member(project, user=User.objects.create_user(f"user-{number}"), role="member", by=SYSTEM)
+        core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
+        core_operations.create_key(project, name=f"Key {number}", scopes=["read"], by=SYSTEM)
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -81,6 +115,14 @@ def _test(world: World) -> dict[str, Any]:
     return {"test": world.test.pk}
 
 
+def _agent(world: World) -> dict[str, Any]:
+    return {"agent": world.signal.agent.identity}
+
+
+def _draft(world: World) -> dict[str, Any]:
+    return {"agent": world.signal.agent.identity, "scope": "trace", "prompt": "Is it?"}
+
+
 def _nothing(_: World) -> dict[str, Any]:
     return {}
 
@@ -95,6 +137,14 @@ def _week(_: World) -> dict[str, Any]:
 
 def _session(_: World) -> dict[str, Any]:
     return {"session": f"session-{SECRET}"}
+
+
+def _trace(world: World) -> dict[str, Any]:
+    return {"trace": world.trace.hex_id}
+
+
+def _root(world: World) -> SpanRecord:
+    return conversations.spans_of(world.trace)[0]
 
 
 def _archived(_: World) -> dict[str, Any]:
@@ -113,18 +163,23 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "members.list": _nothing,
     "members.remove": lambda world: {"member": world.member.pk},
     "members.role": lambda world: {"member": world.member.pk, "role": "viewer"},
+    "project.create": lambda world: {"name": "Another", "owner": world.member.user.username},
+    "project.list": _nothing,
     "project.rename": lambda world: {"name": f"{world.project.name} again"},
     "project.retention": _week,
     "project.show": _nothing,
     "signals.activate": _signal,
     "signals.archive": _signal,
     "signals.backfill": _window,
+    "signals.bulk": lambda world: {"signals": [world.signal.pk], "action": "disable"},
     "signals.cancel_run": lambda world: {"run": world.run.pk},
+    "signals.cancel_test": _test,
     "signals.cap": lambda world: {"signal": world.signal.pk, "daily_calls": 5},
     "signals.cap_project": _calls,
     "signals.catch_up": _signal,
     "signals.catch_up_project": _nothing,
     "signals.compare": _signal,
+    "signals.coverage": _signal,
     "signals.create": lambda world: {
         "agent": world.signal.agent.identity,
         "name": "New",
@@ -133,16 +188,21 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     },
     "signals.disable": _signal,
     "signals.distribution": _window,
-    "signals.cancel_test": _test,
     "signals.duplicate": _signal,
     "signals.edit": lambda world: {"signal": world.signal.pk, "sample_rate": 50},
-    "signals.explain": lambda world: {"trace": world.trace.hex_id},
+    "signals.exchange": _label,
+    "signals.explain": _trace,
+    "signals.export": _signal,
     "signals.held_back": _signal,
     "signals.held_back_project": _nothing,
     "signals.label": _label,
     "signals.labels": _signal,
     "signals.list": _archived,
     "signals.preview": _window,
+    "signals.prompt": _signal,
+    "signals.prompt_draft": _draft,
+    "signals.queue": _signal,
+    "signals.rates": _agent,
     "signals.rename": lambda world: {"signal": world.signal.pk, "name": "Renamed"},
     "signals.restore": lambda world: {"signal": world.signal.pk, "number": 1},
     "signals.retry": _signal,
@@ -150,12 +210,20 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "signals.runs": _nothing,
     "signals.show": _signal,
     "signals.test": _signal,
+    "signals.test_draft": _draft,
+    "signals.test_exchange": lambda world: {"test": world.test.pk, "item": world.test.items.get().pk},
     "signals.test_results": _test,
+    "signals.traffic": _agent,
     "signals.unarchive": lambda world: {"signal": world.archived.pk},
     "signals.versions": _signal,
+    "traces.agent": _agent,
     "traces.agents": _nothing,
+    "traces.facets": _nothing,
     "traces.list": _nothing,
+    "traces.overview": _nothing,
     "traces.session": _session,
     "traces.sessions": _nothing,
-    "traces.show": lambda world: {"trace": world.trace.hex_id},
+    "traces.show": _trace,
+    "traces.span": lambda world: {"trace": world.trace.hex_id, "span": hex_span_id(_root(world).span_id)},
+    "traces.transcript": _trace,
 }

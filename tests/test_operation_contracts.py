@@ -1,27 +1,34 @@
 """What holds for every registered operation."""
 
 import io
+import re
 from contextlib import suppress
 from dataclasses import is_dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import get_origin
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.management.operation_command import OperationCommand
 from catalyst.core.models import ApiKey, Project
 from catalyst.core.operation_context import Context, for_key, for_system
 from catalyst.operations import (
+    Caller,
     Effect,
     InvalidInput,
     NotAllowed,
     NotFound,
     Operation,
+    Page,
     Scope,
     all_operations,
     find,
 )
-from tests.operation_examples import EXAMPLES, SECRET, World, make_world
+from tests.operation_examples import EXAMPLES, SECRET, World, grow, make_world, operator_of
 
 OPERATIONS = all_operations()
 # Nothing of another project is named, so the rules refuse: there is nothing to catch up with.
@@ -33,6 +40,9 @@ NAMES_A_ROW = {
 }
 
 pytestmark = pytest.mark.django_db
+of_a_project = pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.caller is Context], ids=lambda operation: operation.name
+)
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
 
@@ -81,13 +91,13 @@ def test_a_read_only_key_can_read_and_nothing_else(operation: Operation, project
 
 @every_operation
 def test_its_json_reads_back_as_the_same_result(operation: Operation, world: World) -> None:
-    result = _result(operation, world, for_system(world.project, world.now))
+    result = _result(operation, world, operator_of(operation, world.project, world.now))
     if result is not None:
         assert is_dataclass(result)
         assert operation.load(operation.dump(result)) == result
 
 
-@every_operation
+@of_a_project
 def test_it_finds_nothing_of_another_project(operation: Operation, world: World, other_project: Project) -> None:
     shown = ""
     with suppress(NotFound, InvalidInput):
@@ -97,7 +107,51 @@ def test_it_finds_nothing_of_another_project(operation: Operation, world: World,
         assert shown == ""
 
 
-def _result(operation: Operation, world: World, caller: Context) -> object:
+@every_operation
+def test_it_names_the_field_that_is_wrong(operation: Operation) -> None:
+    for name, field in operation.input.model_fields.items():
+        shown = field.alias or name
+        with pytest.raises(InvalidInput) as caught:
+            operation.parse({shown: object()})
+        assert caught.value.errors[shown].endswith("."), shown
+        assert "Input should" not in caught.value.errors[shown]
+
+
+@every_operation
+def test_a_list_has_a_limit(operation: Operation) -> None:
+    if get_origin(operation.output) is not Page:
+        return
+    assert "after" in operation.input.model_fields
+    with pytest.raises(InvalidInput) as caught:
+        operation.parse({"limit": 1_001})
+    assert "1,000" in caught.value.errors["limit"]
+
+
+@every_operation
+def test_the_reference_tells_of_it(operation: Operation) -> None:
+    reference = (Path(__file__).parent.parent / "docs" / "reference" / "commands.md").read_text()
+    assert re.search(rf"`{operation.verb.replace('_', '-')}\b", reference)
+
+
+def test_more_rows_need_no_more_queries(world: World) -> None:
+    before = _query_counts(world)
+    grow(world)
+    after = _query_counts(world)
+    assert {name: (count, after[name]) for name, count in before.items() if after[name] > count} == {}
+
+
+def _query_counts(world: World) -> dict[str, int]:
+    counts = {}
+    for operation in OPERATIONS:
+        if operation.effect == Effect.READS:
+            caller = operator_of(operation, world.project, world.now)
+            with CaptureQueriesContext(connection) as queries:
+                operation.call(caller, example(operation, world))
+            counts[operation.name] = len(queries)
+    return counts
+
+
+def _result(operation: Operation, world: World, caller: Caller) -> object:
     if operation.name in NAMES_NOTHING:
         with pytest.raises(InvalidInput):
             operation.call(caller, example(operation, world))

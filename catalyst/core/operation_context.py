@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catalyst.core.actor import SYSTEM, Actor
-from catalyst.core.models import ApiKey, Membership, Project
+from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.operations import Scope
 
 ALL_SCOPES = frozenset(Scope)
@@ -18,6 +18,26 @@ class Context:
     actor: Actor
     now: datetime
     scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceContext:
+    """The caller of an operation that belongs to no project."""
+
+    actor: Actor
+    now: datetime
+    scopes: frozenset[str]
+
+
+def for_operator(now: datetime) -> InstanceContext:
+    """An operator at the command line, outside of any project."""
+    return InstanceContext(SYSTEM, now, ALL_SCOPES)
+
+
+def for_person(user: User, now: datetime) -> InstanceContext:
+    """A person outside of any project."""
+    scopes = {Scope.READ, Scope.WRITE} if user.may_create_projects else {Scope.READ}
+    return InstanceContext(Actor(user), now, frozenset(scopes))
 
 
 def for_system(project: Project, now: datetime) -> Context:

@@ -44,6 +44,12 @@ def store(exchanges: Iterable[tuple[Label, Verdict, PromptAndReply | None]], now
             copy.write_row((verdict.pk, label.project_id, instructions_id, compressed, now))
 
 
+def find_exchange(label: Label, verdict: int | None = None) -> Exchange | None:
+    """The exchange of a verdict on a label, by default of the newest that has one. Returns None if none is kept."""
+    kept = Exchange.objects.filter(verdict__label=label).select_related("instructions", "verdict")
+    return kept.order_by("-pk").first() if verdict is None else kept.filter(pk=verdict).first()
+
+
 def prompt_and_reply(exchange: Exchange) -> PromptAndReply:
     user, answer = orjson.loads(zstandard.decompress(exchange.said))
     system = exchange.instructions.text

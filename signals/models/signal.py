@@ -40,6 +40,10 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
         return [(pk, name or identity) for pk, name, identity in agents.distinct()]
 
+    def after(self, signal: "Signal") -> "SignalQuerySet":
+        """Signals after this one in the order of `for_list`."""
+        return self.filter(Q(name__gt=signal.name) | Q(name=signal.name, pk__gt=signal.pk))
+
     def for_list(self) -> "SignalQuerySet":
         return self.select_related("project", "agent", "current_version").order_by("name", "id")
 

@@ -3,8 +3,10 @@
 What is not allowed raises `django.core.exceptions.ValidationError` by field, with words for people.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -102,6 +104,30 @@ def publish_version(
     return version
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A changed definition. Without a name, the name stays; without `activate_at`, the state does.
+
+    `based_on` as in `publish_version`, `based_on_name` as in `rename`.
+    """
+
+    question: Definition
+    name: str | None = None
+    based_on: int | None = None
+    based_on_name: str | None = None
+    activate_at: datetime | None = None
+
+
+@transaction.atomic
+def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
+    """Publish a version, rename and activate, all or nothing. Raises Overtaken and Renamed."""
+    publish_version(signal, edit.question, by, based_on=edit.based_on)
+    if edit.name is not None:
+        rename(signal, edit.name, by, based_on=edit.based_on_name)
+    if edit.activate_at is not None:
+        activate(signal, edit.activate_at, by)
+
+
 def add_candidate(signal: Signal, question: Definition, by: Actor = SYSTEM) -> SignalVersion:
     """Add a version that does not become current: runs with the purpose `duel` judge it, and results leave it out.
 
@@ -187,6 +213,34 @@ def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:
         if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
             record(by, "unarchived", signal)
     signal.refresh_from_db(fields=["archived_at"])
+
+
+class BulkAction(StrEnum):
+    ACTIVATE = "activate"
+    DISABLE = "disable"
+    ARCHIVE = "archive"
+
+
+_BULK_ACTIONS: Mapping[str, Callable[[Signal, datetime, Actor], None]] = {
+    BulkAction.ACTIVATE: activate,
+    BulkAction.DISABLE: disable,
+    BulkAction.ARCHIVE: archive,
+}
+
+
+def change_several(
+    signals: Iterable[Signal], action: str, now: datetime, by: Actor = SYSTEM
+) -> tuple[list[Signal], list[tuple[Signal, str]]]:
+    """Change each signal by itself. Returns those that were changed, and those that were refused with the reason."""
+    changed, refused = [], []
+    for signal in signals:
+        try:
+            _BULK_ACTIONS[action](signal, now, by)
+        except ValidationError as error:
+            refused.append((signal, " ".join(error.messages)))
+        else:
+            changed.append(signal)
+    return changed, refused
 
 
 @transaction.atomic

@@ -2,44 +2,23 @@
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
-from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from pydantic import ConfigDict, Field
 
-from catalyst import timerange
 from catalyst.core.operation_context import Context
-from catalyst.operations import (
-    CAMEL,
-    Effect,
-    Id,
-    Input,
-    InvalidInput,
-    Limit,
-    NotFound,
-    Page,
-    Scope,
-    UtcTime,
-    cursor_of,
-    operation,
-)
-from catalyst.timerange import TimeRange
+from catalyst.operations import CAMEL, Effect, Id, Limit, NotFound, Page, Scope, cursor_of, operation
 from signals import operations
 from signals.definitions.choices import Type
 from signals.definitions.definition import TRUTH
 from signals.filters import LabelFilter
+from signals.judging import exchanges
 from signals.models import Label, Signal
 from signals.operations.inputs import SignalInput, VersionNumber, WindowInput, signal_of, window
-from signals.results import labels, summaries, verdicts
-from signals.results.explain import explain_missing
-from signals.results.rollups import sums
+from signals.results import labels, verdicts
+from signals.results.labels import ExportedLabel
 from signals.results.rows import load_rows
-from signals.serializers import BucketRecord, LabelRecord, MissingLabelRecord, of_distribution, time
-from signals.targets import state
-from signals.targets.state import TargetState
-from traces.models import Trace
-
-BUCKETS = {"hour": timerange.HOUR, "day": timerange.DAY}
+from signals.serializers import ExchangeRecord, LabelRecord, time
 
 
 class LabelsInput(SignalInput, WindowInput):
@@ -56,13 +35,24 @@ class LabelsInput(SignalInput, WindowInput):
 def list_labels(context: Context, given: LabelsInput) -> Page[LabelRecord]:
     """List labels with their reasons, newest targets first."""
     signal = signal_of(context, given)
-    after = cursor_of(given.after)
+    page = _page(context, signal, given)
+    rows = load_rows(context.project, signal.scope, page.labels)
+    return Page([LabelRecord.of(row) for row in rows], str(page.more) if page.more else None)
+
+
+@operation("signals.export", Scope.READ, Effect.READS)
+def export_labels(context: Context, given: LabelsInput) -> Page[ExportedLabel]:
+    """Export labels with the columns of the file that the page of a signal offers, newest targets first."""
+    signal = signal_of(context, given)
+    page = _page(context, signal, given)
+    return Page(labels.exported_rows(context.project, signal, page.labels), str(page.more) if page.more else None)
+
+
+def _page(context: Context, signal: Signal, given: LabelsInput) -> labels.Page:
     version = signal.current_version
     value = TRUTH.get(given.label, given.label) if version and version.type == Type.BINARY else given.label
     wanted = LabelFilter(value, given.status, given.signal_version, given.run, given.search.strip())
-    page = labels.page(signal, wanted, window(given, context.now), after, given.limit)
-    rows = load_rows(context.project, signal.scope, page.labels)
-    return Page([LabelRecord.of(row) for row in rows], str(page.more) if page.more else None)
+    return labels.page(signal, wanted, window(given, context.now), cursor_of(given.after), given.limit)
 
 
 class LabelInput(SignalInput):
@@ -82,6 +72,8 @@ class VerdictRecord:
     judge: str
     counts: bool
     """Whether the label has its value from it."""
+    has_exchange: bool
+    """Whether `exchange` shows what the judge was sent and answered."""
     created_at: str | None
 
 
@@ -100,6 +92,22 @@ def show_label(context: Context, given: LabelInput) -> LabelDetail:
     """Show a label with its verdicts, newest first."""
     signal = signal_of(context, given)
     return _label_detail(context, signal, _label_of(signal, given))
+
+
+class ExchangeInput(LabelInput):
+    verdict: Id | None = Field(None, description="ID of a verdict, as `label` shows it (default: the newest).")
+
+
+@operation("signals.exchange", Scope.WRITE, Effect.READS)
+def show_exchange(context: Context, given: ExchangeInput) -> ExchangeRecord:
+    """Show what the judge of a label was sent and what it answered, word for word."""
+    label = _label_of(signal_of(context, given), given)
+    exchange = exchanges.find_exchange(label, given.verdict)
+    if exchange is None:
+        named = f"Verdict {given.verdict}" if given.verdict else f"Label {label.pk}"
+        raise NotFound(f"{named} has no exchange that is kept.")
+    model, said = exchange.verdict.model, exchanges.prompt_and_reply(exchange)
+    return ExchangeRecord.of(model, said, verdict_id=exchange.verdict_id, created_at=exchange.created_at)
 
 
 @operation("signals.retry_label", Scope.WRITE, Effect.WRITES)
@@ -147,78 +155,6 @@ def _verdict(row: verdicts.Row) -> VerdictRecord:
         error=verdict.error or None,
         judge=row.judge,
         counts=row.counts,
+        has_exchange=row.is_kept,
         created_at=time(verdict.created_at),
     )
-
-
-class DistributionInput(SignalInput):
-    start: UtcTime = Field(alias="from", description="Start, ISO 8601, in UTC by default.")
-    end: UtcTime | None = Field(None, alias="to", description="End, exclusive (default: now).")
-    bucket: Literal["hour", "day"] = "hour"
-    signal_version: VersionNumber | None = Field(None, description="Only labels of this version.")
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    buckets: list[BucketRecord]
-
-
-@operation("signals.distribution", Scope.READ, Effect.READS)
-def distribution(context: Context, given: DistributionInput) -> Distribution:
-    """Count labels by hour or day, by the start of their targets."""
-    signal, step = signal_of(context, given), BUCKETS[given.bucket]
-    end = given.end or context.now
-    if given.start >= end:
-        raise InvalidInput({"from": "The time must begin before it ends."})
-    start, end = timerange.floor(given.start, step), timerange.ceil(end, step)
-    wanted = LabelFilter(version=given.signal_version)
-    counts = sums(signal=signal).matching(wanted).over_time(TimeRange(timerange.CUSTOM, start, end, step))
-    return Distribution(of_distribution(counts[signal.pk], summaries.versions(signal)))
-
-
-class ExplainInput(Input):
-    trace: str | None = Field(None, description="Trace ID, 32 hexadecimal digits.")
-    span: str | None = Field(None, description="Span ID within the trace, 16 hexadecimal digits.")
-    session: str | None = Field(None, description="Session ID, as spans carry it.")
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """The signals for a target that gave it no label."""
-
-    missing: list[MissingLabelRecord]
-
-
-@operation("signals.explain", Scope.READ, Effect.READS)
-def explain(context: Context, given: ExplainInput) -> Explanation:
-    """Explain why signals gave no label to a trace, to a span of it, or to a session."""
-    found = explain_missing(context.project, _target_of(context, given), context.now)
-    return Explanation([MissingLabelRecord.of(missing) for missing in found])
-
-
-def _target_of(context: Context, given: ExplainInput) -> TargetState:
-    if given.session is not None:
-        session = context.project.sessions.with_traces().filter(key=given.session).first()
-        if session is None:
-            raise NotFound(f"The project {context.project.slug} has no session {given.session}.")
-        return state.of_session(session)
-    if given.trace is None:
-        raise InvalidInput({"": "Give a trace or a session."})
-    trace = _trace_of(context, given.trace)
-    if given.span is None:
-        return state.of_trace(trace)
-    target = state.of_span(trace, given.span)
-    if target is None:
-        raise NotFound(f"The trace {given.trace} has no span {given.span}.")
-    return target
-
-
-def _trace_of(context: Context, hex_id: str) -> Trace:
-    try:
-        trace_id = UUID(hex=hex_id)
-    except ValueError as error:
-        raise InvalidInput({"trace": "A trace ID has 32 hexadecimal digits."}) from error
-    trace = context.project.traces.select_related("project", "session").filter(trace_id=trace_id).first()
-    if trace is None:
-        raise NotFound(f"The project {context.project.slug} has no trace {hex_id}.")
-    return trace

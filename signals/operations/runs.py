@@ -1,6 +1,5 @@
-"""Operations that judge what is stored: runs, tests, daily limits, catching up."""
+"""Operations that judge what is stored: runs, daily limits, catching up."""
 
-import time
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, ClassVar
@@ -14,16 +13,12 @@ from catalyst.llms.budgets import spent_today
 from catalyst.operations import CAMEL, Effect, Id, Input, Limit, NotFound, Page, Scope, UtcTime, operation
 from catalyst.package import command
 from signals import operations
-from signals.models import SignalRun, SignalTest
-from signals.operations.inputs import DefinitionInput, SignalInput, WindowInput, signal_of, version_of
-from signals.operations.signals import changed_definition
-from signals.results.rows import load_rows
-from signals.runs import backfill, catch_up, estimates, signal_tests
-from signals.serializers import PreviewRecord, RunRecord, SignalTestRecord, SpendingRecord, dollars
+from signals.models import SignalRun
+from signals.operations.inputs import SignalInput, signal_of, version_of
+from signals.runs import backfill, catch_up, estimates
+from signals.serializers import PreviewRecord, RunRecord, SpendingRecord, dollars
 
 MAX_CALLS = 1_000_000_000
-MAX_WAIT_SECONDS = 300
-POLL_SECONDS = 0.5
 PAGE_SIZE = 20
 
 
@@ -33,7 +28,7 @@ class BackfillInput(SignalInput):
     sample_rate: int = Field(100, description="Percent of the targets, 0 to 100.")
 
 
-@operation("signals.preview", Scope.READ, Effect.READS)
+@operation("signals.preview", Scope.WRITE, Effect.READS)
 def preview(context: Context, given: BackfillInput) -> PreviewRecord:
     """Show what a run over a window of the past would find, cost and take."""
     version = version_of(signal_of(context, given))
@@ -94,60 +89,6 @@ def cancel_run(context: Context, given: RunInput) -> RunRecord:
 
 def _run(context: Context, run: SignalRun) -> RunRecord:
     return RunRecord.of(backfill.progress([run], context.now)[0])
-
-
-class StartTestInput(SignalInput, WindowInput, DefinitionInput):
-    sample_size: Annotated[int, Field(ge=1, le=signal_tests.MAX_TARGETS)] = Field(
-        20, description=f"Number of targets, up to {signal_tests.MAX_TARGETS}."
-    )
-
-
-class TestInput(Input):
-    test: Id = Field(description="Test ID.")
-    wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)] = Field(
-        0, description=f"Seconds to wait for the end of the test, up to {MAX_WAIT_SECONDS}."
-    )
-
-
-@operation("signals.test", Scope.WRITE, Effect.WRITES)
-def start_test(context: Context, given: StartTestInput) -> SignalTestRecord:
-    """Judge recent targets by the current version or a changed one. Kept for a day, never as labels."""
-    signal = signal_of(context, given)
-    version = operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
-    end = given.end or context.now
-    sample = signal_tests.sample_newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
-    test = signal_tests.start_test(version, sample, context.now, context.actor)
-    return _test(context, test.pk)
-
-
-@operation("signals.test_results", Scope.READ, Effect.READS)
-def test_results(context: Context, given: TestInput) -> SignalTestRecord:
-    """Show what a test has found so far."""
-    deadline = time.monotonic() + given.wait_seconds
-    record = _test(context, given.test)
-    while record.state == SignalTest.State.RUNNING and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-        record = _test(context, given.test)
-    return record
-
-
-@operation("signals.cancel_test", Scope.WRITE, Effect.WRITES)
-def cancel_test(context: Context, given: TestInput) -> SignalTestRecord:
-    """Make no further judge call for a test. Calls under way end, and are paid for."""
-    signal_tests.cancel_test(_find_test(context, given.test), context.now)
-    return _test(context, given.test)
-
-
-def _find_test(context: Context, pk: int) -> SignalTest:
-    try:
-        return signal_tests.find_test(context.project, pk, context.actor)
-    except SignalTest.DoesNotExist as error:
-        raise NotFound(f"There is no test {pk} of yours in this project.") from error
-
-
-def _test(context: Context, pk: int) -> SignalTestRecord:
-    found = signal_tests.results_of(_find_test(context, pk))
-    return SignalTestRecord.of(found, load_rows(context.project, found.test.scope, found.ended))
 
 
 DailyUsd = Annotated[Decimal, Field(ge=Decimal("0.0001"), max_digits=12, decimal_places=4)]
@@ -212,7 +153,7 @@ class CatchUpProjectInput(Input):
     labels: Annotated[int, Field(ge=1, le=MAX_CALLS)] | None = Field(None, description="Up to how many (default: all).")
 
 
-@operation("signals.held_back", Scope.READ, Effect.READS)
+@operation("signals.held_back", Scope.WRITE, Effect.READS)
 def held_back(context: Context, given: CatchUpInput) -> HeldBack:
     """Show how many labels the daily limit of a signal holds back, and what judging them costs."""
     return _offer(catch_up.offer(context.project, signal_of(context, given), context.now))
@@ -225,7 +166,7 @@ def catch_up_signal(context: Context, given: CatchUpInput) -> CaughtUp:
     return CaughtUp(catch_up.catch_up(context.project, signal, limit, context.now, context.actor))
 
 
-@operation("signals.held_back_project", Scope.READ, Effect.READS)
+@operation("signals.held_back_project", Scope.ADMIN, Effect.READS)
 def held_back_project(context: Context, _given: CatchUpProjectInput) -> HeldBack:
     """Show how many labels the daily limit of the project holds back, and what judging them costs."""
     return _offer(catch_up.offer(context.project, None, context.now))

@@ -1,21 +1,32 @@
 """Operations on signals: read, define, activate, disable, archive."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from catalyst import timerange
 from catalyst.core.operation_context import Context
 from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
-from catalyst.operations import Conflict, Effect, InvalidInput, Scope, operation
+from catalyst.operations import (
+    CAMEL,
+    Conflict,
+    Effect,
+    Id,
+    Input,
+    InvalidInput,
+    Limit,
+    NotFound,
+    Scope,
+    operation,
+)
 from signals import operations
 from signals.definitions import choices
 from signals.definitions.definition import Definition, with_changes
-from signals.definitions.templates import TEMPLATES
+from signals.definitions.templates import TEMPLATES, Template
 from signals.filters import SignalFilter
 from signals.models import Signal
 from signals.operations import Overtaken, Renamed
@@ -33,19 +44,28 @@ from signals.operations.inputs import (
 from signals.results import summaries
 from signals.serializers import SignalDetail, SignalRecord
 
+MAX_SIGNALS_AT_ONCE = 100
+
 
 class ListInput(RangeInput):
     agent: str | None = Field(None, description="Identity of an agent: only its signals.")
     state: choices.State | None = None
     scope: choices.Scope | None = None
     search: str = Field("", description="Part of the name.")
-    sort: Literal["name", "volume", "waiting", "failed", "cost", "last"] = "name"
+    sort: Literal["name", "volume", "waiting", "failed", "cost", "last"] = Field(
+        "name", description="Order within a page. Pages go by name."
+    )
     include_archived: bool = False
+    limit: Limit = 100
+    after: Id | None = Field(None, description="Continue a list: `next` of the page before.")
 
 
 @dataclass(frozen=True, slots=True)
 class SignalList:
+    """`next`: the `after` of the next page; None at the end."""
+
     signals: list[SignalRecord]
+    next: str | None
 
 
 @operation("signals.list", Scope.READ, Effect.READS)
@@ -58,9 +78,14 @@ def list_signals(context: Context, given: ListInput) -> SignalList:
         agent=agent_of(context, given.agent).pk if given.agent is not None else None,
     )
     signals = Signal.objects.for_project(context.project).matching(wanted)
-    shown = signals if given.include_archived else signals.unarchived()
-    listed = summaries.listed(list(shown.for_list()), named_range(given, context.now), context.now)
-    return SignalList([SignalRecord.of(summary) for summary in summaries.ordered(listed, given.sort)])
+    shelf = signals if given.include_archived else signals.unarchived()
+    if given.after is not None:
+        shelf = shelf.after(signal_of(context, SignalInput(signal=given.after)))
+    found = list(shelf.for_list()[: given.limit + 1])
+    shown = found[: given.limit]
+    listed = summaries.listed(shown, named_range(given, context.now), context.now)
+    records = [SignalRecord.of(summary) for summary in summaries.ordered(listed, given.sort)]
+    return SignalList(records, str(shown[-1].pk) if len(found) > given.limit else None)
 
 
 class ShowInput(SignalInput, RangeInput):
@@ -73,10 +98,15 @@ def show(context: Context, given: ShowInput) -> SignalDetail:
     return _detail(context, signal_of(context, given), given.range)
 
 
-class CreateInput(DefinitionInput):
+class DraftInput(DefinitionInput):
+    """What a signal that is not created yet asks."""
+
     agent: str = Field(description="Identity of the agent whose traffic is evaluated.")
-    name: str | None = Field(None, description="Required without a template.")
     template: str | None = Field(None, description=f"Start from one of: {', '.join(TEMPLATES)}.")
+
+
+class CreateInput(DraftInput):
+    name: str | None = Field(None, description="Required without a template.")
     activate: bool = Field(False, description="Evaluate new traffic at once.")
 
 
@@ -84,36 +114,43 @@ class CreateInput(DefinitionInput):
 def create(context: Context, given: CreateInput) -> SignalDetail:
     """Create a draft from a template or from a name, scope and prompt."""
     agent = agent_of(context, given.agent)
-    name, scope, before = _start_of(given)
-    question = with_changes(before, given.changes)
+    template = _template_of(given)
+    if template is None:
+        _check_given(given, "name", "scope", "prompt")
+    name = template.name if template and given.name is None else given.name
+    scope, question = draft_definition(given)
     with transaction.atomic():
         signal = operations.create_signal(
-            agent, name=name, scope=scope, question=question, by=context.actor, template=given.template or ""
+            agent, name=name or "", scope=scope, question=question, by=context.actor, template=given.template or ""
         )
         if given.activate:
             operations.activate(signal, context.now, context.actor)
     return _detail(context, signal)
 
 
-def _start_of(given: CreateInput) -> tuple[str, str, Definition]:
-    """Name, scope and definition that a new signal begins from."""
+def draft_definition(given: DraftInput) -> tuple[str, Definition]:
+    """The scope and the definition of a signal that is not created yet."""
+    template = _template_of(given)
+    if template is not None:
+        before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
+        return given.scope or template.scope, with_changes(before, given.changes)
+    _check_given(given, "scope", "prompt")
+    kind = choices.Type.STRING if given.labels else choices.Type.BINARY
+    return given.scope or "", with_changes(Definition(kind, "", 100), given.changes)
+
+
+def _template_of(given: DraftInput) -> Template | None:
     if given.template is None:
-        return _from_scratch(given)
-    template = TEMPLATES.get(given.template)
-    if template is None:
+        return None
+    if given.template not in TEMPLATES:
         raise InvalidInput({"template": f"There is no template {given.template}. Use one of: {', '.join(TEMPLATES)}."})
-    before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
-    name = template.name if given.name is None else given.name
-    return name, given.scope or template.scope, before
+    return TEMPLATES[given.template]
 
 
-def _from_scratch(given: CreateInput) -> tuple[str, str, Definition]:
-    required = {"name": given.name, "scope": given.scope, "prompt": given.prompt}
-    missing = {field: "This is required without a template." for field, value in required.items() if not value}
+def _check_given(given: DraftInput, *fields: str) -> None:
+    missing = {field: "This is required without a template." for field in fields if not getattr(given, field)}
     if missing:
         raise InvalidInput(missing)
-    kind = choices.Type.STRING if given.labels else choices.Type.BINARY
-    return given.name or "", given.scope or "", Definition(kind, "", 100)
 
 
 class EditInput(SignalInput, DefinitionInput):
@@ -121,6 +158,7 @@ class EditInput(SignalInput, DefinitionInput):
     based_on: VersionNumber | None = Field(
         None, description="Version that the edit began from. Refused if another one is current (default: no check)."
     )
+    activate: bool = Field(False, description="Evaluate new traffic from now on.")
 
 
 @operation("signals.edit", Scope.WRITE, Effect.WRITES)
@@ -129,11 +167,10 @@ def edit(context: Context, given: EditInput) -> SignalDetail:
     signal = signal_of(context, given)
     question = changed_definition(signal, given)
     based_on = given.based_on or version_of(signal).number
+    activate_at = context.now if given.activate else None
+    change = operations.Edit(question, given.name, based_on, activate_at=activate_at)
     try:
-        with transaction.atomic():
-            operations.publish_version(signal, question, context.actor, based_on=based_on)
-            if given.name is not None:
-                operations.rename(signal, given.name, context.actor)
+        operations.edit_signal(signal, change, context.actor)
     except Overtaken as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)
@@ -224,6 +261,50 @@ def unarchive(context: Context, given: SignalInput) -> SignalDetail:
     signal = signal_of(context, given)
     operations.unarchive(signal, context.actor)
     return _detail(context, signal)
+
+
+class BulkInput(Input):
+    signals: Annotated[list[Id], Field(min_length=1, max_length=MAX_SIGNALS_AT_ONCE)] = Field(
+        description="IDs of the signals, as `list` shows them."
+    )
+    action: operations.BulkAction = Field(description="What to do with each of them.")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A signal that was left as it is, and why."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    signal_id: str
+    signal_name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulkResult:
+    """Which signals were changed, and which were not."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    changed_ids: list[str]
+    refused: list[Refusal]
+
+
+@operation("signals.bulk", Scope.WRITE, Effect.WRITES)
+def change_several(context: Context, given: BulkInput) -> BulkResult:
+    """Activate, disable or archive several signals, each by itself."""
+    wanted = dict.fromkeys(given.signals)
+    found = list(Signal.objects.for_project(context.project).unarchived().filter(pk__in=wanted).for_list())
+    missing = wanted.keys() - {signal.pk for signal in found}
+    if missing:
+        numbers = ", ".join(str(pk) for pk in sorted(missing))
+        raise NotFound(f"The project {context.project.slug} has no unarchived signal {numbers}. Nothing was changed.")
+    changed, refused = operations.change_several(found, given.action, context.now, context.actor)
+    return BulkResult(
+        [str(signal.pk) for signal in changed],
+        [Refusal(str(signal.pk), signal.name, reason) for signal, reason in refused],
+    )
 
 
 def _detail(context: Context, signal: Signal, range_name: str = timerange.DEFAULT) -> SignalDetail:

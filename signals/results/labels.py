@@ -1,10 +1,9 @@
 """The labels of one signal as a list: page by page, as a file, and from one to the next."""
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from urllib.parse import urlencode
 
 import orjson
@@ -12,6 +11,7 @@ from django.db.models import Q
 
 from catalyst import timerange
 from catalyst.core.models import Project
+from catalyst.csv_lines import csv_line
 from catalyst.params import is_id
 from catalyst.querysets import Cursor
 from catalyst.timerange import HOUR, TimeRange, floor
@@ -28,10 +28,29 @@ SEARCHED = 10_000
 BATCH = 1_000
 AT = "at"
 """The query parameter that names the label whose target a page shows, beside the filter of the list it is from."""
-COLUMNS = (
-    *("label", "reason", "status", "error", "scope", "target", "target_time", "preview", "version", "run"),
-    *("labelled_at", "judge", "cost_usd"),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedLabel:
+    """One label of a file, by its columns."""
+
+    label: str
+    reason: str
+    status: str
+    error: str
+    scope: str
+    target: str
+    target_time: str
+    preview: str
+    version: int
+    run: int | None
+    labelled_at: str | None
+    judge: str
+    cost_usd: str | None
+
+
+COLUMNS = tuple(field.name for field in fields(ExportedLabel))
+_cells = attrgetter(*COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,39 +156,39 @@ def exported(
 ) -> Iterator[bytes]:
     """All labels that pass, as lines of CSV or JSON (`kind`: csv or jsonl), a batch at a time."""
     if kind == "csv":
-        yield _csv(COLUMNS)
+        yield csv_line(COLUMNS).encode()
     after: Cursor | None = None
     while True:
         found = page(signal, wanted, time_range, after, BATCH)
-        records = [_record(row) for row in rows.load_rows(project, signal.scope, found.labels)]
+        shown = exported_rows(project, signal, found.labels)
         if kind == "csv":
-            yield b"".join(_csv(_safe(value) for value in record.values()) for record in records)
+            yield "".join(csv_line(_cells(row)) for row in shown).encode()
         else:
-            yield b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
+            yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in shown)
         if found.more is None:
             return
         after = found.more
 
 
-def _record(row: LabelRow) -> dict[str, str | int | None]:
+def exported_rows(project: Project, signal: Signal, labels: Sequence[Label]) -> list[ExportedLabel]:
+    """Labels of a signal as a file has them."""
+    return [_exported(row) for row in rows.load_rows(project, signal.scope, labels)]
+
+
+def _exported(row: LabelRow) -> ExportedLabel:
     label = row.label
-    values = (
-        *(label.value, label.reason, label.status, label.error, label.scope, label.target_key),
-        *(label.target_time.isoformat(), row.title, label.version.number, label.run_id),
-        label.labelled_at.isoformat() if label.labelled_at else None,
-        label.judge,
-        None if label.cost is None else f"{label.cost:f}",
+    return ExportedLabel(
+        label=label.value,
+        reason=label.reason,
+        status=label.status,
+        error=label.error,
+        scope=label.scope,
+        target=label.target_key,
+        target_time=label.target_time.isoformat(),
+        preview=row.title,
+        version=label.version.number,
+        run=label.run_id,
+        labelled_at=label.labelled_at.isoformat() if label.labelled_at else None,
+        judge=label.judge,
+        cost_usd=None if label.cost is None else f"{label.cost:f}",
     )
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _safe(value: str | int | None) -> str | int | None:
-    """A cell that no spreadsheet takes for a formula."""
-    risky = isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@"}
-    return f"'{value}" if risky or (isinstance(value, str) and value[:1] in {"\t", "\r"}) else value
-
-
-def _csv(cells: Iterator[str | int | None] | tuple[str, ...]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode()

@@ -1,7 +1,7 @@
 """Export of labels, and the page of one label."""
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +14,7 @@ from catalyst.htmx import redirect_back, render
 from signals import filters, retention
 from signals.judging import exchanges
 from signals.judging.prompt import MAX_ANSWER
-from signals.models import Exchange, Label
+from signals.models import Label
 from signals.results import labels, verdicts
 from signals.results.rows import load_rows
 
@@ -69,8 +69,9 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 def exchange_detail(request: ProjectRequest, pk: int, label: int, verdict: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     label_row = get_object_or_404(Label.objects.select_related("version"), signal=signal, pk=label)
-    stored = Exchange.objects.select_related("instructions", "verdict")
-    exchange = get_object_or_404(stored, verdict=verdict, verdict__label=label_row)
+    exchange = exchanges.find_exchange(label_row, verdict)
+    if exchange is None:
+        raise Http404("No such exchange")
     prompt_and_reply = exchanges.prompt_and_reply(exchange)
     context = {
         "signal": signal,

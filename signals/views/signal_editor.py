@@ -22,7 +22,7 @@ from signals.forms.signal import SignalForm, template_named
 from signals.forms.signal_test import SampleForm
 from signals.judging import judges
 from signals.models import Signal, SignalTest, SignalVersion
-from signals.operations import Overtaken
+from signals.operations import Edit, Overtaken
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.targets.volume import recent_volume
@@ -55,8 +55,6 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     form = SignalForm(request.project, request.POST, template=template)
     if not (signal := _create(request, form, template.key if template else "")):
         return editor(request, form, template=template)
-    if request.POST.get("then") == "activate":
-        operations.activate(signal, timezone.now(), request.actor)
     messages.success(request, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
     return redirect(signal)
 
@@ -96,22 +94,24 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
         return None
     fields = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
     try:
-        return operations.create_signal(**fields, question=form.definition, by=request.actor, template=template)
+        with transaction.atomic():
+            signal = operations.create_signal(**fields, question=form.definition, by=request.actor, template=template)
+            if request.POST.get("then") == "activate":
+                operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
         form.report(error)
         return None
+    return signal
 
 
 def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
     if not form.is_valid():
         return False
+    sent = form.cleaned_data
+    activate_at = timezone.now() if request.POST.get("then") == "activate" else None
+    edit = Edit(form.definition, sent["name"], sent["based_on"], sent["named"] or None, activate_at)
     try:
-        with transaction.atomic():
-            operations.publish_version(signal, form.definition, request.actor, based_on=form.cleaned_data["based_on"])
-            old_name = form.cleaned_data["named"] or None
-            operations.rename(signal, form.cleaned_data["name"], request.actor, based_on=old_name)
-            if request.POST.get("then") == "activate":
-                operations.activate(signal, timezone.now(), request.actor)
+        operations.edit_signal(signal, edit, request.actor)
     except ValidationError as error:
         form.report(error)
         return False

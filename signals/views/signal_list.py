@@ -1,10 +1,9 @@
 """The list of signals of a project."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +18,7 @@ from signals import filters, operations
 from signals.definitions.choices import Scope
 from signals.definitions.templates import TEMPLATES
 from signals.models import Signal
+from signals.operations import BulkAction
 from signals.results import summaries
 from signals.results.summaries import Summary
 
@@ -87,41 +87,22 @@ def signal_bulk(request: ProjectRequest) -> HttpResponse:
     if signals and action == "archive" and "sure" not in request.POST:
         return render(request, "signals/archive.html", {"signals": signals})
     if signals and action in BULK:
-        _do_all(request, signals, *BULK[action])
+        _change_several(request, signals, action)
     else:
         messages.error(request, "Choose signals, then what to do with them")
     return redirect_back(request, reverse("signals:signal-list", args=[request.project.slug]))
 
 
-type Action = Callable[[Signal, ProjectRequest], None]
-
-
-def _activate(signal: Signal, request: ProjectRequest) -> None:
-    operations.activate(signal, timezone.now(), request.actor)
-
-
-def _disable(signal: Signal, request: ProjectRequest) -> None:
-    operations.disable(signal, timezone.now(), request.actor)
-
-
-def _archive(signal: Signal, request: ProjectRequest) -> None:
-    operations.archive(signal, timezone.now(), request.actor)
-
-
-BULK: dict[str, tuple[Action, str]] = {
-    "activate": (_activate, "active: what arrives from now on is judged"),
-    "disable": (_disable, "disabled; labels stay"),
-    "archive": (_archive, "archived; labels stay"),
+BULK: dict[str, str] = {
+    BulkAction.ACTIVATE: "active: what arrives from now on is judged",
+    BulkAction.DISABLE: "disabled; labels stay",
+    BulkAction.ARCHIVE: "archived; labels stay",
 }
 
 
-def _do_all(request: ProjectRequest, signals: Iterable[Signal], action: Action, text: str) -> None:
-    done_count = 0
-    for signal in signals:
-        try:
-            action(signal, request)
-            done_count += 1
-        except ValidationError as error:
-            messages.error(request, f"{signal.name}: {' '.join(error.messages)}")
-    if done_count:
-        messages.success(request, f"{done_count} signal{'' if done_count == 1 else 's'} {text}")
+def _change_several(request: ProjectRequest, signals: Iterable[Signal], action: str) -> None:
+    changed, refused = operations.change_several(signals, action, timezone.now(), request.actor)
+    for signal, reason in refused:
+        messages.error(request, f"{signal.name}: {reason}")
+    if changed:
+        messages.success(request, f"{len(changed)} signal{'' if len(changed) == 1 else 's'} {BULK[action]}")

@@ -7,7 +7,7 @@ import pytest
 
 from catalyst.core.models import Project
 from catalyst.core.operation_context import for_system
-from catalyst.operations import InvalidInput, find
+from catalyst.operations import InvalidInput, NotFound, find
 from tests.factories import make_session, make_trace
 
 pytestmark = pytest.mark.django_db
@@ -76,3 +76,63 @@ def test_it_lists_agents_busiest_first(project: Project, now: datetime) -> None:
     make_trace(project, 3, now=now, agent="calm")
     found = call(project, now, "traces.agents", limit=1)
     assert ([agent.identity for agent in found.items], found.items[0].run_count, found.next) == (["busy"], 2, "1")
+
+
+def test_it_sums_up_a_list_of_traces(project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, agent="busy")
+    make_trace(project, 2, now=now, agent="busy")
+    make_trace(project, 3, now=now, agent="calm")
+    found = call(project, now, "traces.overview")
+    assert (found.trace_count, found.error_count) == (3, 0)
+    assert [(each.agent, each.trace_count) for each in found.agents] == [("busy", 2), ("calm", 1)]
+    assert sum(bar.trace_count for bar in found.buckets) == 3
+    narrowed = call(project, now, "traces.overview", agent="calm")
+    assert (narrowed.trace_count, sum(bar.trace_count for bar in narrowed.buckets)) == (1, 1)
+
+
+def test_it_shows_an_agent_against_the_period_before(project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now - timedelta(hours=30), agent="busy")
+    make_trace(project, 2, now=now, agent="busy")
+    found = call(project, now, "traces.agent", agent="busy", range="1d")
+    assert (found.agent.identity, found.usage.run_count) == ("busy", 1)
+    assert sum(bar.run_count for bar in found.buckets) == 1
+    assert found.models[0].call_count >= 1
+    with pytest.raises(InvalidInput, match="has no agent nobody"):
+        call(project, now, "traces.agent", agent="nobody")
+
+
+def test_it_shows_a_span_with_its_text(project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, said=("A refund?", "Yes."))
+    spans = call(project, now, "traces.show", trace=f"{1:032x}").spans
+    texts = [call(project, now, "traces.span", trace=f"{1:032x}", span=span.span_id) for span in spans]
+    assert any("A refund?" in str((found.input, found.input_messages)) for found in texts)
+    with pytest.raises(NotFound, match="has no span 00000000000000ff"):
+        call(project, now, "traces.span", trace=f"{1:032x}", span="00000000000000ff")
+
+
+def test_it_shows_what_was_said(project: Project, now: datetime) -> None:
+    make_session(project, "talk", turns=2, now=now)
+    turn = call(project, now, "traces.transcript", trace=f"{1:032x}")
+    assert [(said.role, said.text) for said in turn.messages if said.role in {"user", "assistant"}] == [
+        ("user", "Question 1?"),
+        ("assistant", "Answer 1."),
+    ]
+    talk = call(project, now, "traces.transcript", session="talk")
+    asked = [(said.trace_id, said.text) for said in talk.messages if said.role == "user"]
+    assert asked == [(f"{1:032x}", "Question 1?"), (f"{2:032x}", "Question 2?")]
+    assert (talk.unread_span_count, talk.next) == (0, None)
+    span = next(said.span_id for said in turn.messages if said.role == "user")
+    alone = call(project, now, "traces.transcript", trace=f"{1:032x}", span=span)
+    assert "Question 1?" in [said.text for said in alone.messages]
+
+
+def test_it_continues_a_long_transcript(project: Project, now: datetime) -> None:
+    make_session(project, "talk", turns=3, now=now)
+    rest = call(project, now, "traces.transcript", session="talk", after=2)
+    assert [said.text for said in rest.messages if said.role == "user"] == ["Question 3?"]
+
+
+def test_a_transcript_needs_a_trace_or_a_session(project: Project, now: datetime) -> None:
+    for given in ({}, {"span": "1"}, {"trace": f"{1:032x}", "session": "talk"}):
+        with pytest.raises(InvalidInput, match="Give either a trace or a session"):
+            call(project, now, "traces.transcript", **given)

@@ -1,6 +1,7 @@
 """Agents with their runs, and sums of runs in a range."""
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
@@ -12,8 +13,10 @@ from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
+from traces import usage
 from traces.models import AgentHour, AgentHourLatency
-from traces.usage import LatencyRow, UsageRow
+from traces.models.volumes import agent_is
+from traces.usage import LatencyRow, Runs, UsageRow
 
 
 class RunTimes(TypedDict):
@@ -39,6 +42,29 @@ def busiest(project: Project, time_range: TimeRange) -> QuerySet[SeenAgent]:
     within = hours.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR))
     runs = within.order_by().values("agent").annotate(runs=Sum("trace_count")).values("runs")
     return with_run_times(project).annotate(runs=Coalesce(Subquery(runs), 0)).order_by("-runs", "name", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The runs of an agent by bar, and those since `since`, the start of the equal period before.
+
+    `is_comparable`: whether the agent was seen in that period.
+    """
+
+    since: datetime
+    bars: Mapping[datetime, Runs]
+    earlier: Sequence[Runs]
+    is_comparable: bool
+
+
+def against_before(project: Project, agent: SeenAgent, time_range: TimeRange, now: datetime) -> Compared:
+    """The runs of an agent in a range and in the period before, which is empty if the agent was not seen in it."""
+    since = time_range.prior_start(now)
+    bars = usage.by_start(*sums(project, time_range, agent_is(agent.pk), since=since))
+    shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
+    is_comparable = agent.first_run < since + time_range.step
+    earlier = [runs for start, runs in bars.items() if start not in shown] if is_comparable else []
+    return Compared(since, shown, earlier, is_comparable)
 
 
 def sums(

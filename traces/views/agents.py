@@ -48,17 +48,12 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
     context = _tab_context(request, pk, "overview", now)
     time_range: TimeRange = context["time_range"]
-    since = time_range.prior_start(now)
-    bars = usage.by_start(*agent_runs.sums(request.project, time_range, agent_is(pk), since=since))
-    shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
-    context["since"] = since
-    if shown:
-        context["compared"] = context["agent"].first_run < since + time_range.step
-        earlier: list[usage.Runs] = []
-        if context["compared"]:
-            earlier = [runs for start, runs in bars.items() if start not in shown]
-        numbers = stats(usage.total(shown.values()), usage.total(earlier))
-        context |= _cards(request, pk, shown, numbers, time_range)
+    compared = agent_runs.against_before(request.project, context["agent"], time_range, now)
+    context["since"] = compared.since
+    if compared.bars:
+        context["compared"] = compared.is_comparable
+        numbers = stats(usage.total(compared.bars.values()), usage.total(compared.earlier))
+        context |= _cards(request, pk, compared.bars, numbers, time_range)
         context["calls"] = calls.tables(request.project, pk, time_range)
     else:
         context["nearest"] = traces.nearest(request, TraceFilter(request.project.pk, agent=pk), now)

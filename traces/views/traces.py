@@ -1,7 +1,6 @@
 """Pages of traces."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,10 +17,11 @@ from catalyst.htmx import render, wants_partial
 from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
 from traces import label_sources, list_params
+from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview
 from traces.ingest import limits
 from traces.label_sources import Pill
-from traces.models import AgentHour, Resource, Trace
+from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
@@ -29,8 +29,6 @@ from traces.transcripts import conversations, presentation, waterfall
 from traces.views import expired
 
 PAGE = 30
-# Traces counted without the help of hourly sums.
-MAX_COUNTED = 100_000
 MAX_AGENTS = 12
 ROWS = 32
 MAX_ROWS = 500
@@ -163,15 +161,7 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: T
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:
-    hours, since = AgentHour.objects.filter(project=request.project), None
-    if trace_filter.needs_rows or time_range.step < timerange.HOUR:
-        others = replace(
-            trace_filter, agent=None, traffic_filter=trace_filter.traffic_filter.model_copy(update={"status": ""})
-        )
-        since = None if trace_filter.session else hours.newest_since(time_range, MAX_COUNTED)
-        volumes = request.project.traces.matching(others).volumes(time_range, trace_filter.agent, since)
-    else:
-        volumes = hours.volumes(time_range, trace_filter.agent)
+    volumes, since = list_volumes(request.project, time_range, trace_filter)
     head = overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since)
     names = request.project.agents.in_bulk([agent for agent, _ in head.agents[:MAX_AGENTS]] + [trace_filter.agent or 0])
     return {

@@ -16,6 +16,7 @@ from django.core.management.base import CommandParser
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from catalyst.core.operation_context import Context
 from catalyst.operations import Input, Operation, Page
 
 # Keeps fields apart from options of Django and of every command.
@@ -24,7 +25,8 @@ STANDARD_INPUT = "-"
 
 
 def add(parser: CommandParser, operation: Operation) -> None:
-    parser.add_argument("--project", metavar="SLUG", help="Project slug (optional if there is only one).")
+    if operation.caller is Context:
+        parser.add_argument("--project", metavar="SLUG", help="Project slug (optional if there is only one).")
     parser.add_argument("--json", action="store_true", help="Print JSON.")
     parser.add_argument(
         "--input", type=_json_object, metavar="FILE", help="Read arguments from a JSON file, or - for standard input."
@@ -37,6 +39,7 @@ def add(parser: CommandParser, operation: Operation) -> None:
         confirmation.add_argument("--yes", action="store_true", help="Do not ask for confirmation.")
     if is_paged(operation):
         parser.add_argument("--all", action="store_true", help="Every page; with --json one item a line.")
+        parser.add_argument("--csv", action="store_true", help="Print CSV.")
 
 
 def is_paged(operation: Operation) -> bool:

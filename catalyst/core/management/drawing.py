@@ -24,17 +24,25 @@ def draw(result: object, width: int | None = None) -> list[str]:
     """Return lines of up to `width` columns, if ids fit. None is unlimited."""
     if isinstance(result, Page):
         return _lines([_table(result.items)], width)
-    facts: dict[str, Any] = {}
-    parts: list[RenderableType] = []
     values = _values(result)
-    for name, value in values.items():
-        if is_dataclass(value):
-            parts.append(_facts(_values(value)))
-        elif not _is_rows(value):
-            facts[name] = value
-        elif value or len(values) == 1:
-            parts.append(_table(value))
-    return _lines([_facts(facts), *parts] if facts else parts, width)
+    facts = {name: value for name, value in values.items() if not _is_part(value)}
+    parts = [part for value in values.values() if _is_part(value) for part in _parts(value)]
+    if any(value is not None for value in facts.values()):
+        parts.insert(0, _facts(facts))
+    return _lines(parts or [_table([])], width)
+
+
+def _is_part(value: object) -> bool:
+    return is_dataclass(value) or _is_rows(value)
+
+
+def _parts(value: Any) -> list[RenderableType]:
+    # Rows are a table, or shown in full if their class says so.
+    if is_dataclass(value):
+        return [_facts(_values(value))]
+    if value and getattr(value[0], "IN_FULL", False):
+        return [_facts(_values(row)) for row in value]
+    return [_table(value)] if value else []
 
 
 def plain(text: str) -> str:
@@ -97,6 +105,8 @@ def _lines_of(text: str) -> str:
 
 
 def _text(value: object) -> str:
+    if is_dataclass(value):
+        value = _values(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{plain(str(key))} {_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -16,7 +16,8 @@ from catalyst.core.management import arguments
 from catalyst.core.management.drawing import draw, plain
 from catalyst.core.models import Project
 from catalyst.core.operation_context import Context
-from catalyst.operations import Input, InvalidInput, Operation, OperationError
+from catalyst.csv_lines import csv_line
+from catalyst.operations import Caller, Input, InvalidInput, Operation, OperationError
 
 REFUSED = 1
 WRONG_USAGE = 2
@@ -39,15 +40,18 @@ class OperationCommand(BaseCommand):
         operation = operations.find(f"{self.group}.{options['verb'].replace('-', '_')}")
         data = arguments.input_data(operation, options)
         _parse(operation, data)
-        context = operation_context.for_system(_project(options["project"]), timezone.now())
+        context = _context(operation, options)
         try:
             self._run(operation, context, data, options)
         except BrokenPipeError:
             # The reader has read enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def _run(self, operation: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> None:
+    def _run(self, operation: Operation, context: Caller, data: dict[str, Any], options: dict[str, Any]) -> None:
         if operation.preview and not self._confirm(operations.find(operation.preview), context, data, options):
+            return
+        if options.get("csv"):
+            self._print_csv(operation, context, data, every_page=options["all"])
             return
         if options.get("all"):
             for page in _pages(operation, context, data):
@@ -59,7 +63,7 @@ class OperationCommand(BaseCommand):
         if more is not None and not options["json"]:
             self.stderr.write(f"There are more: --after {more}", str)
 
-    def _confirm(self, preview: Operation, context: Context, data: dict[str, Any], options: dict[str, Any]) -> bool:
+    def _confirm(self, preview: Operation, context: Caller, data: dict[str, Any], options: dict[str, Any]) -> bool:
         # Returns False after --preview. Raises CommandError if the operator declines.
         as_json, only_preview, is_sure = (options[name] for name in ("json", "preview", "yes"))
         if as_json and not (only_preview or is_sure):
@@ -94,12 +98,25 @@ class OperationCommand(BaseCommand):
         for item in json.loads(operation.dump(page))["items"]:
             self.stdout.write(json.dumps(item))
 
+    def _print_csv(self, operation: Operation, context: Caller, data: dict[str, Any], *, every_page: bool) -> None:
+        """A line of names, then a line for each item."""
+        for number, item in enumerate(_items(operation, context, data, every_page=every_page)):
+            if not number:
+                self.stdout.write(csv_line(item), ending="")
+            self.stdout.write(csv_line(map(_cell, item.values())), ending="")
+
     @property
     def _width(self) -> int | None:
         return get_terminal_size().columns if self.stdout.isatty() else None
 
 
-def _pages(operation: Operation, context: Context, data: dict[str, Any]) -> Iterator[operations.Page[Any]]:
+def _context(operation: Operation, options: dict[str, Any]) -> Caller:
+    if operation.caller is Context:
+        return operation_context.for_system(_project(options["project"]), timezone.now())
+    return operation_context.for_operator(timezone.now())
+
+
+def _pages(operation: Operation, context: Caller, data: dict[str, Any]) -> Iterator[operations.Page[Any]]:
     # Only one page at a time is in memory.
     while True:
         page = _call(operation, context, data)
@@ -109,7 +126,20 @@ def _pages(operation: Operation, context: Context, data: dict[str, Any]) -> Iter
         data = data | {"after": page.next}
 
 
-def _call(operation: Operation, context: Context, data: dict[str, Any]) -> Any:
+def _items(
+    operation: Operation, context: Caller, data: dict[str, Any], *, every_page: bool
+) -> Iterator[dict[str, object]]:
+    for page in _pages(operation, context, data):
+        yield from json.loads(operation.dump(page))["items"]
+        if not every_page:
+            return
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _call(operation: Operation, context: Caller, data: dict[str, Any]) -> Any:
     parsed = _parse(operation, data)
     try:
         return operation.run(context, parsed)

@@ -9,7 +9,8 @@ from pydantic import Field
 from catalyst.core import operations
 from catalyst.core.models import ApiKey
 from catalyst.core.operation_context import Context
-from catalyst.operations import Effect, Id, Input, InvalidInput, NotFound, Scope, operation
+from catalyst.operations import Effect, Id, Input, InvalidInput, NewestInput, NotFound, Page, Scope, operation
+from catalyst.querysets import newest_by_id
 
 MAX_NAME_CHARACTERS = 100
 MAX_PER_SECOND = 1_000_000
@@ -52,11 +53,6 @@ class KeyRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class KeyList:
-    keys: list[KeyRecord]
-
-
 class CreateKeyInput(Input):
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="What it is for.")
     scopes: Annotated[list[ApiKey.Scope], Field(min_length=1)] = Field(description="ingest, read or write.")
@@ -73,9 +69,10 @@ class LimitKeyInput(KeyInput):
 
 
 @operation("keys.list", Scope.READ, Effect.READS)
-def list_keys(context: Context, _arguments: Input) -> KeyList:
-    """List API keys, newest first, revoked ones last."""
-    return KeyList([KeyRecord.of(row) for row in context.project.api_keys.for_list()])
+def list_keys(context: Context, arguments: NewestInput) -> Page[KeyRecord]:
+    """List API keys, newest first, revoked ones too."""
+    keys = newest_by_id(context.project.api_keys.all(), arguments.after, arguments.limit)
+    return Page.of(keys, arguments.limit, KeyRecord.of, lambda key: key.pk)
 
 
 @operation("keys.create", Scope.KEYS, Effect.WRITES)

@@ -8,11 +8,14 @@ from django.conf import settings
 from pydantic import Field
 
 from catalyst.core import operations
-from catalyst.core.models import AuditEntry, Invitation, Membership, Project
-from catalyst.core.operation_context import Context
-from catalyst.operations import Effect, Id, Input, InvalidInput, NotFound, Page, Scope, operation
+from catalyst.core.models import AuditEntry, Invitation, Membership, Project, User
+from catalyst.core.operation_context import Context, InstanceContext
+from catalyst.operations import Effect, Id, Input, InvalidInput, Limit, NewestInput, NotFound, Page, Scope, operation
+from catalyst.querysets import newest_by_id
 
 MAX_NAME_CHARACTERS = 100
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,62 @@ def show(context: Context, _arguments: Input) -> ProjectRecord:
     return ProjectRecord.of(context.project)
 
 
+class ProjectsInput(Input):
+    limit: Limit = 100
+    after: str | None = Field(None, description="Continue a list: `next` of the page before.")
+
+
+@operation("project.list", Scope.READ, Effect.READS)
+def list_projects(context: InstanceContext, arguments: ProjectsInput) -> Page[ProjectRecord]:
+    """List the projects that you are a member of; for an operator, all of them."""
+    user = context.actor.user
+    known = Project.objects.all() if user is None else user.projects.all()
+    if arguments.after is not None:
+        known = known.filter(slug__gt=arguments.after)
+    projects = list(known.order_by("slug")[: arguments.limit + 1])
+    return Page.of(projects, arguments.limit, ProjectRecord.of, lambda project: project.slug)
+
+
+class CreateInput(Input):
+    name: Name = Field(description="Name of the project.")
+    owner: str | None = Field(None, description="Username of the owner (default: you). An operator must name one.")
+
+
+@operation("project.create", Scope.WRITE, Effect.WRITES)
+def create(context: InstanceContext, arguments: CreateInput) -> ProjectRecord:
+    """Create a project with its owner."""
+    return ProjectRecord.of(operations.create_project(name=_stripped(arguments.name), owner=_owner(context, arguments)))
+
+
+def _owner(context: InstanceContext, arguments: CreateInput) -> User:
+    person = context.actor.user
+    if person is not None:
+        if arguments.owner not in {None, person.username}:
+            raise InvalidInput({"owner": "You can create projects for yourself only. Leave this out."})
+        return person
+    if arguments.owner is None:
+        raise InvalidInput({"owner": "Name the person who will own the project."})
+    owner = User.objects.filter(username=arguments.owner, is_active=True).first()
+    if owner is None:
+        raise InvalidInput({"owner": f"Nobody called {arguments.owner} can sign in here."})
+    return owner
+
+
+def _stripped(name: str) -> str:
+    name = name.strip()
+    if not name:
+        raise InvalidInput({"name": "This is required."})
+    return name
+
+
 class RenameInput(Input):
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="The new name.")
+    name: Name = Field(description="The new name.")
 
 
 @operation("project.rename", Scope.ADMIN, Effect.WRITES)
 def rename(context: Context, arguments: RenameInput) -> ProjectRecord:
     """Rename a project. Its slug stays."""
-    name = arguments.name.strip()
-    if not name:
-        raise InvalidInput({"name": "This is required."})
-    operations.rename_project(context.project, name=name, by=context.actor)
+    operations.rename_project(context.project, name=_stripped(arguments.name), by=context.actor)
     return ProjectRecord.of(context.project)
 
 
@@ -67,15 +115,13 @@ class MemberRecord:
     id: str
     username: str
     role: str
+    name: str
+    email: str
 
     @classmethod
     def of(cls, membership: Membership) -> "MemberRecord":
-        return cls(str(membership.pk), membership.user.username, membership.role)
-
-
-@dataclass(frozen=True, slots=True)
-class MemberList:
-    members: list[MemberRecord]
+        user = membership.user
+        return cls(str(membership.pk), user.username, membership.role, user.get_full_name(), user.email)
 
 
 class MemberInput(Input):
@@ -87,9 +133,10 @@ class RoleInput(MemberInput):
 
 
 @operation("members.list", Scope.READ, Effect.READS)
-def list_members(context: Context, _arguments: Input) -> MemberList:
-    """List the members of a project."""
-    return MemberList([MemberRecord.of(membership) for membership in context.project.memberships.for_list()])
+def list_members(context: Context, arguments: NewestInput) -> Page[MemberRecord]:
+    """List the members of a project, newest first."""
+    memberships = newest_by_id(context.project.memberships.for_list(), arguments.after, arguments.limit)
+    return Page.of(memberships, arguments.limit, MemberRecord.of, lambda membership: membership.pk)
 
 
 @operation("members.role", Scope.ADMIN, Effect.WRITES)
@@ -121,18 +168,21 @@ class InvitationRecord:
     id: str
     role: str
     created_by_name: str
+    created_at: datetime
     expires_at: datetime
     # Set only on creation.
     token: str | None = None
 
     @classmethod
     def of(cls, invitation: Invitation, token: str | None = None) -> "InvitationRecord":
-        return cls(str(invitation.pk), invitation.role, invitation.created_by_name, invitation.expires_at, token)
-
-
-@dataclass(frozen=True, slots=True)
-class InvitationList:
-    invitations: list[InvitationRecord]
+        return cls(
+            id=str(invitation.pk),
+            role=invitation.role,
+            created_by_name=invitation.created_by_name,
+            created_at=invitation.created_at,
+            expires_at=invitation.expires_at,
+            token=token,
+        )
 
 
 class InviteInput(Input):
@@ -143,11 +193,11 @@ class InvitationInput(Input):
     invitation: Id = Field(description="ID of the invitation, as `list` shows it.")
 
 
-@operation("invitations.list", Scope.READ, Effect.READS)
-def list_invitations(context: Context, _arguments: Input) -> InvitationList:
+@operation("invitations.list", Scope.ADMIN, Effect.READS)
+def list_invitations(context: Context, arguments: NewestInput) -> Page[InvitationRecord]:
     """List open invitations, newest first."""
-    invitations = context.project.invitations.open(context.now).for_list()
-    return InvitationList([InvitationRecord.of(invitation) for invitation in invitations])
+    found = newest_by_id(context.project.invitations.open(context.now), arguments.after, arguments.limit)
+    return Page.of(found, arguments.limit, InvitationRecord.of, lambda invitation: invitation.pk)
 
 
 @operation("invitations.create", Scope.ADMIN, Effect.WRITES)
@@ -167,11 +217,6 @@ def revoke_invitation(context: Context, arguments: InvitationInput) -> Invitatio
     return InvitationRecord.of(invitation)
 
 
-class AuditInput(Input):
-    limit: Annotated[int, Field(ge=1, le=1_000)] = 50
-    after: Id | None = Field(None, description="Continue a list: `next` of the page before.")
-
-
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     id: str
@@ -189,7 +234,7 @@ class AuditRecord:
 
 
 @operation("audit.list", Scope.ADMIN, Effect.READS)
-def list_audit(context: Context, arguments: AuditInput) -> Page[AuditRecord]:
+def list_audit(context: Context, arguments: NewestInput) -> Page[AuditRecord]:
     """List who changed what, newest first."""
     entries = list(context.project.audit_entries.newest(arguments.after)[: arguments.limit + 1])
     return Page.of(entries, arguments.limit, AuditRecord.of, lambda entry: entry.pk)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import ClassVar
 
 from catalyst.core.management.drawing import draw
 from catalyst.operations import Page
@@ -12,6 +13,26 @@ class Row:
     id: str
     name: str
     cost: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Call:
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Message:
+    IN_FULL: ClassVar[bool] = True
+
+    text: str
+    calls: list[Call]
+
+
+@dataclass(frozen=True)
+class Talk:
+    messages: list[Message]
+    next: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,12 @@ def test_it_cuts_text_to_the_width_of_the_terminal_and_no_id() -> None:
 def test_it_shows_names_with_values_and_leaves_out_what_is_empty() -> None:
     assert draw(Detail("a\nb", None, [Row("1", "x")])) == ["Name  a", "      b", "", "ID  NAME  COST", "1   x"]
     assert draw(Page([], None)) == ["None."]
+
+
+def test_it_shows_long_text_whole_instead_of_in_a_table() -> None:
+    talk = Talk([Message("One\ntwo", []), Message("", [Call("refund", "7")])])
+    assert draw(talk) == ["Text  One", "      two", "", "Calls  name refund, arguments 7"]
+    assert draw(Talk([])) == ["None."]
 
 
 def test_it_wraps_values_beside_their_name() -> None:

@@ -1,5 +1,6 @@
 """`manage.py signals`: what operators do with signals, by the same rules as the pages."""
 
+import csv
 import io
 import json
 from collections.abc import Iterator
@@ -225,7 +226,7 @@ def test_it_names_what_there_is_instead(signal: Signal) -> None:
 
 def test_it_asks_which_project_where_there_are_several(signal: Signal, other_project: Project) -> None:
     assert "There are several projects. --project takes one of: default, other." in refused("list", code=2)
-    assert record("list", "--project", "other") == {"signals": []}
+    assert record("list", "--project", "other") == {"signals": [], "next": None}
     assert "The project other has no signal" in refused("show", signal.pk, "--project", "other")
     assert "The project other has no signal" in refused("disable", signal.pk, "--project", "other")
     theirs = backfill.start(
@@ -401,6 +402,7 @@ def test_it_prints_labels_with_their_reasons(signal: Signal, project: Project, n
         "completed_at": "2026-11-20T12:00:00.000Z",
         "preview": "Question 3?",
         "tokens": None,
+        "test_item_id": None,
     }
 
 
@@ -423,6 +425,15 @@ def test_it_narrows_labels_and_goes_on_behind_a_page(signal: Signal, project: Pr
     assert ids("--after", errors.getvalue().split()[-1]) == [4, 3, 2, 1]
     assert "--after: This is not" in refused("labels", signal.pk, "--after", "soon")
     assert run("labels", signal.pk, "--status", "failed").strip() == "None."
+
+
+def test_it_prints_a_list_as_csv(signal: Signal, project: Project, now: datetime) -> None:
+    labels = answered(signal, project, 3, now)
+    Label.objects.filter(pk=labels[0].pk).update(reason="=1+1")
+    lines = list(csv.DictReader(io.StringIO(run("export", signal.pk, "--limit", 2, "--all", "--csv"))))
+    assert [line["target"] for line in lines] == [f"{number:032x}" for number in (3, 2, 1)]
+    assert lines[2]["reason"] == "'=1+1"
+    assert len(run("export", signal.pk, "--limit", 2, "--csv").splitlines()) == 3
 
 
 def test_it_prints_labels_of_sessions(project: Project, now: datetime) -> None:

@@ -15,6 +15,7 @@ from catalyst import timerange
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace
 from tests.traces.sent import sent_span
+from traces.analytics import list_volumes
 from traces.ingest import pipeline
 from traces.models import Trace
 from traces.views import traces as views
@@ -181,7 +182,7 @@ def test_it_says_when_it_did_not_look_at_all(
     whole = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
     assert "of the newest traces only" not in whole
     assert "<b>5</b> traces" in whole
-    monkeypatch.setattr(views, "MAX_COUNTED", 3)
+    monkeypatch.setattr(list_volumes, "MAX_COUNTED_TRACES", 3)
     text = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
     since = f"{top - 24.5 * timerange.HOUR:%-d %b, %H:%M}"
     assert "<b>3</b> traces" in text

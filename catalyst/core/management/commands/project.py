@@ -4,5 +4,5 @@ from catalyst.core.management.operation_command import OperationCommand
 
 
 class Command(OperationCommand):
-    help = "Show and change a project."
+    help = "List, create, show and change projects."
     group = "project"

@@ -1,0 +1,189 @@
+"""Operations on tests of signals: start, follow, cancel, and what a judge is sent."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from catalyst.core.operation_context import Context
+from catalyst.operations import CAMEL, Effect, Id, Input, NotFound, Scope, operation
+from signals import operations
+from signals.judging import exchanges
+from signals.models import SignalTest, SignalVersion
+from signals.operations.inputs import DefinitionInput, SignalInput, WindowInput, agent_of, signal_of
+from signals.operations.signals import DraftInput, changed_definition, draft_definition
+from signals.results.rows import load_rows
+from signals.runs import signal_tests
+from signals.runs.signal_tests import Sample
+from signals.serializers import ChatMessageRecord, ExchangeRecord, SignalTestRecord, messages_of
+
+MAX_WAIT_SECONDS = 300
+POLL_SECONDS = 0.5
+
+Wait = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS)]
+WAIT = Field(0, alias="wait", description=f"Seconds to wait for the end of the test, up to {MAX_WAIT_SECONDS}.")
+
+
+class SampleInput(WindowInput):
+    """Which targets a test takes: those of an earlier test, else those named, else the newest of the window."""
+
+    sample_size: Annotated[int, Field(ge=1, le=signal_tests.MAX_TARGETS)] = Field(
+        20, description=f"Number of targets, up to {signal_tests.MAX_TARGETS}."
+    )
+    targets: Annotated[list[str], Field(max_length=signal_tests.MAX_TARGETS)] = Field(
+        [], description="Instead of the newest: IDs of traces, of sessions, or of spans as TRACE:SPAN."
+    )
+    again: Id | None = Field(None, description="Instead of the newest: the targets of this test of yours.")
+    wait_seconds: Wait = WAIT
+
+
+class StartTestInput(SignalInput, DefinitionInput, SampleInput):
+    pass
+
+
+class StartDraftTestInput(DraftInput, SampleInput):
+    pass
+
+
+class TestInput(Input):
+    test: Id = Field(description="Test ID.")
+    wait_seconds: Wait = WAIT
+
+
+@operation("signals.test", Scope.WRITE, Effect.WRITES)
+def start_test(context: Context, given: StartTestInput) -> SignalTestRecord:
+    """Judge recent targets by the current version or a changed one. Kept for a day, never as labels."""
+    return _start(context, _changed_version(context, given), given)
+
+
+@operation("signals.test_draft", Scope.WRITE, Effect.WRITES)
+def start_draft_test(context: Context, given: StartDraftTestInput) -> SignalTestRecord:
+    """Judge recent targets by a signal that is not created yet. Kept for a day, never as labels."""
+    return _start(context, _draft_version(context, given), given)
+
+
+@operation("signals.test_results", Scope.WRITE, Effect.READS)
+def test_results(context: Context, given: TestInput) -> SignalTestRecord:
+    """Show what a test of yours has found so far."""
+    return _wait_for(context, given.test, given.wait_seconds)
+
+
+@operation("signals.cancel_test", Scope.WRITE, Effect.WRITES)
+def cancel_test(context: Context, given: TestInput) -> SignalTestRecord:
+    """Make no further judge call for a test. Calls under way end, and are paid for."""
+    signal_tests.cancel_test(_find_test(context, given.test), context.now)
+    return _wait_for(context, given.test, given.wait_seconds)
+
+
+class TestExchangeInput(Input):
+    test: Id = Field(description="Test ID.")
+    item: Id = Field(description="ID of a target of the test: `test_item_id` of its results.")
+
+
+@operation("signals.test_exchange", Scope.WRITE, Effect.READS)
+def show_test_exchange(context: Context, given: TestExchangeInput) -> ExchangeRecord:
+    """Show what the judge was sent about a target of a test and what it answered, word for word."""
+    test = _find_test(context, given.test)
+    item = test.items.filter(pk=given.item, exchange__isnull=False).first()
+    if item is None:
+        raise NotFound(f"Test {test.pk} has no exchange that is kept for a target {given.item}.")
+    return ExchangeRecord.of(item.judge, exchanges.decompress(bytes(item.exchange or b"")))
+
+
+class TargetInput(Input):
+    target: str | None = Field(
+        None, description="ID of a trace, of a session, or of a span as TRACE:SPAN (default: the newest that matches)."
+    )
+
+
+class PromptInput(SignalInput, DefinitionInput, TargetInput):
+    pass
+
+
+class DraftPromptInput(DraftInput, TargetInput):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRecord:
+    """What a judge would be sent of one target. Without messages, `text` tells why it is sent nothing."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    target_id: str
+    model: str | None
+    text: str | None
+    messages: list[ChatMessageRecord]
+
+
+@operation("signals.prompt", Scope.WRITE, Effect.READS)
+def show_prompt(context: Context, given: PromptInput) -> PromptRecord:
+    """Show what the judge of a signal, changed or not, would be sent of one target. Judges nothing."""
+    return _prompt(context, _changed_version(context, given), given)
+
+
+@operation("signals.prompt_draft", Scope.WRITE, Effect.READS)
+def show_draft_prompt(context: Context, given: DraftPromptInput) -> PromptRecord:
+    """Show what the judge of a signal that is not created yet would be sent of one target. Judges nothing."""
+    return _prompt(context, _draft_version(context, given), given)
+
+
+def _changed_version(context: Context, given: StartTestInput | PromptInput) -> SignalVersion:
+    signal = signal_of(context, given)
+    return operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
+
+
+def _draft_version(context: Context, given: DraftInput) -> SignalVersion:
+    agent = agent_of(context, given.agent)
+    scope, question = draft_definition(given)
+    return operations.draft_version(question, agent, scope)
+
+
+def _start(context: Context, version: SignalVersion, given: SampleInput) -> SignalTestRecord:
+    test = signal_tests.start_test(version, _sample(context, version, given), context.now, context.actor)
+    return _wait_for(context, test.pk, given.wait_seconds)
+
+
+def _sample(context: Context, version: SignalVersion, given: SampleInput) -> Sample:
+    if given.again is not None:
+        return signal_tests.sample_again(version, _find_test(context, given.again), context.now)
+    if given.targets:
+        return signal_tests.sample_by_key(version, given.targets, context.now)
+    end = given.end or context.now
+    return signal_tests.sample_newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
+
+
+def _prompt(context: Context, version: SignalVersion, given: TargetInput) -> PromptRecord:
+    if given.target is None:
+        start = context.now - timedelta(days=context.project.kept_days + 1)
+        sample = signal_tests.sample_newest(version, 1, start, context.now)
+    else:
+        sample = signal_tests.sample_by_key(version, [given.target], context.now)
+    if not sample.targets:
+        raise NotFound(sample.shortfall or f"The agent has no {version.signal.scope} {given.target}.")
+    target = sample.targets[0]
+    prompt = signal_tests.preview_prompt(version, target, context.now)
+    return PromptRecord(target.target_key, prompt.model or None, prompt.text or None, messages_of(prompt.messages))
+
+
+def _wait_for(context: Context, pk: int, seconds: int) -> SignalTestRecord:
+    deadline = time.monotonic() + seconds
+    record = _test(context, pk)
+    while record.state == SignalTest.State.RUNNING and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        record = _test(context, pk)
+    return record
+
+
+def _find_test(context: Context, pk: int) -> SignalTest:
+    try:
+        return signal_tests.find_test(context.project, pk, context.actor)
+    except SignalTest.DoesNotExist as error:
+        raise NotFound(f"There is no test {pk} of yours in this project.") from error
+
+
+def _test(context: Context, pk: int) -> SignalTestRecord:
+    found = signal_tests.results_of(_find_test(context, pk))
+    return SignalTestRecord.of(found, load_rows(context.project, found.test.scope, found.ended))

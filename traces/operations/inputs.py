@@ -1,0 +1,113 @@
+"""Arguments that several operations on traces share, and the rows that they name."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from catalyst import timerange
+from catalyst.agents.models import Agent
+from catalyst.core.operation_context import Context
+from catalyst.json_value import InvalidValue
+from catalyst.operations import Input, InvalidInput, Limit, NotFound, UtcTime
+from catalyst.timerange import RangeName, TimeRange
+from traces import label_sources
+from traces.filters import EVERYTHING, Filter, fields_by_name
+from traces.list_params import MAX_LABELS, MAX_TEXT_CHARACTERS, trace_id
+from traces.models import Session, Trace
+from traces.models.span import hex_span_id
+from traces.models.trace import TraceFilter
+from traces.records import SpanRecord
+
+FILTER: JsonDict = {"properties": Filter.model_json_schema()["properties"]}
+
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
+
+
+class RangeInput(Input):
+    range: RangeName = Field("1d", description="Only what began in this time.")
+    start: UtcTime | None = Field(None, alias="from", description="Instead of a range: start, ISO 8601, in UTC.")
+    end: UtcTime | None = Field(None, alias="to", description="End, exclusive (default: now).")
+
+
+class FilterInput(RangeInput):
+    agent: str | None = Field(None, description="Identity of an agent.")
+    search: Text = Field("", description="Part of the name or of the first message.")
+    filter: dict[str, Any] | None = Field(
+        None,
+        description=f"All must hold. Fields: {', '.join(Filter.model_fields)}. Attributes as attribute.KEY.",
+        json_schema_extra=FILTER,
+    )
+    labels: Annotated[list[Text], Field(max_length=MAX_LABELS)] = Field(
+        [], description="Only what has these labels: keys, as `facets` shows them."
+    )
+
+
+class ListInput(FilterInput):
+    limit: Limit = 30
+    after: str | None = Field(None, description="Continue a list: `next` of the page before.")
+
+
+def range_of(given: RangeInput, now: datetime) -> TimeRange:
+    if given.start is None:
+        if given.end is not None:
+            raise InvalidInput({"from": "Give a start with an end."})
+        return timerange.named(given.range, now)
+    end = given.end or now + timerange.MINUTE
+    if given.start >= end:
+        raise InvalidInput({"from": "The time must begin before it ends."})
+    return timerange.between(given.start, end)
+
+
+def filter_of(context: Context, given: FilterInput) -> TraceFilter:
+    agent = agent_of(context, given.agent).pk if given.agent is not None else None
+    labels = label_sources.conditions(context.project, given.labels) if given.labels else ()
+    return TraceFilter(
+        context.project.pk, agent=agent, text=given.search.strip(), traffic_filter=_traffic_filter(given), labels=labels
+    )
+
+
+def _traffic_filter(given: FilterInput) -> Filter:
+    if not given.filter:
+        return EVERYTHING
+    try:
+        return Filter.parse(fields_by_name(given.filter))
+    except InvalidValue as error:
+        texts = [f"{name}: {text}" for name, text in error.errors.items()]
+        raise InvalidInput({"filter": " ".join(texts)}) from error
+
+
+def trace_of(context: Context, hex_id: str) -> Trace:
+    """Raises NotFound for a trace of another project."""
+    wanted = trace_id(hex_id)
+    if wanted is None:
+        raise InvalidInput({"trace": "A trace ID has 32 hexadecimal digits."})
+    trace = context.project.traces.for_detail().filter(trace_id=wanted).first()
+    if trace is None:
+        raise NotFound(f"The project {context.project.slug} has no trace {hex_id}.")
+    return trace
+
+
+def span_of(trace: Trace, spans: list[SpanRecord], hex_id: str) -> SpanRecord:
+    """Raises NotFound for a span of another trace."""
+    for span in spans:
+        if hex_span_id(span.span_id) == hex_id:
+            return span
+    raise NotFound(f"The trace {trace.hex_id} has no span {hex_id}.")
+
+
+def session_of(context: Context, key: str) -> Session:
+    """Raises NotFound for a session of another project."""
+    session = context.project.sessions.with_traces().filter(key=key).first()
+    if session is None:
+        raise NotFound(f"The project {context.project.slug} has no session {key}.")
+    return session
+
+
+def agent_of(context: Context, identity: str) -> Agent:
+    """Raises InvalidInput for an agent of another project."""
+    agent = context.project.agents.filter(identity=identity).first()
+    if agent is None:
+        raise InvalidInput({"agent": f"The project {context.project.slug} has no agent {identity}."})
+    return agent

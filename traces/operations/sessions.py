@@ -1,0 +1,83 @@
+"""Operations on sessions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from pydantic import ConfigDict, Field
+
+from catalyst.core.operation_context import Context
+from catalyst.operations import CAMEL, Effect, Input, Limit, Page, Scope, cursor_of, operation
+from catalyst.querysets import Cursor
+from traces import label_sources
+from traces.models import Session
+from traces.operations.inputs import ListInput, filter_of, range_of, session_of
+from traces.operations.traces import GivenLabel, TraceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    session_id: str
+    start_time: datetime
+    end_time: datetime
+    user: str
+    trace_count: int
+    error_trace_count: int
+    input_tokens: int
+    output_tokens: int
+    cost: Decimal
+    unpriced_count: int
+
+    @classmethod
+    def of(cls, session: Session) -> "SessionRecord":
+        return cls(
+            session_id=session.key,
+            start_time=session.start_time,
+            end_time=session.end_time,
+            user=session.user,
+            trace_count=session.trace_count,
+            error_trace_count=session.error_trace_count,
+            input_tokens=session.input_tokens,
+            output_tokens=session.output_tokens,
+            cost=session.cost,
+            unpriced_count=session.unpriced_count,
+        )
+
+
+@operation("traces.sessions", Scope.READ, Effect.READS)
+def list_sessions(context: Context, given: ListInput) -> Page[SessionRecord]:
+    """List sessions, last active first."""
+    known = context.project.sessions.with_traces().matching(filter_of(context, given))
+    found = known.within(range_of(given, context.now)).newest(cursor_of(given.after))
+    sessions = list(found.for_list(context.project.traces.all())[: given.limit + 1])
+    return Page.of(sessions, given.limit, SessionRecord.of, lambda session: Cursor(session.end_time, session.pk))
+
+
+class SessionInput(Input):
+    session: str = Field(description="Session ID, as spans carry it.")
+    limit: Limit = Field(50, description="Maximum number of traces.")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDetail:
+    """A session with its first traces, in order of start."""
+
+    session: SessionRecord
+    labels: list[GivenLabel]
+    traces: list[TraceRecord]
+
+
+@operation("traces.session", Scope.READ, Effect.READS)
+def show_session(context: Context, given: SessionInput) -> SessionDetail:
+    """Show a session with its traces."""
+    session = session_of(context, given.session)
+    labels = label_sources.pills_for_sessions(context.project, [session.key]).get(session.key, [])
+    traces = context.project.traces.filter(session=session).in_order().for_list()[: given.limit]
+    return SessionDetail(
+        SessionRecord.of(session),
+        [GivenLabel.of(label) for label in labels],
+        [TraceRecord.of(trace) for trace in traces],
+    )

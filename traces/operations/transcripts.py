@@ -1,0 +1,128 @@
+"""Operations on transcripts: what was said in a trace, a span or a session."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from catalyst.core.operation_context import Context
+from catalyst.operations import CAMEL, Effect, Input, InvalidInput, Scope, operation
+from catalyst.params import MAX_OFFSET
+from traces.conventions.dialects import Message, ToolCall
+from traces.models.span import hex_span_id
+from traces.operations.inputs import session_of, span_of, trace_of
+from traces.transcripts import conversations, presentation
+
+MAX_TURNS = 50
+
+
+class TranscriptInput(Input):
+    trace: str | None = Field(None, description="Trace ID, 32 hexadecimal digits.")
+    span: str | None = Field(None, description="Span ID within the trace, 16 hexadecimal digits.")
+    session: str | None = Field(None, description="Session ID, as spans carry it.")
+    after: Annotated[int, Field(ge=0, le=MAX_OFFSET)] = Field(
+        0, description="Continue a transcript: `next` of the part before."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallRecord:
+    """A tool that was asked for or run. `result` is None if none was seen."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    name: str
+    arguments: str
+    result: str | None
+    error: str | None
+    duration_us: int | None
+
+    @classmethod
+    def of(cls, call: ToolCall) -> "ToolCallRecord":
+        return cls(call.name, call.arguments, call.result, call.error or None, call.duration_us)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """One message. `produced`: whether a span put it out; else it was given to one."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+    IN_FULL: ClassVar[bool] = True
+
+    trace_id: str | None
+    span_id: str | None
+    role: str
+    text: str
+    tool_calls: list[ToolCallRecord]
+    error: str | None
+    produced: bool
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageRecord":
+        return cls(
+            trace_id=message.trace_id.hex if message.trace_id else None,
+            span_id=hex_span_id(message.span_id) if message.span_id is not None else None,
+            role=message.role,
+            # A page marks text that it shows plain by a type of its own.
+            text=str(message.text),
+            tool_calls=[ToolCallRecord.of(call) for call in message.tool_calls],
+            error=message.error or None,
+            produced=message.produced,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPart:
+    """Messages in order. `next`: the `after` of the next part; None at the end."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    messages: list[MessageRecord]
+    left_out_count: int
+    """Older messages that are left out."""
+    unread_span_count: int
+    """Spans whose text was not read, because there is too much."""
+    next: int | None
+
+
+@operation("traces.transcript", Scope.READ, Effect.READS)
+def show_transcript(context: Context, given: TranscriptInput) -> TranscriptPart:
+    """Show what was said in a trace, in a span of it, or in a session."""
+    if given.session is not None and given.trace is None:
+        return _of_session(context, given.session, given.after)
+    if given.trace is None or given.session is not None:
+        raise InvalidInput({"": "Give either a trace or a session."})
+    if given.span is not None:
+        return _of_span(context, given.trace, given.span)
+    return _of_trace(context, given.trace, given.after)
+
+
+def _of_trace(context: Context, hex_id: str, start: int) -> TranscriptPart:
+    trace = trace_of(context, hex_id)
+    spans = conversations.spans_of(trace)
+    conversation, read = conversations.of_trace(trace, spans, start)
+    unread = len(presentation.with_text(spans)) - read
+    messages = conversation.system + conversation.shown
+    return TranscriptPart(_records(messages), conversation.left_out, unread, conversation.next_part)
+
+
+def _of_span(context: Context, hex_id: str, span_hex_id: str) -> TranscriptPart:
+    trace = trace_of(context, hex_id)
+    span = span_of(trace, conversations.spans_of(trace), span_hex_id)
+    conversation = conversations.of_span(span, conversations.payload_of(trace, span))
+    messages = conversation.system + conversation.earlier + conversation.shown
+    return TranscriptPart(_records(messages), conversation.left_out, 0, None)
+
+
+def _of_session(context: Context, key: str, first: int) -> TranscriptPart:
+    session = session_of(context, key)
+    traces = list(context.project.traces.filter(session=session).in_order()[first : first + MAX_TURNS + 1])
+    turns = conversations.of_session(traces[:MAX_TURNS], first + 1)
+    messages = [message for turn in turns for message in turn.messages]
+    unread = sum(turn.unread for turn in turns)
+    return TranscriptPart(_records(messages), 0, unread, first + MAX_TURNS if len(traces) > MAX_TURNS else None)
+
+
+def _records(messages: Iterable[Message]) -> list[MessageRecord]:
+    return [MessageRecord.of(message) for message in messages]
