@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from catalyst.addresses import AllowedTargets
+from catalyst.ip_ranges import AllowedTargets
 
 
 def default_data_folder() -> Path:

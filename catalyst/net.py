@@ -22,7 +22,8 @@ import httpcore
 import httpx
 
 from catalyst import __version__
-from catalyst.addresses import (
+from catalyst.env import env
+from catalyst.ip_ranges import (
     NEVER_ALLOWED_NAMES,
     AllowedTargets,
     IPAddress,
@@ -32,7 +33,6 @@ from catalyst.addresses import (
     is_public,
     parse_address,
 )
-from catalyst.env import env
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 

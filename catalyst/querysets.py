@@ -26,9 +26,9 @@ def newest_by_id[Row: models.Model](rows: models.QuerySet[Row], after: int | Non
     return list(found.order_by("-pk")[: limit + 1])
 
 
-def bar_of(field: str, time_range: TimeRange) -> Func:
+def bucket_start(field: str, time_range: TimeRange) -> Func:
     """The start of the chart bar that contains a time."""
     return Func(
-        Value(time_range.step), F(field), Value(time_range.first_bar), function="date_bin",
+        Value(time_range.bucket_width), F(field), Value(time_range.first_bucket), function="date_bin",
         output_field=models.DateTimeField(),
     )  # fmt: skip

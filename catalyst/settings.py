@@ -11,7 +11,7 @@ from django.utils.csp import CSP
 from catalyst.database import django_database
 from catalyst.env import env
 from catalyst.package import FILES
-from catalyst.secrets import secret_key
+from catalyst.secret_key import secret_key
 
 django_stubs_ext.monkeypatch()
 

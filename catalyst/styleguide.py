@@ -10,10 +10,10 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from catalyst import charts, timerange
-from catalyst.charts import Series
+from catalyst import figures, timerange
 from catalyst.core.access import SignedInRequest
 from catalyst.core.models import Project
+from catalyst.figures import Series
 from catalyst.htmx import render
 from catalyst.timerange import TimeRange
 from signals.models import Signal
@@ -22,7 +22,7 @@ from signals.results.charts import Outcome, breakdown
 from signals.results.rates import Change, Rate
 from signals.results.summaries import Summary
 from traces.analytics.overview import overview
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
 from traces.label_sources import Pill
 from traces.models.trace import TraceFilter
 from traces.models.volumes import Volume, Volumes
@@ -112,9 +112,9 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
     ]
     return {
         "series": series,
-        "bars": charts.stacked_bars(starts, series),
-        "lines": charts.lines(starts, series),
-        "spark": charts.sparkline(WAVE),
+        "bars": figures.stacked_bars(starts, series),
+        "lines": figures.lines(starts, series),
+        "spark": figures.sparkline(WAVE),
         "outcomes": outcomes,
         "breakdown": breakdown(outcomes),
         "overview": overview(volumes, time_range, TraceFilter(project_id=0), {}),
@@ -125,6 +125,6 @@ def _pictures(time_range: TimeRange) -> dict[str, Any]:
 def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
     tone = {"negative": "bad", "positive": "good"}.get(outcome.color_class, "")
     signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
-    lines, cost = charts.sparkline(WAVE, 100, 100, 10), charts.sparkline(WAVE)
+    lines, cost = figures.sparkline(WAVE, 100, 100, 10), figures.sparkline(WAVE)
     change, summary = Change("up 9.1 points", tone, "4.9%"), Summary(signal, [outcome], COVERED, None, Decimal("0.42"))
-    return Rate(signal, outcome, change, summary, 10, lines, [], cost, charts.axis_labels(starts, 2))
+    return Rate(signal, outcome, change, summary, 10, lines, [], cost, figures.axis_labels(starts, 2))

@@ -26,11 +26,11 @@ RANGES: Mapping[str, tuple[timedelta, timedelta]] = {
 DEFAULT = "1d"
 CUSTOM = "custom"
 PARAMETERS = ("range", "from", "to", "after")
-STEPS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
-MAX_BARS = 90
+BUCKET_WIDTHS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
+MAX_BUCKETS = 90
 # Widths of bars that people can choose.
 WIDTHS = {"hour": HOUR, "day": DAY}
-MAX_CHOSEN_BARS = 200
+MAX_CHOSEN_BUCKETS = 200
 # No span can start before it.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 # The latest end of a range, after now.
@@ -48,9 +48,9 @@ class TimeRange:
     key: str
     start: datetime
     end: datetime
-    step: timedelta
+    bucket_width: timedelta
     # The default width of a bar, if another one was chosen.
-    own_step: timedelta | None = None
+    default_bucket_width: timedelta | None = None
 
     @property
     def query(self) -> dict[str, str | None]:
@@ -70,43 +70,44 @@ class TimeRange:
         return list(RANGES)
 
     @property
-    def first_bar(self) -> datetime:
+    def first_bucket(self) -> datetime:
         # Chosen hours and days are those of the clock in UTC.
-        return floor(self.start, self.step) if self.own_step else self.start
+        return floor(self.start, self.bucket_width) if self.default_bucket_width else self.start
 
-    def in_bars(self, name: str) -> "TimeRange":
+    def with_bucket_width(self, name: str) -> "TimeRange":
         """Set the width to WIDTHS[name] if that gives a reasonable number of bars."""
-        width = WIDTHS.get(name, self.step)
-        if width == self.step or not _is_offered(width, self.end - self.start):
+        width = WIDTHS.get(name, self.bucket_width)
+        if width == self.bucket_width or not _is_offered(width, self.end - self.start):
             return self
-        return replace(self, step=width, own_step=self.step)
+        return replace(self, bucket_width=width, default_bucket_width=self.bucket_width)
 
     @property
     def widths(self) -> list[tuple[str | None, str, bool]]:
         """Selectable widths: (parameter, text, is selected). The parameter is None for the default."""
-        default = self.own_step or self.step
+        default = self.default_bucket_width or self.bucket_width
         offered = {
             step: name for name, step in WIDTHS.items() if step != default and _is_offered(step, self.end - self.start)
         }
-        return [(offered.get(step), _width_text(step), step == self.step) for step in sorted({default, *offered})]
+        widths = sorted({default, *offered})
+        return [(offered.get(width), _width_text(width), width == self.bucket_width) for width in widths]
 
     def prior_start(self, now: datetime) -> datetime:
         """Return the start of the previous period, as long as the part of this one that has passed."""
-        passed = min(self.end, ceil(now, min(self.step, HOUR)))
+        passed = min(self.end, ceil(now, min(self.bucket_width, HOUR)))
         return self.start - ((passed if passed > self.start else self.end) - self.start)
 
     def buckets(self) -> list[datetime]:
-        count = -((self.first_bar - self.end) // self.step)
-        return [self.first_bar + index * self.step for index in range(count)]
+        count = -((self.first_bucket - self.end) // self.bucket_width)
+        return [self.first_bucket + index * self.bucket_width for index in range(count)]
 
-    def with_bars(self, limit: int) -> "TimeRange":
+    def in_buckets(self, limit: int) -> "TimeRange":
         """Merge bars so that up to `limit` remain."""
-        return replace(self, step=self.step * -(-len(self.buckets()) // limit))
+        return replace(self, bucket_width=self.bucket_width * -(-len(self.buckets()) // limit))
 
     def bucket_query(self, start: datetime, keep: Query) -> str:
         """Return the query string that narrows the page to one bar."""
         other_parameters = {name: value for name, value in keep.items() if name not in PARAMETERS}
-        bar = {"from": iso(max(start, self.start)), "to": iso(min(start + self.step, self.end))}
+        bar = {"from": iso(max(start, self.start)), "to": iso(min(start + self.bucket_width, self.end))}
         return urlencode({**other_parameters, **bar}, doseq=True)
 
 
@@ -147,9 +148,9 @@ def named(key: str, now: datetime) -> TimeRange:
 
 
 def between(start: datetime, end: datetime) -> TimeRange:
-    """Return a custom range with up to MAX_BARS bars."""
-    widest = STEPS[-1] * -(-(end - start) // (STEPS[-1] * MAX_BARS))
-    step = next((step for step in STEPS if (end - start) / step <= MAX_BARS), widest)
+    """Return a custom range with up to MAX_BUCKETS bars."""
+    widest = BUCKET_WIDTHS[-1] * -(-(end - start) // (BUCKET_WIDTHS[-1] * MAX_BUCKETS))
+    step = next((step for step in BUCKET_WIDTHS if (end - start) / step <= MAX_BUCKETS), widest)
     edge = min(step, HOUR)
     return TimeRange(CUSTOM, floor(start, edge), ceil(end, edge), step)
 
@@ -164,7 +165,7 @@ def around(moment: datetime, now: datetime) -> TimeRange:
 
 
 def _is_offered(width: timedelta, length: timedelta) -> bool:
-    return 2 * width <= length <= MAX_CHOSEN_BARS * width
+    return 2 * width <= length <= MAX_CHOSEN_BUCKETS * width
 
 
 def _width_text(step: timedelta) -> str:

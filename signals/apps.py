@@ -9,7 +9,6 @@ class SignalsConfig(AppConfig):
     name = "signals"
 
     def ready(self) -> None:
-        from signals.entries import ENTRIES  # noqa: PLC0415
         from signals.label_source import SignalLabels  # noqa: PLC0415
         from signals.operations import (  # noqa: F401, PLC0415
             labels,
@@ -19,7 +18,8 @@ class SignalsConfig(AppConfig):
             signals,
             versions,
         )
+        from signals.registrations import REGISTRATIONS  # noqa: PLC0415
         from traces import label_sources  # noqa: PLC0415
 
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)
         label_sources.register(SignalLabels())

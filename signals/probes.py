@@ -24,7 +24,7 @@ from catalyst.health import (
 from catalyst.llms.amounts import SpentToday
 from catalyst.llms.models import Budget
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
-from signals.judging import spending
+from signals.judging import budget_checks
 from signals.models import Label, LabelHour, Signal, SignalRun
 from signals.results.rollups import sums
 
@@ -124,7 +124,7 @@ def _uses(now: datetime) -> list[SignalUse]:
     for cell in every_label.totals(TimeRange(CUSTOM, start, end, end - start)):
         counts[cell.signal][cell.state] += cell.count
     live = [signal.current_version for signal in signals if signal.is_live and signal.current_version]
-    capped = spending.caps_reached(live, now)
+    capped = budget_checks.caps_reached(live, now)
     return [SignalUse(signal, counts[signal.pk], signal.current_version_id in capped) for signal in signals]
 
 

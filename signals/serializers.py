@@ -21,7 +21,7 @@ from signals.judging.prompt import MAX_ANSWER
 from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
 from signals.results.coverage import Row as CoverageRow
-from signals.results.explain import MissingLabel
+from signals.results.missing_labels import MissingLabel
 from signals.results.rates import Rate
 from signals.results.rows import LabelRow
 from signals.results.summaries import Summary

@@ -20,7 +20,7 @@ from tests.traces.sent import sent_span
 from traces.filters import EVERYTHING, Filter
 from traces.ingest import pipeline
 from traces.models import Session, Trace
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 AGENT = "support-bot"
 OPENING = ("Where is my parcel?", "It arrives on Tuesday.")
@@ -73,7 +73,7 @@ def turn(
     agent: str = AGENT,
     session: str = "",
     error: str = "",
-) -> list[SentSpan]:
+) -> list[DecodedSpan]:
     """The spans of one run: a root that names the agent, a model call, and a failed tool if there is an error."""
     identity: dict[str, Any] = {"agent__name": agent} if agent else {}
     if session:

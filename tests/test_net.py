@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from catalyst import net
-from catalyst.addresses import AllowedTargets
+from catalyst.ip_ranges import AllowedTargets
 from catalyst.llm import LLM, LLMError
 from catalyst.net import BlockedTarget, GuardedTransport, InvalidTarget, NetError, Policy, check_url
 from tests.judge_server import JudgeServer, says

@@ -17,7 +17,7 @@ from catalyst.ops.monitoring import snapshot
 from catalyst.ops.processes import prepare
 from catalyst.registry import PeriodicTask
 from tests.factories import make_agent, make_signal
-from tests.sample_app.entries import ENTRIES, calls
+from tests.sample_app.registrations import REGISTRATIONS, calls
 from traces.store import partitions
 
 HERE = {"host": "127.0.0.1:8799"}
@@ -29,7 +29,7 @@ def sample_app(project: Project) -> Iterator[None]:
     AppConfig.create("tests.sample_app.apps.SampleConfig").ready()
     calls.clear()
     yield
-    registry.unregister(*ENTRIES)
+    registry.unregister(*REGISTRATIONS)
 
 
 def test_its_periodic_work_is_enqueued(now: datetime) -> None:

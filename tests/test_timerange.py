@@ -17,8 +17,8 @@ def test_it_cuts_every_range_into_whole_bars(key: str) -> None:
     assert found.key == key
     assert found.start <= NOW < found.end
     assert bars[0] == found.start
-    assert bars[-1] + found.step == found.end
-    assert 20 <= len(bars) <= timerange.MAX_BARS
+    assert bars[-1] + found.bucket_width == found.end
+    assert 20 <= len(bars) <= timerange.MAX_BUCKETS
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_it_takes_a_range_of_ones_own() -> None:
         datetime(2026, 11, 1, 10, tzinfo=UTC),
         datetime(2026, 11, 1, 11, 30, tzinfo=UTC),
     )
-    assert found.step == timedelta(minutes=1)
+    assert found.bucket_width == timedelta(minutes=1)
     assert timerange.parse({name: value for name, value in found.query.items() if value}, NOW) == found
 
 
 def test_it_bounds_the_bars_of_a_long_range() -> None:
     found = timerange.parse({"from": "2020-01-01", "to": "2026-01-01"}, NOW)
-    assert len(found.buckets()) <= timerange.MAX_BARS + 1
+    assert len(found.buckets()) <= timerange.MAX_BUCKETS + 1
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,25 @@ def test_it_bounds_the_bars_of_a_long_range() -> None:
 )
 def test_its_bars_can_be_hours_or_days_where_that_makes_a_chart(key: str, chosen: str, offered: list[str]) -> None:
     own = timerange.named(key, NOW)
-    found = own.in_bars(chosen)
+    found = own.with_bucket_width(chosen)
     assert [f"{'*' if is_shown else ''}{words}" for _, words, is_shown in found.widths] == offered
     assert (found.start, found.end, found.text) == (own.start, own.end, own.text)
     bars = found.buckets()
-    assert bars[0] <= found.start < bars[0] + found.step
-    assert bars[-1] < found.end <= bars[-1] + found.step
-    assert {timerange.floor(start, min(found.step, timerange.DAY)) for start in bars} == {*bars}
+    assert bars[0] <= found.start < bars[0] + found.bucket_width
+    assert bars[-1] < found.end <= bars[-1] + found.bucket_width
+    assert {timerange.floor(start, min(found.bucket_width, timerange.DAY)) for start in bars} == {*bars}
 
 
 def test_bars_of_a_range_of_ones_own_can_be_chosen_too() -> None:
     own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}, NOW)
-    found = own.in_bars("day")
+    found = own.with_bucket_width("day")
     assert (found.start, found.end) == (own.start, own.end)
     assert [parameter for parameter, _, _ in found.widths] == ["hour", None, "day"]
     assert found.buckets() == [datetime(2026, 11, day, tzinfo=UTC) for day in range(1, 9)]
 
 
 def test_a_click_on_a_bar_stays_in_the_range() -> None:
-    found = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}, NOW).in_bars("day")
+    found = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-08T10:00"}, NOW).with_bucket_width("day")
     bars = found.buckets()
     assert found.bucket_query(bars[0], {}) == "from=2026-11-01T10%3A00&to=2026-11-02T00%3A00"
     assert found.bucket_query(bars[-1], {}) == "from=2026-11-08T00%3A00&to=2026-11-08T10%3A00"
@@ -119,7 +119,7 @@ def test_it_bounds_what_lies_far_off(first: str, last: str) -> None:
     assert found.key == timerange.CUSTOM
     assert found.start >= timerange.EARLIEST
     assert found.end <= NOW + timerange.MAX_AHEAD + timerange.HOUR
-    assert len(found.buckets()) <= timerange.MAX_BARS + 1
+    assert len(found.buckets()) <= timerange.MAX_BUCKETS + 1
 
 
 def test_operations_take_every_range_by_name() -> None:

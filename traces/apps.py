@@ -9,7 +9,7 @@ class TracesConfig(AppConfig):
     name = "traces"
 
     def ready(self) -> None:
-        from traces.entries import ENTRIES  # noqa: PLC0415
         from traces.operations import agents, sessions, traces, transcripts  # noqa: F401, PLC0415
+        from traces.registrations import REGISTRATIONS  # noqa: PLC0415
 
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)

@@ -30,7 +30,7 @@ from pydantic import (
 
 from catalyst import formats
 from catalyst.json_value import InvalidValue, JsonValue
-from traces.conventions.attributes import (
+from traces.conventions.span_mapping import (
     MAX_NAME_CHARACTERS,
     MAX_VALUE_CHARACTERS,
     UNINDEXED,

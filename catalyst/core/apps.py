@@ -10,7 +10,7 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from catalyst.core.entries import ENTRIES  # noqa: PLC0415
         from catalyst.core.operations import keys, project  # noqa: F401, PLC0415
+        from catalyst.core.registrations import REGISTRATIONS  # noqa: PLC0415
 
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)

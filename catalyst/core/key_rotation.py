@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Cast
 
-from catalyst.core.encrypted import EncryptedTextField, Secret, SecretUnreadable, encrypted_fields, key_id
+from catalyst.core.encrypted_fields import EncryptedTextField, Secret, SecretUnreadable, encrypted_fields, key_id
 
 BATCH_ROWS = 200
 

@@ -11,6 +11,6 @@ class LLMsConfig(AppConfig):
     verbose_name = "Models and budgets"
 
     def ready(self) -> None:
-        from catalyst.llms.entries import ENTRIES  # noqa: PLC0415
+        from catalyst.llms.registrations import REGISTRATIONS  # noqa: PLC0415
 
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)

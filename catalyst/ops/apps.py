@@ -12,9 +12,9 @@ class OpsConfig(AppConfig):
     label = "ops"
 
     def ready(self) -> None:
-        from catalyst.ops.entries import ENTRIES  # noqa: PLC0415
+        from catalyst.ops.registrations import REGISTRATIONS  # noqa: PLC0415
 
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)
         register(checks.check_queues, checks.TAG)
         register(checks.check_debug, checks.TAG)
         register(checks.check_addresses, checks.TAG)

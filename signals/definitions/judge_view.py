@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from catalyst.json_value import JsonValue
 from traces.conventions.attribute_names import KINDS
-from traces.conventions.attributes import MAX_SPAN_NAME_CHARACTERS
+from traces.conventions.span_mapping import MAX_SPAN_NAME_CHARACTERS
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Message, Transcript
 

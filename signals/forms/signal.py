@@ -16,7 +16,7 @@ from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, De
 from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
 from signals.models import Signal, SignalVersion
-from signals.operations import Overtaken, Renamed
+from signals.operations import Renamed, VersionConflict
 
 RATES = (10, 25, 50, 100)
 OTHER = "other"
@@ -102,7 +102,7 @@ class SignalForm(FilterFields, ViewFields):
             self.fields[name].disabled = True
 
     # Set if saving failed because another version was published during this edit.
-    overtaken: Overtaken | None = None
+    overtaken: VersionConflict | None = None
     # The new name, if saving failed because the signal was renamed during this edit.
     renamed = ""
     presets = tuple(map(str, RATES))
@@ -155,7 +155,7 @@ class SignalForm(FilterFields, ViewFields):
 
     def report(self, error: ValidationError) -> None:
         """Show errors of `signals.operations` beside their fields."""
-        if isinstance(error, Overtaken):
+        if isinstance(error, VersionConflict):
             self.overtaken = error
         if isinstance(error, Renamed):
             self.renamed = error.current

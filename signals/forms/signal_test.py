@@ -18,7 +18,7 @@ WINDOWS = {
 class SampleForm(forms.Form):
     """The sample of a test. The fields are part of the editor's form, hence their prefix."""
 
-    trial_count = forms.IntegerField(
+    test_count = forms.IntegerField(
         label="Newest",
         min_value=1,
         max_value=MAX_TARGETS,
@@ -28,10 +28,10 @@ class SampleForm(forms.Form):
             ("required", "invalid", "min_value", "max_value"), f"A test takes 1 to {MAX_TARGETS} targets."
         ),
     )
-    trial_window = forms.ChoiceField(
+    test_window = forms.ChoiceField(
         label="Out of", choices=[(key, text) for key, (text, _) in WINDOWS.items()], initial="7d"
     )
 
     @property
     def length(self) -> timedelta:
-        return WINDOWS[self.cleaned_data["trial_window"]][1]
+        return WINDOWS[self.cleaned_data["test_window"]][1]

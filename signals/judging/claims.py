@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from catalyst.llms.models import Budget
-from signals.judging import spending
+from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Job, Label, SignalRun, SignalTest, SignalTestItem
 from signals.models.label import LabelQuerySet
@@ -34,7 +34,7 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     attempts are returned as failed.
     """
     caps = list(Budget.objects.capped())
-    due = _exclude_blocked(Label.objects.claimable(now), spending.capped_signals(caps, now), without_models)
+    due = _exclude_blocked(Label.objects.claimable(now), budget_checks.capped_signals(caps, now), without_models)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
     labels: list[Label] = []
     for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
@@ -57,7 +57,7 @@ def claim_test_items(
     running.end(now)
     claimed, refused = _claim_test_items(limit, lease, now, without_models)
     for test in refused:
-        is_priced = spending.max_call_cost(model_for(test), now) is not None
+        is_priced = budget_checks.max_call_cost(model_for(test), now) is not None
         running.filter(pk=test.pk).stop(now, CAPPED if is_priced else UNPRICED)
     return claimed
 
@@ -86,7 +86,7 @@ def _lease[Item: Job](
     exhausted: list[Item] = [job for job in jobs if job.attempts >= MAX_ATTEMPTS]
     queue.give_up(exhausted)
     remaining = [job for job in jobs if job not in exhausted]
-    reserved = spending.reserve(remaining, caps, now)
+    reserved = budget_checks.reserve(remaining, caps, now)
     leased: list[Item] = [job for job in remaining if job.pk in reserved]
     queue.lease(leased, reserved, now + lease)
     return [*exhausted, *leased], [job for job in remaining if job.pk not in reserved]

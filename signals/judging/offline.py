@@ -9,7 +9,7 @@ from vader import SentimentIntensityAnalyzer
 
 from signals.judging import phrases
 from signals.judging.phrases import quote, straight
-from traces.conventions.dialects import Message, ToolCall, parse
+from traces.conventions.message_formats import Message, ToolCall, parse
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Transcript
 

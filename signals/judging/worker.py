@@ -21,8 +21,8 @@ from catalyst.llms import availability, budgets
 from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.availability import Outage
 from catalyst.llms.endpoints import endpoint
+from signals.judging import budget_checks, claims, exchanges, offline
 from signals.judging import calls as judge_calls
-from signals.judging import claims, exchanges, offline, spending
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
 from signals.models.label_queue import Status
@@ -302,7 +302,7 @@ def _charge(results: Sequence[CallResult], now: datetime) -> None:
         if result.usage is not None:
             cost = judge_calls.cost(result.usage, now)
             dollars = result.label.reserved if cost is None else cost
-            charges[spending.account_of(result.label)] += Calls(1, dollars)
+            charges[budget_checks.account_of(result.label)] += Calls(1, dollars)
     budgets.reconcile(charges, now)
 
 

@@ -19,13 +19,13 @@ from catalyst.llms.amounts import Cap, budget_day
 from catalyst.llms.models import Budget
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
-from signals.judging import spending
+from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Label, Signal, SignalVersion
 from signals.targets import requeue
 
 
-class Overtaken(ValidationError):
+class VersionConflict(ValidationError):
     """The edit that would ask `question` began before version `current` went live. Nothing was changed."""
 
     def __init__(self, current: SignalVersion, question: Definition) -> None:
@@ -81,7 +81,7 @@ def publish_version(
 
     An active signal asks it of the live work that waits for the version before, where the new one samples it. Labels
     keep the version that made them. `based_on` is the number of the version that the edit began from: if another one
-    is current by now, and the edit changes anything, this raises `Overtaken`. `restores` is for the audit log.
+    is current by now, and the edit changes anything, this raises `VersionConflict`. `restores` is for the audit log.
     """
     checked = checked_definition(question, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
@@ -120,7 +120,7 @@ class Edit:
 
 @transaction.atomic
 def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
-    """Publish a version, rename and activate, all or nothing. Raises Overtaken and Renamed."""
+    """Publish a version, rename and activate, all or nothing. Raises VersionConflict and Renamed."""
     publish_version(signal, edit.question, by, based_on=edit.based_on)
     if edit.name is not None:
         rename(signal, edit.name, by, based_on=edit.based_on_name)
@@ -274,7 +274,7 @@ def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> No
 
 
 def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
-    if refused := [words for model in models if (words := spending.cap_error(model, cap, now))]:
+    if refused := [words for model in models if (words := budget_checks.cap_error(model, cap, now))]:
         raise ValidationError({"daily_usd": refused})
 
 
@@ -300,9 +300,9 @@ def _judge_model_of(signal: Signal | None) -> str:
 
 
 def _changes_nothing(signal: Signal, checked: Definition, based_on: int | None, current: SignalVersion) -> bool:
-    """Whether it asks what the version asked that it began from. Raises Overtaken if not, and that isn't current."""
+    """Whether it equals the version that it began from. Raises VersionConflict if not, and that isn't current."""
     if based_on is None or based_on == current.number:
         return False
     if any(began.definition == checked for began in signal.versions.filter(number=based_on)):
         return True
-    raise Overtaken(current, checked)
+    raise VersionConflict(current, checked)

@@ -16,7 +16,7 @@ from signals.judging import judges
 from signals.models import Signal
 from signals.operations.inputs import RangeInput, SignalInput, VersionNumber, agent_of, named_range, signal_of
 from signals.results import coverage, rates, summaries
-from signals.results.explain import explain_missing
+from signals.results.missing_labels import explain_missing
 from signals.results.queue_status import queue_status
 from signals.results.rollups import sums
 from signals.serializers import (
@@ -27,8 +27,8 @@ from signals.serializers import (
     RateRecord,
     of_distribution,
 )
-from signals.targets import state
-from signals.targets.state import TargetState
+from signals.targets import eligibility
+from signals.targets.eligibility import TargetEligibility
 from signals.targets.volume import recent_volume
 from traces.models import Trace
 
@@ -181,18 +181,18 @@ def explain(context: Context, given: ExplainInput) -> Explanation:
     return Explanation([MissingLabelRecord.of(missing) for missing in found])
 
 
-def _target_of(context: Context, given: ExplainInput) -> TargetState:
+def _target_of(context: Context, given: ExplainInput) -> TargetEligibility:
     if given.session is not None:
         session = context.project.sessions.with_traces().filter(key=given.session).first()
         if session is None:
             raise NotFound(f"The project {context.project.slug} has no session {given.session}.")
-        return state.of_session(session)
+        return eligibility.of_session(session)
     if given.trace is None:
         raise InvalidInput({"": "Give a trace or a session."})
     trace = _trace_of(context, given.trace)
     if given.span is None:
-        return state.of_trace(trace)
-    target = state.of_span(trace, given.span)
+        return eligibility.of_trace(trace)
+    target = eligibility.of_span(trace, given.span)
     if target is None:
         raise NotFound(f"The trace {given.trace} has no span {given.span}.")
     return target

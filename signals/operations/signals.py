@@ -29,7 +29,7 @@ from signals.definitions.definition import Definition, with_changes
 from signals.definitions.templates import TEMPLATES, Template
 from signals.filters import SignalFilter
 from signals.models import Signal
-from signals.operations import Overtaken, Renamed
+from signals.operations import Renamed, VersionConflict
 from signals.operations.inputs import (
     DefinitionInput,
     RangeInput,
@@ -171,7 +171,7 @@ def edit(context: Context, given: EditInput) -> SignalDetail:
     change = operations.Edit(question, given.name, based_on, activate_at=activate_at)
     try:
         operations.edit_signal(signal, change, context.actor)
-    except Overtaken as error:
+    except VersionConflict as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)
 
@@ -226,7 +226,7 @@ def restore(context: Context, given: RestoreInput) -> SignalDetail:
     earlier = version_numbered(signal, given.number)
     try:
         operations.restore_version(signal, earlier.number, context.actor, based_on=given.based_on)
-    except Overtaken as error:
+    except VersionConflict as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)
 

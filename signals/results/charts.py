@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from catalyst import charts
-from catalyst.charts import Bar, Series
+from catalyst import figures
 from catalyst.confidence import wilson
+from catalyst.figures import Bar, Series
 from catalyst.timerange import TimeRange
 
 SHADES = 3
 BEYOND = ("cat-1", "cat-2", "cat-3", "cat-4", "cat-5", "cat-6")
-PERCENT = charts.Unit("%{y:.1f}%", suffix="%")
+PERCENT = figures.Unit("%{y:.1f}%", suffix="%")
 FROM_THE_BASE = ("negative", "neutral", "positive")
 
 
@@ -78,7 +78,7 @@ def headline(found: Sequence[Outcome]) -> Outcome | None:
 
 def breakdown(found: Sequence[Outcome]) -> list[Bar]:
     """One bar of all labels, the bad ones at its left edge, where bars can be compared."""
-    return charts.stackbar([(outcome.value, outcome.count, outcome.tone) for outcome in from_the_base(found)])
+    return figures.stackbar([(outcome.value, outcome.count, outcome.tone) for outcome in from_the_base(found)])
 
 
 def over_time(
@@ -102,8 +102,8 @@ def over_time(
         )
         for outcome in from_the_base(found)
     ]
-    unit = PERCENT if shares else charts.COUNT
-    return charts.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts], unit)
+    unit = PERCENT if shares else figures.COUNT
+    return figures.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts], unit)
 
 
 def _height(count: int, total: int, shares: bool) -> float | None:

@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Sum
 
-from catalyst.charts import Bar, stackbar
-from catalyst.querysets import bar_of
+from catalyst.figures import Bar, stackbar
+from catalyst.querysets import bucket_start
 from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
-from signals.judging import health, spending
+from signals.judging import budget_checks, health
 from signals.models import Label, Signal
 from signals.models.label_rollup import Coverage
 
@@ -78,7 +78,7 @@ def whole_days(time_range: TimeRange) -> TimeRange:
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
     """What became of what the versions of a signal looked at. Few queries, however many days."""
     published = signal.hours.within((days.start, days.end)).filter(version__is_candidate=False)
-    of_hours = published.annotate(day=bar_of("hour", days)).order_by()
+    of_hours = published.annotate(day=bucket_start("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
     for day, version, state, count in of_hours.values_list("day", "version__number", "state").annotate(n=Sum("count")):
         counts[day, version][state] += count
@@ -100,7 +100,7 @@ def _held_up(
     versions = signal.versions.filter(number__in={version for _, version in waiting})
     silences = health.unavailable_judges(versions) if waiting else {}
     words = {version.number: silences[version.pk].text for version in versions if version.pk in silences}
-    caps = spending.caps_reached(versions, now) if waiting else {}
+    caps = budget_checks.caps_reached(versions, now) if waiting else {}
     words |= {each.number: f"{caps[each.pk].title}: {caps[each.pk].text}" for each in versions if each.pk in caps}
     return ((key, words[key[1]]) for key in waiting if key[1] in words)
 
@@ -115,7 +115,7 @@ def _reasons(signal: Signal, days: TimeRange) -> Mapping[tuple[datetime, int], l
     published = signal.label_set.within(days).filter(version__is_candidate=False)
     ended = published.filter(status__in=[Label.Status.FAILED, Label.Status.SKIPPED])
     newest = ended.order_by("-target_time", "-id")[:READ_FOR_REASONS].values("pk")
-    same = Label.objects.filter(pk__in=newest).annotate(day=bar_of("target_time", days)).order_by()
+    same = Label.objects.filter(pk__in=newest).annotate(day=bucket_start("target_time", days)).order_by()
     found: dict[tuple[datetime, int], list[Reason]] = defaultdict(list)
     rows = same.values_list("day", "version__number", "status", "error").annotate(n=Count("pk"))
     for day, version, status, words, count in rows.order_by("-n", "error"):

@@ -140,10 +140,10 @@ def _href(project: Project, found: list[Label], kept: Mapping[str, str]) -> str:
     if not found:
         return ""
     row = rows.load_rows(project, found[0].scope, found)[0]
-    return with_place(row, kept)
+    return href_in_list(row, kept)
 
 
-def with_place(row: LabelRow, kept: Mapping[str, str]) -> str:
+def href_in_list(row: LabelRow, kept: Mapping[str, str]) -> str:
     """The address of a row's target that knows which list it was opened from; empty when the target has expired."""
     if not row.href:
         return ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst import formats
-from catalyst.charts import axis_labels, nice_ceiling, sparkline
+from catalyst.figures import axis_labels, nice_ceiling, sparkline
 from catalyst.timerange import TimeRange
 from signals.judging.health import unavailable_judges
 from signals.models import Signal

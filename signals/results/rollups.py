@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from catalyst.querysets import bar_of
+from catalyst.querysets import bucket_start
 from catalyst.timerange import TimeRange, ceil, floor
 from signals.filters import LabelFilter
 from signals.models import LabelHalfDay, LabelHour, LabelMinute
@@ -110,10 +110,10 @@ class Sums:
         sums: AnySums = next(
             sums
             for sums in self._grains()
-            if not time_range.step % sums.length and all(end == floor(end, sums.length) for end in ends)
+            if not time_range.bucket_width % sums.length and all(end == floor(end, sums.length) for end in ends)
         )
         within = sums.within((time_range.start, time_range.end)).exclude(UNSAMPLED).order_by()
-        return within, bar_of(sums.start, time_range)
+        return within, bucket_start(sums.start, time_range)
 
     def _grains(self) -> tuple[AnySums, ...]:
         return self.half_days, self.hours, self.minutes

@@ -8,11 +8,11 @@ from decimal import Decimal
 from itertools import chain
 from operator import attrgetter
 
-from catalyst.charts import Bar, sparkline, stackbar
+from catalyst.figures import Bar, sparkline, stackbar
 from catalyst.timerange import TimeRange
 from signals.filters import LabelFilter
+from signals.judging.budget_checks import CapReached, caps_reached
 from signals.judging.health import JudgeUnavailable, unavailable_judges
-from signals.judging.spending import CapReached, caps_reached
 from signals.models import Signal, SignalRun, SignalVersion
 from signals.models.label_rollup import Coverage, LabelCount
 from signals.results import charts
@@ -111,7 +111,7 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
     """The signals with their labels in the range, in at most three queries."""
-    of_all, coarse = sums(signal__in=signals), time_range.with_bars(MAX_POINTS)
+    of_all, coarse = sums(signal__in=signals), time_range.in_buckets(MAX_POINTS)
     found, counts = of_all.totals(coarse), of_all.over_time(coarse)
     starts = coarse.buckets()
     return [_with_trend(each, shares_by_start(counts[each.signal.pk], starts)) for each in summed_up(signals, found)]

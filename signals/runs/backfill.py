@@ -147,7 +147,7 @@ def start(
 
 
 @transaction.atomic
-def start_duel(
+def start_comparison(
     version: SignalVersion, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
 ) -> SignalRun:
     """Start a run of any version, candidates included, over [start, end) to compare it with others.

@@ -17,8 +17,8 @@ from catalyst.core.models import Project
 from catalyst.formats import roughly
 from catalyst.llms.amounts import Account, Calls, Cap, Remaining, budget_day
 from catalyst.llms.models import Budget
-from signals.judging import spending
-from signals.judging.spending import CapReached
+from signals.judging import budget_checks
+from signals.judging.budget_checks import CapReached
 from signals.models import Label, LabelHour, Signal, SignalVersion
 from signals.runs import estimates
 from signals.runs.estimates import MAX_EXAMPLES, Estimate
@@ -108,7 +108,7 @@ def _held(budget: Budget, now: datetime) -> Iterator[HeldLabels]:
     hours = LabelHour.objects.filter(signal__project=budget.project_id)
     waiting = (hours.filter(signal=budget.subject_id) if budget.subject_id else hours).waiting_by_version()
     for version in SignalVersion.objects.filter(pk__in=waiting).select_related("signal").order_by("pk"):
-        cap = spending.cap_reached(budget, version, now)
+        cap = budget_checks.cap_reached(budget, version, now)
         if cap is None or cap.is_unpriced:
             continue
         labels = _take_room(room_by_signal, version.signal_id, waiting[version.pk], cap.needed)

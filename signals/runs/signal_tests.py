@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from catalyst.charts import Bar
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.models import Project
+from catalyst.figures import Bar
 from catalyst.llm import ChatMessage
 from catalyst.llms import availability
 from signals.definitions.choices import Scope

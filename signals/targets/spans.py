@@ -15,8 +15,8 @@ from signals.models import Job, Label
 from signals.sampling import span_key
 from signals.targets.base import Chunk, SettledTarget, cursor_of
 from signals.targets.inputs import JudgeInput, Part, Texts
-from signals.targets.of_traces import TargetsOfTraces
 from signals.targets.target import Target, agents_of, judged_spans, of_span
+from signals.targets.trace_based import TraceBasedTargets
 from signals.targets.traces import trace_ids_in
 from traces.filters import Filter, facts_of_span
 from traces.models import Trace, Unsettled
@@ -31,7 +31,7 @@ SETTLED_TRACES_AT_ONCE = 50
 SPANS_AT_ONCE = 20_000
 
 
-class SpanTargets(TargetsOfTraces):
+class SpanTargets(TraceBasedTargets):
     """Spans as targets: the model calls of traces."""
 
     __slots__ = ()

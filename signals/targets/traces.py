@@ -15,8 +15,8 @@ from signals.sampling import trace_key
 from signals.targets import inputs
 from signals.targets.base import Chunk, SettledTarget, cursor_of
 from signals.targets.inputs import JudgeInput, Part, Texts
-from signals.targets.of_traces import TargetsOfTraces
 from signals.targets.target import Target, of_trace
+from signals.targets.trace_based import TraceBasedTargets
 from traces.facts import facts_of_traces
 from traces.filters import Filter
 from traces.models import Trace, Unsettled, conditions
@@ -27,7 +27,7 @@ from traces.transcripts.transcript import trace_transcript
 TRACE_KEY = re.compile("[0-9a-f]{32}")
 
 
-class TraceTargets(TargetsOfTraces):
+class TraceTargets(TraceBasedTargets):
     """Traces as targets."""
 
     __slots__ = ()

@@ -18,7 +18,7 @@ from catalyst.params import cursor
 from catalyst.timerange import TimeRange
 from signals import filters
 from signals.filters import LabelFilter
-from signals.judging import health, judges, spending
+from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalVersion
 from signals.models.label_rollup import LabelCount
 from signals.results import charts, labels, summaries
@@ -56,7 +56,7 @@ class _Page:
     def __init__(self, request: ProjectRequest, signal: Signal, label_filter: LabelFilter) -> None:
         self.request, self.signal, self.label_filter = request, signal, label_filter
         self.now = timezone.now()
-        self.time_range = timerange.parse(request.GET.dict(), self.now).in_bars(request.GET.get("bars", ""))
+        self.time_range = timerange.parse(request.GET.dict(), self.now).with_bucket_width(request.GET.get("bars", ""))
         self.sums = sums(signal=signal).matching(_of_version(label_filter))
         self.versions, self.totals = summaries.versions(signal), self.sums.totals(self.time_range)
         self.summary = summaries.summary(signal, self.versions, self.totals)
@@ -87,7 +87,7 @@ class _Page:
         after = cursor(self.request.GET.get("after"))
         page = labels.page(self.signal, self.label_filter, self.time_range, after, PAGE)
         loaded = load_rows(self.request.project, self.signal.scope, page.labels)
-        rows = [(row, labels.with_place(row, self.request.GET.dict())) for row in loaded]
+        rows = [(row, labels.href_in_list(row, self.request.GET.dict())) for row in loaded]
         return {"rows": rows, "more": page.more}
 
     def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _numbers(
         "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
         "judge": judge,
         "trouble": health.outage_of(judge) if judge else None,
-        "stop": spending.caps_reached([version], now).get(version.pk) if version else None,
+        "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,
         "queue_status": queue_status(summary.signal, now),
     }
 

@@ -22,7 +22,7 @@ from signals.forms.signal import SignalForm, template_named
 from signals.forms.signal_test import SampleForm
 from signals.judging import judges
 from signals.models import Signal, SignalTest, SignalVersion
-from signals.operations import Edit, Overtaken
+from signals.operations import Edit, VersionConflict
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.targets.volume import recent_volume
@@ -37,7 +37,7 @@ class Conflict:
     mine: Diff
 
 
-def conflict(overtaken: Overtaken, based_on: int) -> Conflict:
+def conflict(overtaken: VersionConflict, based_on: int) -> Conflict:
     newer = overtaken.current
     base = newer.signal.versions.filter(number=based_on).first() or newer
     current = newer.definition
@@ -84,7 +84,7 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
     agent = SignalForm(request.project, request.GET).chosen_agent
     return render(
         request,
-        "signals/parts/lately.html",
+        "signals/parts/recent_volume.html",
         {"recent_volume": recent_volume(agent, timezone.now()) if agent else None},
     )
 

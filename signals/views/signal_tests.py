@@ -26,7 +26,7 @@ from signals.views import signal_editor
 
 @require_POST
 @editor_required
-def trial_run(request: ProjectRequest) -> HttpResponse:
+def test_run(request: ProjectRequest) -> HttpResponse:
     """Test the editor's definition on recent targets, or on those of the test `again`."""
     signal, form = _posted(request)
     sample_form, version = SampleForm(request.POST), _version(form, signal)
@@ -42,7 +42,7 @@ def trial_run(request: ProjectRequest) -> HttpResponse:
 
 @require_safe
 @editor_required
-def trial_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+def test_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """Show a test's results so far, to who started it."""
     test = _own_test(request, pk)
     is_polled = wants_partial(request)
@@ -53,7 +53,7 @@ def trial_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @editor_required
-def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
+def test_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
     test = _own_test(request, pk)
     signal_tests.cancel_test(test, timezone.now())
     if wants_partial(request):
@@ -65,7 +65,7 @@ def trial_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @editor_required
-def trial_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
+def test_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
     test = _own_test(request, pk)
     test_item = get_object_or_404(test.items.select_related("test"), pk=item, exchange__isnull=False)
     exchange = exchanges.decompress(bytes(test_item.exchange or b""))
@@ -123,7 +123,7 @@ def _sample(request: ProjectRequest, sample_form: SampleForm, version: SignalVer
         return signal_tests.sample_again(version, _own_test(request, params.parse_number(again) or 0), now)
     start = now - sample_form.length
     return signal_tests.sample_newest(
-        version, sample_form.cleaned_data["trial_count"], start, now + timedelta(minutes=1)
+        version, sample_form.cleaned_data["test_count"], start, now + timedelta(minutes=1)
     )
 
 

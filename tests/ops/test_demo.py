@@ -21,14 +21,14 @@ from tests.factories import make_signal, make_trace, settle_all
 from tests.traces.stored import texts
 from traces.ingest import pipeline
 from traces.models import AgentHour, Payload, Resource, Session, Span, Trace, Unsettled
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 SCALE = 0.15
 SMALL = 0.02
 WEEK = timedelta(days=7)
 
 
-def week(now: datetime, scale: float = SCALE) -> list[SentSpan]:
+def week(now: datetime, scale: float = SCALE) -> list[DecodedSpan]:
     found = timeline.conversations(now - WEEK, now, now, scale)
     return [span for turns in found for turn in turns for span in turn]
 

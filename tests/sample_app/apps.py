@@ -3,7 +3,7 @@
 from django.apps import AppConfig
 
 from catalyst import registry
-from tests.sample_app.entries import ENTRIES
+from tests.sample_app.registrations import REGISTRATIONS
 
 
 class SampleConfig(AppConfig):
@@ -13,4 +13,4 @@ class SampleConfig(AppConfig):
 
     def ready(self) -> None:
         """Fill the registry."""
-        registry.register(*ENTRIES)
+        registry.register(*REGISTRATIONS)

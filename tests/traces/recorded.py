@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from traces.conventions.attributes import ResourceContext, read_span
-from traces.otlp import SentSpan, decode_json, decode_protobuf
+from traces.conventions.span_mapping import ResourceContext, read_span
+from traces.otlp import DecodedSpan, decode_json, decode_protobuf
 from traces.records import PayloadRecord, SpanRecord
 from traces.transcripts.transcript import Transcript, session_transcript, trace_transcript
 
@@ -51,7 +51,7 @@ def told(transcript: Transcript) -> list[str]:
     return lines
 
 
-def capture(folder: Path) -> list[SentSpan]:
+def capture(folder: Path) -> list[DecodedSpan]:
     """Every span of one recorded scenario."""
     spans = []
     for body in sorted(folder.glob("*.body.*")):
@@ -60,13 +60,13 @@ def capture(folder: Path) -> list[SentSpan]:
     return spans
 
 
-def recording(path: Path) -> list[SentSpan]:
+def recording(path: Path) -> list[DecodedSpan]:
     """Every span of a recording: one OTLP/JSON request a line, gzipped."""
     with gzip.open(path, "rb") as lines:
         return [span for line in lines for span in decode_json(line).spans]
 
 
-def by_trace(sent: Iterable[SentSpan]) -> list[list[Row]]:
+def by_trace(sent: Iterable[DecodedSpan]) -> list[list[Row]]:
     """The spans' records, trace by trace in order of start."""
     traces: dict[UUID, list[Row]] = {}
     for span in sent:

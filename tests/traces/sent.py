@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from traces.otlp import SentSpan, Source
+from traces.otlp import DecodedSpan, Source
 
 SECOND = 1_000_000_000
 
@@ -25,10 +25,10 @@ def sent_span(
     name: str = "step",
     resource: dict[str, Any] | None = None,
     **attributes: Any,
-) -> SentSpan:
+) -> DecodedSpan:
     """One span; attribute names are written with double underscores for dots. `seconds` None leaves it open."""
     start_ns = nanoseconds(start)
-    return SentSpan(
+    return DecodedSpan(
         source=Source(resource or {"service.name": "shop"}, "scope", "1"),
         trace_id=UUID(int=trace),
         span_id=span,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from traces.conventions.attributes import ResourceContext, read_span
+from traces.conventions.span_mapping import ResourceContext, read_span
 from traces.otlp import Decoded, OtlpError, decode_json, decode_protobuf
 
 VALUES = st.recursive(

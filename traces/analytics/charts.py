@@ -6,8 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from catalyst import charts
-from catalyst.charts import Series, Unit
+from catalyst import figures
+from catalyst.figures import Series, Unit
 from catalyst.timerange import TimeRange
 from traces.analytics.stats import Stat, Stats, unsplit
 from traces.usage import Runs, Usage
@@ -55,11 +55,11 @@ class Axis:
     def summed(self, name: str, tone: str, value: Callable[[Usage], float]) -> Series:
         return self.row(name, tone, lambda runs: value(runs.usage))
 
-    def stacked(self, series: Sequence[Series], unit: Unit = charts.COUNT) -> Mapping[str, Any]:
-        return charts.stacked_bars(self._starts, series, self._queries, unit)
+    def stacked(self, series: Sequence[Series], unit: Unit = figures.COUNT) -> Mapping[str, Any]:
+        return figures.stacked_bars(self._starts, series, self._queries, unit)
 
     def lines(self, series: Sequence[Series], unit: Unit) -> Mapping[str, Any]:
-        return charts.lines(self._starts, series, self._queries, unit)
+        return figures.lines(self._starts, series, self._queries, unit)
 
 
 def over_time(axis: Axis, stats: Stats) -> list[Card]:
@@ -136,6 +136,6 @@ def spark(counts: Mapping[datetime, int], time_range: TimeRange, lifetime: tuple
     first, now = lifetime
     points: list[int | None] = []
     for start in time_range.buckets():
-        without_runs = 0 if first - time_range.step < start <= now else None
+        without_runs = 0 if first - time_range.bucket_width < start <= now else None
         points.append(counts.get(start, without_runs))
-    return charts.sparkline(points)
+    return figures.sparkline(points)

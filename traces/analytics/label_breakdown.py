@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst import formats
-from catalyst.charts import Unit
+from catalyst.figures import Unit
 from catalyst.timerange import TimeRange
 from traces import usage
 from traces.analytics.charts import DOLLARS, PERCENT, SECONDS, TOKENS, Axis, Bars, Card, Part, is_priced, seconds

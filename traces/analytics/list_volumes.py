@@ -16,7 +16,7 @@ MAX_COUNTED_TRACES = 100_000
 def list_volumes(project: Project, time_range: TimeRange, wanted: TraceFilter) -> tuple[Volumes, datetime | None]:
     """The volumes under all filters but agent and status, and since when traces were counted; None for all."""
     hours = AgentHour.objects.filter(project=project)
-    if not wanted.needs_rows and time_range.step >= timerange.HOUR:
+    if not wanted.needs_rows and time_range.bucket_width >= timerange.HOUR:
         return hours.volumes(time_range, wanted.agent), None
     others = replace(wanted, agent=None, traffic_filter=wanted.traffic_filter.model_copy(update={"status": ""}))
     since = None if wanted.session else hours.newest_since(time_range, MAX_COUNTED_TRACES)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from catalyst.charts import Strip, volume_strip
+from catalyst.figures import Strip, volume_strip
 from catalyst.timerange import Query, TimeRange
 from traces.models.trace import TraceFilter
 from traces.models.volumes import Volume, Volumes

@@ -62,7 +62,7 @@ def against_before(project: Project, agent: SeenAgent, time_range: TimeRange, no
     since = time_range.prior_start(now)
     bars = usage.by_start(*sums(project, time_range, agent_is(agent.pk), since=since))
     shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
-    is_comparable = agent.first_run < since + time_range.step
+    is_comparable = agent.first_run < since + time_range.bucket_width
     earlier = [runs for start, runs in bars.items() if start not in shown] if is_comparable else []
     return Compared(since, shown, earlier, is_comparable)
 
@@ -71,9 +71,9 @@ def sums(
     project: Project, time_range: TimeRange, agents: Q, *, since: datetime, merge_latencies: bool = False
 ) -> tuple[list[UsageRow], list[LatencyRow]]:
     """Usage and latencies of runs since a time, by agent and bar. `merge_latencies`: latencies in a single bar."""
-    latency_range = replace(time_range, step=time_range.end - since) if merge_latencies else time_range
+    latency_range = replace(time_range, bucket_width=time_range.end - since) if merge_latencies else time_range
     # Hourly sums can't give finer bars. Ranges with finer bars are short.
-    if time_range.step < timerange.HOUR:
+    if time_range.bucket_width < timerange.HOUR:
         traces = project.traces.filter(agents)
         return traces.usage(time_range, since), traces.latencies(latency_range, since)
     hours = AgentHour.objects.filter(agents, project=project)

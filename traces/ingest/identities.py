@@ -6,7 +6,7 @@ from datetime import datetime
 import orjson
 
 from catalyst import database
-from traces.conventions.attributes import Identity
+from traces.conventions.span_mapping import Identity
 from traces.otlp import Source
 from traces.summary import COUNTS, Summary
 

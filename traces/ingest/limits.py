@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from traces.conventions.attribute_names import NAMES
-from traces.otlp import Attributes, SentSpan, Source
+from traces.otlp import Attributes, DecodedSpan, Source
 
 # The attribute with the result of `Truncation.mark`.
 MARK = "catalyst.cut"
@@ -64,7 +64,7 @@ class Truncation:
         return "; ".join(notes)
 
 
-def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Truncation:
+def truncate(spans: Iterable[DecodedSpan], limits: Limits, body_size: int) -> Truncation:
     """Cut spans down to the limits, in place."""
     may_be_long = 4 * body_size > 3 * limits.value  # bytes grow by a third when they become base64
     total, source = Truncation(), Source()
@@ -78,7 +78,7 @@ def truncate(spans: Iterable[SentSpan], limits: Limits, body_size: int) -> Trunc
     return total
 
 
-def _has_many(span: SentSpan, limits: Limits) -> bool:
+def _has_many(span: DecodedSpan, limits: Limits) -> bool:
     if len(span.attributes) > limits.attributes:
         return True
     if not span.events and not span.links:
@@ -91,7 +91,7 @@ def _has_many(span: SentSpan, limits: Limits) -> bool:
     )
 
 
-def _truncate_span(span: SentSpan, limits: Limits) -> Truncation:
+def _truncate_span(span: DecodedSpan, limits: Limits) -> Truncation:
     cut = Truncation(events=max(0, len(span.events) - limits.events), links=max(0, len(span.links) - limits.links))
     attributes = _attributes(span.attributes, limits, cut)
     span.events = [_part(event, limits, cut) for event in span.events[: limits.events]]

@@ -16,13 +16,13 @@ from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
 from catalyst import timerange
-from traces.conventions.attributes import NormalizedSpan, ResourceContext, add_price, read_span
+from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, add_price, read_span
 from traces.ingest import rollups, settle_queue, trace_rows
 from traces.ingest.identities import agent_ids, keep_resources, session_ids
 from traces.ingest.rollups import Change
 from traces.ingest.trace_rows import LockedTrace, TraceRow
 from traces.models import ExpiredDay
-from traces.otlp import SentSpan, Source
+from traces.otlp import DecodedSpan, Source
 from traces.records import PayloadRecord, SpanRecord
 from traces.span_store import ShortRead, SpanStore, span_store
 from traces.summary import Summary, span_end, summarize, with_named_agent
@@ -89,7 +89,7 @@ def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 
 
-def read(project_id: int, sent: Sequence[SentSpan], now: datetime) -> SpanBatch:
+def read(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> SpanBatch:
     """Normalize decoded spans, without the database. `now` is when they were received."""
     senders: dict[int, ResourceContext] = {}
     readings: list[NormalizedSpan] = []
@@ -124,7 +124,7 @@ def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
     return _write(arrivals, store)
 
 
-def store(project_id: int, sent: Sequence[SentSpan], now: datetime) -> IngestResult:
+def store(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> IngestResult:
     """Read and write a batch."""
     return write([read(project_id, sent, now)])[0]
 

@@ -13,7 +13,7 @@ from django.db.models import Sum
 from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.querysets import bar_of
+from catalyst.querysets import bucket_start
 from catalyst.timerange import TimeRange
 from traces.models.choices import Kind
 from traces.models.trace import Counters
@@ -30,7 +30,7 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
     def volumes(self, time_range: TimeRange, agent: int | None) -> Volumes:
         rows = (
             self.filter(hour__gte=time_range.start, hour__lt=time_range.end)
-            .values_list("agent_id", bar_of("hour", time_range))
+            .values_list("agent_id", bucket_start("hour", time_range))
             .annotate(
                 traces=Sum("trace_count"), errors=Sum("error_trace_count"),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
@@ -51,7 +51,8 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         sums = {f"sum_{name}": Sum(name) for name in SUMS}
         hours = self.filter(hour__gte=since, hour__lt=time_range.end)
-        return [usage_row(row) for row in hours.values("agent_id", bar=bar_of("hour", time_range)).annotate(**sums)]
+        rows = hours.values("agent_id", bar=bucket_start("hour", time_range)).annotate(**sums)
+        return [usage_row(row) for row in rows]
 
 
 class AgentHour(Counters):
@@ -82,7 +83,7 @@ class AgentHour(Counters):
 class AgentHourLatencyQuerySet(models.QuerySet["AgentHourLatency"]):
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
         hours = self.filter(hour__gte=since, hour__lt=time_range.end)
-        rows = hours.values_list("agent_id", bar_of("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
+        rows = hours.values_list("agent_id", bucket_start("hour", time_range), "bucket").annotate(n=Sum("trace_count"))
         return [LatencyRow(*row) for row in rows]
 
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from catalyst import database, timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor, bar_of
+from catalyst.querysets import Cursor, bucket_start
 from catalyst.timerange import TimeRange
 from traces.filters import EVERYTHING, Filter
 from traces.label_sources import LabelCondition
@@ -256,7 +256,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         rows = (
             self.within(time_range if since is None else replace(time_range, start=since))
             .order_by()
-            .values_list("agent_id", bar_of("start_time", time_range))
+            .values_list("agent_id", bucket_start("start_time", time_range))
             .annotate(
                 traces=Count("id"), errors=Count("id", filter=Q(status="error")),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
@@ -267,19 +267,20 @@ class TraceQuerySet(models.QuerySet["Trace"]):
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """For ranges with steps below an hour."""
         traces = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = traces.values("agent_id", bar=bar_of("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
+        rows = traces.values("agent_id", bar=bucket_start("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
         return [usage_row(row) for row in rows]
 
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
         """For ranges with steps below an hour."""
         traces = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = traces.values_list("agent_id", bar_of("start_time", time_range), _bucket()).annotate(n=Count("id"))
+        rows = traces.values_list("agent_id", bucket_start("start_time", time_range), _bucket()).annotate(n=Count("id"))
         return [LatencyRow(*row) for row in rows]
 
     def runs_by(self, value: Combinable, time_range: TimeRange) -> dict[str, dict[datetime, Runs]]:
         """Runs by the text of an expression and by bar, in one query. Without those where it is null."""
         keyed = self.within(time_range).order_by().annotate(by=value)
-        rows = keyed.values("by", bar=bar_of("start_time", time_range), bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
+        bar = bucket_start("start_time", time_range)
+        rows = keyed.values("by", bar=bar, bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
         runs_by_text: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
         for row in (row for row in rows if row["by"] is not None):
             runs, sums = runs_by_text[row["by"]][row["bar"]], usage_of(row)

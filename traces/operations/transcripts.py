@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 from catalyst.core.operation_context import Context
 from catalyst.operations import CAMEL, Effect, Input, InvalidInput, Scope, operation
 from catalyst.params import MAX_OFFSET
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
 from traces.models.span import hex_span_id
 from traces.operations.inputs import session_of, span_of, trace_of
 from traces.transcripts import conversations, presentation

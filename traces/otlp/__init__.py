@@ -4,15 +4,15 @@ JSON of real SDKs varies: ids in hexadecimal or base64, enums as names or number
 Source: https://opentelemetry.io/docs/specs/otlp/ and proto3's JSON mapping.
 """
 
+from traces.otlp.decoded import Attributes, Decoded, DecodedSpan, OtlpError, Source, TooManySpans, iso_time, storable
 from traces.otlp.json_body import decode_json
 from traces.otlp.protobuf import decode_protobuf
-from traces.otlp.sent import Attributes, Decoded, OtlpError, SentSpan, Source, TooManySpans, iso_time, storable
 
 __all__ = [
     "Attributes",
     "Decoded",
+    "DecodedSpan",
     "OtlpError",
-    "SentSpan",
     "Source",
     "TooManySpans",
     "decode_json",

@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 
-from traces.otlp.sent import (
+from traces.otlp.decoded import (
     MAX_LEVELS,
     MAX_SPANS,
     STATUS,
     Attributes,
     Decoded,
+    DecodedSpan,
     Nesting,
     OtlpError,
-    SentSpan,
     Source,
     SpanError,
     TooManySpans,
@@ -182,7 +182,7 @@ def _json_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     return attributes
 
 
-def _json_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
+def _json_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
     if not isinstance(span, dict):
         raise SpanError("it is no object")
     start, end = checked_times(
@@ -192,7 +192,7 @@ def _json_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
     status = span.get("status")
     status = status if isinstance(status, dict) else {}
     parent, kind = span.get("parentSpanId"), span.get("kind")
-    return SentSpan(
+    return DecodedSpan(
         source,
         read_trace_id(_json_id(span.get("traceId"), "trace id", 16)),
         read_span_id(_json_id(span.get("spanId"), "span id", 8)),

@@ -6,15 +6,15 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from traces.otlp.sent import (
+from traces.otlp.decoded import (
     MAX_LEVELS,
     MAX_SPANS,
     STATUS,
     Attributes,
     Decoded,
+    DecodedSpan,
     Nesting,
     OtlpError,
-    SentSpan,
     Source,
     SpanError,
     TooManySpans,
@@ -105,10 +105,10 @@ def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     return attributes
 
 
-def _proto_span(source: Source, span: Any, nesting: Nesting) -> SentSpan:
+def _proto_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
     start, end = checked_times(span.start_time_unix_nano, span.end_time_unix_nano)
     kind, status = span.kind, span.status
-    return SentSpan(
+    return DecodedSpan(
         source,
         read_trace_id(span.trace_id),
         read_span_id(span.span_id),

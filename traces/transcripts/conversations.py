@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from traces.conventions.dialects import Message
+from traces.conventions.message_formats import Message
 from traces.models import Trace
 from traces.records import Extent, PayloadRecord, SpanRecord
 from traces.span_store import span_store

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from uuid import UUID
 
-from traces.conventions.dialects import Json, Message, ToolCall, parse
+from traces.conventions.message_formats import Json, Message, ToolCall, parse
 
 MAX_ENTRIES = 5_000
 # Tool calls in the input or output of a span.

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 import orjson
 
 from catalyst.formats import Plain
-from traces.conventions.attributes import attribute_text, attribute_token
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
+from traces.conventions.span_mapping import attribute_text, attribute_token
 from traces.records import PayloadRecord, SpanRecord
 
 MAX_SPANS = 300

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
-from traces.conventions.dialects import Message, ToolCall, as_text, first, name_of, parse, read, read_text
+from traces.conventions.message_formats import Message, ToolCall, as_text, first, name_of, parse, read, read_text
 from traces.records import Json, PayloadRecord, SpanRecord
 from traces.transcripts.merging import MAX_ERROR_CHARACTERS, Conversation, Key, key_of
 

@@ -10,7 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalyst import formats
-from catalyst.charts import Bar
+from catalyst.figures import Bar
 
 register = template.Library()
 

@@ -11,8 +11,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from catalyst import __version__, package, registry
-from catalyst.charts import to_json
 from catalyst.core.access import ProjectRequest
+from catalyst.figures import to_json
 from catalyst.registry import Tab, TabPage
 
 register = template.Library()

@@ -27,11 +27,11 @@ from signals.judging.judges import judge_of
 from signals.models import Signal
 from signals.results import summaries
 from signals.runs import backfill
-from traces.conventions.attributes import Identity
+from traces.conventions.span_mapping import Identity
 from traces.ingest import pipeline
 from traces.ingest.identities import agent_ids
 from traces.models import Trace
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 NAME, SLUG = "Demo", "demo"
 BATCH = 1_000
@@ -191,9 +191,9 @@ def _definition(template: Template, rate: int) -> Definition:
     return Definition(template.type, template.prompt, rate, template.labels, template.sentiments)
 
 
-def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
+def _batches(conversations: Iterable[Turns]) -> Iterator[list[DecodedSpan]]:
     # Conversations stay whole.
-    batch: list[SentSpan] = []
+    batch: list[DecodedSpan] = []
     for turns in conversations:
         batch += [span for turn in turns for span in turn]
         if len(batch) >= BATCH:
@@ -203,7 +203,7 @@ def _batches(conversations: Iterable[Turns]) -> Iterator[list[SentSpan]]:
         yield batch
 
 
-def _store(project: Project, spans: list[SentSpan], now: datetime) -> int:
+def _store(project: Project, spans: list[DecodedSpan], now: datetime) -> int:
     return pipeline.store(project.pk, spans, now).inserted
 
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
-from traces.otlp import SentSpan, Source
+from traces.otlp import DecodedSpan, Source
 
 ID, NAME, VERSION = "demo-research", "Research Assistant", "0.9.3"
 WRITER = Model("gemini-2.5-flash", "google", speed=160, preamble=250)
@@ -44,7 +44,7 @@ def source(environment: str) -> Source:
     return Source(attributes, "openinference.instrumentation.google_genai", "0.1.6")
 
 
-def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
+def converse(rng: Random, start: int, _: bool) -> list[list[DecodedSpan]]:
     talk = Inquiry(rng, start)
     draw = rng.random()
     if draw < 0.03:
@@ -61,7 +61,7 @@ def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
 class Inquiry:
     rng: Random
     at: int
-    turns: list[list[SentSpan]] = field(default_factory=list)
+    turns: list[list[DecodedSpan]] = field(default_factory=list)
     history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -147,7 +147,7 @@ class Inquiry:
         cited = "\n".join(f"{number}. {finding} [{number}]" for number, finding in enumerate(findings[:5], start=1))
         return f"{self.fill('leads')}\n\n{cited}\n\n{self.fill('ends')}"
 
-    def _reply(self, run: Run, root: SentSpan, answer: str) -> None:
+    def _reply(self, run: Run, root: DecodedSpan, answer: str) -> None:
         reply = Message("assistant", answer)
         run.call_model(WRITER, [Message("system", SYSTEM), *self.history], reply)
         self.history.append(reply)

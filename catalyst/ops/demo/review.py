@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
-from traces.otlp import SentSpan, Source
+from traces.otlp import DecodedSpan, Source
 
 ID, NAME, VERSION = "demo-code-review", "Code Reviewer", "1.12.0"
 REVIEWER = Model("claude-sonnet-4-5", "anthropic", speed=70, preamble=1400)
@@ -49,7 +49,7 @@ def source(environment: str) -> Source:
     return Source(attributes, "@arizeai/openinference-instrumentation-anthropic", "0.1.9")
 
 
-def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
+def converse(rng: Random, start: int, _: bool) -> list[list[DecodedSpan]]:
     request = PullRequest(rng, start)
     worked = request.review(request.fill("asks"), files=rng.randint(1, 5))
     if not worked and rng.random() < 0.7:
@@ -59,7 +59,7 @@ def converse(rng: Random, start: int, _: bool) -> list[list[SentSpan]]:
     return request.turns
 
 
-def large(rng: Random, start: int) -> list[list[SentSpan]]:
+def large(rng: Random, start: int) -> list[list[DecodedSpan]]:
     """A run with 200 spans."""
     request = PullRequest(rng, start)
     request.model = REVIEWER
@@ -72,7 +72,7 @@ def large(rng: Random, start: int) -> list[list[SentSpan]]:
 class PullRequest:
     rng: Random
     at: int
-    turns: list[list[SentSpan]] = field(default_factory=list)
+    turns: list[list[DecodedSpan]] = field(default_factory=list)
     history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     number: int = 0

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from traces.otlp import SentSpan, Source, iso_time
+from traces.otlp import DecodedSpan, Source, iso_time
 
 SECOND = 1_000_000_000
 CHARACTERS_PER_TOKEN = 4
@@ -48,8 +48,8 @@ class Run:
     source: Source
     at: int
     slow: float = 1.0
-    spans: list[SentSpan] = field(default_factory=list)
-    _open: list[SentSpan] = field(default_factory=list)
+    spans: list[DecodedSpan] = field(default_factory=list)
+    _open: list[DecodedSpan] = field(default_factory=list)
     _trace_id: UUID | None = None
 
     def wait(self, seconds: float) -> None:
@@ -57,7 +57,7 @@ class Run:
         self.at += int(seconds * self.slow * self.rng.uniform(0.75, 1.35) * SECOND)
 
     @contextmanager
-    def span(self, name: str, kind: str, attributes: Json) -> Iterator[SentSpan]:
+    def span(self, name: str, kind: str, attributes: Json) -> Iterator[DecodedSpan]:
         """Wrap the steps of the block in a span."""
         span = self._begin(name, kind, attributes)
         self._open.append(span)
@@ -66,13 +66,13 @@ class Run:
         self.wait(0.002)
         span.end_ns = self.at
 
-    def step(self, name: str, kind: str, seconds: float, attributes: Json) -> SentSpan:
+    def step(self, name: str, kind: str, seconds: float, attributes: Json) -> DecodedSpan:
         span = self._begin(name, kind, attributes)
         self.wait(seconds)
         span.end_ns = self.at
         return span
 
-    def call_model(self, model: Model, prompt: Sequence[Message], reply: Message, name: str = "chat") -> SentSpan:
+    def call_model(self, model: Model, prompt: Sequence[Message], reply: Message, name: str = "chat") -> DecodedSpan:
         characters = len(reply.text) + sum(len(json.dumps(dict(call.arguments))) + 30 for call in reply.calls)
         output = characters // CHARACTERS_PER_TOKEN + 8
         input_tokens = sum(len(message.text) + 20 for message in prompt) // CHARACTERS_PER_TOKEN + model.preamble
@@ -89,19 +89,19 @@ class Run:
         }
         return self.step(f"{name} {model.name}", "LLM", 0.35 + output / model.speed, attributes)
 
-    def call_tool(self, call: ToolUse, seconds: float, result: object) -> SentSpan:
+    def call_tool(self, call: ToolUse, seconds: float, result: object) -> DecodedSpan:
         output = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
         span = self.step(call.name, "TOOL", seconds, {**_tool(call), "output.value": output})
         return span
 
-    def fail_tool(self, call: ToolUse, seconds: float, kind: str, message: str) -> SentSpan:
+    def fail_tool(self, call: ToolUse, seconds: float, kind: str, message: str) -> DecodedSpan:
         span = self.step(call.name, "TOOL", seconds, _tool(call))
         fail(span, kind, message)
         return span
 
-    def _begin(self, name: str, kind: str, attributes: Json) -> SentSpan:
+    def _begin(self, name: str, kind: str, attributes: Json) -> DecodedSpan:
         self._trace_id = self._trace_id or UUID(int=self.rng.getrandbits(127) + 1)
-        span = SentSpan(
+        span = DecodedSpan(
             source=self.source,
             trace_id=self._trace_id,
             span_id=self.rng.getrandbits(62) + 1,
@@ -121,7 +121,7 @@ class Run:
         return span
 
 
-def fail(span: SentSpan, kind: str, message: str) -> None:
+def fail(span: DecodedSpan, kind: str, message: str) -> None:
     """Add an exception to a span."""
     span.status, span.status_message = "error", f"{kind}: {message}"
     attributes = {"exception.type": kind, "exception.message": message}

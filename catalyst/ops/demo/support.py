@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from catalyst.ops.demo.spans import SECOND, Message, Model, Run, ToolUse, call_id, fail
-from traces.otlp import SentSpan, Source
+from traces.otlp import DecodedSpan, Source
 
 ID, NAME = "demo-support", "Support Assistant"
 GOOD, BAD = "2.3.4", "2.4.0"
@@ -56,7 +56,7 @@ def source(version: str, environment: str) -> Source:
     return Source(attributes, "openinference.instrumentation.openai", "0.1.30")
 
 
-def converse(rng: Random, start: int, is_bad: bool) -> list[list[SentSpan]]:
+def converse(rng: Random, start: int, is_bad: bool) -> list[list[DecodedSpan]]:
     # In the bad version orders time out, and customers notice.
     language = rng.choices(list(LANGUAGES), list(LANGUAGES.values()))[0]
     talk = Talk(rng, language, is_bad, start)
@@ -91,7 +91,7 @@ class Talk:
     language: str
     is_bad: bool
     at: int
-    turns: list[list[SentSpan]] = field(default_factory=list)
+    turns: list[list[DecodedSpan]] = field(default_factory=list)
     history: list[Message] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     session: str = ""
@@ -195,7 +195,7 @@ class Talk:
         run.call_tool(call, seconds, result)
         self.history += [tool_request, Message("tool", json.dumps(result, ensure_ascii=False), call_id=call.id)]
 
-    def _finish(self, run: Run, root: SentSpan, answer: str) -> None:
+    def _finish(self, run: Run, root: DecodedSpan, answer: str) -> None:
         reply = Message("assistant", answer)
         run.call_model(WRITER, self._prompt(), reply)
         self.history.append(reply)

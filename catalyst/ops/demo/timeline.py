@@ -13,7 +13,7 @@ import xxhash
 
 from catalyst.ops.demo import research, review, support
 from catalyst.ops.demo.spans import SECOND
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 SEED = "catalyst-demo-1"
 PERIOD = timedelta(days=7)
@@ -25,7 +25,7 @@ BAD_HOURS = (13, 19)
 # Time of the large review after the start of the bad deploy.
 LARGE_REVIEW = (20 * 60 + 24) * MINUTE
 
-type Turns = list[list[SentSpan]]
+type Turns = list[list[DecodedSpan]]
 
 
 @dataclass(frozen=True, slots=True)

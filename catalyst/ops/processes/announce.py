@@ -9,7 +9,7 @@ from catalyst.database import embedded_url
 from catalyst.env import env
 from catalyst.ops.processes.prepare import Installation
 from catalyst.package import command
-from catalyst.secrets import write_private
+from catalyst.secret_key import write_private
 
 TEXT = """
 Catalyst runs at {url}

@@ -18,7 +18,7 @@ from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.ops import checks
 from catalyst.registry import Maintenance
-from catalyst.secrets import write_private
+from catalyst.secret_key import write_private
 
 KEY_NAME = "make up"
 _MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the others wait for it

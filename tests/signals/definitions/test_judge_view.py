@@ -14,7 +14,7 @@ from signals.models import Label
 from tests.factories import LATER, make_agent, make_signal, messages, settle_all
 from tests.judge_server import JudgeServer
 from tests.traces.sent import sent_span
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
 from traces.ingest import pipeline
 from traces.transcripts.transcript import Transcript
 

@@ -243,8 +243,8 @@ def test_its_bars_hold_the_labels_of_the_list(history: History, length: timedelt
     for _ in range(80):
         history.step()
     signal = history.signals[0]
-    time_range = between(history.now - length - timedelta(minutes=37), history.now).in_bars(bars)
-    first, step = time_range.first_bar, time_range.step
+    time_range = between(history.now - length - timedelta(minutes=37), history.now).with_bucket_width(bars)
+    first, step = time_range.first_bucket, time_range.bucket_width
     listed = Counter(
         (first + (time - first) // step * step, value)
         for time, value in signal.label_set.effective()
@@ -262,9 +262,9 @@ def test_its_bars_of_long_ranges_hold_all_that_the_range_does(history: History, 
         history.step()
     signal, of_all = history.signals[0], sums(signal=history.signals[0])
     time_range = named(key, history.now)
-    for bars in (time_range, time_range.with_bars(30)):
+    for bars in (time_range, time_range.in_buckets(30)):
         listed = Counter(
-            (bars.start + (time - bars.start) // bars.step * bars.step, value)
+            (bars.start + (time - bars.start) // bars.bucket_width * bars.bucket_width, value)
             for time, value in signal.label_set.effective().within(bars).labelled().values_list("target_time", "value")
         )
         assert of_all.over_time(bars)[signal.pk] == listed

@@ -17,7 +17,7 @@ from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget
 from catalyst.timerange import between
 from signals import operations
-from signals.judging import spending
+from signals.judging import budget_checks
 from signals.judging.claims import claim
 from signals.judging.worker import LEASE, run
 from signals.models import Label, Signal
@@ -62,7 +62,7 @@ def test_just_the_waiting_ones_are_judged(signal: Signal, project: Project, now:
     assert 0 < (found.cost or 0) <= found.max_cost
     assert catch_up.catch_up(project, signal, found.labels, at) == found.labels
     assert signal.current_version
-    assert not spending.caps_reached([signal.current_version], at)
+    assert not budget_checks.caps_reached([signal.current_version], at)
     make_traffic_later(signal, project, at)
     judge_at(at + 2 * LATER)
     assert done() == 9
@@ -126,7 +126,7 @@ def offered(project: Project, signal: Signal | None, at: datetime) -> int:
 def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: Project, now: datetime) -> None:
     dear = make_signal(make_agent(project), name="Dear", judge_model="gpt-4o", active_since=now)
     make_labels(dear, project, 6, now=now)
-    operations.cap_project(project, Cap(usd=spending.max_call_cost("gpt-4o", now)), now)
+    operations.cap_project(project, Cap(usd=budget_checks.max_call_cost("gpt-4o", now)), now)
     at = now + LATER
     judge_at(at)
     waiting = offered(project, None, at)
@@ -136,7 +136,7 @@ def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: P
     judge_at(at)
     assert offered(project, None, at) == waiting - 1
     current = [each.current_version for each in (signal, dear) if each.current_version]
-    assert set(spending.caps_reached(current, at)) == {dear.current_version_id}
+    assert set(budget_checks.caps_reached(current, at)) == {dear.current_version_id}
 
 
 def test_no_claim_goes_beyond_it(signal: Signal, project: Project, now: datetime) -> None:

@@ -41,7 +41,8 @@ def queue_all(now: datetime) -> None:
 
 
 def duel(version: SignalVersion, now: datetime, sample_rate: int = 100) -> SignalRun:
-    started = backfill.start_duel(version, start=now - HOUR, end=now + HOUR, sample_rate=sample_rate, now=now + LATER)
+    start, end = now - HOUR, now + HOUR
+    started = backfill.start_comparison(version, start=start, end=end, sample_rate=sample_rate, now=now + LATER)
     queue_all(now)
     return started
 

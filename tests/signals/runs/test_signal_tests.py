@@ -37,8 +37,8 @@ QUESTION = {
     "bad": "yes",
     "prompt": "Does the user ask for a refund?",
     "sample_rate": "50",
-    "trial_count": "10",
-    "trial_window": "7d",
+    "test_count": "10",
+    "test_window": "7d",
 }
 HX = {"HX-Request": "true"}
 
@@ -99,7 +99,7 @@ def test_it_judges_the_newest_and_makes_no_label(
 ) -> None:
     make_traces(project, 5)
     judge.script = lambda asked: says("yes" if "Question 5" in asked.recording else "no", "So it is said.")
-    page = run(browser, agent, trial_count="3")
+    page = run(browser, agent, test_count="3")
     assert len(judge.asked) == 3
     assert [row.links[0][0] for row in page.all("//article")] == [f"Question {number}?" for number in (5, 4, 3)]
     assert page.text.count("So it is said.") == 3
@@ -143,7 +143,7 @@ def test_it_works_without_scripts(browser: Client, project: Project, agent: Agen
 
 def test_it_tells_what_a_day_would_take(browser: Client, project: Project, agent: Agent, judge: JudgeServer) -> None:
     make_traces(project, 15)
-    text = run(browser, agent, trial_count="1", judge_model="gpt-4o").text
+    text = run(browser, agent, test_count="1", judge_model="gpt-4o").text
     assert "Live, at 50%: about 2 traces a day, by the last 7 days, and about $0.00" in text
 
 
@@ -267,8 +267,8 @@ def test_tests_are_claimed_before_labels_and_take_turns(
     browser: Client, project: Project, agent: Agent, judge: JudgeServer
 ) -> None:
     signal = make_queued_labels(agent, 4)
-    large = start(browser, agent, trial_count="4", prompt="Of the first?")
-    small = start(browser, agent, trial_count="1", prompt="Of the second?", signal=signal.pk)
+    large = start(browser, agent, test_count="4", prompt="Of the first?")
+    small = start(browser, agent, test_count="1", prompt="Of the second?", signal=signal.pk)
     items = claims.claim_test_items(2, worker.LEASE, timezone.now())
     assert {item.test for item in items} == {large, small}
     judge_at(timezone.now() + timedelta(minutes=1))
@@ -380,7 +380,7 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
     for number in range(1, 4):
         make_trace(project, number, now=now - timedelta(hours=2))
     make_trace(project, 4, now=now)
-    assert "are stored in all." in run(browser, agent, trial_window="1h").text
+    assert "are stored in all." in run(browser, agent, test_window="1h").text
     filtered = run(browser, agent, filter_model="gpt-9").text
     assert "0 traces instead of 10. The window holds 4 traces; the others do not pass the filter." in filtered
     assert "4 traces instead of 10. That is all that is stored" in run(browser, agent).text
@@ -392,9 +392,9 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
     [
         ({"prompt": " "}, "A signal needs a question."),
         ({"type": "string"}, "2 to 10 labels"),
-        ({"trial_count": "0"}, "A test takes 1 to 100 targets."),
-        ({"trial_count": "101"}, "A test takes 1 to 100 targets."),
-        ({"trial_window": "forever"}, "Select a valid choice"),
+        ({"test_count": "0"}, "A test takes 1 to 100 targets."),
+        ({"test_count": "101"}, "A test takes 1 to 100 targets."),
+        ({"test_window": "forever"}, "Select a valid choice"),
     ],
 )
 @pytest.mark.parametrize("headers", [HX, {}])
@@ -436,7 +436,7 @@ def test_a_call_under_way_holds_its_part_of_a_cap(
 ) -> None:
     make_queued_labels(agent, 2)
     operations.cap_project(project, Cap(calls=2), timezone.now(), Actor(bob))
-    start(browser, agent, trial_count="1")
+    start(browser, agent, test_count="1")
     assert len(claims.claim_test_items(8, worker.LEASE, timezone.now())) == 1
     assert len(claims.claim(8, worker.LEASE, timezone.now())) == 1
 

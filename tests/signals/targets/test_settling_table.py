@@ -27,7 +27,7 @@ from tests.factories import make_agent, make_signal
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
 from traces.models import Unsettled
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 TEMPLATE = TEMPLATES["nsfw"]
 HOUR = 3600
@@ -161,7 +161,7 @@ class Story:
         else:
             pipeline.store(self.project.pk, [self.span(each, at) for each in what.split(", ")], at)
 
-    def span(self, what: str, at: datetime) -> SentSpan:
+    def span(self, what: str, at: datetime) -> DecodedSpan:
         clock = self.case.ahead + HOUR * (("ahead" in what) - ("behind" in what))
         turn = int(what[0]) if what[0].isdigit() else 1
         own_id, parent = {"root": (1, None), "call": (2, 1), "late": (3, 1)}[what.rpartition(" ")[2]]

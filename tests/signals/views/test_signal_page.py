@@ -71,7 +71,8 @@ def test_its_chart_goes_by_the_hour_or_the_day(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     week = timerange.named("7d", now)
-    for number, time in enumerate((week.start - week.step, week.start + week.step, *[now] * 4), start=1):
+    times = (week.start - week.bucket_width, week.start + week.bucket_width, *[now] * 4)
+    for number, time in enumerate(times, start=1):
         make_label(signal, number, now=now, value="good", target_time=time)
 
     def bars(query: str) -> tuple[int, int]:
@@ -86,7 +87,7 @@ def test_its_chart_goes_by_the_hour_or_the_day(
 
     assert bars("range=7d") == (56, 5)
     assert bars("range=7d&bars=hour") == (168, 5)
-    days = week.in_bars("day").buckets()
+    days = week.with_bucket_width("day").buckets()
     assert bars("range=7d&bars=day") == (len(days), 5)
     assert bars("range=1d&bars=day") == (24, 4)
     text = browser.get(page_of(signal), {"range": "7d", "show": "share"}).text

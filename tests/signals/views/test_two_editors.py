@@ -11,7 +11,7 @@ from catalyst.core.models import Project, User
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.models import Signal
-from signals.operations import Overtaken
+from signals.operations import VersionConflict
 from tests.factories import make_agent, make_signal
 from tests.signals.views.test_signal_editor import as_filled
 
@@ -124,7 +124,7 @@ def test_it_survives_nonsense_about_the_version(
 
 def test_it_says_which_version_overtook(signal: Signal, alice: User) -> None:
     version = operations.publish_version(signal, replace(ASKED, prompt="Second?"), Actor(alice), based_on=1)
-    with pytest.raises(Overtaken, match="Version 2 went live") as caught:
+    with pytest.raises(VersionConflict, match="Version 2 went live") as caught:
         operations.publish_version(signal, replace(ASKED, prompt="Mine?\r\n"), Actor(alice), based_on=1)
     assert (caught.value.current, caught.value.question.prompt) == (version, "Mine?")
 

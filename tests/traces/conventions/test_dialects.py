@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.traces.recorded import row, spoken, told
-from traces.conventions.dialects import MAX_MESSAGES, read
+from traces.conventions.message_formats import MAX_MESSAGES, read
 from traces.transcripts.merging import MAX_ENTRIES
 from traces.transcripts.transcript import input_preview, output_preview, session_transcript, span_transcript
 

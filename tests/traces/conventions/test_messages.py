@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.traces.sent import sent_span
-from traces.conventions.attributes import ResourceContext, read_span
+from traces.conventions.span_mapping import ResourceContext, read_span
 from traces.records import PayloadRecord
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

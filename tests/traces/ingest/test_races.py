@@ -13,7 +13,7 @@ from tests.traces.sent import sent_span
 from traces.ingest import pipeline
 from traces.ingest.pipeline import IngestResult
 from traces.models import AgentHour, AgentHourCalls, Session, Span, Trace
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 
 LLM: dict[str, Any] = {
     "openinference__span__kind": "LLM",
@@ -67,5 +67,5 @@ def test_it_is_exact_with_writers_that_send_the_same_spans_in_different_orders(p
     assert Session.objects.filter(project=project, agent=None).count() == 0
 
 
-def batches(spans: list[SentSpan]) -> list[list[SentSpan]]:
+def batches(spans: list[DecodedSpan]) -> list[list[DecodedSpan]]:
     return [spans[first : first + 10] for first in range(0, len(spans), 10)]

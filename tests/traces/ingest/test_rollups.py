@@ -17,7 +17,7 @@ from tests.traces.sent import sent_span
 from tests.traces.stored import texts
 from traces.ingest import pipeline
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Session, Span, Trace
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 from traces.summary import MAX_NAMES, OTHER, latency_bucket
 
 NOON = datetime.fromisoformat("2026-11-20T12:59:50+00:00")
@@ -25,7 +25,7 @@ PROJECTS = count()
 
 
 @st.composite
-def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[SentSpan]:
+def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[DecodedSpan]:
     """One span as it is sent: complete, or first open and bare."""
     parent = draw(st.one_of(st.none(), st.integers(1, 9).filter(lambda other: other != span)))
     start = NOON + timedelta(seconds=draw(st.integers(0, 20)))
@@ -63,7 +63,7 @@ def span_versions(draw: st.DrawFn, trace: int, span: int) -> list[SentSpan]:
 
 
 @st.composite
-def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], SentSpan], list[list[SentSpan]]]:
+def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], DecodedSpan], list[list[DecodedSpan]]]:
     """The final version of every span, and the batches in which all versions arrive, some of them twice."""
     final, sends = {}, []
     for trace in range(1, draw(st.integers(1, 3)) + 1):
@@ -83,7 +83,7 @@ def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], SentSpan], list[l
 )
 @given(deliveries())
 def test_it_keeps_every_rollup_equal_to_the_sum_over_the_final_spans(
-    delivery: tuple[dict[tuple[int, int], SentSpan], list[list[SentSpan]]],
+    delivery: tuple[dict[tuple[int, int], DecodedSpan], list[list[DecodedSpan]]],
 ) -> None:
     final, batches = delivery
     project = Project.objects.create(name="p", slug=f"p{next(PROJECTS)}")
@@ -134,10 +134,10 @@ SUMS = (
 )
 
 
-def expected_trace(spans: Sequence[SentSpan]) -> dict[str, Any]:
+def expected_trace(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
     """A trace as the documentation describes it, worked out the plain way."""
 
-    def age(span: SentSpan) -> tuple[int, int, int]:
+    def age(span: DecodedSpan) -> tuple[int, int, int]:
         return span.start_ns, -(span.end_ns - span.start_ns if span.end_ns else 1 << 80), span.span_id
 
     roots = sorted((span for span in spans if span.parent_id is None), key=age)
@@ -165,7 +165,7 @@ def expected_trace(spans: Sequence[SentSpan]) -> dict[str, Any]:
     }
 
 
-def expected_sums(spans: Sequence[SentSpan]) -> dict[str, Any]:
+def expected_sums(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
     """Counts, and the tokens and cost of LLM spans that are under no LLM span with tokens."""
     llm = [span for span in spans if kind(span) == "LLM"]
     tokens = [span for span in counted(spans) if has_tokens(span)]
@@ -192,23 +192,23 @@ def expected_sums(spans: Sequence[SentSpan]) -> dict[str, Any]:
     }
 
 
-def counted(spans: Sequence[SentSpan]) -> list[SentSpan]:
+def counted(spans: Sequence[DecodedSpan]) -> list[DecodedSpan]:
     """LLM spans that are under no LLM span with tokens."""
     by_id = {span.span_id: span for span in spans}
     llm = [span for span in spans if kind(span) == "LLM"]
     return [span for span in llm if not any(has_tokens(other) for other in ancestors(span, by_id))]
 
 
-def kind(span: SentSpan) -> str:
+def kind(span: DecodedSpan) -> str:
     return str(span.attributes["openinference.span.kind"])
 
 
-def has_tokens(span: SentSpan) -> bool:
+def has_tokens(span: DecodedSpan) -> bool:
     return kind(span) == "LLM" and "llm.token_count.prompt" in span.attributes
 
 
-def ancestors(span: SentSpan, by_id: dict[int, SentSpan]) -> list[SentSpan]:
-    found: list[SentSpan] = []
+def ancestors(span: DecodedSpan, by_id: dict[int, DecodedSpan]) -> list[DecodedSpan]:
+    found: list[DecodedSpan] = []
     parent = by_id.get(span.parent_id or 0)
     while parent is not None and parent not in found:
         found.append(parent)
@@ -316,7 +316,7 @@ def actual_latencies(project: Project) -> dict[Any, int]:
 CALLS = ("call_count", "error_count", "input_tokens", "output_tokens", "cached_tokens", "cost", "unpriced_count")
 
 
-def expected_calls(traces: Sequence[Sequence[SentSpan]]) -> dict[Any, dict[str, Any]]:
+def expected_calls(traces: Sequence[Sequence[DecodedSpan]]) -> dict[Any, dict[str, Any]]:
     """Each call adds to the row of its name and duration in its trace's hour."""
     found: dict[Any, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(CALLS, 0))
     for spans in traces:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from catalyst.core.models import Project
 from tests.traces.store.memory import MemorySpanStore, meets
-from traces.conventions.attributes import attribute_token
+from traces.conventions.span_mapping import attribute_token
 from traces.filters import EVERYTHING, Filter
 from traces.models import Trace
 from traces.records import Extent, PayloadRecord, SpanRecord, plain

@@ -10,7 +10,7 @@ from tests.traces.sent import sent_span
 from tests.traces.stored import texts
 from traces.ingest import pipeline
 from traces.models import Payload, Trace
-from traces.otlp import SentSpan
+from traces.otlp import DecodedSpan
 from traces.records import Extent
 from traces.span_store import span_store
 
@@ -24,7 +24,7 @@ def midnight(now: datetime) -> datetime:
     return (now - timedelta(hours=3)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def said(span: int, start: datetime, words: str, seconds: float | None = 1) -> SentSpan:
+def said(span: int, start: datetime, words: str, seconds: float | None = 1) -> DecodedSpan:
     return sent_span(span, None if span == 1 else 1, start=start, seconds=seconds, input__value=words)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.traces.recorded import row, spoken
 from tests.traces.work import steps
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
 from traces.transcripts.merging import MAX_CALLS, Entry, PendingCalls
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from catalyst.formats import Plain
 from tests.traces.recorded import row
 from tests.traces.work import steps
-from traces.conventions.dialects import Message, ToolCall
+from traces.conventions.message_formats import Message, ToolCall
 from traces.records import SpanRecord
 from traces.transcripts import presentation
 

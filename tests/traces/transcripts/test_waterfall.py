@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from traces.conventions.dialects import Message
+from traces.conventions.message_formats import Message
 from traces.records import Json, PayloadRecord, SpanRecord
 from traces.transcripts import presentation, waterfall
 

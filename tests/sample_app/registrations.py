@@ -38,7 +38,7 @@ def bird_metrics(count: int, _now: datetime) -> Iterator[Metric]:
     yield gauge_of("birds", "Birds in the cage.", count)
 
 
-ENTRIES = (
+REGISTRATIONS = (
     PeriodicTask(
         name="birds",
         order=1_000,

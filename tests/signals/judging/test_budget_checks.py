@@ -21,10 +21,10 @@ from catalyst.llms.amounts import Account, Cap
 from catalyst.llms.budgets import spent_today
 from catalyst.llms.models import Budget
 from signals import operations
-from signals.judging import spending
+from signals.judging import budget_checks
+from signals.judging.budget_checks import CapReached
 from signals.judging.calls import CallResult, CallUsage
 from signals.judging.claims import claim
-from signals.judging.spending import CapReached
 from signals.judging.worker import LEASE, finish, run
 from signals.models import Label, Signal, Verdict
 from signals.runs import catch_up
@@ -56,7 +56,7 @@ def priced(label: str, tokens: int = 21_000) -> Answer:
 
 def calls(count: float, now: datetime) -> Decimal:
     """What so many calls are expected to cost at most."""
-    estimate = spending.max_call_cost(MODEL, now)
+    estimate = budget_checks.max_call_cost(MODEL, now)
     assert estimate
     return estimate * Decimal(count)
 
@@ -67,7 +67,7 @@ def cost() -> Decimal:
 
 def capped(signals: list[Signal], at: datetime) -> dict[int, CapReached]:
     """The caps that keep these signals from being judged, by signal."""
-    reached = spending.caps_reached([each.current_version for each in signals if each.current_version], at)
+    reached = budget_checks.caps_reached([each.current_version for each in signals if each.current_version], at)
     return {each.pk: reached[each.current_version_id] for each in signals if each.current_version_id in reached}
 
 
@@ -196,7 +196,7 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
     other = make_signal(make_agent(project), name="Other", judge_model="gpt-4o", active_since=now)
     make_labels(signal, project, 60, now=now)
     operations.cap_signal(signal, Cap(calls(13, now)), now)
-    gpt_4o = spending.max_call_cost("gpt-4o", now) or Decimal(0)
+    gpt_4o = budget_checks.max_call_cost("gpt-4o", now) or Decimal(0)
     operations.cap_project(project, Cap(calls(20, now) + gpt_4o * 3), now)
     worst, at = list[Decimal](), now + LATER
 
@@ -235,8 +235,8 @@ def at_once(work: Callable[[random.Random], None], seed: int = 0) -> None:
 
 def paid(label: Label, chance: random.Random) -> CallResult:
     model = label.version.judge_model or MODEL
-    most = env.judge_budget_tokens + spending.MAX_QUESTION_TOKENS
-    spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), spending.MAX_ANSWER_TOKENS, 0)
+    most = env.judge_budget_tokens + budget_checks.MAX_QUESTION_TOKENS
+    spent = CallUsage(model, model, "0" * 64, 10, chance.choice([most, most // 2]), budget_checks.MAX_ANSWER_TOKENS, 0)
     return CallResult(label, Label.Status.DONE, 1, "yes", "So.", usage=spent)
 
 

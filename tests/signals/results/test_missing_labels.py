@@ -22,12 +22,12 @@ from signals.definitions.definition import Definition
 from signals.judging.claims import claim
 from signals.judging.worker import LEASE
 from signals.models import Label, Signal, Unsampled
-from signals.results import coverage, explain
-from signals.results.explain import Reason
+from signals.results import coverage, missing_labels
+from signals.results.missing_labels import Reason
 from signals.runs import backfill
 from signals.sampling import least_rate, trace_key
-from signals.targets import state as subjects
-from signals.targets.state import TargetState
+from signals.targets import eligibility as subjects
+from signals.targets.eligibility import TargetEligibility
 from tests.factories import AGENT, LATER, make_agent, make_signal, make_trace, settle_all
 from tests.signals.unlabelled import of, settled, waiting
 from tests.traces.sent import sent_span
@@ -237,9 +237,9 @@ def test_it_says_why(
     assert words.format(least=least_rate(trace_key(trace.trace_id))) in browser.get(of(trace)).text
 
 
-def why_of(subject: TargetState | None, project: Project, now: datetime) -> list[Reason]:
+def why_of(subject: TargetEligibility | None, project: Project, now: datetime) -> list[Reason]:
     assert subject is not None
-    return [each.why for each in explain.explain_missing(project, subject, now)]
+    return [each.why for each in missing_labels.explain_missing(project, subject, now)]
 
 
 def test_it_says_that_labels_are_kept_no_longer_or_that_nothing_is_known(
@@ -297,7 +297,7 @@ def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as captured:
-            explain.explain_missing(project, subjects.of_trace(trace), now)
+            missing_labels.explain_missing(project, subjects.of_trace(trace), now)
         return len(captured)
 
     population()
@@ -305,7 +305,7 @@ def test_it_asks_the_database_as_often_for_many_signals_as_for_few(
     few = queries()
     population()
     settled(project, now, error="grown")
-    assert len(explain.explain_missing(project, subjects.of_trace(trace), now)) == 8
+    assert len(missing_labels.explain_missing(project, subjects.of_trace(trace), now)) == 8
     assert queries() == few <= 12
 
 
@@ -342,7 +342,7 @@ def told_of(project: Project, now: datetime) -> Counter[tuple[int, str]]:
     """How many traces are said to be in which state of which version; without those that were not looked at."""
     told = Counter[tuple[int, str]]()
     for trace in project.traces.all():
-        found = explain.explain_missing(project, subjects.of_trace(trace), now)
+        found = missing_labels.explain_missing(project, subjects.of_trace(trace), now)
         told[2, "done"] += not found
         for each in found:
             assert (each.version is not None) == (each.why in STATE_OF)

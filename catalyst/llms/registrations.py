@@ -4,7 +4,7 @@ from catalyst.llms import probes
 from catalyst.llms.models import JudgeHealth
 from catalyst.registry import Maintenance, Probe
 
-ENTRIES = (
+REGISTRATIONS = (
     Maintenance(name="future judge pauses", order=10, run=JudgeHealth.objects.clamp_future_times),
     Probe(
         name="judges",

@@ -12,8 +12,8 @@ import xxhash
 
 from catalyst.pricing import price
 from traces.conventions.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
-from traces.conventions.messages import may_be_message, read_messages
-from traces.otlp import Attributes, SentSpan, Source, storable
+from traces.conventions.flattened_messages import may_be_message, read_messages
+from traces.otlp import Attributes, DecodedSpan, Source, storable
 from traces.records import PayloadRecord, SpanRecord, plain
 
 _RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
@@ -106,7 +106,7 @@ class ResourceContext:
 
 
 def read_span(
-    sent: SentSpan, resource: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
+    sent: DecodedSpan, resource: ResourceContext, *, project_id: int, now: datetime, kept_since: datetime
 ) -> NormalizedSpan:
     values, message_names = gather(sent.attributes)
     payload = _payload(values, message_names, sent, resource.digest)
@@ -187,7 +187,7 @@ def _kind(values: ColumnValues) -> str:
     return "UNKNOWN" if sent_kind else "SPAN"
 
 
-def _tool(values: ColumnValues, sent: SentSpan) -> str:
+def _tool(values: ColumnValues, sent: DecodedSpan) -> str:
     return _name(values, "tool") or cut(sent.name, MAX_NAME_CHARACTERS)
 
 
@@ -233,7 +233,7 @@ def add_price(span: SpanRecord) -> None:
             span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
 
 
-def _payload(values: ColumnValues, message_names: Sequence[str], sent: SentSpan, digest: int) -> PayloadRecord:
+def _payload(values: ColumnValues, message_names: Sequence[str], sent: DecodedSpan, digest: int) -> PayloadRecord:
     input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
     return PayloadRecord(
         input=_pop_text(values, "input", rest),
@@ -272,6 +272,6 @@ def _tokens(attributes: Attributes) -> list[int]:
     return tokens
 
 
-def _digest(sent: SentSpan, text: bytes) -> int:
+def _digest(sent: DecodedSpan, text: bytes) -> int:
     content = (sent.parent_id, sent.name, sent.otel_kind, sent.start_ns, sent.end_ns, sent.status, sent.status_message)
     return xxhash.xxh3_64_intdigest(orjson.dumps(content) + text) - _SIGNED

@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
-from catalyst import charts
-from catalyst.charts import Series
+from catalyst import figures
+from catalyst.figures import Series
 
 STARTS = [datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in range(4)]
 
 
 def test_it_builds_stacked_bars_without_colours() -> None:
-    figure = charts.stacked_bars(STARTS, [Series("failed", [1, 2, None, 0], "negative")], ["a", "b", "c", "d"])
+    figure = figures.stacked_bars(STARTS, [Series("failed", [1, 2, None, 0], "negative")], ["a", "b", "c", "d"])
     (bars,) = figure["data"]
     assert bars["type"] == "bar"
     assert bars["meta"] == {"tone": "negative"}
@@ -27,28 +27,28 @@ def test_it_builds_stacked_bars_without_colours() -> None:
 
 
 def test_it_keeps_a_gap_where_there_is_no_data() -> None:
-    (line,) = charts.lines(STARTS, [Series("rate", [1, None, 3, 4])])["data"]
+    (line,) = figures.lines(STARTS, [Series("rate", [1, None, 3, 4])])["data"]
     assert line["y"] == [1, None, 3, 4]
     assert line["connectgaps"] is False
 
 
 def test_it_makes_figures_that_json_can_carry() -> None:
-    figure = charts.stacked_bars(STARTS, [Series("<b>%{x}</b>", [1, 2, 3, 4])])
+    figure = figures.stacked_bars(STARTS, [Series("<b>%{x}</b>", [1, 2, 3, 4])])
     carried = json.loads(json.dumps(figure, cls=DjangoJSONEncoder))
     assert carried["data"][0]["x"][0] == "2026-11-20T00:00:00Z"
     assert "%{x}" not in carried["data"][0]["hovertemplate"]
 
 
-@pytest.mark.parametrize("draw", [charts.stacked_bars, charts.lines])
+@pytest.mark.parametrize("draw", [figures.stacked_bars, figures.lines])
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_it_makes_figures_that_plotly_accepts(draw: Callable[..., dict[str, Any]], count: int) -> None:
     series = [Series("ok", [1.5] * count, "quiet"), Series("error", [None] * count, "negative")]
-    figure = draw(STARTS[:count], series, ["?a=b"] * count, charts.Unit("%{y:.1f}%", suffix="%"))
+    figure = draw(STARTS[:count], series, ["?a=b"] * count, figures.Unit("%{y:.1f}%", suffix="%"))
     assert len(go.Figure(figure).data) == 2
 
 
 def test_it_puts_errors_at_the_base_of_the_strip() -> None:
-    strip = charts.volume_strip(STARTS, [3, 0, 0, 8], [1, 0, 0, 0], ["q"] * 4)
+    strip = figures.volume_strip(STARTS, [3, 0, 0, 8], [1, 0, 0, 0], ["q"] * 4)
     assert strip.errors == "M2.5 90.00h20.0v10.00h-20.0z"
     assert strip.ok == "M2.5 60.00h20.0v30.00h-20.0zM77.5 20.00h20.0v80.00h-20.0z"
     assert strip.y_labels == [10, 5, 0]
@@ -57,24 +57,24 @@ def test_it_puts_errors_at_the_base_of_the_strip() -> None:
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (2, 2), (3, 4), (5, 6), (7, 10), (11, 20), (5976, 6000)])
 def test_it_ends_the_axis_at_a_round_number(value: int, top: int) -> None:
-    assert charts.nice_ceiling(value) == top
+    assert figures.nice_ceiling(value) == top
 
 
 def test_it_labels_hours_or_days() -> None:
-    assert charts.axis_labels(STARTS) == ["00:00", "01:00", "02:00", "03:00"]
+    assert figures.axis_labels(STARTS) == ["00:00", "01:00", "02:00", "03:00"]
     days = [STARTS[0] + timedelta(days=day) for day in range(30)]
-    assert charts.axis_labels(days)[0] == "20 Nov"
-    assert len(charts.axis_labels(days)) == 7
-    assert charts.axis_labels([]) == []
+    assert figures.axis_labels(days)[0] == "20 Nov"
+    assert len(figures.axis_labels(days)) == 7
+    assert figures.axis_labels([]) == []
 
 
 def test_it_breaks_a_sparkline_at_a_gap() -> None:
-    assert charts.sparkline([1, 3, None, 2]) == ["0.0,21.0 32.0,1.0", "96.0,11.0 96.0,11.0"]
-    assert charts.sparkline([None, None]) == []
+    assert figures.sparkline([1, 3, None, 2]) == ["0.0,21.0 32.0,1.0", "96.0,11.0 96.0,11.0"]
+    assert figures.sparkline([None, None]) == []
 
 
 def test_it_divides_a_bar() -> None:
-    yes, no = charts.stackbar([("yes", 1, "negative"), ("never", 0, "neutral"), ("no", 3, "neutral")])
+    yes, no = figures.stackbar([("yes", 1, "negative"), ("never", 0, "neutral"), ("no", 3, "neutral")])
     assert (yes.x, yes.width, yes.title) == (0, 24.6, "yes: 1")
     assert (no.x, no.width) == (25, 75)
-    assert charts.stackbar([("yes", 0, "negative")]) == []
+    assert figures.stackbar([("yes", 0, "negative")]) == []

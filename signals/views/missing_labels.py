@@ -13,9 +13,9 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render
 from signals.definitions.choices import Scope
 from signals.models import Signal
-from signals.results.explain import explain_missing
-from signals.targets import state
-from signals.targets.state import TargetState
+from signals.results.missing_labels import explain_missing
+from signals.targets import eligibility
+from signals.targets.eligibility import TargetEligibility
 from traces.models import Trace
 
 MAX_SIGNALS = 6
@@ -23,27 +23,27 @@ MAX_SIGNALS = 6
 
 
 @require_safe
-def trace_absences(request: ProjectRequest, pk: int) -> HttpResponse:
+def trace_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
     """Of a trace, or of the span of it that `span` names."""
     trace = get_object_or_404(request.project.traces.select_related("project", "session"), pk=pk)
     page, span = trace.get_absolute_url(), request.GET.get("span", "")
     if not span:
-        return _answer(request, state.of_trace(trace), page, trace=trace, others=_others(trace))
-    found = state.of_span(trace, span)
+        return _answer(request, eligibility.of_trace(trace), page, trace=trace, others=_others(trace))
+    found = eligibility.of_span(trace, span)
     if found is None:
         raise Http404("No such span")
     return _answer(request, found, f"{page}?span={span}&pane=labels", trace=trace)
 
 
 @require_safe
-def session_absences(request: ProjectRequest, pk: int) -> HttpResponse:
+def session_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
     """Of a session."""
     session = get_object_or_404(request.project.sessions.with_traces(), pk=pk)
     page = reverse("traces:session-detail", args=[request.project.slug, session.pk])
-    return _answer(request, state.of_session(session), page)
+    return _answer(request, eligibility.of_session(session), page)
 
 
-def _answer(request: ProjectRequest, subject: TargetState, page: str, **about: Any) -> HttpResponse:
+def _answer(request: ProjectRequest, subject: TargetEligibility, page: str, **about: Any) -> HttpResponse:
     scope, found = subject.match.scope, explain_missing(request.project, subject, timezone.now())
     signals = Signal.objects.for_project(request.project).unarchived()
     context = {
@@ -54,7 +54,7 @@ def _answer(request: ProjectRequest, subject: TargetState, page: str, **about: A
         "nameless": subject.agent is None and signals.exists(),
         "unasked": not found and not signals.filter(agent=subject.agent, scope=scope).exists(),
     }
-    return render(request, "signals/absences.html", {**context, **about}, partial="absences")
+    return render(request, "signals/missing_labels.html", {**context, **about}, partial="absences")
 
 
 def _others(trace: Trace) -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ from traces.records import SpanRecord
 from traces.store.reads import spans_of
 
 
-class TargetsOfTraces(Targets):
+class TraceBasedTargets(Targets):
     """Targets that are a trace or a part of one."""
 
     __slots__ = ()

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from catalyst.core.encrypted import MASK, EncryptedTextField, Secret, SecretUnreadable, encrypted_fields
+from catalyst.core.encrypted_fields import MASK, EncryptedTextField, Secret, SecretUnreadable, encrypted_fields
 from catalyst.core.key_rotation import Rotation, reencrypt_secrets
 from catalyst.env import Env
 
@@ -324,7 +324,7 @@ def test_it_finds_the_encrypted_fields_of_all_models() -> None:
 
 def test_a_migration_names_the_context() -> None:
     _, path, _, kwargs = Vault._meta.get_field("note").deconstruct()
-    assert path == "catalyst.core.encrypted.EncryptedTextField"
+    assert path == "catalyst.core.encrypted_fields.EncryptedTextField"
     assert kwargs == {"context": "core.vault.note", "blank": True}
 
 

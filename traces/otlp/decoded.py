@@ -60,7 +60,7 @@ class Source:
 
 
 @dataclass(slots=True)
-class SentSpan:
+class DecodedSpan:
     """A span as sent. Times are nanoseconds since 1970; `end_ns` is 0 while it is open."""
 
     source: Source
@@ -83,7 +83,7 @@ class Decoded:
     """The decoded spans, and the number of rejected ones with the first reasons."""
 
     nesting: Nesting = field(default_factory=Nesting)
-    spans: list[SentSpan] = field(default_factory=list)
+    spans: list[DecodedSpan] = field(default_factory=list)
     rejected: int = 0
     reasons: list[str] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)

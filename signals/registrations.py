@@ -11,7 +11,7 @@ from signals.targets import settling
 
 SECOND = timedelta(seconds=1)
 
-ENTRIES = (
+REGISTRATIONS = (
     PeriodicTask(
         name="settle",
         order=10,

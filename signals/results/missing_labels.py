@@ -18,11 +18,11 @@ from django.db.models import Q
 from catalyst import timerange
 from catalyst.core.models import Project
 from catalyst.llms.availability import outages
-from signals.judging import judges, spending
+from signals.judging import budget_checks, judges
 from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
 from signals.sampling import draw, is_sampled, least_rate
+from signals.targets.eligibility import TargetEligibility
 from signals.targets.scopes import targets_of
-from signals.targets.state import TargetState
 from signals.targets.target import Target
 
 MINUTE = timedelta(minutes=1)
@@ -65,7 +65,7 @@ class MissingLabel:
     run: str = ""
 
 
-def explain_missing(project: Project, subject: TargetState, now: datetime) -> list[MissingLabel]:
+def explain_missing(project: Project, subject: TargetEligibility, now: datetime) -> list[MissingLabel]:
     """Of the signals for a target, archived ones left out, those without a label. A constant number of queries.
 
     In the order of `Why`, then by name.
@@ -83,7 +83,7 @@ def explain_missing(project: Project, subject: TargetState, now: datetime) -> li
 
 
 def _explained(
-    subject: TargetState,
+    subject: TargetEligibility,
     signals: Sequence[Signal],
     work: Mapping[int, Label],
     left_out: Mapping[int, SignalVersion],
@@ -133,7 +133,7 @@ class _QueuedReasons:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
         current = [signal.current_version for signal in waits if signal.current_version]
-        self.caps = spending.caps_reached(current, now)
+        self.caps = budget_checks.caps_reached(current, now)
         self.troubles = outages() if waits else {}
 
     def why(self, signal: Signal, label: Label) -> MissingLabel:
@@ -164,7 +164,7 @@ class _QueuedReasons:
 class _UnseenReasons:
     """Why these signals never looked at a target."""
 
-    def __init__(self, subject: TargetState, signals: Sequence[Signal], now: datetime) -> None:
+    def __init__(self, subject: TargetEligibility, signals: Sequence[Signal], now: datetime) -> None:
         self.subject, self.now = subject, now
         live = [signal for signal in signals if signal.is_live]
         self.runs = _runs_over(signals, subject.match.target_time) if signals else {}

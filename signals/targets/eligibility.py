@@ -18,7 +18,7 @@ from traces.store.reads import spans_of
 
 
 @dataclass(frozen=True, slots=True)
-class TargetState:
+class TargetEligibility:
     """One target.
 
     `agent`: whose signals look at it. `settles_at`: when, if nothing more of it arrives; None once they have.
@@ -33,9 +33,9 @@ class TargetState:
     ignored: str = ""
 
 
-def of_trace(trace: Trace) -> TargetState:
+def of_trace(trace: Trace) -> TargetEligibility:
     """A trace as a whole."""
-    return TargetState(
+    return TargetEligibility(
         target.of_trace(trace),
         trace.agent_id,
         trace.last_received_at,
@@ -44,9 +44,9 @@ def of_trace(trace: Trace) -> TargetState:
     )
 
 
-def of_session(session: Session) -> TargetState:
+def of_session(session: Session) -> TargetEligibility:
     """A session."""
-    return TargetState(
+    return TargetEligibility(
         target.of_session(session),
         session.agent_id,
         session.last_received_at,
@@ -55,13 +55,13 @@ def of_session(session: Session) -> TargetState:
     )
 
 
-def of_span(trace: Trace, hex_id: str) -> TargetState | None:
+def of_span(trace: Trace, hex_id: str) -> TargetEligibility | None:
     """The span of a trace with this id; None where it is not stored."""
     spans = spans_of([trace])[trace.pk]
     span = next((span for span in spans if hex_span_id(span.span_id) == hex_id), None)
     if span is None:
         return None
-    return TargetState(
+    return TargetEligibility(
         target.of_span(trace, span),
         agents_of(spans, trace.agent_id)[span.span_id],
         span.received_at,

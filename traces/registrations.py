@@ -16,7 +16,7 @@ def _drop_expired_days(now: datetime) -> int:
     return len(retention.expire_spans(now))
 
 
-ENTRIES = (
+REGISTRATIONS = (
     # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
     Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),
     Maintenance(name="days", order=20, run=_prepare_days, at_start=True),

@@ -4,7 +4,7 @@ from catalyst.core import key_use, probes, sign_ins
 from catalyst.core.token_buckets import database_buckets
 from catalyst.registry import Maintenance, Probe, Section, Tab
 
-ENTRIES = (
+REGISTRATIONS = (
     Maintenance(name="sign-ins", order=30, run=sign_ins.delete_expired),
     Maintenance(name="token buckets", order=30, run=database_buckets.delete_expired),
     Maintenance(name="key use", order=30, run=key_use.delete_expired),

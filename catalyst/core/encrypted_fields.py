@@ -92,7 +92,7 @@ def _fernet(key: str, context: str) -> Fernet:
 
 
 def _derive(key: str, purpose: str) -> bytes:
-    info = f"catalyst.core.encrypted: {purpose}".encode()
+    info = f"catalyst.core.encrypted_fields: {purpose}".encode()
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(key.encode())
 
 

@@ -8,7 +8,7 @@ from catalyst.ops.models import Heartbeat
 from catalyst.ops.monitoring import probes
 from catalyst.registry import Maintenance, PeriodicTask, Probe
 
-ENTRIES = (
+REGISTRATIONS = (
     PeriodicTask(
         name="minute",
         order=90,

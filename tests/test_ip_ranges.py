@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import ValidationError
 
-from catalyst.addresses import (
+from catalyst.env import Env
+from catalyst.ip_ranges import (
     NEVER_ALLOWED,
     AllowedTargets,
     IPAddress,
@@ -17,7 +18,6 @@ from catalyst.addresses import (
     is_private_name,
     is_public,
 )
-from catalyst.env import Env
 
 EVERYTHING = AllowedTargets.parse(["0.0.0.0/0", "::/0"])
 PRIVATE_NETWORKS = [
