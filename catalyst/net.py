@@ -6,6 +6,7 @@
 
 Only public addresses and those in CATALYST_ALLOWED_PRIVATE_TARGETS are reached. Every address of a name is checked, and
 the connection uses a checked address without a second lookup. Redirects and compressed answers are refused.
+The endpoint of the judge is the operator's choice and does not come through here.
 """
 
 import asyncio

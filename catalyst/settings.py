@@ -75,7 +75,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "catalyst.core.navigation.frame",
+                "catalyst.core.navigation.navigation_context",
             ],
         },
     },

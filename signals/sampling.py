@@ -23,23 +23,23 @@ def span_key(trace_id: UUID, span_id: int) -> str:
 
 def fraction(target_key: str) -> float:
     """Return the target's position in [0, 1). Every rate above it samples the target. For display."""
-    return (_draw(target_key) >> 11) / (1 << 53)
+    return (_hash(target_key) >> 11) / (1 << 53)
 
 
-def draw(target_key: str) -> int:
+def sampling_hash(target_key: str) -> int:
     """Return the hash as a signed 64-bit number, a short id of the target."""
-    return _draw(target_key) - (1 << 63)
+    return _hash(target_key) - (1 << 63)
 
 
 def is_sampled(target_key: str, rate_percent: int) -> bool:
     """Return whether a rate of 0 (never) to 100 (always) percent samples the target."""
-    return _draw(target_key) * 100 < rate_percent << 64
+    return _hash(target_key) * 100 < rate_percent << 64
 
 
 def least_rate(target_key: str) -> int:
     """Return the lowest rate in percent, 1 to 100, that samples the target."""
-    return (_draw(target_key) * 100 >> 64) + 1
+    return (_hash(target_key) * 100 >> 64) + 1
 
 
-def _draw(target_key: str) -> int:
+def _hash(target_key: str) -> int:
     return int.from_bytes(hashlib.sha256(DOMAIN + target_key.encode()).digest()[:8])

@@ -103,6 +103,6 @@ NAMES = tuple(field.name for field in fields(PayloadRecord))
 _texts = attrgetter(*NAMES)
 
 
-def plain(payload: PayloadRecord) -> bytes:
+def serialize_payload(payload: PayloadRecord) -> bytes:
     """The text of a span as JSON."""
     return orjson.dumps({name: text for name, text in zip(NAMES, _texts(payload), strict=True) if text is not None})

@@ -85,7 +85,7 @@ class SpanStore(Protocol):
     """
 
     def insert(self, spans: Sequence[tuple[SpanRecord, bytes]]) -> None:
-        """Add spans of a project, with text from `records.plain`. The caller has locked their traces.
+        """Add spans of a project, with text from `records.serialize_payload`. The caller has locked their traces.
 
         Idempotent by key and revision: the highest revision of a key stays.
         """

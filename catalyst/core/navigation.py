@@ -11,7 +11,7 @@ from catalyst.core.models import Project
 from catalyst.registry import Section
 
 
-def frame(request: HttpRequest) -> dict[str, Any]:
+def navigation_context(request: HttpRequest) -> dict[str, Any]:
     """A context processor. It queries nothing until a template uses the project."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:

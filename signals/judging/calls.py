@@ -17,7 +17,8 @@ from signals.judging.exchanges import PromptAndReply
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
 from signals.models import Job
-from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES, Status
+from signals.models.label_queue import MAX_OUTAGES
+from signals.models.label_states import MAX_ATTEMPTS, Status
 from signals.targets.inputs import JudgeInput
 
 CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."

@@ -11,7 +11,8 @@ from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Job, Label, SignalRun, SignalTest, SignalTestItem
 from signals.models.label import LabelQuerySet
-from signals.models.label_queue import MAX_ATTEMPTS, JudgeJobQuerySet, Status
+from signals.models.label_queue import JudgeJobQuerySet
+from signals.models.label_states import MAX_ATTEMPTS, Status
 
 CRASHES_TO_ISOLATE = 2
 CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."

@@ -25,7 +25,7 @@ from signals.judging import budget_checks, claims, exchanges, offline
 from signals.judging import calls as judge_calls
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
 from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
-from signals.models.label_queue import Status
+from signals.models.label_states import Status
 from signals.targets import requeue
 from signals.targets.inputs import JudgeInput
 from signals.targets.scopes import load_inputs

@@ -105,7 +105,7 @@ class Label(JudgeJob):
 
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # Kept by triggers (docs/adr/0018): never set it.
+    # Never set it: the trigger function signals_keep_effective() of migration 0019 does (docs/adr/0018).
     is_effective = models.BooleanField(
         default=True,
         db_default=True,

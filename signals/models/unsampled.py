@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import connection, models
 
 from signals.models.label_queue import LabelRequest
-from signals.sampling import draw
+from signals.sampling import sampling_hash
 
 
 class UnsampledQuerySet(models.QuerySet["Unsampled"]):
@@ -15,7 +15,13 @@ class UnsampledQuerySet(models.QuerySet["Unsampled"]):
         if not requests:
             return
         rows = [
-            (request.version_id, request.signal_id, draw(request.target_key), request.target_key, request.target_time)
+            (
+                request.version_id,
+                request.signal_id,
+                sampling_hash(request.target_key),
+                request.target_key,
+                request.target_time,
+            )
             for request in requests
         ]
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -26,7 +32,9 @@ class UnsampledQuerySet(models.QuerySet["Unsampled"]):
         """Delete targets that have a label by now. All requests must be of one version."""
         if requests:
             version_id = requests[0].version_id
-            self.filter(version=version_id, draw__in=[draw(request.target_key) for request in requests]).delete()
+            self.filter(
+                version=version_id, draw__in=[sampling_hash(request.target_key) for request in requests]
+            ).delete()
 
     def delete_expired(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` rows from before `before`. Return how many."""

@@ -79,12 +79,12 @@ class DefinitionInput(Input):
         )
 
 
-def signal_of(context: Context, given: SignalInput) -> Signal:
+def signal_of(context: Context, arguments: SignalInput) -> Signal:
     """Raises NotFound for a signal of another project."""
-    signal = Signal.objects.for_project(context.project).for_list().filter(pk=given.signal).first()
+    signal = Signal.objects.for_project(context.project).for_list().filter(pk=arguments.signal).first()
     if signal is None:
         project = context.project.slug
-        raise NotFound(f"The project {project} has no signal {given.signal}. See {command('signals list')}.")
+        raise NotFound(f"The project {project} has no signal {arguments.signal}. See {command('signals list')}.")
     return signal
 
 
@@ -112,11 +112,11 @@ def agent_of(context: Context, identity: str) -> Agent:
     return agent
 
 
-def named_range(given: RangeInput, now: datetime) -> TimeRange:
-    return timerange.named(given.range, now)
+def named_range(arguments: RangeInput, now: datetime) -> TimeRange:
+    return timerange.named(arguments.range, now)
 
 
-def window(given: WindowInput, now: datetime) -> TimeRange:
-    """Of an end that is not given, everything."""
-    start = given.start or timerange.EARLIEST
-    return TimeRange(timerange.CUSTOM, start, given.end or now + timerange.MAX_AHEAD, timerange.HOUR)
+def window(arguments: WindowInput, now: datetime) -> TimeRange:
+    """Of an end that is not arguments, everything."""
+    start = arguments.start or timerange.EARLIEST
+    return TimeRange(timerange.CUSTOM, start, arguments.end or now + timerange.MAX_AHEAD, timerange.HOUR)

@@ -32,27 +32,27 @@ class LabelsInput(SignalInput, WindowInput):
 
 
 @operation("signals.labels", Scope.READ, Effect.READS)
-def list_labels(context: Context, given: LabelsInput) -> Page[LabelRecord]:
+def list_labels(context: Context, arguments: LabelsInput) -> Page[LabelRecord]:
     """List labels with their reasons, newest targets first."""
-    signal = signal_of(context, given)
-    page = _page(context, signal, given)
+    signal = signal_of(context, arguments)
+    page = _page(context, signal, arguments)
     rows = load_rows(context.project, signal.scope, page.labels)
     return Page([LabelRecord.of(row) for row in rows], str(page.more) if page.more else None)
 
 
 @operation("signals.export", Scope.READ, Effect.READS)
-def export_labels(context: Context, given: LabelsInput) -> Page[ExportedLabel]:
+def export_labels(context: Context, arguments: LabelsInput) -> Page[ExportedLabel]:
     """Export labels with the columns of the file that the page of a signal offers, newest targets first."""
-    signal = signal_of(context, given)
-    page = _page(context, signal, given)
+    signal = signal_of(context, arguments)
+    page = _page(context, signal, arguments)
     return Page(labels.exported_rows(context.project, signal, page.labels), str(page.more) if page.more else None)
 
 
-def _page(context: Context, signal: Signal, given: LabelsInput) -> labels.Page:
+def _page(context: Context, signal: Signal, arguments: LabelsInput) -> labels.Page:
     version = signal.current_version
-    value = TRUTH.get(given.label, given.label) if version and version.type == Type.BINARY else given.label
-    wanted = LabelFilter(value, given.status, given.signal_version, given.run, given.search.strip())
-    return labels.page(signal, wanted, window(given, context.now), cursor_of(given.after), given.limit)
+    value = TRUTH.get(arguments.label, arguments.label) if version and version.type == Type.BINARY else arguments.label
+    wanted = LabelFilter(value, arguments.status, arguments.signal_version, arguments.run, arguments.search.strip())
+    return labels.page(signal, wanted, window(arguments, context.now), cursor_of(arguments.after), arguments.limit)
 
 
 class LabelInput(SignalInput):
@@ -88,10 +88,10 @@ class LabelDetail:
 
 
 @operation("signals.label", Scope.READ, Effect.READS)
-def show_label(context: Context, given: LabelInput) -> LabelDetail:
+def show_label(context: Context, arguments: LabelInput) -> LabelDetail:
     """Show a label with its verdicts, newest first."""
-    signal = signal_of(context, given)
-    return _label_detail(context, signal, _label_of(signal, given))
+    signal = signal_of(context, arguments)
+    return _label_detail(context, signal, _label_of(signal, arguments))
 
 
 class ExchangeInput(LabelInput):
@@ -99,25 +99,25 @@ class ExchangeInput(LabelInput):
 
 
 @operation("signals.exchange", Scope.WRITE, Effect.READS)
-def show_exchange(context: Context, given: ExchangeInput) -> ExchangeRecord:
+def show_exchange(context: Context, arguments: ExchangeInput) -> ExchangeRecord:
     """Show what the judge of a label was sent and what it answered, word for word."""
-    label = _label_of(signal_of(context, given), given)
-    exchange = exchanges.find_exchange(label, given.verdict)
+    label = _label_of(signal_of(context, arguments), arguments)
+    exchange = exchanges.find_exchange(label, arguments.verdict)
     if exchange is None:
-        named = f"Verdict {given.verdict}" if given.verdict else f"Label {label.pk}"
+        named = f"Verdict {arguments.verdict}" if arguments.verdict else f"Label {label.pk}"
         raise NotFound(f"{named} has no exchange that is kept.")
     model, said = exchange.verdict.model, exchanges.prompt_and_reply(exchange)
     return ExchangeRecord.of(model, said, verdict_id=exchange.verdict_id, created_at=exchange.created_at)
 
 
 @operation("signals.retry_label", Scope.WRITE, Effect.WRITES)
-def retry_label(context: Context, given: LabelInput) -> LabelDetail:
+def retry_label(context: Context, arguments: LabelInput) -> LabelDetail:
     """Queue a failed label again."""
-    signal = signal_of(context, given)
-    label = _label_of(signal, given)
+    signal = signal_of(context, arguments)
+    label = _label_of(signal, arguments)
     if not Label.objects.filter(pk=label.pk).retry(context.now):
         raise ValidationError("This label hasn't failed, so there is nothing to retry.")
-    return _label_detail(context, signal, _label_of(signal, given))
+    return _label_detail(context, signal, _label_of(signal, arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +128,15 @@ class Retried:
 
 
 @operation("signals.retry", Scope.WRITE, Effect.WRITES)
-def retry_failed(context: Context, given: SignalInput) -> Retried:
+def retry_failed(context: Context, arguments: SignalInput) -> Retried:
     """Queue the failed labels of the current version again."""
-    return Retried(operations.retry_failed(signal_of(context, given), context.now))
+    return Retried(operations.retry_failed(signal_of(context, arguments), context.now))
 
 
-def _label_of(signal: Signal, given: LabelInput) -> Label:
-    label = signal.label_set.for_list().filter(pk=given.label).first()
+def _label_of(signal: Signal, arguments: LabelInput) -> Label:
+    label = signal.label_set.for_list().filter(pk=arguments.label).first()
     if label is None:
-        raise NotFound(f"Signal {signal.pk} has no label {given.label}.")
+        raise NotFound(f"Signal {signal.pk} has no label {arguments.label}.")
     return label
 
 

@@ -48,14 +48,14 @@ class Distribution:
 
 
 @operation("signals.distribution", Scope.READ, Effect.READS)
-def distribution(context: Context, given: DistributionInput) -> Distribution:
+def distribution(context: Context, arguments: DistributionInput) -> Distribution:
     """Count labels by hour or day, by the start of their targets."""
-    signal, step = signal_of(context, given), BUCKETS[given.bucket]
-    end = given.end or context.now
-    if given.start >= end:
+    signal, step = signal_of(context, arguments), BUCKETS[arguments.bucket]
+    end = arguments.end or context.now
+    if arguments.start >= end:
         raise InvalidInput({"from": "The time must begin before it ends."})
-    start, end = timerange.floor(given.start, step), timerange.ceil(end, step)
-    wanted = LabelFilter(version=given.signal_version)
+    start, end = timerange.floor(arguments.start, step), timerange.ceil(end, step)
+    wanted = LabelFilter(version=arguments.signal_version)
     counts = sums(signal=signal).matching(wanted).over_time(TimeRange(timerange.CUSTOM, start, end, step))
     return Distribution(of_distribution(counts[signal.pk], summaries.versions(signal)))
 
@@ -75,10 +75,10 @@ class Coverage:
 
 
 @operation("signals.coverage", Scope.READ, Effect.READS)
-def show_coverage(context: Context, given: CoverageInput) -> Coverage:
+def show_coverage(context: Context, arguments: CoverageInput) -> Coverage:
     """Show what became of the matching targets of a signal, by day and version."""
-    signal = signal_of(context, given)
-    days = coverage.whole_days(named_range(given, context.now))
+    signal = signal_of(context, arguments)
+    days = coverage.whole_days(named_range(arguments, context.now))
     found = coverage.by_day(signal, days, context.now)
     return Coverage([CoverageRecord.of(row) for row in found.rows], CoverageRecord.of(found.total))
 
@@ -101,9 +101,9 @@ class Queue:
 
 
 @operation("signals.queue", Scope.READ, Effect.READS)
-def show_queue(context: Context, given: SignalInput) -> Queue:
+def show_queue(context: Context, arguments: SignalInput) -> Queue:
     """Show how far judging is behind, who judges, and why labels failed."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     version, status = signal.current_version, queue_status(signal, context.now)
     return Queue(
         judge=judges.judge_of(version).name if version else "",
@@ -131,11 +131,11 @@ class Rates:
 
 
 @operation("signals.rates", Scope.READ, Effect.READS)
-def list_rates(context: Context, given: RatesInput) -> Rates:
+def list_rates(context: Context, arguments: RatesInput) -> Rates:
     """Compare how often the active signals of an agent gave their most telling label with the period before."""
-    agent = agent_of(context, given.agent)
+    agent = agent_of(context, arguments.agent)
     active = context.project.signals.for_agent(agent).unarchived().filter(state=Signal.State.ACTIVE).for_list()
-    found = rates.rates(list(active), named_range(given, context.now), context.now)
+    found = rates.rates(list(active), named_range(arguments, context.now), context.now)
     return Rates([RateRecord.of(rate) for rate in found])
 
 
@@ -155,9 +155,9 @@ class RecentTraffic:
 
 
 @operation("signals.traffic", Scope.WRITE, Effect.READS)
-def show_traffic(context: Context, given: TrafficInput) -> RecentTraffic:
+def show_traffic(context: Context, arguments: TrafficInput) -> RecentTraffic:
     """Count the spans, traces and sessions of the last 7 days that a signal of an agent could evaluate."""
-    found = recent_volume(agent_of(context, given.agent), context.now)
+    found = recent_volume(agent_of(context, arguments.agent), context.now)
     return RecentTraffic(found.spans, found.traces, found.sessions)
 
 
@@ -175,26 +175,26 @@ class Explanation:
 
 
 @operation("signals.explain", Scope.READ, Effect.READS)
-def explain(context: Context, given: ExplainInput) -> Explanation:
+def explain(context: Context, arguments: ExplainInput) -> Explanation:
     """Explain why signals gave no label to a trace, to a span of it, or to a session."""
-    found = explain_missing(context.project, _target_of(context, given), context.now)
+    found = explain_missing(context.project, _target_of(context, arguments), context.now)
     return Explanation([MissingLabelRecord.of(missing) for missing in found])
 
 
-def _target_of(context: Context, given: ExplainInput) -> TargetEligibility:
-    if given.session is not None:
-        session = context.project.sessions.with_traces().filter(key=given.session).first()
+def _target_of(context: Context, arguments: ExplainInput) -> TargetEligibility:
+    if arguments.session is not None:
+        session = context.project.sessions.with_traces().filter(key=arguments.session).first()
         if session is None:
-            raise NotFound(f"The project {context.project.slug} has no session {given.session}.")
+            raise NotFound(f"The project {context.project.slug} has no session {arguments.session}.")
         return eligibility.of_session(session)
-    if given.trace is None:
+    if arguments.trace is None:
         raise InvalidInput({"": "Give a trace or a session."})
-    trace = _trace_of(context, given.trace)
-    if given.span is None:
+    trace = _trace_of(context, arguments.trace)
+    if arguments.span is None:
         return eligibility.of_trace(trace)
-    target = eligibility.of_span(trace, given.span)
+    target = eligibility.of_span(trace, arguments.span)
     if target is None:
-        raise NotFound(f"The trace {given.trace} has no span {given.span}.")
+        raise NotFound(f"The trace {arguments.trace} has no span {arguments.span}.")
     return target
 
 

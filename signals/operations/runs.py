@@ -29,24 +29,24 @@ class BackfillInput(SignalInput):
 
 
 @operation("signals.preview", Scope.WRITE, Effect.READS)
-def preview(context: Context, given: BackfillInput) -> PreviewRecord:
+def preview(context: Context, arguments: BackfillInput) -> PreviewRecord:
     """Show what a run over a window of the past would find, cost and take."""
-    version = version_of(signal_of(context, given))
-    end = given.end or context.now
-    backfill.check(given.start, end, given.sample_rate, context.now)
-    found = backfill.preview(version, given.start, end, given.sample_rate)
+    version = version_of(signal_of(context, arguments))
+    end = arguments.end or context.now
+    backfill.check(arguments.start, end, arguments.sample_rate, context.now)
+    found = backfill.preview(version, arguments.start, end, arguments.sample_rate)
     estimate = estimates.estimate_calls(version, found.to_judge, found.examples, context.now)
     return PreviewRecord.of(found, estimate)
 
 
 @operation("signals.backfill", Scope.WRITE, Effect.WRITES, preview="signals.preview")
-def start_run(context: Context, given: BackfillInput) -> RunRecord:
+def start_run(context: Context, arguments: BackfillInput) -> RunRecord:
     """Start a run: judge the targets of a window of the past by the current version."""
     run = backfill.start(
-        signal_of(context, given),
-        start=given.start,
-        end=given.end or context.now,
-        sample_rate=given.sample_rate,
+        signal_of(context, arguments),
+        start=arguments.start,
+        end=arguments.end or context.now,
+        sample_rate=arguments.sample_rate,
         now=context.now,
         by=context.actor,
     )
@@ -60,17 +60,17 @@ class RunsInput(Input):
 
 
 @operation("signals.runs", Scope.READ, Effect.READS)
-def list_runs(context: Context, given: RunsInput) -> Page[RunRecord]:
+def list_runs(context: Context, arguments: RunsInput) -> Page[RunRecord]:
     """List runs with their progress, newest first."""
     known = SignalRun.objects.for_project(context.project)
-    if given.signal is not None:
-        known = SignalRun.objects.for_signal(signal_of(context, SignalInput(signal=given.signal)))
-    if given.after is not None:
-        known = known.filter(pk__lt=given.after)
-    found = list(known[: given.limit + 1])
-    shown = found[: given.limit]
+    if arguments.signal is not None:
+        known = SignalRun.objects.for_signal(signal_of(context, SignalInput(signal=arguments.signal)))
+    if arguments.after is not None:
+        known = known.filter(pk__lt=arguments.after)
+    found = list(known[: arguments.limit + 1])
+    shown = found[: arguments.limit]
     records = [RunRecord.of(progress) for progress in backfill.progress(shown, context.now)]
-    return Page(records, str(shown[-1].pk) if len(found) > given.limit else None)
+    return Page(records, str(shown[-1].pk) if len(found) > arguments.limit else None)
 
 
 class RunInput(Input):
@@ -78,11 +78,11 @@ class RunInput(Input):
 
 
 @operation("signals.cancel_run", Scope.WRITE, Effect.WRITES)
-def cancel_run(context: Context, given: RunInput) -> RunRecord:
+def cancel_run(context: Context, arguments: RunInput) -> RunRecord:
     """Cancel a run. Its queued labels are removed, others stay."""
-    run = SignalRun.objects.for_project(context.project).filter(pk=given.run).first()
+    run = SignalRun.objects.for_project(context.project).filter(pk=arguments.run).first()
     if run is None:
-        raise NotFound(f"The project {context.project.slug} has no run {given.run}. See {command('signals runs')}.")
+        raise NotFound(f"The project {context.project.slug} has no run {arguments.run}. See {command('signals runs')}.")
     backfill.cancel(run, context.now, context.actor)
     return _run(context, run)
 
@@ -109,17 +109,17 @@ class SignalCapInput(SignalInput, CapInput):
 
 
 @operation("signals.cap", Scope.WRITE, Effect.WRITES)
-def cap_signal(context: Context, given: SignalCapInput) -> SpendingRecord:
+def cap_signal(context: Context, arguments: SignalCapInput) -> SpendingRecord:
     """Set the daily limit of a signal. Without an amount there is none."""
-    signal = signal_of(context, given)
-    operations.cap_signal(signal, given.cap, context.now, context.actor)
+    signal = signal_of(context, arguments)
+    operations.cap_signal(signal, arguments.cap, context.now, context.actor)
     return SpendingRecord.of(spent_today(Account(context.project.pk, signal.pk), context.now))
 
 
 @operation("signals.cap_project", Scope.ADMIN, Effect.WRITES)
-def cap_project(context: Context, given: CapInput) -> SpendingRecord:
+def cap_project(context: Context, arguments: CapInput) -> SpendingRecord:
     """Set the daily limit of all signals of the project together. Without an amount there is none."""
-    operations.cap_project(context.project, given.cap, context.now, context.actor)
+    operations.cap_project(context.project, arguments.cap, context.now, context.actor)
     return SpendingRecord.of(spent_today(Account(context.project.pk), context.now))
 
 
@@ -154,15 +154,15 @@ class CatchUpProjectInput(Input):
 
 
 @operation("signals.held_back", Scope.WRITE, Effect.READS)
-def held_back(context: Context, given: CatchUpInput) -> HeldBack:
+def held_back(context: Context, arguments: CatchUpInput) -> HeldBack:
     """Show how many labels the daily limit of a signal holds back, and what judging them costs."""
-    return _offer(catch_up.offer(context.project, signal_of(context, given), context.now))
+    return _offer(catch_up.offer(context.project, signal_of(context, arguments), context.now))
 
 
 @operation("signals.catch_up", Scope.WRITE, Effect.WRITES, preview="signals.held_back")
-def catch_up_signal(context: Context, given: CatchUpInput) -> CaughtUp:
+def catch_up_signal(context: Context, arguments: CatchUpInput) -> CaughtUp:
     """Judge labels today that the daily limit of a signal holds back. The limit stays."""
-    signal, limit = signal_of(context, given), given.labels or MAX_CALLS
+    signal, limit = signal_of(context, arguments), arguments.labels or MAX_CALLS
     return CaughtUp(catch_up.catch_up(context.project, signal, limit, context.now, context.actor))
 
 
@@ -173,13 +173,13 @@ def held_back_project(context: Context, _given: CatchUpProjectInput) -> HeldBack
 
 
 @operation("signals.catch_up_project", Scope.ADMIN, Effect.WRITES, preview="signals.held_back_project")
-def catch_up_project(context: Context, given: CatchUpProjectInput) -> CaughtUp:
+def catch_up_project(context: Context, arguments: CatchUpProjectInput) -> CaughtUp:
     """Judge labels today that the daily limit of the project holds back. The limit stays."""
-    limit = given.labels or MAX_CALLS
+    limit = arguments.labels or MAX_CALLS
     return CaughtUp(catch_up.catch_up(context.project, None, limit, context.now, context.actor))
 
 
-def _offer(offer: catch_up.Offer | None) -> HeldBack:
+def _offer(offer: catch_up.CatchUpEstimate | None) -> HeldBack:
     if offer is None:
         return NOTHING_HELD_BACK
     return HeldBack(offer.labels, dollars(offer.max_cost), dollars(offer.cost), offer.takes)

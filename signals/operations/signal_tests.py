@@ -53,28 +53,28 @@ class TestInput(Input):
 
 
 @operation("signals.test", Scope.WRITE, Effect.WRITES)
-def start_test(context: Context, given: StartTestInput) -> SignalTestRecord:
+def start_test(context: Context, arguments: StartTestInput) -> SignalTestRecord:
     """Judge recent targets by the current version or a changed one. Kept for a day, never as labels."""
-    return _start(context, _changed_version(context, given), given)
+    return _start(context, _changed_version(context, arguments), arguments)
 
 
 @operation("signals.test_draft", Scope.WRITE, Effect.WRITES)
-def start_draft_test(context: Context, given: StartDraftTestInput) -> SignalTestRecord:
+def start_draft_test(context: Context, arguments: StartDraftTestInput) -> SignalTestRecord:
     """Judge recent targets by a signal that is not created yet. Kept for a day, never as labels."""
-    return _start(context, _draft_version(context, given), given)
+    return _start(context, _draft_version(context, arguments), arguments)
 
 
 @operation("signals.test_results", Scope.WRITE, Effect.READS)
-def test_results(context: Context, given: TestInput) -> SignalTestRecord:
+def test_results(context: Context, arguments: TestInput) -> SignalTestRecord:
     """Show what a test of yours has found so far."""
-    return _wait_for(context, given.test, given.wait_seconds)
+    return _wait_for(context, arguments.test, arguments.wait_seconds)
 
 
 @operation("signals.cancel_test", Scope.WRITE, Effect.WRITES)
-def cancel_test(context: Context, given: TestInput) -> SignalTestRecord:
+def cancel_test(context: Context, arguments: TestInput) -> SignalTestRecord:
     """Make no further judge call for a test. Calls under way end, and are paid for."""
-    signal_tests.cancel_test(_find_test(context, given.test), context.now)
-    return _wait_for(context, given.test, given.wait_seconds)
+    signal_tests.cancel_test(_find_test(context, arguments.test), context.now)
+    return _wait_for(context, arguments.test, arguments.wait_seconds)
 
 
 class TestExchangeInput(Input):
@@ -83,12 +83,12 @@ class TestExchangeInput(Input):
 
 
 @operation("signals.test_exchange", Scope.WRITE, Effect.READS)
-def show_test_exchange(context: Context, given: TestExchangeInput) -> ExchangeRecord:
+def show_test_exchange(context: Context, arguments: TestExchangeInput) -> ExchangeRecord:
     """Show what the judge was sent about a target of a test and what it answered, word for word."""
-    test = _find_test(context, given.test)
-    item = test.items.filter(pk=given.item, exchange__isnull=False).first()
+    test = _find_test(context, arguments.test)
+    item = test.items.filter(pk=arguments.item, exchange__isnull=False).first()
     if item is None:
-        raise NotFound(f"Test {test.pk} has no exchange that is kept for a target {given.item}.")
+        raise NotFound(f"Test {test.pk} has no exchange that is kept for a target {arguments.item}.")
     return ExchangeRecord.of(item.judge, exchanges.decompress(bytes(item.exchange or b"")))
 
 
@@ -119,50 +119,50 @@ class PromptRecord:
 
 
 @operation("signals.prompt", Scope.WRITE, Effect.READS)
-def show_prompt(context: Context, given: PromptInput) -> PromptRecord:
+def show_prompt(context: Context, arguments: PromptInput) -> PromptRecord:
     """Show what the judge of a signal, changed or not, would be sent of one target. Judges nothing."""
-    return _prompt(context, _changed_version(context, given), given)
+    return _prompt(context, _changed_version(context, arguments), arguments)
 
 
 @operation("signals.prompt_draft", Scope.WRITE, Effect.READS)
-def show_draft_prompt(context: Context, given: DraftPromptInput) -> PromptRecord:
+def show_draft_prompt(context: Context, arguments: DraftPromptInput) -> PromptRecord:
     """Show what the judge of a signal that is not created yet would be sent of one target. Judges nothing."""
-    return _prompt(context, _draft_version(context, given), given)
+    return _prompt(context, _draft_version(context, arguments), arguments)
 
 
-def _changed_version(context: Context, given: StartTestInput | PromptInput) -> SignalVersion:
-    signal = signal_of(context, given)
-    return operations.draft_version(changed_definition(signal, given), signal.agent, signal.scope, signal)
+def _changed_version(context: Context, arguments: StartTestInput | PromptInput) -> SignalVersion:
+    signal = signal_of(context, arguments)
+    return operations.draft_version(changed_definition(signal, arguments), signal.agent, signal.scope, signal)
 
 
-def _draft_version(context: Context, given: DraftInput) -> SignalVersion:
-    agent = agent_of(context, given.agent)
-    scope, question = draft_definition(given)
+def _draft_version(context: Context, arguments: DraftInput) -> SignalVersion:
+    agent = agent_of(context, arguments.agent)
+    scope, question = draft_definition(arguments)
     return operations.draft_version(question, agent, scope)
 
 
-def _start(context: Context, version: SignalVersion, given: SampleInput) -> SignalTestRecord:
-    test = signal_tests.start_test(version, _sample(context, version, given), context.now, context.actor)
-    return _wait_for(context, test.pk, given.wait_seconds)
+def _start(context: Context, version: SignalVersion, arguments: SampleInput) -> SignalTestRecord:
+    test = signal_tests.start_test(version, _sample(context, version, arguments), context.now, context.actor)
+    return _wait_for(context, test.pk, arguments.wait_seconds)
 
 
-def _sample(context: Context, version: SignalVersion, given: SampleInput) -> Sample:
-    if given.again is not None:
-        return signal_tests.sample_again(version, _find_test(context, given.again), context.now)
-    if given.targets:
-        return signal_tests.sample_by_key(version, given.targets, context.now)
-    end = given.end or context.now
-    return signal_tests.sample_newest(version, given.sample_size, given.start or end - signal_tests.WEEK, end)
+def _sample(context: Context, version: SignalVersion, arguments: SampleInput) -> Sample:
+    if arguments.again is not None:
+        return signal_tests.sample_again(version, _find_test(context, arguments.again), context.now)
+    if arguments.targets:
+        return signal_tests.sample_by_key(version, arguments.targets, context.now)
+    end = arguments.end or context.now
+    return signal_tests.sample_newest(version, arguments.sample_size, arguments.start or end - signal_tests.WEEK, end)
 
 
-def _prompt(context: Context, version: SignalVersion, given: TargetInput) -> PromptRecord:
-    if given.target is None:
+def _prompt(context: Context, version: SignalVersion, arguments: TargetInput) -> PromptRecord:
+    if arguments.target is None:
         start = context.now - timedelta(days=context.project.kept_days + 1)
         sample = signal_tests.sample_newest(version, 1, start, context.now)
     else:
-        sample = signal_tests.sample_by_key(version, [given.target], context.now)
+        sample = signal_tests.sample_by_key(version, [arguments.target], context.now)
     if not sample.targets:
-        raise NotFound(sample.shortfall or f"The agent has no {version.signal.scope} {given.target}.")
+        raise NotFound(sample.shortfall or f"The agent has no {version.signal.scope} {arguments.target}.")
     target = sample.targets[0]
     prompt = signal_tests.preview_prompt(version, target, context.now)
     return PromptRecord(target.target_key, prompt.model or None, prompt.text or None, messages_of(prompt.messages))

@@ -69,23 +69,23 @@ class SignalList:
 
 
 @operation("signals.list", Scope.READ, Effect.READS)
-def list_signals(context: Context, given: ListInput) -> SignalList:
+def list_signals(context: Context, arguments: ListInput) -> SignalList:
     """List signals with their labels in a range of time."""
     wanted = SignalFilter(
-        text=given.search.strip(),
-        state=given.state or "",
-        scope=given.scope or "",
-        agent=agent_of(context, given.agent).pk if given.agent is not None else None,
+        text=arguments.search.strip(),
+        state=arguments.state or "",
+        scope=arguments.scope or "",
+        agent=agent_of(context, arguments.agent).pk if arguments.agent is not None else None,
     )
     signals = Signal.objects.for_project(context.project).matching(wanted)
-    shelf = signals if given.include_archived else signals.unarchived()
-    if given.after is not None:
-        shelf = shelf.after(signal_of(context, SignalInput(signal=given.after)))
-    found = list(shelf.for_list()[: given.limit + 1])
-    shown = found[: given.limit]
-    listed = summaries.listed(shown, named_range(given, context.now), context.now)
-    records = [SignalRecord.of(summary) for summary in summaries.ordered(listed, given.sort)]
-    return SignalList(records, str(shown[-1].pk) if len(found) > given.limit else None)
+    shelf = signals if arguments.include_archived else signals.unarchived()
+    if arguments.after is not None:
+        shelf = shelf.after(signal_of(context, SignalInput(signal=arguments.after)))
+    found = list(shelf.for_list()[: arguments.limit + 1])
+    shown = found[: arguments.limit]
+    listed = summaries.listed(shown, named_range(arguments, context.now), context.now)
+    records = [SignalRecord.of(summary) for summary in summaries.ordered(listed, arguments.sort)]
+    return SignalList(records, str(shown[-1].pk) if len(found) > arguments.limit else None)
 
 
 class ShowInput(SignalInput, RangeInput):
@@ -93,9 +93,9 @@ class ShowInput(SignalInput, RangeInput):
 
 
 @operation("signals.show", Scope.READ, Effect.READS)
-def show(context: Context, given: ShowInput) -> SignalDetail:
+def show(context: Context, arguments: ShowInput) -> SignalDetail:
     """Show a signal: what it asks, its labels and costs, and what keeps it from judging."""
-    return _detail(context, signal_of(context, given), given.range)
+    return _detail(context, signal_of(context, arguments), arguments.range)
 
 
 class DraftInput(DefinitionInput):
@@ -111,44 +111,46 @@ class CreateInput(DraftInput):
 
 
 @operation("signals.create", Scope.WRITE, Effect.WRITES)
-def create(context: Context, given: CreateInput) -> SignalDetail:
+def create(context: Context, arguments: CreateInput) -> SignalDetail:
     """Create a draft from a template or from a name, scope and prompt."""
-    agent = agent_of(context, given.agent)
-    template = _template_of(given)
+    agent = agent_of(context, arguments.agent)
+    template = _template_of(arguments)
     if template is None:
-        _check_given(given, "name", "scope", "prompt")
-    name = template.name if template and given.name is None else given.name
-    scope, question = draft_definition(given)
+        _check_given(arguments, "name", "scope", "prompt")
+    name = template.name if template and arguments.name is None else arguments.name
+    scope, question = draft_definition(arguments)
     with transaction.atomic():
         signal = operations.create_signal(
-            agent, name=name or "", scope=scope, question=question, by=context.actor, template=given.template or ""
+            agent, name=name or "", scope=scope, question=question, by=context.actor, template=arguments.template or ""
         )
-        if given.activate:
+        if arguments.activate:
             operations.activate(signal, context.now, context.actor)
     return _detail(context, signal)
 
 
-def draft_definition(given: DraftInput) -> tuple[str, Definition]:
+def draft_definition(arguments: DraftInput) -> tuple[str, Definition]:
     """The scope and the definition of a signal that is not created yet."""
-    template = _template_of(given)
+    template = _template_of(arguments)
     if template is not None:
         before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
-        return given.scope or template.scope, with_changes(before, given.changes)
-    _check_given(given, "scope", "prompt")
-    kind = choices.Type.STRING if given.labels else choices.Type.BINARY
-    return given.scope or "", with_changes(Definition(kind, "", 100), given.changes)
+        return arguments.scope or template.scope, with_changes(before, arguments.changes)
+    _check_given(arguments, "scope", "prompt")
+    kind = choices.Type.STRING if arguments.labels else choices.Type.BINARY
+    return arguments.scope or "", with_changes(Definition(kind, "", 100), arguments.changes)
 
 
-def _template_of(given: DraftInput) -> Template | None:
-    if given.template is None:
+def _template_of(arguments: DraftInput) -> Template | None:
+    if arguments.template is None:
         return None
-    if given.template not in TEMPLATES:
-        raise InvalidInput({"template": f"There is no template {given.template}. Use one of: {', '.join(TEMPLATES)}."})
-    return TEMPLATES[given.template]
+    if arguments.template not in TEMPLATES:
+        raise InvalidInput(
+            {"template": f"There is no template {arguments.template}. Use one of: {', '.join(TEMPLATES)}."}
+        )
+    return TEMPLATES[arguments.template]
 
 
-def _check_given(given: DraftInput, *fields: str) -> None:
-    missing = {field: "This is required without a template." for field in fields if not getattr(given, field)}
+def _check_given(arguments: DraftInput, *fields: str) -> None:
+    missing = {field: "This is required without a template." for field in fields if not getattr(arguments, field)}
     if missing:
         raise InvalidInput(missing)
 
@@ -162,13 +164,13 @@ class EditInput(SignalInput, DefinitionInput):
 
 
 @operation("signals.edit", Scope.WRITE, Effect.WRITES)
-def edit(context: Context, given: EditInput) -> SignalDetail:
+def edit(context: Context, arguments: EditInput) -> SignalDetail:
     """Change a signal: a new version, where anything but the name changes."""
-    signal = signal_of(context, given)
-    question = changed_definition(signal, given)
-    based_on = given.based_on or version_of(signal).number
-    activate_at = context.now if given.activate else None
-    change = operations.Edit(question, given.name, based_on, activate_at=activate_at)
+    signal = signal_of(context, arguments)
+    question = changed_definition(signal, arguments)
+    based_on = arguments.based_on or version_of(signal).number
+    activate_at = context.now if arguments.activate else None
+    change = operations.Edit(question, arguments.name, based_on, activate_at=activate_at)
     try:
         operations.edit_signal(signal, change, context.actor)
     except VersionConflict as error:
@@ -176,12 +178,12 @@ def edit(context: Context, given: EditInput) -> SignalDetail:
     return _detail(context, signal)
 
 
-def changed_definition(signal: Signal, given: DefinitionInput) -> Definition:
+def changed_definition(signal: Signal, arguments: DefinitionInput) -> Definition:
     """The current definition after a partial edit."""
-    if given.scope not in {None, signal.scope}:
+    if arguments.scope not in {None, signal.scope}:
         text = f"{signal.name} evaluates {signal.scope}s, which can't change. Create another signal."
         raise ValidationError({"scope": text})
-    return with_changes(version_of(signal).definition, given.changes)
+    return with_changes(version_of(signal).definition, arguments.changes)
 
 
 class RenameInput(SignalInput):
@@ -190,11 +192,11 @@ class RenameInput(SignalInput):
 
 
 @operation("signals.rename", Scope.WRITE, Effect.WRITES)
-def rename(context: Context, given: RenameInput) -> SignalDetail:
+def rename(context: Context, arguments: RenameInput) -> SignalDetail:
     """Rename a signal. Nothing else changes."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     try:
-        operations.rename(signal, given.name, context.actor, based_on=given.based_on)
+        operations.rename(signal, arguments.name, context.actor, based_on=arguments.based_on)
     except Renamed as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)
@@ -206,11 +208,11 @@ class DuplicateInput(SignalInput):
 
 
 @operation("signals.duplicate", Scope.WRITE, Effect.WRITES)
-def duplicate(context: Context, given: DuplicateInput) -> SignalDetail:
+def duplicate(context: Context, arguments: DuplicateInput) -> SignalDetail:
     """Create a draft with the same definition, for this or another agent of the project."""
-    signal = signal_of(context, given)
-    agent = signal.agent if given.agent is None else agent_of(context, given.agent)
-    name = signal.name if given.name is None else given.name
+    signal = signal_of(context, arguments)
+    agent = signal.agent if arguments.agent is None else agent_of(context, arguments.agent)
+    name = signal.name if arguments.name is None else arguments.name
     return _detail(context, operations.duplicate(signal, agent, name, context.actor))
 
 
@@ -220,45 +222,45 @@ class RestoreInput(SignalInput):
 
 
 @operation("signals.restore", Scope.WRITE, Effect.WRITES)
-def restore(context: Context, given: RestoreInput) -> SignalDetail:
+def restore(context: Context, arguments: RestoreInput) -> SignalDetail:
     """Make an earlier version current again, as a new version."""
-    signal = signal_of(context, given)
-    earlier = version_numbered(signal, given.number)
+    signal = signal_of(context, arguments)
+    earlier = version_numbered(signal, arguments.number)
     try:
-        operations.restore_version(signal, earlier.number, context.actor, based_on=given.based_on)
+        operations.restore_version(signal, earlier.number, context.actor, based_on=arguments.based_on)
     except VersionConflict as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)
 
 
 @operation("signals.activate", Scope.WRITE, Effect.WRITES)
-def activate(context: Context, given: SignalInput) -> SignalDetail:
+def activate(context: Context, arguments: SignalInput) -> SignalDetail:
     """Evaluate new traffic."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     operations.activate(signal, context.now, context.actor)
     return _detail(context, signal)
 
 
 @operation("signals.disable", Scope.WRITE, Effect.WRITES)
-def disable(context: Context, given: SignalInput) -> SignalDetail:
+def disable(context: Context, arguments: SignalInput) -> SignalDetail:
     """Stop evaluating traffic. Queued labels are removed, others stay."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     operations.disable(signal, context.now, context.actor)
     return _detail(context, signal)
 
 
 @operation("signals.archive", Scope.WRITE, Effect.WRITES)
-def archive(context: Context, given: SignalInput) -> SignalDetail:
+def archive(context: Context, arguments: SignalInput) -> SignalDetail:
     """Disable a signal and take it off the list. Its labels stay."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     operations.archive(signal, context.now, context.actor)
     return _detail(context, signal)
 
 
 @operation("signals.unarchive", Scope.WRITE, Effect.WRITES)
-def unarchive(context: Context, given: SignalInput) -> SignalDetail:
+def unarchive(context: Context, arguments: SignalInput) -> SignalDetail:
     """Put a signal back on the list, in the state it had."""
-    signal = signal_of(context, given)
+    signal = signal_of(context, arguments)
     operations.unarchive(signal, context.actor)
     return _detail(context, signal)
 
@@ -292,15 +294,15 @@ class BulkResult:
 
 
 @operation("signals.bulk", Scope.WRITE, Effect.WRITES)
-def change_several(context: Context, given: BulkInput) -> BulkResult:
+def change_several(context: Context, arguments: BulkInput) -> BulkResult:
     """Activate, disable or archive several signals, each by itself."""
-    wanted = dict.fromkeys(given.signals)
+    wanted = dict.fromkeys(arguments.signals)
     found = list(Signal.objects.for_project(context.project).unarchived().filter(pk__in=wanted).for_list())
     missing = wanted.keys() - {signal.pk for signal in found}
     if missing:
         numbers = ", ".join(str(pk) for pk in sorted(missing))
         raise NotFound(f"The project {context.project.slug} has no unarchived signal {numbers}. Nothing was changed.")
-    changed, refused = operations.change_several(found, given.action, context.now, context.actor)
+    changed, refused = operations.change_several(found, arguments.action, context.now, context.actor)
     return BulkResult(
         [str(signal.pk) for signal in changed],
         [Refusal(str(signal.pk), signal.name, reason) for signal, reason in refused],

@@ -39,9 +39,9 @@ class VersionList:
 
 
 @operation("signals.versions", Scope.READ, Effect.READS)
-def list_versions(context: Context, given: VersionsInput) -> VersionList:
+def list_versions(context: Context, arguments: VersionsInput) -> VersionList:
     """List the versions of a signal, newest first, with how many labels each gave."""
-    rows, more = versions.page(signal_of(context, given), named_range(given, context.now), given.before)
+    rows, more = versions.page(signal_of(context, arguments), named_range(arguments, context.now), arguments.before)
     counts = {str(row.version.number): row.summary.labelled for row in rows}
     return VersionList([VersionRecord.of(row.version) for row in rows], counts, more)
 
@@ -96,19 +96,19 @@ class Comparison:
 
 
 @operation("signals.compare", Scope.READ, Effect.READS)
-def compare(context: Context, given: CompareInput) -> Comparison:
+def compare(context: Context, arguments: CompareInput) -> Comparison:
     """Compare the labels of two versions on the same targets."""
-    signal = signal_of(context, given)
-    number_b = given.b or version_of(signal).number
-    number_a = given.a or number_b - 1
+    signal = signal_of(context, arguments)
+    number_b = arguments.b or version_of(signal).number
+    number_a = arguments.a or number_b - 1
     if number_a == number_b or number_a < 1:
         raise InvalidInput({"a": "Choose two versions to compare."})
     a, b = version_numbered(signal, number_a), version_numbered(signal, number_b)
-    after = params.cursor(given.after)
-    if given.after and after is None:
+    after = params.cursor(arguments.after)
+    if arguments.after and after is None:
         raise InvalidInput({"after": "This is not the `next` of a page."})
-    both = comparison.pair(signal, a, b, named_range(given, context.now))
-    moved = (given.was, given.became) if given.was and given.became else None
+    both = comparison.pair(signal, a, b, named_range(arguments, context.now))
+    moved = (arguments.was, arguments.became) if arguments.was and arguments.became else None
     flips, more = comparison.flips(both, moved, after)
     shared = comparison.agreement(both)
     low, high = shared.interval if shared.total else (None, None)

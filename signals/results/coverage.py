@@ -70,7 +70,7 @@ class Days:
 
 
 def whole_days(time_range: TimeRange) -> TimeRange:
-    """The UTC days that a range touches, the newest MOST_DAYS of them."""
+    """The UTC days that a range touches, the newest MAX_DAYS of them."""
     end = ceil(time_range.end, DAY)
     return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MAX_DAYS * DAY), end, DAY)
 

@@ -20,7 +20,7 @@ from catalyst.core.models import Project
 from catalyst.llms.availability import outages
 from signals.judging import budget_checks, judges
 from signals.models import Label, Signal, SignalRun, SignalVersion, Unsampled
-from signals.sampling import draw, is_sampled, least_rate
+from signals.sampling import is_sampled, least_rate, sampling_hash
 from signals.targets.eligibility import TargetEligibility
 from signals.targets.scopes import targets_of
 from signals.targets.target import Target
@@ -68,7 +68,7 @@ class MissingLabel:
 def explain_missing(project: Project, subject: TargetEligibility, now: datetime) -> list[MissingLabel]:
     """Of the signals for a target, archived ones left out, those without a label. A constant number of queries.
 
-    In the order of `Why`, then by name.
+    In the order of `Reason`, then by name.
     """
     labels = list(targets_of(subject.match.scope).labels_about(project, subject.match))
     labelled = {label.signal_id for label in labels if label.value}
@@ -109,7 +109,7 @@ def _is_overtaken(label: Label, left_out: SignalVersion | None) -> bool:
 def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:
     """The newest version of each signal that did not sample the target."""
     rows = Unsampled.objects.filter(
-        version__signal__in=list(signals), version__is_candidate=False, draw=draw(target_key)
+        version__signal__in=list(signals), version__is_candidate=False, draw=sampling_hash(target_key)
     )
     return {row.version.signal_id: row.version for row in rows.select_related("version").order_by("version__number")}
 

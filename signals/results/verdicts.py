@@ -35,7 +35,7 @@ class Row:
 
 
 def rows(label: Label) -> list[Row]:
-    """The newest `MOST` and one more, if there are; label with its version."""
+    """The newest MAX_VERDICTS and one more, if there are; label with its version."""
     kept = Exists(Exchange.objects.filter(verdict=OuterRef("pk")))
     found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MAX_VERDICTS + 1])
     counting = next((verdict.pk for verdict in found if verdict.value), None)

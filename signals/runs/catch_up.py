@@ -40,7 +40,7 @@ class HeldLabels:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CatchUpEstimate:
     """The labels that a cap holds back, with their maximum and expected cost."""
 
     cap: Cap
@@ -66,13 +66,13 @@ class Offer:
         return roughly(sum((estimate.duration for estimate in self.estimates), timedelta()))
 
 
-def offer(project: Project, signal: Signal | None, now: datetime) -> Offer | None:
+def offer(project: Project, signal: Signal | None, now: datetime) -> CatchUpEstimate | None:
     """Return the labels held back by the signal's cap, or by the project's without a signal. None if there are none."""
     budget = Budget.objects.capped().of(_account(project, signal)).first()
     held = tuple(_held(budget, now)) if budget else ()
     if budget is None or not held:
         return None
-    return Offer(budget.cap, held, tuple(_estimate(group, now) for group in held))
+    return CatchUpEstimate(budget.cap, held, tuple(_estimate(group, now) for group in held))
 
 
 @transaction.atomic

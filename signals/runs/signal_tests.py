@@ -20,7 +20,7 @@ from signals.judging import judges, worker
 from signals.judging.calls import JudgeCall
 from signals.judging.judges import Judge
 from signals.models import Signal, SignalTest, SignalTestItem, SignalVersion
-from signals.models.label_queue import Status
+from signals.models.label_states import Status
 from signals.models.signal_test import MAX_DURATION, SignalTestQuerySet
 from signals.results.charts import Outcome, breakdown, outcomes
 from signals.runs import estimates

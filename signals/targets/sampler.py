@@ -24,7 +24,7 @@ def sample_and_enqueue(matching: Sequence[LabelRequest], rates: Mapping[int, int
     """Sample these targets at the rates, in percent, of their versions.
 
     Call it in a transaction that keeps signals as they are. Live, one target is always sampled or never. A manual run
-    has a rate of its own, so it must keep settling out (`backlog.change_signals`) while it takes what it samples from
+    has a rate of its own, so it must keep settling out (`requeue.take_signal_lock`) while it takes what it samples from
     among what was left out.
     """
     sampled: list[LabelRequest] = []

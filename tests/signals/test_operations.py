@@ -18,7 +18,7 @@ from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
 from signals.definitions.templates import TEMPLATES
 from signals.models import Label, Signal
-from signals.models.label_queue import CANCELLED
+from signals.models.label_states import CANCELLED
 from tests.factories import make_agent, make_labels, make_signal
 from traces.filters import EVERYTHING, Filter
 

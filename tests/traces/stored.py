@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from traces.models import Payload
-from traces.records import PayloadRecord, plain
+from traces.records import PayloadRecord, serialize_payload
 from traces.store.packing import Text, pack, unpack
 
 
@@ -25,5 +25,7 @@ def texts(project_id: int) -> set[tuple[UUID, int]]:
 def forge(said: PayloadRecord) -> None:
     """Put this in the place of the text of the one span that there is."""
     payload = Payload.objects.get()
-    (packed,) = pack([Text(payload.project_id, payload.trace_id, payload.start_time, payload.span_id, plain(said))])
+    (packed,) = pack(
+        [Text(payload.project_id, payload.trace_id, payload.start_time, payload.span_id, serialize_payload(said))]
+    )
     Payload.objects.update(body=packed.body)

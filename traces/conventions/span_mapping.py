@@ -14,7 +14,7 @@ from catalyst.pricing import price
 from traces.conventions.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
 from traces.conventions.flattened_messages import may_be_message, read_messages
 from traces.otlp import Attributes, DecodedSpan, Source, storable
-from traces.records import PayloadRecord, SpanRecord, plain
+from traces.records import PayloadRecord, SpanRecord, serialize_payload
 
 _RANKED = {name: (column, rank) for column, names in NAMES.items() for rank, name in enumerate(names)}
 
@@ -140,7 +140,7 @@ def read_span(
         attribute_tokens=_tokens(payload.attributes),
     )
     _add_usage(span, values)
-    text = plain(payload)
+    text = serialize_payload(payload)
     span.digest = _digest(sent, text)
     return NormalizedSpan(span, payload, text, _agent(values) or resource.agent)
 

@@ -66,7 +66,7 @@ class TraceBatch:
 
     def add(self, reading: NormalizedSpan) -> None:
         other = self.arriving.get(reading.span.span_id)
-        if other is None or fullness(reading.span) > fullness(other.span):
+        if other is None or version_precedence(reading.span) > version_precedence(other.span):
             self.arriving[reading.span.span_id] = reading
 
     def merge_stored(self, stored: Sequence[SpanRecord]) -> None:
@@ -74,7 +74,7 @@ class TraceBatch:
         self.stored = {span.span_id: span for span in stored}
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
-            if new is not None and fullness(new.span) <= fullness(old):
+            if new is not None and version_precedence(new.span) <= version_precedence(old):
                 del self.arriving[span_id]
             elif new is not None:
                 new.span.revision = old.revision + 1
@@ -84,7 +84,7 @@ class TraceBatch:
         return list((self.stored | {span_id: new.span for span_id, new in self.arriving.items()}).values())
 
 
-def fullness(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
+def version_precedence(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
     """The order of versions of a span; the greatest is kept. The digest makes the order total."""
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
 

@@ -108,16 +108,16 @@ class AgentRecord:
 
 
 @operation("traces.agents", Scope.READ, Effect.READS)
-def list_agents(context: Context, given: AgentsInput) -> Page[AgentRecord]:
+def list_agents(context: Context, arguments: AgentsInput) -> Page[AgentRecord]:
     """List agents, busiest first."""
-    time_range = range_of(given, context.now)
-    found = list(runs.busiest(context.project, time_range)[given.after : given.after + given.limit + 1])
-    shown = found[: given.limit]
+    time_range = range_of(arguments, context.now)
+    found = list(runs.busiest(context.project, time_range)[arguments.after : arguments.after + arguments.limit + 1])
+    shown = found[: arguments.limit]
     ids = [agent.pk for agent in shown]
     sums = runs.sums(context.project, time_range, Q(agent__in=ids), since=time_range.start, merge_latencies=True)
     by_agent = usage.by_agent(*sums)
-    more = given.after + given.limit
-    has_more = len(found) > given.limit and more <= MAX_OFFSET
+    more = arguments.after + arguments.limit
+    has_more = len(found) > arguments.limit and more <= MAX_OFFSET
     return Page([AgentRecord.of(agent, by_agent[agent.pk]) for agent in shown], str(more) if has_more else None)
 
 
@@ -191,10 +191,10 @@ class AgentDetail:
 
 
 @operation("traces.agent", Scope.READ, Effect.READS)
-def show_agent(context: Context, given: AgentInput) -> AgentDetail:
+def show_agent(context: Context, arguments: AgentInput) -> AgentDetail:
     """Show the numbers of an agent against the period before, over time, and by model and tool."""
-    time_range = range_of(given, context.now)
-    agent = runs.with_run_times(context.project).get(pk=agent_of(context, given.agent).pk)
+    time_range = range_of(arguments, context.now)
+    agent = runs.with_run_times(context.project).get(pk=agent_of(context, arguments.agent).pk)
     compared = runs.against_before(context.project, agent, time_range, context.now)
     total = usage.total(compared.bars.values())
     called = calls.tables(context.project, agent.pk, time_range)

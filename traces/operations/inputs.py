@@ -49,30 +49,34 @@ class ListInput(FilterInput):
     after: str | None = Field(None, description="Continue a list: `next` of the page before.")
 
 
-def range_of(given: RangeInput, now: datetime) -> TimeRange:
-    if given.start is None:
-        if given.end is not None:
+def range_of(arguments: RangeInput, now: datetime) -> TimeRange:
+    if arguments.start is None:
+        if arguments.end is not None:
             raise InvalidInput({"from": "Give a start with an end."})
-        return timerange.named(given.range, now)
-    end = given.end or now + timerange.MINUTE
-    if given.start >= end:
+        return timerange.named(arguments.range, now)
+    end = arguments.end or now + timerange.MINUTE
+    if arguments.start >= end:
         raise InvalidInput({"from": "The time must begin before it ends."})
-    return timerange.between(given.start, end)
+    return timerange.between(arguments.start, end)
 
 
-def filter_of(context: Context, given: FilterInput) -> TraceFilter:
-    agent = agent_of(context, given.agent).pk if given.agent is not None else None
-    labels = label_sources.conditions(context.project, given.labels) if given.labels else ()
+def filter_of(context: Context, arguments: FilterInput) -> TraceFilter:
+    agent = agent_of(context, arguments.agent).pk if arguments.agent is not None else None
+    labels = label_sources.conditions(context.project, arguments.labels) if arguments.labels else ()
     return TraceFilter(
-        context.project.pk, agent=agent, text=given.search.strip(), traffic_filter=_traffic_filter(given), labels=labels
+        context.project.pk,
+        agent=agent,
+        text=arguments.search.strip(),
+        traffic_filter=_traffic_filter(arguments),
+        labels=labels,
     )
 
 
-def _traffic_filter(given: FilterInput) -> Filter:
-    if not given.filter:
+def _traffic_filter(arguments: FilterInput) -> Filter:
+    if not arguments.filter:
         return EVERYTHING
     try:
-        return Filter.parse(fields_by_name(given.filter))
+        return Filter.parse(fields_by_name(arguments.filter))
     except InvalidValue as error:
         texts = [f"{name}: {text}" for name, text in error.errors.items()]
         raise InvalidInput({"filter": " ".join(texts)}) from error

@@ -48,12 +48,12 @@ class SessionRecord:
 
 
 @operation("traces.sessions", Scope.READ, Effect.READS)
-def list_sessions(context: Context, given: ListInput) -> Page[SessionRecord]:
+def list_sessions(context: Context, arguments: ListInput) -> Page[SessionRecord]:
     """List sessions, last active first."""
-    known = context.project.sessions.with_traces().matching(filter_of(context, given))
-    found = known.within(range_of(given, context.now)).newest(cursor_of(given.after))
-    sessions = list(found.for_list(context.project.traces.all())[: given.limit + 1])
-    return Page.of(sessions, given.limit, SessionRecord.of, lambda session: Cursor(session.end_time, session.pk))
+    known = context.project.sessions.with_traces().matching(filter_of(context, arguments))
+    found = known.within(range_of(arguments, context.now)).newest(cursor_of(arguments.after))
+    sessions = list(found.for_list(context.project.traces.all())[: arguments.limit + 1])
+    return Page.of(sessions, arguments.limit, SessionRecord.of, lambda session: Cursor(session.end_time, session.pk))
 
 
 class SessionInput(Input):
@@ -71,11 +71,11 @@ class SessionDetail:
 
 
 @operation("traces.session", Scope.READ, Effect.READS)
-def show_session(context: Context, given: SessionInput) -> SessionDetail:
+def show_session(context: Context, arguments: SessionInput) -> SessionDetail:
     """Show a session with its traces."""
-    session = session_of(context, given.session)
+    session = session_of(context, arguments.session)
     labels = label_sources.pills_for_sessions(context.project, [session.key]).get(session.key, [])
-    traces = context.project.traces.filter(session=session).in_order().for_list()[: given.limit]
+    traces = context.project.traces.filter(session=session).in_order().for_list()[: arguments.limit]
     return SessionDetail(
         SessionRecord.of(session),
         [GivenLabel.of(label) for label in labels],

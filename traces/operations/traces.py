@@ -111,11 +111,11 @@ class TraceRecord:
 
 
 @operation("traces.list", Scope.READ, Effect.READS)
-def list_traces(context: Context, given: ListInput) -> Page[TraceRecord]:
+def list_traces(context: Context, arguments: ListInput) -> Page[TraceRecord]:
     """List traces, newest first."""
-    found = context.project.traces.matching(filter_of(context, given)).within(range_of(given, context.now))
-    traces = list(found.newest(cursor_of(given.after)).for_list()[: given.limit + 1])
-    return Page.of(traces, given.limit, TraceRecord.of, lambda trace: Cursor(trace.start_time, trace.pk))
+    found = context.project.traces.matching(filter_of(context, arguments)).within(range_of(arguments, context.now))
+    traces = list(found.newest(cursor_of(arguments.after)).for_list()[: arguments.limit + 1])
+    return Page.of(traces, arguments.limit, TraceRecord.of, lambda trace: Cursor(trace.start_time, trace.pk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,9 @@ class TracesOverview:
 
 
 @operation("traces.overview", Scope.READ, Effect.READS)
-def show_overview(context: Context, given: FilterInput) -> TracesOverview:
+def show_overview(context: Context, arguments: FilterInput) -> TracesOverview:
     """Sum up the traces of a list: counts, cost, agents, and bars over time."""
-    time_range, wanted = range_of(given, context.now), filter_of(context, given)
+    time_range, wanted = range_of(arguments, context.now), filter_of(context, arguments)
     volumes, since = list_volumes(context.project, time_range, wanted)
     found = overview(volumes, time_range, wanted, {}, since)
     shown = found.agents[:MAX_AGENTS]
@@ -199,10 +199,10 @@ class FacetsInput(RangeInput):
 
 
 @operation("traces.facets", Scope.READ, Effect.READS)
-def list_facets(context: Context, given: FacetsInput) -> FacetList:
+def list_facets(context: Context, arguments: FacetsInput) -> FacetList:
     """List the labels that lists of traces and sessions can be narrowed to."""
-    agent = agent_of(context, given.agent).pk if given.agent is not None else None
-    found = label_sources.facets(context.project, range_of(given, context.now), agent)
+    agent = agent_of(context, arguments.agent).pk if arguments.agent is not None else None
+    found = label_sources.facets(context.project, range_of(arguments, context.now), agent)
     return FacetList([record for facet in found for record in _records_of(facet)])
 
 
@@ -265,10 +265,10 @@ class TraceDetail:
 
 
 @operation("traces.show", Scope.READ, Effect.READS)
-def show_trace(context: Context, given: TraceInput) -> TraceDetail:
+def show_trace(context: Context, arguments: TraceInput) -> TraceDetail:
     """Show a trace with its spans."""
-    trace = trace_of(context, given.trace)
-    spans = conversations.spans_of(trace)[: given.limit]
+    trace = trace_of(context, arguments.trace)
+    spans = conversations.spans_of(trace)[: arguments.limit]
     labels = label_sources.pills_for_trace(context.project, trace.trace_id).get(None, [])
     return TraceDetail(
         TraceRecord.of(trace), [GivenLabel.of(label) for label in labels], [SpanSummary.of(span) for span in spans]
@@ -299,10 +299,10 @@ class SpanDetail:
 
 
 @operation("traces.span", Scope.READ, Effect.READS)
-def show_span(context: Context, given: SpanInput) -> SpanDetail:
+def show_span(context: Context, arguments: SpanInput) -> SpanDetail:
     """Show a span with its text, attributes, events and labels."""
-    trace = trace_of(context, given.trace)
-    span = span_of(trace, conversations.spans_of(trace), given.span)
+    trace = trace_of(context, arguments.trace)
+    span = span_of(trace, conversations.spans_of(trace), arguments.span)
     payload = conversations.payload_of(trace, span)
     resource = Resource.objects.of(context.project, payload.resource_digest)
     labels = label_sources.pills_for_trace(context.project, trace.trace_id).get(span.span_id, [])

@@ -87,15 +87,15 @@ class TranscriptPart:
 
 
 @operation("traces.transcript", Scope.READ, Effect.READS)
-def show_transcript(context: Context, given: TranscriptInput) -> TranscriptPart:
+def show_transcript(context: Context, arguments: TranscriptInput) -> TranscriptPart:
     """Show what was said in a trace, in a span of it, or in a session."""
-    if given.session is not None and given.trace is None:
-        return _of_session(context, given.session, given.after)
-    if given.trace is None or given.session is not None:
+    if arguments.session is not None and arguments.trace is None:
+        return _of_session(context, arguments.session, arguments.after)
+    if arguments.trace is None or arguments.session is not None:
         raise InvalidInput({"": "Give either a trace or a session."})
-    if given.span is not None:
-        return _of_span(context, given.trace, given.span)
-    return _of_trace(context, given.trace, given.after)
+    if arguments.span is not None:
+        return _of_span(context, arguments.trace, arguments.span)
+    return _of_trace(context, arguments.trace, arguments.after)
 
 
 def _of_trace(context: Context, hex_id: str, start: int) -> TranscriptPart:

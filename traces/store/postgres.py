@@ -19,7 +19,7 @@ from psycopg.pq import Format
 
 from catalyst import database, timerange
 from traces.models import Payload, Span
-from traces.records import Extent, PayloadRecord, SpanKey, SpanRecord, plain, time_bounds
+from traces.records import Extent, PayloadRecord, SpanKey, SpanRecord, serialize_payload, time_bounds
 from traces.span_store import DiskUse, SpanId, SpanQuery, StoreHealth
 from traces.store import partitions, queries
 from traces.store.disk import disk_use
@@ -234,7 +234,7 @@ def _take_texts(spans: Sequence[SpanRecord]) -> list[Text]:
             ],
         )
         return [
-            Text(project_id, trace_id, start_time, span_id, plain(payload))
+            Text(project_id, trace_id, start_time, span_id, serialize_payload(payload))
             for project_id, trace_id, start_time, span_ids, body in cursor.fetchall()
             for span_id, payload in zip(span_ids, unpack(body), strict=True)
             if (trace_id, span_id) not in removed

@@ -9,7 +9,8 @@ from catalyst.core.models import Project
 from catalyst.llms.models import JudgeHealth
 from signals.judging.worker import run
 from signals.models import Label, Verdict
-from signals.models.label_queue import MAX_ATTEMPTS, MAX_OUTAGES
+from signals.models.label_queue import MAX_OUTAGES
+from signals.models.label_states import MAX_ATTEMPTS
 from tests.factories import LATER, make_agent, make_signal, make_trace, settle_all
 from tests.judge_server import Answer, Asked, JudgeServer, error, says
 

@@ -23,8 +23,8 @@ from signals.judging import claims
 from signals.judging.calls import CONNECT, GONE, NO_CONTENT, CallResult, CallUsage
 from signals.judging.worker import LEASE, LEASE_LOST, READ_AHEAD, finish, run
 from signals.models import Label, LabelHour, Signal, SignalRun, Verdict
-from signals.models.label_queue import MAX_ATTEMPTS, WORKER_DIED
 from signals.models.label_rollup import Coverage
+from signals.models.label_states import MAX_ATTEMPTS, WORKER_DIED
 from signals.targets.inputs import within
 from signals.targets.scopes import load_inputs
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn

@@ -17,7 +17,8 @@ from signals.definitions.definition import Definition, version_columns
 from signals.judging import worker
 from signals.judging.calls import CallResult
 from signals.models import Label, SignalVersion
-from signals.models.label_queue import LabelRequest, Status
+from signals.models.label_queue import LabelRequest
+from signals.models.label_states import Status
 from signals.results.rollups import sums
 from tests.factories import make_agent, make_signal
 from tests.processes import eventually

@@ -13,7 +13,8 @@ from catalyst.llms.availability import Outage
 from signals.judging import worker
 from signals.judging.calls import CallResult
 from signals.models import Label
-from signals.models.label_queue import GIVEN, TRANSITIONS, Event, LabelRequest, Status
+from signals.models.label_queue import LabelRequest
+from signals.models.label_states import GIVEN, TRANSITIONS, Event, Status
 from tests.factories import make_agent, make_labels, make_signal
 
 pytestmark = pytest.mark.django_db

@@ -18,7 +18,8 @@ from signals.definitions.definition import Definition
 from signals.judging import claims, worker
 from signals.judging.calls import CallResult
 from signals.models import Label, SettledMinute, SignalRun, SignalVersion
-from signals.models.label_queue import LabelRequest, Status
+from signals.models.label_queue import LabelRequest
+from signals.models.label_states import Status
 from signals.results.settled import SettledCounts, settled_counts
 from tests.factories import make_agent, make_signal
 

@@ -22,7 +22,7 @@ from signals.definitions.definition import Definition
 from signals.definitions.templates import TEMPLATES
 from signals.judging import claims, worker
 from signals.models import Exchange, Label, Signal, SignalTest, SignalTestItem, Verdict
-from signals.models.label_queue import MAX_ATTEMPTS
+from signals.models.label_states import MAX_ATTEMPTS
 from signals.models.signal_test import MAX_DURATION, TOO_LONG
 from signals.runs import signal_tests
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace

@@ -16,7 +16,7 @@ from signals.definitions.definition import Definition
 from signals.judging import claims
 from signals.judging.worker import LEASE, run
 from signals.models import Label, Signal, SignalRun, Verdict
-from signals.models.label_queue import CANCELLED
+from signals.models.label_states import CANCELLED
 from signals.sampling import is_sampled
 from signals.targets import settling
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, settle_all

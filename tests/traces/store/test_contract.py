@@ -15,7 +15,7 @@ from tests.traces.store.memory import MemorySpanStore, meets
 from traces.conventions.span_mapping import attribute_token
 from traces.filters import EVERYTHING, Filter
 from traces.models import Trace
-from traces.records import Extent, PayloadRecord, SpanRecord, plain
+from traces.records import Extent, PayloadRecord, SpanRecord, serialize_payload
 from traces.span_store import SpanQuery, SpanRole, SpanStore
 from traces.store.postgres import PostgresSpanStore
 
@@ -41,7 +41,7 @@ def record(project: Project, span_id: int = 1, *, trace: int = 1, **about: Any) 
 
 
 def said(words: str) -> bytes:
-    return plain(PayloadRecord(input=words))
+    return serialize_payload(PayloadRecord(input=words))
 
 
 def extent_of(*spans: SpanRecord) -> Extent:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from traces.records import PayloadRecord, plain
+from traces.records import PayloadRecord, serialize_payload
 from traces.store.packing import MAX_BYTES, Packed, Text, pack, unpack
 
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
@@ -11,7 +11,7 @@ PROMPT = " ".join(str(number * 7919) for number in range(300))
 
 
 def text(span: int, payload: PayloadRecord, trace: int = 1, start: datetime = MIDNIGHT) -> Text:
-    return Text(1, UUID(int=trace), start, span, plain(payload))
+    return Text(1, UUID(int=trace), start, span, serialize_payload(payload))
 
 
 def spans(packed: list[Packed]) -> list[tuple[int, list[int]]]:
