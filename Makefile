@@ -53,9 +53,10 @@ e2e: setup chromium
 bench: setup
 	$(RUN)/python -m tests.bench $(PARTS) $(ARGUMENTS)
 
-# Kills, hostile bodies and trouble (docs/reference/torture.md); takes an hour.
+# Kills, hostile bodies and trouble (docs/reference/torture.md), then tests with random examples; takes an hour.
 torture: setup
 	$(RUN)/python -m tests.torture $(PARTS) $(ARGUMENTS)
+	$(PYTEST) -n 2 -m "slow and not e2e" --hypothesis-profile=thorough tests/signals tests/traces
 
 # The pictures of the README, taken from a fresh demo.
 screenshots: setup chromium

@@ -5,6 +5,7 @@ server is used instead.
 """
 
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -12,11 +13,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import django
+import hypothesis
 import psycopg
 import pytest
 from _pytest.nodeid import coerce_node_id
@@ -31,10 +33,17 @@ OURS = ("CATALYST_", "OPENAI_", "OTEL_")
 TEMPLATE = "CATALYST_TEST_TEMPLATE"
 KEPT = {"CATALYST_SHARED", "CATALYST_TEST_RUN", TEMPLATE}
 MAX_SLOW_TEST_SECONDS = 600
+# Groups of pytest-xdist that take minutes, the longest first.
+LONG_GROUPS = ("demo", "catalyst", "up", "package", "torture")
 
 # Tests start hundreds of Python processes, which would all compile every module again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# `make torture` looks through many more.
+hypothesis.settings.register_profile("sample", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("sample")
 
 for name in [name for name in os.environ if name.startswith(OURS) and name not in KEPT]:
     del os.environ[name]
@@ -45,7 +54,12 @@ if not WORKER:
     os.environ["CATALYST_TEST_RUN"] = str(os.getpid())
 django.setup()
 
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
+from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
+from django.contrib.sessions.models import Session  # noqa: E402
 from django.test import Client  # noqa: E402
+from django.utils import timezone  # noqa: E402
+from django.utils.crypto import get_random_string  # noqa: E402
 
 from catalyst import postgres  # noqa: E402
 from catalyst.core.models import Membership, Project, User  # noqa: E402
@@ -81,11 +95,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Limit the time of slow tests and pass the groups of pytest-xdist on."""
+    """Limit the time of slow tests, put the longest first, and pass the groups of pytest-xdist on."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(MAX_SLOW_TEST_SECONDS))
+    # Two workers that end with quick tests end together.
+    items.sort(key=position)
     _pass_groups_on(items)
+
+
+def position(item: pytest.Item) -> tuple[int, str]:
+    """Where a test stands in a run: long groups, then other groups, slow tests, quick tests."""
+    if marker := item.get_closest_marker("xdist_group"):
+        name = str(marker.args[0])
+        long = name in LONG_GROUPS
+        return (LONG_GROUPS.index(name), name) if long else (len(LONG_GROUPS), name)
+    quick = item.get_closest_marker("slow") is None
+    return len(LONG_GROUPS) + 1 + quick, ""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep the collected tests and all modules, which live until the end, out of garbage collections."""
+    gc.collect()
+    gc.freeze()
 
 
 def _pass_groups_on(items: list[pytest.Item]) -> None:
@@ -231,7 +264,19 @@ def client_as() -> Callable[[User], Client]:
 
     def client_as(user: User) -> Client:
         client = Client()
-        client.force_login(user)
+        client.cookies[settings.SESSION_COOKIE_NAME] = _sign_in(user)
         return client
 
     return client_as
+
+
+def _sign_in(user: User) -> str:
+    """Store a session of a user and return its key. `Client.force_login` takes a dozen statements for it."""
+    stored = {
+        SESSION_KEY: str(user.pk),
+        BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+        HASH_SESSION_KEY: user.get_session_auth_hash(),
+    }
+    expires = timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    row = {"session_data": SessionStore().encode(stored), "expire_date": expires}
+    return str(Session.objects.create(session_key=get_random_string(32), **row).session_key)

@@ -1,9 +1,11 @@
-"""Groups of pytest-xdist: what is started for a group is started once."""
+"""Groups of pytest-xdist: what is started for a group is started once, and long groups begin first."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import position
 
 pytestmark = [pytest.mark.xdist_group("groups")]
 
@@ -23,3 +25,8 @@ def test_it_runs_the_tests_of_a_group_on_one_worker(run_folder: Path, number: in
     seen.touch()
     assert seen.read_text() in {"", worker}
     seen.write_text(worker)
+
+
+def test_it_begins_with_what_takes_long(request: pytest.FixtureRequest) -> None:
+    positions = [position(item) for item in request.session.items]
+    assert positions == sorted(positions)

@@ -19,26 +19,27 @@ from tests.processes import ROOT
 expect.set_options(timeout=20_000)  # a machine may have more to do
 
 
+HERE = Path(__file__).parent
 INSTANCES = ("demo", "catalyst")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of an instance on one worker, so that it is started once."""
+    """Run all tests of an instance on one worker, so that it is started once, and stopped after the last of them."""
     for item in items:
         for name in INSTANCES:
-            if name in getattr(item, "fixturenames", ()):
+            if item.path.parent == HERE and name in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def judge() -> Iterator[JudgeServer]:
     """The scripted model; tests set its script."""
     with JudgeServer(lambda _: says("no")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> Iterator[Instance]:
     """One without the demo, whose judge is scripted and settles at once."""
     with instance.started(
@@ -52,18 +53,18 @@ def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> It
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """One as a newcomer gets it, with the demo."""
     with instance.started_with_demo(tmp_path_factory.mktemp("demo")) as started:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """The real browser; the tests that need it are skipped where there is none.
 
-    It lives for one module: as long as Playwright is there, no other event loop can run in the tests' thread.
+    It ends with the tests of this folder: as long as Playwright is there, no other event loop can run in their thread.
     """
     if instance.CHROMIUM is None:
         pytest.skip("needs Chromium")
@@ -125,7 +126,7 @@ def recording(shared: Path) -> Path:
     return shared / "data" / "airline.otlp.jsonl.gz"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stops(demo: Instance) -> list[Stop]:
     """Every page of the instance with the demo."""
     return pages.every(demo)

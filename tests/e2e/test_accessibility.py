@@ -1,4 +1,4 @@
-"""Axe finds nothing on any page, in both themes, wide and narrow."""
+"""Axe finds nothing on any page, in both themes, wide and narrow; and focus can be seen on everything."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import pytest
 from django.urls import resolve
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from tests.e2e import pages
+from tests.e2e.conftest import silent_window
 from tests.e2e.instance import Instance
 from tests.e2e.pages import Stop
 from tests.test_urls import TABLE
@@ -73,28 +74,84 @@ LOOKS = (
 )
 
 
+UNSEEN_FOCUS = """
+    () => {
+        const looks = (element) => JSON.stringify([element, element.parentElement].flatMap((each) =>
+            [null, "::after"].map((part) => {
+                const { outline, boxShadow, borderColor, translate } = getComputedStyle(each, part);
+                return [outline, boxShadow, borderColor, translate];
+            })));
+        const able = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+        const all = [...document.querySelectorAll(able)].filter((element) =>
+            element.checkVisibility() && !element.disabled && element.tabIndex >= 0 && element.type !== "hidden");
+        const unseen = [];
+        for (const element of all) {
+            document.activeElement.blur();
+            const before = looks(element);
+            element.focus({ focusVisible: true, preventScroll: true });
+            const focused = document.activeElement === element;
+            if (focused && looks(element) === before) unseen.push(element.outerHTML.slice(0, 120));
+        }
+        document.activeElement.blur();
+        return [all.length, [...new Set(unseen)].slice(0, 5)];
+    }
+"""
+
+
 def test_it_looks_at_every_page(stops: list[Stop]) -> None:
     looked_at = {resolve(stop.path.partition("?")[0]).view_name for stop in stops if stop.status != 404}
     assert {name for name, row in TABLE.items() if "200" in row.get} - looked_at == NO_PAGES
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def axe(javascript: Path) -> str:
     """The script that checks a page."""
     return (javascript / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
-@pytest.mark.timeout(1200)
-def test_axe_finds_nothing(demo: Instance, page: Page, axe: str, stops: list[Stop]) -> None:
+@dataclass
+class Findings:
+    """What is wrong, by page."""
+
+    violations: dict[str, list[str]]
+    unseen_focus: dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def findings(demo: Instance, chromium: Browser, axe: str, stops: list[Stop]) -> Findings:
+    """The findings of one walk through all pages, because loading them takes half a minute."""
+    findings = Findings({}, {})
+    with silent_window(chromium) as page:
+        page.emulate_media(reduced_motion="reduce")
+        for stop in pages.walk(page, demo, stops):
+            if stop.name != "administration":
+                count, findings.unseen_focus[stop.name] = page.evaluate(UNSEEN_FOCUS)
+                assert count or stop.status >= 400, stop
+            findings.violations |= violations(page, axe, stop)
+            page.set_viewport_size({"width": 1440, "height": 900})
+    return findings
+
+
+def violations(page: Page, axe: str, stop: Stop) -> dict[str, list[str]]:
+    """The violations of a page in every look."""
     found: dict[str, list[str]] = {}
-    for stop in pages.walk(page, demo, stops):
-        page.evaluate(axe)
-        for look in LOOKS:
-            violations = look.violations(page)
-            if stop.name == "administration":
-                violations = [violation for violation in violations if violation["impact"] in GRAVE]
-            found |= {f"{stop.name}, {look}: {violation['id']}": nodes(violation) for violation in violations}
-    assert found == {}
+    page.evaluate(axe)
+    for look in LOOKS:
+        violations = look.violations(page)
+        if stop.name == "administration":
+            violations = [violation for violation in violations if violation["impact"] in GRAVE]
+        found |= {f"{stop.name}, {look}: {violation['id']}": nodes(violation) for violation in violations}
+    return found
+
+
+@pytest.mark.timeout(1200)
+def test_axe_finds_nothing(findings: Findings) -> None:
+    assert findings.violations == {}
+
+
+@pytest.mark.timeout(1200)
+def test_focus_can_be_seen_on_everything(findings: Findings) -> None:
+    assert {name: found for name, found in findings.unseen_focus.items() if found} == {}
 
 
 def nodes(violation: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -29,6 +30,13 @@ def run_copied_snippet(page: Page, folder: Path) -> None:
     with JudgeServer(lambda _: completion("Hello, how can I help?")) as model:
         variables = environment(OPENAI_BASE_URL=model.url, OPENAI_API_KEY="none")
         subprocess.run([sys.executable, str(snippet)], env=variables, cwd=folder, check=True, timeout=60)
+
+
+def test_the_owner_can_open_the_demo_by_the_printed_link(demo: Instance) -> None:
+    with httpx.Client(base_url=demo.url, timeout=30) as browser:
+        assert browser.get(demo.login_url).status_code == 302
+        assert "support.turn" in browser.get("/p/demo/traces/?range=7d").text
+        assert "Task outcome" in browser.get("/p/demo/signals/").text
 
 
 def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(

@@ -103,8 +103,15 @@ def test_every_text_can_be_filled(now: datetime) -> None:
     assert len(kinds) == 1
 
 
+# One test, because filling the project takes seconds.
 @pytest.mark.slow
-def test_it_is_stored_by_ingest_and_found_in_pages(demo: Project, now: datetime) -> None:
+def test_it_tells_its_story_in_spans_rollups_and_labels(demo: Project, now: datetime) -> None:
+    assert_it_is_stored(demo, now)
+    assert_the_bad_deploy_shows_in_the_rollups(demo, now)
+    assert_labels_tell_the_same_story(now)
+
+
+def assert_it_is_stored(demo: Project, now: datetime) -> None:
     assert demo.memberships.get().role == Membership.Role.OWNER
     assert {agent.name for agent in demo.agents.all()} == {support.NAME, review.NAME, research.NAME}
     assert Span.objects.filter(project_id=demo.pk).count() == len(week(now))
@@ -115,8 +122,7 @@ def test_it_is_stored_by_ingest_and_found_in_pages(demo: Project, now: datetime)
     assert loader.fill(demo, now, SCALE) == 0
 
 
-@pytest.mark.slow
-def test_the_bad_deploy_shows_in_the_rollups(demo: Project, now: datetime) -> None:
+def assert_the_bad_deploy_shows_in_the_rollups(demo: Project, now: datetime) -> None:
     first, last = timeline.bad_deploy(now)
     assert first.date() == (now - WEEK + timedelta(days=4)).date()
     hours = AgentHour.objects.filter(project=demo, agent__identity=support.ID)
@@ -133,8 +139,7 @@ def test_the_bad_deploy_shows_in_the_rollups(demo: Project, now: datetime) -> No
     assert Resource.objects.filter(project=demo, attributes__contains={"service.version": support.BAD}).exists()
 
 
-@pytest.mark.slow
-def test_labels_tell_the_same_story(demo: Project, now: datetime) -> None:
+def assert_labels_tell_the_same_story(now: datetime) -> None:
     told = Signal.objects.filter(agent__identity=support.ID, template__in=("frustration", "task_outcome"))
     Signal.objects.exclude(pk__in=told).delete()
     settle_all(now)

@@ -155,7 +155,7 @@ def test_python_and_sql_let_the_same_targets_pass(project: Project, other_projec
         assert in_python == in_sql, (scope, wanted.text)
         passed[scope] += len(in_python)
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(suppress_health_check=list(HealthCheck), database=None)
     @given(filters)
     def check(wanted: Filter) -> None:
         assert all(wanted.passes(facts_of_span(span)) != bool(wanted.unmet(facts_of_span(span))) for span in spans)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -61,7 +61,6 @@ def outcome(decoded: Decoded) -> tuple[list[Any], int]:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(requests(), st.booleans())
 def test_it_reads_the_same_from_protobuf_and_both_dialects_of_json(
     request: ExportTraceServiceRequest, named_enums: bool
@@ -97,7 +96,6 @@ JSON_VALUES = st.recursive(
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
 @given(JSON_VALUES, JSON_VALUES)
 def test_it_reads_any_json_or_says_that_it_is_no_request(span: Any, top: Any) -> None:
     good = {"traceId": "ab" * 16, "spanId": "cd" * 8, "startTimeUnixNano": 5}
@@ -107,7 +105,6 @@ def test_it_reads_any_json_or_says_that_it_is_no_request(span: Any, top: Any) ->
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200))
 def test_it_reads_any_bytes_or_says_that_they_are_no_request(body: bytes) -> None:
     assert complaint(decode_protobuf, body) != ""

@@ -37,20 +37,6 @@ def running(shared_up: Catalyst) -> Catalyst:
     return shared_up
 
 
-@pytest.fixture(scope="module")
-def shared_demo() -> Iterator[Catalyst]:
-    with catalyst(DEMO="1") as it:
-        yield it
-
-
-@pytest.fixture
-def running_demo(shared_demo: Catalyst) -> Catalyst:
-    """The same with the demo."""
-    if not shared_demo.is_running():
-        shared_demo.up()
-    return shared_demo
-
-
 def test_it_runs_until_interrupted_and_goes_on_with_its_data(running: Catalyst) -> None:
     first = running.facts()
     assert first["url"] == f"http://127.0.0.1:{running.port}"
@@ -123,14 +109,14 @@ def test_it_replaces_what_dies(running: Catalyst) -> None:
     assert running.leftovers() == []
 
 
-def test_it_runs_twice_side_by_side(running: Catalyst, running_demo: Catalyst) -> None:
-    ours, theirs = running.facts(), running_demo.facts()
+def test_it_runs_twice_side_by_side(running: Catalyst, up: Catalyst) -> None:
+    ours, theirs = running.facts(), up.up()
     assert running.post(ours["ingest_key"]).status_code == 200
-    assert running_demo.post(ours["ingest_key"]).status_code == 401
+    assert up.post(ours["ingest_key"]).status_code == 401
     assert theirs["database_url"] != ours["database_url"]
     assert "already runs" in Catalyst(running.data).refused("up")
-    running_demo.stop()
-    assert running_demo.leftovers() == []
+    up.stop()
+    assert up.leftovers() == []
     assert running.post(ours["ingest_key"]).status_code == 200
 
 
@@ -144,14 +130,6 @@ def test_it_leaves_the_embedded_server_alone_where_another_is_named() -> None:
         up.stop()
         assert up.leftovers() == []
         assert not (up.data / "postgres").exists()
-
-
-def test_it_fills_a_demo_that_its_owner_can_open(running_demo: Catalyst) -> None:
-    facts = running_demo.facts()
-    with httpx.Client(base_url=facts["url"], timeout=30) as browser:
-        assert browser.get(facts["login_url"]).status_code == 302
-        eventually(lambda: "support.turn" in browser.get("/p/demo/traces/?range=7d").text, 60)
-        assert "Task outcome" in browser.get("/p/demo/signals/").text
 
 
 def test_it_says_that_the_port_is_in_use(up: Catalyst) -> None:

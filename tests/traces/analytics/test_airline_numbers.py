@@ -78,7 +78,14 @@ def browser(client_as: Callable[[User], Client], alice: User, project: Project, 
     return client_as(alice)
 
 
-def test_its_agent_page_shows_the_sums_of_the_file(browser: Client, project: Project, raw: list[RawSpan]) -> None:
+# One test, because storing the recording takes seconds.
+def test_its_pages_show_the_sums_of_the_file(browser: Client, project: Project, raw: list[RawSpan]) -> None:
+    assert_the_agent_page_shows_the_sums(browser, project, raw)
+    assert_the_agent_page_shows_each_model_and_tool(browser, project, raw)
+    assert_the_session_pages_show_the_sums(browser, project, raw)
+
+
+def assert_the_agent_page_shows_the_sums(browser: Client, project: Project, raw: list[RawSpan]) -> None:
     agent = project.agents.get()
     first = datetime.fromtimestamp(min(span.start for span in raw) / 1e9, UTC)
     last = datetime.fromtimestamp(max(span.end for span in raw) / 1e9, UTC) + timedelta(hours=1)
@@ -113,7 +120,7 @@ def test_its_agent_page_shows_the_sums_of_the_file(browser: Client, project: Pro
     assert found["Cost aside"] == f"0 of {calls:,} model calls unpriced"
 
 
-def test_its_agent_page_shows_each_model_and_tool(browser: Client, project: Project, raw: list[RawSpan]) -> None:
+def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Project, raw: list[RawSpan]) -> None:
     agent = project.agents.get()
     start = datetime.fromtimestamp(min(span.start for span in raw) / 1e9, UTC)
     text = browser.get(f"/p/default/agents/{agent.pk}/", {"from": start.isoformat()}).text
@@ -140,7 +147,7 @@ def test_its_agent_page_shows_each_model_and_tool(browser: Client, project: Proj
     assert listed.items() <= causes.items()
 
 
-def test_its_session_pages_show_the_sums_of_the_file(browser: Client, project: Project, raw: list[RawSpan]) -> None:
+def assert_the_session_pages_show_the_sums(browser: Client, project: Project, raw: list[RawSpan]) -> None:
     turns = defaultdict(list)
     for span in raw:
         turns[span.trace].append(span)

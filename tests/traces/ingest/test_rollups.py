@@ -78,9 +78,7 @@ def deliveries(draw: st.DrawFn) -> tuple[dict[tuple[int, int], DecodedSpan], lis
 
 @pytest.mark.slow
 @pytest.mark.django_db
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(deliveries())
 def test_it_keeps_every_rollup_equal_to_the_sum_over_the_final_spans(
     delivery: tuple[dict[tuple[int, int], DecodedSpan], list[list[DecodedSpan]]],

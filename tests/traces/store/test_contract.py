@@ -242,7 +242,7 @@ class TestQueries:
         ids = [(span.trace_id, span.span_id) for span in spans]
         matched = 0
 
-        @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(suppress_health_check=list(HealthCheck), database=None)
         @given(queries, st.booleans())
         def check(query: SpanQuery, is_narrowed: bool) -> None:
             nonlocal matched
