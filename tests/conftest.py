@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,9 @@ from catalyst.database import embedded_url  # noqa: E402
 from catalyst.env import env  # noqa: E402
 from tests import template_database  # noqa: E402
 
-FAST = {**postgres.SETTINGS, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Real processes of the browser tests connect, too.
+LARGE = {"max_connections": "300", "shared_buffers": "128MB"}
+FAST = {**postgres.SETTINGS, **LARGE, "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = DATABASE_PREFIX + os.environ["CATALYST_TEST_RUN"]
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -136,6 +138,23 @@ def _use_template(name: str) -> None:
     """Copy the databases of this run and of its workers from a template."""
     os.environ[TEMPLATE] = name
     settings.DATABASES["default"]["TEST"]["TEMPLATE"] = name
+
+
+@contextmanager
+def database_copy(name: str) -> Iterator[str]:
+    """The address of a migrated database for real processes, which need not make one; none with DATABASE_URL."""
+    template = os.environ.get(TEMPLATE)
+    if not template:
+        yield ""
+        return
+    copy = f"{DATABASE_PREFIX}{os.environ['CATALYST_TEST_RUN']}_{name}"
+    identifiers = [sql.Identifier(copy), sql.Identifier(template)]
+    with psycopg.connect(embedded_url(DATA, "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*identifiers))
+        try:
+            yield embedded_url(DATA, copy)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifiers[0]))
 
 
 def _leave(users: int, guard: int = 0) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
+from tests.conftest import database_copy
 from tests.e2e import instance, pages
 from tests.e2e.instance import Instance
 from tests.e2e.pages import Stop
@@ -42,21 +43,26 @@ def judge() -> Iterator[JudgeServer]:
 @pytest.fixture(scope="package")
 def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> Iterator[Instance]:
     """One without the demo, whose judge is scripted and settles at once."""
-    with instance.started(
-        tmp_path_factory.mktemp("catalyst"),
-        CATALYST_JUDGE_URL=judge.url,
-        CATALYST_JUDGE_MODEL="scripted-judge",
-        CATALYST_JUDGE_TIMEOUT_SECONDS="60",
-        CATALYST_SETTLE_TRACE_SECONDS="1",
-        CATALYST_SETTLE_SESSION_SECONDS="1",
-    ) as started:
+    with (
+        database_copy("catalyst") as url,
+        instance.started(
+            tmp_path_factory.mktemp("catalyst"),
+            DATABASE_URL=url,
+            CATALYST_JUDGE_URL=judge.url,
+            CATALYST_JUDGE_MODEL="scripted-judge",
+            CATALYST_JUDGE_TIMEOUT_SECONDS="60",
+            CATALYST_SETTLE_TRACE_SECONDS="1",
+            CATALYST_SETTLE_SESSION_SECONDS="1",
+        ) as started,
+    ):
         yield started
 
 
 @pytest.fixture(scope="package")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """One as a newcomer gets it, with the demo."""
-    with instance.started_with_demo(tmp_path_factory.mktemp("demo")) as started:
+    folder = tmp_path_factory.mktemp("demo")
+    with database_copy("demo") as url, instance.started_with_demo(folder, DATABASE_URL=url) as started:
         yield started
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ from tests.processes import ROOT, environment, eventually, free_port
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
+RUN_SCRIPTS = """
+import contextlib, io, json, sys
+for line in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(json.loads(line), {})
+    print(json.dumps(printed.getvalue()), flush=True)
+"""
 NEW_PROJECTS = """
 from catalyst.core.models import ApiKey, Membership, Project, User
 for slug in {slugs}:
@@ -42,6 +49,7 @@ class Instance:
     pids: dict[str, int]
     data: Path
     cookies: dict[str, dict[str, str]] = field(default_factory=dict)
+    shells: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def now(self) -> "Instance":
         """The same as up.json says it now: processes may have been replaced."""
@@ -68,23 +76,46 @@ class Instance:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=environment(CATALYST_DATA=str(self.data)),
+            env=self.environment(),
             check=True,
             capture_output=True,
             text=True,
         ).stdout.strip()
 
+    def environment(self) -> dict[str, str]:
+        """The environment of commands on its data folder, and on its database if that is not embedded."""
+        named = {} if "postgres" in self.pids else {"DATABASE_URL": self.database_url}
+        return environment(CATALYST_DATA=str(self.data), **named)
+
     def shell(self, script: str) -> str:
-        """What a script prints that runs within it."""
-        return self.manage("shell", "--verbosity=0", "-c", script)
+        """What a script prints that runs within it. One process runs all scripts: Django takes seconds to start."""
+        if not self.shells:
+            command = [sys.executable, "manage.py", "shell", "--verbosity=0", "-c", RUN_SCRIPTS]
+            pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            self.shells.append(subprocess.Popen(command, cwd=ROOT, env=self.environment(), **pipes))
+        (process,) = self.shells
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(script) + "\n")
+        process.stdin.flush()
+        printed = process.stdout.readline()
+        assert printed, "the script failed: see its error"
+        return str(json.loads(printed)).strip()
+
+    def close(self) -> None:
+        """End the process that runs scripts."""
+        for process in self.shells:
+            process.kill()
+            process.communicate()
 
     def login_address(self, person: str) -> str:
         """A new address that signs a person in, as `manage.py login_link` prints it."""
-        link = self.manage("login_link", person).split()[-1]
+        printed = self.shell(f"from django.core.management import call_command; call_command('login_link', '{person}')")
+        link = printed.split()[-1]
         return self.url + link[link.index("/login/") :]
 
     def cookies_of(self, person: str) -> dict[str, str]:
-        """The cookies of a person, who signs in only once: a link takes a Django start."""
+        """The cookies of a person, who signs in only once."""
         if person not in self.cookies:
             with httpx.Client() as client:
                 client.get(self.login_address(person))
@@ -106,7 +137,8 @@ def started(data: Path, **extra: str) -> Iterator[Instance]:
     try:
         eventually(lambda: ready.exists() or process.poll() is not None, seconds=180)
         assert ready.exists(), (data / "up.log").read_text()
-        yield Instance(**json.loads(ready.read_text()), data=data)
+        with closing(Instance(**json.loads(ready.read_text()), data=data)) as instance:
+            yield instance
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=60)
@@ -122,9 +154,9 @@ IS_TOLD = """
 
 
 @contextmanager
-def started_with_demo(data: Path) -> Iterator[Instance]:
+def started_with_demo(data: Path, **extra: str) -> Iterator[Instance]:
     """The same with the project Demo, filled and judged; what comes in from then on is new traffic."""
-    with started(data, DEMO="1") as instance:
+    with started(data, DEMO="1", **extra) as instance:
         eventually(lambda: instance.count(IS_TOLD) == 1, seconds=240)
         yield instance
 

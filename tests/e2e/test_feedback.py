@@ -25,7 +25,7 @@ print(make_agent(project).pk)
 def agent(catalyst: Instance) -> str:
     """The id of an agent with one run, in the project Feedback."""
     catalyst.new_projects("feedback", "silent")
-    return catalyst.manage("shell", "--verbosity=0", "-c", TRAFFIC)
+    return catalyst.shell(TRAFFIC)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ make_trace(Project.objects.get(slug="paper"), 1, now=timezone.now(), said=("Hell
 def paper(catalyst: Instance, page: Page) -> Page:
     """A long conversation, as the printer sees it."""
     catalyst.new_projects("paper")
-    catalyst.manage("shell", "--verbosity=0", "-c", TRAFFIC)
+    catalyst.shell(TRAFFIC)
     sign_in(page, catalyst)
     page.goto(f"{catalyst.url}/p/paper/traces/{1:032x}/")
     page.emulate_media(media="print", color_scheme="dark")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import database_copy
 from tests.e2e import instance
 from tests.e2e.instance import Instance
 
@@ -33,7 +34,12 @@ def post(catalyst: Instance, number: int) -> int:
 
 
 def test_they_share_one_connection_to_the_database(tmp_path: Path) -> None:
-    with instance.started(tmp_path, CATALYST_DATABASE_POOL="1") as catalyst, ThreadPoolExecutor(SENDERS) as senders:
+    pool = {"CATALYST_DATABASE_POOL": "1"}
+    with (
+        database_copy("pool") as url,
+        instance.started(tmp_path, DATABASE_URL=url, **pool) as catalyst,
+        ThreadPoolExecutor(SENDERS) as senders,
+    ):
         statuses = list(senders.map(lambda number: post(catalyst, number), range(REQUESTS)))
         assert statuses == [200] * REQUESTS
         assert catalyst.count("SELECT count(*) FROM traces_span") == REQUESTS
