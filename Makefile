@@ -40,7 +40,7 @@ check: setup
 	$(PYTEST) --noconftest -p no:django -p no:randomly -q tests/test_licenses.py
 
 quick: check
-	$(PYTEST) -n 2 -m "not slow and not e2e"
+	$(PYTEST) -n 2 -m "not slow and not e2e" --ignore=tests/e2e --ignore=tests/torture
 
 test: check chromium
 	$(PYTEST) -n 2

@@ -129,7 +129,7 @@ def make_trace(project: Project, trace: int = 1, *, now: datetime, **about: Any)
 def make_traces(project: Project, numbers: Iterable[int], *, now: datetime, **about: Any) -> None:
     """Post several turns that just ended in one request. A request for each takes much longer."""
     start = now - timedelta(seconds=2)
-    spans: list[SentSpan] = []
+    spans: list[DecodedSpan] = []
     for number in numbers:
         spans += turn(number, start=start, said=(f"Question {number}?", f"Answer {number}."), **about)
     pipeline.store(project.pk, spans, now)

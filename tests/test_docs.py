@@ -9,7 +9,7 @@ from django.core.management import get_commands
 from catalyst.env import Env
 from tests.processes import ROOT
 
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if not {".venv", ".cache", "node_modules"} & set(path.parts))
+PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
 SETTINGS = (ROOT / "docs" / "reference" / "settings.md").read_text()
 
 

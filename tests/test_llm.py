@@ -9,7 +9,6 @@ from itertools import count
 from typing import Any
 
 import httpx
-import openai
 import pytest
 
 from catalyst import __version__
@@ -35,7 +34,11 @@ def server() -> Iterator[JudgeServer]:
         yield running
 
 
+# Its client takes a second to import, which every run of any test would pay.
+@pytest.mark.slow
 def test_it_speaks_the_shape_that_openais_own_client_reads(server: JudgeServer) -> None:
+    import openai  # noqa: PLC0415
+
     client = openai.OpenAI(base_url=server.url, api_key="k", max_retries=0)
     answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
     assert answer.choices[0].message.content == '{"reason": "Because it says so.", "label": "yes"}'

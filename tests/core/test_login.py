@@ -108,6 +108,7 @@ def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada:
     assert path != LOGIN or response.status_code == 429
 
 
+@pytest.mark.slow
 def test_it_limits_an_address_that_tries_many_names(client: Client, ada: User) -> None:
     tries = [
         client.post(LOGIN, {"username": f"name{number}", "password": "wrong"}).status_code

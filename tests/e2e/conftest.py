@@ -22,6 +22,8 @@ expect.set_options(timeout=20_000)  # a machine may have more to do
 
 HERE = Path(__file__).parent
 INSTANCES = ("demo", "catalyst")
+# The first test of an instance also starts it, and some walk through all pages.
+MAX_TEST_SECONDS = 1200
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,6 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in INSTANCES:
             if item.path.parent == HERE and name in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(name))
+                item.add_marker(pytest.mark.timeout(MAX_TEST_SECONDS))
 
 
 @pytest.fixture(scope="package")
@@ -66,11 +69,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The real browser; the tests that need it are skipped where there is none.
 
-    It ends with the tests of this folder: as long as Playwright is there, no other event loop can run in their thread.
+    It lives for one module: as long as Playwright is there, no other event loop can run in the tests' thread, and a
+    test that reaches its time limit breaks the connection.
     """
     if instance.CHROMIUM is None:
         pytest.skip("needs Chromium")

@@ -144,12 +144,10 @@ def violations(page: Page, axe: str, stop: Stop) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.timeout(1200)
 def test_axe_finds_nothing(findings: Findings) -> None:
     assert findings.violations == {}
 
 
-@pytest.mark.timeout(1200)
 def test_focus_can_be_seen_on_everything(findings: Findings) -> None:
     assert {name: found for name, found in findings.unseen_focus.items() if found} == {}
 

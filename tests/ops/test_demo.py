@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from io import StringIO
 
 import pytest
@@ -28,9 +29,15 @@ SMALL = 0.02
 WEEK = timedelta(days=7)
 
 
-def week(now: datetime, scale: float = SCALE) -> list[DecodedSpan]:
+def made_week(now: datetime, scale: float) -> list[DecodedSpan]:
     found = timeline.conversations(now - WEEK, now, now, scale)
     return [span for turns in found for turn in turns for span in turn]
+
+
+@cache
+def week(now: datetime, scale: float = SCALE) -> list[DecodedSpan]:
+    """The spans of a week. Making them takes a second, so the tests share them and change none."""
+    return made_week(now, scale)
 
 
 @pytest.fixture
@@ -57,13 +64,13 @@ def a_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_the_same_for_the_same_moment(now: datetime) -> None:
-    assert week(now, 0.05) == week(now, 0.05)
-    assert week(now, 0.05) != week(now + timedelta(days=1), 0.05)
+    assert made_week(now, SMALL) == made_week(now, SMALL)
+    assert made_week(now, SMALL) != made_week(now + timedelta(days=1), SMALL)
 
 
 @pytest.mark.slow
 def test_it_is_a_week_of_about_twenty_thousand_spans(now: datetime) -> None:
-    spans = week(now, 1)
+    spans = made_week(now, 1)
     assert 18_000 < len(spans) < 24_000
     assert len({(span.trace_id, span.span_id) for span in spans}) == len(spans)
     times = [datetime.fromtimestamp(span.end_ns / 1e9, UTC) for span in spans if span.parent_id is None]
@@ -307,6 +314,6 @@ def test_the_command_leaves_a_project_of_that_name_alone(alice: User) -> None:
 
 
 def test_ingest_takes_it_as_any_other_traffic(project: Project, now: datetime) -> None:
-    spans = week(now, SMALL)
+    spans = made_week(now, SMALL)
     assert pipeline.store(project.pk, spans, now).inserted == len(spans)
     assert pipeline.store(project.pk, spans, now).duplicate == len(spans)

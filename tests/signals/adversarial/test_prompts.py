@@ -76,6 +76,7 @@ def test_it_contains_an_attack_in_parts(attack: str) -> None:
     assert_contained(put(Transcript(tuple(Message("user", part) for part in parts))))
 
 
+@pytest.mark.slow
 def test_it_contains_thousands_of_tiny_messages() -> None:
     chance, texts = random.Random(5), [text for text in NAMED.values() if len(text) < 400]
     messages = tuple(Message(chance.choice(("user", "assistant")), chance.choice(texts)) for _ in range(5_000))

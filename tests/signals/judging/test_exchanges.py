@@ -38,6 +38,7 @@ def kept() -> list[list[dict[str, str]]]:
     ]
 
 
+@pytest.mark.slow
 def test_it_keeps_every_call_byte_for_byte(signal: Signal, project: Project, now: datetime, judge: JudgeServer) -> None:
     """Whatever is in the traffic."""
     texts = [text.replace("\0", "") for text in NAMED.values() if text.strip()]

@@ -596,6 +596,7 @@ def test_live_traffic_goes_before_manual_runs(signal: Signal, project: Project, 
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_live_traffic_that_comes_during_a_manual_run_is_judged_next(
     signal: Signal, project: Project, now: datetime, judge: JudgeServer, time: Time
 ) -> None:

@@ -307,6 +307,7 @@ def test_it_tells_versions_apart_and_what_had_no_price(history: History) -> None
     assert second.cost is None
 
 
+@pytest.mark.slow
 def test_the_sums_of_labels_that_are_there_already_are_made_with_the_table(history: History) -> None:
     for _ in range(40):
         history.step()

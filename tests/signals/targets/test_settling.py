@@ -15,7 +15,7 @@ from signals import operations
 from signals.models import Label, Signal
 from signals.sampling import is_sampled, span_key, trace_key
 from signals.targets.settling import Settled, settle
-from tests.factories import AGENT, make_agent, make_session, make_signal, make_trace, settle_all, turn
+from tests.factories import AGENT, make_agent, make_session, make_signal, make_trace, make_traces, settle_all, turn
 from tests.traces.sent import sent_span
 from traces.filters import Filter
 from traces.ingest import pipeline
@@ -219,8 +219,7 @@ def test_it_samples_nested_and_coinciding(project: Project, now: datetime) -> No
     agent = make_agent(project)
     rates = (0, 25, 25, 50, 100)
     none, quarter, same_quarter, half, whole = [make_signal(agent, sample_rate=r, active_since=now) for r in rates]
-    for number in range(1, 41):
-        make_trace(project, number, now=now)
+    make_traces(project, range(1, 41), now=now)
     settle_all(now)
     assert keys(none) == set()
     assert keys(quarter) == keys(same_quarter) < keys(half) < keys(whole)
@@ -298,11 +297,10 @@ def test_it_asks_the_database_as_often_for_many_targets_as_for_few(project: Proj
     make_signal(make_agent(project), scope=scope, traffic_filter=wanted, active_since=now)
 
     def queries(first: int, count: int) -> int:
-        for number in range(first, first + count):
-            make_trace(project, number, now=now, session=f"session {number}")
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
+        start, numbers = now - timedelta(seconds=2), range(first, first + count)
+        turns = [turn(number, start=start, session=f"session {number}") for number in numbers]
+        pipeline.store(project.pk, [span for spans in turns for span in spans], now)
+        with CaptureQueriesContext(connection) as captured:
             assert settle(now + timedelta(hours=1)).labels == count * (1 if scope == "span" else 2)
         return len(captured)
 
@@ -312,8 +310,7 @@ def test_it_asks_the_database_as_often_for_many_targets_as_for_few(project: Proj
 @pytest.mark.django_db(transaction=True)
 def test_two_settlers_at_once_queue_each_target_once(project: Project, now: datetime) -> None:
     make_signal(make_agent(project), active_since=now)
-    for number in range(1, 31):
-        make_trace(project, number, now=now)
+    make_traces(project, range(1, 31), now=now)
     counts = together(3, lambda: settle(now + timedelta(hours=1), limit=7))
     assert sum(settled.labels for settled in counts) == Label.objects.count() == 30
     assert not Unsettled.objects.exists()

@@ -61,6 +61,7 @@ def test_it_moves_waiting_spans_into_the_day_that_is_made(project: Project, now:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_it_moves_them_while_more_arrive(project: Project, now: datetime, committed: list[str]) -> None:
     committed += ["traces_span_20310601", "traces_payload_20310601"]
     first = datetime(2031, 6, 1, 12, tzinfo=UTC)

@@ -365,6 +365,7 @@ def test_it_tells_no_message_twice_in_a_row(shared: Path, scenario: str) -> None
         assert not [line for line, after in pairwise(lines) if line == after]
 
 
+@pytest.mark.slow
 def test_it_reads_a_whole_recording(shared: Path) -> None:
     sessions = by_session(by_trace(recording(shared / "data" / "airline.otlp.jsonl.gz")))
     assert len(sessions) == 100
