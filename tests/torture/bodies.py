@@ -33,10 +33,10 @@ STRANGE = """
 """
 
 
-def run(count: int, seed: int) -> Report:
-    """Post so many."""
+def run(count: int, seed: int, **extra: str) -> Report:
+    """Post so many to a Catalyst with these settings."""
     report = Report(f"Mutated bodies ({count:,}, seed {seed})")
-    with tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder, started(Path(folder)) as instance:
+    with tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder, started(Path(folder), **extra) as instance:
         poster = Poster(instance, seed)
         poster.post(range(int(count * WARM_UP)))
         warm = meters.memory(instance.pids["up"])
