@@ -57,6 +57,7 @@ django.setup()
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
+from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from django.utils.crypto import get_random_string  # noqa: E402
@@ -187,6 +188,16 @@ def _drop_stale_databases() -> None:
             run = name.removeprefix(DATABASE_PREFIX).split("_")[0]
             if name.startswith(DATABASE_PREFIX) and run.isdigit() and not postgres.runs(int(run)):
                 connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(autouse=True)
+def _spans_are_flushed(request: pytest.FixtureRequest, _django_db_helper: None) -> Iterator[None]:
+    """Empty the tables of spans after a test that commits: Django flushes only tables that it manages."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE traces_span, traces_payload")
 
 
 @pytest.fixture(autouse=True, scope="session")
