@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django.forms",
     "django_htmx",
     "django_q",
 ]
@@ -80,6 +81,7 @@ TEMPLATES: list[dict[str, Any]] = [
         },
     },
 ]
+FORM_RENDERER = "catalyst.form_renderer.FormRenderer"
 
 DATABASES = {"default": django_database(env)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

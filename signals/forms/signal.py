@@ -1,11 +1,13 @@
 """Forms that create, edit and duplicate a signal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, override
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
 from django.http import QueryDict
+from django.utils.html import format_html
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
@@ -15,53 +17,94 @@ from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
 from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
+from signals.forms.widgets import ChoiceInput, LabelsWidget, RateWidget
 from signals.models import Signal, SignalVersion
 from signals.operations import Renamed, VersionConflict
 
-RATES = (10, 25, 50, 100)
-OTHER = "other"
-MAX_LABELS = LABEL_COUNTS[-1]
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
+# The template of a field's group.
+ROWS = {
+    "labels": "components/row.html",
+    "prompt": "components/row.html",
+    "sample_rate": "components/inline_row.html",
+    "judge_model": "components/row.html",
+}
+PROMPT_EXAMPLE = "For example: does the assistant promise a refund that the policy does not give?"
+SCOPE_HELP = {
+    "span": "One label per model call.",
+    "trace": "One label per run of the agent.",
+    "session": format_html("One label per conversation. Needs <code>{}</code> on the traces.", "session.id"),
+}
 # The form field that shows errors of a field that the form lacks.
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 
 
-class OutcomesWidget(forms.Widget):
-    """Rows of a label and its sentiment, posted as label-0, sentiment-0 and so on."""
+class LoadedAgents(ModelChoiceIterator[Agent]):
+    """Choices of the agents that a page has loaded. Django's would load them again for each use."""
 
     @override
-    def value_from_datadict(
-        self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
-    ) -> list[tuple[str, str]]:
-        return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MAX_LABELS)]
+    def __iter__(self) -> Iterator[tuple[ModelChoiceIteratorValue | str, str]]:
+        for agent in self.queryset:
+            yield self.choice(agent)
 
 
-class RateWidget(forms.Widget):
-    """One of RATES, or a number from a second input."""
+class AgentField(forms.ModelChoiceField[Agent]):
+    iterator = LoadedAgents
+
+    def __init__(self, project: Project, widget: forms.Select | None = None) -> None:
+        super().__init__(project.agents.order_by("name", "pk"), empty_label=None, widget=widget)
+
+
+class AgentOfSignalField(AgentField):
+    """Shown beside a signal's name."""
 
     @override
-    def value_from_datadict(self, data: Mapping[str, Any], files: Mapping[str, Any], name: str) -> Any:
-        return data.get(f"{name}_other") if data.get(name) == OTHER else data.get(name)
+    def label_from_instance(self, obj: Agent) -> str:
+        return f"for {obj}"
 
 
 class SignalForm(FilterFields, ViewFields):
     """A signal and its definition. With `signal`: a new version, with agent and scope fixed."""
 
     name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
-    scope = forms.ChoiceField(choices=Scope, initial=Scope.TRACE, widget=forms.RadioSelect)
+    scope = forms.ChoiceField(
+        choices=Scope,
+        initial=Scope.TRACE,
+        widget=ChoiceInput({"aria-labelledby": "scope-label"}, help_texts=SCOPE_HELP),
+        help_text="Fixed once created.",
+    )
     type = forms.ChoiceField(
-        choices=SignalVersion.Type, initial=SignalVersion.Type.BINARY, widget=forms.RadioSelect, label="Answer"
+        choices=SignalVersion.Type,
+        initial=SignalVersion.Type.BINARY,
+        widget=ChoiceInput({"aria-labelledby": "type-label"}),
+        label="Answer",
     )
     bad = forms.ChoiceField(
-        choices=[("yes", "Yes is bad news"), ("no", "No is bad news")], initial="yes", required=False
+        choices=[("yes", "Yes is bad news"), ("no", "No is bad news")],
+        initial="yes",
+        required=False,
+        widget=ChoiceInput({"class": "choice when-binary", "aria-label": "Which answer is bad news"}),
     )
-    labels = forms.Field(widget=OutcomesWidget, required=False)
-    prompt = forms.CharField(label="Question", error_messages={"required": "A signal needs a question."})
+    labels = forms.Field(
+        required=False,
+        widget=LabelsWidget,
+        help_text=f"{LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, at least one of them positive. A further line "
+        "appears when the last one is filled; an emptied one is left out.",
+    )
+    prompt = forms.CharField(
+        label="Question",
+        widget=forms.Textarea({"rows": 8, "spellcheck": "true", "placeholder": PROMPT_EXAMPLE}),
+        help_text="Say what counts for each label and what does not. The judge also sees the conversation with every "
+        "tool call, and is told which labels there are.",
+        error_messages={"required": "A signal needs a question."},
+    )
     sample_rate = forms.IntegerField(
-        widget=RateWidget,
         initial=100,
         min_value=0,
         max_value=100,
+        widget=RateWidget,
+        help_text="of the targets. Every signal with this rate samples the same targets. Raising the rate only adds "
+        "targets.",
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -94,19 +137,19 @@ class SignalForm(FilterFields, ViewFields):
         current = signal.current_version if signal else None
         models = definition.judge_models(current.judge_model if current else "")
         self.fields["judge_model"] = forms.ChoiceField(
-            choices=[("", "The instance's"), *((model, model) for model in models)], required=False, label="Judge model"
+            choices=[("", "The instance's"), *((model, model) for model in models)],
+            required=False,
+            help_text=format_html("Operators list further models in <code>{}</code>.", "CATALYST_JUDGE_MODELS"),
         )
-        self.fields["agent"] = _agent_field(project)
+        self.fields["agent"] = AgentOfSignalField(project, forms.Select({"id": "row-agent", "aria-label": "Agent"}))
+        for name, row in ROWS.items():
+            self.fields[name].template_name = row  # type: ignore[attr-defined]  # unknown to django-stubs
         self._agents = project.agents.order_by("name", "pk")
         for name in ("agent", "scope") if signal else ():
             self.fields[name].disabled = True
 
     # Set if saving failed because another version was published during this edit.
     overtaken: VersionConflict | None = None
-    # The new name, if saving failed because the signal was renamed during this edit.
-    renamed = ""
-    presets = tuple(map(str, RATES))
-    sentiments = (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE)
 
     @property
     def chosen_agent(self) -> Agent | None:
@@ -117,20 +160,6 @@ class SignalForm(FilterFields, ViewFields):
     @property
     def invalid_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in self.errors if name in self.fields]
-
-    @property
-    def outcome_rows(self) -> list[tuple[str, str]]:
-        rows = list(self["labels"].value() or [("", Sentiment.POSITIVE)])
-        return rows + [("", Sentiment.NEGATIVE)] * (MAX_LABELS - len(rows))
-
-    @property
-    def rate(self) -> str:
-        value = self["sample_rate"].value()
-        return "" if value is None else str(value)
-
-    @property
-    def is_preset(self) -> bool:
-        return self.rate in self.presets
 
     @property
     def definition(self) -> Definition:
@@ -157,16 +186,24 @@ class SignalForm(FilterFields, ViewFields):
         """Show errors of `signals.operations` beside their fields."""
         if isinstance(error, VersionConflict):
             self.overtaken = error
+            self._replace("based_on", error.current.number)
         if isinstance(error, Renamed):
-            self.renamed = error.current
+            self._replace("named", error.current)
         errors: dict[str, list[ValidationError]] = {}
         for field, messages in error.update_error_dict(errors).items():
             form_field = FIELD_OF.get(field, field)
             self.add_error(form_field if form_field in self.fields else None, messages)
 
+    def _replace(self, field: str, value: object) -> None:
+        # The page shows what was changed meanwhile, so the next attempt may overwrite it.
+        data = QueryDict(mutable=True)
+        data.update(self.data)
+        data[field] = str(value)
+        self.data = data
+
     def draft_version(self) -> SignalVersion:
         """Return the version that the form describes, valid or not, to find its judge."""
-        labels = [label for label, _ in self.outcome_rows if label.strip()]
+        labels = [label for label, _ in self["labels"].value() or () if label.strip()]
         if self["type"].value() == SignalVersion.Type.BINARY:
             labels = list(BINARY_LABELS)
         judge_model, prompt = self["judge_model"].value(), self["prompt"].value()
@@ -179,11 +216,7 @@ class DuplicateForm(forms.Form):
     def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
         other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
         super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
-        self.fields["agent"] = _agent_field(signal.project)
-
-
-def _agent_field(project: Project) -> forms.ModelChoiceField[Agent]:
-    return forms.ModelChoiceField(project.agents.order_by("name", "pk"), empty_label=None)
+        self.fields["agent"] = AgentField(signal.project)
 
 
 def template_named(key: str | None) -> Template | None:
