@@ -1,9 +1,12 @@
-"""Filters of the lists of signals and labels, and their query strings."""
+"""Filters of the lists of signals and labels, and the forms that read them from query strings."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from catalyst.params import parse_number, version_number
+from django import forms
+
+from catalyst.filter_form import FilterForm, NumberField, TextField
+from catalyst.params import MAX_VERSION_DIGITS
 from signals.definitions.choices import Scope, State
 from signals.definitions.definition import MAX_LABEL_CHARACTERS, MAX_NAME_CHARACTERS
 
@@ -17,6 +20,10 @@ class SignalFilter:
     scope: str = ""
     agent: int | None = None
     sort: str = "name"
+
+    @property
+    def narrows(self) -> bool:
+        return replace(self, sort="name") != SignalFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +54,73 @@ MAX_SEARCH_CHARACTERS = 200
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 
 
-def signal_filter(params: Mapping[str, str]) -> SignalFilter:
-    """Read the filter from a query string. Invalid values are ignored."""
-    state, scope, agent, sort = (params.get(name, "") for name in ("state", "scope", "agent", "sort"))
-    return SignalFilter(
-        text=params.get("q", "").replace("\0", "").strip()[:MAX_NAME_CHARACTERS],
-        state=state if state in State.values else "",
-        scope=scope if scope in Scope.values else "",
-        agent=parse_number(agent),
-        sort=sort if sort in SORTS else SORTS[0],
+class SignalFilterForm(FilterForm):
+    """Filter and sort order of a list of signals."""
+
+    q = TextField(
+        label="Name",
+        max_length=MAX_NAME_CHARACTERS,
+        widget=forms.SearchInput({"data-filter": True, "placeholder": "Name has"}),
     )
+    state = forms.ChoiceField(choices=[("", "Any state"), *State.choices])
+    agent = NumberField(widget=forms.Select)
+    scope = forms.ChoiceField(choices=[("", "Any scope"), *((scope, scope) for scope in Scope.values)])
+    sort = forms.ChoiceField(choices=[(sort, sort) for sort in SORTS])
+
+    def offer_agents(self, agents: Iterable[tuple[int, str]]) -> None:
+        """Take (id, name) of each agent to choose from."""
+        self.set_choices("agent", [("", "Any agent"), *agents])
+
+    @property
+    def signal_filter(self) -> SignalFilter:
+        values = self.valid_values
+        return SignalFilter(text=values.pop("q", ""), **values)
 
 
-def label_filter(params: Mapping[str, str]) -> LabelFilter:
-    """Read the filter from a query string. Invalid values are ignored."""
-    status, run = params.get("status", ""), params.get("run", "")
-    return LabelFilter(
-        value=params.get("label", "").replace("\0", "")[:MAX_LABEL_CHARACTERS],
-        status=status if status in STATUSES else "",
-        version=version_number(params.get("version")),
-        run=parse_number(run),
-        text=params.get("q", "").replace("\0", "").strip()[:MAX_SEARCH_CHARACTERS],
+class LabelFilterForm(FilterForm):
+    """Filter of a list of labels."""
+
+    q = TextField(
+        label="Reason",
+        max_length=MAX_SEARCH_CHARACTERS,
+        widget=forms.SearchInput({"data-filter": True, "placeholder": "Reason has"}),
     )
+    label = TextField(max_length=MAX_LABEL_CHARACTERS, strip=False)
+    status = forms.ChoiceField(choices=[(status, status) for status in STATUSES])
+    version = NumberField(max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
+    run = NumberField(widget=forms.Select)
+
+    def offer(self, versions: Iterable[int], runs: Iterable[int]) -> None:
+        """Take the numbers of versions and the ids of runs to choose from."""
+        self.set_choices("version", [("", "Any version"), *((number, f"v{number}") for number in versions)])
+        self.set_choices("run", [("", "Live and runs"), *((pk, f"Run {pk}") for pk in runs)])
+
+    @property
+    def label_filter(self) -> LabelFilter:
+        values = self.valid_values
+        return LabelFilter(value=values.pop("label", ""), text=values.pop("q", ""), **values)
 
 
-def move(params: Mapping[str, str]) -> tuple[str, str] | None:
-    """Read `was` and `became`: a change from one label to another. Returns None unless both are given."""
-    was, became = (params.get(name, "").replace("\0", "")[:MAX_LABEL_CHARACTERS] for name in ("was", "became"))
-    return (was, became) if was and became else None
+class ComparisonForm(FilterForm):
+    """Two versions to compare, by default the `current` one with the one before, and a change from label to label."""
+
+    a = NumberField(label="Compare", max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
+    b = NumberField(label="with", max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
+    was = TextField(max_length=MAX_LABEL_CHARACTERS, strip=False)
+    became = TextField(max_length=MAX_LABEL_CHARACTERS, strip=False)
+
+    def __init__(self, params: Mapping[str, str], numbers: Iterable[int], current: int) -> None:
+        super().__init__(params, auto_id="%s")
+        for name in ("a", "b"):
+            self.set_choices(name, [(number, f"v{number}") for number in numbers])
+        values = self.valid_values
+        b = values.get("b") or current
+        a = values.get("a") or b - 1
+        self.initial = {"a": a, "b": b}
+        self.versions = (a, b)
+
+    @property
+    def move(self) -> tuple[str, str] | None:
+        """A change from one label to another. None unless both are given."""
+        was, became = (self.valid_values.get(name, "") for name in ("was", "became"))
+        return (was, became) if was and became else None

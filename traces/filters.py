@@ -16,7 +16,7 @@ of a span can match. Resource attributes can't.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from catalyst import formats
-from catalyst.json_value import InvalidValue, JsonValue
+from catalyst.json_value import JsonValue
 from traces.conventions.span_mapping import (
     MAX_NAME_CHARACTERS,
     MAX_VALUE_CHARACTERS,
@@ -38,9 +38,6 @@ from traces.conventions.span_mapping import (
     attribute_token,
 )
 from traces.records import SpanRecord
-
-if TYPE_CHECKING:
-    from django.http import QueryDict
 
 NAMES = ("environment", "service", "model", "status")
 BOUNDS = ("min_duration_ms", "max_duration_ms", "min_tokens", "max_tokens")
@@ -125,17 +122,6 @@ class Filter(JsonValue):
         if maximum is not None and minimum is not None and minimum > maximum:
             raise ValueError("The most is less than the least.")
         return maximum
-
-    @classmethod
-    def of_query(cls, params: "QueryDict") -> "Filter":
-        """Read the filter from URL parameters; `attribute=name=value` for each attribute. Ignores invalid values."""
-        fields: dict[str, object] = {name: params[name] for name in (*NAMES, *BOUNDS) if params.get(name)}
-        pairs = (text.partition("=") for text in params.getlist(ATTRIBUTE) if "=" in text)
-        fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
-        try:
-            return cls.parse(fields)
-        except InvalidValue as error:
-            return cls.parse({name: value for name, value in fields.items() if name not in error.errors})
 
     @property
     def without(self) -> dict[str, None]:

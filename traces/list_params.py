@@ -1,30 +1,107 @@
-"""URL parameters of lists."""
+"""Filters of the pages of traces, sessions and agents, and the forms that read them from query strings."""
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, override
 from uuid import UUID
 
+from django import forms
 from django.http import QueryDict
 
 from catalyst.core.models import Project
-from catalyst.params import parse_number
-from traces import label_sources
-from traces.filters import Filter
+from catalyst.filter_form import FilterForm, NumberField, TextField
+from catalyst.json_value import InvalidValue
+from traces import filters, label_sources
+from traces.filters import ATTRIBUTE, BOUNDS, NAMES, Filter
+from traces.label_sources import Dimension
 from traces.models.trace import TraceFilter
 
 MAX_TEXT_CHARACTERS = 200
 MAX_LABELS = 5
+TEXT = {"autocomplete": "off"}
+NUMBER = {**TEXT, "inputmode": "numeric"}
+SEARCH = {
+    "data-filter": True,
+    "aria-label": "Filter by name, input or trace id",
+    "placeholder": "Name, input or a trace id",
+}
 
 
-def trace_filter(project: Project, params: QueryDict) -> TraceFilter:
-    """Read the filter. Ignores invalid values, but an unknown label matches nothing."""
-    keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in params.getlist("label")[:MAX_LABELS]]
-    return TraceFilter(
-        project.pk,
-        agent=parse_number(params.get("agent")),
-        session=parse_number(params.get("session")),
-        text=params.get("q", "").replace("\0", "").strip()[:MAX_TEXT_CHARACTERS],
-        traffic_filter=Filter.of_query(params),
-        labels=label_sources.conditions(project, keys) if keys else (),
-    )
+class AddedTextField(TextField):
+    """A further text. Its input is empty, because the page shows the texts of the query as chips."""
+
+    @override
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return initial
+
+
+class TraceFilterForm(FilterForm):
+    """Filter of a list of traces or sessions. An unknown label matches nothing."""
+
+    q = AddedTextField(max_length=MAX_TEXT_CHARACTERS, widget=forms.SearchInput(SEARCH))
+    agent = NumberField()
+    session = NumberField()
+    # `Filter` checks the fields below.
+    environment = forms.Field(widget=forms.TextInput(TEXT))
+    service = forms.Field(widget=forms.TextInput(TEXT))
+    model = forms.Field(widget=forms.TextInput(TEXT))
+    status = forms.Field()
+    min_duration_ms = forms.Field(label="Min duration (ms)", widget=forms.TextInput(NUMBER))
+    max_duration_ms = forms.Field()
+    min_tokens = forms.Field(widget=forms.TextInput(NUMBER))
+    max_tokens = forms.Field()
+    attribute = AddedTextField(label="Has an attribute", widget=forms.TextInput({**TEXT, "placeholder": "name=value"}))
+    traffic_filter: Filter = filters.EVERYTHING
+
+    def __init__(self, project: Project, params: QueryDict) -> None:
+        super().__init__(params, auto_id="filter-%s")
+        self.project, self.params = project, params
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        fields = self._traffic_fields()
+        try:
+            self.traffic_filter = Filter.parse(fields)
+        except InvalidValue as error:
+            for name, text in error.errors.items():
+                self.add_error(ATTRIBUTE if name == "attributes" else name, text)
+            self.traffic_filter = Filter.parse({name: fields[name] for name in fields.keys() - error.errors.keys()})
+        return self.cleaned_data
+
+    def _traffic_fields(self) -> dict[str, Any]:
+        """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""
+        fields: dict[str, Any] = {name: self.params[name] for name in (*NAMES, *BOUNDS) if self.params.get(name)}
+        pairs = (text.partition("=") for text in self.params.getlist(ATTRIBUTE) if "=" in text)
+        fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
+        return fields
+
+    @cached_property
+    def trace_filter(self) -> TraceFilter:
+        values = self.valid_values
+        keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in self.params.getlist("label")[:MAX_LABELS]]
+        return TraceFilter(
+            self.project.pk,
+            agent=values.get("agent"),
+            session=values.get("session"),
+            text=values.get("q", ""),
+            traffic_filter=self.traffic_filter,
+            labels=label_sources.conditions(self.project, keys) if keys else (),
+        )
+
+
+class BreakdownForm(FilterForm):
+    """By what the numbers of an agent are broken down."""
+
+    def __init__(self, params: Mapping[str, str], dimensions: Sequence[Dimension]) -> None:
+        super().__init__(params, auto_id="%s")
+        self.dimensions = dimensions
+        choices = [("", "nothing"), *((dimension.key, dimension.name) for dimension in dimensions)]
+        self.fields["by"] = forms.ChoiceField(label="Break down by", choices=choices, required=False)
+
+    @property
+    def dimension(self) -> Dimension | None:
+        key = self.valid_values.get("by")
+        return next((dimension for dimension in self.dimensions if dimension.key == key), None)
 
 
 def trace_id(text: str) -> UUID | None:

@@ -15,8 +15,7 @@ from catalyst.csv_lines import csv_line
 from catalyst.params import is_id
 from catalyst.querysets import Cursor
 from catalyst.timerange import HOUR, TimeRange, floor
-from signals import filters
-from signals.filters import LabelFilter
+from signals.filters import LabelFilter, LabelFilterForm
 from signals.models import Label, Signal
 from signals.models.label import LabelQuerySet
 from signals.results import rows
@@ -106,7 +105,7 @@ def navigation(project: Project, params: Mapping[str, str], now: datetime) -> La
     label = _at(project, params.get(AT, ""))
     if label is None:
         return None
-    wanted, time_range = filters.label_filter(params), timerange.parse(params, now)
+    wanted, time_range = LabelFilterForm(params).label_filter, timerange.parse(params, now)
     older = page(label.signal, wanted, time_range, Cursor(label.target_time, label.pk), 1).labels
     beyond = Q(target_time__gt=label.target_time) | Q(target_time=label.target_time, pk__gt=label.pk)
     since = label.signal.label_set.within(time_range).matching(replace(wanted, text="")).filter(beyond)

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render
-from signals import filters, retention
+from signals import retention
+from signals.filters import LabelFilterForm
 from signals.judging import exchanges
 from signals.judging.prompt import MAX_ANSWER
 from signals.models import Label
@@ -30,7 +31,7 @@ def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
     headers = {"Content-Disposition": f'attachment; filename="{slugify(signal.name) or "labels"}.{kind}"'}
     if request.method == "HEAD":
         return HttpResponse(content_type=CONTENT_TYPES[kind], headers=headers)
-    time_range, label_filter = timerange.parse(params, timezone.now()), filters.label_filter(params)
+    time_range, label_filter = timerange.parse(params, timezone.now()), LabelFilterForm(request.GET).label_filter
     lines = labels.exported(request.project, signal, label_filter, time_range, kind)
     return StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind], headers=headers)
 

@@ -1,6 +1,5 @@
 """The results tab of a signal."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.http import HttpResponse
@@ -16,11 +15,9 @@ from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
 from catalyst.params import cursor
 from catalyst.timerange import TimeRange
-from signals import filters
-from signals.filters import LabelFilter
+from signals.filters import LabelFilter, LabelFilterForm
 from signals.judging import budget_checks, health, judges
-from signals.models import Signal, SignalVersion
-from signals.models.label_rollup import LabelCount
+from signals.models import Signal, SignalRun
 from signals.results import charts, labels, summaries
 from signals.results.queue_status import queue_status
 from signals.results.rollups import CountsByBucket, sums
@@ -35,10 +32,11 @@ PAGE = 30
 def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     """Show results. The page polls numbers and first rows while labels are queued; `after` loads more rows."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    label_filter = filters.label_filter(request.GET.dict())
+    filter_form = LabelFilterForm(request.GET)
+    label_filter = filter_form.label_filter
     if request.htmx.target == "no-labels":
         return _refresh_if(signal.label_set.matching(_of_version(label_filter)).exists())
-    page = _Page(request, signal, label_filter)
+    page = _Page(request, signal, filter_form)
     if not wants_partial(request):
         rows = page.rows()
         is_empty = not (rows["rows"] or rows["more"])
@@ -53,11 +51,12 @@ def _of_version(label_filter: LabelFilter) -> LabelFilter:
 
 
 class _Page:
-    def __init__(self, request: ProjectRequest, signal: Signal, label_filter: LabelFilter) -> None:
-        self.request, self.signal, self.label_filter = request, signal, label_filter
+    def __init__(self, request: ProjectRequest, signal: Signal, filter_form: LabelFilterForm) -> None:
+        self.request, self.signal = request, signal
+        self.filter_form, self.label_filter = filter_form, filter_form.label_filter
         self.now = timezone.now()
         self.time_range = timerange.parse(request.GET.dict(), self.now).with_bucket_width(request.GET.get("bars", ""))
-        self.sums = sums(signal=signal).matching(_of_version(label_filter))
+        self.sums = sums(signal=signal).matching(_of_version(self.label_filter))
         self.versions, self.totals = summaries.versions(signal), self.sums.totals(self.time_range)
         self.summary = summaries.summary(signal, self.versions, self.totals)
 
@@ -69,6 +68,7 @@ class _Page:
             "signal": self.signal,
             "tab": "results",
             "time_range": self.time_range,
+            "filter_form": self.filter_form,
             "label_filter": self.label_filter,
             "summary": self.summary,
             "is_open": is_open,
@@ -80,8 +80,16 @@ class _Page:
 
     def numbers(self) -> dict[str, Any]:
         counts = self.sums.over_time(self.time_range)[self.signal.pk]
+        runs = summaries.runs(self.signal)
+        self.filter_form.offer([version.number for version in self.versions], [run.pk for run in runs])
         chart = _numbers(self.request, self.summary, counts, self.time_range)
-        return chart | _sampled(self.summary, self.totals, self.versions, self.label_filter)
+        return chart | self._sampled(runs) | {"known_versions": self.versions, "known_runs": runs}
+
+    def _sampled(self, runs: list[SignalRun]) -> dict[str, Any]:
+        version_ids = {cell.version for cell in self.totals if cell.count}
+        shown_versions = [version for version in self.versions if version.pk in version_ids]
+        estimate = summaries.estimate(self.summary, shown_versions, runs, self.label_filter)
+        return {"estimate": estimate, "shown_versions": shown_versions}
 
     def rows(self) -> dict[str, Any]:
         after = cursor(self.request.GET.get("after"))
@@ -116,12 +124,3 @@ def _numbers(
         "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,
         "queue_status": queue_status(summary.signal, now),
     }
-
-
-def _sampled(
-    summary: Summary, counts: Iterable[LabelCount], versions: list[SignalVersion], label_filter: LabelFilter
-) -> dict[str, Any]:
-    runs, version_ids = summaries.runs(summary.signal), {cell.version for cell in counts if cell.count}
-    shown_versions = [version for version in versions if version.pk in version_ids]
-    estimate = summaries.estimate(summary, shown_versions, runs, label_filter)
-    return {"estimate": estimate, "shown_versions": shown_versions, "known_versions": versions, "known_runs": runs}

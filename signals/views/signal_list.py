@@ -14,9 +14,9 @@ from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import STOP_POLLING, redirect_back, render, wants_partial
 from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
-from signals import filters, operations
-from signals.definitions.choices import Scope
+from signals import operations
 from signals.definitions.templates import TEMPLATES
+from signals.filters import SignalFilterForm
 from signals.models import Signal
 from signals.operations import BulkAction
 from signals.results import summaries
@@ -34,7 +34,8 @@ COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost":
 def signal_list(request: ProjectRequest) -> HttpResponse:
     """List signals with their labels in the range. Without signals: an introduction and the templates."""
     now = timezone.now()
-    time_range, signal_filter = timerange.parse(request.GET.dict(), now), filters.signal_filter(request.GET.dict())
+    time_range, filter_form = timerange.parse(request.GET.dict(), now), SignalFilterForm(request.GET)
+    signal_filter = filter_form.signal_filter
     all_signals, archived = request.project.signals.all(), "archived" in request.GET
     listed = all_signals.archived() if archived else all_signals.unarchived()
     signals = list(listed.matching(signal_filter).for_list()[: MAX_SELECTED + 1])
@@ -54,7 +55,8 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     if wants_partial(request):
         status = 200 if refresh_seconds else STOP_POLLING
         return render(request, "signals/list.html", context, partial="signal-rows", status=status)
-    context |= _page_context(request, archived)
+    filter_form.offer_agents(all_signals.agents())
+    context |= _page_context(request, archived) | {"filter_form": filter_form}
     context["project_stop"] = next((row.stop for row in rows if row.stop and row.stop.of_project), None)
     return render(request, "signals/list.html", context)
 
@@ -68,9 +70,6 @@ def _refresh_seconds(rows: Iterable[Summary], signals: Iterable[Signal]) -> int:
 def _page_context(request: ProjectRequest, archived: bool) -> dict[str, Any]:
     signals = request.project.signals.all()
     return {
-        "agents": signals.agents(),
-        "scopes": Scope.values,
-        "states": Signal.State.choices,
         "sorts": COLUMNS.items(),
         "today": spent_today(Account(request.project.pk), timezone.now()),
         "archived_count": 0 if archived else signals.archived().count(),

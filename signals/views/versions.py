@@ -14,10 +14,10 @@ from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render, wants_partial
 from catalyst.params import cursor
-from signals import filters, operations
+from signals import operations
 from signals.definitions import diff
+from signals.filters import ComparisonForm
 from signals.forms.signal import DuplicateForm
-from signals.models import Signal, SignalVersion
 from signals.results import comparison
 from signals.results.comparison import Pair
 from signals.results.versions import page
@@ -42,10 +42,12 @@ def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     time_range = timerange.parse(request.GET.dict(), timezone.now())
     numbers = list(signal.versions.published().order_by("-number").values_list("number", flat=True)[:MAX_NUMBERS])
-    context = {"signal": signal, "tab": "versions", "time_range": time_range, "numbers": numbers}
-    a, b = _chosen(request, signal)
+    form = ComparisonForm(request.GET, numbers, signal.current_version.number if signal.current_version else 0)
+    context = {"signal": signal, "tab": "versions", "time_range": time_range, "numbers": numbers, "form": form}
+    by_number = {version.number: version for version in signal.versions.filter(number__in=form.versions)}
+    a, b = (by_number.get(number) for number in form.versions)
     if a and b and a != b:
-        context |= _compared(request, comparison.pair(signal, a, b, time_range))
+        context |= _compared(request, comparison.pair(signal, a, b, time_range), form.move)
     return render(request, "signals/compare.html", context | {"a": a, "b": b}, partial="flip-rows")
 
 
@@ -81,16 +83,7 @@ def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
     return render(request, "signals/duplicate.html", context, status=422 if form.is_bound else 200)
 
 
-def _chosen(request: ProjectRequest, signal: Signal) -> tuple[SignalVersion | None, SignalVersion | None]:
-    current = signal.current_version.number if signal.current_version else 0
-    b = params.version_number(request.GET.get("b")) or current
-    a = params.version_number(request.GET.get("a")) or b - 1
-    by_number = {version.number: version for version in signal.versions.filter(number__in=[a, b])}
-    return by_number.get(a), by_number.get(b)
-
-
-def _compared(request: ProjectRequest, pair: Pair) -> dict[str, Any]:
-    move = filters.move(request.GET.dict())
+def _compared(request: ProjectRequest, pair: Pair, move: tuple[str, str] | None) -> dict[str, Any]:
     flips, more = comparison.flips(pair, move, cursor(request.GET.get("after")))
     context: dict[str, Any] = {"flips": flips, "more": more, "move": move}
     if wants_partial(request):

@@ -9,6 +9,7 @@ from django.utils import timezone
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import Invitation, Membership, Project, User
+from tests.page import Page
 
 PAGE = "/p/default/settings/members/"
 HTMX = {"HX-Request": "true"}
@@ -29,6 +30,7 @@ def test_it_lists_members_and_what_owners_can_do(owner: Client, bob: User, viewe
     assert text.index("alice@") < text.index("bob@") < text.index("viewer@")
     assert text.count('<span class="beside">you</span>') == 1
     assert "Make a link" in text
+    assert [Page(text).choice(f"Role of {name}").chosen for name in ("alice", "bob")] == [["Owner"], ["Member"]]
 
 
 def test_it_shows_a_link_once(owner: Client, project: Project) -> None:

@@ -15,12 +15,13 @@ from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
-from traces import label_sources, list_params, usage
+from traces import label_sources, usage
 from traces.analytics import calls, charts, label_breakdown
 from traces.analytics import runs as agent_runs
 from traces.analytics.charts import Axis, Bars
 from traces.analytics.runs import SeenAgent
 from traces.analytics.stats import Stats, stats
+from traces.list_params import BreakdownForm, TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.models.volumes import agent_is
 from traces.views import sessions, traces
@@ -62,17 +63,16 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
     query = request.GET.dict()
-    dimensions = label_sources.dimensions(request.project, pk)
-    by = next((dimension for dimension in dimensions if dimension.key == query.get("by")), None)
+    form = BreakdownForm(request.GET, label_sources.dimensions(request.project, pk))
+    by = form.dimension
     if by is None:
-        cards = charts.over_time(Axis(bars, time_range, query), numbers)
-        return {"dimensions": dimensions, "cards": cards, "unknown": query.get("by")}
+        return {"form": form, "cards": charts.over_time(Axis(bars, time_range, query), numbers)}
     newest = label_breakdown.newest_bars(bars)
     labelled_range = replace(time_range, start=min(newest))
     bars_by_label = request.project.traces.filter(agent_is(pk)).runs_by(by.value, labelled_range)
     breakdown = label_breakdown.breakdown(by, bars_by_label, newest, numbers, (time_range, query))
     since = labelled_range.start if len(newest) < len(bars) else None
-    return {"dimensions": dimensions, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
+    return {"form": form, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
 
 
 @require_safe
@@ -110,7 +110,7 @@ def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> d
 
 
 def _tab_filter(request: ProjectRequest, pk: int) -> TraceFilter:
-    list_filter = list_params.trace_filter(request.project, request.GET)
+    list_filter = TraceFilterForm(request.project, request.GET).trace_filter
     project = request.project.pk
     return TraceFilter(project, agent=pk, traffic_filter=list_filter.traffic_filter, labels=list_filter.labels)
 

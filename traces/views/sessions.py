@@ -13,7 +13,8 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.querysets import Cursor
 from catalyst.timerange import TimeRange
-from traces import label_sources, list_params
+from traces import label_sources
+from traces.list_params import TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired
@@ -32,15 +33,15 @@ def session_list(request: ProjectRequest) -> HttpResponse:
             labels = label_sources.pills_for_sessions(request.project, [key]).get(key, [])
             return expired.page(request, "session", labels)
         return redirect("traces:session-detail", request.project.slug, session.pk)
-    time_range, trace_filter = (
-        timerange.parse(request.GET.dict(), now),
-        list_params.trace_filter(request.project, request.GET),
-    )
+    time_range = timerange.parse(request.GET.dict(), now)
+    filter_form = TraceFilterForm(request.project, request.GET)
+    trace_filter = filter_form.trace_filter
     if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
         newer = request.project.sessions.with_traces().matching(trace_filter).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
     context = {
         "time_range": time_range,
+        "filter_form": filter_form,
         "trace_filter": trace_filter,
         **session_page(request, trace_filter, time_range, now),
     }

@@ -21,6 +21,7 @@ from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview
 from traces.ingest import limits
 from traces.label_sources import Pill
+from traces.list_params import TraceFilterForm
 from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
@@ -44,7 +45,8 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     """List traces. With a trace id as search text, redirect to it."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
-    trace_filter = list_params.trace_filter(request.project, request.GET)
+    filter_form = TraceFilterForm(request.project, request.GET)
+    trace_filter = filter_form.trace_filter
     exact = list_params.trace_id(trace_filter.text)
     if exact and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
@@ -61,7 +63,7 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         return HttpResponseClientRefresh()
     if is_partial:
         return render(request, "traces/list.html", context, partial="trace-rows")
-    context |= _head(request, time_range, trace_filter)
+    context |= _head(request, time_range, trace_filter) | {"filter_form": filter_form}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
 

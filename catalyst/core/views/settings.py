@@ -170,11 +170,16 @@ def _members(request: ProjectRequest, form: RoleForm, status: int = 200, **extra
     context = {
         "tab": "member-list",
         "form": form,
-        "memberships": request.project.memberships.for_list(),
+        "members": [(membership, _role_form(membership)) for membership in request.project.memberships.for_list()],
         "invitations": request.project.invitations.open(timezone.now()).for_list(),
-        "roles": Membership.Role.choices,
     }
     return render(request, "core/members.html", {**context, **extra}, partial="invitations", status=status)
+
+
+def _role_form(membership: Membership) -> RoleForm:
+    form = RoleForm(initial={"role": membership.role}, auto_id=False)
+    form.fields["role"].widget.attrs["aria-label"] = f"Role of {membership.user}"
+    return form
 
 
 def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200) -> HttpResponse:

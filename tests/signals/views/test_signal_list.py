@@ -268,3 +268,14 @@ def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: 
     for number in range(10):
         make_signal(make_agent(project, f"bot {number}"), name=f"More {number}")
     assert queries() == few
+
+
+def test_it_shows_the_filter_of_its_address(browser: Client, project: Project) -> None:
+    agent = make_agent(project)
+    make_signal(agent)
+    page = Page(browser.get(f"{PAGE}?q=refund&state=draft&agent={agent.pk}&scope=turn").text)
+    chosen = {name: page.choice(name).chosen for name in ("State", "Agent", "Scope")}
+    assert chosen == {"State": ["Draft"], "Agent": ["support-bot"], "Scope": []}
+    (search,) = page.all(".//input[@type='search' and @aria-label='Name']")
+    assert search.attribute("value") == "refund"
+    assert page.has_link("Remove the filter")
