@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +20,12 @@ from signals.models import Label, Signal, Verdict
 from signals.targets import settling
 from tests.traces.sent import sent_span
 from traces.filters import EVERYTHING, Filter
-from traces.ingest import pipeline
+from traces.ingest import identities, pipeline, rollups, trace_rows
+from traces.ingest.rollups import Change
+from traces.ingest.trace_rows import TraceRow
 from traces.models import Session, Trace
 from traces.otlp import DecodedSpan
+from traces.summary import Summary, summarize
 
 AGENT = "support-bot"
 OPENING = ("Where is my parcel?", "It arrives on Tuesday.")
@@ -141,6 +146,65 @@ def make_session(
     """Post a session of several turns in one request and return its row."""
     make_traces(project, range(first, first + turns), now=now, session=key)
     return Session.objects.get(project=project, key=key)
+
+
+def make_trace_rows(
+    project: Project, numbers: Iterable[int], *, now: datetime, agent: str = AGENT, session: str = ""
+) -> list[Trace]:
+    """Rows of turns that just ended, with their session and sums, in order of their numbers.
+
+    No span is stored and nothing settles: they are for lists and charts, not for the page of a trace.
+    """
+    said = {number: (f"Question {number}?", f"Answer {number}.") for number in numbers}
+    return _write_trace_rows(project, said, now, agent, session)
+
+
+def make_trace_row(
+    project: Project,
+    number: int = 1,
+    *,
+    now: datetime,
+    said: tuple[str, str] = OPENING,
+    agent: str = AGENT,
+    session: str = "",
+) -> Trace:
+    """The row of a turn that just ended, as in `make_trace_rows`."""
+    return _write_trace_rows(project, {number: said}, now, agent, session)[0]
+
+
+def make_session_row(
+    project: Project, key: str = "conversation", *, turns: int = 2, first: int = 1, now: datetime
+) -> Session:
+    """The row of a session of several turns, with theirs, as in `make_trace_rows`."""
+    make_trace_rows(project, range(first, first + turns), now=now, session=key)
+    return Session.objects.get(project=project, key=key)
+
+
+def _write_trace_rows(
+    project: Project, said: dict[int, tuple[str, str]], now: datetime, agent: str, session: str
+) -> list[Trace]:
+    start = now - timedelta(seconds=2)
+    summary = replace(
+        _summary_of_a_turn(),
+        agent_id=make_agent(project, agent, seen=now).pk if agent else None,
+        session_key=session,
+        start_time=start,
+        end_time=start + timedelta(seconds=1),
+    )
+    session_id = identities.session_ids(project.pk, [summary], now).get(session)
+    rows = [
+        TraceRow(UUID(int=number), replace(summary, root_span_id=number * 16 + 1), session_id, *texts)
+        for number, texts in said.items()
+    ]
+    trace_rows.lock(project.pk, rows, now, now)
+    rollups.apply(project.pk, [Change(None, row.summary, None, session_id) for row in rows], now)
+    return list(Trace.objects.filter(project=project, trace_id__in=[row.trace_id for row in rows]).order_by("trace_id"))
+
+
+@cache
+def _summary_of_a_turn() -> Summary:
+    start = datetime.fromisoformat("2026-11-01T00:00:00+00:00")
+    return summarize([reading.span for reading in pipeline.read(0, turn(1, start=start), start).readings])
 
 
 def settle_all(now: datetime) -> int:
