@@ -1,8 +1,10 @@
 """A page as its readers find things on it: by heading, by label, by the words of a link or button.
 
-Whitespace is folded in every text. What is not on the page fails the test with the names that are there.
+Whitespace is folded in every text, and a text has only the markup that the page escaped. What is not on the page
+fails the test with the names that are there.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +18,9 @@ HEADINGS = ("h1", "h2", "h3", "h4", "caption", "legend", "summary")
 
 
 def words(element: Element) -> str:
-    """The text of an element and of all that it contains."""
-    return " ".join(element.text_content().split())
+    """The text of an element and of all that it contains, without that of scripts."""
+    texts = element.xpath("descendant::text()[not(parent::script or parent::style)]")
+    return " ".join("".join(texts).split())
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,11 @@ class Part:
 
     @property
     def links(self) -> list[tuple[str, str]]:
-        """The words and the address of each link. A count in a link is a word of its own."""
-        found = (link for link in self.element.iter("a") if link.get("href"))
-        return [(" ".join(" ".join(link.itertext()).split()), link.get("href")) for link in found]
+        """The words or the label of each link, and its address. A count in a link is a word of its own."""
+        return [(_link_words(link), link.get("href")) for link in self.element.iter("a") if link.get("href")]
 
     def link(self, text: str) -> str:
-        """The address of the only link with these words."""
+        """The address of the only link with these words or this label."""
         found = {address for name, address in self.links if name == text}
         assert len(found) == 1, f"{len(found)} links {text!r} among {[name for name, _ in self.links]}"
         return found.pop()
@@ -61,6 +63,11 @@ class Part:
     def has_link(self, text: str) -> bool:
         """Whether a link has these words."""
         return any(name == text for name, _ in self.links)
+
+    @property
+    def current(self) -> list[str]:
+        """The words of the links that are marked as the current ones."""
+        return [_link_words(link) for link in self.element.iter("a") if link.get("aria-current")]
 
     @property
     def buttons(self) -> list[str]:
@@ -74,9 +81,47 @@ class Part:
         return {words(term): words(description) for term, description in pairs}
 
     @property
+    def errors(self) -> list[str]:
+        """The errors of fields and forms."""
+        return [words(found) for found in self.element.xpath(".//*[contains(@class, 'wrong')]")]
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of the elements."""
+        return set(self.element.xpath(".//@id"))
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of regions, pictures and fields."""
+        return [" ".join(label.split()) for label in self.element.xpath(".//@aria-label")]
+
+    @property
+    def polls(self) -> list[str]:
+        """How often parts load themselves again, such as `5s`."""
+        triggers = self.element.xpath(".//@hx-trigger[starts-with(., 'every ')]")
+        return [trigger.split()[1] for trigger in triggers]
+
+    @property
+    def requests(self) -> list[str]:
+        """The addresses that parts load by htmx."""
+        return [str(address) for address in self.element.xpath(".//@hx-get")]
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The figures of charts, by name."""
+        scripts = self.element.xpath(".//script[@type='application/json'][@id]")
+        return {script.get("id"): json.loads(script.text) for script in scripts}
+
+    @property
     def items(self) -> list[str]:
         """The words of each list item."""
         return [words(item) for item in self.element.iter("li")]
+
+    def part(self, key: str) -> "Part":
+        """The part with this id."""
+        found = self.element.xpath(".//*[@id=$key]", key=key)
+        assert len(found) == 1, f"{len(found)} parts {key!r} among {sorted(self.ids)}"
+        return Part(found[0])
 
     def region(self, name: str) -> "Part":
         """The part with this label, or labelled by the element with these words."""
@@ -91,10 +136,21 @@ class Part:
         assert label in fields, f"no choice {label!r} among {list(fields)}"
         return Choice(fields[label])
 
+    def field(self, label: str) -> "Field":
+        """The field with this label."""
+        fields = {_label(self.element, field): field for field in self.element.iter("input", "select", "textarea")}
+        assert label in fields, f"no field {label!r} among {list(fields)}"
+        return Field(fields[label])
+
     @property
     def forms(self) -> list["Form"]:
         """All forms."""
         return [Form(found) for found in self.element.iter("form")]
+
+    @property
+    def searches(self) -> list["Form"]:
+        """The forms that search or filter a list."""
+        return [form for form in self.forms if form.element.get("role") == "search"]
 
     def form(self, action: str) -> "Form":
         """The only form whose address ends so."""
@@ -102,12 +158,36 @@ class Part:
         assert len(found) == 1, f"{len(found)} forms {action!r} among {[form.action for form in self.forms]}"
         return found[0]
 
+    @property
+    def rows(self) -> list["Row"]:
+        """The rows of all tables or parts of tables, without heads and without the row that loads more."""
+        found = self.element.xpath("descendant-or-self::tr[not(ancestor::thead) and not(contains(@class, 'more'))]")
+        return [Row(row, _columns(next(row.iterancestors("table"), row))) for row in found]
+
     def table(self, name: str = "") -> "Table":
         """The table with this caption or label, or below this heading; without a name the only table."""
         tables = [Table(found) for found in self.element.iter("table")]
         found = [table for table in tables if name in {"", table.name}]
         assert len(found) == 1, f"{len(found)} tables {name!r} among {[table.name for table in tables]}"
         return found[0]
+
+
+@dataclass(frozen=True)
+class Field(Part):
+    """A field of a form."""
+
+    @property
+    def value(self) -> str:
+        """What it holds. The parser keeps the line break that browsers drop from the beginning of a text."""
+        value = str(self.element.value or "")
+        return value.removeprefix("\n") if self.element.tag == "textarea" else value
+
+    @property
+    def errors(self) -> list[str]:
+        """The errors that describe it."""
+        ids = (self.element.get("aria-describedby") or "").split()
+        found = (self.element.getroottree().xpath("//*[@id=$key][contains(@class, 'wrong')]", key=key) for key in ids)
+        return [words(error) for errors in found for error in errors]
 
 
 @dataclass(frozen=True)
@@ -149,8 +229,13 @@ class Form(Part):
         """The values that the form would send as it is, by name."""
         sent: dict[str, list[str]] = {}
         for name, value in self.element.form_values():
-            sent.setdefault(name, []).append(value)
+            sent.setdefault(name, []).append(str(value).removeprefix("\n"))
         return sent
+
+    @property
+    def filled(self) -> dict[str, str]:
+        """The last of the values that the form would send as it is, by name."""
+        return {name: values[-1] for name, values in self.fields.items()}
 
 
 @dataclass(frozen=True)
@@ -170,13 +255,7 @@ class Table(Part):
     @property
     def columns(self) -> list[str]:
         """The heads of the columns."""
-        return [words(head) for head in self.element.xpath("(.//thead//tr)[1]/*")]
-
-    @property
-    def rows(self) -> list["Row"]:
-        """The rows of the body."""
-        columns = self.columns
-        return [Row(row, columns) for row in self.element.xpath(".//tr[not(ancestor::thead)]")]
+        return _columns(self.element)
 
     def row(self, which: int | str) -> "Row":
         """A row by its number from 1, or by the words of one of its cells."""
@@ -209,14 +288,29 @@ class Page(Part):
         super().__init__(html.document_fromstring(source or "<p>"))
         object.__setattr__(self, "is_whole", bool(re.search(r"<html\b", source)))
 
+    @property
+    def main(self) -> Part:
+        """The page without its frame: no navigation, no menus."""
+        return self.part("main")
+
     is_whole: bool
     """Whether it is a page of its own, not a fragment."""
+
+
+def _columns(table: Element) -> list[str]:
+    """The heads of the columns of a table; none of a row without one."""
+    return [words(head) for head in table.xpath("(.//thead//tr)[1]/*")]
+
+
+def _link_words(link: Element) -> str:
+    """The words of a link, else its label. A count in it is a word of its own."""
+    return " ".join(" ".join(link.itertext()).split()) or str(link.get("aria-label") or "")
 
 
 def _region_name(part: Element) -> str:
     """The label of a part of a page."""
     if label := part.get("aria-label"):
-        return str(label)
+        return " ".join(label.split())
     labels = part.getroottree().xpath("//*[@id=$id]", id=part.get("aria-labelledby"))
     return words(labels[0]) if labels else ""
 

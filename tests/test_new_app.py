@@ -17,6 +17,7 @@ from catalyst.ops.monitoring import snapshot
 from catalyst.ops.processes import prepare
 from catalyst.registry import PeriodicTask
 from tests.factories import make_agent, make_signal
+from tests.page import Page
 from tests.sample_app.registrations import REGISTRATIONS, calls
 from traces.store import partitions
 
@@ -56,7 +57,7 @@ def test_the_doctor_shows_its_checks(now: datetime) -> None:
 def test_operators_see_its_checks_and_metrics(client_as: Callable[[User], Client], alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
     browser = client_as(alice)
-    assert "<b>Birds, cage:</b> 7 birds. Open the cage." in browser.get("/operator/").text
+    assert "Birds, cage: 7 birds. Open the cage." in Page(browser.get("/operator/").text).text
     assert "# TYPE catalyst_birds gauge\ncatalyst_birds 7.0\n" in browser.get("/metrics", headers=HERE).text
 
 
@@ -65,13 +66,15 @@ def test_people_see_its_section_and_its_tabs(
 ) -> None:
     signal = make_signal(make_agent(project), active_since=now)
     browser = client_as(alice)
-    page = browser.get("/p/default/settings/").text
-    assert '<a href="/p/default/settings/members/" data-key="b">' in page
-    assert '<a href="/p/default/settings/keys/">Birds</a>' in page
+    page = Page(browser.get("/p/default/settings/").text)
+    sections = page.region("Main")
+    assert sections.link("Birds") == "/p/default/settings/members/"
+    assert [key.attribute("data-key") for key in sections.all(".//a[normalize-space()='Birds']")] == ["b"]
+    assert page.main.link("Birds") == "/p/default/settings/keys/"
     agent = f"/p/default/agents/{signal.agent_id}/"
-    assert f'<a href="{agent}traces/?">Birds</a>' in browser.get(agent).text
-    assert ">Birds</a>" in browser.get(signal.get_absolute_url()).text
-    assert ">Birds</a>" not in client_as(bob).get("/p/default/settings/").text
+    assert Page(browser.get(agent).text).main.link("Birds") == f"{agent}traces/?"
+    assert Page(browser.get(signal.get_absolute_url()).text).main.has_link("Birds")
+    assert not Page(client_as(bob).get("/p/default/settings/").text).main.has_link("Birds")
 
 
 def test_its_data_is_part_of_the_demo(alice: User, now: datetime) -> None:

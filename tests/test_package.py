@@ -15,6 +15,7 @@ from uv import find_uv_bin
 
 from catalyst import __version__
 from tests.ops.catalyst import Catalyst, catalyst
+from tests.page import Page
 from tests.processes import ROOT, environment
 
 # One test worker builds it once.
@@ -93,7 +94,7 @@ def test_it_runs_outside_the_checkout(installed: Catalyst, environment_folder: P
     facts = installed.up()
     with httpx.Client(base_url=facts["url"], timeout=30) as browser:
         login = browser.get("/login/").text
-        assert "<code>catalyst up</code>" in login
+        assert "catalyst up" in [code.text for code in Page(login).all("//code")]
         for path in re.findall(r'"(/static/[^"]+)"', login):
             assert browser.get(path).status_code == 200, path
         assert browser.get(facts["login_url"]).status_code == 302

@@ -10,6 +10,7 @@ from django.test import Client
 
 from catalyst import __version__
 from catalyst.core.models import User
+from tests.page import Page
 from tests.processes import ROOT
 
 
@@ -25,12 +26,14 @@ def test_it_is_printed_by_manage_py(argument: str) -> None:
 
 
 def test_it_is_shown_in_the_account_menu(client_as: Callable[[User], Client], bob: User) -> None:
-    assert f"Catalyst {__version__}</p>" in client_as(bob).get("/p/default/traces/").text
+    page = Page(client_as(bob).get("/p/default/traces/").text)
+    (account,) = page.all(f"//details[summary[@aria-label='Account of {bob}']]")
+    assert f"Catalyst {__version__}" in account.text
 
 
 def test_it_is_shown_to_operators(client_as: Callable[[User], Client], alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_staff=True)
-    assert f"Catalyst {__version__} is doing" in client_as(alice).get("/operator/").text
+    assert f"Catalyst {__version__} is doing" in Page(client_as(alice).get("/operator/").text).text
 
 
 def test_it_is_not_shown_to_strangers(client: Client) -> None:

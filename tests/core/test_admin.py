@@ -8,6 +8,7 @@ from django.test import Client
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Membership, Project, User
+from tests.page import Page
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def account(user: User, **about: object) -> dict[str, object]:
 
 def test_it_keeps_the_last_owner_signed_up(operator: Client, project: Project, alice: User, bob: User) -> None:
     url = f"/admin/core/user/{alice.pk}/change/"
-    assert "Default, whose last owner is alice" in operator.post(url, account(alice)).text
+    assert "Default, whose last owner is alice" in Page(operator.post(url, account(alice)).text).text
     alice.refresh_from_db()
     assert alice.is_active
     Membership.objects.filter(user=bob).update(role="owner")

@@ -9,6 +9,7 @@ from django.utils import timezone
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import Membership, Project, User
+from tests.page import Page
 
 SIGN_UP = {"username": "ada", "password1": "correct horse battery", "password2": "correct horse battery"}
 
@@ -27,9 +28,9 @@ def stranger(db: None) -> User:
 
 
 def test_it_signs_somebody_new_up(client: Client, link: str) -> None:
-    text = client.get(link).text
-    assert "Join Default" in text
-    assert "alice invites you" in text
+    page = Page(client.get(link).text)
+    assert page.headings == ["Join Default"]
+    assert "alice invites you to this project as viewer" in page.text
     response = client.post(link, SIGN_UP, follow=True)
     assert response.redirect_chain == [("/p/default/traces/", 302)]
     assert Membership.objects.get(user__username="ada").role == "viewer"
@@ -44,16 +45,16 @@ def test_it_signs_somebody_new_up(client: Client, link: str) -> None:
 def test_it_says_what_is_wrong(client: Client, link: str, wrong: dict[str, str]) -> None:
     response = client.post(link, {**SIGN_UP, **wrong})
     assert response.status_code == 422
-    assert "help wrong" in response.text
+    assert Page(response.text).errors
     assert client.get(link).status_code == 200
 
 
 def test_it_joins_with_the_account_one_has(
     client_as: Callable[[User], Client], client: Client, stranger: User, link: str
 ) -> None:
-    assert f"/login/?next={link}" in client.get(link).text
+    assert Page(client.get(link).text).link("Sign in") == f"/login/?next={link}"
     browser = client_as(stranger)
-    assert "You are signed in as stranger" in browser.get(link).text
+    assert "You are signed in as stranger" in Page(browser.get(link).text).text
     assert browser.post(link).headers["Location"] == "/p/default/traces/"
     assert browser.get("/p/default/traces/").status_code == 200
 
@@ -68,7 +69,7 @@ def test_it_leads_members_to_their_project(client_as: Callable[[User], Client], 
 def test_it_knows_only_its_own_links(client: Client, db: None) -> None:
     response = client.get("/invitations/nonsense/")
     assert response.status_code == 410
-    assert "no longer works" in response.text
+    assert "no longer works" in Page(response.text).text
     assert client.put("/invitations/nonsense/").status_code == 405
 
 
@@ -76,7 +77,7 @@ def test_it_makes_a_project(client_as: Callable[[User], Client], stranger: User)
     browser = client_as(stranger)
     assert browser.get("/projects/new/").status_code == 200
     assert browser.post("/projects/new/", {"name": "My agents"}).headers["Location"] == "/p/my-agents/traces/"
-    assert "New project" in browser.get("/p/my-agents/traces/").text
+    assert Page(browser.get("/p/my-agents/traces/").text).has_link("New project")
     assert Membership.objects.get(user=stranger).is_owner
 
 
@@ -84,7 +85,7 @@ def test_it_makes_a_project(client_as: Callable[[User], Client], stranger: User)
 def test_it_makes_no_project_without_a_name(client_as: Callable[[User], Client], stranger: User, name: str) -> None:
     response = client_as(stranger).post("/projects/new/", {"name": name})
     assert response.status_code == 422
-    assert "help wrong" in response.text
+    assert Page(response.text).field("Name").errors
     assert not Project.objects.exists()
 
 
@@ -92,5 +93,5 @@ def test_it_lets_guests_make_no_projects(client_as: Callable[[User], Client], bo
     guest = client_as(bob)
     assert guest.get("/projects/new/").status_code == 403
     assert guest.post("/projects/new/", {"name": "Mine"}).status_code == 403
-    assert "New project" not in guest.get("/p/default/traces/").text
+    assert not Page(guest.get("/p/default/traces/").text).has_link("New project")
     assert client_as(alice).get("/projects/new/").status_code == 200

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from catalyst.core import forms, login_links
 from catalyst.core.models import Project, User
+from tests.page import Page
 
 LOGIN = "/login/"
 CREDENTIALS = {"username": "alice", "password": "correct horse battery"}
@@ -32,7 +33,7 @@ def test_it_signs_in_and_goes_to_the_traces(client: Client, ada: User) -> None:
 def test_it_says_that_the_password_is_wrong(client: Client, ada: User) -> None:
     response = client.post(LOGIN, {"username": "alice", "password": "wrong"})
     assert response.status_code == 422
-    assert "correct username and password" in response.text
+    assert "correct username and password" in Page(response.text).text
 
 
 def test_it_goes_back_to_the_page_that_was_asked_for(client: Client, ada: User, project: Project) -> None:
@@ -93,8 +94,9 @@ def test_it_says_what_to_do_without_a_project(client_as: Callable[[User], Client
     stranger = User.objects.create_superuser("stranger")
     response = client_as(stranger).get("/")
     assert response.status_code == 200
-    assert "Your first project" in response.text
-    assert 'action="/projects/new/"' in response.text
+    page = Page(response.text)
+    assert page.headings == ["Your first project"]
+    assert page.form("/projects/new/").buttons == ["Make the project"]
 
 
 @pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
@@ -103,7 +105,7 @@ def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada:
     for _ in range(forms.SIGN_IN_BY_NAME.capacity):
         client.post(path, {"username": "alice", "password": "wrong"})
     response = client.post(path, {"username": "alice", "password": "correct horse battery"})
-    assert "Too many tries" in response.text
+    assert "Too many tries" in Page(response.text).text
     assert not client.session.get("_auth_user_id")
     assert path != LOGIN or response.status_code == 429
 
