@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from django.test import Client
 
 from catalyst import formats
 from catalyst.core.models import Project, User
+from tests.page import Page
 from tests.traces.recorded import recording
-from tests.traces.views.agent_page import numbers, plain, table
+from tests.traces.views.agent_page import numbers, table
 from traces.ingest import pipeline
 from traces.models import Session
 
@@ -89,8 +89,8 @@ def assert_the_agent_page_shows_the_sums(browser: Client, project: Project, raw:
     agent = project.agents.get()
     first = datetime.fromtimestamp(min(span.start for span in raw) / 1e9, UTC)
     last = datetime.fromtimestamp(max(span.end for span in raw) / 1e9, UTC) + timedelta(hours=1)
-    text = browser.get(f"/p/default/agents/{agent.pk}/", {"from": first.isoformat(), "to": last.isoformat()}).text
-    found = numbers(text)
+    range_ = {"from": first.isoformat(), "to": last.isoformat()}
+    found = numbers(Page(browser.get(f"/p/default/agents/{agent.pk}/", range_).text))
     roots = [span for span in raw if not span.parent]
     failed = sum(span.failed for span in roots)
     assert [found[name] for name in ("Runs", "Runs success", "Runs failure", "Runs unknown")] == [
@@ -123,10 +123,10 @@ def assert_the_agent_page_shows_the_sums(browser: Client, project: Project, raw:
 def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Project, raw: list[RawSpan]) -> None:
     agent = project.agents.get()
     start = datetime.fromtimestamp(min(span.start for span in raw) / 1e9, UTC)
-    text = browser.get(f"/p/default/agents/{agent.pk}/", {"from": start.isoformat()}).text
+    page = Page(browser.get(f"/p/default/agents/{agent.pk}/", {"from": start.isoformat()}).text)
     calls = [span for span in raw if span.kind == "LLM"]
     assert {span.attributes["llm.model_name"] for span in calls} == {MODEL}
-    ((name, cells),) = table(text, "Models").items()
+    ((name, cells),) = table(page, "Models").items()
     assert name == MODEL
     assert cells[:2] == [f"{len(calls):,}", formats.percent(sum(span.failed for span in calls), len(calls))]
     assert cells[4:] == [formats.short(sum(tokens_of(calls))), formats.usd(cost_of(calls))]
@@ -134,7 +134,7 @@ def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Pr
     for span in raw:
         if span.kind == "TOOL":
             by_tool[span.attributes["tool.name"]].append(span)
-    tools = table(text, "Tools")
+    tools = table(page, "Tools")
     expected = {name: [f"{len(each):,}", formats.percent(failures(each), len(each))] for name, each in by_tool.items()}
     assert {name: cells[:2] for name, cells in tools.items()} == expected
     assert [int(cells[0]) for cells in tools.values()] == sorted(map(len, by_tool.values()), reverse=True)
@@ -142,7 +142,7 @@ def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Pr
         shown = cells[2:4] if name == MODEL else tools[name][2:4]
         assert [seconds(text) for text in shown] == pytest.approx([rank(each, 0.5), rank(each, 0.95)], rel=0.06)
     causes = {name: failures(each) for name, each in by_tool.items() if failures(each)}
-    listed = {name: int(cells[1]) for name, cells in table(text, "Errors by model and tool").items()}
+    listed = {name: int(cells[1]) for name, cells in table(page, "Errors by model and tool").items()}
     assert list(listed.values()) == sorted(causes.values(), reverse=True)[:5]
     assert listed.items() <= causes.items()
 
@@ -159,13 +159,13 @@ def assert_the_session_pages_show_the_sums(browser: Client, project: Project, ra
     pages = dict(Session.objects.filter(project=project).values_list("key", "pk"))
     assert pages.keys() == sessions.keys()
     for key, members in sessions.items():
-        text = browser.get(f"/p/default/sessions/{pages[key]}/").text
+        page = Page(browser.get(f"/p/default/sessions/{pages[key]}/").text)
         whole = [span for _, spans in members for span in spans]
         begin, end = (
             min(span.start // 1000 for span in whole),
             max(span.start // 1000 + span.microseconds for span in whole),
         )
-        facts = dict(re.findall(r"<dt>([^<]*)</dt><dd[^>]*>([^<]*)</dd>", text))
+        facts = page.facts
         assert facts["Turns"] == str(len(members))
         assert facts["Duration"] == formats.duration(end - begin)
         assert facts["Tokens"] == formats.short(sum(tokens_of(whole)))
@@ -173,11 +173,11 @@ def assert_the_session_pages_show_the_sums(browser: Client, project: Project, ra
         assert facts.get("Failed spans", "0") == str(failures(whole))
         members.sort(key=lambda member: member[0].start)
         for number, (root, spans) in enumerate(members[:50], 1):
-            (meter,) = re.findall(rf'id="turn-{number}".*?<div class="meter">(.*?)</div>', text, re.DOTALL)
+            (meter,) = page.region(f"Turn {number}").all("div[1]")
             expected = [formats.duration(root.microseconds)]
             if sum(tokens_of(spans)):
                 expected += [formats.usd(cost_of(spans)), f"{formats.short(sum(tokens_of(spans)))} tok"]
-            assert " ".join(expected) in plain(meter)
+            assert " ".join(expected) in meter.text
 
 
 def tokens_of(spans: Iterable[RawSpan]) -> tuple[int, int]:

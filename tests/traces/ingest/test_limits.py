@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from catalyst.core.models import ApiKey, Project, User
+from tests.page import Page
 from tests.traces.sent import nanoseconds
 from tests.traces.stored import forge, only_text
 from traces.models import Resource, Trace
@@ -102,8 +103,8 @@ def test_it_shows_on_the_page_what_was_cut(
 ) -> None:
     post(attributes=[text("input.value", LONG), *(text(f"n{n}") for n in range(4))])
     url = f"/p/{project.slug}/traces/{TRACE}/?span={SPAN}"
-    page = client_as(alice).get(url).text
-    assert "input.value is cut, 5,000 characters; 2 attributes are left out" in page
+    pane = Page(client_as(alice).get(url).text).part("span-pane")
+    assert "input.value is cut, 5,000 characters; 2 attributes are left out" in pane.text
     forgery = PayloadRecord(attributes={"catalyst.cut": json.loads(forged)})
     forge(forgery)
     assert "Not all of this span was stored" not in client_as(alice).get(url).text

@@ -1,35 +1,43 @@
-"""What an agent's page says, read from its HTML."""
+"""The numbers on an agent's page."""
 
-import re
-from html import unescape
+from tests.page import Page, Part
 
 
-def numbers(text: str) -> dict[str, str]:
-    """Every number of the cards by its card and name, and what is said beside it under `… change` or `… title`."""
-    found = {}
-    for caption in re.findall(r"<figcaption>(.*?)</figcaption>", text, re.DOTALL):
-        (name,) = re.findall(r'<span class="name">(.*?)</span>', caption)
-        lead = caption.split('<span class="stat">')[1].split("<ul")[0]
-        found[name] = re.findall(r"<b>(.*?)</b>", lead)[0]
-        found[f"{name} note"] = " ".join(plain(part) for part in re.findall(r"<span>(.*?)</span>", lead))
-        found[f"{name} change"] = " ".join(re.findall(r'<span class="delta [^>]*>(.*?)</span>', lead))
-        found[f"{name} aside"] = " ".join(
-            plain(part) for part in re.findall(r'<span class="push"[^>]*>(.*?)</span>', caption)
-        )
-        for title, part in re.findall(r'<li title="(.*?)">(.*?)</li>', caption, re.DOTALL):
-            words = plain(part.split("<b>")[0])
-            found[f"{name} {words}"] = re.findall(r"<b>(.*?)</b>", part)[0]
-            found[f"{name} {words} title"] = title
+def numbers(page: Page) -> dict[str, str]:
+    """Every number of the cards by the names of its card and itself.
+
+    The words beside a number have its name with `note`, `change`, `tone` (the color of the change), `aside` or `title`.
+    """
+    found: dict[str, str] = {}
+    for caption in page.all("//figure/figcaption[span[@class='stat']]"):
+        name = _only(caption, "span[@class='name']").text
+        lead = _only(caption, "span[@class='stat']")
+        found[name] = _only(lead, "b").text
+        found[f"{name} note"] = " ".join(note.text for note in lead.all("span[not(@class)]"))
+        found |= _change(name, lead)
+        found[f"{name} aside"] = " ".join(aside.text for aside in caption.all("span[contains(@class, 'push')]"))
+        for part in caption.all(".//li"):
+            found |= _part(name, part)
     return found
 
 
-def table(text: str, title: str) -> dict[str, list[str]]:
-    """The rows under a heading: the first cell, and the others."""
-    (body,) = re.findall(rf">{title}</h2>.*?<tbody>(.*?)</tbody>", text, re.DOTALL)
-    rows = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)]
-    return {plain(first): [plain(cell) for cell in rest] for first, *rest in rows}
+def _part(card: str, part: Part) -> dict[str, str]:
+    name = f"{card} {' '.join(part.element.xpath('text()')).strip()}"
+    return {name: _only(part, "b").text, f"{name} title": part.attribute("title"), **_change(name, part)}
 
 
-def plain(html: str) -> str:
-    """HTML as it reads."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+def _change(name: str, part: Part) -> dict[str, str]:
+    changes = part.all("span[contains(@class, 'delta')]")
+    words = " ".join(change.text for change in changes)
+    tones = [change.attribute("class").removeprefix("delta").strip() for change in changes]
+    return {f"{name} change": words, f"{name} tone": " ".join(tones)}
+
+
+def _only(part: Part, path: str) -> Part:
+    (found,) = part.all(path)
+    return found
+
+
+def table(page: Page, title: str) -> dict[str, list[str]]:
+    """The rows of the table in a section: the first cell, and the others."""
+    return {row.cells[0]: row.cells[1:] for row in page.region(title).table().rows}

@@ -1,6 +1,5 @@
 """The Agents page."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -11,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
 from signals.models import Label
-from tests.factories import make_agent, make_labels, make_signal, make_trace
+from tests.factories import make_agent, make_labels, make_signal, make_trace_row, make_trace_rows
+from tests.page import Page, Row
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
 from traces.views import agents
@@ -23,16 +23,20 @@ HTMX = {"HX-Request": "true"}
 RANGES = ["1h", "12h", "1d", "7d", "90d"]
 
 
-def cells(text: str, name: str) -> list[str]:
-    """The words of each cell in the row of an agent."""
-    (row,) = (row for row in re.findall(r"<tr>.*?</tr>", text, re.DOTALL) if f">{name}</a>" in row)
-    return [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)]
+def names(page: Page) -> list[str]:
+    """The names of the agents, in order."""
+    return [row.links[0][0] for row in page.rows]
+
+
+def row_of(page: Page, name: str) -> Row:
+    """The row of an agent."""
+    (row,) = (row for row in page.table().rows if row.has_link(name))
+    return row
 
 
 @pytest.mark.parametrize("key", RANGES)
 def test_it_sums_up_every_agent(browser: Client, project: Project, now: datetime, key: str) -> None:
-    for number in range(1, 4):
-        make_trace(project, number, now=now)
+    make_trace_rows(project, range(1, 4), now=now)
     failing = [
         sent_span(
             1, trace=9, start=now - timedelta(seconds=9), seconds=8, status="error", agent__id="r", agent__name="R"
@@ -49,48 +53,48 @@ def test_it_sums_up_every_agent(browser: Client, project: Project, now: datetime
         ),
     ]
     pipeline.store(project.pk, failing, now)
-    text = browser.get(PAGE, {"range": key}).text
-    name, runs, errors, p50, p95, tokens, cost, *_ = cells(text, "support-bot")
-    assert name == "support-bot support-bot from agent.name"
-    assert (runs, errors, tokens) == ("3 runs", "0% errors", "330 tok")
-    assert (p50, p95) == ("p50 958 ms", "p95 958 ms")
-    assert cost == "&lt;$0.0001"
-    name, runs, errors, p50, _, tokens, cost, *_ = cells(text, "R")
-    assert name == "R r from agent.id"
-    assert (runs, errors, tokens, cost) == ("1 runs", "100% errors", "1.2k tok", "unpriced")
-    assert float(p50.split()[1]) == pytest.approx(8, rel=0.05)
-    assert text.index("support-bot") < text.index(">R</a>")
+    page = Page(browser.get(PAGE, {"range": key}).text)
+    assert names(page) == ["support-bot", "R"]
+    row = row_of(page, "support-bot")
+    assert row["Agent"] == "support-bot support-bot from agent.name"
+    assert (row["Runs"], row["Error rate"], row["Tokens"]) == ("3 runs", "0% errors", "330 tok")
+    assert (row["p50"], row["p95"], row["Cost"]) == ("p50 958 ms", "p95 958 ms", "<$0.0001")
+    row = row_of(page, "R")
+    assert row["Agent"] == "R r from agent.id"
+    assert (row["Runs"], row["Error rate"], row["Tokens"]) == ("1 runs", "100% errors", "1.2k tok")
+    assert row["Cost"] == "unpriced"
+    assert float(row["p50"].split()[1]) == pytest.approx(8, rel=0.05)
 
 
 def test_it_draws_runs_over_time(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, 1, now=now - timedelta(hours=5))
-    make_trace(project, 2, now=now)
-    assert "<polyline" in browser.get(PAGE).text
+    make_trace_row(project, 1, now=now - timedelta(hours=5))
+    make_trace_row(project, 2, now=now)
+    (cell,) = row_of(Page(browser.get(PAGE).text), "support-bot").all("td[8]")
+    assert cell.all(".//polyline")
 
 
 def test_it_says_how_many_runs_name_no_agent(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, 1, now=now, agent="")
-    make_trace(project, 2, now=now, agent="")
-    make_trace(project, 3, now=now)
-    text = " ".join(browser.get(PAGE).text.split())
-    assert "2 runs without an agent</a> in the last 1 d" in text
-    assert 'href="/p/default/traces/?agent=0"' in text
-    assert "agent.id" in text
+    make_trace_row(project, 1, now=now, agent="")
+    make_trace_row(project, 2, now=now, agent="")
+    make_trace_row(project, 3, now=now)
+    page = Page(browser.get(PAGE).text)
+    assert page.link("2 runs without an agent") == "/p/default/traces/?agent=0"
+    assert "2 runs without an agent in the last 1 d. Set agent.id" in page.text
 
 
 def test_it_teaches_when_there_is_no_agent(browser: Client, project: Project, now: datetime) -> None:
-    text = browser.get(PAGE).text
-    assert "No agent yet" in text
-    assert "agent.id" in text
-    make_trace(project, now=now, agent="")
-    assert "No run names its agent yet" in browser.get(PAGE).text
+    page = Page(browser.get(PAGE).text)
+    assert page.main.headings[0] == "No agent yet"
+    assert "agent.id" in page.text
+    make_trace_row(project, now=now, agent="")
+    assert Page(browser.get(PAGE).text).main.headings[0] == "No run names its agent yet"
 
 
 def test_it_shows_agents_that_were_quiet(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now - timedelta(days=5))
-    _, runs, errors, p50, *_ = cells(browser.get(PAGE).text, "support-bot")
-    assert (runs, errors, p50) == ("0 runs", "", "")
-    assert cells(browser.get(f"{PAGE}?range=7d").text, "support-bot")[1] == "1 runs"
+    make_trace_row(project, now=now - timedelta(days=5))
+    row = row_of(Page(browser.get(PAGE).text), "support-bot")
+    assert (row["Runs"], row["Error rate"], row["p50"]) == ("0 runs", "", "")
+    assert row_of(Page(browser.get(f"{PAGE}?range=7d").text), "support-bot")["Runs"] == "1 runs"
 
 
 def test_it_shows_the_active_signals(browser: Client, project: Project, now: datetime) -> None:
@@ -98,9 +102,8 @@ def test_it_shows_the_active_signals(browser: Client, project: Project, now: dat
     make_signal(make_agent(project), name="Only a draft")
     first, _ = make_labels(signal, project, 2, now=now)
     Label.objects.filter(pk=first.pk).update(status="done", value="yes", labelled_at=now)
-    text = browser.get(PAGE).text
-    assert "Refund &lt;wanted&gt;</i>yes 100%" in text
-    assert "Only a draft" not in text
+    row = row_of(Page(browser.get(PAGE).text), "support-bot")
+    assert row["Active signals"] == "Refund <wanted>yes 100%"
 
 
 def test_it_continues_where_a_page_ended(
@@ -108,21 +111,21 @@ def test_it_continues_where_a_page_ended(
 ) -> None:
     monkeypatch.setattr(agents, "PAGE", 2)
     for number, name in enumerate(("one", "two", "two", "two", "three", "three"), 1):
-        make_trace(project, number, now=now, agent=name)
-    first = browser.get(PAGE).text
-    assert re.findall(r'class="open"[^>]*>(\w+)<', first) == ["two", "three"]
-    more = browser.get(f"{PAGE}?after=2", headers=HTMX)
-    assert re.findall(r'class="open"[^>]*>(\w+)<', more.text) == ["one"]
-    assert "<html" not in more.text
+        make_trace_row(project, number, now=now, agent=name)
+    first = Page(browser.get(PAGE).text)
+    assert names(first) == ["two", "three"]
+    more = browser.get(PAGE + first.link("Load more"), headers=HTMX)
+    assert names(Page(more.text)) == ["one"]
+    assert not Page(more.text).is_whole
     assert "HX-Request" in more.headers["Vary"]
 
 
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "after=99999999999", "range=%00", "from=9999", "agent=x"])
 def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, query: str) -> None:
-    make_trace(project, now=now)
+    make_trace_row(project, now=now)
     response = browser.get(f"{PAGE}?{query}")
     assert response.status_code == 200
-    assert "support-bot" in response.text
+    assert names(Page(response.text)) == ["support-bot"]
 
 
 def test_it_only_reads(browser: Client, project: Project) -> None:
@@ -135,7 +138,7 @@ def test_it_is_closed_to_outsiders(client_as: Callable[[User], Client], charlie:
 
 
 def test_it_shows_agents_of_this_project_only(browser: Client, other_project: Project, now: datetime) -> None:
-    make_trace(other_project, now=now, agent="foreign-bot")
+    make_trace_row(other_project, now=now, agent="foreign-bot")
     assert "foreign-bot" not in browser.get(PAGE).text
 
 
@@ -150,7 +153,7 @@ def test_it_asks_as_often_for_many_agents_as_for_few(
 
     def add(first: int, last: int) -> None:
         for number in range(first, last):
-            make_trace(project, number, now=now, agent=f"bot {number}")
+            make_trace_row(project, number, now=now, agent=f"bot {number}")
             make_signal(make_agent(project, f"bot {number}"), active_since=now)
 
     add(1, 11)

@@ -1,6 +1,5 @@
 """An agent's page with its tabs."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
-from tests.factories import make_agent, make_session, make_trace
+from tests.factories import make_agent, make_session_row, make_trace_row, make_trace_rows
+from tests.page import Page
 from tests.traces.sent import sent_span
 from tests.traces.views.agent_page import numbers, table
 from traces.ingest import pipeline
@@ -83,7 +83,7 @@ def traffic() -> list[Run]:
 def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Project, now: datetime) -> None:
     runs = traffic()
     send(project, runs, now)
-    found = numbers(browser.get(page_of(project)).text)
+    found = numbers(Page(browser.get(page_of(project)).text))
     errors = sum(run.status == "error" for run in runs)
     failures = sum(run.outcome == "failure" or run.status == "error" for run in runs)
     success = sum(run.status == "ok" and not run.outcome for run in runs)
@@ -118,7 +118,7 @@ def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Pro
 def test_it_lists_the_models_by_cost(browser: Client, project: Project, now: datetime) -> None:
     runs = traffic()
     send(project, runs, now)
-    rows = table(browser.get(page_of(project)).text, "Models")
+    rows = table(Page(browser.get(page_of(project)).text), "Models")
     priced = [run for run in runs if run.model == "gpt-4o-mini"]
     others = [run for run in runs if run.model == "made-up"]
     assert list(rows) == ["gpt-4o-mini", "made-up"]
@@ -139,14 +139,14 @@ def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, pro
         for number in range(1, 21)
     ]  # fmt: skip
     pipeline.store(project.pk, spans, now)
-    text = browser.get(page_of(project)).text
-    rows = table(text, "Tools")
+    page = Page(browser.get(page_of(project)).text)
+    rows = table(page, "Tools")
     assert {name: cells[:2] for name, cells in rows.items()} == {"get": ["15", "0%"], "<i>step</i>": ["4", "25.0%"]}
     assert float(rows["get"][2].removesuffix(" s")) == pytest.approx(13, rel=0.05)
     assert float(rows["get"][3].removesuffix(" s")) == pytest.approx(20, rel=0.05)
-    assert table(text, "Errors by model and tool") == {"<i>step</i>": ["", "1", "100%"]}
-    assert "1\n        failed call<" in text
-    assert "No model call is known" in text
+    assert table(page, "Errors by model and tool") == {"<i>step</i>": ["", "1", "100%"]}
+    assert page.region("Errors by model and tool").has_link("1 failed call")
+    assert "No model call is known" in page.region("Models").text
 
 
 def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, now: datetime) -> None:
@@ -159,17 +159,17 @@ def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, n
         for number in range(1, 31)
     ]  # fmt: skip
     pipeline.store(project.pk, spans, now)
-    text = browser.get(page_of(project)).text
-    assert len(table(text, "Tools")) == 20
-    assert "and 40 more" in text
+    page = Page(browser.get(page_of(project)).text)
+    assert len(table(page, "Tools")) == 20
+    assert "and 40 more" in page.region("Tools").text
 
 
 def test_it_says_what_of_the_cost_is_not_split(browser: Client, project: Project, now: datetime) -> None:
     send(project, [Run(ago=timedelta(hours=1))], now)
-    assert "Cost not split" not in numbers(browser.get(page_of(project)).text)
+    assert "Cost not split" not in numbers(Page(browser.get(page_of(project)).text))
     said: dict[str, Any] = {"llm__cost__total": 1.5, "llm__token_count__prompt": 10, "openinference__span__kind": "LLM"}
     pipeline.store(project.pk, [sent_span(5, trace=99, start=now, agent__name="support-bot", **said)], now)
-    assert numbers(browser.get(page_of(project)).text)["Cost not split"] == "$1.50"
+    assert numbers(Page(browser.get(page_of(project)).text))["Cost not split"] == "$1.50"
 
 
 @pytest.mark.parametrize("key", ["12h", "1d", "3d", "30d"])
@@ -177,7 +177,7 @@ def test_it_says_the_same_from_traces_and_from_hours(
     browser: Client, project: Project, now: datetime, key: str
 ) -> None:
     send(project, [run for run in traffic() if run.ago < timedelta(hours=10)], now)
-    whole, part = (numbers(browser.get(page_of(project), {"range": each}).text) for each in ("90d", key))
+    whole, part = (numbers(Page(browser.get(page_of(project), {"range": each}).text)) for each in ("90d", key))
     assert whole == part
 
 
@@ -190,14 +190,13 @@ def test_it_compares_with_the_equal_period_before(browser: Client, project: Proj
     before = [Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(100)] + old_run()
     after = [Run(ago=timedelta(hours=2), seconds=4, status="error" if n < 30 else "ok") for n in range(50)]
     send(project, before + after, now)
-    text = browser.get(page_of(project)).text
-    found = numbers(text)
-    assert found["Runs change"] == "down 50% from 101"
-    assert '<span class="delta bad">up 58.0 points from 2.0%</span>' in text
-    assert re.search(r'<span class="delta bad">up \d+% from 958 ms</span>', text)
-    assert '<span class="delta ">down 50% from 101</span>' in text
+    found = numbers(Page(browser.get(page_of(project)).text))
+    assert (found["Runs change"], found["Runs tone"]) == ("down 50% from 101", "")
+    assert (found["Error rate change"], found["Error rate tone"]) == ("up 58.0 points from 2.0%", "bad")
+    assert re.fullmatch(r"up \d+% from 958 ms", found["Latency change"])
+    assert found["Latency tone"] == "bad"
     assert found["Runs failure title"] == "60.0% of runs, up 58.0 points from 2.0%"
-    assert '<span class="delta bad">+58.0</span>' in text
+    assert (found["Runs failure change"], found["Runs failure tone"]) == ("+58.0", "bad")
 
 
 def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
@@ -207,40 +206,35 @@ def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, 
         now,
     )
     send(project, [Run(ago=timedelta(hours=2), status="error" if n < 4 else "ok") for n in range(20)], now, first=50)
-    text = browser.get(page_of(project)).text
-    assert "up 10.0 points from 10.0%" in text
-    assert "delta bad" not in text
-    assert "delta good" not in text
+    found = numbers(Page(browser.get(page_of(project)).text))
+    assert found["Error rate change"] == "up 10.0 points from 10.0%"
+    assert {tone for name, tone in found.items() if name.endswith(" tone")} == {""}
 
 
 def test_it_compares_with_nothing_while_the_agent_is_younger(browser: Client, project: Project, now: datetime) -> None:
     send(project, [Run(ago=timedelta(hours=30)), Run(ago=timedelta(hours=2))], now)
-    text = browser.get(page_of(project)).text
-    assert text.count("No comparison") == 1
-    assert not any(said for name, said in numbers(text).items() if name.endswith(" change"))
-    assert "from 1" not in text
+    page = Page(browser.get(page_of(project)).text)
+    assert page.text.count("No comparison") == 1
+    assert not any(said for name, said in numbers(page).items() if name.endswith(" change"))
+    assert "from 1" not in page.text
 
 
 def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Project, now: datetime) -> None:
     send(project, [Run(ago=timedelta(hours=9), seconds=3), Run(ago=timedelta(hours=2), status="error")], now)
-    text = browser.get(page_of(project)).text
-    figures = {
-        name: json.loads(figure)
-        for name, figure in re.findall(r'<script id="agent-(\w+)" type="application/json">(.*?)</script>', text)
-    }
-    assert set(figures) == {"runs", "errors", "latency", "tokens", "cost"}
+    figures = Page(browser.get(page_of(project)).text).figures
+    assert set(figures) == {"agent-runs", "agent-errors", "agent-latency", "agent-tokens", "agent-cost"}
     for figure in figures.values():
         for row in figure["data"]:
             assert len(row["y"]) == 24
             assert sum(value is not None for value in row["y"]) == 2
-    assert [value for value in figures["errors"]["data"][0]["y"] if value is not None] == [0, 100]
-    slow, fast = (value for value in figures["latency"]["data"][0]["y"] if value is not None)
+    assert [value for value in figures["agent-errors"]["data"][0]["y"] if value is not None] == [0, 100]
+    slow, fast = (value for value in figures["agent-latency"]["data"][0]["y"] if value is not None)
     assert (slow, fast) == (pytest.approx(3, rel=0.05), pytest.approx(1, rel=0.05))
 
 
 def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: Project, now: datetime) -> None:
     pipeline.store(project.pk, [sent_span(1, start=now - timedelta(seconds=2), agent__name="support-bot")], now)
-    found = numbers(browser.get(page_of(project)).text)
+    found = numbers(Page(browser.get(page_of(project)).text))
     for name in ("Tokens", "Cost"):
         assert (found[name], found[f"{name} note"]) == ("\N{EN DASH}", "none reported")
     assert not any(
@@ -249,56 +243,58 @@ def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: 
 
 
 def test_it_offers_the_range_that_has_runs(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now - timedelta(days=5))
+    make_trace_row(project, now=now - timedelta(days=5))
     for tab, noun in (("", "runs"), ("traces/", "traces"), ("sessions/", "sessions")):
-        text = browser.get(page_of(project, tab)).text
-        assert f"No {noun} in the last 1 d" in text
-        assert ("Show the last 7 d" in text) == (tab != "sessions/")
+        page = Page(browser.get(page_of(project, tab)).text)
+        assert f"No {noun} in the last 1 d" in page.main.text
+        assert page.has_link("Show the last 7 d") == (tab != "sessions/")
 
 
 def test_it_swaps_the_numbers_in(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now)
+    make_trace_row(project, now=now)
     response = browser.get(page_of(project), headers=HTMX)
-    assert response.text.strip().startswith('<div id="agent-numbers"')
-    assert "<html" not in response.text
+    part = Page(response.text)
+    assert not part.is_whole
+    assert numbers(part)["Runs"] == "1"
     assert "HX-Request" in response.headers["Vary"]
 
 
 def test_it_asks_for_its_signals_separately(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now)
-    assert f'hx-get="{page_of(project, "signals/")}' in browser.get(page_of(project)).text
+    make_trace_row(project, now=now)
+    section = Page(browser.get(page_of(project)).text).region("Active signals")
+    assert section.attribute("hx-get").startswith(page_of(project, "signals/"))
 
 
 def test_it_lists_its_own_traces(browser: Client, project: Project, now: datetime) -> None:
-    mine = [make_trace(project, number, now=now, session="chat") for number in range(1, 56)]
-    other = make_trace(project, 99, now=now, agent="other-bot")
-    text = browser.get(page_of(project, "traces/")).text
-    link = text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
-    rest = browser.get(page_of(project, "traces/") + link, headers=HTMX).text
-    assert "<html" not in rest
-    assert [sum(trace.hex_id in page for trace in mine) for page in (text, rest)] == [PAGE, 55 - PAGE]
-    assert other.hex_id not in text + rest
-    assert "No traces" in browser.get(page_of(project, "traces/") + "?status=error").text
+    mine = make_trace_rows(project, range(1, 56), now=now, session="chat")
+    other = make_trace_row(project, 99, now=now, agent="other-bot")
+    first = Page(browser.get(page_of(project, "traces/")).text)
+    rest = Page(browser.get(page_of(project, "traces/") + first.link("Load more"), headers=HTMX).text)
+    assert not rest.is_whole
+    addresses = {trace.get_absolute_url() for trace in mine}
+    assert [len(addresses & {address for _, address in page.links}) for page in (first, rest)] == [PAGE, 55 - PAGE]
+    assert other.get_absolute_url() not in {address for page in (first, rest) for _, address in page.links}
+    assert "No traces" in Page(browser.get(page_of(project, "traces/") + "?status=error").text).text
 
 
 def test_it_lists_its_own_sessions(browser: Client, project: Project, now: datetime) -> None:
-    make_session(project, "mine", now=now)
-    make_trace(project, 50, now=now, agent="other-bot", session="theirs")
-    text = browser.get(page_of(project, "sessions/")).text
-    assert "mine" in text
-    assert "theirs" not in text
-    fragment = browser.get(page_of(project, "sessions/"), headers=HTMX).text
-    assert "mine" in fragment
-    assert "<html" not in fragment
+    make_session_row(project, "mine", now=now)
+    make_trace_row(project, 50, now=now, agent="other-bot", session="theirs")
+    whole = Page(browser.get(page_of(project, "sessions/")).text)
+    fragment = Page(browser.get(page_of(project, "sessions/"), headers=HTMX).text)
+    assert (whole.is_whole, fragment.is_whole) == (True, False)
+    for page in (whole, fragment):
+        (row,) = page.all(".//tbody/tr | .//body/tr") or page.all(".//tr")
+        assert "mine" in row.text
 
 
 def test_it_explains_what_analysis_will_be(browser: Client, project: Project) -> None:
-    assert "cites the spans" in browser.get(page_of(project, "analysis/")).text
+    assert "cites the spans" in Page(browser.get(page_of(project, "analysis/")).text).text
 
 
 @pytest.mark.parametrize("tab", TABS)
 def test_it_escapes_what_senders_call_it(browser: Client, project: Project, now: datetime, tab: str) -> None:
-    make_trace(project, now=now, agent="<b>&bot</b>")
+    make_trace_row(project, now=now, agent="<b>&bot</b>")
     text = browser.get(page_of(project, tab, "<b>&bot</b>")).text
     assert "&lt;b&gt;&amp;bot" in text
     assert "<b>&bot" not in text
@@ -320,15 +316,15 @@ def test_it_is_closed_to_outsiders(
 
 @pytest.mark.parametrize("tab", TABS)
 def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project, tab: str) -> None:
-    text = client_as(viewer).get(page_of(project, tab)).text
-    assert "support-bot" in text
-    assert "New signal" not in text
+    page = Page(client_as(viewer).get(page_of(project, tab)).text)
+    assert page.main.headings[0] == "support-bot"
+    assert not page.has_link("New signal")
 
 
 @pytest.mark.parametrize("tab", TABS)
 @pytest.mark.parametrize("query", ["status=x", "after=nonsense", "range=%00", "from=9999", "agent=7", "q=%00"])
 def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, tab: str, query: str) -> None:
-    make_trace(project, now=now)
+    make_trace_row(project, now=now)
     assert browser.get(f"{page_of(project, tab)}?{query}").status_code == 200
 
 
@@ -340,8 +336,8 @@ def test_it_asks_as_often_for_much_as_for_little(browser: Client, project: Proje
         return len(captured)
 
     for number in range(1, 11):
-        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+        make_trace_row(project, number, now=now - timedelta(hours=number), session=f"s{number}")
     few = queries()
     for number in range(11, 21):
-        make_trace(project, number, now=now - timedelta(hours=number), session=f"s{number}")
+        make_trace_row(project, number, now=now - timedelta(hours=number), session=f"s{number}")
     assert queries() == few

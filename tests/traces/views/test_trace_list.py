@@ -1,7 +1,5 @@
 """The Traces page."""
 
-import html
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst import timerange
 from catalyst.core.models import Project, User
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace
+from tests.factories import make_agent, make_labels, make_signal, make_trace, make_trace_row, make_trace_rows
+from tests.page import Page
 from tests.traces.sent import sent_span
 from traces.analytics import list_volumes
 from traces.ingest import pipeline
@@ -26,61 +25,73 @@ PAGE = "/p/default/traces/"
 HTMX = {"HX-Request": "true"}
 
 
+def listed(page: Page) -> list[str]:
+    """The hexadecimal ids of the traces in the list, in order."""
+    addresses = [row.links[0][1] for row in page.rows]
+    return [address.removeprefix(PAGE).rstrip("/") for address in addresses]
+
+
+def traces_counted(page: Page) -> int:
+    """The number of traces over the list."""
+    (number,) = page.all("//figure/figcaption/span/b")
+    return int(number.text)
+
+
 def test_it_lists_traces_newest_first(browser: Client, project: Project, now: datetime) -> None:
     make_trace(project, 1, now=now - timedelta(hours=2), said=("Old <question>", "answer"))
     make_trace(project, 2, now=now, said=("New question", "answer"), session="chat", error="boom")
-    text = browser.get(PAGE).text
-    assert text.index("New question") < text.index("Old &lt;question&gt;")
-    assert "gpt-4o-mini" in text
-    assert "support-bot" in text
-    assert "chat" in text
-    assert "2</b> traces" in text
+    page = Page(browser.get(PAGE).text)
+    newest, oldest = page.table().rows
+    assert newest["Name"] == "stepNew question"
+    assert oldest["Name"] == "stepOld <question>"
+    assert (newest["Agent"], newest["Session"], newest["Models"]) == ("support-bot", "chat", "gpt-4o-mini")
+    assert (newest["Tokens"], oldest["Session"]) == ("110", "")
+    assert traces_counted(page) == 2
 
 
 def test_it_shows_labels_beside_traces(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - timedelta(hours=1))
     (label,) = make_labels(signal, project, 1, now=now)
     type(label).objects.filter(pk=label.pk).update(status="done", value="yes", labelled_at=now)
-    assert "Refund wanted" in browser.get(PAGE).text
+    assert Page(browser.get(PAGE).text).table().row(1)["Labels"] == "Refund wantedyes"
 
 
 def test_it_teaches_when_there_is_no_trace(browser: Client, project: Project) -> None:
-    response = browser.get(PAGE)
-    assert "Send your first trace" in response.text
-    assert "http://testserver/v1/traces" in response.text
-    assert "catalyst_tracing" in response.text
+    page = Page(browser.get(PAGE).text)
+    assert "Send your first trace" in page.headings
+    assert page.part("connect-endpoint").text == "http://testserver/v1/traces"
+    assert "catalyst_tracing" in page.text
 
 
 def test_it_turns_into_the_list_when_the_first_trace_lands(browser: Client, project: Project, now: datetime) -> None:
     poll = {**HTMX, "HX-Target": "first-trace"}
     assert browser.get(PAGE, headers=poll).status_code == 204
-    make_trace(project, now=now)
+    make_trace_row(project, now=now)
     assert browser.get(PAGE, headers=poll).headers["HX-Refresh"] == "true"
 
 
 def test_it_offers_the_range_that_has_traces(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now - timedelta(days=5))
-    text = browser.get(PAGE).text
-    assert "No traces in the last 1 d" in text
-    assert 'href="?range=7d"' in text
-    assert "No traces" not in browser.get(f"{PAGE}?range=7d").text
+    make_trace_row(project, now=now - timedelta(days=5))
+    page = Page(browser.get(PAGE).text)
+    assert "No traces in the last 1 d" in page.headings
+    assert page.link("Show the last 7 d") == "?range=7d"
+    assert len(Page(browser.get(f"{PAGE}?range=7d").text).table().rows) == 1
 
 
 def test_it_says_when_no_trace_passes_the_filter(browser: Client, project: Project, now: datetime) -> None:
-    make_trace(project, now=now)
-    text = browser.get(f"{PAGE}?status=error").text
-    assert "that pass the filter" in text
-    assert "No trace passes this filter at any time" in text
+    make_trace_row(project, now=now)
+    page = Page(browser.get(f"{PAGE}?status=error").text)
+    assert "No traces in the last 1 d that pass the filter" in page.headings
+    assert "No trace passes this filter at any time" in page.text
 
 
 def test_it_filters(browser: Client, project: Project, now: datetime) -> None:
-    good = make_trace(project, 1, now=now, said=("Where is it?", "x"), session="one")
-    bad = make_trace(project, 2, now=now, said=("Refund 100%_me", "x"), agent="other-bot")
+    good = make_trace_row(project, 1, now=now, said=("Where is it?", "x"), session="one")
+    bad = make_trace_row(project, 2, now=now, said=("Refund 100%_me", "x"), agent="other-bot")
     Trace.objects.filter(pk=bad.pk).update(status="error")
 
     def shown(query: str) -> set[str]:
-        text = browser.get(f"{PAGE}?{query}").text
-        return {trace.hex_id for trace in (good, bad) if trace.hex_id in text}
+        return set(listed(Page(browser.get(f"{PAGE}?{query}").text)))
 
     assert shown("status=error") == {bad.hex_id}
     assert shown("status=ok") == {good.hex_id}
@@ -94,42 +105,37 @@ def test_it_filters(browser: Client, project: Project, now: datetime) -> None:
     "query", ["status=x", "agent=-1", "session=abc", "after=nonsense", "q=%00", "range=%00", "from=9999"]
 )
 def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, query: str) -> None:
-    trace = make_trace(project, now=now)
+    trace = make_trace_row(project, now=now)
     response = browser.get(f"{PAGE}?{query}")
     assert response.status_code == 200
-    assert trace.hex_id in response.text
+    assert listed(Page(response.text)) == [trace.hex_id]
 
 
 def test_it_goes_to_the_trace_whose_id_is_asked_for(browser: Client, project: Project, now: datetime) -> None:
-    trace = make_trace(project, now=now)
+    trace = make_trace_row(project, now=now)
     assert browser.get(f"{PAGE}?q={trace.hex_id}").headers["Location"] == f"{PAGE}{trace.hex_id}/"
     assert browser.get(f"{PAGE}?q={'f' * 32}").status_code == 200
 
 
 def test_it_continues_where_a_page_ended(browser: Client, project: Project, now: datetime) -> None:
-    traces = [make_trace(project, number, now=now - timedelta(seconds=number // 2)) for number in range(1, 46)]
-    first = browser.get(PAGE)
-    link = first.text.split('hx-get="')[-1].split('"')[0].replace("&amp;", "&")
-    second = browser.get(f"{PAGE}{link}", headers=HTMX)
-    assert "<html" not in second.text
-    assert second.headers["Vary"].count("HX-Request") == 1
-    pages = [{trace.hex_id for trace in traces if trace.hex_id in page.text} for page in (first, second)]
-    assert [len(page) for page in pages] == [views.PAGE, 15]
-    assert not pages[0] & pages[1]
+    traces = [make_trace_row(project, number, now=now - timedelta(seconds=number // 2)) for number in range(1, 46)]
+    first = Page(browser.get(PAGE).text)
+    response = browser.get(PAGE + first.link("Load more"), headers=HTMX)
+    second = Page(response.text)
+    assert not second.is_whole
+    assert response.headers["Vary"].count("HX-Request") == 1
+    assert [len(listed(page)) for page in (first, second)] == [views.PAGE, 15]
+    assert set(listed(first) + listed(second)) == {trace.hex_id for trace in traces}
 
 
 def test_it_says_how_many_traces_are_new(browser: Client, project: Project, now: datetime) -> None:
-    of_agent = f"?agent={make_trace(project, 1, now=now - timedelta(minutes=5)).agent_id}"
-    poll = re.search(r'id="newer"[^>]*hx-get="([^"]+)"', browser.get(PAGE + of_agent).text)
-    assert poll
-    url = PAGE + html.unescape(poll[1])
-    assert "btn" not in browser.get(url, headers=HTMX).text
+    of_agent = f"?agent={make_trace_row(project, 1, now=now - timedelta(minutes=5)).agent_id}"
+    url = PAGE + Page(browser.get(PAGE + of_agent).text).part("newer").attribute("hx-get")
+    assert Page(browser.get(url, headers=HTMX).text).links == []
     for number in (2, 3):
-        make_trace(project, number, now=now - timedelta(minutes=1))
-    make_trace(project, 4, now=now, agent="another")
-    answer = browser.get(url, headers=HTMX).text
-    assert "2 new traces" in " ".join(answer.split())
-    assert f'href="{of_agent}"' in answer
+        make_trace_row(project, number, now=now - timedelta(minutes=1))
+    make_trace_row(project, 4, now=now, agent="another")
+    assert Page(browser.get(url, headers=HTMX).text).links == [("2 new traces", of_agent)]
 
 
 def test_it_costs_the_same_for_ten_rows_and_twenty(browser: Client, project: Project, now: datetime) -> None:
@@ -140,36 +146,37 @@ def test_it_costs_the_same_for_ten_rows_and_twenty(browser: Client, project: Pro
             assert browser.get(PAGE).status_code == 200
         return len(queries)
 
-    make_session(project, "first", turns=10, now=now)
+    make_trace_rows(project, range(1, 11), now=now, session="first")
     ten = queries()
-    make_session(project, "second", turns=10, first=11, now=now)
+    make_trace_rows(project, range(11, 21), now=now, session="second")
     assert queries() == ten
 
 
 def test_it_never_says_zero_for_an_unknown_cost(browser: Client, project: Project, now: datetime) -> None:
-    trace = make_trace(project, now=now)
+    trace = make_trace_row(project, now=now)
     Trace.objects.filter(pk=trace.pk).update(cost=0, unpriced_count=1)
-    text = browser.get(PAGE).text
-    assert "unpriced" in text
-    assert "$0<" not in text
+    assert Page(browser.get(PAGE).text).table().row(1)["Cost"] == "unpriced"
 
 
 def test_it_counts_from_hours_and_from_traces_alike(browser: Client, project: Project, now: datetime) -> None:
-    make_session(project, turns=3, now=now)
+    make_trace_rows(project, range(1, 4), now=now, session="conversation")
     for key in ("1h", "1d", "7d"):
-        assert "3</b> traces" in browser.get(f"{PAGE}?range={key}").text
+        assert traces_counted(Page(browser.get(f"{PAGE}?range={key}").text)) == 3
 
 
 @pytest.mark.parametrize("key", ["1h", "1d"])
 def test_its_numbers_are_of_the_agent_but_other_agents_say_what_they_would_give(
     browser: Client, project: Project, now: datetime, key: str
 ) -> None:
-    make_session(project, turns=3, now=now)
-    other = make_trace(project, 9, now=now, agent="other-bot")
-    text = browser.get(f"{PAGE}?range={key}&agent={other.agent_id}").text
-    assert "<b>1</b> traces" in text
-    assert [int(count) for count in re.findall(r"UTC: (\d+) traces", text) if count != "0"] == [1]
-    assert re.findall(r"<output>(\d+)</output>", text) == ["1", "0", "3", "1"]
+    make_trace_rows(project, range(1, 4), now=now, session="conversation")
+    other = make_trace_row(project, 9, now=now, agent="other-bot")
+    page = Page(browser.get(f"{PAGE}?range={key}&agent={other.agent_id}").text)
+    assert traces_counted(page) == 1
+    bars = [bar.text.split("UTC: ")[1] for bar in page.all("//figure//title")]
+    assert [bar for bar in bars if not bar.startswith("0 ")] == ["1 traces, 0 with errors"]
+    filters = page.region("Filters")
+    assert [words for words, _ in filters.region("Status").links] == ["OK 1", "Error 0"]
+    assert [words for words, _ in filters.region("Agent").links] == ["support-bot 3", "other-bot 1"]
 
 
 def test_it_says_when_it_did_not_look_at_all(
@@ -178,17 +185,17 @@ def test_it_says_when_it_did_not_look_at_all(
     """Numbers that hours can't tell are counted among the newest traces of the project only, the list reaches back."""
     top = timerange.floor(now, timerange.HOUR) + timerange.HOUR / 2
     for number, hours in enumerate((26, 25, 3, 2, 1), start=1):
-        make_trace(project, number, now=top - hours * timerange.HOUR, said=("A refund?", "Yes."))
-    whole = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
-    assert "of the newest traces only" not in whole
-    assert "<b>5</b> traces" in whole
+        make_trace_row(project, number, now=top - hours * timerange.HOUR, said=("A refund?", "Yes."))
+    whole = Page(browser.get(PAGE, {"range": "7d", "q": "refund"}).text)
+    assert "of the newest traces only" not in whole.text
+    assert traces_counted(whole) == 5
     monkeypatch.setattr(list_volumes, "MAX_COUNTED_TRACES", 3)
-    text = browser.get(PAGE, {"range": "7d", "q": "refund"}).content.decode()
+    page = Page(browser.get(PAGE, {"range": "7d", "q": "refund"}).text)
     since = f"{top - 24.5 * timerange.HOUR:%-d %b, %H:%M}"
-    assert "<b>3</b> traces" in text
-    assert f"of the newest traces only, since {since}" in " ".join(text.split())
-    assert text.count('class="when"') == whole.count('class="when"')
-    assert "of the newest traces only" not in browser.get(PAGE, {"range": "7d"}).content.decode()
+    assert traces_counted(page) == 3
+    assert f"of the newest traces only, since {since}" in page.text
+    assert listed(page) == listed(whole)
+    assert "of the newest traces only" not in Page(browser.get(PAGE, {"range": "7d"}).text).text
 
 
 def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], charlie: User, project: Project) -> None:
@@ -198,9 +205,8 @@ def test_it_is_not_there_for_outsiders(client_as: Callable[[User], Client], char
 def test_it_shows_nothing_of_other_projects(
     client_as: Callable[[User], Client], charlie: User, project: Project, now: datetime
 ) -> None:
-    trace = make_trace(project, now=now)
-    text = client_as(charlie).get(f"/p/other/traces/?q={trace.hex_id}").text
-    assert "Send your first trace" in text
+    trace = make_trace_row(project, now=now)
+    assert "Send your first trace" in Page(client_as(charlie).get(f"/p/other/traces/?q={trace.hex_id}").text).headings
 
 
 def test_it_only_reads(browser: Client) -> None:
@@ -214,31 +220,34 @@ def test_its_address_says_which_traffic(browser: Client, project: Project, now: 
     spans += [sent_span(2, trace=2, start=now, resource={"service.name": "till"}, name="other")]
     pipeline.store(project.pk, spans, now)
 
-    def listed(query: str) -> int:
-        return browser.get(f"{PAGE}?{query}").text.count('class="open"')
+    def count(query: str) -> int:
+        return len(listed(Page(browser.get(f"{PAGE}?{query}").text)))
 
-    assert listed("") == 2
+    assert count("") == 2
     for query in ("environment=prod", "service=shop", "model=gpt-4o", "min_tokens=50", "attribute=tenant=acme"):
-        assert listed(query) == 1
+        assert count(query) == 1
     for query in ("environment=production", "max_duration_ms=1", "min_tokens=51", "attribute=tenant=acme&service=till"):
-        assert listed(query) == 0
+        assert count(query) == 0
     for nonsense in ("min_tokens=many", "max_tokens=1&min_tokens=-1&max_tokens=no", "attribute=tenant", "model=%00"):
-        assert listed(nonsense) == 2
-    assert listed("min_tokens=many&service=shop") == 1
+        assert count(nonsense) == 2
+    assert count("min_tokens=many&service=shop") == 1
 
 
 @pytest.mark.parametrize("path", [PAGE, "/p/default/sessions/"])
 def test_what_its_address_says_is_shown_and_can_be_taken_back(
     browser: Client, project: Project, now: datetime, path: str
 ) -> None:
-    make_session(project, now=now)
+    make_trace_row(project, now=now, session="conversation")
     query = "environment=prod&max_tokens=9&min_tokens=5&attribute=a%3Db%3Dc&attribute=d%3De"
-    text = html.unescape(browser.get(f"{path}?{query}").text)
+    page = Page(browser.get(f"{path}?{query}").text)
+    (search,) = page.searches
     for words, left in (
         ("environment is prod", "max_tokens=9&min_tokens=5&attribute=a%3Db%3Dc&attribute=d%3De"),
         ("uses 5 to 9 tokens", "environment=prod&attribute=a%3Db%3Dc&attribute=d%3De"),
         ("a is b=c", "environment=prod&max_tokens=9&min_tokens=5&attribute=d%3De"),
     ):
-        assert f'<b>{words}</b></span><a href="?{left}"' in text
-    assert 'name="environment" value="prod"' in text
-    assert 'type="hidden" name="attribute" value="d=e"' in text
+        assert words in search.text
+        assert search.link(f"Not only where {words}") == f"?{left}"
+    (menu,) = (form for form in page.forms if form.buttons == ["Filter"])
+    assert menu.fields["environment"] == ["prod"]
+    assert menu.fields["attribute"] == ["a=b=c", "d=e"]

@@ -1,8 +1,7 @@
 """The page of one trace."""
 
-import html
 import json
-import re
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from django.test import Client
 
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
+from tests.page import Page, Row
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
 from traces.models import Trace
@@ -24,6 +24,19 @@ pytestmark = pytest.mark.real_clock
 HTMX = {"HX-Request": "true"}
 
 
+def spans_of(page: Page) -> list[Row]:
+    """The rows of spans in the tree."""
+    return [row for row in page.rows if row.element.get("data-depth")]
+
+
+def attributes_of(page: Page) -> dict[str, list[str]]:
+    """The values of the shown attributes, by name. An event may have the name of another."""
+    values: dict[str, list[str]] = defaultdict(list)
+    for term in page.part("span-pane").all(".//dt"):
+        values[term.text] += [value.text for value in term.all("following-sibling::dd")]
+    return values
+
+
 @pytest.fixture
 def trace(project: Project, now: datetime) -> Trace:
     """A run with a failed tool, of a session."""
@@ -33,25 +46,25 @@ def trace(project: Project, now: datetime) -> Trace:
 
 
 def test_it_shows_the_whole_turn_first(browser: Client, trace: Trace) -> None:
-    text = browser.get(trace.get_absolute_url()).text
-    assert "Where &lt;is&gt; it?" in text
-    assert "On <strong>its</strong> way." in text
-    assert "lookup" in text
-    assert "timed out" in text
-    assert text.count("data-depth=") == 3
+    page = Page(browser.get(trace.get_absolute_url()).text)
+    conversation = page.region("Whole trace")
+    for words in ("Where <is> it?", "On its way.", "lookup", "timed out"):
+        assert words in conversation.text
+    assert "its" in [strong.text for strong in conversation.all(".//strong")]
+    assert len(spans_of(page)) == 3
 
 
 def test_it_shows_a_chosen_span(browser: Client, trace: Trace) -> None:
     llm, tool = hex_span_id(18), hex_span_id(19)
-    page = browser.get(f"{trace.get_absolute_url()}?span={llm}")
-    assert 'aria-selected="true"' in page.text
-    assert "100 in, 10 out" in page.text
-    fragment = browser.get(f"{trace.get_absolute_url()}?span={tool}", headers=HTMX)
-    assert fragment.text.strip().startswith("{#") is False
-    assert 'id="span-pane"' in fragment.text
-    assert "<html" not in fragment.text
-    assert "data-depth" not in fragment.text
-    assert "timed out" in fragment.text
+    page = Page(browser.get(f"{trace.get_absolute_url()}?span={llm}").text)
+    (selected,) = page.all("//tr[@aria-selected='true']")
+    assert selected.link(selected.links[0][0]) == f"?span={llm}"
+    assert "100 in, 10 out" in page.region("Span step").text
+    fragment = Page(browser.get(f"{trace.get_absolute_url()}?span={tool}", headers=HTMX).text)
+    assert not fragment.is_whole
+    assert fragment.rows == []
+    assert "{#" not in fragment.text
+    assert "timed out" in fragment.part("span-pane").text
 
 
 @pytest.mark.parametrize(
@@ -65,7 +78,8 @@ def test_it_shows_a_chosen_span(browser: Client, trace: Trace) -> None:
     ],
 )
 def test_it_has_panes(browser: Client, trace: Trace, pane: str, words: str) -> None:
-    assert words in browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(19)}&pane={pane}", headers=HTMX).text
+    url = f"{trace.get_absolute_url()}?span={hex_span_id(19)}&pane={pane}"
+    assert words in Page(browser.get(url, headers=HTMX).text).part("span-pane").text
 
 
 def test_it_shows_events_once(browser: Client, project: Project, now: datetime) -> None:
@@ -73,8 +87,8 @@ def test_it_shows_events_once(browser: Client, project: Project, now: datetime) 
     event = {"name": "exception", "time": now.isoformat(), "attributes": {"exception.message": "it broke <here>"}}
     span.events = [event, event]
     pipeline.store(project.pk, [span], now)
-    text = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=events").text
-    assert text.count("it broke &lt;here&gt;") == 1
+    page = Page(browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=events").text)
+    assert page.text.count("it broke <here>") == 1
 
 
 def test_it_shows_labels_with_their_reasons(browser: Client, project: Project, now: datetime) -> None:
@@ -84,16 +98,15 @@ def test_it_shows_labels_with_their_reasons(browser: Client, project: Project, n
         status="done", value="yes", reason="Asked for <money> back.", labelled_at=now
     )
     assert label.trace_id
-    text = browser.get(f"/p/default/traces/{label.trace_id.hex}/").text
-    assert "Refund wanted" in text
-    assert "Asked for &lt;money&gt; back." in text
+    page = Page(browser.get(f"/p/default/traces/{label.trace_id.hex}/").text)
+    assert "Refund wanted yes Asked for <money> back." in page.region("Label Refund wanted").text
 
 
 def test_it_leads_to_the_turns_before_and_after(browser: Client, project: Project, now: datetime) -> None:
     make_session(project, turns=3, now=now)
-    text = browser.get(f"/p/default/traces/{2:032x}/").text
-    assert f'href="/p/default/traces/{1:032x}/"' in text
-    assert f'href="/p/default/traces/{3:032x}/"' in text
+    page = Page(browser.get(f"/p/default/traces/{2:032x}/").text)
+    assert page.link("Previous turn") == f"/p/default/traces/{1:032x}/"
+    assert page.link("Next turn") == f"/p/default/traces/{3:032x}/"
 
 
 def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Project, now: datetime) -> None:
@@ -101,19 +114,19 @@ def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Projec
     spans += [sent_span(100 + n, 17, start=now + timedelta(milliseconds=n), name=f"step {n}") for n in range(2000)]
     pipeline.store(project.pk, spans, now)
     page = browser.get(f"/p/default/traces/{1:032x}/")
-    assert page.text.count("data-depth=") == traces.ROWS
+    assert len(spans_of(Page(page.text))) == traces.ROWS
     assert len(page.content) < 100_000
-    more = browser.get(f"/p/default/traces/{1:032x}/?row=2000", headers=HTMX)
-    assert more.text.count("data-depth=") == 2
-    assert 'id="span-pane"' not in more.text
+    more = Page(browser.get(f"/p/default/traces/{1:032x}/?row=2000", headers=HTMX).text)
+    assert len(spans_of(more)) == 2
+    assert "span-pane" not in more.ids
 
 
 def test_it_shows_the_chosen_span_in_the_tree(browser: Client, project: Project, now: datetime) -> None:
     spans = [sent_span(100 + n, None, start=now + timedelta(milliseconds=n)) for n in range(traces.ROWS + 30)]
     pipeline.store(project.pk, spans, now)
-    page = browser.get(f"/p/default/traces/{1:032x}/?span={100 + traces.ROWS + 9:016x}")
-    assert page.text.count("data-depth=") == traces.ROWS + 10
-    assert f'href="?row={traces.ROWS + 10}"' in page.text
+    page = Page(browser.get(f"/p/default/traces/{1:032x}/?span={100 + traces.ROWS + 9:016x}").text)
+    assert len(spans_of(page)) == traces.ROWS + 10
+    assert page.link(f"Show more of {traces.ROWS + 30} spans") == f"?row={traces.ROWS + 10}"
 
 
 def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: datetime) -> None:
@@ -123,17 +136,18 @@ def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: d
     pipeline.store(project.pk, [span], now)
     url = f"/p/default/traces/{1:032x}/"
 
-    def shown(html: str) -> list[str]:
-        return re.findall(r"message \d+\.", html.partition('<div class="chat">')[2])
+    def shown(page: Page) -> list[str]:
+        return [message.text for message in page.all("//article") if message.text.startswith("User ")]
 
-    first, second, last = (browser.get(f"{url}?message={start}", headers=HTMX).text for start in starts)
-    assert [shown(part)[0] for part in (first, second, last)] == [f"message {start}." for start in starts]
-    assert f'hx-get="?message={starts[1]}"' in first
-    assert 'id="span-pane"' not in second
-    assert "hx-get" not in last
-    alone = browser.get(f"{url}?message={starts[1]}").text
-    assert "From the beginning" in alone
-    assert shown(alone)[0] == f"message {starts[1]}."
+    first, second, last = (Page(browser.get(f"{url}?message={start}", headers=HTMX).text) for start in starts)
+    assert [shown(part)[0] for part in (first, second, last)] == [f"User span message {start}." for start in starts]
+    assert f"?message={starts[1]}" in first.requests
+    assert first.link("Later messages") == f"?message={starts[1]}"
+    assert "span-pane" not in second.ids
+    assert last.requests == []
+    alone = Page(browser.get(f"{url}?message={starts[1]}").text)
+    assert alone.link("From the beginning") == "?"
+    assert shown(alone)[0] == f"User span message {starts[1]}."
 
 
 @pytest.mark.parametrize(
@@ -159,9 +173,8 @@ def test_it_shows_attributes_of_any_name(browser: Client, project: Project, now:
     span.events = [{"name": "e", "time": now.isoformat(), "attributes": {"items": "hostile"}}]
     pipeline.store(project.pk, [span], now)
     for pane, count in (("attributes", 2), ("events", 1)):
-        text = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane={pane}").text
-        assert len(re.findall(r"<dt>(?:<a [^>]*>)?items<", text)) == count
-        assert text.count("hostile") >= count
+        page = Page(browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane={pane}").text)
+        assert attributes_of(page)["items"] == ["hostile"] * count
 
 
 def test_it_bounds_events_and_attributes(browser: Client, project: Project, now: datetime) -> None:
@@ -172,12 +185,12 @@ def test_it_bounds_events_and_attributes(browser: Client, project: Project, now:
     ]
     pipeline.store(project.pk, [span], now)
     url = f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}"
-    events = browser.get(f"{url}&pane=events").text
-    assert events.count('class="event"') == presentation.MAX_EVENTS
-    assert "2 further events are left out" in events
-    attributes = browser.get(f"{url}&pane=attributes").text
-    assert len(re.findall(r"<dt>(?:<a [^>]*>)?a\d", attributes)) == presentation.MAX_ATTRIBUTES
-    assert "3 further attributes are left out" in attributes
+    events = Page(browser.get(f"{url}&pane=events").text)
+    assert attributes_of(events)["n"] == [str(number) for number in range(presentation.MAX_EVENTS)]
+    assert "2 further events are left out" in events.text
+    attributes = Page(browser.get(f"{url}&pane=attributes").text)
+    assert len([name for name in attributes_of(attributes) if name.startswith("a")]) == presentation.MAX_ATTRIBUTES
+    assert "3 further attributes are left out" in attributes.text
 
 
 def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: Project, now: datetime) -> None:
@@ -189,11 +202,11 @@ def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: 
     }
     pipeline.store(project.pk, [sent_span(1, trace=7, start=now, **attributes)], now)
     pipeline.store(project.pk, [sent_span(1, trace=8, start=now, customer__tier="silver")], now)
-    page = browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=attributes").text
-    (href,) = re.findall(r'href="(/p/default/traces/\?attribute=[^"]*)"', page)
-    found = browser.get(html.unescape(href)).text
-    assert f"{7:032x}" in found
-    assert f"{8:032x}" not in found
+    page = Page(browser.get(f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=attributes").text)
+    (link,) = [(words, address) for words, address in page.links if "?attribute=" in address]
+    assert link[0] == "customer.tier"
+    found = Page(browser.get(link[1]).text)
+    assert [row.links[0][1] for row in found.table().rows] == [f"/p/default/traces/{7:032x}/"]
 
 
 def test_it_bounds_the_labels_of_spans(browser: Client, project: Project, now: datetime) -> None:
@@ -204,6 +217,6 @@ def test_it_bounds_the_labels_of_spans(browser: Client, project: Project, now: d
     spans += [sent_span(number, 1, trace=7, start=now, **llm) for number in range(2, count + 2)]
     pipeline.store(project.pk, spans, now)
     settle_all(now)
-    text = browser.get(f"/p/default/traces/{7:032x}/").text
-    assert text.count("&amp;pane=labels") == presentation.MAX_LABELLED_SPANS
-    assert "4 further spans have labels" in text
+    labels = Page(browser.get(f"/p/default/traces/{7:032x}/").text).region("Labels of spans")
+    assert len(labels.all(".//a[contains(@href, 'pane=labels')]")) == presentation.MAX_LABELLED_SPANS
+    assert "4 further spans have labels" in labels.text
