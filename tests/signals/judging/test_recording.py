@@ -19,6 +19,7 @@ from signals.judging import worker as judging
 from signals.models import Label, Verdict
 from tests.factories import LATER, make_agent, make_signal, settle_all
 from tests.judge_server import Answer, Asked, JudgeServer, says
+from tests.page import Page
 from tests.traces.recorded import recording
 from traces.ingest import pipeline
 
@@ -63,6 +64,7 @@ def test_it_labels_every_session_right_though_a_worker_dies(
     assert confusion.total() == 100
     browser = client_as(viewer)
     for label in labels:
-        text = browser.get(f"/p/default/signals/{signal.pk}/labels/{label.pk}/").text
-        assert text.count(f"The file says so of {label.session_key}.") == 1
-        assert f">{truth[label.session_key]}<" in text
+        page = Page(browser.get(f"/p/default/signals/{signal.pk}/labels/{label.pk}/").text)
+        (row,) = page.table("Verdicts on this label, newest first").rows
+        assert row["Verdict"] == f"{truth[label.session_key]} counts"
+        assert row["The judge's reason"] == f"The file says so of {label.session_key}."

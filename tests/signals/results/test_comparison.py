@@ -1,5 +1,6 @@
 """Two versions side by side: what differs, what they answered, and on which targets they disagree."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from signals.definitions.definition import Definition
 from signals.models import Label, Signal
 from signals.results import comparison
 from tests.factories import make_agent, make_labels, make_signal
+from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
@@ -31,8 +33,10 @@ def page_of(signal: Signal) -> str:
     return f"/p/default/signals/{signal.pk}/versions/compare/"
 
 
-def text_of(text: str) -> str:
-    return " ".join(text.split())
+def traces_in(page: Page) -> list[str]:
+    """The keys of the traces that a page links to, in order."""
+    addresses = [address for _, address in page.links if re.search(r"/traces/[0-9a-f]{32}/$", address)]
+    return [address.rstrip("/").rpartition("/")[2] for address in addresses]
 
 
 def judged(signal: Signal, answers: Sequence[tuple[str, str]], now: datetime) -> list[str]:
@@ -55,49 +59,47 @@ def judged(signal: Signal, answers: Sequence[tuple[str, str]], now: datetime) ->
 
 def test_it_compares_the_current_version_with_the_one_before(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good")], now)
-    text = text_of(browser.get(page_of(signal)).text)
-    assert "What changed from v1 to v2" in text
-    assert "+ ugly</ins>" in text
-    assert "\u2212 bad</del>" in text
-    assert "How did it end?" in text
-    assert "What changed from v2 to v1" in text_of(browser.get(f"{page_of(signal)}?a=2&b=1").text)
+    changed = Page(browser.get(page_of(signal)).text).region("What changed from v1 to v2")
+    added, removed = ([mark.text for mark in changed.all(f".//li/{tag}")] for tag in ("ins", "del"))
+    assert (added, removed) == (["+ ugly"], ["\u2212 bad"])
+    assert "How did it end?" in changed.region("What changed in the question").text
+    assert Page(browser.get(f"{page_of(signal)}?a=2&b=1").text).region("What changed from v2 to v1")
 
 
 def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("bad", ""), ("", "ugly")], now)
-    text = text_of(browser.get(page_of(signal)).text)
-    of_all, of_shared = text.split('id="shared"')
-    assert '<b>66.7%</b> <span class="faint small">20.8 to 93.9%, 2 of 3</span>' in of_all
-    assert "0.0 to 56.1%, 0 of 3" in of_all
-    assert "not a label of it" in of_all
-    assert '<b>100%</b> <span class="faint small">34.2 to 100.0%, 2 of 2</span>' in of_shared
-    assert "9.5 to 90.5%, 1 of 2" in of_shared
+    page = Page(browser.get(page_of(signal)).text)
+    of_all, of_shared = page.table("Labels of either version"), page.table("Labels of the same targets")
+    assert of_all.row("good").cells[1:] == ["66.7% 20.8 to 93.9%, 2 of 3", "33.3% 6.1 to 79.2%, 1 of 3"]
+    assert of_all.row("ugly").cells[1:] == ["not a label of it", "33.3% 6.1 to 79.2%, 1 of 3"]
+    assert of_all.row("fair")["v1"] == "0% 0.0 to 56.1%, 0 of 3"
+    assert of_shared.row("good").cells[1:] == ["100% 34.2 to 100.0%, 2 of 2", "50.0% 9.5 to 90.5%, 1 of 2"]
 
 
 def test_it_counts_how_labels_moved(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
-    text = text_of(browser.get(page_of(signal)).text)
-    assert "<b>25.0%</b> agreement (95% CI 4.6 to 69.9%)" in text
-    assert 'was=good&amp;became=fair#flips" > 2</a>' in text
-    assert 'was=bad&amp;became=ugly#flips" > 1</a>' in text
-    assert "was=good&amp;became=good" not in text
+    moved = Page(browser.get(page_of(signal)).text).region("How labels moved")
+    assert "25.0% agreement (95% CI 4.6 to 69.9%)" in moved.text
+    moves = moved.table()
+    assert moves.row("good")["fair"] == "2"
+    assert moves.row("bad")["ugly"] == "1"
+    assert moves.row("good")["good"] == "1"
+    assert sorted(moves.links) == [("1", "?was=bad&became=ugly#flips"), ("2", "?was=good&became=fair#flips")]
 
 
 def test_it_lists_the_targets_that_flipped(browser: Client, signal: Signal, now: datetime) -> None:
     keys = judged(signal, [("good", "good"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
 
     def shown(query: str) -> list[str]:
-        text = browser.get(f"{page_of(signal)}{query}").text
-        return [key for key in keys if f'href="/p/default/traces/{key}/"' in text]
+        return traces_in(Page(browser.get(f"{page_of(signal)}{query}").text))
 
-    assert shown("") == keys[1:3]
+    assert sorted(shown("")) == keys[1:3]
     assert shown("?was=good&became=fair") == keys[1:2]
-    assert shown("?a=2&b=1") == keys[1:3]
+    assert sorted(shown("?a=2&b=1")) == keys[1:3]
     assert shown("?a=2&b=1&was=ugly&became=bad") == keys[2:3]
     assert shown("?was=good&became=%00x") == []
-    text = browser.get(page_of(signal)).text
-    assert "v1: good." in text
-    assert "v2: fair." in text
+    flips = Page(browser.get(f"{page_of(signal)}?was=good&became=fair").text).region("Traces with another label")
+    assert flips.table().row(1).cells[2:] == ["v1 good", "v1: good.", "v2 fair", "v2: fair."]
 
 
 @pytest.mark.parametrize("fewer", [1, 2])
@@ -107,9 +109,9 @@ def test_it_looks_up_the_labels_of_the_version_with_fewer(
     monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     alone = ("", "good") if fewer == 1 else ("good", "")
     judged(signal, [("good", "fair"), alone, alone], now)
-    text = text_of(browser.get(page_of(signal)).text)
-    assert 'was=good&amp;became=fair#flips" > 1</a>' in text
-    assert "of the newest" not in text
+    page = Page(browser.get(page_of(signal)).text)
+    assert page.region("How labels moved").table().row("good")["fair"] == "1"
+    assert "of the newest" not in page.text
 
 
 def test_it_says_when_it_compares_the_newest_only(
@@ -117,13 +119,15 @@ def test_it_says_when_it_compares_the_newest_only(
 ) -> None:
     monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     judged(signal, [("good", "fair"), ("good", "fair")], now)
-    assert "1 among the newest 1" in text_of(browser.get(page_of(signal)).text)
+    shared = Page(browser.get(page_of(signal)).text).region("Traces that both judged")
+    assert "1 among the newest 1" in shared.text
 
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "fair")], now - timedelta(days=5))
-    assert "No trace of the last 1 d has a label of both" in text_of(browser.get(page_of(signal)).text)
-    assert "became=fair" in browser.get(f"{page_of(signal)}?range=7d").text
+    assert "No trace of the last 1 d has a label of both" in Page(browser.get(page_of(signal)).text).text
+    moved = Page(browser.get(f"{page_of(signal)}?range=7d").text).region("How labels moved")
+    assert moved.table().row("good")["fair"] == "1"
 
 
 def test_it_continues_where_a_page_ended(
@@ -133,22 +137,22 @@ def test_it_continues_where_a_page_ended(
     keys = judged(signal, [("good", "fair")] * 5, now)
     seen, query = [], ""
     while True:
-        text = browser.get(f"{page_of(signal)}{query}", headers=PARTIAL).text
-        assert "<html" not in text
-        seen += [key for key in keys if f"/traces/{key}/" in text]
-        if "Load more" not in text:
+        part = Page(browser.get(f"{page_of(signal)}{query}", headers=PARTIAL).text)
+        assert not part.is_whole
+        seen += traces_in(part)
+        if not part.has_link("Load more"):
             break
-        query = "?after=" + text.split("after=")[1].split('"')[0]
+        query = part.link("Load more")
     assert sorted(seen) == sorted(keys)
 
 
 def test_it_needs_two_different_versions(browser: Client, signal: Signal) -> None:
-    assert "has one version so far" in text_of(browser.get(page_of(signal)).text)
+    assert "has one version so far" in Page(browser.get(page_of(signal)).text).text
     operations.publish_version(signal, SECOND)
     for query in ("?a=2&b=2", "?a=7&b=9", "?a=99999999&b=1"):
-        assert "Choose two different ones." in text_of(browser.get(page_of(signal) + query).text)
+        assert "Choose two different ones." in Page(browser.get(page_of(signal) + query).text).text
     for query in ("?a=x&b=%00", "?a=-1", f"?b={'9' * 30}&after=x"):
-        assert "What changed from v1 to v2" in text_of(browser.get(page_of(signal) + query).text)
+        assert "What changed from v1 to v2" in Page(browser.get(page_of(signal) + query).text).headings
 
 
 def test_it_compares_no_versions_of_another_project(browser: Client, other_project: Project) -> None:

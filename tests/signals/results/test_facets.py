@@ -1,8 +1,6 @@
 """Traces and sessions narrowed to what signals said of them."""
 
-import re
 from datetime import datetime, timedelta
-from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +14,7 @@ from signals import operations
 from signals.definitions.definition import Definition
 from signals.models import Label, Signal
 from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.page import Page
 from traces.views import traces
 
 pytestmark = pytest.mark.real_clock
@@ -31,16 +30,18 @@ def signal(project: Project, now: datetime) -> Signal:
 
 def traces_of(browser: Client, *keys: str, **params: Any) -> list[int]:
     """The numbers of the traces that the page lists, newest first."""
-    return numbers(browser.get(TRACES, {"label": list(keys), **params}).text)
+    return numbers(Page(browser.get(TRACES, {"label": list(keys), **params}).text))
 
 
-def numbers(text: str) -> list[int]:
-    return [int(found, 16) for found in re.findall(r'class="open" href="/p/default/traces/([0-9a-f]{32})/"', text)]
+def numbers(page: Page) -> list[int]:
+    """The numbers of the traces in a list or a part of one."""
+    addresses = [row.links[0][1] for row in page.rows]
+    return [int(address.removeprefix(TRACES).rstrip("/"), 16) for address in addresses]
 
 
 def sessions_of(browser: Client, *keys: str) -> list[str]:
     """The ids of the sessions that the page lists, by name."""
-    return sorted(re.findall(r'<span class="sub mono">(.*?)</span>', browser.get(SESSIONS, {"label": keys}).text))
+    return sorted(key.text for key in Page(browser.get(SESSIONS, {"label": keys}).text).all("//td[2]/span"))
 
 
 def test_it_narrows_traces_to_a_label(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -62,7 +63,7 @@ def test_it_narrows_traces_to_those_that_wait_or_failed(
     assert traces_of(browser, f"{signal.pk}!failed") == [2]
     assert traces_of(browser, f"{signal.pk}!waiting") == [3]
     choices = [("no", "1"), ("no label yet", "1"), ("judging failed", "1")]
-    assert sorted(offered(browser.get(TRACES).text)) == sorted(choices)
+    assert sorted(offered(Page(browser.get(TRACES).text))) == sorted(choices)
 
 
 def test_it_narrows_to_all_of_several_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -72,9 +73,9 @@ def test_it_narrows_to_all_of_several_labels(browser: Client, signal: Signal, pr
     give(other, "no", now=now)
     give(other, "yes", now=now, trace_id=UUID(int=2))
     assert traces_of(browser, f"{signal.pk}:yes", f"{other.pk}:yes") == [2]
-    text = browser.get(TRACES, {"label": [f"{signal.pk}:yes", f"{other.pk}:yes"]}).text
-    assert f'href="?label={signal.pk}%3Ayes" aria-label="Any Rude"' in text
-    assert f'href="?label={other.pk}%3Ayes" aria-label="Any Refund wanted"' in text
+    (search,) = Page(browser.get(TRACES, {"label": [f"{signal.pk}:yes", f"{other.pk}:yes"]}).text).searches
+    assert search.link("Any Rude") == f"?label={signal.pk}%3Ayes"
+    assert search.link("Any Refund wanted") == f"?label={other.pk}%3Ayes"
 
 
 def test_it_finds_traces_by_the_labels_of_their_spans_and_of_their_sessions(
@@ -100,11 +101,11 @@ def test_it_finds_traces_by_the_labels_of_their_spans_and_of_their_sessions(
 def test_the_newest_version_that_has_a_label_counts(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    make_labels(signal, project, 2, now=now)
+    make_labels(signal, project, 2, now=now - timedelta(minutes=1))
     give(signal, "yes", now=now)
     operations.publish_version(signal, Definition(type="binary", prompt="Else?", sample_rate=100))
-    make_trace(project, 1, now=now + timedelta(minutes=1), said=("More?", "More."))
-    settle_all(now + timedelta(minutes=1))
+    make_trace(project, 1, now=now, said=("More?", "More."))
+    settle_all(now)
     assert sorted(traces_of(browser, f"{signal.pk}:yes")) == [1, 2]
     give(signal, "no", now=now, version=signal.current_version)
     assert traces_of(browser, f"{signal.pk}:yes") == [2]
@@ -117,10 +118,10 @@ def test_a_label_that_is_not_there_lets_nothing_pass_and_says_so(
 ) -> None:
     make_session(project, "chat", now=now)
     for page in (TRACES, SESSIONS):
-        text = browser.get(page, {"label": key}).text
-        assert "which nothing here gives" in text
-        assert "Remove the filter" in text
-        assert 'class="open"' not in text
+        shown = Page(browser.get(page, {"label": key}).text)
+        assert "which nothing here gives" in shown.text
+        assert shown.has_link("Remove the filter")
+        assert shown.rows == []
 
 
 def test_it_knows_no_labels_of_other_projects_and_of_archived_signals(
@@ -144,39 +145,43 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
     give(signal, "no", now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=3))
     for query in ("", "?range=1h", f"?agent={signal.agent_id}"):
-        text = browser.get(TRACES + query).text
-        assert offered(text) == [("no", "2"), ("yes", "1")]
-    assert offered(browser.get(f"{TRACES}?agent=0").text) == []
-    text = browser.get(f"{TRACES}?status=ok&label={signal.pk}:yes&after=x").text
-    assert f'href="?status=ok&label={signal.pk}%3Ayes&label={signal.pk}%3Ano"' in unescape(text)
-    assert '<a href="?status=ok" aria-current="true">' in " ".join(unescape(text).split())
+        assert offered(Page(browser.get(TRACES + query).text)) == [("no", "2"), ("yes", "1")]
+    assert offered(Page(browser.get(f"{TRACES}?agent=0").text)) == []
+    page = Page(browser.get(f"{TRACES}?status=ok&label={signal.pk}:yes&after=x").text)
+    facet = page.region("Filters").region("Refund wanted")
+    assert facet.link("no 2") == f"?status=ok&label={signal.pk}%3Ayes&label={signal.pk}%3Ano"
+    assert facet.link("yes 1") == "?status=ok"
+    assert facet.current == ["yes 1"]
 
 
 def test_it_says_of_what_the_counts_are_and_counts_each_target_once(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     talk = make_signal(make_agent(project), name="Talk", scope="session", active_since=now - timedelta(hours=1))
-    make_session(project, "chat", turns=2, now=now)
+    make_session(project, "chat", turns=2, now=now - timedelta(minutes=1))
     settle_all(now)
     give(signal, "yes", now=now)
     give(talk, "yes", now=now)
-    listed, sessions = browser.get(TRACES).text, browser.get(SESSIONS).text
-    assert "<span>Refund wanted</span></h2>" in listed
-    assert "<span>Talk</span><small>sessions</small></h2>" in listed
-    assert "<span>Talk</span></h2>" in sessions
-    assert "<span>Refund wanted</span><small>traces</small></h2>" in sessions
+    assert sorted(facets(browser, TRACES)) == ["Refund wanted", "Talksessions"]
+    assert sorted(facets(browser, SESSIONS)) == ["Refund wantedtraces", "Talk"]
     operations.publish_version(signal, Definition(type="binary", prompt="Else?", sample_rate=100))
-    make_trace(project, 1, now=now + timedelta(minutes=1), session="chat", said=("More?", "More."))
-    settle_all(now + timedelta(minutes=1))
+    make_trace(project, 1, now=now, session="chat", said=("More?", "More."))
+    settle_all(now)
     give(signal, "no", now=now, version=signal.current_version)
-    assert sorted(offered(browser.get(TRACES).text)) == [("no", "1"), ("yes", "1"), ("yes", "1")]
+    assert sorted(offered(Page(browser.get(TRACES).text))) == [("no", "1"), ("yes", "1"), ("yes", "1")]
     assert traces_of(browser, f"{signal.pk}:yes") == [2]
 
 
-def offered(text: str) -> list[tuple[str, str]]:
+def offered(page: Page) -> list[tuple[str, str]]:
     """Values and counts of the labels beside a list."""
-    sections = re.findall(r'<section aria-labelledby="by-label-.*?</section>', text, re.DOTALL)
-    return re.findall(r"<span>([^<]+)</span><output>(\d+)</output>", "".join(sections))
+    links = page.all("//aside//section[@role='group']/a")
+    return [(link.all("span")[0].text, link.all("output")[0].text) for link in links]
+
+
+def facets(browser: Client, path: str) -> list[str]:
+    """The names of the signals beside a list."""
+    groups = Page(browser.get(path).text).all("//aside//section[@role='group']")
+    return [heading for group in groups for heading in group.headings]
 
 
 def test_pills_narrow_the_list_that_they_are_in(
@@ -185,15 +190,15 @@ def test_pills_narrow_the_list_that_they_are_in(
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
     agent = f"/p/default/agents/{signal.agent_id}/traces/"
-    for page in (TRACES, agent):
-        assert (
-            f'class="pill negative" href="?range=7d&amp;label={signal.pk}%3Ayes"'
-            in browser.get(f"{page}?range=7d").text
-        )
-    assert numbers(browser.get(agent, {"label": f"{signal.pk}:yes"}).text) == [1]
-    text = browser.get(agent, {"label": f"{signal.pk}:no"}).text
-    assert numbers(text) == []
-    assert "that pass the filter" in text
+    for path in (TRACES, agent):
+        (row,) = Page(browser.get(f"{path}?range=7d").text).rows
+        (pill,) = row.all(".//a[contains(@class, 'pill')]")
+        assert pill.attribute("href") == f"?range=7d&label={signal.pk}%3Ayes"
+        assert pill.attribute("class").split() == ["pill", "negative"]
+    assert numbers(Page(browser.get(agent, {"label": f"{signal.pk}:yes"}).text)) == [1]
+    page = Page(browser.get(agent, {"label": f"{signal.pk}:no"}).text)
+    assert numbers(page) == []
+    assert "that pass the filter" in page.text
 
 
 def test_pages_and_polls_keep_the_labels(
@@ -203,23 +208,26 @@ def test_pages_and_polls_keep_the_labels(
     make_labels(signal, project, 4, now=now)
     give(signal, "yes", now=now)
     give(signal, "no", now=now, trace_id=UUID(int=2))
-    first = browser.get(TRACES, {"label": [f"{signal.pk}:yes", str(signal.pk)]}).text
-    (more,) = set(re.findall(r'hx-get="(\?[^"]*after=[^"]*)"', first))
-    assert unescape(more).count("label=") == 2
-    second = browser.get(TRACES + unescape(more), headers=HTMX).text
+    first = Page(browser.get(TRACES, {"label": [f"{signal.pk}:yes", str(signal.pk)]}).text)
+    more = first.link("Load more")
+    assert more.count("label=") == 2
+    second = Page(browser.get(TRACES + more, headers=HTMX).text)
     assert sorted(numbers(first) + numbers(second)) == [1, 3, 4]
-    (poll,) = re.findall(r'hx-get="(\?[^"]*newer=[^"]*)"', first)
+    poll = first.part("newer").attribute("hx-get")
     make_trace(project, 9, now=now + timedelta(seconds=9))
-    assert "1 new" not in browser.get(TRACES + unescape(poll), headers=HTMX).text
-    bars = [unescape(each) for each in re.findall(r'<a href="(\?[^"]*from=[^"]*)"', first)]
-    assert all(each.count("label=") == 2 for each in bars)
+    assert "1 new" not in Page(browser.get(TRACES + poll, headers=HTMX).text).text
+    bars = [bar.attribute("href") for bar in first.all("//figure//a")]
+    assert bars
+    assert all(bar.count("label=") == 2 for bar in bars)
 
 
 def test_it_counts_what_passes(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 3, now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=3))
     for range_ in ("1h", "7d"):
-        assert "<b>1</b> traces" in browser.get(TRACES, {"label": f"{signal.pk}:yes", "range": range_}).text
+        page = Page(browser.get(TRACES, {"label": f"{signal.pk}:yes", "range": range_}).text)
+        (figure,) = page.all("//figure")
+        assert figure.attribute("aria-label").startswith("1 traces in ")
 
 
 def test_it_costs_the_same_for_ten_rows_and_twenty(
@@ -241,12 +249,11 @@ def test_signals_called_the_same_say_whose_they_are(
 ) -> None:
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
-    assert "<span>Refund wanted</span>" in browser.get(TRACES).text
+    assert facets(browser, TRACES) == ["Refund wanted"]
     other = make_signal(make_agent(project, "sales-bot"), active_since=now - timedelta(hours=1))
     make_trace(project, 9, now=now, agent="sales-bot")
     settle_all(now)
     give(other, "no", now=now)
-    for path in (TRACES, SESSIONS):
-        text = browser.get(path).text
-        assert "<span>Refund wanted of support-bot</span>" in text
-        assert "<span>Refund wanted of sales-bot</span>" in text
+    names = ["Refund wanted of sales-bot", "Refund wanted of support-bot"]
+    assert sorted(facets(browser, TRACES)) == names
+    assert sorted(facets(browser, SESSIONS)) == [f"{name}traces" for name in names]

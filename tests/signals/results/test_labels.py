@@ -18,6 +18,7 @@ from signals.filters import LabelFilter
 from signals.models import Label, Signal, SignalRun
 from signals.results import labels as label_lists
 from tests.factories import make_agent, make_labels, make_session, make_signal, settle_all
+from tests.page import Page
 
 LIST = "/p/default/signals/"
 
@@ -95,27 +96,29 @@ def test_it_finds_a_text_in_the_reasons_however_many_it_may_look_at_for_a_page(
 
 def test_the_page_takes_the_filter_from_its_query(browser: Client, signal: Signal, labels: list[Label]) -> None:
     page = f"{LIST}{signal.pk}/"
-    text = browser.get(f"{page}?q=Reason 3").text
-    assert "Reason 3 for" in text
-    assert "Reason 1 for" not in text
-    assert "Nothing passes this filter" in browser.get(f"{page}?version=7").text
-    assert "Remove the filter" in browser.get(f"{page}?run=99").text
-    assert "Reason 3 for" in browser.get(f"{page}?run=nonsense&q=%00").text
+
+    def reasons(query: str) -> list[str]:
+        return [row["The judge's reason"] for row in Page(browser.get(f"{page}?{query}").text).table().rows]
+
+    assert reasons("q=Reason 3") == ["Reason 3 for 100%_"]
+    assert "Nothing passes this filter" in Page(browser.get(f"{page}?version=7").text).text
+    assert Page(browser.get(f"{page}?run=99").text).has_link("Remove the filter")
+    assert "Reason 3 for 100%_" in reasons("run=nonsense&q=%00")
     operations.publish_version(signal, Definition("binary", "Now?", 50))
-    assert '<option value="2"' in browser.get(page).text
+    assert Page(browser.get(page).text).choice("Version").options["v2"] == "2"
 
 
 def test_it_says_what_its_shares_are_estimates_of(
     browser: Client, signal: Signal, labels: list[Label], now: datetime
 ) -> None:
     page = f"{LIST}{signal.pk}/"
-    words = " ".join(browser.get(page).text.split())
+    words = Page(browser.get(page).text).text
     assert "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)." in words
     version = operations.publish_version(signal, Definition("binary", "Now?", 25))
     Label.objects.update(version=version)
-    assert "about 24 matching traces" in " ".join(browser.get(page).text.split())
+    assert "about 24 matching traces" in Page(browser.get(page).text).text
     SignalRun.objects.create(version=version, window_start=now, window_end=now, sample_rate=50)
-    assert "Based on" not in browser.get(page).text
+    assert "Based on" not in Page(browser.get(page).text).text
 
 
 def test_it_estimates_nothing_from_labels_of_several_versions(
@@ -123,15 +126,19 @@ def test_it_estimates_nothing_from_labels_of_several_versions(
 ) -> None:
     operations.publish_version(signal, Definition("binary", "Now?", 100))
     assert Label.objects.filter(version__number=2).count() == 1  # it took over what waited
-    words = " ".join(browser.get(f"{LIST}{signal.pk}/").text.split())
+    words = Page(browser.get(f"{LIST}{signal.pk}/").text).text
     assert "Based on" not in words
     assert "Labels of 2 versions. Each trace counts once, with the label of the newest version that judged it." in words
-    assert "100% of 5 matching traces" in " ".join(browser.get(f"{LIST}{signal.pk}/?version=1").text.split())
+    assert "100% of 5 matching traces" in Page(browser.get(f"{LIST}{signal.pk}/?version=1").text).text
 
 
 def test_the_chart_shows_counts_or_shares(browser: Client, signal: Signal, labels: list[Label]) -> None:
-    assert '"ticksuffix":""' in browser.get(f"{LIST}{signal.pk}/").text
-    assert '"ticksuffix":"%"' in browser.get(f"{LIST}{signal.pk}/?show=share").text
+
+    def suffix(query: str) -> str:
+        figure = Page(browser.get(f"{LIST}{signal.pk}/{query}").text).figures["labels-over-time"]
+        return str(figure["layout"]["yaxis"]["ticksuffix"])
+
+    assert (suffix(""), suffix("?show=share")) == ("", "%")
 
 
 def exported(browser: Client, signal: Signal, query: str = "") -> str:
@@ -172,31 +179,28 @@ def test_its_export_is_closed_to_outsiders(
 
 
 def test_a_row_leads_through_the_filtered_list(browser: Client, signal: Signal, labels: list[Label]) -> None:
-    text = browser.get(f"{LIST}{signal.pk}/?label=yes").text
+    listed = Page(browser.get(f"{LIST}{signal.pk}/?label=yes").text)
     first = f"/p/default/traces/{labels[3].target_key}/?label=yes&at={labels[3].pk}"
     second = f"/p/default/traces/{labels[1].target_key}/?label=yes&at={labels[1].pk}"
-    assert first.replace("&", "&amp;") in text
-    page = browser.get(first).text
-    assert "Reason 3 for" in page
-    assert f'data-walk="after" href="{second.replace("&", "&amp;")}"' in page
-    assert 'data-walk="before" aria-disabled="true"' in " ".join(page.split())
-    page = browser.get(second).text
-    assert f'data-walk="before" href="{first.replace("&", "&amp;")}"' in page
-    assert 'data-walk="after" aria-disabled="true"' in " ".join(page.split())
-    assert f"{LIST}{signal.pk}/?label=yes" in page
+    assert [row.link(row.links[0][0]) for row in listed.table().rows] == [first, second]
+    walk = Page(browser.get(first).text).region("Labels of Refund wanted")
+    assert "Reason 3 for" in walk.text
+    assert walk.links == [("Refund wanted", f"{LIST}{signal.pk}/?label=yes"), ("Older ]", second)]
+    walk = Page(browser.get(second).text).region("Labels of Refund wanted")
+    assert walk.links == [("Refund wanted", f"{LIST}{signal.pk}/?label=yes"), ("Newer [", first)]
 
 
 def test_a_walk_follows_a_search(browser: Client, signal: Signal, labels: list[Label]) -> None:
-    page = browser.get(f"/p/default/traces/{labels[1].target_key}/?q=Reason&at={labels[1].pk}").text
-    assert f"at={labels[2].pk}" in page
-    assert f"at={labels[0].pk}" in page
+    page = Page(browser.get(f"/p/default/traces/{labels[1].target_key}/?q=Reason&at={labels[1].pk}").text)
+    assert page.link("Newer [") == f"/p/default/traces/{labels[2].target_key}/?q=Reason&at={labels[2].pk}"
+    assert page.link("Older ]") == f"/p/default/traces/{labels[0].target_key}/?q=Reason&at={labels[0].pk}"
 
 
 @pytest.mark.parametrize("at", ["", "x", "0", "99999999999999999999"])
 def test_a_page_that_was_opened_from_nowhere_leads_nowhere(browser: Client, labels: list[Label], at: str) -> None:
-    page = browser.get(f"/p/default/traces/{labels[1].target_key}/?at={at}")
-    assert page.status_code == 200
-    assert "data-walk" not in page.text
+    response = browser.get(f"/p/default/traces/{labels[1].target_key}/?at={at}")
+    assert response.status_code == 200
+    assert "Labels of Refund wanted" not in Page(response.text).labels
 
 
 def test_a_walk_stays_in_its_project(
@@ -214,5 +218,6 @@ def test_a_walk_goes_through_sessions(browser: Client, project: Project, now: da
     settle_all(now)
     older, newer = Label.objects.filter(signal=signal).order_by("target_time")
     session = project.sessions.get(key=newer.session_key)
-    page = browser.get(f"/p/default/sessions/{session.pk}/?at={newer.pk}").text
-    assert f"?at={older.pk}" in page
+    page = Page(browser.get(f"/p/default/sessions/{session.pk}/?at={newer.pk}").text)
+    before = project.sessions.get(key=older.session_key)
+    assert page.link("Older ]") == f"/p/default/sessions/{before.pk}/?at={older.pk}"

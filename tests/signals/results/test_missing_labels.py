@@ -29,6 +29,7 @@ from signals.sampling import least_rate, trace_key
 from signals.targets import eligibility as subjects
 from signals.targets.eligibility import TargetEligibility
 from tests.factories import AGENT, LATER, make_agent, make_signal, make_trace, settle_all
+from tests.page import Page
 from tests.signals.unlabelled import of, settled, waiting
 from tests.traces.sent import sent_span
 from traces.filters import Filter
@@ -159,7 +160,7 @@ def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: 
     return trace
 
 
-@case(Reason.WAITING, "The last try gave no label. It said &lt;maybe&gt;. The next is at ")
+@case(Reason.WAITING, "The last try gave no label. It said <maybe>. The next is at ")
 def between_two_tries(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, attempts=1, tried_at=now, error="It said <maybe>.")
@@ -167,7 +168,7 @@ def between_two_tries(project: Project, signal: Callable[..., Signal], now: date
 
 @case(
     Reason.WAITING,
-    "Not judged: the signal&#x27;s cap of $1.00 a day can&#x27;t be enforced because judge-1 has no known price.",
+    "Not judged: the signal's cap of $1.00 a day can't be enforced because judge-1 has no known price.",
 )
 def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now - HOUR)
@@ -178,7 +179,7 @@ def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now:
 
 @case(
     Reason.WAITING,
-    "the project&#x27;s cap of 7 judge calls a day is reached.",
+    "the project's cap of 7 judge calls a day is reached.",
 )
 def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
@@ -211,7 +212,7 @@ def held_by_a_dead_worker(project: Project, signal: Callable[..., Signal], now: 
     return trace
 
 
-@case(Reason.FAILED, "The judge answered &lt;nonsense&gt;.")
+@case(Reason.FAILED, "The judge answered <nonsense>.")
 def failed(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, status="failed", error="The judge answered <nonsense>.")
@@ -228,13 +229,13 @@ def test_it_says_why(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, make: Case, why: Reason, words: str
 ) -> None:
     trace = make(project, signal, now)
-    assert of(trace) in browser.get(trace.get_absolute_url()).text
-    part = browser.get(of(trace), headers=HTMX).text
-    assert part.count('class="label none"') == 1
-    assert f">{why}</a>" in part
-    assert words.format(least=least_rate(trace_key(trace.trace_id))) in part
-    assert "<html" not in part
-    assert words.format(least=least_rate(trace_key(trace.trace_id))) in browser.get(of(trace)).text
+    assert Page(browser.get(trace.get_absolute_url()).text).link("Signals without a label") == of(trace)
+    part = Page(browser.get(of(trace), headers=HTMX).text)
+    assert not part.is_whole
+    (shown,) = (label for label in part.labels if label.startswith("No label "))
+    for absence in (part.region(shown), Page(browser.get(of(trace)).text).region(shown)):
+        assert absence.has_link(why)
+        assert words.format(least=least_rate(trace_key(trace.trace_id))) in absence.text
 
 
 def why_of(subject: TargetEligibility | None, project: Project, now: datetime) -> list[Reason]:

@@ -26,6 +26,7 @@ from signals.results.coverage import Reason
 from signals.runs import catch_up
 from tests.factories import LATER, make_agent, make_labels, make_signal
 from tests.judge_server import JudgeServer, says
+from tests.page import Page
 
 MODEL = "gpt-4o-mini"
 
@@ -182,13 +183,13 @@ def test_the_page_names_the_price_before_the_button(
     Budget.objects.filter(subject_id=signal.pk).update(calls=2, day=now.date())
     browser = client_as(alice)
     url = reverse("signals:signal-catch-up", args=[project.slug, signal.pk])
-    page = browser.get(signal.get_absolute_url()).text
-    assert f'hx-get="{url}?"' in page
-    assert "<b>5 waiting</b>" in page
-    offer = browser.get(url, headers={"HX-Request": "true", "HX-Target": "catch-up"}).text
-    assert "Judge 5 now" in offer
-    assert "Costs about <b>$" in offer
-    said = browser.post(url, {"labels": "5"}, follow=True).text
-    assert "5 labels will be judged now; the cap stays" in said
+    page = Page(browser.get(signal.get_absolute_url()).text)
+    assert page.part("catch-up").attribute("hx-get") == f"{url}?"
+    assert "5 waiting; nothing is lost." in page.text
+    offer = Page(browser.get(url, headers={"HX-Request": "true", "HX-Target": "catch-up"}).text)
+    assert offer.buttons == ["Judge 5 now"]
+    assert "Costs about $" in offer.text
+    after = Page(browser.post(url, offer.form(url).filled, follow=True).text)
+    assert "5 labels will be judged now; the cap stays" in after.text
     judge_at(timezone.now())
     assert done() == 5

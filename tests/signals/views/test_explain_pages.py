@@ -1,9 +1,7 @@
 """What pages say of signals that gave no label, to whom, and what can be done from there."""
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from html import unescape
 
 import pytest
 from django.test import Client
@@ -13,6 +11,7 @@ from catalyst.core.models import Project, User
 from signals import operations
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_session, make_signal, make_trace, settle_all
+from tests.page import Page
 from tests.signals.unlabelled import of, waiting
 from traces.filters import Filter
 from traces.models import Trace
@@ -37,6 +36,11 @@ def signal(project: Project) -> Callable[..., Signal]:
     return lambda **about: make_signal(make_agent(project), **about)
 
 
+def explained(browser: Client, url: str) -> str:
+    """The words of the part that explains missing labels."""
+    return Page(browser.get(url, headers=HTMX).text).text
+
+
 def test_it_says_nothing_of_what_is_labelled_archived_or_another_agents(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime
 ) -> None:
@@ -45,7 +49,8 @@ def test_it_says_nothing_of_what_is_labelled_archived_or_another_agents(
     make_signal(make_agent(project, "other"), name="Other")
     operations.archive(signal(name="Archived"), now)
     assert browser.get(of(trace), headers=HTMX).text.strip() == ""
-    assert "Every signal that looks at the traces of this agent has labelled it." in browser.get(of(trace)).text
+    words = "Every signal that looks at the traces of this agent has labelled it."
+    assert words in Page(browser.get(of(trace)).text).text
 
 
 def test_a_trace_says_where_signals_of_other_scopes_are(
@@ -54,11 +59,11 @@ def test_a_trace_says_where_signals_of_other_scopes_are(
     for scope in ("span", "session"):
         signal(name=f"A <{scope}> signal", scope=scope)
     alone, turn = make_trace(project, 1, now=now), make_trace(project, 2, now=now, session="chat")
-    text = browser.get(of(alone), headers=HTMX).text
-    assert "A &lt;session&gt; signal:" in text
-    assert "this trace carries no <code>session.id</code>" in text
-    assert "A &lt;span&gt; signal: about single model calls." in text
-    assert f"/sessions/{turn.session_id}/" in browser.get(of(turn), headers=HTMX).text
+    part = Page(browser.get(of(alone), headers=HTMX).text)
+    assert "A <session> signal: about sessions, and this trace carries no session.id." in part.text
+    assert "A <span> signal: about single model calls." in part.text
+    part = Page(browser.get(of(turn), headers=HTMX).text)
+    assert part.link("on its page") == f"/p/default/sessions/{turn.session_id}/"
 
 
 def test_a_few_are_shown_at_once(
@@ -68,10 +73,14 @@ def test_a_few_are_shown_at_once(
     for number in range(9):
         signal(name=f"Draft {number}")
     signal(name="Strict", traffic_filter=PROD)
-    shown, more = browser.get(of(trace), headers=HTMX).text.split("<summary")
-    assert shown.count('class="label none"') == 6
-    assert shown.index("Strict") < shown.index("Draft 0")
-    assert "4 more signals" in more
+    part = Page(browser.get(of(trace), headers=HTMX).text)
+    names = [absence.attribute("aria-label").removeprefix("No label ") for absence in part.all("//section/header/..")]
+    (more,) = part.all("//details")
+    folded = [absence.attribute("aria-label").removeprefix("No label ") for absence in more.all(".//section")]
+    assert more.headings == ["4 more signals"]
+    assert names[0] == "Strict"
+    assert names[6:] == folded
+    assert len(folded) == 4
 
 
 def test_a_trace_of_nobody_says_so_where_there_are_signals(
@@ -81,7 +90,7 @@ def test_a_trace_of_nobody_says_so_where_there_are_signals(
     Trace.objects.update(agent=None)
     assert browser.get(of(trace), headers=HTMX).text.strip() == ""
     signal()
-    assert "This trace names no agent" in browser.get(of(trace), headers=HTMX).text
+    assert "This trace names no agent" in Page(browser.get(of(trace), headers=HTMX).text).text
 
 
 @pytest.mark.parametrize(
@@ -95,22 +104,23 @@ def test_a_span_says_why(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, span: int, words: str
 ) -> None:
     trace = make_trace(project, now=now)
-    assert "No signal looks at the spans of this agent." in browser.get(of(trace, span), headers=HTMX).text
+    assert "No signal looks at the spans of this agent." in explained(browser, of(trace, span))
     signal(scope="span", active_since=now - HOUR)
     settle_all(now)
-    pane = browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(span)}&pane=labels", headers=HTMX).text
-    assert of(trace, span) in pane
-    assert words in browser.get(of(trace, span), headers=HTMX).text
+    pane = Page(browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(span)}&pane=labels", headers=HTMX).text)
+    assert pane.link("Signals without a label") == of(trace, span)
+    assert words in explained(browser, of(trace, span))
     assert browser.get(of(trace, 99), headers=HTMX).status_code == 404
 
 
 def test_a_session_says_why(browser: Client, project: Project, signal: Callable[..., Signal], now: datetime) -> None:
     signal(scope="session", active_since=now - HOUR, traffic_filter=Filter(attributes={"plan": "gold"}))
     session = make_session(project, now=now)
-    assert of(session) in browser.get(f"/p/default/sessions/{session.pk}/").text
-    assert "if nothing more of it arrives" in browser.get(of(session), headers=HTMX).text
+    page = Page(browser.get(f"/p/default/sessions/{session.pk}/").text)
+    assert page.link("Signals without a label") == of(session)
+    assert "if nothing more of it arrives" in explained(browser, of(session))
     settle_all(now)
-    assert "Not what its filter asks for: plan is gold." in browser.get(of(session), headers=HTMX).text
+    assert "Not what its filter asks for: plan is gold." in explained(browser, of(session))
 
 
 def test_editors_can_do_something_about_it(
@@ -124,21 +134,23 @@ def test_editors_can_do_something_about_it(
     signal(name="Asked", active_since=now - HOUR)
     trace = waiting(project, now, status="failed", error="Broken.")
     draft, strict = signal(name="Draft", sample_rate=1), signal(name="Strict", traffic_filter=PROD)
-    part = browser.get(of(trace), headers=HTMX).text
+    part = Page(browser.get(of(trace), headers=HTMX).text)
     label = Label.objects.get()
     again = reverse("signals:label-again", args=["default", label.signal_id, label.pk])
     edit = reverse("signals:signal-edit", args=["default", strict.pk])
-    assert again in part
-    assert edit in part
-    run = re.search(rf'href="(/p/default/signals/{draft.pk}/runs/preview/[^"]+)"', part)
-    assert run
-    preview = browser.get(unescape(run[1])).context["preview"]
+    assert part.region("No label Asked").form(again).buttons == ["Retry"]
+    assert part.region("No label Strict").link("Change the filter") == edit
+    run = part.region("No label Draft").link("Judge it in a run")
+    assert run.startswith(f"/p/default/signals/{draft.pk}/runs/preview/?")
+    preview = browser.get(run).context["preview"]
     assert [match.trace_id for match in preview.examples] == [trace.trace_id]
     assert preview.sampled == 1
-    seen = client_as(viewer).get(of(trace), headers=HTMX).text
-    assert "Broken." in seen
-    assert "href=" in seen
-    assert not any(url in seen for url in (again, edit, run[1]))
+    seen = Page(client_as(viewer).get(of(trace), headers=HTMX).text)
+    assert "Broken." in seen.region("No label Asked").text
+    assert seen.forms == []
+    addresses = [address for _, address in seen.links]
+    assert addresses
+    assert not set(addresses) & {again, edit, run}
 
 
 def test_a_failed_label_is_tried_again(
@@ -148,13 +160,14 @@ def test_a_failed_label_is_tried_again(
     waiting(project, now, status="failed", attempts=5, error="Broken.")
     label = Label.objects.get()
     again = reverse("signals:label-again", args=["default", made.pk, label.pk])
-    assert again in browser.get(reverse("signals:label-detail", args=["default", made.pk, label.pk])).text
-    page = browser.post(again, follow=True)
-    assert again not in page.text
+    page = Page(browser.get(reverse("signals:label-detail", args=["default", made.pk, label.pk])).text)
+    assert page.form(again).buttons == ["Retry"]
+    page = Page(browser.post(again, follow=True).text)
+    assert again not in [form.action for form in page.forms]
     assert "It will be judged again" in page.text
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
-    assert "This label hasn&#x27;t failed" in browser.post(again, follow=True).text
+    assert "This label hasn't failed" in Page(browser.post(again, follow=True).text).text
     page_of = "http://testserver" + of(Trace.objects.get())
     assert browser.post(again, headers={**HTMX, "Referer": page_of}).headers["HX-Redirect"] == page_of
     elsewhere = reverse("signals:label-again", args=["default", signal(name="Other").pk, label.pk])

@@ -1,6 +1,5 @@
 """A signal's page: what it found."""
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,6 +30,7 @@ pytestmark = pytest.mark.real_clock
 NUMBERS = {"HX-Request": "true", "HX-Target": "signal-numbers"}
 ROWS = {"HX-Request": "true", "HX-Target": "label-rows"}
 EMPTY = {"HX-Request": "true", "HX-Target": "no-labels"}
+SAMPLED = "Sampled traces, newest first"
 
 
 @pytest.fixture
@@ -50,10 +50,11 @@ def answer(label: Label, value: str, now: datetime, **fields: Any) -> None:
 
 
 def test_it_shows_the_signal_and_what_it_asks(browser: Client, signal: Signal) -> None:
-    text = browser.get(page_of(signal)).text
-    for fact in ("Refund wanted", "Active", "support-bot", "trace", "string, 3 labels", "100%"):
-        assert fact in text
-    assert "Does the user ask for a refund?" in text
+    page = Page(browser.get(page_of(signal)).text).main
+    assert page.headings[0] == "Refund wanted"
+    facts = {"Agent": "support-bot", "Scope": "trace", "Type": "string, 3 labels", "Version": "1", "Sampled": "100%"}
+    assert facts.items() <= page.facts.items()
+    assert "Does the user ask for a refund?" in page.region("What it asks and costs").text
 
 
 def test_it_shows_counts_shares_and_their_doubt(
@@ -77,12 +78,10 @@ def test_its_chart_goes_by_the_hour_or_the_day(
 
     def bars(query: str) -> tuple[int, int]:
         """How many there are, and how many labels they hold: those of the range, however wide a bar is."""
-        text = browser.get(page_of(signal), QueryDict(query)).text
-        figure = json.loads(
-            text.split('<script id="labels-over-time" type="application/json">')[1].split("</script>")[0]
-        )
+        page = Page(browser.get(page_of(signal), QueryDict(query)).text)
+        figure = page.figures["labels-over-time"]
         heights = [height or 0 for trace in figure["data"] for height in trace["y"]]
-        assert f"{sum(heights)} of {sum(heights)}" in Page(text).text
+        assert f"{sum(heights)} of {sum(heights)}" in page.text
         return len(figure["data"][0]["x"]), sum(heights)
 
     assert bars("range=7d") == (56, 5)
@@ -90,9 +89,9 @@ def test_its_chart_goes_by_the_hour_or_the_day(
     days = week.with_bucket_width("day").buckets()
     assert bars("range=7d&bars=day") == (len(days), 5)
     assert bars("range=1d&bars=day") == (24, 4)
-    text = browser.get(page_of(signal), {"range": "7d", "show": "share"}).text
-    assert 'href="?range=7d&amp;show=share&amp;bars=day"' in text
-    assert 'aria-label="How wide a bar is"' not in browser.get(page_of(signal), {"range": "90d"}).text
+    widths = Page(browser.get(page_of(signal), {"range": "7d", "show": "share"}).text).region("How wide a bar is")
+    assert "?range=7d&show=share&bars=day" in [address for _, address in widths.links]
+    assert "How wide a bar is" not in Page(browser.get(page_of(signal), {"range": "90d"}).text).labels
 
 
 def test_it_says_what_became_of_every_sampled_target(
@@ -104,13 +103,20 @@ def test_it_says_what_became_of_every_sampled_target(
     make_label(signal, 4, now=now, status="skipped")
     make_label(signal, 5, now=now, status="running")
     make_label(signal, 6, now=now)
-    text = browser.get(page_of(signal)).text
+    page = Page(browser.get(page_of(signal)).text)
     assert signal.hours.coverage() == Coverage(waiting=3, done=1, failed=1, skipped=1)
-    assert 'aria-label="1 labelled, 3 waiting, 1 failed, 1 skipped"' in " ".join(text.split())
-    assert "grew since they were labelled" in text
-    assert "It grew since." in text
-    assert "The judge said &lt;maybe&gt;." in text
-    assert "carries no content" in text
+    covered = page.region("What became of the sampled targets")
+    assert covered.region("1 labelled, 3 waiting, 1 failed, 1 skipped")
+    assert covered.facts["Of these"].startswith("1 grew since they were labelled")
+    reasons = {row["Trace"][-32:]: row["The judge's reason"] for row in page.table(SAMPLED).rows}
+    assert reasons == {
+        f"{1:032x}": "Because good.",
+        f"{2:032x}": "Because bad. It grew since. Waiting",
+        f"{3:032x}": "The judge said <maybe>.",
+        f"{4:032x}": "Nothing to judge: it carries no content.",
+        f"{5:032x}": "",
+        f"{6:032x}": "",
+    }
 
 
 def test_it_leads_from_a_trace_label_to_the_trace(
@@ -119,12 +125,13 @@ def test_it_leads_from_a_trace_label_to_the_trace(
     (label,) = make_labels(signal, project, 1, now=now)
     answer(label, "bad", now, reason="<script>alert(1)</script>")
     Label.objects.filter(pk=label.pk).update(cost="0.0042")
-    text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/traces/{label.target_key}/?at={label.pk}"' in text
-    assert "Question 1?" in text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert "judge-1" in text
-    assert "$0.0042" in text
+    response = browser.get(page_of(signal))
+    (row,) = Page(response.text).table(SAMPLED).rows
+    assert row.link("Question 1?") == f"/p/default/traces/{label.target_key}/?at={label.pk}"
+    assert (row["Label"], row["The judge's reason"]) == ("bad", "<script>alert(1)</script>")
+    assert row["Judged by"].startswith("judge-1")
+    assert (row["Cost"], row["Version"]) == ("$0.0042", "v1")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in response.text
 
 
 def test_it_leads_from_a_span_label_to_the_span(browser: Client, project: Project, now: datetime) -> None:
@@ -133,19 +140,19 @@ def test_it_leads_from_a_span_label_to_the_span(browser: Client, project: Projec
     settle_all(now)
     label = Label.objects.get(signal=signal)
     assert label.span_id is not None
-    text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/traces/{trace.hex_id}/?span={hex_span_id(label.span_id)}&amp;at={label.pk}"' in text
-    assert "&lt;b&gt;Hi&lt;/b&gt;" in text
+    (row,) = Page(browser.get(page_of(signal)).text).table("Sampled spans, newest first").rows
+    (target, _) = row.links
+    assert "<b>Hi</b>" in target[0]
+    assert target[1] == f"/p/default/traces/{trace.hex_id}/?span={hex_span_id(label.span_id)}&at={label.pk}"
 
 
 def test_it_leads_from_a_session_label_to_the_session(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), scope="session", active_since=now - timedelta(hours=1))
     session = make_session(project, "chat <1>", now=now)
     settle_all(now)
-    text = browser.get(page_of(signal)).text
-    assert f'href="/p/default/sessions/{session.pk}/?at={Label.objects.get().pk}"' in text
-    assert "Question 1?" in text
-    assert "chat &lt;1&gt;" in text
+    (row,) = Page(browser.get(page_of(signal)).text).table("Sampled sessions, newest first").rows
+    assert row.link("Question 1?") == f"/p/default/sessions/{session.pk}/?at={Label.objects.get().pk}"
+    assert row["Session"] == "Question 1?chat <1>"
 
 
 def test_it_keeps_labels_of_targets_that_are_gone(
@@ -154,9 +161,9 @@ def test_it_keeps_labels_of_targets_that_are_gone(
     (label,) = make_labels(signal, project, 1, now=now)
     answer(label, "bad", now)
     project.traces.all().delete()
-    text = browser.get(page_of(signal)).text
-    assert ">Expired<" in text
-    assert "Because bad." in text
+    (row,) = Page(browser.get(page_of(signal)).text).table(SAMPLED).rows
+    assert row["Trace"].startswith("Expired")
+    assert row["The judge's reason"] == "Because bad."
 
 
 def test_it_filters_by_label_state_and_version(
@@ -167,8 +174,8 @@ def test_it_filters_by_label_state_and_version(
     failed = make_label(signal, 3, now=now, status="failed", error="No.")
 
     def shown(query: str) -> set[int]:
-        text = browser.get(f"{page_of(signal)}?{query}").text
-        return {label.pk for label in (good, bad, failed) if f'title="{label.target_key}"' in text}
+        keys = {row["Trace"][-32:] for row in Page(browser.get(f"{page_of(signal)}?{query}").text).rows}
+        return {label.pk for label in (good, bad, failed) if label.target_key in keys}
 
     assert shown("") == {good.pk, bad.pk, failed.pk}
     assert shown("label=bad") == {bad.pk}
@@ -179,53 +186,50 @@ def test_it_filters_by_label_state_and_version(
     for nonsense in ("status=x", "version=x", "after=x", "range=x"):
         assert shown(nonsense) == {good.pk, bad.pk, failed.pk}
     assert shown("label=%00%27") == set()
-    assert "Nothing passes this filter" in browser.get(f"{page_of(signal)}?label=never").text
+    assert "Nothing passes this filter" in Page(browser.get(f"{page_of(signal)}?label=never").text).headings
 
 
 def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_label(signal, now=now - timedelta(days=5), value="good")
-    text = browser.get(page_of(signal)).text
-    assert "Nothing in the last 1 d" in text
-    assert 'href="?range=7d"' in text
-    assert "Because good." in browser.get(f"{page_of(signal)}?range=7d").text
+    page = Page(browser.get(page_of(signal)).text)
+    assert "Nothing in the last 1 d" in page.headings
+    assert page.link("Show the last 7 d") == "?range=7d"
+    (row,) = Page(browser.get(f"{page_of(signal)}?range=7d").text).table(SAMPLED).rows
+    assert row["The judge's reason"] == "Because good."
 
 
 def test_it_continues_where_a_page_ended(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     labels = [make_label(signal, number, now=now) for number in range(1, 41)]
-    first = browser.get(page_of(signal))
-    link = first.text.split("?after=")[1].split('"')[0]
-    second = browser.get(f"{page_of(signal)}?after={link}", headers={"HX-Request": "true"})
-    assert not Page(second.text).is_whole
-    assert "HX-Request" in second.headers["Vary"]
-    pages = [{label.pk for label in labels if label.target_key in page.text} for page in (first, second)]
-    assert [len(page) for page in pages] == [30, 10]
-    assert not pages[0] & pages[1]
-    assert "every 5s" in first.text
-    assert "every 5s" not in second.text
+    first = Page(browser.get(page_of(signal)).text)
+    response = browser.get(page_of(signal) + first.link("Load more"), headers={"HX-Request": "true"})
+    second = Page(response.text)
+    assert not second.is_whole
+    assert "HX-Request" in response.headers["Vary"]
+    keys = [[row.cells[1][-32:] for row in page.rows] for page in (first, second)]
+    assert [len(page) for page in keys] == [30, 10]
+    assert set(keys[0] + keys[1]) == {label.target_key for label in labels}
+    assert (first.polls, second.polls) == (["5s", "5s"], [])
 
 
 def test_it_polls_while_work_is_open_then_seldom_and_not_when_disabled(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     label = make_label(signal, now=now)
-    page = browser.get(page_of(signal)).text
-    assert page.count('hx-trigger="every 5s"') == 2
+    assert Page(browser.get(page_of(signal)).text).polls == ["5s", "5s"]
     numbers = browser.get(page_of(signal), headers=NUMBERS)
     assert numbers.status_code == 200
-    assert numbers.text.count('id="label-choice"') == 1
-    assert "hx-swap-oob" in numbers.text
-    assert Page(numbers.text).all(".//tr") == []
+    assert Page(numbers.text).part("label-choice").attribute("hx-swap-oob") == "true"
+    assert Page(numbers.text).rows == []
     answer(label, "good", now)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
     assert (numbers.status_code, rows.status_code) == (200, 200)
-    assert 'hx-trigger="every 30s"' in numbers.text
-    assert 'hx-trigger="every 30s"' in rows.text
+    assert Page(numbers.text).polls == Page(rows.text).polls == ["30s"]
     assert "100%" in Page(numbers.text).text
-    assert "Because good." in rows.text
+    assert "Because good." in Page(rows.text).rows[0].cells
     operations.disable(signal, now)
     numbers, rows = (browser.get(page_of(signal), headers=headers) for headers in (NUMBERS, ROWS))
     assert (numbers.status_code, rows.status_code) == (286, 286)
-    assert 'hx-trigger="every' not in browser.get(page_of(signal)).text
+    assert Page(browser.get(page_of(signal)).text).polls == []
 
 
 def test_it_polls_while_traffic_has_yet_to_settle(
@@ -240,7 +244,7 @@ def test_it_polls_while_traffic_has_yet_to_settle(
 def test_it_fills_by_itself_when_the_first_label_comes(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
-    assert 'id="no-labels"' in browser.get(page_of(signal)).text
+    assert Page(browser.get(page_of(signal)).text).part("no-labels").attribute("hx-trigger") == "every 5s"
     assert browser.get(page_of(signal), headers=EMPTY).status_code == 204
     make_label(signal, now=now)
     assert browser.get(page_of(signal), headers=EMPTY).headers["HX-Refresh"] == "true"
@@ -260,28 +264,28 @@ def test_it_names_the_offline_judge(browser: Client, project: Project, now: date
     template = TEMPLATES["jailbreak"]
     signal = make_signal(make_agent(project), prompt=template.prompt, active_since=now - timedelta(hours=1))
     make_label(signal, now=now, value="no", judge="offline")
-    text = browser.get(page_of(signal)).text
-    assert text.count("offline judge (rules)") == 3
-    labels = Page(text).table("Sampled traces, newest first")
+    page = Page(browser.get(page_of(signal)).text)
+    assert page.facts["Judge"] == "offline judge (rules)"
+    labels = page.table(SAMPLED)
+    assert labels.row(1)["Judged by"].startswith("offline judge (rules)")
     assert [pill.text for pill in labels.all(".//*[@class='pill neutral']")] == ["no"]
 
 
 def test_it_warns_when_nothing_can_judge(browser: Client, signal: Signal) -> None:
-    text = browser.get(page_of(signal)).text
-    assert "no model connected" in text
-    assert "CATALYST_JUDGE_MODEL" in text
+    page = Page(browser.get(page_of(signal)).text)
+    assert page.facts["Judge"] == "no model connected"
+    assert "CATALYST_JUDGE_MODEL" in page.text
 
 
 def test_it_says_when_the_judge_does_not_answer(
     browser: Client, signal: Signal, judge: JudgeServer, now: datetime
 ) -> None:
-    assert "does not answer" not in browser.get(page_of(signal)).text
+    assert "does not answer" not in Page(browser.get(page_of(signal)).text).text
     JudgeHealth.objects.create(
         url=endpoint(), model="judge-1", failures=2, paused_until=now, error="It asks to slow <down>."
     )
-    text = browser.get(page_of(signal)).text
-    assert "judge-1 does not answer." in text
-    assert "It asks to slow &lt;down&gt;." in text
+    page = Page(browser.get(page_of(signal)).text)
+    assert "judge-1 does not answer. It asks to slow <down>." in page.text
 
 
 @pytest.mark.parametrize("person", ["charlie", "viewer"])
@@ -290,7 +294,7 @@ def test_it_shows_itself_to_members_only_and_viewers_no_buttons(
 ) -> None:
     response = client_as(request.getfixturevalue(person)).get(page_of(signal))
     assert response.status_code == (404 if person == "charlie" else 200)
-    assert "Disable" not in response.text
+    assert "Disable" not in Page(response.text).buttons
 
 
 def test_without_labels_it_leads_editors_to_a_run(
@@ -299,9 +303,9 @@ def test_without_labels_it_leads_editors_to_a_run(
     page = Page(browser.get(page_of(signal)).text)
     assert "Nothing sampled yet" in page.text
     assert page.link("Judge what is stored") == f"{page_of(signal)}runs/"
-    assert "Judge what is stored" not in client_as(viewer).get(page_of(signal)).text
+    assert not Page(client_as(viewer).get(page_of(signal)).text).has_link("Judge what is stored")
     operations.disable(signal, now)
-    assert "Judge what is stored" in browser.get(page_of(signal)).text
+    assert Page(browser.get(page_of(signal)).text).has_link("Judge what is stored")
 
 
 def test_it_shows_no_signal_of_another_project(browser: Client, other_project: Project) -> None:
@@ -352,4 +356,4 @@ def test_it_says_of_how_many_failures_the_reasons_are(
     assert "Why the newest 2 failed:" in judging.text
     assert judging.items == ["2 No."]
     Label.objects.filter(pk=Label.objects.values("pk")[:1]).delete()
-    assert "Why the newest" not in browser.get(page_of(signal)).text
+    assert "Why the newest" not in Page(browser.get(page_of(signal)).text).text

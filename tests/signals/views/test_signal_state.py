@@ -10,6 +10,7 @@ from catalyst.core.models import Project, User
 from signals import operations
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
+from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
@@ -22,32 +23,33 @@ def signal(project: Project) -> Signal:
     return make_signal(make_agent(project))
 
 
-def post(browser: Client, signal: Signal, change: str) -> str:
+def post(browser: Client, signal: Signal, change: str) -> Page:
     """Change it and return the page that follows."""
     response = browser.post(f"/p/default/signals/{signal.pk}/{change}/", follow=True)
     assert response.redirect_chain == [(f"/p/default/signals/{signal.pk}/", 302)]
     signal.refresh_from_db()
-    return response.text
+    return Page(response.text)
 
 
 def test_it_activates_and_disables(browser: Client, signal: Signal) -> None:
-    assert "Activate</button>" in browser.get(signal.get_absolute_url()).text
-    text = post(browser, signal, "activate")
+    assert "Activate" in Page(browser.get(signal.get_absolute_url()).text).buttons
+    page = post(browser, signal, "activate")
     assert signal.state == "active"
-    assert "it judges what arrives from now on" in text
-    assert "Activate</button>" not in text
-    assert "Disable</button>" in text
+    assert "it judges what arrives from now on" in page.text
+    assert "Activate" not in page.buttons
+    assert "Disable" in page.buttons
     post(browser, signal, "disable")
     assert signal.state == "disabled"
 
 
 def test_it_archives_and_brings_back(browser: Client, signal: Signal, now: datetime) -> None:
     operations.activate(signal, now)
-    text = post(browser, signal, "archive")
+    page = post(browser, signal, "archive")
     assert (signal.state, signal.archived_at is None) == ("disabled", False)
-    assert "Archived" in text
-    assert "Edit</a>" not in text
-    assert "Unarchive it first" in post(browser, signal, "activate")
+    assert "Archived" in page.main.text
+    assert "Unarchive" in page.buttons
+    assert not page.has_link("Edit")
+    assert "Unarchive it first" in post(browser, signal, "activate").text
     assert signal.state == "disabled"
     post(browser, signal, "unarchive")
     assert signal.archived_at is None
@@ -57,11 +59,12 @@ def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: P
     operations.activate(signal, now - timedelta(hours=1))
     failed, _ = make_labels(signal, project, 2, now=now)
     Label.objects.filter(pk=failed.pk).update(status="failed", attempts=5, error="No.")
-    assert f"/p/default/signals/{signal.pk}/retry/" in browser.get(signal.get_absolute_url()).text
-    assert "1 failed label will be judged again" in post(browser, signal, "retry")
+    page = Page(browser.get(signal.get_absolute_url()).text)
+    assert page.form(f"/p/default/signals/{signal.pk}/retry/").buttons == ["Retry"]
+    assert "1 failed label will be judged again" in post(browser, signal, "retry").text
     failed.refresh_from_db()
     assert (failed.status, failed.attempts) == ("queued", 0)
-    assert "No failed labels in the current version" in post(browser, signal, "retry")
+    assert "No failed labels in the current version" in post(browser, signal, "retry").text
 
 
 def test_it_sends_htmx_to_the_page(browser: Client, signal: Signal) -> None:

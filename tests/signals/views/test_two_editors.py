@@ -13,6 +13,7 @@ from signals.definitions.definition import Definition
 from signals.models import Signal
 from signals.operations import VersionConflict
 from tests.factories import make_agent, make_signal
+from tests.page import Page, Part
 from tests.signals.views.test_signal_editor import as_filled
 
 ASKED = Definition(type="binary", prompt="Does the user ask for a refund?", sample_rate=100)
@@ -34,6 +35,11 @@ def browsers(client_as: Callable[[User], Client], alice: User, bob: User) -> tup
     return client_as(alice), client_as(bob)
 
 
+def lines(difference: Part, tag: str) -> list[tuple[str, list[str]]]:
+    """The added or removed lines of a difference, each with the marked words."""
+    return [(line.text, [mark.text for mark in line.all("mark")]) for line in difference.all(f".//{tag}")]
+
+
 def prompts(signal: Signal) -> list[str]:
     return list(signal.versions.order_by("number").values_list("prompt", flat=True))
 
@@ -44,14 +50,14 @@ def test_the_second_is_told_what_the_first_changed_and_keeps_the_text(
     first, second = (as_filled(browser.get(edit).text) for browser in browsers)
     browsers[0].post(edit, first | {"prompt": "Does the customer ask for a refund?"})
     response = browsers[1].post(edit, second | {"prompt": "Does the user ask <twice>?", "name": "Renamed"})
-    text = " ".join(response.text.split())
     assert response.status_code == 422
-    assert "version 2 went live while you edited" in text
-    assert "by alice" in text
-    assert "<del>Does the <mark>user</mark> ask for a refund?</del>" in text
-    assert "<ins>Does the <mark>customer</mark> ask for a refund?</ins>" in text
-    assert as_filled(response.text)["based_on"] == "2"
-    assert "Does the user ask &lt;twice&gt;?</textarea>" in text
+    conflict = Page(response.text).region("Not saved: version 2 went live while you edited")
+    assert "by alice" in conflict.text
+    theirs = conflict.all(".//*[@aria-label='What changed in the question']")[0]
+    assert lines(theirs, "del") == [("Does the user ask for a refund?", ["user"])]
+    assert lines(theirs, "ins") == [("Does the customer ask for a refund?", ["customer"])]
+    filled = as_filled(response.text)
+    assert (filled["based_on"], filled["prompt"]) == ("2", "Does the user ask <twice>?")
     assert prompts(signal) == [ASKED.prompt, "Does the customer ask for a refund?"]
     assert Signal.objects.get().name == "Refund wanted"
 
@@ -61,7 +67,8 @@ def test_the_second_may_save_anyway(signal: Signal, edit: str, browsers: tuple[C
     browsers[0].post(edit, first | {"prompt": "Theirs?"})
     mine = second | {"prompt": "Mine?", "name": "Renamed", "then": "activate"}
     told = browsers[1].post(edit, mine)
-    assert '<button class="btn primary" type="submit" name="then" value="activate">' in " ".join(told.text.split())
+    (button,) = Page(told.text).all("//button[normalize-space()='Save mine anyway']")
+    assert (button.attribute("name"), button.attribute("value")) == ("then", "activate")
     assert browsers[1].post(edit, mine | {"based_on": as_filled(told.text)["based_on"]}).status_code == 302
     assert prompts(signal) == [ASKED.prompt, "Theirs?", "Mine?"]
     assert (Signal.objects.get().name, Signal.objects.get().state) == ("Renamed", "active")
@@ -70,7 +77,8 @@ def test_the_second_may_save_anyway(signal: Signal, edit: str, browsers: tuple[C
 def test_the_second_may_start_from_the_new_one(edit: str, browsers: tuple[Client, Client]) -> None:
     first, second = (as_filled(browser.get(edit).text) for browser in browsers)
     browsers[0].post(edit, first | {"prompt": "Theirs?"})
-    assert f'href="{edit}?"' in browsers[1].post(edit, second | {"prompt": "Mine?"}).text
+    told = Page(browsers[1].post(edit, second | {"prompt": "Mine?"}).text)
+    assert told.link("Discard mine, start from version 2") == f"{edit}?"
     fresh = as_filled(browsers[1].get(edit).text)
     assert (fresh["prompt"], fresh["based_on"]) == ("Theirs?", "2")
 
@@ -82,10 +90,11 @@ def test_a_third_that_goes_live_meanwhile_is_told_as_well(
     operations.publish_version(signal, replace(ASKED, prompt="Second?"), Actor(alice))
     told = as_filled(browsers[1].post(edit, mine).text)
     operations.publish_version(signal, replace(ASKED, prompt="Third?"), Actor(alice))
-    text = browsers[1].post(edit, mine | {"based_on": told["based_on"]}).text
-    assert "version 3 went live" in " ".join(text.split())
-    assert "<mark>Second</mark>?" in text
-    assert "<mark>Third</mark>?" in text
+    page = Page(browsers[1].post(edit, mine | {"based_on": told["based_on"]}).text)
+    conflict = page.region("Not saved: version 3 went live while you edited")
+    theirs = conflict.all(".//*[@aria-label='What changed in the question']")[0]
+    assert lines(theirs, "del") == [("Second?", ["Second"])]
+    assert lines(theirs, "ins") == [("Third?", ["Third"])]
 
 
 def test_it_says_that_the_others_changed_nothing_in_the_end(
@@ -94,7 +103,7 @@ def test_it_says_that_the_others_changed_nothing_in_the_end(
     mine = as_filled(browsers[1].get(edit).text) | {"prompt": "Mine?"}
     operations.publish_version(signal, replace(ASKED, prompt="Second?"))
     operations.restore_version(signal, 1)
-    assert "No net change" in browsers[1].post(edit, mine).text
+    assert "No net change" in Page(browsers[1].post(edit, mine).text).text
 
 
 def test_who_changes_nothing_of_the_question_undoes_nothing(
@@ -137,8 +146,8 @@ def test_the_second_to_rename_is_told_and_may_rename_again(
     mine = second | {"name": "Mine", "prompt": "Does the user want money back?"}
     told = browsers[1].post(edit, mine)
     assert told.status_code == 422
-    assert "It was renamed to “Theirs” after this edit was begun." in told.text
-    assert "<h1>Edit Theirs</h1>" in told.text
+    assert "It was renamed to “Theirs” after this edit was begun." in Page(told.text).text
+    assert "Edit Theirs" in Page(told.text).headings
     assert as_filled(told.text)["name"] == "Mine"
     assert prompts(signal) == [ASKED.prompt]
     assert browsers[1].post(edit, as_filled(told.text)).status_code == 302

@@ -13,6 +13,7 @@ from signals.models import Exchange, Label, Verdict
 from signals.results import verdicts
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, make_verdict, settle_all
 from tests.judge_server import JudgeServer, says
+from tests.page import Page
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.real_clock
 
 HTMX = {"HX-Request": "true"}
 ATTACK = "<script>alert(1)</script>"
+VERDICTS = "Verdicts on this label, newest first"
 
 
 @pytest.fixture
@@ -51,21 +53,26 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     pipeline.store(project.pk, [sent_span(99, 17, start=now, output__value="More.")], now + LATER)
     settle_all(now + LATER)
     judging.run(lambda: now + 3 * LATER)
-    text = browser.get(page_of(label)).text
+    newest, oldest = Page(browser.get(page_of(label)).text).table(VERDICTS).rows
     earlier, later = label.verdicts.order_by("pk")
-    assert text.index("It was settled.") < text.index("It is so.")
-    assert text.index("It was settled.") > text.index("counts</span>") > text.index("Verdicts</h2>")
-    assert text.count("counts</span>") == 1
-    assert all(said in text for said in ("120", "scripted-judge-1", "ms", "unpriced", "state 1 of", "state 2 of"))
-    assert "More." not in browser.get(prompt_of(earlier)).text
-    assert "| More." in browser.get(prompt_of(later)).text
+    assert [row["Verdict"] for row in (newest, oldest)] == ["no counts", "yes"]
+    assert newest["The judge's reason"].startswith("It was settled.")
+    assert oldest["The judge's reason"].startswith("It is so.")
+    assert [row["Judged by"] for row in (newest, oldest)] == [
+        f"scripted-judge-1 state {revision} of the trace" for revision in (2, 1)
+    ]
+    assert [row["Tokens"].split(" + ")[0] for row in (newest, oldest)] == ["120", "120"]
+    assert newest["Took"].endswith("ms")
+    assert newest["Cost"] == "unpriced"
+    assert "More." not in Page(browser.get(prompt_of(earlier)).text).text
+    assert "| More." in Page(browser.get(prompt_of(later)).text).text
 
 
 def test_it_says_for_how_long_what_was_asked_is_kept(label: Label, browser: Client, settings: Settings) -> None:
     settings.JUDGE_EXCHANGE_DAYS = 7
-    assert "asked and answered is kept for 7 days." in " ".join(browser.get(page_of(label)).text.split())
+    assert "asked and answered is kept for 7 days." in Page(browser.get(page_of(label)).text).text
     settings.JUDGE_EXCHANGE_DAYS = 0
-    assert "asked and answered is not kept." in " ".join(browser.get(page_of(label)).text.split())
+    assert "asked and answered is not kept." in Page(browser.get(page_of(label)).text).text
 
 
 def test_it_shows_what_was_asked_and_answered_escaped(
@@ -82,34 +89,36 @@ def test_it_shows_what_was_asked_and_answered_escaped(
         assert "Does the user ask for a refund?" in text
         assert "{&quot;reason&quot;: &quot;&lt;script&gt;" in text
         assert ATTACK not in text
-        assert text.startswith("<!doctype html>") != bool(headers)
+        assert Page(text).is_whole != bool(headers)
     assert ATTACK not in browser.get(page_of(verdict.label)).text
 
 
 def test_it_shows_why_there_is_no_label(label: Label, now: datetime, judge: JudgeServer, browser: Client) -> None:
-    assert "No judge has answered yet." in browser.get(page_of(label)).text
+    assert "No judge has answered yet." in Page(browser.get(page_of(label)).text).text
     judge.script = lambda _: says("maybe")
     judging.run(lambda: now + LATER)
-    text = browser.get(page_of(label)).text
-    assert text.count("“maybe”, which is none of: yes, no") == 2
-    assert "counts</span>" not in text
+    page = Page(browser.get(page_of(label)).text)
+    (row,) = page.table(VERDICTS).rows
+    assert row["Verdict"] == "None"
+    assert "“maybe”, which is none of: yes, no" in row["The judge's reason"]
+    assert "“maybe”, which is none of: yes, no" in page.region("Label of a trace").text
 
 
 def test_a_viewer_reads_the_verdicts_but_not_the_prompt(
     label: Label, now: datetime, client_as: Callable[[User], Client], viewer: User, browser: Client
 ) -> None:
     verdict = make_verdict(label, now)
-    assert "Show prompt" in browser.get(page_of(label)).text
-    text = client_as(viewer).get(page_of(label)).text
-    assert "Because yes." in text
-    assert "Show prompt" not in text
+    assert Page(browser.get(page_of(label)).text).has_link("Show prompt")
+    (row,) = Page(client_as(viewer).get(page_of(label)).text).table(VERDICTS).rows
+    assert row["The judge's reason"] == "Because yes."
+    assert not row.has_link("Show prompt")
     assert client_as(viewer).get(prompt_of(verdict)).status_code == 403
 
 
 def test_it_says_when_what_was_asked_is_not_kept_any_more(label: Label, now: datetime, browser: Client) -> None:
     verdict = make_verdict(label, now)
     Exchange.objects.all().delete()
-    assert "Show prompt" not in browser.get(page_of(label)).text
+    assert not Page(browser.get(page_of(label)).text).has_link("Show prompt")
     assert browser.get(prompt_of(verdict)).status_code == 404
 
 
@@ -129,10 +138,11 @@ def test_it_finds_only_what_belongs_together(
 def test_it_bounds_the_verdicts(label: Label, now: datetime, browser: Client) -> None:
     for _ in range(verdicts.MAX_VERDICTS + 2):
         make_verdict(label, now)
-    text = browser.get(page_of(label)).text
-    assert text.count("Because yes.") == verdicts.MAX_VERDICTS
-    assert "There are older ones" in text
+    page = Page(browser.get(page_of(label)).text)
+    assert len(page.table(VERDICTS).rows) == verdicts.MAX_VERDICTS
+    assert "There are older ones" in page.text
 
 
 def test_every_row_of_a_signal_leads_to_its_label(label: Label, browser: Client) -> None:
-    assert f'href="{page_of(label)}"' in browser.get(f"/p/default/signals/{label.signal_id}/").text
+    (row,) = Page(browser.get(f"/p/default/signals/{label.signal_id}/").text).table().rows
+    assert row.link("Waiting") == page_of(label)

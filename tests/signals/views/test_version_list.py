@@ -1,5 +1,6 @@
 """The versions of a signal: what each asks and changed, and what it gave."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from signals import operations
 from signals.definitions.definition import Definition
 from signals.models import Label, Signal
 from tests.factories import make_agent, make_labels, make_signal
+from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
@@ -32,20 +34,24 @@ def page_of(signal: Signal) -> str:
     return f"/p/default/signals/{signal.pk}/versions/"
 
 
-def text_of(response_text: str) -> str:
-    return " ".join(response_text.split())
+def numbers(page: Page) -> list[int]:
+    """The numbers of the versions on a page, in order."""
+    return [int(heading.removeprefix("v")) for heading in page.headings if re.fullmatch(r"v\d+", heading)]
 
 
 def test_it_shows_who_changed_what_newest_first(browser: Client, signal: Signal, bob: User) -> None:
     operations.publish_version(signal, SECOND, Actor(bob))
-    text = browser.get(page_of(signal)).text
-    assert text.index('id="version-2"') < text.index('id="version-1"')
-    assert "by bob" in text_of(text)
-    assert "Sample rate: 100% → 50%" in text
-    assert "Is it &lt;b&gt;good&lt;/b&gt;?" in text
-    assert "Does the user ask for a refund?" in text
-    assert "The first question" in text
-    assert text.count(">current<") == 1
+    response = browser.get(page_of(signal))
+    assert "Is it &lt;b&gt;good&lt;/b&gt;?" in response.text
+    page = Page(response.text)
+    assert numbers(page) == [2, 1]
+    second, first = page.region("v2"), page.region("v1")
+    assert "by bob" in second.text
+    assert "Sample rate: 100% → 50%" in second.items
+    assert second.region("The question of version 2").text == "Is it <b>good</b>?"
+    assert first.region("The question of version 1").text == "Does the user ask for a refund?"
+    assert "The first question" in first.text
+    assert ["current" in version.text for version in (second, first)] == [True, False]
 
 
 def test_it_counts_what_each_version_gave_and_cost(
@@ -57,49 +63,48 @@ def test_it_counts_what_each_version_gave_and_cost(
         Label.objects.filter(pk=label.pk).update(**given)
     Label.objects.filter(pk=failed.pk).update(status="failed", error="No.")
     operations.publish_version(signal, SECOND)
-    second, first = browser.get(page_of(signal)).text.split('id="version-1"')
-    assert '?range=1d&amp;version=1">' in text_of(first)
-    assert '<dt>Failed</dt><dd class="bad-text"> 1</dd>' in text_of(first)
-    assert "$1.00" in first
-    assert 'aria-label="good 1, bad 1"' in first
-    assert "No labels in this range" in second
-    assert "$" not in second
+    page = Page(browser.get(page_of(signal)).text)
+    second, first = page.region("v2"), page.region("v1")
+    assert first.facts == {"Labels": "2", "Failed": "1", "Judge cost": "$1.00"}
+    assert first.link("2") == f"/p/default/signals/{signal.pk}/?range=1d&version=1"
+    assert first.region("good 1, bad 1")
+    assert second.facts == {"Labels": "0", "Failed": "0", "Judge cost": "\N{EN DASH}"}
+    assert "No labels in this range" in second.text
 
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     (label,) = make_labels(signal, project, 1, now=now - timedelta(days=5))
     Label.objects.filter(pk=label.pk).update(status="done", value="good", labelled_at=now)
-    assert "No labels in this range" in browser.get(page_of(signal)).text
-    assert 'aria-label="good 1, bad 0"' in browser.get(f"{page_of(signal)}?range=7d").text
+    assert "No labels in this range" in Page(browser.get(page_of(signal)).text).region("v1").text
+    assert Page(browser.get(f"{page_of(signal)}?range=7d").text).region("v1").region("good 1, bad 0")
 
 
 def test_it_continues_with_older_versions(browser: Client, signal: Signal) -> None:
     for number in range(2, 24):
         operations.publish_version(signal, replace(SECOND, prompt=f"Question {number}?"))
-    first = browser.get(page_of(signal)).text
-    assert first.count('id="version-') == 20
-    assert ">Older versions<" in first
-    last = browser.get(f"{page_of(signal)}?before=4").text
-    assert last.count('id="version-') == 3
-    assert ">Older versions<" not in last
+    first = Page(browser.get(page_of(signal)).text)
+    last = Page(browser.get(page_of(signal) + first.link("Older versions")).text)
+    assert numbers(first) == list(range(23, 3, -1))
+    assert numbers(last) == [3, 2, 1]
+    assert not last.has_link("Older versions")
     for nonsense in ("x", "-1", "9" * 30, "%00"):
-        assert browser.get(f"{page_of(signal)}?before={nonsense}").text.count('id="version-') == 20
+        assert numbers(Page(browser.get(f"{page_of(signal)}?before={nonsense}").text)) == numbers(first)
     assert browser.get(f"{page_of(signal)}?before=1").status_code == 200
 
 
 def test_it_stands_in_the_same_frame_as_the_results(browser: Client, signal: Signal) -> None:
     for path in (f"/p/default/signals/{signal.pk}/", page_of(signal)):
-        text = browser.get(f"{path}?range=7d&version=1&status=failed").text
-        assert f'href="/p/default/signals/{signal.pk}/?range=7d"' in text
-        assert f'href="{page_of(signal)}?range=7d"' in text
-        assert text.count('aria-current="page">Results') == (path != page_of(signal))
-        assert "Disable" in text
+        page = Page(browser.get(f"{path}?range=7d&version=1&status=failed").text).main
+        assert page.link("Results") == f"/p/default/signals/{signal.pk}/?range=7d"
+        assert page.link("Versions") == f"{page_of(signal)}?range=7d"
+        assert ("Results" in page.current) == (path != page_of(signal))
+        assert "Disable" in page.buttons
 
 
 def test_the_results_say_that_they_are_of_one_version(browser: Client, signal: Signal) -> None:
-    text = text_of(browser.get(f"/p/default/signals/{signal.pk}/?version=1").text)
-    assert "Only labels of version 1." in text
-    assert "Only labels of version" not in browser.get(f"/p/default/signals/{signal.pk}/").text
+    results = f"/p/default/signals/{signal.pk}/"
+    assert "Only labels of version 1." in Page(browser.get(f"{results}?version=1").text).text
+    assert "Only labels of version" not in Page(browser.get(results).text).text
 
 
 @pytest.mark.parametrize(("person", "status"), [("charlie", 404), ("viewer", 200)])
@@ -108,7 +113,7 @@ def test_it_shows_itself_to_members_only(
 ) -> None:
     response = client_as(request.getfixturevalue(person)).get(page_of(signal))
     assert response.status_code == status
-    assert "Disable" not in response.text
+    assert "Disable" not in Page(response.text).buttons
 
 
 def test_it_shows_no_signal_of_another_project(browser: Client, other_project: Project) -> None:
