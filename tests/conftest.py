@@ -191,11 +191,14 @@ def _drop_stale_databases() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _spans_are_flushed(request: pytest.FixtureRequest, _django_db_helper: None) -> Iterator[None]:
+def _spans_are_flushed(request: pytest.FixtureRequest) -> Iterator[None]:
     """Empty the tables of spans after a test that commits: Django flushes only tables that it manages."""
-    yield
     marker = request.node.get_closest_marker("django_db")
-    if "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction")):
+    commits = "transactional_db" in request.fixturenames or (marker and marker.kwargs.get("transaction"))
+    if commits:
+        request.getfixturevalue("transactional_db")  # so that this ends first
+    yield
+    if commits:
         with connection.cursor() as cursor:
             cursor.execute("TRUNCATE traces_span, traces_payload")
 
