@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lxml import html
+from lxml import etree, html
 
 type Element = Any
 
@@ -18,9 +18,8 @@ HEADINGS = ("h1", "h2", "h3", "h4", "caption", "legend", "summary")
 
 
 def words(element: Element) -> str:
-    """The text of an element and of all that it contains, without that of scripts."""
-    texts = element.xpath("descendant::text()[not(parent::script or parent::style)]")
-    return " ".join("".join(texts).split())
+    """The text of an element and of all that it contains."""
+    return " ".join(element.text_content().split())
 
 
 @dataclass(frozen=True)
@@ -107,12 +106,6 @@ class Part:
         return [str(address) for address in self.element.xpath(".//@hx-get")]
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """The figures of charts, by name."""
-        scripts = self.element.xpath(".//script[@type='application/json'][@id]")
-        return {script.get("id"): json.loads(script.text) for script in scripts}
-
-    @property
     def items(self) -> list[str]:
         """The words of each list item."""
         return [words(item) for item in self.element.iter("li")]
@@ -162,7 +155,9 @@ class Part:
     def rows(self) -> list["Row"]:
         """The rows of all tables or parts of tables, without heads and without the row that loads more."""
         found = self.element.xpath("descendant-or-self::tr[not(ancestor::thead) and not(contains(@class, 'more'))]")
-        return [Row(row, _columns(next(row.iterancestors("table"), row))) for row in found]
+        tables = [next(row.iterancestors("table"), row) for row in found]
+        columns = {table: _columns(table) for table in set(tables)}
+        return [Row(row, columns[table]) for row, table in zip(found, tables, strict=True)]
 
     def table(self, name: str = "") -> "Table":
         """The table with this caption or label, or below this heading; without a name the only table."""
@@ -282,19 +277,26 @@ class Row(Part):
 
 
 class Page(Part):
-    """A whole page, or a fragment that htmx puts into one."""
+    """A whole page, or a fragment that htmx puts into one. `figures`: the figures of charts, by name."""
 
     def __init__(self, source: str) -> None:
-        super().__init__(html.document_fromstring(source or "<p>"))
+        page = html.document_fromstring(source or "<p>")
+        scripts = page.xpath("//script[@type='application/json'][@id]")
+        object.__setattr__(self, "figures", {script.get("id"): json.loads(script.text) for script in scripts})
+        # No reader sees their text.
+        etree.strip_elements(page, "script", "style", with_tail=False)
+        super().__init__(page)
         object.__setattr__(self, "is_whole", bool(re.search(r"<html\b", source)))
+
+    figures: dict[str, Any]
+
+    is_whole: bool
+    """Whether it is a page of its own, not a fragment."""
 
     @property
     def main(self) -> Part:
         """The page without its frame: no navigation, no menus."""
         return self.part("main")
-
-    is_whole: bool
-    """Whether it is a page of its own, not a fragment."""
 
 
 def _columns(table: Element) -> list[str]:

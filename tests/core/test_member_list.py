@@ -65,9 +65,8 @@ def test_it_changes_what_somebody_may_do_at_once(owner: Client, client_as: Calla
 
 @pytest.mark.parametrize("role", ["", "root"])
 def test_it_gives_nobody_an_unknown_role(owner: Client, bob: User, role: str) -> None:
-    assert (
-        "A role is owner, member or viewer" in Page(owner.post(url(bob, "role"), {"role": role}, follow=True).text).text
-    )
+    page = Page(owner.post(url(bob, "role"), {"role": role}, follow=True).text)
+    assert "A role is owner, member or viewer" in page.text
     assert Membership.objects.get(user=bob).role == "member"
 
 

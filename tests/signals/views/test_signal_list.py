@@ -235,9 +235,8 @@ def test_it_changes_nothing_without_a_choice(
     browser: Client, project: Project, now: datetime, posted: dict[str, list[str]]
 ) -> None:
     make_signal(make_agent(project), active_since=now)
-    assert (
-        "Choose signals, then what to do with them" in Page(browser.post(f"{PAGE}bulk/", posted, follow=True).text).text
-    )
+    page = Page(browser.post(f"{PAGE}bulk/", posted, follow=True).text)
+    assert "Choose signals, then what to do with them" in page.text
     assert project.signals.live().exists()
 
 
