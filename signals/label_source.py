@@ -1,4 +1,4 @@
-"""Labels as a source of pills for the pages of traces (`traces.label_sources`)."""
+"""Labels for the pages of traces (`traces.label_sources`)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -19,15 +19,12 @@ from signals.results.charts import sentiment_class
 from signals.results.summaries import summaries
 from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Pill
 
+# Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count.
 type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
-"""Equal labels of one trace: their scope, the trace, id and name of the signal, its sentiments, value and count."""
 
 
 class SignalLabels:
-    """The effective labels that signals gave."""
-
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
-        """Labels of traces, and those of their spans summed up by value."""
         found: dict[UUID, list[Pill]] = {}
         rows = _of_traces(project, trace_ids)
         hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
@@ -40,14 +37,12 @@ class SignalLabels:
         return found
 
     def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
-        """Labels of the spans of one trace by span id, those of the trace as a whole under None."""
         found: dict[int | None, list[Pill]] = {}
         for label in Label.objects.for_trace(project, trace_id):
             found.setdefault(label.span_id, []).append(_pill(label, project))
         return found
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
-        """Labels of sessions, by session key."""
         found: dict[str, list[Pill]] = {}
         for label in Label.objects.for_sessions(project, keys):
             found.setdefault(label.session_key, []).append(_pill(label, project))
@@ -56,7 +51,6 @@ class SignalLabels:
     def pills_for_agents(
         self, project: Project, agents: Sequence[int], time_range: TimeRange
     ) -> Mapping[int, list[Pill]]:
-        """The active signals of agents, each with the share of its telling label."""
         found: dict[int, list[Pill]] = {}
         live = list(Signal.objects.for_project(project).filter(agent__in=agents).live().for_list())
         for each in summaries(live, time_range):
@@ -68,19 +62,15 @@ class SignalLabels:
         return found
 
     def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
-        """By signal and value."""
         return facets.conditions(project, keys)
 
     def facets(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
-        """From hourly sums."""
         return facets.load(project, time_range, agent)
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
-        """By the signals that look at traces or sessions."""
         return facets.dimensions(project, agent)
 
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
-        """From label to label of one signal's list."""
         return label_lists.navigation(project, params, now)
 
 
@@ -100,7 +90,6 @@ def _pill(label: Label, project: Project) -> Pill:
 
 
 def _note(label: Label) -> str:
-    """What there is to know beside the label: that it waits, is of an older state, or why there is none."""
     if label.status == Label.Status.DONE:
         return ""
     words = label.error or Label.Status(label.status).label
@@ -108,10 +97,7 @@ def _note(label: Label) -> str:
 
 
 def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
-    """Effective labels of traces, then those of their spans by signal and value.
-
-    Counted in the database: there may be thousands.
-    """
+    # Counted in the database: there may be thousands. Labels of spans come last.
     labels = Label.objects.filter(project=project, trace_id__in=list(trace_ids), signal__archived_at=None)
     rows = (
         labels.effective()

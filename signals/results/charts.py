@@ -1,4 +1,4 @@
-"""The pictures of a signal: which outcome has which colour, its bar, and its labels over time. Pure."""
+"""Outcomes of a signal with their colors, and charts of them. Pure functions."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,6 @@ FROM_THE_BASE = ("negative", "neutral", "positive")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One label of a signal with its colour, and how many of `total` labels it is."""
-
     value: str
     color_class: str
     tone: str
@@ -29,29 +27,29 @@ class Outcome:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of its share, in percent."""
+        """The 95 % confidence interval of `share`, in percent."""
         low, high = wilson(self.count, self.total)
         return 100 * low, 100 * high
 
     @property
     def width(self) -> float:
-        """Of the interval, in percent."""
         low, high = self.interval
         return high - low
 
     @property
     def share(self) -> float:
-        """In percent."""
+        """The share of `total`, in percent."""
         return 100 * self.count / self.total if self.total else 0
 
 
 def sentiment_class(value: str, sentiment: str) -> str:
-    """The sentiment as it is coloured. "No" to a bad thing is grey, not green, so that the one red stands out."""
+    # "No" to a bad thing is grey, not green, so that the one red stands out.
     return "neutral" if value == "no" and sentiment == "positive" else sentiment
 
 
 def tones(moods: Sequence[str]) -> list[str]:
-    """A colour for each of up to ten outcomes: shades of its sentiment's, then those of things without judgement."""
+    """Distinct colors for up to ten outcomes."""
+    # Shades of the color of the sentiment come first, then colors without a sentiment.
     found: list[str] = []
     for number, felt in enumerate(moods):
         shade = moods[:number].count(felt) + 1
@@ -61,7 +59,7 @@ def tones(moods: Sequence[str]) -> list[str]:
 
 
 def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
-    """The labels of `sentiments` in their order, each with its own colour; `counts` may lack some."""
+    """Outcomes in the order of `sentiments`. `counts` may lack some."""
     total = sum(counts.values())
     moods = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
     return [
@@ -71,13 +69,13 @@ def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[O
 
 
 def headline(found: Sequence[Outcome]) -> Outcome | None:
-    """The outcome to name beside a bar: the most frequent bad one, else the most frequent one."""
+    """The most frequent negative outcome, else the most frequent one, or None."""
     bad = [outcome for outcome in found if outcome.color_class == "negative"]
     return max(bad or found, key=lambda outcome: outcome.count, default=None)
 
 
 def breakdown(found: Sequence[Outcome]) -> list[Bar]:
-    """One bar of all labels, the bad ones at its left edge, where bars can be compared."""
+    # Negative labels come first: at the left edge, bars can be compared.
     return figures.stackbar([(outcome.value, outcome.count, outcome.tone) for outcome in from_the_base(found)])
 
 
@@ -89,7 +87,7 @@ def over_time(
     *,
     shares: bool = False,
 ) -> dict[str, Any]:
-    """Stacked bars of labels, or of their shares, by the time of their target; a click leads to a bar's time."""
+    """Stacked bars of labels, or of their shares in percent, by target time."""
     starts = time_range.buckets()
     totals = Counter[datetime]()
     for (start, _), count in counts.items():
@@ -113,5 +111,5 @@ def _height(count: int, total: int, shares: bool) -> float | None:
 
 
 def from_the_base(found: Iterable[Outcome]) -> list[Outcome]:
-    """Bad ones first, so that they stand on the axis."""
+    # Negative outcomes are drawn on the axis.
     return sorted(found, key=lambda outcome: FROM_THE_BASE.index(outcome.color_class))

@@ -1,4 +1,4 @@
-"""Two versions of a signal side by side: what each answered, and on which of the same targets they differ."""
+"""Comparison of the labels of two versions of a signal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,16 +15,16 @@ from signals.results import charts, versions
 from signals.results.charts import Outcome
 from signals.results.rows import LabelRow, load_rows
 
+# The newest labels of the version with fewer labels, which are looked up in the other version.
 MAX_SHARED_TARGETS = 20_000
-"""Labels of the version with fewer of them that are looked up among those of the other, newest targets first."""
 PAGE = 50
+# Number of targets by label of a and label of b.
 Moves = dict[tuple[str, str], int]
-"""Targets by what the one and the other version answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two versions, `a` and `b`, with how many labels each gave by value in a range of time."""
+    """Versions `a` and `b`, with their counts of labels by value in a time range."""
 
     signal: Signal
     a: SignalVersion
@@ -34,23 +34,23 @@ class Pair:
 
     @property
     def from_b(self) -> bool:
-        """Whether the labels of b are looked up among those of a, because they are fewer."""
+        # The query starts from the version with fewer labels.
         return sum(self.counts[1].values()) < sum(self.counts[0].values())
 
     @property
     def is_cut(self) -> bool:
-        """Whether only the newest targets are compared."""
+        """True if only the newest targets are compared."""
         return min(sum(counts.values()) for counts in self.counts) > MAX_SHARED_TARGETS
 
     @property
     def most(self) -> int:
-        """As how many those are."""
+        """The cap on compared targets."""
         return MAX_SHARED_TARGETS
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """One label: how often each version gives it; None where a version has no such label."""
+    """The share of one label in each version. None if the version has no such label."""
 
     value: str
     a: Outcome | None
@@ -59,7 +59,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the labels of targets that both versions judged moved from a to b."""
+    """How labels moved from a to b, for targets that both versions judged."""
 
     moves: Moves
     befores: list[Outcome]
@@ -67,23 +67,20 @@ class Agreement:
 
     @property
     def total(self) -> int:
-        """Targets that both judged."""
         return sum(self.moves.values())
 
     @property
     def same(self) -> int:
-        """Those with the same label."""
         return sum(count for (before, after), count in self.moves.items() if before == after)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the share of the same, in percent."""
+        """The 95 % confidence interval of the agreement, in percent."""
         low, high = wilson(self.same, self.total)
         return 100 * low, 100 * high
 
     @property
     def table(self) -> list[tuple[Outcome, list[tuple[str, int]]]]:
-        """A row for each label of a, with the labels of b and how many went there."""
         return [
             (before, [(after.value, self.moves.get((before.value, after.value), 0)) for after in self.afters])
             for before in self.befores
@@ -92,21 +89,17 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A target with the label of either version."""
-
     before: LabelRow
     after: LabelRow
 
 
 def pair(signal: Signal, a: SignalVersion, b: SignalVersion, time_range: TimeRange) -> Pair:
-    """The two with their labels in the range."""
     found = versions.summaries_of(signal, [a, b], time_range)
     first, second = ({each.value: each.count for each in found[version.pk].outcomes} for version in (a, b))
     return Pair(signal, a, b, time_range, (first, second))
 
 
 def shares(both: Pair, a: Mapping[str, int], b: Mapping[str, int]) -> list[Shares]:
-    """Every label that either knows, with these counts."""
     values = dict.fromkeys([*both.b.labels, *both.a.labels])
     sentiments = {value: (both.a.sentiments | both.b.sentiments)[value] for value in values}
     before, after = ({each.value: each for each in charts.outcomes(sentiments, counts)} for counts in (a, b))
@@ -121,7 +114,6 @@ def shares(both: Pair, a: Mapping[str, int], b: Mapping[str, int]) -> list[Share
 
 
 def agreement(both: Pair) -> Agreement:
-    """What became of the labels of targets in the range that both judged."""
     swap = -1 if both.from_b else 1
     moves: Moves = {}
     with connection.cursor() as cursor:
@@ -137,7 +129,6 @@ def agreement(both: Pair) -> Agreement:
 
 
 def marginals(moves: Moves) -> tuple[dict[str, int], dict[str, int]]:
-    """How often a gave each label, and how often b did."""
     before: dict[str, int] = {}
     after: dict[str, int] = {}
     for (was, became), count in moves.items():
@@ -147,7 +138,7 @@ def marginals(moves: Moves) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def flips(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> tuple[list[Flip], Cursor | None]:
-    """Targets whose label differs, or only those that `moved` from one to another, newest first; and where to go on."""
+    """A page of targets whose labels differ, newest first, and the next cursor. `moved`: (label of a, label of b)."""
     found = _flipped(both, moved, after)
     labels = Label.objects.filter(signal=both.signal).select_related("version").in_bulk(list(chain(*found[:PAGE])))
     shown = [(labels[a], labels[b]) for a, b in found[:PAGE] if a in labels and b in labels]
@@ -160,7 +151,7 @@ def flips(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> tu
 
 
 def _flipped(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) -> list[tuple[int, int]]:
-    """Ids of the labels of version a and version b, one pair more than a page."""
+    # Ids of the labels of a and b. One pair more than a page shows that there is a next page.
     swap = -1 if both.from_b else 1
     was, became = moved[::swap] if moved else (None, None)
     time, pk = (after.time, after.id) if after else (None, None)
@@ -170,7 +161,7 @@ def _flipped(both: Pair, moved: tuple[str, str] | None, after: Cursor | None) ->
 
 
 def _asked(both: Pair) -> list[Any]:
-    """The parameters of `_SHARED`."""
+    # The parameters of `_SHARED`.
     fewer, other = (both.b, both.a) if both.from_b else (both.a, both.b)
     time_range = both.time_range
     return [both.signal.pk, fewer.pk, time_range.start, time_range.end, MAX_SHARED_TARGETS, other.pk]

@@ -1,4 +1,4 @@
-"""What became of the targets that a signal looked at, by day and version: the parts always add up to all of them."""
+"""Outcomes of matching targets by UTC day and version. The parts of a row add up to its total."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,12 @@ from signals.models.label_rollup import Coverage
 
 MAX_DAYS = 90
 MAX_REASONS = 3
-READ_FOR_REASONS = 10_000
-"""So many of the newest labels that failed or were skipped are read for their reasons."""
+READ_FOR_REASONS = 10_000  # newest failed or skipped labels, whose reasons are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why some targets of a day have no label, in words; `status` is failed, skipped, or waiting where held up."""
+    """`status` is failed, skipped, or waiting if judging is held up."""
 
     status: str
     text: str
@@ -32,7 +31,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The targets that began on one UTC day and that one version looked at. Of a sum, `day` is None, `version` 0."""
+    """Targets of one UTC day that one version evaluated. The total has `day` None and `version` 0."""
 
     day: datetime | None
     version: int
@@ -42,12 +41,10 @@ class Row:
 
     @property
     def matching(self) -> int:
-        """All of them."""
         return self.unsampled + self.covered.sampled
 
     @property
     def bars(self) -> list[Bar]:
-        """Its parts as one bar."""
         covered = self.covered
         parts = [("Labelled", covered.done, "accent"), ("Waiting", covered.waiting, "quiet")]
         parts += [("Skipped", covered.skipped, "neutral"), ("Failed", covered.failed, "error")]
@@ -55,7 +52,6 @@ class Row:
 
     @property
     def query(self) -> str:
-        """The labels of this row as parameters of the signal's page."""
         if self.day is None:
             return ""
         return urlencode({"version": self.version, "from": iso(self.day), "to": iso(self.day + DAY)})
@@ -63,20 +59,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The rows of some days, the newest first, with their sum."""
-
     rows: Sequence[Row]
     total: Row
 
 
 def whole_days(time_range: TimeRange) -> TimeRange:
-    """The UTC days that a range touches, the newest MAX_DAYS of them."""
+    """The UTC days that a range touches, up to the newest MAX_DAYS."""
     end = ceil(time_range.end, DAY)
     return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MAX_DAYS * DAY), end, DAY)
 
 
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
-    """What became of what the versions of a signal looked at. Few queries, however many days."""
+    """Coverage by day, in a constant number of queries."""
     published = signal.hours.within((days.start, days.end)).filter(version__is_candidate=False)
     of_hours = published.annotate(day=bucket_start("hour", days)).order_by()
     counts: dict[tuple[datetime, int], Counter[str]] = defaultdict(Counter)
@@ -95,7 +89,7 @@ def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
 def _held_up(
     signal: Signal, counts: Mapping[tuple[datetime, int], Mapping[str, int]], now: datetime
 ) -> Iterator[tuple[tuple[datetime, int], str]]:
-    """The days and versions with labels that a cap or a silent judge keeps waiting, and which."""
+    # Days and versions whose labels are held back by a daily limit or an unavailable judge.
     waiting = [key for key, states in counts.items() if states["waiting"]]
     versions = signal.versions.filter(number__in={version for _, version in waiting})
     silences = health.unavailable_judges(versions) if waiting else {}
@@ -111,7 +105,6 @@ def _row(day: datetime | None, version: int, states: Mapping[str, int], reasons:
 
 
 def _reasons(signal: Signal, days: TimeRange) -> Mapping[tuple[datetime, int], list[Reason]]:
-    """By day and version, the most frequent first."""
     published = signal.label_set.within(days).filter(version__is_candidate=False)
     ended = published.filter(status__in=[Label.Status.FAILED, Label.Status.SKIPPED])
     newest = ended.order_by("-target_time", "-id")[:READ_FOR_REASONS].values("pk")

@@ -1,8 +1,8 @@
-"""Which traces and sessions have a label, as conditions of lists, and which labels there are to choose from.
+"""Labels as filters of trace and session lists.
 
-In a URL a label is `12:yes`, the value yes of signal 12; `12` is any value, `12!waiting` and `12!failed` are targets
-without one. Effective labels count. A trace passes by a label of its own, of any of its
-spans or of its session; a session by one of its own or of any of its traces.
+In a URL, `12:yes` is the value yes of signal 12. `12` is any value. `12!waiting` and `12!failed` are targets without
+one. Only effective labels count. A trace matches by its own labels and those of its spans and session. A session
+matches by its own labels and those of its traces.
 """
 
 import re
@@ -22,15 +22,12 @@ from signals.results.rollups import sums
 from signals.targets.scopes import targets_of
 from traces.label_sources import Dimension, Facet, FacetValue, LabelCondition
 
-MAX_SIGNALS = 8
-"""Whose labels a list offers: those that gave most."""
+MAX_SIGNALS = 8  # signals that a list offers: those with the most labels
 _KEY = re.compile(r"(?P<signal>[0-9]{1,18})(?::(?P<value>.+)|!(?P<state>waiting|failed))?", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a key asks of the labels of its signal: in words, in short beside a count, and which pass."""
-
     text: str
     short: str
     labels: Q
@@ -44,12 +41,11 @@ STATES = {
 
 
 def key_of(signal_id: int, value: str, state: str = "") -> str:
-    """A label as the URL of a list names it; one without a value by its state."""
     return f"{signal_id}:{value}" if value else f"{signal_id}!{state}"
 
 
 def conditions(project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
-    """What these keys mean; those that name no signal of the project, or one that is archived, are left out."""
+    """The conditions of these keys. Invalid keys and keys of archived signals are ignored."""
     parts = {key: parsed for key in keys if (parsed := _parse(key))}
     shown = Signal.objects.for_project(project).unarchived().select_related("project")
     signals = shown.in_bulk([pk for pk, _ in parts.values()])
@@ -57,7 +53,7 @@ def conditions(project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondi
 
 
 def load(project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
-    """The labels of the range by signal, what waits and what failed; of the signals with most of it."""
+    """Label counts in the range, for the MAX_SIGNALS signals with most labels."""
     signals = Signal.objects.for_project(project).unarchived().select_related("project", "agent")
     known = {signal.pk: signal for signal in (signals if agent is None else signals.filter(agent=agent))}
     counts: dict[int, Counter[str]] = defaultdict(Counter)
@@ -70,7 +66,7 @@ def load(project: Project, time_range: TimeRange, agent: int | None) -> list[Fac
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
-    """What the runs of an agent can be broken down by: its signals, but those of spans, of which a run has many."""
+    # A run has many spans, so signals about spans are excluded.
     signals = Signal.objects.for_project(project).unarchived().exclude(scope=Scope.SPAN)
     listed = signals.filter(agent=agent).for_list()
     return [_dimension(signal, signal.current_version) for signal in listed if signal.current_version]
@@ -108,7 +104,7 @@ def _labels(signal: Signal, part: Part) -> LabelQuerySet:
 
 
 def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Facet:
-    """Named by the signal, and by its agent too where others are called the same."""
     given = [FacetValue(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
+    # Add the agent if several signals have this name.
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
     return Facet(name, signal.scope, signal.get_absolute_url(), given)

@@ -1,4 +1,4 @@
-"""The labels of one signal as a list: page by page, as a file, and from one to the next."""
+"""Labels of one signal: as pages, as an export, and as neighbors in a list."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,17 +22,14 @@ from signals.results import rows
 from signals.results.rows import LabelRow
 from traces.label_sources import LabelNavigation
 
-SEARCHED = 10_000
-"""Labels that one page looks for a text in."""
+SEARCHED = 10_000  # labels that one page searches for a text, so that it takes limited time
 BATCH = 1_000
+# The query parameter that names the label whose target a page shows. The filter of its list is beside it.
 AT = "at"
-"""The query parameter that names the label whose target a page shows, beside the filter of the list it is from."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedLabel:
-    """One label of a file, by its columns."""
-
     label: str
     reason: str
     status: str
@@ -54,18 +51,14 @@ _cells = attrgetter(*COLUMNS)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some labels, and from behind where the list goes on; None at its end. Of a text search it may hold none."""
+    """Labels and the cursor of the next page, or None. A page of a text search may be empty."""
 
     labels: list[Label]
     more: Cursor | None
 
 
 def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Cursor | None, most: int) -> Page:
-    """Labels of the range that pass a filter, the newest targets first, from behind `after`; at most so many.
-
-    The hours tell how far back to look, so that a filter which few pass does not search a million labels. A text is
-    looked for in as many labels as one page may take time for.
-    """
+    """Up to `most` labels that pass the filter, newest targets first, from behind `after`."""
     found = _within_reach(signal, wanted, time_range, after, most)
     if found is None:
         return Page([], None)
@@ -87,21 +80,19 @@ def page(signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Curs
 def _within_reach(
     signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Cursor | None, most: int
 ) -> LabelQuerySet | None:
-    """The labels that pass, but for the text; None if there is none. Without those that are too old to be on the page.
-
-    For a text, which only some have, nothing is too old but what is older than all that pass.
-    """
+    # Labels that pass all but the text, without those too old for this page.
     found = signal.label_set.within(time_range).matching(replace(wanted, text=""))
     if not wanted.status and wanted.version is None and wanted.run is None:
         return found
     end = min(after.time, time_range.end) if after else time_range.end
+    # Hourly counts limit how far back to search, so that a rare label is not searched among a million.
     hours = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR))
     reach = hours.reach(SEARCHED if wanted.text else most + 1, end)
     return None if reach is None else found.filter(target_time__gte=reach)
 
 
 def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
-    """From the label that the query names to its neighbours in the list that it is from."""
+    """Returns None if `params` names no label."""
     label = _at(project, params.get(AT, ""))
     if label is None:
         return None
@@ -143,7 +134,7 @@ def _href(project: Project, found: list[Label], kept: Mapping[str, str]) -> str:
 
 
 def href_in_list(row: LabelRow, kept: Mapping[str, str]) -> str:
-    """The address of a row's target that knows which list it was opened from; empty when the target has expired."""
+    """The URL of the row's target and its list. Empty if the target has expired."""
     if not row.href:
         return ""
     query = urlencode({**{name: kept[name] for name in FILTERS if name in kept}, AT: row.label.pk})
@@ -153,7 +144,7 @@ def href_in_list(row: LabelRow, kept: Mapping[str, str]) -> str:
 def exported(
     project: Project, signal: Signal, wanted: LabelFilter, time_range: TimeRange, kind: str
 ) -> Iterator[bytes]:
-    """All labels that pass, as lines of CSV or JSON (`kind`: csv or jsonl), a batch at a time."""
+    """All labels that pass as lines of `kind`, csv or jsonl, one batch at a time."""
     if kind == "csv":
         yield csv_line(COLUMNS).encode()
     after: Cursor | None = None
@@ -170,7 +161,6 @@ def exported(
 
 
 def exported_rows(project: Project, signal: Signal, labels: Sequence[Label]) -> list[ExportedLabel]:
-    """Labels of a signal as a file has them."""
     return [_exported(row) for row in rows.load_rows(project, signal.scope, labels)]
 
 

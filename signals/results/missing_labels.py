@@ -1,8 +1,4 @@
-"""Why a target has no label from a signal, in one plain sentence, and what can be done.
-
-It goes by what judging and coverage go by: the target's labels, what was left out of the sample, the settle queue, the
-signals' states and filters, runs, caps and whether the judge answers.
-"""
+"""Why a target has no label from a signal, and what can be done."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +25,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Reason(StrEnum):
-    """What a target without a label is, as pages mark it; the nearest to a label first."""
+    """Why a target has no label, in the order of pages."""
 
     WAITING = "waiting"
     JUDGING = "being judged"
@@ -52,9 +48,10 @@ _ORDER = {why: number for number, why in enumerate(Reason)}
 
 @dataclass(frozen=True, slots=True)
 class MissingLabel:
-    """Why one signal gave no label. `version`: the one that looked at the target, if any did; `label`: its work.
+    """Why one signal gave no label.
 
-    `run`: the query of a manual run that would take the target; empty where none would, or none is called for.
+    `version` evaluated the target, if any did. `label` has no value yet. `run` is the query of a manual run that would
+    label the target, or empty.
     """
 
     signal: Signal
@@ -66,10 +63,7 @@ class MissingLabel:
 
 
 def explain_missing(project: Project, subject: TargetEligibility, now: datetime) -> list[MissingLabel]:
-    """Of the signals for a target, archived ones left out, those without a label. A constant number of queries.
-
-    In the order of `Reason`, then by name.
-    """
+    """Unarchived signals that have not labelled this target, by `Reason`, then by name. Constant number of queries."""
     labels = list(targets_of(subject.match.scope).labels_about(project, subject.match))
     labelled = {label.signal_id for label in labels if label.value}
     tried = {label.signal_id: label for label in labels if label.signal_id not in labelled}
@@ -89,7 +83,6 @@ def _explained(
     left_out: Mapping[int, SignalVersion],
     now: datetime,
 ) -> Iterator[MissingLabel]:
-    """Why each of these signals has no label: by its work that has no outcome, by its sample, or by its state."""
     queue = _QueuedReasons([signal for signal in signals if signal.pk in work], work, now)
     unseen = _UnseenReasons(subject, [each for each in signals if each.pk not in work and each.pk not in left_out], now)
     for signal in signals:
@@ -102,15 +95,15 @@ def _explained(
 
 
 def _is_overtaken(label: Label, left_out: SignalVersion | None) -> bool:
-    """Whether a newer version than the label's did not sample the target."""
+    # A newer version than the label's did not sample the target.
     return left_out is not None and left_out.number > label.version.number
 
 
 def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVersion]:
-    """The newest version of each signal that did not sample the target."""
     rows = Unsampled.objects.filter(
         version__signal__in=list(signals), version__is_candidate=False, draw=sampling_hash(target_key)
     )
+    # The newest version comes last and replaces the others.
     return {row.version.signal_id: row.version for row in rows.select_related("version").order_by("version__number")}
 
 
@@ -127,8 +120,6 @@ def _unsampled(signal: Signal, version: SignalVersion, match: Target) -> Missing
 
 
 class _QueuedReasons:
-    """What keeps these signals' work on a target from being done."""
-
     def __init__(self, signals: Sequence[Signal], work: Mapping[int, Label], now: datetime) -> None:
         waits = [signal for signal in signals if work[signal.pk].status == Label.Status.QUEUED]
         self.now = now
@@ -137,7 +128,6 @@ class _QueuedReasons:
         self.troubles = outages() if waits else {}
 
     def why(self, signal: Signal, label: Label) -> MissingLabel:
-        """Why this work has no outcome."""
         if label.status == Label.Status.QUEUED:
             return MissingLabel(signal, Reason.WAITING, self._waiting(label), label.version, label)
         if label.status == Label.Status.RUNNING:
@@ -162,8 +152,6 @@ class _QueuedReasons:
 
 
 class _UnseenReasons:
-    """Why these signals never looked at a target."""
-
     def __init__(self, subject: TargetEligibility, signals: Sequence[Signal], now: datetime) -> None:
         self.subject, self.now = subject, now
         live = [signal for signal in signals if signal.is_live]
@@ -174,7 +162,6 @@ class _UnseenReasons:
         self.facts = subject.facts([each for each in filters if not each.is_empty])
 
     def why(self, signal: Signal) -> MissingLabel:
-        """Why this one did not."""
         if self.subject.ignored:
             return MissingLabel(signal, Reason.IGNORED, self.subject.ignored)
         due = self.subject.settles_at
@@ -198,12 +185,12 @@ class _UnseenReasons:
         return ""
 
     def _is_live(self, signal: Signal) -> bool:
-        """Whether it looks at what arrived when the newest of the target did."""
+        # The signal was active when the newest span of the target arrived.
         since = signal.activated_at
         return signal.is_live and since is not None and self.subject.received_at >= since
 
     def _passed_by(self, signal: Signal) -> tuple[Reason, str]:
-        """Of a target that has settled and passes the filter."""
+        # The target has settled and passes the filter.
         if signal.state == Signal.State.DRAFT:
             return Reason.DRAFT, "It is a draft and judges nothing by itself."
         if signal.state == Signal.State.DISABLED:
@@ -223,7 +210,6 @@ class _UnseenReasons:
 
 
 def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[SignalRun]]:
-    """Manual runs over a time, newest first, by signal."""
     found: dict[int, list[SignalRun]] = defaultdict(list)
     over = SignalRun.objects.filter(version__signal__in=signals, window_start__lte=when, window_end__gt=when)
     for run in over.select_related("version").order_by("-pk"):
@@ -232,7 +218,7 @@ def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[Si
 
 
 def _asked_after(signals: Collection[Signal], received_at: datetime) -> dict[int, list[SignalVersion]]:
-    """The versions of signals that were current some time after, other than the newest; newest first."""
+    # Versions that were current after `received_at`, without the newest of each signal.
     found: dict[int, list[SignalVersion]] = {}
     ended: dict[int, datetime] = {}
     for version in SignalVersion.objects.published().filter(signal__in=signals).defer("prompt").order_by("-number"):
@@ -243,7 +229,7 @@ def _asked_after(signals: Collection[Signal], received_at: datetime) -> dict[int
 
 
 def _run_of(signal: Signal, match: Target) -> str:
-    """The query of a run over the minute in which a target began, at a rate that samples it."""
+    # A run over the minute in which the target began, at a rate that samples it.
     if signal.current_version is None:
         return ""
     start = timerange.floor(match.target_time, MINUTE)
@@ -253,5 +239,4 @@ def _run_of(signal: Signal, match: Target) -> str:
 
 
 def _clock(when: datetime, now: datetime) -> str:
-    """A time in UTC for people, with its day unless that is today."""
     return f"{when:%H:%M:%S} UTC" if when.date() == now.date() else f"{when:%-d %b %Y %H:%M} UTC"

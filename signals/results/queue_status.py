@@ -1,4 +1,4 @@
-"""How the judging of a signal goes at a moment: what waits and since when, what failed and why."""
+"""Queue status of a signal."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,17 +7,16 @@ from catalyst.formats import lasting
 from signals.models import Signal
 from traces.models import Unsettled
 
-MAX_FAILURES_SAMPLED = 200
-"""Of the failures so many tell why."""
+MAX_FAILURES_SAMPLED = 200  # for the list of failure reasons
 REASONS = 3
 LATE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """`waiting` and `failed` labels in all; `lag`: for how long the longest of the live ones has been due.
+    """`lag` is how long the oldest live label has been due.
 
-    `late`: for how long the oldest target of the instance should have settled; None while that keeps up.
+    `late` is how long the oldest target of the instance should have settled, or None if settling keeps up.
     """
 
     waiting: int
@@ -28,22 +27,20 @@ class QueueStatus:
 
     @property
     def newest(self) -> int:
-        """How many failures the reasons are of, where that is not all of them; else 0."""
+        """The number of failures that `reasons` cover, or 0 if they cover all."""
         return MAX_FAILURES_SAMPLED if self.failed > MAX_FAILURES_SAMPLED else 0
 
     @property
     def lag_words(self) -> str:
-        """The lag for people."""
         return lasting(self.lag)
 
     @property
     def late_words(self) -> str:
-        """How late settling is, for people."""
         return lasting(self.late)
 
 
 def queue_status(signal: Signal, now: datetime) -> QueueStatus:
-    """In at most four queries, whatever there is."""
+    """The status at `now`, in up to four queries."""
     covered = signal.hours.filter(state__in=["waiting", "failed"]).coverage()
     since = signal.label_set.oldest_due(now) if covered.waiting else None
     due = Unsettled.objects.order_by("due_at").values_list("due_at", flat=True).first() if signal.is_live else None

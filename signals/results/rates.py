@@ -1,4 +1,4 @@
-"""How often each signal of an agent gives the label that tells most: over time, and against the period before."""
+"""Headline rates of an agent's signals, compared with the previous period."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ WORSE = {"negative": 1, "positive": -1}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a share differs from the one before. `tone` is good or bad only where that is more than chance."""
+    """The change of a share. `tone` is empty unless the change is significant."""
 
     text: str = ""
     tone: str = ""
@@ -28,10 +28,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The telling label of one signal. `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps.
+    """The headline label of one signal.
 
-    `summary` is of all its labels in the range. `failed` and `cost` are sparklines from nothing up, empty where there
-    is nothing to draw.
+    `lines` are drawn on 100 by 100, from 0 to `top` percent, with gaps. `summary` covers all labels of the range.
+    `failed` and `cost` are sparklines from zero, empty if there is nothing to draw.
     """
 
     signal: Signal
@@ -46,7 +46,7 @@ class Rate:
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
-    """Of each signal that asks something; what got worse first, then those with most labels. Six queries for all."""
+    """Signals that got worse first, then those with most labels. Six queries in all."""
     since = time_range.prior_start(now)
     of_all = sums(signal__in=signals)
     summaries, counts = summed_up(signals, of_all.totals(time_range)), of_all.over_time(time_range)
@@ -88,14 +88,14 @@ def _spark(values: Sequence[float]) -> list[str]:
 
 
 def _is_old(signal: Signal, since: datetime) -> bool:
-    """Whether it judged all of the period before: half of one says little about the other."""
+    # The signal judged all of the previous period: half of one can't be compared.
     activated = signal.activated_at
     return activated is not None and max(activated, signal.agent.first_seen_at) <= since
 
 
 def _change(earlier: Summary, summary: Summary, outcome: Outcome) -> Change:
-    """Nothing when there is nothing to compare, or when it may be another version that judges otherwise."""
     before = sum(each.count for each in earlier.outcomes if each.value == outcome.value), earlier.labelled
+    # Versions judge differently, so shares of several are not compared.
     if not (before[1] and outcome.total) or len({*earlier.versions, *summary.versions}) > 1:
         return Change()
     points, was = outcome.share - 100 * before[0] / before[1], formats.percent(*before)

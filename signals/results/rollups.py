@@ -24,12 +24,11 @@ from signals.models.label_rollup import (
     LabelMinuteQuerySet,
 )
 
-type CountsByBucket = Counter[tuple[datetime, str]]
-"""How many labels have each value, by the bar that their target began in."""
+type CountsByBucket = Counter[tuple[datetime, str]]  # labels by the bucket in which their target began, and value
 
 
 class FailuresAndCost(NamedTuple):
-    """Labels that failed, and what all of them cost in US dollars."""
+    """Number of failed labels, and cost of all labels in US dollars."""
 
     failed: int = 0
     cost: Decimal = Decimal(0)
@@ -40,10 +39,7 @@ type AnySums = LabelHalfDayQuerySet | LabelHourQuerySet | LabelMinuteQuerySet
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The same labels three times: by the half day, by the hour and by the minute.
-
-    `counted`: which of them count; the others only add to what judging costs and what waits for a judge.
-    """
+    """Labels by half day, hour and minute. Labels outside `counted` add only to cost and waiting."""
 
     half_days: LabelHalfDayQuerySet
     hours: LabelHourQuerySet
@@ -51,7 +47,7 @@ class Sums:
     counted: Q = EFFECTIVE
 
     def matching(self, wanted: LabelFilter) -> "Sums":
-        """Labels that pass a filter. All of them count if it names a version or a run."""
+        """Labels that pass a filter. Superseded ones count if it names a version or a run."""
         return Sums(
             self.half_days.including_superseded(wanted),
             self.hours.including_superseded(wanted),
@@ -60,19 +56,15 @@ class Sums:
         )
 
     def including_superseded(self) -> "Sums":
-        """Count every label, also where a newer version has judged the target anew."""
         return replace(self, counted=Q())
 
     def totals(self, time_range: TimeRange) -> list[LabelCount]:
-        """Labels of the range, whose edges must be whole minutes, in one query.
-
-        Its half days, the hours of less than half a day at its ends, and the minutes of less than an hour there.
-        """
+        """Labels of the range, in one query. The edges of the range must be whole minutes."""
         first, *others = [_totals(part, self.counted) for part in self._parts(time_range)]
         return [LabelCount(*row) for row in first.union(*others, all=True)]
 
     def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
-        """Rows that hold each label of the range once, the longest that fit."""
+        # Half days, then the hours and minutes at both ends: few rows hold each label once.
         held: tuple[datetime, datetime] | None = None
         for sums in self._grains():
             first, last = ceil(time_range.start, sums.length), floor(time_range.end, sums.length)
@@ -81,10 +73,7 @@ class Sums:
                 held = first, last
 
     def over_time(self, time_range: TimeRange) -> Mapping[int, CountsByBucket]:
-        """Labels of the range that have a value, by signal, in one query; empty for a signal without any.
-
-        Bars of the chart must be of whole minutes.
-        """
+        """Labels with a value by signal and bucket, in one query. Buckets must be whole minutes."""
         sums, bar = self._in_bars(time_range)
         valued = sums.filter(self.counted).exclude(value="").values_list("signal_id", bar, "value")
         found: dict[int, CountsByBucket] = defaultdict(Counter)
@@ -93,7 +82,7 @@ class Sums:
         return found
 
     def trouble_over_time(self, time_range: TimeRange) -> Mapping[int, Mapping[datetime, FailuresAndCost]]:
-        """What labels of the range cost and how many failed, by signal and bar, in one query; none where none are."""
+        """Failures and cost by signal and bucket, in one query. Empty buckets are missing."""
         sums, bar = self._in_bars(time_range)
         rows = sums.values_list("signal_id", bar).annotate(
             failed=Coalesce(Sum("count", filter=self.counted & Q(state="failed")), 0),
@@ -105,7 +94,7 @@ class Sums:
         return found
 
     def _in_bars(self, time_range: TimeRange) -> "tuple[models.QuerySet[Any, Any], models.Func]":
-        """The longest rows that bars of the range consist of, and the bar that each is in."""
+        # The longest rows that the buckets consist of, and the bucket of each row.
         ends = {time_range.start, time_range.end}
         sums: AnySums = next(
             sums
@@ -131,7 +120,6 @@ def _totals(sums: AnySums, counted: Q) -> models.QuerySet[Any, Any]:
 
 
 def sums(**which: Any) -> Sums:
-    """The sums of labels that these lookups name, such as `signal__in`."""
     return Sums(
         LabelHalfDay.objects.filter(**which), LabelHour.objects.filter(**which), LabelMinute.objects.filter(**which)
     )

@@ -1,4 +1,4 @@
-"""Rows of a list of labels, with what their targets are called."""
+"""Rows of label lists, with the titles of their targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ NOT_STORED = Link("", "")
 
 @dataclass(frozen=True, slots=True)
 class LabelRow[Row: Job = Label]:
-    """One label with what it is about. `href` is empty when the target is not stored any more."""
+    """One label and its target. `href` is empty if the target is no longer stored."""
 
     label: Row
     title: str
@@ -24,17 +24,15 @@ class LabelRow[Row: Job = Label]:
 
     @property
     def color_class(self) -> str:
-        """The sentiment as it is coloured."""
         return charts.sentiment_class(self.label.value, self.label.sentiment)
 
     @property
     def judge(self) -> str:
-        """Who gave the label."""
         return judge_name(self.label.judge)
 
 
 def load_rows[Row: Job](project: Project, scope: str, labels: Sequence[Row]) -> list[LabelRow[Row]]:
-    """Labels of one signal, or items of one test, with their targets, which one query finds."""
+    """Labels of one signal, or items of one test, with their targets. One query."""
     targets = targets_of(scope)
     links = targets.links(project, labels)
     rows: list[LabelRow[Row]] = []

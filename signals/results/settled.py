@@ -1,4 +1,4 @@
-"""What became of the targets that settled in a window of time: what alerts count."""
+"""Counts of targets that settled in a time window, for alerts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,7 @@ from signals.models import SettledMinute, SignalVersion
 
 @dataclass(frozen=True, slots=True)
 class SettledCounts:
-    """Requests of one version by outcome; those judged by value.
-
-    Those that were superseded or left the queue before they were judged count nowhere.
-    """
+    """Judged requests by value, others by outcome. Superseded and dequeued requests are excluded."""
 
     values: Mapping[str, int]
     waiting: int = 0
@@ -23,17 +20,16 @@ class SettledCounts:
 
     @property
     def labelled(self) -> int:
-        """Requests that a judge gave a value."""
         return sum(self.values.values())
 
 
 def settled_counts(
     version: SignalVersion, start: datetime, end: datetime, *, is_live: bool | None = None
 ) -> SettledCounts:
-    """What became of the targets that settled in the minutes [start, end), of live traffic, of runs or (None) of both.
+    """Counts of targets that settled in [start, end), whose edges must be whole minutes.
 
-    The window's edges must be whole minutes. Once nothing of it waits, its counts change only if a person retries what
-    failed.
+    `is_live` selects live traffic, runs, or (None) both. Once no request waits, counts change only if a person retries
+    failures.
     """
     rows = SettledMinute.objects.filter(version=version, minute__gte=start, minute__lt=end)
     if is_live is not None:

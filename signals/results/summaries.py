@@ -1,4 +1,4 @@
-"""What lists and pages of signals show of their labels."""
+"""Summaries of labels for lists and pages of signals."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,15 +22,14 @@ from signals.targets.scopes import targets_of
 
 MAX_VERSIONS = 50
 MAX_RUNS = 50
-MAX_POINTS = 30
-"""Of a sparkline."""
+MAX_POINTS = 30  # of a sparkline
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The effective labels of one signal in a range of time, or those of one version.
+    """Effective labels of one signal in a time range, or labels of one version.
 
-    `versions`: the numbers of those that gave them, the first first. `cost` is of all labels.
+    `versions` are numbers, ascending. `cost` covers all labels, in US dollars.
     """
 
     signal: Signal
@@ -42,22 +41,20 @@ class Summary:
     silence: JudgeUnavailable | None = None
     trend: Sequence[str] = ()
     versions: Sequence[int] = ()
-    queued: int = 0
-    """Labels that wait for a judge, also of targets that have one of another version."""
+    queued: int = 0  # waiting labels, also of targets that another version labelled
 
     @property
     def labelled(self) -> int:
-        """Labels with a value, those that wait to be judged again included."""
+        """Labels with a value, including those that wait to be judged again."""
         return sum(outcome.count for outcome in self.outcomes)
 
     @property
     def waiting(self) -> int:
-        """Targets that wait for a label."""
         return self.coverage.waiting
 
     @property
     def given_by(self) -> str:
-        """Whose labels these are where not only the current version's: `v1`, or `v1 to v3`; else empty."""
+        """`v1`, or `v1 to v3`. Empty if all labels are the current version's."""
         current = self.signal.current_version
         if not self.versions or (current and list(self.versions) == [current.number]):
             return ""
@@ -65,40 +62,35 @@ class Summary:
 
     @property
     def held_up(self) -> str:
-        """Why nothing is judged now, in words; empty while it is."""
         capped = [f"{self.stop.title}: {self.stop.text}."] if self.stop else []
         return " ".join([*capped, self.silence.text] if self.silence else capped)
 
     @property
     def earlier(self) -> int:
-        """Labels of an earlier state: their target grew and waits, or failed when it was judged again."""
+        """Labels of targets that grew and wait again, or failed."""
         return self.labelled - self.coverage.done
 
     @property
     def text(self) -> str:
-        """The outcomes with their counts."""
         return ", ".join(f"{outcome.value} {outcome.count}" for outcome in self.outcomes)
 
     @property
     def bars(self) -> list[Bar]:
-        """The breakdown bar."""
         return charts.breakdown(self.outcomes)
 
     @property
     def headline(self) -> Outcome | None:
-        """The outcome that is named beside the bar."""
         return charts.headline(self.outcomes)
 
     @property
     def coverage_bars(self) -> list[Bar]:
-        """What became of the sampled targets, as one bar."""
         covered = self.coverage
         parts = [("Labelled", covered.done, "accent"), ("Waiting", self.waiting, "quiet")]
         return stackbar([*parts, ("Failed", covered.failed, "error"), ("No content", covered.skipped, "neutral")])
 
 
 def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
-    """The signals with their labels in the range, and with what keeps them from being judged now."""
+    """Summaries with what holds up judging now."""
     current = [signal.current_version for signal in signals if signal.current_version]
     unarchived = [signal.current_version for signal in signals if signal.current_version and not signal.archived_at]
     stopped, silent = caps_reached(current, now), unavailable_judges(unarchived)
@@ -110,7 +102,7 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
 
 
 def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]:
-    """The signals with their labels in the range, in at most three queries."""
+    """Summaries of labels in the range, in up to three queries."""
     of_all, coarse = sums(signal__in=signals), time_range.in_buckets(MAX_POINTS)
     found, counts = of_all.totals(coarse), of_all.over_time(coarse)
     starts = coarse.buckets()
@@ -118,7 +110,7 @@ def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]
 
 
 def summed_up(signals: Sequence[Signal], found: Sequence[LabelCount]) -> list[Summary]:
-    """The signals with these labels of them. At most one query."""
+    """Summaries of these counts, in up to one query."""
     current = {signal.current_version_id: signal.current_version for signal in signals}
     numbers = {pk: version.number for pk, version in current.items() if version}
     earlier = SignalVersion.objects.filter(pk__in={cell.version for cell in found if cell.value} - numbers.keys())
@@ -137,7 +129,7 @@ def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -
 
 
 def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
-    """By name, or by what `sort` names, the most first; those that never had a label come last."""
+    """Sorted by name, or by `sort` descending."""
     found = sorted(found, key=lambda each: (each.signal.name.casefold(), each.signal.pk))
     amounts: dict[str, Callable[[Summary], float]] = {
         "volume": lambda each: each.labelled,
@@ -150,14 +142,12 @@ def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
 
 
 def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[LabelCount]) -> Summary:
-    """One signal with these labels of it."""
     return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts))
 
 
 def summed(
     signal: Signal, found: Iterable[LabelCount], outcomes_of: Callable[[Mapping[str, int]], list[Outcome]]
 ) -> Summary:
-    """These labels of a signal added up; `outcomes_of` makes outcomes of the counts of its values."""
     states, values = Counter[str](), Counter[str]()
     costs, last, queued = [], [], 0
     for cell in found:
@@ -173,7 +163,7 @@ def summed(
 
 
 def shares_by_start(counts: CountsByBucket, starts: Sequence[datetime]) -> Callable[[str], list[float | None]]:
-    """A function from a value to its share of the labels in each bar, in percent; None for a bar without labels."""
+    """A function from a value to its share by bucket, in percent. None for empty buckets."""
     totals = Counter[datetime]()
     for (start, _), count in counts.items():
         totals[start] += count
@@ -183,7 +173,6 @@ def shares_by_start(counts: CountsByBucket, starts: Sequence[datetime]) -> Calla
 
 
 def grouped(found: Iterable[LabelCount], of: Callable[[LabelCount], int]) -> Mapping[int, list[LabelCount]]:
-    """Cells by what they are of; an empty list for what has none."""
     owned: dict[int, list[LabelCount]] = defaultdict(list)
     for cell in found:
         owned[of(cell)].append(cell)
@@ -191,29 +180,27 @@ def grouped(found: Iterable[LabelCount], of: Callable[[LabelCount], int]) -> Map
 
 
 def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
-    """The labels that a signal gives, and those of older versions where there are labels of them."""
+    # Older labels are shown if any were given.
     current = signal.current_version.labels if signal.current_version else []
     return charts.outcomes({value: known.get(value, "neutral") for value in chain(current, counts)}, counts)
 
 
 def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:
-    """The sentiment of every outcome that these versions know; the first one's word counts."""
+    # The first version takes precedence.
     return dict(chain.from_iterable(version.sentiments.items() for version in reversed(versions)))
 
 
 def versions(signal: Signal) -> list[SignalVersion]:
-    """What the signal asks and asked, newest first."""
     return list(signal.versions.published().order_by("-number")[:MAX_VERSIONS])
 
 
 def runs(signal: Signal) -> list[SignalRun]:
-    """The newest manual runs of a signal."""
     return list(SignalRun.objects.filter(version__signal=signal).order_by("-id")[:MAX_RUNS])
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What shares are estimates for: about `whole` targets, of which `rate` percent were sampled."""
+    """About `whole` targets, of which `rate` percent were sampled."""
 
     whole: int
     rate: int
@@ -222,10 +209,7 @@ class Estimate:
 def estimate(
     summary: Summary, versions: Sequence[SignalVersion], of_runs: Sequence[SignalRun], wanted: LabelFilter
 ) -> Estimate | None:
-    """From how many targets these labels of `versions` were sampled.
-
-    None where more than one version or rate was in use: a target that two versions judged would count twice.
-    """
+    # Several versions or rates give no estimate: a target that two versions judged would count twice.
     live = [version.sample_rate for version in versions if wanted.run is None]
     of_these = {version.pk for version in versions}
     rates = {
@@ -238,7 +222,7 @@ def estimate(
 
 
 def is_open(signal: Signal, waiting: int) -> bool:
-    """True while labels wait, or traffic that an active signal may look at has yet to go quiet."""
+    """True while labels wait, or targets of an active signal have yet to settle."""
     if waiting or signal.state != Signal.State.ACTIVE:
         return waiting > 0
     return targets_of(signal.scope).has_unsettled(signal.agent_id)

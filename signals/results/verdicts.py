@@ -1,4 +1,4 @@
-"""The verdicts on one label, for people."""
+"""Verdicts on one label."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ MAX_VERDICTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One verdict. `counts`: the label has its value. `is_kept`: what was asked and answered can be read."""
+    """`counts`: the label has its value. `is_kept`: its exchange can be read."""
 
     verdict: Verdict
     color_class: str
@@ -25,17 +25,15 @@ class Row:
 
     @property
     def judge(self) -> str:
-        """Who gave it."""
         return judge_name(self.verdict.model)
 
     @property
     def took(self) -> str:
-        """How long the call took, in words."""
         return lasting(timedelta(milliseconds=self.verdict.latency_ms))
 
 
 def rows(label: Label) -> list[Row]:
-    """The newest MAX_VERDICTS and one more, if there are; label with its version."""
+    """Up to MAX_VERDICTS + 1 verdicts, newest first."""
     kept = Exists(Exchange.objects.filter(verdict=OuterRef("pk")))
     found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MAX_VERDICTS + 1])
     counting = next((verdict.pk for verdict in found if verdict.value), None)

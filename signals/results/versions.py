@@ -15,12 +15,11 @@ from signals.results.rollups import sums
 from signals.results.summaries import Summary, grouped, summed
 
 PAGE_SIZE = 20
-"""Versions on a page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A version with its labels in a range of time, and what it changed; the first, nothing."""
+    """A version with its labels. `diff` is None for the first version."""
 
     version: SignalVersion
     summary: Summary
@@ -28,7 +27,7 @@ class Row:
 
 
 def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[list[Row], int | None]:
-    """Versions, newest first, from below the number `before`; and the number to go on below, if there are more."""
+    """Versions below the number `before`, newest first, and the next `before` or None."""
     known = signal.versions.published().order_by("-number")
     found = list((known if before is None else known.filter(number__lt=before))[: PAGE_SIZE + 1])
     summaries = summaries_of(signal, found[:PAGE_SIZE], time_range)
@@ -40,12 +39,11 @@ def page(signal: Signal, time_range: TimeRange, before: int | None) -> tuple[lis
 
 
 def summaries_of(signal: Signal, found: Sequence[SignalVersion], time_range: TimeRange) -> dict[int, Summary]:
-    """The labels of each of these versions in the range, by the version's id."""
+    """Labels in the range by version id."""
     of_these = sums(signal=signal, version__in=found).including_superseded()
     counted = grouped(of_these.totals(time_range), attrgetter("version"))
     return {version.pk: summed(signal, counted[version.pk], partial(outcomes_of, version)) for version in found}
 
 
 def outcomes_of(version: SignalVersion, counts: Mapping[str, int]) -> list[Outcome]:
-    """The labels of one version, in its order."""
     return charts.outcomes({value: version.sentiments[value] for value in version.labels}, counts)

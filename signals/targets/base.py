@@ -1,4 +1,4 @@
-"""The interface of the classes that know one scope of targets."""
+"""The interface of the classes for one scope of targets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,16 +22,12 @@ from traces.models import Session, Trace, Unsettled
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some targets, and the cursor from which `Targets.chunks` goes on."""
-
     targets: list[Target]
     last: Cursor
 
 
 @dataclass(frozen=True, slots=True)
 class SettledTarget:
-    """A target that signals may look at now, with what decides which of them do."""
-
     target: Target
     agent_id: int | None
     received_at: datetime
@@ -40,18 +36,16 @@ class SettledTarget:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The title and the page of a stored target."""
-
     title: str
     href: str
 
 
 @dataclass(frozen=True, slots=True)
 class Targets(ABC):
-    """The stored targets of an agent that began in [start, end) and pass a filter.
+    """Stored targets of an agent that began in [start, end) and pass a filter.
 
-    Targets that wait to settle are among them, as they are so far. `live_since` is the last activation of a live
-    signal: targets that wait and got a span since then are left out, because live judging will look at them.
+    Unsettled targets are included. Those with a span since `live_since`, the last activation of a live signal, are
+    excluded: live judging will evaluate them.
     """
 
     scope: ClassVar[Scope]
@@ -64,22 +58,21 @@ class Targets(ABC):
     live_since: datetime | None = None
 
     @abstractmethod
-    def count(self) -> int:
-        """How many there are."""
+    def count(self) -> int: ...
 
     @abstractmethod
     def newest(self, limit: int) -> list[Target]:
-        """The newest ones, the newest first."""
+        """Up to `limit` targets, newest first."""
 
     def among(self, keys: Sequence[str]) -> list[Target]:
-        """Those with these target keys, in the order of the keys. A key that makes no sense has no target."""
+        """Targets with these keys, in the order of the keys. Invalid keys are ignored."""
         by_key = {target.target_key: target for target in self._with_keys(keys)}
         return [by_key[key] for key in dict.fromkeys(keys) if key in by_key]
 
     def chunks(self, after: Cursor | None = None) -> Iterator[Chunk]:
-        """All of them, roughly the newest first, from behind `after`. Holds one chunk in memory.
+        """All targets from behind `after`, roughly newest first. Holds one chunk in memory.
 
-        A target that changes meanwhile may come twice, but none that was there at the start is missed.
+        A target that changes meanwhile may come twice. No target stored at the start is missed.
         """
         while chunk := self._next_chunk(after):
             yield chunk
@@ -87,7 +80,7 @@ class Targets(ABC):
 
     @abstractmethod
     def _with_keys(self, keys: Sequence[str]) -> Iterator[Target]:
-        """Targets among which are all that have these keys."""
+        """At least the targets with these keys."""
 
     @abstractmethod
     def _next_chunk(self, after: Cursor | None) -> Chunk | None: ...
@@ -95,30 +88,29 @@ class Targets(ABC):
     @classmethod
     @abstractmethod
     def settled(cls, rows: Sequence[Unsettled], filters: Collection[Filter]) -> Iterator[SettledTarget]:
-        """The targets for which these rows of the settle queue were due, with what the filters look at."""
+        """The targets of these rows of the settle queue, with the facts for the filters."""
 
     @classmethod
     @abstractmethod
-    def has_unsettled(cls, agent_id: int) -> bool:
-        """Whether targets of this agent wait to settle."""
+    def has_unsettled(cls, agent_id: int) -> bool: ...
 
     @classmethod
     @abstractmethod
     def passing(cls, labels: Sequence[Label], wanted: Filter) -> set[str]:
-        """The keys of the targets of these labels, all of one project, that pass the filter now."""
+        """The keys of targets that pass the filter now. The labels must be of one project."""
 
     @classmethod
     @abstractmethod
     def load(cls, jobs: Sequence[Job]) -> Iterator[tuple[Job, Callable[[], JudgeInput | None]]]:
-        """Each job with the function that reads its target. The function returns None if it is not stored any more.
+        """Each job with a function that reads its target. It returns None if the target is no longer stored.
 
-        Rows and spans are read for all jobs at once; texts when the functions are called, for several jobs at once.
+        Rows and spans are read for all jobs at once. Texts are read on a call, for several jobs at once.
         """
 
     @classmethod
     @abstractmethod
     def links(cls, project: Project, jobs: Sequence[Job]) -> Mapping[str, Link]:
-        """By target key; targets that are not stored any more are missing."""
+        """Links by target key. Targets that are no longer stored are missing."""
 
     @classmethod
     @abstractmethod
@@ -127,20 +119,18 @@ class Targets(ABC):
 
     @classmethod
     @abstractmethod
-    def labels_about(cls, project: Project, target: Target) -> LabelQuerySet:
-        """The effective labels of a target, by signal."""
+    def labels_about(cls, project: Project, target: Target) -> LabelQuerySet: ...
 
     @classmethod
     @abstractmethod
     def of_outer_trace(cls, labels: LabelQuerySet) -> LabelQuerySet:
-        """Those of the labels that concern the trace of the outer query."""
+        """Labels that concern the trace of the outer query."""
 
     @classmethod
     @abstractmethod
     def conditions(cls, project_id: int, labels: LabelQuerySet) -> tuple[Q, Q]:
-        """Which traces and which sessions of a project one of these labels concerns."""
+        """Conditions on the traces and on the sessions that these labels concern."""
 
 
 def cursor_of(row: Trace | Session) -> Cursor:
-    """The cursor behind this row in an order by start."""
     return Cursor(row.start_time, row.pk)

@@ -1,4 +1,4 @@
-"""A stored target with what decides whether signals look at it: the same facts that settling goes by."""
+"""Stored targets with the facts that decide which signals evaluate them."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,9 @@ from traces.store.reads import spans_of
 
 @dataclass(frozen=True, slots=True)
 class TargetEligibility:
-    """One target.
+    """One target. `settles_at` is the time if no more spans arrive, None once settled.
 
-    `agent`: whose signals look at it. `settles_at`: when, if nothing more of it arrives; None once they have.
-    `facts`: what these filters look at of it. `ignored`: why no signal of its scope ever does, in words.
+    `agent` owns the signals that evaluate it. `ignored` is why no signal of its scope does, in words.
     """
 
     match: Target
@@ -34,7 +33,6 @@ class TargetEligibility:
 
 
 def of_trace(trace: Trace) -> TargetEligibility:
-    """A trace as a whole."""
     return TargetEligibility(
         target.of_trace(trace),
         trace.agent_id,
@@ -45,7 +43,6 @@ def of_trace(trace: Trace) -> TargetEligibility:
 
 
 def of_session(session: Session) -> TargetEligibility:
-    """A session."""
     return TargetEligibility(
         target.of_session(session),
         session.agent_id,
@@ -56,7 +53,7 @@ def of_session(session: Session) -> TargetEligibility:
 
 
 def of_span(trace: Trace, hex_id: str) -> TargetEligibility | None:
-    """The span of a trace with this id; None where it is not stored."""
+    """Returns None if the span is not stored."""
     spans = spans_of([trace])[trace.pk]
     span = next((span for span in spans if hex_span_id(span.span_id) == hex_id), None)
     if span is None:
@@ -72,7 +69,7 @@ def of_span(trace: Trace, hex_id: str) -> TargetEligibility | None:
 
 
 def _due(scopes: Iterable[str], target_id: int, received_at: datetime | None = None) -> datetime | None:
-    """When a target has settled at the latest, as far as what came at this time is concerned."""
+    # For a span, only rows that cover the time at which it was received.
     waiting = Unsettled.objects.filter(scope__in=list(scopes), target_id=target_id)
     if received_at is not None:
         waiting = waiting.filter(since__lte=received_at)

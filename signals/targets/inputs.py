@@ -1,4 +1,4 @@
-"""What a judge is shown of targets: reading the spans and texts of several at once."""
+"""Inputs of judges: spans and texts, read for several targets at once."""
 
 import logging
 from collections import defaultdict
@@ -21,7 +21,7 @@ MAX_CHARACTERS = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class JudgeInput:
-    """A target as a judge is shown it. `revision` is the least that it had; `spans` are all of it."""
+    """A target as a judge sees it. `revision` is a lower bound. `spans` are all of the target's."""
 
     transcript: Transcript
     spans: Sequence[SpanRecord]
@@ -31,8 +31,6 @@ class JudgeInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A trace or one span of it: its spans, and those whose text is read."""
-
     trace: Trace
     spans: Sequence[SpanRecord]
     read: Sequence[SpanRecord]
@@ -41,7 +39,7 @@ class Part:
 def within[Item](
     items: Sequence[Item], room: int, size: Callable[[Item], int], is_urgent: Callable[[Item], bool]
 ) -> list[Item]:
-    """As many items as there is room for, in their order: urgent ones first, then from both ends to the middle."""
+    """Items that fit into `room`, at least one, in order. Urgent items and both ends have priority."""
     count = len(items)
     wanted = sorted(range(count), key=lambda n: (not is_urgent(items[n]), min(n, count - 1 - n)))
     kept: set[int] = set()
@@ -53,7 +51,7 @@ def within[Item](
 
 
 def traces_of(jobs: Iterable[Job]) -> dict[tuple[int, UUID | None], Trace]:
-    """The stored traces that these jobs are about, by project and trace id."""
+    """Stored traces by project and trace id."""
     wanted: dict[int, set[UUID]] = defaultdict(set)
     for job in jobs:
         if job.trace_id is not None:
@@ -66,7 +64,7 @@ def traces_of(jobs: Iterable[Job]) -> dict[tuple[int, UUID | None], Trace]:
 
 
 def sessions_of(jobs: Iterable[Job]) -> dict[tuple[int, str], Session]:
-    """The stored sessions that these jobs are about, by project and key."""
+    """Stored sessions by project and key."""
     wanted: dict[int, set[str]] = defaultdict(set)
     for job in jobs:
         if job.session_key:
@@ -79,12 +77,11 @@ def sessions_of(jobs: Iterable[Job]) -> dict[tuple[int, str], Session]:
 
 
 def not_stored() -> None:
-    """The input of a target that is not stored any more."""
     return None
 
 
 def readable(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
-    """The spans of a trace whose text is read: up to MAX_CHARACTERS, errors and the root first."""
+    # Errors and roots are read first.
     return within(spans, MAX_CHARACTERS, _size, lambda span: span.status == "error" or span.parent_id is None)
 
 
@@ -93,25 +90,24 @@ def _size(span: SpanRecord) -> int:
 
 
 class Texts:
-    """The texts of parts. Asked for in order, it reads those of several at once, up to MAX_CHARACTERS."""
+    """Texts by span id. In order, several parts are read at once, up to MAX_CHARACTERS."""
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self._parts = list(parts)
         self._at_hand: dict[Part, Mapping[int, PayloadRecord]] = {}
 
     def of(self, part: Part) -> Mapping[int, PayloadRecord]:
-        """The texts of a part, by span id. If several can't be read together, this part is read alone."""
         if part not in self._at_hand:
             parts = self._from(part)
             try:
                 self._at_hand = _read(parts)
             except Exception:
                 logger.exception("The texts of %s targets can't be read together", len(parts))
+                # One unreadable part must not fail the others.
                 self._at_hand = _read([part])
         return self._at_hand[part]
 
     def _from(self, first: Part) -> list[Part]:
-        """This part and those after it in its project, up to MAX_CHARACTERS."""
         parts, room = [first], MAX_CHARACTERS
         after = dropwhile(lambda part: part is not first, self._parts)
         for part in (part for part in after if part.trace.project_id == first.trace.project_id):
@@ -122,7 +118,7 @@ class Texts:
 
 
 def _read(parts: Sequence[Part]) -> dict[Part, Mapping[int, PayloadRecord]]:
-    """The texts of parts of one project."""
+    # All parts are of one project.
     span_ids: dict[Extent, set[int]] = defaultdict(set)
     for part in parts:
         span_ids[part.trace.extent].update(span.span_id for span in part.read)

@@ -1,7 +1,7 @@
-"""Live work that waits while its signal is changed or disabled: it leaves the queue, or is asked anew.
+"""Dequeue or requeue waiting live labels when a signal is changed or disabled.
 
-Settling reads the active signals and queues labels for them; changing a signal ends what is queued. Each in its own
-transaction would miss what the other is just doing, so settlers share a lock that a change takes alone.
+Settling enqueues labels of active signals, and a change dequeues them. Concurrent transactions would miss each other's
+rows, so settlers share a lock that a change takes alone.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ SIGNALS_LOCK = 0x7369676E616C73
 
 
 def share_signal_lock() -> None:
-    """Until the transaction ends, no signal stops or changes what it asks."""
+    """Block changes of signals until the transaction ends."""
     _execute("SELECT pg_advisory_xact_lock_shared(%s)")
 
 
 def take_signal_lock() -> None:
-    """Wait for those who keep the signals as they are, and keep others out until the transaction ends."""
+    """Wait for holders of the shared lock, and block others until the transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)")
 
 
 def dequeue_superseded(signal: Signal, labels: LabelQuerySet) -> None:
-    """Take the waiting live work among these labels of a signal out of the queue.
+    """Dequeue the waiting live labels of a signal, unless its active version has them.
 
-    An active signal asks its current version instead, about what that samples and lets pass; this keeps its place in
-    the queue. Call it in a transaction, with the signal as that transaction sees it.
+    An active signal requeues targets that its current version samples and its filter passes, at the same place in the
+    queue. Call this in a transaction, with the signal as that transaction sees it.
     """
     version = signal.current_version if signal.is_live else None
     waiting = labels.filter(signal=signal)
@@ -46,13 +46,11 @@ def dequeue_superseded(signal: Signal, labels: LabelQuerySet) -> None:
 
 
 def _enqueue_anew(batch: Sequence[Label], version: SignalVersion) -> None:
-    """Queue the targets of these labels under another version, where it samples them and its filter lets them pass."""
     anew = [_anew(label, version) for label in _passing(batch, version.traffic_filter)]
     sample_and_enqueue(anew, {version.pk: version.sample_rate}, min(label.not_before for label in batch))
 
 
 def _passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
-    """Those of these labels of one signal whose targets pass the filter now."""
     if wanted.is_empty or not labels:
         return list(labels)
     passing = targets_of(labels[0].scope).passing(labels, wanted)
@@ -60,10 +58,10 @@ def _passing(labels: Sequence[Label], wanted: Filter) -> list[Label]:
 
 
 def drop_superseded(labels: Sequence[Label]) -> list[Label]:
-    """Of labels that were just claimed for judging, those to judge.
+    """The claimed labels that are still to be judged.
 
-    Live work whose signal stopped asking this after an earlier try is withdrawn. What was never tried was withdrawn
-    with the change itself, or was put in the queue by hand since.
+    Dequeues live labels that were tried before and whose version is not active now. Untried ones were dequeued with
+    the change, or were enqueued by hand since.
     """
     tried = [label for label in labels if label.run_id is None and _was_tried(label)]
     if not tried:

@@ -1,6 +1,6 @@
-"""A version looks at targets: those it samples are queued for its judge, the others are noted, each once.
+"""Sample targets: enqueue labels for sampled ones, record the others as unsampled.
 
-So what a version looked at is, at every moment, its labels and what it left out: nothing is in both.
+No target of a version is in both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,6 @@ from signals.sampling import is_sampled
 
 @dataclass(frozen=True, slots=True)
 class SampleResult:
-    """How many targets are within their version's rate, and for how many of them a label was queued."""
-
     sampled: int
     queued: int
 
@@ -23,9 +21,8 @@ class SampleResult:
 def sample_and_enqueue(matching: Sequence[LabelRequest], rates: Mapping[int, int], now: datetime) -> SampleResult:
     """Sample these targets at the rates, in percent, of their versions.
 
-    Call it in a transaction that keeps signals as they are. Live, one target is always sampled or never. A manual run
-    has a rate of its own, so it must keep settling out (`requeue.take_signal_lock`) while it takes what it samples from
-    among what was left out.
+    Call this in a transaction with `requeue.share_signal_lock`. A manual run has its own rate and may sample targets
+    that were recorded as unsampled, so it needs `requeue.take_signal_lock`.
     """
     sampled: list[LabelRequest] = []
     left_out: list[LabelRequest] = []

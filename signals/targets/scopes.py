@@ -1,4 +1,4 @@
-"""Which class knows the targets of a scope."""
+"""The class of targets for each scope."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,7 +14,6 @@ SCOPES: dict[Scope, type[Targets]] = {targets.scope: targets for targets in (Spa
 
 
 def targets_of(scope: str) -> type[Targets]:
-    """The class of the targets of a scope."""
     return SCOPES[Scope(scope)]
 
 

@@ -31,15 +31,11 @@ MAX_TURNS = 200
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """How many traces a session has, and those that a judge is shown, in order."""
-
     count: int = 0
     read: Sequence[Trace] = ()
 
 
 class SessionTargets(Targets):
-    """Sessions as targets."""
-
     __slots__ = ()
     scope = Scope.SESSION
 
@@ -148,7 +144,6 @@ def _with_key(labels: LabelQuerySet, outer: str) -> LabelQuerySet:
 
 
 def _turns_of(sessions: Iterable[Session]) -> dict[int, _Turns]:
-    """By the session's primary key."""
     by_session: dict[int, list[Trace]] = {session.pk: [] for session in sessions}
     for trace in Trace.objects.filter(session_id__in=by_session).in_order() if by_session else ():
         by_session[trace.session_id or 0].append(trace)

@@ -1,8 +1,8 @@
-"""From targets that are due to labels that wait for a judge, in one transaction.
+"""Enqueue labels for due targets, in one transaction.
 
-Ingest queues every trace and session that received spans, with the time at which it counts as settled. Here the due
-ones leave that queue; those that an active signal samples get a Label, and what else it looked at is noted. A crash
-rolls all back; two settlers at once never see the same target; a target that settles again only raises what is wanted.
+Ingest enqueues every trace and session that receives spans, with the time at which it settles. Settling deletes due
+rows, enqueues labels for sampled targets and records the others. A crash rolls back everything. Concurrent settlers
+never read the same target. A target that settles again only raises its wanted revision.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class ActiveVersion:
-    """The current version of an active signal, and since when the signal is active."""
+    """`since`: when the signal was activated."""
 
     version: SignalVersion
     agent_id: int
@@ -37,14 +37,11 @@ class ActiveVersion:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How many targets left the settle queue, and how many labels were queued for them."""
-
     targets: int
     labels: int
 
 
 def has_work(now: datetime) -> bool:
-    """Whether any target is due."""
     return Unsettled.objects.filter(due_at__lte=now).exists()
 
 
@@ -84,7 +81,6 @@ def _requests(rows: Sequence[Unsettled], active: Sequence[ActiveVersion]) -> Ite
 
 
 def _requests_for(settled: SettledTarget, active: Iterable[ActiveVersion]) -> Iterator[LabelRequest]:
-    """The target for each version that was active when it arrived and whose filter it passes."""
     for asking in active:
         if settled.received_at >= asking.since and asking.traffic_filter.passes(settled.facts):
             yield settled.target.request_for(asking.version)

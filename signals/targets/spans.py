@@ -1,4 +1,4 @@
-"""Spans as targets."""
+"""Spans as targets: the model calls of traces."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -32,8 +32,6 @@ SPANS_AT_ONCE = 20_000
 
 
 class SpanTargets(TraceBasedTargets):
-    """Spans as targets: the model calls of traces."""
-
     __slots__ = ()
     scope = Scope.SPAN
     rows_at_once = 500  # traces
@@ -49,7 +47,7 @@ class SpanTargets(TraceBasedTargets):
         return count - sum(store.count(project_id, self._live(query)) for query in queries)
 
     def _span_queries(self) -> list[SpanQuery]:
-        """Each of the spans matches one of these: it names the agent or none, it is a model call or a root."""
+        # Each span matches one of these: it names the agent or none, and is a model call or a root.
         traces = Trace.objects.filter(project_id=self.agent.project_id)
         mine, without_calls = traces.filter(agent=self.agent), traces.filter(llm_count=0)
         call = replace(self._span_query(), roles=(SpanRole.CALL,))
@@ -65,7 +63,7 @@ class SpanTargets(TraceBasedTargets):
         return SpanQuery(self.traffic_filter, self.start, self.end, has_ended=True)
 
     def _live(self, query: SpanQuery) -> SpanQuery:
-        """The spans that match and are live judging's."""
+        # Spans that live judging will evaluate.
         waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE)).values("target_id")
         traces = Trace.objects.all() if query.traces is None else query.traces
         return replace(query, received_since=self.live_since, traces=traces.filter(pk__in=waiting))
@@ -99,7 +97,7 @@ class SpanTargets(TraceBasedTargets):
         return Chunk(targets, cursor_of(traces[-1]))
 
     def _traces_with_spans(self) -> TraceQuerySet:
-        """Traces that may hold some of the spans: none that does is missing."""
+        # A superset: some of these traces have no matching span.
         project_id, agent = self.agent.project_id, self.agent.pk
         wanted = replace(self._span_query(), agents=(agent, None), roles=(SpanRole.CALL, SpanRole.ROOT))
         naming = SpanQuery(agents=(agent,))
@@ -108,7 +106,7 @@ class SpanTargets(TraceBasedTargets):
         return reaching.filter(span_store().traces_with(project_id, wanted), mine)
 
     def _live_among(self, traces: Sequence[Trace]) -> set[int]:
-        """Primary keys of the traces whose arriving spans are live judging's."""
+        # Traces whose new spans live judging will evaluate.
         if self.live_since is None:
             return set()
         waiting = Unsettled.objects.filter(scope__in=(Scope.SPAN, Scope.TRACE), target_id__in=[t.pk for t in traces])
@@ -164,7 +162,7 @@ class SpanTargets(TraceBasedTargets):
 
 
 def _since(rows: Iterable[Unsettled]) -> dict[int, datetime]:
-    """The earliest `since` by trace, of which one row may wait early and another to settle."""
+    # A trace may have one row that is due early and one that settles it.
     earliest: dict[int, datetime] = {}
     for row in rows:
         earliest[row.target_id] = min(row.since, earliest.get(row.target_id, row.since))
@@ -174,7 +172,7 @@ def _since(rows: Iterable[Unsettled]) -> dict[int, datetime]:
 def _settled(
     trace: Trace, spans: Sequence[SpanRecord], since: datetime, *, has_settled: bool
 ) -> Iterator[SettledTarget]:
-    """The spans received since then. Of a trace that has not settled, only those whose agent can't change any more."""
+    # Before the trace has settled, only spans whose agent is final.
     ready = [span for span in judged_spans(spans) if span.received_at >= since]
     named = set() if has_settled or not ready else with_named_agent(spans)
     agents = agents_of(spans, trace.agent_id) if ready else {}
@@ -184,7 +182,7 @@ def _settled(
 
 
 def _few(traces: Iterable[Trace]) -> list[Trace]:
-    """The first of these traces, as many as have not too many spans together; at least one."""
+    # Up to SPANS_AT_ONCE spans together, but at least one trace.
     some: list[Trace] = []
     room = SPANS_AT_ONCE
     for trace in traces:

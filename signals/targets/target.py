@@ -1,4 +1,4 @@
-"""What a trace, session or span is called as a target."""
+"""Identity of a trace, session or span as a target."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ from traces.records import SpanRecord
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target that a signal may label: the fields of `Label` by the same names."""
+    """A target that signals may label. The fields are named as in `Label`."""
 
     project_id: int
     scope: str
@@ -28,17 +28,15 @@ class Target:
     wanted_revision: int
 
     def label_of(self, version: SignalVersion) -> Label:
-        """It as a label of this version that is not stored, to read what a judge would be shown."""
+        """An unsaved label, to read what a judge would see."""
         return Label(version=version, signal=version.signal, **self.columns)
 
     def request_for(self, version: SignalVersion, run: SignalRun | None = None) -> LabelRequest:
-        """It as wanted by this version, for a manual run or live."""
         run_id = run.pk if run else None
         return LabelRequest(version_id=version.pk, signal_id=version.signal_id, run_id=run_id, **self.columns)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """It as columns of a `JudgeJob`."""
         return {name: getattr(self, name) for name in _NAMES}
 
 
@@ -46,7 +44,6 @@ _NAMES = tuple(field.name for field in fields(Target))
 
 
 def of_trace(trace: Trace) -> Target:
-    """A trace as a target."""
     return Target(
         project_id=trace.project_id,
         scope=Scope.TRACE,
@@ -60,12 +57,10 @@ def of_trace(trace: Trace) -> Target:
 
 
 def of_label(label: Label) -> Target:
-    """The target of a stored label."""
     return Target(**{name: getattr(label, name) for name in _NAMES})
 
 
 def of_session(session: Session) -> Target:
-    """A session as a target."""
     return Target(
         project_id=session.project_id,
         scope=Scope.SESSION,
@@ -79,7 +74,6 @@ def of_session(session: Session) -> Target:
 
 
 def of_span(trace: Trace, span: SpanRecord) -> Target:
-    """A span of a trace as a target."""
     return Target(
         project_id=trace.project_id,
         scope=Scope.SPAN,
@@ -93,17 +87,14 @@ def of_span(trace: Trace, span: SpanRecord) -> Target:
 
 
 def judged_spans(spans: Sequence[SpanRecord]) -> list[SpanRecord]:
-    """The spans of one trace that span-scoped signals look at: its ended model calls.
-
-    They hold what went in and came out; tools and chains repeat it in part. Of a trace that has settled without any
-    model call it is the ended roots, so that agents instrumented by a single span are judged too.
-    """
+    """Ended model calls of one trace, or its ended roots if it has no model call."""
+    # Tools and chains repeat parts of model calls. Agents instrumented by a single span have only a root.
     calls = [span for span in spans if span.kind == "LLM"]
     return [span for span in calls or spans if span.ended and (calls or span.parent_id is None)]
 
 
 def agents_of(spans: Iterable[SpanRecord], trace_agent: int | None) -> dict[int, int | None]:
-    """The agent of each span: the one it names, else that of the nearest span above it, else the trace's."""
+    """The agent of each span: its own, else the nearest ancestor's, else the trace's."""
     by_id: dict[int | None, SpanRecord] = {span.span_id: span for span in spans}
     found: dict[int, int | None] = {}
     for span in by_id.values():

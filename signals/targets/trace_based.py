@@ -1,4 +1,4 @@
-"""What traces and spans as targets have in common."""
+"""The common base of traces and spans as targets."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,8 +23,6 @@ from traces.store.reads import spans_of
 
 
 class TraceBasedTargets(Targets):
-    """Targets that are a trace or a part of one."""
-
     __slots__ = ()
 
     @override
@@ -49,7 +47,7 @@ class TraceBasedTargets(Targets):
     @classmethod
     @abstractmethod
     def _part(cls, job: Job, trace: Trace, spans: Sequence[SpanRecord]) -> Part | None:
-        """The part of a trace that a job is about; None if it is not stored any more."""
+        """Returns None if the target is no longer stored."""
 
     @classmethod
     @abstractmethod

@@ -28,8 +28,6 @@ TRACE_KEY = re.compile("[0-9a-f]{32}")
 
 
 class TraceTargets(TraceBasedTargets):
-    """Traces as targets."""
-
     __slots__ = ()
     scope = Scope.TRACE
 
@@ -99,6 +97,6 @@ class TraceTargets(TraceBasedTargets):
 
 
 def trace_ids_in(keys: Sequence[str]) -> list[UUID]:
-    """The trace ids in these target keys of traces or spans; keys that make no sense are left out."""
+    """The trace ids in keys of traces or spans. Invalid keys are ignored."""
     hex_ids = [key.partition(":")[0] for key in keys]
     return [UUID(hex_id) for hex_id in hex_ids if TRACE_KEY.fullmatch(hex_id)]

@@ -1,4 +1,4 @@
-"""How much traffic an agent had lately."""
+"""Recent traffic of an agent."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ MAX_SESSIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RecentVolume:
-    """How many targets of each scope an agent had in the last week; up to MAX_SESSIONS sessions are counted."""
+    """Targets by scope in the last 7 days, up to MAX_SESSIONS sessions."""
 
     spans: int
     traces: int
@@ -22,12 +22,11 @@ class RecentVolume:
 
     @property
     def has_no_sessions(self) -> bool:
-        """Whether there is traffic, but no span says to which session it belongs."""
         return bool(self.traces) and not self.sessions
 
 
 def recent_volume(agent: Agent, now: datetime) -> RecentVolume:
-    """From hourly sums. Spans are the model calls, or as many as traces if there are none."""
+    # Without model calls, the root of each trace is a target of span signals.
     since = now - RECENT
     hours = AgentHour.objects.filter(project_id=agent.project_id, agent=agent, hour__gte=since)
     sums = hours.aggregate(traces=Sum("trace_count", default=0), calls=Sum("llm_count", default=0))

@@ -1,4 +1,4 @@
-"""Why a trace, a span or a session has no label from a signal: a part that its page loads, and a page of its own."""
+"""Why a trace, span or session has no label: a page, and a part of other pages."""
 
 from collections import defaultdict
 from typing import Any
@@ -18,13 +18,12 @@ from signals.targets import eligibility
 from signals.targets.eligibility import TargetEligibility
 from traces.models import Trace
 
-MAX_SIGNALS = 6
-"""So many are shown at once, so that a conversation stays in sight below them."""
+MAX_SIGNALS = 6  # shown at first, so that the conversation below stays in sight
 
 
 @require_safe
 def trace_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Of a trace, or of the span of it that `span` names."""
+    """The query parameter `span` selects a span of the trace. Raises Http404 if it is unknown."""
     trace = get_object_or_404(request.project.traces.select_related("project", "session"), pk=pk)
     page, span = trace.get_absolute_url(), request.GET.get("span", "")
     if not span:
@@ -37,7 +36,6 @@ def trace_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def session_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Of a session."""
     session = get_object_or_404(request.project.sessions.with_traces(), pk=pk)
     page = reverse("traces:session-detail", args=[request.project.slug, session.pk])
     return _answer(request, eligibility.of_session(session), page)
@@ -58,7 +56,6 @@ def _answer(request: ProjectRequest, subject: TargetEligibility, page: str, **ab
 
 
 def _others(trace: Trace) -> dict[str, list[str]]:
-    """The names of the signals that look at parts of a trace, or at its session, by scope."""
     names: dict[str, list[str]] = defaultdict(list)
     of_agent = Signal.objects.unarchived().filter(agent=trace.agent_id).exclude(scope=Scope.TRACE)
     for scope, name in of_agent.order_by("name", "id").values_list("scope", "name"):
