@@ -1,7 +1,4 @@
-"""Operations: what people and machines can read or change, as typed functions in one registry.
-
-Commands, HTTP procedures and MCP tools are generated from the registry.
-"""
+"""The registry of operations: typed functions behind commands, HTTP procedures and MCP tools."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -23,12 +20,9 @@ MAX_ID = 2**63 - 1
 
 
 class Scope(StrEnum):
-    """What a caller must be allowed to do.
+    """Viewers read. Members also write and manage keys. Owners do everything. API keys read and write."""
 
-    Viewers read. Members also write and manage keys. Owners do everything. API keys only read and write.
-    An operation that only reads asks for more than READ if its page is not for viewers.
-    """
-
+    # An operation that only reads needs more than READ if its page is not for viewers.
     READ = "read"
     WRITE = "write"
     KEYS = "keys"
@@ -46,11 +40,11 @@ class Caller(Protocol):
 
 
 class OperationError(Exception):
-    """The operation was not done. The text is for people."""
+    """Nothing was done. The text is for people."""
 
 
 class InvalidInput(OperationError):
-    """`errors`: messages by field of the input. The empty field stands for the whole input."""
+    """`errors`: texts by input field. The empty field is the whole input."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__(" ".join(_error_text(field, text) for field, text in errors.items()))
@@ -66,7 +60,7 @@ class NotFound(OperationError):
 
 
 class Conflict(OperationError):
-    """Somebody else changed the object in the meantime."""
+    """Somebody else changed the object."""
 
 
 class NotAllowed(OperationError):
@@ -123,7 +117,7 @@ class NewestInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class Page[T]:
-    """Part of a list. `next` is the `after` of the next page, None on the last one."""
+    """`next`: the `after` of the next page, None on the last."""
 
     items: list[T]
     next: str | None
@@ -132,14 +126,14 @@ class Page[T]:
     def of[Row](
         cls, rows: Sequence[Row], limit: int, record: Callable[[Row], T], after: Callable[[Row], object]
     ) -> "Page[T]":
-        """Convert up to `limit` rows to records. Pass one row more to show that there is a next page."""
+        """`rows`: up to `limit`, and one more if there is a next page."""
         shown = rows[:limit]
         cursor = str(after(shown[-1])) if len(rows) > limit else None
         return cls([record(row) for row in shown], cursor)
 
 
 def cursor_of(after: str | None) -> Cursor | None:
-    """Return the row that `after` names, None for the first page. Raises InvalidInput."""
+    """Raises InvalidInput."""
     cursor = params.cursor(after)
     if after and cursor is None:
         raise InvalidInput({"after": "This is not the `next` of a page."})
@@ -148,7 +142,7 @@ def cursor_of(after: str | None) -> Cursor | None:
 
 @dataclass(frozen=True)
 class Operation:
-    """A registered function. `preview` names the operation that shows its outcome in advance."""
+    """`preview` names the operation that shows the outcome in advance."""
 
     name: str
     scope: Scope
@@ -168,7 +162,6 @@ class Operation:
 
     @cached_property
     def caller(self) -> type[Caller]:
-        """The kind of caller that the function takes."""
         kind: type[Caller] = next(iter(get_type_hints(self.function).values()))
         return kind
 
@@ -177,7 +170,7 @@ class Operation:
         return (self.function.__doc__ or "").strip()
 
     def parse(self, data: Mapping[str, object], *, unknown: Literal["ignore", "forbid"] = "forbid") -> Input:
-        """Validate arguments by name. `unknown`: what to do with other names. Raises InvalidInput."""
+        """`unknown`: what to do with other names. Raises InvalidInput."""
         try:
             return self.input.model_validate(data, extra=unknown)
         except pydantic.ValidationError as error:
@@ -228,7 +221,7 @@ _registry: dict[str, Operation] = {}
 def operation[C: Caller, I: Input, O](
     name: str, scope: Scope, effect: Effect, *, preview: str = ""
 ) -> Callable[[Callable[[C, I], O]], Callable[[C, I], O]]:
-    """Register a function that takes a caller and an `Input` and returns a frozen dataclass.
+    """Register a function of a caller and an `Input` that returns a frozen dataclass.
 
     Raises TypeError for other types, ValueError for a duplicate name.
     """

@@ -1,7 +1,6 @@
-"""Signals, versions, runs and labels as machines read them.
+"""JSON records of signals, versions, runs and labels.
 
-Names and enums are those of the public command line client, beside more of our own. Ids are text; times ISO 8601 in
-UTC; dollars are text too. The outcomes of a binary are `true` and `false`.
+Names and enums follow the public command line client. IDs and dollars are text, times ISO 8601 in UTC.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,6 +29,7 @@ from signals.runs.estimates import Estimate
 from signals.runs.signal_tests import Results
 from signals.targets.scopes import targets_of
 
+# Outcomes of a binary, as clients name them.
 TRUTH = {"yes": "true", "no": "false"}
 RUN_STATUS = {
     SignalRun.State.COLLECTING: "running",
@@ -41,19 +41,17 @@ RUN_STATUS = {
 
 
 def outcome(version: DefinitionModel, value: str) -> str:
-    """A value of this version."""
     return TRUTH[value] if version.type == SignalVersion.Type.BINARY and value in TRUTH else value
 
 
 @dataclass(frozen=True, slots=True)
 class ShareRecord:
-    """How often one outcome was given, with the 95 % interval of its share in percent."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     label: str
     count: int
     share_percent: float
+    # The 95 % interval of the share, in percent.
     interval_low: float
     interval_high: float
 
@@ -65,8 +63,6 @@ class ShareRecord:
 
 @dataclass(frozen=True, slots=True)
 class VersionRecord:
-    """What a signal asks."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
         "V": "version",
@@ -113,7 +109,6 @@ class VersionRecord:
 
 
 def labels_of(version: SignalVersion) -> list[str]:
-    """A binary has none."""
     return [] if version.type == SignalVersion.Type.BINARY else list(version.labels)
 
 
@@ -123,7 +118,7 @@ def sentiments_of(version: SignalVersion) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class SignalRecord:
-    """A signal of a list, with its labels in a range of time. Without a version it asks nothing yet."""
+    """A signal with its labels in a time range."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
@@ -229,8 +224,8 @@ def _status(summary: Summary) -> str:
 
 
 def _shares(summary: Summary) -> str:
-    """The headline comes first, where a narrow terminal shows it."""
     given = [one for one in summary.outcomes if one.count]
+    # The headline comes first, where a narrow terminal shows it.
     given.sort(key=lambda one: one != summary.headline)
     shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in given)
     return f"{shares} ({summary.given_by})" if summary.given_by else shares
@@ -238,7 +233,7 @@ def _shares(summary: Summary) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpendingRecord:
-    """What judging costs on this UTC day."""
+    """Spending on this UTC day."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -255,8 +250,6 @@ class SpendingRecord:
 
 @dataclass(frozen=True, slots=True)
 class SignalDetail:
-    """A signal with what it asks and costs."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     signal: SignalRecord
@@ -277,8 +270,6 @@ class SignalDetail:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A manual run with its progress. Cancelled ones are `failed` too; `status_detail` tells them apart."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
         "RUN": "id",
@@ -304,6 +295,7 @@ class RunRecord:
     signal_version_id: str
     version: int
     status: str
+    # Tells cancelled runs from failed ones.
     status_detail: str
     percent: int
     error_message: str | None
@@ -356,14 +348,13 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class PreviewRecord:
-    """What a manual run would find and take. Where `is_exact` is False, counts of the sample are expected values."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     matched_span_count: int
     sampled_span_count: int
     labelled_count: int
     to_judge_count: int
+    # If False, counts of the sample are expected values.
     is_exact: bool
     judge_model: str
     estimated_input_tokens: int
@@ -389,8 +380,6 @@ class PreviewRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabelRecord:
-    """One label with its reason, by the client's names for its rows. That of a test has no id and no version."""
-
     # Its names are snake case, also within a record whose names are not.
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(alias_generator=None)
     COLUMNS: ClassVar[Mapping[str, str]] = {
@@ -407,6 +396,7 @@ class LabelRecord:
         "COST": "cost",
     }
 
+    # None for a label of a test, like the version.
     signal_label_id: str | None
     target_type: str
     target_id: str
@@ -461,8 +451,6 @@ class LabelRecord:
 
 @dataclass(frozen=True, slots=True)
 class SignalTestRecord:
-    """What a test has found so far, and what its definition would take on a day."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     id: str
@@ -506,7 +494,7 @@ class SignalTestRecord:
 
 @dataclass(frozen=True, slots=True)
 class BucketRecord:
-    """Labels whose target began in one hour or day."""
+    """Labels by the hour or day that their target began in."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {"BEGAN (UTC)": "bucket", "LABEL": "label", "COUNT": "count"}
@@ -517,7 +505,7 @@ class BucketRecord:
 
 
 def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable[SignalVersion]) -> list[BucketRecord]:
-    """Labels by the bar that their target began in; `values`: the versions they are of."""
+    """`values`: the versions that gave the labels."""
     named = {value: outcome(version, value) for version in values for value in version.labels}
     return [
         BucketRecord(time(start), named.get(value, value), count) for (start, value), count in sorted(counts.items())
@@ -526,8 +514,6 @@ def of_distribution(counts: Mapping[tuple[datetime, str], int], values: Iterable
 
 @dataclass(frozen=True, slots=True)
 class MissingLabelRecord:
-    """Why one signal gave a target no label."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
         "ID": "signal_id",
@@ -556,10 +542,7 @@ class MissingLabelRecord:
 
 @dataclass(frozen=True, slots=True)
 class CoverageRecord:
-    """What became of targets that began on one UTC day, for one version. A total has neither.
-
-    `matching_count` is the sum of the unsampled and the sampled ones.
-    """
+    """Targets of one version by the UTC day that they began on. Totals have neither."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
@@ -576,6 +559,7 @@ class CoverageRecord:
 
     day: str | None
     version: int | None
+    # Unsampled and sampled targets.
     matching_count: int
     unsampled_count: int
     sampled_count: int
@@ -605,18 +589,13 @@ class CoverageRecord:
 
 @dataclass(frozen=True, slots=True)
 class FailureRecord:
-    """Why labels failed, and how many."""
-
     error: str
     count: int
 
 
 @dataclass(frozen=True, slots=True)
 class RateRecord:
-    """How often a signal gave its most telling label, and how that differs from the period before.
-
-    `tone` is good or bad if the change is more than chance.
-    """
+    """How often a signal gave its headline label, against the period before."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
@@ -637,6 +616,7 @@ class RateRecord:
     label_count: int
     change: str | None
     share_before: str | None
+    # Good or bad if the change is more than chance.
     tone: str | None
 
     @classmethod
@@ -656,8 +636,6 @@ class RateRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessageRecord:
-    """One message that a judge is sent."""
-
     IN_FULL: ClassVar[bool] = True
 
     role: str
@@ -666,8 +644,6 @@ class ChatMessageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord:
-    """What a judge was sent and answered, word for word."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     verdict_id: str | None
@@ -697,7 +673,6 @@ def messages_of(messages: Iterable[ChatMessage]) -> list[ChatMessageRecord]:
 
 
 def target_id(label: Job) -> str:
-    """The id of what a label is about: of a session, trace or span."""
     return targets_of(label.scope).id_of(label)
 
 
@@ -707,7 +682,7 @@ def time(when: datetime | None) -> str | None:
 
 
 def dollars(amount: Decimal | None) -> Decimal | None:
-    """Without zeros at the end; None where it is not known."""
+    """Without trailing zeros."""
     return None if amount is None else Decimal(f"{amount.normalize():f}")
 
 

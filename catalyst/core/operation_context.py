@@ -1,4 +1,4 @@
-"""The caller of an operation: project, actor, time and scopes."""
+"""Callers of operations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,12 +7,13 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.operations import Scope
 
+# Operators at the command line may do everything.
 ALL_SCOPES = frozenset(Scope)
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The caller of an operation. Every query must be scoped to `project`."""
+    """Every query must be scoped to `project`."""
 
     project: Project
     actor: Actor
@@ -22,7 +23,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class InstanceContext:
-    """The caller of an operation that belongs to no project."""
+    """A caller outside of any project."""
 
     actor: Actor
     now: datetime
@@ -30,18 +31,15 @@ class InstanceContext:
 
 
 def for_operator(now: datetime) -> InstanceContext:
-    """An operator at the command line, outside of any project."""
     return InstanceContext(SYSTEM, now, ALL_SCOPES)
 
 
 def for_person(user: User, now: datetime) -> InstanceContext:
-    """A person outside of any project."""
     scopes = {Scope.READ, Scope.WRITE} if user.may_create_projects else {Scope.READ}
     return InstanceContext(Actor(user), now, frozenset(scopes))
 
 
 def for_system(project: Project, now: datetime) -> Context:
-    """Operators at the command line may do everything."""
     return Context(project, SYSTEM, now, ALL_SCOPES)
 
 

@@ -1,6 +1,6 @@
-"""What people do with signals. Every rule about a signal's definition is here, whoever asks: page, admin or machine.
+"""Writes on signals, with their rules.
 
-What is not allowed raises `django.core.exceptions.ValidationError` by field, with words for people.
+Violated rules raise `django.core.exceptions.ValidationError` by field, with text for people.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ from signals.targets import requeue
 
 
 class VersionConflict(ValidationError):
-    """The edit that would ask `question` began before version `current` went live. Nothing was changed."""
+    """Version `current` went live after the edit began. Nothing was changed."""
 
     def __init__(self, current: SignalVersion, question: Definition) -> None:
         super().__init__(f"Version {current.number} went live after this edit was begun.")
@@ -34,7 +34,7 @@ class VersionConflict(ValidationError):
 
 
 class Renamed(ValidationError):
-    """The edit that would change the name began before somebody else changed it to `current`. Nothing was changed."""
+    """Somebody else renamed the signal to `current` after the edit began. Nothing was changed."""
 
     def __init__(self, current: str) -> None:
         super().__init__({"name": f"It was renamed to “{current}” after this edit was begun. Save again to rename it."})
@@ -44,7 +44,7 @@ class Renamed(ValidationError):
 def create_signal(
     agent: Agent, *, name: str, scope: str, question: Definition, by: Actor = SYSTEM, template: str = ""
 ) -> Signal:
-    """Make a draft with its first version, in the agent's project."""
+    """Create a draft with its first version."""
     if scope not in Scope.values:
         raise ValidationError({"scope": "The scope is span, trace or session."})
     checked = checked_definition(question, scope)
@@ -63,7 +63,7 @@ def create_signal(
 
 
 def draft_version(question: Definition, agent: Agent, scope: str, signal: Signal | None = None) -> SignalVersion:
-    """The question as a version that is not stored, of this signal or of a new one, to try it."""
+    """Return an unsaved version, to test it."""
     checked = checked_definition(question, scope, _judge_model_of(signal))
     of = signal or Signal(project_id=agent.project_id, agent=agent, scope=scope)
     return SignalVersion(signal=of, number=0, **version_columns(checked))
@@ -77,11 +77,9 @@ def publish_version(
     based_on: int | None = None,
     restores: int | None = None,
 ) -> SignalVersion:
-    """Make the question the signal's current version; an unchanged one stays the version it is.
+    """Make `question` current and queue waiting live work for it. Labels keep their version.
 
-    An active signal asks it of the live work that waits for the version before, where the new one samples it. Labels
-    keep the version that made them. `based_on` is the number of the version that the edit began from: if another one
-    is current by now, and the edit changes anything, this raises `VersionConflict`. `restores` is for the audit log.
+    Raises VersionConflict if `based_on` is no longer current. Returns the current version if the edit changes nothing.
     """
     checked = checked_definition(question, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
@@ -106,10 +104,7 @@ def publish_version(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A changed definition. Without a name, the name stays; without `activate_at`, the state does.
-
-    `based_on` as in `publish_version`, `based_on_name` as in `rename`.
-    """
+    """None leaves the name or the state unchanged."""
 
     question: Definition
     name: str | None = None
@@ -120,7 +115,7 @@ class Edit:
 
 @transaction.atomic
 def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
-    """Publish a version, rename and activate, all or nothing. Raises VersionConflict and Renamed."""
+    """Change all or nothing. Raises VersionConflict or Renamed."""
     publish_version(signal, edit.question, by, based_on=edit.based_on)
     if edit.name is not None:
         rename(signal, edit.name, by, based_on=edit.based_on_name)
@@ -129,10 +124,7 @@ def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
 
 
 def add_candidate(signal: Signal, question: Definition, by: Actor = SYSTEM) -> SignalVersion:
-    """Add a version that does not become current: runs with the purpose `duel` judge it, and results leave it out.
-
-    To publish it, publish its definition: that makes a new version.
-    """
+    """Add a version that only runs with the purpose `duel` judge. Results exclude it."""
     checked = checked_definition(question, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
         locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
@@ -142,13 +134,13 @@ def add_candidate(signal: Signal, question: Definition, by: Actor = SYSTEM) -> S
 
 
 def restore_version(signal: Signal, number: int, by: Actor = SYSTEM, *, based_on: int | None = None) -> SignalVersion:
-    """Ask again what an earlier version asked, as a new version. `based_on` as in `publish_version`."""
+    """Publish an earlier definition as a new version."""
     earlier = signal.versions.get(number=number)
     return publish_version(signal, earlier.definition, by, based_on=based_on, restores=number)
 
 
 def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Signal:
-    """Make a draft for an agent of the same project that asks what the signal asks now."""
+    """Create a draft with the current definition."""
     if agent.project_id != signal.project_id:
         raise ValidationError({"agent": "The agent belongs to another project."})
     if signal.current_version is None:
@@ -162,24 +154,21 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Si
 
 @transaction.atomic
 def rename(signal: Signal, name: str, by: Actor = SYSTEM, *, based_on: str | None = None) -> None:
-    """Change the name; nothing else depends on it.
-
-    `based_on` is the name that the edit began from: if another one is current by now, an edit that leaves the name
-    alone leaves that, and one that changes it raises `Renamed`.
-    """
+    """Raises Renamed if this edit and somebody else changed the name `based_on` to different names."""
     name = checked_name(name)
     current = Signal.objects.select_for_update(no_key=True).values_list("name", flat=True).get(pk=signal.pk)
     if based_on not in (None, current) and name not in (based_on, current):
         raise Renamed(current)
+    # An edit that leaves the name alone keeps somebody else's.
     signal.name = current if name == based_on else name
     if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
         record(by, "renamed", signal)
 
 
 def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
-    """Judge what arrives from now on. An active signal stays active since when it was."""
     if signal.archived_at is not None:
         raise ValidationError("An archived signal can't be activated. Unarchive it first.")
+    # An active signal keeps its `activated_at`.
     changed = Signal.objects.filter(pk=signal.pk, archived_at=None).exclude(state=Signal.State.ACTIVE)
     with transaction.atomic():
         if changed.update(state=Signal.State.ACTIVE, activated_at=now, disabled_at=None):
@@ -188,7 +177,7 @@ def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 def disable(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
-    """Stop judging live traffic. What waits leaves the queue; labels stay."""
+    """Stop judging live traffic and dequeue its waiting labels."""
     with transaction.atomic():
         requeue.take_signal_lock()
         active = Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE)
@@ -199,7 +188,7 @@ def disable(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
-    """Stop it, hide it, keep its labels."""
+    """Disable and hide the signal."""
     with transaction.atomic():
         disable(signal, now, by)
         if Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now):
@@ -208,7 +197,6 @@ def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:
-    """Show it again, in the state it had."""
     with transaction.atomic():
         if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
             record(by, "unarchived", signal)
@@ -231,7 +219,7 @@ _BULK_ACTIONS: Mapping[str, Callable[[Signal, datetime, Actor], None]] = {
 def change_several(
     signals: Iterable[Signal], action: str, now: datetime, by: Actor = SYSTEM
 ) -> tuple[list[Signal], list[tuple[Signal, str]]]:
-    """Change each signal by itself. Returns those that were changed, and those that were refused with the reason."""
+    """Return the changed signals, and the refused ones with the reason."""
     changed, refused = [], []
     for signal in signals:
         try:
@@ -245,7 +233,7 @@ def change_several(
 
 @transaction.atomic
 def cap_signal(signal: Signal, cap: Cap, now: datetime, by: Actor = SYSTEM) -> None:
-    """Set what judging this signal may take on a UTC day; the empty cap is none."""
+    """Limit judging per UTC day. An empty cap removes the limit."""
     if signal.current_version:
         _check_cap(cap, [model_for(signal.current_version)], now)
     _cap(signal.project, signal, cap, now)
@@ -254,7 +242,7 @@ def cap_signal(signal: Signal, cap: Cap, now: datetime, by: Actor = SYSTEM) -> N
 
 @transaction.atomic
 def cap_project(project: Project, cap: Cap, now: datetime, by: Actor = SYSTEM) -> None:
-    """The same for all signals of a project together."""
+    """Limit all signals of a project together."""
     live = Signal.objects.for_project(project).live().select_related("current_version")
     versions = [signal.current_version for signal in live if signal.current_version]
     _check_cap(cap, sorted({model_for(version) for version in versions}), now)
@@ -279,7 +267,7 @@ def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
 
 
 def retry_failed(signal: Signal, now: datetime) -> int:
-    """Queue the failed labels of the current version again; returns how many."""
+    """Return how many labels were queued again."""
     return Label.objects.filter(version=signal.current_version_id).retry(now)
 
 
@@ -295,14 +283,13 @@ def _add_version(signal: Signal, checked: Definition, by: Actor, *, is_candidate
 
 
 def _judge_model_of(signal: Signal | None) -> str:
-    """The model that the current version names; empty without one."""
     return signal.current_version.judge_model if signal and signal.current_version else ""
 
 
 def _changes_nothing(signal: Signal, checked: Definition, based_on: int | None, current: SignalVersion) -> bool:
-    """Whether it equals the version that it began from. Raises VersionConflict if not, and that isn't current."""
     if based_on is None or based_on == current.number:
         return False
+    # An edit that changes nothing is never a conflict.
     if any(began.definition == checked for began in signal.versions.filter(number=based_on)):
         return True
     raise VersionConflict(current, checked)

@@ -1,4 +1,4 @@
-"""Arguments that several operations of signals share, and the rows that they name."""
+"""Shared arguments of signal operations, and the rows that they name."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -80,7 +80,7 @@ class DefinitionInput(Input):
 
 
 def signal_of(context: Context, arguments: SignalInput) -> Signal:
-    """Raises NotFound for a signal of another project."""
+    """Raises NotFound."""
     signal = Signal.objects.for_project(context.project).for_list().filter(pk=arguments.signal).first()
     if signal is None:
         project = context.project.slug
@@ -89,7 +89,7 @@ def signal_of(context: Context, arguments: SignalInput) -> Signal:
 
 
 def version_of(signal: Signal) -> SignalVersion:
-    """The current version. Raises NotFound without one."""
+    """Return the current version. Raises NotFound."""
     if signal.current_version is None:
         raise NotFound(f"Signal {signal.pk} has no version. Create another one with {command('signals create')}.")
     return signal.current_version
@@ -117,6 +117,6 @@ def named_range(arguments: RangeInput, now: datetime) -> TimeRange:
 
 
 def window(arguments: WindowInput, now: datetime) -> TimeRange:
-    """Of an end that is not arguments, everything."""
+    """A missing start or end leaves that side open."""
     start = arguments.start or timerange.EARLIEST
     return TimeRange(timerange.CUSTOM, start, arguments.end or now + timerange.MAX_AHEAD, timerange.HOUR)

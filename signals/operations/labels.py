@@ -61,8 +61,6 @@ class LabelInput(SignalInput):
 
 @dataclass(frozen=True, slots=True)
 class VerdictRecord:
-    """One answer of a judge about the target of a label."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     id: str
@@ -79,11 +77,10 @@ class VerdictRecord:
 
 @dataclass(frozen=True, slots=True)
 class LabelDetail:
-    """A label with its newest verdicts."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     label: LabelRecord
+    # The newest ones.
     verdicts: list[VerdictRecord]
 
 

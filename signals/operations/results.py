@@ -1,4 +1,4 @@
-"""Operations on what signals found: shares, coverage, queues, missing labels."""
+"""Operations on results of signals."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,7 +66,7 @@ class CoverageInput(SignalInput, RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What became of the targets of whole days, newest first. `total` is their sum."""
+    """Whole days, newest first. `total` is their sum."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -85,8 +85,6 @@ def show_coverage(context: Context, arguments: CoverageInput) -> Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The labels of a signal that wait or failed, and who judges them."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     judge: str
@@ -125,7 +123,7 @@ class RatesInput(RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The most telling label of each active signal, worsened ones first."""
+    """The headline label of each active signal, worsened ones first."""
 
     rates: list[RateRecord]
 
@@ -145,7 +143,7 @@ class TrafficInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class RecentTraffic:
-    """Targets of the last 7 days by scope."""
+    """Targets of the last 7 days."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -169,8 +167,6 @@ class ExplainInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The signals for a target that gave it no label."""
-
     missing: list[MissingLabelRecord]
 
 

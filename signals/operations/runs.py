@@ -1,4 +1,4 @@
-"""Operations that judge what is stored: runs, daily limits, catching up."""
+"""Operations on runs, daily limits and catching up."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -125,7 +125,7 @@ def cap_project(context: Context, arguments: CapInput) -> SpendingRecord:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Labels held back by a daily limit, and what judging them costs at most and as expected."""
+    """Labels held back by a daily limit."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 

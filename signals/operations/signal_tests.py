@@ -1,4 +1,4 @@
-"""Operations on tests of signals: start, follow, cancel, and what a judge is sent."""
+"""Operations on tests of signals."""
 
 import time
 from dataclasses import dataclass
@@ -108,12 +108,11 @@ class DraftPromptInput(DraftInput, TargetInput):
 
 @dataclass(frozen=True, slots=True)
 class PromptRecord:
-    """What a judge would be sent of one target. Without messages, `text` tells why it is sent nothing."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     target_id: str
     model: str | None
+    # Why the judge is sent nothing, if there are no messages.
     text: str | None
     messages: list[ChatMessageRecord]
 

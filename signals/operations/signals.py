@@ -1,4 +1,4 @@
-"""Operations on signals: read, define, activate, disable, archive."""
+"""Operations on signals."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -62,9 +62,8 @@ class ListInput(RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class SignalList:
-    """`next`: the `after` of the next page; None at the end."""
-
     signals: list[SignalRecord]
+    # `after` of the next page, None at the end.
     next: str | None
 
 
@@ -129,7 +128,7 @@ def create(context: Context, arguments: CreateInput) -> SignalDetail:
 
 
 def draft_definition(arguments: DraftInput) -> tuple[str, Definition]:
-    """The scope and the definition of a signal that is not created yet."""
+    """Return scope and definition."""
     template = _template_of(arguments)
     if template is not None:
         before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
@@ -179,7 +178,7 @@ def edit(context: Context, arguments: EditInput) -> SignalDetail:
 
 
 def changed_definition(signal: Signal, arguments: DefinitionInput) -> Definition:
-    """The current definition after a partial edit."""
+    """Apply a partial edit to the current definition."""
     if arguments.scope not in {None, signal.scope}:
         text = f"{signal.name} evaluates {signal.scope}s, which can't change. Create another signal."
         raise ValidationError({"scope": text})
@@ -274,8 +273,6 @@ class BulkInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A signal that was left as it is, and why."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     signal_id: str
@@ -285,8 +282,6 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """Which signals were changed, and which were not."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     changed_ids: list[str]

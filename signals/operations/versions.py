@@ -28,13 +28,12 @@ class VersionsInput(SignalInput, RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class VersionList:
-    """`next`: the `before` of the next page; None at the end."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     versions: list[VersionRecord]
     label_counts: dict[str, int]
     """Labels in the range, by the version's number."""
+    # `before` of the next page, None at the end.
     next: int | None
 
 
@@ -56,7 +55,7 @@ class CompareInput(SignalInput, RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How many targets got one label of version a and another one, or the same, of version b."""
+    """Targets labeled `was` by version a and `became` by version b."""
 
     was: str
     became: str
@@ -65,7 +64,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A target with a label of either version that differ."""
+    """A target that versions a and b label differently."""
 
     target_id: str
     preview: str
@@ -77,7 +76,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Version b against version a, on the targets of the range that both judged."""
+    """Version b against version a, on targets that both judged."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 

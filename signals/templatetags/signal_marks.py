@@ -1,4 +1,4 @@
-"""Template tags for rows of signals. Written in Python because included templates are many times slower."""
+"""Template tags for rows of signals."""
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -9,6 +9,7 @@ from catalyst.formats import percent
 from signals.models import Signal
 from signals.results.summaries import Summary
 
+# In Python, because included templates are many times slower.
 register = template.Library()
 
 

@@ -25,8 +25,6 @@ class AgentsInput(RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """Sums of runs. Durations are within 5 %."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     run_count: int
@@ -42,6 +40,7 @@ class UsageRecord:
     cache_cost: Decimal
     output_cost: Decimal
     unpriced_count: int
+    # Within 5 %.
     p50_us: float | None
     p95_us: float | None
 
@@ -69,8 +68,6 @@ class UsageRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """An agent with sums of its runs in the hours of the range."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     id: str
@@ -127,8 +124,6 @@ class AgentInput(RangeInput):
 
 @dataclass(frozen=True, slots=True)
 class UsageBucket:
-    """Runs that began in one bar of a chart."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     start: datetime
@@ -145,8 +140,6 @@ class UsageBucket:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """Calls of one model or tool."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     name: str
@@ -175,17 +168,14 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgentDetail:
-    """An agent in a range of time. `before`: the equal period before; None if the agent was not seen in it.
-
-    Models by cost and tools by calls, the greatest only.
-    """
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     agent: AgentRecord
     usage: UsageRecord
+    # The equal period before. None if the agent was not seen in it.
     before: UsageRecord | None
     buckets: list[UsageBucket]
+    # The greatest only: models by cost, tools by calls.
     models: list[CallRecord]
     tools: list[CallRecord]
 

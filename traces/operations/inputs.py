@@ -1,4 +1,4 @@
-"""Arguments that several operations on traces share, and the rows that they name."""
+"""Shared arguments of trace operations, and the rows that they name."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -83,7 +83,7 @@ def _traffic_filter(arguments: FilterInput) -> Filter:
 
 
 def trace_of(context: Context, hex_id: str) -> Trace:
-    """Raises NotFound for a trace of another project."""
+    """Raises InvalidInput or NotFound."""
     wanted = trace_id(hex_id)
     if wanted is None:
         raise InvalidInput({"trace": "A trace ID has 32 hexadecimal digits."})
@@ -94,7 +94,7 @@ def trace_of(context: Context, hex_id: str) -> Trace:
 
 
 def span_of(trace: Trace, spans: list[SpanRecord], hex_id: str) -> SpanRecord:
-    """Raises NotFound for a span of another trace."""
+    """Raises NotFound."""
     for span in spans:
         if hex_span_id(span.span_id) == hex_id:
             return span
@@ -102,7 +102,7 @@ def span_of(trace: Trace, spans: list[SpanRecord], hex_id: str) -> SpanRecord:
 
 
 def session_of(context: Context, key: str) -> Session:
-    """Raises NotFound for a session of another project."""
+    """Raises NotFound."""
     session = context.project.sessions.with_traces().filter(key=key).first()
     if session is None:
         raise NotFound(f"The project {context.project.slug} has no session {key}.")
@@ -110,7 +110,7 @@ def session_of(context: Context, key: str) -> Session:
 
 
 def agent_of(context: Context, identity: str) -> Agent:
-    """Raises InvalidInput for an agent of another project."""
+    """Raises InvalidInput."""
     agent = context.project.agents.filter(identity=identity).first()
     if agent is None:
         raise InvalidInput({"agent": f"The project {context.project.slug} has no agent {identity}."})

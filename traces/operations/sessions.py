@@ -63,10 +63,9 @@ class SessionInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class SessionDetail:
-    """A session with its first traces, in order of start."""
-
     session: SessionRecord
     labels: list[GivenLabel]
+    # The first ones, in order of start.
     traces: list[TraceRecord]
 
 

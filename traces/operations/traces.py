@@ -34,11 +34,10 @@ MAX_AGENTS = 12
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """A label of a trace, a span or a session. `value` is None while there is none; `note` then tells why."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     name: str
+    # None while there is none; `note` tells why.
     value: str | None
     sentiment: str
     reason: str
@@ -120,8 +119,6 @@ def list_traces(context: Context, arguments: ListInput) -> Page[TraceRecord]:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Traces that began in one bar of a chart."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     start: datetime
@@ -139,10 +136,7 @@ class AgentCount:
 
 @dataclass(frozen=True, slots=True)
 class TracesOverview:
-    """Sums of the traces of a list. Statuses and agents are counted under the other filters.
-
-    `since`: older traces were not counted; None if all were.
-    """
+    """Statuses and agents are counted under the other filters."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -153,6 +147,7 @@ class TracesOverview:
     statuses: dict[str, int]
     agents: list[AgentCount]
     buckets: list[Bucket]
+    # Older traces were not counted. None if all were.
     since: datetime | None
 
 
@@ -178,7 +173,7 @@ def show_overview(context: Context, arguments: FilterInput) -> TracesOverview:
 
 @dataclass(frozen=True, slots=True)
 class FacetRecord:
-    """A label that lists can be narrowed to by its `key`, and how many targets of the range have it."""
+    """Lists can be filtered by `key`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -254,13 +249,12 @@ class SpanSummary:
 
 @dataclass(frozen=True, slots=True)
 class TraceDetail:
-    """A trace with its first spans, in order of start."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     trace: TraceRecord
     labels: list[GivenLabel]
     """Labels of the trace as a whole."""
+    # The first ones, in order of start.
     spans: list[SpanSummary]
 
 
@@ -282,8 +276,6 @@ class SpanInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class SpanDetail:
-    """A span with all that it carries, as it was sent. `resource`: attributes of its sender."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     span: SpanSummary
@@ -295,6 +287,7 @@ class SpanDetail:
     attributes: dict[str, Any]
     events: list[dict[str, Any]] | None
     links: list[dict[str, Any]] | None
+    # Attributes of the sender.
     resource: dict[str, Any] | None
 
 

@@ -1,4 +1,4 @@
-"""Operations on transcripts: what was said in a trace, a span or a session."""
+"""Operations on transcripts of traces, spans and sessions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,12 +28,11 @@ class TranscriptInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class ToolCallRecord:
-    """A tool that was asked for or run. `result` is None if none was seen."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     name: str
     arguments: str
+    # None if none was seen.
     result: str | None
     error: str | None
     duration_us: int | None
@@ -45,8 +44,6 @@ class ToolCallRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One message. `produced`: whether a span put it out; else it was given to one."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     IN_FULL: ClassVar[bool] = True
 
@@ -56,6 +53,7 @@ class MessageRecord:
     text: str
     tool_calls: list[ToolCallRecord]
     error: str | None
+    # Whether a span put it out. Else it was given to one.
     produced: bool
 
     @classmethod
@@ -74,8 +72,6 @@ class MessageRecord:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPart:
-    """Messages in order. `next`: the `after` of the next part; None at the end."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     messages: list[MessageRecord]
@@ -83,6 +79,7 @@ class TranscriptPart:
     """Older messages that are left out."""
     unread_span_count: int
     """Spans whose text was not read, because there is too much."""
+    # `after` of the next part, None at the end.
     next: int | None
 
 

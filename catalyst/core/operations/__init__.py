@@ -1,4 +1,4 @@
-"""Writes on projects, members, invitations and keys, with their rules and audit entries.
+"""Writes on projects, members and keys, with their rules and audit entries.
 
 Violated rules raise `django.core.exceptions.ValidationError` with text for people.
 """
@@ -41,7 +41,7 @@ def rename_project(project: Project, *, name: str, by: Actor) -> None:
 
 @transaction.atomic
 def set_retention(project: Project, *, days: int | None, by: Actor) -> None:
-    """Set the days that traces are kept, None for the instance's. Older ones are deleted within minutes."""
+    """None keeps the instance's days. Older traces are deleted within minutes."""
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).retention_days
     if before == days:
         return
@@ -63,7 +63,7 @@ def add_member(project: Project, *, user: User, role: str, by: Actor) -> Members
 
 @transaction.atomic
 def change_role(membership: Membership, *, role: str, by: Actor) -> None:
-    """Raises ValidationError if the last owner would lose the role."""
+    """Raises ValidationError for the last owner."""
     if role not in Membership.Role.values:
         raise ValidationError("A role is owner, member or viewer.")
     locked = _locked(membership)
@@ -87,7 +87,7 @@ def remove_member(membership: Membership, *, by: Actor) -> None:
 
 @transaction.atomic
 def invite(project: Project, *, role: str, by: Actor, now: datetime) -> tuple[Invitation, str]:
-    """Return the invitation and its token, which is not stored."""
+    """Return the token, too, which is not stored."""
     token = secrets.token_urlsafe(24)
     invitation = Invitation.objects.create(
         project=project,
@@ -102,22 +102,17 @@ def invite(project: Project, *, role: str, by: Actor, now: datetime) -> tuple[In
 
 @transaction.atomic
 def revoke_invitation(invitation: Invitation, *, by: Actor, now: datetime) -> None:
-    """Does nothing if the invitation is no longer open."""
     if Invitation.objects.open(now).filter(pk=invitation.pk).update(revoked_at=now):
         record(by, "revoked", invitation)
 
 
 def find_invitation(token: str, now: datetime) -> Invitation | None:
-    """Return None for an unknown, used, revoked or expired token."""
     return Invitation.objects.open(now).select_related("project").filter(digest=digest_of(token)).first()
 
 
 @transaction.atomic
 def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> None:
-    """Make `user` a member. An invitation works for one person only.
-
-    Existing members keep their role, and the invitation stays open.
-    """
+    """Raises ValidationError unless it is open. For a member, nothing changes."""
     if Membership.objects.filter(project=invitation.project_id, user=user).exists():
         return
     accepted = Invitation.objects.open(now).filter(pk=invitation.pk).update(accepted_by=user, accepted_at=now)
@@ -148,7 +143,7 @@ def create_key(
 
 @transaction.atomic
 def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
-    """Return False if the key was revoked before."""
+    """Return False if already revoked."""
     revoked = bool(ApiKey.objects.filter(pk=key.pk).revoke(now))
     if revoked:
         record(by, "revoked", key)
@@ -158,7 +153,7 @@ def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
 
 @transaction.atomic
 def limit_key(key: ApiKey, *, requests: int | None, spans: int | None, by: Actor) -> None:
-    """Set requests and spans per second. None is the instance's limit."""
+    """Limits per second. None is the instance's."""
     if (key.requests_per_second, key.spans_per_second) == (requests, spans):
         return
     ApiKey.objects.filter(pk=key.pk).limit(requests, spans)

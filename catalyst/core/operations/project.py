@@ -1,4 +1,4 @@
-"""Operations on a project, its members, invitations and audit log."""
+"""Operations on projects, members, invitations and audit log."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Filters that make untrusted text safe to show: Markdown, JSON, long text.
+"""Filters that make untrusted text safe to show.
 
 Only this module uses `mark_safe` on content, and only on the output of nh3.
 """
@@ -42,7 +42,7 @@ def _parser() -> MarkdownIt:
 
 @register.filter
 def markdown(text: str) -> SafeString:
-    """Render Markdown without raw HTML and images. Links are http(s) or mailto, without a referrer."""
+    """Render without raw HTML or images. Links are http(s) or mailto, without a referrer."""
     if isinstance(text, Plain) or len(text) > MAX_MARKDOWN_CHARACTERS:
         return format_html('<div class="plain-text">{}</div>', text[:MAX_SHOWN_CHARACTERS])
     html = nh3.clean(
@@ -57,7 +57,7 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def pretty(value: Any) -> str:
-    """Indent JSON. Other text stays as it is."""
+    """Indent JSON. Other text stays."""
     if isinstance(value, Plain):
         return Plain(value[:MAX_SHOWN_CHARACTERS])
     if isinstance(value, str):
@@ -70,7 +70,7 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def highlighted(text: str) -> SafeString:
-    """Mark the tokens of pretty JSON for coloring."""
+    """Mark the tokens of JSON."""
     escaped = escape(text)
     if len(text) > MAX_HIGHLIGHTED_CHARACTERS or parse_json(text) is None:
         return escaped
@@ -80,8 +80,9 @@ def highlighted(text: str) -> SafeString:
 
 @register.filter
 def one_line(text: str | None) -> str:
-    """Return up to 160 characters: `name: value, name: value` for a JSON object, else the text."""
+    """Return up to 160 characters."""
     parsed = parse_json(text or "")
+    # Objects become `name: value, name: value`.
     if isinstance(parsed, dict):
         line = ", ".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in list(parsed.items())[:12])
     else:
@@ -91,7 +92,6 @@ def one_line(text: str | None) -> str:
 
 @register.filter
 def is_json(text: str | None) -> bool:
-    """True for a JSON object or list."""
     return parse_json(text or "") is not None
 
 
@@ -118,7 +118,7 @@ def looks_like_json(text: str) -> bool:
 
 
 def parse_json(text: str) -> Any:
-    """Return a JSON object or list. Returns None for other, `Plain` or too deeply nested text."""
+    """Return an object or list, or None for other or `Plain` text."""
     if isinstance(text, Plain) or len(text) > MAX_SHOWN_CHARACTERS or not looks_like_json(text):
         return None
     try:

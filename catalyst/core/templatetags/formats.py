@@ -23,7 +23,7 @@ register.filter("spent", formats.spent)
 
 @register.filter
 def ago(moment: datetime | None) -> SafeString | str:
-    """A `<time>` relative to now. Its title has the exact time."""
+    """A `<time>` relative to now."""
     if moment is None:
         return ""
     exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -33,7 +33,7 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def clock(moment: datetime | None) -> SafeString | str:
-    """A `<time>` with date and time in UTC."""
+    """A `<time>` in UTC."""
     if moment is None:
         return ""
     exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -42,33 +42,33 @@ def clock(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def count(number: int | None) -> str:
-    """`7,412`. Empty when unknown."""
+    """`7,412`, or empty."""
     return "" if number is None else f"{number:,}"
 
 
 @register.filter
 def hits(bars: Iterable[Bar]) -> SafeString:
-    """The clickable areas of a chart, each with its numbers as title."""
+    """Clickable areas of a chart."""
     link = '<a href="?{}" tabindex="-1"><rect class="hit" x="{}" width="{}" height="100"><title>{}</title></rect></a>'
     return format_html_join("", link, ((bar.query, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def parts(bars: Iterable[Bar]) -> SafeString:
-    """The parts of a stacked bar."""
+    """Parts of a stacked bar."""
     rect = '<rect class="fill-{}" x="{}%" width="{}%" height="100%"><title>{}</title></rect>'
     return format_html_join("", rect, ((bar.tone, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def polylines(runs: Iterable[str], tone: str) -> SafeString:
-    """The lines of a sparkline."""
+    """Lines of a sparkline."""
     return format_html_join("", '<polyline class="line {}" points="{}"/>', ((tone, points) for points in runs))
 
 
 @register.filter
 def beginning(names: Sequence[str]) -> SafeString | str:
-    """`gpt-4o +2`: the first name and the number of others."""
+    """`gpt-4o +2`."""
     if len(names) < 2:
         return "".join(names)
     return format_html('{} <span class="faint">+{}</span>', names[0], len(names) - 1)
@@ -76,5 +76,5 @@ def beginning(names: Sequence[str]) -> SafeString | str:
 
 @register.filter
 def latency_share(microseconds: int) -> str:
-    """The width of a latency bar: 100 ms to 5 minutes on a logarithmic scale."""
+    """Width of a latency bar: logarithmic, 100 ms to 5 minutes."""
     return f"{min(max(log10(max(microseconds, 1) / 1e5) / log10(3000), 0.02), 1):.0%}"

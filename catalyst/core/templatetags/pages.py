@@ -1,4 +1,4 @@
-"""Template tags of every page: icons, charts, tabs, query strings."""
+"""Template tags of every page."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +23,7 @@ STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
 
 @register.filter
 def figure_script(figure: Any, element_id: str) -> SafeString:
-    """A `<script>` with the data of a figure for charts.js."""
+    """Data of a figure for charts.js."""
     # Safe: the serializer escapes <, > and /.
     return format_html('<script id="{}" type="application/json">{}</script>', element_id, mark_safe(to_json(figure)))
 
@@ -41,7 +41,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag
 def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
-    """A label. `name` is the signal, `count` how many labels have this value."""
+    """`name`: the signal. `count`: labels with this value."""
     giver = format_html('<i title="{0}">{0}</i>', name) if name else ""
     content = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
     if href:
@@ -56,7 +56,7 @@ def status(value: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def toggled(context: RequestContext, name: str, value: str) -> str:
-    """The query of the first page with one value of a parameter added, or removed if present."""
+    """The first page's query, with the value added or removed."""
     query = _from_first_row(context)
     values = query.get(name, [])
     if value in values:
@@ -68,8 +68,9 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
 
 @register.simple_tag(takes_context=True)
 def narrowed(context: RequestContext, name: str, value: object) -> str:
-    """The query of the first page with one parameter replaced. It comes last, so that "" may be extended."""
+    """The first page's query, with one parameter replaced."""
     query = _from_first_row(context)
+    # Last, because templates append to an empty value.
     query.pop(name, None)
     return f"?{urlencode(query | {name: [value]}, doseq=True)}"
 
@@ -81,7 +82,7 @@ def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
 
 @register.simple_tag(takes_context=True)
 def carry(context: RequestContext, *names: str) -> SafeString:
-    """Hidden inputs that keep the page's query in a GET form, except for `names`."""
+    """Hidden inputs that keep the query, except for `names`."""
     request: HttpRequest = context["request"]
     fields = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', fields)
@@ -89,10 +90,7 @@ def carry(context: RequestContext, *names: str) -> SafeString:
 
 @register.simple_tag(takes_context=True)
 def tabs(context: RequestContext, page: TabPage, *ids: object, query: str = "") -> SafeString:
-    """The tabs of a page. `ids` complete their URLs, which keep `query`.
-
-    The view passes the name of the current tab as `tab`.
-    """
+    """`ids` and `query` complete the URLs. The view passes the current tab as `tab`."""
     request: ProjectRequest = context["request"]
     current = context.get("tab")
     links = []
