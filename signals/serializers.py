@@ -118,8 +118,6 @@ def sentiments_of(version: SignalVersion) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class SignalRecord:
-    """A signal with its labels in a time range."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {
         "ID": "id",
@@ -233,8 +231,6 @@ def _shares(summary: Summary) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SpendingRecord:
-    """Spending on this UTC day."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     spent: Decimal | None
@@ -494,11 +490,10 @@ class SignalTestRecord:
 
 @dataclass(frozen=True, slots=True)
 class BucketRecord:
-    """Labels by the hour or day that their target began in."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {"BEGAN (UTC)": "bucket", "LABEL": "label", "COUNT": "count"}
 
+    # Start of the hour or day that the targets began in.
     bucket: str | None
     label: str
     count: int

@@ -140,7 +140,6 @@ def restore_version(signal: Signal, number: int, by: Actor = SYSTEM, *, based_on
 
 
 def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Signal:
-    """Create a draft with the current definition."""
     if agent.project_id != signal.project_id:
         raise ValidationError({"agent": "The agent belongs to another project."})
     if signal.current_version is None:

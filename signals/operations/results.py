@@ -143,8 +143,6 @@ class TrafficInput(Input):
 
 @dataclass(frozen=True, slots=True)
 class RecentTraffic:
-    """Targets of the last 7 days."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     span_count: int

@@ -125,8 +125,6 @@ def cap_project(context: Context, arguments: CapInput) -> SpendingRecord:
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """Labels held back by a daily limit."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     label_count: int

@@ -64,8 +64,6 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A target that versions a and b label differently."""
-
     target_id: str
     preview: str
     was: str

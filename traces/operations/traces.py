@@ -173,10 +173,9 @@ def show_overview(context: Context, arguments: FilterInput) -> TracesOverview:
 
 @dataclass(frozen=True, slots=True)
 class FacetRecord:
-    """Lists can be filtered by `key`."""
-
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
+    # Lists can be filtered by it.
     key: str
     name: str
     scope: str

@@ -70,7 +70,6 @@ def pretty(value: Any) -> str:
 
 @register.filter
 def highlighted(text: str) -> SafeString:
-    """Mark the tokens of JSON."""
     escaped = escape(text)
     if len(text) > MAX_HIGHLIGHTED_CHARACTERS or parse_json(text) is None:
         return escaped

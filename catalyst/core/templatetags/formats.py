@@ -48,21 +48,18 @@ def count(number: int | None) -> str:
 
 @register.filter
 def hits(bars: Iterable[Bar]) -> SafeString:
-    """Clickable areas of a chart."""
     link = '<a href="?{}" tabindex="-1"><rect class="hit" x="{}" width="{}" height="100"><title>{}</title></rect></a>'
     return format_html_join("", link, ((bar.query, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def parts(bars: Iterable[Bar]) -> SafeString:
-    """Parts of a stacked bar."""
     rect = '<rect class="fill-{}" x="{}%" width="{}%" height="100%"><title>{}</title></rect>'
     return format_html_join("", rect, ((bar.tone, bar.x, bar.width, bar.title) for bar in bars))
 
 
 @register.filter
 def polylines(runs: Iterable[str], tone: str) -> SafeString:
-    """Lines of a sparkline."""
     return format_html_join("", '<polyline class="line {}" points="{}"/>', ((tone, points) for points in runs))
 
 
