@@ -1,4 +1,4 @@
-"""How forms draw their fields and inputs."""
+"""The renderer of Django forms."""
 
 from django.forms.renderers import TemplatesSetting
 

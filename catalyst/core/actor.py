@@ -1,4 +1,4 @@
-"""Who acts: a person, an API key, or Catalyst."""
+"""The actor of a change: a person, an API key, or Catalyst."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,1 +1,1 @@
-"""What a version evaluates: choices, definition, diff, built-in templates, judge view. Imports no model."""
+"""The definition of a version: choices, diff, built-in templates, judge view. Imports no model."""

@@ -47,7 +47,7 @@ class CapReached:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the cap can't cover a single call, on any day."""
+        """True if the cap is too small for a single call."""
         return self.is_unpriced or (self.cap.usd is not None and (self.needed or 0) > self.cap.usd)
 
     @property

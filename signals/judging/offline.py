@@ -104,7 +104,7 @@ class Evidence:
 
     @cached_property
     def acted(self) -> bool:
-        """Whether a tool that does more than read succeeded."""
+        """True if a tool that changes something succeeded."""
         return any(not phrases.READING_TOOL.match(call.name.lower()) and not _failure_of(call) for call in self.calls)
 
     def quoted(self, family: phrases.Phrases, texts: Sequence[str]) -> str:

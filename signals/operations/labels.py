@@ -71,7 +71,7 @@ class VerdictRecord:
     counts: bool
     """Whether the label has its value from it."""
     has_exchange: bool
-    """Whether `exchange` shows what the judge was sent and answered."""
+    """True if `signals.exchange` can show the call of the judge."""
     created_at: str | None
 
 

@@ -31,8 +31,7 @@ from signals.targets import eligibility
 from signals.targets.eligibility import TargetEligibility
 from signals.targets.volume import recent_volume
 from traces.models import Trace
-
-BUCKETS = {"hour": timerange.HOUR, "day": timerange.DAY}
+from traces.operations.inputs import session_of
 
 
 class DistributionInput(SignalInput):
@@ -50,7 +49,7 @@ class Distribution:
 @operation("signals.distribution", Scope.READ, Effect.READS)
 def distribution(context: Context, arguments: DistributionInput) -> Distribution:
     """Count labels by hour or day, by the start of their targets."""
-    signal, step = signal_of(context, arguments), BUCKETS[arguments.bucket]
+    signal, step = signal_of(context, arguments), timerange.WIDTHS[arguments.bucket]
     end = arguments.end or context.now
     if arguments.start >= end:
         raise InvalidInput({"from": "The time must begin before it ends."})
@@ -91,7 +90,7 @@ class Queue:
     waiting_count: int
     failed_count: int
     lag_seconds: int | None
-    """How long the oldest live label has been due; None if none is."""
+    """Seconds since the oldest live label became due; None if no label is due."""
     settling_lag_seconds: int | None
     """How late the instance is to find new targets; None while it keeps up."""
     failures: list[FailureRecord]
@@ -177,10 +176,7 @@ def explain(context: Context, arguments: ExplainInput) -> Explanation:
 
 def _target_of(context: Context, arguments: ExplainInput) -> TargetEligibility:
     if arguments.session is not None:
-        session = context.project.sessions.with_traces().filter(key=arguments.session).first()
-        if session is None:
-            raise NotFound(f"The project {context.project.slug} has no session {arguments.session}.")
-        return eligibility.of_session(session)
+        return eligibility.of_session(session_of(context, arguments.session))
     if arguments.trace is None:
         raise InvalidInput({"": "Give a trace or a session."})
     trace = _trace_of(context, arguments.trace)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
@@ -49,6 +49,8 @@ class Targets(ABC):
     """
 
     scope: ClassVar[Scope]
+    # The rows that the settle queue names. A span waits with its trace.
+    settling: ClassVar[type[Trace] | type[Session]]
     rows_at_once: ClassVar[int] = 1_000
 
     agent: Agent
@@ -91,8 +93,15 @@ class Targets(ABC):
         """The targets of these rows of the settle queue, with the facts for the filters."""
 
     @classmethod
-    @abstractmethod
-    def has_unsettled(cls, agent_id: int) -> bool: ...
+    def has_unsettled(cls, agent_id: int) -> bool:
+        waiting = Unsettled.objects.filter(scope=cls.scope).values("target_id")
+        return cls.settling._default_manager.filter(agent_id=agent_id, pk__in=waiting).exists()
+
+    def _not_live(self) -> Q:
+        if self.live_since is None:
+            return Q()
+        waits = Exists(Unsettled.objects.filter(scope=self.scope, target_id=OuterRef("pk")))
+        return Q(last_received_at__lt=self.live_since) | ~Q(waits)
 
     @classmethod
     @abstractmethod

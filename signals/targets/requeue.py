@@ -5,6 +5,7 @@ rows, so settlers share a lock that a change takes alone.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.db import connection, transaction
 
@@ -13,6 +14,7 @@ from signals.models.label import LabelQuerySet
 from signals.models.label_queue import LabelRequest
 from signals.targets.sampler import sample_and_enqueue
 from signals.targets.scopes import targets_of
+from signals.targets.target import of_label
 from traces.filters import Filter
 
 # The key of the advisory lock: any number that nothing else in this database locks.
@@ -88,19 +90,7 @@ def _give_back(labels: Sequence[Label]) -> None:
 
 
 def _anew(label: Label, version: SignalVersion) -> LabelRequest:
-    return LabelRequest(
-        version_id=version.pk,
-        signal_id=label.signal_id,
-        project_id=label.project_id,
-        scope=label.scope,
-        target_key=label.target_key,
-        trace_id=label.trace_id,
-        span_id=label.span_id,
-        session_key=label.session_key,
-        target_time=label.target_time,
-        wanted_revision=label.wanted_revision,
-        settled_at=label.settled_at,
-    )
+    return replace(of_label(label).request_for(version), settled_at=label.settled_at)
 
 
 def _execute(statement: str) -> None:

@@ -38,6 +38,7 @@ class _Turns:
 class SessionTargets(Targets):
     __slots__ = ()
     scope = Scope.SESSION
+    settling = Session
 
     @override
     def count(self) -> int:
@@ -65,12 +66,6 @@ class SessionTargets(Targets):
         began = of_agent.filter(start_time__gte=self.start, start_time__lt=self.end, end_time__gte=self.start)
         return began.filter(of_sessions(project_id, self.traffic_filter), self._not_live())
 
-    def _not_live(self) -> Q:
-        if self.live_since is None:
-            return Q()
-        waits = Exists(Unsettled.objects.filter(scope=Scope.SESSION, target_id=OuterRef("pk")))
-        return Q(last_received_at__lt=self.live_since) | ~Q(waits)
-
     @override
     @classmethod
     def settled(cls, rows: Sequence[Unsettled], filters: Collection[Filter]) -> Iterator[SettledTarget]:
@@ -78,12 +73,6 @@ class SessionTargets(Targets):
         facts = facts_of_sessions(sessions, filters)
         for session in sessions:
             yield SettledTarget(of_session(session), session.agent_id, session.last_received_at, facts[session.pk])
-
-    @override
-    @classmethod
-    def has_unsettled(cls, agent_id: int) -> bool:
-        due = Unsettled.objects.filter(scope=Scope.SESSION).values("target_id")
-        return Session.objects.filter(agent_id=agent_id, pk__in=due).exists()
 
     @override
     @classmethod

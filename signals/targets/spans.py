@@ -134,12 +134,6 @@ class SpanTargets(TraceBasedTargets):
 
     @override
     @classmethod
-    def has_unsettled(cls, agent_id: int) -> bool:
-        due = Unsettled.objects.filter(scope=Scope.SPAN).values("target_id")
-        return Trace.objects.filter(agent_id=agent_id, pk__in=due).exists()
-
-    @override
-    @classmethod
     def passing(cls, labels: Sequence[Label], wanted: Filter) -> set[str]:
         spans = {(label.trace_id, label.span_id) for label in labels if label.trace_id and label.span_id is not None}
         times = [label.target_time for label in labels]

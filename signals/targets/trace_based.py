@@ -24,6 +24,7 @@ from traces.store.reads import spans_of
 
 class TraceBasedTargets(Targets):
     __slots__ = ()
+    settling = Trace
 
     @override
     @classmethod

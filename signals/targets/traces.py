@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import override
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
-
 from catalyst.querysets import Cursor
 from signals.definitions.choices import Scope
 from signals.definitions.judge_view import JudgeView
@@ -54,12 +52,6 @@ class TraceTargets(TraceBasedTargets):
         began = of_agent.filter(start_time__gte=self.start, start_time__lt=self.end)
         return began.filter(conditions.of_traces(project_id, self.traffic_filter), self._not_live())
 
-    def _not_live(self) -> Q:
-        if self.live_since is None:
-            return Q()
-        waits = Exists(Unsettled.objects.filter(scope=Scope.TRACE, target_id=OuterRef("pk")))
-        return Q(last_received_at__lt=self.live_since) | ~Q(waits)
-
     @override
     @classmethod
     def settled(cls, rows: Sequence[Unsettled], filters: Collection[Filter]) -> Iterator[SettledTarget]:
@@ -67,12 +59,6 @@ class TraceTargets(TraceBasedTargets):
         facts = facts_of_traces(traces, filters)
         for trace in traces:
             yield SettledTarget(of_trace(trace), trace.agent_id, trace.last_received_at, facts[trace.pk])
-
-    @override
-    @classmethod
-    def has_unsettled(cls, agent_id: int) -> bool:
-        due = Unsettled.objects.filter(scope=Scope.TRACE).values("target_id")
-        return Trace.objects.filter(agent_id=agent_id, pk__in=due).exists()
 
     @override
     @classmethod

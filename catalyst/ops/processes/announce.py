@@ -1,4 +1,4 @@
-"""How people and scripts learn what `manage.py up` runs: terminal output and up.json."""
+"""Announce a running `manage.py up`: to people in the terminal, to scripts in up.json."""
 
 import json
 from datetime import datetime
