@@ -51,7 +51,7 @@ COUNT = f"""
 
 # Which label of a target is better: one with a value before one without, then the newer version.
 # Whoever changes which label is effective holds the locks of all labels of the target that it knows
-# (`LabelQueueQuerySet.lock_siblings`). The loop is for one that was queued just before.
+# (`LabelQueueQuerySet.lock_targets`). The loop is for one that was queued just before.
 KEEP = """
     CREATE FUNCTION signals_keep_effective() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE

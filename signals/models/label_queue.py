@@ -10,7 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Collate
 
 from catalyst import database
@@ -245,18 +245,23 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
         if not requests:
             return 0
         values = [list(column) for column in zip(*map(_columns_of, requests), strict=True)]
-        targets = [[request.signal_id for request in requests], [request.target_key for request in requests]]
-        database.execute(_LOCK_TARGETS, targets)
+        targets = ([request.signal_id for request in requests], [request.target_key for request in requests])
+        # These are planned each time: a plan kept from when the table was small reads all of it.
         with connection.cursor() as cursor:
+            cursor.execute(_LOCK_TARGETS, targets)
             cursor.execute(_ENQUEUE, [now, now, now, *values, list(STOPPED)])
             return int(cursor.rowcount)
 
-    def lock_siblings(self, ids: Iterable[int]) -> None:
-        """Lock all labels of these labels' targets, of any version, in the order of `enqueue`.
+    def lock_targets(self, ids: Iterable[int]) -> list[Job]:
+        """Lock all labels of these labels' targets, of any version, in the order of `enqueue`. Return the labels `ids`.
 
         Call it before a change that may make another label effective: that writes the siblings too.
         """
-        database.execute(_LOCK_SIBLINGS, [list(ids)])
+        wanted = set(ids)
+        all_labels = type(self)(self.model)
+        of_same_target = all_labels.filter(id__in=wanted, signal=OuterRef("signal"), target_key=OuterRef("target_key"))
+        siblings = all_labels.filter(Exists(of_same_target))
+        return [label for label in siblings._locked() if label.pk in wanted]
 
     def retry(self, now: datetime) -> int:
         """Queue failed labels again with all their tries. Return how many."""
@@ -270,8 +275,8 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
         waiting = self.filter(status="queued", run=run)
         # Any labels will do: taking the first in lock order would sort the whole queue for each batch.
         ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
-        self.lock_siblings(ids)
-        return list(waiting.filter(id__in=ids)._locked())
+        self.lock_targets(ids)
+        return list(waiting.filter(id__in=ids))
 
     def dequeue(self, labels: Sequence[Job]) -> None:
         """Dequeue these locked labels. Labels without a try are deleted; labels with a value keep it."""
@@ -290,12 +295,6 @@ _WRITE = """
     UPDATE {table} l SET {assignments}
     FROM unnest(%s::bigint[], {arrays}) AS w (id, {names})
     WHERE l.id = w.id
-"""
-
-_LOCK_SIBLINGS = """
-    SELECT FROM signals_label l
-    JOIN signals_label s ON s.signal_id = l.signal_id AND s.target_key = l.target_key
-    WHERE l.id = ANY(%s) ORDER BY s.version_id, s.target_key COLLATE "C" FOR UPDATE OF s
 """
 
 _LOCK_TARGETS = """
