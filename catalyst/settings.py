@@ -95,6 +95,7 @@ LOGIN_REDIRECT_URL = "core:home"
 LOGOUT_REDIRECT_URL = "core:login"
 
 LANGUAGE_CODE = "en-us"
+USE_I18N = False  # Catalyst speaks English only; each number on a page would ask for its language
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -5,7 +5,7 @@ actual cost replaces the reservation. Reservations of dead workers end with thei
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +18,7 @@ from catalyst.formats import usd
 from catalyst.llms.amounts import Account, Calls, Cap
 from catalyst.llms.budgets import Ledger
 from catalyst.llms.endpoints import model_named
-from catalyst.llms.models import Budget, BudgetQuerySet
+from catalyst.llms.models import Budget
 from catalyst.pricing import price
 from signals.judging.judges import model_for
 from signals.models import DefinitionModel, Job, Label, Signal, SignalTestItem, SignalVersion
@@ -91,26 +91,26 @@ def _ledger(budgets: Sequence[Budget], now: datetime) -> Ledger:
     return Ledger(budgets, in_flight, now)
 
 
-def _locked_ledger(budgets: BudgetQuerySet, now: datetime) -> Ledger:
-    # The locks come first: whoever held them until now has written its reservations.
-    return _ledger(list(budgets.lock()), now)
-
-
 def reserve(jobs: Iterable[Job], caps: Sequence[Budget], now: datetime) -> dict[int, Decimal]:
     """Return the dollars to reserve for each job, by id. Jobs over a cap are missing.
 
     Call it in the transaction that claims the jobs. Its lock must be the last one.
     """
     jobs = list(jobs)
-    charged = {account for job in jobs for account in account_of(job).charged}
-    relevant = [budget.pk for budget in caps if budget.account in charged]
-    ledger, cost_of = _locked_ledger(Budget.objects.capped().filter(pk__in=relevant), now), _call_costs(now)
+    # The locks come first: whoever held them until now has written its reservations.
+    ledger, cost_of = _ledger(_lock(caps, {account_of(job) for job in jobs}), now), _call_costs(now)
     reserved: dict[int, Decimal] = {}
     for job in jobs:
         calls = ledger.reserve(account_of(job), cost_of(job.version.judge_model))
         if calls is not None:
             reserved[job.pk] = calls.dollars
     return reserved
+
+
+def _lock(caps: Sequence[Budget], accounts: Collection[Account]) -> list[Budget]:
+    charged = {each for account in accounts for each in account.charged}
+    relevant = [budget.pk for budget in caps if budget.account in charged]
+    return list(Budget.objects.capped().filter(pk__in=relevant).lock()) if relevant else []
 
 
 def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:

@@ -150,7 +150,11 @@ class Label(JudgeJob):
             models.Index(fields=["run", "status"], name="signals_label_by_run", condition=Q(run__isnull=False)),
             # A signal's page: newest labels, all or of one value.
             models.Index(fields=["signal", "-target_time", "-id"], name="signals_label_newest"),
-            models.Index(fields=["signal", "value", "-target_time", "-id"], name="signals_label_by_value"),
+            models.Index(
+                fields=["signal", "value", "-target_time", "-id"],
+                name="signals_label_by_value",
+                condition=~Q(value=""),
+            ),
             # What has no label, beside a million that have one.
             models.Index(
                 fields=["signal", "status", "-target_time", "-id"],

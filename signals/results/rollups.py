@@ -39,12 +39,12 @@ type AnySums = LabelHalfDayQuerySet | LabelHourQuerySet | LabelMinuteQuerySet
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Labels by half day, hour and minute. Labels outside `counted` add only to cost and waiting."""
+    """Labels by half day, hour and minute. Superseded labels add only to cost and waiting, unless they count."""
 
     half_days: LabelHalfDayQuerySet
     hours: LabelHourQuerySet
     minutes: LabelMinuteQuerySet
-    counted: Q = EFFECTIVE
+    counts_superseded: bool = False
 
     def matching(self, wanted: LabelFilter) -> "Sums":
         """Labels that pass a filter. Superseded ones count if it names a version or a run."""
@@ -52,16 +52,28 @@ class Sums:
             self.half_days.including_superseded(wanted),
             self.hours.including_superseded(wanted),
             self.minutes.including_superseded(wanted),
-            Q() if wanted.is_of_one_version else self.counted,
+            self.counts_superseded or wanted.is_of_one_version,
         )
 
     def including_superseded(self) -> "Sums":
-        return replace(self, counted=Q())
+        return replace(self, counts_superseded=True)
 
     def totals(self, time_range: TimeRange) -> list[LabelCount]:
         """Labels of the range, in one query. The edges of the range must be whole minutes."""
-        first, *others = [_totals(part, self.counted) for part in self._parts(time_range)]
-        return [LabelCount(*row) for row in first.union(*others, all=True)]
+        first, *others = [_totals(part) for part in self._parts(time_range)]
+        return [
+            LabelCount(
+                signal=signal,
+                version=version,
+                state=state,
+                value=value,
+                count=count if is_effective or self.counts_superseded else 0,
+                cost=cost,
+                last=last,
+                waiting=count if state == LabelHour.State.WAITING else 0,
+            )
+            for signal, version, state, value, is_effective, count, cost, last in first.union(*others, all=True)
+        ]
 
     def _parts(self, time_range: TimeRange) -> Iterator[AnySums]:
         # Half days, then the hours and minutes at both ends: few rows hold each label once.
@@ -75,7 +87,7 @@ class Sums:
     def over_time(self, time_range: TimeRange) -> Mapping[int, CountsByBucket]:
         """Labels with a value by signal and bucket, in one query. Buckets must be whole minutes."""
         sums, bar = self._in_bars(time_range)
-        valued = sums.filter(self.counted).exclude(value="").values_list("signal_id", bar, "value")
+        valued = sums.filter(self._counted).exclude(value="").values_list("signal_id", bar, "value")
         found: dict[int, CountsByBucket] = defaultdict(Counter)
         for signal_id, start, value, count in valued.annotate(n=Sum("count")).filter(n__gt=0):
             found[signal_id][start, value] = count
@@ -85,7 +97,7 @@ class Sums:
         """Failures and cost by signal and bucket, in one query. Empty buckets are missing."""
         sums, bar = self._in_bars(time_range)
         rows = sums.values_list("signal_id", bar).annotate(
-            failed=Coalesce(Sum("count", filter=self.counted & Q(state="failed")), 0),
+            failed=Coalesce(Sum("count", filter=self._counted & Q(state="failed")), 0),
             spent=Coalesce(Sum("cost"), Decimal(0)),
         )
         found: dict[int, dict[datetime, FailuresAndCost]] = defaultdict(dict)
@@ -104,19 +116,17 @@ class Sums:
         within = sums.within((time_range.start, time_range.end)).exclude(UNSAMPLED).order_by()
         return within, bucket_start(sums.start, time_range)
 
+    @property
+    def _counted(self) -> Q:
+        return Q() if self.counts_superseded else EFFECTIVE
+
     def _grains(self) -> tuple[AnySums, ...]:
         return self.half_days, self.hours, self.minutes
 
 
-def _totals(sums: AnySums, counted: Q) -> models.QuerySet[Any, Any]:
-    kinds = sums.exclude(UNSAMPLED).order_by().values_list("signal_id", "version_id", "state", "value")
-    summed = kinds.alias(every=Sum("count")).filter(every__gt=0)
-    return summed.annotate(
-        n=Coalesce(Sum("count", filter=counted), 0),
-        spent=Sum("cost"),
-        newest=Max("last"),
-        waiting=Coalesce(Sum("count", filter=Q(state="waiting")), 0),
-    )
+def _totals(sums: AnySums) -> models.QuerySet[Any, Any]:
+    kinds = sums.exclude(UNSAMPLED).order_by().values_list("signal_id", "version_id", "state", "value", "is_effective")
+    return kinds.annotate(n=Sum("count"), spent=Sum("cost"), newest=Max("last")).filter(n__gt=0)
 
 
 def sums(**which: Any) -> Sums:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.context import RequestContext
 from django.urls import reverse
@@ -17,6 +18,7 @@ from catalyst.registry import Tab, TabPage
 
 register = template.Library()
 register.simple_tag(package.command)
+register.filter("html_attributes", flatatt)
 
 STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
 
