@@ -21,6 +21,8 @@ from catalyst.net import BlockedTarget, GuardedTransport, InvalidTarget, NetErro
 from tests.judge_server import JudgeServer, says
 from tests.raw_server import Exchange, RawServer, answer
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = AllowedTargets.parse(["127.0.0.0/8"])
 PUBLIC = "93.184.215.14"
 

@@ -41,7 +41,7 @@ NAMES_A_ROW = {
     if any(field.is_required() and field.annotation is int for field in operation.input.model_fields.values())
 }
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 
 

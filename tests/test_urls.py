@@ -26,6 +26,8 @@ from signals.runs import backfill, signal_tests
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
 from tests.page import Page
 
+pytestmark = pytest.mark.slow
+
 type Things = dict[str, dict[str, Any]]
 
 PEOPLE = ("owner", "member", "viewer", "outsider", "anonymous")

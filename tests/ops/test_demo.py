@@ -24,6 +24,8 @@ from traces.ingest import pipeline
 from traces.models import AgentHour, Payload, Resource, Session, Span, Trace, Unsettled
 from traces.otlp import DecodedSpan
 
+pytestmark = pytest.mark.slow
+
 SCALE = 0.15
 SMALL = 0.02
 WEEK = timedelta(days=7)

@@ -23,6 +23,8 @@ from tests.processes import eventually, running
 from traces.models import AgentHour, Span, Unsettled
 from traces.span_store import span_store
 
+pytestmark = pytest.mark.slow
+
 SECOND = timedelta(seconds=1)
 
 

@@ -21,7 +21,7 @@ from traces import api
 from traces.ingest.group_commit import GroupCommit
 from traces.models import Span
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 THREADS = 2
 POISON = """

@@ -31,7 +31,7 @@ from traces.store import partitions
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 PROCESSES = ("web", "worker-default", "worker-judge", "clock")
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def beat(name: str, ago: timedelta = timedelta(), version: str = __version__, **about: object) -> None:

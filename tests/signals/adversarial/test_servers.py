@@ -15,6 +15,8 @@ from signals.models import Label, Verdict
 from tests.factories import make_agent, make_labels, make_signal
 from tests.judge_server import Answer, JudgeServer, completion, error
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("Completed", "partial", "failed")
 MANY = 7
 

@@ -32,6 +32,8 @@ from tests.factories import LATER, make_agent, make_labels, make_signal
 from tests.judge_server import Answer, JudgeServer, error, says
 from tests.page import Page
 
+pytestmark = pytest.mark.slow
+
 MODEL = "gpt-4o-mini"
 DAY = timedelta(days=1)
 

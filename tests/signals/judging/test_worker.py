@@ -36,6 +36,8 @@ from traces.models import Span, Trace
 from traces.records import Extent, PayloadRecord
 from traces.store.postgres import PostgresSpanStore
 
+pytestmark = pytest.mark.slow
+
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 

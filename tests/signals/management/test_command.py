@@ -29,7 +29,7 @@ from tests.factories import make_agent, make_labels, make_session, make_signal, 
 from tests.judge_server import JudgeServer, says
 from traces.filters import Filter
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 HOUR = timedelta(hours=1)
 PROMPT = ("--prompt", "Does the user ask for a refund?")
 

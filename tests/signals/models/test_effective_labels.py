@@ -23,6 +23,8 @@ from signals.results.rollups import sums
 from tests.factories import make_agent, make_signal
 from tests.processes import eventually
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 
 

@@ -27,7 +27,7 @@ from traces.filters import Filter
 
 DAY = timedelta(days=1)
 LATER = timedelta(hours=3)
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def days(now: datetime) -> TimeRange:

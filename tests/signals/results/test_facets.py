@@ -17,7 +17,7 @@ from tests.factories import give, make_agent, make_labels, make_session, make_si
 from tests.page import Page
 from traces.views import traces
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.slow, pytest.mark.real_clock]
 
 TRACES, SESSIONS = "/p/default/traces/", "/p/default/sessions/"
 HTMX = {"HX-Request": "true"}

@@ -37,7 +37,7 @@ from traces.ingest import pipeline
 from traces.models import Trace
 from traces.models.span import hex_span_id
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.slow, pytest.mark.real_clock]
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 HTMX = {"HX-Request": "true"}

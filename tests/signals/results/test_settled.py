@@ -23,7 +23,7 @@ from signals.models.label_states import Status
 from signals.results.settled import SettledCounts, settled_counts
 from tests.factories import make_agent, make_signal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 HOUR = timedelta(hours=1)
 LEASE = timedelta(seconds=30)
 

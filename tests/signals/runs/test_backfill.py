@@ -20,6 +20,8 @@ from signals.targets.base import Targets
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 LATER = timedelta(hours=3)
 ELSE = Definition(type="binary", prompt="Is it about a refund?", sample_rate=100)

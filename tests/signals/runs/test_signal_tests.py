@@ -29,6 +29,8 @@ from tests.factories import make_agent, make_labels, make_session, make_signal, 
 from tests.judge_server import Answer, JudgeServer, completion, error, says
 from tests.page import Page
 
+pytestmark = pytest.mark.slow
+
 RUN = "/p/default/signals/trial/"
 PROMPT = "/p/default/signals/prompt/"
 QUESTION = {

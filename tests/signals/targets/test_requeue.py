@@ -26,6 +26,8 @@ from tests.traces.sent import sent_span
 from traces.filters import Filter
 from traces.ingest import pipeline
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 ELSE = Definition(type="binary", prompt="Else?", sample_rate=100)
 

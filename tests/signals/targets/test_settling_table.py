@@ -29,6 +29,8 @@ from traces.ingest import pipeline
 from traces.models import Unsettled
 from traces.otlp import DecodedSpan
 
+pytestmark = pytest.mark.slow
+
 TEMPLATE = TEMPLATES["nsfw"]
 HOUR = 3600
 ACTIVE = (-60, "activate")

@@ -22,6 +22,8 @@ from traces.records import Extent, SpanRecord
 from traces.span_store import ShortRead, SpanQuery, span_store
 from traces.store.postgres import PostgresSpanStore
 
+pytestmark = pytest.mark.slow
+
 LONG_AGO = datetime(2019, 3, 1, 12, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 

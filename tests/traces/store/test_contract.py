@@ -19,7 +19,7 @@ from traces.records import Extent, PayloadRecord, SpanRecord, serialize_payload
 from traces.span_store import SpanQuery, SpanRole, SpanStore
 from traces.store.postgres import PostgresSpanStore
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 NOON = datetime(2031, 5, 1, 12, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 TRACE = UUID(int=1)

@@ -15,7 +15,7 @@ from traces.ingest import pipeline
 from traces.models import Payload, Span
 from traces.store import partitions
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 FAR = datetime(2031, 5, 1, 12, tzinfo=UTC)
 LONG_AGO = datetime(2019, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
