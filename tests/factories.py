@@ -64,7 +64,7 @@ def make_signal(
         filter=traffic_filter,
         view=view or JudgeView(),
     )
-    signal = operations.create_signal(agent, name=name, scope=scope, question=question, template=template)
+    signal = operations.create_signal(agent, name=name, scope=scope, definition=question, template=template)
     if active_since is not None:
         operations.activate(signal, active_since)
     return signal

@@ -92,11 +92,11 @@ class SignalForm(FilterFields, ViewFields):
         "appears when the last one is filled; an emptied one is left out.",
     )
     prompt = forms.CharField(
-        label="Question",
+        label="Prompt",
         widget=forms.Textarea({"rows": 8, "spellcheck": "true", "placeholder": PROMPT_EXAMPLE}),
         help_text="Say what counts for each label and what does not. The judge also sees the conversation with every "
         "tool call, and is told which labels there are.",
-        error_messages={"required": "A signal needs a question."},
+        error_messages={"required": "A signal needs a prompt."},
     )
     sample_rate = forms.IntegerField(
         initial=100,

@@ -61,7 +61,7 @@ SCOPES = {
 ROLES = {"system": "system", "user": "user", "assistant": "assistant (the agent)", "tool": "tool"}
 
 
-class Question(Protocol):
+class PromptDefinition(Protocol):
     """The parts of a definition that a prompt needs."""
 
     @property
@@ -111,30 +111,30 @@ class _Piece:
         return cap * PROTECTED_WEIGHT if self.protected else cap
 
 
-def messages(question: Question, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
+def messages(definition: PromptDefinition, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
     """Return the chat messages of a call. `token` must be random and new for each call."""
     gap = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
     text = _neutralized(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
     traffic = (
         f"The token of this recording is {token}.\n{gap}"
         f"BEGIN RECORDING {token}\n{text}\nEND RECORDING {token}\n"
-        f"That was the recording. Answer the question with one JSON object; allowed labels: {_listed(question)}."
+        f"That was the recording. Answer the question with one JSON object; allowed labels: {_listed(definition)}."
     )
-    return [{"role": "system", "content": instructions(question, scope)}, {"role": "user", "content": traffic}]
+    return [{"role": "system", "content": instructions(definition, scope)}, {"role": "user", "content": traffic}]
 
 
-def instructions(question: Question, scope: str) -> str:
+def instructions(definition: PromptDefinition, scope: str) -> str:
     return INSTRUCTIONS.format(
         scope=SCOPES[scope],
-        prompt=question.prompt.strip(),
-        labels=_listed(question),
-        hint=BINARY_HINT if tuple(question.labels) == ("yes", "no") else "",
+        prompt=definition.prompt.strip(),
+        labels=_listed(definition),
+        hint=BINARY_HINT if tuple(definition.labels) == ("yes", "no") else "",
     )
 
 
-def digest(question: Question, scope: str, recording: Recording) -> str:
+def digest(definition: PromptDefinition, scope: str, recording: Recording) -> str:
     """Return SHA-256 of prompt and content. The target's key is not in it."""
-    content = json.dumps([instructions(question, scope), recording.text, recording.left_out])
+    content = json.dumps([instructions(definition, scope), recording.text, recording.left_out])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -146,8 +146,8 @@ def _neutralized(text: str) -> str:
     return text
 
 
-def _listed(question: Question) -> str:
-    return ", ".join(json.dumps(label, ensure_ascii=False) for label in question.labels)
+def _listed(definition: PromptDefinition) -> str:
+    return ", ".join(json.dumps(label, ensure_ascii=False) for label in definition.labels)
 
 
 def answer_schema(labels: Sequence[str]) -> dict[str, Any]:

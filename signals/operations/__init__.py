@@ -28,9 +28,9 @@ from signals.targets import requeue
 class VersionConflict(ValidationError):
     """Version `current` went live after the edit began. Nothing was changed."""
 
-    def __init__(self, current: SignalVersion, question: Definition) -> None:
+    def __init__(self, current: SignalVersion, definition: Definition) -> None:
         super().__init__(f"Version {current.number} went live after this edit was begun.")
-        self.current, self.question = current, question
+        self.current, self.definition = current, definition
 
 
 class Renamed(ValidationError):
@@ -42,12 +42,12 @@ class Renamed(ValidationError):
 
 
 def create_signal(
-    agent: Agent, *, name: str, scope: str, question: Definition, by: Actor = SYSTEM, template: str = ""
+    agent: Agent, *, name: str, scope: str, definition: Definition, by: Actor = SYSTEM, template: str = ""
 ) -> Signal:
     """Create a draft with its first version."""
     if scope not in Scope.values:
         raise ValidationError({"scope": "The scope is span, trace or session."})
-    checked = checked_definition(question, scope)
+    checked = checked_definition(definition, scope)
     with transaction.atomic():
         signal = Signal.objects.create(
             project_id=agent.project_id,
@@ -62,26 +62,26 @@ def create_signal(
     return signal
 
 
-def draft_version(question: Definition, agent: Agent, scope: str, signal: Signal | None = None) -> SignalVersion:
+def draft_version(definition: Definition, agent: Agent, scope: str, signal: Signal | None = None) -> SignalVersion:
     """Return an unsaved version, to test it."""
-    checked = checked_definition(question, scope, _judge_model_of(signal))
+    checked = checked_definition(definition, scope, _judge_model_of(signal))
     of = signal or Signal(project_id=agent.project_id, agent=agent, scope=scope)
     return SignalVersion(signal=of, number=0, **version_columns(checked))
 
 
 def publish_version(
     signal: Signal,
-    question: Definition,
+    definition: Definition,
     by: Actor = SYSTEM,
     *,
     based_on: int | None = None,
     restores: int | None = None,
 ) -> SignalVersion:
-    """Make `question` current and queue waiting live work for it. Labels keep their version.
+    """Make `definition` current and queue waiting live work for it. Labels keep their version.
 
     Raises VersionConflict if `based_on` is no longer current. Returns the current version if the edit changes nothing.
     """
-    checked = checked_definition(question, signal.scope, _judge_model_of(signal))
+    checked = checked_definition(definition, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
         requeue.take_signal_lock()
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
@@ -106,7 +106,7 @@ def publish_version(
 class Edit:
     """None leaves the name or the state unchanged."""
 
-    question: Definition
+    definition: Definition
     name: str | None = None
     based_on: int | None = None
     based_on_name: str | None = None
@@ -116,16 +116,16 @@ class Edit:
 @transaction.atomic
 def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
     """Change all or nothing. Raises VersionConflict or Renamed."""
-    publish_version(signal, edit.question, by, based_on=edit.based_on)
+    publish_version(signal, edit.definition, by, based_on=edit.based_on)
     if edit.name is not None:
         rename(signal, edit.name, by, based_on=edit.based_on_name)
     if edit.activate_at is not None:
         activate(signal, edit.activate_at, by)
 
 
-def add_candidate(signal: Signal, question: Definition, by: Actor = SYSTEM) -> SignalVersion:
+def add_candidate(signal: Signal, definition: Definition, by: Actor = SYSTEM) -> SignalVersion:
     """Add a version that only runs with the purpose `duel` judge. Results exclude it."""
-    checked = checked_definition(question, signal.scope, _judge_model_of(signal))
+    checked = checked_definition(definition, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
         locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
         version = _add_version(locked, checked, by, is_candidate=True)
@@ -144,9 +144,11 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Si
         raise ValidationError({"agent": "The agent belongs to another project."})
     if signal.current_version is None:
         raise ValidationError("This signal asks nothing yet.")
-    question = signal.current_version.definition
+    definition = signal.current_version.definition
     with transaction.atomic():
-        copy = create_signal(agent, name=name, scope=signal.scope, question=question, by=by, template=signal.template)
+        copy = create_signal(
+            agent, name=name, scope=signal.scope, definition=definition, by=by, template=signal.template
+        )
         record(by, "duplicated", signal, detail=f"as {copy.name} for {agent}")
     return copy
 

@@ -136,8 +136,8 @@ def _changed_version(context: Context, arguments: StartTestInput | PromptInput) 
 
 def _draft_version(context: Context, arguments: DraftInput) -> SignalVersion:
     agent = agent_of(context, arguments.agent)
-    scope, question = draft_definition(arguments)
-    return operations.draft_version(question, agent, scope)
+    scope, definition = draft_definition(arguments)
+    return operations.draft_version(definition, agent, scope)
 
 
 def _start(context: Context, version: SignalVersion, arguments: SampleInput) -> SignalTestRecord:

@@ -117,10 +117,15 @@ def create(context: Context, arguments: CreateInput) -> SignalDetail:
     if template is None:
         _check_given(arguments, "name", "scope", "prompt")
     name = template.name if template and arguments.name is None else arguments.name
-    scope, question = draft_definition(arguments)
+    scope, definition = draft_definition(arguments)
     with transaction.atomic():
         signal = operations.create_signal(
-            agent, name=name or "", scope=scope, question=question, by=context.actor, template=arguments.template or ""
+            agent,
+            name=name or "",
+            scope=scope,
+            definition=definition,
+            by=context.actor,
+            template=arguments.template or "",
         )
         if arguments.activate:
             operations.activate(signal, context.now, context.actor)
@@ -166,10 +171,10 @@ class EditInput(SignalInput, DefinitionInput):
 def edit(context: Context, arguments: EditInput) -> SignalDetail:
     """Change a signal: a new version, where anything but the name changes."""
     signal = signal_of(context, arguments)
-    question = changed_definition(signal, arguments)
+    definition = changed_definition(signal, arguments)
     based_on = arguments.based_on or version_of(signal).number
     activate_at = context.now if arguments.activate else None
-    change = operations.Edit(question, arguments.name, based_on, activate_at=activate_at)
+    change = operations.Edit(definition, arguments.name, based_on, activate_at=activate_at)
     try:
         operations.edit_signal(signal, change, context.actor)
     except VersionConflict as error:

@@ -52,7 +52,7 @@ def _answer(request: ProjectRequest, subject: TargetEligibility, page: str, **ab
         "nameless": subject.agent is None and signals.exists(),
         "unasked": not found and not signals.filter(agent=subject.agent, scope=scope).exists(),
     }
-    return render(request, "signals/missing_labels.html", {**context, **about}, partial="absences")
+    return render(request, "signals/missing_labels.html", {**context, **about}, partial="missing-labels")
 
 
 def _others(trace: Trace) -> dict[str, list[str]]:

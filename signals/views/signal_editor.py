@@ -41,7 +41,7 @@ def conflict(overtaken: VersionConflict, based_on: int) -> Conflict:
     newer = overtaken.current
     base = newer.signal.versions.filter(number=based_on).first() or newer
     current = newer.definition
-    return Conflict(newer, diff.diff(base.definition, current), diff.diff(current, overtaken.question))
+    return Conflict(newer, diff.diff(base.definition, current), diff.diff(current, overtaken.definition))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -95,7 +95,7 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
     fields = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
     try:
         with transaction.atomic():
-            signal = operations.create_signal(**fields, question=form.definition, by=request.actor, template=template)
+            signal = operations.create_signal(**fields, definition=form.definition, by=request.actor, template=template)
             if request.POST.get("then") == "activate":
                 operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:

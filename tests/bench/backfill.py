@@ -33,7 +33,7 @@ now = timezone.now()
 question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
 def made(identity, scope):
     agent = Agent.objects.get(project__slug="default", identity=identity)
-    return operations.create_signal(agent, name=f"Backfill {{scope}}", scope=scope, question=question)
+    return operations.create_signal(agent, name=f"Backfill {{scope}}", scope=scope, definition=question)
 for identity in {AGENTS[1:]}:
     operations.activate(made(identity, "trace"), now)
 past = made("{AGENTS[0]}", "span")

@@ -29,7 +29,8 @@ for agent in {agents}:
     known = {{"name": agent, "source": "agent_id", "first_seen_at": timezone.now()}}
     found, _ = Agent.objects.get_or_create(project=project, identity=agent, defaults=known)
     question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
-    operations.activate(operations.create_signal(found, name="Calls", scope="span", question=question), timezone.now())
+    signal = operations.create_signal(found, name="Calls", scope="span", definition=question)
+    operations.activate(signal, timezone.now())
 """
 RATE = """
     SELECT (count(*) - 1)::float8 / nullif(extract(epoch FROM max(created_at) - min(created_at)), 0)::float8

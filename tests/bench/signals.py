@@ -28,7 +28,7 @@ known = {{"name": "labelled", "source": "agent_id", "first_seen_at": now - timed
 agent, _ = Agent.objects.get_or_create(project=project, identity="labelled", defaults=known)
 question = Definition(type="binary", prompt="Is it well?", sample_rate=100)
 for number in range({OTHERS + 1}):
-    signal = operations.create_signal(agent, name=f"Signal {{number}}", scope="trace", question=question)
+    signal = operations.create_signal(agent, name=f"Signal {{number}}", scope="trace", definition=question)
     print(signal.pk)
 """
 LABELS = """

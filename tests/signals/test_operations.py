@@ -36,7 +36,9 @@ def signal(agent: Agent) -> Signal:
 
 
 def test_it_makes_a_draft_with_a_first_version(agent: Agent, alice: User) -> None:
-    signal = operations.create_signal(agent, name="  Mood  today ", scope="session", question=QUESTION, by=Actor(alice))
+    signal = operations.create_signal(
+        agent, name="  Mood  today ", scope="session", definition=QUESTION, by=Actor(alice)
+    )
     signal.refresh_from_db()
     version = signal.current_version
     assert version is not None
@@ -58,7 +60,7 @@ def test_it_makes_a_draft_with_a_first_version(agent: Agent, alice: User) -> Non
 
 def test_it_gives_a_binary_its_labels_and_usual_sentiments(agent: Agent) -> None:
     signal = operations.create_signal(
-        agent, name="a", scope="span", question=Definition(type="binary", prompt="b", sample_rate=0, labels=("x",))
+        agent, name="a", scope="span", definition=Definition(type="binary", prompt="b", sample_rate=0, labels=("x",))
     )
     assert signal.current_version is not None
     assert signal.current_version.labels == ["yes", "no"]
@@ -74,7 +76,7 @@ def test_it_takes_every_template_as_it_is(agent: Agent, template: Any) -> None:
         labels=template.labels,
         sentiments=template.sentiments,
     )
-    signal = operations.create_signal(agent, name=template.name, scope=template.scope, question=question)
+    signal = operations.create_signal(agent, name=template.name, scope=template.scope, definition=question)
     assert signal.current_version is not None
     assert signal.current_version.sentiments == dict(template.sentiments)
 
@@ -102,7 +104,7 @@ def test_it_takes_every_template_as_it_is(agent: Agent, template: Any) -> None:
 )
 def test_it_refuses_what_no_signal_can_be(agent: Agent, field: str, change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as caught:
-        operations.create_signal(agent, name="a", scope="trace", question=replace(QUESTION, **change))
+        operations.create_signal(agent, name="a", scope="trace", definition=replace(QUESTION, **change))
     assert list(caught.value.message_dict) == [field]
     assert not Signal.objects.exists()
 
@@ -110,12 +112,12 @@ def test_it_refuses_what_no_signal_can_be(agent: Agent, field: str, change: dict
 @pytest.mark.parametrize(("field", "name", "scope"), [("scope", "a", "turn"), ("name", " ", "trace")])
 def test_it_refuses_an_unknown_scope_and_an_empty_name(agent: Agent, field: str, name: str, scope: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        operations.create_signal(agent, name=name, scope=scope, question=QUESTION)
+        operations.create_signal(agent, name=name, scope=scope, definition=QUESTION)
     assert list(caught.value.message_dict) == [field]
 
 
 def test_it_makes_a_version_of_every_edit_and_of_nothing_else(agent: Agent, bob: User) -> None:
-    signal = operations.create_signal(agent, name="a", scope="trace", question=QUESTION)
+    signal = operations.create_signal(agent, name="a", scope="trace", definition=QUESTION)
     same = operations.publish_version(signal, replace(QUESTION, prompt=" How did it go?\r\n"), Actor(bob))
     assert (same.number, signal.versions.count()) == (1, 1)
     edited = operations.publish_version(signal, replace(QUESTION, sample_rate=50), Actor(bob))
@@ -192,7 +194,7 @@ def test_a_version_keeps_its_filter_and_its_view(agent: Agent) -> None:
         filter=Filter.parse({"environment": "prod", "attributes": {"tenant": "acme"}}),
         view=JudgeView(messages_only=True, kinds=("LLM",), budget_tokens=2000),
     )
-    signal = operations.create_signal(agent, name="a", scope="trace", question=asked)
+    signal = operations.create_signal(agent, name="a", scope="trace", definition=asked)
     version = signal.versions.get()
     assert (version.traffic_filter, version.judge_view) == (asked.filter, asked.view)
     assert version.filter == {"environment": "prod", "attributes": {"tenant": "acme"}}
@@ -205,7 +207,7 @@ def test_a_version_keeps_its_filter_and_its_view(agent: Agent) -> None:
 @pytest.mark.parametrize("view", [JudgeView(kinds=("LLM",)), JudgeView(names=("plan",))])
 def test_it_refuses_to_choose_among_the_spans_of_a_span(agent: Agent, view: JudgeView) -> None:
     with pytest.raises(ValidationError, match="A span is shown whole"):
-        operations.create_signal(agent, name="a", scope="span", question=replace(QUESTION, view=view))
+        operations.create_signal(agent, name="a", scope="span", definition=replace(QUESTION, view=view))
 
 
 def test_it_takes_only_the_models_that_an_operator_allows(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

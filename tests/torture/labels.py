@@ -30,7 +30,7 @@ for (scope, agent), rate in {signals}.items():
     known = {{"name": agent, "source": "agent_id", "first_seen_at": timezone.now()}}
     found, _ = Agent.objects.get_or_create(project=project, identity=agent, defaults=known)
     question = Definition(type="binary", prompt="Is it well?", sample_rate=rate)
-    signal = operations.create_signal(found, name=f"{{scope}} of {{agent}}", scope=scope, question=question)
+    signal = operations.create_signal(found, name=f"{{scope}} of {{agent}}", scope=scope, definition=question)
     operations.activate(signal, timezone.now())
 """
 LABELS = """

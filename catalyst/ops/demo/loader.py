@@ -182,7 +182,7 @@ def _signals(project: Project) -> None:
         definition = _definition(template, rate)
         if (identity, key) == REWORDED:
             definition = replace(definition, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
-        signal = operations.create_signal(agent, name=template.name, scope=scope, question=definition, template=key)
+        signal = operations.create_signal(agent, name=template.name, scope=scope, definition=definition, template=key)
         if signal.current_version is not None and not judge_of(signal.current_version).is_model:
             operations.activate(signal, agent.first_seen_at)
 

@@ -62,7 +62,7 @@ def test_it_compares_the_current_version_with_the_one_before(browser: Client, si
     changed = Page(browser.get(page_of(signal)).text).region("What changed from v1 to v2")
     added, removed = ([mark.text for mark in changed.all(f".//li/{tag}")] for tag in ("ins", "del"))
     assert (added, removed) == (["+ ugly"], ["\u2212 bad"])
-    assert "How did it end?" in changed.region("What changed in the question").text
+    assert "How did it end?" in changed.region("Changes of the prompt").text
     assert Page(browser.get(f"{page_of(signal)}?a=2&b=1").text).region("What changed from v2 to v1")
 
 

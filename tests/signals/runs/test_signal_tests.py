@@ -387,7 +387,7 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
 @pytest.mark.parametrize(
     ("change", "says_so"),
     [
-        ({"prompt": " "}, "A signal needs a question."),
+        ({"prompt": " "}, "A signal needs a prompt."),
         ({"type": "string"}, "2 to 10 labels"),
         ({"test_count": "0"}, "A test takes 1 to 100 targets."),
         ({"test_count": "101"}, "A test takes 1 to 100 targets."),

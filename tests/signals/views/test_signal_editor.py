@@ -105,7 +105,7 @@ def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: st
     ("change", "says"),
     [
         ({"name": " "}, "A signal needs a name."),
-        ({"prompt": " "}, "A signal needs a question."),
+        ({"prompt": " "}, "A signal needs a prompt."),
         ({"prompt": "a" * 20_001}, "at most 20,000 characters"),
         ({"label-2": ""}, "2 to 10 labels, not 1"),
         ({"label-2": "GOOD"}, "Labels must differ"),

@@ -53,7 +53,7 @@ def test_the_second_is_told_what_the_first_changed_and_keeps_the_text(
     assert response.status_code == 422
     conflict = Page(response.text).region("Not saved: version 2 went live while you edited")
     assert "by alice" in conflict.text
-    theirs = conflict.all(".//*[@aria-label='What changed in the question']")[0]
+    theirs = conflict.all(".//*[@aria-label='Changes of the prompt']")[0]
     assert lines(theirs, "del") == [("Does the user ask for a refund?", ["user"])]
     assert lines(theirs, "ins") == [("Does the customer ask for a refund?", ["customer"])]
     filled = as_filled(response.text)
@@ -92,7 +92,7 @@ def test_a_third_that_goes_live_meanwhile_is_told_as_well(
     operations.publish_version(signal, replace(ASKED, prompt="Third?"), Actor(alice))
     page = Page(browsers[1].post(edit, mine | {"based_on": told["based_on"]}).text)
     conflict = page.region("Not saved: version 3 went live while you edited")
-    theirs = conflict.all(".//*[@aria-label='What changed in the question']")[0]
+    theirs = conflict.all(".//*[@aria-label='Changes of the prompt']")[0]
     assert lines(theirs, "del") == [("Second?", ["Second"])]
     assert lines(theirs, "ins") == [("Third?", ["Third"])]
 
@@ -135,7 +135,7 @@ def test_it_says_which_version_overtook(signal: Signal, alice: User) -> None:
     version = operations.publish_version(signal, replace(ASKED, prompt="Second?"), Actor(alice), based_on=1)
     with pytest.raises(VersionConflict, match="Version 2 went live") as caught:
         operations.publish_version(signal, replace(ASKED, prompt="Mine?\r\n"), Actor(alice), based_on=1)
-    assert (caught.value.current, caught.value.question.prompt) == (version, "Mine?")
+    assert (caught.value.current, caught.value.definition.prompt) == (version, "Mine?")
 
 
 def test_the_second_to_rename_is_told_and_may_rename_again(
