@@ -81,12 +81,15 @@ def release() -> None:
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> None:
-    """Run a statement that PostgreSQL plans once per connection. Raises django.db.Error."""
+    """Run a statement, prepared once per connection if `database_prepare` is on. Raises django.db.Error.
+
+    PostgreSQL may keep the plan from when a table was small, so joins of large tables don't belong here.
+    """
     _run(statement, parameters)
 
 
 def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a statement that PostgreSQL plans once per connection. Raises django.db.Error."""
+    """As `execute`, and return the rows."""
     return _run(statement, parameters).fetchall()
 
 

@@ -176,7 +176,7 @@ class Policy:
             self._check_address(target.host, target.port, target.address, "is")
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """Return the addresses to connect to. Raises NetError if any is blocked."""
+        """Return the addresses to connect to. Raises NetError if any is blocked, or if there is none."""
         literal = parse_address(host)
         try:
             addresses = [host] if literal else await self.resolve(host, port)

@@ -1,4 +1,7 @@
-"""The registry of operations: typed functions behind commands, HTTP procedures and MCP tools."""
+"""The registry of operations: typed functions behind commands, HTTP procedures and MCP tools.
+
+An app has its operations in `operations/`; its `ready()` imports their modules.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -14,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from catalyst import params
 from catalyst.json_value import errors_by_field
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 
 MAX_ID = 2**63 - 1
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 
 MAX_OFFSET = 100_000
 MAX_ID_DIGITS = 18

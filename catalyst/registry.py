@@ -90,7 +90,10 @@ class Probe(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section(Entry):
-    """A navigation entry. `key` opens it after g. `folders` are the first parts of the paths of its pages."""
+    """A navigation entry.
+
+    `key`: its keyboard shortcut, pressed after g. `folders`: the first parts of the paths of its pages.
+    """
 
     url_name: str
     icon: str

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import urlencode
 
+from django.db import models
+from django.db.models import F, Func, Value
+
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -181,3 +184,11 @@ def _time(text: str | None, now: datetime) -> datetime | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(moment, EARLIEST), now + MAX_AHEAD).astimezone(UTC)
+
+
+def bucket_start(field: str, time_range: TimeRange) -> Func:
+    """The start of the bucket that has the time in `field`, as an expression for queries."""
+    return Func(
+        Value(time_range.bucket_width), F(field), Value(time_range.first_bucket), function="date_bin",
+        output_field=models.DateTimeField(),
+    )  # fmt: skip

@@ -1,5 +1,6 @@
 """Labels for the pages of traces (`traces.label_sources`)."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -25,16 +26,15 @@ type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
 
 class SignalLabels:
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
-        found: dict[UUID, list[Pill]] = {}
+        pills: dict[UUID, list[Pill]] = defaultdict(list)
         rows = _of_traces(project, trace_ids)
         hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
         for _, trace_id, signal_id, name, sentiments, value, count in rows:
-            felt, key = (
-                sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL)),
-                facets.key_of(signal_id, value),
-            )
-            found.setdefault(trace_id, []).append(Pill(name, value, felt, href=hrefs[signal_id], count=count, key=key))
-        return found
+            color_class = sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL))
+            key = facets.key_of(signal_id, value)
+            pill = Pill(name, value, color_class, href=hrefs[signal_id], count=count, key=key)
+            pills[trace_id].append(pill)
+        return pills
 
     def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
         found: dict[int | None, list[Pill]] = {}
@@ -56,7 +56,7 @@ class SignalLabels:
         for each in summaries(live, time_range):
             best = each.headline
             said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
-            of_versions = f" ({each.given_by})" if each.given_by else ""
+            of_versions = f" ({each.version_range})" if each.version_range else ""
             pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found

@@ -207,17 +207,17 @@ class SignalRecord:
             skipped_count=covered.skipped,
             cost=dollars(summary.cost),
             last_label_at=time(summary.last),
-            stopped_by_cap=summary.stop is not None,
+            stopped_by_cap=summary.cap_reached is not None,
             not_judged_because=summary.held_up or None,
         )
 
 
 def _status(summary: Summary) -> str:
     parts = ["archived" if summary.signal.archived_at else summary.signal.state]
-    if summary.stop:
+    if summary.cap_reached:
         parts.append("capped")
-    if summary.silence:
-        parts.append(summary.silence.title.lower())
+    if summary.judge_unavailable:
+        parts.append(summary.judge_unavailable.title.lower())
     return ", ".join(parts)
 
 
@@ -226,7 +226,7 @@ def _shares(summary: Summary) -> str:
     # The headline comes first, where a narrow terminal shows it.
     given.sort(key=lambda one: one != summary.headline)
     shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in given)
-    return f"{shares} ({summary.given_by})" if summary.given_by else shares
+    return f"{shares} ({summary.version_range})" if summary.version_range else shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class ApiRequest(HttpRequest):
 class KeyCache:
     """API keys found recently, so that busy senders cost no query a request.
 
-    Only valid keys are stored, so invalid ones cannot fill it.
+    Unknown and revoked keys are not stored, so they cannot fill it. Expiry is checked at each use.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id, browser = exc
 
 
 class SignInMiddleware:
-    """Record active sessions, up to once a minute."""
+    """Record that a session is in use, at most once a minute for each."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

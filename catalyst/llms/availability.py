@@ -29,7 +29,10 @@ class Outage:
 
 
 def paused_models(now: datetime) -> tuple[list[str], dict[str, datetime]]:
-    """Return the paused models, and when each model last answered. An empty name is the instance's model."""
+    """Return the paused models, and when each model last answered.
+
+    The paused models include "" if the default model is paused.
+    """
     health = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
     paused = [model for model, until, _ in health if until is not None and until > now]
     answers = {model: answered for model, _, answered in health if answered is not None}

@@ -43,7 +43,7 @@ class LastError(logging.Handler):
         self._shared[: len(note) + 1] = note + b"\x00"
 
     def read(self) -> tuple[str, datetime | None]:
-        """Return text and time, empty if there was no error."""
+        """Return the last error and its time, or ("", None)."""
         try:
             text, at = json.loads(self._shared[:].partition(b"\x00")[0] or b'["", ""]')
         except ValueError:

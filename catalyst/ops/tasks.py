@@ -22,7 +22,7 @@ FAILURES_KEPT = timedelta(days=7)
 def wake(kind: str, path: str, token: str) -> None:
     """Run a periodic task.
 
-    At least once; safe to repeat because finished and replaced runs are skipped, and the tasks themselves are safe.
+    Runs at least once: finished and replaced runs are skipped, and the tasks themselves can be repeated.
     """
     moment = datetime.fromisoformat(token)
     if not PeriodicRun.objects.is_outstanding(kind, moment):

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Count, Q
 
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
 from signals.filters import LabelFilter
 from signals.models.label_queue import JudgeJob, LabelQueueQuerySet
@@ -42,7 +42,7 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return labels.filter(Q(target_time__lt=after.time) | Q(id__lt=after.id), target_time__lte=after.time)
 
     def effective(self) -> "LabelQuerySet":
-        """One label for each target: the one of the newest version that labelled it."""
+        """One label for each target: the newest version's with a value, else the newest's. Candidates never count."""
         return self.filter(is_effective=True)
 
     def matching(self, label_filter: LabelFilter) -> "LabelQuerySet":
@@ -109,7 +109,7 @@ class Label(JudgeJob):
     is_effective = models.BooleanField(
         default=True,
         db_default=True,
-        help_text="Whether it is the label of its target: of several versions, that of the newest that has one.",
+        help_text="Whether it counts for its target: the newest version's that has a value, else the newest's.",
     )
 
     objects = LabelQuerySet.as_manager()

@@ -49,7 +49,7 @@ class SignalRun(AuthoredModel):
 
     class Purpose(models.TextChoices):
         BACKFILL = "backfill", "Judge past traffic"
-        DUEL = "duel", "Compare versions"
+        COMPARISON = "duel", "Compare versions"
 
     OPEN = (State.COLLECTING, State.JUDGING)
 
@@ -59,7 +59,7 @@ class SignalRun(AuthoredModel):
         choices=Purpose,
         default=Purpose.BACKFILL,
         db_default=Purpose.BACKFILL,
-        help_text="A backfill ends when its version is superseded; a duel judges any version.",
+        help_text="A backfill ends when its version is superseded; a comparison judges any version.",
     )
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()

@@ -124,7 +124,7 @@ def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
 
 
 def add_candidate(signal: Signal, definition: Definition, by: Actor = SYSTEM) -> SignalVersion:
-    """Add a version that only runs with the purpose `duel` judge. Results exclude it."""
+    """Add a version that only runs with the purpose COMPARISON judge. Results exclude it."""
     checked = checked_definition(definition, signal.scope, _judge_model_of(signal))
     with transaction.atomic():
         locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)

@@ -129,7 +129,7 @@ class Rates:
 
 @operation("signals.rates", Scope.READ, Effect.READS)
 def list_rates(context: Context, arguments: RatesInput) -> Rates:
-    """Compare how often the active signals of an agent gave their most telling label with the period before."""
+    """Compare how often the active signals of an agent gave their headline label with the period before."""
     agent = agent_of(context, arguments.agent)
     active = context.project.signals.for_agent(agent).unarchived().filter(state=Signal.State.ACTIVE).for_list()
     found = rates.rates(list(active), named_range(arguments, context.now), context.now)

@@ -295,7 +295,7 @@ class BulkResult:
 
 @operation("signals.bulk", Scope.WRITE, Effect.WRITES)
 def change_several(context: Context, arguments: BulkInput) -> BulkResult:
-    """Activate, disable or archive several signals, each by itself."""
+    """Activate, disable or archive several signals. An unknown one refuses all of them."""
     wanted = dict.fromkeys(arguments.signals)
     found = list(Signal.objects.for_project(context.project).unarchived().filter(pk__in=wanted).for_list())
     missing = wanted.keys() - {signal.pk for signal in found}

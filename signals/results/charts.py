@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def share(self) -> float:
-        """The share of `total`, in percent."""
+        """In percent of `total`."""
         return 100 * self.count / self.total if self.total else 0
 
 
@@ -47,24 +47,28 @@ def sentiment_class(value: str, sentiment: str) -> str:
     return "neutral" if value == "no" and sentiment == "positive" else sentiment
 
 
-def tones(moods: Sequence[str]) -> list[str]:
-    """Distinct colors for up to ten outcomes."""
-    # Shades of the color of the sentiment come first, then colors without a sentiment.
-    found: list[str] = []
-    for number, felt in enumerate(moods):
-        shade = moods[:number].count(felt) + 1
-        beyond = (tone for tone in BEYOND if tone not in found)
-        found.append(next(beyond, felt) if shade > SHADES else felt if shade == 1 else f"{felt}-{shade}")
-    return found
+def colors_for(classes: Sequence[str]) -> list[str]:
+    """Distinct colors for up to ten outcomes with these color classes."""
+    colors: list[str] = []
+    for number, color_class in enumerate(classes):
+        shade = classes[:number].count(color_class) + 1
+        if shade == 1:
+            color = color_class
+        elif shade <= SHADES:
+            color = f"{color_class}-{shade}"
+        else:
+            color = next((color for color in BEYOND if color not in colors), color_class)
+        colors.append(color)
+    return colors
 
 
 def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
     """Outcomes in the order of `sentiments`. `counts` may lack some."""
     total = sum(counts.values())
-    moods = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
+    classes = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
     return [
-        Outcome(value, felt, tone, counts.get(value, 0), total)
-        for value, felt, tone in zip(sentiments, moods, tones(moods), strict=True)
+        Outcome(value, color_class, color, counts.get(value, 0), total)
+        for value, color_class, color in zip(sentiments, classes, colors_for(classes), strict=True)
     ]
 
 

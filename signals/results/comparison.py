@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from catalyst.confidence import wilson
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
 from signals.models import Label, Signal, SignalVersion
 from signals.results import charts, versions

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, Sum
 
 from catalyst.figures import Bar, stackbar
-from catalyst.querysets import bucket_start
-from catalyst.timerange import CUSTOM, DAY, TimeRange, ceil, floor, iso
+from catalyst.timerange import CUSTOM, DAY, TimeRange, bucket_start, ceil, floor, iso
 from signals.judging import budget_checks, health
 from signals.models import Label, Signal
 from signals.models.label_rollup import Coverage

@@ -12,8 +12,8 @@ from django.db.models import Q
 from catalyst import timerange
 from catalyst.core.models import Project
 from catalyst.csv_lines import csv_line
+from catalyst.pagination import Cursor
 from catalyst.params import is_id
-from catalyst.querysets import Cursor
 from catalyst.timerange import HOUR, TimeRange, floor
 from signals.filters import LabelFilter, LabelFilterForm
 from signals.models import Label, Signal

@@ -32,12 +32,12 @@ class Reason(StrEnum):
     FAILED = "failed"
     SKIPPED = "skipped"
     UNSAMPLED = "not sampled"
-    IGNORED = "not looked at"
+    NOT_EVALUATED = "not looked at"
     UNSETTLED = "not settled"
     FILTERED = "filtered out"
-    COLLECTED = "in a run"
-    OLDER = "older"
-    FORGOTTEN = "expired"
+    IN_RUN = "in a run"
+    BEFORE_ACTIVATION = "older"
+    EXPIRED = "expired"
     MISSED = "missed"
     DISABLED = "disabled"
     DRAFT = "draft"
@@ -143,12 +143,12 @@ class _QueuedReasons:
         trouble = self.troubles.get(judges.model_for(label.version))
         if trouble is not None:
             again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None
-            asked = f"It is asked again at {_clock(again, self.now)}." if again else "It is asked again soon."
+            asked = f"It is asked again at {_time_text(again, self.now)}." if again else "It is asked again soon."
             return f"{trouble.model} does not answer. {trouble.error} {asked}"
         if label.error:
-            return f"The last try gave no label. {label.error} The next is at {_clock(label.not_before, self.now)}."
+            return f"The last try gave no label. {label.error} The next is at {_time_text(label.not_before, self.now)}."
         behind = " Live traffic is judged first." if label.run_id is not None else ""
-        return f"Queued since {_clock(label.not_before, self.now)}.{behind}"
+        return f"Queued since {_time_text(label.not_before, self.now)}.{behind}"
 
 
 class _UnseenReasons:
@@ -163,17 +163,17 @@ class _UnseenReasons:
 
     def why(self, signal: Signal) -> MissingLabel:
         if self.subject.ignored:
-            return MissingLabel(signal, Reason.IGNORED, self.subject.ignored)
+            return MissingLabel(signal, Reason.NOT_EVALUATED, self.subject.ignored)
         due = self.subject.settles_at
         if due is not None and self._is_live(signal):
-            words = f"It settles at {_clock(due, self.now)}, if nothing more of it arrives. Then it is looked at."
+            words = f"It settles at {_time_text(due, self.now)}, if nothing more of it arrives. Then it is looked at."
             return MissingLabel(signal, Reason.UNSETTLED, words)
         unmet = signal.current_version.traffic_filter.unmet(self.facts) if signal.current_version else []
         if unmet:
             return MissingLabel(signal, Reason.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
         runs = self.runs.get(signal.pk, ())
         if any(run.state == SignalRun.State.COLLECTING for run in runs):
-            return MissingLabel(signal, Reason.COLLECTED, "A run over its time is looking for targets right now.")
+            return MissingLabel(signal, Reason.IN_RUN, "A run over its time is looking for targets right now.")
         why, words = self._passed_by(signal)
         words += self._ended_early(runs)
         return MissingLabel(signal, why, words, run=_run_of(signal, self.subject.match))
@@ -181,7 +181,7 @@ class _UnseenReasons:
     def _ended_early(self, runs: Iterable[SignalRun]) -> str:
         for run in runs:
             if run.was_stopped:
-                return f" A run over its time ended early, {_clock(run.ended_at or run.created_at, self.now)}."
+                return f" A run over its time ended early, {_time_text(run.ended_at or run.created_at, self.now)}."
         return ""
 
     def _is_live(self, signal: Signal) -> bool:
@@ -195,9 +195,10 @@ class _UnseenReasons:
             return Reason.DRAFT, "It is a draft and judges nothing by itself."
         if signal.state == Signal.State.DISABLED:
             at = signal.disabled_at
-            return Reason.DISABLED, f"It is disabled{f' since {_clock(at, self.now)}' if at else ''}."
+            return Reason.DISABLED, f"It is disabled{f' since {_time_text(at, self.now)}' if at else ''}."
         if signal.activated_at and not self._is_live(signal):
-            return Reason.OLDER, f"It arrived before the signal was activated, {_clock(signal.activated_at, self.now)}."
+            activated = _time_text(signal.activated_at, self.now)
+            return Reason.BEFORE_ACTIVATION, f"It arrived before the signal was activated, {activated}."
         for version in self.earlier.get(signal.pk, ()):
             if unmet := version.traffic_filter.unmet(self.facts):
                 words = (
@@ -205,7 +206,7 @@ class _UnseenReasons:
                 )
                 return Reason.FILTERED, words
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
-            return Reason.FORGOTTEN, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
+            return Reason.EXPIRED, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
         return Reason.MISSED, "This signal never evaluated it, and no reason was recorded."
 
 
@@ -238,5 +239,5 @@ def _run_of(signal: Signal, match: Target) -> str:
     return urlencode({**window, "sample_rate": rate})
 
 
-def _clock(when: datetime, now: datetime) -> str:
+def _time_text(when: datetime, now: datetime) -> str:
     return f"{when:%H:%M:%S} UTC" if when.date() == now.date() else f"{when:%-d %b %Y %H:%M} UTC"

@@ -55,7 +55,7 @@ def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> li
     silent = unavailable_judges(signal.current_version for signal in signals if signal.current_version)
     found = []
     for signal, each, earlier in zip(signals, summaries, before, strict=True):
-        summary = replace(each, silence=silent.get(signal.current_version_id))
+        summary = replace(each, judge_unavailable=silent.get(signal.current_version_id))
         was = earlier if _is_old(signal, since) else None
         bars = trouble.get(signal.pk, {})
         if rate := _rate(summary, was, counts[signal.pk], bars, time_range):

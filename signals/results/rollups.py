@@ -11,8 +11,7 @@ from django.db import models
 from django.db.models import Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from catalyst.querysets import bucket_start
-from catalyst.timerange import TimeRange, ceil, floor
+from catalyst.timerange import TimeRange, bucket_start, ceil, floor
 from signals.filters import LabelFilter
 from signals.models import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.label_rollup import (

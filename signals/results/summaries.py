@@ -1,4 +1,4 @@
-"""Summaries of labels for lists and pages of signals."""
+"""Label counts, cost, trend and caps of each signal in a time range."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,8 +37,8 @@ class Summary:
     coverage: Coverage
     last: datetime | None
     cost: Decimal | None
-    stop: CapReached | None = None
-    silence: JudgeUnavailable | None = None
+    cap_reached: CapReached | None = None
+    judge_unavailable: JudgeUnavailable | None = None
     trend: Sequence[str] = ()
     versions: Sequence[int] = ()
     queued: int = 0  # waiting labels, also of targets that another version labelled
@@ -53,7 +53,7 @@ class Summary:
         return self.coverage.waiting
 
     @property
-    def given_by(self) -> str:
+    def version_range(self) -> str:
         """`v1`, or `v1 to v3`. Empty if all labels are the current version's."""
         current = self.signal.current_version
         if not self.versions or (current and list(self.versions) == [current.number]):
@@ -62,8 +62,12 @@ class Summary:
 
     @property
     def held_up(self) -> str:
-        capped = [f"{self.stop.title}: {self.stop.text}."] if self.stop else []
-        return " ".join([*capped, self.silence.text] if self.silence else capped)
+        reasons = []
+        if self.cap_reached:
+            reasons.append(f"{self.cap_reached.title}: {self.cap_reached.text}.")
+        if self.judge_unavailable:
+            reasons.append(self.judge_unavailable.text)
+        return " ".join(reasons)
 
     @property
     def earlier(self) -> int:
@@ -97,7 +101,7 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
     found = []
     for each in summaries(signals, time_range):
         version = each.signal.current_version_id
-        found.append(replace(each, stop=stopped.get(version), silence=silent.get(version)))
+        found.append(replace(each, cap_reached=stopped.get(version), judge_unavailable=silent.get(version)))
     return found
 
 

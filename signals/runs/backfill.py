@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.formats import roughly
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from signals.judging.calls import OWN_FAULT
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
 from signals.models.label_rollup import Coverage
@@ -150,17 +150,17 @@ def start(
 def start_comparison(
     version: SignalVersion, *, start: datetime, end: datetime, sample_rate: int, now: datetime, by: Actor = SYSTEM
 ) -> SignalRun:
-    """Start a run of any version, candidates included, over [start, end) to compare it with others.
+    """Start a run of any version, candidates included, over [start, min(end, now)) to compare it.
 
-    Raises ValidationError like `check`, for an archived signal, and during another duel of the version.
+    Raises ValidationError like `check`, for an archived signal, and while the version is being compared.
     """
     _lock(version.signal)
     end = min(end, now)
     check(start, end, sample_rate, now)
-    if version.runs.open().filter(purpose=Purpose.DUEL).exists():
+    if version.runs.open().filter(purpose=Purpose.COMPARISON).exists():
         raise ValidationError("This version is being compared. Wait until its run has ended, or cancel it.")
     window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
-    return _create(SignalRun(version=version, purpose=Purpose.DUEL, **window, **by.as_creator()), by)
+    return _create(SignalRun(version=version, purpose=Purpose.COMPARISON, **window, **by.as_creator()), by)
 
 
 def _lock(signal: Signal) -> SignalVersion:

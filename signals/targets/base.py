@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from signals.definitions.choices import Scope
 from signals.models import Job, Label
 from signals.models.label import LabelQuerySet
@@ -63,8 +63,7 @@ class Targets(ABC):
     def count(self) -> int: ...
 
     @abstractmethod
-    def newest(self, limit: int) -> list[Target]:
-        """Up to `limit` targets, newest first."""
+    def newest(self, limit: int) -> list[Target]: ...
 
     def among(self, keys: Sequence[str]) -> list[Target]:
         """Targets with these keys, in the order of the keys. Invalid keys are ignored."""

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from signals.definitions.choices import Scope
 from signals.definitions.judge_view import JudgeView
 from signals.models import Job, Label

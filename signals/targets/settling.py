@@ -26,12 +26,10 @@ LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class ActiveVersion:
-    """`since`: when the signal was activated."""
-
     version: SignalVersion
     agent_id: int
     scope: str
-    since: datetime
+    activated_at: datetime
     traffic_filter: Filter
 
 
@@ -55,7 +53,7 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
         return Settled(0, 0)
     Unsettled.objects.filter(id__in=[row.id for row in rows]).delete()
     active = _active_versions()
-    rates = {asking.version.pk: asking.version.sample_rate for asking in active}
+    rates = {each.version.pk: each.version.sample_rate for each in active}
     requests = list(_requests(rows, active))
     return Settled(len(rows), sample_and_enqueue(requests, rates, now).queued)
 
@@ -63,24 +61,25 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
 def _active_versions() -> list[ActiveVersion]:
     active: list[ActiveVersion] = []
     for signal in Signal.objects.live().select_related("current_version"):
-        version, since = signal.current_version, signal.activated_at
-        if version and since:
-            active.append(ActiveVersion(version, signal.agent_id, signal.scope, since, version.traffic_filter))
+        version, activated_at = signal.current_version, signal.activated_at
+        if version and activated_at:
+            active.append(ActiveVersion(version, signal.agent_id, signal.scope, activated_at, version.traffic_filter))
     return active
 
 
 def _requests(rows: Sequence[Unsettled], active: Sequence[ActiveVersion]) -> Iterator[LabelRequest]:
     by_scope: dict[str, dict[int, list[ActiveVersion]]] = defaultdict(lambda: defaultdict(list))
-    for asking in active:
-        by_scope[asking.scope][asking.agent_id].append(asking)
+    for active_version in active:
+        by_scope[active_version.scope][active_version.agent_id].append(active_version)
     for scope, by_agent in by_scope.items():
-        filters = [asking.traffic_filter for asking in active if asking.scope == scope]
+        filters = [each.traffic_filter for each in active if each.scope == scope]
         for settled in targets_of(scope).settled(rows, filters):
             if settled.agent_id in by_agent:
                 yield from _requests_for(settled, by_agent[settled.agent_id])
 
 
 def _requests_for(settled: SettledTarget, active: Iterable[ActiveVersion]) -> Iterator[LabelRequest]:
-    for asking in active:
-        if settled.received_at >= asking.since and asking.traffic_filter.passes(settled.facts):
-            yield settled.target.request_for(asking.version)
+    for active_version in active:
+        arrived_after = settled.received_at >= active_version.activated_at
+        if arrived_after and active_version.traffic_filter.passes(settled.facts):
+            yield settled.target.request_for(active_version.version)

@@ -8,7 +8,7 @@ from typing import override
 
 from django.db.models import Q
 
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from signals.definitions.choices import Scope
 from signals.definitions.judge_view import JudgeView
 from signals.models import Job, Label

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import override
 from uuid import UUID
 
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from signals.definitions.choices import Scope
 from signals.definitions.judge_view import JudgeView
 from signals.models import Job, Label

@@ -21,7 +21,7 @@ def state(signal: Signal) -> SafeString:
 
 @register.simple_tag
 def held(summary: Summary) -> SafeString:
-    reasons = [(reason.text, reason.title) for reason in (summary.stop, summary.silence) if reason]
+    reasons = [(reason.text, reason.title) for reason in (summary.cap_reached, summary.judge_unavailable) if reason]
     return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', reasons)
 
 
@@ -30,8 +30,10 @@ def breakdown(summary: Summary) -> SafeString:
     if (best := summary.headline) is None or not summary.labelled:
         draft = summary.signal.state == Signal.State.DRAFT
         return format_html('<span class="faint">{}</span>', "Not running yet" if draft else "No labels in this range")
-    given_by = summary.given_by
-    versions = format_html(' <span class="faint" title="Labels of {0}">{0}</span>', given_by) if given_by else ""
+    version_range = summary.version_range
+    versions = (
+        format_html(' <span class="faint" title="Labels of {0}">{0}</span>', version_range) if version_range else ""
+    )
     return format_html(
         '<div class="breakdown"><svg class="stackbar" role="img" aria-label="{}">{}</svg>'
         '<span class="cut">{} {}{}</span></div>',

@@ -57,7 +57,9 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         return render(request, "signals/list.html", context, partial="signal-rows", status=status)
     filter_form.offer_agents(all_signals.agents())
     context |= _page_context(request, archived) | {"filter_form": filter_form}
-    context["project_stop"] = next((row.stop for row in rows if row.stop and row.stop.of_project), None)
+    context["project_stop"] = next(
+        (row.cap_reached for row in rows if row.cap_reached and row.cap_reached.of_project), None
+    )
     return render(request, "signals/list.html", context)
 
 

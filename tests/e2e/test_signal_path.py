@@ -100,8 +100,8 @@ def try_and_change(page: Page) -> None:
     expect(sums).to_contain_text("6 of 6 judged")
     expect(sums.get_by_role("img", name="yes 1, no 5")).to_be_visible()
 
-    question = page.get_by_role("textbox", name="Question")
-    question.fill(f"{question.input_value()}\n\n{WIDER}")
+    prompt = page.get_by_role("textbox", name="Prompt")
+    prompt.fill(f"{prompt.input_value()}\n\n{WIDER}")
     again.click()
     expect(sums).to_contain_text("2 of 6 flipped: no → yes", timeout=PATIENCE)
     expect(page.locator(".tried.flipped")).to_have_count(2)
@@ -172,7 +172,7 @@ def test_a_signal_is_tried_activated_run_over_the_past_and_compared(
 
     filter_traces(page)
     page.get_by_role("link", name="Edit", exact=True).click()
-    page.get_by_role("textbox", name="Question").fill(NARROWER)
+    page.get_by_role("textbox", name="Prompt").fill(NARROWER)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("User frustration is saved")).to_be_visible()
     run = run_over_the_past(page, found="7 of 7 matching traces: 7 to judge.")

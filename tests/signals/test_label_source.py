@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from catalyst.timerange import between
 from signals import operations
 from signals.definitions.definition import Definition

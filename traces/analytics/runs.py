@@ -28,7 +28,7 @@ type SeenAgent = WithAnnotations[Agent, RunTimes]
 
 
 def with_run_times(project: Project) -> QuerySet[SeenAgent]:
-    """Agents with the times of their first and last run."""
+    """Agents with `first_run` (or when they were first seen, if earlier) and `last_run` (None: no run is stored)."""
     traces = project.traces.filter(agent=OuterRef("pk"))
     newest, oldest = traces.newest().values("start_time"), traces.in_order().values("start_time")
     return project.agents.annotate(

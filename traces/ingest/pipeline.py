@@ -1,4 +1,4 @@
-"""Stores decoded spans in one transaction, exact for duplicate, late and unordered spans (docs/adr/0005).
+"""Stores decoded spans in one transaction (docs/adr/0005). Repeated, late and unordered spans give the same result.
 
 Locks the rows of traces first, in key order. A changed trace is summarized again from all of its spans, and the
 difference is applied to every rollup.

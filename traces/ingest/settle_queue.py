@@ -44,7 +44,7 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
     """Enqueue traces (primary key, summary, whether spans are ready, since when spans may be new) and their spans.
 
     Ready spans are due at once, others with the trace. `since`: when the first span was received.
-    Returns the traces that were not queued.
+    Returns the primary keys of traces that were not in the queue before.
     """
     rows = []
     for pk, summary, is_ready, spans_since in changed:

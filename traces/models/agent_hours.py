@@ -13,8 +13,7 @@ from django.db.models import Sum
 from catalyst import timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.querysets import bucket_start
-from catalyst.timerange import TimeRange
+from catalyst.timerange import TimeRange, bucket_start
 from traces.models.choices import Kind
 from traces.models.trace import Counters
 from traces.models.volumes import Volumes, usage_row, volumes_of

@@ -16,8 +16,8 @@ from django.urls import reverse
 from catalyst import database, timerange
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.querysets import Cursor, bucket_start
-from catalyst.timerange import TimeRange
+from catalyst.pagination import Cursor
+from catalyst.timerange import TimeRange, bucket_start
 from traces.filters import EVERYTHING, Filter
 from traces.label_sources import LabelCondition
 from traces.models import conditions

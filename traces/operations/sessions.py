@@ -1,4 +1,4 @@
-"""Operations on sessions."""
+"""The operations `traces.sessions` and `traces.session`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from catalyst.core.operation_context import Context
 from catalyst.operations import CAMEL, Effect, Input, Limit, Page, Scope, cursor_of, operation
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from traces import label_sources
 from traces.models import Session
 from traces.operations.inputs import ListInput, filter_of, range_of, session_of

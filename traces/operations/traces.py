@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from catalyst.core.operation_context import Context
 from catalyst.operations import CAMEL, Effect, Input, Limit, Page, Scope, cursor_of, operation
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from traces import label_sources
 from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
 from traces import label_sources
 from traces.list_params import TraceFilterForm

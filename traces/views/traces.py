@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
-from catalyst.querysets import Cursor
+from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
 from traces import label_sources, list_params
 from traces.analytics.list_volumes import list_volumes

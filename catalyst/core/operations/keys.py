@@ -10,7 +10,7 @@ from catalyst.core import operations
 from catalyst.core.models import ApiKey
 from catalyst.core.operation_context import Context
 from catalyst.operations import Effect, Id, Input, InvalidInput, NewestInput, NotFound, Page, Scope, operation
-from catalyst.querysets import newest_by_id
+from catalyst.pagination import newest_by_id
 
 MAX_NAME_CHARACTERS = 100
 MAX_PER_SECOND = 1_000_000

@@ -11,7 +11,7 @@ from catalyst.core import operations
 from catalyst.core.models import AuditEntry, Invitation, Membership, Project, User
 from catalyst.core.operation_context import Context, InstanceContext
 from catalyst.operations import Effect, Id, Input, InvalidInput, Limit, NewestInput, NotFound, Page, Scope, operation
-from catalyst.querysets import newest_by_id
+from catalyst.pagination import newest_by_id
 
 MAX_NAME_CHARACTERS = 100
 

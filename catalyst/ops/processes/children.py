@@ -37,7 +37,7 @@ class Program:
 class Child:
     """A program in a process group of its own that is restarted when it ends. Output goes to a log file.
 
-    Forked, not executed: programs share imported modules, which saves seconds.
+    Forked without exec: programs share imported modules, which saves seconds.
     """
 
     program: Program
@@ -111,7 +111,7 @@ class Child:
             self.process.join()
 
     def new_errors(self) -> list[str]:
-        """Return errors logged since the last call."""
+        """Return error lines logged since the last call. Moves a log that is too long to `.log.1`."""
         size = self.log.stat().st_size if self.log.exists() else 0
         if size <= self.read_until:
             return []

@@ -17,6 +17,6 @@ def limit_retained_memory() -> None:
 
 
 def trim() -> None:
-    """Return free memory to the system."""
+    """Give unused memory back to the operating system (glibc only)."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

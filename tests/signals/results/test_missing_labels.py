@@ -118,13 +118,13 @@ def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: date
     return trace
 
 
-@case(Reason.OLDER, "It arrived before the signal was activated, ")
+@case(Reason.BEFORE_ACTIVATION, "It arrived before the signal was activated, ")
 def older_than_the_activation(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now + timedelta(seconds=1))
     return settled(project, now)
 
 
-@case(Reason.OLDER, "A run over its time ended early, ")
+@case(Reason.BEFORE_ACTIVATION, "A run over its time ended early, ")
 def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now + timedelta(seconds=1))
     trace = settled(project, now)
@@ -132,7 +132,7 @@ def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: d
     return trace
 
 
-@case(Reason.COLLECTED, "A run over its time is looking for targets right now.")
+@case(Reason.IN_RUN, "A run over its time is looking for targets right now.")
 def on_the_way_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     trace = settled(project, now)
     backfill.start(signal(), start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR)
@@ -250,7 +250,7 @@ def test_it_says_that_labels_are_kept_no_longer_or_that_nothing_is_known(
     subject = subjects.of_trace(settled(project, now))
     Unsampled.objects.all().delete()
     assert why_of(subject, project, now) == [Reason.MISSED]
-    assert why_of(subject, project, now + 10_000 * DAY) == [Reason.FORGOTTEN]
+    assert why_of(subject, project, now + 10_000 * DAY) == [Reason.EXPIRED]
 
 
 def test_the_newest_version_that_looked_at_it_counts(

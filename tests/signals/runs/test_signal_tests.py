@@ -130,7 +130,7 @@ def test_it_works_without_scripts(browser: Client, project: Project, agent: Agen
     response = browser.post(RUN, {**QUESTION, "agent": agent.pk, "prompt": "Is it <i>rude</i>?"})
     editor = Page(response.text)
     assert editor.is_whole
-    assert editor.field("Question").value == "Is it <i>rude</i>?"
+    assert editor.field("Prompt").value == "Is it <i>rude</i>?"
     assert "Not saved yet" not in editor.text
     judge_at(timezone.now())
     shown = Page(browser.get(editor.link("This test")).text)

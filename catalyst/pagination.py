@@ -1,12 +1,9 @@
-"""Parts of queries that several apps share."""
+"""Pages of rows: cursors, and queries for the rows after one."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import models
-from django.db.models import F, Func, Value
-
-from catalyst.timerange import TimeRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +21,3 @@ def newest_by_id[Row: models.Model](rows: models.QuerySet[Row], after: int | Non
     """Up to `limit` rows and one more, by falling id, from below the id `after` on."""
     found = rows if after is None else rows.filter(pk__lt=after)
     return list(found.order_by("-pk")[: limit + 1])
-
-
-def bucket_start(field: str, time_range: TimeRange) -> Func:
-    """The start of the chart bar that contains a time."""
-    return Func(
-        Value(time_range.bucket_width), F(field), Value(time_range.first_bucket), function="date_bin",
-        output_field=models.DateTimeField(),
-    )  # fmt: skip
