@@ -81,7 +81,7 @@ class Diff:
             texts = [outcome.text for outcome in self.outcomes if outcome.text]
             phrases += texts or ["Labels in another order"]
         if self.lines:
-            phrases.append(f"Question: {_word_counts(self.lines)}")
+            phrases.append(f"Prompt: {_word_counts(self.lines)}")
         return [phrase[0].upper() + phrase[1:] for phrase in phrases]
 
 

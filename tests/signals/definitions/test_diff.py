@@ -95,10 +95,10 @@ def test_it_says_what_changed_in_words() -> None:
         "Label ugly added",
         "Label fair added",
         "Label bad removed",
-        "Question: 1 word added, 1 word removed",
+        "Prompt: 1 word added, 1 word removed",
     ]
     assert diff(ASKED, replace(ASKED, labels=("bad", "good"))).text == ["Labels in another order"]
-    assert diff(ASKED, replace(ASKED, prompt=ASKED.prompt + " ")).text == ["Question: other order, spaces or marks"]
+    assert diff(ASKED, replace(ASKED, prompt=ASKED.prompt + " ")).text == ["Prompt: other order, spaces or marks"]
 
 
 @dataclass(frozen=True, slots=True)
