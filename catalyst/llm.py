@@ -9,6 +9,7 @@ import json
 import math
 import re
 import time
+import zlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import unquote_to_bytes
 
 import httpx
@@ -29,6 +30,7 @@ type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
 MAX_REPLY_BYTES = 1 << 20
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells them apart by their headers
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1
 
@@ -145,7 +147,7 @@ class LLM:
         try:
             request = httpx.Request("POST", self._address, headers=self._headers, content=content)
             async with aclosing(await self._transports[number].handle_async_request(request)) as response:
-                return response.status_code, response.headers, await self._read(response)
+                return response.status_code, response.headers, await self._body_of(response)
         except NetError as error:
             raise LLMError(str(error), permanent=error.permanent) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -160,13 +162,40 @@ class LLM:
         finally:
             self._busy[number] -= 1
 
+    async def _body_of(self, response: httpx.Response) -> bytes:
+        try:
+            return await self._read(response)
+        except InvalidReply:
+            if response.status_code == HTTPStatus.OK:
+                raise
+            return b""  # the status says what is wrong
+
     async def _read(self, response: httpx.Response) -> bytes:
+        # Raw, because httpx decompresses without a limit.
         body = bytearray()
-        async for chunk in response.aiter_bytes():
+        async for chunk in cast(httpx.AsyncByteStream, response.stream):
             body += chunk
-            if len(body) > MAX_REPLY_BYTES:
-                raise InvalidReply(f"{self._host} sent more than {MAX_REPLY_BYTES >> 20} MiB for one answer.")
-        return bytes(body)
+            self._check_size(body)
+        return self._decompress(bytes(body), response.headers.get("content-encoding", "").strip().lower())
+
+    def _decompress(self, body: bytes, encoding: str) -> bytes:
+        if encoding in ("", "identity"):
+            return body
+        if encoding not in ("gzip", "deflate"):
+            raise InvalidReply(f"{self._host} sent an answer in the unexpected encoding {self._plain(encoding)}.")
+        stream = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
+        try:
+            content = stream.decompress(body, MAX_REPLY_BYTES + 1)
+        except zlib.error as error:
+            raise InvalidReply(f"{self._host} sent an answer that is no valid {encoding}.") from error
+        self._check_size(content)
+        if not stream.eof:
+            raise InvalidReply(f"{self._host} sent an answer that is no valid {encoding}.")
+        return content
+
+    def _check_size(self, body: bytes | bytearray) -> None:
+        if len(body) > MAX_REPLY_BYTES:
+            raise InvalidReply(f"{self._host} sent more than {MAX_REPLY_BYTES >> 20} MiB for one answer.")
 
     def _parse(self, body: bytes) -> "_Completion":
         try:

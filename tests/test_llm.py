@@ -1,7 +1,11 @@
 """Asking a chat model, against a real server on loopback."""
 
 import asyncio
+import gzip
+import json
 import threading
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -165,6 +169,60 @@ def test_it_refuses_what_is_not_a_chat_completion(server: JudgeServer, body: obj
     server.script = lambda _: Answer(body)
     with pytest.raises(InvalidReply, match="sent no chat completion"):
         ask(server.url)
+
+
+def compressed(answer: Answer, pack: Callable[[bytes], bytes], encoding: str, status: int = 200) -> Answer:
+    return Answer(pack(json.dumps(answer.body).encode()), status, {"Content-Encoding": encoding})
+
+
+PACKED = pytest.mark.parametrize(
+    ("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)]
+)
+
+
+@PACKED
+def test_it_reads_what_a_server_compresses_unasked(
+    server: JudgeServer, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    server.script = lambda _: compressed(completion("Yes."), pack, encoding)
+    assert ask(server.url).text == "Yes."
+
+
+@PACKED
+def test_it_unpacks_no_more_than_its_bound(server: JudgeServer, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    bomb = compressed(completion("a" * 60_000_000), pack, encoding)
+    server.script = lambda _: bomb
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidReply, match="more than 1 MiB"):
+            ask(server.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "text"),
+    [
+        ("zstd", b"(\xb5/\xfd", "unexpected encoding zstd"),
+        ("br", b"\x1b", "unexpected encoding br"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "unexpected encoding gzip, gzip"),
+        ("gzip", b"no gzip", "no valid gzip"),
+        ("gzip", gzip.compress(b"{}")[:-4], "no valid gzip"),
+    ],
+)
+def test_it_refuses_encodings_that_it_does_not_read(server: JudgeServer, encoding: str, body: bytes, text: str) -> None:
+    server.script = lambda _: Answer(body, 200, {"Content-Encoding": encoding})
+    with pytest.raises(InvalidReply, match=text):
+        ask(server.url)
+
+
+def test_an_error_that_is_packed_oddly_is_still_an_error(server: JudgeServer) -> None:
+    server.script = lambda _: Answer(b"?", 503, {"Content-Encoding": "br"})
+    with pytest.raises(LLMError, match="has trouble") as caught:
+        ask(server.url)
+    assert not caught.value.permanent
 
 
 def test_it_reads_no_more_than_its_bound(server: JudgeServer) -> None:
