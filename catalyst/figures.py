@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from html import escape
 from itertools import pairwise
 from typing import Any
 
@@ -62,7 +63,8 @@ def lines(
 
 def _trace(starts: Sequence[datetime], series: Series, queries: Sequence[str], unit: Unit) -> dict[str, Any]:
     return {
-        "name": series.name,
+        # Plotly draws some HTML in names, links among it.
+        "name": escape(series.name, quote=False),
         "x": [_iso(start) for start in starts],
         "y": list(series.values),
         "customdata": list(queries) or None,

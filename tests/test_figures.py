@@ -40,6 +40,12 @@ def test_it_makes_figures_that_json_can_carry() -> None:
 
 
 @pytest.mark.parametrize("draw", [figures.stacked_bars, figures.lines])
+def test_names_are_text_and_no_markup(draw: Callable[..., dict[str, Any]]) -> None:
+    figure = draw(STARTS, [Series("<b>L1</b> & <a href='https://evil.example'>x</a>", [1, 2, 3, 4])])
+    assert figure["data"][0]["name"] == "&lt;b&gt;L1&lt;/b&gt; &amp; &lt;a href='https://evil.example'&gt;x&lt;/a&gt;"
+
+
+@pytest.mark.parametrize("draw", [figures.stacked_bars, figures.lines])
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_it_makes_figures_that_plotly_accepts(draw: Callable[..., dict[str, Any]], count: int) -> None:
     series = [Series("ok", [1.5] * count, "quiet"), Series("error", [None] * count, "negative")]
