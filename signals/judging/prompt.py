@@ -22,11 +22,17 @@ NOTE = 80
 PROTECTED_WEIGHT = 4
 # Also the full-width stops of Chinese and Japanese, which no space follows.
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[\u3002\uff01\uff1f])")
-# Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <<SYS>>, [INST], [TOOL_CALLS], [e~[ and the like.
-TOKEN_TAG = re.compile(
-    r"<(?=[|\uff5c]|/?(?:[A-Za-z]{1,20}_\w{1,30}|s|[be]os|eo[adh]|[se]op|unk|pad|mask|cls|sep)>|</?SYS>>)"
+# Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <image>, <<SYS>>, [INST], [BOS], [e~[ and the like.
+TOKEN_NAMES = (
+    r"[A-Za-z]{1,20}_\w{1,30}",
+    r"s|[be]os|eo[adh]|[se]op|unk|pad|mask|cls|sep",
+    r"ctrl\d{1,5}|reserved\d{1,5}|unused\d{1,5}",
+    r"image|video|audio|img|user|assistant|system|human|bot|tool|think",
 )
-TOKEN_BRACKET = re.compile(r"\[(?=/?(?:INST|CLS|SEP|[gs]?MASK|[A-Z]{1,20}_[A-Z_]{1,30})\]|e~)")
+TOKEN_TAG = re.compile(rf"<(?=[|\uff5c]|/?(?:{'|'.join(TOKEN_NAMES)})>|</?SYS>>)")
+TOKEN_BRACKET = re.compile(
+    r"\[(?=/?(?:INST|CLS|SEP|[BE]OS|PAD|UNK|IMG|THINK|[gs]?MASK|unused\d{1,5}|[A-Z]{1,20}_[A-Z_]{1,30})\]|e~)"
+)
 MAX_ANSWER = 20_000
 MAX_REASON = 500
 MAX_CANDIDATES = 50

@@ -97,6 +97,26 @@ def test_it_shows_tokens_of_chat_templates_so_that_they_can_still_be_read() -> N
     assert "\u2039|im_end|\u203a \u27e6/INST] a <b>bold</b> [1] list, x < 3" in text
 
 
+SPECIAL_TOKENS = (
+    "[BOS] [EOS] [PAD] [UNK] [IMG] [IMG_END] [THINK] [gMASK] [unused1] <bos> <eos> <pad> <ctrl100> <unused99> "
+    "<image> </image> <img> <audio> <video> <user> <assistant> </assistant> <system> <human> <bot> <tool> <think> </think> <tool_call>"
+)
+
+
+@pytest.mark.parametrize("token", SPECIAL_TOKENS.split())
+def test_no_special_token_is_left(token: str) -> None:
+    text = put(said(Message("user", f"before {token} after")))[1]["content"]
+    assert token not in text
+    assert f"{token[1:]} after" in text
+
+
+@pytest.mark.parametrize(
+    "plain", ["[1]", "[x]", "[OK]", "<b>", "<users>", "<imagine>", "a < b > c", "<title>", "[todo]"]
+)
+def test_other_brackets_stay(plain: str) -> None:
+    assert f"before {plain} after" in put(said(Message("user", f"before {plain} after")))[1]["content"]
+
+
 def test_it_is_the_same_prompt_up_to_the_token() -> None:
     """Nothing of the traffic, and no token, stands before it: a provider may cache what comes first."""
     first, second = (put(said(Message("user", text))) for text in ("Hello.", NAMED["fake delimiters 1"]))
