@@ -22,7 +22,7 @@ NOTE = 80
 PROTECTED_WEIGHT = 4
 # Also the full-width stops of Chinese and Japanese, which no space follows.
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[\u3002\uff01\uff1f])")
-# Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <image>, <<SYS>>, [INST], [BOS], [e~[ and the like.
+# Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <image>, <<SYS>>, [INST], [BOS] and the like.
 TOKEN_NAMES = (
     r"[A-Za-z]{1,20}_\w{1,30}",
     r"s|[be]os|eo[adh]|[se]op|unk|pad|mask|cls|sep",
