@@ -9,6 +9,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 
 from catalyst.core.models import SignIn, User
 
@@ -29,20 +30,29 @@ ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id, browser = exc
 """
 
 
+class _Request(HttpRequest):
+    is_signed_in: bool
+
+
 class SignInMiddleware:
-    """Record that a session is in use, at most once a minute for each."""
+    """Record that a session is in use, at most once a minute for each. Keep pages of people out of shared caches."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        response = self.get_response(request)
+        if getattr(request, "is_signed_in", False) and not response.has_header("Cache-Control"):
+            # Not `no-store`: with it, Back would lose what was typed into a form.
+            patch_cache_control(response, private=True, no_cache=True)
+        return response
 
     def process_view(
-        self, request: HttpRequest, view: Callable[..., HttpResponse], _args: list[Any], _kwargs: dict[str, Any]
+        self, request: _Request, view: Callable[..., HttpResponse], _args: list[Any], _kwargs: dict[str, Any]
     ) -> None:
         # LoginRequiredMiddleware runs first.
         if getattr(view, "login_required", True) and request.user.is_authenticated:
+            request.is_signed_in = True
             record(request, request.user, timezone.now())
 
 

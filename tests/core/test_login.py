@@ -83,6 +83,20 @@ def test_it_lets_the_person_who_used_the_link_use_it_again(alice: User) -> None:
     assert client.get(link).headers["Location"] == "/"
 
 
+def test_no_shared_cache_keeps_pages_of_people(
+    client_as: Callable[[User], Client], alice: User, client: Client, project: Project
+) -> None:
+    browser = client_as(alice)
+    for path in ("/p/default/traces/", "/p/default/signals/", "/p/default/settings/", "/profile/"):
+        assert browser.get(path).headers["Cache-Control"] == "private, no-cache", path
+    assert "no-store" in client.get("/login/").headers["Cache-Control"]
+    assert "private" not in client.post("/v1/traces").headers.get("Cache-Control", "")
+
+
+def test_signing_out_empties_the_cache_of_the_browser(client_as: Callable[[User], Client], alice: User) -> None:
+    assert client_as(alice).post("/logout/").headers["Clear-Site-Data"] == '"cache"'
+
+
 def test_it_signs_out(client_as: Callable[[User], Client], alice: User) -> None:
     client = client_as(alice)
     assert client.get("/logout/").status_code == 405

@@ -57,6 +57,8 @@ def logout(request: HttpRequest) -> HttpResponse:
     auth.logout(request)
     response = redirect(settings.LOGOUT_REDIRECT_URL)
     response.delete_cookie(COOKIE)
+    # Back must not show pages of who has left.
+    response["Clear-Site-Data"] = '"cache"'
     return response
 
 
