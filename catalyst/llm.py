@@ -165,7 +165,7 @@ class LLM:
     async def _body_of(self, response: httpx.Response) -> bytes:
         try:
             return await self._read(response)
-        except InvalidReply:
+        except LLMError:
             if response.status_code == HTTPStatus.OK:
                 raise
             return b""  # the status says what is wrong
@@ -182,16 +182,19 @@ class LLM:
         if encoding in ("", "identity"):
             return body
         if encoding not in ("gzip", "deflate"):
-            raise InvalidReply(f"{self._host} sent an answer in the unexpected encoding {self._plain(encoding)}.")
+            raise self._broken(f"it answered in the encoding {encoding}, which was not asked for")
         stream = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
         try:
             content = stream.decompress(body, MAX_REPLY_BYTES + 1)
         except zlib.error as error:
-            raise InvalidReply(f"{self._host} sent an answer that is no valid {encoding}.") from error
+            raise self._broken(f"its answer is no valid {encoding}") from error
         self._check_size(content)
         if not stream.eof:
-            raise InvalidReply(f"{self._host} sent an answer that is no valid {encoding}.")
+            raise self._broken(f"its answer is no whole {encoding}")
         return content
+
+    def _broken(self, reason: str) -> LLMError:
+        return LLMError(f"{self._host} broke the connection: {self._plain(reason)}.", suspect=True)
 
     def _check_size(self, body: bytes | bytearray) -> None:
         if len(body) > MAX_REPLY_BYTES:
