@@ -1,4 +1,4 @@
-"""The time range of a page: `range=7d` or `from=…&to=…` in the URL."""
+"""The time range of a page, `range=7d` or `from=…&to=…` in the URL, and the buckets of its charts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
