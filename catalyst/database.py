@@ -89,7 +89,7 @@ def execute(statement: str, parameters: Sequence[Any]) -> None:
 
 
 def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """As `execute`, and return the rows."""
+    """Run a statement as `execute` does and return its rows."""
     return _run(statement, parameters).fetchall()
 
 

@@ -62,7 +62,7 @@ def delete_expired_tests(now: datetime) -> int:
 @transaction.atomic
 def _delete_batch(kept_since: datetime) -> int:
     ids = Label.objects.oldest_before(kept_since, LABELS)
-    Label.objects.lock_targets(ids)
+    list(Label.objects.lock_targets(ids).values_list("id"))
     Verdict.objects.filter(label__in=ids).delete()
     Label.objects.filter(pk__in=ids).delete()
     return len(ids)

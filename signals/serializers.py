@@ -590,7 +590,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, slots=True)
 class RateRecord:
-    """How often a signal gave its headline label, against the period before."""
+    """The share of a signal's headline label in a period, and in the period before it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
     COLUMNS: ClassVar[Mapping[str, str]] = {

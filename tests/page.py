@@ -291,7 +291,7 @@ class Page(Part):
     figures: dict[str, Any]
 
     is_whole: bool
-    """Whether it is a page of its own, not a fragment."""
+    """Return True for a whole page and False for a fragment."""
 
     @property
     def main(self) -> Part:

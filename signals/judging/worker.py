@@ -234,7 +234,7 @@ def _lock(results: Sequence[CallResult]) -> dict[Job, Job]:
     ids: dict[type[Job], list[int]] = {Label: [], SignalTestItem: []}
     for result in results:
         ids[type(result.label)].append(result.label.pk)
-    labels = Label.objects.lock_targets(ids[Label])
+    labels = list(Label.objects.lock_targets(ids[Label]))
     items = list(SignalTestItem.objects.all().lock(ids[SignalTestItem]))
     locked: list[Job] = [*labels, *items]
     return {job: job for job in locked}

@@ -252,16 +252,14 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
             cursor.execute(_ENQUEUE, [now, now, now, *values, list(STOPPED)])
             return int(cursor.rowcount)
 
-    def lock_targets(self, ids: Iterable[int]) -> list[Job]:
-        """Lock all labels of these labels' targets, of any version, in the order of `enqueue`. Return the labels `ids`.
+    def lock_targets(self, ids: Iterable[int]) -> Self:
+        """Lock all labels of these labels' targets, of any version, in the order of `enqueue`.
 
-        Call it before a change that may make another label effective: that writes the siblings too.
+        Read it before a change that may make another label effective: that writes the siblings too.
         """
-        wanted = set(ids)
         all_labels = type(self)(self.model)
-        of_same_target = all_labels.filter(id__in=wanted, signal=OuterRef("signal"), target_key=OuterRef("target_key"))
-        siblings = all_labels.filter(Exists(of_same_target))
-        return [label for label in siblings._locked() if label.pk in wanted]
+        same_target = {"signal": OuterRef("signal"), "target_key": OuterRef("target_key")}
+        return all_labels.filter(Exists(all_labels.filter(id__in=list(ids), **same_target)))._locked()
 
     def retry(self, now: datetime) -> int:
         """Queue failed labels again with all their tries. Return how many."""
@@ -275,7 +273,7 @@ class LabelQueueQuerySet[Job: JudgeJob](JudgeJobQuerySet[Job]):
         waiting = self.filter(status="queued", run=run)
         # Any labels will do: taking the first in lock order would sort the whole queue for each batch.
         ids = list(waiting.order_by().values_list("id", flat=True)[:BATCH_SIZE])
-        self.lock_targets(ids)
+        list(self.lock_targets(ids).values_list("id"))
         return list(waiting.filter(id__in=ids))
 
     def dequeue(self, labels: Sequence[Job]) -> None:

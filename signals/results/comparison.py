@@ -59,7 +59,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How labels moved from a to b, for targets that both versions judged."""
+    """Counts of targets that both versions judged, by the label of version a and the label of version b."""
 
     moves: Moves
     befores: list[Outcome]
