@@ -7,11 +7,18 @@ from django.conf import settings
 
 from catalyst.database import use_pool
 from catalyst.env import env
-from catalyst.server.body_limit import BodyLimit
-from catalyst.server.handler import ThreadHandler
+from catalyst.fairness import FairShare
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "catalyst.settings")
 django.setup()
+
+from catalyst.core.sign_ins import is_signed_in  # noqa: E402
+from catalyst.server.handler import ThreadHandler  # noqa: E402
+
 use_pool(settings.DATABASES["default"], env.database_pool)
-handler = ThreadHandler(env.request_threads, on_loop=[f"/{path}" for path in settings.OTLP_PATHS])
-application = BodyLimit(handler, limit=settings.MAX_BODY_BYTES)
+application = ThreadHandler(
+    env.request_threads,
+    memory=FairShare(settings.BODY_MEMORY_BYTES),
+    may_send_more=is_signed_in,
+    on_loop=[f"/{path}" for path in settings.OTLP_PATHS],
+)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from catalyst.ip_ranges import AllowedTargets
+
+EVERYWHERE = {"*": ["0.0.0.0/0", "::/0"]}
 
 
 def default_data_folder() -> Path:
@@ -89,6 +92,15 @@ class Env(BaseSettings):
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."
     )
+    body_memory_mb: int = Field(
+        128, ge=1, description="Memory in MiB for bodies that are being received and read; further ones get 503."
+    )
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["127.0.0.1", "::1"],
+        validation_alias=AliasChoices("CATALYST_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS", "trusted_proxies"),
+        description="Addresses or networks of proxies, comma-separated. X-Forwarded-For is believed from them alone. "
+        "Empty: 127.0.0.1 and ::1.",
+    )
     max_request_spans: int = Field(100_000, ge=1, description="Most spans in one OTLP request; more get 413.")
     max_span_attributes: int = Field(
         10_000, ge=1, description="Most attributes of a span, resource or event; further ones are left out."
@@ -111,7 +123,7 @@ class Env(BaseSettings):
         0, ge=0, description="Spans an API key may send per second where it has no limit of its own; 0: any number."
     )
     ingest_queue_spans: int = Field(
-        20_000, ge=2_000, description="Spans that may wait for a commit that requests share; more get 503."
+        20_000, ge=4_000, description="Spans that may wait for a commit that requests share; more get 503."
     )
     retention_days: int = Field(
         30, ge=1, description="Days that spans, traces and sessions are kept; older clocks count as skewed."
@@ -154,10 +166,15 @@ class Env(BaseSettings):
         24_000, ge=500, description="Longest transcript shown to the judge, in tokens of about four characters."
     )
 
-    @field_validator("allowed_hosts", "judge_models", "old_secret_keys", mode="before")
+    @field_validator("allowed_hosts", "judge_models", "old_secret_keys", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _parts(value) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, networks: list[str]) -> list[str]:
+        return [str(ip_network(text, strict=False)) for each in networks for text in EVERYWHERE.get(each, [each])]
 
     @field_validator("allowed_private_targets", mode="before")
     @classmethod

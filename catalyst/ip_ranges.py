@@ -57,6 +57,22 @@ def parse_address(text: str) -> IPAddress | None:
         return None
 
 
+def network_of(text: str) -> str:
+    """Return the network of one client: an IPv4 address, or the /64 of an IPv6 one. Other text is returned as is."""
+    address = parse_address(text)
+    if address is None:
+        return text
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
+    return str(address)
+
+
+def in_networks(text: str, networks: Iterable[IPNetwork]) -> bool:
+    """False for text that is no address."""
+    address = parse_address(text)
+    return address is not None and any(address in network for network in networks)
+
+
 def destinations(address: IPAddress) -> tuple[IPAddress, ...]:
     """Return the addresses that packets to this one may reach: itself, or the IPv4 addresses that it embeds."""
     if isinstance(address, IPv4Address):

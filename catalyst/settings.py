@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     "traces",
     "signals",
     "catalyst.ops",
-    "django.contrib.admin",
+    "catalyst.core.admin_site.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -125,6 +125,7 @@ SPAN_STORE = env.span_store
 OTLP_PATHS = ("v1/traces", "otel/v1/traces", "v1/otel/v1/traces")
 INGEST_QUEUE_SPANS = env.ingest_queue_spans
 MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
+BODY_MEMORY_BYTES = env.body_memory_mb * 1024 * 1024
 MAX_REQUEST_SPANS = env.max_request_spans
 METRICS_TOKEN = env.metrics_token
 KEY_REQUESTS_PER_SECOND = env.key_requests_per_second
@@ -196,7 +197,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"tokens": {"()": "catalyst.log_filter.HideTokens"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tokens"]}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    "loggers": {"httpx": {"level": "WARNING"}, "django-q": {"level": "WARNING"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "django-q": {"level": "WARNING"},
+        # A host name or request that strangers made up must not reach the operator's terminal as an error.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

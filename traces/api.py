@@ -24,6 +24,8 @@ from catalyst.core import api_keys
 from catalyst.core.api_keys import ApiKeyRefused
 from catalyst.core.key_use import usage_counter
 from catalyst.core.models import ApiKey
+from catalyst.fairness import Turns
+from catalyst.server.bodies import BodyTooLarge, MemoryFull, hold_memory, read_body
 from catalyst.server.threads import in_thread
 from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
@@ -43,11 +45,14 @@ writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
-# Smaller bodies are read on the event loop, which takes a few milliseconds.
-SMALL_BODY_BYTES = 256 * 1024
+# Smaller bodies are parsed on the event loop. Even one full of spans without attributes takes only some 20 ms.
+SMALL_BODY_BYTES = 64 * 1024
+# Parsing holds Python's lock, so more at once would only take more memory and delay everything else.
+large_bodies = Turns[int](2)
 SLICE = 64 * 1024
 MAX_MEMBERS = 1_000
 NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
+NO_MEMORY = "The server has no memory for this request now; nothing of it was stored. Send it again."
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
@@ -61,10 +66,6 @@ class HttpRefusal(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
-
-
-class TooLarge(Exception):
-    pass
 
 
 @dataclass(slots=True, frozen=True)
@@ -96,16 +97,11 @@ def _refusals() -> Iterator[None]:
         yield
     except ApiKeyRefused as error:
         raise HttpRefusal(error.status, str(error), error.retry_after) from error
-    except QueueFull as error:
-        raise HttpRefusal(503, FULL, RETRY_AFTER_SECONDS) from error
-    except TooLarge as error:
-        limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
-        message = f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
-        raise HttpRefusal(413, message) from error
-    except TooManySpans as error:
-        raise HttpRefusal(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.") from error
-    except OtlpError as error:
-        raise HttpRefusal(400, str(error)) from error
+    except (QueueFull, MemoryFull) as error:
+        message = FULL if isinstance(error, QueueFull) else NO_MEMORY
+        raise HttpRefusal(503, message, RETRY_AFTER_SECONDS) from error
+    except (BodyTooLarge, TooManySpans, OtlpError) as error:
+        raise _bad_request(error) from error
     except DataError as error:
         logger.exception("The database refuses a value")
         message = "The database refuses a value of this request; nothing of it was stored."
@@ -113,6 +109,17 @@ def _refusals() -> Iterator[None]:
     except (DatabaseError, ShortRead) as error:
         logger.exception("Spans could not be stored")
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
+
+
+def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError) -> HttpRefusal:
+    if isinstance(error, BodyTooLarge):
+        limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
+        return HttpRefusal(
+            413, f"The body is larger than {limit}. Send smaller batches, or raise CATALYST_MAX_BODY_MB."
+        )
+    if isinstance(error, TooManySpans):
+        return HttpRefusal(413, f"{error} The server's limit is CATALYST_MAX_REQUEST_SPANS.")
+    return HttpRefusal(400, str(error))
 
 
 async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> ParsedRequest:
@@ -143,11 +150,12 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
     if decoder is None:
         content_type = request.content_type or "no content type"
         raise HttpRefusal(415, f"{content_type} is not supported. Send {JSON} or {PROTOBUF}.")
-    body = request.read(settings.MAX_BODY_BYTES + 1)
+    body = await read_body(request, settings.MAX_BODY_BYTES, project_id)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
 
     def parse(limit: int) -> ParsedRequest:
         plain = _decompress(body, encoding, limit)
+        hold_memory(request, len(plain), project_id)
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
         cut = truncate(decoded.spans, limits, len(plain))
@@ -156,13 +164,14 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
 
     try:
         return parse(min(SMALL_BODY_BYTES, settings.MAX_BODY_BYTES))
-    except TooLarge:
-        return await in_thread(parse, settings.MAX_BODY_BYTES)
+    except BodyTooLarge:
+        async with large_bodies.turn(project_id):
+            return await in_thread(parse, settings.MAX_BODY_BYTES)
 
 
 def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     if len(body) > limit:
-        raise TooLarge
+        raise BodyTooLarge
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip", "deflate"):
@@ -202,7 +211,7 @@ class _Unpacker:
             part = self.stream.decompress(rest, self.limit + 1 - self.total)
             self.total += len(part)
             if self.total > self.limit:
-                raise TooLarge
+                raise BodyTooLarge
             self.parts.append(part)
             rest = self.stream.unused_data if self.stream.eof else b""
 

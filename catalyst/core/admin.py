@@ -18,8 +18,6 @@ from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
 
 admin.site.login_form = OperatorLoginForm
-admin.site.site_header = admin.site.site_title = "Catalyst"
-admin.site.index_title = "Administration"
 
 
 def operator(request: HttpRequest) -> Actor:

@@ -1,5 +1,7 @@
 """Forms of the core pages."""
 
+import time
+from threading import BoundedSemaphore
 from typing import Any
 
 from django import forms
@@ -9,12 +11,17 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, Se
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from catalyst import database
 from catalyst.core.models import ApiKey, Membership, User
 from catalyst.core.sign_ins import address
 from catalyst.core.token_buckets import Limit, database_buckets
+from catalyst.ip_ranges import network_of
 
 SIGN_IN_BY_ADDRESS = Limit("address", 30, 1 / 10)
-SIGN_IN_BY_NAME = Limit("username", 10, 1 / 60)
+SIGN_IN_BY_NAME = Limit("username", 10, 1 / 60)  # from one address
+SIGN_IN_SLOWLY = Limit("username anywhere", 30, 1 / 60)
+SLOW_SECONDS = 2
+_slow = BoundedSemaphore(4)
 
 
 class LoginForm(AuthenticationForm):
@@ -31,14 +38,28 @@ class LoginForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         # The limits come before the password check.
         name, now = self.cleaned_data.get("username", ""), timezone.now()
-        where = address(self.request) if self.request else ""
+        network = network_of(address(self.request)) if self.request else ""
+        name_there = f"{name}\n{network}"
         if not (
-            database_buckets.take(SIGN_IN_BY_ADDRESS, where, now) and database_buckets.take(SIGN_IN_BY_NAME, name, now)
+            database_buckets.take(SIGN_IN_BY_ADDRESS, network, now)
+            and database_buckets.take(SIGN_IN_BY_NAME, name_there, now)
         ):
             raise ValidationError("Too many tries. Wait a minute, then try again.", code=self.LIMITED)
+        if not database_buckets.take(SIGN_IN_SLOWLY, name, now):
+            _slow_down()
         cleaned = super().clean()
-        database_buckets.refill(SIGN_IN_BY_NAME, name)
+        database_buckets.refill(SIGN_IN_BY_NAME, name_there)
         return cleaned
+
+
+def _slow_down() -> None:
+    # Others can't lock a person out, only slow them down. Few threads wait at once, so that pages go on.
+    if _slow.acquire(blocking=False):
+        try:
+            database.release()
+            time.sleep(SLOW_SECONDS)
+        finally:
+            _slow.release()
 
 
 class OperatorLoginForm(LoginForm, AdminAuthenticationForm):

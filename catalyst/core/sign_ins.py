@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, parse_cookie
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 
@@ -70,6 +72,13 @@ def record(request: HttpRequest, user: User, now: datetime) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, values)
+
+
+def is_signed_in(scope: dict[str, Any]) -> bool:
+    """True if the cookie of an ASGI request names a session of a user. Queries the database."""
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin1")
+    key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
+    return key is not None and SESSION_KEY in SessionStore(key)
 
 
 def sign_out_elsewhere(user: User, session_key: str | None) -> int:

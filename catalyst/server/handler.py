@@ -1,108 +1,139 @@
 """An ASGI handler that runs each request in one thread (docs/adr/0008), and a few on the event loop (docs/adr/0014)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from threading import Event
-from typing import IO, cast
+from contextlib import suppress
+from io import BytesIO
+from typing import cast
 
 from django.core import signals
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import resolve, set_script_prefix
 
-from catalyst.server.body_limit import Message, Receive, Scope, Send
-from catalyst.server.threads import request_executor
+from catalyst import database
+from catalyst.fairness import FairShare
+from catalyst.ip_ranges import network_of
+from catalyst.server.bodies import Body, BodyTooLarge, MemoryFull, Message, Receive, Scope, Send, with_incoming
+from catalyst.server.threads import in_thread, request_executor
 
 type LoopView = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
+# A form without files has room in this. A larger one must come from someone who is signed in.
+MAX_STRANGER_BODY_BYTES = 64 * 1024
+MAX_PAGE_BODY_BYTES = 2_500_000
+FILE_PART_BYTES = 64 * 1024
+RETRY_AFTER_SECONDS = 5
+
 
 class ThreadHandler(ASGIHandler):
-    """Handle one request for each thread at once.
+    """Handle one request for each thread at once. No thread waits for a client.
 
-    Views of the paths in `on_loop` run on the event loop without middleware (see `catalyst.server.threads`).
+    Views of the paths in `on_loop` run on the event loop without middleware (see `catalyst.server.threads`), and read
+    their body themselves (`catalyst.server.bodies.read_body`). `may_send_more(scope)` runs in a thread, and allows a
+    request of another path a body of more than MAX_STRANGER_BODY_BYTES. `memory` is shared by all bodies.
     """
 
-    def __init__(self, threads: int, on_loop: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        threads: int,
+        memory: FairShare[Hashable],
+        may_send_more: Callable[[Scope], bool],
+        on_loop: Iterable[str] = (),
+    ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._memory = memory
+        self._may_send_more = may_send_more
         self._on_loop: dict[str, LoopView] = {
             path: cast(LoopView, convert_exception_to_response(resolve(path).func)) for path in on_loop
         }
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A thread sends a streaming response itself.
-        try:
-            body = await self.read_body(receive)
-        except RequestAborted:
-            return
-        view = self._on_loop.get(scope["path"])
-        if view is not None:
-            messages = await self._respond_on_loop(view, scope, body)
-        else:
-            loop, client = asyncio.get_running_loop(), Client(receive, send)
-            messages = await loop.run_in_executor(self._threads, self._respond, scope, body, client)
-        for message in messages:
-            await send(message)
-
-    async def _respond_on_loop(self, view: LoopView, scope: Scope, body: IO[bytes]) -> list[Message]:
         request_executor.set(self._threads)
-        with closing(body):
-            request, refusal = self.create_request(scope, body)
-            return _complete_response(cast(HttpResponse, refusal if request is None else await view(request)))
+        view = self._on_loop.get(scope["path"])
+        with Body(scope, receive, self._memory) as body, suppress(RequestAborted):
+            response = await self._respond(view, scope, body)
+            if isinstance(response, HttpResponse):
+                for message in _complete_response(response):
+                    await send(message)
+            else:
+                await _stream(response, receive, send)
 
-    def _respond(self, scope: Scope, body: IO[bytes], client: "Client") -> list[Message]:
+    async def _respond(self, view: LoopView | None, scope: Scope, body: Body) -> HttpResponse | StreamingHttpResponse:
+        if view is not None:
+            return await self._respond_on_loop(view, scope, body)
+        return await self._respond_in_thread(scope, body)
+
+    async def _respond_on_loop(self, view: LoopView, scope: Scope, body: Body) -> HttpResponse:
+        request, refusal = self.create_request(scope, BytesIO())
+        if request is None:
+            return cast(HttpResponse, refusal)
+        return await view(with_incoming(request, body))
+
+    async def _respond_in_thread(self, scope: Scope, body: Body) -> HttpResponse | StreamingHttpResponse:
+        try:
+            content = await self._read_page_body(scope, body)
+        except BodyTooLarge:
+            return _refusal(413, "The body of this request is too large.")
+        except MemoryFull:
+            return _refusal(503, "The server has no memory for this request now. Send it again.")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._run_view, scope, content)
+
+    async def _read_page_body(self, scope: Scope, body: Body) -> bytes:
+        client = scope.get("client")
+        owner = network_of(client[0]) if client else ""
+        try:
+            return await body.read(MAX_STRANGER_BODY_BYTES, owner)
+        except BodyTooLarge:
+            if not await in_thread(self._may_send_more, scope):
+                raise
+            return await body.read(MAX_PAGE_BODY_BYTES, owner)
+
+    def _run_view(self, scope: Scope, body: bytes) -> HttpResponse | StreamingHttpResponse:
         set_script_prefix(get_script_prefix(scope))
         signals.request_started.send(type(self), scope=scope)
-        with closing(body), closing(self._answer(scope, body)) as response:
-            if not isinstance(response, StreamingHttpResponse):
-                return _complete_response(response)
-            with client.watched():
-                _send_parts(response, client)
-        return []
-
-    def _answer(self, scope: Scope, body: IO[bytes]) -> HttpResponse | StreamingHttpResponse:
-        request, refusal = self.create_request(scope, body)
+        request, refusal = self.create_request(scope, BytesIO(body))
         response = refusal if request is None else self.get_response(request)
-        if not isinstance(response, HttpResponse | StreamingHttpResponse):
+        if isinstance(response, HttpResponse):
+            response.close()
+        elif not isinstance(response, StreamingHttpResponse):
             raise TypeError(f"A view returned {type(response).__name__}, which is not a response.")
+        else:
+            # Nothing waits for a client while it holds a connection to the database.
+            database.release()
         return response
 
 
-class Client:
-    """The client of a streaming response, used from a thread."""
+def _refusal(status: int, message: str) -> HttpResponse:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else {}
+    return HttpResponse(message, status=status, content_type="text/plain; charset=utf-8", headers=headers)
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-        self._loop = asyncio.get_running_loop()
-        self._disconnected = Event()
 
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        # Notices in the meantime when the client disconnects.
-        watch = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
-        try:
-            yield
-        finally:
-            watch.cancel()
+async def _stream(response: StreamingHttpResponse, receive: Receive, send: Send) -> None:
+    """Send part by part. A thread makes each, and waits for no client."""
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        if isinstance(response, FileResponse):
+            response.block_size = FILE_PART_BYTES
+        await send(_start(response))
+        parts = iter(cast(Iterable[bytes], response))
+        while not gone.done() and (part := await in_thread(next, parts, None)) is not None:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        if not gone.done():
+            await send({"type": "http.response.body"})
+    finally:
+        gone.cancel()
+        await in_thread(response.close)
 
-    async def _watch(self) -> None:
-        if (await self._receive())["type"] == "http.disconnect":
-            self._disconnected.set()
 
-    def send(self, message: Message) -> bool:
-        """Send and wait. Returns False if the client has disconnected."""
-        if self._disconnected.is_set():
-            return False
-        asyncio.run_coroutine_threadsafe(self._sent(message), self._loop).result()
-        return True
-
-    async def _sent(self, message: Message) -> None:
-        await self._send(message)
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _start(response: HttpResponseBase) -> Message:
@@ -114,12 +145,3 @@ def _start(response: HttpResponseBase) -> Message:
 def _complete_response(response: HttpResponse) -> list[Message]:
     response.setdefault("Content-Length", str(len(response.content)))
     return [_start(response), {"type": "http.response.body", "body": response.content}]
-
-
-def _send_parts(response: StreamingHttpResponse, client: Client) -> None:
-    if not client.send(_start(response)):
-        return
-    for part in response:
-        if not client.send({"type": "http.response.body", "body": part, "more_body": True}):
-            return
-    client.send({"type": "http.response.body"})

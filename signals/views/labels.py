@@ -1,7 +1,7 @@
 """Export of labels, and the page of one label."""
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render
+from catalyst.server.downloads import download
 from signals import retention
 from signals.filters import LabelFilterForm
 from signals.judging import exchanges
@@ -33,7 +34,7 @@ def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
         return HttpResponse(content_type=CONTENT_TYPES[kind], headers=headers)
     time_range, label_filter = timerange.parse(params, timezone.now()), LabelFilterForm(request.GET).label_filter
     lines = labels.exported(request.project, signal, label_filter, time_range, kind)
-    return StreamingHttpResponse(lines, content_type=CONTENT_TYPES[kind], headers=headers)
+    return download(request.user.pk, lines, CONTENT_TYPES[kind], headers)
 
 
 @require_safe

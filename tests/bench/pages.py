@@ -15,7 +15,10 @@ PAGES = 100
 COPIED_SPANS = 20_480
 TIMEOUT = 60
 FILTERS = ("", "?range=24h", "?range=7d", "?status=error", "?range=24h&status=error", "?range=1h")
-RANDOM_TRACES = "SELECT encode(uuid_send(trace_id), 'hex') FROM traces_trace ORDER BY random() LIMIT %s"
+RANDOM_TRACES = """
+    SELECT encode(uuid_send(trace_id), 'hex') FROM traces_trace JOIN core_project p ON p.id = project_id
+    WHERE p.slug = 'default' ORDER BY random() LIMIT %s
+"""
 COLUMNS = """
     SELECT column_name FROM information_schema.columns WHERE table_name = %s AND is_generated = 'NEVER'
     ORDER BY ordinal_position
@@ -76,9 +79,4 @@ def read(instance: Instance, cookie: str, paths: Iterable[str]) -> Iterator[floa
 
 def signed_in(instance: Instance) -> str:
     """The cookie of a browser of the owner."""
-    link = instance.manage("login_link").split()[-1]
-    connection = http.client.HTTPConnection(instance.url.rpartition("/")[2], timeout=TIMEOUT)
-    connection.request("GET", link[link.index("/login/") :])
-    headers = connection.getresponse().getheaders()
-    connection.close()
-    return "; ".join(value.partition(";")[0] for name, value in headers if name.lower() == "set-cookie")
+    return "; ".join(f"{name}={value}" for name, value in instance.cookies_of("owner").items())

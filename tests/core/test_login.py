@@ -1,5 +1,6 @@
 """Signing in and out."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from catalyst.core import forms, login_links
 from catalyst.core.models import Project, User
+from catalyst.log_filter import HideTokens
 from tests.page import Page
 
 LOGIN = "/login/"
@@ -63,24 +65,27 @@ def test_it_lets_someone_who_is_signed_in_through(client_as: Callable[[User], Cl
 def test_it_signs_in_by_a_link_once(alice: User) -> None:
     link = login_links.path(alice, timezone.now())
     first = Client()
-    assert first.get(link).headers["Location"] == "/"
+    assert Page(first.get(link).text).form("").buttons == ["Sign in"]
+    assert first.post(link).headers["Location"] == "/"
     assert first.get("/").headers["Location"] == "/p/default/traces/"
-    second = Client().get(link)
-    assert second.status_code == 410
-    assert "manage.py login_link" in second.text
+    for second in (Client().get(link), Client().post(link)):
+        assert second.status_code == 410
+        assert "manage.py login_link" in second.text
 
 
 def test_it_refuses_an_old_link_and_nonsense(client: Client, alice: User) -> None:
     old = login_links.path(alice, timezone.now() - login_links.LIFETIME - timedelta(minutes=1))
     assert client.get(old).status_code == 410
+    assert client.post(old).status_code == 410
     assert client.get("/login/nonsense/").status_code == 410
-    assert client.post("/login/nonsense/").status_code == 405
+    assert client.post("/login/nonsense/").status_code == 410
 
 
 def test_it_lets_the_person_who_used_the_link_use_it_again(alice: User) -> None:
     link, client = login_links.path(alice, timezone.now()), Client()
-    client.get(link)
+    client.post(link)
     assert client.get(link).headers["Location"] == "/"
+    assert client.post(link).headers["Location"] == "/"
 
 
 def test_no_shared_cache_keeps_pages_of_people(
@@ -121,7 +126,7 @@ def test_it_looks_at_no_more_passwords_after_too_many_tries(client: Client, ada:
     response = client.post(path, {"username": "alice", "password": "correct horse battery"})
     assert "Too many tries" in Page(response.text).text
     assert not client.session.get("_auth_user_id")
-    assert path != LOGIN or response.status_code == 429
+    assert response.status_code == 429
 
 
 @pytest.mark.slow
@@ -144,7 +149,39 @@ def test_it_counts_anew_after_signing_in(client: Client, ada: User) -> None:
         client.post("/logout/")
 
 
-def test_it_does_not_use_a_link_up_for_who_only_looks(client: Client, alice: User) -> None:
+def test_who_only_looks_at_a_link_is_not_signed_in_and_does_not_use_it_up(
+    alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
     link = login_links.path(alice, timezone.now())
-    assert client.head(link).status_code == 405
-    assert client.get(link).status_code == 302
+    for look in ("get", "head", "options", "put"):
+        browser = Client()
+        assert getattr(browser, look)(link).status_code == 200
+        assert "_auth_user_id" not in browser.session
+    assert Client().post(link).status_code == 302
+    assert link not in caplog.text
+
+
+def test_no_log_holds_a_link(alice: User) -> None:
+    link = login_links.path(alice, timezone.now())
+    record = logging.makeLogRecord({"msg": "Forbidden (%s): %s", "args": ("CSRF token missing.", link)})
+    assert HideTokens().filter(record)
+    assert record.getMessage() == "Forbidden (CSRF token missing.): /login/…/"
+
+
+@pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])
+def test_strangers_can_t_lock_a_person_out(
+    client: Client, ada: User, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "SLOW_SECONDS", 0)
+    User.objects.filter(pk=ada.pk).update(is_staff=True)
+    for number in range(5 * forms.SIGN_IN_BY_NAME.capacity):
+        where = f"2001:db8:0:{number % 8}::{number}"
+        client.post(path, {"username": "alice", "password": "wrong"}, REMOTE_ADDR=where)
+    assert client.post(path, {"username": "alice", "password": "correct horse battery"}).status_code == 302
+
+
+def test_addresses_of_one_ipv6_network_count_as_one(client: Client, ada: User) -> None:
+    for number in range(forms.SIGN_IN_BY_NAME.capacity):
+        client.post(LOGIN, {"username": "alice", "password": "wrong"}, REMOTE_ADDR=f"2001:db8::{number:x}")
+    assert client.post(LOGIN, CREDENTIALS, REMOTE_ADDR="2001:db8::ffff").status_code == 429
+    assert client.post(LOGIN, CREDENTIALS, REMOTE_ADDR="2001:db8:0:1::1").status_code == 302

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,8 @@ from django.db import connection
 
 from catalyst.core import api_keys
 from catalyst.core.models import ApiKey, Project
-from catalyst.server.body_limit import BodyLimit, Message, Scope
+from catalyst.fairness import FairShare
+from catalyst.server.bodies import Message, Scope
 from catalyst.server.handler import ThreadHandler
 from catalyst.server.threads import in_thread
 from tests.traces.sent import nanoseconds
@@ -56,8 +57,10 @@ class Web:
 
     def __init__(self, key: str, now: datetime) -> None:
         self.key, self.now = key, now
-        handler = ThreadHandler(THREADS, on_loop=[f"/{path}" for path in settings.OTLP_PATHS])
-        self.application = BodyLimit(handler, settings.MAX_BODY_BYTES)
+        self.memory = FairShare[Hashable](settings.BODY_MEMORY_BYTES)
+        paths = [f"/{path}" for path in settings.OTLP_PATHS]
+        self.application = ThreadHandler(THREADS, self.memory, may_send_more=lambda _: False, on_loop=paths)
+        self.received: list[int] = []
 
     def body(self, number: int, name: str = "s", spans: int = 1) -> bytes:
         """Spans of a trace of their own."""
@@ -74,6 +77,7 @@ class Web:
         sent: list[Message] = []
 
         async def receive() -> Message:
+            self.received.append(len(body))
             return arriving.pop() if arriving else {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
@@ -211,4 +215,32 @@ def test_it_refuses_as_it_does_elsewhere(web: Web, monkeypatch: pytest.MonkeyPat
     found = at_once(*(ask() for ask in answers))
     assert [status for status, _, _ in found] == [401, 400, 415, 413, 405]
     assert found[0][1]["WWW-Authenticate"] == "Bearer"
+    assert stored() == []
+
+
+def test_it_reads_no_body_before_it_knows_the_key(web: Web) -> None:
+    at_once(web.post(web.body(1), x_api_key="wrong"))
+    assert web.received == []
+
+
+def test_bodies_share_memory_until_their_spans_are_stored(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+
+    async def write(arrivals: Any) -> Any:
+        held.append(web.memory.sum)
+        return await api.write(arrivals)
+
+    monkeypatch.setattr(api, "writer", GroupCommit(write, 1_000))
+    body = web.body(1, "x" * 1_000, 300)
+    at_once(web.post(gzip.compress(body), content_encoding="gzip"))
+    assert held == [len(gzip.compress(body)) + len(body)]
+    assert web.memory.sum == 0
+
+
+def test_a_request_without_memory_is_to_be_sent_again(web: Web) -> None:
+    web.memory = FairShare(1_000)
+    web.application = ThreadHandler(THREADS, web.memory, lambda _: False, on_loop=["/v1/traces"])
+    ((status, headers, said),) = at_once(web.post(web.body(1, spans=20)))
+    assert (status, headers["Retry-After"]) == (503, "5")
+    assert "nothing of it was stored" in said["message"]
     assert stored() == []

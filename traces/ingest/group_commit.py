@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError
 
+from catalyst.fairness import FairShare
 from traces.ingest.pipeline import IngestResult, SpanBatch
 
-# Larger requests are written at once, beside the groups.
+# A larger request is a group of its own.
 MAX_GROUP_SPANS = 2_000
+MAX_WRITES = 4
 
 type Write = Callable[[Sequence[SpanBatch]], Awaitable[Sequence[IngestResult]]]
 
@@ -28,6 +30,11 @@ class QueuedBatch:
     def spans(self) -> int:
         return len(self.arrival.readings)
 
+    @property
+    def weight(self) -> int:
+        """Its part of the queue. A request of any size must find room, and its body counts as memory already."""
+        return min(self.spans, MAX_GROUP_SPANS)
+
     def succeed(self, stored: IngestResult) -> None:
         if not self.stored.done():
             self.stored.set_result(stored)
@@ -38,56 +45,64 @@ class QueuedBatch:
 
 
 class GroupCommit:
-    """Writes batches in groups of one project, one group at a time. Belongs to one event loop."""
+    """Writes batches in groups of one project. Belongs to one event loop.
+
+    Projects take turns. Up to MAX_WRITES of them are written at the same time, each one group at a time. So a slow
+    write of one project does not delay the others. They share `max_spans` (`catalyst.fairness.FairShare`).
+    """
 
     def __init__(self, write: Write, max_spans: int) -> None:
         self._write = write
-        self._max_spans = max_spans
-        self._waiting: deque[QueuedBatch] = deque()
-        self._spans = 0
-        self._writing: asyncio.Task[None] | None = None
+        self._queued = FairShare[int](max_spans)
+        # By project. Their order is the order of their turns.
+        self._waiting: dict[int, deque[QueuedBatch]] = {}
+        self._writing: dict[int, asyncio.Task[None]] = {}
 
     async def write(self, arrival: SpanBatch) -> IngestResult:
         """Returns after the commit. Raises QueueFull, or the error of the write.
 
         If the caller is cancelled, its spans are still written.
         """
-        if not 0 < len(arrival.readings) < MAX_GROUP_SPANS:
+        if not arrival.readings:
             return (await self._write([arrival]))[0]
-        if self._spans + len(arrival.readings) > self._max_spans:
-            raise QueueFull
         queued = QueuedBatch(arrival, asyncio.get_running_loop().create_future())
-        self._spans += queued.spans
-        self._waiting.append(queued)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write_groups())
+        if not self._queued.take(arrival.project_id, queued.weight):
+            raise QueueFull
+        self._waiting.setdefault(arrival.project_id, deque()).append(queued)
+        self._start_writes()
         return await queued.stored
 
     @property
     def waiting_spans(self) -> int:
-        """Spans not yet committed."""
-        return self._spans
+        """Spans not yet committed. A request counts as at most MAX_GROUP_SPANS."""
+        return self._queued.sum
 
-    async def _write_groups(self) -> None:
-        while self._waiting:
-            group = self._next_group()
-            try:
-                await self._write_group(group)
-            finally:
-                self._spans -= sum(batch.spans for batch in group)
+    def _start_writes(self) -> None:
+        for project_id in list(self._waiting):
+            if len(self._writing) == MAX_WRITES:
+                return
+            if project_id not in self._writing:
+                group = self._next_group(project_id)
+                self._writing[project_id] = asyncio.create_task(self._take_turn(project_id, group))
 
-    def _next_group(self) -> list[QueuedBatch]:
-        project_id, room = self._waiting[0].arrival.project_id, MAX_GROUP_SPANS
-        group: list[QueuedBatch] = []
-        remaining: deque[QueuedBatch] = deque()
-        for batch in self._waiting:
-            if batch.arrival.project_id == project_id and batch.spans <= room:
-                room -= batch.spans
-                group.append(batch)
-            else:
-                remaining.append(batch)
-        self._waiting = remaining
+    def _next_group(self, project_id: int) -> list[QueuedBatch]:
+        waiting = self._waiting.pop(project_id)
+        group = [waiting.popleft()]
+        room = MAX_GROUP_SPANS - group[0].spans
+        while waiting and waiting[0].spans <= room:
+            room -= waiting[0].spans
+            group.append(waiting.popleft())
+        if waiting:
+            self._waiting[project_id] = waiting
         return group
+
+    async def _take_turn(self, project_id: int, group: Sequence[QueuedBatch]) -> None:
+        try:
+            await self._write_group(group)
+        finally:
+            self._queued.give_back(project_id, sum(batch.weight for batch in group))
+            del self._writing[project_id]
+            self._start_writes()
 
     async def _write_group(self, group: Sequence[QueuedBatch]) -> None:
         try:

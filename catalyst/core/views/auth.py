@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import login_links
@@ -41,14 +41,20 @@ def login(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 @never_cache
-@require_GET
 def login_link(request: HttpRequest, token: str) -> HttpResponse:
-    """Sign in by a link that works once. Signed-in people pass either way."""
-    user = login_links.redeem(token, timezone.now())
+    """Sign in by a link that works once. Signed-in people pass either way.
+
+    Only a POST signs in, because chats and mail scanners open links. Other methods are not refused: a refusal would be
+    logged with the link.
+    """
+    now = timezone.now()
+    user = login_links.redeem(token, now) if request.method == "POST" else None
     if user is not None:
         auth.login(request, user)
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
+    if request.method != "POST" and login_links.is_valid(token, now):
+        return render(request, "core/login_link.html")
     return render(request, "core/login_link_used.html", status=410)
 
 

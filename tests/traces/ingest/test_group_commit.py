@@ -89,7 +89,7 @@ def test_it_closes_a_group_that_is_large(
     writer: GroupCommit, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "MAX_GROUP_SPANS", 10)
-    found = outcomes(writer, database, arrival(6), arrival(6), arrival(4), arrival(9))
+    found = outcomes(writer, database, arrival(6), arrival(4), arrival(6), arrival(9))
     assert kinds(found) == [STORED] * 5
     assert database.sizes() == [1, 2, 1, 1]
     assert [len(each.readings) for each in database.groups[1]] == [6, 4]
@@ -97,7 +97,39 @@ def test_it_closes_a_group_that_is_large(
 
 def test_it_keeps_projects_apart(writer: GroupCommit, database: Database) -> None:
     outcomes(writer, database, arrival(project=1), arrival(project=2), arrival(project=1))
-    assert [{each.project_id for each in group} for group in database.groups] == [{1}, {1}, {2}]
+    assert [{each.project_id for each in group} for group in database.groups] == [{1}, {2}, {1}]
+
+
+def test_it_writes_several_projects_at_the_same_time(writer: GroupCommit, database: Database) -> None:
+    async def hand_in() -> list[int]:
+        tasks = await submit(writer, database, *(arrival(project=project) for project in range(2, 8)))
+        while len(database.groups) < group_commit.MAX_WRITES:
+            await asyncio.sleep(0)
+        begun = [group[0].project_id for group in database.groups]
+        database.let.set()
+        await asyncio.gather(*tasks)
+        return begun
+
+    assert asyncio.run(hand_in()) == [1, 2, 3, 4]
+
+
+def test_projects_take_turns(writer: GroupCommit, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "MAX_WRITES", 1)
+    monkeypatch.setattr(group_commit, "MAX_GROUP_SPANS", 10)
+    busy = [arrival(10, project=2) for _ in range(4)]
+    assert kinds(outcomes(writer, database, *busy, arrival(project=3), arrival(project=3))) == [STORED] * 7
+    assert [(group[0].project_id, len(group)) for group in database.groups] == [
+        (1, 1), (2, 1), (3, 2), (2, 1), (2, 1), (2, 1)
+    ]  # fmt: skip
+
+
+def test_a_project_that_fills_the_queue_leaves_the_others_their_share(writer: GroupCommit, database: Database) -> None:
+    busy = [arrival(100, project=2) for _ in range(12)]
+    found = outcomes(writer, database, *busy, *(arrival(90, project=3) for _ in range(4)), arrival(1, project=2))
+    # 1,000 spans may wait, one of project 1 does; three projects share them.
+    assert kinds(found[1:13]) == [STORED] * 9 + [QueueFull] * 3
+    assert kinds(found[13:]) == [STORED, STORED, STORED, QueueFull, QueueFull]
+    assert writer.waiting_spans == 0
 
 
 def test_it_fails_only_who_sent_the_poison(writer: GroupCommit, database: Database) -> None:
@@ -126,10 +158,16 @@ def test_it_goes_on_after_a_failure(writer: GroupCommit, database: Database) -> 
     assert database.sizes()[-1] == 1
 
 
-def test_it_writes_large_requests_at_once(writer: GroupCommit, database: Database) -> None:
-    found = outcomes(writer, database, arrival(), arrival(group_commit.MAX_GROUP_SPANS))
-    assert kinds(found) == [STORED] * 3
-    assert [len(group[0].readings) for group in database.groups] == [1, group_commit.MAX_GROUP_SPANS, 1]
+def test_a_large_request_is_a_group_of_its_own(database: Database) -> None:
+    roomy = GroupCommit(database.write, 2 * group_commit.MAX_GROUP_SPANS)
+    found = outcomes(roomy, database, arrival(), arrival(group_commit.MAX_GROUP_SPANS), arrival())
+    assert kinds(found) == [STORED] * 4
+    assert [len(group[0].readings) for group in database.groups] == [1, 1, group_commit.MAX_GROUP_SPANS, 1]
+
+
+def test_a_request_of_any_size_finds_room_behind_others(database: Database) -> None:
+    roomy = GroupCommit(database.write, 2 * group_commit.MAX_GROUP_SPANS)
+    assert kinds(outcomes(roomy, database, arrival(10), arrival(3 * group_commit.MAX_GROUP_SPANS))) == [STORED] * 3
 
 
 def test_it_tells_each_what_became_of_its_own(writer: GroupCommit, database: Database) -> None:
