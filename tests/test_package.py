@@ -14,6 +14,7 @@ import pytest
 from uv import find_uv_bin
 
 from catalyst import __version__
+from tests.e2e.instance import use_login_link
 from tests.ops.catalyst import Catalyst, catalyst
 from tests.page import Page
 from tests.processes import ROOT, environment
@@ -97,7 +98,7 @@ def test_it_runs_outside_the_checkout(installed: Catalyst, environment_folder: P
         assert "catalyst up" in [code.text for code in Page(login).all("//code")]
         for path in re.findall(r'"(/static/[^"]+)"', login):
             assert browser.get(path).status_code == 200, path
-        assert browser.get(facts["login_url"]).status_code == 302
+        assert use_login_link(browser, facts["login_url"]).status_code == 302
         assert f"Catalyst {__version__}" in browser.get("/p/default/traces/").text
     assert installed.post(facts["ingest_key"]).status_code == 200
 
@@ -106,8 +107,6 @@ def test_it_runs_outside_the_checkout(installed: Catalyst, environment_folder: P
     assert installed.process
     printed = installed.process.communicate(timeout=60)[0]
     assert facts["url"] in printed
-    assert facts["login_url"] in printed
-    assert facts["ingest_key"] in printed
-    assert "catalyst login_link makes another" in printed
+    assert "catalyst login_link prints a link" in printed
     assert installed.leftovers() == []
     assert files_of(environment_folder) == before, "data belongs into the data folder"

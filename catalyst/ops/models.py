@@ -23,7 +23,7 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
 
     def reset_outstanding(self, now: datetime) -> None:
         """Make every kind overdue. For starts, when no worker can finish an outstanding run."""
-        self.update(enqueued_at=None, due_at=now - OVERDUE_AFTER)
+        self.update(enqueued_at=None, seen_at=None, due_at=now - OVERDUE_AFTER)
 
     def reset_after_clock_went_back(self, now: datetime) -> timedelta:
         """Return the time by which the clock went back since the newest run, and make every kind overdue if it did.
@@ -41,7 +41,7 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
     def due(self, now: datetime) -> dict[str, bool]:
         """Return the kinds that may be enqueued, and whether each is overdue.
 
-        An outstanding run blocks its kind until LOST_AFTER.
+        An outstanding run blocks its kind until LOST_AFTER has passed without a sign of its worker.
         """
         free = self._free(now).values_list("kind", "due_at")
         return {kind: due_at <= now - OVERDUE_AFTER for kind, due_at in free}
@@ -49,11 +49,13 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
     def take(self, kind: str, interval: timedelta, now: datetime) -> bool:
         """Mark a kind as enqueued at `now`. Returns False if it is no longer due."""
         paused = When(finished_at__lt=now - LONG_PAUSE, then=Value(now))
-        changes = {"enqueued_at": now, "due_at": now + interval, "resumed_at": Case(paused, default=F("resumed_at"))}
+        resumed_at = Case(paused, default=F("resumed_at"))
+        changes = {"enqueued_at": now, "due_at": now + interval, "resumed_at": resumed_at, "seen_at": None}
         return bool(self._free(now).filter(kind=kind).update(**changes))
 
     def _free(self, now: datetime) -> "PeriodicRunQuerySet":
-        free = Q(enqueued_at=None) | Q(enqueued_at__lte=now - LOST_AFTER)
+        silent = Q(seen_at=None) | Q(seen_at__lte=now - LOST_AFTER)
+        free = Q(enqueued_at=None) | Q(silent, enqueued_at__lte=now - LOST_AFTER)
         return self.filter(free, due_at__lte=now)
 
     def is_steady(self, kind: str, now: datetime) -> bool:
@@ -63,18 +65,23 @@ class PeriodicRunQuerySet(models.QuerySet["PeriodicRun"]):
         """
         return not self.filter(kind=kind, resumed_at__gt=now - STEADY_AFTER).exists()
 
-    def is_outstanding(self, kind: str, token: datetime) -> bool:
-        """Return whether the run enqueued at `token` has neither finished nor been replaced."""
-        return self.filter(kind=kind, enqueued_at=token).exists()
+    def touch(self, kind: str, token: datetime, now: datetime) -> bool:
+        """Note that a worker is at the run enqueued at `token`. Returns False if that has finished or been replaced."""
+        return bool(self.filter(kind=kind, enqueued_at=token).update(seen_at=now))
 
     def finish(self, kind: str, token: datetime, now: datetime, error: str = "") -> None:
-        """Finish the run enqueued at `token`. After an error the next one waits FAILED_PAUSE."""
-        changes = {"due_at": now + FAILED_PAUSE} if error else {}
-        self.filter(kind=kind, enqueued_at=token).update(enqueued_at=None, finished_at=now, last_error=error, **changes)
+        """Note that the run enqueued at `token` has ended, even if it has been replaced.
 
-    def all_finished_since(self, kinds: list[str], moment: datetime) -> bool:
-        """Return whether every kind has finished a run since then."""
-        return self.filter(kind__in=kinds, finished_at__gte=moment).count() == len(kinds)
+        After an error the next one waits FAILED_PAUSE.
+        """
+        self.filter(kind=kind).update(finished_at=now, last_error=error)
+        changes = {"due_at": now + FAILED_PAUSE} if error else {}
+        self.filter(kind=kind, enqueued_at=token).update(enqueued_at=None, seen_at=None, **changes)
+
+    def all_begun_since(self, kinds: list[str], moment: datetime) -> bool:
+        """Return whether a worker has begun or finished a run of every kind since then."""
+        begun = Q(seen_at__gte=moment) | Q(finished_at__gte=moment)
+        return self.filter(begun, kind__in=kinds).count() == len(kinds)
 
 
 class PeriodicRun(models.Model):
@@ -83,6 +90,9 @@ class PeriodicRun(models.Model):
     kind = models.CharField(max_length=40, primary_key=True)
     due_at = models.DateTimeField(help_text="When the next one may be enqueued.")
     enqueued_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the worker of the outstanding run last showed that it is at it."
+    )
     finished_at = models.DateTimeField(null=True, blank=True, help_text="When one last ended, well or not.")
     resumed_at = models.DateTimeField(
         null=True, blank=True, help_text="When it went on after it had not ended for long: the clock may have jumped."

@@ -3,6 +3,8 @@
 from django.tasks import task
 
 from catalyst.core.models import Project
+from catalyst.ops.models import PeriodicRun
+from tests.processes import eventually
 
 
 @task
@@ -27,3 +29,10 @@ def note_periodically() -> None:
 def fail() -> None:
     """Raise ValueError."""
     raise ValueError("no such luck")
+
+
+@task
+def run_until_touched() -> None:
+    """Go on until another connection has noted that this goes on."""
+    first = PeriodicRun.objects.get(kind="long").seen_at
+    eventually(lambda: PeriodicRun.objects.get(kind="long").seen_at != first)

@@ -114,6 +114,45 @@ def test_it_replaces_one_that_got_lost(registered: None, now: datetime) -> None:
     assert Project.objects.count() == 1
 
 
+def test_it_does_not_replace_one_whose_worker_is_at_it(registered: None, now: datetime) -> None:
+    scheduler.tick(now, (NOTE,))
+    assert PeriodicRun.objects.touch("note", now, now + 14 * SECOND)
+    assert scheduler.tick(now + 28 * SECOND, (NOTE,)) == []
+    assert scheduler.tick(now + 30 * SECOND, (NOTE,)) == ["note"]
+    assert not PeriodicRun.objects.touch("note", now, now + 31 * SECOND)
+
+
+def test_it_notes_the_end_of_one_that_was_replaced(registered: None, now: datetime) -> None:
+    scheduler.tick(now, (NOTE,))
+    later = now + 20 * SECOND
+    scheduler.tick(later, (NOTE,))
+    PeriodicRun.objects.finish("note", now, now + 21 * SECOND)
+    row = PeriodicRun.objects.get(kind="note")
+    assert (row.finished_at, row.enqueued_at) == (now + 21 * SECOND, later)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_run_shows_that_it_goes_on(now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample ends once it has seen that."""
+    monkeypatch.setattr(tasks, "TOUCH_SECONDS", 0.01)
+    long = every(SECOND, "long", "tests.ops.sample_tasks.run_until_touched")
+    PeriodicRun.objects.register(["long"], now)
+    scheduler.tick(now, (long,))
+    wake(long, now)
+    row = PeriodicRun.objects.get()
+    assert (row.enqueued_at, row.seen_at, row.last_error) == (None, None, "")
+
+
+def test_work_that_has_begun_counts_as_an_answer(registered: None, now: datetime) -> None:
+    kinds = [kind.name for kind in WORK]
+    scheduler.tick(now, WORK)
+    PeriodicRun.objects.touch("note", now, now + SECOND)
+    assert not PeriodicRun.objects.all_begun_since(kinds, now)
+    PeriodicRun.objects.finish("fail", now, now + SECOND)
+    assert PeriodicRun.objects.all_begun_since(kinds, now)
+    assert not PeriodicRun.objects.all_begun_since(kinds, now + 2 * SECOND)
+
+
 def test_it_notes_an_error_and_pauses(registered: None, now: datetime) -> None:
     scheduler.tick(now, (FAIL,))
     with pytest.raises(ValueError, match="no such luck"):
@@ -246,8 +285,8 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
 def test_it_wakes_real_workers_again_and_again() -> None:
     with running("worker", "default"), running("worker", "judge"), running("clock") as process:
         kinds = [kind.name for kind in registry.entries(PeriodicTask)]
-        eventually(lambda: PeriodicRun.objects.all_finished_since(kinds, timezone.now() - 60 * SECOND))
+        eventually(lambda: PeriodicRun.objects.all_begun_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()
-        eventually(lambda: PeriodicRun.objects.all_finished_since(["settle"], second_time))
+        eventually(lambda: PeriodicRun.objects.all_begun_since(["settle"], second_time))
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(10) == 0

@@ -37,6 +37,14 @@ or from any OpenTelemetry SDK:
 
 Ctrl-C stops it.
 """
+# For a journal or a log, which others may read.
+TEXT_WITHOUT_SECRETS = """
+Catalyst runs at {url}
+
+  Sign in      {login_link} prints a link
+  Keys         in {status_file}
+  Data, logs   {data}
+"""
 
 
 def status_file(data: Path) -> Path:
@@ -44,17 +52,21 @@ def status_file(data: Path) -> Path:
     return data / "up.json"
 
 
-def write_status(data: Path, installation: Installation, pids: dict[str, int], now: datetime) -> str:
-    """Write up.json and return the text for the terminal."""
+def write_status(
+    data: Path, installation: Installation, pids: dict[str, int], now: datetime, *, to_terminal: bool
+) -> str:
+    """Write up.json and return the text to print. It holds secrets only if it goes to a terminal."""
     url = env.base_url()
     facts = {
         "url": url,
         "login_url": url + login_links.path(installation.owner, now),
         "ingest_key": installation.ingest_key,
+        "api_key": installation.api_key,
         "database_url": env.database_url or embedded_url(env.data),
     }
     write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
-    return TEXT.format(**facts, data=data, login_link=command("login_link"))
+    text = TEXT if to_terminal else TEXT_WITHOUT_SECRETS
+    return text.format(**facts, data=data, status_file=status_file(data), login_link=command("login_link"))
 
 
 def update_pids(data: Path, pids: dict[str, int]) -> None:

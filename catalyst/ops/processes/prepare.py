@@ -1,6 +1,7 @@
 """Steps before the processes start: database, tables, static files, the project Default."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,17 +11,20 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.checks import ERROR, run_checks
 from django.core.management import call_command
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from catalyst import registry
 from catalyst.core.actor import SYSTEM
+from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Membership, Project, User
 from catalyst.ops import checks
 from catalyst.registry import Maintenance
 from catalyst.secret_key import write_private
 
-KEY_NAME = "make up"
+logger = logging.getLogger(__name__)
+
+INGEST_KEY, API_KEY = "make up", "make up, for scripts"
 _MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the others wait for it
 
 
@@ -30,9 +34,11 @@ class NotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    # `ingest_key` belongs to the project Default.
+    """Both keys belong to the project Default. `ingest_key` only ingests, `api_key` reads and writes."""
+
     owner: User
     ingest_key: str
+    api_key: str
 
 
 def require_database() -> None:
@@ -86,14 +92,17 @@ def _static_digest() -> str:
 
 
 def default_project() -> Installation:
-    """Create the project Default, its owner and its ingest key where missing.
+    """Create the project Default, its owner and its keys where missing.
 
-    The key is kept in the data folder for later starts. A revoked one is replaced.
+    The keys are kept in the data folder for later starts. A revoked one is replaced.
     """
     project, _ = Project.objects.get_or_create(slug="default", defaults={"name": "Default"})
     ownership = project.memberships.filter(role=Membership.Role.OWNER, user__is_active=True).order_by("pk").first()
     owner = ownership.user if ownership else _make_owner(project)
-    return Installation(owner, _ingest_key(project))
+    ingest_key = _kept_key(project, "ingest_key", INGEST_KEY, [ApiKey.Scope.INGEST])
+    _narrow(ingest_key)
+    api_key = _kept_key(project, "api_key", API_KEY, [ApiKey.Scope.READ, ApiKey.Scope.WRITE])
+    return Installation(owner, ingest_key, api_key)
 
 
 def _make_owner(project: Project) -> User:
@@ -102,12 +111,25 @@ def _make_owner(project: Project) -> User:
     return owner
 
 
-def _ingest_key(project: Project) -> str:
-    path = Path(settings.DATA_FOLDER) / "ingest_key"
+def _kept_key(project: Project, file_name: str, name: str, scopes: list[str]) -> str:
+    path = Path(settings.DATA_FOLDER) / file_name
     key = path.read_text().strip() if path.exists() else ""
-    scopes = set(ApiKey.Scope.values)
-    if key and (row := ApiKey.objects.find(key)) and row.project_id == project.pk and scopes <= set(row.scopes):
+    if key and (row := ApiKey.objects.find(key)) and row.project_id == project.pk and set(scopes) <= set(row.scopes):
         return key
-    _, key = ApiKey.issue(project=project, name=KEY_NAME, scopes=sorted(scopes), **SYSTEM.as_creator())
+    _, key = ApiKey.issue(project=project, name=name, scopes=scopes, **SYSTEM.as_creator())
     write_private(path, key)
     return key
+
+
+def _narrow(ingest_key: str) -> None:
+    # Earlier versions gave it all scopes, and people pasted it into the environment of their agents.
+    row = ApiKey.objects.find(ingest_key)
+    if row is not None and row.scopes != [ApiKey.Scope.INGEST]:
+        lost = sorted(set(row.scopes) - {ApiKey.Scope.INGEST})
+        with transaction.atomic():
+            ApiKey.objects.filter(pk=row.pk).update(scopes=[ApiKey.Scope.INGEST])
+            record(SYSTEM, "narrowed", row, detail=f"to ingest; it no longer has {' and '.join(lost)}")
+        logger.warning(
+            "The ingest key %s can only send spans from now on. Scripts that read or write use the api_key in up.json.",
+            row.hint,
+        )

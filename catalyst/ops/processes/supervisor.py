@@ -35,7 +35,8 @@ from catalyst.ops.processes.prepare import NotReady
 from catalyst.package import command
 from catalyst.registry import PeriodicTask
 
-ANSWER_SECONDS = 120
+WEB_SECONDS = 120
+WORKER_SECONDS = 15
 LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
@@ -70,7 +71,8 @@ def run(report: Report, parent: int = 0) -> None:
         _await_answers(children, now, report)
         if demo.is_due():
             demo.begin(installation.owner, timezone.now())
-        report(announce.write_status(env.data, installation, _pids(children), timezone.now()))
+        is_terminal = sys.stdout.isatty()
+        report(announce.write_status(env.data, installation, _pids(children), timezone.now(), to_terminal=is_terminal))
         _watch(children, report, parent)
 
 
@@ -196,22 +198,23 @@ def _listening() -> Iterator[socket.socket]:
 
 
 def _await_answers(children: list[Child], since: datetime, report: Report) -> None:
-    # Waits for a response of the web process and a finished run of every periodic task.
+    # Pages and ingest need no workers, so they never stop because workers are late.
+    if not _answers_within(WEB_SECONDS, _web_answers, children, report):
+        raise NotReady(f"The web process does not answer within {WEB_SECONDS} s; see {env.data / 'logs'}.")
     kinds = [work.name for work in registry.entries(PeriodicTask)]
-    deadline = time.monotonic() + ANSWER_SECONDS
-    waiting: dict[str, Callable[[], bool]] = {
-        "web": _web_answers,
-        "workers": lambda: PeriodicRun.objects.all_finished_since(kinds, since),
-    }
-    while waiting:
-        waiting = {name: answers for name, answers in waiting.items() if not answers()}
+    if not _answers_within(WORKER_SECONDS, lambda: PeriodicRun.objects.all_begun_since(kinds, since), children, report):
+        report(f"Some background work has not begun after {WORKER_SECONDS} s; {command('doctor')} shows when it does.")
+
+
+def _answers_within(seconds: float, answers: Callable[[], bool], children: list[Child], report: Report) -> bool:
+    deadline = time.monotonic() + seconds
+    while not answers():
+        if time.monotonic() > deadline:
+            return False
         for child in children:
             child.revive(report)
-        if time.monotonic() > deadline:
-            raise NotReady(
-                f"No answer from {' and '.join(waiting)} within {ANSWER_SECONDS} s; see {env.data / 'logs'}."
-            )
         time.sleep(LOOK_SECONDS / 2)
+    return True
 
 
 def _web_answers() -> bool:

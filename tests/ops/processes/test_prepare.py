@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from catalyst.core.models import ApiKey, Membership, Project, User
+from catalyst.core.models import ApiKey, AuditEntry, Membership, Project, User
 from catalyst.ops.processes import prepare
 
 pytestmark = pytest.mark.django_db
@@ -26,25 +26,50 @@ def test_it_makes_the_first_project(data: Path) -> None:
     assert made.owner.memberships.get().role == Membership.Role.OWNER
     assert made.owner.is_superuser
     assert not made.owner.has_usable_password()
-    key = ApiKey.objects.find(made.ingest_key)
-    assert key
-    assert set(key.scopes) == {"ingest", "read", "write"}
-    assert stat.S_IMODE((data / "ingest_key").stat().st_mode) == 0o600
+    for name, key, scopes in (
+        ("ingest_key", made.ingest_key, ["ingest"]),
+        ("api_key", made.api_key, ["read", "write"]),
+    ):
+        found = ApiKey.objects.find(key)
+        assert found
+        assert (found.scopes, found.project.slug) == (scopes, "default")
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
 
 
 def test_it_finds_it_again(alice: User, project: Project) -> None:
     first = prepare.default_project()
     assert first.owner == alice
     assert prepare.default_project() == first
-    assert ApiKey.objects.count() == 1
+    assert ApiKey.objects.count() == 2
+
+
+def test_it_takes_read_and_write_from_the_ingest_key_of_earlier_versions(
+    project: Project, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row, key = ApiKey.issue(project=project, name="make up", scopes=["ingest", "read", "write"])
+    (data / "ingest_key").write_text(key)
+    made = prepare.default_project()
+    row.refresh_from_db()
+    assert (made.ingest_key, row.scopes) == (key, ["ingest"])
+    assert f"The ingest key {row.hint} can only send spans from now on" in caplog.text
+    entry = AuditEntry.objects.get(action="narrowed")
+    assert (entry.actor_name, entry.target_id, entry.detail) == (
+        "Catalyst",
+        row.pk,
+        "to ingest; it no longer has read and write",
+    )
+    caplog.clear()
+    assert prepare.default_project() == made
+    assert (caplog.text, AuditEntry.objects.filter(action="narrowed").count()) == ("", 1)
 
 
 def test_it_replaces_a_revoked_key(project: Project, now: datetime) -> None:
     first = prepare.default_project()
     ApiKey.objects.update(revoked_at=now)
     second = prepare.default_project()
-    assert second.ingest_key != first.ingest_key
-    assert ApiKey.objects.find(second.ingest_key)
+    for old, new in ((first.ingest_key, second.ingest_key), (first.api_key, second.api_key)):
+        assert new != old
+        assert ApiKey.objects.find(new)
 
 
 def test_it_replaces_a_key_of_another_project(other_project: Project) -> None:
