@@ -102,6 +102,9 @@ class Env(BaseSettings):
         "Empty: 127.0.0.1 and ::1.",
     )
     max_request_spans: int = Field(100_000, ge=1, description="Most spans in one OTLP request; more get 413.")
+    max_trace_spans: int = Field(
+        100_000, ge=1_000, description="Most spans of one trace; further ones are refused by partial success."
+    )
     max_span_attributes: int = Field(
         10_000, ge=1, description="Most attributes of a span, resource or event; further ones are left out."
     )
@@ -117,10 +120,14 @@ class Env(BaseSettings):
     max_span_events: int = Field(1_000, ge=0, description="Most events of a span; further ones are left out.")
     max_span_links: int = Field(1_000, ge=0, description="Most links of a span; further ones are left out.")
     key_requests_per_second: int = Field(
-        0, ge=0, description="Requests an API key may send per second where it has no limit of its own; 0: any number."
+        1_000,
+        ge=0,
+        description="Requests an API key may send per second where it has no limit of its own; 0: any number.",
     )
     key_spans_per_second: int = Field(
-        0, ge=0, description="Spans an API key may send per second where it has no limit of its own; 0: any number."
+        50_000,
+        ge=0,
+        description="Spans an API key may send per second where it has no limit of its own; 0: any number.",
     )
     ingest_queue_spans: int = Field(
         20_000, ge=4_000, description="Spans that may wait for a commit that requests share; more get 503."

@@ -129,6 +129,9 @@ async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> ParsedReq
     result = await writer.write(parsed.arrival)
     for _ in range(parsed.arrival.unreadable):
         parsed.decoded.reject("a span can't be read; the server's log says why", "shape")
+    for why, count in result.refused.items():
+        for _ in range(count):
+            parsed.decoded.reject(why.reason, why)
     usage_counter.count(key.pk, _counts(result, parsed), now)
     return parsed
 

@@ -12,6 +12,8 @@ from catalyst.health import RECENT, Check, Metric, Sample, State, check, counter
 REASONS = {
     "bad_id": "spans with a wrong id",
     "bad_time": "spans with a wrong time",
+    "bad_expired": "spans of traces that have expired",
+    "bad_full": "spans of traces that have as many as they may",
     "bad_shape": "spans that can't be read",
     "refused_400": "requests that are no OTLP (400)",
     "refused_401": "without a valid key (401)",

@@ -154,9 +154,9 @@ def test_it_limits_how_fast_a_key_may_send(client_as: Callable[[User], Client], 
     def limits() -> list[str]:
         return Page(client.get(page).text).table("API keys").row("ci").headings
 
-    assert limits() == ["limit none"]
+    assert limits() == ["limit 1,000 requests, 50,000 spans"]
     client.post(f"{page}{key.pk}/limit/", {"requests_per_second": "", "spans_per_second": "500"})
-    assert limits() == ["limit 500 spans"]
+    assert limits() == ["limit 1,000 requests, 500 spans"]
     answer = client.post(f"{page}{key.pk}/limit/", {"spans_per_second": "-1"}, follow=True)
     assert "A limit is a whole number" in Page(answer.text).text
     key.refresh_from_db()

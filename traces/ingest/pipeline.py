@@ -5,10 +5,11 @@ difference is applied to every rollup.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
@@ -35,15 +36,29 @@ MAX_TRIES = 3
 type Preview = Callable[[PayloadRecord], str]
 
 
+class Refusal(StrEnum):
+    """Why a span is not stored. `reason` is for its sender."""
+
+    EXPIRED = "expired"
+    FULL = "full"
+
+    @property
+    def reason(self) -> str:
+        if self is Refusal.EXPIRED:
+            return "its trace has expired, and some of its spans have been deleted"
+        return f"its trace has {settings.MAX_TRACE_SPANS:,} spans, the most that a trace may have"
+
+
 @dataclass(slots=True, frozen=True)
 class IngestResult:
-    """Numbers of new spans, replaced versions, and duplicates. Spans of expired traces count as duplicates."""
+    """Numbers of new spans, replaced versions, duplicates, and spans that were refused, by reason."""
 
     inserted: int = 0
     replaced: int = 0
     duplicate: int = 0
     # New or replaced, and received after their trace had settled or long after they had ended.
     late: int = 0
+    refused: Mapping[Refusal, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -63,6 +78,7 @@ class TraceBatch:
 
     arriving: dict[int, NormalizedSpan] = field(default_factory=dict)
     stored: dict[int, SpanRecord] = field(default_factory=dict)
+    refused: dict[int, Refusal] = field(default_factory=dict)
 
     def add(self, reading: NormalizedSpan) -> None:
         other = self.arriving.get(reading.span.span_id)
@@ -78,6 +94,16 @@ class TraceBatch:
                 del self.arriving[span_id]
             elif new is not None:
                 new.span.revision = old.revision + 1
+
+    def refuse(self, span_ids: Iterable[int], why: Refusal) -> None:
+        for span_id in list(span_ids):
+            del self.arriving[span_id]
+            self.refused[span_id] = why
+
+    def refuse_beyond(self, most: int) -> None:
+        """Refuse new spans beyond so many of the trace, the last ones received."""
+        new = [span_id for span_id in self.arriving if span_id not in self.stored]
+        self.refuse(new[max(0, most - len(self.stored)) :], Refusal.FULL)
 
     def final(self) -> list[SpanRecord]:
         """All spans of the trace after this batch."""
@@ -152,21 +178,27 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult
     changes |= _revise(project_id, batches, locked, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     settled = _follow_up(project_id, batches, locked, changes, since, now)
-    return [_outcome_of(arrival, inserted, replaced, settled) for arrival in arrivals]
+    return [_outcome_of(arrival, batches, inserted, replaced, settled) for arrival in arrivals]
 
 
 def _merge_stored(
     project_id: int, batches: Mapping[UUID, TraceBatch], existing: Sequence[LockedTrace], store: SpanStore
 ) -> None:
-    stored = store.spans(project_id, [trace.extent for trace in existing])
+    # A full trace is not read at all, so that it delays nobody.
+    full = [trace for trace in existing if trace.span_count >= settings.MAX_TRACE_SPANS]
+    for trace in full:
+        batches[trace.trace_id].refuse(batches[trace.trace_id].arriving, Refusal.FULL)
+    growing = [trace for trace in existing if trace.span_count < settings.MAX_TRACE_SPANS]
+    stored = store.spans(project_id, [trace.extent for trace in growing])
     incomplete = []
-    for trace in existing:
+    for trace in growing:
         batch = batches[trace.trace_id]
         batch.merge_stored(stored.get(trace.trace_id, []))
+        batch.refuse_beyond(settings.MAX_TRACE_SPANS)
         if len(batch.stored) < trace.span_count:
             incomplete.append(trace)
             # Its sums can't be computed again without all of its spans.
-            batch.arriving.clear()
+            batch.refuse(batch.arriving, Refusal.EXPIRED)
     if incomplete:
         _require_expired(project_id, incomplete)
 
@@ -181,9 +213,16 @@ def _require_expired(project_id: int, incomplete: Sequence[LockedTrace]) -> None
             )
 
 
-def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], settled: Set[UUID]) -> IngestResult:
+def _outcome_of(
+    arrival: SpanBatch,
+    batches: Mapping[UUID, TraceBatch],
+    inserted: Set[int],
+    replaced: Set[int],
+    settled: Set[UUID],
+) -> IngestResult:
     late_before = arrival.received_at - settings.SETTLE_ROOTLESS
     new = fuller = late = 0
+    refused: Counter[Refusal] = Counter()
     for reading in arrival.readings:
         span = reading.span
         if id(span) in inserted:
@@ -191,12 +230,15 @@ def _outcome_of(arrival: SpanBatch, inserted: Set[int], replaced: Set[int], sett
         elif id(span) in replaced:
             fuller += 1
         else:
+            why = batches[span.trace_id].refused.get(span.span_id)
+            if why is not None:
+                refused[why] += 1
             continue
         if (settled and span.trace_id in settled) or (
             span.start_time < late_before and span.ended and span_end(span) < late_before
         ):
             late += 1
-    return IngestResult(new, fuller, len(arrival.readings) - new - fuller, late)
+    return IngestResult(new, fuller, len(arrival.readings) - new - fuller - refused.total(), late, refused)
 
 
 def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
@@ -209,6 +251,8 @@ def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> d
         if reading.agent is not None:
             reading.span.agent_id = agents[reading.agent.identity]
         batches[reading.span.trace_id].add(reading)
+    for batch in batches.values():
+        batch.refuse_beyond(settings.MAX_TRACE_SPANS)
     return batches
 
 

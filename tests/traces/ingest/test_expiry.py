@@ -25,6 +25,7 @@ from traces.store.postgres import PostgresSpanStore
 pytestmark = pytest.mark.slow
 
 LONG_AGO = datetime(2019, 3, 1, 12, tzinfo=UTC)
+EXPIRED = pipeline.IngestResult(refused={pipeline.Refusal.EXPIRED: 1})
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 
 
@@ -142,8 +143,8 @@ class TestExpiredTraces:
         later = now + 31 * DAY
         retention.expire_spans(later)
         before = sums()
-        assert store(project, 2, now, later) == pipeline.IngestResult(duplicate=1)
-        assert store(project, 3, later, later) == pipeline.IngestResult(duplicate=1)
+        assert store(project, 2, now, later) == EXPIRED
+        assert store(project, 3, later, later) == EXPIRED
         assert sums() == before
 
     def test_a_trace_over_midnight_has_expired_with_its_first_day(
@@ -257,7 +258,7 @@ class TestRaces:
                 assert retention.expire_spans(now)
                 written = in_thread(pool, lambda: store(project, 2, imported_day, now))
                 eventually(waits_for_spans)
-            assert written.result() == pipeline.IngestResult(duplicate=1)
+            assert written.result() == EXPIRED
         assert sums() == before
 
     def test_a_new_trace_that_waits_for_the_drop_is_kept_whole(
