@@ -103,4 +103,5 @@ class Senders:
         partial = ExportTraceServiceResponse.FromString(content).partial_success
         if partial.rejected_spans:
             self.tally.refused.append(partial.error_message)
-        self.tally.acknowledged += body.spans
+        if partial.rejected_spans < len(body.spans):
+            self.tally.acknowledged += body.spans

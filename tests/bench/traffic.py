@@ -61,12 +61,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What traffic looks like. `seconds`: over how much of the past traces start. `open_roots`: the share of traces
-    whose root is also sent first, while it is open."""
+    """What traffic looks like. `seconds`: over how much of the past traces start, which ends `ago` seconds before now.
+    `open_roots`: the share of traces whose root is also sent first, while it is open."""
 
     seed: int
     seconds: float = 86_400
     open_roots: float = 0
+    ago: float = 0
 
 
 def bodies(mix: Mix, senders: int, each: int, size: int) -> list[list[Body]]:
@@ -118,7 +119,7 @@ def stream(mix: Mix, sender: int) -> Iterator[tuple[Sent, Span]]:
 def _trace(chance: random.Random, agent: str, session: str, mix: Mix) -> Iterator[tuple[Sent, Span]]:
     trace_id = UUID(int=chance.getrandbits(128))
     ids = [chance.getrandbits(63) | 1 for _ in range(SPANS_PER_TRACE)]
-    start = time.time_ns() - int(chance.random() * mix.seconds * 1e9)
+    start = time.time_ns() - int((mix.ago + chance.random() * mix.seconds) * 1e9)
     steps = [chance.randrange(80, 3000) for _ in range(6)]
     kinds = ["LLM", "TOOL", "LLM", "RETRIEVER", "TOOL", "LLM"]
     planned: list[tuple[str, int, int | None, int, int]] = []

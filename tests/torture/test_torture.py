@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import database_copy
-from tests.torture import bodies, kills
+from tests.torture import bodies, kills, partitions
 from tests.torture.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]
@@ -21,3 +21,8 @@ def test_it_loses_nothing_when_processes_are_killed() -> None:
 def test_it_takes_any_body() -> None:
     with database_copy("bodies") as url:  # rather than migrate one
         assert passed(bodies.run(200, seed=20, DATABASE_URL=url))
+
+
+def test_it_loses_nothing_when_days_are_made_and_dropped() -> None:
+    with database_copy("partitions") as url:
+        assert passed(partitions.run(2, seed=20, DATABASE_URL=url))
