@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -129,11 +130,26 @@ class Instance:
 
 
 @contextmanager
-def started(data: Path, **extra: str) -> Iterator[Instance]:
-    """A Catalyst in this folder on a free port, stopped at the end as Ctrl-C would."""
+def started(data: Path, files: int = 0, **extra: str) -> Iterator[Instance]:
+    """A Catalyst in this folder on a free port, stopped at the end as Ctrl-C would.
+
+    `files`: how many its processes may open; 0 for as many as this one.
+    """
+
+    def limit() -> None:
+        if files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
     variables = environment(CATALYST_DATA=str(data), CATALYST_PORT=str(free_port()), **extra)
     with (data / "up.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "manage.py", "up"], cwd=ROOT, env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"],
+            cwd=ROOT,
+            env=variables,
+            stdout=log,
+            stderr=log,
+            preexec_fn=limit,  # noqa: PLW1509 # this process has no threads yet
+        )
     ready = data / "up.json"
     try:
         eventually(lambda: ready.exists() or process.poll() is not None, seconds=180)

@@ -7,14 +7,18 @@ import time
 from collections.abc import Callable
 
 from tests.bench import meters
-from tests.torture import bodies, kills, partitions, trouble
+from tests.torture import bodies, kills, partitions, startup, strangers, trouble
 from tests.torture.report import Report
 
 
 def main() -> int:
     """Run the named parts and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("part", nargs="*", help="kills, bodies, trouble, server, partitions or disk; all without any")
+    parser.add_argument(
+        "part",
+        nargs="*",
+        help="kills, bodies, trouble, server, partitions, http-limits, startup or disk; all without any",
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--days", type=int, default=40, help="days made while their spans arrive")
@@ -26,6 +30,8 @@ def main() -> int:
         "trouble": lambda: trouble.run(["restarted", "slow", "clocks"], asked.seed),
         "server": lambda: trouble.run(["server"], asked.seed),
         "partitions": lambda: partitions.run(asked.days, asked.seed),
+        "http-limits": strangers.run,
+        "startup": lambda: startup.run(4_000, 6, asked.seed),
         "disk": lambda: trouble.run(["full"], asked.seed),
     }
     if unknown := set(asked.part) - parts.keys():
