@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,16 +131,15 @@ class Instance:
 
 
 @contextmanager
-def started(data: Path, files: int = 0, **extra: str) -> Iterator[Instance]:
-    """A Catalyst in this folder on a free port, stopped at the end as Ctrl-C would.
+def started(data: Path, **extra: str) -> Iterator[Instance]:
+    """A Catalyst in this folder on a free port, stopped at the end as Ctrl-C would."""
+    with started_with_files(data, resource.getrlimit(resource.RLIMIT_NOFILE), **extra) as instance:
+        yield instance
 
-    `files`: how many its processes may open; 0 for as many as this one.
-    """
 
-    def limit() -> None:
-        if files:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-
+@contextmanager
+def started_with_files(data: Path, files: tuple[int, int], **extra: str) -> Iterator[Instance]:
+    """The same. `files`: how many its processes may open, and how far they may raise that."""
     variables = environment(CATALYST_DATA=str(data), CATALYST_PORT=str(free_port()), **extra)
     with (data / "up.log").open("w") as log:
         process = subprocess.Popen(
@@ -148,7 +148,7 @@ def started(data: Path, files: int = 0, **extra: str) -> Iterator[Instance]:
             env=variables,
             stdout=log,
             stderr=log,
-            preexec_fn=limit,  # noqa: PLW1509 # this process has no threads yet
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, files),  # noqa: PLW1509 # this process has no threads yet
         )
     ready = data / "up.json"
     try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.bench import meters
-from tests.torture import bodies, kills, partitions, startup, strangers, trouble
+from tests.torture import bodies, fairness, kills, partitions, startup, strangers, trouble
 from tests.torture.report import Report
 
 
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument(
         "part",
         nargs="*",
-        help="kills, bodies, trouble, server, partitions, http-limits, startup or disk; all without any",
+        help="kills, bodies, trouble, server, partitions, http-limits, startup, fairness or disk; all without any",
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--bodies", type=int, default=100_000)
@@ -32,6 +32,7 @@ def main() -> int:
         "partitions": lambda: partitions.run(asked.days, asked.seed),
         "http-limits": strangers.run,
         "startup": lambda: startup.run(4_000, 6, asked.seed),
+        "fairness": lambda: fairness.run(asked.seed),
         "disk": lambda: trouble.run(["full"], asked.seed),
     }
     if unknown := set(asked.part) - parts.keys():

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from tests.bench.report import quantile
 from tests.bench.traffic import Mix, body, stream
 from tests.e2e.instance import Instance
+from tests.processes import eventually
 from tests.torture.report import Report
 
 POST_SECONDS = 0.2
@@ -63,10 +64,10 @@ class Neighbor:
         for thread in self._threads:
             thread.join(2 * TIMEOUT)
 
-    @property
-    def has_seen_enough(self) -> bool:
-        """Whether both were tried often enough."""
-        return all(len(times.seconds) + len(times.failures) >= ENOUGH for times in (self.ingest, self.pages))
+    def watch(self, seconds: float) -> None:
+        """Wait until both were tried often enough."""
+        both = (self.ingest, self.pages)
+        eventually(lambda: all(len(times.seconds) + len(times.failures) >= ENOUGH for times in both), seconds)
 
     def tell(self, what: str, report: Report) -> None:
         """Note the times; failures and slowness fail the report."""

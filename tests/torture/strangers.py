@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 from tests.bench import meters
 from tests.bench.signals import LABELS, MADE
-from tests.e2e.instance import Instance, started
-from tests.processes import eventually
+from tests.e2e.instance import Instance, started_with_files
 from tests.torture.neighbor import Neighbor
 from tests.torture.report import Report
 
@@ -32,7 +31,7 @@ def run(scale: float = 1, **variables: str) -> Report:
     with (
         tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder,
         _many_files(),
-        started(Path(folder), files=FILES, **variables) as instance,
+        started_with_files(Path(folder), (FILES, FILES), **variables) as instance,
     ):
         (key,) = instance.new_projects("neighbor")
         for what, hold in TROUBLES.items():
@@ -45,7 +44,7 @@ def run(scale: float = 1, **variables: str) -> Report:
 
 def _measure(instance: Instance, key: str, what: str, report: Report) -> None:
     with Neighbor(instance, key, "neighbor") as neighbor:
-        eventually(lambda: neighbor.has_seen_enough, 300)
+        neighbor.watch(300)
     neighbor.tell(what, report)
     used = meters.memory(instance.pids["up"])
     report.say(f"{what}: memory (PSS), MB", round(used))
