@@ -4,12 +4,14 @@
     bootstrap.py dev      and what testing it needs
     bootstrap.py lock     write the locks anew, from pyproject.toml and today's releases
 
-Quick when nothing has changed. Fetches uv where it is missing; needs nothing but the package registry.
+Quick when nothing has changed. Fetches uv where it is missing; needs nothing but the package registry. uv checks the
+hashes of everything else, so it comes from the lock as well, and no other uv is used.
 """
 
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +34,7 @@ def main(flavour: str) -> None:
     with (CACHE / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if flavour == "lock":
-            write_locks(find_uv() or fetch_uv())
+            write_locks(locked_uv())
             return
         healthy = runs([VENV / "bin" / "python", "-c", ""])
         installed = STAMP.read_text().split() if healthy and STAMP.exists() else []
@@ -41,7 +43,7 @@ def main(flavour: str) -> None:
         wanted = [flavour, hashlib.sha256(LOCKS[flavour].read_bytes()).hexdigest()]
         if installed == wanted:
             return
-        uv = find_uv() or fetch_uv()
+        uv = locked_uv()
         if not healthy:
             make_environment(uv)
         print(f"Installing what {LOCKS[flavour].name} lists…", flush=True)
@@ -57,30 +59,42 @@ def write_locks(uv: str) -> None:
     call([*compile_, "--group", "dev", "-c", LOCKS["run"].name, "-o", LOCKS["dev"].name], "the lock")
 
 
-def find_uv() -> str:
-    """A uv that really runs; empty if there is none."""
-    for name in ("uv", str(Path.home() / ".local" / "bin" / "uv"), str(CACHE / "bin" / "uv")):
-        if runs([name, "--version"]):
-            return name
-    return ""
+def locked_uv() -> str:
+    """The uv of the lock, fetched if this place does not have it."""
+    requirement = uv_requirement(LOCKS["dev"].read_text())
+    uv, fetched = CACHE / "bin" / "uv", CACHE / "uv.txt"
+    if not fetched.exists() or fetched.read_text() != requirement or not runs([uv, "--version"]):
+        uv.unlink(missing_ok=True)
+        fetch_uv(requirement)
+        fetched.write_text(requirement)
+    return str(uv)
 
 
-def fetch_uv() -> str:
+def uv_requirement(lock: str) -> str:
+    """The version and the hashes of uv in the text of a lock."""
+    found = re.search(r"^uv==.*(?:\n +--hash=.*)+", lock, re.MULTILINE)
+    if not found:
+        stop(f"{LOCKS['dev'].name} does not list uv.")
+    return found[0]
+
+
+def fetch_uv(requirement: str) -> None:
     """Install uv in a private place: a virtual environment, or a plain folder where Debian lacks python3-venv."""
     print("Fetching uv…", flush=True)
-    quiet = ["install", "-qq", "--disable-pip-version-check"]
+    wanted = CACHE / "wanted.txt"
+    wanted.write_text(requirement)
+    quiet = ["install", "-qq", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", wanted]
     if runs([sys.executable, "-m", "venv", "--clear", CACHE / "venv"]):
-        pip, uv = [CACHE / "venv" / "bin" / "python", "-m", "pip", *quiet, "uv"], CACHE / "venv" / "bin" / "uv"
+        pip, uv = [CACHE / "venv" / "bin" / "python", "-m", "pip", *quiet], CACHE / "venv" / "bin" / "uv"
     elif runs([sys.executable, "-m", "pip", "--version"]):
-        pip, uv = [sys.executable, "-m", "pip", *quiet, "--target", CACHE / "folder", "uv"], CACHE / "folder/bin/uv"
+        pip, uv = [sys.executable, "-m", "pip", *quiet, "--target", CACHE / "folder"], CACHE / "folder/bin/uv"
     else:
-        stop("This Python has neither venv nor pip. Install one (Debian, Ubuntu: apt-get install python3-venv), or uv.")
+        stop("This Python has neither venv nor pip. Install one (Debian, Ubuntu: apt-get install python3-venv).")
     call(pip, "uv")
     (CACHE / "bin").mkdir(exist_ok=True)
     shutil.copy2(uv, CACHE / "bin" / "uv")
     for folder in ("venv", "folder"):
         shutil.rmtree(CACHE / folder, ignore_errors=True)
-    return str(CACHE / "bin" / "uv")
 
 
 def make_environment(uv: str) -> None:

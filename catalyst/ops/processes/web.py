@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import socket
+import sys
 from ipaddress import ip_network
 
 import uvicorn
@@ -22,12 +23,15 @@ GRACE_SECONDS = 5
 MOST_RECEIVING = 256
 # Collect garbage after this many new objects. Reading 512 spans creates 6,000, none of them garbage.
 GC_THRESHOLD_OBJECTS = 50_000
+# A thread that computes gives way after this time, so that the event loop and short requests hardly wait for large ones.
+SWITCH_SECONDS = 0.0005
 
 
 def serve(listener: socket.socket | None = None) -> None:
     """Serve until SIGTERM, on `listener` or the address in the settings."""
     pricing.load()  # so that no request waits for it
     gc.set_threshold(GC_THRESHOLD_OBJECTS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     table = ConnectionTable(most_connections(raise_file_limit()), MOST_RECEIVING)
 
     async def check_connections() -> None:
