@@ -35,6 +35,13 @@ REGISTRATIONS = (
         decides_readiness=True,
     ),
     Probe(
+        name="writes",
+        order=25,
+        collect=probes.write_error,
+        judge=probes.check_write,
+        decides_readiness=True,
+    ),
+    Probe(
         name="tasks",
         order=60,
         collect=probes.waiting_tasks,

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from django.conf import settings
-from django.db import connection
+from django.db import Error as DatabaseError
+from django.db import connection, transaction
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 from catalyst import __version__, formats, registry, task_backend
+from catalyst.core.models import Bucket
+from catalyst.env import env
 from catalyst.health import Check, Metric, Sample, State, check, gauge, gauge_of, graded, log_file, worst
 from catalyst.ops.models import STEADY_AFTER, Heartbeat, PeriodicRun
 from catalyst.registry import PeriodicTask
@@ -21,6 +25,8 @@ MIN_SERVER_VERSION = 15
 LOST_AFTER = timedelta(seconds=30)
 ERROR_SHOWN_FOR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+WRITE_INTERVAL = timedelta(seconds=5)
+MIN_FREE_BYTES = 64 * 1024**2
 FULL_SHARE, FULL_BYTES = 0.1, 5 * 1024**3
 
 _SERVER = """
@@ -186,6 +192,49 @@ def _check_process(beat: Heartbeat, now: datetime) -> Check:
 def process_metrics(beats: list[Heartbeat], now: datetime) -> Iterator[Metric]:
     samples = [({"process": beat.name, "host": beat.host}, (now - beat.seen_at).total_seconds()) for beat in beats]
     yield gauge("heartbeat_age_seconds", "Since when a process last noted that it lives.", samples)
+
+
+class WriteProbe:
+    """Writes a row, at most once in WRITE_INTERVAL. Requests of this process share the result."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._checked_at: datetime | None = None
+        self._error = ""
+
+    def error(self, now: datetime) -> str:
+        """Return why the database takes no write. Empty if it does."""
+        with self._lock:
+            if self._checked_at is None or abs(now - self._checked_at) >= WRITE_INTERVAL:
+                self._error, self._checked_at = self._try(now), now
+            return self._error
+
+    @staticmethod
+    def _try(now: datetime) -> str:
+        try:
+            with transaction.atomic():
+                Bucket.objects.update_or_create(key="write probe", defaults={"tokens": 0, "filled_at": now})
+        except DatabaseError as error:
+            return (str(error).strip().splitlines() or ["no reason given"])[0]
+        return ""
+
+
+write_probe = WriteProbe()
+
+
+def write_error(now: datetime) -> str:
+    """Return why spans can't be written now. Empty if they can."""
+    # A full disk refuses new pages, while the row of the probe still finds room in an old one.
+    disk = None if env.database_url else data_folder()
+    if disk is not None and disk.free_bytes < MIN_FREE_BYTES:
+        return f"only {formats.size(disk.free_bytes)} are free in {disk.folder}"
+    return write_probe.error(now)
+
+
+def check_write(error: str, _now: datetime) -> Iterator[Check]:
+    text = f"none are accepted: {error}" if error else "accepted"
+    advice = "Make room on its disk, or let it take writes. Senders are told to send again meanwhile."
+    yield check("Database", "writes", "bad" if error else "ok", text, advice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ GRACE_SECONDS = 5
 MOST_RECEIVING = 256
 # Collect garbage after this many new objects. Reading 512 spans creates 6,000, none of them garbage.
 GC_THRESHOLD_OBJECTS = 50_000
-# A thread that computes gives way after this time, so that the event loop and short requests hardly wait for large ones.
+# A thread that computes gives way after this time, so that short requests hardly wait for large ones.
 SWITCH_SECONDS = 0.0005
 
 

@@ -16,7 +16,7 @@ from catalyst.core.models import ApiKey, Project
 from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.models import Budget
 from catalyst.ops.models import Heartbeat
-from catalyst.ops.monitoring import snapshot
+from catalyst.ops.monitoring import probes, snapshot
 from signals import operations
 from signals.models import Label
 from signals.runs import backfill
@@ -63,6 +63,26 @@ def test_it_is_not_ready_without_a_place_for_todays_spans(client: Client, days: 
         cursor.execute(f"DROP TABLE traces_span_{timezone.now():%Y%m%d}")
     response = client.get("/readyz")
     assert (response.status_code, "today's is missing" in response.text) == (503, True)
+
+
+def test_it_is_not_ready_while_the_database_takes_no_writes(client: Client, days: None) -> None:
+    with (
+        connection.cursor() as cursor,
+        time_machine.travel(timezone.now() + timedelta(seconds=10), tick=False) as clock,
+    ):
+        assert client.get("/readyz").text == "ready\n"
+        cursor.execute("SET TRANSACTION READ ONLY")
+        assert client.get("/readyz").text == "ready\n", "it tries at most once in five seconds"
+        clock.shift(timedelta(seconds=5))
+        response = client.get("/readyz")
+    assert response.status_code == 503
+    assert "Database writes: none are accepted: cannot execute" in response.text
+
+
+def test_it_is_not_ready_while_the_disk_is_full(client: Client, days: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "MIN_FREE_BYTES", 1 << 60)
+    response = client.get("/readyz")
+    assert (response.status_code, "are free in" in response.text) == (503, True)
 
 
 @pytest.mark.parametrize(
