@@ -222,7 +222,7 @@ def _outcome_of(
 ) -> IngestResult:
     late_before = arrival.received_at - settings.SETTLE_ROOTLESS
     new = fuller = late = 0
-    refused: Counter[Refusal] = Counter()
+    refused = _refused(arrival, batches)
     for reading in arrival.readings:
         span = reading.span
         if id(span) in inserted:
@@ -230,15 +230,22 @@ def _outcome_of(
         elif id(span) in replaced:
             fuller += 1
         else:
-            why = batches[span.trace_id].refused.get(span.span_id)
-            if why is not None:
-                refused[why] += 1
             continue
         if (settled and span.trace_id in settled) or (
             span.start_time < late_before and span.ended and span_end(span) < late_before
         ):
             late += 1
     return IngestResult(new, fuller, len(arrival.readings) - new - fuller - refused.total(), late, refused)
+
+
+def _refused(arrival: SpanBatch, batches: Mapping[UUID, TraceBatch]) -> Counter[Refusal]:
+    refused: Counter[Refusal] = Counter()
+    if any(batch.refused for batch in batches.values()):
+        for reading in arrival.readings:
+            why = batches[reading.span.trace_id].refused.get(reading.span.span_id)
+            if why is not None:
+                refused[why] += 1
+    return refused
 
 
 def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
