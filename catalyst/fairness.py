@@ -22,7 +22,7 @@ class FairShare[Owner: Hashable]:
 
     @property
     def sum(self) -> int:
-        """What all owners hold."""
+        """The sum of what all owners hold."""
         return self._sum
 
     def take(self, owner: Owner, amount: int) -> bool:

@@ -14,7 +14,6 @@ from django.core.handlers.exception import convert_exception_to_response
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import resolve, set_script_prefix
 
-from catalyst import database
 from catalyst.fairness import FairShare
 from catalyst.ip_ranges import network_of
 from catalyst.server.bodies import Body, BodyTooLarge, MemoryFull, Message, Receive, Scope, Send, with_incoming
@@ -81,8 +80,8 @@ class ThreadHandler(ASGIHandler):
             return _refusal(413, "The body of this request is too large.")
         except MemoryFull:
             return _refusal(503, "The server has no memory for this request now. Send it again.")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._run_view, scope, content)
+        # Returns the database connection too, so a stream holds none while it waits for its client.
+        return await in_thread(self._run_view, scope, content)
 
     async def _read_page_body(self, scope: Scope, body: Body) -> bytes:
         client = scope.get("client")
@@ -103,9 +102,6 @@ class ThreadHandler(ASGIHandler):
             response.close()
         elif not isinstance(response, StreamingHttpResponse):
             raise TypeError(f"A view returned {type(response).__name__}, which is not a response.")
-        else:
-            # Nothing waits for a client while it holds a connection to the database.
-            database.release()
         return response
 
 

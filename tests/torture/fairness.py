@@ -13,6 +13,7 @@ from uuid import UUID
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.bench.pages import signed_in
 from tests.bench.senders import Senders
 from tests.bench.signals import LABELS, MADE
 from tests.bench.traffic import Body, Mix, Sent, bodies, body
@@ -125,7 +126,7 @@ def _exports(instance: Instance, seed: int, scale: float, report: Report) -> Ite
     """Many labels are exported as fast as they come."""
     signal = int(instance.shell(MADE).split()[0])
     instance.execute(LABELS, int(LABELED * scale), [signal])
-    cookie = "; ".join(f"{name}={value}" for name, value in instance.cookies_of("owner").items())
+    cookie = signed_in(instance)
     path, address = f"/p/default/signals/{signal}/labels/?as=jsonl&range=90d", urlsplit(instance.url)
     over, read = threading.Event(), [0]
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.bench.pages import signed_in
 from tests.bench.report import quantile
 from tests.bench.traffic import Mix, body, stream
 from tests.e2e.instance import Instance
@@ -43,7 +44,7 @@ class Neighbor:
         self.address = urlsplit(instance.url)
         self.key = key
         self.page = f"/p/{project}/traces/"
-        self.cookie = "; ".join(f"{name}={value}" for name, value in instance.cookies_of("owner").items())
+        self.cookie = signed_in(instance)
         self.ingest, self.pages = Times(), Times()
         self._over = threading.Event()
         self._threads = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.bench import meters
+from tests.bench.pages import signed_in
 from tests.bench.signals import LABELS, MADE
 from tests.e2e.instance import Instance, started_with_files
 from tests.torture.neighbor import Neighbor
@@ -113,7 +114,7 @@ def _temporary_bytes(instance: Instance) -> int:
 def _read_nothing(instance: Instance, stack: ExitStack, scale: float, report: Report) -> None:
     signal = int(instance.shell(MADE).split()[0])
     instance.execute(LABELS, int(LABELED * scale), [signal])
-    cookie = "; ".join(f"{name}={value}" for name, value in instance.cookies_of("owner").items())
+    cookie = signed_in(instance)
     path = f"/p/default/signals/{signal}/labels/?as=jsonl&range=90d"
     for _ in range(READERS):
         client = _connect(instance, stack, receive_bytes=4_096)
