@@ -105,6 +105,11 @@ class Env(BaseSettings):
     max_trace_spans: int = Field(
         100_000, ge=1_000, description="Most spans of one trace; further ones are refused by partial success."
     )
+    max_new_names_per_hour: int = Field(
+        200,
+        ge=1,
+        description="New agents, models and tools, of each, that a project may bring in an hour; others are (other).",
+    )
     max_span_attributes: int = Field(
         10_000, ge=1, description="Most attributes of a span, resource or event; further ones are left out."
     )

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from threading import Lock
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
 
 
 class FairShare[Owner: Hashable]:
@@ -88,3 +92,39 @@ class Turns[Owner: Hashable]:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+def divide[Owner: Hashable, Row](
+    capacity: int, owners: Sequence[Owner], take: Callable[[Owner, int], Sequence[Row]], held: Mapping[Owner, int]
+) -> list[Row]:
+    """Take rows of waiting owners up to this capacity, and return them. `take` gets an owner and at most how many.
+
+    `held` counts what owners already hold of the capacity. Those that hold the least go first. An owner below its
+    share of the capacity gets rows although others hold all of it, so the sum can exceed the capacity.
+    """
+    share = max(1, capacity // max(1, len({*owners, *held})))
+    free = capacity - sum(held.values())
+    rows: list[Row] = []
+    for position, owner in enumerate(sorted(owners, key=lambda owner: held.get(owner, 0))):
+        part_of_free = -(-free // (len(owners) - position))
+        limit = max(part_of_free, share - held.get(owner, 0))
+        if limit > 0:
+            taken = take(owner, limit)
+            free -= len(taken)
+            rows += taken
+    return rows
+
+
+def waiting_projects(due: str, *queues: QuerySet[Any]) -> dict[int, datetime]:
+    """Projects with rows in these queues, and the earliest `due` of each. The project that waits longest comes first.
+
+    Reads one row per project and queue, if an index begins with the project and `due`.
+    """
+    waiting: dict[int, datetime] = {}
+    for queue in queues:
+        first = queue.filter(project=OuterRef("pk")).order_by(due).values(due)[:1]
+        projects = queue.model._meta.get_field("project").related_model._default_manager.order_by()
+        rows = projects.values("pk").annotate(oldest=Subquery(first)).filter(oldest__isnull=False)
+        for project, oldest in rows.values_list("pk", "oldest"):
+            waiting[project] = min(oldest, waiting.get(project, oldest))
+    return dict(sorted(waiting.items(), key=lambda item: item[1]))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from django.db import models
 
 from catalyst import formats
+from catalyst.fairness import waiting_projects
 
 type State = Literal["ok", "warn", "bad"]
 type Sample = tuple[Mapping[str, str], float]
@@ -96,9 +97,9 @@ def counter(name: str, text: str, samples: Iterable[Sample]) -> Metric:
 
 
 def queue_of(rows: "models.QuerySet[Any]", due: str, now: datetime) -> Queue:
-    """Count the rows and those that are due. `due` names the column."""
+    """Count the rows of all projects and those that are due. `due` names the column."""
     due_rows = rows.filter(**{f"{due}__lte": now})
-    return Queue(count_rows(rows), count_rows(due_rows), due_rows.order_by(due).values_list(due, flat=True).first())
+    return Queue(count_rows(rows), count_rows(due_rows), min(waiting_projects(due, due_rows).values(), default=None))
 
 
 def count_rows(rows: "models.QuerySet[Any]") -> int:

@@ -128,6 +128,7 @@ MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
 BODY_MEMORY_BYTES = env.body_memory_mb * 1024 * 1024
 MAX_REQUEST_SPANS = env.max_request_spans
 MAX_TRACE_SPANS = env.max_trace_spans
+MAX_NEW_NAMES = env.max_new_names_per_hour
 METRICS_TOKEN = env.metrics_token
 KEY_REQUESTS_PER_SECOND = env.key_requests_per_second
 KEY_SPANS_PER_SECOND = env.key_spans_per_second

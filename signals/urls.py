@@ -23,6 +23,7 @@ urlpatterns = [
     path("p/<slug:project>/signals/bulk/", signal_list.signal_bulk, name="signal-bulk"),
     path("p/<slug:project>/agents/<int:pk>/signals/", agent_signals.agent_signals, name="agent-signals"),
     path("p/<slug:project>/signals/new/", signal_editor.signal_create, name="signal-create"),
+    path("p/<slug:project>/signals/agents/", signal_editor.agent_choices, name="agent-choices"),
     path("p/<slug:project>/signals/judge/", signal_editor.judge_show, name="judge-show"),
     path("p/<slug:project>/signals/lately/", signal_editor.lately_show, name="lately-show"),
     path(

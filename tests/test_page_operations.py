@@ -53,6 +53,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "signals:label-detail": ("signals.label",),
     "signals:label-export": ("signals.export",),
     "signals:label-retry": ("signals.retry",),
+    "signals:agent-choices": "Finds choices of a form.",
     "signals:lately-show": ("signals.traffic",),
     "signals:project-cap": ("signals.cap_project",),
     "signals:project-catch-up": ("signals.held_back_project", "signals.catch_up_project"),

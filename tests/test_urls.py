@@ -107,6 +107,7 @@ TABLE = {
     "signals:trial-cancel": Row(ONLY_POST, OWN_TEST_DO, "test"),
     "signals:trial-exchange": Row(OWN_TEST_LOOK, ONLY_GET, "test item"),
     "signals:prompt-show": Row(ONLY_POST, EDITOR_WRONG),
+    "signals:agent-choices": Row(EDITOR_LOOK, ONLY_GET),
     "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:lately-show": Row(EDITOR_LOOK, ONLY_GET),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),

@@ -54,6 +54,10 @@ MAX_MEMBERS = 1_000
 NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
 NO_MEMORY = "The server has no memory for this request now; nothing of it was stored. Send it again."
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
+OTHER = (
+    "{} spans count under (other): their project has more than {} new agents, models or tools in an hour. If that is "
+    "meant, an operator can run manage.py agents regroup."
+)
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
@@ -73,6 +77,12 @@ class ParsedRequest:
     arrival: SpanBatch
     decoded: Decoded
     cut: Truncation
+
+
+@dataclass(slots=True, frozen=True)
+class StoredRequest:
+    parsed: ParsedRequest
+    result: IngestResult
 
 
 @csrf_exempt
@@ -122,7 +132,7 @@ def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError) -> HttpRefusal:
     return HttpRefusal(400, str(error))
 
 
-async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> ParsedRequest:
+async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> StoredRequest:
     api_keys.admit(key, ApiKey.Scope.INGEST, now)
     parsed = await _parse(request, key.project_id, now)
     api_keys.charge_spans(key, len(parsed.decoded.spans) + parsed.decoded.rejected, now)
@@ -133,7 +143,7 @@ async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> ParsedReq
         for _ in range(count):
             parsed.decoded.reject(why.reason, why)
     usage_counter.count(key.pk, _counts(result, parsed), now)
-    return parsed
+    return StoredRequest(parsed, result)
 
 
 def _counts(result: IngestResult, parsed: ParsedRequest) -> dict[str, int]:
@@ -144,6 +154,7 @@ def _counts(result: IngestResult, parsed: ParsedRequest) -> dict[str, int]:
         "duplicate": result.duplicate,
         "late": result.late,
         "cut": parsed.cut.total,
+        "other": result.other,
         **{f"bad_{fault}": count for fault, count in parsed.decoded.faults.items()},
     }
 
@@ -225,8 +236,8 @@ class _Unpacker:
         self.stream = zlib.decompressobj(self.window_bits)
 
 
-def _accepted(encoding: str, parsed: ParsedRequest) -> HttpResponse:
-    response, decoded, cut = ExportTraceServiceResponse(), parsed.decoded, parsed.cut
+def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
+    response, decoded, cut = ExportTraceServiceResponse(), stored.parsed.decoded, stored.parsed.cut
     messages = []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)
@@ -235,6 +246,8 @@ def _accepted(encoding: str, parsed: ParsedRequest) -> HttpResponse:
         response.partial_success.rejected_spans = decoded.rejected
     if cut.total:
         messages.append(f"Stored, but {cut.text(Limits(**settings.SPAN_LIMITS))}")
+    if stored.result.other:
+        messages.append(f"Stored, but {OTHER.format(stored.result.other, settings.MAX_NEW_NAMES)}")
     if messages:
         response.partial_success.error_message = ". ".join(messages)
     return _response(encoding, 200, response)

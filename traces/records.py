@@ -54,6 +54,7 @@ class SpanRecord:
     input_size: int = 0
     output_size: int = 0
     skewed: bool = False
+    counts_as_other: bool = False
     attribute_tokens: list[int] = field(default_factory=list)
 
     @property

@@ -288,7 +288,12 @@ def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
 
 
 def _call_name(span: SpanRecord) -> tuple[str, str]:
-    return span.kind, span.model if span.kind == "LLM" else span.tool
+    return span.kind, OTHER if span.counts_as_other else call_name(span)
+
+
+def call_name(span: SpanRecord) -> str:
+    """The model or tool that a call names; empty if none."""
+    return span.model if span.kind == "LLM" else span.tool
 
 
 def _bucket(duration_us: int | None) -> int | None:

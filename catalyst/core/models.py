@@ -221,8 +221,8 @@ class KeyHourQuerySet(models.QuerySet["KeyHour"]):
 class KeyHour(models.Model):
     """Events of one API key in one hour; see `catalyst.core.key_use`.
 
-    `what` is the outcome of a span (new, replaced, duplicate, late, cut, bad_id, …) or request (accepted, refused_429,
-    …).
+    `what` is the outcome of a span (new, replaced, duplicate, late, cut, other, bad_id, …) or request (accepted,
+    refused_429, …).
     """
 
     key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, null=True, related_name="+", db_index=False)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from catalyst.core import key_use
 from catalyst.core.models import ApiKey
-from catalyst.health import RECENT, Check, Metric, Sample, State, check, counter
+from catalyst.health import RECENT, Check, Metric, Sample, check, counter
 
 REASONS = {
     "bad_id": "spans with a wrong id",
@@ -51,10 +51,21 @@ class KeyUsage:
         """Requests answered with an error."""
         return sum(count for event, count in self.counts.items() if event.startswith("refused_"))
 
+    @property
+    def other(self) -> int:
+        """Stored spans that count under (other)."""
+        return self.counts["other"]
+
     def reasons(self) -> str:
         return ", ".join(
             f"{count:,} {REASONS[event]}" for event, count in self.counts.most_common() if event in REASONS
         )
+
+
+TOO_MANY_NAMES = (
+    "The project brings more new agents, models or tools in an hour than CATALYST_MAX_NEW_NAMES_PER_HOUR. If they are "
+    "meant, run manage.py agents regroup."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +90,18 @@ def check_keys(usages: UsageOfKeys, _now: datetime) -> Iterator[Check]:
     for usage in usages.recent:
         name = f"{usage.key.project}: {usage.key.name}" if usage.key else "no valid key"
         text = f"{usage.received:,} spans received, {usage.stored:,} stored, {usage.rejected:,} rejected, "
-        text += f"{usage.counts['late']:,} late, {usage.refused:,} requests refused"
-        state: State = "warn" if usage.key and (usage.rejected or usage.refused) else "ok"
-        advice = f"{usage.reasons()}. Senders repeat what got 429 or 503; of all else only their logs tell."
-        yield check("Keys in 24 hours", name, state, text, advice)
+        text += (
+            f"{usage.counts['late']:,} late, {usage.refused:,} requests refused, {usage.other:,} spans under (other)"
+        )
+        advice = " ".join(_advice(usage))
+        yield check("Keys in 24 hours", name, "warn" if usage.key and advice else "ok", text, advice)
+
+
+def _advice(usage: KeyUsage) -> Iterator[str]:
+    if usage.rejected or usage.refused:
+        yield f"{usage.reasons()}. Senders repeat what got 429 or 503; of all else only their logs tell."
+    if usage.other:
+        yield TOO_MANY_NAMES
 
 
 def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
@@ -93,13 +112,14 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
             kind, _, reason = event.partition("_")
             if event == "accepted" or kind == "refused":
                 samples["requests"].append((labels | {"status": reason or "200"}, count))
-            elif event in ("late", "cut"):
+            elif event in ("late", "cut", "other"):
                 samples[event].append((labels, count))
             else:
                 samples["spans"].append((labels | {"fate": event}, count))
     text = "Spans of accepted requests, by key and what became of them."
     yield counter("spans_total", text, samples["spans"])
     yield counter("spans_late_total", "Stored spans that came after their trace had settled.", samples["late"])
+    yield counter("spans_other_total", "Stored spans that count under (other).", samples["other"])
     yield counter("cut_total", "Values cut, and attributes, events and links left out.", samples["cut"])
     yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
 

@@ -1,12 +1,15 @@
 """Forms that create, edit and duplicate a signal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, override
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
 from django.http import QueryDict
+from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from catalyst.agents.models import Agent
@@ -17,10 +20,11 @@ from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
 from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
-from signals.forms.widgets import ChoiceInput, LabelsWidget, RateWidget
+from signals.forms.widgets import AgentSelect, ChoiceInput, LabelsWidget, RateWidget
 from signals.models import Signal, SignalVersion
 from signals.operations import Renamed, VersionConflict
 
+MAX_LISTED_AGENTS = 50
 NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
 # The template of a field's group.
 ROWS = {
@@ -39,20 +43,36 @@ SCOPE_HELP = {
 FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
 
 
-class LoadedAgents(ModelChoiceIterator[Agent]):
-    """Choices of the agents that a page has loaded. Django's would load them again for each use."""
+class ListedAgents(ModelChoiceIterator[Agent]):
+    """Choices of the agents that a field lists. Django's would list all, and load them again for each use."""
+
+    field: "AgentField"
 
     @override
     def __iter__(self) -> Iterator[tuple[ModelChoiceIteratorValue | str, str]]:
-        for agent in self.queryset:
+        for agent in self.field.listed:
             yield self.choice(agent)
 
 
 class AgentField(forms.ModelChoiceField[Agent]):
-    iterator = LoadedAgents
+    """One of the project's agents. Lists the first ones and the chosen one; the others are searched."""
 
-    def __init__(self, project: Project, widget: forms.Select | None = None) -> None:
-        super().__init__(project.agents.order_by("name", "pk"), empty_label=None, widget=widget)
+    iterator = ListedAgents
+
+    def __init__(self, project: Project, chosen: object = None, attrs: Mapping[str, Any] | None = None) -> None:
+        self.chosen_pk = str(chosen or "")
+        widget = AgentSelect(reverse("signals:agent-choices", args=[project.slug]), attrs)
+        self._all = project.agents.order_by("name", "pk")
+        super().__init__(self._all, empty_label=None, widget=widget)
+
+    @cached_property
+    def listed(self) -> list[Agent]:
+        first = list(self._all[: MAX_LISTED_AGENTS + 1])
+        self.widget.is_searched = len(first) > MAX_LISTED_AGENTS
+        listed = first[:MAX_LISTED_AGENTS]
+        if is_id(self.chosen_pk) and int(self.chosen_pk) not in {agent.pk for agent in listed}:
+            listed = [*self._all.filter(pk=self.chosen_pk), *listed]
+        return listed
 
 
 class AgentOfSignalField(AgentField):
@@ -61,6 +81,12 @@ class AgentOfSignalField(AgentField):
     @override
     def label_from_instance(self, obj: Agent) -> str:
         return f"for {obj}"
+
+
+def agents_named(project: Project, text: str) -> list[Agent]:
+    """Agents whose name contains the text, up to as many as a field lists."""
+    agents = project.agents.filter(Q(name__icontains=text) | Q(identity=text))
+    return list(agents.order_by("name", "pk")[:MAX_LISTED_AGENTS])
 
 
 class SignalForm(FilterFields, ViewFields):
@@ -141,7 +167,9 @@ class SignalForm(FilterFields, ViewFields):
             required=False,
             help_text=format_html("Operators list further models in <code>{}</code>.", "CATALYST_JUDGE_MODELS"),
         )
-        self.fields["agent"] = AgentOfSignalField(project, forms.Select({"id": "row-agent", "aria-label": "Agent"}))
+        chosen = data.get("agent") if data is not None else initial.get("agent")
+        self._agent_field = AgentOfSignalField(project, chosen, {"id": "row-agent", "aria-label": "Agent"})
+        self.fields["agent"] = self._agent_field
         for name, row in ROWS.items():
             self.fields[name].template_name = row  # type: ignore[attr-defined]  # unknown to django-stubs
         self._agents = project.agents.order_by("name", "pk")
@@ -156,6 +184,10 @@ class SignalForm(FilterFields, ViewFields):
         pk = str(self["agent"].value() or "")
         agent = self._agents.filter(pk=pk).first() if is_id(pk) else None
         return agent or self._agents.first()
+
+    @property
+    def has_agents(self) -> bool:
+        return bool(self._agent_field.listed)
 
     @property
     def invalid_fields(self) -> list[forms.BoundField]:
@@ -216,7 +248,8 @@ class DuplicateForm(forms.Form):
     def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
         other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
         super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
-        self.fields["agent"] = AgentField(signal.project)
+        chosen = data.get("agent") if data is not None else (other or signal.agent).pk
+        self.fields["agent"] = AgentField(signal.project, chosen)
 
 
 def template_named(key: str | None) -> Template | None:

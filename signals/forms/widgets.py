@@ -13,6 +13,23 @@ RATES = ("10", "25", "50", "100")
 OTHER = "other"
 
 
+class AgentSelect(forms.Select):
+    """The agents that its field lists; `is_searched`: with a search for the others."""
+
+    template_name = "signals/parts/agent_select.html"
+    is_searched = False
+
+    def __init__(self, search_url: str, attrs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(dict(attrs or {}))
+        self.search_url = search_url
+
+    @override
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        context["widget"]["search_url"] = self.search_url if self.is_searched else ""
+        return context
+
+
 class ChoiceInput(forms.RadioSelect):
     """Exclusive choices in one row. `help_texts`, by value: the text that is shown while this value is chosen."""
 

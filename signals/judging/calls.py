@@ -1,6 +1,5 @@
 """One judge call: model, messages, and the result for the label. Writes no rows."""
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
 from catalyst.llms.availability import Outage
 from catalyst.pricing import price
 from signals.definitions.templates import Template, template_for
-from signals.judging import offline, prompt
+from signals.judging import offline, own_calls, prompt
 from signals.judging.exchanges import PromptAndReply
 from signals.judging.judges import model_for
 from signals.judging.prompt import InvalidAnswer, Recording
@@ -91,12 +90,14 @@ def prepare(
         return CallResult(label, Status.SKIPPED, label.wanted_revision, error=GONE)
     if not target.transcript:
         return CallResult(label, Status.SKIPPED, target.revision, error=NO_CONTENT)
+    if why := own_calls.reason_to_skip(target.transcript, label.signal_id, label.agent_id, now):
+        return CallResult(label, Status.SKIPPED, target.revision, error=why)
     max_characters = version.judge_view.tokens(env.judge_budget_tokens) * prompt.CHARACTERS_PER_TOKEN
     recording = Recording(label.target_key, prompt.quote_transcript(target.transcript, max_characters), target.left_out)
     digest = prompt.digest(version, label.scope, recording)
     if template is not None:
         return _judged_offline(label, template, target, digest)
-    messages = prompt.messages(version, label.scope, recording, token=secrets.token_hex(8))
+    messages = prompt.messages(version, label.scope, recording, token=own_calls.new_token(label.agent_id))
     answered_since = label.tried_at is not None and model in answered_at and answered_at[model] > label.tried_at
     return JudgeCall(label, now, target.revision, model, messages, digest, answered_since)
 

@@ -1,4 +1,4 @@
-"""Claims: due jobs within the budgets. Tests go first, then live traffic, then runs."""
+"""Claims: due jobs within the budgets. Tests go first. Projects take turns; of each, live traffic goes before runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 
+from catalyst import fairness
 from catalyst.llms.models import Budget
 from signals.judging import budget_checks
 from signals.judging.judges import model_for
@@ -15,21 +16,37 @@ from signals.models.label_queue import JudgeJobQuerySet
 from signals.models.label_states import MAX_ATTEMPTS, Status
 
 CRASHES_TO_ISOLATE = 2
+NONE_HELD: Mapping[int, int] = {}
 CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."
 UNPRICED = "A daily spending cap can't hold for a model without a public price, so the rest was not judged."
 
 
 def has_work(now: datetime) -> bool:
     """Return whether a test is running or a label is due. Ignores budgets."""
+    return SignalTest.objects.running().exists() or bool(_waiting_projects(now))
+
+
+def _waiting_projects(now: datetime) -> list[int]:
     claimable = Label.objects.claimable(now)
-    if SignalTest.objects.running().exists():
-        return True
-    return any(claimable.filter(run__isnull=is_live).exists() for is_live in (True, False))  # an index each
+    # An index each.
+    return list(
+        fairness.waiting_projects("not_before", claimable.filter(run=None), claimable.filter(run__isnull=False))
+    )
 
 
 @transaction.atomic
-def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()) -> list[Label]:
-    """Claim up to `limit` labels and return them with their versions.
+def claim(
+    limit: int,
+    lease: timedelta,
+    now: datetime,
+    *,
+    held: Mapping[int, int] = NONE_HELD,
+    without_models: Sequence[str] = (),
+) -> list[Label]:
+    """Claim labels and return them with their versions.
+
+    `limit`: how many the caller may hold. `held`: how many it holds, by project. Projects take turns and have equal
+    shares of the limit; for one that holds less, the sum may exceed the limit.
 
     Excluded: models in `without_models`, labels over a cap, and queued labels of stopped runs. Labels that used up all
     attempts are returned as failed.
@@ -37,10 +54,15 @@ def claim(limit: int, lease: timedelta, now: datetime, *, without_models: Sequen
     caps = list(Budget.objects.capped())
     due = _exclude_blocked(Label.objects.claimable(now), budget_checks.capped_signals(caps, now), without_models)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
-    labels: list[Label] = []
-    for run in (Q(run=None), Q(run__isnull=False) & ~stopped):
-        jobs = due.filter(run).order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-        labels += jobs.select_related("version")[: limit - len(labels)]
+    free = due.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
+    jobs = free.select_related("version", "signal")
+
+    def take(project: int, most: int) -> list[Label]:
+        live = list(jobs.filter(project=project, run=None)[:most])
+        of_runs = jobs.filter(Q(run__isnull=False) & ~stopped, project=project)
+        return live + list(of_runs[: most - len(live)])
+
+    labels = fairness.divide(limit, _waiting_projects(now), take, held)
     claimed, _ = _lease(Label.objects.all(), labels, caps, now, lease)
     return claimed
 

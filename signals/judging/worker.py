@@ -6,7 +6,7 @@ dead worker expires and the job is repeated: calls happen at least once, labels 
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from catalyst.env import env
+from catalyst.fairness import Turns
 from catalyst.llm import LLM
 from catalyst.llms import availability, budgets
 from catalyst.llms.amounts import Account, Calls
@@ -64,8 +65,8 @@ class _Worker:
         self._extended_at = clock()
         self._answers = 0
         self._slots = {
-            Label: asyncio.Semaphore(env.judge_concurrency),
-            SignalTestItem: asyncio.Semaphore(TEST_CONCURRENCY),
+            Label: Turns[int](env.judge_concurrency),
+            SignalTestItem: Turns[int](TEST_CONCURRENCY),
         }
 
     def claim_calls(self) -> list[JudgeCall]:
@@ -89,11 +90,10 @@ class _Worker:
         return calls
 
     def _claim(self, now: datetime, paused: Sequence[str]) -> list[Job]:
-        labels_held = len(_of_type(Label, self._held))
-        items_held = len(self._held) - labels_held
+        held = Counter(label.project_id for label in _of_type(Label, self._held))
+        items_held = len(self._held) - held.total()
         items = claims.claim_test_items(TEST_CONCURRENCY - items_held, LEASE, now, without_models=paused)
-        label_limit = self.max_held_labels - labels_held
-        labels = claims.claim(label_limit, LEASE, now, without_models=paused) if label_limit > 0 else []
+        labels = claims.claim(self.max_held_labels, LEASE, now, held=held, without_models=paused)
         return [*items, *labels]
 
     def finish(self, results: Sequence[CallResult]) -> None:
@@ -131,7 +131,7 @@ class _Worker:
         return self.claim_calls()
 
     async def _ask(self, call: JudgeCall, llm: LLM) -> CallResult:
-        async with self._slots[type(call.label)]:
+        async with self._slots[type(call.label)].turn(call.label.project_id):
             before = self._answers
             try:
                 result = await judge_calls.ask(call, llm, lambda: self._answers > before)

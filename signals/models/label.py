@@ -129,15 +129,15 @@ class Label(JudgeJob):
             ),
         ]
         indexes = [
-            # The judge's claim: open work, due first; live traffic before manual runs.
+            # The judge's claim: open work of each project, due first; live traffic before manual runs.
             models.Index(
-                fields=["not_before", "id"],
-                name="signals_label_open_live",
+                fields=["project", "not_before", "id"],
+                name="signals_label_next_live",
                 condition=Q(status__in=["queued", "running"], run=None),
             ),
             models.Index(
-                fields=["not_before", "id"],
-                name="signals_label_open_run",
+                fields=["project", "not_before", "id"],
+                name="signals_label_next_run",
                 condition=Q(status__in=["queued", "running"], run__isnull=False),
             ),
             # Calls under way, and what they may cost.
@@ -175,6 +175,10 @@ class Label(JudgeJob):
             ),
             models.Index(fields=["project", "session_key"], name="signals_label_session", condition=~Q(session_key="")),
         ]
+
+    @property
+    def agent_id(self) -> int:
+        return self.signal.agent_id
 
     def __str__(self) -> str:
         return f"{self.version} {self.target_key}: {self.value or self.status}"

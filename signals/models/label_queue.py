@@ -104,6 +104,10 @@ class JudgeJob(models.Model):
         raise NotImplementedError
 
     @property
+    def agent_id(self) -> int:
+        raise NotImplementedError
+
+    @property
     def sentiment(self) -> str:
         return str(self.version.sentiments.get(self.value, Sentiment.NEUTRAL))
 

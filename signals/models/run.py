@@ -26,7 +26,8 @@ class SignalRunQuerySet(models.QuerySet["SignalRun"]):
         return self.filter(state__in=["collecting", "judging"]).order_by("pk")
 
     def collecting(self) -> "SignalRunQuerySet":
-        return self.filter(state="collecting").order_by("pk")
+        """Runs that look for targets, those with the fewest first, so that a long run delays no short one."""
+        return self.filter(state="collecting").order_by("matched", "pk")
 
     def overtaken(self) -> "SignalRunQuerySet":
         """Open runs of archived signals, and open backfills of superseded versions."""

@@ -136,5 +136,9 @@ class SignalTestItem(JudgeJob):
         return self.test
 
     @property
+    def agent_id(self) -> int:
+        return self.test.agent_id
+
+    @property
     def is_flipped(self) -> bool:
         return bool(self.value and self.before) and self.value != self.before

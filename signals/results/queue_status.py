@@ -43,7 +43,8 @@ def queue_status(signal: Signal, now: datetime) -> QueueStatus:
     """The status at `now`, in up to four queries."""
     covered = signal.hours.filter(state__in=["waiting", "failed"]).coverage()
     since = signal.label_set.oldest_due(now) if covered.waiting else None
-    due = Unsettled.objects.order_by("due_at").values_list("due_at", flat=True).first() if signal.is_live else None
+    unsettled = Unsettled.objects.filter(project=signal.project_id).order_by("due_at")
+    due = unsettled.values_list("due_at", flat=True).first() if signal.is_live else None
     return QueueStatus(
         covered.waiting,
         covered.failed,

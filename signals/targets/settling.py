@@ -2,7 +2,7 @@
 
 Ingest enqueues every trace and session that receives spans, with the time at which it settles. Settling deletes due
 rows, enqueues labels for sampled targets and records the others. A crash rolls back everything. Concurrent settlers
-never read the same target. A target that settles again only raises its wanted revision.
+never read the same target. Projects take turns. A target that settles again only raises its wanted revision.
 """
 
 from collections import defaultdict
@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from catalyst import fairness
 from signals.models import Signal, SignalVersion
 from signals.models.label_queue import LabelRequest
 from signals.targets import requeue
@@ -40,15 +41,21 @@ class Settled:
 
 
 def has_work(now: datetime) -> bool:
-    return Unsettled.objects.filter(due_at__lte=now).exists()
+    return bool(_waiting_projects(now))
+
+
+def _waiting_projects(now: datetime) -> list[int]:
+    return list(fairness.waiting_projects("due_at", Unsettled.objects.filter(due_at__lte=now)))
 
 
 @transaction.atomic
 def settle(now: datetime, limit: int = LIMIT) -> Settled:
-    """Settle up to `limit` due targets, the longest due first."""
+    """Settle up to `limit` due targets, of each project those that are longest due."""
     requeue.share_signal_lock()  # before any row is locked, so that ingest never waits for a change of a signal
-    due = Unsettled.objects.filter(due_at__lte=now).order_by("due_at", "id")
-    rows = list(due.select_for_update(skip_locked=True)[:limit])
+    due = Unsettled.objects.filter(due_at__lte=now).order_by("due_at", "id").select_for_update(skip_locked=True)
+    rows = fairness.divide(
+        limit, _waiting_projects(now), lambda project, most: list(due.filter(project=project)[:most]), {}
+    )
     if not rows:
         return Settled(0, 0)
     Unsettled.objects.filter(id__in=[row.id for row in rows]).delete()

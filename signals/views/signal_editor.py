@@ -18,7 +18,7 @@ from signals import operations
 from signals.definitions import diff
 from signals.definitions.diff import Diff
 from signals.definitions.templates import TEMPLATES
-from signals.forms.signal import SignalForm, template_named
+from signals.forms.signal import SignalForm, agents_named, template_named
 from signals.forms.signal_test import SampleForm
 from signals.judging import judges
 from signals.models import Signal, SignalTest, SignalVersion
@@ -76,6 +76,14 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 def judge_show(request: ProjectRequest) -> HttpResponse:
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
     return render(request, "signals/parts/judge.html", {"judge": judge})
+
+
+@require_safe
+@editor_required
+def agent_choices(request: ProjectRequest) -> HttpResponse:
+    """The agents whose name contains `agent_text`."""
+    text = request.GET.get("agent_text", "").replace("\0", "").strip()
+    return render(request, "signals/parts/agent_choices.html", {"agents": agents_named(request.project, text)})
 
 
 @require_safe

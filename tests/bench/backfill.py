@@ -57,11 +57,7 @@ WAITED = """
 
 def run(instance: Instance, table: Table, seed: int, matching: int) -> None:
     """Store about so many model calls of one agent, have them all queued, cancel; nine others are judged live."""
-    each = 10 * COPIED * SPANS_PER_TRACE // LARGE // LARGE_SENDERS
-    post(instance, bodies(Mix(seed + 40), LARGE_SENDERS, each, LARGE))
-    of_one = f"agent_id = (SELECT id FROM agents_agent WHERE identity = '{AGENTS[0]}' ORDER BY id DESC LIMIT 1)"
-    replicate(instance, of_one, COPIED, matching // CALLS // COPIED)
-    run_id = int(instance.shell(STARTED))
+    run_id = start(instance, seed, matching)
     over = threading.Event()
     load = Senders(instance.url, instance.ingest_key, [_traces(seed, over)], LIVE_SPANS_PER_SECOND).start()
     began, most = time.monotonic(), 0.0
@@ -85,6 +81,15 @@ def run(instance: Instance, table: Table, seed: int, matching: int) -> None:
         assert time.monotonic() - began < LONGEST, "a cancelled run still waits after an hour"
         time.sleep(LOOK_SECONDS)
     table.say(f"seconds until nothing waits of {name}, cancelled", f"{time.monotonic() - began:,.0f}")
+
+
+def start(instance: Instance, seed: int, matching: int) -> int:
+    """Store about so many model calls of one agent, and start a run over them. Returns its primary key."""
+    each = 10 * COPIED * SPANS_PER_TRACE // LARGE // LARGE_SENDERS
+    post(instance, bodies(Mix(seed + 40), LARGE_SENDERS, each, LARGE))
+    of_one = f"agent_id = (SELECT id FROM agents_agent WHERE identity = '{AGENTS[0]}' ORDER BY id DESC LIMIT 1)"
+    replicate(instance, of_one, COPIED, matching // CALLS // COPIED)
+    return int(instance.shell(STARTED))
 
 
 def _traces(seed: int, over: threading.Event) -> Iterator[Body]:

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.bench import backfill
+from tests.bench.judge_stub import MODEL, stub
 from tests.bench.pages import signed_in
 from tests.bench.senders import Senders
 from tests.bench.signals import LABELS, MADE
@@ -23,8 +25,10 @@ from tests.torture.report import Report
 
 SENDERS, BODIES, BODY_SPANS = 24, 8, 1_900
 LONG_TRACE, FIRST_BODY = 10_000, 2_000
-AGENTS, AGENTS_PER_BODY = 20_000, 500
-LABELED, READERS = 200_000, 4
+AGENTS, AGENTS_PER_BODY = 100_000, 500
+LABELED, READERS = 1_000_000, 4
+MATCHING = 1_000_000
+JUDGE_SECONDS = 0.2
 MINUTE_NS = 60_000_000_000
 
 
@@ -33,7 +37,8 @@ def run(seed: int, scale: float = 1, **variables: str) -> Report:
     report = Report(f"Fairness (seed {seed})")
     with (
         tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder,
-        started(Path(folder), **variables) as instance,
+        stub(JUDGE_SECONDS) as judge,
+        started(Path(folder), CATALYST_JUDGE_URL=judge.url, CATALYST_JUDGE_MODEL=MODEL, **variables) as instance,
     ):
         (key,) = instance.new_projects("neighbor")
         for what, trouble in TROUBLES.items():
@@ -149,6 +154,15 @@ def _exports(instance: Instance, seed: int, scale: float, report: Report) -> Ite
     report.say("exports: bytes read", read[0])
 
 
+@contextmanager
+def _backfill(instance: Instance, seed: int, scale: float, report: Report) -> Iterator[None]:
+    """A run over many model calls, which a judge answers."""
+    run = backfill.start(instance, seed, int(MATCHING * scale))
+    yield
+    query = "SELECT queued FROM signals_signalrun WHERE id = %s"
+    report.say("a backfill: targets queued meanwhile", instance.count(query, run))
+
+
 def _recent() -> int:
     return time.time_ns() - MINUTE_NS
 
@@ -158,5 +172,6 @@ TROUBLES = {
     "many senders": _many_senders,
     "a long trace": _long_trace,
     "many agents": _many_agents,
+    "a backfill": _backfill,
     "exports": _exports,
 }

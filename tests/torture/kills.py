@@ -1,4 +1,7 @@
-"""kill -9 of anything but the supervisor, at random points under load; then every sum, span and label is counted."""
+"""kill -9 of anything but the supervisor, at random points under load; then every sum, span and label is counted.
+
+Meanwhile midnight passes, and days are made for spans of clocks that are off.
+"""
 
 import http.client
 import os
@@ -10,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -23,9 +27,10 @@ from tests.bench.senders import Senders
 from tests.bench.traffic import Body, Mix, Sent, body, stream
 from tests.e2e.instance import Instance, started
 from tests.processes import eventually
-from tests.torture import labels, sums
+from tests.torture import labels, movable_clock, sums
 from tests.torture.report import Report
 
+TABLES_OF_A_DAY = 2
 ROLES = ("web", "worker-default", "worker-judge", "task", "clock", "guard", "postgres", "backend")
 """`task` is a process below a worker, `backend` one below PostgreSQL's first."""
 BEATING = ("web", "worker-default", "worker-judge", "clock")
@@ -36,6 +41,29 @@ RESENT = 0.05
 OPEN_ROOTS = 0.1
 PAUSES = 0.2, 4.0
 QUIET_SECONDS = 400
+ORPHANED_SECONDS = 20
+DAY = 86_400
+MIDNIGHT_SECONDS = 90
+"""Until midnight, when the kills begin."""
+CLOCKS_OFF = {6: 5 * DAY, 7: -40 * DAY}
+"""Seconds by which the clocks of these senders are off. There is no partition for these days at first."""
+MAKE = """
+import time
+from datetime import date
+from django.db import connection
+from django.utils import timezone
+from traces.span_store import span_store
+made, day = 0, date.fromisoformat("{day}")
+for _ in range(300):
+    try:
+        made += len(span_store().import_days(day, day, timezone.now()))
+        if made >= 2:
+            break
+    except Exception:
+        connection.close()
+    time.sleep(0.1)
+print(made)
+"""
 BUSY = """
     SELECT (SELECT count(*) FROM traces_unsettled)
         + (SELECT count(*) FROM signals_label WHERE status IN ('queued', 'running'))
@@ -49,23 +77,48 @@ def run(kills: int, seed: int, pauses: tuple[float, float] = PAUSES) -> Report:
     with tempfile.TemporaryDirectory(prefix="catalyst-torture-") as folder, stub(0.02) as judge:
         extra = {"CATALYST_JUDGE_URL": judge.url, "CATALYST_JUDGE_MODEL": MODEL}
         quiet = {"CATALYST_SETTLE_TRACE_SECONDS": "1", "CATALYST_SETTLE_SESSION_SECONDS": "2"}
-        with started(Path(folder), **extra, **quiet) as instance:
-            _torture(instance, judge, report, _Killer(instance, random.Random(seed), pauses), kills)
+        offset = _seconds_until_midnight() - MIDNIGHT_SECONDS
+        clock = movable_clock.variables(Path(folder), offset)
+        if clock is None:
+            report.say("midnight", "not among them: there is no C compiler, or no Linux")
+        with started(Path(folder), **extra, **quiet, **clock or {}) as instance:
+            killer = _Killer(instance, random.Random(seed), pauses)
+            _torture(instance, judge, report, killer, kills, offset if clock else 0)
     return report
 
 
-def _torture(instance: Instance, judge: Stub, report: Report, killer: "_Killer", kills: int) -> None:
+def _seconds_until_midnight() -> int:
+    return DAY - int(time.time()) % DAY
+
+
+def _torture(instance: Instance, judge: Stub, report: Report, killer: "_Killer", kills: int, offset: int) -> None:
     labels.activate(instance)
     over = threading.Event()
     mix = Mix(killer.chance.getrandbits(32), seconds=30, open_roots=OPEN_ROOTS)
-    streams = [cut(stream(mix, sender), random.Random(f"{mix.seed} {sender} cut"), over) for sender in range(SENDERS)]
+    streams = [
+        cut(
+            moved(stream(mix, sender), offset + CLOCKS_OFF.get(sender, 0)),
+            random.Random(f"{mix.seed} {sender} cut"),
+            over,
+        )
+        for sender in range(SENDERS)
+    ]
     senders = Senders(instance.url, instance.ingest_key, streams, SPANS_PER_SECOND).start()
-    killer.kill(kills)
+    missing = 0
+    for off in CLOCKS_OFF.values():
+        killer.kill(kills // (len(CLOCKS_OFF) + 1))
+        day = datetime.fromtimestamp(time.time() + offset + off, UTC).date()
+        missing += TABLES_OF_A_DAY - int(instance.shell(MAKE.format(day=day)))
+    killer.kill(kills - killer.killed.total())
     over.set()
     senders.join(QUIET_SECONDS)
     began = time.monotonic()
     eventually(lambda: is_quiet(instance), QUIET_SECONDS)
     report.say("kills", ", ".join(f"{count} {role}" for role, count in sorted(killer.killed.items())))
+    report.expect("tables of days that were not made", missing)
+    report.expect(f"kills after which a process was orphaned for {ORPHANED_SECONDS} s", killer.orphaned)
+    days = "SELECT count(DISTINCT received_at::date) FROM traces_span"
+    report.say("days on which spans were received", instance.count(days))
     report.say("seconds until everything was quiet", round(time.monotonic() - began, 1))
     _tell(senders, report)
     check_spans(instance, set(senders.tally.acknowledged), report)
@@ -74,6 +127,17 @@ def _torture(instance: Instance, judge: Stub, report: Report, killer: "_Killer",
     killer.remember()
     instance.manage("down")
     report.expect("processes left after down", len(killer.leftovers()))
+
+
+def moved(spans: Iterator[tuple[Sent, Span]], seconds: int) -> Iterator[tuple[Sent, Span]]:
+    """The same by a clock that is off."""
+    for sent, span in spans:
+        later = Span()
+        later.CopyFrom(span)
+        later.start_time_unix_nano += seconds * 1_000_000_000
+        if span.end_time_unix_nano:
+            later.end_time_unix_nano += seconds * 1_000_000_000
+        yield sent, later
 
 
 def cut(spans: Iterator[tuple[Sent, Span]], chance: random.Random, over: threading.Event) -> Iterator[Body]:
@@ -153,10 +217,12 @@ class _Killer:
         self.chance = chance
         self.pauses = pauses
         self.killed: Counter[str] = Counter()
+        self.orphaned = 0
         self._seen: dict[int, float] = {}
 
     def kill(self, times: int) -> None:
         """Kill so often; only what is alive counts."""
+        times += self.killed.total()
         while self.killed.total() < times:
             time.sleep(self.chance.uniform(*self.pauses))
             role = self.chance.choice(ROLES)
@@ -166,6 +232,7 @@ class _Killer:
                 if candidates:
                     os.kill(self.chance.choice(candidates), signal.SIGKILL)
                     self.killed[role] += 1
+                    self.orphaned += self._leaves_orphans()
 
     def remember(self) -> set[int]:
         """All processes of the instance now."""
@@ -174,6 +241,14 @@ class _Killer:
             with suppress(psutil.NoSuchProcess):
                 self._seen[pid] = psutil.Process(pid).create_time()
         return set(alive)
+
+    def _leaves_orphans(self) -> bool:
+        # What a killed process had started must end, or be adopted by the supervisor, before long.
+        try:
+            eventually(lambda: not set(self.leftovers()) - set(meters.tree(self.instance.pids["up"])), ORPHANED_SECONDS)
+        except AssertionError:
+            return True
+        return False
 
     def leftovers(self) -> list[int]:
         """Processes that were seen and still run."""

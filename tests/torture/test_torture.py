@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conftest import database_copy
-from tests.torture import bodies, kills, partitions
+from tests.torture import bodies, fairness, kills, partitions, startup, strangers
 from tests.torture.report import Report
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture")]
@@ -26,3 +26,17 @@ def test_it_takes_any_body() -> None:
 def test_it_loses_nothing_when_days_are_made_and_dropped() -> None:
     with database_copy("partitions") as url:
         assert passed(partitions.run(2, seed=20, DATABASE_URL=url))
+
+
+def test_strangers_do_not_stop_a_neighbor() -> None:
+    with database_copy("strangers") as url:
+        assert passed(strangers.run(0.1, DATABASE_URL=url))
+
+
+def test_a_busy_project_does_not_stop_a_neighbor() -> None:
+    with database_copy("fairness") as url:
+        assert passed(fairness.run(seed=20, scale=0.01, DATABASE_URL=url))
+
+
+def test_it_starts_with_a_backlog() -> None:
+    assert passed(startup.run(labels=100, starts=2, seed=20))

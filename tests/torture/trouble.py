@@ -5,7 +5,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ from tests.bench.senders import Senders
 from tests.bench.traffic import Body, Mix, body, stream
 from tests.e2e.instance import Instance, started
 from tests.processes import eventually
-from tests.torture import kills, labels, sums
+from tests.torture import kills, labels, movable_clock, sums
 from tests.torture.report import Report
 
 SPANS_PER_SECOND = 400
@@ -43,7 +42,6 @@ FEW_AFTER_JUMPS = 0.1
 """Each jump ends the leases of the calls that are under way, so these are made again."""
 CLEAR = {"200", "429", "503"}
 
-CLOCK = "clock"
 LONG_ACTIVE = "UPDATE signals_signal SET activated_at = activated_at - interval '1 day'"
 """What arrives while the server's clock is behind is judged too."""
 
@@ -57,7 +55,7 @@ def run(names: Sequence[str], seed: int) -> Report:
         if folder is None:
             report.say("a full disk", "skipped: no file system of a limited size can be mounted here")
             return report
-        clock = _movable_clock(folder) if "server" in names else {}
+        clock = movable_clock.variables(folder) if "server" in names else {}
         if clock is None:
             report.say("the server's clock", "skipped: there is no C compiler, or no Linux")
             return report
@@ -156,25 +154,8 @@ def _full(instance: Instance, load: Load) -> None:
 def _server(instance: Instance, load: Load) -> None:
     """The clock of the web process, the workers, the clock process and PostgreSQL jumps by hours, and comes back."""
     for offset in SERVER_JUMPS:
-        _set_clock(instance.data, offset)
+        movable_clock.move(instance.data, offset)
         time.sleep(JUMP_SECONDS)
-
-
-def _movable_clock(folder: Path) -> dict[str, str] | None:
-    """What to start a Catalyst with so that `_set_clock` moves its clock; None where that can't be."""
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        return None
-    library, source = folder / "clock.so", Path(__file__).with_name("clock.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
-    (folder / CLOCK).write_bytes(bytes(8))
-    _set_clock(folder, 0)
-    return {"LD_PRELOAD": str(library), "CATALYST_TORTURE_CLOCK": str(folder / CLOCK)}
-
-
-def _set_clock(folder: Path, offset: int) -> None:
-    with (folder / CLOCK).open("r+b") as file:
-        file.write(offset.to_bytes(8, sys.byteorder, signed=True))
 
 
 def _clocks(instance: Instance, load: Load) -> None:

@@ -54,6 +54,10 @@ class NormalizedSpan:
     payload: PayloadRecord
     text: bytes
     agent: Identity | None
+    # It was stored before, and only its agent and the name that it counts under are new.
+    is_regrouped: bool = False
+    # Its agent, or the name that it counts under, is (other).
+    is_other: bool = False
 
 
 def cut(text: str, limit: int) -> str:
@@ -143,6 +147,11 @@ def read_span(
     text = serialize_payload(payload)
     span.digest = _digest(sent, text)
     return NormalizedSpan(span, payload, text, _agent(values) or resource.agent)
+
+
+def agent_of(attributes: Attributes, resource: Attributes) -> Identity | None:
+    """The agent that a stored span names, else its resource."""
+    return _agent(gather(attributes)[0]) or _agent(gather(resource)[0])
 
 
 def _name(values: ColumnValues, column: str) -> str:

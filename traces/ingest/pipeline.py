@@ -18,15 +18,15 @@ from psycopg.errors import DeadlockDetected
 
 from catalyst import timerange
 from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, add_price, read_span
-from traces.ingest import rollups, settle_queue, trace_rows
-from traces.ingest.identities import agent_ids, keep_resources, session_ids
+from traces.ingest import cardinality, rollups, settle_queue, trace_rows
+from traces.ingest.identities import agent_ids, keep_resources, other_agent, session_ids
 from traces.ingest.rollups import Change
 from traces.ingest.trace_rows import LockedTrace, TraceRow
 from traces.models import ExpiredDay
 from traces.otlp import DecodedSpan, Source
 from traces.records import PayloadRecord, SpanRecord
 from traces.span_store import ShortRead, SpanStore, span_store
-from traces.summary import Summary, span_end, summarize, with_named_agent
+from traces.summary import CALLED, Summary, call_name, span_end, summarize, with_named_agent
 from traces.transcripts.transcript import input_preview, output_preview
 
 logger = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ class IngestResult:
     duplicate: int = 0
     # New or replaced, and received after their trace had settled or long after they had ended.
     late: int = 0
+    # New or replaced, and of the agent (other) or counted under (other).
+    other: int = 0
     refused: Mapping[Refusal, int] = field(default_factory=dict)
 
 
@@ -90,7 +92,7 @@ class TraceBatch:
         self.stored = {span.span_id: span for span in stored}
         for span_id, old in self.stored.items():
             new = self.arriving.get(span_id)
-            if new is not None and version_precedence(new.span) <= version_precedence(old):
+            if new is not None and not supersedes(new, old):
                 del self.arriving[span_id]
             elif new is not None:
                 new.span.revision = old.revision + 1
@@ -113,6 +115,13 @@ class TraceBatch:
 def version_precedence(span: SpanRecord) -> tuple[bool, datetime, int, int, int]:
     """The order of versions of a span; the greatest is kept. The digest makes the order total."""
     return span.ended, span_end(span), len(span.attribute_tokens), span.input_size + span.output_size, span.digest
+
+
+def supersedes(new: NormalizedSpan, old: SpanRecord) -> bool:
+    """Whether a version takes the place of the stored one."""
+    if new.is_regrouped:
+        return version_precedence(new.span) == version_precedence(old)
+    return version_precedence(new.span) > version_precedence(old)
 
 
 def read(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> SpanBatch:
@@ -221,7 +230,7 @@ def _outcome_of(
     settled: Set[UUID],
 ) -> IngestResult:
     late_before = arrival.received_at - settings.SETTLE_ROOTLESS
-    new = fuller = late = 0
+    new = fuller = late = other = 0
     refused = _refused(arrival, batches)
     for reading in arrival.readings:
         span = reading.span
@@ -231,11 +240,12 @@ def _outcome_of(
             fuller += 1
         else:
             continue
+        other += reading.is_other
         if (settled and span.trace_id in settled) or (
             span.start_time < late_before and span.ended and span_end(span) < late_before
         ):
             late += 1
-    return IngestResult(new, fuller, len(arrival.readings) - new - fuller - refused.total(), late, refused)
+    return IngestResult(new, fuller, len(arrival.readings) - new - fuller - refused.total(), late, other, refused)
 
 
 def _refused(arrival: SpanBatch, batches: Mapping[UUID, TraceBatch]) -> Counter[Refusal]:
@@ -251,16 +261,38 @@ def _refused(arrival: SpanBatch, batches: Mapping[UUID, TraceBatch]) -> Counter[
 def _batches(project_id: int, arrivals: Sequence[SpanBatch], now: datetime) -> dict[UUID, TraceBatch]:
     keep_resources(project_id, {digest: source for arrival in arrivals for digest, source in arrival.sources.items()})
     readings = [reading for arrival in arrivals for reading in arrival.readings]
-    agents = agent_ids(project_id, {reading.agent for reading in readings if reading.agent is not None}, now)
+    _resolve_names(project_id, readings, now)
     batches: dict[UUID, TraceBatch] = defaultdict(TraceBatch)
     for reading in readings:
         reading.span.revision = 1
-        if reading.agent is not None:
-            reading.span.agent_id = agents[reading.agent.identity]
         batches[reading.span.trace_id].add(reading)
     for batch in batches.values():
         batch.refuse_beyond(settings.MAX_TRACE_SPANS)
     return batches
+
+
+def _resolve_names(project_id: int, readings: Sequence[NormalizedSpan], now: datetime) -> None:
+    """Set the agents of spans, and whether they count under their own model or tool."""
+    limited = not any(reading.is_regrouped for reading in readings)
+    _resolve_agents(project_id, readings, now, limited=limited)
+    calls = [reading.span for reading in readings if reading.span.kind in CALLED and call_name(reading.span)]
+    names = ((span.kind, call_name(span)) for span in calls)
+    refused = cardinality.keep_call_names(project_id, names, now, limited=limited)
+    for reading in readings:
+        span = reading.span
+        span.counts_as_other = bool(refused) and (span.kind, call_name(span)) in refused
+        reading.is_other |= span.counts_as_other
+
+
+def _resolve_agents(project_id: int, readings: Sequence[NormalizedSpan], now: datetime, *, limited: bool) -> None:
+    # In the order in which they arrived: the first ones get the room that is left.
+    identities = list(dict.fromkeys(reading.agent for reading in readings if reading.agent is not None))
+    agents = agent_ids(project_id, identities, now, limited=limited)
+    other = other_agent(project_id, now) if any(each.identity not in agents for each in identities) else None
+    for reading in readings:
+        if reading.agent is not None:
+            reading.span.agent_id = agents.get(reading.agent.identity, other)
+        reading.is_other = other is not None and reading.span.agent_id == other
 
 
 def _new_row(trace_id: UUID, batch: TraceBatch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:
@@ -345,7 +377,7 @@ def _follow_up(
         _settle_request(batches[trace_id], locked[trace_id], change.after, since)
         for trace_id, change in changes.items()
     ]
-    newly_queued = settle_queue.enqueue_traces(queued, since, now)
+    newly_queued = settle_queue.enqueue_traces(project_id, queued, since, now)
     touched = {change.session_after for change in ordered} | {change.session_before for change in ordered}
     settle_queue.enqueue_sessions(sorted(pk for pk in touched if pk is not None), now)
     return {trace_id for trace_id in changes if locked[trace_id].pk in newly_queued and not locked[trace_id].created}

@@ -12,12 +12,12 @@ from traces.models import Unsettled
 from traces.summary import Summary
 
 _UPSERT = """
-    INSERT INTO traces_unsettled AS u (scope, target_id, due_at, since)
-    {} ORDER BY 1, 2
+    INSERT INTO traces_unsettled AS u (project_id, scope, target_id, due_at, since)
+    {} ORDER BY 2, 3
     ON CONFLICT (scope, target_id) DO UPDATE SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since)
 """
 _TRACES_AND_SPANS = """
-    SELECT s.* FROM json_to_recordset(%s::json)
+    SELECT %s, s.* FROM json_to_recordset(%s::json)
         AS t(id bigint, due_at timestamptz, spans_due_at timestamptz, spans_since timestamptz),
         LATERAL (VALUES ('trace', id, due_at, %s::timestamptz), ('span', id, spans_due_at, spans_since)) AS s
 """
@@ -29,7 +29,7 @@ _TRACES = f"""
     SELECT target_id FROM queued WHERE is_new AND scope = 'trace'
 """
 _SESSIONS = _UPSERT.format(
-    "SELECT 'session', id, CASE WHEN end_time < %s THEN %s ELSE %s END, %s::timestamptz "
+    "SELECT project_id, 'session', id, CASE WHEN end_time < %s THEN %s ELSE %s END, %s::timestamptz "
     "FROM traces_session WHERE id = ANY(%s)"
 )
 
@@ -40,7 +40,9 @@ def trace_due(summary: Summary, now: datetime) -> datetime:
     return now if summary.end_time < now - quiet else now + quiet
 
 
-def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since: datetime, now: datetime) -> set[int]:
+def enqueue_traces(
+    project_id: int, changed: Sequence[tuple[int, Summary, bool, datetime]], since: datetime, now: datetime
+) -> set[int]:
     """Enqueue traces (primary key, summary, whether spans are ready, since when spans may be new) and their spans.
 
     Ready spans are due at once, others with the trace. `since`: when the first span was received.
@@ -51,7 +53,7 @@ def enqueue_traces(changed: Sequence[tuple[int, Summary, bool, datetime]], since
         due = trace_due(summary, now)
         spans_due = now if is_ready else due
         rows.append({"id": pk, "due_at": due, "spans_due_at": spans_due, "spans_since": spans_since})
-    return {pk for (pk,) in database.fetch(_TRACES, [orjson.dumps(rows).decode(), since])}
+    return {pk for (pk,) in database.fetch(_TRACES, [project_id, orjson.dumps(rows).decode(), since])}
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:

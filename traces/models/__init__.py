@@ -1,6 +1,7 @@
 """Tables, each beside its QuerySet."""
 
 from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
+from traces.models.call_names import CallName
 from traces.models.choices import Kind, Outcome, Status
 from traces.models.expired_day import ExpiredDay
 from traces.models.resource import Resource
@@ -13,6 +14,7 @@ __all__ = [
     "AgentHour",
     "AgentHourCalls",
     "AgentHourLatency",
+    "CallName",
     "Counters",
     "ExpiredDay",
     "Kind",

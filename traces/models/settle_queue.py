@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from catalyst.core.models import Project
+
 
 class Unsettled(models.Model):
     """A target that received spans and settles at `due_at`.
@@ -14,6 +16,10 @@ class Unsettled(models.Model):
         TRACE = "trace", "Trace"
         SESSION = "session", "Session"
 
+    # No constraint: it would lock the project's row for each trace that receives spans.
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
     scope = models.CharField(max_length=7, choices=Scope)
     target_id = models.BigIntegerField(help_text="Primary key of the Trace or Session.")
     due_at = models.DateTimeField()
@@ -21,7 +27,8 @@ class Unsettled(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["scope", "target_id"], name="traces_unsettled_key")]
-        indexes = [models.Index(fields=["due_at"], name="traces_unsettled_due")]
+        # Projects take turns.
+        indexes = [models.Index(fields=["project", "due_at"], name="traces_unsettled_next")]
         verbose_name_plural = "unsettled"
 
     def __str__(self) -> str:

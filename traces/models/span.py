@@ -54,6 +54,9 @@ class Span(SpanKey):
     output_cost = models.DecimalField(max_digits=20, decimal_places=9, null=True)
     input_size = models.IntegerField(help_text="Characters of input, so that lists need no payload.")
     output_size = models.IntegerField()
+    counts_as_other = models.BooleanField(
+        default=False, help_text="Its model or tool was one new name too many when it arrived."
+    )
     skewed = models.BooleanField(help_text="Its clock lies outside the retention window or in the future.")
     attribute_tokens = ArrayField(models.BigIntegerField(), help_text="xxh3_64 of key=value, for exact search.")
 

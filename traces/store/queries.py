@@ -19,6 +19,8 @@ def span_condition(project_id: int, query: SpanQuery) -> Q:
     )
     if query.has_ended:
         condition &= Q(duration_us__isnull=False)
+    if query.counts_as_other:
+        condition &= Q(counts_as_other=True)
     if query.received_since is not None:
         condition &= Q(received_at__gte=query.received_since)
     condition &= _names_agent(query.agents) & _has_role(query.roles)

@@ -103,3 +103,6 @@ ALTER TABLE traces_payload ADD COLUMN span_ids bigint[], ALTER COLUMN resource_d
 ONLY_SPAN_IDS = """
 ALTER TABLE traces_payload ALTER COLUMN span_ids SET NOT NULL, DROP COLUMN resource_digest;
 """
+
+OTHER = "ALTER TABLE traces_span ADD COLUMN counts_as_other boolean NOT NULL DEFAULT false"
+DROP_OTHER = "ALTER TABLE traces_span DROP COLUMN counts_as_other"

@@ -1,0 +1,70 @@
+"""Limits how many new agents, models and tools a project brings in an hour.
+
+Senders choose these names. Each is kept for as long as the sums of its calls, and offered as a choice.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Container, Iterable
+from datetime import datetime
+
+from django.conf import settings
+
+from catalyst import database, timerange
+from traces.conventions.span_mapping import Identity
+from traces.models import Kind
+from traces.summary import OTHER
+
+type CallName = tuple[str, str]
+"""Kind and name of a model or tool."""
+
+_KNOWN = """
+    SELECT kind, name FROM traces_callname
+    WHERE project_id = %s AND (kind, name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+"""
+_NEW_NAMES = "SELECT kind, count(*) FROM traces_callname WHERE project_id = %s AND first_seen_at > %s GROUP BY kind"
+_NEW_AGENTS = "SELECT count(*) FROM agents_agent WHERE project_id = %s AND first_seen_at > %s AND identity <> %s"
+_INSERT = """
+    INSERT INTO traces_callname (project_id, kind, name, first_seen_at)
+    SELECT %s, d.kind, d.name, %s FROM unnest(%s::text[], %s::text[]) AS d(kind, name) ORDER BY d.kind, d.name
+    ON CONFLICT (project_id, kind, name) DO NOTHING
+"""
+
+
+def keep_call_names(project_id: int, names: Iterable[CallName], now: datetime, *, limited: bool) -> set[CallName]:
+    """Keep names of models and tools. Return those that the project must not add in this hour."""
+    wanted = dict.fromkeys(names)
+    known = set(database.fetch(_KNOWN, [project_id, *_columns(wanted)])) if wanted else set()
+    new = [name for name in wanted if name not in known]
+    if not new:
+        return set()
+    refused = _beyond(project_id, new, now) if limited else set()
+    database.execute(_INSERT, [project_id, now, *_columns(name for name in new if name not in refused)])
+    return refused
+
+
+def refused_agents(
+    project_id: int, identities: Iterable[Identity], known: Container[str], now: datetime
+) -> Collection[str]:
+    """Identities of agents that the project must not add in this hour."""
+    new = [each.identity for each in identities if each.identity not in known and each.identity != OTHER]
+    if not new:
+        return ()
+    ((count,),) = database.fetch(_NEW_AGENTS, [project_id, now - timerange.HOUR, OTHER])
+    return set(new[max(0, settings.MAX_NEW_NAMES - count) :])
+
+
+def _beyond(project_id: int, new: list[CallName], now: datetime) -> set[CallName]:
+    added = dict(database.fetch(_NEW_NAMES, [project_id, now - timerange.HOUR]))
+    by_kind: dict[str, list[CallName]] = defaultdict(list)
+    for name in new:
+        by_kind[name[0]].append(name)
+    return {
+        name
+        for kind in (Kind.LLM.value, Kind.TOOL.value)
+        for name in by_kind[kind][max(0, settings.MAX_NEW_NAMES - added.get(kind, 0)) :]
+    }
+
+
+def _columns(names: Iterable[CallName]) -> list[list[str]]:
+    pairs = list(names)
+    return [[kind for kind, _ in pairs], [name for _, name in pairs]]
