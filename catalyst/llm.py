@@ -5,21 +5,22 @@ async with LLM("https://api.openai.com/v1", key, concurrency=64) as llm:
 """
 
 import asyncio
+import html
 import json
 import math
 import re
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Self, cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_to_bytes
 
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
@@ -34,14 +35,22 @@ GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells them apart by their headers
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = (1 << 31) - 1
 
-TRANSIENT_STATUSES = {408, 409, 425, 429, *range(500, 600)}
+ACCOUNT_STATUSES = {401, 402}
+TRANSIENT_STATUSES = {*ACCOUNT_STATUSES, 408, 409, 425, 429, *range(500, 600)}
 REFUSED_OPTION_STATUSES = {400, 404, 422}
 SUSPECT_STATUSES = {500}
 STATUS_TEXTS = {
     401: "refused the API key",
+    402: "wants to be paid first",
     403: "does not allow this key to use the model",
     404: "does not know this model or address",
     429: "asks to slow down",
+}
+
+# What an error says of an option that the server refuses, whatever its status.
+OPTION_WORDS = {
+    "temperature": (b"temperature",),
+    "response_format": (b"response_format", b"json_schema", b"response format", b"structured output", b"guided"),
 }
 
 # Options that an endpoint and model turned out to refuse; learnt once per process.
@@ -52,15 +61,23 @@ class LLMError(Exception):
     """A call got no reply. The text is for people.
 
     `permanent`: retrying can't help. `suspect`: the request may be at fault, as with a timeout or an internal error.
-    `retry_after`: seconds that the server asked to wait.
+    `account`: every request fails until a person gives another key or pays. `retry_after`: seconds that the server
+    asked to wait.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, suspect: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        suspect: bool = False,
+        account: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.suspect = suspect
+        self.account = account
         self.retry_after = retry_after
 
 
@@ -93,9 +110,10 @@ class LLM:
         timeout: float = 60,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
-        self._key = api_key
+        self._key = api_key.strip()
+        self._secrets = _Secrets(self._key, self.base_url)
         # Straight to httpx's transports: its client's redirects and cookies, of no use here, take a third of a call.
         # Each request makes a pool look at all of its connections, so each connection has a pool of its own.
         self._transports = [transport or self._transport() for _ in range(concurrency)]
@@ -119,7 +137,9 @@ class LLM:
                 completion = await self._complete(messages, model, schema)
         except TimeoutError as error:
             raise LLMError(f"{self._host} did not answer within {self.timeout:g} seconds.", suspect=True) from error
-        return completion.reply(model, latency_ms=round((time.monotonic() - started) * 1000))
+        reply = completion.reply(model, latency_ms=round((time.monotonic() - started) * 1000))
+        hide = self._secrets.hide  # a server may echo our key
+        return replace(reply, text=hide(reply.text), model=plain(hide(reply.model), 200), refusal=hide(reply.refusal))
 
     async def _complete(self, messages: Sequence[ChatMessage], model: str, schema: Json | None) -> "_Completion":
         # Start with every option, drop those that the server refuses, and remember them once a call succeeds.
@@ -130,17 +150,22 @@ class LLM:
         while True:
             status, headers, body = await self._post({"model": model, "messages": list(messages), **sent})
             if status == HTTPStatus.OK:
-                completion = self._parse(body)
-                if refused:
-                    _refused[self.base_url, model] = refused
-                return completion
-            if status not in REFUSED_OPTION_STATUSES or not sent:
+                # Some gateways answer 200 and tell of the error in the body.
+                status = _status_within(body) or status
+            if status == HTTPStatus.OK:
+                break
+            name = _refused_option(sent, status, body)
+            if not name:
                 raise self._error(status, headers, body)
-            name = _refused_option(sent, body)
             del sent[name]
             refused |= {name}
+        completion = self._parse(body)
+        if refused:
+            _refused[self.base_url, model] = refused
+        return completion
 
     async def _post(self, payload: Json) -> tuple[int, httpx.Headers, bytes]:
+        self._check_key()
         number = min(range(len(self._transports)), key=self._busy.__getitem__)
         content = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
         self._busy[number] += 1
@@ -151,7 +176,7 @@ class LLM:
         except NetError as error:
             raise LLMError(str(error), permanent=error.permanent) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise LLMError(f"{self.base_url} is not a web address.", permanent=True) from error
+            raise LLMError(f"{self._host} is not a web address.", permanent=True) from error
         except httpx.NetworkError as error:
             never_sent = isinstance(error, httpx.ConnectError)
             raise LLMError(
@@ -208,15 +233,33 @@ class LLM:
                 f"{self._host} sent no chat completion: {self._plain(body.decode(errors='replace'))}"
             ) from error
 
+    def _check_key(self) -> None:
+        # What httpx says of such a header would show it.
+        if not (self._key.isascii() and self._key.isprintable()):
+            text = f"The API key for {self._host} has characters that no key has. Set it again, without them."
+            raise LLMError(text, permanent=True)
+
     def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
+        if 300 <= status < 400:
+            return self._redirected(status, headers)
         transient = status in TRANSIENT_STATUSES
         problem = STATUS_TEXTS.get(status, "has trouble" if transient else "refused the request")
         return LLMError(
             f"{self._host} {problem} ({status}): {self._plain(_message_of(body))}",
             permanent=not transient,
             suspect=status in SUSPECT_STATUSES,
+            account=status in ACCOUNT_STATUSES,
             retry_after=_retry_after(headers) if transient else None,
         )
+
+    def _redirected(self, status: int, headers: Mapping[str, str]) -> LLMError:
+        # Only where to: its query may hold a key.
+        target = headers.get("location", "").partition("?")[0]
+        where = self._plain(unquote(unquote(target))) if target else "another address"
+        text = (
+            f"{self._host} redirects to {where} ({status}), which Catalyst does not follow. Set that address instead."
+        )
+        return LLMError(text, permanent=True)
 
     def _transport(self) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
@@ -224,7 +267,9 @@ class LLM:
 
     @cached_property
     def _address(self) -> httpx.URL:
-        address = httpx.URL(f"{self.base_url}/chat/completions")
+        # Azure's addresses have a query.
+        base, has_query, query = self.base_url.partition("?")
+        address = httpx.URL(f"{base.rstrip('/')}/chat/completions{has_query}{query}")
         if not address.host:
             raise httpx.UnsupportedProtocol("An address without a host.")
         return address
@@ -236,15 +281,65 @@ class LLM:
             headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
         elif self._key:
             headers["Authorization"] = f"Bearer {self._key}"
+            if "api-version" in self._address.params:
+                headers["api-key"] = self._key  # Azure
         return httpx.Headers(headers)
 
     @property
     def _host(self) -> str:
-        return self.base_url.partition("://")[2].partition("/")[0] or self.base_url
+        # Without user and password.
+        authority = re.split("[/?#]", self.base_url.partition("://")[2])[0]
+        return plain(authority.rpartition("@")[2], 200) or "The address of the model"
 
     def _plain(self, text: str) -> str:
-        # A server may echo our key.
-        return plain(text.replace(self._key, "…") if self._key else text, 200) or "no further words."
+        return plain(self._secrets.hide(text), 200) or "no further words."
+
+
+def public_address(base_url: str) -> str:
+    """The address without user, password and query."""
+    scheme, separator, rest = base_url.strip().partition("://")
+    authority, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}".rstrip("/")
+
+
+class _Secrets:
+    """The key and the password of an endpoint, in the spellings in which servers and libraries repeat them."""
+
+    # A key that is a common word may be part of other words.
+    MIN_LENGTH = 12
+
+    def __init__(self, key: str, base_url: str) -> None:
+        authority = re.split("[/?#]", base_url.partition("://")[2])[0]
+        userinfo = authority.rpartition("@")[0]
+        secrets = {key, userinfo, userinfo.partition(":")[2], *_query_values(base_url)} - {""}
+        secrets |= {unquote(secret) for secret in secrets}
+        secrets |= {b64encode(secret.encode()).decode() for secret in secrets if ":" in secret}
+        spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+        ordered = sorted(spellings, key=lambda text: (-len(text), text))
+        patterns = [
+            re.escape(text) if len(text) >= self.MIN_LENGTH else rf"(?<![\w-]){re.escape(text)}(?![\w-])"
+            for text in ordered
+        ]
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+
+    def hide(self, text: str) -> str:
+        return self._pattern.sub("…", text) if self._pattern else text
+
+
+def _spellings(secret: str) -> set[str]:
+    encoded = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), html.escape(secret)}
+    escaped = {repr(secret)[1:-1], repr(secret.encode())[2:-1]} | {text for each in encoded for text in _as_json(each)}
+    return encoded | escaped | {text for each in escaped for text in _as_json(each)}
+
+
+def _as_json(text: str) -> set[str]:
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+
+
+def _query_values(base_url: str) -> set[str]:
+    # An address may carry its key as a parameter.
+    values = parse_qsl(base_url.partition("?")[2])
+    return {value for name, value in values if re.search("key|token|secret|password|sig", name, re.IGNORECASE)}
 
 
 def _options(schema: Json | None) -> Json:
@@ -255,9 +350,38 @@ def _options(schema: Json | None) -> Json:
     return options
 
 
-def _refused_option(sent: Json, body: bytes) -> str:
+def _refused_option(sent: Json, status: int, body: bytes) -> str:
+    """The option to leave out; empty if the error is about something else."""
+    for name, words in OPTION_WORDS.items():
+        if name in sent and any(word in body for word in words):
+            return name
     # Servers do not always name the option, so the last one is dropped.
-    return "temperature" if "temperature" in sent and b"temperature" in body else next(reversed(sent))
+    return next(reversed(sent), "") if status in REFUSED_OPTION_STATUSES else ""
+
+
+def _status_within(body: bytes) -> int | None:
+    """The status of an error in the body of a 200, or None if the body tells of none."""
+    if b'"error"' not in body:
+        return None
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    error = next((holder["error"] for holder in _holders(data) if holder.get("error")), None)
+    if error is None:
+        return None
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else HTTPStatus.BAD_GATEWAY
+
+
+def _holders(data: Any) -> Iterator[Json]:
+    """The objects that may hold an error: the whole, of Gemini in a list of one, and the first choice."""
+    whole = data[0] if isinstance(data, list) and data else data
+    if isinstance(whole, dict):
+        yield whole
+        choices = whole.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            yield choices[0]
 
 
 def plain(text: str, limit: int) -> str:
@@ -268,15 +392,16 @@ def plain(text: str, limit: int) -> str:
 
 
 def _message_of(body: bytes) -> str:
-    # Known shapes: {"error": {"message": …}}, {"error": …}, {"message": …}, {"detail": …}.
+    # Known shapes: {"error": {"message": …}}, {"error": …}, {"message": …}, {"detail": …}, also within a choice.
     try:
         data: Any = json.loads(body)
-        for key in ("error", "message", "detail"):
-            if isinstance(data, dict) and key in data:
-                data = data[key]
-        return data if isinstance(data, str) else json.dumps(data)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
+    data = next((holder for holder in _holders(data) if holder.get("error")), data)
+    for key in ("error", "message", "detail"):
+        if isinstance(data, dict) and key in data:
+            data = data[key]
+    return data if isinstance(data, str) else json.dumps(data)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -326,7 +451,7 @@ class _Completion(BaseModel):
         choice = self.choices[0]
         return Reply(
             text=choice.message.content or "",
-            model=plain(self.model or asked_model, 200),
+            model=self.model or asked_model,
             input_tokens=_count(self.usage, "prompt_tokens"),
             output_tokens=_count(self.usage, "completion_tokens"),
             cached_tokens=_count(self.usage, "prompt_tokens_details", "cached_tokens"),

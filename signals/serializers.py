@@ -15,8 +15,8 @@ from catalyst import formats
 from catalyst.llm import ChatMessage
 from catalyst.llms.amounts import SpentToday
 from catalyst.operations import CAMEL
+from signals.judging.answers import MAX_ANSWER
 from signals.judging.exchanges import PromptAndReply
-from signals.judging.prompt import MAX_ANSWER
 from signals.models import DefinitionModel, Job, Label, SignalRun, SignalTestItem, SignalVersion
 from signals.results.charts import Outcome
 from signals.results.coverage import Row as CoverageRow

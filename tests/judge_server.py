@@ -21,6 +21,7 @@ class Asked:
 
     payload: dict[str, Any]
     headers: dict[str, str]
+    path: str = ""
 
     @property
     def instructions(self) -> str:
@@ -129,10 +130,11 @@ class JudgeServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.path != "/v1/chat/completions":
+                if not self.path.partition("?")[0].endswith("/chat/completions"):
                     self._send(error(404, f"No such path: {self.path}"))
                     return
-                self._send(answer_to(Asked(json.loads(body), {k.lower(): v for k, v in self.headers.items()})))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                self._send(answer_to(Asked(json.loads(body), headers, self.path)))
 
             def _send(self, answer: Answer) -> None:
                 if answer.status == 0:

@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import json
 import threading
+import traceback
 import tracemalloc
 import zlib
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -111,11 +113,11 @@ def test_it_learns_nothing_from_a_request_that_fails_without_options_too(server:
 @pytest.mark.parametrize(
     ("status", "permanent", "suspect", "words"),
     [
-        (401, True, False, "refused the API key"),
-        (402, True, False, "refused the request"),
+        (401, False, False, "refused the API key"),
+        (402, False, False, "wants to be paid first"),
         (403, True, False, "does not allow this key to use the model"),
         (404, True, False, "does not know this model or address"),
-        (302, True, False, "refused the request"),
+        (418, True, False, "refused the request"),
         (408, False, False, "has trouble"),
         (409, False, False, "has trouble"),
         (425, False, False, "has trouble"),
@@ -159,6 +161,125 @@ def test_it_never_repeats_the_key_in_an_error(server: JudgeServer) -> None:
     server.script = lambda _: error(401, "Incorrect API key provided: sk-topsecret.")
     with pytest.raises(LLMError, match=r"Incorrect API key provided: …\."):
         ask(server.url, key="sk-topsecret")
+
+
+SECRET = 'sk-top/secret+7 %"é'
+ENCODED = "sk-top%2Fsecret%2B7%20%25%22%C3%A9"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        SECRET,
+        ENCODED,
+        "sk-top/secret%2B7%20%25%22%C3%A9",
+        "sk-top%2Fsecret%2B7+%25%22%C3%A9",
+        repr(SECRET),
+        repr(SECRET.encode()),
+        json.dumps(SECRET),
+        json.dumps(json.dumps(SECRET)),
+        f"Basic {b64encode(f'me:{SECRET}'.encode()).decode()}",
+        f"http://me:{ENCODED}@llm.example/v1",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+def test_it_repeats_the_password_of_its_address_in_no_spelling(server: JudgeServer, status: int, told: str) -> None:
+    server.script = lambda _: completion(told) if status == 200 else error(status, f"Who is {told}?")
+    url = server.url.replace("://", f"://me:{ENCODED}@")
+    try:
+        said = ask(url).text
+    except LLMError as refused:
+        said = "".join(traceback.format_exception(refused))
+    assert "top" not in said.replace("stop", "")
+    assert "secret" not in said
+    assert b64encode(b"me:sk-top").decode()[:10] not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:sk-top-secret@127.0.0.1:1/v1", "me:sk-top-secret@", "ftp://x:sk-top-secret@h"]
+)
+def test_an_address_that_fails_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(LLMError) as refused:
+        ask(url)
+    assert "sk-top-secret" not in "".join(traceback.format_exception(refused.value))
+
+
+@pytest.mark.parametrize("key", ["schlüssel-1234", "sk-one\nsk-two", "sk-\x7f", "sk-\u2026"])
+def test_a_key_that_no_server_can_get_is_one_lasting_error(server: JudgeServer, key: str) -> None:
+    with pytest.raises(LLMError, match="has characters that no key has") as refused:
+        ask(server.url, key=key)
+    assert refused.value.permanent
+    assert key not in "".join(traceback.format_exception(refused.value))
+    assert server.asked == []
+
+
+def test_white_space_around_a_key_does_not_count(server: JudgeServer) -> None:
+    ask(server.url, key=" secret\r\n")
+    assert server.asked[0].headers["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(("key", "told"), [("token", "8192 tokens"), ("none", "nonesuch"), ("a", "a word")])
+def test_a_key_that_is_a_word_leaves_longer_words_whole(server: JudgeServer, key: str, told: str) -> None:
+    server.script = lambda _: error(400, f"It has {told}.")
+    with pytest.raises(LLMError, match=told if key != "a" else "… word"):
+        ask(server.url, key=key)
+
+
+def test_a_redirect_is_named_without_its_query(server: JudgeServer) -> None:
+    server.script = lambda _: Answer(b"", 301, {"Location": "https://llm.example/v2?key=sk-1"})
+    with pytest.raises(LLMError, match=r"redirects to https://llm\.example/v2 \(301\)") as refused:
+        ask(server.url)
+    assert refused.value.permanent
+    assert "sk-1" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ({"error": {"code": 429, "message": "Slower."}}, 429, "Slower."),
+        ({"error": {"code": "overloaded", "message": "Busy."}}, 502, "Busy."),
+        ({"error": "Down."}, 502, "Down."),
+        ([{"error": {"code": 503, "message": "Later."}}], 503, "Later."),
+        ({"choices": [{"error": {"code": 502, "message": "Upstream."}, "message": {"content": ""}}]}, 502, "Upstream."),
+        ({"error": {"code": 400, "message": "Too long."}}, 400, "Too long."),
+    ],
+)
+def test_an_error_within_a_200_is_that_error(server: JudgeServer, body: object, status: int, told: str) -> None:
+    server.script = lambda _: Answer(body)
+    with pytest.raises(LLMError, match=rf"\({status}\): {told}") as refused:
+        ask(server.url)
+    assert not isinstance(refused.value, InvalidReply)
+    assert refused.value.permanent == (status == 400)
+
+
+def test_a_null_error_is_none(server: JudgeServer) -> None:
+    server.script = lambda _: Answer({**cast(dict[str, Any], says("yes").body), "error": None})
+    assert "yes" in ask(server.url).text
+
+
+@pytest.mark.parametrize("status", [400, 405, 415, 500, 501, 503])
+@pytest.mark.parametrize("told", ["response_format is not supported", "json_schema: not implemented"])
+def test_an_option_may_be_refused_with_any_status(server: JudgeServer, status: int, told: str) -> None:
+    server.script = lambda asked: error(status, told) if "response_format" in asked.payload else says("no")
+    assert "no" in ask(server.url, schema=SCHEMA).text
+    assert len(server.asked) == 2
+
+
+def test_an_error_about_something_else_keeps_the_options(server: JudgeServer) -> None:
+    server.script = lambda _: error(503, "No capacity.")
+    with pytest.raises(LLMError, match="No capacity"):
+        ask(server.url, schema=SCHEMA)
+    assert len(server.asked) == 1
+
+
+def test_it_asks_azure_as_azure_wants_it(server: JudgeServer) -> None:
+    base = server.url.removesuffix("/v1")
+    ask(f"{base}/openai/deployments/gpt-4o/?api-version=2024-10-21", key="azure-key")
+    (asked,) = server.asked
+    assert asked.path == "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
+    assert asked.headers["api-key"] == "azure-key"
+    ask(server.url, key="other-key")
+    assert "api-key" not in server.asked[-1].headers
 
 
 @pytest.mark.parametrize(
@@ -275,13 +396,12 @@ def test_it_says_when_the_address_is_none(url: str) -> None:
 
 def test_it_goes_through_the_proxy_of_the_environment(server: JudgeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", server.url.removeprefix("http://").removesuffix("/v1"))
-    with pytest.raises(LLMError, match=r"No such path: http://judge\.invalid/v1/chat/completions"):
-        ask("http://judge.invalid/v1")
-    assert not server.asked
+    ask("http://judge.invalid/v1")
+    assert server.asked[-1].path == "http://judge.invalid/v1/chat/completions"
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     ask(server.url)
-    assert len(server.asked) == 1
+    assert server.asked[-1].path == "/v1/chat/completions"
 
 
 def test_it_signs_in_as_the_address_says(server: JudgeServer) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from catalyst import database
 from catalyst.env import env
-from catalyst.llms.endpoints import endpoint
+from catalyst.llms.endpoints import address
 from catalyst.llms.models import JudgeHealth
 
 MAX_BACKOFF = timedelta(minutes=1)
@@ -33,7 +33,7 @@ def paused_models(now: datetime) -> tuple[list[str], dict[str, datetime]]:
 
     The paused models include "" if the default model is paused.
     """
-    health = JudgeHealth.objects.filter(url=endpoint()).values_list("model", "paused_until", "answered_at")
+    health = JudgeHealth.objects.filter(url=address()).values_list("model", "paused_until", "answered_at")
     paused = [model for model, until, _ in health if until is not None and until > now]
     answers = {model: answered for model, _, answered in health if answered is not None}
     return [*paused, ""] if env.judge_model in paused else paused, answers
@@ -42,7 +42,7 @@ def paused_models(now: datetime) -> tuple[list[str], dict[str, datetime]]:
 def record_success(models: Sequence[str], now: datetime) -> None:
     # Keeps a pause that a server requested.
     if models:
-        database.execute(_RECORD_SUCCESS, [endpoint(), now, models, now - RESOLUTION])
+        database.execute(_RECORD_SUCCESS, [address(), now, models, now - RESOLUTION])
 
 
 def pause(outage: Outage, now: datetime) -> datetime:
@@ -51,7 +51,7 @@ def pause(outage: Outage, now: datetime) -> datetime:
     Every failure of a call made after the last pause doubles the pause, up to MAX_BACKOFF. `retry_after` is the
     minimum.
     """
-    health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=endpoint(), model=outage.model)
+    health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=address(), model=outage.model)
     if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
         health.failures += 1
     waits = [backoff(outage.model, health.failures, MAX_BACKOFF), timedelta(seconds=outage.retry_after or 0)]
@@ -69,7 +69,7 @@ def backoff(seed: str, failures: int, limit: timedelta) -> timedelta:
 
 def outages() -> dict[str, JudgeHealth]:
     """Return the failing models of the endpoint by name."""
-    return {health.model: health for health in JudgeHealth.objects.failing().filter(url=endpoint())}
+    return {health.model: health for health in JudgeHealth.objects.failing().filter(url=address())}
 
 
 _RECORD_SUCCESS = """

@@ -1,6 +1,7 @@
 """The endpoint of models, and its default model."""
 
 from catalyst.env import env
+from catalyst.llm import public_address
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -8,6 +9,11 @@ OPENAI = "https://api.openai.com/v1"
 def endpoint() -> str:
     """Return the base URL, empty if none is connected."""
     return env.judge_url or (OPENAI if env.judge_api_key else "")
+
+
+def address() -> str:
+    """Return the base URL without password and keys, as tables and pages name the endpoint."""
+    return public_address(endpoint())
 
 
 def model_named(name: str) -> str:

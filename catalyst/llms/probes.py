@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catalyst.health import Check, Metric, gauge_of
-from catalyst.llms.endpoints import endpoint
+from catalyst.llms.endpoints import address
 from catalyst.llms.models import JudgeHealth
 
 
@@ -17,7 +17,7 @@ class Judges:
 
 
 def judges(_now: datetime) -> Judges:
-    return Judges(endpoint(), list(JudgeHealth.objects.failing().filter(url=endpoint())))
+    return Judges(address(), list(JudgeHealth.objects.failing().filter(url=address())))
 
 
 def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:

@@ -11,11 +11,12 @@ from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
 from catalyst.llms.availability import Outage
 from catalyst.pricing import price
 from signals.definitions.templates import Template, template_for
-from signals.judging import offline, own_calls, prompt
+from signals.judging import answers, offline, own_calls, prompt
+from signals.judging.answers import InvalidAnswer
 from signals.judging.exchanges import PromptAndReply
 from signals.judging.judges import model_for
-from signals.judging.prompt import InvalidAnswer, Recording
-from signals.models import Job
+from signals.judging.prompt import Recording
+from signals.models import Job, SignalTestItem
 from signals.models.label_queue import MAX_OUTAGES
 from signals.models.label_states import MAX_ATTEMPTS, Status
 from signals.targets.inputs import JudgeInput
@@ -97,7 +98,8 @@ def prepare(
     digest = prompt.digest(version, label.scope, recording)
     if template is not None:
         return _judged_offline(label, template, target, digest)
-    messages = prompt.messages(version, label.scope, recording, token=own_calls.new_token(label.agent_id))
+    token, hint = own_calls.new_token(label.agent_id), answers.hint(label.error)
+    messages = prompt.messages(version, label.scope, recording, token=token, hint=hint)
     answered_since = label.tried_at is not None and model in answered_at and answered_at[model] > label.tried_at
     return JudgeCall(label, now, target.revision, model, messages, digest, answered_since)
 
@@ -108,17 +110,21 @@ async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResul
     try:
         reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
     except LLMError as error:
-        latency_ms = round((time.monotonic() - started) * 1000)
-        usage = CallUsage(call.model, call.model, call.digest, latency_ms, exchange=PromptAndReply(call.messages))
-        if error.permanent:
-            usage = replace(usage, input_tokens=0, output_tokens=0)
-            return CallResult(call.label, Status.FAILED, call.revision, error=str(error), usage=usage)
-        if isinstance(error, InvalidReply):
-            return _count_failed_try(call.label, call.revision, str(error), usage)
-        if error.suspect and (call.model_answered or is_up()):
-            return _count_failed_try(call.label, call.revision, str(error), replace(usage, answered=False))
-        return _unanswered(call, error, usage)
+        return _without_reply(call, error, round((time.monotonic() - started) * 1000), is_up)
     return interpret_reply(call, reply)
+
+
+def _without_reply(call: JudgeCall, error: LLMError, latency_ms: int, is_up: Callable[[], bool]) -> CallResult:
+    usage = CallUsage(call.model, call.model, call.digest, latency_ms, exchange=PromptAndReply(call.messages))
+    # A person waits for a test, and can mend the account.
+    if error.permanent or (error.account and isinstance(call.label, SignalTestItem)):
+        usage = replace(usage, input_tokens=0, output_tokens=0)
+        return CallResult(call.label, Status.FAILED, call.revision, error=str(error), usage=usage)
+    if isinstance(error, InvalidReply):
+        return _count_failed_try(call.label, call.revision, str(error), usage)
+    if error.suspect and (call.model_answered or is_up()):
+        return _count_failed_try(call.label, call.revision, str(error), replace(usage, answered=False))
+    return _unanswered(call, error, usage)
 
 
 def _unanswered(call: JudgeCall, error: LLMError, usage: CallUsage) -> CallResult:
@@ -137,7 +143,7 @@ def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
     try:
         if reply.refusal:
             raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")
-        answer = prompt.parse(reply.text, call.label.version.labels)
+        answer = answers.parse(reply.text, call.label.version.labels)
     except InvalidAnswer as error:
         cut_off = " Its answer was cut off." if reply.finish_reason == "length" else ""
         return _count_failed_try(call.label, call.revision, f"{error}{cut_off}", usage)

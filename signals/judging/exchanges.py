@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from catalyst.llm import ChatMessage
-from signals.judging.prompt import MAX_ANSWER
+from signals.judging.answers import MAX_ANSWER
 from signals.models import Exchange, Instructions, Label, Verdict
 
 _COPY = """

@@ -1,4 +1,4 @@
-"""Prompts for the judge, and the parser of its answers. Pure.
+"""Prompts for the judge. Pure.
 
 A version's fixed part comes first, so that providers can cache it. Traffic is hostile: it comes last, quoted line by
 line between two lines with a random token. Special tokens of chat templates are replaced with look-alikes.
@@ -20,8 +20,6 @@ CHARACTERS_PER_TOKEN = 4
 MIN_PIECE = 400
 NOTE = 80
 PROTECTED_WEIGHT = 4
-# Also the full-width stops of Chinese and Japanese, which no space follows.
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[\u3002\uff01\uff1f])")
 # Special tokens of chat templates: <|im_end|>, <start_of_turn>, </s>, <image>, <<SYS>>, [INST], [BOS] and the like.
 TOKEN_NAMES = (
     r"[A-Za-z]{1,20}_\w{1,30}",
@@ -33,9 +31,6 @@ TOKEN_TAG = re.compile(rf"<(?=[|\uff5c]|/?(?:{'|'.join(TOKEN_NAMES)})>|</?SYS>>)
 TOKEN_BRACKET = re.compile(
     r"\[(?=/?(?:INST|CLS|SEP|[BE]OS|PAD|UNK|IMG|THINK|[gs]?MASK|unused\d{1,5}|[A-Z]{1,20}_[A-Z_]{1,30})\]|e~)"
 )
-MAX_ANSWER = 20_000
-MAX_REASON = 500
-MAX_CANDIDATES = 50
 INSTRUCTIONS = """\
 You classify recorded traffic of an AI agent: you answer one question about a recording with one of the allowed labels.
 
@@ -76,16 +71,6 @@ class PromptDefinition(Protocol):
     def labels(self) -> Sequence[str]: ...
 
 
-class InvalidAnswer(Exception):
-    """The answer is not one of the labels. The message is for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    value: str
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A target as shown to the judge. `left_out`: parts that are missing."""
@@ -117,15 +102,20 @@ class _Piece:
         return cap * PROTECTED_WEIGHT if self.protected else cap
 
 
-def messages(definition: PromptDefinition, scope: str, recording: Recording, *, token: str) -> list[ChatMessage]:
-    """Return the chat messages of a call. `token` must be random and new for each call."""
+def messages(
+    definition: PromptDefinition, scope: str, recording: Recording, *, token: str, hint: str = ""
+) -> list[ChatMessage]:
+    """Return the chat messages of a call. `token` must be random and new for each call.
+
+    `hint`: what was wrong with the last answer. It must hold nothing of the traffic.
+    """
     gap = f"Too long to be read whole: {recording.left_out} are not in it.\n" if recording.left_out else ""
     text = _neutralized(f"[{scope} id]\n{_quote(recording.key)}\n{recording.text}").replace(token, "[token]")
     traffic = (
         f"The token of this recording is {token}.\n{gap}"
         f"BEGIN RECORDING {token}\n{text}\nEND RECORDING {token}\n"
         f"That was the recording. Answer the question with one JSON object; allowed labels: {_listed(definition)}."
-    )
+    ) + (f"\n{hint}" if hint else "")
     return [{"role": "system", "content": instructions(definition, scope)}, {"role": "user", "content": traffic}]
 
 
@@ -233,58 +223,3 @@ def _tool_pieces(number: int, message: Message) -> Iterator[_Piece]:
 
 def _quote(text: str) -> str:
     return "\n".join(f"| {line}" for line in text.splitlines())
-
-
-def parse(text: str, labels: Sequence[str]) -> Answer:
-    """Return the answer in a judge's text: plain JSON, fenced, or within prose.
-
-    Raises InvalidAnswer if there is none, if its label is not allowed, or if answers disagree.
-    """
-    canonical = {_folded(label): label for label in labels}
-    answers = [(canonical.get(_folded(answer["label"])), answer) for answer in _objects(text)]
-    valid = {value for value, _ in answers if value is not None}
-    if len(valid) == 1:
-        value = valid.pop()
-        answer = next(answer for candidate, answer in answers if candidate == value)
-        return Answer(value, _two_sentences(answer.get("reason")))
-    if valid:
-        raise InvalidAnswer(f"The judge gave several answers that disagree: {', '.join(sorted(valid))}.")
-    if answers:
-        unknown = plain(str(answers[-1][1]["label"]), 80)
-        raise InvalidAnswer(f"The judge answered “{unknown}”, which is none of: {', '.join(labels)}.")
-    raise InvalidAnswer(f"The judge gave no answer in the agreed form, but: {plain(text, 120) or 'nothing at all'}")
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    text = text.rpartition("</think>")[2][-MAX_ANSWER:]
-    decoder, position = json.JSONDecoder(object_pairs_hook=_object), text.find("{")
-    for _ in range(MAX_CANDIDATES):
-        if position < 0:
-            return
-        end = position + 1
-        try:
-            value, value_end = decoder.raw_decode(text, position)
-            if "label" in value:
-                end = value_end
-                yield value
-        except (ValueError, RecursionError):
-            pass
-        position = text.find("{", end)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Several labels become a list, which matches no label.
-    labels = [value for key, value in pairs if key == "label"]
-    return dict(pairs) if len(labels) < 2 else {**dict(pairs), "label": labels}
-
-
-def _folded(label: object) -> str:
-    return " ".join(label.split()).casefold() if isinstance(label, str) else ""
-
-
-def _two_sentences(reason: object) -> str:
-    if not isinstance(reason, str):
-        return ""
-    text = plain(reason, MAX_REASON)
-    sentences = SENTENCE_END.split(text)
-    return " ".join(sentence for sentence in sentences[:2] if sentence)

@@ -15,7 +15,7 @@ from catalyst.server.downloads import download
 from signals import retention
 from signals.filters import LabelFilterForm
 from signals.judging import exchanges
-from signals.judging.prompt import MAX_ANSWER
+from signals.judging.answers import MAX_ANSWER
 from signals.models import Label
 from signals.results import labels, verdicts
 from signals.results.rows import load_rows

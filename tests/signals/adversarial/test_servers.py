@@ -65,7 +65,7 @@ WRONG = {
     "another label": (completion('{"reason": "r", "label": "yes"}'), "“yes”, which is none of"),
     "a label and more": (completion('{"label": "Completed, I think"}'), "none of"),
     "two labels in one": (completion('{"label": "Completed|failed"}'), "none of"),
-    "a list of labels": (completion('{"label": ["Completed"]}'), "none of"),
+    "a list of labels": (completion('{"label": ["Completed", "failed"]}'), "none of"),
     "a label in a label": (completion('{"label": {"label": "Completed"}}'), "none of"),
     "a homoglyph": (completion('{"label": "\u0421ompleted"}'), "none of"),
     "full width": (completion('{"label": "\uff23ompleted"}'), "none of"),
@@ -75,7 +75,7 @@ WRONG = {
     "infinity": (completion('{"label": -Infinity}'), "none of"),
     "null": (completion('{"label": null}'), "none of"),
     "a label in the reason alone": (completion('{"reason": "label: Completed"}'), "no answer in the agreed form"),
-    "another key": (completion('{"reason": "r", "Label": "Completed"}'), "no answer in the agreed form"),
+    "another key": (completion('{"reason": "r", "answer": "Completed"}'), "no answer in the agreed form"),
     "two objects": (completion('{"label": "Completed"} {"label": "failed"}'), "disagree"),
     "two keys": (completion('{"label": "failed", "reason": "r", "label": "Completed"}'), "none of"),
     "two keys deep inside": (completion(nested('{"label": "failed", "label": "Completed"}', 3)), "none of"),
@@ -114,7 +114,7 @@ WRONG = {
     ),
 }
 GONE = {
-    "a redirect": (error(302), "refused the request (302)"),
+    "a redirect": (error(302), "redirects to another address (302)"),
     "an error that quotes a label": (error(400, '{"label": "Completed"}'), "refused the request (400)"),
 }
 LATER_ON = {

@@ -12,7 +12,7 @@ from signals.definitions import definition
 from signals.definitions.templates import NSFW
 from signals.judging import exchanges
 from signals.judging import worker as judging
-from signals.judging.prompt import MAX_ANSWER
+from signals.judging.answers import MAX_ANSWER
 from signals.models import Exchange, Instructions, Label, Signal, Verdict
 from tests.factories import LATER, make_agent, make_labels, make_signal, make_trace, settle_all
 from tests.judge_server import Answer, JudgeServer, completion, error, says

@@ -1,7 +1,5 @@
-"""What the judge is asked, and what its answer means."""
+"""What the judge is asked."""
 
-import json
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -9,14 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signals.judging.prompt import (
-    Answer,
-    InvalidAnswer,
     Recording,
     answer_schema,
     digest,
     instructions,
     messages,
-    parse,
     quote_transcript,
 )
 from traces.transcripts.transcript import Message, ToolCall, Transcript
@@ -198,67 +193,3 @@ def test_its_schema_admits_the_labels_alone() -> None:
     assert list(schema["properties"]) == ["reason", "label"]
     assert schema["required"] == ["reason", "label"]
     assert schema["additionalProperties"] is False
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"reason": "All done.", "label": "Completed"}',
-        '```json\n{"label": "completed", "reason": "All done."}\n```',
-        'Sure! Here it is:\n\n{"label": "  COMPLETED ", "reason": "All done."}\nAnything else?',
-        '<think>{"label": "failed"} perhaps? No.</think>{"label": "Completed", "reason": "All done."}',
-        '{"answer": {"label": "Completed", "reason": "All done."}}',
-        'It fits {the schema}. {"label": "Completed", "reason": "All done."} {"label": "Completed"}',
-        '{"label": "Completed", "reason": "All\\ndone.", "confidence": 0.3}',
-    ],
-)
-def test_it_finds_the_answer(text: str) -> None:
-    assert parse(text, LABELS) == Answer("Completed", "All done.")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no answer in the agreed form, but: nothing at all"),
-        ("Completed", "no answer in the agreed form, but: Completed"),
-        ('{"label": "done"}', "“done”, which is none of: Completed, partial"),
-        ('{"label": "Completed or failed"}', "none of"),
-        ('{"label": ""}', "none of"),
-        ('{"label": null}', "none of"),
-        ('{"label": ["Completed"]}', "none of"),
-        ('{"label": {"label": "x"}}', "none of"),
-        ('{"label": "Completed"', "no answer"),
-        ('{"label": "Completed"} {"label": "failed"}', "several answers that disagree: Completed, failed"),
-        ('{"label": ' * 5_000, "no answer"),
-        ("{" * 500_000, "no answer"),
-        ('{"a": ' + "[" * 30_000, "no answer"),
-        ("I can't help with that.", "no answer"),
-        ('{"label": ' + "9" * 15_000 + "}", "no answer"),
-    ],
-)
-def test_it_takes_nothing_but_an_allowed_label(text: str, words: str) -> None:
-    with pytest.raises(InvalidAnswer, match=words):
-        parse(text, LABELS)
-
-
-@given(ANY_TEXT)
-def test_it_never_makes_a_label_of_any_text(text: str) -> None:
-    for wrapped in (text, json.dumps({"label": text})):
-        with suppress(InvalidAnswer):
-            assert parse(wrapped, LABELS).value in LABELS
-
-
-@pytest.mark.parametrize(
-    ("reason", "kept"),
-    [
-        ("One. Two! Three?", "One. Two!"),
-        ("It cost 3.50 dollars, e.g. for tea. Fine. More.", "It cost 3.50 dollars, e.g. for tea. Fine."),
-        ("一。二。三。", "一。 二。"),
-        ("a" * 2_000, "a" * 499 + "…"),
-        ("bad \x00 \ud800 bytes", "bad ? bytes"),
-        (None, ""),
-        (42, ""),
-    ],
-)
-def test_it_keeps_at_most_two_sentences_of_the_reason(reason: object, kept: str) -> None:
-    assert parse(json.dumps({"label": "failed", "reason": reason}), LABELS).reason == kept

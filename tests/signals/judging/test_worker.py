@@ -201,7 +201,7 @@ def test_it_takes_a_right_answer_after_wrong_ones(label: Label, judge: JudgeServ
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(400, "refused the request"), (401, "refused the API key"), (404, "model")]
+    ("status", "words"), [(400, "refused the request"), (403, "does not allow this key"), (404, "model")]
 )
 def test_it_fails_at_once_where_repeating_cannot_help(
     label: Label, judge: JudgeServer, time: Time, status: int, words: str
@@ -217,6 +217,32 @@ def test_it_fails_at_once_where_repeating_cannot_help(
     time.judge()
     label.refresh_from_db()
     assert (label.status, label.value) == ("done", "no")
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_an_account_that_is_in_trouble_loses_no_label(
+    label: Label, judge: JudgeServer, time: Time, status: int
+) -> None:
+    judge.script = lambda _: error(status, "Your credit is used up.")
+    for _ in range(2 * MAX_ATTEMPTS):
+        time.judge_later()
+    label.refresh_from_db()
+    assert (label.status, label.attempts) == ("queued", 0)
+    assert "Your credit is used up." in label.error
+    judge.script = lambda _: says("no")
+    time.judge_later(10 * MINUTE)
+    label.refresh_from_db()
+    assert (label.status, label.value) == ("done", "no")
+
+
+def test_a_model_that_is_asked_again_is_told_what_was_wrong(label: Label, judge: JudgeServer, time: Time) -> None:
+    judge.script = lambda _: says("maybe, says the traffic") if len(judge.asked) < 2 else says("no")
+    for _ in range(2):
+        time.judge_later()
+    first, second = (asked.recording for asked in judge.asked)
+    assert "none of the allowed" not in first
+    assert second.endswith("none of the allowed ones. Choose one of them, spelt exactly so.")
+    assert "says the traffic" not in second
 
 
 @pytest.mark.slow
