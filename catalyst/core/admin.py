@@ -6,7 +6,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -18,6 +18,7 @@ from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
+from catalyst.core.usernames import check_scripts
 
 admin.site.login_form = OperatorLoginForm
 
@@ -26,7 +27,21 @@ def operator(request: HttpRequest) -> Actor:
     return Actor(cast(User, request.user))
 
 
+class NewAccountForm(AdminUserCreationForm[User]):
+    def clean_username(self) -> str:
+        username = super().clean_username()
+        if username:  # none if it is taken
+            check_scripts(username)
+        return username
+
+
 class AccountForm(UserChangeForm[User]):
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        if username != self.instance.username:
+            check_scripts(username)
+        return username
+
     def clean_is_active(self) -> bool:
         active = bool(self.cleaned_data["is_active"])
         if not active and (projects := _ownerless_projects([self.instance])):
@@ -39,6 +54,7 @@ class AccountAdmin(UserAdmin[User]):
     # The last owner of a project can be neither disabled nor deleted.
     # Changes here are in the audit log, without a project.
     form = AccountForm
+    add_form = NewAccountForm
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

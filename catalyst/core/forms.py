@@ -17,6 +17,7 @@ from catalyst.core import sign_in_log
 from catalyst.core.models import FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN, ApiKey, Membership, User
 from catalyst.core.sign_ins import address
 from catalyst.core.token_buckets import Limit, database_buckets
+from catalyst.core.usernames import check_scripts
 from catalyst.ip_ranges import network_of
 
 SIGN_IN_BY_ADDRESS = Limit("address", 30, 1 / 10)
@@ -82,6 +83,12 @@ class SignUpForm(UserCreationForm[User]):
         model = User
         fields = ("username",)
         widgets = {"username": forms.TextInput({"autocomplete": "username", "autocapitalize": "none"})}
+
+    def clean_username(self) -> str:
+        username = super().clean_username()
+        if username:  # none if it is taken
+            check_scripts(username)
+        return username
 
 
 class ProfileForm(forms.ModelForm[User]):
