@@ -36,7 +36,7 @@
   const draw = (element) => {
     const { data, layout } = JSON.parse(document.getElementById(element.dataset.chart).textContent);
     Plotly.react(element, painted(data), themed(layout), { displayModeBar: false, responsive: true });
-    if (!element.dataset.href || element.dataset.wired) return;
+    if (!("href" in element.dataset) || element.dataset.wired) return;
     element.dataset.wired = "yes";
     element.on("plotly_click", (event) => {
       const target = event.points[0].customdata;
