@@ -48,7 +48,7 @@ def to_json(figure: dict[str, Any]) -> str:
 def stacked_bars(
     starts: Sequence[datetime], series: Sequence[Series], queries: Sequence[str] = (), unit: Unit = COUNT
 ) -> dict[str, Any]:
-    """Draw stacked bars over time. `queries`: the query string that a click on each bucket opens."""
+    """Draw stacked bars over time. `queries`: the time that a click on each bucket narrows the page to."""
     traces = [{"type": "bar", **_trace(starts, row, queries, unit)} for row in series]
     return _figure(traces, starts, unit, barmode="stack", bargap=0.15)
 

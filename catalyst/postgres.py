@@ -145,12 +145,19 @@ def stop(data: Path) -> bool:
         pid = postmaster(data)
         if pid is None or not _is_alive(data):
             return False
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-            if _wait_until(lambda: not runs(pid), STOP_SECONDS):
-                return True
-        raise PostgresError(f"PostgreSQL (process {pid}) does not stop; see {log_file(data)}.")
+        if not end(pid):
+            raise PostgresError(f"PostgreSQL (process {pid}) does not stop; see {log_file(data)}.")
+        return True
+
+
+def end(pid: int) -> bool:
+    """Stop the server with this process ID, also without its data folder. Returns False if it does not stop."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        if _wait_until(lambda: not runs(pid), STOP_SECONDS):
+            return True
+    return False
 
 
 def postmaster(data: Path) -> int | None:
@@ -159,6 +166,10 @@ def postmaster(data: Path) -> int | None:
         return int((data / "postgres" / "cluster" / "postmaster.pid").read_text().split()[0])
     except (FileNotFoundError, IndexError, ValueError):
         return None
+
+
+def has_cluster(data: Path) -> bool:
+    return (data / "postgres" / "cluster" / "PG_VERSION").exists()
 
 
 def log_file(data: Path) -> Path:

@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "catalyst.core.query_limit.QueryLimitMiddleware",
     "catalyst.core.sign_ins.SignInMiddleware",
     "catalyst.core.access.ProjectMiddleware",
 ]

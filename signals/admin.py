@@ -83,7 +83,8 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
 
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
-        retried = sum(operations.retry_failed(signal, timezone.now()) for signal in queryset)
+        now, by = timezone.now(), operator(request)
+        retried = sum(operations.retry_failed(signal, now, by) for signal in queryset)
         self.message_user(request, f"{retried} labels queued again.")
 
 
@@ -145,7 +146,10 @@ class LabelAdmin(ReadOnly[Label]):
 
     @admin.action(description="Retry the selected failed labels", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Label]) -> None:
-        retried = Label.objects.filter(pk__in=queryset.values("pk")).retry(timezone.now())
+        now, by = timezone.now(), operator(request)
+        chosen = Label.objects.filter(pk__in=queryset.values("pk"))
+        signals = Signal.objects.filter(pk__in=chosen.filter(status="failed").values("signal"))
+        retried = sum(operations.retry_labels(signal, chosen, now, by) for signal in signals)
         self.message_user(request, f"{retried} labels queued again.")
 
 

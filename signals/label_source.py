@@ -36,11 +36,17 @@ class SignalLabels:
             pills[trace_id].append(pill)
         return pills
 
-    def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
-        found: dict[int | None, list[Pill]] = {}
-        for label in Label.objects.for_trace(project, trace_id):
-            found.setdefault(label.span_id, []).append(_pill(label, project))
-        return found
+    def pills_for_trace(
+        self, project: Project, trace_id: UUID, start: int, limit: int
+    ) -> Sequence[tuple[int | None, Pill]]:
+        labels = Label.objects.for_trace(project, trace_id)[start : start + limit]
+        return [(label.span_id, _pill(label, project)) for label in labels]
+
+    def pills_for_span(
+        self, project: Project, trace_id: UUID, span_id: int, start: int, limit: int
+    ) -> Sequence[tuple[int | None, Pill]]:
+        labels = Label.objects.for_trace(project, trace_id).filter(span_id=span_id)[start : start + limit]
+        return [(label.span_id, _pill(label, project)) for label in labels]
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
         found: dict[str, list[Pill]] = {}

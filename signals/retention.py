@@ -45,8 +45,9 @@ def delete_expired_labels(now: datetime, batches: int = MAX_BATCHES) -> int:
         deleted += count
         if count == 0:
             break
+    ahead = now + timedelta(days=settings.KEEP_LABELS_DAYS)
     for _ in range(batches):
-        if not Unsampled.objects.delete_expired(kept_since, LABELS):
+        if not Unsampled.objects.delete_expired(kept_since, LABELS) + Unsampled.objects.delete_ahead(ahead, LABELS):
             break
     for _ in range(batches):
         if not SettledMinute.objects.delete_expired(kept_since, LABELS):

@@ -12,6 +12,9 @@ from django.db.models.expressions import Combinable
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 
+# Labels of a trace that one page shows.
+MAX_LABELS = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Pill:
@@ -32,6 +35,15 @@ class Pill:
     note: str = ""
     count: int = 1
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TracePills:
+    """Labels of a trace, and of its spans by span id. `more`: where the next part starts, None at the end."""
+
+    own: list[Pill]
+    by_span: Mapping[int, list[Pill]]
+    more: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +111,15 @@ class LabelSource(Protocol):
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         """Labels of traces, with those of their spans merged. Constant number of queries; no reasons."""
 
-    def pills_for_trace(self, project: Project, trace_id: UUID) -> Mapping[int | None, list[Pill]]:
-        """Labels of a trace by span id, its own under None. With reasons, queued and failed ones."""
+    def pills_for_trace(
+        self, project: Project, trace_id: UUID, start: int, limit: int
+    ) -> Sequence[tuple[int | None, Pill]]:
+        """Labels of a trace, its own under None, then those of its spans by span id. With reasons, queued, failed."""
+
+    def pills_for_span(
+        self, project: Project, trace_id: UUID, span_id: int, start: int, limit: int
+    ) -> Sequence[tuple[int | None, Pill]]:
+        """Labels of one span, with its id. With reasons, queued and failed ones."""
 
     def pills_for_sessions(self, project: Project, keys: Sequence[str]) -> Mapping[str, list[Pill]]:
         """Labels by session key. With reasons, queued and failed ones."""
@@ -136,8 +155,26 @@ def pills_for_traces(project: Project, trace_ids: Sequence[UUID]) -> dict[UUID, 
     return _merged(source.pills_for_traces(project, trace_ids) for source in _sources)
 
 
-def pills_for_trace(project: Project, trace_id: UUID) -> dict[int | None, list[Pill]]:
-    return _merged(source.pills_for_trace(project, trace_id) for source in _sources)
+def pills_for_trace(project: Project, trace_id: UUID, start: int = 0) -> TracePills:
+    """Up to MAX_LABELS labels of a trace and its spans, its own first."""
+    return _trace_pills([each.pills_for_trace(project, trace_id, start, MAX_LABELS + 1) for each in _sources], start)
+
+
+def pills_for_span(project: Project, trace_id: UUID, span_id: int, start: int = 0) -> TracePills:
+    """Up to MAX_LABELS labels of one span."""
+    found = [each.pills_for_span(project, trace_id, span_id, start, MAX_LABELS + 1) for each in _sources]
+    return _trace_pills(found, start)
+
+
+def _trace_pills(found: Sequence[Sequence[tuple[int | None, Pill]]], start: int) -> TracePills:
+    by_span: dict[int | None, list[Pill]] = {}
+    for pills in found:
+        for span_id, pill in pills[:MAX_LABELS]:
+            by_span.setdefault(span_id, []).append(pill)
+    is_cut = any(len(pills) > MAX_LABELS for pills in found)
+    own = by_span.pop(None, [])
+    of_spans = {span_id: pills for span_id, pills in by_span.items() if span_id is not None}
+    return TracePills(own, of_spans, start + MAX_LABELS if is_cut else None)
 
 
 def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[Pill]]:

@@ -1,8 +1,9 @@
 """Deletes expired data in batches, each in its own transaction. Rows that ingest has locked wait for the next run."""
 
 from collections import deque
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate
 
 from django.conf import settings
@@ -41,14 +42,27 @@ def delete_expired_traces(now: datetime, batches: int = MAX_BATCHES) -> int:
 
 
 def delete_expired_hours(now: datetime, batches: int = MAX_BATCHES) -> int:
-    """Delete hourly sums older than KEEP_ROLLUPS_DAYS, up to `batches` of each kind. Returns the number."""
-    kept_since, deleted = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS), 0
+    """Delete hourly sums older than KEEP_ROLLUPS_DAYS, up to `batches` of each kind. Returns the number.
+
+    Sums of senders whose clock is as far ahead are deleted after their traces.
+    """
+    kept_since = timerange.kept_since(now, settings.KEEP_ROLLUPS_DAYS)
+    ahead = now + timedelta(days=settings.KEEP_ROLLUPS_DAYS)
+    deleted = 0
     for model in HOURLY:
-        for _ in range(batches):
-            count = _delete_hours(model._default_manager.filter(hour__lt=kept_since).order_by("hour"))
-            deleted += count
-            if count == 0:
-                break
+        hours = model._default_manager
+        deleted += _repeat(batches, partial(_delete_hours, hours.filter(hour__lt=kept_since).order_by("hour")))
+        deleted += _repeat(batches, partial(_delete_hours_ahead, hours.filter(hour__gt=ahead)))
+    return deleted
+
+
+def _repeat(batches: int, delete: Callable[[], int]) -> int:
+    deleted = 0
+    for _ in range(batches):
+        count = delete()
+        deleted += count
+        if count == 0:
+            break
     return deleted
 
 
@@ -81,6 +95,16 @@ def _delete_sessions(project: Project, now: datetime) -> int:
         Unsettled.objects.filter(scope=Unsettled.Scope.SESSION, target_id__in=ids).delete()
         Session.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def _delete_hours_ahead(hours: models.QuerySet[models.Model]) -> int:
+    # Only the first ones are looked at: their traces expire first, by their arrival.
+    first = hours.order_by("pk").values("pk")[:MAX_HOURS]
+    end = models.ExpressionWrapper(models.OuterRef("hour") + timerange.HOUR, output_field=models.DateTimeField())
+    traces = Trace.objects.filter(
+        project=models.OuterRef("project"), start_time__gte=models.OuterRef("hour"), start_time__lt=end
+    )
+    return _delete_hours(hours.filter(~models.Exists(traces), pk__in=first))
 
 
 @transaction.atomic

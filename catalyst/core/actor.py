@@ -1,4 +1,4 @@
-"""The actor of a change: a person, an API key, or Catalyst."""
+"""The actor of a change: a person, an API key, Catalyst, or somebody who is not signed in."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from catalyst.core.models import ApiKey, User
 class Actor:
     user: User | None = None
     api_key: ApiKey | None = None
+    other_name: str = "Catalyst"
 
     @property
     def name(self) -> str:
@@ -17,7 +18,7 @@ class Actor:
             return self.user.username
         if self.api_key is not None:
             return f"API key {self.api_key.name}"
-        return "Catalyst"
+        return self.other_name
 
     def as_creator(self) -> dict[str, Any]:
         """Return the creator columns of an `AuthoredModel`."""
@@ -26,3 +27,4 @@ class Actor:
 
 # Catalyst itself: operators' commands and scheduled work.
 SYSTEM = Actor()
+STRANGER = Actor(other_name="Somebody")

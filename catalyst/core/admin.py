@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -16,6 +18,7 @@ from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.forms import OperatorLoginForm
 from catalyst.core.models import ApiKey, AuditEntry, Invitation, KeyHour, Membership, Project, SignIn, User
+from catalyst.core.usernames import check_scripts
 
 admin.site.login_form = OperatorLoginForm
 
@@ -24,7 +27,21 @@ def operator(request: HttpRequest) -> Actor:
     return Actor(cast(User, request.user))
 
 
+class NewAccountForm(AdminUserCreationForm[User]):
+    def clean_username(self) -> str:
+        username = super().clean_username()
+        if username:  # none if it is taken
+            check_scripts(username)
+        return username
+
+
 class AccountForm(UserChangeForm[User]):
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        if username != self.instance.username:
+            check_scripts(username)
+        return username
+
     def clean_is_active(self) -> bool:
         active = bool(self.cleaned_data["is_active"])
         if not active and (projects := _ownerless_projects([self.instance])):
@@ -35,13 +52,58 @@ class AccountForm(UserChangeForm[User]):
 @admin.register(User)
 class AccountAdmin(UserAdmin[User]):
     # The last owner of a project can be neither disabled nor deleted.
+    # Changes here are in the audit log, without a project.
     form = AccountForm
+    add_form = NewAccountForm
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            record(operator(request), "created", obj)
+        elif form.changed_data:
+            record(operator(request), _action(obj, form.changed_data), obj, detail=_changes(obj, form))
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> LogEntry:
+        # The page of the password calls no other hook.
+        if request.resolver_match and request.resolver_match.url_name == "auth_user_password_change":
+            verb = "set" if obj.has_usable_password() else "removed"
+            record(operator(request), f"{verb} the password of", obj)
+        return super().log_change(request, obj, message)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        for membership in obj.own_memberships:
+            record(operator(request), "removed", membership)
+        record(operator(request), "deleted", obj)
+        obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            self.delete_model(request, user)
 
     def get_deleted_objects(
         self, objs: Sequence[User] | QuerySet[User], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
         deleted, counts, perms_needed, protected = super().get_deleted_objects(objs, request)
         return deleted, counts, perms_needed, [*protected, *_ownerless_projects(objs)]
+
+
+def _action(user: User, changed: Sequence[str]) -> str:
+    if "is_active" in changed:
+        return "activated" if user.is_active else "deactivated"
+    return "renamed" if "username" in changed else "changed"
+
+
+def _changes(user: User, form: Any) -> str:
+    return ", ".join(_change(user, name, form.initial.get(name)) for name in form.changed_data)
+
+
+def _change(user: User, name: str, before: object) -> str:
+    # Without values that may be private.
+    if name == "username":
+        return f"username from {before}"
+    value = getattr(user, name)
+    return f"{name} {'on' if value else 'off'}" if isinstance(value, bool) else name
 
 
 def _ownerless_projects(users: Iterable[User]) -> list[str]:

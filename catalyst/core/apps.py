@@ -10,6 +10,7 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        from catalyst.core import sign_in_log  # noqa: F401, PLC0415
         from catalyst.core.operations import keys, project  # noqa: F401, PLC0415
         from catalyst.core.registrations import REGISTRATIONS  # noqa: PLC0415
 

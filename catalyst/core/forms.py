@@ -1,6 +1,7 @@
 """Forms of the core pages."""
 
 import time
+from datetime import datetime
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -12,9 +13,11 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from catalyst import database
-from catalyst.core.models import ApiKey, Membership, User
+from catalyst.core import sign_in_log
+from catalyst.core.models import FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN, ApiKey, Membership, User
 from catalyst.core.sign_ins import address
 from catalyst.core.token_buckets import Limit, database_buckets
+from catalyst.core.usernames import check_scripts
 from catalyst.ip_ranges import network_of
 
 SIGN_IN_BY_ADDRESS = Limit("address", 30, 1 / 10)
@@ -44,12 +47,21 @@ class LoginForm(AuthenticationForm):
             database_buckets.take(SIGN_IN_BY_ADDRESS, network, now)
             and database_buckets.take(SIGN_IN_BY_NAME, name_there, now)
         ):
+            self._record_failure(KEPT_FROM_SIGNING_IN, now)
             raise ValidationError("Too many tries. Wait a minute, then try again.", code=self.LIMITED)
         if not database_buckets.take(SIGN_IN_SLOWLY, name, now):
             _slow_down()
-        cleaned = super().clean()
+        try:
+            cleaned = super().clean()
+        except ValidationError:
+            self._record_failure(FAILED_TO_SIGN_IN, now)
+            raise
         database_buckets.refill(SIGN_IN_BY_NAME, name_there)
         return cleaned
+
+    def _record_failure(self, action: str, now: datetime) -> None:
+        if self.request is not None:
+            sign_in_log.record_failure(self.request, self.cleaned_data.get("username", ""), action, now)
 
 
 def _slow_down() -> None:
@@ -71,6 +83,12 @@ class SignUpForm(UserCreationForm[User]):
         model = User
         fields = ("username",)
         widgets = {"username": forms.TextInput({"autocomplete": "username", "autocapitalize": "none"})}
+
+    def clean_username(self) -> str:
+        username = super().clean_username()
+        if username:  # none if it is taken
+            check_scripts(username)
+        return username
 
 
 class ProfileForm(forms.ModelForm[User]):

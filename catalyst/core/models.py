@@ -17,6 +17,11 @@ from django.utils.functional import cached_property
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
+SIGNED_IN, SIGNED_OUT = "signed in", "signed out"
+FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN = "failed to sign in", "was kept from signing in"
+# Actions of audit entries that hold addresses of people. Strangers cause some of them.
+SIGN_IN_ACTIONS = (SIGNED_IN, SIGNED_OUT, FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN)
+
 
 def digest_of(token: str) -> str:
     # Tokens have 192 random bits, so a plain hash is enough.
@@ -247,16 +252,23 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         """Return entries with an id below `before`, newest first."""
         return (self.filter(pk__lt=before) if before else self).order_by("-pk")
 
+    def of_account(self, user: User) -> "AuditEntryQuerySet":
+        """Return what was done to an account, and its sign-ins."""
+        return self.filter(project=None, kind="user", target_id=user.pk)
+
+    def sign_ins(self) -> "AuditEntryQuerySet":
+        return self.filter(action__in=SIGN_IN_ACTIONS)
+
 
 class AuditEntry(models.Model):
-    # Names are text, so that an entry outlives its target.
+    # Names are text, so that an entry outlives its target. Entries on accounts have no project.
     project = models.ForeignKey(Project, on_delete=models.SET_NULL, null=True, related_name="audit_entries")
     actor = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     api_key = models.ForeignKey(ApiKey, on_delete=models.SET_NULL, null=True, related_name="+")
     actor_name = models.CharField(max_length=150)
     action = models.CharField(max_length=40)
     kind = models.CharField(max_length=40)
-    target_id = models.BigIntegerField()
+    target_id = models.BigIntegerField(null=True)
     target_name = models.CharField(max_length=300)
     detail = models.CharField(max_length=300)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -265,7 +277,11 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [models.Index(fields=["project", "-id"], name="core_audit_of_project")]
+        indexes = [
+            models.Index(fields=["project", "-id"], name="core_audit_of_project"),
+            models.Index(fields=["target_id", "-id"], name="core_audit_of_account", condition=Q(project=None)),
+            models.Index(fields=["created_at"], name="core_audit_sign_ins", condition=Q(action__in=SIGN_IN_ACTIONS)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.action} {self.kind} {self.target_name}"

@@ -1,13 +1,14 @@
 """Registry entries of core."""
 
-from catalyst.core import key_use, probes, sign_ins
+from catalyst.core import audit, key_use, probes, sign_ins
 from catalyst.core.token_buckets import database_buckets
-from catalyst.registry import Maintenance, Probe, Section, Tab
+from catalyst.registry import Maintenance, Probe, Retention, Section, Tab
 
 REGISTRATIONS = (
     Maintenance(name="sign-ins", order=30, run=sign_ins.delete_expired),
     Maintenance(name="token buckets", order=30, run=database_buckets.delete_expired),
     Maintenance(name="key use", order=30, run=key_use.delete_expired),
+    Retention(name="sign-ins in the audit log", order=60, delete=audit.delete_expired),
     Probe(
         name="keys",
         order=130,

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
 from catalyst.core.models import Project
 from catalyst.pagination import Cursor
@@ -65,7 +65,9 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
 
     def for_trace(self, project: "Project", trace_id: UUID) -> "LabelQuerySet":
-        return self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
+        """Return labels of a trace, then those of its spans by span id."""
+        labels = self.filter(project=project, trace_id=trace_id, scope__in=["trace", "span"])._with_signal()
+        return labels.order_by(F("span_id").asc(nulls_first=True), "signal__name", "signal_id", "id")
 
     def for_sessions(self, project: "Project", keys: Iterable[str]) -> "LabelQuerySet":
         return self.filter(project=project, session_key__in=[key for key in keys if key])._with_signal()

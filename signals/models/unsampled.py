@@ -41,6 +41,11 @@ class UnsampledQuerySet(models.QuerySet["Unsampled"]):
         expired = self.filter(hour__lt=before).order_by("hour", "id")[:limit].values("id")
         return self.filter(id__in=expired).delete()[0]
 
+    def delete_ahead(self, after: datetime, limit: int) -> int:
+        """Delete up to `limit` rows of targets that begin after `after`: the sender's clock is off. Return how many."""
+        ahead = self.filter(hour__gt=after).order_by("hour", "id")[:limit].values("id")
+        return self.filter(id__in=ahead).delete()[0]
+
 
 class Unsampled(models.Model):
     version = models.ForeignKey("signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_index=False)

@@ -22,6 +22,7 @@ from signals.definitions.definition import Definition, checked_definition, check
 from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Label, Signal, SignalVersion
+from signals.models.label import LabelQuerySet
 from signals.targets import requeue
 
 
@@ -267,9 +268,18 @@ def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
         raise ValidationError({"daily_usd": refused})
 
 
-def retry_failed(signal: Signal, now: datetime) -> int:
-    """Return how many labels were queued again."""
-    return Label.objects.filter(version=signal.current_version_id).retry(now)
+def retry_failed(signal: Signal, now: datetime, by: Actor = SYSTEM) -> int:
+    """Queue the failed labels of the current version again. Return how many."""
+    return retry_labels(signal, Label.objects.filter(version=signal.current_version_id), now, by)
+
+
+@transaction.atomic
+def retry_labels(signal: Signal, labels: LabelQuerySet, now: datetime, by: Actor = SYSTEM) -> int:
+    """Queue the failed ones of these labels of a signal again. Return how many."""
+    count = labels.filter(signal=signal).retry(now)
+    if count:
+        record(by, "retried labels of", signal, detail=f"{count:,} failed")
+    return count
 
 
 def _add_version(signal: Signal, checked: Definition, by: Actor, *, is_candidate: bool = False) -> SignalVersion:

@@ -45,6 +45,8 @@ def export_labels(context: Context, arguments: LabelsInput) -> Page[ExportedLabe
     """Export labels with the columns of the file that the page of a signal offers, newest targets first."""
     signal = signal_of(context, arguments)
     page = _page(context, signal, arguments)
+    if arguments.after is None:
+        labels.record_export(signal, window(arguments, context.now), context.actor)
     return Page(labels.exported_rows(context.project, signal, page.labels), str(page.more) if page.more else None)
 
 
@@ -112,7 +114,7 @@ def retry_label(context: Context, arguments: LabelInput) -> LabelDetail:
     """Queue a failed label again."""
     signal = signal_of(context, arguments)
     label = _label_of(signal, arguments)
-    if not Label.objects.filter(pk=label.pk).retry(context.now):
+    if not operations.retry_labels(signal, Label.objects.filter(pk=label.pk), context.now, context.actor):
         raise ValidationError("This label hasn't failed, so there is nothing to retry.")
     return _label_detail(context, signal, _label_of(signal, arguments))
 
@@ -127,7 +129,7 @@ class Retried:
 @operation("signals.retry", Scope.WRITE, Effect.WRITES)
 def retry_failed(context: Context, arguments: SignalInput) -> Retried:
     """Queue the failed labels of the current version again."""
-    return Retried(operations.retry_failed(signal_of(context, arguments), context.now))
+    return Retried(operations.retry_failed(signal_of(context, arguments), context.now, context.actor))
 
 
 def _label_of(signal: Signal, arguments: LabelInput) -> Label:

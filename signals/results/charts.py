@@ -87,7 +87,6 @@ def over_time(
     found: Sequence[Outcome],
     counts: Mapping[tuple[datetime, str], int],
     time_range: TimeRange,
-    keep: Mapping[str, str],
     *,
     shares: bool = False,
 ) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def over_time(
         for outcome in from_the_base(found)
     ]
     unit = PERCENT if shares else figures.COUNT
-    return figures.stacked_bars(starts, series, [time_range.bucket_query(start, keep) for start in starts], unit)
+    return figures.stacked_bars(starts, series, [time_range.bucket_query(start, {}) for start in starts], unit)
 
 
 def _height(count: int, total: int, shares: bool) -> float | None:

@@ -10,11 +10,13 @@ import orjson
 from django.db.models import Q
 
 from catalyst import timerange
+from catalyst.core.actor import Actor
+from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.csv_lines import csv_line
 from catalyst.pagination import Cursor
 from catalyst.params import is_id
-from catalyst.timerange import HOUR, TimeRange, floor
+from catalyst.timerange import HOUR, TimeRange, floor, iso
 from signals.filters import LabelFilter, LabelFilterForm
 from signals.models import Label, Signal
 from signals.models.label import LabelQuerySet
@@ -141,10 +143,15 @@ def href_in_list(row: LabelRow, kept: Mapping[str, str]) -> str:
     return f"{row.href}{'&' if '?' in row.href else '?'}{query}"
 
 
+def record_export(signal: Signal, time_range: TimeRange, by: Actor) -> None:
+    record(by, "exported labels of", signal, detail=f"from {iso(time_range.start)} to {iso(time_range.end)} UTC")
+
+
 def exported(
-    project: Project, signal: Signal, wanted: LabelFilter, time_range: TimeRange, kind: str
+    project: Project, signal: Signal, wanted: LabelFilter, time_range: TimeRange, kind: str, by: Actor
 ) -> Iterator[bytes]:
-    """All labels that pass as lines of `kind`, csv or jsonl, one batch at a time."""
+    """All labels that pass as lines of `kind`, csv or jsonl, one batch at a time. Recorded when the first is read."""
+    record_export(signal, time_range, by)
     if kind == "csv":
         yield csv_line(COLUMNS).encode()
     after: Cursor | None = None

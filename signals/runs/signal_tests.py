@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from catalyst.core.actor import SYSTEM, Actor
+from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.figures import Bar
 from catalyst.llm import ChatMessage
@@ -104,6 +105,8 @@ def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor 
             )
             for position, target in enumerate(sample.targets)
         )
+        action, tested = ("tested", stored) if stored else ("tested a draft for", signal.agent)
+        record(by, action, tested, detail=_counted(len(sample.targets), signal.scope))
     return test
 
 

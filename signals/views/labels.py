@@ -12,7 +12,7 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render
 from catalyst.server.downloads import download
-from signals import retention
+from signals import operations, retention
 from signals.filters import LabelFilterForm
 from signals.judging import exchanges
 from signals.judging.answers import MAX_ANSWER
@@ -33,7 +33,7 @@ def label_export(request: ProjectRequest, pk: int) -> HttpResponseBase:
     if request.method == "HEAD":
         return HttpResponse(content_type=CONTENT_TYPES[kind], headers=headers)
     time_range, label_filter = timerange.parse(params, timezone.now()), LabelFilterForm(request.GET).label_filter
-    lines = labels.exported(request.project, signal, label_filter, time_range, kind)
+    lines = labels.exported(request.project, signal, label_filter, time_range, kind, request.actor)
     return download(request.user.pk, lines, CONTENT_TYPES[kind], headers)
 
 
@@ -58,8 +58,9 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 @require_POST
 @editor_required
 def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
-    label_row = get_object_or_404(Label, project=request.project, signal=pk, pk=label)
-    if Label.objects.filter(pk=label_row.pk).retry(timezone.now()):
+    signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    label_row = get_object_or_404(signal.label_set, pk=label)
+    if operations.retry_labels(signal, Label.objects.filter(pk=label_row.pk), timezone.now(), request.actor):
         messages.success(request, "It will be judged again")
     else:
         messages.info(request, "This label hasn't failed, so there is nothing to retry")

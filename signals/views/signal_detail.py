@@ -118,7 +118,7 @@ def _numbers(
     judge = judges.judge_of(version) if version else None
     return {
         "shares": shares,
-        "figure": charts.over_time(summary.outcomes, counts, time_range, request.GET.dict(), shares=shares),
+        "figure": charts.over_time(summary.outcomes, counts, time_range, shares=shares),
         "judge": judge,
         "trouble": health.outage_of(judge) if judge else None,
         "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,

@@ -40,7 +40,11 @@
     element.dataset.wired = "yes";
     element.on("plotly_click", (event) => {
       const target = event.points[0].customdata;
-      if (target) location.search = target;
+      if (!target) return;
+      const query = new URLSearchParams(location.search);
+      for (const name of ["range", "from", "to", "after"]) query.delete(name);
+      new URLSearchParams(target).forEach((value, name) => query.set(name, value));
+      location.search = query;
     });
   };
 

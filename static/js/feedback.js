@@ -4,6 +4,7 @@
     0: "the server can't be reached",
     403: "it is not allowed, or this page is out of date",
     404: "it is not there any more",
+    414: "the search text or the filter is too long",
     429: "too many requests at once, wait a little",
   };
   const notes = new WeakMap();

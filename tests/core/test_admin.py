@@ -68,7 +68,8 @@ def test_it_makes_no_projects_there(operator: Client) -> None:
 
 def account(user: User, **about: object) -> dict[str, object]:
     """What the page of an account posts."""
-    joined = {"date_joined_0": "2026-11-01", "date_joined_1": "12:00:00"}
+    joined = {"date_joined_0": f"{user.date_joined:%Y-%m-%d}", "date_joined_1": f"{user.date_joined:%H:%M:%S}"}
+    joined |= {f"initial-{name}": value for name, value in joined.items()}
     return {"username": user.username, "email": user.email, **joined, **about}
 
 
@@ -96,3 +97,62 @@ def test_it_deletes_everybody_but_the_last_owner(
     assert "Default, whose last owner is alice" in delete(alice)
     delete(bob)
     assert set(User.objects.values_list("username", flat=True)) == {"alice", "operator"}
+
+
+def of_accounts() -> list[tuple[str, str, str, str]]:
+    entries = AuditEntry.objects.filter(kind="user", project=None).order_by("pk")
+    return [(entry.actor_name, entry.action, entry.target_name, entry.detail) for entry in entries]
+
+
+def test_it_records_what_operators_do_with_accounts(operator: Client, bob: User) -> None:
+    new = {
+        "username": "dora",
+        "usable_password": "true",
+        "password1": "a long password",
+        "password2": "a long password",
+    }
+    assert operator.post("/admin/core/user/add/", new).status_code == 302
+    url = f"/admin/core/user/{bob.pk}/change/"
+    operator.post(url, account(bob, is_active="on"))
+    operator.post(url, account(bob, is_active="on", is_staff="on", email="new@example.org"))
+    operator.post(url, account(bob, username="robert", is_active="on", is_staff="on", email="new@example.org"))
+    bob.refresh_from_db()
+    operator.post(url, account(bob, is_staff="on"))
+    operator.post(url, account(bob, is_staff="on", is_active="on"))
+    assert of_accounts() == [
+        ("operator", "created", "dora", ""),
+        ("operator", "changed", "bob", "email, is_staff on"),
+        ("operator", "renamed", "robert", "username from bob"),
+        ("operator", "deactivated", "robert", "is_active off"),
+        ("operator", "activated", "robert", "is_active on"),
+    ]
+
+
+def test_it_records_passwords_that_operators_set(operator: Client, bob: User) -> None:
+    url = f"/admin/core/user/{bob.pk}/password/"
+    new = {"password1": "a long password", "password2": "a long password", "usable_password": "true"}
+    assert operator.post(url, new).status_code == 302
+    operator.post(url, {"usable_password": "false", "unset-password": "1"})
+    assert operator.post(url, {**new, "password2": "else"}).status_code == 200
+    assert of_accounts() == [
+        ("operator", "set the password of", "bob", ""),
+        ("operator", "removed the password of", "bob", ""),
+    ]
+
+
+def test_operators_change_their_own_password_in_their_profile(operator: Client) -> None:
+    assert operator.get("/admin/password_change/").headers["Location"] == "/profile/"
+    assert operator.post("/admin/password_change/").headers["Location"] == "/profile/"
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_it_records_deleted_accounts(operator: Client, project: Project, bob: User, *, at_once: bool) -> None:
+    if at_once:
+        data = {"action": "delete_selected", "_selected_action": [bob.pk], "post": "yes"}
+        operator.post("/admin/core/user/", data)
+    else:
+        operator.post(f"/admin/core/user/{bob.pk}/delete/", {"post": "yes"})
+    assert not User.objects.filter(username="bob").exists()
+    assert of_accounts() == [("operator", "deleted", "bob", "")]
+    entry = project.audit_entries.get()
+    assert (entry.action, entry.target_name) == ("removed", "bob in Default (member)")

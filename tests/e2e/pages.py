@@ -129,6 +129,7 @@ def every(instance: Instance) -> list[Stop]:
         Stop("used link", "/login/nonsense/", 410, STRANGER),
         *(Stop(name, path) for name, path in own.items()),
         Stop("not found", f"{demo}/nothing/", 404),
+        Stop("long address", f"{demo}/traces/?q={'q' * 5_000}", 414),
         Stop("forbidden", f"{demo}/settings/audit/", 403, VIEWER),
         Stop("seen by a viewer", f"{demo}/settings/members/", person=VIEWER),
     ]

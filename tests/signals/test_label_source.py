@@ -20,6 +20,7 @@ from signals.models.label_rollup import Coverage
 from signals.results.rollups import sums
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all
 from traces import label_sources
+from traces.label_sources import TracePills
 
 
 def give(signal: Signal, value: str, *, now: datetime, **which: Any) -> None:
@@ -36,11 +37,11 @@ def signal(project: Project, now: datetime) -> Signal:
 def test_it_shows_the_label_of_a_trace_with_its_reason(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 2, now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=1))
-    (pill,) = label_sources.pills_for_trace(project, UUID(int=1))[None]
+    (pill,) = label_sources.pills_for_trace(project, UUID(int=1)).own
     assert (pill.name, pill.value, pill.sentiment, pill.reason) == ("Refund wanted", "yes", "negative", "Because yes.")
     assert (pill.judged_by, pill.labelled_at, pill.status, pill.note) == ("judge-1", now, "done", "")
     assert pill.href == reverse("signals:signal-detail", args=[project.slug, signal.pk])
-    (waiting,) = label_sources.pills_for_trace(project, UUID(int=2))[None]
+    (waiting,) = label_sources.pills_for_trace(project, UUID(int=2)).own
     assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Waiting")
 
 
@@ -49,10 +50,10 @@ def test_it_says_why_there_is_no_label_and_when_it_is_of_an_older_state(
 ) -> None:
     make_labels(signal, project, 1, now=now)
     Label.objects.update(status="failed", error="The judge is broken.")
-    assert label_sources.pills_for_trace(project, UUID(int=1))[None][0].note == "The judge is broken."
+    assert label_sources.pills_for_trace(project, UUID(int=1)).own[0].note == "The judge is broken."
     give(signal, "no", now=now)
     Label.objects.update(status="queued", error="")
-    (pill,) = label_sources.pills_for_trace(project, UUID(int=1))[None]
+    (pill,) = label_sources.pills_for_trace(project, UUID(int=1)).own
     assert (pill.value, pill.note) == ("no", "Judged before it grew. Waiting")
 
 
@@ -68,7 +69,32 @@ def test_it_lists_traces_with_their_labels_and_those_of_their_spans(project: Pro
         1: [("Whole", "no", 1), ("Steps", "yes", 1)],
         2: [("Steps", "yes", 1)],
     }
-    assert label_sources.pills_for_trace(project, UUID(int=1))[18][0].reason == "Because yes."
+    assert label_sources.pills_for_trace(project, UUID(int=1)).by_span[18][0].reason == "Because yes."
+
+
+def test_it_reads_a_part_of_many_labels(project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = make_agent(project)
+    signals = [make_signal(agent, name=f"Whole {number}", active_since=now) for number in range(3)]
+    signals += [make_signal(agent, name=f"Step {number}", scope="span", active_since=now) for number in range(3)]
+    make_labels(signals[0], project, 1, now=now)
+    monkeypatch.setattr(label_sources, "MAX_LABELS", 2)
+    names, start = [], 0
+    while True:
+        with CaptureQueriesContext(connection) as captured:
+            part = label_sources.pills_for_trace(project, UUID(int=1), start)
+        assert len(captured) == 1
+        names += [pill.name for pills in (part.own, *part.by_span.values()) for pill in pills]
+        if part.more is None:
+            break
+        start = part.more
+    assert names[:3] == ["Whole 0", "Whole 1", "Whole 2"]
+    assert names == sorted(names[:3]) + names[3:]
+    assert len(names) == Label.objects.count()
+    (span_id, *_) = label_sources.pills_for_trace(project, UUID(int=1), 3).by_span
+    first = label_sources.pills_for_span(project, UUID(int=1), span_id)
+    rest = label_sources.pills_for_span(project, UUID(int=1), span_id, first.more or 0)
+    assert [pill.name for pill in first.by_span[span_id] + rest.by_span[span_id]] == ["Step 0", "Step 1", "Step 2"]
+    assert rest.more is None
 
 
 def test_it_shows_the_labels_of_sessions(project: Project, now: datetime) -> None:
@@ -86,9 +112,9 @@ def test_it_shows_the_newest_version_that_has_a_label(signal: Signal, project: P
     operations.publish_version(signal, Definition(type="binary", prompt="Else?", sample_rate=100))
     make_trace(project, 1, now=now + timedelta(minutes=1), said=("More?", "More."))
     settle_all(now + timedelta(minutes=1))
-    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1))[None]] == ["yes"]
+    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1)).own] == ["yes"]
     give(signal, "no", now=now, version=signal.current_version)
-    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1))[None]] == ["no"]
+    assert [pill.value for pill in label_sources.pills_for_trace(project, UUID(int=1)).own] == ["no"]
     assert [pill.value for pill in label_sources.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]] == ["no"]
     give(signal, "yes", now=now)
     (pill,) = label_sources.pills_for_traces(project, [UUID(int=1)])[UUID(int=1)]
@@ -101,10 +127,10 @@ def test_it_shows_nothing_of_archived_signals_and_of_other_projects(
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
     assert label_sources.pills_for_traces(other_project, [UUID(int=1)]) == {}
-    assert label_sources.pills_for_trace(other_project, UUID(int=1)) == {}
+    assert label_sources.pills_for_trace(other_project, UUID(int=1)) == TracePills([], {})
     operations.archive(signal, now)
     assert label_sources.pills_for_traces(project, [UUID(int=1)]) == {}
-    assert label_sources.pills_for_trace(project, UUID(int=1)) == {}
+    assert label_sources.pills_for_trace(project, UUID(int=1)) == TracePills([], {})
 
 
 def test_it_asks_the_database_as_often_for_20_traces_as_for_10(signal: Signal, project: Project, now: datetime) -> None:

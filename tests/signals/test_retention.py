@@ -9,8 +9,9 @@ from catalyst.core.models import Project
 from signals import retention
 from signals.definitions.templates import NSFW
 from signals.judging import worker
-from signals.models import Label, Verdict
-from tests.factories import make_agent, make_labels, make_signal
+from signals.models import Label, Unsampled, Verdict
+from tests.factories import make_agent, make_labels, make_signal, settle_all, turn
+from traces.ingest import pipeline
 from traces.models import Trace
 from traces.retention import delete_expired_traces
 
@@ -34,3 +35,13 @@ def test_it_deletes_old_labels_with_their_verdicts(
     assert list(Verdict.objects.values_list("label_id", flat=True)) == [Label.objects.get().pk]
     settings.KEEP_LABELS_DAYS = 500
     assert retention.delete_expired_labels(now + 402 * DAY) == 0
+
+
+def test_it_deletes_targets_that_were_not_sampled_of_a_clock_far_ahead(project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), sample_rate=0, active_since=now)
+    pipeline.store(project.pk, turn(1, start=now.replace(year=2500)), now)
+    pipeline.store(project.pk, turn(2, start=now), now)
+    settle_all(now)
+    assert Unsampled.objects.count() == 2
+    retention.delete_expired_labels(now)
+    assert Unsampled.objects.get().hour.year == now.year

@@ -9,7 +9,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from catalyst.core.models import Project
-from tests.factories import make_session, make_trace
+from tests.factories import make_session, make_trace, turn
 from tests.traces.sent import sent_span
 from traces import retention
 from traces.ingest import pipeline
@@ -171,3 +171,22 @@ def test_it_keeps_hours_longer(project: Project, now: datetime, settings: Settin
     settings.KEEP_ROLLUPS_DAYS = 100
     retention.delete_expired_hours(now, batches=1)
     assert not AgentHour.objects.exists()
+
+
+def test_hours_of_a_clock_far_ahead_go_after_their_traces(
+    project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, year in enumerate((2500, 2501), start=1):
+        pipeline.store(project.pk, turn(number, start=now.replace(year=year), session=f"s{year}"), now)
+    pipeline.store(project.pk, turn(3, start=now + 100 * DAY), now + 90 * DAY)
+    retention.delete_expired_hours(now)
+    assert AgentHour.objects.count() == 3
+    later = now + 31 * DAY
+    retention.delete_expired_traces(later)
+    retention.delete_expired_traces(later)
+    assert kept(project) == [3]
+    assert not Session.objects.exists()
+    monkeypatch.setattr(retention, "MAX_HOURS", 1)
+    assert retention.delete_expired_hours(later) > 0
+    for model in (AgentHour, AgentHourLatency, AgentHourCalls):
+        assert {row.hour.year for row in model._default_manager.all()} == {2027}

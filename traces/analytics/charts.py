@@ -41,12 +41,12 @@ type Bars = Mapping[datetime, Runs]
 
 
 class Axis:
-    """The bars of a range, each with the query that a click on it opens."""
+    """The bars of a range, each with the time that a click on it narrows the page to."""
 
-    def __init__(self, bars: Bars, time_range: TimeRange, keep: Mapping[str, str]) -> None:
+    def __init__(self, bars: Bars, time_range: TimeRange) -> None:
         self._bars = bars
         self._starts = time_range.buckets()
-        self._queries = [time_range.bucket_query(start, keep) for start in self._starts]
+        self._queries = [time_range.bucket_query(start, {}) for start in self._starts]
 
     def row(self, name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
         bars = self._bars

@@ -56,16 +56,16 @@ def breakdown(
     bars_by_label: Mapping[str, Bars],
     bars: Bars,
     stats: Stats,
-    view: tuple[TimeRange, Mapping[str, str]],
+    time_range: TimeRange,
 ) -> Breakdown:
-    """Break down the runs of `bars`. `view`: the range, and the query of the page."""
+    """Break down the runs of `bars`."""
     with_label = [
         (name, dimension.colors.get(name, "neutral"), bars_by_label.get(name, {}))
         for name in dict.fromkeys((*dimension.colors, *bars_by_label))
     ]
     unlabelled = usage.rest(bars, bars_by_label.values())
     groups = [
-        Group(name, tone, usage.total(group_bars.values()), Axis(group_bars, *view))
+        Group(name, tone, usage.total(group_bars.values()), Axis(group_bars, time_range))
         for name, tone, group_bars in [*with_label, (UNLABELLED, "quiet", unlabelled)]
         if group_bars
     ]

@@ -124,9 +124,13 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return self.filter(trace_count__gt=0)
 
     def expired(self, days: int, now: datetime) -> "SessionQuerySet":
-        """Sessions without traces that ended, and last received a span, more than `days` ago."""
+        """Sessions without traces that ended, and last received a span, more than `days` ago.
+
+        A session that ends in the future counts from its last span: the sender's clock is off.
+        """
         kept_since = timerange.kept_since(now, days)
-        return self.filter(trace_count=0, end_time__lt=kept_since, last_received_at__lt=kept_since).order_by("end_time")
+        has_ended = Q(end_time__lt=kept_since) | Q(end_time__gt=now)
+        return self.filter(has_ended, trace_count=0, last_received_at__lt=kept_since).order_by("end_time")
 
     def within(self, time_range: TimeRange) -> "SessionQuerySet":
         """Sessions last active in the range."""

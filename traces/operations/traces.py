@@ -262,7 +262,7 @@ def show_trace(context: Context, arguments: TraceInput) -> TraceDetail:
     """Show a trace with its spans."""
     trace = trace_of(context, arguments.trace)
     spans = conversations.spans_of(trace)[: arguments.limit]
-    labels = label_sources.pills_for_trace(context.project, trace.trace_id).get(None, [])
+    labels = label_sources.pills_for_trace(context.project, trace.trace_id).own
     return TraceDetail(
         TraceRecord.of(trace), [GivenLabel.of(label) for label in labels], [SpanSummary.of(span) for span in spans]
     )
@@ -297,7 +297,8 @@ def show_span(context: Context, arguments: SpanInput) -> SpanDetail:
     span = span_of(trace, conversations.spans_of(trace), arguments.span)
     payload = conversations.payload_of(trace, span)
     resource = Resource.objects.of(context.project, payload.resource_digest)
-    labels = label_sources.pills_for_trace(context.project, trace.trace_id).get(span.span_id, [])
+    pills = label_sources.pills_for_span(context.project, trace.trace_id, span.span_id)
+    labels = pills.by_span.get(span.span_id, [])
     return SpanDetail(
         span=SpanSummary.of(span),
         labels=[GivenLabel.of(label) for label in labels],

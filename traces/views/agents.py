@@ -62,15 +62,14 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_range: TimeRange) -> dict[str, Any]:
-    query = request.GET.dict()
     form = BreakdownForm(request.GET, label_sources.dimensions(request.project, pk))
     by = form.dimension
     if by is None:
-        return {"form": form, "cards": charts.over_time(Axis(bars, time_range, query), numbers)}
+        return {"form": form, "cards": charts.over_time(Axis(bars, time_range), numbers)}
     newest = label_breakdown.newest_bars(bars)
     labelled_range = replace(time_range, start=min(newest))
     bars_by_label = request.project.traces.filter(agent_is(pk)).runs_by(by.value, labelled_range)
-    breakdown = label_breakdown.breakdown(by, bars_by_label, newest, numbers, (time_range, query))
+    breakdown = label_breakdown.breakdown(by, bars_by_label, newest, numbers, time_range)
     since = labelled_range.start if len(newest) < len(bars) else None
     return {"form": form, "breakdown": breakdown, "broken_down_since": since, "cards": breakdown.cards}
 

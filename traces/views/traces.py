@@ -1,6 +1,6 @@
 """Pages of traces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from traces import label_sources, list_params
 from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview
 from traces.ingest import limits
-from traces.label_sources import Pill
+from traces.label_sources import Pill, TracePills
 from traces.list_params import TraceFilterForm
 from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
@@ -34,10 +34,10 @@ MAX_AGENTS = 12
 ROWS = 32
 MAX_ROWS = 500
 MAX_FAILURES = 3
+# Labels in the header. The pane lists all of them.
+MAX_PILLS = 20
 PAGE_OF_TRACE = "traces/trace.html"
 PANES = ("io", "attributes", "events", "labels")
-
-type SpanPills = Mapping[int | None, list[Pill]]
 
 
 @require_safe
@@ -84,10 +84,13 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     row, message = params.offset(request.GET.get("row")), params.offset(request.GET.get("message"))
     if is_partial and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
-    pills = label_sources.pills_for_trace(request.project, trace.trace_id)
-    context["labels"] = label_sources.labelled(pills.pop(None, ()))
+    first = label_sources.pills_for_trace(request.project, trace.trace_id)
+    context["pills"] = label_sources.labelled(first.own)[:MAX_PILLS]
     context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
-    context |= _span(request, trace, chosen, pills) if chosen else _turn(trace, spans, message, pills)
+    if chosen:
+        context |= _span(request, trace, chosen) | _span_labels(request, trace, chosen)
+    else:
+        context |= _turn(trace, spans, message) | _turn_labels(request, trace, first)
     if is_partial and message and not chosen:
         return render(request, "traces/parts/turn.html", context, partial="messages")
     if is_partial:
@@ -100,9 +103,8 @@ def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | Non
 
 
 def _labels_left(request: ProjectRequest, trace_id: UUID) -> list[Pill]:
-    pills_by_span = label_sources.pills_for_trace(request.project, trace_id)
-    of_trace, of_spans = pills_by_span.pop(None, []), list(pills_by_span.values())[: presentation.MAX_LABELLED_SPANS]
-    return of_trace + [pill for pills in of_spans for pill in pills]
+    pills = label_sources.pills_for_trace(request.project, trace_id)
+    return pills.own + [pill for of_span in pills.by_span.values() for pill in of_span]
 
 
 def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dict[str, Any]:
@@ -123,17 +125,37 @@ def _header(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     }
 
 
-def _turn(trace: Trace, spans: list[SpanRecord], start: int, pills: SpanPills) -> dict[str, Any]:
+def _turn_labels(request: ProjectRequest, trace: Trace, first: TracePills) -> dict[str, Any]:
+    start = params.offset(request.GET.get("labels"))
+    pills = label_sources.pills_for_trace(request.project, trace.trace_id, start) if start else first
+    return {
+        "labels_from": start,
+        "labels": label_sources.labelled(pills.own),
+        "span_labels": pills.by_span.items(),
+        "more_labels": pills.more,
+    }
+
+
+def _span_labels(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, Any]:
+    start = params.offset(request.GET.get("labels"))
+    pills = label_sources.pills_for_span(request.project, trace.trace_id, span.span_id, start)
+    return {
+        "labels_from": start,
+        "span_labels": label_sources.labelled(pills.by_span.get(span.span_id, ())),
+        "more_labels": pills.more,
+    }
+
+
+def _turn(trace: Trace, spans: list[SpanRecord], start: int) -> dict[str, Any]:
     conversation, read = conversations.of_trace(trace, spans, start)
     return {
         "conversation": conversation,
         "continued": start,
         "unread": len(presentation.with_text(spans)) - read,
-        "span_labels": presentation.beginning(pills.items(), presentation.MAX_LABELLED_SPANS),
     }
 
 
-def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPills) -> dict[str, Any]:
+def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, Any]:
     payload = conversations.payload_of(trace, span)
     pane = request.GET.get("pane", "")
     resource = Resource.objects.of(request.project, payload.resource_digest)
@@ -147,7 +169,6 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord, pills: SpanPi
         "resource": resource,
         "resource_attributes": presentation.attributes(resource.attributes) if resource else None,
         "events": presentation.events(span, payload),
-        "span_labels": label_sources.labelled(pills.get(span.span_id, ())),
     }
 
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
-from catalyst.core import api_keys
+from catalyst.core import api_keys, login_links, sign_ins
 from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
@@ -126,6 +126,7 @@ def accept_invitation(invitation: Invitation, *, user: User, now: datetime) -> N
 @transaction.atomic
 def sign_up(invitation: Invitation, *, username: str, password: str, now: datetime) -> User:
     user = User.objects.create_user(username, password=password)
+    record(Actor(user), "created", user, detail="with an invitation")
     accept_invitation(invitation, user=user, now=now)
     return user
 
@@ -167,10 +168,27 @@ def update_profile(user: User, *, first_name: str, last_name: str, email: str) -
     user.save(update_fields=["first_name", "last_name", "email"])
 
 
+@transaction.atomic
 def set_password(user: User, *, password: str) -> None:
     # Ends all sessions, except one whose auth hash is updated.
     user.set_password(password)
     user.save(update_fields=["password"])
+    record(Actor(user), "changed the password of", user)
+
+
+@transaction.atomic
+def sign_out_elsewhere(user: User, session_key: str | None) -> int:
+    """End the user's sessions except `session_key` and return how many."""
+    count = sign_ins.sign_out_elsewhere(user, session_key)
+    record(Actor(user), "signed out other browsers of", user, detail=str(count))
+    return count
+
+
+@transaction.atomic
+def make_login_link(user: User, *, by: Actor, now: datetime) -> str:
+    """Return the path of a link that signs the user in once."""
+    record(by, "made a login link for", user)
+    return login_links.path(user, now)
 
 
 def _locked(membership: Membership) -> Membership:

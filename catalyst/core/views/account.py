@@ -15,8 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from catalyst.core import operations, sign_ins
 from catalyst.core.access import SignedInRequest
 from catalyst.core.forms import ProfileForm, ProjectForm, SignUpForm, password_form
-from catalyst.core.models import Invitation
+from catalyst.core.models import AuditEntry, Invitation
 from catalyst.htmx import render
+
+MAX_ENTRIES = 20
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -47,7 +49,7 @@ def password_change(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 def sign_out_elsewhere(request: SignedInRequest) -> HttpResponse:
-    count = sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
+    count = operations.sign_out_elsewhere(request.user, request.session.session_key)
     messages.success(request, f"{count} other session{'' if count == 1 else 's'} ended")
     return redirect("core:profile")
 
@@ -103,5 +105,6 @@ def _profile(request: SignedInRequest, status: int = 200, **forms: Any) -> HttpR
         "form": ProfileForm(instance=request.user),
         "password_form": password_form(request.user),
         "sign_ins": request.user.sign_ins.for_list(timezone.now()),
+        "entries": AuditEntry.objects.of_account(request.user).newest()[:MAX_ENTRIES],
     }
     return render(request, "core/profile.html", {**context, **forms}, status=status)

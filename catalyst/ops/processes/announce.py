@@ -4,7 +4,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from catalyst.core import login_links
+from catalyst.core import operations
+from catalyst.core.actor import SYSTEM
 from catalyst.database import embedded_url
 from catalyst.env import env
 from catalyst.ops.processes.prepare import Installation
@@ -59,7 +60,7 @@ def write_status(
     url = env.base_url()
     facts = {
         "url": url,
-        "login_url": url + login_links.path(installation.owner, now),
+        "login_url": url + operations.make_login_link(installation.owner, by=SYSTEM, now=now),
         "ingest_key": installation.ingest_key,
         "api_key": installation.api_key,
         "database_url": env.database_url or embedded_url(env.data),

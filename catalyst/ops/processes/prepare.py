@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from catalyst import registry
+from catalyst.core import operations
 from catalyst.core.actor import SYSTEM
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Membership, Project, User
@@ -105,9 +106,15 @@ def default_project() -> Installation:
     return Installation(owner, ingest_key, api_key)
 
 
+@transaction.atomic
 def _make_owner(project: Project) -> User:
-    owner = User.objects.filter(username="owner").first() or User.objects.create_superuser("owner")
-    Membership.objects.update_or_create(project=project, user=owner, defaults={"role": Membership.Role.OWNER})
+    owner = User.objects.filter(username="owner").first()
+    if owner is None:
+        owner = User.objects.create_superuser("owner")
+        record(SYSTEM, "created", owner)
+    role = {"role": Membership.Role.OWNER}
+    membership, _ = Membership.objects.update_or_create(project=project, user=owner, defaults=role)
+    record(SYSTEM, "added", membership)
     return owner
 
 
@@ -116,7 +123,7 @@ def _kept_key(project: Project, file_name: str, name: str, scopes: list[str]) ->
     key = path.read_text().strip() if path.exists() else ""
     if key and (row := ApiKey.objects.find(key)) and row.project_id == project.pk and set(scopes) <= set(row.scopes):
         return key
-    _, key = ApiKey.issue(project=project, name=name, scopes=scopes, **SYSTEM.as_creator())
+    _, key = operations.create_key(project, name=name, scopes=scopes, by=SYSTEM)
     write_private(path, key)
     return key
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ WORKER_SECONDS = 15
 LEFTOVER_SECONDS = 45
 LOOK_SECONDS = 0.2
 POSTGRES_LOOK_SECONDS = 2
+LOCK = "up.lock"
 
 type Report = Callable[[str], None]
 
@@ -52,9 +54,10 @@ def run(report: Report, parent: int = 0) -> None:
         stack.callback(announce.remove_status, env.data)
         announce.remove_status(env.data)
         children: list[Child] = []
+        server = EmbeddedServer(env.data, lock)
         if not env.database_url:
-            stack.callback(postgres.stop, env.data)
-            postgres.ensure(env.data)
+            stack.callback(server.stop)
+            server.start()
         children.append(_child(Program("guard", partial(_guard, os.getpid(), lock), ends_with_parent=False)))
         stack.callback(stop_all, children)
         start(children)
@@ -73,7 +76,56 @@ def run(report: Report, parent: int = 0) -> None:
             demo.begin(installation.owner, timezone.now())
         is_terminal = sys.stdout.isatty()
         report(announce.write_status(env.data, installation, _pids(children), timezone.now(), to_terminal=is_terminal))
-        _watch(children, report, parent)
+        _keep_running(children, server, report, parent)
+
+
+def is_same(lock: int, path: Path) -> bool:
+    """Return whether `path` still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat())
+    except OSError:
+        return False
+
+
+@dataclass(slots=True)
+class EmbeddedServer:
+    """The embedded PostgreSQL. Its process is known even after its data folder is gone."""
+
+    data: Path
+    lock: int
+    pid: int = 0
+
+    @property
+    def has_data(self) -> bool:
+        return is_same(self.lock, self.data / LOCK)
+
+    def require_data(self) -> None:
+        """Raises NotReady."""
+        if not self.has_data:
+            raise NotReady(
+                f"The data folder {self.data} was deleted or moved, so everything has been stopped. Move it back or "
+                "restore a backup, then start again."
+            )
+
+    def start(self) -> bool:
+        """Return whether it was started."""
+        was_started = postgres.ensure(self.data)
+        self.pid = postgres.postmaster(self.data) or 0
+        return was_started
+
+    def stop(self) -> None:
+        if self.has_data:
+            postgres.stop(self.data)
+        elif self.pid:
+            postgres.end(self.pid)
+
+    def revive(self) -> bool:
+        """Return whether it was started. Failures are retried at the next check."""
+        if env.database_url or postgres.listens(self.data) or not postgres.has_cluster(self.data):
+            return False
+        with suppress(postgres.PostgresError):
+            return self.start()
+        return False
 
 
 def start(children: list[Child]) -> None:
@@ -135,7 +187,7 @@ def _exclusive(data: Path) -> Iterator[int]:
     # Locks the file, which names this process.
     try:
         data.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data / "up.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(data / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     except OSError as error:
         raise NotReady(
             f"The data folder {data} can't be used ({error.strerror}). Set CATALYST_DATA to one you can write."
@@ -167,7 +219,7 @@ def _take(lock: int) -> bool:
 def holder(data: Path) -> int:
     """Return the process ID of the current or last supervisor. 0 if none or it stopped normally."""
     try:
-        return int((data / "up.lock").read_text() or 0)
+        return int((data / LOCK).read_text() or 0)
     except (FileNotFoundError, ValueError):
         return 0
 
@@ -175,7 +227,7 @@ def holder(data: Path) -> int:
 def is_running(data: Path) -> bool:
     """Return whether any process of a run on this data folder is alive."""
     try:
-        lock = os.open(data / "up.lock", os.O_RDWR)
+        lock = os.open(data / LOCK, os.O_RDWR)
     except FileNotFoundError:
         return False
     try:
@@ -234,13 +286,24 @@ def _pids(children: list[Child]) -> dict[str, int]:
     return {"up": os.getpid(), **embedded, **{child.program.name: child.pid for child in children}}
 
 
-def _watch(children: list[Child], report: Report, parent: int) -> None:
+def _keep_running(children: list[Child], server: EmbeddedServer, report: Report, parent: int) -> None:
+    try:
+        _watch(children, server, report, parent)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        server.require_data()
+        raise NotReady(f"{error.filename} can't be used any more ({error.strerror}).") from error
+
+
+def _watch(children: list[Child], server: EmbeddedServer, report: Report, parent: int) -> None:
     checked_postgres_at = time.monotonic()
     while not parent or os.getppid() == parent:
+        server.require_data()
         changed = [child.revive(report) for child in children]
         _report_errors(children, report)
         if time.monotonic() - checked_postgres_at > POSTGRES_LOOK_SECONDS:
-            changed.append(_revive_postgres())
+            changed.append(server.revive())
             checked_postgres_at = time.monotonic()
         if any(changed):
             announce.update_pids(env.data, _pids(children))
@@ -251,12 +314,3 @@ def _report_errors(children: list[Child], report: Report) -> None:
     for child in children:
         for line in child.new_errors():
             report(f"{child.program.name}: {line}")
-
-
-def _revive_postgres() -> bool:
-    # Returns whether it was started. Failures are retried at the next check.
-    if env.database_url or postgres.listens(env.data):
-        return False
-    with suppress(postgres.PostgresError):
-        return bool(postgres.ensure(env.data))
-    return False

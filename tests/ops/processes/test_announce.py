@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from catalyst.core.models import User
+from catalyst.core.models import AuditEntry, User
 from catalyst.ops.processes import announce
 from catalyst.ops.processes.prepare import Installation
 
@@ -42,3 +42,6 @@ def test_scripts_get_it_all_from_a_file_of_the_owner(tmp_path: Path, alice: User
     _, facts = announced(tmp_path, alice, now, to_terminal=False)
     assert (facts["ingest_key"], facts["api_key"], facts["pids"]) == ("cat_ingest", "cat_api", PIDS)
     assert stat.S_IMODE((tmp_path / "up.json").stat().st_mode) == 0o600
+    entry = AuditEntry.objects.get()
+    assert (entry.actor_name, entry.action, entry.target_name) == ("Catalyst", "made a login link for", "alice")
+    assert facts["login_url"].rstrip("/").rpartition("/")[2] not in entry.detail

@@ -34,6 +34,13 @@ def test_it_makes_the_first_project(data: Path) -> None:
         assert found
         assert (found.scopes, found.project.slug) == (scopes, "default")
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+    recorded = AuditEntry.objects.order_by("pk").values_list("actor_name", "action", "kind")
+    assert list(recorded) == [
+        ("Catalyst", "created", "user"),
+        ("Catalyst", "added", "membership"),
+        ("Catalyst", "created", "API key"),
+        ("Catalyst", "created", "API key"),
+    ]
 
 
 def test_it_finds_it_again(alice: User, project: Project) -> None:

@@ -1,6 +1,7 @@
 """`manage.py up` and `down`, as people and scripts meet them."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -133,6 +134,40 @@ def test_it_leaves_the_embedded_server_alone_where_another_is_named() -> None:
         up.stop()
         assert up.leftovers() == []
         assert not (up.data / "postgres").exists()
+
+
+def test_it_stops_everything_when_its_data_folder_is_deleted(up: Catalyst) -> None:
+    up.up()
+    assert up.process
+    base = (up.data / "postgres").resolve()  # elsewhere for root
+    shutil.rmtree(up.data)
+    try:
+        _, errors = up.process.communicate(timeout=120)
+        assert errors == (
+            f"The data folder {up.data} was deleted or moved, so everything has been stopped. "
+            "Move it back or restore a backup, then start again.\n"
+        )
+        assert up.process.returncode == 1
+        assert up.leftovers() == []
+        assert not up.data.exists()
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+        up.data.mkdir(exist_ok=True)
+
+
+def test_it_keeps_data_that_is_moved_while_it_runs(up: Catalyst) -> None:
+    first = up.up()
+    assert up.process
+    moved = up.data.with_name(f"{up.data.name}-moved")
+    up.data.rename(moved)
+    try:
+        _, errors = up.process.communicate(timeout=120)
+        assert "was deleted or moved" in errors
+        assert up.leftovers() == []
+    finally:
+        moved.rename(up.data)
+    assert up.up()["ingest_key"] == first["ingest_key"]
+    assert up.post(first["ingest_key"]).status_code == 200
 
 
 def test_it_says_that_the_port_is_in_use(up: Catalyst) -> None:

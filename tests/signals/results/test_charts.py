@@ -58,7 +58,7 @@ def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
     time_range = timerange.between(NOW - timedelta(minutes=3), NOW)
     first, _, third = time_range.buckets()
     counts = {(first, "completed"): 2, (first, "failed"): 1, (third, "failed"): 4}
-    figure = charts.over_time(charts.outcomes(TASK, {}), counts, time_range, {"label": "failed", "range": "7d"})
+    figure = charts.over_time(charts.outcomes(TASK, {}), counts, time_range)
     assert figure["layout"]["barmode"] == "stack"
     assert [(trace["name"], trace["meta"]["tone"], list(trace["y"])) for trace in figure["data"]] == [
         ("failed", "negative", [1, None, 4]),
@@ -66,6 +66,6 @@ def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
         ("partial", "neutral", [0, None, 0]),
         ("completed", "positive", [2, None, 0]),
     ]
-    assert figure["data"][0]["customdata"][0] == "label=failed&from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
+    assert figure["data"][0]["customdata"][0] == "from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
     assert "marker" not in figure["data"][0]
     json.dumps(figure, cls=DjangoJSONEncoder)

@@ -117,7 +117,7 @@ def test_it_answers_htmx_with_rows(browser: Client, project: Project, now: datet
     assert len(page.rows) == 1
 
 
-@pytest.mark.parametrize("turn", ["9" * 30, "9" * 5_000, "x", "-1", "²"])
+@pytest.mark.parametrize("turn", ["9" * 30, "9" * 4_000, "x", "-1", "²"])
 def test_it_ignores_nonsense_in_the_url(browser: Client, project: Project, now: datetime, turn: str) -> None:
     session = make_session(project, now=now)
     assert "Question 1?" in Page(browser.get(f"{LIST}{session.pk}/", {"turn": turn}).text).region("Turn 1").text

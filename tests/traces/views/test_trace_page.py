@@ -10,9 +10,11 @@ import pytest
 from django.test import Client
 
 from catalyst.core.models import Project, User
+from signals.models import Label
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_trace, settle_all, turn
 from tests.page import Page, Row
 from tests.traces.sent import sent_span
+from traces import label_sources
 from traces.ingest import pipeline
 from traces.models import Trace
 from traces.models.span import hex_span_id
@@ -151,7 +153,7 @@ def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: d
 
 
 @pytest.mark.parametrize(
-    "query", ["span=zz", "span=" + "0" * 16, "row=x", "row=99999", "row=" + "9" * 30, "row=" + "9" * 5_000, "pane=%00"]
+    "query", ["span=zz", "span=" + "0" * 16, "row=x", "row=99999", "row=" + "9" * 30, "row=" + "9" * 4_000, "pane=%00"]
 )
 def test_it_ignores_nonsense_in_the_url(browser: Client, trace: Trace, query: str) -> None:
     assert browser.get(f"{trace.get_absolute_url()}?{query}").status_code == 200
@@ -209,14 +211,45 @@ def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: 
     assert [row.links[0][1] for row in found.table().rows] == [f"/p/default/traces/{7:032x}/"]
 
 
-def test_it_bounds_the_labels_of_spans(browser: Client, project: Project, now: datetime) -> None:
-    make_signal(make_agent(project), scope="span", active_since=now - timedelta(days=1))
-    count = presentation.MAX_LABELLED_SPANS + 4
+def test_it_shows_many_labels_in_parts(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_sources, "MAX_LABELS", 3)
+    agent = make_agent(project)
+    whole = make_signal(agent, name="Whole", active_since=now - timedelta(days=1))
+    make_signal(agent, name="Step", scope="span", active_since=now - timedelta(days=1))
     spans = [sent_span(1, trace=7, start=now, agent__name="support-bot")]
     llm: dict[str, Any] = {"openinference__span__kind": "LLM", "input__value": "x", "output__value": "y"}
-    spans += [sent_span(number, 1, trace=7, start=now, **llm) for number in range(2, count + 2)]
+    spans += [sent_span(number, 1, trace=7, start=now, **llm) for number in range(2, 7)]
     pipeline.store(project.pk, spans, now)
     settle_all(now)
-    labels = Page(browser.get(f"/p/default/traces/{7:032x}/").text).region("Labels of spans")
-    assert len(labels.all(".//a[contains(@href, 'pane=labels')]")) == presentation.MAX_LABELLED_SPANS
-    assert "4 further spans have labels" in labels.text
+    Label.objects.filter(signal=whole).update(status="done", value="yes", labelled_at=now)
+    url = f"/p/default/traces/{7:032x}/"
+    first = Page(browser.get(url).text)
+    assert "Whole" in first.region("Labels").text
+    assert not first.has_link("First labels")
+    second = Page(browser.get(url + first.link("Further labels")).text)
+    assert not second.has_link("Further labels")
+    assert Page(browser.get(url + second.link("First labels")).text).has_link("Further labels")
+    links = [part.region("Labels of spans").all(".//a[contains(@href, 'pane=labels')]") for part in (first, second)]
+    assert [len(each) for each in links] == [2, 3]
+    assert Page(browser.get(f"{url}?labels=99999").text).has_link("First labels")
+
+
+def test_it_shows_many_labels_of_a_span_in_parts(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(label_sources, "MAX_LABELS", 2)
+    agent = make_agent(project)
+    for number in range(3):
+        make_signal(agent, name=f"Step {number}", scope="span", active_since=now - timedelta(days=1))
+    llm: dict[str, Any] = {"openinference__span__kind": "LLM", "input__value": "x", "output__value": "y"}
+    pipeline.store(project.pk, [sent_span(1, trace=7, start=now, agent__name="support-bot", **llm)], now)
+    settle_all(now)
+    Label.objects.update(status="done", value="yes", labelled_at=now)
+    url = f"/p/default/traces/{7:032x}/?span={hex_span_id(1)}&pane=labels"
+    first = Page(browser.get(url).text)
+    assert first.has_link("Labels 2+")
+    second = Page(browser.get(url.partition("?")[0] + first.link("Further labels")).text)
+    assert ("Step 2" in second.main.text, "Step 0" in second.main.text) == (True, False)
+    assert second.has_link("First labels")

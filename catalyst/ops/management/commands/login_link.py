@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from catalyst.core import login_links
+from catalyst.core import operations
+from catalyst.core.actor import SYSTEM
 from catalyst.core.models import User
 from catalyst.env import env
 
@@ -20,4 +21,4 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["username"], is_active=True).first()
         if user is None:
             raise CommandError(f"There is no user {options['username']}.")
-        self.stdout.write(env.base_url() + login_links.path(user, timezone.now()))
+        self.stdout.write(env.base_url() + operations.make_login_link(user, by=SYSTEM, now=timezone.now()))
