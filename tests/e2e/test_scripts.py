@@ -1,4 +1,4 @@
-"""What the scripts of pages do: charts, keys, times, copying, the theme, and silence while nobody looks."""
+"""What the scripts of pages do: keys, times, copying, the theme, and silence while nobody looks."""
 
 import re
 from collections.abc import Iterator
@@ -30,23 +30,6 @@ def window(chromium: Browser, demo: Instance) -> Iterator[Page]:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         sign_in(page, demo)
         yield page
-
-
-def click_highest_bar(page: Page, name: str) -> None:
-    """Click the middle of a bar, where Plotly's layer for the pointer lies above it."""
-    page.locator(name).first.wait_for(state="attached")
-    boxes = [box for bar in page.locator(name).all() if (box := bar.bounding_box())]
-    box = max(boxes, key=lambda box: box["height"])
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-
-
-@pytest.mark.parametrize("name", ["agent", "signal"])
-def test_a_bar_leads_to_its_time(demo: Instance, window: Page, paths: dict[str, str], name: str) -> None:
-    window.goto(demo.url + paths[name])
-    click_highest_bar(window, BAR)
-    window.wait_for_url(re.compile(r"[?&]from=\d{4}-.*&to=\d{4}-"))
-    expect(window.locator("h1").first).to_be_visible()
 
 
 def test_a_chart_is_drawn_again_in_the_new_theme(demo: Instance, window: Page, paths: dict[str, str]) -> None:
