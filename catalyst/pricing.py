@@ -1,5 +1,6 @@
 """Cost of calls, by the public prices that genai-prices bundles. Offline."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,14 @@ MAX_TOKENS = 10**9
 LOCAL_PROVIDERS = frozenset(
     {"ollama", "vllm", "lmstudio", "lm_studio", "llamacpp", "llama_cpp", "llama.cpp", "localai"}
 )
+
+
+# Ids of Amazon Bedrock, with or without the region of an inference profile: us.anthropic.claude-sonnet-4-20250514-v1:0.
+BEDROCK_MODEL = re.compile(
+    r"(?:[a-z]{2,6}(?:-[a-z]{2,5})?\.)?"
+    r"(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|moonshot|nvidia|openai|qwen|twelvelabs|writer)\.[\w.:-]+"
+)
+MAKERS = ("openai", "anthropic", "google", "mistral", "cohere", "deepseek", "x-ai")
 
 
 class Cost(NamedTuple):
@@ -136,14 +145,22 @@ def find_tariff(provider: str, model: str) -> Tariff | None:
 
 def _sellers(provider: str, names: list[str]) -> "Iterator[Provider]":
     # The named provider comes first, then those whose own models match.
-    from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415
-
-    for name in (provider, provider.replace("_", "-")):
-        if name and (named := find_provider_by_id(_providers(), name)):
-            yield named
+    yield from _providers_named(provider, provider.replace("_", "-"))
+    if any(BEDROCK_MODEL.fullmatch(name) for name in names):
+        yield from _providers_named("aws")
     for seller in _providers():
         if seller.model_match and any(seller.model_match.is_match(name) for name in names):
             yield seller
+    # Frameworks put their own name in place of the provider's. An exact id of a maker of models says enough.
+    yield from (maker for maker in _providers_named(*MAKERS) if any(model.id in names for model in maker.models))
+
+
+def _providers_named(*names: str) -> "Iterator[Provider]":
+    from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415
+
+    for name in names:
+        if name and (named := find_provider_by_id(_providers(), name)):
+            yield named
 
 
 @cache

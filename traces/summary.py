@@ -6,19 +6,19 @@ order in which spans arrive does not matter.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import attrgetter
 
+from traces.counted_usage import count_usage
 from traces.records import SpanRecord
 
 MAX_MODELS = 20
 # Models and tools of a trace that are counted by name. Calls of others count as OTHER.
 MAX_NAMES = 40
 OTHER = "(other)"
-CALLED = frozenset(("LLM", "TOOL"))
 BUCKET_BASE = math.log(1.1)
 
 
@@ -74,7 +74,7 @@ class Calls:
     def add(self, call: SpanRecord, sign: int) -> None:
         self.call_count += sign
         self.error_count += sign * (call.status == "error")
-        if call.kind != "LLM":
+        if call.kind == "TOOL":
             return
         self.input_tokens += sign * (call.input_tokens or 0)
         self.output_tokens += sign * (call.output_tokens or 0)
@@ -140,7 +140,7 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
     start, end = ordered[0].start_time, max(map(span_end, spans))
     if root is not None and root is not ordered[0]:
         ordered = [root, *(span for span in ordered if span is not root)]
-    nested = nested_llm_spans(spans)
+    counted = count_usage(spans)
     duration = (end - start) // timedelta(microseconds=1)
     if root is not None and root.duration_us is not None:
         duration = root.duration_us
@@ -159,8 +159,8 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
         root_span_id=root.span_id if root is not None else None,
         root_ended=root is not None and root.ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
-        counts=_count(spans, nested),
-        calls=_calls([span for span in spans if span.span_id not in nested]),
+        counts=_count(spans, counted.usage),
+        calls=_calls([span for span in spans if span.kind == "TOOL" or span.span_id in counted.calls]),
         input_span=next((span for span in ordered if span.input_size and span.kind != "TOOL"), None),
         output_span=_output_span(root, ordered),
     )
@@ -195,21 +195,9 @@ def _output_span(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> Span
     return max(speaking, key=lambda span: (span_end(span), span.span_id), default=None)
 
 
-def has_usage(span: SpanRecord) -> bool:
-    return span.kind == "LLM" and (
-        span.input_tokens is not None or span.output_tokens is not None or span.cost is not None
-    )
-
-
 def is_unpriced(span: SpanRecord) -> bool:
     """Whether an LLM span used tokens and has no known price."""
     return span.cost is None and bool(span.input_tokens or span.output_tokens)
-
-
-def nested_llm_spans(spans: Sequence[SpanRecord]) -> set[int]:
-    """Ids of LLM spans under another LLM span that has usage. Counting both would count tokens twice."""
-    below = descendants(spans, {span.span_id for span in spans if has_usage(span)})
-    return {span.span_id for span in spans if span.kind == "LLM" and span.span_id in below} if below else below
 
 
 def with_named_agent(spans: Sequence[SpanRecord]) -> set[int]:
@@ -245,15 +233,13 @@ def _walk_up(
         below[step] = parent in ancestors or below.get(parent, False)
 
 
-def _count(spans: Sequence[SpanRecord], nested: set[int]) -> Counts:
+def _count(spans: Sequence[SpanRecord], counted: Set[int]) -> Counts:
     counts = Counts(span_count=len(spans))
     for span in spans:
         counts.error_count += span.status == "error"
         counts.tool_count += span.kind == "TOOL"
-        if span.kind != "LLM":
-            continue
-        counts.llm_count += 1
-        if span.span_id not in nested:
+        counts.llm_count += span.kind == "LLM"
+        if span.span_id in counted:
             _add_usage(counts, span)
     return counts
 
@@ -271,8 +257,7 @@ def _add_usage(counts: Counts, span: SpanRecord) -> None:
     counts.unpriced_count += is_unpriced(span)
 
 
-def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
-    called = [span for span in spans if span.kind in CALLED]
+def _calls(called: Sequence[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
     # Senders choose the names, so the number of names is limited.
     counts = Counter(map(_call_name, called))
     kept = set(counts)
@@ -288,12 +273,16 @@ def _calls(spans: Iterable[SpanRecord]) -> list[tuple[CallKey, SpanRecord]]:
 
 
 def _call_name(span: SpanRecord) -> tuple[str, str]:
-    return span.kind, OTHER if span.counts_as_other else call_name(span)
+    kind, name = named_call(span)
+    return kind, OTHER if span.counts_as_other else name
 
 
-def call_name(span: SpanRecord) -> str:
-    """The model or tool that a call names; empty if none."""
-    return span.model if span.kind == "LLM" else span.tool
+def named_call(span: SpanRecord) -> tuple[str, str]:
+    """Kind and name under which a call counts: of the tool or of the model. The name is empty if none is given.
+
+    An agent or an embedding whose usage counts is a call of its model.
+    """
+    return ("TOOL", span.tool) if span.kind == "TOOL" else ("LLM", span.model)
 
 
 def _bucket(duration_us: int | None) -> int | None:

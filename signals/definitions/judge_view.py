@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from catalyst.json_value import JsonValue
-from traces.conventions.attribute_names import KINDS
+from traces.conventions.kinds import KINDS
 from traces.conventions.span_mapping import MAX_SPAN_NAME_CHARACTERS
 from traces.records import SpanRecord
 from traces.transcripts.transcript import Message, Transcript

@@ -9,7 +9,7 @@ from catalyst.json_value import InvalidValue
 from signals.definitions import judge_view
 from signals.definitions.judge_view import MIN_TOKENS, JudgeView
 from traces import filters
-from traces.conventions.attribute_names import KINDS
+from traces.conventions.kinds import KINDS
 from traces.filters import Filter
 
 MAX_TEXT_CHARACTERS = 5_000

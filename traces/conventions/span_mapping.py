@@ -4,15 +4,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 import xxhash
 
-from catalyst.pricing import price
-from traces.conventions.attribute_names import KIND_WORDS, KINDS, NAMES, OUTCOMES
+from traces.conventions.dialects import NAMES, OUTCOMES
 from traces.conventions.flattened_messages import may_be_message, read_messages
+from traces.conventions.kinds import is_of_database, kind_of
+from traces.conventions.usage import add_usage
 from traces.otlp import Attributes, DecodedSpan, Source, storable
 from traces.records import PayloadRecord, SpanRecord, serialize_payload
 
@@ -25,8 +25,6 @@ MAX_SPAN_NAME_CHARACTERS = 512
 MAX_MESSAGE_CHARACTERS = 2_000
 MAX_ATTRIBUTE_TOKENS = 64
 MAX_VALUE_CHARACTERS = 128
-MAX_TOKENS = 10**9
-MAX_COST = Decimal(10_000)
 FUTURE_TOLERANCE = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Prefixes of attributes that can't be searched.
@@ -58,6 +56,8 @@ class NormalizedSpan:
     is_regrouped: bool = False
     # Its agent, or the name that it counts under, is (other).
     is_other: bool = False
+    # Its tokens can be priced: it is known which of them are output.
+    is_split: bool = True
 
 
 def cut(text: str, limit: int) -> str:
@@ -78,6 +78,7 @@ def attribute_text(value: Any) -> str | None:
 
 
 _EMPTY = (None, "")
+_USAGE = frozenset(("input_tokens", "output_tokens", "total_tokens"))
 _LAST = ("", None, sys.maxsize)
 
 
@@ -114,7 +115,7 @@ def read_span(
 ) -> NormalizedSpan:
     values, message_names = gather(sent.attributes)
     payload = _payload(values, message_names, sent, resource.digest)
-    kind = _kind(values)
+    kind = _kind(values, sent)
     seconds, nanoseconds = divmod(sent.start_ns, 1_000_000_000)
     start = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
     span = SpanRecord(
@@ -143,10 +144,10 @@ def read_span(
         skewed=not kept_since <= start <= now + FUTURE_TOLERANCE,
         attribute_tokens=_tokens(payload.attributes),
     )
-    _add_usage(span, values)
+    is_split = add_usage(span, values)
     text = serialize_payload(payload)
     span.digest = _digest(sent, text)
-    return NormalizedSpan(span, payload, text, _agent(values) or resource.agent)
+    return NormalizedSpan(span, payload, text, _agent(values) or resource.agent, is_split=is_split)
 
 
 def agent_of(attributes: Attributes, resource: Attributes) -> Identity | None:
@@ -184,62 +185,19 @@ def _langchain_agent(values: ColumnValues) -> Identity | None:
     return Identity(cut(name, MAX_NAME_CHARACTERS), "agent_name", cut(name, MAX_NAME_CHARACTERS))
 
 
-def _kind(values: ColumnValues) -> str:
-    sent_kind = _name(values, "kind")
-    if (kind := sent_kind.upper()) in KINDS:
-        return kind
-    for word in (sent_kind, _name(values, "operation")):
-        if word in KIND_WORDS:
-            return KIND_WORDS[word]
-    if "tool" in values:
-        return "TOOL"
-    return "UNKNOWN" if sent_kind else "SPAN"
+def _kind(values: ColumnValues, sent: DecodedSpan) -> str:
+    return kind_of(
+        _name(values, "kind"),
+        _name(values, "operation"),
+        has_tool="tool" in values,
+        has_usage=not _USAGE.isdisjoint(values),
+        has_model="model" in values and not is_of_database(sent.attributes),
+        scope=sent.source.scope_name,
+    )
 
 
 def _tool(values: ColumnValues, sent: DecodedSpan) -> str:
     return _name(values, "tool") or cut(sent.name, MAX_NAME_CHARACTERS)
-
-
-def _count(value: Any) -> int | None:
-    try:
-        number = -1 if isinstance(value, bool) else int(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if 0 <= number < MAX_TOKENS else None
-
-
-def _cost(values: ColumnValues) -> Decimal | None:
-    hit = values.get("cost")
-    try:
-        cost = None if hit is None else Decimal(str(hit[1]))
-    except InvalidOperation:
-        return None
-    return round(cost, 9) if cost is not None and cost.is_finite() and 0 <= cost <= MAX_COST else None
-
-
-def _add_usage(span: SpanRecord, values: ColumnValues) -> None:
-    for column in ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens"):
-        if column in values:
-            setattr(span, column, _count(values[column][1]))
-    if span.kind == "LLM":
-        span.cost = _cost(values)
-
-
-def add_price(span: SpanRecord) -> None:
-    """Set the cost of an LLM span from the price list if the sender gave none."""
-    if span.kind == "LLM" and span.cost is None and span.model and (span.input_tokens or span.output_tokens):
-        paid = price(
-            span.provider,
-            span.model,
-            span.input_tokens or 0,
-            span.output_tokens or 0,
-            span.cached_tokens or 0,
-            span.cache_write_tokens or 0,
-            span.start_time,
-        )
-        if paid is not None:
-            span.cost, span.input_cost = round(paid.total, 9), round(paid.input, 9)
-            span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
 
 
 def _payload(values: ColumnValues, message_names: Sequence[str], sent: DecodedSpan, digest: int) -> PayloadRecord:

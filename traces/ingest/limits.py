@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from traces.conventions.attribute_names import NAMES
+from traces.conventions.dialects import NAMES
 from traces.otlp import Attributes, DecodedSpan, Source
 
 # The attribute with the result of `Truncation.mark`.

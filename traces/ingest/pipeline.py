@@ -17,7 +17,8 @@ from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
 from catalyst import timerange
-from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, add_price, read_span
+from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, read_span
+from traces.conventions.usage import add_price
 from traces.ingest import cardinality, rollups, settle_queue, trace_rows
 from traces.ingest.identities import agent_ids, keep_resources, other_agent, session_ids
 from traces.ingest.rollups import Change
@@ -26,7 +27,7 @@ from traces.models import ExpiredDay
 from traces.otlp import DecodedSpan, Source
 from traces.records import PayloadRecord, SpanRecord
 from traces.span_store import ShortRead, SpanStore, span_store
-from traces.summary import CALLED, Summary, call_name, span_end, summarize, with_named_agent
+from traces.summary import Summary, named_call, span_end, summarize, with_named_agent
 from traces.transcripts.transcript import input_preview, output_preview
 
 logger = logging.getLogger(__name__)
@@ -136,7 +137,8 @@ def read(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> SpanBat
         except (TypeError, ValueError, OverflowError):
             logger.exception("A span of trace %s can't be read", span.trace_id)
     for reading in readings:
-        add_price(reading.span)
+        if reading.is_split:
+            add_price(reading.span)
     sources = {sender.digest: sender.source for sender in senders.values()}
     return SpanBatch(project_id, now, readings, sources, len(sent) - len(readings))
 
@@ -275,12 +277,11 @@ def _resolve_names(project_id: int, readings: Sequence[NormalizedSpan], now: dat
     """Set the agents of spans, and whether they count under their own model or tool."""
     limited = not any(reading.is_regrouped for reading in readings)
     _resolve_agents(project_id, readings, now, limited=limited)
-    calls = [reading.span for reading in readings if reading.span.kind in CALLED and call_name(reading.span)]
-    names = ((span.kind, call_name(span)) for span in calls)
+    names = (named_call(reading.span) for reading in readings if reading.span.model or reading.span.tool)
     refused = cardinality.keep_call_names(project_id, names, now, limited=limited)
     for reading in readings:
         span = reading.span
-        span.counts_as_other = bool(refused) and (span.kind, call_name(span)) in refused
+        span.counts_as_other = bool(refused) and named_call(span) in refused
         reading.is_other |= span.counts_as_other
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -164,10 +165,9 @@ def expected_trace(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
 
 
 def expected_sums(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
-    """Counts, and the tokens and cost of LLM spans that are under no LLM span with tokens."""
+    """Counts, and the tokens and cost of the spans that count."""
     llm = [span for span in spans if kind(span) == "LLM"]
-    tokens = [span for span in counted(spans) if has_tokens(span)]
-    used = [span for span in tokens if span.attributes["llm.token_count.prompt"] or 3]
+    used = counted(spans)[0]
     priced = [span.attributes for span in used if span.attributes["llm.model_name"] == "gpt-4o"]
     million = Decimal(1_000_000)
     cached = sum(each[CACHED] for each in priced)
@@ -181,28 +181,62 @@ def expected_sums(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
         "llm_count": len(llm),
         "tool_count": sum(kind(span) == "TOOL" for span in spans),
         "error_count": sum(span.status == "error" for span in spans),
-        "input_tokens": sum(span.attributes["llm.token_count.prompt"] for span in tokens),
-        "output_tokens": sum(span.attributes["llm.token_count.completion"] for span in tokens),
-        "cached_tokens": sum(span.attributes[CACHED] for span in tokens),
+        "input_tokens": sum(span.attributes["llm.token_count.prompt"] for span in used),
+        "output_tokens": sum(span.attributes["llm.token_count.completion"] for span in used),
+        "cached_tokens": sum(span.attributes[CACHED] for span in used),
         "cost": sum(costs.values()),
         **costs,
         "unpriced_count": len(used) - len(priced),
     }
 
 
-def counted(spans: Sequence[DecodedSpan]) -> list[DecodedSpan]:
-    """LLM spans that are under no LLM span with tokens."""
+@dataclass
+class Counted:
+    """Spans that count: `within` before the next tool or agent, `apart` beyond it. `silent`: calls without usage."""
+
+    within: list[DecodedSpan] = field(default_factory=list)
+    apart: list[DecodedSpan] = field(default_factory=list)
+    silent_within: list[DecodedSpan] = field(default_factory=list)
+    silent_apart: list[DecodedSpan] = field(default_factory=list)
+
+    def add(self, other: "Counted") -> None:
+        self.within += other.within
+        self.apart += other.apart
+        self.silent_within += other.silent_within
+        self.silent_apart += other.silent_apart
+
+
+def below(span: DecodedSpan, spans: Sequence[DecodedSpan]) -> Counted:
+    """What counts at and below a span."""
+    found = Counted()
+    for child in spans:
+        if child.parent_id == span.span_id:
+            found.add(below(child, spans))
+    stands_for_all = kind(span) == "LLM" and tokens(span) >= sum(tokens(inner) for inner in found.within)
+    is_alone = not found.within + found.apart
+    if tokens(span) and stands_for_all:
+        found = Counted([span], found.apart, [], found.silent_apart)
+    elif tokens(span) and kind(span) != "LLM" and is_alone:
+        found.within = [span]
+    elif kind(span) == "LLM" and not tokens(span) and is_alone:
+        found.silent_within.append(span)
+    if kind(span) in ("TOOL", "AGENT"):
+        return Counted([], found.within + found.apart, [], found.silent_within + found.silent_apart)
+    return found
+
+
+def counted(spans: Sequence[DecodedSpan]) -> tuple[list[DecodedSpan], list[DecodedSpan]]:
+    """The spans whose usage counts, and those that count as calls of a model, worked out by recursion."""
+    known = {span.span_id for span in spans}
+    found = Counted()
+    for top in spans:
+        if top.parent_id not in known:
+            found.add(below(top, spans))
     by_id = {span.span_id: span for span in spans}
-    llm = [span for span in spans if kind(span) == "LLM"]
-    return [span for span in llm if not any(has_tokens(other) for other in ancestors(span, by_id))]
-
-
-def kind(span: DecodedSpan) -> str:
-    return str(span.attributes["openinference.span.kind"])
-
-
-def has_tokens(span: DecodedSpan) -> bool:
-    return kind(span) == "LLM" and "llm.token_count.prompt" in span.attributes
+    circles = [span for span in spans if ancestors(span, by_id)[-1:] and ancestors(span, by_id)[-1].parent_id in known]
+    usage = found.within + found.apart + [span for span in circles if tokens(span)]
+    silent = [span for span in circles if kind(span) == "LLM" and not tokens(span)]
+    return usage, usage + found.silent_within + found.silent_apart + silent
 
 
 def ancestors(span: DecodedSpan, by_id: dict[int, DecodedSpan]) -> list[DecodedSpan]:
@@ -212,6 +246,17 @@ def ancestors(span: DecodedSpan, by_id: dict[int, DecodedSpan]) -> list[DecodedS
         found.append(parent)
         parent = by_id.get(parent.parent_id or 0)
     return found
+
+
+def kind(span: DecodedSpan) -> str:
+    return str(span.attributes["openinference.span.kind"])
+
+
+def tokens(span: DecodedSpan) -> int:
+    """Tokens that may count: tools use none themselves."""
+    if kind(span) == "TOOL" or "llm.token_count.prompt" not in span.attributes:
+        return 0
+    return int(span.attributes["llm.token_count.prompt"] + span.attributes["llm.token_count.completion"])
 
 
 def actual_trace(trace: Trace) -> dict[str, Any]:
@@ -319,11 +364,12 @@ def expected_calls(traces: Sequence[Sequence[DecodedSpan]]) -> dict[Any, dict[st
     found: dict[Any, dict[str, Any]] = defaultdict(lambda: dict.fromkeys(CALLS, 0))
     for spans in traces:
         ((agent, hour),) = grouped([expected_trace(spans)], "agent", "hour")
-        for span in [*counted(spans), *(span for span in spans if kind(span) == "TOOL")]:
+        for span in [*counted(spans)[1], *(span for span in spans if kind(span) == "TOOL")]:
+            called = "TOOL" if kind(span) == "TOOL" else "LLM"
             name = span.attributes["tool.name"] if kind(span) == "TOOL" else span.attributes.get("llm.model_name", "")
             bucket = latency_bucket((span.end_ns - span.start_ns) // 1000) if span.end_ns else None
             sums = expected_sums([span]) | {"call_count": 1}
-            row = found[agent, hour, kind(span), name, bucket]
+            row = found[agent, hour, called, name, bucket]
             for column in CALLS:
                 row[column] += sums[column]
     return dict(found)

@@ -1,0 +1,86 @@
+"""Tokens and cost of a span, from what its sender says."""
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from catalyst.pricing import price
+from traces.records import SpanRecord
+
+MAX_TOKENS = 10**9
+MAX_COST = Decimal(10_000)
+TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+
+type ColumnValues = Mapping[str, tuple[str, Any, int]]
+"""As `span_mapping.ColumnValues`."""
+
+
+def add_usage(span: SpanRecord, values: ColumnValues) -> bool:
+    """Set tokens and cost. Returns False if only their total is known, which then counts as input."""
+    for column in TOKEN_COLUMNS:
+        if column in values:
+            setattr(span, column, _count(values[column][1]))
+    total = _count(values["total_tokens"][1]) if "total_tokens" in values else None
+    is_split = span.input_tokens is not None or span.output_tokens is not None or not total
+    if is_split:
+        _include_cached(span, total)
+    else:
+        span.input_tokens = total
+    _add_cost(span, values)
+    return is_split
+
+
+def add_price(span: SpanRecord) -> None:
+    """Set the cost of a span with a model from the price list if the sender gave none."""
+    if span.cost is None and span.model and (span.input_tokens or span.output_tokens):
+        paid = price(
+            span.provider,
+            span.model,
+            span.input_tokens or 0,
+            span.output_tokens or 0,
+            span.cached_tokens or 0,
+            span.cache_write_tokens or 0,
+            span.start_time,
+        )
+        if paid is not None:
+            span.cost, span.input_cost = round(paid.total, 9), round(paid.input, 9)
+            span.cache_cost, span.output_cost = round(paid.cache, 9), round(paid.output, 9)
+
+
+def _include_cached(span: SpanRecord, total: int | None) -> None:
+    """Add cached tokens to the input of senders that count them apart: as Anthropic does, and OpenAI does not."""
+    cached = (span.cached_tokens or 0) + (span.cache_write_tokens or 0)
+    if not cached or span.input_tokens is None:
+        return
+    apart = span.input_tokens + cached
+    said_apart = total == apart + (span.output_tokens or 0)
+    if (cached > span.input_tokens or said_apart) and apart <= MAX_TOKENS:
+        span.input_tokens = apart
+
+
+def _add_cost(span: SpanRecord, values: ColumnValues) -> None:
+    span.cost = _cost(values, "cost")
+    parts = [_cost(values, column) for column in ("input_cost", "output_cost")]
+    if span.cost is None and any(part is not None for part in parts):
+        span.input_cost, span.output_cost = parts
+        span.cost = sum((part for part in parts if part is not None), Decimal(0))
+    if span.cost == 0 and (span.input_tokens or span.output_tokens):
+        # Senders that know no price say zero.
+        span.cost = span.input_cost = span.output_cost = None
+
+
+def _count(value: Any) -> int | None:
+    try:
+        number = -1 if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 <= number < MAX_TOKENS else None
+
+
+def _cost(values: ColumnValues, column: str) -> Decimal | None:
+    hit = values.get(column)
+    try:
+        cost = None if hit is None else Decimal(str(hit[1]))
+    except InvalidOperation:
+        return None
+    return round(cost, 9) if cost is not None and cost.is_finite() and 0 <= cost <= MAX_COST else None
