@@ -1,11 +1,14 @@
 """Messages of LLM spans from flattened or packed attributes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
 
+from traces.conventions.loose_json import read_json
 from traces.otlp import storable
 
 MAX_MESSAGES = 2_000
@@ -25,6 +28,7 @@ _PACKED = {
     "gen_ai.output.messages": "output",
     "ai.prompt.messages": "input",
 }
+_SPEAKERS = {"input": "user", "output": "assistant"}
 _WRAPPERS = frozenset(("message", "tool_call", "message_content"))
 
 type Json = dict[str, Any]
@@ -43,25 +47,21 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
     if not names:
         return None, None, rest
     flat: dict[str, dict[int, Json]] = {"input": {}, "output": {}}
-    packed: dict[str, list[Json]] = {}
     for name in names:
         place = _find_place(name)
-        if place is not None:
-            is_read = _put(flat, place, attributes[name])
-        else:
-            is_read = _put_packed(packed, name, attributes[name])
-        if is_read:
+        if place is not None and _put(flat, place, attributes[name]):
             del rest[name]
-    inputs = _in_order(flat["input"]) or packed.get("input")
-    return inputs, _in_order(flat["output"]) or packed.get("output"), rest
+    sides = {side: _in_order(flat[side]) or _take_packed(side, names, rest) or None for side in flat}
+    return sides["input"], sides["output"], rest
 
 
-def _put_packed(packed: dict[str, list[Json]], name: str, value: Any) -> bool:
-    messages = _unpack(value) if name in _PACKED else None
-    if not messages:
-        return False
-    packed.setdefault(_PACKED[name], messages)
-    return True
+def _take_packed(side: str, names: Sequence[str], rest: Json) -> list[Json]:
+    """Messages of the first packed attribute of a side, which is taken out. Others stay attributes."""
+    for name in names:
+        if _PACKED.get(name) == side and (messages := unpack(rest[name], _SPEAKERS[side])):
+            del rest[name]
+            return messages
+    return []
 
 
 class Place(NamedTuple):
@@ -103,15 +103,32 @@ def _put(flat: dict[str, dict[int, Json]], place: Place, value: Any) -> bool:
     return True
 
 
-def _unpack(value: Any) -> list[Json]:
+def unpack(value: Any, role: str) -> list[Json]:
+    """Messages of a packed attribute, however it is written: a list, one object, JSON of these, or plain text.
+
+    `role`: of texts that name none.
+    """
+    value = _from_json(value)
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        value = value["messages"]
+    items = value if isinstance(value, list) else [value]
+    # LangChain sends a list for each prompt of a batch.
+    flat = chain.from_iterable(item if isinstance(item, list) else [item] for item in items)
+    return [_as_message(_from_json(item), role) for item in flat if item not in (None, "")]
+
+
+def _from_json(value: Any) -> Any:
     if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return []
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        return []
-    return [storable(item) for item in value]
+        with suppress(ValueError):
+            return read_json(value)
+    return value
+
+
+def _as_message(item: Any, role: str) -> Json:
+    if isinstance(item, dict):
+        found: Json = storable(item)
+        return found
+    return {"role": role, "content": item if isinstance(item, str) else orjson.dumps(storable(item)).decode()}
 
 
 def _in_order(messages: dict[int, Json]) -> list[Json]:

@@ -50,6 +50,8 @@ class Message:
     produced: bool = False
     error: str = ""
     trace_id: UUID | None = None
+    # What the model thought before it answered. Judges are not shown it.
+    thinking: str = ""
 
 
 type Json = dict[str, Any]
@@ -69,14 +71,19 @@ _CALLS = frozenset(("tool_call", "tool_use", "function_call", "server_tool_use",
 _RESULTS = frozenset(("tool_result", "tool_call_response", "function_call_output", "tool_response"))
 _THOUGHTS = frozenset(("thinking", "redacted_thinking", "reasoning", "thought"))
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text", "refusal"))
-_MEDIA = ("image", "audio", "video", "file", "document", "blob", "uri")
+_MEDIA = ("image", "audio", "video", "file", "document", "blob", "binary", "media", "uri")
+# What they hold is told by another key.
+_ANY_MEDIA = frozenset(("blob", "binary", "media", "uri", "file"))
+MAX_ADDRESS_CHARACTERS = 500
 _ATTACHMENTS = frozenset(("image", "audio", "video", "document", "inlineData", "inline_data"))
 _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
 _CALL_KEYS = ("functionCall", "function_call", "toolUse", "tool_call")
 _RESULT_KEYS = ("functionResponse", "function_response", "toolResult")
+_ADDRESSES = ("uri", "url", "file_id", "fileUri", "file_uri", "filename", "image_url")
 _CONTENT = ("content", "contents", "parts", "text")
 _BODY_KEYS = frozenset((*_CONTENT, *_CALL_KEYS, "tool_calls", "toolCalls", "refusal", "audio"))
 _HEADER_KEYS = frozenset(("role", "name", "id", "type", "tool_call_id", "toolCallId", "finish_reason"))
+_THINKING = ("reasoning_content", "reasoning", "thinking")
 _SYSTEM = ("system", "instructions", "systemInstruction", "system_instruction")
 _INPUT_KEYS = ("messages", "contents", "input", "inputs", "prompt", "question", "query", "text", "content")
 _OUTPUT_KEYS = (
@@ -281,6 +288,7 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
     if not content.calls:
         content.calls = list(_calls_beside_content(source))
     text = content.text() or as_text(source.get("refusal")) or _transcript(source)
+    content.thoughts += [as_text(first(source, *_THINKING))]
     answered = name_of(source, "tool_call_id", "toolCallId")
     if (speaker == "tool" and not content.results) or (answered and speaker == "user"):
         error = text if source.get("status") == "error" else ""
@@ -291,9 +299,10 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
 
 def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[Message]:
     results = [Message("tool", tool_calls=(result,)) for result in content.results]
+    thinking = "\n".join(filter(None, content.thoughts))
     if content.calls:
-        return [Message("assistant", text, tuple(content.calls)), *results]
-    return [*results, Message(speaker, text)] if text else results
+        return [Message("assistant", text, tuple(content.calls), thinking=thinking), *results]
+    return [*results, Message(speaker, text, thinking=thinking)] if text or thinking else results
 
 
 def _calls_beside_content(source: Json) -> Iterator[ToolCall]:
@@ -345,6 +354,7 @@ def _transcript(source: Json) -> str:
 @dataclass(slots=True)
 class _Content:
     texts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     results: list[ToolCall] = field(default_factory=list)
 
@@ -370,13 +380,43 @@ class _Content:
         elif kind in _RESULTS or any(isinstance(part.get(key), dict) for key in _RESULT_KEYS):
             self.results.append(_read_result(part, depth))
         elif kind in _THOUGHTS or part.get("thought") is True:
-            return
+            self.thoughts.append(as_text(first(part, "thinking", "reasoning", "content", "text", "summary")))
+        elif media := _media_of(part):
+            self.texts.append(media)
         elif (inner := first(part, "text", "content", "refusal", "transcript", "parts", "message_content")) is not None:
             self.add(inner, depth)
-        elif media := _media(kind) or next((key for key in part if key in _ATTACHMENTS), ""):
-            self.texts.append(f"[{media}]")
-        else:
+        elif kind not in _TEXT_PARTS:
             self.texts.append(as_text(part))
+
+
+def _media_of(part: Json) -> str:
+    """What stands for an attachment in a text: [image], with its address if it has one. Empty for other parts.
+
+    Its data are left out: they are of no use to people and judges, and a page of base64 hides the question.
+    """
+    media = _media(_kind(part)) or next((key for key in part if key in _ATTACHMENTS), "")
+    if not media or _says_text(part):
+        return ""
+    if media in _ANY_MEDIA:
+        said = name_of(part, "modality", "media_type", "mime_type", "mimeType", "mediaType")
+        media = _media(said) or media
+    address = _address(part)
+    return f"[{media}: {address}]" if address else f"[{media}]"
+
+
+def _says_text(part: Json) -> bool:
+    # A document may hold its text, and audio what was said.
+    source = part.get("source")
+    is_text = isinstance(source, dict) and source.get("type") == "text"
+    return is_text or bool(name_of(part, "text", "transcript"))
+
+
+def _address(part: Json) -> str:
+    """A web address or the id of a file, of an attachment that is not within the message."""
+    holders = [part, *(inner for inner in part.values() if isinstance(inner, dict))]
+    found = (name_of(holder, *_ADDRESSES) for holder in holders)
+    address = next((text for text in found if text and not text.startswith("data:")), "")
+    return address if len(address) <= MAX_ADDRESS_CHARACTERS else f"{address[:MAX_ADDRESS_CHARACTERS]}\u2026"
 
 
 def _media(kind: str) -> str:

@@ -10,6 +10,7 @@ import orjson
 import xxhash
 
 from traces.conventions.dialects import NAMES, OUTCOMES
+from traces.conventions.event_messages import from_events
 from traces.conventions.flattened_messages import may_be_message, read_messages
 from traces.conventions.kinds import is_of_database, kind_of
 from traces.conventions.usage import add_usage
@@ -202,6 +203,10 @@ def _tool(values: ColumnValues, sent: DecodedSpan) -> str:
 
 def _payload(values: ColumnValues, message_names: Sequence[str], sent: DecodedSpan, digest: int) -> PayloadRecord:
     input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
+    if sent.events or "events" in rest:
+        sent_in_events, answered_in_events = from_events(sent.events, rest)
+        input_messages = input_messages or sent_in_events or None
+        output_messages = output_messages or answered_in_events or None
     return PayloadRecord(
         input=_pop_text(values, "input", rest),
         output=_pop_text(values, "output", rest),

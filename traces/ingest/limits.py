@@ -1,5 +1,6 @@
 """Limits of a span. What exceeds them is cut, marked and counted."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from traces.otlp import Attributes, DecodedSpan, Source
 # The attribute with the result of `Truncation.mark`.
 MARK = "catalyst.cut"
 MAX_NAMES = 100
+# Base64 of an attachment.
+_DATA = re.compile(r"[A-Za-z0-9+/=_-]{10000,}")
 COUNTED = ("attributes", "events", "links")
 _NAMED = frozenset(name for names in NAMES.values() for name in names)
 
@@ -127,6 +130,10 @@ def _cut_text(name: str, text: str, limit: int, cut: Truncation) -> str:
     cut.values += 1
     if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
         cut.lengths[name] = max(cut.lengths.get(name, 0), len(text))
+    without_data = _DATA.sub(lambda data: f"[{len(data[0]):,} characters of data]", text)
+    # An image must not take its message along.
+    if len(without_data) <= limit:
+        return without_data
     return f"{text[:limit]}… [cut, {len(text):,} characters]"
 
 

@@ -51,6 +51,8 @@ class MessageRecord:
     span_id: str | None
     role: str
     text: str
+    # What the model thought before it answered.
+    thinking: str | None
     tool_calls: list[ToolCallRecord]
     error: str | None
     # Whether a span put it out. Else it was given to one.
@@ -64,6 +66,7 @@ class MessageRecord:
             role=message.role,
             # A page marks text that it shows plain by a type of its own.
             text=str(message.text),
+            thinking=str(message.thinking) or None,
             tool_calls=[ToolCallRecord.of(call) for call in message.tool_calls],
             error=message.error or None,
             produced=message.produced,

@@ -91,7 +91,8 @@ class RenderBudget:
     def _fit_message(self, message: Message) -> Message:
         calls = message.tool_calls[: self._calls]
         self._calls -= len(calls)
-        return replace(message, text=self._text(message.text), tool_calls=tuple(map(self._call, calls)))
+        text, thinking = self._text(message.text), self._text(message.thinking)
+        return replace(message, text=text, thinking=thinking, tool_calls=tuple(map(self._call, calls)))
 
     def _call(self, call: ToolCall) -> ToolCall:
         result = None if call.result is None else self._text(call.result)

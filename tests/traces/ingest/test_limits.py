@@ -59,6 +59,17 @@ def test_it_cuts_long_text_and_says_how_long_it_was(post: Post) -> None:
     assert payload.attributes == {"short": "x", "catalyst.cut": {"values": {"input.value": 5000}}}
 
 
+def test_a_large_image_does_not_take_its_message_along(post: Post, settings: Settings) -> None:
+    settings.SPAN_LIMITS = FEW | {"value": 1_000}
+    url = "data:image/png;base64," + "A" * 20_000
+    image = {"type": "image_url", "image_url": {"url": url}}
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    said = post(attributes=[text("gen_ai.input.messages", json.dumps(asked))])
+    assert said == {"errorMessage": "Stored, but 1 values are cut to 1,000 characters"}
+    image["image_url"] = {"url": "data:image/png;base64,[20,000 characters of data]"}
+    assert only_text().input_messages == asked
+
+
 def test_it_leaves_out_what_is_nested_too_deeply_and_says_so(post: Post, settings: Settings) -> None:
     settings.SPAN_LIMITS = FEW | {"value": 100}
     inner = {"arrayValue": {"values": [{"intValue": "1"}]}}
