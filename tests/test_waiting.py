@@ -268,19 +268,20 @@ def of_traces(table: str, key: str, where: str = "true") -> Callable[[Signal, da
     return ordered
 
 
-def moving_traces(signal: Signal, now: datetime) -> Ordered:
-    """Two traces leave two sessions."""
-    for number, key in ((1, "a"), (2, "b")):
-        child = sent_span(number * 16 + 2, number * 16 + 1, trace=number, start=now, session__id=key)
-        pipeline.store(signal.project.pk, [child], now)
-    pipeline.store(signal.project.pk, [sent_span(99, trace=9, start=now, session__id="c")], now)
-    lay_backwards("traces_session")
-    roots = [sent_span(number * 16 + 1, trace=number, start=now, session__id="c") for number in (2, 1)]
-    return Ordered(
-        lambda: pipeline.store(signal.project.pk, roots, now),
-        "traces_session WHERE key = 'a'",
-        "traces_session WHERE key = 'b'",
-    )
+def moving(*moves: tuple[str, str]) -> Callable[[Signal, datetime], Ordered]:
+    """Traces move from one session to another. The sessions are named in the order of their primary keys."""
+
+    def ordered(signal: Signal, now: datetime) -> Ordered:
+        for number, key in enumerate(sorted({key for move in moves for key in move}), start=50):
+            pipeline.store(signal.project.pk, [sent_span(1, trace=number, start=now, session__id=key)], now)
+        for number, (source, _) in enumerate(moves, start=1):
+            pipeline.store(signal.project.pk, [sent_span(2, 1, trace=number, start=now, session__id=source)], now)
+        lay_backwards("traces_session")
+        roots = [sent_span(1, trace=number, start=now, session__id=key) for number, (_, key) in enumerate(moves, 1)]
+        work = partial(pipeline.store, signal.project.pk, roots[::-1], now)
+        return Ordered(work, "traces_session WHERE key = 'a'", "traces_session WHERE key <> 'a'")
+
+    return ordered
 
 
 def labels_by_key(signal: Signal, now: datetime, count: int = 2) -> list[Label]:
@@ -349,11 +350,10 @@ def reservations(signal: Signal, now: datetime) -> Ordered:
 
 
 def queue_ahead(signal: Signal, now: datetime) -> Ordered:
-    """What waits to settle was queued by a clock that was ahead."""
+    """What waits to settle was queued by a clock that was ahead. Ingest takes sessions last."""
     grow_two(signal.project, now + 30 * DAY)
-    Unsettled.objects.filter(scope="session").delete()
     lay_backwards("traces_unsettled")
-    first = "(SELECT id FROM traces_unsettled ORDER BY scope, target_id LIMIT 1)"
+    first = "(SELECT id FROM traces_unsettled WHERE scope <> 'session' ORDER BY scope, target_id LIMIT 1)"
     return Ordered(
         lambda: settle_queue.clamp_future_times(now),
         f"traces_unsettled WHERE id = {first}",
@@ -373,7 +373,9 @@ ORDERED: dict[str, Callable[[Signal, datetime], Ordered]] = {
     "calls of hours": of_traces("traces_agenthourcalls", "agent_id, hour, kind, name, bucket"),
     "the settle queue": of_traces("traces_unsettled", "scope, target_id", "scope <> 'session'"),
     "the settle queue ahead of its time": queue_ahead,
-    "sessions that lose a trace": moving_traces,
+    "sessions that lose a trace": moving(("a", "c"), ("b", "c")),
+    "a session that loses a trace to another one": moving(("a", "b")),
+    "a session that gets a trace of another one": moving(("b", "a")),
     "labels whose targets grew": of_labels(settle_again),
     "labels that end": of_labels(end, claimed=True),
     "leases that are extended": of_labels(extend, claimed=True),
