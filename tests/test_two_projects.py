@@ -15,6 +15,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
 
+from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from catalyst.core.operation_context import Context, for_system
 from catalyst.operations import Effect, InvalidInput, Operation, all_operations
@@ -44,7 +45,7 @@ from tests.twins import (
 )
 from traces.filters import Filter
 from traces.ingest import pipeline
-from traces.models import Payload, Session, Span, Trace
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Payload, Session, Span, Trace
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
@@ -223,6 +224,24 @@ def test_what_expires_in_a_project_stays_in_another_one_with_the_same_ids(
     for model in (Span, Payload, Trace, Session, Exchange):
         left = set(model.objects.values_list("project_id", flat=True))
         assert left == {other_project.pk}, model
+
+
+def test_what_arrives_names_the_agent_and_the_session_of_its_own_project(
+    project: Project, other_project: Project
+) -> None:
+    projects = {project.pk: MINE, other_project.pk: THEIRS}
+    for number in range(2):
+        for pk, word in projects.items():
+            send(Project.objects.get(pk=pk), word, NOW, [FIRST + number])
+            pipeline.store(pk, [sent_span(1, trace=90 + number, start=NOW, agent__name="called the same")], NOW)
+    owners = dict(Agent.objects.values_list("pk", "project_id"))
+    for model in (Trace, Session, Span, AgentHour, AgentHourLatency, AgentHourCalls):
+        rows = model.objects.filter(agent_id__isnull=False).values_list("project_id", "agent_id")
+        assert {(project_id, owners[agent_id]) for project_id, agent_id in rows} == {(pk, pk) for pk in projects}, model
+    sessions = Trace.objects.filter(session__isnull=False).values_list("project_id", "session__project_id")
+    assert set(sessions) == {(pk, pk) for pk in projects}
+    agents = Agent.objects.filter(identity=AGENT).values_list("project_id", "name")
+    assert dict(agents) == {pk: f"Agent {word}" for pk, word in projects.items()}
 
 
 def test_a_judge_reads_the_target_of_its_own_project(project: Project, other_project: Project) -> None:

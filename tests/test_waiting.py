@@ -292,12 +292,15 @@ def labels_by_key(signal: Signal, now: datetime, count: int = 2) -> list[Label]:
 
 
 def of_labels(
-    change: Callable[[list[Label], datetime], object], *, claimed: bool = False
+    change: Callable[[list[Label], datetime], object], *, claimed: bool = False, superseded: bool = False
 ) -> Callable[[Signal, datetime], Ordered]:
-    """A change locks labels, or claimed ones, in the order of their keys."""
+    """A change locks labels in the order of their keys: those of a worker, or of a version that was superseded."""
 
     def ordered(signal: Signal, now: datetime) -> Ordered:
         labels = labels_by_key(signal, now)
+        if superseded:
+            Label.objects.update(status="done", value="yes", labelled_at=now, judged_revision=1)
+            operations.publish_version(signal, ELSE)
         if claimed:
             labels = sorted(claims.claim(9, LEASE, now + DAY), key=lambda label: label.target_key, reverse=True)
             lay_backwards("signals_label")
@@ -377,6 +380,7 @@ ORDERED: dict[str, Callable[[Signal, datetime], Ordered]] = {
     "a session that loses a trace to another one": moving(("a", "b")),
     "a session that gets a trace of another one": moving(("b", "a")),
     "labels whose targets grew": of_labels(settle_again),
+    "labels of the version before": of_labels(settle_again, superseded=True),
     "labels that end": of_labels(end, claimed=True),
     "leases that are extended": of_labels(extend, claimed=True),
     "leases that are given back": of_labels(lambda labels, _: Label.objects.release(labels), claimed=True),
