@@ -328,13 +328,12 @@ def extend(labels: list[Label], now: datetime) -> None:
 
 
 def caps(signal: Signal, now: datetime) -> Ordered:
-    """Calls of two signals are charged, and to their project."""
-    other = make_signal(signal.agent)
+    """Calls of several signals are charged, and to their project."""
+    signals = [signal, *(make_signal(signal.agent) for _ in range(9))]
     operations.cap_project(signal.project, Cap(calls=9), now)
-    for each in (other, signal):
+    for each in signals[::-1]:
         operations.cap_signal(each, Cap(calls=9), now)
-    accounts = [Account(signal.project.pk, each.pk) for each in (other, signal)]
-    charges = {account: Calls(1) for account in accounts}
+    charges = {Account(signal.project.pk, each.pk): Calls(1) for each in signals[::-1]}
     table = "signals_budget WHERE signal_id"
     work = partial(Budget.objects.charge, charges, now.date())
     return Ordered(work, f"{table} = {signal.pk}", f"{table} IS DISTINCT FROM {signal.pk}")
