@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -13,6 +14,9 @@ from django.urls import reverse
 
 from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
+from catalyst.llms.amounts import Cap
+from catalyst.llms.models import Budget
+from signals import operations
 from signals.models import Label, Signal, SignalTest
 from signals.runs import signal_tests
 from tests.factories import give, make_signal, make_verdict, settle_all
@@ -80,6 +84,8 @@ def make_twin(
     """Fill a project with one of everything. `value`: the label of its targets."""
     since = now - timedelta(days=1)
     world = make_world(project, now, word)
+    operations.cap_project(project, Cap(calls=1), now)
+    Budget.objects.update(calls=1, spent=Decimal(0), day=now.date())
     about: dict[str, Any] = {"prompt": f"Is it {word}?", "active_since": since}
     agent = world.signal.agent
     signals = {scope: make_signal(agent, name=f"{scope} {word}", scope=scope, **about) for scope in SCOPES}
