@@ -1,7 +1,7 @@
 """Several writers at once: nothing twice, nothing lost, no deadlock."""
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
@@ -120,7 +120,7 @@ def test_a_writer_that_loses_a_deadlock_tries_again_and_gives_up_in_the_end(
                 for number in range(deadlocks):
                     if number:
                         other.execute("ROLLBACK TO SAVEPOINT before")
-                    wait_until_locked(first)
+                    wait_until_locked(first, writer)
                     other.execute("SAVEPOINT before")
                     other.execute(LOCK, [first])
             finally:
@@ -134,10 +134,10 @@ def test_a_writer_that_loses_a_deadlock_tries_again_and_gives_up_in_the_end(
     assert set(spans) == {2 if deadlocks < MAX_TRIES else 1}
 
 
-def wait_until_locked(trace: UUID) -> None:
-    """Until somebody holds the row of a trace."""
+def wait_until_locked(trace: UUID, writer: Future[object]) -> None:
+    """Until somebody holds the row of a trace, or the writer is done."""
     with connection.cursor() as cursor:
         rows = 1
-        while rows:
+        while rows and not writer.done():
             cursor.execute(f"{LOCK} SKIP LOCKED", [trace])
             rows = cursor.rowcount
