@@ -291,3 +291,11 @@ def test_every_form_that_changes_something_carries_its_token(
                         bare.add((url, form.action))
     assert posted
     assert bare == set()
+
+
+def test_nothing_is_posted_without_the_token(client_as: Callable[[User], Client], alice: User, things: Things) -> None:
+    for person in (client_as(alice), Client()):
+        client = Client(enforce_csrf_checks=True)
+        client.cookies = person.cookies
+        answered = {name: client.post(url_of(name, things)).status_code for name, row in TABLE.items() if row != OTLP}
+        assert {name: status for name, status in answered.items() if status != 403} == {}
