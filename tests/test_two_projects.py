@@ -206,6 +206,14 @@ def test_what_is_done_in_a_project_changes_nothing_in_another_one_with_the_same_
     assert effective > 20
 
 
+def send_what_is_odd(project: Project) -> None:
+    """A trace of the future, and a session whose only trace moved to another one."""
+    moving = [sent_span(2, 1, trace=71, start=NOW, session__id="emptied")]
+    moved = [sent_span(1, trace=71, start=NOW, session__id=SESSION)]
+    for spans in ([sent_span(1, trace=72, start=datetime(2039, 1, 1, tzinfo=UTC))], moving, moved):
+        pipeline.store(project.pk, spans, NOW)
+
+
 # They go after a day in every project.
 GO_WITH_THEIR_DAY = ("signals_signaltest", "signals_signaltestitem")
 
@@ -213,8 +221,10 @@ GO_WITH_THEIR_DAY = ("signals_signaltest", "signals_signaltestitem")
 def test_what_expires_in_a_project_stays_in_another_one_with_the_same_ids(
     mine: Twin, other_project: Project, charlie: User
 ) -> None:
+    send_what_is_odd(mine.project)
     before = stored_rows()
     add_theirs(other_project, charlie)
+    send_what_is_odd(other_project)
     theirs = {row for row in stored_rows() - before if not row.startswith(GO_WITH_THEIR_DAY)}
     Project.objects.filter(pk=mine.project.pk).update(retention_days=7)
     for entry in entries(Retention):
