@@ -244,7 +244,7 @@ def test_what_arrives_names_the_agent_and_the_session_of_its_own_project(
         for pk, word in projects.items():
             send(Project.objects.get(pk=pk), word, NOW, [FIRST + number])
             pipeline.store(pk, [sent_span(1, trace=90 + number, start=NOW, agent__name="called the same")], NOW)
-    owners = dict(Agent.objects.values_list("pk", "project_id"))
+    owners: dict[int | None, int] = dict(Agent.objects.values_list("pk", "project_id"))
     for model in (Trace, Session, Span, AgentHour, AgentHourLatency, AgentHourCalls):
         rows = model.objects.filter(agent_id__isnull=False).values_list("project_id", "agent_id")
         assert {(project_id, owners[agent_id]) for project_id, agent_id in rows} == {(pk, pk) for pk in projects}, model

@@ -79,14 +79,7 @@ def _signed(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, in
 
 
 def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
-    sums: dict[int, Sums] = defaultdict(Sums)
-    times: dict[int, list[datetime]] = defaultdict(list)
-    for summary, session, sign in _signed(changes):
-        if session is None:
-            continue
-        sums[session].add(summary, sign)
-        if sign > 0:
-            times[session] += [summary.start_time, summary.end_time]
+    sums, times = _by_session(changes)
     if not sums:
         return
     shrunk = _without_none(change.session_before for change in changes if _may_shrink(change))
@@ -97,6 +90,19 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
     _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
     _recount_sessions(sorted(shrunk), list(_without_none(change.session_after for change in changes)), now)
     _name_sessions(sorted(sums))
+
+
+def _by_session(changes: Sequence[Change]) -> tuple[dict[int, Sums], dict[int, list[datetime]]]:
+    """Differences of sums, and starts and ends of traces, by session."""
+    sums: dict[int, Sums] = defaultdict(Sums)
+    times: dict[int, list[datetime]] = defaultdict(list)
+    for summary, session, sign in _signed(changes):
+        if session is None:
+            continue
+        sums[session].add(summary, sign)
+        if sign > 0:
+            times[session] += [summary.start_time, summary.end_time]
+    return sums, times
 
 
 def _without_none(sessions: Iterable[int | None]) -> set[int]:
