@@ -28,7 +28,7 @@ from tests.factories import LATER, make_agent, make_signal, settle_all
 from tests.operation_examples import EXAMPLES, SECRET
 from tests.page import Page
 from tests.rows import stored_rows
-from tests.test_urls import TABLE
+from tests.test_urls import TABLE, URLS
 from tests.traces.sent import sent_span
 from tests.twins import (
     AGENT,
@@ -105,6 +105,30 @@ def test_its_pages_and_operations_answer_the_same_beside_a_project_with_the_same
     assert {name: result for name, result in read(mine).items() if result != results[name]} == {}
 
 
+def test_an_empty_project_stays_empty_beside_a_full_one(
+    alice_browser: Client, project: Project, other_project: Project, charlie: User
+) -> None:
+    of_lists = [name for name, row in TABLE.items() if URLS[name] and not row.about]
+    urls = [reverse(name, kwargs={"project": project.slug}) for name in of_lists]
+    pages = {url: text_of(alice_browser.get(url)) for url in urls}
+    add_theirs(other_project, charlie)
+    assert {url: text for url in urls if (text := text_of(alice_browser.get(url))) != pages[url]} == {}
+
+
+def test_its_pages_and_operations_find_what_is_its_own_where_another_project_had_the_ids_first(
+    client_as: Callable[[User], Client], mine: Twin, other_project: Project, charlie: User
+) -> None:
+    theirs = add_theirs(other_project, charlie)
+    with time_machine.travel(NOW, tick=False):
+        asked = ask_everything(client_as(charlie), theirs, [THEIRS])
+        shown = {url: text_of(response) for url, response in asked}
+    shown |= {name: f"200 {result.decode()}" for name, result in read(theirs).items()}
+    # Both know the key of the agent and of the session.
+    known = {name: text.replace(AGENT, "").replace(SESSION, "") for name, text in shown.items()}
+    assert {name: text for name, text in known.items() if MINE in text or text[:3] not in {"200", "302"}} == {}
+    assert sum(THEIRS in text for text in known.values()) > 100
+
+
 def test_a_query_that_names_rows_of_another_project_finds_nothing(
     alice_browser: Client, mine: Twin, other_project: Project, charlie: User
 ) -> None:
@@ -118,12 +142,14 @@ def test_a_query_that_names_rows_of_another_project_finds_nothing(
         *({"at": label.pk} for label in theirs.labels.values()),
     ]
     others += [{"by": signal.pk} for signal in theirs.signals.values()]
+    others += [{"q": f"{FIRST + 1:032x}"}, {"q": THEIRS[:3]}]
     arguments = arguments_of(mine)
     for name in queries_of(mine, WORDS):
         address = reverse(name, kwargs=arguments[TABLE[name].about] | {"project": mine.project.slug})
         for query in (*lists, {"session": session}, *others):
             response = alice_browser.get(f"{address}?{urlencode(query)}")
             assert THEIRS not in text_of(response), (name, query)
+            assert response.status_code == 200, (name, query)
             if name in LISTS and (query in lists or ("session" in query and name == "traces:trace-list")):
                 assert Page(response.text).part("main").rows == [], (name, query)
 
@@ -290,7 +316,9 @@ def test_a_filter_looks_at_its_own_project(
     send(project, MINE, NOW)
     send(other_project, THEIRS, NOW)
     settle_all(NOW)
-    assert [Label.objects.filter(signal=signal).count() for signal in asked] == [1, 0]
+    # Only one of the two calls of a trace names the model.
+    count = 2 if scope == "span" and not filters[0].model else 1
+    assert [Label.objects.filter(signal=signal).count() for signal in asked] == [count, 0]
     found = []
     for each in filters:
         targets = targets_of(scope)(agent, NOW - DAY, NOW + LATER, each)
@@ -298,4 +326,4 @@ def test_a_filter_looks_at_its_own_project(
         found.append((targets.count(), len(targets.newest(5)), len(keys), len(targets.among(keys))))
         version = operations.publish_version(waiting, Definition("binary", "Else?", 100, filter=each))
         assert Label.objects.filter(version=version).count() == len(keys)
-    assert found == [(1, 1, 1, 1), (0, 0, 0, 0)]
+    assert found == [(count,) * 4, (0,) * 4]

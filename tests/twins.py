@@ -29,7 +29,7 @@ from traces.models.span import hex_span_id
 
 AGENT, SESSION = f"agent-{SECRET}", f"session-{SECRET}"
 SCOPES = ("span", "trace", "session")
-ROOT, CALL, TOOL = 1, 2, 3
+ROOT, CALL, TOOL, SECOND_CALL = 1, 2, 3, 4
 FIRST, NAMELESS = 5, 50
 FIRST_ID = UUID(int=FIRST)
 
@@ -68,10 +68,12 @@ def send(project: Project, word: str, now: datetime, traces: Sequence[int] = (FI
             "output__value": f"Told {word}",
         }
         call: dict[str, Any] = {kind: "LLM", "llm__model_name": f"model-{word}", "input__value": f"To {word}", **tokens}
+        second: dict[str, Any] = {kind: "LLM", "llm__model_name": f"second-{word}"}
         tool: dict[str, Any] = {kind: "TOOL", "tool__name": f"tool-{word}", "input__value": f"Looked for {word}"}
         spans += [
             sent_span(ROOT, trace=trace, seconds=len(word), name=f"Root {word}", **about, **said, **root),
             sent_span(CALL, ROOT, trace=trace, output__value=f"From {word}", **about, **said, **call),
+            sent_span(SECOND_CALL, ROOT, trace=trace, output__value=f"Again {word}", **about, **said, **second),
             sent_span(TOOL, ROOT, trace=trace, status="error", **about, **said, **tool),
         ]
         spans[-1].status_message = f"No {word}"
