@@ -176,4 +176,8 @@ def ask_everything(browser: Client, twin: Twin, words: Sequence[str]) -> Iterato
         for query in ({}, *queries.get(name, ())):
             url = f"{address}?{urlencode(query)}"
             headers = {"HX-Request": "true"} if "newer" in query else {}
-            yield url, browser.get(url, headers=headers)
+            yield url, browser.get(url, headers=headers, follow=True)
+    for name in ("signal-detail", "label-export"):
+        for signal in twin.signals.values():
+            url = reverse(f"signals:{name}", kwargs={"project": twin.project.slug, "pk": signal.pk})
+            yield url, browser.get(url)
