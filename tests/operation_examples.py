@@ -49,33 +49,34 @@ class World:
     test: SignalTest
 
 
-def make_world(project: Project, now: datetime) -> World:
+def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
+    """Fill a project. Its agent and its session have the same keys whatever the word is."""
     agent = make_agent(project, f"agent-{SECRET}")
-    turn = (f"Question {SECRET}?", "Answer.")
+    turn = (f"Question {word}?", "Answer.")
     trace = make_trace(project, 1, now=now, session=f"session-{SECRET}", said=turn, agent=agent.identity)
-    signal = make_signal(agent, name=f"Signal {SECRET}")
+    signal = make_signal(agent, name=f"Signal {word}")
     make_label(signal, 2, now=now, value="yes")
-    operations.publish_version(signal, Definition("binary", f"Is it {SECRET}?", 100))
+    operations.publish_version(signal, Definition("binary", f"Is it {word}?", 100))
     operations.activate(signal, now - timedelta(days=1))
-    failed = make_label(signal, 3, now=now, status="failed", error=SECRET)
-    make_verdict(failed, now, answer=SECRET)
+    failed = make_label(signal, 3, now=now, status="failed", error=word)
+    make_verdict(failed, now, answer=word)
     make_label(signal, 4, now=now)
-    archived = make_signal(agent, name=f"Archived {SECRET}")
+    archived = make_signal(agent, name=f"Archived {word}")
     run = backfill.start(archived, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
     operations.archive(archived, now)
     operations.cap_signal(signal, Cap(calls=1), now)
     Budget.objects.update(calls=1, spent=Decimal(0), day=now.date())
     member = core_operations.add_member(
-        project, user=User.objects.create_user(f"user-{SECRET}"), role="member", by=SYSTEM
+        project, user=User.objects.create_user(f"user-{word}"), role="member", by=SYSTEM
     )
     invitation, _ = core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
-    key, _ = core_operations.create_key(project, name=f"Key {SECRET}", scopes=["read"], by=SYSTEM)
+    key, _ = core_operations.create_key(project, name=f"Key {word}", scopes=["read"], by=SYSTEM)
     signal.refresh_from_db()
     version = signal.current_version
     assert version is not None
     sample = signal_tests.sample_newest(version, 1, now - timedelta(days=1), now + timedelta(minutes=1))
     test = signal_tests.start_test(version, sample, now)
-    said = PromptAndReply([{"role": "user", "content": SECRET}])
+    said = PromptAndReply([{"role": "user", "content": word}])
     test.items.update(exchange=exchanges.compress(said))
     return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test)
 

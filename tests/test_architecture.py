@@ -67,6 +67,33 @@ def test_it_gives_every_form_that_posts_a_token() -> None:
     assert matches(rule, TEMPLATES, re.DOTALL) == [], "without it the server answers 403"
 
 
+# Where text becomes markup, and how often: after nh3, and the JSON of figures.
+MARKED_SAFE = {"catalyst/core/templatetags/content.py": 2, "catalyst/core/templatetags/pages.py": 1}
+MAKES_SAFE = r"\b(?:mark_safe|SafeString|SafeText|SafeData)\(|__html__|is_safe=True|autoescape=False|html_safe\b"
+
+
+def test_it_marks_text_as_safe_in_few_places() -> None:
+    found = {name_of(path): len(re.findall(MAKES_SAFE, path.read_text())) for path in SOURCES}
+    assert {name: count for name, count in found.items() if count} == MARKED_SAFE
+
+
+def made_formats(path: Path) -> list[str]:
+    """Calls of format_html whose format is put together, so that it may hold what somebody wrote."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    formats = [
+        node.args[1 if node.func.id == "format_html_join" else 0]
+        for node in calls
+        if isinstance(node.func, ast.Name) and node.func.id in {"format_html", "format_html_join"}
+    ]
+    return [
+        f"{name_of(path)}: {ast.unparse(each)}" for each in formats if not isinstance(each, ast.Constant | ast.Name)
+    ]
+
+
+def test_it_gives_format_html_what_it_escapes() -> None:
+    assert [made for path in SOURCES for made in made_formats(path)] == []
+
+
 def test_it_writes_scripts_that_a_strict_policy_allows() -> None:
     assert matches(r"\beval\(|new Function\(|https?://(?!www\.w3\.org/)", SCRIPTS) == []
 

@@ -104,7 +104,9 @@ def _labels(signal: Signal, part: Part) -> LabelQuerySet:
 
 
 def _facet(signal: Signal, counts: Counter[str], *, is_alone: bool) -> Facet:
-    given = [FacetValue(key, parsed[1].short, count) for key, count in counts.most_common() if (parsed := _parse(key))]
+    # Of equal counts the database gives now one first, now another.
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    given = [FacetValue(key, parsed[1].short, count) for key, count in ordered if (parsed := _parse(key))]
     # Add the agent if several signals have this name.
     name = signal.name if is_alone else f"{signal.name} of {signal.agent}"
     return Facet(name, signal.scope, signal.get_absolute_url(), given)

@@ -164,6 +164,22 @@ def test_a_key_that_is_revoked_here_works_no_more(
         assert client.get("/read/", headers=headers).status_code == 401
 
 
+def test_a_limit_that_is_set_here_holds_at_once(
+    client: Client,
+    issue: Issue,
+    client_as: Callable[[User], Client],
+    alice: User,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    headers = issue("read")
+    with time_machine.travel(NOW, tick=False):
+        assert client.get("/read/", headers=headers).status_code == 200
+        page = f"/p/default/settings/keys/{ApiKey.objects.get().pk}/limit/"
+        with django_capture_on_commit_callbacks(execute=True):
+            assert client_as(alice).post(page, {"requests_per_second": "1"}).status_code == 302
+        assert {client.get("/read/", headers=headers).status_code for _ in range(20)} == {200, 429}
+
+
 def test_it_looks_a_busy_key_up_once_and_remembers_no_made_up_ones(
     client: Client, issue: Issue, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

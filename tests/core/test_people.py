@@ -1,16 +1,17 @@
 """Who is in a project: rules of members and invitations."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta
-from queue import Queue
+from functools import partial
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import Invitation, Membership, Project, User
+from tests.locks import SECONDS, waiting
 
 MINUTE = timedelta(minutes=1)
 
@@ -75,39 +76,15 @@ def test_it_keeps_the_last_owner(project: Project, alice: User, bob: User) -> No
 @pytest.mark.django_db(transaction=True)
 def test_it_keeps_one_of_two_owners_who_remove_each_other_at_once(project: Project, alice: User, bob: User) -> None:
     operations.change_role(membership(bob), role="owner", by=Actor(alice))
-    backend: Queue[int] = Queue()
 
-    def remove_alice() -> None:
-        try:
-            backend.put(backend_pid())
-            operations.remove_member(membership(alice), by=Actor(bob))
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
+    with ExitStack() as stack:
         with transaction.atomic():
             operations.remove_member(membership(bob), by=Actor(alice))
-            second = pool.submit(remove_alice)
-            wait_until_blocked(backend.get(timeout=30), second)
+            removal = partial(operations.remove_member, membership(alice), by=Actor(bob))
+            second = stack.enter_context(waiting(removal))
         with pytest.raises(ValidationError, match="alice is the last owner"):
-            second.result(timeout=30)
+            second.result(SECONDS)
     assert list(project.memberships.values_list("user__username", "role")) == [("alice", "owner")]
-
-
-def backend_pid() -> int:
-    """The process of the database server that works for this thread."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return int(cursor.fetchone()[0])
-
-
-def wait_until_blocked(pid: int, work: Future[None]) -> None:
-    """Until a backend waits for a lock of this transaction, or its work is over."""
-    with connection.cursor() as cursor:
-        while not work.done():
-            cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [pid])
-            if cursor.fetchone()[0]:
-                return
 
 
 def test_it_counts_only_owners_who_can_sign_in(project: Project, alice: User, bob: User) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from traces.models import Span, Trace
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 URL = "/v1/traces"
+MIB = 1024 * 1024
 NOW_NS = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()) * 1_000_000_000
 
 type Post = Callable[..., Any]
@@ -136,6 +138,42 @@ def test_it_says_what_is_wrong_and_where(post: Post, body: bytes, content_type: 
     assert words in message
 
 
+GZIP, ZLIB, RAW = 31, 15, -15
+
+
+def two_messages(window_bits: int) -> tuple[bytes, int]:
+    """Two requests packed as one body, and where the first one ends in it."""
+    packer = zlib.compressobj(wbits=window_bits)
+    first = packer.compress(request_with("a").SerializeToString()) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return first + packer.compress(request_with("a", "b").SerializeToString()) + packer.flush(), len(first)
+
+
+@pytest.mark.parametrize(("encoding", "window_bits"), [("gzip", GZIP), ("deflate", ZLIB), ("deflate", RAW)])
+def test_it_refuses_a_packed_body_that_was_cut_off(post: Post, encoding: str, window_bits: int) -> None:
+    body, edge = two_messages(window_bits)
+    for length in (edge, 1, len(body) // 2, len(body) - 1):
+        response = post(body[:length], **{"Content-Encoding": encoding})
+        assert response.status_code == 400, length
+        assert f"not valid {encoding}" in Status.FromString(response.content).message
+    assert not Trace.objects.exists()
+    assert post(body, **{"Content-Encoding": encoding}).status_code == 200
+
+
+@pytest.mark.parametrize("left", [1, 9, 15])
+def test_it_refuses_members_of_which_the_last_was_cut_off(post: Post, left: int) -> None:
+    member = gzip.compress(request_with("a").SerializeToString())
+    response = post(member + member[:left], **{"Content-Encoding": "gzip"})
+    assert response.status_code == 400
+    assert not Trace.objects.exists()
+
+
+def test_it_refuses_a_packed_body_that_was_damaged(post: Post) -> None:
+    body = bytearray(gzip.compress(request_with("a").SerializeToString()))
+    body[-6] ^= 1
+    assert post(bytes(body), **{"Content-Encoding": "gzip"}).status_code == 400
+    assert not Trace.objects.exists()
+
+
 def test_it_refuses_what_is_not_gzip(post: Post) -> None:
     response = post(b"plain", **{"Content-Encoding": "gzip"})
     assert response.status_code == 400
@@ -148,6 +186,21 @@ def test_it_stops_a_gzip_bomb_at_the_limit(post: Post, settings: Settings) -> No
     response = post(bomb, **{"Content-Encoding": "gzip"})
     assert response.status_code == 413
     assert "CATALYST_MAX_BODY_MB" in Status.FromString(response.content).message
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_bomb_takes_little_more_memory_than_the_limit(post: Post, settings: Settings, encoding: str) -> None:
+    settings.MAX_BODY_BYTES = MIB
+    plain = bytes(60 * MIB)
+    bomb = gzip.compress(plain) if encoding == "gzip" else zlib.compress(plain)
+    post(bomb, **{"Content-Encoding": encoding})
+    tracemalloc.start()
+    try:
+        assert post(bomb, **{"Content-Encoding": encoding}).status_code == 413
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * MIB
 
 
 def test_it_refuses_a_large_body(post: Post, settings: Settings) -> None:

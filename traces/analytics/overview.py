@@ -53,7 +53,8 @@ def overview(
             [bar.errors * shows_errors for bar in bars],
             [time_range.bucket_query(start, query) for start in starts],
         ),
-        agents=[(agent, count) for agent, count in counts.most_common() if count],
+        # Of equal counts the database gives now one first, now another.
+        agents=[(agent, counts[agent]) for agent in sorted(counts, key=lambda pk: (-counts[pk], pk)) if counts[agent]],
         statuses=statuses,
         since=since,
     )

@@ -66,7 +66,9 @@ def apply(project_id: int, changes: Sequence[Change], now: datetime) -> None:
 
 def recount(sessions: Iterable[int], now: datetime) -> None:
     """Recount sessions after traces were deleted."""
-    _recount_sessions(sorted(sessions), [], now)
+    if ids := sorted(sessions):
+        _lock_sessions(ids)
+        _recount_sessions(ids, [], now)
 
 
 def _signed(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
@@ -77,6 +79,21 @@ def _signed(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, in
 
 
 def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
+    sums, times = _by_session(changes)
+    if not sums:
+        return
+    shrunk = _without_none(change.session_before for change in changes if _may_shrink(change))
+    if shrunk:
+        # Those that grow, too: a writer that moves a trace the other way locks them in the same order.
+        _lock_sessions(sorted(sums))
+    grown = sorted(sums.keys() - shrunk)
+    _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
+    _recount_sessions(sorted(shrunk), list(_without_none(change.session_after for change in changes)), now)
+    _name_sessions(sorted(sums))
+
+
+def _by_session(changes: Sequence[Change]) -> tuple[dict[int, Sums], dict[int, list[datetime]]]:
+    """Differences of sums, and starts and ends of traces, by session."""
     sums: dict[int, Sums] = defaultdict(Sums)
     times: dict[int, list[datetime]] = defaultdict(list)
     for summary, session, sign in _signed(changes):
@@ -85,13 +102,7 @@ def _add_sessions(changes: Sequence[Change], now: datetime) -> None:
         sums[session].add(summary, sign)
         if sign > 0:
             times[session] += [summary.start_time, summary.end_time]
-    if not sums:
-        return
-    shrunk = _without_none(change.session_before for change in changes if _may_shrink(change))
-    grown = sorted(sums.keys() - shrunk)
-    _update_sessions([(pk, min(times[pk]), max(times[pk]), *_session_values(sums[pk])) for pk in grown], now)
-    _recount_sessions(sorted(shrunk), list(_without_none(change.session_after for change in changes)), now)
-    _name_sessions(sorted(sums))
+    return sums, times
 
 
 def _without_none(sessions: Iterable[int | None]) -> set[int]:
@@ -127,11 +138,14 @@ def _update_sessions(rows: list[tuple[Any, ...]], now: datetime) -> None:
     )
 
 
+def _lock_sessions(sessions: list[int]) -> None:
+    database.execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
+
+
 def _recount_sessions(sessions: list[int], receiving: list[int], now: datetime) -> None:
+    # They must be locked: only a later statement is sure to see what the last holder of the lock committed.
     if not sessions:
         return
-    # A separate statement: only the next one is sure to see what the last holder of the lock committed.
-    database.execute("SELECT FROM traces_session WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sessions])
     counted = {"trace_count": "count(t.id)", "error_trace_count": "count(t.id) FILTER (WHERE t.status = 'error')"}
     sums = ", ".join(f"{counted.get(name, f'coalesce(sum(t.{name}), 0)')} AS {name}" for name in SESSION_SUMS)
     database.execute(

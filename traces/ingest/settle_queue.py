@@ -67,6 +67,8 @@ def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
 def clamp_future_times(now: datetime) -> None:
     """Settle now what was enqueued while the clock of the machine was ahead."""
     max_wait = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
-    # The order in which ingest locks these rows.
-    too_late = Unsettled.objects.filter(due_at__gt=now + max_wait).order_by("scope", "target_id").select_for_update()
-    Unsettled.objects.filter(id__in=too_late.values("id")).update(due_at=now)
+    too_late = Unsettled.objects.filter(due_at__gt=now + max_wait)
+    # The order in which ingest locks these rows: sessions last.
+    for part in (too_late.exclude(scope=Unsettled.Scope.SESSION), too_late.filter(scope=Unsettled.Scope.SESSION)):
+        locked = part.order_by("scope", "target_id").select_for_update()
+        Unsettled.objects.filter(id__in=locked.values("id")).update(due_at=now)

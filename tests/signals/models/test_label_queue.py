@@ -10,7 +10,7 @@ from django.db.models import F
 
 from catalyst.core.models import Project
 from catalyst.llms.availability import Outage
-from signals.judging import worker
+from signals.judging import claims, worker
 from signals.judging.calls import CallResult
 from signals.models import Label
 from signals.models.label_queue import LabelRequest
@@ -148,3 +148,59 @@ def test_a_label_that_was_never_tried_is_deleted_when_it_is_dequeued(life: Life)
 
 def test_every_label_begins_in_the_queue(life: Life) -> None:
     assert (life.label.status, life.label.attempts, life.label.value) == (Status.QUEUED, 0, "")
+
+
+LEASE = timedelta(seconds=30)
+
+
+def claim(at: datetime) -> list[Label]:
+    return sorted(claims.claim(9, LEASE, at), key=lambda label: label.pk)
+
+
+def leases() -> list[tuple[str, int, datetime | None]]:
+    return list(Label.objects.order_by("pk").values_list("status", "attempts", "lease_until"))
+
+
+@pytest.fixture
+def overtaken(project: Project, now: datetime) -> tuple[list[Label], datetime]:
+    """What a worker holds, of which another one has taken the first label over, and when."""
+    make_labels(make_signal(make_agent(project), active_since=now), project, 2, now=now)
+    at = now + timedelta(hours=3)
+    ours = claim(at)
+    Label.objects.filter(pk=ours[0].pk).update(lease_until=at - MINUTE)
+    assert [label.pk for label in claim(at + MINUTE / 4)] == [ours[0].pk]
+    return ours, at + MINUTE / 4
+
+
+def test_a_worker_extends_only_the_leases_that_it_has(overtaken: tuple[list[Label], datetime]) -> None:
+    ours, at = overtaken
+    Label.objects.extend_leases(ours, at + MINUTE)
+    assert leases() == [("running", 2, at + LEASE), ("running", 1, at + MINUTE)]
+    Label.objects.filter(pk=ours[1].pk).update(status="queued")
+    Label.objects.extend_leases(ours, at + 2 * MINUTE)
+    assert leases() == [("running", 2, at + LEASE), ("queued", 1, at + MINUTE)]
+
+
+def test_a_worker_gives_back_only_what_it_has(overtaken: tuple[list[Label], datetime]) -> None:
+    ours, at = overtaken
+    assert Label.objects.release(ours) == [ours[1].pk]
+    assert leases() == [("running", 2, at + LEASE), ("queued", 1, None)]
+    assert Label.objects.release(ours) == []
+
+
+def test_a_worker_writes_only_what_it_has(overtaken: tuple[list[Label], datetime]) -> None:
+    ours, at = overtaken
+    worker.finish([CallResult(label, Status.DONE, 1, value="yes", reason="So it is.") for label in ours], at)
+    assert leases() == [("running", 2, at + LEASE), ("done", 1, None)]
+
+
+def test_an_answer_counts_for_its_own_lease_though_the_tries_are_as_many(project: Project, now: datetime) -> None:
+    make_labels(make_signal(make_agent(project), active_since=now), project, 1, now=now)
+    at = now + timedelta(hours=3)
+    (first,) = claim(at)
+    worker.finish([CallResult(first, Status.QUEUED, 1, outage=Outage("judge-1", "Down.", at, None, False))], at)
+    Label.objects.update(not_before=at)
+    (second,) = claim(at + MINUTE)
+    assert second.attempts == first.attempts
+    worker.finish([CallResult(first, Status.DONE, 1, value="yes", reason="Late.")], at + MINUTE)
+    assert leases() == [("running", 1, at + MINUTE + LEASE)]

@@ -1,13 +1,14 @@
 """The pictures of a signal."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
 from catalyst import timerange
-from signals.results import charts
+from signals.results import charts, summaries
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TASK = {"completed": "positive", "partial": "neutral", "failed": "negative", "abandoned": "negative"}
@@ -69,3 +70,10 @@ def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
     assert figure["data"][0]["customdata"][0] == "from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
     assert "marker" not in figure["data"][0]
     json.dumps(figure, cls=DjangoJSONEncoder)
+
+
+def test_a_share_is_of_its_own_bar() -> None:
+    starts = [NOW + timedelta(hours=number) for number in range(3)]
+    counts = Counter({(starts[0], "yes"): 1, (starts[0], "no"): 1, (starts[2], "yes"): 3, (starts[2], "no"): 1})
+    shares = summaries.shares_by_start(counts, starts)
+    assert [shares(value) for value in ("yes", "no", "else")] == [[50, None, 75], [50, None, 25], [0, None, 0]]

@@ -13,7 +13,7 @@ from catalyst.core.models import Project
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.models import Label, Signal
-from tests.factories import give, make_agent, make_labels, make_session, make_signal, make_trace, settle_all
+from tests.factories import give, make_agent, make_label, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.page import Page
 from traces.views import traces
 
@@ -152,6 +152,20 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
     assert facet.link("no 2") == f"?status=ok&label={signal.pk}%3Ayes&label={signal.pk}%3Ano"
     assert facet.link("yes 1") == "?status=ok"
     assert facet.current == ["yes 1"]
+
+
+def test_labels_that_are_as_many_keep_their_order(browser: Client, project: Project, now: datetime) -> None:
+    values = ["f", "a", "e", "b", "d", "c"]
+    signal = make_signal(make_agent(project), labels=values, active_since=now - timedelta(hours=1))
+    make_trace(project, now=now)
+    for number, value in enumerate(values):
+        make_label(signal, 10 + number, now=now, value=value)
+    for plan in ("enable_sort", "enable_hashagg"):
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL {plan} = off")
+        assert offered(Page(browser.get(TRACES).text)) == [(value, "1") for value in sorted(values)]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL {plan} = on")
 
 
 def test_it_says_of_what_the_counts_are_and_counts_each_target_once(

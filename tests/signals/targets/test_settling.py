@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project
 from signals import operations
+from signals.definitions.definition import Definition
 from signals.models import Label, Signal
 from signals.sampling import is_sampled, span_key, trace_key
 from signals.targets.settling import Settled, settle
@@ -20,6 +21,7 @@ from tests.traces.sent import sent_span
 from traces.filters import Filter
 from traces.ingest import pipeline
 from traces.models import Trace, Unsettled
+from traces.otlp import DecodedSpan
 
 MINUTE = timedelta(minutes=1)
 
@@ -154,6 +156,31 @@ def test_it_looks_only_at_traffic_that_passes_the_filter(
     settle_all(now)
     assert keys(signal) == {{"span": span_key(UUID(int=2), 34), "trace": trace_key(UUID(int=2)), "session": "b"}[scope]}
     assert len(keys(everything)) == 2
+
+
+def model_call(span: int, now: datetime) -> DecodedSpan:
+    """A further model call of trace 1."""
+    return sent_span(span, 17, start=now, openinference__span__kind="LLM", output__value=f"Call {span}.")
+
+
+def test_a_new_version_asks_of_a_trace_that_grows_only_its_new_spans(project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), scope="span", active_since=now)
+    make_trace(project, now=now)
+    settle_all(now)
+    Label.objects.update(status="done", value="yes", labelled_at=now, judged_revision=1)
+    version = operations.publish_version(signal, Definition("binary", "Else?", 100))
+    for number, later in enumerate((MINUTE, 2 * MINUTE)):
+        pipeline.store(project.pk, [model_call(98 + number, now)], now + later)
+        settle_all(now + later)
+    assert set(Label.objects.filter(version=version).values_list("span_id", flat=True)) == {98, 99}
+
+
+def test_every_span_that_waits_is_looked_at_when_more_arrive_before_it_settles(project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), scope="span", active_since=now)
+    pipeline.store(project.pk, [model_call(98, now), turn(1, start=now)[0]], now)
+    pipeline.store(project.pk, [model_call(99, now)], now + MINUTE)
+    settle_all(now + MINUTE)
+    assert keys(signal) == {span_key(UUID(int=1), span) for span in (98, 99)}
 
 
 def test_it_looks_at_a_target_that_comes_to_pass_the_filter(project: Project, now: datetime) -> None:

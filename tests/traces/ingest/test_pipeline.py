@@ -51,6 +51,19 @@ def test_it_counts_tokens_of_an_llm_span_under_another_once(project: Project, no
     assert (trace.llm_count, trace.input_tokens, trace.output_tokens) == (2, 100, 10)
 
 
+@pytest.mark.parametrize(
+    "named", [{"llm__cost__total": 0.5}, {"llm__token_count__prompt": 1}, {"llm__token_count__completion": 1}]
+)
+def test_an_llm_span_that_names_any_usage_covers_those_under_it(
+    project: Project, now: datetime, named: dict[str, Any]
+) -> None:
+    inner = sent_span(2, 1, start=now, **LLM, **TOKENS)
+    pipeline.store(project.pk, [sent_span(1, start=now, seconds=5, **LLM, **named), inner], now)
+    trace, outer = Trace.objects.get(project=project), Span.objects.get(project_id=project.pk, span_id=1)
+    assert trace.cost == outer.cost
+    assert (trace.input_tokens, trace.output_tokens) == (outer.input_tokens or 0, outer.output_tokens or 0)
+
+
 def test_it_counts_no_tokens_of_other_kinds(project: Project, now: datetime) -> None:
     agent: dict[str, Any] = {"openinference__span__kind": "AGENT", **TOKENS}
     pipeline.store(project.pk, [sent_span(1, start=now, **agent), sent_span(2, 1, start=now, **LLM, **TOKENS)], now)
@@ -237,3 +250,13 @@ def test_it_queues_targets_since_the_first_span_of_a_group_was_received(project:
     pipeline.write([first, last])
     assert set(Unsettled.objects.values_list("since", flat=True)) == {earlier}
     assert Trace.objects.get().first_received_at == earlier
+
+
+def test_a_target_waits_since_its_first_span_however_many_follow(project: Project, now: datetime) -> None:
+    for number in range(3):
+        at = now + timedelta(seconds=number)
+        about: dict[str, Any] = {"agent__id": "shop"} if number == 0 else {}
+        pipeline.store(
+            project.pk, [sent_span(number + 1, 1 if number else None, start=now, session__id="s", **about)], at
+        )
+    assert dict(Unsettled.objects.values_list("scope", "since")) == {"span": now, "trace": now, "session": now}

@@ -1,17 +1,20 @@
 """Several writers at once: nothing twice, nothing lost, no deadlock."""
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from catalyst.core.models import Project
+from tests.locks import SECONDS, held, waiting
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
-from traces.ingest.pipeline import IngestResult
+from traces.ingest.pipeline import MAX_TRIES, IngestResult
 from traces.models import AgentHour, AgentHourCalls, Session, Span, Trace
 from traces.otlp import DecodedSpan
 
@@ -69,3 +72,72 @@ def test_it_is_exact_with_writers_that_send_the_same_spans_in_different_orders(p
 
 def batches(spans: list[DecodedSpan]) -> list[list[DecodedSpan]]:
     return [spans[first : first + 10] for first in range(0, len(spans), 10)]
+
+
+def in_session(span: int, key: str, *, trace: int, start: datetime) -> DecodedSpan:
+    """A span whose trace is in the session if it is its root, or has no root."""
+    return sent_span(span, None if span == 1 else 1, trace=trace, start=start, session__id=key, **LLM)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_traces_that_leave_a_session_at_once_leave_nothing_in_it(project: Project, now: datetime) -> None:
+    for trace in (1, 2, 3):
+        pipeline.store(project.pk, [in_session(2, "left", trace=trace, start=now)], now)
+    pipeline.store(project.pk, [in_session(1, f"new {trace}", trace=trace + 10, start=now) for trace in (1, 2)], now)
+
+    def leave(trace: int) -> None:
+        pipeline.store(project.pk, [in_session(1, f"new {trace}", trace=trace, start=now)], now)
+
+    with ExitStack() as stack:
+        with transaction.atomic():
+            leave(1)
+            second = stack.enter_context(waiting(lambda: leave(2)))
+            assert not second.done(), "it waits for the session"
+        second.result(SECONDS)
+    sums = {row.key: (row.trace_count, row.span_count, row.input_tokens) for row in Session.objects.all()}
+    assert sums == {"left": (1, 1, 7), "new 1": (2, 3, 14), "new 2": (2, 3, 14)}
+
+
+LOCK = "SELECT 1 FROM traces_trace WHERE trace_id = %s FOR NO KEY UPDATE"
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("deadlocks", [1, MAX_TRIES])
+def test_a_writer_that_loses_a_deadlock_tries_again_and_gives_up_in_the_end(
+    project: Project, now: datetime, deadlocks: int
+) -> None:
+    """Another transaction takes the traces in the opposite order, which ingest never does."""
+    first, last = UUID(int=1), UUID(int=2)
+    for trace in (1, 2):
+        pipeline.store(project.pk, [sent_span(1, trace=trace, start=now)], now)
+    more = [sent_span(2, 1, trace=trace, start=now) for trace in (1, 2)]
+    # PostgreSQL ends the transaction whose time is up first.
+    with held("SET deadlock_timeout = '20s'") as other:
+        other.execute(LOCK, [last])
+        with waiting(lambda: pipeline.store(project.pk, more, now), "SET deadlock_timeout = '700ms'") as writer:
+            try:
+                for number in range(deadlocks):
+                    if number:
+                        other.execute("ROLLBACK TO SAVEPOINT before")
+                    wait_until_locked(first, writer)
+                    other.execute("SAVEPOINT before")
+                    other.execute(LOCK, [first])
+            finally:
+                other.commit()
+    if deadlocks < MAX_TRIES:
+        assert writer.result() == IngestResult(inserted=2)
+    else:
+        with pytest.raises(OperationalError, match="deadlock"):
+            writer.result()
+    spans = Trace.objects.values_list("span_count", flat=True)
+    assert set(spans) == {2 if deadlocks < MAX_TRIES else 1}
+
+
+def wait_until_locked(trace: UUID, writer: Future[object]) -> None:
+    """Until somebody holds the row of a trace, or the writer is done."""
+    with connection.cursor() as cursor:
+        rows = 1
+        while rows and not writer.done():
+            cursor.execute(f"{LOCK} SKIP LOCKED", [trace])
+            rows = cursor.rowcount
