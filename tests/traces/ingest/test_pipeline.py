@@ -52,16 +52,22 @@ def test_it_counts_tokens_of_an_llm_span_under_another_once(project: Project, no
 
 
 @pytest.mark.parametrize(
-    "named", [{"llm__cost__total": 0.5}, {"llm__token_count__prompt": 1}, {"llm__token_count__completion": 1}]
+    ("named", "covers"),
+    [
+        ({"llm__cost__total": 0.5}, True),
+        ({"llm__token_count__prompt": 110}, True),
+        ({"llm__token_count__prompt": 100, "llm__token_count__completion": 9}, False),
+        ({"llm__token_count__completion": 1}, False),
+    ],
 )
-def test_an_llm_span_that_names_any_usage_covers_those_under_it(
-    project: Project, now: datetime, named: dict[str, Any]
+def test_an_llm_span_covers_those_under_it_unless_they_used_more(
+    project: Project, now: datetime, named: dict[str, Any], covers: bool
 ) -> None:
     inner = sent_span(2, 1, start=now, **LLM, **TOKENS)
     pipeline.store(project.pk, [sent_span(1, start=now, seconds=5, **LLM, **named), inner], now)
-    trace, outer = Trace.objects.get(project=project), Span.objects.get(project_id=project.pk, span_id=1)
-    assert trace.cost == outer.cost
-    assert (trace.input_tokens, trace.output_tokens) == (outer.input_tokens or 0, outer.output_tokens or 0)
+    trace, counted = Trace.objects.get(project=project), Span.objects.get(span_id=1 if covers else 2)
+    assert trace.cost == counted.cost
+    assert (trace.input_tokens, trace.output_tokens) == (counted.input_tokens or 0, counted.output_tokens or 0)
 
 
 def test_it_counts_no_tokens_of_other_kinds(project: Project, now: datetime) -> None:
