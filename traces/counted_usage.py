@@ -50,8 +50,10 @@ def count_usage(spans: Sequence[SpanRecord]) -> CountedUsage:
     """Linear time. Spans in a circle are taken for unrelated ones."""
     using = {span.span_id for span in spans if uses(span)}
     models = {span.span_id for span in spans if span.kind == "LLM"}
-    if len(using | models) < 2:
-        return CountedUsage(using, using | models)
+    both = using | models
+    if both.isdisjoint([span.parent_id for span in spans]):
+        # Nothing lies below any of them, as in most traces.
+        return CountedUsage(using, both)
     tree = _Tree(spans)
     covered = tree.covered()
     in_circles = using - tree.nodes.keys()

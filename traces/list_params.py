@@ -66,7 +66,12 @@ class TraceFilterForm(FilterForm):
             for name, text in error.errors.items():
                 self.add_error(ATTRIBUTE if name == "attributes" else name, text)
             self.traffic_filter = Filter.parse({name: fields[name] for name in fields.keys() - error.errors.keys()})
+        self._check_attributes()
         return self.cleaned_data
+
+    def _check_attributes(self) -> None:
+        if any(text.strip() and "=" not in text for text in self.params.getlist(ATTRIBUTE)):
+            self.add_error(ATTRIBUTE, "Write name=value.")
 
     def _traffic_fields(self) -> dict[str, Any]:
         """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""

@@ -21,9 +21,7 @@ def of(query: str) -> TraceFilterForm:
 
 
 def test_it_reads_a_filter_of_traces() -> None:
-    form = of(
-        "q=+parcel+&agent=0&session=7&environment=+prod&status=error&min_tokens=5&attribute=a%3Db%3Dc&attribute=d"
-    )
+    form = of("q=+parcel+&agent=0&session=7&environment=+prod&status=error&min_tokens=5&attribute=a%3Db%3Dc")
     traffic = Filter.parse({"environment": "prod", "status": "error", "min_tokens": 5, "attributes": {"a": "b=c"}})
     assert form.trace_filter == TraceFilter(1, agent=0, session=7, text="parcel", traffic_filter=traffic)
     assert not form.errors
@@ -45,6 +43,8 @@ def test_it_reads_a_filter_of_traces() -> None:
         ("attribute=a%3D%00", "attribute"),
         ("service=a%00", "service"),
         ("attribute=input.value%3Da", "attribute"),
+        (f"attribute=a%3D{'v' * 129}", "attribute"),
+        ("attribute=tenant", "attribute"),
     ],
 )
 def test_an_invalid_filter_of_traces_filters_nothing(query: str, field: str) -> None:

@@ -12,7 +12,7 @@ import xxhash
 from traces.conventions.dialects import NAMES, OUTCOMES
 from traces.conventions.event_messages import from_events
 from traces.conventions.flattened_messages import may_be_message, read_messages
-from traces.conventions.kinds import is_of_database, kind_of
+from traces.conventions.kinds import KINDS, is_of_database, kind_of
 from traces.conventions.usage import add_usage
 from traces.otlp import Attributes, DecodedSpan, Source, storable
 from traces.records import PayloadRecord, SpanRecord, serialize_payload
@@ -187,6 +187,9 @@ def _langchain_agent(values: ColumnValues) -> Identity | None:
 
 
 def _kind(values: ColumnValues, sent: DecodedSpan) -> str:
+    said = values.get("kind")
+    if said is not None and isinstance(said[1], str) and said[1] in KINDS:
+        return said[1]
     return kind_of(
         _name(values, "kind"),
         _name(values, "operation"),

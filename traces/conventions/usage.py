@@ -11,12 +11,16 @@ MAX_TOKENS = 10**9
 MAX_COST = Decimal(10_000)
 TOKEN_COLUMNS = ("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 
+_NAMED = frozenset((*TOKEN_COLUMNS, "total_tokens", "cost", "input_cost", "output_cost"))
+
 type ColumnValues = Mapping[str, tuple[str, Any, int]]
 """As `span_mapping.ColumnValues`."""
 
 
 def add_usage(span: SpanRecord, values: ColumnValues) -> bool:
     """Set tokens and cost. Returns False if only their total is known, which then counts as input."""
+    if _NAMED.isdisjoint(values):
+        return True
     for column in TOKEN_COLUMNS:
         if column in values:
             setattr(span, column, _count(values[column][1]))

@@ -17,6 +17,10 @@ from traces.summary import OTHER
 type CallName = tuple[str, str]
 """Kind and name of a model or tool."""
 
+MAX_REMEMBERED = 50_000
+# Names that a commit has stored before, by project. They are never deleted alone.
+_known: set[tuple[int, CallName]] = set()
+
 _KNOWN = """
     SELECT kind, name FROM traces_callname
     WHERE project_id = %s AND (kind, name) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
@@ -32,14 +36,22 @@ _INSERT = """
 
 def keep_call_names(project_id: int, names: Iterable[CallName], now: datetime, *, limited: bool) -> set[CallName]:
     """Keep names of models and tools. Return those that the project must not add in this hour."""
-    wanted = dict.fromkeys(names)
-    known = set(database.fetch(_KNOWN, [project_id, *_columns(wanted)])) if wanted else set()
-    new = [name for name in wanted if name not in known]
-    if not new:
+    unknown = [name for name in dict.fromkeys(names) if (project_id, name) not in _known]
+    if not unknown:
         return set()
-    refused = _beyond(project_id, new, now) if limited else set()
-    database.execute(_INSERT, [project_id, now, *_columns(name for name in new if name not in refused)])
+    stored = set(database.fetch(_KNOWN, [project_id, *_columns(unknown)]))
+    _remember(project_id, stored)
+    new = [name for name in unknown if name not in stored]
+    refused = _beyond(project_id, new, now) if new and limited else set()
+    if kept := [name for name in new if name not in refused]:
+        database.execute(_INSERT, [project_id, now, *_columns(kept)])
     return refused
+
+
+def _remember(project_id: int, stored: Iterable[CallName]) -> None:
+    if len(_known) > MAX_REMEMBERED:
+        _known.clear()
+    _known.update((project_id, name) for name in stored)
 
 
 def refused_agents(

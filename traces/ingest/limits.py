@@ -7,6 +7,7 @@ from typing import Any
 
 from traces.conventions.dialects import NAMES
 from traces.otlp import Attributes, DecodedSpan, Source
+from traces.otlp.decoded import DROPPED
 
 # The attribute with the result of `Truncation.mark`.
 MARK = "catalyst.cut"
@@ -30,10 +31,14 @@ class Limits:
 
 @dataclass(slots=True)
 class Truncation:
-    """What was cut. `lengths`: characters sent, by attribute. `nested`: values nested too deep, counted by decoders."""
+    """What was cut. `lengths`: characters sent, by attribute.
+
+    Counted by decoders: `nested`, values nested too deep, and `unreadable`, attributes that are no pair or no list.
+    """
 
     values: int = 0
     nested: int = 0
+    unreadable: int = 0
     lengths: dict[str, int] = field(default_factory=dict)
     attributes: int = 0
     events: int = 0
@@ -41,7 +46,7 @@ class Truncation:
 
     @property
     def total(self) -> int:
-        return self.values + self.nested + self.attributes + self.events + self.links
+        return self.values + self.nested + self.unreadable + self.attributes + self.events + self.links
 
     def left_out(self) -> dict[str, int]:
         return {kind: count for kind in COUNTED if (count := getattr(self, kind))}
@@ -60,6 +65,8 @@ class Truncation:
         notes = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
         if self.nested:
             notes.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
+        if self.unreadable:
+            notes.append(f"{self.unreadable:,} attributes are left out: they must be a list of keys and values")
         notes += [
             f"{count:,} {kind} beyond {getattr(limits, kind):,} of a span are left out"
             for kind, count in self.left_out().items()
@@ -135,6 +142,12 @@ def _cut_text(name: str, text: str, limit: int, cut: Truncation) -> str:
     if len(without_data) <= limit:
         return without_data
     return f"{text[:limit]}… [cut, {len(text):,} characters]"
+
+
+def dropped_of(attributes: Attributes) -> list[str]:
+    """What the sender itself dropped from a span, in words. Its SDK limits how much a span may carry."""
+    counts = ((what, attributes.get(f"otel.{name}")) for what, name in zip(COUNTED, DROPPED, strict=True))
+    return [f"{count:,} {what} were dropped by the sender" for what, count in counts if isinstance(count, int)]
 
 
 def truncation_of(mark: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """Traces and sessions."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -224,6 +225,10 @@ class TraceQuerySet(models.QuerySet["Trace"]):
 
     def in_order(self) -> "TraceQuerySet":
         return self.order_by("start_time", "id")
+
+    def stored(self, trace_ids: Collection[UUID]) -> set[UUID]:
+        """Which of these there are."""
+        return set(self.filter(trace_id__in=trace_ids).values_list("trace_id", flat=True))
 
     def expired(self, days: int, now: datetime) -> "TraceQuerySet":
         """Traces that started more than `days` ago, earliest first.

@@ -12,6 +12,10 @@ from uuid import UUID
 MAX_LEVELS = 32
 MAX_SPANS = 100_000
 MAX_REASONS = 5
+DROPPED = ("dropped_attributes_count", "dropped_events_count", "dropped_links_count")
+TRACE_STATE = "w3c.tracestate"
+SCOPE = "otel.scope."
+SCHEMAS = ("otel.resource.schema_url", "otel.scope.schema_url")
 STATUS = ("unset", "ok", "error")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL has no NUL in text, UTF-8 no surrogates
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,10 +44,11 @@ class SpanError(ValueError):
 
 @dataclass(slots=True)
 class Nesting:
-    """The limit of nested lists and objects, and the number left out."""
+    """The limit of nested lists and objects, the number left out, and how many attributes were no list."""
 
     limit: int = MAX_LEVELS
     left_out: int = 0
+    unreadable: int = 0
 
     def leave_out(self) -> str:
         self.left_out += 1
@@ -93,6 +98,30 @@ class Decoded:
         self.faults[fault] += 1
         if len(self.reasons) < MAX_REASONS:
             self.reasons.append(reason)
+
+
+def with_envelope(
+    attributes: Attributes, dropped: tuple[int, int, int], trace_state: str = "", prefix: str = "otel."
+) -> Attributes:
+    """Attributes with what OTLP says of them elsewhere, under the names that OpenTelemetry gives it in other formats.
+
+    `dropped`: attributes, events and links that the sender dropped.
+    """
+    if any(dropped):
+        for name, count in zip(DROPPED, dropped, strict=True):
+            if count:
+                attributes.setdefault(f"{prefix}{name}", count)
+    if trace_state:
+        attributes.setdefault(TRACE_STATE, trace_state)
+    return attributes
+
+
+def with_scope(resource: Attributes, scope: Attributes, schemas: tuple[str, str]) -> Attributes:
+    """Attributes of a resource and of a scope. `schemas`: URLs of the resource's and the scope's schema."""
+    urls = {name: url for name, url in zip(SCHEMAS, schemas, strict=True) if url}
+    if not scope and not urls:
+        return resource
+    return resource | {f"{SCOPE}{name}": value for name, value in scope.items()} | urls
 
 
 def iso_time(nanoseconds: int) -> str:

@@ -27,6 +27,8 @@ from traces.otlp.decoded import (
     read_span_id,
     read_trace_id,
     storable,
+    with_envelope,
+    with_scope,
 )
 
 MAX_JSON_OBJECTS = 4_000_000
@@ -49,11 +51,13 @@ def decode_json(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVELS) -
     decoded = Decoded(nesting := Nesting(levels))
     for r, resource_spans in _objects(document, "resourceSpans", where="the body"):
         where = f"resourceSpans[{r}]"
-        attributes = _json_attributes(_object(resource_spans, "resource").get("attributes"), nesting)
+        attributes = _json_enveloped(_object(resource_spans, "resource"), nesting, prefix="otel.resource.")
         groups = _objects(resource_spans, "scopeSpans", "instrumentationLibrarySpans", where=where)
         for s, scope_spans in groups:
             scope = _object(scope_spans, "scope")
-            source = Source(attributes, str(scope.get("name") or ""), str(scope.get("version") or ""))
+            schemas = _text(resource_spans, "schemaUrl"), _text(scope_spans, "schemaUrl")
+            own = with_scope(attributes, _json_attributes(scope.get("attributes"), nesting), schemas)
+            source = Source(own, _text(scope, "name"), _text(scope, "version"))
             _json_spans(decoded, source, scope_spans, f"{where}.scopeSpans[{s}]", limit)
     return decoded
 
@@ -173,12 +177,15 @@ def _number(cast: type[int] | type[float], content: Any) -> Any:
 
 
 def _json_attributes(pairs: Any, nesting: Nesting) -> Attributes:
-    if not isinstance(pairs, list):
-        return {}
     attributes: Attributes = {}
+    if not isinstance(pairs, list):
+        nesting.unreadable += pairs is not None
+        return attributes
     for pair in pairs:
         if isinstance(pair, dict) and "key" in pair:
             attributes[str(pair["key"])] = _json_value(pair.get("value"), nesting)
+        else:
+            nesting.unreadable += 1
     return attributes
 
 
@@ -203,7 +210,7 @@ def _json_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
         end,
         _STATUS_CODES.get(str(status.get("code")), "unset"),
         str(status.get("message") or ""),
-        _json_attributes(span.get("attributes"), nesting),
+        _json_enveloped(span, nesting),
         [_json_event(item, nesting) for item in _list(span, "events")],
         [_json_link(item, nesting) for item in _list(span, "links")],
     )
@@ -222,7 +229,7 @@ def _json_event(event: Attributes, nesting: Nesting) -> dict[str, Any]:
     return {
         "name": str(event.get("name") or ""),
         "time": time,
-        "attributes": _json_attributes(event.get("attributes"), nesting),
+        "attributes": _json_enveloped(event, nesting),
     }
 
 
@@ -233,4 +240,20 @@ def _json_link(link: Attributes, nesting: Nesting) -> dict[str, Any]:
             ids[key] = _json_id(link.get(name), name, size).hex()
         except SpanError:
             ids[key] = ""
-    return {**ids, "attributes": _json_attributes(link.get("attributes"), nesting)}
+    return {**ids, "attributes": _json_enveloped(link, nesting)}
+
+
+def _json_enveloped(part: Attributes, nesting: Nesting, prefix: str = "otel.") -> Attributes:
+    """The attributes of a span, event, link or resource, with what it says of them elsewhere."""
+    attributes = _json_attributes(part.get("attributes"), nesting)
+    dropped = _dropped(part, "Attributes"), _dropped(part, "Events"), _dropped(part, "Links")
+    return with_envelope(attributes, dropped, _text(part, "traceState"), prefix)
+
+
+def _dropped(part: Attributes, what: str) -> int:
+    count = part.get(f"dropped{what}Count")
+    return count if isinstance(count, int) and 0 < count < 1 << 32 else 0
+
+
+def _text(part: Attributes, name: str) -> str:
+    return str(part.get(name) or "")

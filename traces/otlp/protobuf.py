@@ -25,6 +25,8 @@ from traces.otlp.decoded import (
     read_parent_id,
     read_span_id,
     read_trace_id,
+    with_envelope,
+    with_scope,
 )
 
 
@@ -35,10 +37,14 @@ def decode_protobuf(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVEL
         raise TooManySpans(limit)
     decoded = Decoded(nesting := Nesting(levels))
     for resource_spans in request.resource_spans:
-        attributes = _proto_attributes(resource_spans.resource.attributes, nesting)
+        resource = resource_spans.resource
+        attributes = _proto_attributes(resource.attributes, nesting)
+        attributes = with_envelope(attributes, (resource.dropped_attributes_count, 0, 0), prefix="otel.resource.")
         for scope_spans in resource_spans.scope_spans:
             scope = scope_spans.scope
-            source = Source(attributes, clean(scope.name), clean(scope.version))
+            own = _proto_attributes(scope.attributes, nesting)
+            schemas = clean(resource_spans.schema_url), clean(scope_spans.schema_url)
+            source = Source(with_scope(attributes, own, schemas), clean(scope.name), clean(scope.version))
             _proto_spans(decoded, source, scope_spans.spans)
     return decoded
 
@@ -119,12 +125,18 @@ def _proto_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
         end,
         STATUS[status.code] if 0 <= status.code < 3 else "unset",
         _proto_text(status.message),
-        _proto_attributes(span.attributes, nesting),
+        with_envelope(
+            _proto_attributes(span.attributes, nesting),
+            (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count),
+            _proto_text(span.trace_state),
+        ),
         [
             {
                 "name": _proto_text(e.name),
                 "time": iso_time(e.time_unix_nano),
-                "attributes": _proto_attributes(e.attributes, nesting),
+                "attributes": with_envelope(
+                    _proto_attributes(e.attributes, nesting), (e.dropped_attributes_count, 0, 0)
+                ),
             }
             for e in span.events[:]
         ],
@@ -132,7 +144,11 @@ def _proto_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
             {
                 "trace_id": e.trace_id.hex(),
                 "span_id": e.span_id.hex(),
-                "attributes": _proto_attributes(e.attributes, nesting),
+                "attributes": with_envelope(
+                    _proto_attributes(e.attributes, nesting),
+                    (e.dropped_attributes_count, 0, 0),
+                    _proto_text(e.trace_state),
+                ),
             }
             for e in span.links[:]
         ],

@@ -1,10 +1,12 @@
 """What pages show of spans, traces and sessions, and how much of it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
+from uuid import UUID
 
 import orjson
 
@@ -26,6 +28,7 @@ MAX_RENDERED_CHARACTERS = 150_000
 MAX_SHOWN = 1_000
 MAX_ATTRIBUTES = 500
 MAX_EVENTS = 100
+TRACE_ID, SPAN_ID = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{16}")
 MAX_EVENT_ATTRIBUTES = 50
 # Input messages that are not folded.
 MAX_OPEN_INPUTS = 3
@@ -202,6 +205,16 @@ class Event:
     attributes: Part[Attribute]
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to a span, usually of another trace. `is_stored`: that trace is stored in the project."""
+
+    trace_id: str
+    span_id: str
+    is_stored: bool
+    attributes: Part[Attribute]
+
+
 def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
     """The events of a span without duplicates."""
     unique: dict[tuple[str, bytes], Event] = {}
@@ -212,6 +225,25 @@ def events(span: SpanRecord, payload: PayloadRecord) -> Part[Event]:
             after = _after(span, str(event.get("time") or ""))
             unique[key] = Event(name, after, attributes(event_attributes, MAX_EVENT_ATTRIBUTES))
     return beginning(unique.values(), MAX_EVENTS)
+
+
+def links(payload: PayloadRecord, is_stored: Callable[[Collection[UUID]], Collection[UUID]]) -> Part[Link]:
+    """The links of a span to other spans. `is_stored` tells which of some traces are stored."""
+    sent = [link for link in payload.links or [] if isinstance(link, dict)]
+    shown = sent[:MAX_EVENTS]
+    ids = {text: UUID(text) for link in shown if TRACE_ID.fullmatch(text := str(link.get("trace_id")))}
+    stored = is_stored(set(ids.values())) if ids else ()
+    return Part([_link(link, ids.get(str(link.get("trace_id"))), stored) for link in shown], len(sent))
+
+
+def _link(sent: Mapping[str, Any], trace_id: UUID | None, stored: Collection[UUID]) -> Link:
+    span_id = str(sent.get("span_id") or "")
+    return Link(
+        str(sent.get("trace_id") or ""),
+        span_id if SPAN_ID.fullmatch(span_id) else "",
+        trace_id in stored,
+        attributes(sent.get("attributes") or {}, MAX_EVENT_ATTRIBUTES),
+    )
 
 
 def _after(span: SpanRecord, time: str) -> float | None:

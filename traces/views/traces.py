@@ -165,10 +165,11 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
         "row": waterfall.rows([span])[0],
         "payload": payload,
         "attributes": presentation.attributes(payload.attributes, tokens=set(span.attribute_tokens)),
-        "cuts": limits.truncation_of(payload.attributes.get(limits.MARK)),
+        "missing": limits.truncation_of(payload.attributes.get(limits.MARK)) + limits.dropped_of(payload.attributes),
         "resource": resource,
         "resource_attributes": presentation.attributes(resource.attributes) if resource else None,
         "events": presentation.events(span, payload),
+        "links": presentation.links(payload, request.project.traces.stored),
     }
 
 

@@ -70,6 +70,11 @@ def test_a_large_image_does_not_take_its_message_along(post: Post, settings: Set
     assert only_text().input_messages == asked
 
 
+def test_it_says_that_attributes_have_another_shape(post: Post) -> None:
+    said = post(attributes={"a": "b"})
+    assert said["errorMessage"].startswith("Stored, but 1 attributes are left out: they must be a list")
+
+
 def test_it_leaves_out_what_is_nested_too_deeply_and_says_so(post: Post, settings: Settings) -> None:
     settings.SPAN_LIMITS = FEW | {"value": 100}
     inner = {"arrayValue": {"values": [{"intValue": "1"}]}}

@@ -251,3 +251,12 @@ def test_what_its_address_says_is_shown_and_can_be_taken_back(
     (menu,) = (form for form in page.forms if form.buttons == ["Filter"])
     assert menu.fields["environment"] == ["prod"]
     assert menu.fields["attribute"] == ["a=b=c", "d=e"]
+
+
+@pytest.mark.parametrize("listed", ["traces", "sessions"])
+def test_it_says_what_part_of_a_filter_is_not_applied(browser: Client, project: Project, listed: str) -> None:
+    url = f"/p/{project.slug}/{listed}/"
+    text = browser.get(f"{url}?attribute=llm.token_count.prompt%3D7").text
+    assert "The list is not narrowed by all that the address asks for" in text
+    assert "Has an attribute: Traffic can&#x27;t be filtered by the attribute" in text
+    assert "not narrowed by all" not in browser.get(f"{url}?attribute=tenant%3Dacme").text
