@@ -158,10 +158,14 @@ def test_it_refuses_a_large_body(post: Post, settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"traceId": "ab"}, "the trace id"),
+        ({"traceId": "0123456789abcdef"}, "a trace id has 32 hexadecimal digits; this one has 16"),
+        ({"traceId": "ab"}, "a trace id has 32 hexadecimal digits; this one has 2"),
+        ({"traceId": "YWJj"}, "the trace id 'YWJj' is neither 32 hexadecimal digits nor 16 bytes in base64"),
         ({"traceId": "00" * 16}, "the trace id is all zeros"),
         ({"traceId": None}, "the trace id is missing"),
-        ({"spanId": "zz" * 8}, "the span id"),
+        ({"spanId": "zz" * 8}, "the span id 'zzzzzzzzzzzzzzzz' is neither 16 hexadecimal digits nor 8 bytes in base64"),
+        ({"spanId": "ab" * 16}, "a span id has 16 hexadecimal digits; this one has 32"),
+        ({"parentSpanId": "abc"}, "a parent span id has 16 hexadecimal digits; this one has 3"),
         ({"startTimeUnixNano": "0"}, "no start time"),
         ({"startTimeUnixNano": "soon"}, "no integer"),
     ],
