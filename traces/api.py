@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -18,7 +17,6 @@ from django.views.decorators.http import require_POST
 from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from zlib_ng import zlib_ng as zlib
 
 from catalyst.core import api_keys
 from catalyst.core.api_keys import ApiKeyRefused
@@ -26,6 +24,7 @@ from catalyst.core.key_use import usage_counter
 from catalyst.core.models import ApiKey
 from catalyst.fairness import Turns
 from catalyst.server.bodies import BodyTooLarge, MemoryFull, hold_memory, read_body
+from catalyst.server.compression import BadCompression, UnknownEncoding, decompress
 from catalyst.server.threads import in_thread
 from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
@@ -49,9 +48,6 @@ DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, 
 SMALL_BODY_BYTES = 64 * 1024
 # Parsing holds Python's lock, so more at once would only take more memory and delay everything else.
 large_bodies = Turns[int](2)
-SLICE = 64 * 1024
-MAX_MEMBERS = 1_000
-NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
 NO_MEMORY = "The server has no memory for this request now; nothing of it was stored. Send it again."
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 OTHER = (
@@ -110,7 +106,9 @@ def _refusals() -> Iterator[None]:
     except (QueueFull, MemoryFull) as error:
         message = FULL if isinstance(error, QueueFull) else NO_MEMORY
         raise HttpRefusal(503, message, RETRY_AFTER_SECONDS) from error
-    except (BodyTooLarge, TooManySpans, OtlpError) as error:
+    except UnknownEncoding as error:
+        raise HttpRefusal(415, str(error)) from error
+    except (BodyTooLarge, TooManySpans, OtlpError, BadCompression) as error:
         raise _bad_request(error) from error
     except DataError as error:
         logger.exception("The database refuses a value")
@@ -121,7 +119,7 @@ def _refusals() -> Iterator[None]:
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
-def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError) -> HttpRefusal:
+def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError | BadCompression) -> HttpRefusal:
     if isinstance(error, BodyTooLarge):
         limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
         return HttpRefusal(
@@ -165,10 +163,10 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
         content_type = request.content_type or "no content type"
         raise HttpRefusal(415, f"{content_type} is not supported. Send {JSON} or {PROTOBUF}.")
     body = await read_body(request, settings.MAX_BODY_BYTES, project_id)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
 
     def parse(limit: int) -> ParsedRequest:
-        plain = _decompress(body, encoding, limit)
+        plain = decompress(body, encoding, limit)
         hold_memory(request, len(plain), project_id)
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
@@ -181,59 +179,6 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
     except BodyTooLarge:
         async with large_bodies.turn(project_id):
             return await in_thread(parse, settings.MAX_BODY_BYTES)
-
-
-def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    if len(body) > limit:
-        raise BodyTooLarge
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise HttpRefusal(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
-    try:
-        return _inflate(body, zlib.MAX_WBITS | 32, limit)  # gzip or zlib, told apart by the header
-    except NotPacked as error:
-        if encoding == "deflate":
-            try:
-                return _inflate(body, -zlib.MAX_WBITS, limit)
-            except NotPacked:
-                pass
-        raise HttpRefusal(400, f"The body is not valid {encoding}: {error}.") from error
-
-
-def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
-    unpacker = _Unpacker(window_bits, limit)
-    for first in range(0, len(body), SLICE):
-        unpacker.feed(body[first : first + SLICE])
-    if body and not unpacker.stream.eof:
-        raise NotPacked("it ends too early")
-    return b"".join(unpacker.parts)
-
-
-# Stops at the limit, so that a small body can't fill the memory.
-class _Unpacker:
-    def __init__(self, window_bits: int, limit: int) -> None:
-        self.window_bits, self.limit = window_bits, limit
-        self.stream = zlib.decompressobj(window_bits)
-        self.members, self.total = 1, 0
-        self.parts: list[bytes] = []
-
-    def feed(self, rest: bytes) -> None:
-        while rest:
-            if self.stream.eof:
-                self._begin_member()
-            part = self.stream.decompress(rest, self.limit + 1 - self.total)
-            self.total += len(part)
-            if self.total > self.limit:
-                raise BodyTooLarge
-            self.parts.append(part)
-            rest = self.stream.unused_data if self.stream.eof else b""
-
-    def _begin_member(self) -> None:
-        self.members += 1
-        if self.members > MAX_MEMBERS:
-            raise NotPacked(f"it has more than {MAX_MEMBERS} members")
-        self.stream = zlib.decompressobj(self.window_bits)
 
 
 def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
