@@ -20,5 +20,5 @@ application = ThreadHandler(
     env.request_threads,
     memory=FairShare(settings.BODY_MEMORY_BYTES),
     may_send_more=is_signed_in,
-    on_loop=[f"/{path}" for path in settings.OTLP_PATHS],
+    on_loop=[f"/{path}" for path in (*settings.OTLP_PATHS, *settings.OTLP_METRICS_PATHS, *settings.OTLP_LOGS_PATHS)],
 )

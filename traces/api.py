@@ -1,21 +1,23 @@
-"""OTLP/HTTP endpoint. Status 200 means that the spans are committed."""
+"""OTLP/HTTP endpoints. Status 200 for traces means that the spans are committed."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DataError
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
-from google.protobuf.json_format import MessageToJson
-from google.rpc.status_pb2 import Status
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from catalyst.core import api_keys
@@ -26,12 +28,15 @@ from catalyst.fairness import Turns
 from catalyst.server.bodies import BodyTooLarge, MemoryFull, hold_memory, read_body
 from catalyst.server.compression import BadCompression, UnknownEncoding, decompress
 from catalyst.server.threads import in_thread
+from traces.answers import JSON, PROTOBUF, HttpRefusal, accept, notices, refuse
 from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
 from traces.ingest.limits import Limits, Truncation, truncate
 from traces.ingest.pipeline import IngestResult, SpanBatch
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 from traces.span_store import ShortRead
+
+type Work = Callable[[HttpRequest, ApiKey, datetime], Awaitable[HttpResponse]]
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +47,6 @@ async def write(arrivals: Sequence[SpanBatch]) -> Sequence[IngestResult]:
 
 writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 
-JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
 # Smaller bodies are parsed on the event loop. Even one full of spans without attributes takes only some 20 ms.
 SMALL_BODY_BYTES = 64 * 1024
@@ -54,18 +58,12 @@ OTHER = (
     "{} spans count under (other): their project has more than {} new agents, models or tools in an hour. If that is "
     "meant, an operator can run manage.py agents regroup."
 )
+TRACES_ONLY = (
+    "Catalyst stores traces only and drops metrics and logs. To stop sending them, set OTEL_METRICS_EXPORTER=none and "
+    "OTEL_LOGS_EXPORTER=none."
+)
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
-_RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
-
-
-class HttpRefusal(Exception):
-    """An error response. The sender sees the message; `retry_after` is in seconds, 0 if a retry can't help."""
-
-    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,18 +81,49 @@ class StoredRequest:
 
 @csrf_exempt
 @login_not_required
-@require_POST
 async def export_traces(request: HttpRequest) -> HttpResponse:
     """Store an ExportTraceServiceRequest. Responses, errors included, use the encoding of the request."""
-    encoding = request.content_type if request.content_type in DECODERS else JSON
+    return await _serve(request, _store)
+
+
+@csrf_exempt
+@login_not_required
+async def export_metrics(request: HttpRequest) -> HttpResponse:
+    """Drop an ExportMetricsServiceRequest unread. SDKs that send one log no error."""
+    return await _serve(request, partial(_drop, ExportMetricsServiceResponse))
+
+
+@csrf_exempt
+@login_not_required
+async def export_logs(request: HttpRequest) -> HttpResponse:
+    """Drop an ExportLogsServiceRequest unread. SDKs that send one log no error."""
+    return await _serve(request, partial(_drop, ExportLogsServiceResponse))
+
+
+async def _serve(request: HttpRequest, work: Work) -> HttpResponse:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
     now, key = timezone.now(), None
     try:
         with _refusals():
             key = await api_keys.aauthenticate(request, now)
-            return _accepted(encoding, await _ingest(request, key, now))
+            api_keys.admit(key, ApiKey.Scope.INGEST, now)
+            return await work(request, key, now)
     except HttpRefusal as refused:
         usage_counter.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
-        return _error(encoding, refused)
+        return refuse(request, refused)
+
+
+async def _store(request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    return _accepted(request, await _ingest(request, key, now))
+
+
+async def _drop(answer: type[Message], request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    usage_counter.count(key.pk, {"dropped": 1}, now)
+    response: Any = answer()
+    if notices.is_due(key.pk, TRACES_ONLY, now):
+        response.partial_success.error_message = TRACES_ONLY
+    return accept(request, response)
 
 
 @contextmanager
@@ -131,7 +160,6 @@ def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError | BadCompression
 
 
 async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> StoredRequest:
-    api_keys.admit(key, ApiKey.Scope.INGEST, now)
     parsed = await _parse(request, key.project_id, now)
     api_keys.charge_spans(key, len(parsed.decoded.spans) + parsed.decoded.rejected, now)
     result = await writer.write(parsed.arrival)
@@ -181,7 +209,7 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
             return await in_thread(parse, settings.MAX_BODY_BYTES)
 
 
-def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
+def _accepted(request: HttpRequest, stored: StoredRequest) -> HttpResponse:
     response, decoded, cut = ExportTraceServiceResponse(), stored.parsed.decoded, stored.parsed.cut
     messages = []
     if decoded.rejected:
@@ -195,19 +223,4 @@ def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
         messages.append(f"Stored, but {OTHER.format(stored.result.other, settings.MAX_NEW_NAMES)}")
     if messages:
         response.partial_success.error_message = ". ".join(messages)
-    return _response(encoding, 200, response)
-
-
-def _error(encoding: str, refused: HttpRefusal) -> HttpResponse:
-    status = Status(code=_RPC_CODES[refused.status], message=str(refused))
-    response = _response(encoding, refused.status, status)
-    if refused.status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    if refused.retry_after:
-        response["Retry-After"] = str(refused.retry_after)
-    return response
-
-
-def _response(encoding: str, status: int, message: ExportTraceServiceResponse | Status) -> HttpResponse:
-    body = message.SerializeToString() if encoding == PROTOBUF else MessageToJson(message, indent=None)
-    return HttpResponse(body, status=status, content_type=encoding)
+    return accept(request, response)

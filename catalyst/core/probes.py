@@ -112,7 +112,7 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
             kind, _, reason = event.partition("_")
             if event == "accepted" or kind == "refused":
                 samples["requests"].append((labels | {"status": reason or "200"}, count))
-            elif event in ("late", "cut", "other"):
+            elif event in ("late", "cut", "other", "dropped"):
                 samples[event].append((labels, count))
             else:
                 samples["spans"].append((labels | {"fate": event}, count))
@@ -122,6 +122,7 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
     yield counter("spans_other_total", "Stored spans that count under (other).", samples["other"])
     yield counter("cut_total", "Values cut, and attributes, events and links left out.", samples["cut"])
     yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
+    yield counter("requests_dropped_total", "Requests with metrics or logs, which are dropped.", samples["dropped"])
 
 
 def _labels_of(key: ApiKey | None) -> dict[str, str]:

@@ -58,7 +58,7 @@ class Web:
     def __init__(self, key: str, now: datetime) -> None:
         self.key, self.now = key, now
         self.memory = FairShare[Hashable](settings.BODY_MEMORY_BYTES)
-        paths = [f"/{path}" for path in settings.OTLP_PATHS]
+        paths = [f"/{path}" for path in (*settings.OTLP_PATHS, *settings.OTLP_METRICS_PATHS)]
         self.application = ThreadHandler(THREADS, self.memory, may_send_more=lambda _: False, on_loop=paths)
         self.received: list[int] = []
 
@@ -220,6 +220,13 @@ def test_it_refuses_as_it_does_elsewhere(web: Web, monkeypatch: pytest.MonkeyPat
 
 def test_it_reads_no_body_before_it_knows_the_key(web: Web) -> None:
     at_once(web.post(web.body(1), x_api_key="wrong"))
+    assert web.received == []
+
+
+def test_it_reads_no_metrics(web: Web) -> None:
+    ((status, _, said),) = at_once(web.post(b"x" * 10_000_000, path="/v1/metrics"))
+    assert status == 200
+    assert "stores traces only" in said["partialSuccess"]["errorMessage"]
     assert web.received == []
 
 
