@@ -62,6 +62,7 @@ TRACES_ONLY = (
     "Catalyst stores traces only and drops metrics and logs. To stop sending them, set OTEL_METRICS_EXPORTER=none and "
     "OTEL_LOGS_EXPORTER=none."
 )
+ELSEWHERE = "Stored, but {} is not Catalyst's own path, which is /v1/traces"
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
 
@@ -84,6 +85,13 @@ class StoredRequest:
 async def export_traces(request: HttpRequest) -> HttpResponse:
     """Store an ExportTraceServiceRequest. Responses, errors included, use the encoding of the request."""
     return await _serve(request, _store)
+
+
+@csrf_exempt
+@login_not_required
+async def export_traces_elsewhere(request: HttpRequest) -> HttpResponse:
+    """`export_traces` at a path with the prefix of another product, which its SDK can't leave out."""
+    return await _serve(request, _store_elsewhere)
 
 
 @csrf_exempt
@@ -116,6 +124,12 @@ async def _serve(request: HttpRequest, work: Work) -> HttpResponse:
 
 async def _store(request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
     return _accepted(request, await _ingest(request, key, now))
+
+
+async def _store_elsewhere(request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    stored = await _ingest(request, key, now)
+    is_due = notices.is_due(key.pk, ELSEWHERE, now)
+    return _accepted(request, stored, ELSEWHERE.format(request.path_info[:200]) if is_due else "")
 
 
 async def _drop(answer: type[Message], request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
@@ -209,9 +223,9 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
             return await in_thread(parse, settings.MAX_BODY_BYTES)
 
 
-def _accepted(request: HttpRequest, stored: StoredRequest) -> HttpResponse:
+def _accepted(request: HttpRequest, stored: StoredRequest, notice: str = "") -> HttpResponse:
     response, decoded, cut = ExportTraceServiceResponse(), stored.parsed.decoded, stored.parsed.cut
-    messages = []
+    messages = [notice] if notice else []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)
         shown = "; ".join(decoded.reasons) + (f"; and {more} more" if more else "")

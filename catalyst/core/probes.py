@@ -18,6 +18,7 @@ REASONS = {
     "refused_400": "requests that are no OTLP (400)",
     "refused_401": "without a valid key (401)",
     "refused_403": "with a key that may not post (403)",
+    "refused_404": "to a path that takes no traces (404)",
     "refused_413": "too large (413)",
     "refused_415": "of another content type (415)",
     "refused_429": "faster than the key may send (429)",
