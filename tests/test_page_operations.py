@@ -46,6 +46,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "core:invitation-revoke": ("invitations.revoke",),
     "core:key-limit": ("keys.limit",),
     "core:key-list": ("keys.list", "keys.create"),
+    "core:key-origins": ("keys.origins",),
     "core:key-revoke": ("keys.revoke",),
     "core:member-list": ("members.list", "invitations.list", "invitations.create"),
     "core:member-remove": ("members.remove",),

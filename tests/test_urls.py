@@ -90,6 +90,7 @@ TABLE = {
     "core:key-list": Row(LOOK, EDITOR_WRONG),
     "core:key-revoke": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:key-limit": Row(ONLY_POST, EDITOR_DO, "key"),
+    "core:key-origins": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:audit-list": Row(OWNER_LOOK, ONLY_GET),
     "ops:healthz": Row("200 200 200 200 200", "405 405 405 405 405"),
     "ops:readyz": Row("200 200 200 200 200", "405 405 405 405 405"),

@@ -28,6 +28,7 @@ from catalyst.fairness import Turns
 from catalyst.server.bodies import BodyTooLarge, MemoryFull, hold_memory, read_body
 from catalyst.server.compression import BadCompression, UnknownEncoding, decompress
 from catalyst.server.threads import in_thread
+from traces import browsers
 from traces.answers import JSON, PROTOBUF, HttpRefusal, accept, notices, refuse
 from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
@@ -109,16 +110,32 @@ async def export_logs(request: HttpRequest) -> HttpResponse:
 
 
 async def _serve(request: HttpRequest, work: Work) -> HttpResponse:
-    if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
-    now, key = timezone.now(), None
+    now = timezone.now()
+    if request.method == "POST":
+        return browsers.let_page_read(request, await _answer(request, work, now))
+    if browsers.is_preflight(request):
+        return await _answer_preflight(request, now)
+    return HttpResponseNotAllowed(["POST"])
+
+
+async def _answer(request: HttpRequest, work: Work, now: datetime) -> HttpResponse:
+    key = None
     try:
         with _refusals():
             key = await api_keys.aauthenticate(request, now)
+            browsers.check_origin(request, key)
             api_keys.admit(key, ApiKey.Scope.INGEST, now)
             return await work(request, key, now)
     except HttpRefusal as refused:
         usage_counter.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
+        return refuse(request, refused)
+
+
+async def _answer_preflight(request: HttpRequest, now: datetime) -> HttpResponse:
+    try:
+        with _refusals():
+            return await browsers.answer_preflight(request, now)
+    except HttpRefusal as refused:
         return refuse(request, refused)
 
 

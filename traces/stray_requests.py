@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from catalyst.core.key_use import usage_counter
 from traces.answers import JSON, PROTOBUF, HttpRefusal, refuse
 from traces.api import export_logs, export_metrics, export_traces, export_traces_elsewhere
+from traces.browsers import let_page_read
 
 type View = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -47,7 +48,8 @@ async def refuse_path(request: HttpRequest) -> HttpResponse:
     """Respond 404 and name the right path."""
     usage_counter.count(None, {"refused_404": 1}, timezone.now())
     reason = DOUBLED if _is_doubled(_without_empty_parts(request.path_info)) else UNKNOWN
-    return refuse(request, HttpRefusal(404, reason.format(request.path_info[:200])))
+    refused = HttpRefusal(404, reason.format(request.path_info[:200]))
+    return let_page_read(request, refuse(request, refused))
 
 
 def _without_empty_parts(path: str) -> str:
