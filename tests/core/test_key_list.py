@@ -23,10 +23,10 @@ def key(project: Project) -> ApiKey:
 
 
 def test_it_lists_keys_without_showing_them(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
-    key, secret = ApiKey.issue(project=project, name="<production>", scopes=["ingest"])
+    key, secret = ApiKey.issue(project=project, name="<production>", scopes=["read"])
     response = client_as(alice).get(PAGE)
     row = Page(response.text).table("API keys").row("<production>")
-    assert (row["Begins with"], row["Scopes"]) == (f"{key.hint}…", "ingest")
+    assert (row["Begins with"], row["Scopes"]) == (f"{key.hint}…", "read")
     assert secret not in response.text
 
 

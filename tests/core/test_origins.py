@@ -78,7 +78,7 @@ def test_a_member_makes_a_key_for_web_pages(client_as: Callable[[User], Client],
     data = {"name": "web", "scopes": ["ingest"], "origins": f"{APP}/\r\n{OTHER_APP}, {APP}"}
     shown = Page(client.post(PAGE, data).text).table("API keys").row("web")
     assert project.api_keys.get().origins == [APP, OTHER_APP]
-    assert shown["Web pages"].startswith(f"web pages {APP} and 1 more")
+    assert shown.headings[0] == "2 web pages"
     assert project.audit_entries.get().detail == f"for ingest from {APP}, {OTHER_APP}"
 
 
@@ -112,12 +112,11 @@ def test_a_member_sets_the_origins_of_a_key(
     assert key.origins == [APP, OTHER_APP]
     assert project.audit_entries.newest()[0].detail == f"origins to {APP}, {OTHER_APP}"
     assert "is not an origin" in set_to("https://*")
-    assert "is not an origin" in set_to("x" * 10_000)
+    assert "at most 4040 characters" in set_to("x" * 10_000)
     key.refresh_from_db()
     assert key.origins == [APP, OTHER_APP]
-    assert Page(client_as(viewer).get(PAGE).text).table("API keys").row("web")["Web pages"] == (
-        f"web pages {APP} and 1 more"
-    )
+    seen = Page(client_as(viewer).get(PAGE).text).table("API keys").row("web")
+    assert seen["Scopes"] == f"ingest {APP} {OTHER_APP}"
     set_to("")
     key.refresh_from_db()
     assert key.origins == []
@@ -127,7 +126,7 @@ def test_a_member_sets_the_origins_of_a_key(
 def test_a_key_that_may_read_gets_no_origins(client_as: Callable[[User], Client], bob: User, project: Project) -> None:
     reader = ApiKey.issue(project=project, name="reader", scopes=["ingest", "read"])[0]
     client = client_as(bob)
-    assert Page(client.get(PAGE).text).table("API keys").row("reader")["Web pages"] == ""
+    assert Page(client.get(PAGE).text).table("API keys").row("reader")["Scopes"] == "ingestread"
     answer = client.post(f"{PAGE}{reader.pk}/origins/", {"origins": APP}, follow=True)
     assert "Only a key for ingest alone" in Page(answer.text).text
     reader.refresh_from_db()

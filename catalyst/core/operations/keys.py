@@ -60,8 +60,8 @@ class CreateKeyInput(Input):
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="What it is for.")
     scopes: Annotated[list[ApiKey.Scope], Field(min_length=1)] = Field(description="ingest, read or write.")
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(None, description="Expires after (default: never).")
-    origins: Origins = Field(
-        default=[], description="Web pages that may send with it, such as https://app.example.com."
+    origins: Origins | None = Field(
+        None, description="Web pages that may send with it, such as https://app.example.com."
     )
 
 
@@ -75,7 +75,7 @@ class LimitKeyInput(KeyInput):
 
 
 class KeyOriginsInput(KeyInput):
-    origins: Origins = Field(default=[], description="Such as https://app.example.com (default: none).")
+    origins: Origins | None = Field(None, description="Such as https://app.example.com (default: none).")
 
 
 @operation("keys.list", Scope.READ, Effect.READS)
@@ -98,7 +98,7 @@ def create_key(context: Context, arguments: CreateKeyInput) -> KeyRecord:
         name=name,
         scopes=scopes,
         expires_at=expires_at,
-        origins=arguments.origins,
+        origins=arguments.origins or (),
         by=context.actor,
     )
     return KeyRecord.of(row, key)
@@ -123,7 +123,7 @@ def limit_key(context: Context, arguments: LimitKeyInput) -> KeyRecord:
 @operation("keys.origins", Scope.KEYS, Effect.WRITES)
 def set_key_origins(context: Context, arguments: KeyOriginsInput) -> KeyRecord:
     """Set the origins of the web pages that may send with an API key for ingest alone."""
-    operations.set_key_origins(_key_of(context, arguments), origins=arguments.origins, by=context.actor)
+    operations.set_key_origins(_key_of(context, arguments), origins=arguments.origins or (), by=context.actor)
     return KeyRecord.of(_key_of(context, arguments))
 
 

@@ -147,9 +147,12 @@ def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
 def key_origins(request: ProjectRequest, pk: int) -> HttpResponse:
     key = get_object_or_404(request.project.api_keys, pk=pk)
     form = KeyOriginsForm(request.POST)
+    if not form.is_valid():
+        return _redirect_with_message(
+            request, "core:key-list", " ".join(map(str, form.errors["origins"])), messages.ERROR
+        )
     try:
-        origins = form.cleaned_data["origins"] if form.is_valid() else ["too long"]
-        operations.set_key_origins(key, origins=origins, by=request.actor)
+        operations.set_key_origins(key, origins=form.cleaned_data["origins"], by=request.actor)
     except ValidationError as error:
         return _redirect_with_message(request, "core:key-list", " ".join(error.messages), messages.ERROR)
     return _redirect_with_message(request, "core:key-list", f"The origins of key {key.name} are set")
