@@ -41,7 +41,7 @@ async def answer_preflight(request: HttpRequest, now: datetime) -> HttpResponse:
         "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         "Vary": "Origin, Access-Control-Request-Headers",
     }
-    return HttpResponse(status=204, headers=headers)
+    return HttpResponse(headers=headers)
 
 
 def check_origin(request: HttpRequest, key: ApiKey) -> None:
