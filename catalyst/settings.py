@@ -124,6 +124,8 @@ SETTLE_ROOTLESS = timedelta(seconds=env.settle_rootless_seconds)
 SETTLE_SESSION = timedelta(seconds=env.settle_session_seconds)
 SPAN_STORE = env.span_store
 OTLP_PATHS = ("v1/traces", "otel/v1/traces", "v1/otel/v1/traces")
+OTLP_METRICS_PATHS = tuple(path.replace("traces", "metrics") for path in OTLP_PATHS)
+OTLP_LOGS_PATHS = tuple(path.replace("traces", "logs") for path in OTLP_PATHS)
 INGEST_QUEUE_SPANS = env.ingest_queue_spans
 MAX_BODY_BYTES = env.max_body_mb * 1024 * 1024
 BODY_MEMORY_BYTES = env.body_memory_mb * 1024 * 1024

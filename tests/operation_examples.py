@@ -160,6 +160,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "keys.create": lambda world: {"name": f"Key of {world.project.slug}", "scopes": ["read"]},
     "keys.limit": lambda world: {"key": world.key.pk, "requests": 5},
     "keys.list": _nothing,
+    "keys.origins": lambda world: {"key": world.key.pk, "origins": []},
     "keys.revoke": lambda world: {"key": world.key.pk},
     "members.list": _nothing,
     "members.remove": lambda world: {"member": world.member.pk},

@@ -11,10 +11,17 @@ from tests.test_urls import PEOPLE, TABLE, URLS
 SIGNING_IN = "Signing in and out needs a browser."
 ACCOUNT = "The account of a person, who signs in to change it. No key and no command acts as a person."
 INGEST = "Receives spans by OTLP, which is an interface of its own."
+DROPPED = "Answers OTLP that Catalyst does not store, an interface of its own."
 INSTANCE = "Belongs to the instance: its operator has `manage.py doctor` and the admin."
 
 WITHOUT: Mapping[str, str] = {
+    "/otel/v1/logs": DROPPED,
+    "/otel/v1/metrics": DROPPED,
     "/otel/v1/traces": INGEST,
+    "/v1/logs": DROPPED,
+    "/v1/metrics": DROPPED,
+    "/v1/otel/v1/logs": DROPPED,
+    "/v1/otel/v1/metrics": DROPPED,
     "/v1/otel/v1/traces": INGEST,
     "/v1/traces": INGEST,
     "admin:index": INSTANCE,
@@ -39,6 +46,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "core:invitation-revoke": ("invitations.revoke",),
     "core:key-limit": ("keys.limit",),
     "core:key-list": ("keys.list", "keys.create"),
+    "core:key-origins": ("keys.origins",),
     "core:key-revoke": ("keys.revoke",),
     "core:member-list": ("members.list", "invitations.list", "invitations.create"),
     "core:member-remove": ("members.remove",),

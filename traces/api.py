@@ -1,24 +1,24 @@
-"""OTLP/HTTP endpoint. Status 200 means that the spans are committed."""
+"""OTLP/HTTP endpoints. Status 200 for traces means that the spans are committed."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DataError
 from django.db import Error as DatabaseError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
-from google.protobuf.json_format import MessageToJson
-from google.rpc.status_pb2 import Status
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from zlib_ng import zlib_ng as zlib
 
 from catalyst.core import api_keys
 from catalyst.core.api_keys import ApiKeyRefused
@@ -26,13 +26,18 @@ from catalyst.core.key_use import usage_counter
 from catalyst.core.models import ApiKey
 from catalyst.fairness import Turns
 from catalyst.server.bodies import BodyTooLarge, MemoryFull, hold_memory, read_body
+from catalyst.server.compression import BadCompression, UnknownEncoding, decompress
 from catalyst.server.threads import in_thread
+from traces import browsers
+from traces.answers import JSON, PROTOBUF, HttpRefusal, accept, notices, refuse
 from traces.ingest import pipeline
 from traces.ingest.group_commit import GroupCommit, QueueFull
 from traces.ingest.limits import Limits, Truncation, truncate
 from traces.ingest.pipeline import IngestResult, SpanBatch
 from traces.otlp import Decoded, OtlpError, TooManySpans, decode_json, decode_protobuf
 from traces.span_store import ShortRead
+
+type Work = Callable[[HttpRequest, ApiKey, datetime], Awaitable[HttpResponse]]
 
 logger = logging.getLogger(__name__)
 
@@ -43,33 +48,24 @@ async def write(arrivals: Sequence[SpanBatch]) -> Sequence[IngestResult]:
 
 writer = GroupCommit(write, settings.INGEST_QUEUE_SPANS)
 
-JSON, PROTOBUF = "application/json", "application/x-protobuf"
 DECODERS: dict[str, Callable[[bytes, int, int], Decoded]] = {JSON: decode_json, PROTOBUF: decode_protobuf}
 # Smaller bodies are parsed on the event loop. Even one full of spans without attributes takes only some 20 ms.
 SMALL_BODY_BYTES = 64 * 1024
 # Parsing holds Python's lock, so more at once would only take more memory and delay everything else.
 large_bodies = Turns[int](2)
-SLICE = 64 * 1024
-MAX_MEMBERS = 1_000
-NotPacked = cast(type[Exception], zlib.error)  # typed as an instance
 NO_MEMORY = "The server has no memory for this request now; nothing of it was stored. Send it again."
 FULL = "More spans wait to be stored than may; nothing of this request was stored. Send it again."
 OTHER = (
     "{} spans count under (other): their project has more than {} new agents, models or tools in an hour. If that is "
     "meant, an operator can run manage.py agents regroup."
 )
+TRACES_ONLY = (
+    "Catalyst stores traces only and drops metrics and logs. To stop sending them, set OTEL_METRICS_EXPORTER=none and "
+    "OTEL_LOGS_EXPORTER=none."
+)
+ELSEWHERE = "Stored, but {} is not Catalyst's own path, which is /v1/traces"
 BUSY = "The database can't take spans now; nothing of this request was stored. Send it again."
 RETRY_AFTER_SECONDS = 5
-_RPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 429: 8, 503: 14}
-
-
-class HttpRefusal(Exception):
-    """An error response. The sender sees the message; `retry_after` is in seconds, 0 if a retry can't help."""
-
-    def __init__(self, status: int, message: str, retry_after: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(slots=True, frozen=True)
@@ -87,18 +83,78 @@ class StoredRequest:
 
 @csrf_exempt
 @login_not_required
-@require_POST
 async def export_traces(request: HttpRequest) -> HttpResponse:
     """Store an ExportTraceServiceRequest. Responses, errors included, use the encoding of the request."""
-    encoding = request.content_type if request.content_type in DECODERS else JSON
-    now, key = timezone.now(), None
+    return await _serve(request, _store)
+
+
+@csrf_exempt
+@login_not_required
+async def export_traces_elsewhere(request: HttpRequest) -> HttpResponse:
+    """`export_traces` at a path with the prefix of another product, which its SDK can't leave out."""
+    return await _serve(request, _store_elsewhere)
+
+
+@csrf_exempt
+@login_not_required
+async def export_metrics(request: HttpRequest) -> HttpResponse:
+    """Drop an ExportMetricsServiceRequest unread. SDKs that send one log no error."""
+    return await _serve(request, partial(_drop, ExportMetricsServiceResponse))
+
+
+@csrf_exempt
+@login_not_required
+async def export_logs(request: HttpRequest) -> HttpResponse:
+    """Drop an ExportLogsServiceRequest unread. SDKs that send one log no error."""
+    return await _serve(request, partial(_drop, ExportLogsServiceResponse))
+
+
+async def _serve(request: HttpRequest, work: Work) -> HttpResponse:
+    now = timezone.now()
+    if request.method == "POST":
+        return browsers.let_page_read(request, await _answer(request, work, now))
+    if browsers.is_preflight(request):
+        return await _answer_preflight(request, now)
+    return HttpResponseNotAllowed(["POST"])
+
+
+async def _answer(request: HttpRequest, work: Work, now: datetime) -> HttpResponse:
+    key = None
     try:
         with _refusals():
             key = await api_keys.aauthenticate(request, now)
-            return _accepted(encoding, await _ingest(request, key, now))
+            browsers.check_origin(request, key)
+            api_keys.admit(key, ApiKey.Scope.INGEST, now)
+            return await work(request, key, now)
     except HttpRefusal as refused:
         usage_counter.count(key.pk if key else None, {f"refused_{refused.status}": 1}, now)
-        return _error(encoding, refused)
+        return refuse(request, refused)
+
+
+async def _answer_preflight(request: HttpRequest, now: datetime) -> HttpResponse:
+    try:
+        with _refusals():
+            return await browsers.answer_preflight(request, now)
+    except HttpRefusal as refused:
+        return refuse(request, refused)
+
+
+async def _store(request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    return _accepted(request, await _ingest(request, key, now))
+
+
+async def _store_elsewhere(request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    stored = await _ingest(request, key, now)
+    is_due = notices.is_due(key.pk, ELSEWHERE, now)
+    return _accepted(request, stored, ELSEWHERE.format(request.path_info[:200]) if is_due else "")
+
+
+async def _drop(answer: type[Message], request: HttpRequest, key: ApiKey, now: datetime) -> HttpResponse:
+    usage_counter.count(key.pk, {"dropped": 1}, now)
+    response: Any = answer()
+    if notices.is_due(key.pk, TRACES_ONLY, now):
+        response.partial_success.error_message = TRACES_ONLY
+    return accept(request, response)
 
 
 @contextmanager
@@ -110,7 +166,9 @@ def _refusals() -> Iterator[None]:
     except (QueueFull, MemoryFull) as error:
         message = FULL if isinstance(error, QueueFull) else NO_MEMORY
         raise HttpRefusal(503, message, RETRY_AFTER_SECONDS) from error
-    except (BodyTooLarge, TooManySpans, OtlpError) as error:
+    except UnknownEncoding as error:
+        raise HttpRefusal(415, str(error)) from error
+    except (BodyTooLarge, TooManySpans, OtlpError, BadCompression) as error:
         raise _bad_request(error) from error
     except DataError as error:
         logger.exception("The database refuses a value")
@@ -121,7 +179,7 @@ def _refusals() -> Iterator[None]:
         raise HttpRefusal(503, BUSY, RETRY_AFTER_SECONDS) from error
 
 
-def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError) -> HttpRefusal:
+def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError | BadCompression) -> HttpRefusal:
     if isinstance(error, BodyTooLarge):
         limit = f"{settings.MAX_BODY_BYTES // 1024**2} MiB"
         return HttpRefusal(
@@ -133,7 +191,6 @@ def _bad_request(error: BodyTooLarge | TooManySpans | OtlpError) -> HttpRefusal:
 
 
 async def _ingest(request: HttpRequest, key: ApiKey, now: datetime) -> StoredRequest:
-    api_keys.admit(key, ApiKey.Scope.INGEST, now)
     parsed = await _parse(request, key.project_id, now)
     api_keys.charge_spans(key, len(parsed.decoded.spans) + parsed.decoded.rejected, now)
     result = await writer.write(parsed.arrival)
@@ -165,10 +222,10 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
         content_type = request.content_type or "no content type"
         raise HttpRefusal(415, f"{content_type} is not supported. Send {JSON} or {PROTOBUF}.")
     body = await read_body(request, settings.MAX_BODY_BYTES, project_id)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
 
     def parse(limit: int) -> ParsedRequest:
-        plain = _decompress(body, encoding, limit)
+        plain = decompress(body, encoding, limit)
         hold_memory(request, len(plain), project_id)
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
@@ -183,62 +240,9 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
             return await in_thread(parse, settings.MAX_BODY_BYTES)
 
 
-def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
-    if len(body) > limit:
-        raise BodyTooLarge
-    if encoding in ("", "identity"):
-        return body
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise HttpRefusal(415, f"Content-Encoding {encoding[:40]} is not supported. Send gzip, deflate or none.")
-    try:
-        return _inflate(body, zlib.MAX_WBITS | 32, limit)  # gzip or zlib, told apart by the header
-    except NotPacked as error:
-        if encoding == "deflate":
-            try:
-                return _inflate(body, -zlib.MAX_WBITS, limit)
-            except NotPacked:
-                pass
-        raise HttpRefusal(400, f"The body is not valid {encoding}: {error}.") from error
-
-
-def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
-    unpacker = _Unpacker(window_bits, limit)
-    for first in range(0, len(body), SLICE):
-        unpacker.feed(body[first : first + SLICE])
-    if body and not unpacker.stream.eof:
-        raise NotPacked("it ends too early")
-    return b"".join(unpacker.parts)
-
-
-# Stops at the limit, so that a small body can't fill the memory.
-class _Unpacker:
-    def __init__(self, window_bits: int, limit: int) -> None:
-        self.window_bits, self.limit = window_bits, limit
-        self.stream = zlib.decompressobj(window_bits)
-        self.members, self.total = 1, 0
-        self.parts: list[bytes] = []
-
-    def feed(self, rest: bytes) -> None:
-        while rest:
-            if self.stream.eof:
-                self._begin_member()
-            part = self.stream.decompress(rest, self.limit + 1 - self.total)
-            self.total += len(part)
-            if self.total > self.limit:
-                raise BodyTooLarge
-            self.parts.append(part)
-            rest = self.stream.unused_data if self.stream.eof else b""
-
-    def _begin_member(self) -> None:
-        self.members += 1
-        if self.members > MAX_MEMBERS:
-            raise NotPacked(f"it has more than {MAX_MEMBERS} members")
-        self.stream = zlib.decompressobj(self.window_bits)
-
-
-def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
+def _accepted(request: HttpRequest, stored: StoredRequest, notice: str = "") -> HttpResponse:
     response, decoded, cut = ExportTraceServiceResponse(), stored.parsed.decoded, stored.parsed.cut
-    messages = []
+    messages = [notice] if notice else []
     if decoded.rejected:
         more = decoded.rejected - len(decoded.reasons)
         shown = "; ".join(decoded.reasons) + (f"; and {more} more" if more else "")
@@ -250,19 +254,4 @@ def _accepted(encoding: str, stored: StoredRequest) -> HttpResponse:
         messages.append(f"Stored, but {OTHER.format(stored.result.other, settings.MAX_NEW_NAMES)}")
     if messages:
         response.partial_success.error_message = ". ".join(messages)
-    return _response(encoding, 200, response)
-
-
-def _error(encoding: str, refused: HttpRefusal) -> HttpResponse:
-    status = Status(code=_RPC_CODES[refused.status], message=str(refused))
-    response = _response(encoding, refused.status, status)
-    if refused.status == 401:
-        response["WWW-Authenticate"] = "Bearer"
-    if refused.retry_after:
-        response["Retry-After"] = str(refused.retry_after)
-    return response
-
-
-def _response(encoding: str, status: int, message: ExportTraceServiceResponse | Status) -> HttpResponse:
-    body = message.SerializeToString() if encoding == PROTOBUF else MessageToJson(message, indent=None)
-    return HttpResponse(body, status=status, content_type=encoding)
+    return accept(request, response)

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import path, register_converter
 
-from traces.api import export_traces
+from traces.api import export_logs, export_metrics, export_traces
 from traces.views import agents, sessions, traces
 
 
@@ -24,6 +24,8 @@ register_converter(TraceIdConverter, "trace_id")
 app_name = "traces"
 urlpatterns = [
     *(path(otlp_path, export_traces) for otlp_path in settings.OTLP_PATHS),
+    *(path(otlp_path, export_metrics) for otlp_path in settings.OTLP_METRICS_PATHS),
+    *(path(otlp_path, export_logs) for otlp_path in settings.OTLP_LOGS_PATHS),
     path("p/<slug:project>/agents/", agents.agent_list, name="agent-list"),
     path("p/<slug:project>/agents/<int:pk>/", agents.agent_detail, name="agent-detail"),
     path("p/<slug:project>/agents/<int:pk>/sessions/", agents.agent_sessions, name="agent-sessions"),

@@ -175,7 +175,7 @@ class ApiKeyAdmin(admin.ModelAdmin[ApiKey]):
     search_fields = ("name", "hint")
     readonly_fields = (
         *("project", "hint", "scopes", "created_by_name", "created_at", "last_used_at", "expires_at", "revoked_at"),
-        *("requests_per_second", "spans_per_second"),
+        *("requests_per_second", "spans_per_second", "origins"),
     )
     actions = ("revoke",)
 

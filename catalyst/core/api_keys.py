@@ -16,6 +16,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from catalyst.core.actor import Actor
 from catalyst.core.models import ApiKey, Project, digest_of
+from catalyst.core.sent_keys import SEND, SentKey, sent_key
 from catalyst.core.token_buckets import Limit, MemoryBuckets
 from catalyst.server.threads import in_thread
 
@@ -104,25 +105,28 @@ _buckets = MemoryBuckets()
 
 def authenticate(request: HttpRequest, now: datetime) -> ApiKey:
     """Return the key of a request. Raises ApiKeyRefused with 401, and django.db.Error."""
-    return _checked(key_cache.find(_text(request), now), now)
+    sent = _sent(request)
+    return _checked(key_cache.find(sent.text, now), sent, now)
 
 
 async def aauthenticate(request: HttpRequest, now: datetime) -> ApiKey:
     """`authenticate` on an event loop."""
-    return _checked(await key_cache.afind(_text(request), now), now)
+    sent = _sent(request)
+    return _checked(await key_cache.afind(sent.text, now), sent, now)
 
 
-def _text(request: HttpRequest) -> str:
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    text = bearer.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
-    if not text:
-        raise ApiKeyRefused(401, "No API key. Send the header «Authorization: Bearer KEY» or «x-api-key: KEY».")
-    return text
+def _sent(request: HttpRequest) -> SentKey:
+    sent = sent_key(request.META)
+    if not sent.text:
+        raise ApiKeyRefused(401, f"No API key: the request {sent.problem}. {SEND}")
+    return sent
 
 
-def _checked(key: ApiKey | None, now: datetime) -> ApiKey:
+def _checked(key: ApiKey | None, sent: SentKey, now: datetime) -> ApiKey:
     if key is None:
-        raise ApiKeyRefused(401, "The API key is unknown or revoked. Make one under Settings, API keys.")
+        raise ApiKeyRefused(
+            401, f"The API key in {sent.place} is unknown or revoked. Make one under Settings, API keys. {SEND}"
+        )
     if key.has_expired(now):
         expiry = f"{key.expires_at:%Y-%m-%d %H:%M} UTC"
         raise ApiKeyRefused(401, f"The API key expired on {expiry}. Make another under Settings, API keys.")

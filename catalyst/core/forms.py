@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from catalyst import database
 from catalyst.core import sign_in_log
-from catalyst.core.models import FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN, ApiKey, Membership, User
+from catalyst.core.models import (
+    FAILED_TO_SIGN_IN,
+    KEPT_FROM_SIGNING_IN,
+    MAX_ORIGIN_CHARACTERS,
+    MAX_ORIGINS,
+    ApiKey,
+    Membership,
+    User,
+)
+from catalyst.core.origins import checked_origins
 from catalyst.core.sign_ins import address
 from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.core.usernames import check_scripts
@@ -128,6 +137,22 @@ class KeyLimitForm(forms.Form):
     spans_per_second = forms.IntegerField(min_value=1, max_value=10**6, required=False)
 
 
+class OriginsField(forms.CharField):
+    """Words apart by spaces, lines or commas. `checked_origins` checks them, because the scopes matter."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        longest = MAX_ORIGINS * (MAX_ORIGIN_CHARACTERS + 2)
+        super().__init__(required=False, max_length=longest, widget=forms.Textarea({"rows": 2}), **kwargs)
+
+    def clean(self, value: Any) -> list[str]:
+        text = str(super().clean(value))
+        return text.replace(",", " ").split()
+
+
+class KeyOriginsForm(forms.Form):
+    origins = OriginsField()
+
+
 class ApiKeyForm(forms.Form):
     name = forms.CharField(max_length=100, help_text="Where it will be used, for example support agent, production.")
     scopes = forms.MultipleChoiceField(
@@ -144,3 +169,12 @@ class ApiKeyForm(forms.Form):
         required=False,
         label="It expires",
     )
+    origins = OriginsField(
+        label="Web pages that may send with it",
+        help_text="Their origins, such as https://app.example.com, for a key for ingest alone. Empty: none.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        cleaned["origins"] = checked_origins(cleaned.get("origins", ()), cleaned.get("scopes", ()))
+        return cleaned

@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 
 LAST_USED_RESOLUTION = timedelta(minutes=1)
+MAX_ORIGINS = 20
+MAX_ORIGIN_CHARACTERS = 200
 
 SIGNED_IN, SIGNED_OUT = "signed in", "signed out"
 FAILED_TO_SIGN_IN, KEPT_FROM_SIGNING_IN = "failed to sign in", "was kept from signing in"
@@ -169,6 +171,11 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
             self.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=now)
         return key
 
+    def origins(self, now: datetime) -> frozenset[str]:
+        """Return the origins of all keys that work."""
+        live = self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None).exclude(origins=[])
+        return frozenset(origin for origins in live.values_list("origins", flat=True) for origin in origins)
+
     def limit(self, requests: int | None, spans: int | None) -> int:
         return self.update(requests_per_second=requests, spans_per_second=spans)
 
@@ -194,6 +201,13 @@ class ApiKey(AuthoredModel):
     spans_per_second = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: the instance's limit.")
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     revoked_at = models.DateTimeField(null=True, blank=True)
+    origins = ArrayField(
+        models.CharField(max_length=MAX_ORIGIN_CHARACTERS),
+        default=list,
+        blank=True,
+        size=MAX_ORIGINS,
+        help_text="Web pages that may send with this key. Empty: none.",
+    )
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -202,6 +216,10 @@ class ApiKey(AuthoredModel):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}…)"
+
+    @property
+    def may_have_origins(self) -> bool:
+        return self.scopes == [self.Scope.INGEST]
 
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now

@@ -18,6 +18,7 @@ REASONS = {
     "refused_400": "requests that are no OTLP (400)",
     "refused_401": "without a valid key (401)",
     "refused_403": "with a key that may not post (403)",
+    "refused_404": "to a path that takes no traces (404)",
     "refused_413": "too large (413)",
     "refused_415": "of another content type (415)",
     "refused_429": "faster than the key may send (429)",
@@ -112,7 +113,7 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
             kind, _, reason = event.partition("_")
             if event == "accepted" or kind == "refused":
                 samples["requests"].append((labels | {"status": reason or "200"}, count))
-            elif event in ("late", "cut", "other"):
+            elif event in ("late", "cut", "other", "dropped"):
                 samples[event].append((labels, count))
             else:
                 samples["spans"].append((labels | {"fate": event}, count))
@@ -122,6 +123,7 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
     yield counter("spans_other_total", "Stored spans that count under (other).", samples["other"])
     yield counter("cut_total", "Values cut, and attributes, events and links left out.", samples["cut"])
     yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
+    yield counter("requests_dropped_total", "Requests with metrics or logs, which are dropped.", samples["dropped"])
 
 
 def _labels_of(key: ApiKey | None) -> dict[str, str]:

@@ -28,5 +28,6 @@ urlpatterns = [
     path("p/<slug:project>/settings/keys/", settings.key_list, name="key-list"),
     path("p/<slug:project>/settings/keys/<int:pk>/revoke/", settings.key_revoke, name="key-revoke"),
     path("p/<slug:project>/settings/keys/<int:pk>/limit/", settings.key_limit, name="key-limit"),
+    path("p/<slug:project>/settings/keys/<int:pk>/origins/", settings.key_origins, name="key-origins"),
     path("p/<slug:project>/settings/audit/", settings.audit_list, name="audit-list"),
 ]

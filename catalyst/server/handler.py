@@ -34,6 +34,7 @@ class ThreadHandler(ASGIHandler):
     Views of the paths in `on_loop` run on the event loop without middleware (see `catalyst.server.threads`), and read
     their body themselves (`catalyst.server.bodies.read_body`). `may_send_more(scope)` runs in a thread, and allows a
     request of another path a body of more than MAX_STRANGER_BODY_BYTES. `memory` is shared by all bodies.
+    `stray_view(scope)` may return a view like those of `on_loop` for a request of another path.
     """
 
     def __init__(
@@ -42,18 +43,18 @@ class ThreadHandler(ASGIHandler):
         memory: FairShare[Hashable],
         may_send_more: Callable[[Scope], bool],
         on_loop: Iterable[str] = (),
+        stray_view: Callable[[Scope], LoopView | None] = lambda _: None,
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._memory = memory
         self._may_send_more = may_send_more
-        self._on_loop: dict[str, LoopView] = {
-            path: cast(LoopView, convert_exception_to_response(resolve(path).func)) for path in on_loop
-        }
+        self._on_loop = {path: _safe(resolve(path).func) for path in on_loop}
+        self._stray_view = stray_view
         self.load_middleware(is_async=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_executor.set(self._threads)
-        view = self._on_loop.get(scope["path"])
+        view = self._on_loop.get(scope["path"]) or self._find_stray_view(scope)
         with Body(scope, receive, self._memory) as body, suppress(RequestAborted):
             response = await self._respond(view, scope, body)
             if isinstance(response, HttpResponse):
@@ -61,6 +62,10 @@ class ThreadHandler(ASGIHandler):
                     await send(message)
             else:
                 await _stream(response, receive, send)
+
+    def _find_stray_view(self, scope: Scope) -> LoopView | None:
+        view = self._stray_view(scope)
+        return _safe(view) if view is not None else None
 
     async def _respond(self, view: LoopView | None, scope: Scope, body: Body) -> HttpResponse | StreamingHttpResponse:
         if view is not None:
@@ -103,6 +108,10 @@ class ThreadHandler(ASGIHandler):
         elif not isinstance(response, StreamingHttpResponse):
             raise TypeError(f"A view returned {type(response).__name__}, which is not a response.")
         return response
+
+
+def _safe(view: Callable[..., HttpResponseBase | Awaitable[HttpResponseBase]]) -> LoopView:
+    return cast(LoopView, convert_exception_to_response(view))
 
 
 def _refusal(status: int, message: str) -> HttpResponse:

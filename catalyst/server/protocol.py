@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from catalyst.ip_ranges import IPNetwork, in_networks, network_of
 from catalyst.server.connections import ConnectionTable
+from catalyst.server.grpc_refusal import PREFACE, GrpcRefusal
 
 MAX_URL_BYTES = 32 * 1024
 MAX_HEAD_BYTES = 64 * 1024
@@ -93,7 +94,10 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self._feed(memoryview(data))
         except (_Refused, httptools.HttpParserError):
-            self._refuse(self._refusal)
+            if data.startswith(PREFACE):
+                self._refuse_grpc(data)
+            else:
+                self._refuse(self._refusal)
         except httptools.HttpParserUpgrade:
             # The request has been passed on as if it had not asked.
             pass
@@ -187,6 +191,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._may_respond():
             self.transport.write(_plain_response(refusal))
         self.transport.close()
+
+    def _refuse_grpc(self, data: bytes) -> None:
+        # `check` closes the connection if the client does not.
+        self._phase, self._deadline = _Phase.REQUEST, self.loop.time() + HEAD_SECONDS
+        refusal = GrpcRefusal(self.transport, self.connection_lost)
+        self.transport.set_protocol(refusal)
+        refusal.data_received(data.removeprefix(PREFACE))
 
     def _may_respond(self) -> bool:
         # Not if a response is under way, or is due to an earlier request of this connection.

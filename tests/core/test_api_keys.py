@@ -1,9 +1,11 @@
 """What an API key lets a request do: authentication, scopes, expiry and limits of views for machines."""
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -69,6 +71,67 @@ def test_it_takes_the_key_from_either_header(client: Client, issue: Issue) -> No
     assert client.get("/read/", headers={"Authorization": f"bearer  {key} "}).status_code == 200
     assert client.get("/read/", headers={"x-api-key": key}).status_code == 200
     assert client.get("/read/", {"api_key": key}).status_code == 401
+
+
+def basic(credentials: str) -> str:
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
+
+
+@pytest.mark.parametrize(
+    "write_header",
+    [
+        lambda key: key,
+        lambda key: f"Bearer%20{key}",
+        lambda key: quote(f"Bearer {key}"),
+        lambda key: basic(f"pk-lf-anything:{key}"),
+        lambda key: basic(f"{key}:"),
+        basic,
+        lambda key: quote(basic(f"user:{key}")),
+    ],
+)
+def test_it_takes_the_key_as_other_products_want_it(
+    client: Client, issue: Issue, write_header: Callable[[str], str]
+) -> None:
+    key = issue("read", "ingest")["Authorization"].removeprefix("Bearer ")
+    headers = {"Authorization": write_header(key)}
+    assert client.get("/read/", headers=headers).status_code == 200
+    assert post_spans(client, headers).status_code == 200
+
+
+def test_a_key_of_its_own_header_comes_before_the_password_of_a_proxy(client: Client, issue: Issue) -> None:
+    key = issue("read")["Authorization"].removeprefix("Bearer ")
+    headers = {"Authorization": basic("proxy:password"), "x-api-key": key}
+    assert client.get("/read/", headers=headers).status_code == 200
+
+
+SECRET = "cat_secretsecretsecret"
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        ({}, "has neither the header Authorization nor x-api-key"),
+        ({"x-api-key": SECRET}, "The API key in the header x-api-key is unknown or revoked"),
+        ({"Authorization": f"Bearer {SECRET}"}, "The API key in the Authorization header is unknown or revoked"),
+        ({"Authorization": f"Bearer%20{SECRET}"}, "in the percent-encoded Authorization header is unknown"),
+        ({"Authorization": SECRET}, "in the Authorization header, which has no Bearer, is unknown"),
+        ({"Authorization": basic(f"me:{SECRET}")}, "in the password of the Authorization header, which has the scheme"),
+        ({"Authorization": basic(f"{SECRET}:")}, "in the user of the Authorization header"),
+        ({"Authorization": basic(":")}, "the scheme Basic with neither a user nor a password"),
+        ({"Authorization": f"Basic {SECRET}"}, "the scheme Basic without a user and password in base64"),
+        ({"Authorization": "Bearer"}, "an Authorization header with Bearer without a key"),
+        ({"Authorization": f"token {SECRET}"}, "an Authorization header with the scheme Token"),
+        ({"Authorization": f"{SECRET} {SECRET}"}, "an Authorization header with another scheme than Bearer"),
+    ],
+)
+def test_it_says_what_came_in_place_of_a_key_but_never_the_key(
+    client: Client, headers: dict[str, str], words: str
+) -> None:
+    for refused in (client.get("/read/", headers=headers), post_spans(client, headers)):
+        assert (refused.status_code, refused["WWW-Authenticate"]) == (401, "Bearer")
+        assert words in refused.text
+        assert "Bearer KEY" in refused.text
+        assert SECRET not in refused.text
 
 
 @pytest.mark.parametrize("url", ["/read/", "/write/1/"])

@@ -48,6 +48,29 @@ with using_session("sdk-oi-1"), tracer.start_as_current_span("run", attributes={
     client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hello"}])
 provider.shutdown()
 """
+# Large enough that the answer comes while the body is being sent.
+METRICS_AND_LOGS = """
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+for compression in (Compression.NoCompression, Compression.Gzip):
+    metrics = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(compression=compression))])
+    metrics.get_meter("mine").create_counter("calls").add(1)
+    logs = LoggerProvider()
+    logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(compression=compression)))
+    logger = logs.get_logger("mine")
+    for _ in range(20):
+        logger.emit(LogRecord(timestamp=1, body="x" * 1_000_000, severity_number=SeverityNumber.INFO))
+    assert metrics.force_flush() and logs.force_flush()
+    metrics.shutdown()
+    logs.shutdown()
+"""
 
 
 @pytest.fixture
@@ -57,8 +80,8 @@ def model() -> Iterator[JudgeServer]:
         yield server
 
 
-def run(command: list[str], catalyst: Instance, model: JudgeServer, cwd: Path = ROOT) -> None:
-    """Run a program that is instrumented by environment variables alone."""
+def run(command: list[str], catalyst: Instance, model: JudgeServer, cwd: Path = ROOT) -> str:
+    """Run a program that is instrumented by environment variables alone, and return what it logs."""
     variables = environment(
         INFERENCE_OTLP_ENDPOINT=catalyst.url,
         INFERENCE_API_KEY=catalyst.ingest_key,
@@ -70,6 +93,7 @@ def run(command: list[str], catalyst: Instance, model: JudgeServer, cwd: Path = 
     )
     done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def assert_it_appears(catalyst: Instance, agent: str, session: str) -> None:
@@ -91,6 +115,10 @@ def test_catalyst_tracing_for_python(catalyst: Instance, model: JudgeServer) -> 
 def test_openinference_over_plain_opentelemetry(catalyst: Instance, model: JudgeServer) -> None:
     run([sys.executable, "-c", OPENINFERENCE], catalyst, model)
     assert_it_appears(catalyst, "sdk-openinference", "sdk-oi-1")
+
+
+def test_metrics_and_logs_of_opentelemetry_are_dropped_without_an_error(catalyst: Instance, model: JudgeServer) -> None:
+    assert run([sys.executable, "-c", METRICS_AND_LOGS], catalyst, model) == ""
 
 
 def test_inference_tracing_for_javascript(catalyst: Instance, model: JudgeServer, javascript: Path) -> None:

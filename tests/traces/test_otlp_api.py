@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import zstandard
 from django.db import connection
 from django.test import Client
 from google.rpc.status_pb2 import Status
@@ -82,6 +83,10 @@ def test_it_answers_in_json(post: Post) -> None:
         ("deflate", zlib.compress),
         ("deflate", lambda body: zlib.compress(body, wbits=-15)),
         ("gzip", lambda body: gzip.compress(body[:20]) + gzip.compress(body[20:])),
+        ("zstd", zstandard.compress),
+        ("ZSTD", lambda body: zstandard.compress(body[:20]) + zstandard.compress(body[20:])),
+        ("none", bytes),
+        ("identity", bytes),
     ],
 )
 def test_it_unpacks(post: Post, project: Project, encoding: str, compress: Callable[[bytes], bytes]) -> None:
@@ -174,16 +179,48 @@ def test_it_refuses_a_packed_body_that_was_damaged(post: Post) -> None:
     assert not Trace.objects.exists()
 
 
-def test_it_refuses_what_is_not_gzip(post: Post) -> None:
-    response = post(b"plain", **{"Content-Encoding": "gzip"})
+def test_it_names_the_encodings_that_it_takes(post: Post) -> None:
+    response = post(json_body(), JSON, **{"Content-Encoding": "br"})
+    assert "Send gzip, zstd, deflate or no Content-Encoding." in response.json()["message"]
+
+
+def zstd_stream(body: bytes, window_log: int = 20) -> bytes:
+    """A frame that does not declare its size, with a checksum."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=window_log, write_checksum=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return packer.compress(body) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "words"),
+    [
+        ("gzip", b"plain", "not valid gzip"),
+        ("gzip", gzip.compress(json_body())[:-1], "it ends too early"),
+        ("zstd", b"plain", "not valid zstd"),
+        ("zstd", zstd_stream(json_body())[:-1], "it ends too early"),
+        ("zstd", zstd_stream(json_body())[:-9], "it ends too early"),
+        ("zstd", zstd_stream(json_body()) + zstd_stream(json_body())[:5], "it ends too early"),
+        ("zstd", zstd_stream(json_body()) + b"more", "not valid zstd"),
+        ("zstd", zstd_stream(json_body(), window_log=24), "too much memory"),
+    ],
+)
+def test_it_refuses_what_is_not_compressed_as_it_says(post: Post, encoding: str, body: bytes, words: str) -> None:
+    response = post(body, JSON, **{"Content-Encoding": encoding})
     assert response.status_code == 400
+    assert words in response.json()["message"]
+    assert not Span.objects.exists()
 
 
-def test_it_stops_a_gzip_bomb_at_the_limit(post: Post, settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("zstd", zstd_stream), ("zstd", zstandard.compress)]
+)
+def test_it_stops_a_bomb_at_the_limit(
+    post: Post, settings: Settings, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
     settings.MAX_BODY_BYTES = 1024 * 1024
-    bomb = gzip.compress(bytes(20 * 1024 * 1024))
+    bomb = compress(b"") + compress(bytes(20 * 1024 * 1024))
     assert len(bomb) < settings.MAX_BODY_BYTES
-    response = post(bomb, **{"Content-Encoding": "gzip"})
+    response = post(bomb, **{"Content-Encoding": encoding})
     assert response.status_code == 413
     assert "CATALYST_MAX_BODY_MB" in Status.FromString(response.content).message
 
@@ -211,10 +248,14 @@ def test_it_refuses_a_large_body(post: Post, settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"traceId": "ab"}, "the trace id"),
+        ({"traceId": "0123456789abcdef"}, "a trace id has 32 hexadecimal digits; this one has 16"),
+        ({"traceId": "ab"}, "a trace id has 32 hexadecimal digits; this one has 2"),
+        ({"traceId": "YWJj"}, "the trace id 'YWJj' is neither 32 hexadecimal digits nor 16 bytes in base64"),
         ({"traceId": "00" * 16}, "the trace id is all zeros"),
         ({"traceId": None}, "the trace id is missing"),
-        ({"spanId": "zz" * 8}, "the span id"),
+        ({"spanId": "zz" * 8}, "the span id 'zzzzzzzzzzzzzzzz' is neither 16 hexadecimal digits nor 8 bytes in base64"),
+        ({"spanId": "ab" * 16}, "a span id has 16 hexadecimal digits; this one has 32"),
+        ({"parentSpanId": "abc"}, "a parent span id has 16 hexadecimal digits; this one has 3"),
         ({"startTimeUnixNano": "0"}, "no start time"),
         ({"startTimeUnixNano": "soon"}, "no integer"),
     ],
@@ -303,10 +344,14 @@ def test_it_keeps_only_the_first_reasons(post: Post) -> None:
     assert partial["errorMessage"].endswith("and 495 more")
 
 
-def test_it_refuses_a_heap_of_tiny_gzip_members(post: Post) -> None:
-    response = post(gzip.compress(b"") * 1500, **{"Content-Encoding": "gzip"})
+@pytest.mark.parametrize(
+    ("encoding", "empty", "words"),
+    [("gzip", gzip.compress(b""), "1000 members"), ("zstd", zstandard.compress(b""), "1000 frames")],
+)
+def test_it_refuses_a_heap_of_tiny_parts(post: Post, encoding: str, empty: bytes, words: str) -> None:
+    response = post(empty * 1500, **{"Content-Encoding": encoding})
     assert response.status_code == 400
-    assert "1000 members" in Status.FromString(response.content).message
+    assert words in Status.FromString(response.content).message
 
 
 def test_it_asks_for_the_spans_again_when_the_database_fails(post: Post, project: Project) -> None:

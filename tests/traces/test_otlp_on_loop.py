@@ -18,7 +18,7 @@ from catalyst.server.bodies import Message, Scope
 from catalyst.server.handler import ThreadHandler
 from catalyst.server.threads import in_thread
 from tests.traces.sent import nanoseconds
-from traces import api
+from traces import api, stray_requests
 from traces.ingest.group_commit import GroupCommit
 from traces.models import Span
 
@@ -58,8 +58,8 @@ class Web:
     def __init__(self, key: str, now: datetime) -> None:
         self.key, self.now = key, now
         self.memory = FairShare[Hashable](settings.BODY_MEMORY_BYTES)
-        paths = [f"/{path}" for path in settings.OTLP_PATHS]
-        self.application = ThreadHandler(THREADS, self.memory, may_send_more=lambda _: False, on_loop=paths)
+        paths = [f"/{path}" for path in (*settings.OTLP_PATHS, *settings.OTLP_METRICS_PATHS)]
+        self.application = ThreadHandler(THREADS, self.memory, lambda _: False, paths, stray_requests.view_of)
         self.received: list[int] = []
 
     def body(self, number: int, name: str = "s", spans: int = 1) -> bytes:
@@ -83,7 +83,7 @@ class Web:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        named = {"host": "elsewhere", "content-type": "application/json", "x-api-key": self.key, **headers}
+        named = {"host": "elsewhere", "content_type": "application/json", "x_api_key": self.key, **headers}
         scope: Scope = {
             "type": "http",
             "method": method,
@@ -93,7 +93,7 @@ class Web:
         }
         await asyncio.wait_for(self.application(scope, receive, send), 30)
         start, end = sent
-        text = end["body"].decode()
+        text = end["body"].decode(errors="replace")
         found = {name.decode(): value.decode() for name, value in start["headers"]}
         assert int(found["Content-Length"]) == len(end["body"])
         return start["status"], found, json.loads(text) if text.startswith("{") else text
@@ -223,6 +223,13 @@ def test_it_reads_no_body_before_it_knows_the_key(web: Web) -> None:
     assert web.received == []
 
 
+def test_it_reads_no_metrics(web: Web) -> None:
+    ((status, _, said),) = at_once(web.post(b"x" * 10_000_000, path="/v1/metrics"))
+    assert status == 200
+    assert "stores traces only" in said["partialSuccess"]["errorMessage"]
+    assert web.received == []
+
+
 def test_bodies_share_memory_until_their_spans_are_stored(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[int] = []
 
@@ -244,3 +251,74 @@ def test_a_request_without_memory_is_to_be_sent_again(web: Web) -> None:
     assert (status, headers["Retry-After"]) == (503, "5")
     assert "nothing of it was stored" in said["message"]
     assert stored() == []
+
+
+@pytest.mark.parametrize("path", ["/v1/traces/", "//v1/traces", "/v1//traces//", "/otel/v1/traces/"])
+def test_it_takes_slashes_too_many(web: Web, path: str) -> None:
+    assert at_once(web.post(web.body(1), path=path))[0][::2] == (200, {})
+    assert stored() == [1]
+
+
+@pytest.mark.parametrize("path", ["/api/public/otel/v1/traces", "/catalyst/v1/traces/", "/p/default/traces/v1/traces"])
+def test_it_takes_the_path_of_another_product_and_names_its_own_once_an_hour(web: Web, path: str) -> None:
+    async def ask() -> list[Answer]:
+        return [await web.post(web.body(number), path=path) for number in (1, 2)]
+
+    (status, _, said), (again, _, said_again) = asyncio.run(ask())
+    assert (status, again, said_again) == (200, 200, {})
+    assert (
+        said["partialSuccess"]["errorMessage"] == f"Stored, but {path} is not Catalyst's own path, which is /v1/traces"
+    )
+    assert stored() == [1, 2]
+
+
+@pytest.mark.parametrize("path", ["/v1/metrics/", "/api/public/otel/v1/metrics", "/api/public/otel/v1/logs"])
+def test_it_drops_metrics_and_logs_wherever_they_come(web: Web, path: str) -> None:
+    ((status, _, said),) = at_once(web.post(b"unread", path=path))
+    assert status == 200
+    assert "stores traces only" in said["partialSuccess"]["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/traces/v1/traces", "Set the endpoint of the SDK without /v1/traces"),
+        ("/otel/v1/traces/v1/metrics", "Set the endpoint of the SDK without /v1/traces"),
+        ("/", "/ is not a path that takes traces. Send them to /v1/traces."),
+        ("/v1/trace", "Send them to /v1/traces."),
+        ("/api/v2/spans", "Send them to /v1/traces."),
+        ("/p/default/traces/", "Send them to /v1/traces."),
+        ("/login/", "Send them to /v1/traces."),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_it_names_the_path_to_who_sends_to_another(web: Web, path: str, words: str, content_type: str) -> None:
+    ((status, headers, said),) = at_once(web.post(web.body(1), path=path, content_type=content_type, accept="*/*"))
+    assert (status, headers["Content-Type"], said["code"]) == (404, "application/json", 5)
+    assert words in said["message"]
+    assert web.received == []
+
+
+def test_it_names_the_path_in_protobuf(web: Web) -> None:
+    ((status, headers, said),) = at_once(web.post(b"", path="/", content_type="application/x-protobuf"))
+    assert (status, headers["Content-Type"]) == (404, "application/x-protobuf")
+    assert "Send them to /v1/traces." in said
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/", {"content_type": "application/x-www-form-urlencoded"}, 403),
+        ("/nowhere", {"content_type": "application/x-www-form-urlencoded"}, 404),
+        ("/nowhere", {"accept": "text/html,*/*"}, 404),
+    ],
+)
+def test_it_answers_people_with_a_page(web: Web, path: str, headers: dict[str, str], expected: int) -> None:
+    ((status, found, said),) = at_once(web.post(b"", path=path, host="localhost", **headers))
+    assert (status, found["Content-Type"]) == (expected, "text/html; charset=utf-8")
+    assert said.lstrip().startswith("<!doctype html>")
+
+
+def test_it_opens_no_page_as_a_sender(web: Web) -> None:
+    ((status, found, _),) = at_once(web.post(b"", path="/v1/traces/", method="GET", host="localhost"))
+    assert (status, found["Content-Type"]) == (404, "text/html; charset=utf-8")

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ from traces.otlp.decoded import (
 
 MAX_JSON_OBJECTS = 4_000_000
 MAX_DOCUMENT_LEVELS = 300
+_HEXADECIMAL = re.compile("[0-9a-fA-F]+")
 _STATUS_CODES = {
     **{str(n): name for n, name in enumerate(STATUS)},
     **{f"STATUS_CODE_{name.upper()}": name for name in STATUS},
@@ -113,8 +115,16 @@ def _json_id(value: Any, field_name: str, size: int) -> bytes:
     try:
         raw = bytes.fromhex(value) if len(value) == 2 * size else base64.b64decode(value, validate=True)
     except (ValueError, binascii.Error):
-        raise SpanError(f"the {field_name} {value[:40]!r} is neither hexadecimal nor base64", "id") from None
+        raw = b""
+    if len(raw) != size:
+        raise SpanError(_wrong_id(value, field_name, size), "id")
     return raw
+
+
+def _wrong_id(value: str, field_name: str, size: int) -> str:
+    if _HEXADECIMAL.fullmatch(value):
+        return f"a {field_name} has {2 * size} hexadecimal digits; this one has {len(value)}"
+    return f"the {field_name} {value[:40]!r} is neither {2 * size} hexadecimal digits nor {size} bytes in base64"
 
 
 def _json_int(value: Any, field_name: str) -> int:

@@ -15,6 +15,7 @@ from catalyst.core import api_keys, login_links, sign_ins
 from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User, digest_of
+from catalyst.core.origins import checked_origins, origin_cache
 
 INVITATION_LIFETIME = timedelta(days=7)
 MAX_SLUG_CHARACTERS = 60
@@ -133,12 +134,27 @@ def sign_up(invitation: Invitation, *, username: str, password: str, now: dateti
 
 @transaction.atomic
 def create_key(
-    project: Project, *, name: str, scopes: Sequence[str], by: Actor, expires_at: datetime | None = None
+    project: Project,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    by: Actor,
+    expires_at: datetime | None = None,
+    origins: Sequence[str] = (),
 ) -> tuple[ApiKey, str]:
-    """Return the row and the key, which is not stored."""
+    """Return the row and the key, which is not stored. Raises ValidationError for wrong origins."""
+    row, key = ApiKey.issue(
+        project=project,
+        name=name,
+        scopes=list(scopes),
+        expires_at=expires_at,
+        origins=checked_origins(origins, scopes),
+        **by.as_creator(),
+    )
     until = f" until {expires_at:%Y-%m-%d %H:%M} UTC" if expires_at else ""
-    row, key = ApiKey.issue(project=project, name=name, scopes=list(scopes), expires_at=expires_at, **by.as_creator())
-    record(by, "created", row, detail=f"for {', '.join(scopes)}{until}")
+    of = f" from {', '.join(row.origins)}" if row.origins else ""
+    record(by, "created", row, detail=f"for {', '.join(scopes)}{until}{of}")
+    transaction.on_commit(origin_cache.clear)
     return row, key
 
 
@@ -149,7 +165,20 @@ def revoke_key(key: ApiKey, *, by: Actor, now: datetime) -> bool:
     if revoked:
         record(by, "revoked", key)
         transaction.on_commit(api_keys.key_cache.clear)
+        transaction.on_commit(origin_cache.clear)
     return revoked
+
+
+@transaction.atomic
+def set_key_origins(key: ApiKey, *, origins: Sequence[str], by: Actor) -> None:
+    """The web pages that may send with the key. Raises ValidationError."""
+    checked = checked_origins(origins, key.scopes)
+    if key.origins == checked:
+        return
+    ApiKey.objects.filter(pk=key.pk).update(origins=checked)
+    record(by, "changed", key, detail=f"origins to {', '.join(checked) or 'none'}")
+    transaction.on_commit(api_keys.key_cache.clear)
+    transaction.on_commit(origin_cache.clear)
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from catalyst.core import operations
-from catalyst.core.models import ApiKey
+from catalyst.core.models import MAX_ORIGIN_CHARACTERS, MAX_ORIGINS, ApiKey
 from catalyst.core.operation_context import Context
 from catalyst.operations import Effect, Id, Input, InvalidInput, NewestInput, NotFound, Page, Scope, operation
 from catalyst.pagination import newest_by_id
@@ -16,6 +16,7 @@ MAX_NAME_CHARACTERS = 100
 MAX_PER_SECOND = 1_000_000
 MAX_DAYS = 3_650
 
+Origins = Annotated[list[Annotated[str, Field(max_length=2 * MAX_ORIGIN_CHARACTERS)]], Field(max_length=MAX_ORIGINS)]
 PerSecond = Annotated[int, Field(ge=1, le=MAX_PER_SECOND)]
 
 
@@ -33,6 +34,7 @@ class KeyRecord:
     last_used_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    origins: list[str]
     key: str | None = None
 
     @classmethod
@@ -49,6 +51,7 @@ class KeyRecord:
             last_used_at=row.last_used_at,
             expires_at=row.expires_at,
             revoked_at=row.revoked_at,
+            origins=list(row.origins),
             key=key,
         )
 
@@ -57,6 +60,9 @@ class CreateKeyInput(Input):
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)] = Field(description="What it is for.")
     scopes: Annotated[list[ApiKey.Scope], Field(min_length=1)] = Field(description="ingest, read or write.")
     days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(None, description="Expires after (default: never).")
+    origins: Origins | None = Field(
+        None, description="Web pages that may send with it, such as https://app.example.com."
+    )
 
 
 class KeyInput(Input):
@@ -66,6 +72,10 @@ class KeyInput(Input):
 class LimitKeyInput(KeyInput):
     requests: PerSecond | None = Field(None, description="Requests per second (default: the limit of the instance).")
     spans: PerSecond | None = Field(None, description="Spans per second (default: the limit of the instance).")
+
+
+class KeyOriginsInput(KeyInput):
+    origins: Origins | None = Field(None, description="Such as https://app.example.com (default: none).")
 
 
 @operation("keys.list", Scope.READ, Effect.READS)
@@ -83,7 +93,14 @@ def create_key(context: Context, arguments: CreateKeyInput) -> KeyRecord:
         raise InvalidInput({"name": "This is required."})
     expires_at = context.now + timedelta(days=arguments.days) if arguments.days else None
     scopes = [scope.value for scope in dict.fromkeys(arguments.scopes)]
-    row, key = operations.create_key(context.project, name=name, scopes=scopes, expires_at=expires_at, by=context.actor)
+    row, key = operations.create_key(
+        context.project,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        origins=arguments.origins or (),
+        by=context.actor,
+    )
     return KeyRecord.of(row, key)
 
 
@@ -100,6 +117,13 @@ def limit_key(context: Context, arguments: LimitKeyInput) -> KeyRecord:
     operations.limit_key(
         _key_of(context, arguments), requests=arguments.requests, spans=arguments.spans, by=context.actor
     )
+    return KeyRecord.of(_key_of(context, arguments))
+
+
+@operation("keys.origins", Scope.KEYS, Effect.WRITES)
+def set_key_origins(context: Context, arguments: KeyOriginsInput) -> KeyRecord:
+    """Set the origins of the web pages that may send with an API key for ingest alone."""
+    operations.set_key_origins(_key_of(context, arguments), origins=arguments.origins or (), by=context.actor)
     return KeyRecord.of(_key_of(context, arguments))
 
 

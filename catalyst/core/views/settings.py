@@ -15,7 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import operations
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
-from catalyst.core.forms import ApiKeyForm, KeyLimitForm, ProjectForm, RetentionForm, RoleForm
+from catalyst.core.forms import ApiKeyForm, KeyLimitForm, KeyOriginsForm, ProjectForm, RetentionForm, RoleForm
 from catalyst.core.models import Membership
 from catalyst.htmx import render, wants_partial
 
@@ -140,6 +140,22 @@ def key_limit(request: ProjectRequest, pk: int) -> HttpResponse:
         key, requests=limits["requests_per_second"], spans=limits["spans_per_second"], by=request.actor
     )
     return _redirect_with_message(request, "core:key-list", f"The limit of key {key.name} is set")
+
+
+@require_POST
+@editor_required
+def key_origins(request: ProjectRequest, pk: int) -> HttpResponse:
+    key = get_object_or_404(request.project.api_keys, pk=pk)
+    form = KeyOriginsForm(request.POST)
+    if not form.is_valid():
+        return _redirect_with_message(
+            request, "core:key-list", " ".join(map(str, form.errors["origins"])), messages.ERROR
+        )
+    try:
+        operations.set_key_origins(key, origins=form.cleaned_data["origins"], by=request.actor)
+    except ValidationError as error:
+        return _redirect_with_message(request, "core:key-list", " ".join(error.messages), messages.ERROR)
+    return _redirect_with_message(request, "core:key-list", f"The origins of key {key.name} are set")
 
 
 @require_safe

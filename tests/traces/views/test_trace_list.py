@@ -254,7 +254,10 @@ def test_what_its_address_says_is_shown_and_can_be_taken_back(
 
 
 @pytest.mark.parametrize("listed", ["traces", "sessions"])
-def test_it_says_what_part_of_a_filter_is_not_applied(browser: Client, project: Project, listed: str) -> None:
+def test_it_says_what_part_of_a_filter_is_not_applied(
+    browser: Client, project: Project, now: datetime, listed: str
+) -> None:
+    make_trace(project, now=now)
     url = f"/p/{project.slug}/{listed}/"
     text = browser.get(f"{url}?attribute=llm.token_count.prompt%3D7").text
     assert "The list is not narrowed by all that the address asks for" in text
