@@ -44,6 +44,7 @@ GRAVE = {"serious", "critical"}
 NO_PAGES = {
     "ops:healthz",
     "ops:readyz",
+    "signals:agent-choices",
     "signals:label-export",
     "signals:exchange-detail",
     "signals:lately-show",
