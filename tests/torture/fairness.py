@@ -42,7 +42,10 @@ def run(seed: int, scale: float = 1, **variables: str) -> Report:
     ):
         (key,) = instance.new_projects("neighbor")
         for what, trouble in TROUBLES.items():
-            with trouble(instance, seed, scale, report), Neighbor(instance, key, "neighbor") as neighbor:
+            with (
+                trouble(instance, seed, scale, report),
+                Neighbor(instance, key, "neighbor", is_sample=scale < 1) as neighbor,
+            ):
                 neighbor.watch(300)
             neighbor.tell(what, report)
     return report

@@ -24,6 +24,9 @@ WORST_INGEST_P95 = 1.0
 WORST_PAGE_P95 = 2.0
 ENOUGH = 20
 """Times of each kind, for a quantile."""
+FEW = 4
+"""Times of each kind in a sample, whose machine may be busy: only failures count there, and waits of this factor."""
+PATIENCE = 10
 
 
 @dataclass(slots=True)
@@ -37,10 +40,11 @@ class Times:
 class Neighbor:
     """Posts a span five times a second, and reads its list of traces twice, each over a connection of its own.
 
-    A context manager: it notes what happens meanwhile.
+    A context manager: it notes what happens meanwhile. `is_sample`: see FEW.
     """
 
-    def __init__(self, instance: Instance, key: str, project: str) -> None:
+    def __init__(self, instance: Instance, key: str, project: str, *, is_sample: bool = False) -> None:
+        self.is_sample = is_sample
         self.address = urlsplit(instance.url)
         self.key = key
         self.page = f"/p/{project}/traces/"
@@ -67,8 +71,8 @@ class Neighbor:
 
     def watch(self, seconds: float) -> None:
         """Wait until both were tried often enough."""
-        both = (self.ingest, self.pages)
-        eventually(lambda: all(len(times.seconds) + len(times.failures) >= ENOUGH for times in both), seconds)
+        both, enough = (self.ingest, self.pages), FEW if self.is_sample else ENOUGH
+        eventually(lambda: all(len(times.seconds) + len(times.failures) >= enough for times in both), seconds)
 
     def tell(self, what: str, report: Report) -> None:
         """Note the times; failures and slowness fail the report."""
@@ -76,6 +80,7 @@ class Neighbor:
             ("ingest", self.ingest, WORST_INGEST_P95),
             ("pages", self.pages, WORST_PAGE_P95),
         ):
+            longest = worst * PATIENCE if self.is_sample else worst
             seconds = times.seconds or [0.0]
             p95 = quantile(seconds, 0.95)
             report.say(
@@ -85,7 +90,7 @@ class Neighbor:
             report.expect(
                 f"{what}: {name} of another that failed {sorted(set(times.failures))[:3]}", len(times.failures)
             )
-            report.expect(f"{what}: {name} of another slower than {worst:g} s at the p95", int(p95 > worst))
+            report.expect(f"{what}: {name} of another slower than {longest:g} s at the p95", int(p95 > longest))
 
     def _repeat(self, request: Callable[[], int], times: Times, pause: float) -> None:
         while not self._over.is_set():

@@ -38,13 +38,13 @@ def run(scale: float = 1, **variables: str) -> Report:
         for what, hold in TROUBLES.items():
             with ExitStack() as stack:
                 hold(instance, stack, scale, report)
-                _measure(instance, key, what, report)
+                _measure(instance, key, what, report, is_sample=scale < 1)
         report.say("memory (PSS) at the end, MB", round(meters.memory(instance.pids["up"])))
     return report
 
 
-def _measure(instance: Instance, key: str, what: str, report: Report) -> None:
-    with Neighbor(instance, key, "neighbor") as neighbor:
+def _measure(instance: Instance, key: str, what: str, report: Report, *, is_sample: bool) -> None:
+    with Neighbor(instance, key, "neighbor", is_sample=is_sample) as neighbor:
         neighbor.watch(300)
     neighbor.tell(what, report)
     used = meters.memory(instance.pids["up"])

@@ -39,4 +39,4 @@ def test_a_busy_project_does_not_stop_a_neighbor() -> None:
 
 
 def test_it_starts_with_a_backlog() -> None:
-    assert passed(startup.run(labels=100, starts=2, seed=20))
+    assert passed(startup.run(labels=400, starts=2, seed=20))
