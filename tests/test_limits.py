@@ -39,8 +39,9 @@ LIMITS = {
     "catalyst.server.protocol.BODY_BYTES_PER_SECOND": (8 * KIB, MIB),
     "catalyst.server.downloads.MOST_PER_PERSON": (1, 16),
     "traces.api.SMALL_BODY_BYTES": (16 * KIB, 256 * KIB),
-    "traces.api.SLICE": (16 * KIB, 256 * KIB),
-    "traces.api.MAX_MEMBERS": (100, 10_000),
+    "catalyst.server.compression.SLICE_BYTES": (16 * KIB, 256 * KIB),
+    "catalyst.server.compression.MAX_MEMBERS": (100, 10_000),
+    "catalyst.server.compression.MAX_ZSTD_WINDOW_BYTES": (1024 * KIB, 16 * 1024 * KIB),
     "traces.api.RETRY_AFTER_SECONDS": (1, 30),
     "traces.otlp.json_body.MAX_DOCUMENT_LEVELS": (64, 900),
     # Ingest.
