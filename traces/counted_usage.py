@@ -43,7 +43,7 @@ def tokens(span: SpanRecord) -> int:
 
 def uses(span: SpanRecord) -> bool:
     """Whether a span says that it used something. Zero says nothing, and tools use nothing themselves."""
-    return span.kind != "TOOL" and bool(tokens(span) or span.cost)
+    return span.kind != "TOOL" and bool(span.input_tokens or span.output_tokens or span.cost)
 
 
 def count_usage(spans: Sequence[SpanRecord]) -> CountedUsage:

@@ -279,10 +279,10 @@ def _resolve_names(project_id: int, readings: Sequence[NormalizedSpan], now: dat
     _resolve_agents(project_id, readings, now, limited=limited)
     names = (named_call(reading.span) for reading in readings if reading.span.model or reading.span.tool)
     refused = cardinality.keep_call_names(project_id, names, now, limited=limited)
-    for reading in readings:
-        span = reading.span
-        span.counts_as_other = bool(refused) and named_call(span) in refused
-        reading.is_other |= span.counts_as_other
+    if refused:
+        for reading in readings:
+            reading.span.counts_as_other = named_call(reading.span) in refused
+            reading.is_other |= reading.span.counts_as_other
 
 
 def _resolve_agents(project_id: int, readings: Sequence[NormalizedSpan], now: datetime, *, limited: bool) -> None:
@@ -291,9 +291,12 @@ def _resolve_agents(project_id: int, readings: Sequence[NormalizedSpan], now: da
     agents = agent_ids(project_id, identities, now, limited=limited)
     other = other_agent(project_id, now) if any(each.identity not in agents for each in identities) else None
     for reading in readings:
+        if reading.is_other:
+            # A try before this one found that.
+            reading.is_other = reading.span.counts_as_other = False
         if reading.agent is not None:
             reading.span.agent_id = agents.get(reading.agent.identity, other)
-        reading.is_other = other is not None and reading.span.agent_id == other
+            reading.is_other = reading.span.agent_id == other
 
 
 def _new_row(trace_id: UUID, batch: TraceBatch, summary: Summary, sessions: Mapping[str, int]) -> TraceRow:

@@ -65,4 +65,5 @@ def _is_other(span: SpanRecord, other: int | None) -> bool:
 
 def _reading(span: SpanRecord, text: PayloadRecord, resource: dict[str, object]) -> NormalizedSpan:
     agent = agent_of(text.attributes, resource)
+    span.counts_as_other = False
     return NormalizedSpan(span, text, serialize_payload(text), agent, is_regrouped=True)

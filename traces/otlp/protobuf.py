@@ -30,6 +30,9 @@ from traces.otlp.decoded import (
 )
 
 
+NOTHING_DROPPED = (0, 0, 0)
+
+
 def decode_protobuf(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
     """Decode up to `limit` spans with values up to `levels` deep. Raises OtlpError."""
     request = _request(body)
@@ -111,6 +114,14 @@ def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
     return attributes
 
 
+def _proto_enveloped(span: Any, nesting: Nesting) -> Attributes:
+    attributes = _proto_attributes(span.attributes, nesting)
+    dropped = span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count
+    if dropped == NOTHING_DROPPED and not span.trace_state:
+        return attributes
+    return with_envelope(attributes, dropped, _proto_text(span.trace_state))
+
+
 def _proto_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
     start, end = checked_times(span.start_time_unix_nano, span.end_time_unix_nano)
     kind, status = span.kind, span.status
@@ -125,11 +136,7 @@ def _proto_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
         end,
         STATUS[status.code] if 0 <= status.code < 3 else "unset",
         _proto_text(status.message),
-        with_envelope(
-            _proto_attributes(span.attributes, nesting),
-            (span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count),
-            _proto_text(span.trace_state),
-        ),
+        _proto_enveloped(span, nesting),
         [
             {
                 "name": _proto_text(e.name),
