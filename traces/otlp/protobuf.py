@@ -29,7 +29,6 @@ from traces.otlp.decoded import (
     with_scope,
 )
 
-
 NOTHING_DROPPED = (0, 0, 0)
 
 
