@@ -34,7 +34,6 @@ _START_OF_THINKING = re.compile(
     r"|<\|channel\|>(?:analysis|commentary)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"```\w*\s*")
 _BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _PUNCTUATION = " \t\n.,;:!\"'`*\u201c\u201d\u2018\u2019\u3002"
@@ -62,7 +61,7 @@ class Answer:
 
 
 def hint(error: str) -> str:
-    """What to tell the model after an answer with this error; empty if the error is of another kind."""
+    """Returns what to tell the model after an answer with this error, or "" for an error of another kind."""
     return next((text for start, text in HINTS.items() if error.startswith(start)), "")
 
 

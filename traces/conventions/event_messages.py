@@ -1,11 +1,9 @@
 """Messages that senders put into events instead of attributes."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
-from traces.conventions.flattened_messages import unpack
-from traces.conventions.loose_json import read_json
+from traces.conventions.flattened_messages import parsed, unpack
 
 type Json = dict[str, Any]
 type Sides = tuple[list[Json], list[Json]]
@@ -36,8 +34,7 @@ def _of_span(events: Iterable[Json]) -> Iterator[tuple[str, Json]]:
 def _of_attribute(attributes: Json) -> Iterator[tuple[str, Json]]:
     logged = attributes.get(_LOGGED)
     if isinstance(logged, str) and "event.name" in logged:
-        with suppress(ValueError):
-            logged = read_json(logged)
+        logged = parsed(logged)
     for event in logged if isinstance(logged, list) else ():
         name = event.get("event.name") if isinstance(event, dict) else None
         if isinstance(name, str) and name.startswith("gen_ai."):
@@ -65,8 +62,5 @@ def _message(role: str, body: Json) -> Json:
 
 
 def _content(value: Any) -> Any:
-    # Strands writes the parts of a message as JSON text.
-    if isinstance(value, str) and value[:1] in ("[", "{"):
-        with suppress(ValueError):
-            return read_json(value)
-    return value
+    # Strands writes the parts of a message as JSON text. Other text stays text, also if it is a number.
+    return parsed(value) if isinstance(value, str) and value[:1] in ("[", "{") else value

@@ -108,16 +108,17 @@ def unpack(value: Any, role: str) -> list[Json]:
 
     `role`: of texts that name none.
     """
-    value = _from_json(value)
+    value = parsed(value)
     if isinstance(value, dict) and isinstance(value.get("messages"), list):
         value = value["messages"]
     items = value if isinstance(value, list) else [value]
     # LangChain sends a list for each prompt of a batch.
     flat = chain.from_iterable(item if isinstance(item, list) else [item] for item in items)
-    return [_as_message(_from_json(item), role) for item in flat if item not in (None, "")]
+    return [_as_message(parsed(item), role) for item in flat if item not in (None, "")]
 
 
-def _from_json(value: Any) -> Any:
+def parsed(value: Any) -> Any:
+    """Returns the value that a JSON text stands for; anything else as it is."""
     if isinstance(value, str):
         with suppress(ValueError):
             return read_json(value)

@@ -1,4 +1,4 @@
-"""How many agents of a project are new is counted while spans arrive."""
+"""Counts the new agents of a project while spans arrive."""
 
 import django.db.models.deletion
 from django.db import migrations, models
