@@ -1,4 +1,4 @@
-"""Entries that apps add to Catalyst: periodic work, maintenance, retention, health, navigation, tabs, demo data.
+"""Entries that apps add to Catalyst: periodic work, maintenance, retention, health, navigation, tabs and more.
 
 An app calls `register` in `AppConfig.ready`.
 """
@@ -135,7 +135,17 @@ class DemoData(Entry):
     erase: Callable[[int], object]
 
 
-KINDS: tuple[type[Entry], ...] = (PeriodicTask, Maintenance, Retention, Probe, Section, Tab, DemoData)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRows(Entry):
+    """Rows that belong to an agent. `move` gives those of an agent that is merged (first) to another one (second).
+
+    Called in the transaction that merges them. Rows that are left are deleted with the merged agent.
+    """
+
+    move: Callable[[Any, Any], object]
+
+
+KINDS: tuple[type[Entry], ...] = (PeriodicTask, Maintenance, Retention, Probe, Section, Tab, DemoData, AgentRows)
 _entries: dict[type[Entry], list[Entry]] = {kind: [] for kind in KINDS}
 
 

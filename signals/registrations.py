@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
-from signals import demo, probes, retention
+from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from signals import demo, operations, probes, retention
 from signals.judging import claims
 from signals.models import Label, SignalTestItem
 from signals.runs import backfill
@@ -69,5 +69,6 @@ REGISTRATIONS = (
     Tab(page="signal", order=20, name="versions", label="Versions", url_name="signals:version-list"),
     Tab(page="signal", order=30, name="runs", label="Runs", url_name="signals:run-list"),
     Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
+    AgentRows(name="signals", order=10, move=operations.move_signals),
     DemoData(name="signals", order=10, erase=demo.erase),
 )

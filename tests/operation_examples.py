@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from catalyst.agents.models import AgentIdentity
 from catalyst.core import operations as core_operations
 from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
@@ -54,6 +55,8 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     agent = make_agent(project, f"agent-{SECRET}")
     turn = (f"Question {word}?", "Answer.")
     trace = make_trace(project, 1, now=now, session=f"session-{SECRET}", said=turn, agent=agent.identity)
+    make_agent(project, "twin")
+    AgentIdentity.objects.create(project=project, identity="joined", agent=agent, first_seen_at=now)
     signal = make_signal(agent, name=f"Signal {word}")
     make_label(signal, 2, now=now, value="yes")
     operations.publish_version(signal, Definition("binary", f"Is it {word}?", 100))
@@ -220,12 +223,17 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "signals.versions": _signal,
     "traces.agent": _agent,
     "traces.agents": _nothing,
+    "traces.duplicates": _nothing,
     "traces.facets": _nothing,
+    "traces.identities": _agent,
     "traces.list": _nothing,
+    "traces.merge_agents": lambda world: {"agents": ["twin"], "into": world.signal.agent.identity},
+    "traces.merge_duplicates": _nothing,
     "traces.overview": _nothing,
     "traces.session": _session,
     "traces.sessions": _nothing,
     "traces.show": _trace,
     "traces.span": lambda world: {"trace": world.trace.hex_id, "span": hex_span_id(_root(world).span_id)},
+    "traces.split_agent": lambda _world: {"identity": "joined"},
     "traces.transcript": _trace,
 }

@@ -1,10 +1,10 @@
 """Registry entries of traces."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from catalyst.registry import DemoData, Maintenance, Probe, Retention, Section, Tab
+from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 from traces import demo, probes, retention
-from traces.ingest import settle_queue
+from traces.ingest import moves, settle_queue
 from traces.span_store import span_store
 
 
@@ -17,12 +17,21 @@ def _drop_expired_days(now: datetime) -> int:
 
 
 REGISTRATIONS = (
+    PeriodicTask(
+        name="moves",
+        order=50,
+        interval=timedelta(seconds=10),
+        task="traces.tasks.move_spans",
+        has_work=moves.has_work,
+        description="moves spans to the agents that their ids count as",
+    ),
     # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
     Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),
     Maintenance(name="days", order=20, run=_prepare_days, at_start=True),
     Retention(name="days", order=10, delete=_drop_expired_days),
     Retention(name="traces", order=20, delete=retention.delete_expired_traces),
     Retention(name="hours", order=30, delete=retention.delete_expired_hours),
+    Retention(name="agent identities", order=35, delete=retention.delete_expired_identities),
     Probe(
         name="days",
         order=30,

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import models, transaction
 
 from catalyst import timerange
+from catalyst.agents.models import AgentIdentity
 from catalyst.core.models import Project
 from traces.ingest import rollups
 from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, ExpiredDay, Session, Trace, Unsettled
@@ -54,6 +55,14 @@ def delete_expired_hours(now: datetime, batches: int = MAX_BATCHES) -> int:
         deleted += _repeat(batches, partial(_delete_hours, hours.filter(hour__lt=kept_since).order_by("hour")))
         deleted += _repeat(batches, partial(_delete_hours_ahead, hours.filter(hour__gt=ahead)))
     return deleted
+
+
+def delete_expired_identities(now: datetime) -> int:
+    """Delete a batch of ids of agents that came with one conversation only, when its trace has expired."""
+    kept_since = timerange.kept_since(now, settings.RETENTION_DAYS)
+    once = AgentIdentity.objects.filter(has_recurred=False, moving_from=None, first_seen_at__lt=kept_since)
+    expired = once.exclude(identity=models.F("agent__identity")).order_by("first_seen_at")[:MAX_HOURS]
+    return AgentIdentity.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()[0]
 
 
 def _repeat(batches: int, delete: Callable[[], int]) -> int:

@@ -21,7 +21,7 @@ from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
 from signals.judging import budget_checks
 from signals.judging.judges import model_for
-from signals.models import Label, Signal, SignalVersion
+from signals.models import Label, Signal, SignalTest, SignalVersion
 from signals.models.label import LabelQuerySet
 from signals.targets import requeue
 
@@ -196,6 +196,13 @@ def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
         if Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now):
             record(by, "archived", signal)
     signal.refresh_from_db(fields=["archived_at"])
+
+
+def move_signals(source: Agent, into: Agent) -> None:
+    """Give the signals of an agent to the one that it is merged with, in the caller's transaction."""
+    requeue.take_signal_lock()
+    Signal.objects.filter(agent=source).update(agent=into)
+    SignalTest.objects.filter(agent=source).update(agent=into)
 
 
 def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from catalyst.health import Check, Metric, gauge_of
-from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 
 calls: list[str] = []
 
@@ -24,6 +24,10 @@ def load_demo(_project: int, _now: datetime) -> None:
 
 def erase_demo(_project: int) -> None:
     calls.append("erase")
+
+
+def move_birds(_source: object, _into: object) -> None:
+    calls.append("move")
 
 
 def count_birds(_now: datetime) -> int:
@@ -54,4 +58,5 @@ REGISTRATIONS = (
     Tab(page="signal", order=1_000, name="birds", label="Birds", url_name="signals:run-list"),
     Tab(page="settings", order=1_000, name="birds", label="Birds", url_name="core:key-list", owners_only=True),
     DemoData(name="birds", order=1_000, load=load_demo, erase=erase_demo),
+    AgentRows(name="birds", order=1_000, move=move_birds),
 )

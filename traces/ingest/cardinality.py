@@ -4,7 +4,7 @@ Senders choose these names. Each is kept for as long as the sums of its calls, a
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -27,6 +27,10 @@ _KNOWN = """
 """
 _NEW_NAMES = "SELECT kind, count(*) FROM traces_callname WHERE project_id = %s AND first_seen_at > %s GROUP BY kind"
 _NEW_AGENTS = "SELECT count(*) FROM agents_agent WHERE project_id = %s AND first_seen_at > %s AND identity <> %s"
+_NEW_IDENTITIES = """
+    SELECT count(*) FROM agents_agentidentity i JOIN agents_agent a ON a.id = i.agent_id
+    WHERE i.project_id = %s AND i.first_seen_at > %s AND i.identity <> a.identity
+"""
 _INSERT = """
     INSERT INTO traces_callname (project_id, kind, name, first_seen_at)
     SELECT %s, d.kind, d.name, %s FROM unnest(%s::text[], %s::text[]) AS d(kind, name) ORDER BY d.kind, d.name
@@ -54,15 +58,21 @@ def _remember(project_id: int, stored: Iterable[CallName]) -> None:
     _known.update((project_id, name) for name in stored)
 
 
-def refused_agents(
-    project_id: int, identities: Iterable[Identity], known: Container[str], now: datetime
-) -> Collection[str]:
-    """Identities of agents that the project must not add in this hour."""
-    new = [each.identity for each in identities if each.identity not in known and each.identity != OTHER]
-    if not new:
-        return ()
+def new_agents(project_id: int, identities: Sequence[Identity], now: datetime) -> Sequence[Identity]:
+    """The first ones of new agents, as many as the project may add in this hour."""
+    return identities[: room_for_agents(project_id, now)] if identities else ()
+
+
+def room_for_agents(project_id: int, now: datetime) -> int:
+    """How many new agents the project may still add in this hour."""
     ((count,),) = database.fetch(_NEW_AGENTS, [project_id, now - timerange.HOUR, OTHER])
-    return set(new[max(0, settings.MAX_NEW_NAMES - count) :])
+    return max(0, int(settings.MAX_NEW_NAMES) - int(count))
+
+
+def room_for_identities(project_id: int, now: datetime) -> int:
+    """How many identities may still join agents of the project in this hour."""
+    ((count,),) = database.fetch(_NEW_IDENTITIES, [project_id, now - timerange.HOUR])
+    return max(0, int(settings.MAX_NEW_NAMES) - int(count))
 
 
 def _beyond(project_id: int, new: list[CallName], now: datetime) -> set[CallName]:

@@ -1,61 +1,13 @@
-"""Rows that spans refer to by name: agents, sessions, resources."""
+"""Rows that spans refer to by name: sessions and resources."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import orjson
 
 from catalyst import database
-from traces.conventions.span_mapping import Identity
-from traces.ingest import cardinality
 from traces.otlp import Source
-from traces.summary import COUNTS, OTHER, Summary
-
-_OTHER = Identity(OTHER, "agent_name", OTHER)
-
-
-def agent_ids(
-    project_id: int, identities: Collection[Identity], now: datetime, *, limited: bool = True
-) -> Mapping[str, int]:
-    """Get or create agents; returns primary keys by identity. The newest name wins.
-
-    `limited`: identities beyond the new ones that an hour may bring are missing from the result.
-    """
-    if not identities:
-        return {}
-    by_identity = {identity.identity: identity for identity in sorted(identities, key=lambda i: (i.identity, i.name))}
-    rows = [by_identity[key] for key in dict.fromkeys(identity.identity for identity in identities)]
-    existing = database.fetch(
-        "SELECT identity, id, name FROM agents_agent WHERE project_id = %s AND identity = ANY(%s)",
-        [project_id, [row.identity for row in rows]],
-    )
-    names = {identity: name for identity, _, name in existing}
-    refused = cardinality.refused_agents(project_id, rows, names, now) if limited else ()
-    changed = [row for row in rows if names.get(row.identity) != row.name and row.identity not in refused]
-    return {identity: pk for identity, pk, _ in existing} | _write_agents(project_id, changed, now)
-
-
-def _write_agents(project_id: int, rows: Sequence[Identity], now: datetime) -> dict[str, int]:
-    if not rows:
-        return {}
-    columns = [[getattr(row, name) for row in rows] for name in ("identity", "source", "name")]
-    return dict(
-        database.fetch(
-            """
-            INSERT INTO agents_agent AS a (project_id, identity, source, name, first_seen_at)
-            SELECT %s, d.identity, d.source, d.name, %s
-            FROM unnest(%s::text[], %s::text[], %s::text[]) AS d(identity, source, name) ORDER BY d.identity
-            ON CONFLICT (project_id, identity) DO UPDATE SET name = EXCLUDED.name
-            RETURNING identity, id
-            """,
-            [project_id, now, *columns],
-        )
-    )
-
-
-def other_agent(project_id: int, now: datetime) -> int:
-    """Get or create the agent of spans whose own agent was one too many; returns its primary key."""
-    return agent_ids(project_id, [_OTHER], now)[OTHER]
+from traces.summary import COUNTS, Summary
 
 
 def session_ids(project_id: int, summaries: Iterable[Summary], now: datetime) -> dict[str, int]:

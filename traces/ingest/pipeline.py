@@ -20,7 +20,8 @@ from catalyst import timerange
 from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, read_span
 from traces.conventions.usage import add_price
 from traces.ingest import cardinality, rollups, settle_queue, trace_rows
-from traces.ingest.identities import agent_ids, keep_resources, other_agent, session_ids
+from traces.ingest.agents import agent_ids, other_agent
+from traces.ingest.identities import keep_resources, session_ids
 from traces.ingest.rollups import Change
 from traces.ingest.trace_rows import LockedTrace, TraceRow
 from traces.models import ExpiredDay
@@ -152,13 +153,15 @@ def write(arrivals: Sequence[SpanBatch]) -> list[IngestResult]:
         return [IngestResult() for _ in arrivals]
     store = span_store()
     store.ensure_current(max(arrival.received_at for arrival in arrivals))
-    for _ in range(MAX_TRIES - 1):
-        try:
-            return _write(arrivals, store)
-        except (OperationalError, ShortRead) as error:
-            if not _may_pass(error):
-                raise
-    return _write(arrivals, store)
+    return _write_patiently(arrivals, store, settles=True)
+
+
+def rewrite(stored: SpanBatch) -> IngestResult:
+    """Store spans again that are stored, under the agents that they count as now. Signals do not judge them again.
+
+    Raises as `write` does.
+    """
+    return _write_patiently([stored], span_store(), settles=False)[0]
 
 
 def store(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> IngestResult:
@@ -166,12 +169,22 @@ def store(project_id: int, sent: Sequence[DecodedSpan], now: datetime) -> Ingest
     return write([read(project_id, sent, now)])[0]
 
 
+def _write_patiently(arrivals: Sequence[SpanBatch], store: SpanStore, *, settles: bool) -> list[IngestResult]:
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return _write(arrivals, store, settles=settles)
+        except (OperationalError, ShortRead) as error:
+            if not _may_pass(error):
+                raise
+    return _write(arrivals, store, settles=settles)
+
+
 def _may_pass(error: OperationalError | ShortRead) -> bool:
     return isinstance(error, ShortRead) or isinstance(error.__cause__, DeadlockDetected)
 
 
 @transaction.atomic
-def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult]:
+def _write(arrivals: Sequence[SpanBatch], store: SpanStore, *, settles: bool) -> list[IngestResult]:
     project_id = arrivals[0].project_id
     received = [arrival.received_at for arrival in arrivals]
     since, now = min(received), max(received)
@@ -188,7 +201,8 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore) -> list[IngestResult
     }
     changes |= _revise(project_id, batches, locked, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
-    settled = _follow_up(project_id, batches, locked, changes, since, now)
+    rollups.apply(project_id, list(changes.values()), now)
+    settled = _enqueue(project_id, batches, locked, changes, since, now) if settles else set()
     return [_outcome_of(arrival, batches, inserted, replaced, settled) for arrival in arrivals]
 
 
@@ -286,10 +300,9 @@ def _resolve_names(project_id: int, readings: Sequence[NormalizedSpan], now: dat
 
 
 def _resolve_agents(project_id: int, readings: Sequence[NormalizedSpan], now: datetime, *, limited: bool) -> None:
-    # In the order in which they arrived: the first ones get the room that is left.
-    identities = list(dict.fromkeys(reading.agent for reading in readings if reading.agent is not None))
-    agents = agent_ids(project_id, identities, now, limited=limited)
-    other = other_agent(project_id, now) if any(each.identity not in agents for each in identities) else None
+    agents = agent_ids(project_id, readings, now, limited=limited)
+    is_beyond = any(reading.agent is not None and reading.agent.identity not in agents for reading in readings)
+    other = other_agent(project_id, now) if is_beyond else None
     for reading in readings:
         if reading.is_other:
             # A try before this one found that.
@@ -365,7 +378,7 @@ def _write_spans(store: SpanStore, batches: Sequence[TraceBatch]) -> tuple[set[i
     return {id(span) for span, _ in inserts}, {id(span) for _, span, _ in replaces}
 
 
-def _follow_up(
+def _enqueue(
     project_id: int,
     batches: Mapping[UUID, TraceBatch],
     locked: Mapping[UUID, LockedTrace],
@@ -373,10 +386,10 @@ def _follow_up(
     since: datetime,
     now: datetime,
 ) -> set[UUID]:
+    """Enqueue changed traces and sessions until they settle. Returns the traces that had settled before."""
     if not changes:
         return set()
     ordered = list(changes.values())
-    rollups.apply(project_id, ordered, now)
     queued = [
         _settle_request(batches[trace_id], locked[trace_id], change.after, since)
         for trace_id, change in changes.items()

@@ -1,7 +1,7 @@
-"""Gives spans of (other) their own agent, and calls of (other) their own name."""
+"""Stores spans again under the agents and names that they count under now."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import batched, chain
 
@@ -30,14 +30,18 @@ def regroup(project: Project, now: datetime) -> Iterator[int]:
         condition |= store.traces_with(project.pk, SpanQuery(agents=(other,)))
     found = Trace.objects.filter(condition).order_by("pk").values_list("pk", flat=True)
     for pks in batched(list(found), TRACES_AT_ONCE, strict=False):
-        readings = list(_readings(project, list(Trace.objects.filter(pk__in=pks)), other))
+        traces = list(Trace.objects.filter(pk__in=pks))
+        readings = list(readings_of(project, traces, lambda span: _is_other(span, other)))
         if readings:
             yield pipeline.write([SpanBatch(project.pk, now, readings, {}, 0)])[0].replaced
 
 
-def _readings(project: Project, traces: list[Trace], other: int | None) -> Iterator[NormalizedSpan]:
+def readings_of(
+    project: Project, traces: list[Trace], counts: Callable[[SpanRecord], bool]
+) -> Iterator[NormalizedSpan]:
+    """Stored spans of these traces that count, to be stored again under the agents that they name."""
     stored = span_store().spans(project.pk, [trace.extent for trace in traces])
-    spans = [span for span in chain.from_iterable(stored.values()) if _is_other(span, other)]
+    spans = [span for span in chain.from_iterable(stored.values()) if counts(span)]
     texts = _texts(project, traces, spans)
     resources = _resources(project, texts.values())
     for span in spans:

@@ -18,6 +18,15 @@ from traces.summary import CALLS, COSTS, COUNTS, CallKey, Calls, Counts, Summary
 OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count")
 SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
 HOUR_SUMS = (*OWN_SUMS, *COUNTS)
+# Table, keys and sums.
+_HOURS = ("traces_agenthour", "agent_id bigint, hour timestamptz", HOUR_SUMS)
+_LATENCIES = ("traces_agenthourlatency", "agent_id bigint, hour timestamptz, bucket smallint", ("trace_count",))
+_CALLS = (
+    "traces_agenthourcalls",
+    "agent_id bigint, hour timestamptz, kind text, name text, bucket smallint",
+    CALLS,
+)
+_HOURLY = (_HOURS, _LATENCIES, _CALLS)
 _call_values: Callable[[Calls], tuple[Any, ...]] = attrgetter(*CALLS)
 # Agent and user of a session come from its earliest traces.
 MAX_NAMING_TRACES = 100
@@ -69,6 +78,22 @@ def recount(sessions: Iterable[int], now: datetime) -> None:
     if ids := sorted(sessions):
         _lock_sessions(ids)
         _recount_sessions(ids, [], now)
+
+
+def merge_agents(project_id: int, source: int, into: int) -> None:
+    """Add the sums of an agent to those of another one, and delete them."""
+    for table, keys, sums in _HOURLY:
+        names = ", ".join(name for name in _names(keys) if name != "agent_id")
+        added = ", ".join(f"{name} = r.{name} + EXCLUDED.{name}" for name in sums)
+        database.execute(
+            f"""
+            WITH deleted AS (DELETE FROM {table} WHERE project_id = %s AND agent_id = %s RETURNING *)
+            INSERT INTO {table} AS r (project_id, agent_id, {names}, {", ".join(sums)})
+            SELECT project_id, %s, {names}, {", ".join(sums)} FROM deleted ORDER BY {names}
+            ON CONFLICT (project_id, agent_id, {names}) DO UPDATE SET {added}
+            """,
+            [project_id, source, into],
+        )
 
 
 def _signed(changes: Iterable[Change]) -> Iterable[tuple[Summary, int | None, int]]:
@@ -186,7 +211,7 @@ def _add_hours(project_id: int, changes: Sequence[Change]) -> None:
     for summary, _, sign in _signed(changes):
         sums[summary.agent_id, summary.hour].add(summary, sign)
     rows = [(*key, *_hour_values(total)) for key, total in sums.items() if total != Sums()]
-    _upsert("traces_agenthour", project_id, "agent_id bigint, hour timestamptz", HOUR_SUMS, rows)
+    _upsert(project_id, *_HOURS, rows)
 
 
 def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
@@ -194,8 +219,7 @@ def _add_latencies(project_id: int, changes: Sequence[Change]) -> None:
     for summary, _, sign in _signed(changes):
         sums[summary.agent_id, summary.hour, summary.bucket] += sign
     rows = [(*key, count) for key, count in sums.items() if count]
-    keys = "agent_id bigint, hour timestamptz, bucket smallint"
-    _upsert("traces_agenthourlatency", project_id, keys, ("trace_count",), rows)
+    _upsert(project_id, *_LATENCIES, rows)
 
 
 def _add_calls(project_id: int, changes: Sequence[Change]) -> None:
@@ -205,11 +229,10 @@ def _add_calls(project_id: int, changes: Sequence[Change]) -> None:
             sums[summary.agent_id, summary.hour, key].add(call, sign)
     changed = ((key, _call_values(calls)) for key, calls in sums.items())
     rows = [(agent_id, hour, *key, *values) for (agent_id, hour, key), values in changed if any(values)]
-    keys = "agent_id bigint, hour timestamptz, kind text, name text, bucket smallint"
-    _upsert("traces_agenthourcalls", project_id, keys, CALLS, rows)
+    _upsert(project_id, *_CALLS, rows)
 
 
-def _upsert(table: str, project_id: int, keys: str, sums: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
+def _upsert(project_id: int, table: str, keys: str, sums: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
     if not rows:
         return
     names = _names(keys)

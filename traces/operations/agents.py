@@ -1,19 +1,24 @@
 """Operations on agents."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Annotated, ClassVar
 
 from django.db.models import Q
 from pydantic import ConfigDict, Field
 
+from catalyst.agents.models import Agent, AgentIdentity
 from catalyst.core.operation_context import Context
-from catalyst.operations import CAMEL, Effect, Limit, Page, Scope, operation
+from catalyst.operations import CAMEL, Effect, Id, Input, InvalidInput, Limit, Page, Scope, operation
 from catalyst.params import MAX_OFFSET
 from traces import usage
 from traces.analytics import calls, runs
 from traces.analytics.runs import SeenAgent
+from traces.ingest import moves
 from traces.operations.inputs import RangeInput, agent_of, range_of
 from traces.usage import Called, Runs
 
@@ -196,3 +201,117 @@ def show_agent(context: Context, arguments: AgentInput) -> AgentDetail:
         models=[CallRecord.of(row.called) for row in called.models],
         tools=[CallRecord.of(row.called) for row in called.tools],
     )
+
+
+class IdentitiesInput(Input):
+    agent: str = Field(description="Identity of the agent.")
+    limit: Limit = 200
+    after: Id | None = Field(None, description="Continue a list: `next` of the page before.")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    identity: str
+    agent: str
+    first_seen: datetime
+    has_recurred: bool
+    """Whether more than one conversation had it."""
+    is_moving: bool
+    """Whether some of its stored spans still name its agent before."""
+
+    @classmethod
+    def of(cls, row: AgentIdentity) -> "IdentityRecord":
+        return cls(
+            identity=row.identity,
+            agent=row.agent.identity,
+            first_seen=row.first_seen_at,
+            has_recurred=row.has_recurred,
+            is_moving=row.moving_from_id is not None,
+        )
+
+
+@operation("traces.identities", Scope.READ, Effect.READS)
+def list_identities(context: Context, arguments: IdentitiesInput) -> Page[IdentityRecord]:
+    """List the ids and names that count as an agent, newest first."""
+    rows = agent_of(context, arguments.agent).identities.select_related("agent").order_by("-pk")
+    if arguments.after is not None:
+        rows = rows.filter(pk__lt=arguments.after)
+    return Page.of(list(rows[: arguments.limit + 1]), arguments.limit, IdentityRecord.of, lambda row: row.pk)
+
+
+class MergeInput(Input):
+    agents: Annotated[list[str], Field(min_length=1, max_length=100)] = Field(
+        description="Identities of the agents to merge into the other one."
+    )
+    into: str = Field(description="Identity of the agent that stays.")
+
+
+@dataclass(frozen=True, slots=True)
+class MergeRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    agent: str
+    into: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergesRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    merges: list[MergeRecord]
+
+
+@operation("traces.merge_agents", Scope.WRITE, Effect.WRITES)
+def merge_agents(context: Context, arguments: MergeInput) -> MergesRecord:
+    """Merge agents: spans with their ids count as another agent from now on.
+
+    Their signals go with them at once. Their stored spans follow within minutes, then the merged agents are gone.
+    """
+    into = agent_of(context, arguments.into)
+    sources = [agent_of(context, identity) for identity in dict.fromkeys(arguments.agents)]
+    moves.merge(sources, into, context.now, context.actor)
+    return _merged((source, into) for source in sources)
+
+
+def _merged(pairs: Iterable[tuple[Agent, Agent]]) -> MergesRecord:
+    return MergesRecord([MergeRecord(source.identity, into.identity) for source, into in pairs])
+
+
+class DuplicatesInput(Input):
+    name: str | None = Field(None, description="Only agents with this name.")
+
+
+@operation("traces.duplicates", Scope.READ, Effect.READS)
+def list_duplicates(context: Context, arguments: DuplicatesInput) -> MergesRecord:
+    """List up to 1,000 agents whose id came with one run only, each with the agent of its name that has most runs."""
+    return _merged(_duplicates(context, arguments))
+
+
+@operation("traces.merge_duplicates", Scope.WRITE, Effect.WRITES, preview="traces.duplicates")
+def merge_duplicates(context: Context, arguments: DuplicatesInput) -> MergesRecord:
+    """Merge up to 1,000 agents whose id came with one run only with the agent of their name that has most runs."""
+    pairs = _duplicates(context, arguments)
+    for into, found in groupby(pairs, key=itemgetter(1)):
+        moves.merge([source for source, _ in found], into, context.now, context.actor)
+    return _merged(pairs)
+
+
+def _duplicates(context: Context, arguments: DuplicatesInput) -> Sequence[tuple[Agent, Agent]]:
+    agents = context.project.agents.all()
+    return moves.duplicates(agents if arguments.name is None else agents.filter(name=arguments.name))
+
+
+class SplitInput(Input):
+    identity: str = Field(description="An id or a name that counts as an agent, but is not its own identity.")
+
+
+@operation("traces.split_agent", Scope.WRITE, Effect.WRITES)
+def split_agent(context: Context, arguments: SplitInput) -> IdentityRecord:
+    """Give an id that counts as an agent its own agent again. Its stored spans follow within minutes."""
+    row = context.project.agent_identities.filter(identity=arguments.identity).first()
+    if row is None:
+        raise InvalidInput({"identity": f"No agent of {context.project.slug} has the id {arguments.identity}."})
+    moves.split(row, context.now, context.actor)
+    return IdentityRecord.of(context.project.agent_identities.select_related("agent").get(pk=row.pk))

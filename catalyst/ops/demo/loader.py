@@ -29,7 +29,7 @@ from signals.results import summaries
 from signals.runs import backfill
 from traces.conventions.span_mapping import Identity
 from traces.ingest import pipeline
-from traces.ingest.identities import agent_ids
+from traces.ingest.agents import keep_agents
 from traces.models import Trace
 from traces.otlp import DecodedSpan
 
@@ -169,7 +169,7 @@ def _active() -> QuerySet[Signal]:
 
 def _agents(project: Project, now: datetime) -> None:
     identities = {Identity(agent.id, Agent.Source.AGENT_ID, agent.name) for agent in timeline.AGENTS}
-    agent_ids(project.pk, identities, now - timeline.PERIOD)
+    keep_agents(project.pk, identities, now - timeline.PERIOD)
 
 
 @transaction.atomic
