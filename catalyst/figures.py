@@ -1,6 +1,6 @@
 """Plotly figures, and the geometry of small server-rendered SVGs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
@@ -29,6 +29,16 @@ class Unit:
 
 COUNT = Unit()
 
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment in a chart, such as a deploy."""
+
+    moment: datetime
+    text: str
+
+
+MAX_MARK_CHARACTERS = 16
 
 _AXES: dict[str, Any] = {
     "showlegend": False,
@@ -59,6 +69,32 @@ def lines(
     """Draw lines over time, with gaps where a value is None. `queries` as for `stacked_bars`."""
     style = {"type": "scatter", "mode": "lines+markers", "marker": {"size": 3}, "connectgaps": False}
     return _figure([style | _trace(starts, row, queries, unit) for row in series], starts, unit)
+
+
+def mark(figure: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, Any]:
+    """Draw vertical lines with a word at their top. Only moments within the axis are seen."""
+    lines = [
+        {"type": "line", "x0": _iso(at.moment), "x1": _iso(at.moment), "yref": "paper", "y0": 0, "y1": 1}
+        for at in marks
+    ]
+    words = [
+        {
+            "x": _iso(at.moment),
+            "yref": "paper",
+            "y": 1,
+            "yanchor": "top",
+            "xanchor": "left",
+            "text": escape(_short(at.text), quote=False),
+            "hovertext": escape(at.text, quote=False),
+            "showarrow": False,
+        }
+        for at in marks
+    ]
+    return {**figure, "layout": {**figure["layout"], "shapes": lines, "annotations": words}}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MARK_CHARACTERS else f"{text[: MAX_MARK_CHARACTERS - 1]}…"
 
 
 def _trace(starts: Sequence[datetime], series: Series, queries: Sequence[str], unit: Unit) -> dict[str, Any]:

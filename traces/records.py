@@ -34,6 +34,7 @@ class SpanRecord:
     status: str = "unset"
     status_message: str = ""
     service: str = ""
+    service_version: str = ""
     environment: str = ""
     agent_id: int | None = None
     session_key: str = ""

@@ -94,6 +94,7 @@ class Summary:
     session_key: str
     user: str
     service: str
+    service_version: str
     environment: str
     name: str
     status: str
@@ -140,6 +141,7 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
     start, end = ordered[0].start_time, max(map(span_end, spans))
     if root is not None and root is not ordered[0]:
         ordered = [root, *(span for span in ordered if span is not root)]
+    served = next((span for span in ordered if span.service), None)
     counted = count_usage(spans)
     duration = (end - start) // timedelta(microseconds=1)
     if root is not None and root.duration_us is not None:
@@ -148,7 +150,8 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
         agent_id=next((span.agent_id for span in ordered if span.agent_id is not None), None),
         session_key=_first(span.session_key for span in ordered),
         user=_first(span.user for span in ordered),
-        service=_first(span.service for span in ordered),
+        service=served.service if served is not None else "",
+        service_version=served.service_version if served is not None else "",
         environment=_first(span.environment for span in ordered),
         name=ordered[0].name,
         status=_status(root, spans),

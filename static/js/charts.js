@@ -28,6 +28,7 @@
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("text-faint") },
       hoverlabel: { bgcolor: colour("bg-raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
+      shapes: layout.shapes?.map((shape) => ({ ...shape, line: { color: colour("text-faint"), width: 1, dash: "dot" } })),
       xaxis: axis(layout.xaxis),
       yaxis: axis(layout.yaxis),
     };

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from catalyst import figures
-from catalyst.figures import Series, Unit
+from catalyst.figures import Mark, Series, Unit
 from catalyst.timerange import TimeRange
 from traces.analytics.stats import Stat, Stats, unsplit
+from traces.models import Deploy
 from traces.usage import Runs, Usage
 
 SECONDS = Unit("%{y:.3~s}s", suffix=" s")
@@ -120,6 +121,12 @@ def _cost(axis: Axis, stats: Stats) -> Card:
         del split["unsplit"]
     parts = [Part(tone, stats[f"{name} cost"]) for name, tone in split.items()]
     return Card("agent-cost", stats["cost"], axis.stacked(series, DOLLARS), parts, stats["unpriced"])
+
+
+def marked(cards: Sequence[Card], deploys: Sequence[Deploy]) -> list[Card]:
+    """Draw deploys into charts."""
+    marks = [Mark(deploy.started_at, deploy.version) for deploy in deploys]
+    return [replace(card, figure=figures.mark(card.figure, marks)) for card in cards]
 
 
 def seconds(microseconds: float | None) -> float | None:

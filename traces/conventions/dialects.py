@@ -42,6 +42,7 @@ OPENTELEMETRY = Dialect(
         "session": ("session.id",),
         "user": ("user.id", "enduser.id"),
         "service": ("service.name",),
+        "service_version": ("service.version",),
         "environment": ("deployment.environment.name", "deployment.environment"),
     },
 )

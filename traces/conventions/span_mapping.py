@@ -106,6 +106,7 @@ class ResourceContext:
         self.values, _ = gather(source.attributes)
         self.agent = _agent(self.values)
         self.service = _name(self.values, "service")
+        self.service_version = _name(self.values, "service_version")
         self.environment = _name(self.values, "environment")
         content = (source.attributes, source.scope_name, source.scope_version)
         self.digest = xxhash.xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)) - _SIGNED
@@ -133,6 +134,7 @@ def read_span(
         status=sent.status,
         status_message=sent.status_message[:MAX_MESSAGE_CHARACTERS],
         service=_name(values, "service") or resource.service,
+        service_version=_name(values, "service_version") or resource.service_version,
         environment=_name(values, "environment") or resource.environment,
         session_key=_name(values, "session") or _name(resource.values, "session"),
         user=_name(values, "user") or _name(resource.values, "user"),

@@ -19,7 +19,7 @@ from psycopg.errors import DeadlockDetected
 from catalyst import timerange
 from traces.conventions.span_mapping import NormalizedSpan, ResourceContext, read_span
 from traces.conventions.usage import add_price
-from traces.ingest import cardinality, rollups, settle_queue, trace_rows
+from traces.ingest import cardinality, deploys, rollups, settle_queue, trace_rows
 from traces.ingest.agents import agent_ids, other_agent
 from traces.ingest.identities import keep_resources, session_ids
 from traces.ingest.rollups import Change
@@ -202,6 +202,7 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore, *, settles: bool) ->
     changes |= _revise(project_id, batches, locked, store, now)
     inserted, replaced = _write_spans(store, [batches[trace_id] for trace_id in changes])
     rollups.apply(project_id, list(changes.values()), now)
+    deploys.keep(project_id, changes.values(), now)
     settled = _enqueue(project_id, batches, locked, changes, since, now) if settles else set()
     return [_outcome_of(arrival, batches, inserted, replaced, settled) for arrival in arrivals]
 

@@ -18,6 +18,7 @@ _TYPES = {
     "session_id": "bigint",
     '"user"': "text",
     "service": "text",
+    "service_version": "text",
     "environment": "text",
     "name": "text",
     "status": "text",
@@ -35,7 +36,10 @@ _TYPES = {
 }
 _COLUMNS = ", ".join(_TYPES)
 _RECORD = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())
-_FROM_SUMMARY = ("agent_id", "user", "service", "environment", "name", "status", "outcome", "start_time", "end_time")
+_FROM_SUMMARY = (
+    *("agent_id", "user", "service", "service_version", "environment"),
+    *("name", "status", "outcome", "start_time", "end_time"),
+)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
 from traces.models.call_names import CallName
 from traces.models.choices import Kind, Outcome, Status
+from traces.models.deploys import Deploy
 from traces.models.expired_day import ExpiredDay
 from traces.models.resource import Resource
 from traces.models.settle_queue import Unsettled
@@ -16,6 +17,7 @@ __all__ = [
     "AgentHourLatency",
     "CallName",
     "Counters",
+    "Deploy",
     "ExpiredDay",
     "Kind",
     "Outcome",

@@ -33,6 +33,7 @@ class Span(SpanKey):
     status = models.CharField(max_length=5, choices=Status)
     status_message = models.TextField()
     service = models.TextField()
+    service_version = models.TextField()
     environment = models.TextField()
     agent_id = models.BigIntegerField(null=True, help_text="The agent that this span itself names.")
     session_key = models.TextField()

@@ -307,6 +307,7 @@ class Trace(Counters):
     session = models.ForeignKey(Session, on_delete=models.SET_NULL, null=True, related_name="traces", db_index=False)
     user = models.CharField(max_length=256, blank=True)
     service = models.CharField(max_length=256, blank=True)
+    service_version = models.CharField(max_length=256, blank=True, help_text="Of the service, as its resource says.")
     environment = models.CharField(max_length=256, blank=True)
     name = models.CharField(max_length=512, blank=True, help_text="Name of the root, else of the earliest span.")
     status = models.CharField(max_length=5, choices=Status, default=Status.UNSET, help_text="Status of the root.")

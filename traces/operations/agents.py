@@ -19,6 +19,7 @@ from traces import usage
 from traces.analytics import calls, runs
 from traces.analytics.runs import SeenAgent
 from traces.ingest import moves
+from traces.models import Deploy
 from traces.operations.inputs import RangeInput, agent_of, range_of
 from traces.usage import Called, Runs
 
@@ -172,6 +173,21 @@ class CallRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DeployRecord:
+    """A version of a service, since the first run with it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    service: str
+    version: str
+    start: datetime
+
+    @classmethod
+    def of(cls, deploy: Deploy) -> "DeployRecord":
+        return cls(deploy.service, deploy.version, deploy.started_at)
+
+
+@dataclass(frozen=True, slots=True)
 class AgentDetail:
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -183,6 +199,8 @@ class AgentDetail:
     # The greatest only: models by cost, tools by calls.
     models: list[CallRecord]
     tools: list[CallRecord]
+    deploys: list[DeployRecord]
+    """The newest ones in the range that followed another version, oldest first."""
 
 
 @operation("traces.agent", Scope.READ, Effect.READS)
@@ -200,6 +218,7 @@ def show_agent(context: Context, arguments: AgentInput) -> AgentDetail:
         buckets=[UsageBucket.of(start, found) for start, found in sorted(compared.bars.items())],
         models=[CallRecord.of(row.called) for row in called.models],
         tools=[CallRecord.of(row.called) for row in called.tools],
+        deploys=[DeployRecord.of(row) for row in context.project.deploys.changes_of(agent.pk, time_range)],
     )
 
 

@@ -251,6 +251,9 @@ class TraceDetail:
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     trace: TraceRecord
+    service: str
+    service_version: str
+    environment: str
     labels: list[GivenLabel]
     """Labels of the trace as a whole."""
     # The first ones, in order of start.
@@ -264,7 +267,12 @@ def show_trace(context: Context, arguments: TraceInput) -> TraceDetail:
     spans = conversations.spans_of(trace)[: arguments.limit]
     labels = label_sources.pills_for_trace(context.project, trace.trace_id).own
     return TraceDetail(
-        TraceRecord.of(trace), [GivenLabel.of(label) for label in labels], [SpanSummary.of(span) for span in spans]
+        trace=TraceRecord.of(trace),
+        service=trace.service,
+        service_version=trace.service_version,
+        environment=trace.environment,
+        labels=[GivenLabel.of(label) for label in labels],
+        spans=[SpanSummary.of(span) for span in spans],
     )
 
 

@@ -105,4 +105,6 @@ ALTER TABLE traces_payload ALTER COLUMN span_ids SET NOT NULL, DROP COLUMN resou
 """
 
 OTHER = "ALTER TABLE traces_span ADD COLUMN counts_as_other boolean NOT NULL DEFAULT false"
+VERSION = "ALTER TABLE traces_span ADD COLUMN service_version text NOT NULL DEFAULT ''"
+DROP_VERSION = "ALTER TABLE traces_span DROP COLUMN service_version"
 DROP_OTHER = "ALTER TABLE traces_span DROP COLUMN counts_as_other"

@@ -55,6 +55,8 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         context["compared"] = compared.is_comparable
         numbers = stats(usage.total(compared.bars.values()), usage.total(compared.earlier))
         context |= _cards(request, pk, compared.bars, numbers, time_range)
+        context["deploys"] = request.project.deploys.changes_of(pk, time_range)
+        context["cards"] = charts.marked(context["cards"], context["deploys"])
         context["calls"] = calls.tables(request.project, pk, time_range)
     else:
         context["nearest"] = traces.nearest(request, TraceFilter(request.project.pk, agent=pk), now)
