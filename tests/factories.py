@@ -77,12 +77,15 @@ def turn(
     said: tuple[str, str] = OPENING,
     agent: str = AGENT,
     session: str = "",
+    user: str = "",
     error: str = "",
 ) -> list[DecodedSpan]:
     """The spans of one run: a root that names the agent, a model call, and a failed tool if there is an error."""
     identity: dict[str, Any] = {"agent__name": agent} if agent else {}
     if session:
         identity["session__id"] = session
+    if user:
+        identity["user__id"] = user
     asked, answered = said
     first = trace * 16
     spans = [

@@ -94,6 +94,7 @@ class AgentIdentity(models.Model):
     def split(self, name: str, now: datetime) -> None:
         """Give it an agent of its own, to which its stored spans move."""
         self.moving_from, self.moving_since, self.moved_through = self.agent, now, 0
+        self.has_recurred = True
         self.agent = Agent.objects.create(
             project_id=self.project_id,
             identity=self.identity,
@@ -101,5 +102,4 @@ class AgentIdentity(models.Model):
             name=name,
             first_seen_at=now,
         )
-        self.has_recurred = True
-        self.save()
+        self.save(update_fields=["agent", "has_recurred", "moving_from", "moving_since", "moved_through"])

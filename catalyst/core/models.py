@@ -15,6 +15,8 @@ from django.db.models import Exists, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils.functional import cached_property
 
+from catalyst.core.encrypted_fields import EncryptedTextField
+
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 MAX_ORIGINS = 20
 MAX_ORIGIN_CHARACTERS = 200
@@ -64,6 +66,16 @@ class Project(models.Model):
     def kept_days(self) -> int:
         """Days that spans, traces and sessions are kept."""
         return min(self.retention_days or settings.RETENTION_DAYS, settings.RETENTION_DAYS)
+
+
+class UserHashKey(models.Model):
+    """The key of a project's hashes of user ids (`catalyst.core.user_hashes`)."""
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="+")
+    key = EncryptedTextField(context="core.userhashkey.key")
+
+    def __str__(self) -> str:
+        return f"Key {self.pk}"
 
 
 class AuthoredModel(models.Model):

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Count, F, Q
 
 from catalyst.core.models import Project
+from catalyst.core.user_hashes import user_hash
 from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
 from signals.filters import LabelFilter
@@ -17,6 +18,10 @@ from signals.models.signal import Signal, SignalVersion
 
 
 class LabelQuerySet(LabelQueueQuerySet["Label"]):
+    def of_user(self, project: Project, user: str) -> "LabelQuerySet":
+        """Labels of targets of an end user, whether or not these are still stored."""
+        return self.filter(project=project, user_hash=user_hash(project.pk, user)).exclude(user_hash=None)
+
     def oldest_before(self, before: datetime, limit: int) -> list[int]:
         oldest = self.order_by("id").values_list("id", "created_at")[:limit]
         return [pk for pk, created_at in oldest if created_at < before]
@@ -105,6 +110,10 @@ class Label(JudgeJob):
         help_text="Whether arriving traffic asked for the wanted revision, not a run.",
     )
 
+    user_hash = models.UUIDField(
+        null=True,
+        help_text="Keyed hash of the user of its target, by which it is found when the target is gone; null: no user.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     # Never set it: the trigger function signals_keep_effective() of migration 0019 does (docs/adr/0018).

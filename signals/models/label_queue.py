@@ -47,6 +47,7 @@ class LabelRequest:
     wanted_revision: int
     run_id: int | None = None
     settled_at: datetime | None = None
+    user_hash: UUID | None = None
 
 
 _columns_of = attrgetter(*(field.name for field in fields(LabelRequest)))
@@ -329,23 +330,24 @@ _ENQUEUE = """
     INSERT INTO signals_label AS l (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key, target_time,
         wanted_revision, run_id, settled_at, settled_live, judged_revision, status, attempts, outages,
-        not_before, created_at, value, reason, judge, error
+        not_before, created_at, value, reason, judge, error, user_hash
     )
     SELECT w.version_id, w.signal_id, w.project_id, w.scope, w.target_key, w.trace_id, w.span_id, w.session_key,
         w.target_time, w.wanted_revision, w.run_id, coalesce(w.settled_at, %s), w.run_id IS NULL, 0, 'queued', 0, 0,
-        %s, %s, '', '', '', ''
+        %s, %s, '', '', '', '', w.user_hash
     FROM unnest(
         %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::bigint[], %s::text[],
-        %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[]
+        %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::uuid[]
     ) AS w (
         version_id, signal_id, project_id, scope, target_key, trace_id, span_id, session_key,
-        target_time, wanted_revision, run_id, settled_at
+        target_time, wanted_revision, run_id, settled_at, user_hash
     )
     ORDER BY w.version_id, w.target_key COLLATE "C"
     ON CONFLICT (version_id, target_key) DO UPDATE SET
         wanted_revision = EXCLUDED.wanted_revision,
         target_time = EXCLUDED.target_time,
         settled_at = EXCLUDED.settled_at,
+        user_hash = coalesce(EXCLUDED.user_hash, l.user_hash),
         settled_live = EXCLUDED.settled_live,
         run_id = CASE
             WHEN l.run_id IN (SELECT id FROM signals_signalrun WHERE state = ANY(%s)) THEN EXCLUDED.run_id

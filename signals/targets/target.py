@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from catalyst.core.user_hashes import user_hash
 from signals.definitions.choices import Scope
 from signals.models import Label, SignalRun, SignalVersion
 from signals.models.label_queue import LabelRequest
@@ -16,7 +17,7 @@ from traces.records import SpanRecord
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target that signals may label. The fields are named as in `Label`."""
+    """A target that signals may label. The fields but `user` are named as in `Label`."""
 
     project_id: int
     scope: str
@@ -26,6 +27,8 @@ class Target:
     session_key: str
     target_time: datetime
     wanted_revision: int
+    # Of the end user. Labels keep a hash of it, which outlives the spans.
+    user: str = ""
 
     def label_of(self, version: SignalVersion) -> Label:
         """An unsaved label, to read what a judge would see."""
@@ -33,14 +36,17 @@ class Target:
 
     def request_for(self, version: SignalVersion, run: SignalRun | None = None) -> LabelRequest:
         run_id = run.pk if run else None
-        return LabelRequest(version_id=version.pk, signal_id=version.signal_id, run_id=run_id, **self.columns)
+        hashed = user_hash(self.project_id, self.user)
+        return LabelRequest(
+            version_id=version.pk, signal_id=version.signal_id, run_id=run_id, user_hash=hashed, **self.columns
+        )
 
     @property
     def columns(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _NAMES}
 
 
-_NAMES = tuple(field.name for field in fields(Target))
+_NAMES = tuple(field.name for field in fields(Target) if field.name != "user")
 
 
 def of_trace(trace: Trace) -> Target:
@@ -53,6 +59,7 @@ def of_trace(trace: Trace) -> Target:
         session_key="",
         target_time=trace.start_time,
         wanted_revision=trace.revision,
+        user=trace.user,
     )
 
 
@@ -70,6 +77,7 @@ def of_session(session: Session) -> Target:
         session_key=session.key,
         target_time=session.start_time,
         wanted_revision=session.revision,
+        user=session.user,
     )
 
 
@@ -83,6 +91,7 @@ def of_span(trace: Trace, span: SpanRecord) -> Target:
         session_key="",
         target_time=span.start_time,
         wanted_revision=span.revision,
+        user=span.user or trace.user,
     )
 
 
