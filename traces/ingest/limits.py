@@ -7,11 +7,14 @@ from typing import Any
 
 from traces.conventions.dialects import NAMES
 from traces.otlp import Attributes, DecodedSpan, Source
-from traces.otlp.decoded import DROPPED
+from traces.otlp.decoded import DROPPED, iso_time
 
 # The attribute with the result of `Truncation.mark`.
 MARK = "catalyst.cut"
 MAX_NAMES = 100
+# No agent runs for so long: an end after it is a clock in another unit, or a number that stands for none.
+MAX_SPAN_DAYS = 366
+MAX_SPAN_NS = MAX_SPAN_DAYS * 86_400 * 10**9
 # Base64 of an attachment.
 _DATA = re.compile(r"[A-Za-z0-9+/=_-]{10000,}")
 COUNTED = ("attributes", "events", "links")
@@ -43,23 +46,28 @@ class Truncation:
     attributes: int = 0
     events: int = 0
     links: int = 0
+    ends: int = 0
+    # The end that was left out, in ISO 8601.
+    end: str = ""
 
     @property
     def total(self) -> int:
-        return self.values + self.nested + self.unreadable + self.attributes + self.events + self.links
+        return self.values + self.nested + self.unreadable + self.attributes + self.events + self.links + self.ends
 
     def left_out(self) -> dict[str, int]:
         return {kind: count for kind in COUNTED if (count := getattr(self, kind))}
 
     def mark(self) -> Attributes:
-        """As stored with the span: {"values": {name: characters sent}, "attributes": left out, …}."""
-        return ({"values": self.lengths} if self.lengths else {}) | self.left_out()
+        """As stored with the span: {"values": {name: characters sent}, "end": time, "attributes": left out, …}."""
+        cut = {"values": self.lengths, "end": self.end}
+        return {what: content for what, content in cut.items() if content} | self.left_out()
 
     def add(self, other: "Truncation") -> None:
         self.values += other.values
         self.attributes += other.attributes
         self.events += other.events
         self.links += other.links
+        self.ends += other.ends
 
     def text(self, limits: Limits) -> str:
         notes = [f"{self.values:,} values are cut to {limits.value:,} characters"] if self.values else []
@@ -67,6 +75,8 @@ class Truncation:
             notes.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
         if self.unreadable:
             notes.append(f"{self.unreadable:,} attributes are left out: they must be a list of keys and values")
+        if self.ends:
+            notes.append(f"{self.ends:,} spans are open: their end is more than {MAX_SPAN_DAYS} days after their start")
         notes += [
             f"{count:,} {kind} beyond {getattr(limits, kind):,} of a span are left out"
             for kind, count in self.left_out().items()
@@ -83,9 +93,13 @@ def truncate(spans: Iterable[DecodedSpan], limits: Limits, body_size: int) -> Tr
             source = span.source
             if may_be_long or len(source.attributes) > limits.attributes:
                 source.attributes = _attributes(source.attributes, limits, total)
-        if may_be_long or _has_many(span, limits):
+        if may_be_long or _has_late_end(span) or _has_many(span, limits):
             total.add(_truncate_span(span, limits))
     return total
+
+
+def _has_late_end(span: DecodedSpan) -> bool:
+    return span.end_ns - span.start_ns > MAX_SPAN_NS
 
 
 def _has_many(span: DecodedSpan, limits: Limits) -> bool:
@@ -103,6 +117,9 @@ def _has_many(span: DecodedSpan, limits: Limits) -> bool:
 
 def _truncate_span(span: DecodedSpan, limits: Limits) -> Truncation:
     cut = Truncation(events=max(0, len(span.events) - limits.events), links=max(0, len(span.links) - limits.links))
+    if _has_late_end(span):
+        cut.ends, cut.end = 1, iso_time(span.end_ns)
+        span.end_ns = 0
     attributes = _attributes(span.attributes, limits, cut)
     span.events = [_part(event, limits, cut) for event in span.events[: limits.events]]
     span.links = [_part(link, limits, cut) for link in span.links[: limits.links]]
@@ -157,4 +174,6 @@ def truncation_of(mark: Any) -> list[str]:
     values = mark.get("values")
     lengths = list(values.items())[:MAX_NAMES] if isinstance(values, dict) else []
     notes = [f"{name} is cut, {count:,} characters" for name, count in lengths if isinstance(count, int)]
+    if isinstance(mark.get("end"), str):
+        notes.append(f"its end, {mark['end'][:40]}, is more than {MAX_SPAN_DAYS} days after its start")
     return notes + [f"{mark[kind]:,} {kind} are left out" for kind in COUNTED if isinstance(mark.get(kind), int)]
