@@ -4,9 +4,9 @@
 |---|---|---|---|
 | environment, service | its own | its root's, else the first one named | any of its traces |
 | model | its own | any of its model calls (first 20 names) | any of its traces |
-| status error | its own | its root's | any of its traces |
+| status error | its own | any of its roots | any of its traces |
 | status ok | not error | not error | no trace with an error |
-| duration | its own; none while open | its ended root's, else first start to last end | first start to last end |
+| duration | its own; none while open | of its ended roots, else first start to last end | first start to last end |
 | tokens | input and output | sum of its model calls | sum of its traces |
 | attributes | its own | any of its spans | any span of any of its traces |
 

@@ -20,6 +20,7 @@ MAX_MODELS = 20
 MAX_NAMES = 40
 OTHER = "(other)"
 BUCKET_BASE = math.log(1.1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -135,17 +136,20 @@ def span_end(span: SpanRecord) -> datetime:
 
 
 def summarize(spans: Sequence[SpanRecord]) -> Summary:
-    """Summarize all spans of a trace. Agent, session and the like come from the root, else from the earliest span."""
+    """Summarize all spans of a trace.
+
+    Agent, session and the like come from the earliest root, else from the earliest span.
+    """
     ordered = sorted(spans, key=_seniority)
-    root = next((span for span in ordered if span.parent_id is None), None)
+    roots = [span for span in ordered if span.parent_id is None]
+    root = roots[0] if roots else None
+    root_ended = bool(roots) and all(span.ended for span in roots)
     start, end = ordered[0].start_time, max(map(span_end, spans))
+    status = _status(roots, spans)
     if root is not None and root is not ordered[0]:
         ordered = [root, *(span for span in ordered if span is not root)]
     served = next((span for span in ordered if span.service), None)
     counted = count_usage(spans)
-    duration = (end - start) // timedelta(microseconds=1)
-    if root is not None and root.duration_us is not None:
-        duration = root.duration_us
     return Summary(
         agent_id=next((span.agent_id for span in ordered if span.agent_id is not None), None),
         session_key=_first(span.session_key for span in ordered),
@@ -154,13 +158,13 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
         service_version=served.service_version if served is not None else "",
         environment=_first(span.environment for span in ordered),
         name=ordered[0].name,
-        status=_status(root, spans),
-        outcome=_outcome(root, ordered),
+        status=status,
+        outcome=_outcome(status if roots else "", ordered),
         start_time=start,
         end_time=end,
-        duration_us=duration,
+        duration_us=_duration(roots) if root_ended else (end - start) // MICROSECOND,
         root_span_id=root.span_id if root is not None else None,
-        root_ended=root is not None and root.ended,
+        root_ended=root_ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
         counts=_count(spans, counted.usage),
         calls=_calls([span for span in spans if span.kind == "TOOL" or span.span_id in counted.calls]),
@@ -178,17 +182,20 @@ def _first(values: Iterable[str]) -> str:
     return next((value for value in values if value), "")
 
 
-def _status(root: SpanRecord | None, spans: Sequence[SpanRecord]) -> str:
-    if root is not None:
-        return root.status
-    return "error" if any(span.status == "error" for span in spans) else "unset"
+def _duration(roots: Sequence[SpanRecord]) -> int:
+    """From the start of the first root to the end of the last one."""
+    return (max(map(span_end, roots)) - roots[0].start_time) // MICROSECOND
 
 
-def _outcome(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> str:
+def _status(roots: Sequence[SpanRecord], spans: Sequence[SpanRecord]) -> str:
+    if any(span.status == "error" for span in roots or spans):
+        return "error"
+    return roots[0].status if roots else "unset"
+
+
+def _outcome(root_status: str, ordered: Sequence[SpanRecord]) -> str:
     outcome = next((span.outcome for span in ordered if span.outcome != "unknown"), None)
-    if outcome is not None:
-        return outcome
-    return {"ok": "success", "error": "failure"}.get(root.status, "unknown") if root is not None else "unknown"
+    return outcome or {"ok": "success", "error": "failure"}.get(root_status, "unknown")
 
 
 def _output_span(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> SpanRecord | None:

@@ -149,16 +149,19 @@ def expected_trace(spans: Sequence[DecodedSpan]) -> dict[str, Any]:
     start = min(span.start_ns for span in spans)
     end = max(span.end_ns or span.start_ns for span in spans)
     said = first("agent.outcome")
-    worst = "error" if any(span.status == "error" for span in spans) else "unset"
+    failed = any(span.status == "error" for span in roots or spans)
+    status = "error" if failed else root.status if root else "unset"
+    has_ended = bool(roots) and all(span.end_ns for span in roots)
     return {
         "agent": first("agent.id"),
         "session": first("session.id"),
         "user": first("user.id") or "",
-        "status": root.status if root else worst,
-        "outcome": said or {"ok": "success", "error": "failure"}.get(root.status if root else "", "unknown"),
+        "status": status,
+        "outcome": said or {"ok": "success", "error": "failure"}.get(status if root else "", "unknown"),
         "start": start,
         "end": end,
-        "duration": (root.end_ns - root.start_ns if root and root.end_ns else end - start) // 1000,
+        "root_ended": has_ended,
+        "duration": (max(span.end_ns for span in roots) - roots[0].start_ns if has_ended else end - start) // 1000,
         "input": "hello" if any("input.value" in span.attributes and kind(span) != "TOOL" for span in spans) else "",
         **expected_sums(spans),
     }
@@ -271,6 +274,7 @@ def actual_trace(trace: Trace) -> dict[str, Any]:
         "outcome": trace.outcome,
         "start": nanoseconds(trace.start_time),
         "end": nanoseconds(trace.end_time),
+        "root_ended": trace.root_ended,
         "duration": trace.duration_us,
         "input": trace.input_preview,
         **{name: getattr(trace, name) for name in SUMS},
