@@ -44,8 +44,20 @@ _AXES: dict[str, Any] = {
     "showlegend": False,
     "hovermode": "x unified",
     "margin": {"l": 52, "r": 8, "t": 8, "b": 24},
-    "xaxis": {"type": "date", "fixedrange": True, "showgrid": False, "nticks": 6, "tickangle": 0},
+    "xaxis": {
+        "type": "date",
+        "fixedrange": True,
+        "showgrid": False,
+        "nticks": 6,
+        "tickangle": 0,
+        "hoverformat": "%-d %b %Y %H:%M UTC",
+    },
     "yaxis": {"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
+    # In the corner left of the times, where it takes no room from the chart.
+    "annotations": [
+        {"text": "UTC", "xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "right", "yanchor": "top"}
+        | {"xshift": -6, "yshift": -4, "showarrow": False}
+    ],
 }
 
 
@@ -90,7 +102,8 @@ def mark(figure: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, Any]:
         }
         for at in marks
     ]
-    return {**figure, "layout": {**figure["layout"], "shapes": lines, "annotations": words}}
+    layout = figure["layout"]
+    return {**figure, "layout": {**layout, "shapes": lines, "annotations": [*layout["annotations"], *words]}}
 
 
 def _short(text: str) -> str:
@@ -172,14 +185,17 @@ def _rectangle(x: float, y: float, width: float, height: float) -> str:
 
 
 def axis_labels(starts: Sequence[datetime], count: int = 7) -> list[str]:
-    """Return up to `count` evenly spread times: hours for less than two days, else days."""
+    """Return up to `count` evenly spread times: hours for less than two days, else days.
+
+    The last one names the time zone.
+    """
     if not starts:
         return []
     shown = starts
     if len(starts) > count:
         shown = [starts[index * (len(starts) - 1) // (count - 1)] for index in range(count)]
     pattern = "%-d %b" if (starts[-1] - starts[0]).days >= 2 else "%H:%M"
-    return [start.strftime(pattern) for start in shown]
+    return [start.strftime(pattern) for start in shown[:-1]] + [shown[-1].strftime(f"{pattern} UTC")]
 
 
 def nice_ceiling(value: float) -> int:

@@ -1,6 +1,6 @@
 """Numbers, times and text for people."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -121,6 +121,13 @@ def ago(moment: datetime, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
     return "just now"
+
+
+def at(moment: datetime, now: datetime, pattern: str = "%H:%M") -> str:
+    """`29 Nov 15:40 UTC`, with the year if it is another one than that of `now`."""
+    moment = moment.astimezone(UTC)
+    day = f"{moment:%-d %b}" if moment.year == now.year else f"{moment:%-d %b %Y}"
+    return f"{day} {moment.strftime(pattern)} UTC"
 
 
 def size(number: float) -> str:

@@ -66,7 +66,7 @@ class TimeRange:
     def text(self) -> str:
         if self.key != CUSTOM:
             return f"the last {self.key[:-1]} {self.key[-1]}"
-        return f"{self.start:%-d %b %Y %H:%M} to {self.end:%-d %b %Y %H:%M}"
+        return f"{self.start:%-d %b %Y %H:%M} to {self.end:%-d %b %Y %H:%M} UTC"
 
     @property
     def choices(self) -> list[str]:

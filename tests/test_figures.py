@@ -67,9 +67,10 @@ def test_it_ends_the_axis_at_a_round_number(value: int, top: int) -> None:
 
 
 def test_it_labels_hours_or_days() -> None:
-    assert figures.axis_labels(STARTS) == ["00:00", "01:00", "02:00", "03:00"]
+    assert figures.axis_labels(STARTS) == ["00:00", "01:00", "02:00", "03:00 UTC"]
     days = [STARTS[0] + timedelta(days=day) for day in range(30)]
     assert figures.axis_labels(days)[0] == "20 Nov"
+    assert figures.axis_labels(days)[-1] == "19 Dec UTC"
     assert len(figures.axis_labels(days)) == 7
     assert figures.axis_labels([]) == []
 

@@ -4,8 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.template import Context, Template
+from lxml.html import fragment_fromstring
+from time_machine import travel
 
 from catalyst import formats
+from catalyst.timerange import MINUTE
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -84,3 +88,31 @@ def test_it_says_all_or_nothing_only_when_exact() -> None:
 )
 def test_it_says_how_long_ago(gap: timedelta, text: str) -> None:
     assert formats.ago(NOW - gap, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        ("2026-11-29T15:40:36+00:00", "29 Nov 15:40 UTC"),
+        ("2026-01-01T00:00:00+00:00", "1 Jan 00:00 UTC"),
+        ("2025-12-31T23:59:59+00:00", "31 Dec 2025 23:59 UTC"),
+        ("1970-01-01T00:29:55+00:00", "1 Jan 1970 00:29 UTC"),
+        ("2026-11-29T21:10:36+05:30", "29 Nov 15:40 UTC"),
+    ],
+)
+def test_it_says_the_zone_of_a_time_and_another_year(moment: str, text: str) -> None:
+    assert formats.at(datetime.fromisoformat(moment), NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [("clock", "20 Nov 11:59:00 UTC"), ("minute", "20 Nov 11:59 UTC"), ("ago", "1 min ago")],
+)
+def test_every_time_on_a_page_has_its_zone(use: str, text: str) -> None:
+    with travel(NOW, tick=False):
+        shown = Template("{% load formats %}{{ moment|" + use + " }}").render(Context({"moment": NOW - MINUTE}))
+    time = fragment_fromstring(shown)
+    assert time.text == text
+    assert time.get("title") == "20 Nov 2026 11:59:00.000 UTC"
+    assert time.get("datetime") == "2026-11-20T11:59:00.000Z"
+    assert Template("{% load formats %}{{ moment|" + use + " }}").render(Context({"moment": None})) == ""

@@ -101,7 +101,7 @@ def test_it_finds_the_shortest_range_that_holds_a_time(gap: timedelta, key: str)
 def test_it_says_its_range() -> None:
     assert timerange.named("7d", NOW).text == "the last 7 d"
     own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
-    assert own.text == "1 Nov 2026 10:00 to 1 Nov 2026 11:30"
+    assert own.text == "1 Nov 2026 10:00 to 1 Nov 2026 11:30 UTC"
 
 
 @pytest.mark.parametrize(

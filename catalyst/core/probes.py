@@ -121,7 +121,7 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
     yield counter("spans_total", text, samples["spans"])
     yield counter("spans_late_total", "Stored spans that came after their trace had settled.", samples["late"])
     yield counter("spans_other_total", "Stored spans that count under (other).", samples["other"])
-    yield counter("cut_total", "Values cut, and attributes, events and links left out.", samples["cut"])
+    yield counter("cut_total", "Values cut, and attributes, events, links and ends left out.", samples["cut"])
     yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
     yield counter("requests_dropped_total", "Requests with metrics or logs, which are dropped.", samples["dropped"])
 

@@ -115,7 +115,7 @@ def test_it_makes_keys_that_expire(
         page = client_as(bob).post(PAGE, {"name": "ci", "scopes": ["read"], "days": days})
     assert project.api_keys.get().expires_at == expires
     shown = Page(page.text).table("API keys").row("ci")["Expires"]
-    assert shown == ("until 20 Dec 2026, 12:30 UTC" if expires else "expires never")
+    assert shown == ("until 20 Dec 12:30 UTC" if expires else "expires never")
     detail = "for read until 2026-12-20 12:30 UTC" if expires else "for read"
     assert project.audit_entries.get().detail == detail
 
@@ -136,7 +136,7 @@ def test_it_shows_which_keys_have_expired(client_as: Callable[[User], Client], b
         return Page(client.get(PAGE).text).table("API keys").row("old")["Expires"]
 
     with time_machine.travel(NOW - timedelta(seconds=1), tick=False):
-        assert expiry() == "until 20 Nov 2026, 12:30 UTC"
+        assert expiry() == "until 20 Nov 12:30 UTC"
     with time_machine.travel(NOW, tick=False):
         assert expiry().startswith("Expired")
 

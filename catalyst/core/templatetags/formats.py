@@ -1,7 +1,7 @@
 """Template filters for numbers, times and charts."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from math import log10
 
 from django import template
@@ -26,18 +26,34 @@ def ago(moment: datetime | None) -> SafeString | str:
     """A `<time>` relative to now."""
     if moment is None:
         return ""
-    exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     text = formats.ago(moment, timezone.now())
-    return format_html('<time datetime="{0}" title="{0}" data-ago>{1}</time>', exact, text)
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', *_exact(moment), text)
 
 
 @register.filter
 def clock(moment: datetime | None) -> SafeString | str:
-    """A `<time>` in UTC."""
+    """A `<time>` to the second: `29 Nov 15:40:36 UTC`."""
+    return _at(moment, "%H:%M:%S")
+
+
+@register.filter
+def minute(moment: datetime | None) -> SafeString | str:
+    """A `<time>` to the minute: `29 Nov 15:40 UTC`."""
+    return _at(moment, "%H:%M")
+
+
+def _at(moment: datetime | None, pattern: str) -> SafeString | str:
     if moment is None:
         return ""
-    exact = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return format_html('<time datetime="{}" title="{}">{}</time>', exact, exact, f"{moment:%-d %b %H:%M:%S}")
+    text = formats.at(moment, timezone.now(), pattern)
+    return format_html('<time datetime="{}" title="{}">{}</time>', *_exact(moment), text)
+
+
+def _exact(moment: datetime) -> tuple[str, str]:
+    """The time for machines and for people, to the millisecond."""
+    utc = moment.astimezone(UTC)
+    machine = utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return machine, f"{utc:%-d %b %Y %H:%M:%S}.{utc.microsecond // 1000:03d} UTC"
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from catalyst import timerange
+from catalyst import formats, timerange
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_labels, make_signal, make_trace, make_trace_row, make_trace_rows
 from tests.page import Page
@@ -191,7 +191,7 @@ def test_it_says_when_it_did_not_look_at_all(
     assert traces_counted(whole) == 5
     monkeypatch.setattr(list_volumes, "MAX_COUNTED_TRACES", 3)
     page = Page(browser.get(PAGE, {"range": "7d", "q": "refund"}).text)
-    since = f"{top - 24.5 * timerange.HOUR:%-d %b, %H:%M}"
+    since = formats.at(top - 24.5 * timerange.HOUR, now)
     assert traces_counted(page) == 3
     assert f"of the newest traces only, since {since}" in page.text
     assert listed(page) == listed(whole)
