@@ -41,6 +41,7 @@ class TraceFilterForm(FilterForm):
     q = AddedTextField(max_length=MAX_TEXT_CHARACTERS, widget=forms.SearchInput(SEARCH))
     agent = NumberField()
     session = NumberField()
+    skewed = forms.BooleanField()
     # `Filter` checks the fields below.
     environment = forms.Field(widget=forms.TextInput(TEXT))
     service = forms.Field(widget=forms.TextInput(TEXT))
@@ -91,6 +92,7 @@ class TraceFilterForm(FilterForm):
             text=values.get("q", ""),
             traffic_filter=self.traffic_filter,
             labels=label_sources.conditions(self.project, keys) if keys else (),
+            skewed=values.get("skewed", False),
         )
 
 

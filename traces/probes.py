@@ -1,13 +1,15 @@
 """Health checks and metrics: day partitions, settle queue, disk."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from catalyst import formats
+from catalyst import database, formats
 from catalyst.core.models import Project
 from catalyst.health import (
     MAX_COUNTED,
+    RECENT,
     Check,
     Metric,
     Queue,
@@ -24,6 +26,7 @@ from traces.span_store import StoreHealth, span_store
 
 MIN_DAYS_AHEAD = 2
 MANY_ASTRAY = 1_000
+MAX_NAMED_SENDERS = 5
 SETTLE_PATIENCE = timedelta(minutes=1)
 LATE_DAYS = "Housekeeping makes them every minute: see Work, minute, and logs/worker-default.log in CATALYST_DATA."
 
@@ -67,6 +70,52 @@ def check_astray(count: int, _now: datetime) -> Iterator[Check]:
 
 def astray_metrics(count: int, _now: datetime) -> Iterator[Metric]:
     yield gauge_of("default_partition_spans", "Spans outside of all days, counted up to 100,000.", count)
+
+
+@dataclass(frozen=True, slots=True)
+class SkewedSender:
+    project: Project
+    service: str
+    traces: int
+
+
+_SKEWED = """
+    SELECT p.id, t.service, count(*) FROM core_project p CROSS JOIN LATERAL (
+        SELECT service FROM traces_trace WHERE project_id = p.id AND skewed AND first_received_at >= %s LIMIT %s
+    ) t GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2
+"""
+
+
+def skewed_senders(now: datetime) -> list[SkewedSender]:
+    """Senders of traces with a clock far off since RECENT. Counts up to MAX_COUNTED traces of a project."""
+    rows = database.fetch(_SKEWED, [now - RECENT, MAX_COUNTED])
+    projects = Project.objects.in_bulk({pk for pk, _, _ in rows})
+    return [SkewedSender(projects[pk], service, count) for pk, service, count in rows if pk in projects]
+
+
+def check_clocks(senders: list[SkewedSender], _now: datetime) -> Iterator[Check]:
+    advice = (
+        "Set the clocks of these senders right, or let them send nanoseconds. Traces, Clock skew lists the traces, and "
+        "the page of a trace tells the probable cause."
+    )
+    named = [
+        f"{sender.traces:,} of {sender.service or 'an unnamed service'} in {sender.project}"
+        for sender in senders[:MAX_NAMED_SENDERS]
+    ]
+    if len(senders) > MAX_NAMED_SENDERS:
+        named.append(f"and {len(senders) - MAX_NAMED_SENDERS:,} more senders")
+    count = sum(sender.traces for sender in senders)
+    text = f"{capped(count)} traces of the last 24 hours have a clock that is far off"
+    yield check("Spans", "clocks", "warn" if senders else "ok", "; ".join([text, *named]), advice)
+
+
+def clock_metrics(senders: list[SkewedSender], _now: datetime) -> Iterator[Metric]:
+    counts = Counter[str]()
+    for sender in senders:
+        counts[sender.project.slug] += sender.traces
+    samples = [({"project": slug}, count) for slug, count in counts.items()]
+    text = "Traces that arrived in the last 24 hours with a clock that is far off, counted up to 100,000."
+    yield gauge("skewed_traces", text, samples)
 
 
 def settle_queue(now: datetime) -> Queue:

@@ -48,6 +48,13 @@ REGISTRATIONS = (
         metrics=probes.astray_metrics,
     ),
     Probe(
+        name="clocks",
+        order=36,
+        collect=probes.skewed_senders,
+        judge=probes.check_clocks,
+        metrics=probes.clock_metrics,
+    ),
+    Probe(
         name="settle queue",
         order=40,
         collect=probes.settle_queue,

@@ -131,6 +131,9 @@ class SpanStore(Protocol):
     def import_days(self, first: date, last: date, now: datetime) -> Sequence[str]:
         """Create past days through `last`, with a retention that starts today; returns their names."""
 
+    def made(self, days: Collection[date]) -> Collection[date]:
+        """Which of these days there are."""
+
     def expire(self, now: datetime, record: Callable[[date], None]) -> Sequence[str]:
         """Drop days older than the retention; returns their names.
 

@@ -106,6 +106,7 @@ class Summary:
     root_span_id: int | None
     root_ended: bool
     model_names: list[str]
+    skewed: bool
     counts: Counts = field(default_factory=Counts)
     calls: Sequence[tuple[CallKey, SpanRecord]] = ()
     input_span: SpanRecord | None
@@ -144,9 +145,10 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
     roots = [span for span in ordered if span.parent_id is None]
     root = roots[0] if roots else None
     root_ended = bool(roots) and all(span.ended for span in roots)
-    start, end = ordered[0].start_time, max(map(span_end, spans))
+    earliest = ordered[0]
+    start, end = earliest.start_time, max(map(span_end, spans))
     status = _status(roots, spans)
-    if root is not None and root is not ordered[0]:
+    if root is not None and root is not earliest:
         ordered = [root, *(span for span in ordered if span is not root)]
     served = next((span for span in ordered if span.service), None)
     counted = count_usage(spans)
@@ -166,6 +168,7 @@ def summarize(spans: Sequence[SpanRecord]) -> Summary:
         root_span_id=root.span_id if root is not None else None,
         root_ended=root_ended,
         model_names=sorted({span.model for span in spans if span.kind == "LLM" and span.model})[:MAX_MODELS],
+        skewed=earliest.skewed,
         counts=_count(spans, counted.usage),
         calls=_calls([span for span in spans if span.kind == "TOOL" or span.span_id in counted.calls]),
         input_span=next((span for span in ordered if span.input_size and span.kind != "TOOL"), None),

@@ -15,9 +15,16 @@ MAX_COUNTED_TRACES = 100_000
 
 def list_volumes(project: Project, time_range: TimeRange, wanted: TraceFilter) -> tuple[Volumes, datetime | None]:
     """The volumes under all filters but agent and status, and since when traces were counted; None for all."""
-    hours = AgentHour.objects.filter(project=project)
     if not wanted.needs_rows and time_range.bucket_width >= timerange.HOUR:
-        return hours.volumes(time_range, wanted.agent), None
+        return AgentHour.objects.filter(project=project).volumes(time_range, wanted.agent), None
     others = replace(wanted, agent=None, traffic_filter=wanted.traffic_filter.model_copy(update={"status": ""}))
-    since = None if wanted.session else hours.newest_since(time_range, MAX_COUNTED_TRACES)
-    return project.traces.matching(others).volumes(time_range, wanted.agent, since), since
+    since = _counted_since(project, time_range, wanted)
+    return project.traces.matching(others).volumes(time_range, wanted.agent, since, wanted.time_field), since
+
+
+def _counted_since(project: Project, time_range: TimeRange, wanted: TraceFilter) -> datetime | None:
+    if wanted.session:
+        return None
+    if wanted.skewed:
+        return project.traces.skewed_since(time_range, MAX_COUNTED_TRACES)
+    return AgentHour.objects.filter(project=project).newest_since(time_range, MAX_COUNTED_TRACES)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import xxhash
 
+from traces.clocks import is_skewed
 from traces.conventions.dialects import NAMES, OUTCOMES
 from traces.conventions.event_messages import from_events
 from traces.conventions.flattened_messages import may_be_message, read_messages
@@ -26,7 +27,6 @@ MAX_SPAN_NAME_CHARACTERS = 512
 MAX_MESSAGE_CHARACTERS = 2_000
 MAX_ATTRIBUTE_TOKENS = 64
 MAX_VALUE_CHARACTERS = 128
-FUTURE_TOLERANCE = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Prefixes of attributes that can't be searched.
 UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
@@ -144,7 +144,7 @@ def read_span(
         outcome=OUTCOMES.get(_name(values, "outcome"), "unknown"),
         input_size=_size(payload.input, payload.input_messages),
         output_size=_size(payload.output, payload.output_messages),
-        skewed=not kept_since <= start <= now + FUTURE_TOLERANCE,
+        skewed=is_skewed(start, now, kept_since),
         attribute_tokens=_tokens(payload.attributes),
     )
     is_split = add_usage(span, values)

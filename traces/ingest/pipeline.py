@@ -188,6 +188,7 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore, *, settles: bool) ->
     project_id = arrivals[0].project_id
     received = [arrival.received_at for arrival in arrivals]
     since, now = min(received), max(received)
+    _clear_imported(arrivals, store)
     batches = _batches(project_id, arrivals, now)
     summaries = {trace_id: summarize(batch.final()) for trace_id, batch in batches.items()}
     sessions = session_ids(project_id, summaries.values(), now)
@@ -205,6 +206,17 @@ def _write(arrivals: Sequence[SpanBatch], store: SpanStore, *, settles: bool) ->
     deploys.keep(project_id, changes.values(), now)
     settled = _enqueue(project_id, batches, locked, changes, since, now) if settles else set()
     return [_outcome_of(arrival, batches, inserted, replaced, settled) for arrival in arrivals]
+
+
+def _clear_imported(arrivals: Sequence[SpanBatch], store: SpanStore) -> None:
+    """A start before the retention is right if its day was made for an import."""
+    skewed = [reading.span for arrival in arrivals for reading in arrival.readings if reading.span.skewed]
+    old = [span for span in skewed if span.start_time < span.received_at]
+    if not old:
+        return
+    made = store.made({span.start_time.date() for span in old})
+    for span in old:
+        span.skewed = span.start_time.date() not in made
 
 
 def _merge_stored(

@@ -61,7 +61,7 @@ class AgentHour(Counters):
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, related_name="hours")
     hour = models.DateTimeField()
     trace_count = models.BigIntegerField(default=0)
-    error_trace_count = models.BigIntegerField(default=0, help_text="Traces whose root failed.")
+    error_trace_count = models.BigIntegerField(default=0, help_text="Traces with a root that failed.")
     success_count = models.BigIntegerField(default=0)
     failure_count = models.BigIntegerField(default=0)
 

@@ -58,7 +58,7 @@ class Span(SpanKey):
     counts_as_other = models.BooleanField(
         default=False, help_text="Its model or tool was one new name too many when it arrived."
     )
-    skewed = models.BooleanField(help_text="Its clock lies outside the retention window or in the future.")
+    skewed = models.BooleanField(help_text="Its start is in the future, or on a day before those that are kept.")
     attribute_tokens = ArrayField(models.BigIntegerField(), help_text="xxh3_64 of key=value, for exact search.")
 
     class Meta:

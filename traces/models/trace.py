@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange, bucket_start
+from traces import clocks
 from traces.filters import EVERYTHING, Filter
 from traces.label_sources import LabelCondition
 from traces.models import conditions
@@ -30,11 +32,18 @@ from traces.summary import BUCKET_BASE
 from traces.usage import SUMS, LatencyRow, Runs, UsageRow
 
 MAX_NEWER = 100
+MAX_SKEWED = 1_000
+
+# By which time a list of traces goes.
+type TimeField = Literal["start_time", "first_received_at"]
 
 
 @dataclass(frozen=True, slots=True)
 class TraceFilter:
-    """The filter of a list. `agent` 0 matches traces without an agent."""
+    """The filter of a list. `agent` 0 matches traces without an agent.
+
+    `skewed`: only traces whose clock is far off. Their start is no use, so the list goes by when they arrived.
+    """
 
     project_id: int
     agent: int | None = None
@@ -42,6 +51,11 @@ class TraceFilter:
     text: str = ""
     traffic_filter: Filter = EVERYTHING
     labels: tuple[LabelCondition, ...] = ()
+    skewed: bool = False
+
+    @property
+    def time_field(self) -> TimeField:
+        return "first_received_at" if self.skewed else "start_time"
 
     @property
     def status(self) -> str:
@@ -58,7 +72,9 @@ class TraceFilter:
     @property
     def needs_rows(self) -> bool:
         """True if hourly sums, which know only agents and statuses, can't count the matches."""
-        return bool(self.session or self.text or self.labels or self.traffic_filter.dump().keys() - {"status"})
+        return bool(
+            self.session or self.text or self.labels or self.skewed or self.traffic_filter.dump().keys() - {"status"}
+        )
 
 
 SHOWN_COUNTERS = ("error_count", "llm_count", "input_tokens", "output_tokens", "cost", "unpriced_count", "span_count")
@@ -172,7 +188,7 @@ class Session(Counters):
     start_time = models.DateTimeField()
     end_time = models.DateTimeField()
     trace_count = models.BigIntegerField(default=0)
-    error_trace_count = models.BigIntegerField(default=0, help_text="Traces whose root failed.")
+    error_trace_count = models.BigIntegerField(default=0, help_text="Traces with a root that failed.")
     revision = models.BigIntegerField(default=0, help_text="Grows with every batch that changed one of its spans.")
     first_received_at = models.DateTimeField()
     last_received_at = models.DateTimeField()
@@ -196,8 +212,8 @@ class Session(Counters):
 
 
 class TraceQuerySet(models.QuerySet["Trace"]):
-    def within(self, time_range: TimeRange) -> "TraceQuerySet":
-        return self.filter(start_time__gte=time_range.start, start_time__lt=time_range.end)
+    def within(self, time_range: TimeRange, by: TimeField = "start_time") -> "TraceQuerySet":
+        return self.filter(**{f"{by}__gte": time_range.start, f"{by}__lt": time_range.end})
 
     def matching(self, trace_filter: TraceFilter) -> "TraceQuerySet":
         traces = self
@@ -206,22 +222,33 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         traces = traces.filter(conditions.of_traces(trace_filter.project_id, trace_filter.traffic_filter))
         if trace_filter.session is not None:
             traces = traces.filter(session_id=trace_filter.session)
+        if trace_filter.skewed:
+            traces = traces.filter(skewed=True)
         for label in trace_filter.labels:
             traces = traces.filter(label.traces)
         if trace_filter.text:
             traces = traces.filter(Q(name__icontains=trace_filter.text) | Q(input_preview__icontains=trace_filter.text))
         return traces
 
-    def newest(self, after: Cursor | None = None) -> "TraceQuerySet":
-        """Newest start first, from behind `after`."""
-        traces = self.order_by("-start_time", "-id")
+    def newest(self, after: Cursor | None = None, by: TimeField = "start_time") -> "TraceQuerySet":
+        """Newest first, from behind `after`."""
+        traces = self.order_by(f"-{by}", "-id")
         if after is None:
             return traces
-        return traces.filter(Q(start_time__lt=after.time) | Q(id__lt=after.id), start_time__lte=after.time)
+        return traces.filter(Q(**{f"{by}__lt": after.time}) | Q(id__lt=after.id), **{f"{by}__lte": after.time})
 
-    def count_newer(self, cursor: Cursor) -> int:
+    def count_newer(self, cursor: Cursor, by: TimeField = "start_time") -> int:
         """Counts up to MAX_NEWER."""
-        return self.filter(start_time__gt=cursor.time)[:MAX_NEWER].count()
+        return self.filter(**{f"{by}__gt": cursor.time})[:MAX_NEWER].count()
+
+    def count_skewed(self, time_range: TimeRange) -> int:
+        """Counts skewed traces that arrived in the range, up to MAX_SKEWED."""
+        return self.filter(skewed=True).within(time_range, "first_received_at").order_by()[:MAX_SKEWED].count()
+
+    def skewed_since(self, time_range: TimeRange, limit: int) -> datetime | None:
+        """Since when `limit` skewed traces of the range arrived; None if there are fewer."""
+        skewed = self.filter(skewed=True).within(time_range, "first_received_at").newest(by="first_received_at")
+        return skewed.values_list("first_received_at", flat=True)[limit - 1 : limit].first()
 
     def in_order(self) -> "TraceQuerySet":
         return self.order_by("start_time", "id")
@@ -252,7 +279,16 @@ class TraceQuerySet(models.QuerySet["Trace"]):
             self.select_related("agent", "session")
             .only(
                 *("trace_id", "name", "status", "start_time", "duration_us", "root_ended", "model_names"),
-                *("input_preview", "user", *SHOWN_COUNTERS, "agent__name", "agent__identity", "session__key"),
+                *(
+                    "first_received_at",
+                    "skewed",
+                    "input_preview",
+                    "user",
+                    *SHOWN_COUNTERS,
+                    "agent__name",
+                    "agent__identity",
+                    "session__key",
+                ),
             )
             .fetch_mode(models.FETCH_RAISE)
         )
@@ -260,12 +296,18 @@ class TraceQuerySet(models.QuerySet["Trace"]):
     def for_detail(self) -> "TraceQuerySet":
         return self.select_related("agent", "session")
 
-    def volumes(self, time_range: TimeRange, agent: int | None, since: datetime | None = None) -> Volumes:
+    def volumes(
+        self,
+        time_range: TimeRange,
+        agent: int | None,
+        since: datetime | None = None,
+        by: TimeField = "start_time",
+    ) -> Volumes:
         """Volumes since a time. For short ranges, and filters that hourly sums can't apply."""
         rows = (
-            self.within(time_range if since is None else replace(time_range, start=since))
+            self.within(time_range if since is None else replace(time_range, start=since), by)
             .order_by()
-            .values_list("agent_id", bucket_start("start_time", time_range))
+            .values_list("agent_id", bucket_start(by, time_range))
             .annotate(
                 traces=Count("id"), errors=Count("id", filter=Q(status="error")),
                 spent=Sum("cost"), unpriced=Sum("unpriced_count"),
@@ -310,19 +352,27 @@ class Trace(Counters):
     service_version = models.CharField(max_length=256, blank=True, help_text="Of the service, as its resource says.")
     environment = models.CharField(max_length=256, blank=True)
     name = models.CharField(max_length=512, blank=True, help_text="Name of the root, else of the earliest span.")
-    status = models.CharField(max_length=5, choices=Status, default=Status.UNSET, help_text="Status of the root.")
+    status = models.CharField(
+        max_length=5,
+        choices=Status,
+        default=Status.UNSET,
+        help_text="Error if a root failed, else that of the earliest.",
+    )
     outcome = models.CharField(max_length=7, choices=Outcome, default=Outcome.UNKNOWN)
     start_time = models.DateTimeField()
     end_time = models.DateTimeField(help_text="End of the last span that ended, or start of a later open one.")
-    duration_us = models.BigIntegerField(default=0, help_text="Of the ended root, else from start to end.")
+    duration_us = models.BigIntegerField(default=0, help_text="Of the ended roots, else from start to end.")
     root_span_id = models.BigIntegerField(null=True)
-    root_ended = models.BooleanField(default=False)
+    root_ended = models.BooleanField(default=False, help_text="There are roots, and all of them have ended.")
     model_names = ArrayField(models.CharField(max_length=256), default=list)
     input_preview = models.CharField(max_length=300, blank=True)
     output_preview = models.CharField(max_length=300, blank=True)
     revision = models.BigIntegerField(default=0, help_text="Grows with every batch that changed one of its spans.")
     first_received_at = models.DateTimeField()
     last_received_at = models.DateTimeField()
+    skewed = models.BooleanField(
+        default=False, db_default=False, help_text="Its earliest span is: see `traces.models.span.Span`."
+    )
 
     objects = TraceQuerySet.as_manager()
 
@@ -336,6 +386,12 @@ class Trace(Counters):
                 fields=["project", "-start_time", "-id"],
                 name="traces_trace_errors",
                 condition=models.Q(status="error"),
+            ),
+            # Traces whose clock is far off, by when they arrived.
+            models.Index(
+                fields=["project", "-first_received_at", "-id"],
+                name="traces_trace_skewed",
+                condition=models.Q(skewed=True),
             ),
             # The conversation of a session, in order.
             models.Index(fields=["session", "start_time", "id"], name="traces_trace_by_session"),
@@ -354,6 +410,11 @@ class Trace(Counters):
     @property
     def extent(self) -> Extent:
         return Extent(self.trace_id, self.start_time, self.end_time)
+
+    @property
+    def clock_note(self) -> str:
+        """Why the start can't be right. Empty if it can."""
+        return clocks.explanation(self.start_time, self.first_received_at) if self.skewed else ""
 
 
 def of_sessions(project_id: int, traffic_filter: Filter) -> Q:

@@ -49,6 +49,20 @@ class ListInput(FilterInput):
     after: str | None = Field(None, description="Continue a list: `next` of the page before.")
 
 
+Skewed = Annotated[
+    bool,
+    Field(description="Only traces whose clock is far off, by when they arrived instead of when they began."),
+]
+
+
+class TracesInput(FilterInput):
+    skewed: Skewed = False
+
+
+class TraceListInput(ListInput):
+    skewed: Skewed = False
+
+
 def range_of(arguments: RangeInput, now: datetime) -> TimeRange:
     if arguments.start is None:
         if arguments.end is not None:

@@ -1,6 +1,6 @@
 """Operations on traces and spans."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -17,9 +17,9 @@ from traces.label_sources import Facet, Pill
 from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
 from traces.operations.inputs import (
-    FilterInput,
-    ListInput,
     RangeInput,
+    TraceListInput,
+    TracesInput,
     agent_of,
     filter_of,
     range_of,
@@ -76,7 +76,9 @@ class TraceRecord:
     status: str
     duration_us: int
     is_open: bool
-    """Whether its root has not ended yet."""
+    """Whether it has no root, or one that has not ended yet."""
+    is_skewed: bool
+    """Whether its clock is far off."""
     models: list[str]
     span_count: int
     error_count: int
@@ -98,6 +100,7 @@ class TraceRecord:
             status=trace.status,
             duration_us=trace.duration_us,
             is_open=not trace.root_ended,
+            is_skewed=trace.skewed,
             models=list(trace.model_names),
             span_count=trace.span_count,
             error_count=trace.error_count,
@@ -110,11 +113,13 @@ class TraceRecord:
 
 
 @operation("traces.list", Scope.READ, Effect.READS)
-def list_traces(context: Context, arguments: ListInput) -> Page[TraceRecord]:
+def list_traces(context: Context, arguments: TraceListInput) -> Page[TraceRecord]:
     """List traces, newest first."""
-    found = context.project.traces.matching(filter_of(context, arguments)).within(range_of(arguments, context.now))
-    traces = list(found.newest(cursor_of(arguments.after)).for_list()[: arguments.limit + 1])
-    return Page.of(traces, arguments.limit, TraceRecord.of, lambda trace: Cursor(trace.start_time, trace.pk))
+    wanted = replace(filter_of(context, arguments), skewed=arguments.skewed)
+    by = wanted.time_field
+    found = context.project.traces.matching(wanted).within(range_of(arguments, context.now), by)
+    traces = list(found.newest(cursor_of(arguments.after), by).for_list()[: arguments.limit + 1])
+    return Page.of(traces, arguments.limit, TraceRecord.of, lambda trace: Cursor(getattr(trace, by), trace.pk))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +157,10 @@ class TracesOverview:
 
 
 @operation("traces.overview", Scope.READ, Effect.READS)
-def show_overview(context: Context, arguments: FilterInput) -> TracesOverview:
+def show_overview(context: Context, arguments: TracesInput) -> TracesOverview:
     """Sum up the traces of a list: counts, cost, agents, and bars over time."""
-    time_range, wanted = range_of(arguments, context.now), filter_of(context, arguments)
+    time_range = range_of(arguments, context.now)
+    wanted = replace(filter_of(context, arguments), skewed=arguments.skewed)
     volumes, since = list_volumes(context.project, time_range, wanted)
     found = overview(volumes, time_range, wanted, {}, since)
     shown = found.agents[:MAX_AGENTS]

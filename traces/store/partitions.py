@@ -4,7 +4,7 @@ A change waits for locks up to LOCK_TIMEOUT: readers and writers would queue beh
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -53,6 +53,10 @@ def _create_around(hour: datetime) -> None:
             logger.warning("Nothing had made %s; does the clock run?", ", ".join(made))
     except Error:
         logger.exception("The partitions of today can't be made; spans go to the default partition")
+
+
+def made(days: Collection[date]) -> set[date]:
+    return set(map(_day, _existing())).intersection(days)
 
 
 def drop_expired(now: datetime, record: Callable[[date], None]) -> list[str]:

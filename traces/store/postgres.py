@@ -160,6 +160,9 @@ class PostgresSpanStore:
     def import_days(self, first: date, last: date, now: datetime) -> list[str]:
         return partitions.import_days(first, last, now)
 
+    def made(self, days: Collection[date]) -> Collection[date]:
+        return partitions.made(days)
+
     def expire(self, now: datetime, record: Callable[[date], None]) -> list[str]:
         return partitions.drop_expired(now, record)
 

@@ -24,7 +24,7 @@ from traces.label_sources import Pill, TracePills
 from traces.list_params import TraceFilterForm
 from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
-from traces.models.trace import TraceFilter, neighbors
+from traces.models.trace import MAX_SKEWED, TraceFilter, neighbors
 from traces.records import SpanRecord
 from traces.transcripts import conversations, presentation, waterfall
 from traces.views import expired
@@ -53,7 +53,8 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     is_partial = wants_partial(request)
     shown = params.cursor(request.GET.get("newer"))
     if is_partial and shown:
-        newer = request.project.traces.matching(trace_filter).within(time_range).count_newer(shown)
+        by = trace_filter.time_field
+        newer = request.project.traces.matching(trace_filter).within(time_range, by).count_newer(shown, by)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
     context = {"time_range": time_range, "trace_filter": trace_filter, **trace_page(request, trace_filter, time_range)}
     context["kept_since"] = expired.since(request, time_range, now)
@@ -175,11 +176,13 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
 
 def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
     after = params.cursor(request.GET.get("after"))
-    traces = list(request.project.traces.matching(trace_filter).within(time_range).newest(after).for_list()[: PAGE + 1])
+    by = trace_filter.time_field
+    listed = request.project.traces.matching(trace_filter).within(time_range, by).newest(after, by)
+    traces = list(listed.for_list()[: PAGE + 1])
     shown = traces[:PAGE]
     pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
-    newest = Cursor(shown[0].start_time, shown[0].pk) if shown and after is None else None
-    more = Cursor(shown[-1].start_time, shown[-1].pk) if len(traces) > PAGE else None
+    newest = Cursor(getattr(shown[0], by), shown[0].pk) if shown and after is None else None
+    more = Cursor(getattr(shown[-1], by), shown[-1].pk) if len(traces) > PAGE else None
     rows = [(trace, pills.get(trace.trace_id, ())) for trace in shown]
     return {"rows": rows, "newest": newest, "more": more}
 
@@ -192,6 +195,8 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
         "overview": head,
         "agents": [(agent, names.get(agent), count) for agent, count in head.agents[:MAX_AGENTS]],
         "agent": names.get(trace_filter.agent or 0),
+        "max_skewed": MAX_SKEWED,
+        "skewed_count": request.project.traces.count_skewed(time_range),
         "facets": label_sources.facets(request.project, time_range, trace_filter.agent),
         "session": request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None,
     }
@@ -199,5 +204,6 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
 
 def nearest(request: ProjectRequest, trace_filter: TraceFilter, now: datetime) -> TimeRange | None:
     """The smallest range that has a matching trace."""
-    newest = request.project.traces.matching(trace_filter).newest().values_list("start_time", flat=True).first()
+    by = trace_filter.time_field
+    newest = request.project.traces.matching(trace_filter).newest(by=by).values_list(by, flat=True).first()
     return timerange.around(newest, now) if newest else None

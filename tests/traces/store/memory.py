@@ -108,6 +108,9 @@ class MemorySpanStore:
     def import_days(self, first: date, last: date, now: datetime) -> Sequence[str]:
         return self._make(first, (last - first).days, now.date() + timedelta(days=settings.RETENTION_DAYS))
 
+    def made(self, days: Collection[date]) -> Collection[date]:
+        return self.kept_until.keys() & days
+
     def _make(self, first: date, further: int, kept_until: date) -> list[str]:
         days = {first + timedelta(days=n) for n in range(further + 1)} - self.kept_until.keys()
         self.kept_until |= dict.fromkeys(days, kept_until)
