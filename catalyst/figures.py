@@ -56,7 +56,7 @@ _AXES: dict[str, Any] = {
     # In the corner left of the times, where it takes no room from the chart.
     "annotations": [
         {"text": "UTC", "xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "right", "yanchor": "top"}
-        | {"xshift": -6, "yshift": -4, "showarrow": False}
+        | {"xshift": -20, "yshift": -6, "showarrow": False}
     ],
 }
 

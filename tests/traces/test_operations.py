@@ -1,6 +1,6 @@
 """Operations on traces: lists narrowed by the typed filter, page by page."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +9,8 @@ from catalyst.core.models import Project
 from catalyst.core.operation_context import for_system
 from catalyst.operations import InvalidInput, NotFound, find
 from tests.factories import make_session, make_trace
+from tests.traces.sent import sent_span
+from traces.ingest import pipeline
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +41,20 @@ def test_it_narrows_traces_by_agent_time_text_and_filter(project: Project, now: 
     for name, page in found.items():
         assert [trace.agent for trace in page.items] == ["support-bot"], name
     assert call(project, now, "traces.list", filter={"attribute.tier": "gold"}).items == []
+
+
+def test_it_lists_traces_whose_clock_is_off_by_when_they_arrived(project: Project, now: datetime) -> None:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    make_trace(project, 9, now=now)
+    for number in range(1, 4):
+        start = epoch + timedelta(hours=number)
+        pipeline.store(project.pk, [sent_span(1, trace=number, start=start)], now - timedelta(minutes=number))
+    first = call(project, now, "traces.list", skewed=True, limit=2)
+    second = call(project, now, "traces.list", skewed=True, limit=2, after=first.next)
+    listed = [*first.items, *second.items]
+    assert [(int(trace.trace_id, 16), trace.is_skewed) for trace in listed] == [(1, True), (2, True), (3, True)]
+    assert call(project, now, "traces.overview", skewed=True).trace_count == 3
+    assert [trace.is_skewed for trace in call(project, now, "traces.list").items] == [False]
 
 
 @pytest.mark.parametrize(
