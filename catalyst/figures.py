@@ -1,10 +1,11 @@
 """Plotly figures, and the geometry of small server-rendered SVGs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from html import escape
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from plotly.io.json import to_json_plotly
@@ -38,7 +39,10 @@ class Mark:
     text: str
 
 
-MAX_MARK_CHARACTERS = 16
+MAX_MARK_CHARACTERS = 10
+# Of a word above the chart: pixels, and the part of the axis.
+MARK_HEIGHT = 22
+MARK_WIDTH = 0.22
 
 _AXES: dict[str, Any] = {
     "showlegend": False,
@@ -84,26 +88,38 @@ def lines(
 
 
 def mark(figure: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, Any]:
-    """Draw vertical lines with a word at their top. Only moments within the axis are seen."""
+    """Draw vertical lines, and a word above each that has room for one. Only moments within the axis are seen."""
+    layout = figure["layout"]
     lines = [
         {"type": "line", "x0": _iso(at.moment), "x1": _iso(at.moment), "yref": "paper", "y0": 0, "y1": 1}
         for at in marks
     ]
-    words = [
-        {
-            "x": _iso(at.moment),
-            "yref": "paper",
-            "y": 1,
-            "yanchor": "top",
-            "xanchor": "left",
-            "text": escape(_short(at.text), quote=False),
-            "hovertext": escape(at.text, quote=False),
-            "showarrow": False,
-        }
-        for at in marks
-    ]
-    layout = figure["layout"]
-    return {**figure, "layout": {**layout, "shapes": lines, "annotations": [*layout["annotations"], *words]}}
+    first, last = map(datetime.fromisoformat, layout["xaxis"]["range"])
+    words = [_word(at) for at in _apart(marks, (last - first) * MARK_WIDTH)]
+    room = layout["margin"] | {"t": MARK_HEIGHT}
+    marked = {**layout, "margin": room, "shapes": lines, "annotations": [*layout["annotations"], *words]}
+    return {**figure, "layout": marked}
+
+
+def _apart(marks: Iterable[Mark], width: timedelta) -> list[Mark]:
+    """The newest marks that are at least this far from each other."""
+    apart: list[Mark] = []
+    for at in sorted(marks, key=attrgetter("moment"), reverse=True):
+        if not apart or apart[-1].moment - at.moment >= width:
+            apart.append(at)
+    return apart[::-1]
+
+
+def _word(at: Mark) -> dict[str, Any]:
+    return {
+        "x": _iso(at.moment),
+        "yref": "paper",
+        "y": 1,
+        "yanchor": "bottom",
+        "text": escape(_short(at.text), quote=False),
+        "hovertext": escape(at.text, quote=False),
+        "showarrow": False,
+    }
 
 
 def _short(text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
 from catalyst import figures
-from catalyst.figures import Series
+from catalyst.figures import Mark, Series
 
 STARTS = [datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in range(4)]
 
@@ -85,3 +85,16 @@ def test_it_divides_a_bar() -> None:
     assert (yes.x, yes.width, yes.title) == (0, 24.6, "yes: 1")
     assert (no.x, no.width) == (25, 75)
     assert figures.stackbar([("yes", 0, "negative")]) == []
+
+
+def test_marks_are_lines_with_words_where_there_is_room() -> None:
+    hours = [STARTS[0] + timedelta(hours=hour) for hour in range(24)]
+    plain = figures.lines(hours, [Series("runs", [1.0] * 24)])
+    named = {2: "1.0 <b>", 10: "1.1", 11: "1.2", 20: "2026.11.30-rc.3"}
+    marks = [Mark(hours[hour], text) for hour, text in named.items()]
+    marked = figures.mark(plain, marks)
+    go.Figure(marked)
+    assert len(marked["layout"]["shapes"]) == 4
+    words = [note["text"] for note in marked["layout"]["annotations"] if note.get("xref") != "paper"]
+    assert words == ["1.0 &lt;b&gt;", "1.2", "2026.11.3…"]
+    assert "shapes" not in plain["layout"]

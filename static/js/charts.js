@@ -29,6 +29,7 @@
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("text-faint") },
       hoverlabel: { bgcolor: colour("bg-raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
       shapes: layout.shapes?.map((shape) => ({ ...shape, line: { color: colour("text-faint"), width: 1, dash: "dot" } })),
+      annotations: layout.annotations?.map((note) => (note.xref === "paper" ? note : { ...note, font: { size: 10, color: colour("text-muted") } })),
       xaxis: axis(layout.xaxis),
       yaxis: axis(layout.yaxis),
     };

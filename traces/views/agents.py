@@ -107,7 +107,12 @@ def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
 
 def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
     agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
-    return {"agent": agent, "tab": tab, "time_range": timerange.parse(request.GET.dict(), now)}
+    return {
+        "agent": agent,
+        "passing_ids": 0 if agent.is_settled else agent.identities.filter(first_trace_id__isnull=False).count(),
+        "tab": tab,
+        "time_range": timerange.parse(request.GET.dict(), now),
+    }
 
 
 def _tab_filter(request: ProjectRequest, pk: int) -> TraceFilter:

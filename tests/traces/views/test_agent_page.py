@@ -341,3 +341,12 @@ def test_it_asks_as_often_for_much_as_for_little(browser: Client, project: Proje
     for number in range(11, 21):
         make_trace_row(project, number, now=now - timedelta(hours=number), session=f"s{number}")
     assert queries() == few
+
+
+def test_it_says_that_ids_change_with_each_run(browser: Client, project: Project, now: datetime) -> None:
+    for trace in range(1, 4):
+        named: dict[str, Any] = {"gen_ai__agent__id": f"run-{trace}", "gen_ai__agent__name": "Assistant"}
+        pipeline.store(project.pk, [sent_span(1, trace=trace, start=now, **named)], now)
+        text = Page(browser.get(page_of(project, name="run-1")).text).text
+        assert ("each of its" in text) == (trace > 1)
+    assert "from agent.name, because each of its 3 ids came with one run; first seen" in text
