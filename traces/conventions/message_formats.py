@@ -3,14 +3,18 @@
 Input is untrusted: wrong types are skipped or shown as text, and depth and count are limited.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, TypeIs
 from uuid import UUID
 
 import orjson
+
+from traces.conventions.attachments import kind_of_part, read_attachment, text_within, transcript_of
+from traces.conventions.citations import MAX_CITATIONS, Citation, citations_of, read_citation
+from traces.conventions.embedded_files import Attachment, may_hold_data, take_out
+from traces.conventions.json_objects import Json, as_text, first, name_of
 
 MAX_MESSAGES = 2_000
 MAX_PARTS = 500
@@ -23,7 +27,8 @@ MAX_JSON_CHARACTERS = 2_000_000
 class ToolCall:
     """A requested or executed tool call. `arguments` and `result` are text, JSON if sent as JSON.
 
-    `result`: None if none was seen. `span_id`: the TOOL span that ran it, if any.
+    `result`: None if none was seen. `span_id`: the TOOL span that ran it, if any. `attachments`: the files in its
+    arguments and its result, which mention them.
     """
 
     name: str
@@ -33,6 +38,7 @@ class ToolCall:
     id: str = ""
     span_id: int | None = None
     duration_us: int | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ class Message:
     """A message of a conversation. `role`: system, user, assistant or tool. `span_id`: the first span that has it.
 
     `produced`: True for output of a span, False for input. A message with role tool is a result without a known call;
-    its only tool call holds the result.
+    its only tool call holds the result. `attachments`: files, each of which the text mentions. `refused`: the model, or
+    its maker, refused to answer.
     """
 
     role: str
@@ -52,9 +59,10 @@ class Message:
     trace_id: UUID | None = None
     # What the model thought before it answered. Judges are not shown it.
     thinking: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    refused: bool = False
 
-
-type Json = dict[str, Any]
 
 ROLES = {
     "system": "system",
@@ -68,18 +76,30 @@ ROLES = {
     "function": "tool",
 }
 _CALLS = frozenset(("tool_call", "tool_use", "function_call", "server_tool_use", "mcp_call"))
-_RESULTS = frozenset(("tool_result", "tool_call_response", "function_call_output", "tool_response"))
+_RESULTS = frozenset(
+    ("tool_result", "tool_call_response", "function_call_output", "tool_response", "computer_call_output")
+)
 _THOUGHTS = frozenset(("thinking", "redacted_thinking", "reasoning", "thought"))
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text", "refusal"))
-_MEDIA = ("image", "audio", "video", "file", "document", "blob", "binary", "media", "uri")
-# What they hold is told by another key.
-_ANY_MEDIA = frozenset(("blob", "binary", "media", "uri", "file"))
-MAX_ADDRESS_CHARACTERS = 500
-_ATTACHMENTS = frozenset(("image", "audio", "video", "document", "inlineData", "inline_data"))
+_THOUGHT_TEXTS = ("thinking", "reasoning", "content", "text", "summary", "reasoningContent")
+_PART_TEXTS = (
+    "text",
+    "content",
+    "refusal",
+    "transcript",
+    "parts",
+    "message_content",
+    "citationsContent",
+    "reasoningText",
+)
+_SOURCES = frozenset(("source", "source_url", "source_document", "citation"))
 _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
 _CALL_KEYS = ("functionCall", "function_call", "toolUse", "tool_call")
 _RESULT_KEYS = ("functionResponse", "function_response", "toolResult")
-_ADDRESSES = ("uri", "url", "file_id", "fileUri", "file_uri", "filename", "image_url")
+_REFUSED = frozenset(
+    ("content_filter", "content-filter", "content_filtered", "refusal", "SAFETY", "guardrail_intervened")
+)
+_REASONS = ("finish_reason", "finishReason", "stop_reason", "stopReason")
 _CONTENT = ("content", "contents", "parts", "text")
 _BODY_KEYS = frozenset((*_CONTENT, *_CALL_KEYS, "tool_calls", "toolCalls", "refusal", "audio"))
 _HEADER_KEYS = frozenset(("role", "name", "id", "type", "tool_call_id", "toolCallId", "finish_reason"))
@@ -107,7 +127,7 @@ def read(value: object, role: str, cache: dict[bytes, list[Message]] | None = No
     if cache is not None and _is_message_list(value):
         messages = [message for item in value for message in _read_cached(item, role, cache)]
     else:
-        messages = list(_read(value, role, 0))
+        messages = _read_apart(value, role, 0)
     left_out += max(0, len(messages) - MAX_MESSAGES)
     if left_out:
         return [Message("system", f"[{left_out:,} earlier messages are not shown]"), *messages[-MAX_MESSAGES:]]
@@ -122,10 +142,36 @@ def _read_cached(item: Json, role: str, cache: dict[bytes, list[Message]]) -> li
     try:
         key = orjson.dumps(item)
     except TypeError:
-        return list(_read(item, role, 1))
+        return _read_apart(item, role, 1)
     if key not in cache:
-        cache[key] = list(_read(item, role, 1))
+        cache[key] = _read_apart(item, role, 1)
     return cache[key]
+
+
+def _read_apart(value: object, role: str, depth: int) -> list[Message]:
+    return [_with_files_apart(message) for message in _read(value, role, depth)]
+
+
+def _with_files_apart(message: Message) -> Message:
+    if not message.tool_calls and not message.thinking and not may_hold_data(message.text):
+        return message
+    (text, files), (thinking, others) = take_out(message.text), take_out(message.thinking)
+    calls = tuple(map(call_with_files_apart, message.tool_calls))
+    if not files and not others and calls == message.tool_calls:
+        return message
+    attachments = message.attachments + files + others
+    return replace(message, text=text, thinking=thinking, tool_calls=calls, attachments=attachments)
+
+
+def call_with_files_apart(call: ToolCall) -> ToolCall:
+    """The call without the data of files in its texts: these mention the files, which become its attachments."""
+    (arguments, given), (result, returned) = take_out(call.arguments), take_out(call.result or "")
+    error, others = take_out(call.error)
+    if not (given or returned or others):
+        return call
+    result_text = None if call.result is None else result
+    attachments = call.attachments + given + returned
+    return replace(call, arguments=arguments, result=result_text, error=error, attachments=attachments)
 
 
 def read_text(text: str, role: str) -> list[Message]:
@@ -133,39 +179,20 @@ def read_text(text: str, role: str) -> list[Message]:
     parsed = parse(text)
     if parsed is not None and (messages := read(parsed, role)):
         return messages
-    return [Message(role, text)] if text.strip() else []
+    return [_with_files_apart(Message(role, text))] if text.strip() else []
 
 
 def parse(text: object, limit: int = MAX_JSON_CHARACTERS) -> Json | list[Any] | None:
-    """Parse a JSON object or list. Returns None for anything else, and for texts longer than `limit`."""
-    if not isinstance(text, str) or not 2 <= len(text) <= limit or text.lstrip()[:1] not in ("{", "["):
+    """Parse a JSON object or list. Returns None for anything else, and for texts longer than `limit` without files."""
+    if not isinstance(text, str) or len(text) < 2 or text.lstrip()[:1] not in ("{", "["):
+        return None
+    if len(text) > limit and len(take_out(text)[0]) > limit:
         return None
     try:
         value = orjson.loads(text)
     except ValueError:
         return None
     return value if isinstance(value, dict | list) else None
-
-
-def as_text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, TypeError, RecursionError):
-        return "[unreadable]"
-
-
-def first(source: Json, *names: str) -> Any:
-    """The first value that is not empty."""
-    return next((source[name] for name in names if source.get(name) not in (None, "", [], {})), None)
-
-
-def name_of(source: Json, *names: str) -> str:
-    """The first value that is a text and not empty."""
-    return next((value for name in names if isinstance(value := source.get(name), str) and value), "")
 
 
 def _read(value: object, role: str, depth: int) -> Iterator[Message]:
@@ -200,7 +227,7 @@ def _is_part(item: object) -> bool:
     if not isinstance(item, dict) or "role" in item or any(key in item for key in _MESSAGE_KEYS):
         return False
     kind = _kind(item)
-    if kind in _CALLS | _RESULTS | _THOUGHTS | _TEXT_PARTS or _media(kind):
+    if kind in _CALLS | _RESULTS | _THOUGHTS | _TEXT_PARTS or kind_of_part(kind):
         return True
     return kind not in ROLES and isinstance(item.get("text"), str)
 
@@ -224,14 +251,28 @@ def _read_object(source: Json, role: str, depth: int) -> Iterator[Message]:
     key = _message_key(source, role)
     if key is None:
         if source:
-            yield Message(role, as_text(source))
+            refused = _is_refused(source)
+            yield Message(role, "" if refused else as_text(source), refused=refused)
         return
     if role != "assistant" and (system := first(source, *_SYSTEM)) is not None:
         yield from _read(system, "system", depth)
     inner = source[key]
     if key in _ALTERNATIVES and isinstance(inner, list):
         inner = inner[0]
-    yield from _read(inner, role, depth)
+    yield from _with_remarks(source, list(_read(inner, role, depth)), role)
+
+
+def _with_remarks(source: Json, messages: list[Message], role: str) -> list[Message]:
+    """Messages with what the object around them says of the last one."""
+    citations, refused = tuple(citations_of(source)), _is_refused(source)
+    if not citations and not refused:
+        return messages
+    *others, last = messages or [Message(role)]
+    return [*others, replace(last, citations=last.citations + citations, refused=last.refused or refused)]
+
+
+def _is_refused(source: Json) -> bool:
+    return name_of(source, *_REASONS) in _REFUSED
 
 
 def _simple_message(source: Json) -> Message | None:
@@ -287,22 +328,33 @@ def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
     content.add(first(source, *_CONTENT), depth)
     if not content.calls:
         content.calls = list(_calls_beside_content(source))
-    text = content.text() or as_text(source.get("refusal")) or _transcript(source)
-    content.thoughts += [as_text(first(source, *_THINKING))]
+    content.add_beside(source)
+    text = content.text()
     answered = name_of(source, "tool_call_id", "toolCallId")
     if (speaker == "tool" and not content.results) or (answered and speaker == "user"):
         error = text if source.get("status") == "error" else ""
-        yield Message("tool", tool_calls=(ToolCall(name_of(source, "name"), result=text, error=error, id=answered),))
+        files = tuple(content.attachments)
+        call = ToolCall(name_of(source, "name"), result=text, error=error, id=answered, attachments=files)
+        yield Message("tool", tool_calls=(call,))
     else:
         yield from _in_order_of_content(content, speaker, text)
 
 
 def _in_order_of_content(content: "_Content", speaker: str, text: str) -> list[Message]:
     results = [Message("tool", tool_calls=(result,)) for result in content.results]
-    thinking = "\n".join(filter(None, content.thoughts))
-    if content.calls:
-        return [Message("assistant", text, tuple(content.calls), thinking=thinking), *results]
-    return [*results, Message(speaker, text, thinking=thinking)] if text or thinking else results
+    said = Message(
+        "assistant" if content.calls else speaker,
+        text,
+        tuple(content.calls),
+        thinking="\n".join(filter(None, content.thoughts)),
+        attachments=tuple(content.attachments),
+        citations=tuple(content.citations[:MAX_CITATIONS]),
+        refused=content.refused,
+    )
+    if said.tool_calls:
+        return [said, *results]
+    is_empty = not (text or said.thinking or said.citations or said.refused)
+    return results if is_empty else [*results, said]
 
 
 def _calls_beside_content(source: Json) -> Iterator[ToolCall]:
@@ -343,12 +395,14 @@ def _read_result(source: Json, depth: int) -> ToolCall:
         result=text,
         error=text if failed else "",
         id=name_of(source, "tool_use_id", "call_id", "toolCallId", "toolUseId", "tool_call_id", "id"),
+        attachments=tuple(content.attachments),
     )
 
 
-def _transcript(source: Json) -> str:
-    audio = source.get("audio")
-    return name_of(audio, "transcript") if isinstance(audio, dict) else ""
+def _thought(value: object, depth: int) -> str:
+    content = _Content()
+    content.add(value, depth)
+    return content.text()
 
 
 @dataclass(slots=True)
@@ -357,6 +411,9 @@ class _Content:
     thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     results: list[ToolCall] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    citations: list[Citation] = field(default_factory=list)
+    refused: bool = False
 
     def text(self) -> str:
         return "\n".join(text for text in self.texts if text)
@@ -375,49 +432,37 @@ class _Content:
 
     def add_part(self, part: Json, depth: int) -> None:
         kind = _kind(part)
+        self.citations += citations_of(part)
         if kind in _CALLS or any(isinstance(part.get(key), dict) for key in _CALL_KEYS):
             self.calls.append(read_call(part))
         elif kind in _RESULTS or any(isinstance(part.get(key), dict) for key in _RESULT_KEYS):
             self.results.append(_read_result(part, depth))
-        elif kind in _THOUGHTS or part.get("thought") is True:
-            self.thoughts.append(as_text(first(part, "thinking", "reasoning", "content", "text", "summary")))
-        elif media := _media_of(part):
-            self.texts.append(media)
-        elif (inner := first(part, "text", "content", "refusal", "transcript", "parts", "message_content")) is not None:
+        elif kind in _THOUGHTS or part.get("thought") is True or "reasoningContent" in part:
+            self.thoughts.append(_thought(first(part, *_THOUGHT_TEXTS), depth))
+        elif kind in _SOURCES and (citation := read_citation(part)) is not None:
+            self.citations.append(citation)
+        elif (attachment := read_attachment(part, kind)) is not None:
+            self.add_attachment(attachment, transcript_of(part))
+        else:
+            self.add_text(part, kind, depth)
+
+    def add_attachment(self, attachment: Attachment, transcript: str = "") -> None:
+        self.attachments.append(attachment)
+        self.texts += [attachment.mention, transcript]
+
+    def add_text(self, part: Json, kind: str, depth: int) -> None:
+        self.refused |= kind == "refusal"
+        if (inner := text_within(part) if kind_of_part(kind) else first(part, *_PART_TEXTS)) is not None:
             self.add(inner, depth)
         elif kind not in _TEXT_PARTS:
             self.texts.append(as_text(part))
 
-
-def _media_of(part: Json) -> str:
-    """What stands for an attachment in a text: [image], with its address if it has one. Empty for other parts.
-
-    Its data are left out: they are of no use to people and judges, and a page of base64 hides the question.
-    """
-    media = _media(_kind(part)) or next((key for key in part if key in _ATTACHMENTS), "")
-    if not media or _says_text(part):
-        return ""
-    if media in _ANY_MEDIA:
-        said = name_of(part, "modality", "media_type", "mime_type", "mimeType", "mediaType")
-        media = _media(said) or media
-    address = _address(part)
-    return f"[{media}: {address}]" if address else f"[{media}]"
-
-
-def _says_text(part: Json) -> bool:
-    # A document may hold its text, and audio what was said.
-    source = part.get("source")
-    is_text = isinstance(source, dict) and source.get("type") == "text"
-    return is_text or bool(name_of(part, "text", "transcript"))
-
-
-def _address(part: Json) -> str:
-    """A web address or the id of a file, of an attachment that is not within the message."""
-    holders = [part, *(inner for inner in part.values() if isinstance(inner, dict))]
-    found = (name_of(holder, *_ADDRESSES) for holder in holders)
-    address = next((text for text in found if text and not text.startswith("data:")), "")
-    return address if len(address) <= MAX_ADDRESS_CHARACTERS else f"{address[:MAX_ADDRESS_CHARACTERS]}\u2026"
-
-
-def _media(kind: str) -> str:
-    return next((word for word in _MEDIA if word in kind), "")
+    def add_beside(self, source: Json) -> None:
+        """What a message says beside its content."""
+        self.citations += citations_of(source)
+        self.refused |= bool(source.get("refusal")) or _is_refused(source)
+        self.texts.append(as_text(source.get("refusal")))
+        self.thoughts.append(_thought(first(source, *_THINKING), 0))
+        if isinstance(audio := source.get("audio"), dict):
+            said = "" if self.text() else transcript_of(audio)
+            self.add_attachment(read_attachment({"audio": audio}) or Attachment("audio"), said)

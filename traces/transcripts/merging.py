@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from uuid import UUID
 
-from traces.conventions.message_formats import Json, Message, ToolCall, parse
+from traces.conventions.embedded_files import located, united
+from traces.conventions.json_objects import Json
+from traces.conventions.message_formats import Message, ToolCall, parse
 
 MAX_ENTRIES = 5_000
 # Tool calls in the input or output of a span.
@@ -32,7 +34,7 @@ def key_of(message: Message) -> Key:
         text = re.sub(r"\d+", "0", text)
     if message.role == "tool":
         asked += [" ".join((call.result or "").split()) for call in message.tool_calls]
-    return message.role, text, *asked
+    return message.role, text, *asked, *(attachment.digest for attachment in message.attachments)
 
 
 def _canonical(arguments: str) -> str:
@@ -106,7 +108,7 @@ class Conversation:
         self._counts = Counter()
         pending = PendingCalls()
         new: list[Entry] = []
-        for message in self._limit_calls(messages):
+        for message in self._limit_calls(_located(messages, span_id)):
             if message.role == "tool":
                 if not self._add_result(message.tool_calls[0], pending):
                     self._add_input_message(message, span_id, new)
@@ -117,7 +119,7 @@ class Conversation:
     def add_output(self, messages: Iterable[Message], span_id: int) -> None:
         """Add the output of a call, unless another span gave the same."""
         pending = PendingCalls()
-        for message in self._limit_calls(messages):
+        for message in self._limit_calls(_located(messages, span_id)):
             if message.role == "tool" and self._add_result(message.tool_calls[0], pending):
                 continue
             key = self._key(message)
@@ -129,6 +131,7 @@ class Conversation:
 
     def add_tool_run(self, call: ToolCall) -> None:
         """Add the run of a tool to the call that requested it, else as a step."""
+        call = _located_call(call, call.span_id or 0)
         slot = next((slot for slot in self._candidates(call) if _same_tool(self._at(slot), call)), None)
         if slot is None:
             entry = self._enter(Message("assistant", tool_calls=(call,), produced=True), call.span_id or 0)
@@ -164,7 +167,7 @@ class Conversation:
 
     def prepend(self, messages: Iterable[Message], span_id: int) -> None:
         """Insert messages after system messages."""
-        entries = [self._enter(message, span_id) for message in messages if message.role != "tool"]
+        entries = [self._enter(message, span_id) for message in _located(messages, span_id) if message.role != "tool"]
         first = next((entry for entry in self._entries if entry.message.role != "system"), None)
         self._place(entries, first)
 
@@ -249,7 +252,9 @@ class Conversation:
             return False
         call = self._at(slot)
         if call.result is None or call.span_id is not None:
-            self._set(slot, replace(call, result=result.result, error=call.error or result.error))
+            files = united(call.attachments, result.attachments)
+            error = call.error or result.error
+            self._set(slot, replace(call, result=result.result, error=error, attachments=files))
         return True
 
     def _first_unanswered(self, call_id: str) -> Slot | None:
@@ -268,6 +273,7 @@ class Conversation:
                 arguments=call.arguments or run.arguments,
                 result=call.result if call.result is not None else run.result,
                 id=call.id or run.id,
+                attachments=united(call.attachments, run.attachments),
             ),
         )
 
@@ -293,6 +299,20 @@ class Conversation:
 
     def _free(self, slot: Slot) -> bool:
         return self._at(slot).span_id is None
+
+
+def _located(messages: Iterable[Message], span_id: int) -> Iterator[Message]:
+    """Messages whose attachments know the span that has their data."""
+    for message in messages:
+        if message.attachments or any(call.attachments for call in message.tool_calls):
+            calls = tuple(_located_call(call, span_id) for call in message.tool_calls)
+            yield replace(message, attachments=located(message.attachments, span_id), tool_calls=calls)
+        else:
+            yield message
+
+
+def _located_call(call: ToolCall, span_id: int) -> ToolCall:
+    return replace(call, attachments=located(call.attachments, span_id)) if call.attachments else call
 
 
 def _same_tool(requested: ToolCall, run: ToolCall) -> bool:

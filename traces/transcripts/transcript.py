@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
-from traces.conventions.message_formats import Message, ToolCall, as_text, first, name_of, parse, read, read_text
+from traces.conventions.embedded_files import Attachment, take_out, united
+from traces.conventions.json_objects import as_text, first, name_of
+from traces.conventions.message_formats import Message, ToolCall, call_with_files_apart, parse, read, read_text
 from traces.records import Json, PayloadRecord, SpanRecord
 from traces.transcripts.merging import MAX_ERROR_CHARACTERS, Conversation, Key, key_of
 
@@ -116,12 +118,16 @@ def _preview(sent: list[Json] | None, text: str | None, role: str) -> str:
     newest = sent[-MAX_PREVIEW_MESSAGES:] if isinstance(sent, list) and not _is_list_as_text(sent) else []
     messages = [message for item in newest for message in read(item, role)]
     if isinstance(text, str) and not any(message.text for message in messages):
-        messages += read_text(
-            text if len(text) <= MAX_PREVIEW_JSON_CHARACTERS else text[: MAX_PREVIEW_CHARACTERS * 4], role
-        )
+        messages += _read_start(text, role)
     line = _last_text(messages, role)
     line = " ".join(line[: MAX_PREVIEW_CHARACTERS * 4].replace("\0", " ").split())
     return line if len(line) <= MAX_PREVIEW_CHARACTERS else f"{line[: MAX_PREVIEW_CHARACTERS - 1]}…"
+
+
+def _read_start(text: str, role: str) -> list[Message]:
+    without_files = text if len(text) <= MAX_PREVIEW_JSON_CHARACTERS else take_out(text)[0]
+    is_short = len(without_files) <= MAX_PREVIEW_JSON_CHARACTERS
+    return read_text(text if is_short else without_files[: MAX_PREVIEW_CHARACTERS * 4], role)
 
 
 def _last_text(messages: Sequence[Message], role: str) -> str:
@@ -196,12 +202,13 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
     name = name_of(attributes, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
     call_id = name_of(attributes, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
     result = None if payload.output is None else as_text(payload.output)
+    files: tuple[Attachment, ...] = ()
     wrapped = parse(result)
     if isinstance(wrapped, dict) and wrapped.get("type") in ("tool", "constructor", "tool_result"):
         inner = next((call for message in read(wrapped, "tool") for call in message.tool_calls), None)
         if inner is not None:
-            result, call_id = inner.result, call_id or inner.id
-    return ToolCall(
+            result, call_id, files = inner.result, call_id or inner.id, inner.attachments
+    run = ToolCall(
         name=name or span.name.removeprefix("tool.").removeprefix("execute_tool "),
         arguments=as_text(payload.input),
         result=result,
@@ -209,10 +216,16 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
         id=call_id,
         span_id=span.span_id,
         duration_us=span.duration_us,
+        attachments=files,
     )
+    return call_with_files_apart(run)
 
 
 def _error(span: SpanRecord, payload: PayloadRecord) -> str:
+    return take_out(_error_text(span, payload))[0]
+
+
+def _error_text(span: SpanRecord, payload: PayloadRecord) -> str:
     exceptions = _exceptions(payload)
     if span.status != "error" and (span.status == "ok" or not exceptions):
         return ""
@@ -310,7 +323,9 @@ def _completed(earlier: Message, later: Message) -> Message:
     if len(earlier.tool_calls) != len(later.tool_calls) or all(call.result is not None for call in earlier.tool_calls):
         return earlier
     calls = (
-        replace(old, result=new.result) if old.result is None else old
+        replace(old, result=new.result, attachments=united(old.attachments, new.attachments))
+        if old.result is None
+        else old
         for old, new in zip(earlier.tool_calls, later.tool_calls, strict=True)
     )
     return replace(earlier, tool_calls=tuple(calls))
