@@ -22,6 +22,8 @@ from signals.results.charts import Outcome, breakdown
 from signals.results.rates import Change, Rate
 from signals.results.summaries import Summary
 from traces.analytics.overview import overview
+from traces.conventions.citations import Citation
+from traces.conventions.embedded_files import Attachment
 from traces.conventions.message_formats import Message, ToolCall
 from traces.label_sources import Pill
 from traces.models.trace import TraceFilter
@@ -75,6 +77,18 @@ def _labels(now: datetime) -> list[Pill]:
     ]
 
 
+FILES = (
+    Attachment("image", "image/png", 183_000, "parcel.png", is_picture=True),
+    Attachment("image", address="https://pics.example/cat.png"),
+    Attachment("file", address="file-7"),
+    Attachment("video", "video/mp4", 31_000_000, is_left_out=True),
+)
+SOURCES = (
+    Citation("Terms of delivery", "https://shop.example/terms", "Within three days."),
+    Citation("a.pdf", "file-7"),
+)
+
+
 def _conversation() -> Conversation:
     calls = (
         ToolCall(name="find_order", arguments='{"id": 7}', result=ORDER, duration_us=231_000),
@@ -88,8 +102,9 @@ def _conversation() -> Conversation:
             Message("user", "Where is my parcel? <script>alert(1)</script>"),
             Message("assistant", "I look it up.", calls),
             Message("assistant", MARKDOWN),
-            Message("user", LONG),
-            Message("assistant", ORDER, produced=True),
+            Message("user", LONG, attachments=FILES),
+            Message("assistant", ORDER, produced=True, citations=SOURCES),
+            Message("assistant", "I can't help with that.", refused=True),
             Message("assistant", error="RateLimitError: 429", produced=True),
         ],
     )

@@ -38,6 +38,7 @@ WITHOUT: Mapping[str, str] = {
     "ops:metrics": INSTANCE,
     "ops:operator": INSTANCE,
     "ops:readyz": INSTANCE,
+    "traces:attachment-show": "A picture to look at. `traces.span` and `traces.transcript` tell its kind and size.",
     "traces:agent-analysis": "Has nothing to read yet.",
 }
 

@@ -77,7 +77,7 @@ def add_theirs(other_project: Project, charlie: User) -> Twin:
 
 def text_of(response: HttpResponseBase) -> str:
     """What a response says, without what is new in each of them."""
-    body = response.getvalue().decode()
+    body = response.getvalue().decode(errors="replace")
     body = re.sub(r'(csrfmiddlewaretoken" value=|x-csrftoken": |nonce=)"[^"]*"', "", body)
     return f"{response.status_code} {response.headers.get('Location', '')} {body}"
 

@@ -23,6 +23,7 @@ from signals.operations import draft_version
 from signals.runs import backfill, signal_tests
 from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
 from tests.page import Page
+from tests.pictures import add_picture
 from tests.rows import stored_rows
 
 pytestmark = pytest.mark.slow
@@ -97,6 +98,7 @@ TABLE = {
     "ops:operator": Row("403 403 403 403 302", "405 405 405 405 302"),
     "traces:trace-list": Row(LOOK, ONLY_GET),
     "traces:trace-detail": Row(LOOK, ONLY_GET, "trace"),
+    "traces:attachment-show": Row(LOOK, ONLY_GET, "picture"),
     "traces:session-list": Row(LOOK, ONLY_GET),
     "traces:session-detail": Row(LOOK, ONLY_GET, "session"),
     "traces:agent-list": Row(LOOK, ONLY_GET),
@@ -203,6 +205,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
+        "picture": add_picture(project, trace.trace_id.int, now=now),
         "stored trace": {"pk": trace.pk},
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},

@@ -21,6 +21,7 @@ from signals.models import Label, Signal, SignalTest
 from signals.runs import signal_tests
 from tests.factories import give, make_signal, make_verdict, settle_all
 from tests.operation_examples import SECRET, World, make_world
+from tests.pictures import data_uri, digest_of, png
 from tests.test_urls import TABLE, URLS
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
@@ -68,7 +69,7 @@ def send(project: Project, word: str, now: datetime, traces: Sequence[int] = (FI
             "output__value": f"Told {word}",
         }
         call: dict[str, Any] = {kind: "LLM", "llm__model_name": f"model-{word}", "input__value": f"To {word}", **tokens}
-        second: dict[str, Any] = {kind: "LLM", "llm__model_name": f"second-{word}"}
+        second: dict[str, Any] = {kind: "LLM", "llm__model_name": f"second-{word}", "input__value": data_uri(png())}
         tool: dict[str, Any] = {kind: "TOOL", "tool__name": f"tool-{word}", "input__value": f"Looked for {word}"}
         spans += [
             sent_span(ROOT, trace=trace, seconds=len(word), name=f"Root {word}", **about, **said, **root),
@@ -119,6 +120,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "agent": {"pk": world.signal.agent_id},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},
+        "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},
         "stored trace": {"pk": trace.pk},
         "signal": {"pk": twin.signals["trace"].pk},
         "version": {"pk": world.signal.pk, "number": 1},

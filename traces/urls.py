@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from traces.api import export_logs, export_metrics, export_traces
 from traces.views import agents, sessions, traces
@@ -19,7 +20,14 @@ class TraceIdConverter:
         return value.hex if isinstance(value, UUID) else value
 
 
+class HexConverter(StringConverter):
+    """The id of a span, or the digest of an attachment."""
+
+    regex = "[0-9a-f]{16}"
+
+
 register_converter(TraceIdConverter, "trace_id")
+register_converter(HexConverter, "hex16")
 
 app_name = "traces"
 urlpatterns = [
@@ -33,6 +41,11 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/analysis/", agents.agent_analysis, name="agent-analysis"),
     path("p/<slug:project>/traces/", traces.trace_list, name="trace-list"),
     path("p/<slug:project>/traces/<trace_id:trace_id>/", traces.trace_detail, name="trace-detail"),
+    path(
+        "p/<slug:project>/traces/<trace_id:trace_id>/spans/<hex16:span_id>/attachments/<hex16:digest>/",
+        traces.attachment,
+        name="attachment-show",
+    ),
     path("p/<slug:project>/sessions/", sessions.session_list, name="session-list"),
     path("p/<slug:project>/sessions/<int:pk>/", sessions.session_detail, name="session-detail"),
 ]

@@ -46,6 +46,16 @@ RUN_IS_OVER = """
     SELECT count(*) FROM signals_signalrun r JOIN signals_signalversion v ON v.id = r.version_id
     WHERE v.signal_id = %s AND r.state = 'done'
 """
+PICTURE = f"""
+from django.utils import timezone
+from catalyst.core import operations
+from catalyst.core.models import Project, User
+from tests.pictures import add_picture
+project = Project.objects.filter(slug="pictures").first()
+if project is None:
+    project = operations.create_project(name="Pictures", owner=User.objects.get(username="{OWNER}"))
+    add_picture(project, 1, now=timezone.now())
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -73,6 +83,7 @@ def every(instance: Instance) -> list[Stop]:
     eventually(lambda: instance.count(RUN_IS_OVER, int(twice)) == 1, seconds=240)
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     test = instance.shell(TEST.format(signal=signal)).strip()
+    instance.shell(PICTURE)
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -87,6 +98,7 @@ def every(instance: Instance) -> list[Stop]:
         "trace": f"{demo}/traces/{trace.hex}/",
         "span": f"{demo}/traces/{trace.hex}/?span={span:0>16}",
         "attributes": f"{demo}/traces/{trace.hex}/?span={span:0>16}&pane=attributes",
+        "trace with a picture": f"/p/pictures/traces/{1:032x}/",
         "trace without labels": f"{demo}/signals/absences/traces/{pk}/",
         "span without labels": f"{demo}/signals/absences/traces/{pk}/?span={span:0>16}",
         "sessions": f"{demo}/sessions/{week}",

@@ -49,6 +49,7 @@ NO_PAGES = {
     "signals:exchange-detail",
     "signals:lately-show",
     "signals:trial-exchange",
+    "traces:attachment-show",
 }
 """What answers in plain text, with a file, or with a part that a page loads."""
 

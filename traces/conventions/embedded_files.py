@@ -16,6 +16,9 @@ from catalyst import formats
 MIN_DATA_CHARACTERS = 256
 MAX_MENTIONED_CHARACTERS = 500
 MAX_FILES = 1_000
+# Shorter data stay if a text is too long.
+MIN_LEFT_OUT_CHARACTERS = 10_000
+MAX_NOTE_CHARACTERS = 40
 # Browsers can show these, and no script can be in them.
 PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/webp": "webp"}
 
@@ -93,6 +96,13 @@ class Attachment:
         return "" if self.size_bytes is None else formats.size(self.size_bytes)
 
     @property
+    def facts(self) -> str:
+        """Type and size in words."""
+        return ", ".join(
+            filter(None, (self.media_type, self.size, "too large to be stored" if self.is_left_out else ""))
+        )
+
+    @property
     def is_web_address(self) -> bool:
         return self.address.startswith(("https://", "http://"))
 
@@ -163,6 +173,24 @@ def take_out(text: str) -> tuple[str, tuple[Attachment, ...]]:
         return _DATA.sub(mention, word[0]) if may_be_data else word[0]
 
     return _LONG_WORD.sub(without_files, text), tuple(found)
+
+
+def leave_out(text: str, limit: int) -> str:
+    """The text with notes in the place of the largest files, as many as it takes to fit into `limit` characters."""
+    words = (word.span() for word in _LONG_WORD.finditer(text) if len(word[0]) >= MIN_LEFT_OUT_CHARACTERS)
+    found = [_span_of(match) for word in words for match in _DATA.finditer(text, *word)]
+    excess, left_out = len(text) - limit, []
+    for start, end in sorted(found, key=lambda span: span[0] - span[1]):
+        if excess > 0 and end - start >= MIN_LEFT_OUT_CHARACTERS:
+            left_out.append((start, end))
+            excess -= end - start - MAX_NOTE_CHARACTERS
+    for start, end in sorted(left_out, reverse=True):
+        text = f"{text[:start]}[{end - start:,} characters of data]{text[end:]}"
+    return text
+
+
+def _span_of(match: re.Match[str]) -> tuple[int, int]:
+    return match.span(match.lastgroup or 0)
 
 
 def without_data(value: Any) -> Any:

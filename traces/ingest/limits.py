@@ -1,11 +1,11 @@
 """Limits of a span. What exceeds them is cut, marked and counted."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from traces.conventions.dialects import NAMES
+from traces.conventions.embedded_files import leave_out
 from traces.otlp import Attributes, DecodedSpan, Source
 from traces.otlp.decoded import DROPPED, iso_time
 
@@ -15,8 +15,6 @@ MAX_NAMES = 100
 # No agent runs for so long: an end after it is a clock in another unit, or a number that stands for none.
 MAX_SPAN_DAYS = 366
 MAX_SPAN_NS = MAX_SPAN_DAYS * 86_400 * 10**9
-# Base64 of an attachment.
-_DATA = re.compile(r"[A-Za-z0-9+/=_-]{10000,}")
 COUNTED = ("attributes", "events", "links")
 _NAMED = frozenset(name for names in NAMES.values() for name in names)
 
@@ -154,10 +152,10 @@ def _cut_text(name: str, text: str, limit: int, cut: Truncation) -> str:
     cut.values += 1
     if name in cut.lengths or len(cut.lengths) < MAX_NAMES:
         cut.lengths[name] = max(cut.lengths.get(name, 0), len(text))
-    without_data = _DATA.sub(lambda data: f"[{len(data[0]):,} characters of data]", text)
+    without_files = leave_out(text, limit)
     # An image must not take its message along.
-    if len(without_data) <= limit:
-        return without_data
+    if len(without_files) <= limit:
+        return without_files
     return f"{text[:limit]}… [cut, {len(text):,} characters]"
 
 

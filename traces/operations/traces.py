@@ -26,10 +26,12 @@ from traces.operations.inputs import (
     span_of,
     trace_of,
 )
+from traces.operations.transcripts import AttachmentRecord, attachment_records
 from traces.records import SpanRecord
 from traces.transcripts import conversations
 
 MAX_AGENTS = 12
+MAX_FILES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,8 @@ class SpanDetail:
     output: str | None
     input_messages: list[dict[str, Any]] | None
     output_messages: list[dict[str, Any]] | None
+    # The files of its messages and tool calls. Texts only mention them.
+    attachments: list[AttachmentRecord]
     attributes: dict[str, Any]
     events: list[dict[str, Any]] | None
     links: list[dict[str, Any]] | None
@@ -313,6 +317,8 @@ def show_span(context: Context, arguments: SpanInput) -> SpanDetail:
     resource = Resource.objects.of(context.project, payload.resource_digest)
     pills = label_sources.pills_for_span(context.project, trace.trace_id, span.span_id)
     labels = pills.by_span.get(span.span_id, [])
+    files = conversations.files_of(span, payload)
+    payload = conversations.without_files(payload)
     return SpanDetail(
         span=SpanSummary.of(span),
         labels=[GivenLabel.of(label) for label in labels],
@@ -320,6 +326,7 @@ def show_span(context: Context, arguments: SpanInput) -> SpanDetail:
         output=payload.output,
         input_messages=payload.input_messages,
         output_messages=payload.output_messages,
+        attachments=attachment_records(files[:MAX_FILES]),
         attributes=payload.attributes,
         events=payload.events,
         links=payload.links,

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 from catalyst.core.operation_context import Context
 from catalyst.operations import CAMEL, Effect, Input, InvalidInput, Scope, operation
 from catalyst.params import MAX_OFFSET
+from traces.conventions.citations import Citation
+from traces.conventions.embedded_files import Attachment
 from traces.conventions.message_formats import Message, ToolCall
 from traces.models.span import hex_span_id
 from traces.operations.inputs import session_of, span_of, trace_of
@@ -27,6 +29,47 @@ class TranscriptInput(Input):
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentRecord:
+    """A file, without its data."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    # image, audio, video, document or file
+    kind: str
+    media_type: str | None
+    size_bytes: int | None
+    name: str | None
+    # A URL, or the id of a file. None if the data were sent.
+    address: str | None
+
+    @classmethod
+    def of(cls, attachment: Attachment) -> "AttachmentRecord":
+        return cls(
+            attachment.kind,
+            attachment.media_type or None,
+            attachment.size_bytes,
+            attachment.name or None,
+            attachment.address or None,
+        )
+
+
+def attachment_records(attachments: Iterable[Attachment]) -> list[AttachmentRecord]:
+    return [AttachmentRecord.of(attachment) for attachment in attachments]
+
+
+@dataclass(frozen=True, slots=True)
+class CitationRecord:
+    title: str | None
+    # A URL, or the id of a file.
+    address: str | None
+    quote: str | None
+
+    @classmethod
+    def of(cls, citation: Citation) -> "CitationRecord":
+        return cls(citation.title or None, citation.address or None, citation.quote or None)
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallRecord:
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
@@ -36,10 +79,13 @@ class ToolCallRecord:
     result: str | None
     error: str | None
     duration_us: int | None
+    # Files in the arguments and the result.
+    attachments: list[AttachmentRecord]
 
     @classmethod
     def of(cls, call: ToolCall) -> "ToolCallRecord":
-        return cls(call.name, call.arguments, call.result, call.error or None, call.duration_us)
+        files = attachment_records(call.attachments)
+        return cls(call.name, call.arguments, call.result, call.error or None, call.duration_us, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +100,10 @@ class MessageRecord:
     # What the model thought before it answered.
     thinking: str | None
     tool_calls: list[ToolCallRecord]
+    attachments: list[AttachmentRecord]
+    citations: list[CitationRecord]
+    # Whether the model, or its maker, refused to answer.
+    refused: bool
     error: str | None
     # Whether a span put it out. Else it was given to one.
     produced: bool
@@ -68,6 +118,9 @@ class MessageRecord:
             text=str(message.text),
             thinking=str(message.thinking) or None,
             tool_calls=[ToolCallRecord.of(call) for call in message.tool_calls],
+            attachments=attachment_records(message.attachments),
+            citations=[CitationRecord.of(citation) for citation in message.citations],
+            refused=message.refused,
             error=message.error or None,
             produced=message.produced,
         )

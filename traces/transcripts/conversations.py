@@ -1,11 +1,13 @@
 """Conversations of stored spans, for pages."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from traces.conventions.message_formats import Message
+from traces.conventions import embedded_files
+from traces.conventions.embedded_files import Attachment
+from traces.conventions.message_formats import Message, parse
 from traces.models import Trace
-from traces.records import Extent, PayloadRecord, SpanRecord
+from traces.records import NAMES, Extent, PayloadRecord, SpanRecord
 from traces.span_store import span_store
 from traces.transcripts import presentation
 from traces.transcripts.presentation import Conversation
@@ -32,6 +34,33 @@ def payload_of(trace: Trace, span: SpanRecord) -> PayloadRecord:
     """The text of a span; empty if it has none."""
     extent = Extent(trace.trace_id, span.start_time, span.start_time)
     return span_store().payloads(trace.project_id, extent, [span.span_id]).get(span.span_id, PayloadRecord())
+
+
+def without_files(payload: PayloadRecord) -> PayloadRecord:
+    """The text of a span with mentions in the place of the data of files."""
+    return PayloadRecord(**{name: embedded_files.without_data(getattr(payload, name)) for name in NAMES})
+
+
+def files_of(span: SpanRecord, payload: PayloadRecord) -> list[Attachment]:
+    """The attachments of all messages and tool calls of a span."""
+    messages = span_transcript(span, payload).messages
+    calls = [call for message in messages for call in message.tool_calls]
+    of_messages = [attachment for message in messages for attachment in message.attachments]
+    return of_messages + [attachment for call in calls for attachment in call.attachments]
+
+
+def picture_of(payload: PayloadRecord, digest: str) -> tuple[str, bytes] | None:
+    """Media type and bytes of a picture within the text of a span. Returns None if there is none with this digest."""
+    return embedded_files.picture(_texts([getattr(payload, name) for name in NAMES]), digest)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        yield from _texts(parse(value))
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def of_span(span: SpanRecord, payload: PayloadRecord) -> Conversation:

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from catalyst.formats import Plain
+from traces.conventions.embedded_files import Attachment, without_data
 from traces.conventions.message_formats import Message, ToolCall
 from traces.conventions.span_mapping import attribute_text, attribute_token
 from traces.records import PayloadRecord, SpanRecord
@@ -24,7 +25,7 @@ FIRST_PART_MESSAGES = 10
 PART_MESSAGES = 24
 # Characters rendered as Markdown or JSON on a page.
 MAX_RENDERED_CHARACTERS = 150_000
-# Messages on a page, and tool calls.
+# Messages on a page, tool calls, and attachments.
 MAX_SHOWN = 1_000
 MAX_ATTRIBUTES = 500
 MAX_EVENTS = 100
@@ -62,9 +63,10 @@ class Attribute(NamedTuple):
 def attributes(
     values: Mapping[str, Any], limit: int = MAX_ATTRIBUTES, *, tokens: Collection[int] = ()
 ) -> Part[Attribute]:
-    """Attributes by name. `tokens`: the searchable ones of the span."""
-    named = sorted(values.items(), key=lambda item: item[0])
-    return beginning((Attribute(name, value, _query(name, value, tokens)) for name, value in named), limit)
+    """Attributes by name, with mentions in the place of files. `tokens`: the searchable ones of the span."""
+    named = beginning(sorted(values.items(), key=lambda item: item[0]), limit)
+    shown = [Attribute(name, without_data(value), _query(name, value, tokens)) for name, value in named.shown]
+    return Part(shown, named.count)
 
 
 def _query(name: str, value: Any, tokens: Collection[int]) -> str:
@@ -78,10 +80,13 @@ class RenderBudget:
 
     def __init__(self) -> None:
         self._room = MAX_RENDERED_CHARACTERS
-        self._messages = self._calls = MAX_SHOWN
+        self._messages = self._calls = self._attachments = MAX_SHOWN
 
     def fit(self, messages: Sequence[Message]) -> list[Message]:
-        """Messages that fit, with text marked as plain beyond the limit, and a note about missing ones."""
+        """Messages that fit, with text marked as plain beyond the limit, and a note about missing ones.
+
+        A line that only mentions a file is left out, because the file is shown by itself.
+        """
         rendered = [self._fit_message(message) for message in messages[: self._messages]]
         self._messages -= len(rendered)
         hidden = len(messages) - len(rendered)
@@ -94,18 +99,36 @@ class RenderBudget:
     def _fit_message(self, message: Message) -> Message:
         calls = message.tool_calls[: self._calls]
         self._calls -= len(calls)
-        text, thinking = self._text(message.text), self._text(message.thinking)
-        return replace(message, text=text, thinking=thinking, tool_calls=tuple(map(self._call, calls)))
+        return replace(
+            message,
+            text=self._text(_without_mentions(message.text, message.attachments)),
+            thinking=self._text(message.thinking),
+            tool_calls=tuple(map(self._call, calls)),
+            attachments=self._files(message.attachments),
+        )
 
     def _call(self, call: ToolCall) -> ToolCall:
-        result = None if call.result is None else self._text(call.result)
-        return replace(call, arguments=self._text(call.arguments), result=result)
+        result = None if call.result is None else self._text(_without_mentions(call.result, call.attachments))
+        files = self._files(call.attachments)
+        return replace(call, arguments=self._text(call.arguments), result=result, attachments=files)
+
+    def _files(self, attachments: tuple[Attachment, ...]) -> tuple[Attachment, ...]:
+        fitting = attachments[: self._attachments]
+        self._attachments -= len(fitting)
+        return fitting
 
     def _text(self, text: str) -> str:
         if len(text) > self._room:
             return Plain(text)
         self._room -= len(text)
         return text
+
+
+def _without_mentions(text: str, attachments: tuple[Attachment, ...]) -> str:
+    if not attachments:
+        return text
+    mentions = {attachment.mention for attachment in attachments}
+    return "\n".join(line for line in text.split("\n") if line not in mentions)
 
 
 @dataclass(frozen=True, slots=True)

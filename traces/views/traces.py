@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -19,6 +20,7 @@ from catalyst.timerange import TimeRange
 from traces import label_sources, list_params
 from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview
+from traces.conventions.embedded_files import PICTURES
 from traces.ingest import limits
 from traces.label_sources import Pill, TracePills
 from traces.list_params import TraceFilterForm
@@ -37,6 +39,9 @@ MAX_FAILURES = 3
 # Labels in the header. The pane lists all of them.
 MAX_PILLS = 20
 PAGE_OF_TRACE = "traces/trace.html"
+MAX_PICTURE_BYTES = 20_000_000
+# The address of a picture has the digest of its data, so it can't change.
+PICTURE_SECONDS = 3_600
 PANES = ("io", "attributes", "events", "labels")
 
 
@@ -97,6 +102,24 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     if is_partial:
         return render(request, PAGE_OF_TRACE, context, partial="span-pane")
     return render(request, PAGE_OF_TRACE, context | _header(trace, spans) | _tree(spans, row, chosen))
+
+
+@require_safe
+@cache_control(private=True, max_age=PICTURE_SECONDS)
+def attachment(request: ProjectRequest, trace_id: UUID, span_id: str, digest: str) -> HttpResponse:
+    """Serve a picture that is in the text of a span. Other files are hostile, and are not served."""
+    trace = request.project.traces.for_detail().filter(trace_id=trace_id).first()
+    span = _chosen(conversations.spans_of(trace), span_id) if trace else None
+    found = conversations.picture_of(conversations.payload_of(trace, span), digest) if trace and span else None
+    if found is None or len(found[1]) > MAX_PICTURE_BYTES:
+        raise Http404("No such picture")
+    media_type, content = found
+    headers = {
+        "Content-Disposition": f'inline; filename="{digest}.{PICTURES[media_type]}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(content, media_type, headers=headers)
 
 
 def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | None:

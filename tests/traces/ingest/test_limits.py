@@ -1,8 +1,10 @@
 """What is longer or more than the limits is cut, said so to the sender and on the page, and everything else stays."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -15,6 +17,8 @@ from tests.traces.sent import nanoseconds
 from tests.traces.stored import forge, only_text
 from traces.models import Resource, Trace
 from traces.records import PayloadRecord
+from traces.span_store import span_store
+from traces.transcripts.transcript import span_transcript
 
 TRACE, SPAN = "ab" * 16, "cd" * 8
 FEW = {"attributes": 3, "value": 20, "levels": 2, "events": 2, "links": 1}
@@ -59,15 +63,42 @@ def test_it_cuts_long_text_and_says_how_long_it_was(post: Post) -> None:
     assert payload.attributes == {"short": "x", "catalyst.cut": {"values": {"input.value": 5000}}}
 
 
-def test_a_large_image_does_not_take_its_message_along(post: Post, settings: Settings) -> None:
+IMAGE = b64encode(bytes(range(256)) * 60).decode()
+LARGE = {
+    "data URI": {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{IMAGE}"}},
+    "URL-safe data URI": {
+        "type": "image_url",
+        "image_url": {"url": f"data:image/png;base64,{IMAGE.replace('/', '_')}"},
+    },
+    "blob": {"type": "blob", "modality": "image", "mime_type": "image/png", "content": IMAGE},
+    "binary": {"type": "binary", "media_type": "image/png", "content": IMAGE},
+    "zeros": {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "A" * 20_480},
+}
+
+
+@pytest.mark.parametrize("dump", [json.dumps, lambda value: json.dumps(value).replace("/", "\\/")], ids=["", "escaped"])
+@pytest.mark.parametrize("name", ["gen_ai.input.messages", "input.value"])
+@pytest.mark.parametrize("shape", LARGE)
+def test_a_large_image_does_not_take_its_message_along(
+    post: Post, settings: Settings, shape: str, name: str, dump: Callable[[Any], str]
+) -> None:
     settings.SPAN_LIMITS = FEW | {"value": 1_000}
-    url = "data:image/png;base64," + "A" * 20_000
-    image = {"type": "image_url", "image_url": {"url": url}}
-    asked = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
-    said = post(attributes=[text("gen_ai.input.messages", json.dumps(asked))])
+    asked = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, LARGE[shape]]}]
+    said = post(attributes=[text(name, dump(asked)), text("openinference.span.kind", "LLM")])
     assert said == {"errorMessage": "Stored, but 1 values are cut to 1,000 characters"}
-    image["image_url"] = {"url": "data:image/png;base64,[20,000 characters of data]"}
-    assert only_text().input_messages == asked
+    span = span_store().spans(Trace.objects.get().project_id, [Trace.objects.get().extent])[UUID(TRACE)][0]
+    (message,) = span_transcript(span, only_text()).messages
+    (attachment,) = message.attachments
+    assert message.text.splitlines()[0] == "What is it?"
+    assert (attachment.kind, attachment.media_type, attachment.is_left_out) == ("image", "image/png", True)
+    assert attachment.size_bytes in range(15_300, 15_700)
+
+
+def test_only_the_largest_images_are_left_out(post: Post, settings: Settings) -> None:
+    settings.SPAN_LIMITS = FEW | {"value": 25_000}
+    small, large = "Aa0" * 4_000, "Bb1" * 8_000
+    post(attributes=[text("input.value", json.dumps([small, large, small]))])
+    assert json.loads(only_text().input or "") == [small, "[24,000 characters of data]", small]
 
 
 def test_it_says_that_attributes_have_another_shape(post: Post) -> None:
