@@ -220,6 +220,22 @@ def test_a_result_that_only_the_next_call_has_is_found_there(browser: Client, pr
     assert browser.get(image.attribute("src")).content == png()
 
 
+def test_an_error_that_repeats_an_image_mentions_it(project: Project, now: datetime) -> None:
+    span = sent_span(1, trace=7, start=now, status="error", **LLM, input__value=ASKED)
+    span.status_message = f"Can't read {data_uri(png())}: not a photo"
+    said = {"exception.type": "BadImage", "exception.message": f"Can't read {data_uri(png())}: not a photo"}
+    span.events = [{"name": "exception", "time": now.isoformat(), "attributes": said}]
+    pipeline.store(project.pk, [span], now)
+    shown = [
+        call(project, now, "traces.show", trace=f"{7:032x}"),
+        call(project, now, "traces.span", trace=f"{7:032x}", span=hex_span_id(1)),
+        call(project, now, "traces.transcript", trace=f"{7:032x}"),
+    ]
+    for text in shown:
+        assert f"Can't read {MENTION}: not a photo" in text
+        assert not has_data(text)
+
+
 def test_sources_and_refusals_are_shown(browser: Client, project: Project, now: datetime) -> None:
     news = {"type": "url_citation", "url_citation": {"url": "https://news.example/a", "title": "News"}}
     answers = [

@@ -11,6 +11,7 @@ import xxhash
 
 from traces.clocks import is_skewed
 from traces.conventions.dialects import NAMES, OUTCOMES
+from traces.conventions.embedded_files import take_out
 from traces.conventions.event_messages import from_events
 from traces.conventions.flattened_messages import may_be_message, read_messages
 from traces.conventions.kinds import KINDS, is_of_database, kind_of
@@ -132,7 +133,7 @@ def read_span(
         otel_kind=sent.otel_kind,
         name=cut(sent.name, MAX_SPAN_NAME_CHARACTERS),
         status=sent.status,
-        status_message=sent.status_message[:MAX_MESSAGE_CHARACTERS],
+        status_message=_status_message(sent.status_message),
         service=_name(values, "service") or resource.service,
         service_version=_name(values, "service_version") or resource.service_version,
         environment=_name(values, "environment") or resource.environment,
@@ -156,6 +157,11 @@ def read_span(
 def agent_of(attributes: Attributes, resource: Attributes) -> Identity | None:
     """The agent that a stored span names, else its resource."""
     return _agent(gather(attributes)[0]) or _agent(gather(resource)[0])
+
+
+def _status_message(text: str) -> str:
+    # Some errors repeat the image that was refused.
+    return take_out(text)[0][:MAX_MESSAGE_CHARACTERS] if text else ""
 
 
 def _name(values: ColumnValues, column: str) -> str:
