@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from catalyst.formats import Plain
 from tests.traces.recorded import row
 from tests.traces.work import steps
+from traces.conventions.embedded_files import Attachment
 from traces.conventions.message_formats import Message, ToolCall
 from traces.records import SpanRecord
 from traces.transcripts import presentation
@@ -75,3 +76,11 @@ def test_it_shows_only_so_many_messages_and_calls_of_a_page() -> None:
     assert len(second) == limit - 1 + 2
     assert second[-2].text == "[1 messages are not shown]"
     assert second[-1].text == f"[{3 * (limit - 1) - 1:,} tool calls are not shown]"
+
+
+def test_files_stand_beside_the_text_and_their_number_is_limited() -> None:
+    files = tuple(Attachment("image", address=f"https://pics.example/{number}") for number in range(700))
+    text = "\n".join(["Look:", *(file.mention for file in files), f"See {files[0].mention}"])
+    first, second = presentation.RenderBudget().fit([Message("user", text, attachments=files)] * 2)
+    assert (first.text, first.attachments) == (f"Look:\nSee {files[0].mention}", files)
+    assert len(second.attachments) == presentation.MAX_SHOWN - 700

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 import pytest
 
+from tests.pictures import data_uri, png
 from tests.traces.recorded import by_session, by_trace, capture, recording, row, spoken, told
 from traces.records import PayloadRecord
 from traces.transcripts.transcript import input_preview, output_preview, session_transcript, span_transcript
@@ -120,6 +121,20 @@ def test_it_shows_an_answer_that_two_instrumentations_saw_once() -> None:
         row(3, 1, input_messages=[HELLO]),
     )
     assert told(transcript) == ["user: Where is my order?", "assistant: It has shipped."]
+
+
+def shown(picture: bytes) -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": data_uri(picture)}}]}
+
+
+def test_it_tells_a_picture_that_is_sent_again_from_another_one() -> None:
+    one, same_size = shown(png(8, 4)), shown(png(4, 8)[:16] + png(8, 4)[16:])
+    transcript = spoken(
+        row(1, None, input_messages=[one], output_messages=[ANSWER]),
+        row(2, None, input_messages=[one, ANSWER, same_size]),
+    )
+    files = [attachment for message in transcript.messages for attachment in message.attachments]
+    assert [(file.span_id, file.size_bytes) for file in files] == [(1, len(png(8, 4))), (2, len(png(8, 4)))]
 
 
 def test_it_shows_a_system_prompt_that_only_changes_its_clock_once() -> None:
