@@ -21,6 +21,7 @@ from traces.span_store import SpanQuery, span_store
 
 # Ingest that found the agent before the change has ended by then.
 GRACE = timedelta(minutes=1)
+TRACES_LOOKED_AT = 2_000
 MAX_DUPLICATES = 1_000
 MOVING = "Spans of {} are still moving to it. Try again in some minutes."
 
@@ -69,16 +70,20 @@ def has_work(now: datetime) -> bool:
 
 
 def step(now: datetime) -> bool:
-    """Move the spans of some traces, or end a move that is complete. Returns False if nothing is due."""
+    """Look at the next traces of a move, or end it after the last one. Returns False if nothing is due."""
     row = _due(now).select_related("agent", "moving_from", "project").order_by("moving_since", "pk").first()
     if row is None:
         return False
-    traces = list(_left(row).values_list("pk", flat=True)[:TRACES_AT_ONCE])
-    if traces:
-        _move(row, traces)
-        AgentIdentity.objects.filter(pk=row.pk).update(moved_through=traces[-1])
-    else:
+    begin = row.moved_through or _before_first(row)
+    looked_at = list(Trace.objects.filter(pk__gt=begin).order_by("pk").values_list("pk", flat=True)[:TRACES_LOOKED_AT])
+    if not looked_at:
         _end(row)
+        return True
+    found = _naming(row, begin, looked_at[-1])
+    _move(row, found)
+    # If there may be more of them, the next step goes on behind the last one.
+    through = found[-1] if len(found) == TRACES_AT_ONCE else looked_at[-1]
+    AgentIdentity.objects.filter(pk=row.pk).update(moved_through=through)
     return True
 
 
@@ -86,11 +91,19 @@ def _due(now: datetime) -> models.QuerySet[AgentIdentity]:
     return AgentIdentity.objects.moving().filter(moving_since__lte=now - GRACE)
 
 
-def _left(row: AgentIdentity) -> models.QuerySet[Trace]:
-    """Traces that may have spans to move, and that no step has looked at."""
+def _before_first(row: AgentIdentity) -> int:
+    """The primary key before that of the first trace with the identity."""
+    if row.first_trace_id is None:
+        return 0
+    first = Trace.objects.filter(project=row.project_id, trace_id=row.first_trace_id).values_list("pk", flat=True)
+    return next((pk - 1 for pk in first), 0)
+
+
+def _naming(row: AgentIdentity, begin: int, through: int) -> list[int]:
+    """The first traces of a range that have spans to move."""
     named = span_store().traces_with(row.project_id, SpanQuery(agents=(row.moving_from_id,)))
-    received = Trace.objects.filter(last_received_at__gte=row.first_seen_at, pk__gt=row.moved_through)
-    return received.filter(named).order_by("pk")
+    found = Trace.objects.filter(named, pk__gt=begin, pk__lte=through).order_by("pk")
+    return list(found.values_list("pk", flat=True)[:TRACES_AT_ONCE])
 
 
 @transaction.atomic

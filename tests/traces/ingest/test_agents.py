@@ -264,14 +264,25 @@ def test_merged_ids_do_not_split_again(project: Project, agents: dict[str, Agent
     assert runs(project) == {"A": 8}
 
 
-def test_it_goes_on_where_it_was_stopped(project: Project, agents: dict[str, Agent], now: datetime) -> None:
+@pytest.mark.parametrize(("looked_at", "at_once", "expected"), [(10, 50, 2), (1, 50, 4), (10, 1, 3), (2, 1, 3)])
+def test_it_goes_on_where_a_step_ended(
+    project: Project,
+    agents: dict[str, Agent],
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    looked_at: int,
+    at_once: int,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(moves, "TRACES_LOOKED_AT", looked_at)
+    monkeypatch.setattr(moves, "TRACES_AT_ONCE", at_once)
     moves.merge([agents["B"]], agents["A"], now)
-    assert moves.step(now + moves.GRACE)
+    steps = 0
+    while moves.step(now + moves.GRACE):
+        steps += 1
     assert runs(project) == {"A": 4}
-    assert Agent.objects.filter(identity="B").exists()
-    assert moves.step(now + moves.GRACE)
     assert not Agent.objects.filter(identity="B").exists()
-    assert not moves.step(now + moves.GRACE)
+    assert steps == expected
 
 
 def test_what_can_not_be_merged_or_split_is_refused(project: Project, agents: dict[str, Agent], now: datetime) -> None:
