@@ -19,6 +19,7 @@ from traces.summary import OTHER
 type AgentKey = tuple[str, str]
 """What two identities of the same agent have in common: the name that was sent, else the id."""
 
+_NEW_AGENT_LOCK = 0x61676E74
 _OTHER = Identity(OTHER, Agent.Source.AGENT_NAME, OTHER)
 
 _KNOWN = """
@@ -166,7 +167,7 @@ class _Arrival:
     def _add(self, new: Iterable[Identity]) -> dict[str, KnownIdentity]:
         """Let new identities join the agent of their name, or make one."""
         distinct = _once_each(new)
-        agents = _namesakes(self.project_id, distinct)
+        agents = self._agents_of(distinct)
         makers = self._makers([each for each in distinct if _agent_key(each) not in agents])
         made = keep_agents(self.project_id, makers, self.now)
         agents |= {_agent_key(each): made[each.identity] for each in makers}
@@ -182,6 +183,14 @@ class _Arrival:
         if self.limited and joined:
             return cardinality.room_for_identities(self.project_id, self.now)
         return len(joined)
+
+    def _agents_of(self, identities: Sequence[Identity]) -> dict[AgentKey, int]:
+        agents = _namesakes(self.project_id, identities)
+        if all(_agent_key(each) in agents for each in identities):
+            return agents
+        # Otherwise another writer could make an agent with the same name.
+        database.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_NEW_AGENT_LOCK, self.project_id & 0x7FFFFFFF])
+        return _namesakes(self.project_id, identities)
 
     def _makers(self, nameless: Sequence[Identity]) -> Sequence[Identity]:
         """The first identity of each agent that is missing, if the project may add one."""

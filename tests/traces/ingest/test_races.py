@@ -98,6 +98,39 @@ def test_two_traces_that_leave_a_session_at_once_leave_nothing_in_it(project: Pr
     assert sums == {"left": (1, 1, 7), "new 1": (2, 3, 14), "new 2": (2, 3, 14)}
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_writers_that_bring_ids_of_a_new_name_make_one_agent(project: Project, now: datetime) -> None:
+    def run(trace: int) -> None:
+        named: dict[str, Any] = {"gen_ai__agent__id": f"run-{trace}", "gen_ai__agent__name": "Assistant"}
+        pipeline.store(project.pk, [sent_span(1, trace=trace, start=now, **named)], now)
+
+    with ExitStack() as stack:
+        with transaction.atomic():
+            run(1)
+            second = stack.enter_context(waiting(lambda: run(2)))
+            assert not second.done(), "it waits until the first one has made the agent"
+        second.result(SECONDS)
+    assert {trace.agent.identity for trace in Trace.objects.select_related("agent") if trace.agent} == {"run-1"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_ids_that_recur_at_once_are_two_agents(project: Project, now: datetime) -> None:
+    def run(trace: int, agent_id: str) -> None:
+        named: dict[str, Any] = {"gen_ai__agent__id": agent_id, "gen_ai__agent__name": "Assistant"}
+        pipeline.store(project.pk, [sent_span(1, trace=trace, start=now, **named)], now)
+
+    run(1, "a")
+    run(2, "b")
+    with ExitStack() as stack:
+        with transaction.atomic():
+            run(3, "b")
+            second = stack.enter_context(waiting(lambda: run(4, "a")))
+            assert not second.done(), "it waits for the agent"
+        second.result(SECONDS)
+    newest = Trace.objects.filter(trace_id__in=[UUID(int=3), UUID(int=4)]).select_related("agent")
+    assert {trace.trace_id.int: trace.agent.identity for trace in newest if trace.agent} == {3: "b", 4: "a"}
+
+
 LOCK = "SELECT 1 FROM traces_trace WHERE trace_id = %s FOR NO KEY UPDATE"
 
 
