@@ -26,7 +26,10 @@ STEMS = (
     ("tool", "TOOL"),
     ("function", "TOOL"),
     ("response", "LLM"),
-    *((stem, "CHAIN") for stem in ("workflow", "chain", "pipeline", "graph", "crew", "flow", "task", "step")),
+    *(
+        (stem, "CHAIN")
+        for stem in ("workflow", "chain", "pipeline", "graph", "crew", "flow", "task", "step", "eventloop")
+    ),
 )
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 

@@ -177,9 +177,29 @@ def call_with_files_apart(call: ToolCall) -> ToolCall:
 def read_text(text: str, role: str) -> list[Message]:
     """Read messages from JSON text; other text is one message."""
     parsed = parse(text)
-    if parsed is not None and (messages := read(parsed, role)):
+    if parsed is not None and (messages := read(_only_argument(parsed), role)):
         return messages
+    text = unquoted(text)
     return [_with_files_apart(Message(role, text))] if text.strip() else []
+
+
+def unquoted(text: str) -> str:
+    """The text that a JSON string stands for; any other text as it is."""
+    if not 2 <= len(text) <= MAX_JSON_CHARACTERS or not text[0] == text[-1] == '"':
+        return text
+    try:
+        return str(orjson.loads(text))
+    except ValueError:
+        return text
+
+
+def _only_argument(value: Json | list[Any]) -> object:
+    # OpenLLMetry packs what a decorated function got.
+    if not isinstance(value, dict) or value.keys() != {"args", "kwargs"}:
+        return value
+    args, kwargs = value["args"], value["kwargs"]
+    given = [*args, *kwargs.values()] if isinstance(args, list) and isinstance(kwargs, dict) else []
+    return given[0] if len(given) == 1 else value
 
 
 def parse(text: object, limit: int = MAX_JSON_CHARACTERS) -> Json | list[Any] | None:
@@ -228,6 +248,8 @@ def _is_part(item: object) -> bool:
         return False
     kind = _kind(item)
     if kind in _CALLS | _RESULTS | _THOUGHTS | _TEXT_PARTS or kind_of_part(kind):
+        return True
+    if any(isinstance(item.get(key), dict) for key in _CALL_KEYS):
         return True
     return kind not in ROLES and isinstance(item.get("text"), str)
 

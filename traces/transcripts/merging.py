@@ -229,7 +229,7 @@ class Conversation:
                     self._waiting.setdefault(_plain(call.name), deque()).append((entry, index))
                 if call.id:
                     self._by_id.setdefault(call.id, []).append((entry, index))
-                    self._unanswered.setdefault(call.id, deque()).append((entry, index))
+                self._unanswered.setdefault(call.id, deque()).append((entry, index))
         return entry
 
     def _key(self, message: Message) -> Key:
@@ -248,6 +248,9 @@ class Conversation:
 
     def _add_result(self, result: ToolCall, pending: PendingCalls) -> bool:
         slot = pending.match(result) or self._first_unanswered(result.id)
+        if slot is None and not result.name:
+            # LiteLLM tells the id of a result, but not that of its call.
+            slot = self._first_unanswered("")
         if slot is None:
             return False
         call = self._at(slot)

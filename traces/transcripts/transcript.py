@@ -9,7 +9,15 @@ from uuid import UUID
 
 from traces.conventions.embedded_files import Attachment, take_out, united
 from traces.conventions.json_objects import as_text, first, name_of
-from traces.conventions.message_formats import Message, ToolCall, call_with_files_apart, parse, read, read_text
+from traces.conventions.message_formats import (
+    Message,
+    ToolCall,
+    call_with_files_apart,
+    parse,
+    read,
+    read_text,
+    unquoted,
+)
 from traces.records import Json, PayloadRecord, SpanRecord
 from traces.transcripts.merging import MAX_ERROR_CHARACTERS, Conversation, Key, key_of
 
@@ -201,7 +209,7 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
     attributes = payload.attributes
     name = name_of(attributes, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
     call_id = name_of(attributes, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
-    result = None if payload.output is None else as_text(payload.output)
+    result = None if payload.output is None else unquoted(as_text(payload.output))
     files: tuple[Attachment, ...] = ()
     wrapped = parse(result)
     if isinstance(wrapped, dict) and wrapped.get("type") in ("tool", "constructor", "tool_result"):
@@ -210,7 +218,7 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
             result, call_id, files = inner.result, call_id or inner.id, inner.attachments
     run = ToolCall(
         name=name or span.name.removeprefix("tool.").removeprefix("execute_tool "),
-        arguments=as_text(payload.input),
+        arguments=_arguments(as_text(payload.input)),
         result=result,
         error=_error(span, payload),
         id=call_id,
@@ -219,6 +227,13 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
         attachments=files,
     )
     return call_with_files_apart(run)
+
+
+def _arguments(text: str) -> str:
+    # OpenLLMetry packs what a decorated function got.
+    packed = parse(text) if '"kwargs"' in text else None
+    named = isinstance(packed, dict) and packed.keys() == {"args", "kwargs"} and not packed["args"]
+    return as_text(packed["kwargs"]) if named and isinstance(packed, dict) else text
 
 
 def _error(span: SpanRecord, payload: PayloadRecord) -> str:

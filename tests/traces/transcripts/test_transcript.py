@@ -58,6 +58,35 @@ def test_it_matches_tools_without_ids_by_name_and_order() -> None:
     assert [call.result for call in transcript.messages[-1].tool_calls] == ["one", "two", "three"]
 
 
+def test_it_gives_a_result_with_an_id_to_the_call_that_lost_its_own() -> None:
+    call = {"function_call": {"name": "look_up", "arguments": '{"id":7}'}}
+    lost = {"role": "assistant", "parts": []}
+    transcript = spoken(
+        row(2, 1, input_messages=[SYSTEM, HELLO], output_messages=[call]),
+        row(3, 1, input_messages=[SYSTEM, HELLO, lost, RESULT], output_messages=[ANSWER]),
+    )
+    assert told(transcript) == [*LOOP, "assistant: It has shipped."]
+
+
+def test_it_unpacks_what_a_decorated_function_got_and_gave() -> None:
+    packed = '{"args": ["Where is my order?"], "kwargs": {}}'
+    transcript = spoken(
+        row(1, None, "AGENT", input=packed, output='"It has \\"shipped\\"."'),
+        row(2, 1, "TOOL", input='{"args": [], "kwargs": {"id":7}}', output='"shipped"', name="look_up"),
+    )
+    assert told(transcript) == [
+        "user: Where is my order?",
+        'assistant > look_up({"id": 7}) = shipped',
+        'assistant: It has "shipped".',
+    ]
+    assert input_preview(PayloadRecord(input=packed)) == "Where is my order?"
+
+
+@pytest.mark.parametrize("packed", ['{"args": [1, 2], "kwargs": {}}', '{"args": 1, "kwargs": {}}', '"open', '"'])
+def test_it_shows_what_it_cannot_unpack_as_it_is(packed: str) -> None:
+    assert told(spoken(row(1, None, "AGENT", input=packed))) == [f"user: {packed}"]
+
+
 def test_it_tells_tools_apart_that_share_an_id() -> None:
     calls = [{"id": "call_1", "function": {"name": name, "arguments": "{}"}} for name in ("look_up", "calculate")]
     transcript = spoken(
