@@ -66,6 +66,7 @@ OPENINFERENCE = Dialect(
         "output": ("output.value",),
         "kind": ("openinference.span.kind",),
         "tool": ("tool.name",),
+        "agent_node": ("graph.node.name", "graph.node.id"),
     },
     late_names={
         "provider": ("llm.system",),
@@ -240,6 +241,7 @@ CREWAI = Dialect(
     "CrewAI",
     "https://docs.crewai.com/",
     names={"other_agent_name": ("crewai.agent.role", "agent_role")},
+    late_names={"input": ("crew_tasks",)},
 )
 SEMANTIC_KERNEL = Dialect(
     "Semantic Kernel and Agent Framework",

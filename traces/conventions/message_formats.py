@@ -321,7 +321,16 @@ def _without_envelope(source: Json) -> Json:
         if isinstance(inner, dict) and "content" in inner:
             speaker = _langchain_speaker(source)
             return {"role": speaker, **inner} if speaker in ROLES else inner
-    return source
+    return _of_crewai(source) or source
+
+
+def _of_crewai(source: Json) -> Json | None:
+    # The output of a crew or of a task, and a task.
+    if "json_dict" in source and isinstance(source.get("raw"), str):
+        return {"role": "assistant", "content": source["raw"]}
+    if "expected_output" in source and isinstance(source.get("description"), str):
+        return {"role": "user", "content": source["description"]}
+    return None
 
 
 def _langchain_speaker(source: Json) -> str:

@@ -82,6 +82,13 @@ def test_it_unpacks_what_a_decorated_function_got_and_gave() -> None:
     assert input_preview(PayloadRecord(input=packed)) == "Where is my order?"
 
 
+def test_it_reads_the_tasks_and_the_output_of_a_crew() -> None:
+    tasks = '[{"description": "Where is my order?", "expected_output": "A sentence.", "agent_role": "support"}]'
+    output = '{"raw": "It has shipped.", "pydantic": null, "json_dict": null, "tasks_output": [{"raw": "No."}]}'
+    crew = row(1, None, "CHAIN", input=tasks, output=output)
+    assert told(spoken(crew)) == ["user: Where is my order?", "assistant: It has shipped."]
+
+
 @pytest.mark.parametrize("packed", ['{"args": [1, 2], "kwargs": {}}', '{"args": 1, "kwargs": {}}', '"open', '"'])
 def test_it_shows_what_it_cannot_unpack_as_it_is(packed: str) -> None:
     assert told(spoken(row(1, None, "AGENT", input=packed))) == [f"user: {packed}"]

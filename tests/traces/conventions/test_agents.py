@@ -1,0 +1,31 @@
+"""The agent that a span names."""
+
+from typing import Any
+
+import pytest
+
+from traces.conventions.span_mapping import Identity, agent_of
+
+RANDOM_ID = "6ab6296d-786b-4834-bc70-f50427693bee"
+SUPPORT = Identity("support", "agent_name", "support")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"agent.id": "a1", "agent.name": "Support"}, Identity("a1", "agent_id", "Support")),
+        ({"gen_ai.agent.id": "asst_1", "gen_ai.agent.name": "Support"}, Identity("asst_1", "agent_id", "Support")),
+        ({"gen_ai.agent.id": RANDOM_ID, "gen_ai.agent.name": "support"}, SUPPORT),
+        ({"gen_ai.agent.id": RANDOM_ID.replace("-", ""), "gen_ai.agent.name": "support"}, SUPPORT),
+        ({"gen_ai.agent.id": RANDOM_ID}, Identity(RANDOM_ID, "agent_id", RANDOM_ID)),
+        ({"agent.id": RANDOM_ID, "agent.name": "Support"}, Identity(RANDOM_ID, "agent_id", "Support")),
+        ({"openinference.span.kind": "AGENT", "graph.node.id": "support"}, SUPPORT),
+        ({"openinference.span.kind": "AGENT", "graph.node.id": "7f", "graph.node.name": "support"}, SUPPORT),
+        ({"openinference.span.kind": "CHAIN", "graph.node.id": "tools"}, None),
+        ({"metadata": '{"lc_agent_name": "support"}'}, SUPPORT),
+        ({"metadata": "{lc_agent_name"}, None),
+        ({}, None),
+    ],
+)
+def test_it_knows_an_agent_by_what_stays_the_same(attributes: dict[str, Any], expected: Identity | None) -> None:
+    assert agent_of(attributes, {}) == expected
