@@ -46,6 +46,8 @@ def record(name: str) -> Recording:
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
             OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer none",
             OTEL_SERVICE_NAME="shop",
+            # No names of this machine in recordings.
+            OTEL_NODE_RESOURCE_DETECTORS="env",
             TRACELOOP_BASE_URL=catalyst,
             TRACELOOP_HEADERS="Authorization=Bearer none",
         )

@@ -31,7 +31,7 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = _body(self)
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
             reply = answer(Request(self.path, self.headers.get("Content-Type", ""), body))
@@ -53,3 +53,14 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    if request.headers.get("Transfer-Encoding") != "chunked":
+        return request.rfile.read(int(request.headers["Content-Length"]))
+    chunks = []
+    while size := int(request.rfile.readline(), 16):
+        chunks.append(request.rfile.read(size))
+        request.rfile.readline()
+    request.rfile.readline()
+    return b"".join(chunks)

@@ -180,6 +180,7 @@ VERCEL = Dialect(
         "ai.streamText": "CHAIN",
         "ai.generateObject": "CHAIN",
         "ai.streamObject": "CHAIN",
+        "agent_step": "CHAIN",
         "ai.toolCall": "TOOL",
         "ai.embed": "EMBEDDING",
         "ai.embedMany": "EMBEDDING",

@@ -30,7 +30,7 @@ def kind(attributes: dict[str, Any], scope: str = "scope") -> str:
         *((word, "LLM") for word in ("converse", "ConverseStream", "invoke_model", "call_llm", "model_generation")),
         *((word, "LLM") for word in ("ai.generateText.doGenerate", "ai.streamObject.doStream", "chat_model")),
         *((word, "CHAIN") for word in ("ai.generateText", "ai.streamText", "ai.generateObject", "workflow", "task")),
-        *((word, "CHAIN") for word in ("invoke_workflow", "chain", "graph.step", "execute_event_loop_cycle")),
+        *((word, "CHAIN") for word in ("invoke_workflow", "chain", "graph.step", "agent_step", "execute_event_loop_cycle")),
         *((word, "EMBEDDING") for word in ("embeddings", "embedding", "embed_content", "ai.embedMany.doEmbed")),
         *((word, "RERANKER") for word in ("rerank", "reranker")),
         *((word, "RETRIEVER") for word in ("retrieval", "retrieve", "retriever")),
