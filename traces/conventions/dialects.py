@@ -224,13 +224,22 @@ LIVEKIT = Dialect(
         "tool": ("lk.function_tool.name",),
     },
 )
+# A call of a model, in newer versions a step around several calls.
+GENERATION = "model_generation"
+_MASTRA_SPANS = ("agent_run", GENERATION, "model_step", "workflow_run", "workflow_step", "processor_run")
 MASTRA = Dialect(
     "Mastra",
     "https://mastra.ai/docs/observability",
-    names={"input": ("mastra.input",), "output": ("mastra.output",), "kind": ("mastra.span.type",)},
+    names={
+        "session": ("mastra.metadata.sessionId",),
+        "user": ("mastra.metadata.userId", "mastra.metadata.resourceId"),
+        "input": ("mastra.input", *(f"mastra.{kind}.input" for kind in _MASTRA_SPANS)),
+        "output": ("mastra.output", *(f"mastra.{kind}.output" for kind in _MASTRA_SPANS)),
+        "kind": ("mastra.span.type",),
+    },
     kinds={
         "agent_run": "AGENT",
-        "model_generation": "LLM",
+        GENERATION: "LLM",
         "model_step": "CHAIN",
         "model_chunk": "SPAN",
         "tool_call": "TOOL",

@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from traces.conventions.dialects import KIND_WORDS, SCOPES
+from traces.conventions.dialects import GENERATION, KIND_WORDS, SCOPES
 from traces.otlp import Attributes
 
 KINDS = frozenset(
@@ -41,14 +41,17 @@ def kind_of(sent_kind: str, operation: str, *, has_tool: bool, has_usage: bool, 
     """
     if (kind := sent_kind.upper()) in KINDS:
         return kind
-    for word in (sent_kind, operation):
-        if kind := kind_of_word(word):
-            return kind
+    if kind := _said_kind(sent_kind, has_model) or _said_kind(operation, has_model):
+        return kind
     if has_tool:
         return "TOOL"
     if has_model and (has_usage or _is_model_client(scope)):
         return "LLM"
     return "UNKNOWN" if sent_kind else "SPAN"
+
+
+def _said_kind(word: str, has_model: bool) -> str:
+    return "CHAIN" if word == GENERATION and not has_model else kind_of_word(word)
 
 
 @lru_cache(maxsize=4096)

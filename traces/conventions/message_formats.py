@@ -110,6 +110,7 @@ _OUTPUT_KEYS = (
     *("choices", "candidates", "generations", "output", "outputs", "message", "messages", "update", "response"),
     *("answer", "result", "text", "content"),
 )
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 _TEXTS = frozenset(("question", "query", "answer", "result", "text"))
 # Alternative answers; the first is the one that was used.
 _ALTERNATIVES = frozenset(("choices", "candidates", "generations"))
@@ -307,11 +308,15 @@ def _simple_message(source: Json) -> Message | None:
 
 def _message_key(source: Json, role: str) -> str | None:
     names = _OUTPUT_KEYS if role == "assistant" else _INPUT_KEYS
-    key = next((name for name in names if source.get(name) not in (None, "", [], {})), None)
+    key = next((name for name in names if source.get(name) not in _EMPTY), None)
     if key is None or (isinstance(source[key], list | dict) and key not in _TEXTS):
         return key
     # Text counts as a message only if the object has nothing else to show.
-    return key if "model" in source or len(source) == 1 else None
+    return key if "model" in source or len(_shown(source)) == 1 else None
+
+
+def _shown(source: Json) -> list[str]:
+    return [name for name, value in source.items() if value not in _EMPTY]
 
 
 def _without_envelope(source: Json) -> Json:

@@ -30,7 +30,10 @@ def kind(attributes: dict[str, Any], scope: str = "scope") -> str:
         *((word, "LLM") for word in ("converse", "ConverseStream", "invoke_model", "call_llm", "model_generation")),
         *((word, "LLM") for word in ("ai.generateText.doGenerate", "ai.streamObject.doStream", "chat_model")),
         *((word, "CHAIN") for word in ("ai.generateText", "ai.streamText", "ai.generateObject", "workflow", "task")),
-        *((word, "CHAIN") for word in ("invoke_workflow", "chain", "graph.step", "agent_step", "execute_event_loop_cycle")),
+        *(
+            (word, "CHAIN")
+            for word in ("invoke_workflow", "chain", "graph.step", "agent_step", "execute_event_loop_cycle")
+        ),
         *((word, "EMBEDDING") for word in ("embeddings", "embedding", "embed_content", "ai.embedMany.doEmbed")),
         *((word, "RERANKER") for word in ("rerank", "reranker")),
         *((word, "RETRIEVER") for word in ("retrieval", "retrieve", "retriever")),
@@ -58,6 +61,8 @@ def test_operations_are_known_however_they_are_spelt(word: str, expected: str) -
         (USED, "", "LLM"),
         ({"llm.token_count.total": 3, "llm.model_name": "m"}, "", "LLM"),
         ({"gen_ai.request.model": "gpt-4o"}, "", "SPAN"),
+        ({"mastra.span.type": "model_generation", "gen_ai.request.model": "gpt-4o"}, "", "LLM"),
+        ({"mastra.span.type": "model_generation"}, "", "CHAIN"),
         ({"gen_ai.request.model": "gpt-4o"}, "opentelemetry.instrumentation.openai.v1", "LLM"),
         ({"gen_ai.request.model": "c"}, "@opentelemetry/instrumentation-aws-sdk-bedrock", "LLM"),
         ({"db.system": "redis", "gen_ai.request.model": "gpt-4o"}, "opentelemetry.instrumentation.redis", "SPAN"),

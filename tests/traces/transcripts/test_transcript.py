@@ -89,6 +89,11 @@ def test_it_reads_the_tasks_and_the_output_of_a_crew() -> None:
     assert told(spoken(crew)) == ["user: Where is my order?", "assistant: It has shipped."]
 
 
+def test_it_reads_a_text_beside_empty_lists() -> None:
+    transcript = spoken(row(1, None, "AGENT", output='{"text": "It has shipped.", "files": [], "warnings": []}'))
+    assert told(transcript) == ["assistant: It has shipped."]
+
+
 @pytest.mark.parametrize("packed", ['{"args": [1, 2], "kwargs": {}}', '{"args": 1, "kwargs": {}}', '"open', '"'])
 def test_it_shows_what_it_cannot_unpack_as_it_is(packed: str) -> None:
     assert told(spoken(row(1, None, "AGENT", input=packed))) == [f"user: {packed}"]
