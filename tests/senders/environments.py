@@ -15,6 +15,7 @@ from tests.senders.recording import FOLDER, Recording, versions
 CACHE = ROOT / ".cache" / "senders"
 UV = Path(sys.executable).with_name("uv")
 MAX_RUN_SECONDS = 120
+KEY = "key"
 # Their own reports about themselves would leave the machine.
 QUIET = {
     "CREWAI_DISABLE_TELEMETRY": "true",
@@ -42,14 +43,16 @@ def record(name: str) -> Recording:
             OPENAI_API_KEY="none",
             GOOGLE_GEMINI_BASE_URL=llm,
             GOOGLE_API_KEY="none",
+            CATALYST=catalyst,
+            KEY=KEY,
             OTEL_EXPORTER_OTLP_ENDPOINT=catalyst,
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
-            OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer none",
+            OTEL_EXPORTER_OTLP_HEADERS=f"Authorization=Bearer {KEY}",
             OTEL_SERVICE_NAME="shop",
             # No names of this machine in recordings.
             OTEL_NODE_RESOURCE_DETECTORS="env",
             TRACELOOP_BASE_URL=catalyst,
-            TRACELOOP_HEADERS="Authorization=Bearer none",
+            TRACELOOP_HEADERS=f"Authorization=Bearer {KEY}",
         )
         _run(command, place, variables)
     return Recording(versions(FOLDER / name), sent)
@@ -112,6 +115,7 @@ def _run(command: list[str], place: Path, variables: dict[str, str]) -> None:
 
 
 def _received(request: Request, sent: list[Request]) -> Reply:
-    if request.path.endswith("/v1/traces"):
+    is_known = request.authorization == f"Bearer {KEY}"
+    if request.path.endswith("/v1/traces") and is_known:
         sent.append(request)
-    return Reply(request.content_type, b"{}" if "json" in request.content_type else b"")
+    return Reply(request.content_type, b"{}" if "json" in request.content_type else b"", 200 if is_known else 401)

@@ -14,6 +14,7 @@ class Request:
     content_type: str
     # Unpacked.
     body: bytes
+    authorization: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
             body = _body(self)
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            reply = answer(Request(self.path, self.headers.get("Content-Type", ""), body))
+            content_type, authorization = (self.headers.get(name, "") for name in ("Content-Type", "Authorization"))
+            reply = answer(Request(self.path, content_type, body, authorization))
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.content_type)
             self.send_header("Content-Length", str(len(reply.body)))

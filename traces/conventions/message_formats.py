@@ -91,6 +91,7 @@ _PART_TEXTS = (
     "message_content",
     "citationsContent",
     "reasoningText",
+    "value",
 )
 _SOURCES = frozenset(("source", "source_url", "source_document", "citation"))
 _MESSAGE_KEYS = ("message", "messages", "tool_calls", "toolCalls")
@@ -250,9 +251,14 @@ def _is_part(item: object) -> bool:
     kind = _kind(item)
     if kind in _CALLS | _RESULTS | _THOUGHTS | _TEXT_PARTS or kind_of_part(kind):
         return True
-    if any(isinstance(item.get(key), dict) for key in _CALL_KEYS):
+    if _is_call(item, kind):
         return True
     return kind not in ROLES and isinstance(item.get("text"), str)
+
+
+def _is_call(part: Json, kind: str) -> bool:
+    # Vercel's calls name a tool, and have no type.
+    return (not kind and "toolName" in part) or any(isinstance(part.get(key), dict) for key in _CALL_KEYS)
 
 
 def _from_parts(parts: list[Any], role: str, depth: int) -> Iterator[Message]:
@@ -316,7 +322,7 @@ def _message_key(source: Json, role: str) -> str | None:
 
 
 def _shown(source: Json) -> list[str]:
-    return [name for name, value in source.items() if value not in _EMPTY]
+    return [name for name, value in source.items() if value not in _EMPTY and name not in _SYSTEM]
 
 
 def _without_envelope(source: Json) -> Json:
@@ -423,9 +429,12 @@ def _read_result(source: Json, depth: int) -> ToolCall:
     inner = first(source, *_RESULT_KEYS)
     source = inner if isinstance(inner, dict) else source
     content = _Content()
-    content.add(first(source, "content", "output", "result", "response"), depth)
+    output = first(source, "content", "output", "result", "response")
+    content.add(output, depth)
     text = content.text()
     failed = source.get("is_error") is True or source.get("isError") is True or source.get("status") == "error"
+    # Vercel: {"type": "error-text", "value": "No such order."}
+    failed = failed or (isinstance(output, dict) and _kind(output).startswith("error_"))
     return ToolCall(
         name=name_of(source, "name", "toolName", "tool_name"),
         result=text,
@@ -469,7 +478,7 @@ class _Content:
     def add_part(self, part: Json, depth: int) -> None:
         kind = _kind(part)
         self.citations += citations_of(part)
-        if kind in _CALLS or any(isinstance(part.get(key), dict) for key in _CALL_KEYS):
+        if kind in _CALLS or _is_call(part, kind):
             self.calls.append(read_call(part))
         elif kind in _RESULTS or any(isinstance(part.get(key), dict) for key in _RESULT_KEYS):
             self.results.append(_read_result(part, depth))

@@ -22,7 +22,11 @@ const support = new Agent({
   model: openai.chat("gpt-4o-mini"),
   tools: { find_order: findOrder },
 });
-const catalyst = { endpoint: `${process.env.OTEL_EXPORTER_OTLP_ENDPOINT}/v1/traces`, protocol: "http/protobuf" };
+const catalyst = {
+  endpoint: `${process.env.CATALYST}/v1/traces`,
+  headers: { Authorization: `Bearer ${process.env.KEY}` },
+  protocol: "http/protobuf",
+};
 const exporter = new OtelExporter({ provider: { custom: catalyst } });
 const mastra = new Mastra({
   agents: { support },

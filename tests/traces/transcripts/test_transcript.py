@@ -94,6 +94,28 @@ def test_it_reads_a_text_beside_empty_lists() -> None:
     assert told(transcript) == ["assistant: It has shipped."]
 
 
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ({"type": "text", "value": "shipped"}, "shipped"),
+        ({"type": "json", "value": {"state": "shipped"}}, '{"state": "shipped"}'),
+        ({"type": "error-text", "value": "lost"}, "!lost"),
+    ],
+)
+def test_it_reads_calls_and_results_of_vercel(output: dict[str, Any], shown: str) -> None:
+    asked = '[{"toolCallId":"call_1","toolName":"look_up","input":"{\\"id\\":7}"}]'
+    prompt = '{"system": "Be kind.", "prompt": "Where is my order?"}'
+    result = {"type": "tool-result", "toolCallId": "call_1", "toolName": "look_up", "output": output}
+    transcript = spoken(
+        row(1, None, "CHAIN", input=prompt),
+        row(2, 1, output=asked),
+        row(3, 1, input_messages=[{"role": "tool", "content": [result]}], output="It has shipped."),
+    )
+    start = ["system: Be kind.", "user: Where is my order?"]
+    assert told(transcript) == [*start, f'assistant > look_up({{"id":7}}) = {shown}', "assistant: It has shipped."]
+    assert input_preview(PayloadRecord(input=prompt)) == "Where is my order?"
+
+
 @pytest.mark.parametrize("packed", ['{"args": [1, 2], "kwargs": {}}', '{"args": 1, "kwargs": {}}', '"open', '"'])
 def test_it_shows_what_it_cannot_unpack_as_it_is(packed: str) -> None:
     assert told(spoken(row(1, None, "AGENT", input=packed))) == [f"user: {packed}"]
