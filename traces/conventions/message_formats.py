@@ -433,7 +433,7 @@ def _read_result(source: Json, depth: int) -> ToolCall:
     content.add(output, depth)
     text = content.text()
     failed = source.get("is_error") is True or source.get("isError") is True or source.get("status") == "error"
-    # Vercel: {"type": "error-text", "value": "No such order."}
+    # Vercel tells it by the type of the output: error-text or error-json.
     failed = failed or (isinstance(output, dict) and _kind(output).startswith("error_"))
     return ToolCall(
         name=name_of(source, "name", "toolName", "tool_name"),
