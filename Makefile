@@ -2,6 +2,7 @@
 # make down    stop it from elsewhere
 # make quick   all checks, then the tests that are fast: no browser, no processes, no long loops
 # make test    all checks, then all tests
+# make senders real SDKs, each in an environment of its own: what they send must read as expected
 #
 # CATALYST_PORT and CATALYST_DATA choose where it runs, DATABASE_URL another PostgreSQL.
 
@@ -12,7 +13,7 @@ export OBJC_DISABLE_INITIALIZE_FORK_SAFETY = YES
 # Without bytecode every process compiles Django and all packages again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: up down setup quick test check format lock e2e bench torture screenshots chromium
+.PHONY: up down setup quick test check format lock e2e bench torture senders screenshots chromium
 
 up:
 	@bin/bootstrap
@@ -57,6 +58,11 @@ bench: setup
 torture: setup
 	$(RUN)/python -m tests.torture $(PARTS) $(ARGUMENTS)
 	$(PYTEST) -n 2 -m "slow and not e2e" --hypothesis-profile=thorough tests/signals tests/traces
+
+# Real SDKs from PyPI and npm (docs/guide/senders.md), a few minutes. NAMES="litellm strands" chooses.
+# ARGUMENTS=--record keeps what they send, ARGUMENTS=--upgrade locks today's releases first.
+senders: setup
+	$(RUN)/python -m tests.senders $(NAMES) $(ARGUMENTS)
 
 # The pictures of the README, taken from a fresh demo.
 screenshots: setup chromium

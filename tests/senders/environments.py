@@ -32,7 +32,11 @@ class NotInstalled(Exception):
 
 def record(name: str) -> Recording:
     """Run a sender against the scripted model, and return what it sent. Raises NotInstalled."""
-    command, place = install(name)
+    return Recording(versions(FOLDER / name), run(*install(name)))
+
+
+def run(command: list[str], place: Path) -> list[Request]:
+    """Run a program that asks the scripted model, and return the spans that it sent."""
     sent: list[Request] = []
     with serving(model.answer) as llm, serving(lambda request: _received(request, sent)) as catalyst:
         variables = environment(
@@ -54,8 +58,11 @@ def record(name: str) -> Recording:
             TRACELOOP_BASE_URL=catalyst,
             TRACELOOP_HEADERS=f"Authorization=Bearer {KEY}",
         )
-        _run(command, place, variables)
-    return Recording(versions(FOLDER / name), sent)
+        done = subprocess.run(
+            command, cwd=place, env=variables, timeout=MAX_RUN_SECONDS, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return sent
 
 
 def install(name: str) -> tuple[list[str], Path]:
@@ -105,13 +112,6 @@ def _get(command: list[str], place: Path) -> None:
     done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NotInstalled(f"{Path(command[0]).name}: {done.stderr.strip()[-600:] or done.returncode}")
-
-
-def _run(command: list[str], place: Path, variables: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, cwd=place, env=variables, timeout=MAX_RUN_SECONDS, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 def _received(request: Request, sent: list[Request]) -> Reply:

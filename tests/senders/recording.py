@@ -4,7 +4,6 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +36,25 @@ def load(path: Path) -> Recording:
 
 def versions(folder: Path) -> dict[str, str]:
     """The locked versions of the packages that a sender asks for."""
-    wanted, lock = folder / "requirements.in", folder / "requirements.lock"
-    if not wanted.exists():
-        asked = json.loads((folder / "package.json").read_text())["dependencies"]
+    lock = folder / "requirements.lock"
+    if not lock.exists():
         locked = json.loads((folder / "package-lock.json").read_text())["packages"]
-        return {name: locked[f"node_modules/{name}"]["version"] for name in asked}
+        return {name: locked[f"node_modules/{name}"]["version"] for name in packages(folder)}
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(), re.MULTILINE))
-    return {name: locked[name] for name in names(wanted.read_text().splitlines())}
+    return {name: locked[name] for name in packages(folder)}
 
 
-def names(requirements: Iterable[str]) -> list[str]:
-    """Names of packages without extras and versions."""
-    return [found[0] for line in requirements if (found := re.match(r"[\w.-]+", line))]
+def packages(folder: Path) -> list[str]:
+    """The names of the packages that a sender asks for, without extras and versions."""
+    wanted = folder / "requirements.in"
+    if not wanted.exists():
+        return list(json.loads((folder / "package.json").read_text())["dependencies"])
+    return re.findall(r"^[\w.-]+", wanted.read_text(), re.MULTILINE)
+
+
+def snippet(folder: Path) -> str:
+    """The part of the program that the guide shows."""
+    (program,) = folder.glob("send.*")
+    found = re.search(r"^(?:#|//) guide\n(.*?)\n(?:#|//) end$", program.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"no marks around the part for the guide in {program}"
+    return found[1]
