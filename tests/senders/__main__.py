@@ -10,9 +10,8 @@ Ends with 1 if one reads differently, or can't be installed.
 
 import argparse
 import os
+import subprocess
 import sys
-
-import pytest
 
 from tests.senders.environments import record, upgrade
 from tests.senders.recording import FOLDER, SENDERS
@@ -30,9 +29,14 @@ def main(arguments: list[str]) -> int:
     if chosen.record or chosen.upgrade:
         for name in names:
             rewrite(name, upgraded=chosen.upgrade)
-        return pytest.main(["tests/senders/test_recorded.py", "-k", " or ".join(names)])
-    os.environ["SENDERS"] = " ".join(names)
-    return pytest.main(["tests/senders/test_live.py", "--no-header", "-p", "no:randomly"])
+        return tests("tests/senders/test_recorded.py", "tests/senders/test_guides.py")
+    return tests("tests/senders/test_live.py", "-p", "no:randomly", SENDERS=" ".join(names))
+
+
+def tests(*arguments: str, **variables: str) -> int:
+    """Run tests in a process of their own, whose settings are those of tests."""
+    command = [sys.executable, "-m", "pytest", "--no-header", "-v", *arguments]
+    return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
 
 
 def rewrite(name: str, *, upgraded: bool) -> None:

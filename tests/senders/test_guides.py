@@ -43,7 +43,7 @@ def test_it_shows_what_runs(name: str) -> None:
 def test_it_says_what_to_install(name: str) -> None:
     before, _, _ = SENDERS_PAGE.partition(snippet(FOLDER / name))
     (line,) = re.findall(r"^(?:pip|npm) install (.*)$", before.rpartition("\n## ")[2], re.MULTILINE)
-    shown = [re.sub(r"\[.*|(?<=.)@\d+$", "", word.strip("'")) for word in line.split()]
+    shown = [re.sub(r"[\[<].*|(?<=.)@\d+$", "", word.strip("'")) for word in line.split()]
     assert sorted(shown) == sorted(packages(FOLDER / name))
 
 
