@@ -45,6 +45,8 @@ def run(command: list[str], place: Path) -> list[Request]:
             OPENAI_BASE_URL=f"{llm}/v1",
             OPENAI_API_BASE=f"{llm}/v1",
             OPENAI_API_KEY="none",
+            ANTHROPIC_BASE_URL=llm,
+            ANTHROPIC_API_KEY="none",
             GOOGLE_GEMINI_BASE_URL=llm,
             GOOGLE_API_KEY="none",
             CATALYST=catalyst,

@@ -1,6 +1,6 @@
 """A scripted model: it asks for the tool that finds an order, then answers with what the tool found.
 
-Speaks as much of OpenAI's chat completions and responses, and of Gemini, as the senders use.
+Speaks as much of OpenAI's chat completions and responses, of Anthropic and of Gemini as the senders use.
 """
 
 import json
@@ -26,6 +26,8 @@ def answer(request: Request) -> Reply:
         return _stream_of_chat(asked) if asked.get("stream") else _as_json(_chat(asked))
     if path.endswith("/responses"):
         return _stream_of_response(asked) if asked.get("stream") else _as_json(_response(asked))
+    if path.endswith("/messages"):
+        return _as_json(_anthropic(asked))
     if path.endswith(":generateContent"):
         return _as_json(_gemini(asked))
     return Reply("application/json", json.dumps({"error": {"message": f"No such path: {path}"}}).encode(), 404)
@@ -176,4 +178,28 @@ def _gemini(asked: Json) -> Json:
         },
         "modelVersion": "gemini-2.5-flash",
         "responseId": "resp_1",
+    }
+
+
+def _anthropic(asked: Json) -> Json:
+    parts = [part for message in asked["messages"] for part in message["content"] if isinstance(part, dict)]
+    names = [tool["name"] for tool in asked.get("tools") or []]
+    tool = _tool_to_call(names, any(part["type"] == "tool_result" for part in parts))
+    sent, cached, answered = _counts(bool(tool))
+    call = {"type": "tool_use", "id": CALL_ID, "name": tool, "input": ARGUMENTS}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": asked["model"],
+        "content": [call if tool else {"type": "text", "text": ANSWER}],
+        "stop_reason": "tool_use" if tool else "end_turn",
+        "stop_sequence": None,
+        # Anthropic counts cached tokens apart from the others.
+        "usage": {
+            "input_tokens": sent - cached,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": cached,
+            "output_tokens": answered,
+        },
     }
