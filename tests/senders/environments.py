@@ -87,6 +87,7 @@ def upgrade(name: str) -> None:
     """Write the lock of a sender anew, from today's releases."""
     folder = FOLDER / name
     if (folder / "requirements.in").exists():
+        # Versions alone: with hashes for every platform, the locks would take two megabytes.
         compile_ = [str(UV), "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version", "3.13"]
         compile_ += ["--no-header", "--no-annotate", "--no-emit-index-url", "requirements.in"]
         _get([*compile_, "-o", "requirements.lock"], folder)
@@ -113,7 +114,7 @@ def _get(command: list[str], place: Path) -> None:
     settings = runpy.run_path(str(ROOT / "bin" / "bootstrap.py"))["environment"]()
     done = subprocess.run(command, cwd=place, env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotInstalled(f"{Path(command[0]).name}: {done.stderr.strip()[-600:] or done.returncode}")
+        raise NotInstalled(f"{Path(command[0]).name}: {' '.join(done.stderr.split())[:600] or done.returncode}")
 
 
 def _received(request: Request, sent: list[Request]) -> Reply:

@@ -9,6 +9,7 @@ from typing import Any
 
 from catalyst.core.models import Project
 from tests.senders.loopback import Request
+from tests.senders.recording import FOLDER
 from tests.traces.recorded import told
 from traces.ingest import pipeline
 from traces.models import Trace
@@ -42,6 +43,18 @@ def read(requests: Iterable[Request], project: Project) -> Json:
         "errors": sum(trace.error_count for trace in traces),
         **_spans(traces),
     }
+
+
+def assert_reads(name: str, requests: Iterable[Request], project: Project) -> None:
+    """Fail, naming each difference, unless requests read as a user of the sender expects."""
+    reading = read(requests, project)
+    expected = json.loads((FOLDER / name / "expected.json").read_text())
+    differences = [
+        f"{what}:\n  reads    {reading.get(what)}\n  expected {expected.get(what)}"
+        for what in {**expected, **reading}
+        if reading.get(what) != expected.get(what)
+    ]
+    assert not differences, "\n".join([f"{name} reads differently", *differences])
 
 
 def _decode(request: Request) -> list[DecodedSpan]:

@@ -1,14 +1,12 @@
 """What real SDKs send now reads as what they sent before. `make senders` runs all of them, `make test` three."""
 
-import json
 import os
 
 import pytest
 
 from catalyst.core.models import Project
 from tests.senders.environments import NotInstalled, record
-from tests.senders.reading import read
-from tests.senders.recording import FOLDER
+from tests.senders.reading import assert_reads
 
 # Small ones, which install in seconds.
 QUICK = "litellm openai_agents pydantic_ai"
@@ -24,4 +22,4 @@ def test_it_reads_what_a_sender_sends(project: Project, name: str) -> None:
     except NotInstalled as reason:
         # `make senders` was asked for these.
         (pytest.fail if CHOSEN else pytest.skip)(f"can't install {name}: {reason}")
-    assert read(recording.requests, project) == json.loads((FOLDER / name / "expected.json").read_text())
+    assert_reads(name, recording.requests, project)

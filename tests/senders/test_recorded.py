@@ -1,11 +1,9 @@
 """What real SDKs sent reads as their users expect."""
 
-import json
-
 import pytest
 
 from catalyst.core.models import Project
-from tests.senders.reading import read
+from tests.senders.reading import assert_reads
 from tests.senders.recording import FOLDER, SENDERS, load, versions
 
 MAX_RECORDING_BYTES = 60_000
@@ -16,8 +14,7 @@ PRIVATE = (b"host.name", b"process.command", b"/.cache/", b"site-packages", b"no
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", SENDERS)
 def test_it_reads_a_recording_as_expected(project: Project, name: str) -> None:
-    expected = json.loads((FOLDER / name / "expected.json").read_text())
-    assert read(load(FOLDER / name / "recorded.json").requests, project) == expected
+    assert_reads(name, load(FOLDER / name / "recorded.json").requests, project)
 
 
 @pytest.mark.parametrize("name", SENDERS)
