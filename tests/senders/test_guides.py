@@ -61,10 +61,10 @@ def test_spans_made_by_hand_read_as_they_should(project: Project, tmp_path: Path
         "sessions": ["chat-42"],
         "users": ["user-7"],
         "conversation": [
-            "assistant > check_stock(1234) = It is in stock.",
-            'assistant > search-docs(Where is order 1234?) = ["Orders arrive on Tuesdays."]',
             "system: You help customers of a shop. You know: orders It is in stock. Orders arrive on Tuesdays.",
             "user: Where is order 1234?",
+            "assistant > check_stock(1234) = It is in stock.",
+            'assistant > search-docs(Where is order 1234?) = ["Orders arrive on Tuesdays."]',
             "assistant: Your order arrives on Tuesday.",
         ],
         "input preview": "Where is order 1234?",

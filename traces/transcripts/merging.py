@@ -171,6 +171,19 @@ class Conversation:
         first = next((entry for entry in self._entries if entry.message.role != "system"), None)
         self._place(entries, first)
 
+    def starts_with_steps(self) -> bool:
+        return bool(self._entries) and self._entries[0].message.role not in ("system", "user")
+
+    def put_first(self, request: Message) -> None:
+        """Move the first user message, if it is this request, and its system messages before the steps before it."""
+        at = next((index for index, entry in enumerate(self._entries) if entry.message.role == "user"), None)
+        if at is None or self._key(self._entries[at].message) != self._key(request):
+            return
+        # Sorting is stable.
+        self._entries[: at + 1] = sorted(
+            self._entries[: at + 1], key=lambda entry: entry.message.role not in ("system", "user")
+        )
+
     def has_role(self, role: str) -> bool:
         return any(entry.message.role == role for entry in self._entries)
 

@@ -292,6 +292,8 @@ def _add_ends(conversation: Conversation, spans: Sequence[SpanRecord], payloads:
     outer = [(span, payloads.get(span.span_id, _EMPTY)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
     if not conversation.has_role("user"):
         _add_request(conversation, outer)
+    elif conversation.starts_with_steps():
+        _put_request_first(conversation, outer)
     _add_answer(conversation, outer)
 
 
@@ -300,6 +302,13 @@ def _add_request(conversation: Conversation, outer: Iterable[tuple[SpanRecord, P
         if messages := _input_of(payload):
             conversation.prepend(messages, span.span_id)
             return
+
+
+def _put_request_first(conversation: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:
+    # What a program looks up before it asks the model, it looks up for the question.
+    messages = next((messages for _, payload in outer if (messages := _input_of(payload))), [])
+    if messages and messages[-1].role == "user":
+        conversation.put_first(messages[-1])
 
 
 def _add_answer(conversation: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:

@@ -148,6 +148,20 @@ def test_it_shows_tools_that_nobody_asked_for_as_steps() -> None:
     assert told(transcript) == ["user: find it", "assistant > search(it) = documents", "assistant: found"]
 
 
+@pytest.mark.parametrize(
+    ("question", "first"),
+    [("Where is my order?", "user: Where is my order?"), ("Hello", "assistant > search() = day 3")],
+)
+def test_it_puts_a_question_before_what_was_looked_up_for_it(question: str, first: str) -> None:
+    transcript = spoken(
+        row(1, None, "AGENT", input=question, output="It has shipped."),
+        row(2, 1, "RETRIEVER", output="day 3", name="search"),
+        row(3, 1, input_messages=[HELLO], output_messages=[ANSWER]),
+    )
+    assert told(transcript)[0] == first
+    assert len(told(transcript)) == 3
+
+
 def test_it_puts_history_that_a_later_call_resends_before_what_it_led_to() -> None:
     router = {"role": "system", "content": "Route."}
     past = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
