@@ -305,6 +305,8 @@ NAMES = _merged()
 """Attribute names by column, in order of preference."""
 KIND_WORDS = {word: kind for dialect in DIALECTS for word, kind in dialect.kinds.items()}
 SCOPES = tuple(scope for dialect in DIALECTS for scope in dialect.scopes)
+# OpenInference marks each method of LlamaIndex's models as a call, also the one that only prepares it.
+PREPARATION = "._prepare_chat_with_tools"
 OUTCOMES = {"success": "success", "failure": "failure", "error": "failure"}
 
 

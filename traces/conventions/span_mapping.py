@@ -11,7 +11,7 @@ import orjson
 import xxhash
 
 from traces.clocks import is_skewed
-from traces.conventions.dialects import NAMES, OUTCOMES
+from traces.conventions.dialects import NAMES, OUTCOMES, PREPARATION
 from traces.conventions.embedded_files import take_out
 from traces.conventions.event_messages import from_events
 from traces.conventions.flattened_messages import may_be_message, read_messages
@@ -212,7 +212,7 @@ def _langchain_agent(values: ColumnValues) -> Identity | None:
 def _kind(values: ColumnValues, sent: DecodedSpan) -> str:
     said = values.get("kind")
     if said is not None and isinstance(said[1], str) and said[1] in KINDS:
-        return said[1]
+        return "CHAIN" if said[1] == "LLM" and sent.name.endswith(PREPARATION) else said[1]
     return kind_of(
         _name(values, "kind"),
         _name(values, "operation"),

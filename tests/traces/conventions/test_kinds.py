@@ -76,3 +76,10 @@ def test_operations_are_known_however_they_are_spelt(word: str, expected: str) -
 )
 def test_the_evidence_decides(attributes: dict[str, Any], scope: str, expected: str) -> None:
     assert kind(attributes, scope) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), [("OpenAI.achat", "LLM"), ("OpenAI._prepare_chat_with_tools", "CHAIN")])
+def test_the_preparation_of_a_call_is_no_call(name: str, expected: str) -> None:
+    span = sent_span(1, start=NOW, name=name, openinference__span__kind="LLM")
+    reading = read_span(span, ResourceContext(span.source), project_id=1, now=NOW, kept_since=NOW)
+    assert reading.span.kind == expected
