@@ -191,7 +191,7 @@ MENTION = "[image: image/png, 776 bytes]"
         (f"data:image/png;base64,{DATA.replace('+', '%2B').replace('/', '%2F')}", MENTION),
         (json.dumps({"screenshot": DATA}), json.dumps({"screenshot": MENTION})),
         (json.dumps({"screenshot": DATA}).replace("/", "\\/"), json.dumps({"screenshot": MENTION})),
-        (json.dumps(json.dumps({"a": DATA}).replace("/", "\\/")), json.dumps(json.dumps({"a": MENTION}))),
+        (json.dumps(json.dumps({"a": DATA}).replace("/", "\\/")), json.dumps({"a": MENTION})),
         (encodebytes(PNG).decode(), f"{MENTION}\n"),
         (json.dumps({"a": encodebytes(PNG).decode().strip()}), json.dumps({"a": MENTION})),
         ('<img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">', '<img src="[image: image/gif, 14 bytes]">'),
