@@ -30,7 +30,7 @@ def read(requests: Iterable[Request], project: Project) -> Json:
     traces = list(Trace.objects.filter(project=project).select_related("agent", "session").in_order())
     return {
         "traces": len(traces),
-        "agents": _distinct(trace.agent.identity if trace.agent else "" for trace in traces),
+        "agents": _distinct(trace.agent.name if trace.agent else "" for trace in traces),
         "sessions": _distinct(trace.session.key if trace.session else "" for trace in traces),
         "users": _distinct(trace.user for trace in traces),
         "conversation": _conversation(traces),

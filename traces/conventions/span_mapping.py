@@ -1,6 +1,5 @@
 """Normalizes sent spans into our columns."""
 
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ MAX_MESSAGE_CHARACTERS = 2_000
 MAX_ATTRIBUTE_TOKENS = 64
 MAX_VALUE_CHARACTERS = 128
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RANDOM_ID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 # Prefixes of attributes that can't be searched.
 UNINDEXED = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "input.", "output.")
 _SIGNED = 1 << 63
@@ -176,16 +174,9 @@ def _name(values: ColumnValues, column: str) -> str:
 def _agent(values: ColumnValues) -> Identity | None:
     for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
         if column in values and (identity := _name(values, column)):
-            return _named_agent(values, column, identity)
+            name = _name(values, "agent_name") or _name(values, "other_agent_name")
+            return Identity(identity, column.removeprefix("other_"), name or identity)
     return _node_agent(values) or _langchain_agent(values)
-
-
-def _named_agent(values: ColumnValues, column: str, identity: str) -> Identity:
-    name = _name(values, "agent_name") or _name(values, "other_agent_name")
-    if column == "other_agent_id" and name and _RANDOM_ID.fullmatch(identity):
-        # Agent Framework and Semantic Kernel make a new id whenever the program starts.
-        return Identity(name, "agent_name", name)
-    return Identity(identity, column.removeprefix("other_"), name or identity)
 
 
 def _node_agent(values: ColumnValues) -> Identity | None:
