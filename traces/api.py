@@ -230,7 +230,8 @@ async def _parse(request: HttpRequest, project_id: int, now: datetime) -> Parsed
         limits = Limits(**settings.SPAN_LIMITS)
         decoded = decoder(plain, settings.MAX_REQUEST_SPANS, limits.levels)
         cut = truncate(decoded.spans, limits, len(plain))
-        cut.nested, cut.unreadable = decoded.nesting.left_out, decoded.nesting.unreadable
+        nesting = decoded.nesting
+        cut.nested, cut.unreadable, cut.misshapen = nesting.left_out, nesting.unreadable, nesting.misshapen
         return ParsedRequest(pipeline.read(project_id, decoded.spans, now), decoded, cut)
 
     try:

@@ -90,7 +90,7 @@ def test_events_and_links_keep_theirs(decode: Decode) -> None:
     assert decoded.links[0]["attributes"] == {"otel.dropped_attributes_count": 5, "w3c.tracestate": "a=b"}
 
 
-@pytest.mark.parametrize("count", [-1, "7", None, 1.5, 1 << 40])
+@pytest.mark.parametrize("count", [-1, "seven", "-1", None, 1.5, 1 << 40])
 def test_counts_that_are_none_are_left_out(count: object) -> None:
     span = {"traceId": "1" * 32, "spanId": "1" * 16, "startTimeUnixNano": "1", "droppedAttributesCount": count}
     body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}

@@ -34,12 +34,14 @@ class Limits:
 class Truncation:
     """What was cut. `lengths`: characters sent, by attribute.
 
-    Counted by decoders: `nested`, values nested too deep, and `unreadable`, attributes that are no pair or no list.
+    Counted by decoders: `nested`, values nested too deep; `unreadable`, attributes that are no pair or no list;
+    `misshapen`, events, links and statuses that have no form of OTLP.
     """
 
     values: int = 0
     nested: int = 0
     unreadable: int = 0
+    misshapen: int = 0
     lengths: dict[str, int] = field(default_factory=dict)
     attributes: int = 0
     events: int = 0
@@ -50,7 +52,8 @@ class Truncation:
 
     @property
     def total(self) -> int:
-        return self.values + self.nested + self.unreadable + self.attributes + self.events + self.links + self.ends
+        counted = self.values + self.nested + self.unreadable + self.misshapen
+        return counted + self.attributes + self.events + self.links + self.ends
 
     def left_out(self) -> dict[str, int]:
         return {kind: count for kind in COUNTED if (count := getattr(self, kind))}
@@ -73,6 +76,8 @@ class Truncation:
             notes.append(f"{self.nested:,} lists and objects are nested deeper than {limits.levels} levels")
         if self.unreadable:
             notes.append(f"{self.unreadable:,} attributes are left out: they must be a list of keys and values")
+        if self.misshapen:
+            notes.append(f"{self.misshapen:,} events, links or statuses are left out: OTLP writes them differently")
         if self.ends:
             notes.append(f"{self.ends:,} spans are open: their end is more than {MAX_SPAN_DAYS} days after their start")
         notes += [

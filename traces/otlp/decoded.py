@@ -44,11 +44,15 @@ class SpanError(ValueError):
 
 @dataclass(slots=True)
 class Nesting:
-    """The limit of nested lists and objects, the number left out, and how many attributes were no list."""
+    """The limit of nested lists and objects, and counts of what is left out.
+
+    `unreadable`: attributes that are no list. `misshapen`: events, links and statuses that have no form of OTLP.
+    """
 
     limit: int = MAX_LEVELS
     left_out: int = 0
     unreadable: int = 0
+    misshapen: int = 0
 
     def leave_out(self) -> str:
         self.left_out += 1

@@ -163,19 +163,22 @@ def _double(content: Any) -> Any:
 def _json_list(content: Any, nesting: Nesting, depth: int) -> Any:
     if depth >= nesting.limit:
         return nesting.leave_out()
-    return [_json_value(item, nesting, depth + 1) for item in _items(content)]
+    return [_json_value(item, nesting, depth + 1) for item in _items(content, nesting)]
 
 
 def _json_map(content: Any, nesting: Nesting, depth: int) -> Any:
     if depth >= nesting.limit:
         return nesting.leave_out()
-    pairs = [item for item in _items(content) if isinstance(item, dict) and "key" in item]
+    pairs = [item for item in _items(content, nesting) if isinstance(item, dict) and "key" in item]
     return {str(pair["key"]): _json_value(pair.get("value"), nesting, depth + 1) for pair in pairs}
 
 
-def _items(content: Any) -> list[Any]:
-    items = content.get("values") if isinstance(content, dict) else None
-    return items if isinstance(items, list) else []
+def _items(content: Any, nesting: Nesting) -> list[Any]:
+    items = content.get("values") if isinstance(content, dict) else content
+    if isinstance(items, list):
+        return items
+    nesting.unreadable += items is not None
+    return []
 
 
 def _number(cast: type[int] | type[float], content: Any) -> Any:
@@ -206,8 +209,7 @@ def _json_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
         _json_int(span.get("startTimeUnixNano"), "startTimeUnixNano"),
         _json_int(span.get("endTimeUnixNano"), "endTimeUnixNano"),
     )
-    status = span.get("status")
-    status = status if isinstance(status, dict) else {}
+    status, message = _json_status(span.get("status"), nesting)
     parent, kind = span.get("parentSpanId"), span.get("kind")
     return DecodedSpan(
         source,
@@ -218,17 +220,33 @@ def _json_span(source: Source, span: Any, nesting: Nesting) -> DecodedSpan:
         _SPAN_KINDS.get(str(kind), kind if isinstance(kind, int) and 0 <= kind <= 5 else 0),
         start,
         end,
-        _STATUS_CODES.get(str(status.get("code")), "unset"),
-        str(status.get("message") or ""),
+        status,
+        message,
         _json_enveloped(span, nesting),
-        [_json_event(item, nesting) for item in _list(span, "events")],
-        [_json_link(item, nesting) for item in _list(span, "links")],
+        [_json_event(item, nesting) for item in _list(span, "events", nesting)],
+        [_json_link(item, nesting) for item in _list(span, "links", nesting)],
     )
 
 
-def _list(span: Attributes, name: str) -> list[Attributes]:
+def _json_status(status: Any, nesting: Nesting) -> tuple[str, str]:
+    """The name of the status and its message."""
+    if not status:
+        return "unset", ""
+    code = status.get("code") or 0 if isinstance(status, dict) else status
+    name = _STATUS_CODES.get(str(code))
+    # A later OTLP may have further numbers.
+    if not isinstance(status, dict) or (name is None and not isinstance(code, int)):
+        nesting.misshapen += 1
+    return name or "unset", str(status.get("message") or "") if isinstance(status, dict) else ""
+
+
+def _list(span: Attributes, name: str, nesting: Nesting) -> list[Attributes]:
     items = span.get(name)
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    if not items:
+        return []
+    found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    nesting.misshapen += len(items) - len(found) if isinstance(items, list) else 1
+    return found
 
 
 def _json_event(event: Attributes, nesting: Nesting) -> dict[str, Any]:
@@ -262,7 +280,11 @@ def _json_enveloped(part: Attributes, nesting: Nesting, prefix: str = "otel.") -
 
 def _dropped(part: Attributes, what: str) -> int:
     count = part.get(f"dropped{what}Count")
-    return count if isinstance(count, int) and 0 < count < 1 << 32 else 0
+    if not count:
+        return 0
+    # JSON of protobuf may have numbers as text.
+    number = int(count) if isinstance(count, str) and count.isdecimal() and len(count) <= 10 else count
+    return number if isinstance(number, int) and 0 < number < 1 << 32 else 0
 
 
 def _text(part: Attributes, name: str) -> str:
