@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import unquote
 
 SEND = "Send the header «Authorization: Bearer KEY» or «x-api-key: KEY»."
+# Files of settings, such as Docker's, keep the quotes around a value.
+AROUND = " \t\r\n\"'"
 # Any other first word of the header may be a part of a key, so it is not repeated.
 KNOWN_SCHEMES = ("Basic", "Bearer", "Digest", "Negotiate", "NTLM", "Token", "ApiKey", "Api-Key", "Api-Token", "Key")
 
@@ -23,20 +25,20 @@ class SentKey:
 
 def sent_key(headers: Mapping[str, Any]) -> SentKey:
     """`headers`: as in `HttpRequest.META`. Without a Bearer key, `x-api-key` comes before other forms."""
-    authorization = headers.get("HTTP_AUTHORIZATION", "").strip()
+    authorization = headers.get("HTTP_AUTHORIZATION", "").strip(AROUND)
     scheme, _, rest = authorization.partition(" ")
-    if scheme.lower() == "bearer" and (text := rest.strip()):
+    if scheme.lower() == "bearer" and (text := rest.strip(AROUND)):
         return SentKey(text, "the Authorization header")
-    if text := headers.get("HTTP_X_API_KEY", "").strip():
+    if text := headers.get("HTTP_X_API_KEY", "").strip(AROUND):
         return SentKey(text, "the header x-api-key")
     if authorization:
-        return _unusual_key(unquote(authorization).strip())
+        return _unusual_key(unquote(authorization).strip(AROUND))
     return SentKey(problem="has neither the header Authorization nor x-api-key")
 
 
 def _unusual_key(authorization: str) -> SentKey:
     scheme, _, rest = authorization.partition(" ")
-    rest = rest.strip()
+    rest = rest.strip(AROUND)
     if scheme.lower() == "basic":
         return _basic_key(rest)
     known = next((known for known in KNOWN_SCHEMES if known.lower() == scheme.lower()), None)
@@ -49,7 +51,8 @@ def _unusual_key(authorization: str) -> SentKey:
 
 def _basic_key(credentials: str) -> SentKey:
     try:
-        decoded = base64.b64decode(credentials, validate=True).decode()
+        padding = "=" * (-len(credentials) % 4)
+        decoded = base64.b64decode(credentials + padding, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         return _problem("the scheme Basic without a user and password in base64")
     user, _, password = decoded.partition(":")

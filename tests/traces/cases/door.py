@@ -1,6 +1,7 @@
 """Requests as the web process takes them, also at paths that Django's URLs do not have."""
 
 import json
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -13,7 +14,9 @@ from tests.traces.cases.sender import JSON
 from traces import stray_requests
 
 
-def knock(method: str, path: str, body: bytes = b"", content_type: str = JSON, **headers: str) -> HttpResponse:
+def knock(
+    method: str, path: str, headers: Mapping[str, str], body: bytes = b"", content_type: str = JSON
+) -> HttpResponse:
     """The answer to a request."""
     named = {"Host": "testserver", "Content-Type": content_type, "Content-Length": str(len(body)), **headers}
     path, _, query = path.partition("?")

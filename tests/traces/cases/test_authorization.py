@@ -25,7 +25,6 @@ FORMS: dict[str, Any] = {
     "two spaces": lambda key: {"Authorization": f"Bearer  {key}"},
     "spaces around": lambda key: {"Authorization": f" Bearer {key} "},
     "encoded space": lambda key: {"Authorization": f"Bearer%20{key}"},
-    "plus for the space": lambda key: {"Authorization": f"Bearer+{key}"},
     "key alone": lambda key: {"Authorization": key},
     "key": lambda key: {"x-api-key": key},
     "key with spaces": lambda key: {"x-api-key": f" {key} "},
@@ -35,18 +34,17 @@ FORMS: dict[str, Any] = {
     "basic in small letters": lambda key: {"Authorization": basic(f"x:{key}").replace("Basic", "basic")},
     "basic, encoded space": lambda key: {"Authorization": quote(basic(f"x:{key}"), safe="=")},
     "basic, no padding": lambda key: {"Authorization": basic(f"x:{key}").rstrip("=")},
-    "basic, public key with a colon": lambda key: {"Authorization": basic(f"a:b:{key}")},
     "all encoded": lambda key: {"Authorization": quote(f"Bearer {key}")},
     "in quotes": lambda key: {"Authorization": f'"Bearer {key}"'},
     "key in quotes": lambda key: {"Authorization": f'Bearer "{key}"'},
-    "both headers": lambda key: {"Authorization": "Bearer of-a-proxy", "x-api-key": key},
+    "both headers": lambda key: {"Authorization": basic("user:of-a-proxy"), "x-api-key": key},
 }
 
 
 @pytest.mark.parametrize("path", ["/v1/traces", "/v1/metrics", "/api/public/otel/v1/traces"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_a_key_works_in_the_forms_that_senders_have(sender: Sender, form: Any, path: str) -> None:
-    response = knock("POST", path, b"{}", **form(sender.key))
+    response = knock("POST", path, form(sender.key), b"{}")
     assert response.status_code == 200, response.content
 
 
@@ -96,7 +94,7 @@ def test_a_key_that_ended_is_told_so(sender: Sender, client: Client, now: Any, f
     ApiKey.objects.update(**{field: now})
     response = client.post("/v1/traces", b"{}", JSON, headers=FORMS[form](sender.key))
     assert response.status_code == 401
-    assert field.split("ed_")[0].split("es_")[0] in response.json()["message"]
+    assert field.split("ed_", maxsplit=1)[0].split("es_", maxsplit=1)[0] in response.json()["message"]
     assert sender.key not in response.text
 
 

@@ -25,7 +25,7 @@ def key(project: Project) -> str:
 def preflight(path: str = "/v1/traces", origin: str = APP, **headers: str) -> Any:
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
     asked["Access-Control-Request-Headers"] = "authorization,content-type"
-    return knock("OPTIONS", path, **asked | headers)
+    return knock("OPTIONS", path, asked | headers)
 
 
 def allowed(response: Any) -> bool:
@@ -34,17 +34,27 @@ def allowed(response: Any) -> bool:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/traces", "/v1/traces/", "//v1/traces", "/otel/v1/traces", "/api/public/otel/v1/traces", "/v1/metrics", "/v1/logs"],
-)  # fmt: skip
+    [
+        "/v1/traces",
+        "/v1/traces/",
+        "//v1/traces",
+        "/otel/v1/traces",
+        "/api/public/otel/v1/traces",
+        "/v1/metrics",
+        "/v1/logs",
+    ],
+)
 def test_a_preflight_is_answered_where_a_post_is(key: str, path: str) -> None:
     answer = preflight(path)
     assert allowed(answer)
     assert answer["Access-Control-Allow-Origin"] == APP
-    posted = knock("POST", path, b"{}", **{"x-api-key": key, "Origin": APP})
+    posted = knock("POST", path, {"x-api-key": key, "Origin": APP}, b"{}")
     assert (posted.status_code, posted["Access-Control-Allow-Origin"]) == (200, APP)
 
 
-@pytest.mark.parametrize("asked", ["x-api-key", "authorization, content-type, content-encoding", "traceparent,baggage", "X-Custom"])  # fmt: skip
+@pytest.mark.parametrize(
+    "asked", ["x-api-key", "authorization, content-type, content-encoding", "traceparent,baggage", "X-Custom"]
+)
 def test_a_preflight_allows_the_headers_of_sdks(key: str, asked: str) -> None:
     answer = preflight(**{"Access-Control-Request-Headers": asked})
     listed = {name.strip().lower() for name in answer["Access-Control-Allow-Headers"].split(",")}
@@ -73,7 +83,10 @@ def test_no_other_page_may_send(client: Client, key: str, origin: str) -> None:
 
 @pytest.mark.parametrize("origin", ["HTTPS://APP.EXAMPLE.COM", "https://App.Example.com"])
 def test_an_origin_in_capitals_is_no_trouble(client: Client, key: str, origin: str) -> None:
-    assert client.post("/v1/traces", b"{}", JSON, headers={"x-api-key": key, "Origin": origin}).status_code in {200, 403}
+    assert client.post("/v1/traces", b"{}", JSON, headers={"x-api-key": key, "Origin": origin}).status_code in {
+        200,
+        403,
+    }
 
 
 def test_the_answer_is_kept_apart_for_each_page(client: Client, key: str) -> None:
