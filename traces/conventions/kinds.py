@@ -23,6 +23,7 @@ STEMS = (
     ("handoff", "AGENT"),
     *((stem, "LLM") for stem in ("chat", "complet", "generatecontent", "converse", "invokemodel", "llm")),
     *((stem, "LLM") for stem in ("dogenerate", "dostream", "message", "generation", "inference", "predict")),
+    *((stem, "LLM") for stem in ("generatetext", "streamtext", "generateobject", "streamobject")),
     ("tool", "TOOL"),
     ("function", "TOOL"),
     ("response", "LLM"),
@@ -32,6 +33,9 @@ STEMS = (
     ),
 )
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+# What is done with stored things: chat_history and messages.list are no calls of a model.
+_KEEPING = frozenset("list delete save history".split())  # noqa: SIM905
 
 
 def kind_of(sent_kind: str, operation: str, *, has_tool: bool, has_usage: bool, has_model: bool, scope: str) -> str:
@@ -59,6 +63,8 @@ def kind_of_word(word: str) -> str:
     """The kind that an operation's name means; empty if it is not known."""
     if word in KIND_WORDS:
         return KIND_WORDS[word]
+    if not _KEEPING.isdisjoint(part.lower() for part in _WORD.findall(word)):
+        return ""
     folded = _NO_LETTER.sub("", word.lower())
     return next((kind for stem, kind in STEMS if stem in folded), "")
 

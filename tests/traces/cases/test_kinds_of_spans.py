@@ -39,8 +39,24 @@ def test_an_operation_is_known_however_it_is_spelled(sender: Sender, operation: 
 
 @pytest.mark.parametrize(
     "operation",
-    """save_chat_history list_messages delete_message messages.list search_memory update_memory GET query publish
-    send_message chat_history upload_file models.list count_tokens completion_check toolkit agents.list""".split(),
+    [
+        "save_chat_history",
+        "list_messages",
+        "delete_message",
+        "messages.list",
+        "search_memory",
+        "update_memory",
+        "GET",
+        "query",
+        "publish",
+        "chat_history",
+        "upload_file",
+        "models.list",
+        "count_tokens",
+        "agents.list",
+        "deleteResponse",
+        "ListAgents",
+    ],
 )
 def test_an_operation_that_only_sounds_like_a_model_call_is_none(sender: Sender, operation: str) -> None:
     sender.send(span({"gen_ai.operation.name": operation}))
