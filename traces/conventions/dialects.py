@@ -62,7 +62,7 @@ OPENINFERENCE = Dialect(
         "cost": ("llm.cost.total",),
         "input_cost": ("llm.cost.prompt",),
         "output_cost": ("llm.cost.completion",),
-        "input": ("input.value",),
+        "input": ("input.value", "tool.parameters"),
         "output": ("output.value",),
         "kind": ("openinference.span.kind",),
         "tool": ("tool.name",),
@@ -145,6 +145,8 @@ OPENLLMETRY = Dialect(
     names={
         "session": ("traceloop.association.properties.session_id",),
         "user": ("traceloop.association.properties.user_id",),
+        "input_tokens": ("llm.usage.prompt_tokens",),
+        "output_tokens": ("llm.usage.completion_tokens",),
         "reasoning_tokens": ("llm.usage.reasoning_tokens",),
         "cached_tokens": ("llm.usage.cache_read_input_tokens",),
         "cache_write_tokens": ("llm.usage.cache_creation_input_tokens",),
@@ -171,7 +173,10 @@ VERCEL = Dialect(
         "cache_write_tokens": ("ai.usage.inputTokenDetails.cacheWriteTokens",),
         "reasoning_tokens": ("ai.usage.reasoningTokens", "ai.usage.outputTokenDetails.reasoningTokens"),
         "input": ("ai.toolCall.args", "ai.prompt", "ai.value", "ai.values"),
-        "output": ("ai.toolCall.result", "ai.response.text", "ai.response.object", "ai.response.toolCalls"),
+        "output": (
+            *("ai.toolCall.result", "ai.response.text", "ai.response.object", "ai.response.toolCalls"),
+            *("ai.result.text", "ai.result.object"),
+        ),
         "operation": ("ai.operationId",),
         "tool": ("ai.toolCall.name",),
     },
@@ -191,8 +196,15 @@ PYDANTIC_AI = Dialect(
     "https://ai.pydantic.dev/logfire/",
     names={
         "other_agent_name": ("agent_name",),
-        "cached_tokens": ("gen_ai.usage.details.cache_read_tokens", "gen_ai.usage.details.cached_tokens"),
-        "cache_write_tokens": ("gen_ai.usage.details.cache_write_tokens",),
+        "cached_tokens": (
+            "gen_ai.usage.details.cache_read_tokens",
+            "gen_ai.usage.details.cached_tokens",
+            "gen_ai.usage.details.cache_read_input_tokens",
+        ),
+        "cache_write_tokens": (
+            "gen_ai.usage.details.cache_write_tokens",
+            "gen_ai.usage.details.cache_creation_input_tokens",
+        ),
         "reasoning_tokens": ("gen_ai.usage.details.reasoning_tokens",),
         "input": ("tool_arguments",),
         "output": ("tool_response", "final_result"),
@@ -211,7 +223,12 @@ GOOGLE_ADK = Dialect(
 LANGCHAIN = Dialect(
     "LangChain and LangSmith",
     "https://docs.smith.langchain.com/",
-    names={"kind": ("langchain.run_type", "langsmith.span.kind"), "session": ("langsmith.trace.session_id",)},
+    names={
+        "kind": ("langchain.run_type", "langsmith.span.kind"),
+        "session": ("langsmith.trace.session_id",),
+        "input_details": ("gen_ai.usage.input_token_details",),
+        "output_details": ("gen_ai.usage.output_token_details",),
+    },
     kinds={"prompt": "PROMPT", "parser": "CHAIN"},
 )
 LIVEKIT = Dialect(
@@ -261,6 +278,27 @@ SEMANTIC_KERNEL = Dialect(
         "output": ("gen_ai.agent.invocation_output",),
     },
 )
+LANGFUSE = Dialect(
+    "Langfuse",
+    "https://github.com/langfuse/langfuse, LangfuseOtelSpanAttributes",
+    names={
+        "session": ("langfuse.session.id",),
+        "user": ("langfuse.user.id",),
+        "environment": ("langfuse.environment",),
+        "model": ("langfuse.observation.model.name",),
+        "usage_details": ("langfuse.observation.usage_details",),
+        "cost_details": ("langfuse.observation.cost_details",),
+        "input": ("langfuse.observation.input",),
+        "output": ("langfuse.observation.output",),
+        "kind": ("langfuse.observation.type",),
+    },
+    kinds={"generation": "LLM", "span": "SPAN", "event": "SPAN"},
+)
+SPRING_AI = Dialect(
+    "Spring AI",
+    "https://docs.spring.io/spring-ai/reference/observability/",
+    names={"input": ("spring.ai.tool.call.arguments",), "output": ("spring.ai.tool.call.result",)},
+)
 OTHERS = Dialect(
     "Other senders",
     "Cursor, ElevenLabs and chat services",
@@ -289,6 +327,8 @@ DIALECTS = (
     MASTRA,
     CREWAI,
     SEMANTIC_KERNEL,
+    LANGFUSE,
+    SPRING_AI,
     OTHERS,
 )
 

@@ -70,7 +70,10 @@ USAGE: dict[str, tuple[dict[str, Any], tuple[int | None, ...]]] = {
         },
         (130_213, 100, 128_955, 1_253, None),
     ),
-    "Vercel 4": ({**VERCEL, "ai.usage.promptTokens": 1000, "ai.usage.completionTokens": 10}, (1000, 10, None, None, None)),
+    "Vercel 4": (
+        {**VERCEL, "ai.usage.promptTokens": 1000, "ai.usage.completionTokens": 10},
+        (1000, 10, None, None, None),
+    ),
     "Vercel 5": (
         {
             **VERCEL,
@@ -151,7 +154,7 @@ USAGE: dict[str, tuple[dict[str, Any], tuple[int | None, ...]]] = {
         },
         (1000, 10, 800, None, 4),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("attributes", "counted"), USAGE.values(), ids=USAGE)
@@ -208,13 +211,20 @@ TEXTS: dict[str, dict[str, Any]] = {
     "Pydantic AI 3": {
         **CHAT,
         "gen_ai.input.messages": json.dumps(PARTS),
-        "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "An answer."}]}]),
+        "gen_ai.output.messages": json.dumps(
+            [{"role": "assistant", "parts": [{"type": "text", "content": "An answer."}]}]
+        ),
     },
     "Pydantic AI 1": {
         **CHAT,
         "events": json.dumps(
             [
-                {"content": "A question?", "role": "user", "gen_ai.message.index": 0, "event.name": "gen_ai.user.message"},
+                {
+                    "content": "A question?",
+                    "role": "user",
+                    "gen_ai.message.index": 0,
+                    "event.name": "gen_ai.user.message",
+                },
                 {"index": 0, "message": ANSWER, "event.name": "gen_ai.choice"},
             ]
         ),
@@ -233,8 +243,38 @@ TEXTS: dict[str, dict[str, Any]] = {
     },
     "LangChain through LangSmith": {
         "langsmith.span.kind": "llm",
-        "gen_ai.prompt": json.dumps({"messages": [[{"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "HumanMessage"], "kwargs": {"content": "A question?", "type": "human"}}]]}),
-        "gen_ai.completion": json.dumps({"generations": [[{"text": "An answer.", "type": "ChatGeneration", "message": {"lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "AIMessage"], "kwargs": {"content": "An answer.", "type": "ai"}}}]]}),
+        "gen_ai.prompt": json.dumps(
+            {
+                "messages": [
+                    [
+                        {
+                            "lc": 1,
+                            "type": "constructor",
+                            "id": ["langchain", "schema", "messages", "HumanMessage"],
+                            "kwargs": {"content": "A question?", "type": "human"},
+                        }
+                    ]
+                ]
+            }
+        ),
+        "gen_ai.completion": json.dumps(
+            {
+                "generations": [
+                    [
+                        {
+                            "text": "An answer.",
+                            "type": "ChatGeneration",
+                            "message": {
+                                "lc": 1,
+                                "type": "constructor",
+                                "id": ["langchain", "schema", "messages", "AIMessage"],
+                                "kwargs": {"content": "An answer.", "type": "ai"},
+                            },
+                        }
+                    ]
+                ]
+            }
+        ),
     },
     "Langfuse": {
         "langfuse.observation.type": "generation",
@@ -251,7 +291,7 @@ TEXTS: dict[str, dict[str, Any]] = {
         "gen_ai.agent.invocation_input": json.dumps([USER]),
         "gen_ai.agent.invocation_output": json.dumps([ANSWER]),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("attributes", TEXTS.values(), ids=TEXTS)
@@ -331,7 +371,7 @@ def test_it_reads_what_a_tool_was_given_and_gave(sender: Sender, attributes: dic
 @pytest.mark.parametrize(
     ("attributes", "answer"),
     [
-        ({"ai.operationId": "ai.generateObject.doGenerate", "ai.response.object": '{"answer": "42"}'}, '"answer"'),
+        ({"ai.operationId": "ai.generateObject.doGenerate", "ai.response.object": '{"answer": "42"}'}, "42"),
         ({"ai.operationId": "ai.streamObject.doStream", "ai.response.object": '["42"]'}, "42"),
         ({"ai.operationId": "ai.generateObject", "ai.response.object": '{"answer": "42"}'}, "42"),
         ({**CHAT, "final_result": "42"}, "42"),
@@ -351,7 +391,11 @@ def test_an_answer_may_be_an_object(sender: Sender, attributes: dict[str, Any], 
         ({"gen_ai.conversation.id": "s", "enduser.id": "u"}, "s", "u"),
         ({"langsmith.trace.session_id": "s"}, "s", ""),
         ({"gcp.vertex.agent.session_id": "s"}, "s", ""),
-        ({"traceloop.association.properties.session_id": "s", "traceloop.association.properties.user_id": "u"}, "s", "u"),
+        (
+            {"traceloop.association.properties.session_id": "s", "traceloop.association.properties.user_id": "u"},
+            "s",
+            "u",
+        ),
         ({"ai.telemetry.metadata.sessionId": "s", "ai.telemetry.metadata.userId": "u"}, "s", "u"),
         ({"session.id": 42, "user.id": 7}, "42", "7"),
         ({"session.id": "", "gen_ai.conversation.id": "s"}, "s", ""),
@@ -359,7 +403,7 @@ def test_an_answer_may_be_an_object(sender: Sender, attributes: dict[str, Any], 
         ({"langfuse.trace.metadata.langfuse_session_id": "x"}, "", ""),
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_it_reads_session_and_user(sender: Sender, attributes: dict[str, Any], session: str, user: str) -> None:
     sender.send(span(attributes))
     assert (sender.row().session_key, sender.row().user) == (session, user)

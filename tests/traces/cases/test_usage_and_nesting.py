@@ -123,7 +123,8 @@ def test_a_tool_between_two_calls_may_arrive_at_any_time(sender: Sender, order: 
 
 def test_calls_of_other_models_keep_their_price(sender: Sender) -> None:
     sender.send(chat(1, 0, 1000, 0), chat(2, 1, 1000, 0), chat(3, 1, 1_000_000, 0, model="gpt-4o-mini"))
-    assert (sender.trace.input_tokens, float(sender.trace.cost)) == (1_001_000, pytest.approx(0.1525))
+    assert sender.trace.input_tokens == 1_001_000
+    assert float(sender.trace.cost) == pytest.approx(0.1525)
 
 
 def test_a_circle_of_parents_counts_each_call_at_most_once(sender: Sender) -> None:
