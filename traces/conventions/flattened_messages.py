@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from traces.conventions.loose_json import read_json
+from traces.conventions.message_formats import ROLES
 from traces.otlp import storable
 
 MAX_MESSAGES = 2_000
@@ -19,6 +20,8 @@ _PREFIXES = {
     "llm.output_messages.": "output",
     "gen_ai.prompt.": "input",
     "gen_ai.completion.": "output",
+    "llm.prompts.": "input",
+    "llm.completions.": "output",
 }
 _STARTS = tuple(_PREFIXES)
 _PACKED = {
@@ -113,8 +116,8 @@ def unpack(value: Any, role: str) -> list[Json]:
         value = value["messages"]
     items = value if isinstance(value, list) else [value]
     # LangChain sends a list for each prompt of a batch.
-    flat = chain.from_iterable(item if isinstance(item, list) else [item] for item in items)
-    return [_as_message(parsed(item), role) for item in flat if item not in (None, "")]
+    flat = chain.from_iterable(item if isinstance(item, list) and not _is_pair(item) else [item] for item in items)
+    return [_as_message(parsed(item), role) for item in flat if not _is_empty(item)]
 
 
 def parsed(value: Any) -> Any:
@@ -125,9 +128,21 @@ def parsed(value: Any) -> Any:
     return value
 
 
+def _is_empty(item: Any) -> bool:
+    return item in (None, "", [], {}) or (isinstance(item, str) and item.isspace())
+
+
+def _is_pair(item: Any) -> bool:
+    # LangChain writes a message as its role and its text.
+    return len(item) == 2 and all(isinstance(text, str) for text in item) and item[0].lower() in ROLES
+
+
 def _as_message(item: Any, role: str) -> Json:
+    if isinstance(item, list) and _is_pair(item):
+        item = {"role": item[0], "content": item[1]}
     if isinstance(item, dict):
-        found: Json = storable(item)
+        inner = item.get("message")
+        found: Json = storable(inner if len(item) == 1 and isinstance(inner, dict) else item)
         return found
     return {"role": role, "content": item if isinstance(item, str) else orjson.dumps(storable(item)).decode()}
 

@@ -1,5 +1,6 @@
-"""Reads JSON that senders cut off, encode twice, or write with NaN. Pure."""
+"""Reads JSON that senders cut off, encode twice, write with NaN, or in Python's notation. Pure."""
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ import orjson
 
 MAX_ENCODINGS = 3
 MAX_OPEN = 200
+MAX_PYTHON_CHARACTERS = 100_000
+MAX_MARK_CHARACTERS = 60
 _ENDS = {"[": "]", "{": "}"}
 # Texts and brackets. A text that is not closed goes to the end.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<closed>")|\\?\Z)|[\[\]{}]', re.DOTALL)
-# The note of `traces.ingest.limits`, after a complete value.
-_OUR_CUT = re.compile(r"(?<=[\]}])\u2026 \[cut, [\d,]+ characters\]\Z")
-_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+# What senders put at the end of a text that they cut: dots, or a note in brackets, or both.
+_MARK = re.compile(r"\s*(?:\.{3}|\u2026)?\s*(?:[\[(<][^\[\](){}<>\"]{3,50}[\])>])?\Z")
+_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?(?=(?:\.{3}|\u2026|[\[(<])[^\\\"]{0,50}\Z|\Z)")
+_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
 def read_json(text: str) -> Any:
@@ -33,30 +37,48 @@ def read_json(text: str) -> Any:
 
 
 def _read_once(text: str) -> Any:
+    text = text.removeprefix("\ufeff")
     with suppress(ValueError):
         return orjson.loads(text)
     for whole in _readings(text):
         with suppress(ValueError, RecursionError):
             # Knows NaN and Infinity, and raw line breaks.
             return json.loads(whole, strict=False)
-    raise ValueError("This is no JSON that can be read.")
+    return _python(text)
 
 
 def _readings(text: str) -> Iterator[str]:
     yield text
-    if text.lstrip()[:1] in ("[", "{"):
-        yield from _completed(_OUR_CUT.sub("", text))
+    # Without a name or a text it is no cut JSON, but a list that a person wrote.
+    if text.lstrip()[:1] not in ("[", "{") or '"' not in text:
+        return
+    end = max(0, len(text) - MAX_MARK_CHARACTERS)
+    variants = dict.fromkeys((text, _TRAILING_COMMA.sub(r"\1", text), text[:end] + _MARK.sub("", text[end:])))
+    completed = [_completed(variant) for variant in variants]
+    for rank in range(2):
+        yield from (readings[rank] for readings in completed if readings)
 
 
-def _completed(text: str) -> Iterator[str]:
+def _python(text: str) -> Any:
+    """The list or object in Python's notation. Raises ValueError."""
+    if len(text) > MAX_PYTHON_CHARACTERS or text.lstrip()[:1] not in ("[", "{"):
+        raise ValueError("This is not in Python's notation.")
+    try:
+        value = ast.literal_eval(text.strip())
+    except (SyntaxError, MemoryError, RecursionError, TypeError) as error:
+        raise ValueError("This is not in Python's notation.") from error
+    return json.loads(json.dumps(value, default=str))
+
+
+def _completed(text: str) -> tuple[str, str] | None:
     """The text with what is open closed: as it is, and without what follows the last complete list or object."""
     place = _Place()
     for token in _TOKEN.finditer(text):
         if not place.pass_by(token):
-            return
+            return None
     ends = "".join(reversed(place.ends))
-    yield f'{_CUT_ESCAPE.sub("", text)}"{ends}' if place.is_in_text else f"{text.rstrip(' ,:')}{ends}"
-    yield text[: place.last_end] + place.last_ends
+    whole = f'{_CUT_ESCAPE.sub("", text)}"{ends}' if place.is_in_text else f"{text.rstrip(' ,:')}{ends}"
+    return whole, text[: place.last_end] + place.last_ends
 
 
 class _Place:

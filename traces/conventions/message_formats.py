@@ -361,7 +361,10 @@ def _is_message(source: Json) -> bool:
 
 def _kind(source: Json) -> str:
     kind = source.get("type")
-    return kind.replace("-", "_") if isinstance(kind, str) else ""
+    if isinstance(kind, str):
+        return kind.replace("-", "_")
+    # Vercel's list of calls.
+    return "tool_call" if "toolName" in source else ""
 
 
 def _read_message(source: Json, role: str, depth: int) -> Iterator[Message]:
@@ -499,7 +502,7 @@ class _Content:
         self.refused |= kind == "refusal"
         if (inner := text_within(part) if kind_of_part(kind) else first(part, *_PART_TEXTS)) is not None:
             self.add(inner, depth)
-        elif kind not in _TEXT_PARTS:
+        elif part and kind not in _TEXT_PARTS:
             self.texts.append(as_text(part))
 
     def add_beside(self, source: Json) -> None:

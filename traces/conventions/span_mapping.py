@@ -173,8 +173,8 @@ def _name(values: ColumnValues, column: str) -> str:
 
 def _agent(values: ColumnValues) -> Identity | None:
     for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
-        if column in values and (identity := _name(values, column)):
-            name = _name(values, "agent_name") or _name(values, "other_agent_name")
+        if column in values and (identity := _name(values, column).strip()):
+            name = (_name(values, "agent_name") or _name(values, "other_agent_name")).strip()
             return Identity(identity, column.removeprefix("other_"), name or identity)
     return _node_agent(values) or _langchain_agent(values)
 
@@ -220,7 +220,7 @@ def _tool(values: ColumnValues, sent: DecodedSpan) -> str:
 
 def _payload(values: ColumnValues, message_names: Sequence[str], sent: DecodedSpan, digest: int) -> PayloadRecord:
     input_messages, output_messages, rest = read_messages(sent.attributes, message_names)
-    if sent.events or "events" in rest:
+    if sent.events or "events" in rest or "all_messages_events" in rest:
         sent_in_events, answered_in_events = from_events(sent.events, rest)
         input_messages = input_messages or sent_in_events or None
         output_messages = output_messages or answered_in_events or None

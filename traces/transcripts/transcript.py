@@ -209,7 +209,7 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
     attributes = payload.attributes
     name = name_of(attributes, "tool.name", "gen_ai.tool.name", "ai.toolCall.name")
     call_id = name_of(attributes, "tool_call.id", "gen_ai.tool.call.id", "ai.toolCall.id")
-    result = None if payload.output is None else unquoted(as_text(payload.output))
+    result = _result_of(payload)
     files: tuple[Attachment, ...] = ()
     wrapped = parse(result)
     if isinstance(wrapped, dict) and wrapped.get("type") in ("tool", "constructor", "tool_result"):
@@ -218,7 +218,7 @@ def _tool_run(span: SpanRecord, payload: PayloadRecord) -> ToolCall:
             result, call_id, files = inner.result, call_id or inner.id, inner.attachments
     run = ToolCall(
         name=name or span.name.removeprefix("tool.").removeprefix("execute_tool "),
-        arguments=_arguments(as_text(payload.input)),
+        arguments=_arguments(as_text(payload.input)) or _said_in_events(payload.input_messages) or "",
         result=result,
         error=_error(span, payload),
         id=call_id,
@@ -234,6 +234,19 @@ def _arguments(text: str) -> str:
     packed = parse(text) if '"kwargs"' in text else None
     named = isinstance(packed, dict) and packed.keys() == {"args", "kwargs"} and not packed["args"]
     return as_text(packed["kwargs"]) if named and isinstance(packed, dict) else text
+
+
+def _result_of(payload: PayloadRecord) -> str | None:
+    return _said_in_events(payload.output_messages) if payload.output is None else unquoted(as_text(payload.output))
+
+
+def _said_in_events(messages: list[Json] | None) -> str | None:
+    # Strands tells in events what a tool was given and gave.
+    contents = [message.get("content") for message in messages or () if isinstance(message, dict)]
+    if not contents:
+        return None
+    texts = [message.text for message in read(contents[0], "assistant") if message.text]
+    return "\n".join(texts) or as_text(contents[0])
 
 
 def _error(span: SpanRecord, payload: PayloadRecord) -> str:

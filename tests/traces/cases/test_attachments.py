@@ -14,47 +14,71 @@ CHAT = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 6).decode()
 JPEG = base64.b64encode(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)) * 6).decode()
 WAV = base64.b64encode(b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(range(256)) * 6).decode()
+MP4 = base64.b64encode(b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 6).decode()
 PDF = base64.b64encode(b"%PDF-1.7\n" + bytes(range(256)) * 6).decode()
 TEXT = {"type": "text", "text": "What is this?"}
 
 DATA: dict[str, tuple[dict[str, Any], str]] = {
-    "conventions, blob": ({"type": "blob", "modality": "image", "mime_type": "image/png", "content": PNG}, "[image]"),
-    "blob of audio": ({"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": WAV}, "[audio]"),
-    "blob without a modality": ({"type": "blob", "mime_type": "image/jpeg", "content": JPEG}, "[image]"),
-    "blob of video": ({"type": "blob", "modality": "video", "mime_type": "video/mp4", "content": PNG}, "[video]"),
-    "blob named data": ({"type": "blob", "modality": "image", "mime_type": "image/png", "data": PNG}, "[image]"),
-    "pydantic, binary": ({"type": "binary", "media_type": "image/png", "content": PNG}, "[image]"),
-    "pydantic, binary file": ({"type": "binary", "media_type": "application/pdf", "content": PDF}, "[file]"),
-    "OpenAI, data address": ({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}, "[image"),
-    "OpenAI, address as text": ({"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"}, "[image"),
-    "OpenAI, input_image": ({"type": "input_image", "image_url": f"data:image/jpeg;base64,{JPEG}"}, "[image"),
-    "OpenAI, audio": ({"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}, "[audio]"),
-    "OpenAI, file": ({"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}}, "[file"),
-    "OpenAI, input_file": ({"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}, "[file"),
-    "Anthropic, image": ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}, "[image]"),
-    "Anthropic, document": ({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}}, "["),
-    "Gemini, snake case": ({"inline_data": {"mime_type": "image/png", "data": PNG}}, "[image]"),
-    "Gemini, camel case": ({"inlineData": {"mimeType": "audio/wav", "data": WAV}}, "[audio]"),
-    "Bedrock, image": ({"image": {"format": "png", "source": {"bytes": PNG}}}, "[image]"),
-    "Bedrock, document": ({"document": {"format": "pdf", "name": "a", "source": {"bytes": PDF}}}, "["),
-    "Vercel, image": ({"type": "image", "image": PNG, "mimeType": "image/png"}, "[image]"),
-    "Vercel, file": ({"type": "file", "data": PDF, "mediaType": "application/pdf"}, "[file]"),
-    "Vercel, file that is an image": ({"type": "file", "data": JPEG, "mediaType": "image/jpeg"}, "[image]"),
-    "Vercel, bytes by number": ({"type": "image", "image": {str(n): n % 256 for n in range(900)}}, "[image]"),
-    "Node's buffer": ({"type": "image", "image": {"type": "Buffer", "data": [n % 256 for n in range(900)]}}, "[image]"),
-    "LangChain, image": ({"type": "image", "source_type": "base64", "mime_type": "image/png", "data": PNG}, "[image]"),
-    "LangChain 1": ({"type": "image", "base64": PNG, "mime_type": "image/png"}, "[image]"),
-    "MCP, image": ({"type": "image", "data": PNG, "mimeType": "image/png"}, "[image]"),
-    "MCP, resource": ({"type": "resource", "resource": {"uri": "file:///a.pdf", "mimeType": "application/pdf", "blob": PDF}}, "["),
-    "in lines of 76": ({"type": "blob", "modality": "image", "content": "\n".join(PNG[at : at + 76] for at in range(0, len(PNG), 76))}, "[image]"),
-    "safe for addresses": ({"type": "blob", "modality": "image", "content": base64.urlsafe_b64encode(bytes(range(256)) * 6).decode()}, "[image]"),
-    "a kind of its own": ({"type": "hologram", "mime_type": "image/png", "data": PNG}, "["),
-}  # fmt: skip
+    "conventions, blob": ({"type": "blob", "modality": "image", "mime_type": "image/png", "content": PNG}, "image"),
+    "blob of audio": ({"type": "blob", "modality": "audio", "mime_type": "audio/wav", "content": WAV}, "audio"),
+    "blob without a modality": ({"type": "blob", "mime_type": "image/jpeg", "content": JPEG}, "image"),
+    "blob of video": ({"type": "blob", "modality": "video", "mime_type": "video/mp4", "content": MP4}, "video"),
+    "blob named data": ({"type": "blob", "modality": "image", "mime_type": "image/png", "data": PNG}, "image"),
+    "pydantic, binary": ({"type": "binary", "media_type": "image/png", "content": PNG}, "image"),
+    "pydantic, binary file": ({"type": "binary", "media_type": "application/pdf", "content": PDF}, "document"),
+    "OpenAI, data address": ({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}}, "image"),
+    "OpenAI, address as text": ({"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"}, "image"),
+    "OpenAI, input_image": ({"type": "input_image", "image_url": f"data:image/jpeg;base64,{JPEG}"}, "image"),
+    "OpenAI, audio": ({"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}, "audio"),
+    "OpenAI, file": (
+        {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}},
+        "document",
+    ),
+    "OpenAI, input_file": (
+        {"type": "input_file", "filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
+        "document",
+    ),
+    "Anthropic, image": (
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+        "image",
+    ),
+    "Anthropic, document": (
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}},
+        "document",
+    ),
+    "Gemini, snake case": ({"inline_data": {"mime_type": "image/png", "data": PNG}}, "image"),
+    "Gemini, camel case": ({"inlineData": {"mimeType": "audio/wav", "data": WAV}}, "audio"),
+    "Bedrock, image": ({"image": {"format": "png", "source": {"bytes": PNG}}}, "image"),
+    "Bedrock, document": ({"document": {"format": "pdf", "name": "a", "source": {"bytes": PDF}}}, "document"),
+    "Vercel, image": ({"type": "image", "image": PNG, "mimeType": "image/png"}, "image"),
+    "Vercel, file": ({"type": "file", "data": PDF, "mediaType": "application/pdf"}, "document"),
+    "Vercel, file that is an image": ({"type": "file", "data": JPEG, "mediaType": "image/jpeg"}, "image"),
+    "Vercel, bytes by number": ({"type": "image", "image": {str(n): n % 256 for n in range(900)}}, "image"),
+    "Node's buffer": ({"type": "image", "image": {"type": "Buffer", "data": [n % 256 for n in range(900)]}}, "image"),
+    "LangChain, image": ({"type": "image", "source_type": "base64", "mime_type": "image/png", "data": PNG}, "image"),
+    "LangChain 1": ({"type": "image", "base64": PNG, "mime_type": "image/png"}, "image"),
+    "MCP, image": ({"type": "image", "data": PNG, "mimeType": "image/png"}, "image"),
+    "MCP, resource": (
+        {"type": "resource", "resource": {"uri": "file:///a.pdf", "mimeType": "application/pdf", "blob": PDF}},
+        "document",
+    ),
+    "in lines of 76": (
+        {"type": "blob", "modality": "image", "content": "\n".join(PNG[at : at + 76] for at in range(0, len(PNG), 76))},
+        "image",
+    ),
+    "safe for addresses": (
+        {"type": "blob", "modality": "image", "content": base64.urlsafe_b64encode(bytes(range(256)) * 6).decode()},
+        "image",
+    ),
+}
 
 
 def has_data(text: str) -> bool:
     """Whether a piece of any of the attachments is left."""
-    return any(data[at : at + 60] in text for data in (PNG, JPEG, WAV, PDF) for at in (0, 60, 600)) or "97, 98" in text
+    return (
+        any(data[at : at + 60] in text for data in (PNG, JPEG, WAV, MP4, PDF) for at in (0, 60, 600))
+        or "97, 98" in text
+    )
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
@@ -63,40 +87,69 @@ def test_data_are_never_shown_as_text(sender: Sender, part: dict[str, Any], show
     role = "user" if side == "input" else "assistant"
     said = [{"role": role, "parts" if part.get("type") in {"blob", "binary"} else "content": [TEXT, part]}]
     sender.send(span(CHAT | {f"gen_ai.{side}.messages": json.dumps(said)}))
-    ((who, text),) = sender.said()
-    assert who == role
-    assert "What is this?" in text
-    assert shown in text
-    assert not has_data(sender.shown())
-    assert not has_data(sender.trace.input_preview + sender.trace.output_preview)
+    (message,) = sender.transcript()
+    assert (message.role, message.text) == (role, "What is this?")
+    assert [file.kind for file in message.attachments] == [shown]
+    preview = sender.trace.input_preview + sender.trace.output_preview
+    assert "What is this?" in preview
+    assert f"[{shown}" in preview
+    assert not has_data(sender.shown() + preview)
 
 
 PLACES: dict[str, tuple[dict[str, Any], str]] = {
-    "conventions, uri": ({"type": "uri", "modality": "image", "uri": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
+    "conventions, uri": (
+        {"type": "uri", "modality": "image", "uri": "https://pics.example/cat.png"},
+        "https://pics.example/cat.png",
+    ),
     "conventions, file": ({"type": "file", "modality": "image", "file_id": "file-123"}, "file-123"),
-    "OpenAI, image": ({"type": "image_url", "image_url": {"url": "https://pics.example/cat.png"}}, "https://pics.example/cat.png"),
-    "OpenAI, address as text": ({"type": "image_url", "image_url": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
-    "OpenAI, input_image": ({"type": "input_image", "image_url": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
+    "OpenAI, image": (
+        {"type": "image_url", "image_url": {"url": "https://pics.example/cat.png"}},
+        "https://pics.example/cat.png",
+    ),
+    "OpenAI, address as text": (
+        {"type": "image_url", "image_url": "https://pics.example/cat.png"},
+        "https://pics.example/cat.png",
+    ),
+    "OpenAI, input_image": (
+        {"type": "input_image", "image_url": "https://pics.example/cat.png"},
+        "https://pics.example/cat.png",
+    ),
     "OpenAI, input_file": ({"type": "input_file", "file_id": "file-123"}, "file-123"),
     "OpenAI, file": ({"type": "file", "file": {"file_id": "file-123"}}, "file-123"),
-    "Anthropic, address": ({"type": "image", "source": {"type": "url", "url": "https://pics.example/cat.png"}}, "https://pics.example/cat.png"),
+    "Anthropic, address": (
+        {"type": "image", "source": {"type": "url", "url": "https://pics.example/cat.png"}},
+        "https://pics.example/cat.png",
+    ),
     "Anthropic, file": ({"type": "document", "source": {"type": "file", "file_id": "file-123"}}, "file-123"),
     "Gemini": ({"file_data": {"mime_type": "image/png", "file_uri": "gs://bucket/cat.png"}}, "gs://bucket/cat.png"),
-    "Gemini, camel case": ({"fileData": {"mimeType": "image/png", "fileUri": "gs://bucket/cat.png"}}, "gs://bucket/cat.png"),
+    "Gemini, camel case": (
+        {"fileData": {"mimeType": "image/png", "fileUri": "gs://bucket/cat.png"}},
+        "gs://bucket/cat.png",
+    ),
     "Vercel": ({"type": "image", "image": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
-    "Bedrock": ({"image": {"format": "png", "source": {"s3Location": {"uri": "s3://bucket/cat.png"}}}}, "s3://bucket/cat.png"),
+    "Bedrock": (
+        {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://bucket/cat.png"}}}},
+        "s3://bucket/cat.png",
+    ),
     "pydantic": ({"type": "image-url", "url": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
     "LangChain": ({"type": "image", "url": "https://pics.example/cat.png"}, "https://pics.example/cat.png"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("part", "address"), PLACES.values(), ids=PLACES)
 def test_an_address_is_shown(sender: Sender, part: dict[str, Any], address: str) -> None:
     sender.send(span(CHAT | {"gen_ai.input.messages": json.dumps([{"role": "user", "content": [TEXT, part]}])}))
-    ((_, text),) = sender.said()
-    assert "What is this?" in text
-    assert address in text
-    assert "{" not in text
+    (message,) = sender.transcript()
+    assert message.text == "What is this?"
+    assert [file.address for file in message.attachments] == [address]
+    assert address in sender.trace.input_preview
+
+
+def test_a_part_of_an_unknown_kind_is_shown_without_its_data(sender: Sender) -> None:
+    part = {"type": "hologram", "mime_type": "image/png", "data": PNG, "about": "a cat"}
+    sender.send(span(CHAT | {"gen_ai.input.messages": json.dumps([{"role": "user", "content": [TEXT, part]}])}))
+    assert "a cat" in sender.shown()
+    assert not has_data(sender.shown())
 
 
 def test_a_flattened_image_is_no_text(sender: Sender) -> None:
@@ -113,8 +166,8 @@ def test_a_flattened_image_is_no_text(sender: Sender) -> None:
             }
         )
     )
-    assert "What is this?" in sender.said()[0][1]
-    assert "[image" in sender.said()[0][1]
+    (message,) = sender.transcript()
+    assert (message.text, [file.kind for file in message.attachments]) == ("What is this?", ["image"])
     assert not has_data(sender.shown())
 
 
@@ -150,7 +203,9 @@ def test_a_picture_over_the_limit_leaves_the_question(sender: Sender) -> None:
 
 
 def test_a_result_of_a_tool_may_hold_a_picture(sender: Sender) -> None:
-    result = {"content": [{"type": "image", "data": PNG, "mimeType": "image/png"}, {"type": "text", "text": "A chart."}]}
+    result = {
+        "content": [{"type": "image", "data": PNG, "mimeType": "image/png"}, {"type": "text", "text": "A chart."}]
+    }
     attributes = {"gen_ai.tool.name": "draw", "gen_ai.tool.call.result": json.dumps(result)}
     sender.send(span({"gen_ai.operation.name": "execute_tool"} | attributes))
     assert "A chart." in sender.shown()

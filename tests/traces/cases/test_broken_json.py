@@ -53,7 +53,16 @@ FORMS: dict[str, Any] = {
     "LangChain's type": json.dumps([{"type": "human", "content": ASKED}]),
     "LangChain's role": json.dumps([{"role": "human", "content": ASKED}]),
     "LangChain's constructor": json.dumps(
-        [[{"lc": 1, "type": "constructor", "id": ["langchain", "schema", "HumanMessage"], "kwargs": {"content": ASKED}}]]
+        [
+            [
+                {
+                    "lc": 1,
+                    "type": "constructor",
+                    "id": ["langchain", "schema", "HumanMessage"],
+                    "kwargs": {"content": ASKED},
+                }
+            ]
+        ]
     ),
     "LangChain's data": json.dumps([{"type": "human", "data": {"content": ASKED, "type": "human"}}]),
     "a pair": json.dumps([["user", ASKED]]),
@@ -73,14 +82,18 @@ ANSWER = "It arrives on Tuesday."
 SAID = {"role": "assistant", "content": ANSWER}
 ANSWERS: dict[str, Any] = {
     "a list": json.dumps([SAID]),
-    "parts": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": ANSWER}], "finish_reason": "stop"}]),
+    "parts": json.dumps(
+        [{"role": "assistant", "parts": [{"type": "text", "content": ANSWER}], "finish_reason": "stop"}]
+    ),
     "one object": json.dumps(SAID),
     "without a role": json.dumps([{"content": ANSWER}]),
     "plain text": ANSWER,
     "a JSON text": json.dumps(ANSWER),
     "reply of OpenAI": json.dumps({"id": "c1", "choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}]}),
     "choices": json.dumps([{"index": 0, "message": SAID, "finish_reason": "stop"}]),
-    "reply of Anthropic": json.dumps({"type": "message", "role": "assistant", "content": [{"type": "text", "text": ANSWER}]}),
+    "reply of Anthropic": json.dumps(
+        {"type": "message", "role": "assistant", "content": [{"type": "text", "text": ANSWER}]}
+    ),
     "reply of the Responses API": json.dumps(
         {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": ANSWER}]}]}
     ),
@@ -89,7 +102,7 @@ ANSWERS: dict[str, Any] = {
     "LangChain's generations": json.dumps({"generations": [[{"text": ANSWER, "type": "ChatGeneration"}]]}),
     "LangChain's role": json.dumps([{"type": "ai", "content": ANSWER}]),
     "role model": json.dumps([{"role": "model", "parts": [{"text": ANSWER}]}]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("sent", ANSWERS.values(), ids=ANSWERS)
@@ -105,7 +118,9 @@ LONG = [
 
 
 @pytest.mark.parametrize("ensure_ascii", [True, False], ids=["escaped", "unescaped"])
-@pytest.mark.parametrize("keep", [110, 200, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 400, -1, -2, -3])
+@pytest.mark.parametrize(
+    "keep", [110, 200, 201, 202, 203, 204, 205, 206, 207, 208, 209, 210, 211, 212, 400, -1, -2, -3]
+)
 @pytest.mark.parametrize("mark", ["", "...", "…", "[truncated]", "... [TRUNCATED 4 chars]"])
 def test_it_shows_what_a_cut_text_holds(sender: Sender, keep: int, mark: str, ensure_ascii: bool) -> None:
     sender.send(span(CHAT | {INPUT: json.dumps(LONG, ensure_ascii=ensure_ascii)[:keep] + mark}))

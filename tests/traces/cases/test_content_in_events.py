@@ -143,24 +143,58 @@ def test_it_reads_more_than_a_question(
     "form",
     [
         [
-            ("gen_ai.assistant.message", {"content": dump([{"toolUse": {"toolUseId": "t1", "name": "roll", "input": {"sides": 6}}}])}),
-            ("gen_ai.tool.message", {"content": dump([{"toolResult": {"toolUseId": "t1", "content": [{"text": "four"}]}}]), "role": "tool", "id": "t1"}),
+            (
+                "gen_ai.assistant.message",
+                {"content": dump([{"toolUse": {"toolUseId": "t1", "name": "roll", "input": {"sides": 6}}}])},
+            ),
+            (
+                "gen_ai.tool.message",
+                {
+                    "content": dump([{"toolResult": {"toolUseId": "t1", "content": [{"text": "four"}]}}]),
+                    "role": "tool",
+                    "id": "t1",
+                },
+            ),
         ],
         [
-            ("gen_ai.assistant.message", {"tool_calls": dump([{"id": "t1", "type": "function", "function": {"name": "roll", "arguments": '{"sides": 6}'}}])}),
+            (
+                "gen_ai.assistant.message",
+                {
+                    "tool_calls": dump(
+                        [{"id": "t1", "type": "function", "function": {"name": "roll", "arguments": '{"sides": 6}'}}]
+                    )
+                },
+            ),
             ("gen_ai.tool.message", {"content": "four", "id": "t1"}),
         ],
         [
-            ("gen_ai.assistant.message", {"tool_calls": [{"id": "t1", "type": "function", "function": {"name": "roll", "arguments": '{"sides": 6}'}}]}),
+            (
+                "gen_ai.assistant.message",
+                {
+                    "tool_calls": [
+                        {"id": "t1", "type": "function", "function": {"name": "roll", "arguments": '{"sides": 6}'}}
+                    ]
+                },
+            ),
             ("gen_ai.tool.message", {"content": dump({"result": "four"}), "id": "t1"}),
         ],
         [
-            ("gen_ai.choice", {"message": dump({"role": "assistant", "tool_calls": [{"id": "t1", "function": {"name": "roll", "arguments": {"sides": 6}}}]})}),
+            (
+                "gen_ai.choice",
+                {
+                    "message": dump(
+                        {
+                            "role": "assistant",
+                            "tool_calls": [{"id": "t1", "function": {"name": "roll", "arguments": {"sides": 6}}}],
+                        }
+                    )
+                },
+            ),
             ("gen_ai.tool.message", {"content": "four", "id": "t1"}),
         ],
     ],
     ids=["Strands", "packed calls", "structured calls", "in a choice"],
-)  # fmt: skip
+)
 def test_it_reads_tool_calls(sender: Sender, form: list[tuple[str, dict[str, Any]]]) -> None:
     sender.send(span(CHAT, events=[event(*one) for one in form]))
     for words in ("roll", "sides", "four"):

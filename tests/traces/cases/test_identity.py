@@ -33,14 +33,20 @@ RUNS: dict[str, tuple[list[dict[str, Any]], int]] = {
     "ids without a name": ([named(None, f"id-{n}") for n in range(3)], 3),
     "ids with an empty name": ([named("", f"id-{n}") for n in range(3)], 3),
     "a name alone": ([named("Assistant") for _ in range(3)], 1),
-    "white space around the name": ([named(name) for name in ("Assistant", "Assistant ", "Assistant\n", " Assistant")], 1),
+    "white space around the name": (
+        [named(name) for name in ("Assistant", "Assistant ", "Assistant\n", " Assistant")],
+        1,
+    ),
     "an id that came back under a new name": ([named("Old", "id"), named("Old", "id"), named("New", "id")], 1),
     "OpenInference": ([{"agent.name": "Assistant", "agent.id": f"id-{n}"} for n in range(4)], 1),
     "CrewAI's roles": ([{"crewai.agent.role": "Writer", "crewai.agent.id": f"id-{n}"} for n in range(4)], 1),
     "numbers as ids": ([{NAME: "Assistant", ID: n} for n in range(4)], 1),
-    "names in two alphabets": ([named("Ассистент", f"a-{n}") for n in range(2)] + [named("助手", f"b-{n}") for n in range(2)], 2),
+    "names in two alphabets": (
+        [named("Ассистент", f"a-{n}") for n in range(2)] + [named("助手", f"b-{n}") for n in range(2)],
+        2,
+    ),
     "no agent": ([{} for _ in range(3)], 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one request", "a request each"])
