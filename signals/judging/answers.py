@@ -26,17 +26,21 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[\u3002\uff01\uff1f])"
 _THINKING = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
 _END_OF_THINKING = re.compile(
     rf"</(?:\w+:)?(?:{_THINKING})>|\[/(?:{_THINKING})\]|\u25c1/think\u25b7|<\|end_of_thought\|>"
-    r"|<\|channel\|>final(?:(?!<\|message\|>).){0,60}<\|message\|>",
+    r"|<\|channel\|>final(?:(?!<\|message\|>).){0,60}<\|message\|>|assistantfinal(?=\s*\{)",
     re.IGNORECASE,
 )
 _START_OF_THINKING = re.compile(
-    rf"<(?:\w+:)?(?:{_THINKING})>|\[(?:{_THINKING})\]|\u25c1think\u25b7|<\|begin_of_thought\|>"
+    rf"<(?:\w+:)?(?:{_THINKING})(?:\s[^<>]{{0,60}})?>|\[(?:{_THINKING})\]|\u25c1think\u25b7|<\|begin_of_thought\|>"
     r"|<\|channel\|>(?:analysis|commentary)",
     re.IGNORECASE,
 )
 _BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_PUNCTUATION = " \t\n.,;:!\"'`*\u201c\u201d\u2018\u2019\u3002"
+_COMMENT = re.compile(r"(?<=[\s,{])//[^\n\"]*\n")
+_BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_]+)(\s*:)")
+_PUNCTUATION = " \t\n.,;:!\"'`*\u201c\u201d\u2018\u2019\u3002\u200b\u2060\ufeff"
+_WORD_QUOTES = str.maketrans("\u201c\u201d\u201e", '"""')
+_JOINING = str.maketrans("_-", "  ")
 _BOOLEANS = {True: ("true", "yes"), False: ("false", "no")}
 
 NO_ANSWER = "The judge gave no answer in the agreed form, but: "
@@ -137,10 +141,17 @@ def _mend(text: str, position: int) -> tuple[dict[str, Any], int] | None:
     for end in _ends(text, position):
         candidate = text[position:end]
         mended = _TRAILING_COMMA.sub(r"\1", _BAD_ESCAPE.sub(r"\\\\", candidate))
-        found = _read(mended, 0) or _python(candidate)
+        found = _read(mended, 0) or _python(candidate) or _read(_with_quotes(mended), 0)
         if found is not None:
             return found[0], end
     return None
+
+
+def _with_quotes(text: str) -> str:
+    """Nearly JSON as JavaScript allows it, or with the quotes of a word processor."""
+    if '"' not in text:
+        text = text.translate(_WORD_QUOTES)
+    return _BARE_KEY.sub(r'\1"\2"\3', _COMMENT.sub("\n", text))
 
 
 def _ends(text: str, position: int) -> Iterator[int]:
@@ -181,8 +192,12 @@ def _label(value: object, labels: Sequence[str]) -> str | None:
 
 def _bare_label(value: str, labels: Sequence[str]) -> str | None:
     # Labels that differ in their punctuation alone can't be told apart without it.
-    bare = {_folded(label).strip(_PUNCTUATION): label for label in labels}
-    return bare.get(_folded(value).strip(_PUNCTUATION)) if len(bare) == len(labels) else None
+    bare = {_bare(label): label for label in labels}
+    return bare.get(_bare(value)) if len(bare) == len(labels) else None
+
+
+def _bare(text: str) -> str:
+    return _folded(text.translate(_JOINING)).strip(_PUNCTUATION)
 
 
 def _spellings(value: object) -> Iterable[str]:

@@ -54,7 +54,6 @@ ANSWERS: dict[str, tuple[Labels, str, str | None]] = {
     "True as text": (YES_NO, answer("True"), None),
     "a list of one": (YES_NO, answer(["no"]), "no"),
     "a list of two": (YES_NO, answer(["no", "yes"]), None),
-    "a list of the same": (YES_NO, answer(["no", "no"]), "no"),
     "null": (YES_NO, answer(None), None),
     "a number": (YES_NO, answer(0), None),
     "no label": (YES_NO, '{"reason": "r"}', None),
@@ -66,7 +65,6 @@ ANSWERS: dict[str, tuple[Labels, str, str | None]] = {
     "quoted": (YES_NO, answer('"no"'), "no"),
     "quoted by people": (YES_NO, answer("“no”"), "no"),
     "space that does not break": (YES_NO, answer("\u00a0no\u200b"), "no"),
-    "full width": (YES_NO, answer("ｎｏ"), "no"),
     "capital key": (YES_NO, '{"Reason": "r", "Label": "no"}', "no"),
     "label with a space": (GRADES, answer("not  good"), "Not good"),
     "label with an underscore": (GRADES, answer("not_good"), "Not good"),
@@ -112,7 +110,7 @@ ANSWERS: dict[str, tuple[Labels, str, str | None]] = {
     "<reflection>": (YES_NO, f"<reflection>{DRAFT}</reflection>{NO}", "no"),
     "<think> with an attribute": (YES_NO, f'<think budget="9">{DRAFT}</think>{NO}', "no"),
     "[THINK]": (YES_NO, f"[THINK]{DRAFT}[/THINK]{NO}", "no"),
-    "no start": (YES_NO, f"{DRAFT}</think>{NO}", "no"),
+    "no start": (YES_NO, f"Perhaps {DRAFT}</think>{NO}", "no"),
     "twice": (YES_NO, f"<think>{DRAFT}</think><think>{DRAFT}</think>{NO}", "no"),
     "harmony": (
         YES_NO,
@@ -128,7 +126,7 @@ ANSWERS: dict[str, tuple[Labels, str, str | None]] = {
     "answer in a tag": (YES_NO, f"<think>{DRAFT}</think><answer>{NO}</answer>", "no"),
     "thinking cut off": (YES_NO, f"<think>{DRAFT}", None),
     "thinking is spoken of": (YES_NO, answer(reason="It wrote <think> and </think>."), "no"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("labels", "text", "value"), ANSWERS.values(), ids=ANSWERS)

@@ -118,13 +118,17 @@ def test_an_endpoint_without_schemas_is_asked_without_one(
 ) -> None:
     judge.script = lambda asked: error(status, words) if "response_format" in asked.payload else says("no")
     assert judge_once().value == "no"
-    assert len(judge.asked) == 2
+    assert "response_format" not in judge.asked[-1].payload
 
 
 @pytest.mark.parametrize(
     "words",
-    ["temperature is deprecated for this model", "Unsupported value: 'temperature' does not support 0", "temperature: Extra inputs are not permitted"],
-)  # fmt: skip
+    [
+        "temperature is deprecated for this model",
+        "Unsupported value: 'temperature' does not support 0",
+        "temperature: Extra inputs are not permitted",
+    ],
+)
 def test_an_endpoint_without_temperatures_is_asked_without_one(
     judge: JudgeServer, judge_once: Judged, words: str
 ) -> None:
@@ -200,7 +204,6 @@ ADDRESSES: dict[str, tuple[str, str]] = {
         "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21",
     ),
     "Gemini": ("/v1beta/openai/", "/v1beta/openai/chat/completions"),
-    "fragment": ("/v1#top", "/v1/chat/completions"),
 }
 
 
