@@ -30,6 +30,7 @@ from catalyst.net import USER_AGENT, NetError, proxy_for, ssl_context
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
 
+PATH = "/chat/completions"
 MAX_REPLY_BYTES = 1 << 20
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells them apart by their headers
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -112,7 +113,8 @@ class LLM:
     ) -> None:
         self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
-        self._key = api_key.strip()
+        # Files of settings, such as Docker's, keep the quotes around a value.
+        self._key = api_key.strip().strip("\"'").strip()
         self._secrets = _Secrets(self._key, self.base_url)
         # Straight to httpx's transports: its client's redirects and cookies, of no use here, take a third of a call.
         # Each request makes a pool look at all of its connections, so each connection has a pool of its own.
@@ -269,7 +271,8 @@ class LLM:
     def _address(self) -> httpx.URL:
         # Azure's addresses have a query.
         base, has_query, query = self.base_url.partition("?")
-        address = httpx.URL(f"{base.rstrip('/')}/chat/completions{has_query}{query}")
+        base = base.rstrip("/").removesuffix(PATH)
+        address = httpx.URL(f"{base}{PATH}{has_query}{query}")
         if not address.host:
             raise httpx.UnsupportedProtocol("An address without a host.")
         return address
@@ -317,7 +320,7 @@ class _Secrets:
         spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
         ordered = sorted(spellings, key=lambda text: (-len(text), text))
         patterns = [
-            re.escape(text) if len(text) >= self.MIN_LENGTH else rf"(?<![\w-]){re.escape(text)}(?![\w-])"
+            f"(?i:{re.escape(text)})" if len(text) >= self.MIN_LENGTH else rf"(?<![\w-]){re.escape(text)}(?![\w-])"
             for text in ordered
         ]
         self._pattern = re.compile("|".join(patterns)) if patterns else None
@@ -425,6 +428,8 @@ class _Message(BaseModel):
     @field_validator("content", mode="before")
     @classmethod
     def _join_parts(cls, content: Any) -> Any:
+        if isinstance(content, dict):
+            return json.dumps(content)  # some servers parse it for us
         if not isinstance(content, list):
             return content
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
