@@ -210,6 +210,8 @@ PYDANTIC_AI = Dialect(
         "output": ("tool_response", "final_result"),
         "cost": ("operation.cost",),
     },
+    # Of Logfire's instrumentations of clients of models.
+    late_names={"input": ("request_data",), "output": ("response_data",)},
 )
 GOOGLE_ADK = Dialect(
     "Google ADK",

@@ -30,6 +30,7 @@ _PACKED = {
     "gen_ai.input.messages": "input",
     "gen_ai.output.messages": "output",
     "ai.prompt.messages": "input",
+    "pydantic_ai.all_messages": "input",
 }
 _SPEAKERS = {"input": "user", "output": "assistant"}
 _WRAPPERS = frozenset(("message", "tool_call", "message_content"))

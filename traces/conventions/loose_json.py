@@ -18,7 +18,8 @@ _ENDS = {"[": "]", "{": "}"}
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:(?P<closed>")|\\?\Z)|[\[\]{}]', re.DOTALL)
 # What senders put at the end of a text that they cut: dots, or a note in brackets, or both.
 _MARK = re.compile(r"\s*(?:\.{3}|\u2026)?\s*(?:[\[(<][^\[\](){}<>\"]{3,50}[\])>])?\Z")
-_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?(?=(?:\.{3}|\u2026|[\[(<])[^\\\"]{0,50}\Z|\Z)")
+# An escaped backslash is whole.
+_CUT_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*+)\\(?:u[0-9a-fA-F]{0,3})?(?=(?:\.{3}|\u2026|[\[(<])[^\\\"]{0,50}\Z|\Z)")
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 
 
@@ -64,10 +65,9 @@ def _python(text: str) -> Any:
     if len(text) > MAX_PYTHON_CHARACTERS or text.lstrip()[:1] not in ("[", "{"):
         raise ValueError("This is not in Python's notation.")
     try:
-        value = ast.literal_eval(text.strip())
+        return json.loads(json.dumps(ast.literal_eval(text.strip()), default=str))
     except (SyntaxError, MemoryError, RecursionError, TypeError) as error:
         raise ValueError("This is not in Python's notation.") from error
-    return json.loads(json.dumps(value, default=str))
 
 
 def _completed(text: str) -> tuple[str, str] | None:
@@ -77,7 +77,7 @@ def _completed(text: str) -> tuple[str, str] | None:
         if not place.pass_by(token):
             return None
     ends = "".join(reversed(place.ends))
-    whole = f'{_CUT_ESCAPE.sub("", text)}"{ends}' if place.is_in_text else f"{text.rstrip(' ,:')}{ends}"
+    whole = f'{_CUT_ESCAPE.sub(r"\1", text)}"{ends}' if place.is_in_text else f"{text.rstrip(' ,:')}{ends}"
     return whole, text[: place.last_end] + place.last_ends
 
 

@@ -130,6 +130,29 @@ def test_it_shows_what_a_cut_text_holds(sender: Sender, keep: int, mark: str, en
     assert not {"{", "\\", "}"} & set(said[1][1].removesuffix(mark))
 
 
+@pytest.mark.parametrize("mark", ["", "...", "[truncated]"])
+@pytest.mark.parametrize("text", ["\\(x\\) is (small", "C:\\", "C:\\temp", "\\u0041", 'say "no" (twice', "a\\\\(b"])
+def test_a_text_with_backslashes_is_cut_whole(sender: Sender, text: str, mark: str) -> None:
+    sender.send(span(CHAT | {INPUT: json.dumps([USER, {"role": "user", "content": text}])[:-3] + mark}))
+    assert sender.said() == [("user", ASKED), ("user", text + mark)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{(1, 2): 'a'}",
+        "{1: {2, 3}}",
+        "[" * 90 + "'a'" + "]" * 90,
+        "{'a': 1e999}",
+        "[b'bytes']",
+        "{'a': " + "9" * 5_000 + "}",
+    ],
+)
+def test_odd_python_does_no_harm(sender: Sender, text: str) -> None:
+    sender.send(span(CHAT | {INPUT: text, OUTPUT: json.dumps([SAID])}))
+    assert sender.said()[-1] == ("assistant", ANSWER)
+
+
 @pytest.mark.parametrize("keep", [2, 9, 12, 16, 21])
 def test_a_text_that_is_cut_before_anything_was_said_is_no_error(sender: Sender, keep: int) -> None:
     sender.send(span(CHAT | {INPUT: PACKED[:keep], OUTPUT: json.dumps([SAID])}))

@@ -286,6 +286,21 @@ TEXTS: dict[str, dict[str, Any]] = {
         "langfuse.observation.input": "A question?",
         "langfuse.observation.output": "An answer.",
     },
+    "Pydantic AI's agent run": {
+        "gen_ai.operation.name": "invoke_agent",
+        "agent_name": "support",
+        "pydantic_ai.all_messages": json.dumps(
+            [*PARTS, {"role": "assistant", "parts": [{"type": "text", "content": "An answer."}]}]
+        ),
+        "final_result": "An answer.",
+    },
+    "Logfire's OpenAI": {
+        "gen_ai.system": "openai",
+        "gen_ai.request.model": "gpt-4o",
+        "gen_ai.usage.input_tokens": 11,
+        "request_data": json.dumps({"model": "gpt-4o", "messages": [USER], "stream": False}),
+        "response_data": json.dumps({"message": ANSWER, "usage": {"prompt_tokens": 11}}),
+    },
     "Semantic Kernel's agent": {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.invocation_input": json.dumps([USER]),
@@ -299,6 +314,14 @@ def test_it_reads_what_was_said(sender: Sender, attributes: dict[str, Any]) -> N
     sender.send(span(attributes))
     assert sender.said() == SAID
     assert sender.trace.input_preview == "A question?"
+
+
+def test_an_agent_that_repeats_its_calls_is_shown_once(sender: Sender) -> None:
+    answer = {"role": "assistant", "parts": [{"type": "text", "content": "An answer."}]}
+    run = TEXTS["Pydantic AI's agent run"]
+    call = CHAT | {"gen_ai.input.messages": json.dumps(PARTS), "gen_ai.output.messages": json.dumps([answer])}
+    sender.send(span(run, seconds=3), span(call, number=2, parent=1, at=1))
+    assert sender.said() == SAID
 
 
 TOOLS: dict[str, dict[str, Any]] = {
