@@ -57,7 +57,7 @@ def test_spans_made_by_hand_read_as_they_should(project: Project, tmp_path: Path
     reading = read(run([sys.executable, "main.py"], tmp_path), project)
     assert reading == {
         "traces": 1,
-        "agents": ["support"],
+        "agents": ["Support"],
         "sessions": ["chat-42"],
         "users": ["user-7"],
         "conversation": [
