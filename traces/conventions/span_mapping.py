@@ -119,6 +119,7 @@ def read_span(
     values, message_names = gather(sent.attributes)
     payload = _payload(values, message_names, sent, resource.digest)
     kind = _kind(values, sent)
+    status, message = _status(values, sent)
     seconds, nanoseconds = divmod(sent.start_ns, 1_000_000_000)
     start = _EPOCH + timedelta(0, seconds, nanoseconds // 1000)
     span = SpanRecord(
@@ -132,8 +133,8 @@ def read_span(
         kind=kind,
         otel_kind=sent.otel_kind,
         name=cut(sent.name, MAX_SPAN_NAME_CHARACTERS),
-        status=sent.status,
-        status_message=_status_message(sent.status_message),
+        status=status,
+        status_message=_status_message(message),
         service=_name(values, "service") or resource.service,
         service_version=_name(values, "service_version") or resource.service_version,
         environment=_name(values, "environment") or resource.environment,
@@ -157,6 +158,13 @@ def read_span(
 def agent_of(attributes: Attributes, resource: Attributes) -> Identity | None:
     """The agent that a stored span names, else its resource."""
     return _agent(gather(attributes)[0]) or _agent(gather(resource)[0])
+
+
+def _status(values: ColumnValues, sent: DecodedSpan) -> tuple[str, str]:
+    # Langfuse sets no status, but a level.
+    if "level" in values and sent.status == "unset" and _name(values, "level") == "ERROR":
+        return "error", sent.status_message or _name(values, "level_message")
+    return sent.status, sent.status_message
 
 
 def _status_message(text: str) -> str:

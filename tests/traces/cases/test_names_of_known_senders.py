@@ -484,3 +484,30 @@ def test_it_reads_calls_that_a_model_asks_for(
     called = [call for message in sender.transcript() for call in message.tool_calls]
     assert [call.name for call in called] == [name for name, _ in tool_calls]
     assert all(word in call.arguments for call, (_, word) in zip(called, tool_calls, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "expected"),
+    [
+        ({"level": "ERROR", "status_message": "No such order."}, None, ("error", "No such order.")),
+        ({"level": "ERROR"}, None, ("error", "")),
+        ({"level": "WARNING", "status_message": "Slow."}, None, ("unset", "")),
+        ({"level": "ERROR", "status_message": "A"}, {"code": 2, "message": "B"}, ("error", "B")),
+        ({"level": "ERROR"}, {"code": 1}, ("ok", "")),
+    ],
+)
+def test_langfuse_tells_failures_by_a_level(
+    sender: Sender, sent: dict[str, str], status: Any, expected: tuple[str, str]
+) -> None:
+    about = {f"langfuse.observation.{name}": value for name, value in sent.items()}
+    each = span({"langfuse.observation.type": "span"} | about)
+    sender.send(each | ({"status": status} if status else {}))
+    assert (sender.row().status, sender.row().status_message) == expected
+    assert sender.trace.status == expected[0]
+
+
+def test_langfuse_tells_text_and_release_of_a_trace_on_its_root(sender: Sender) -> None:
+    told = {"langfuse.trace.input": "Where is it?", "langfuse.trace.output": "On its way.", "langfuse.release": "1.2"}
+    sender.send(span({"langfuse.observation.type": "agent"} | told))
+    assert sender.said() == [("user", "Where is it?"), ("assistant", "On its way.")]
+    assert sender.trace.service_version == "1.2"
