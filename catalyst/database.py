@@ -2,13 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
 from psycopg import Cursor
 
 from catalyst.env import Env
@@ -78,6 +79,15 @@ def release() -> None:
     """Return this thread's connection to the pool before a long wait, unless a transaction is open."""
     if not connection.in_atomic_block:
         close_old_connections()
+
+
+@contextmanager
+def time_limit(milliseconds: int) -> Iterator[None]:
+    """A transaction. Raises OperationalError if one of its statements takes longer."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{milliseconds}ms"])
+        yield
 
 
 def execute(statement: str, parameters: Sequence[Any]) -> None:

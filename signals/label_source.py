@@ -18,7 +18,7 @@ from signals.results import facets
 from signals.results import labels as label_lists
 from signals.results.charts import sentiment_class
 from signals.results.summaries import summaries
-from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Pill
+from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill
 
 # Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count.
 type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
@@ -72,6 +72,11 @@ class SignalLabels:
 
     def facets(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
         return facets.load(project, time_range, agent)
+
+    def counted_facets(
+        self, project: Project, agent: int | None, chosen: Sequence[LabelCondition], matching: Matching
+    ) -> list[Facet] | None:
+        return facets.count(project, agent, chosen, matching)
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         return facets.dimensions(project, agent)

@@ -229,19 +229,17 @@ def make_verdict(label: Label, now: datetime, value: str = "yes", answer: str = 
 
 
 def make_label(signal: Signal, number: int = 1, *, now: datetime, value: str = "", **fields: Any) -> Label:
-    """A label of a trace that is not stored: done if it has a value, else queued. Nothing is posted or settled."""
+    """A label: done if it has a value, else queued. Nothing is posted or settled. `fields` may name another target."""
     assert signal.current_version is not None
     trace_id = UUID(int=number)
     row: dict[str, Any] = {"target_time": now, "not_before": now, "wanted_revision": 1}
+    row |= {"scope": "trace", "trace_id": trace_id, "target_key": trace_id.hex}
     if value:
         row |= {"status": "done", "value": value, "reason": f"Because {value}.", "judge": "judge-1", "labelled_at": now}
     return Label.objects.create(
         version=signal.current_version,
         signal=signal,
         project_id=signal.project_id,
-        scope="trace",
-        trace_id=trace_id,
-        target_key=trace_id.hex,
         **row | fields,
     )
 

@@ -1,12 +1,12 @@
 """Registry of label sources, so that pages of traces can show labels without importing who makes them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from catalyst.core.models import Project
@@ -73,21 +73,29 @@ class LabelCondition:
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """A label that can filter a list, and the number of targets in the range that have it."""
+    """A label that can filter a list. `count`: the rows that the list then has; None if it is not known."""
 
     key: str
     value: str
-    count: int
+    count: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The filterable labels of one signal. `scope` is `span`, `trace` or `session`."""
+    """The filterable labels of one signal. `scope` is `span`, `trace` or `session`.
+
+    `chosen`: keys of the current filter that another value replaces.
+    """
 
     name: str
     scope: str
     href: str
     values: Sequence[FacetValue]
+    chosen: Sequence[str] = ()
+
+
+# The rows of a list under its filter, with these labels instead of its own.
+type Matching = Callable[[Sequence[LabelCondition]], QuerySet[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,15 @@ class LabelSource(Protocol):
         """Conditions by key; unknown keys are missing. Constant number of queries."""
 
     def facets(self, project: Project, time_range: TimeRange, agent: int | None) -> list[Facet]:
-        """Labels given in the range. Constant number of queries."""
+        """Labels given in the range, with the number of targets that have each. Constant number of queries."""
+
+    def counted_facets(
+        self, project: Project, agent: int | None, chosen: Sequence[LabelCondition], matching: Matching
+    ) -> list[Facet] | None:
+        """Labels with the number of rows that a list would have. Returns None if there are too many rows to count.
+
+        Takes a query for each of `chosen`, and one more.
+        """
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         """Constant number of queries."""
@@ -199,6 +215,18 @@ def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, .
 
 def facets(project: Project, time_range: TimeRange, agent: int | None = None) -> list[Facet]:
     return [facet for source in _sources for facet in source.facets(project, time_range, agent)]
+
+
+def counted_facets(
+    project: Project, agent: int | None, chosen: Sequence[LabelCondition], matching: Matching
+) -> list[Facet] | None:
+    found: list[Facet] = []
+    for source in _sources:
+        counted = source.counted_facets(project, agent, chosen, matching)
+        if counted is None:
+            return None
+        found += counted
+    return found
 
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:

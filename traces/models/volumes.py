@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
+from operator import add
 from typing import Any, NamedTuple
 
 from django.core.exceptions import EmptyResultSet
@@ -25,6 +26,16 @@ class Volumes(NamedTuple):
 
     agents: dict[int, Volume]
     bars: dict[datetime, Volume]
+
+
+def merged(first: Volumes, second: Volumes) -> Volumes:
+    return Volumes(_merged(first.agents, second.agents), _merged(first.bars, second.bars))
+
+
+def _merged[Key](first: Mapping[Key, Volume], second: Mapping[Key, Volume]) -> dict[Key, Volume]:
+    return {
+        key: Volume(*map(add, first.get(key, Volume()), second.get(key, Volume()))) for key in first.keys() | second
+    }
 
 
 def agent_is(pk: int) -> Q:

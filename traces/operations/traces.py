@@ -163,7 +163,7 @@ def show_overview(context: Context, arguments: TracesInput) -> TracesOverview:
     """Sum up the traces of a list: counts, cost, agents, and bars over time."""
     time_range = range_of(arguments, context.now)
     wanted = replace(filter_of(context, arguments), skewed=arguments.skewed)
-    volumes, since = list_volumes(context.project, time_range, wanted)
+    volumes, since = list_volumes(context.project, time_range, wanted, context.now)
     found = overview(volumes, time_range, wanted, {}, since)
     shown = found.agents[:MAX_AGENTS]
     names = context.project.agents.in_bulk([agent for agent, _ in shown])
@@ -209,7 +209,7 @@ def list_facets(context: Context, arguments: FacetsInput) -> FacetList:
 
 
 def _records_of(facet: Facet) -> list[FacetRecord]:
-    return [FacetRecord(value.key, facet.name, facet.scope, value.value, value.count) for value in facet.values]
+    return [FacetRecord(value.key, facet.name, facet.scope, value.value, value.count or 0) for value in facet.values]
 
 
 class TraceInput(Input):

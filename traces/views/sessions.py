@@ -17,7 +17,7 @@ from traces import label_sources
 from traces.list_params import TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
-from traces.views import expired
+from traces.views import expired, facets
 
 PAGE = 30
 MAX_TURNS = 50
@@ -36,6 +36,9 @@ def session_list(request: ProjectRequest) -> HttpResponse:
     time_range = timerange.parse(request.GET.dict(), now)
     filter_form = TraceFilterForm(request.project, request.GET)
     trace_filter = filter_form.trace_filter
+    if facets.is_wanted(request):
+        counts = facets.of_sessions(request, time_range, trace_filter)
+        return render(request, "traces/parts/session_facets.html", {"trace_filter": trace_filter, **counts})
     if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
         newer = request.project.sessions.with_traces().matching(trace_filter).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
@@ -46,8 +49,9 @@ def session_list(request: ProjectRequest) -> HttpResponse:
         **session_page(request, trace_filter, time_range, now),
     }
     context["kept_since"] = expired.since(request, time_range, now)
-    if not wants_partial(request):
-        context["facets"] = label_sources.facets(request.project, time_range, trace_filter.agent)
+    if "facets" in request.GET:
+        # Without JavaScript a link asks for them.
+        context |= facets.of_sessions(request, time_range, trace_filter)
     return render(request, "traces/sessions.html", context, partial="session-rows")
 
 

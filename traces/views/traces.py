@@ -26,13 +26,12 @@ from traces.label_sources import Pill, TracePills
 from traces.list_params import TraceFilterForm
 from traces.models import Resource, Trace
 from traces.models.span import hex_span_id
-from traces.models.trace import MAX_SKEWED, TraceFilter, neighbors
+from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
 from traces.transcripts import conversations, presentation, waterfall
-from traces.views import expired
+from traces.views import expired, facets
 
 PAGE = 30
-MAX_AGENTS = 12
 ROWS = 32
 MAX_ROWS = 500
 MAX_FAILURES = 3
@@ -52,6 +51,9 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     time_range = timerange.parse(request.GET.dict(), now)
     filter_form = TraceFilterForm(request.project, request.GET)
     trace_filter = filter_form.trace_filter
+    if facets.is_wanted(request):
+        counts = facets.of_traces(request, time_range, trace_filter, now)
+        return render(request, "traces/parts/trace_facets.html", {"trace_filter": trace_filter, **counts})
     exact = list_params.trace_id(trace_filter.text)
     if exact and request.project.traces.filter(trace_id=exact).exists():
         return redirect("traces:trace-detail", request.project.slug, exact.hex)
@@ -69,7 +71,7 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         return HttpResponseClientRefresh()
     if is_partial:
         return render(request, "traces/list.html", context, partial="trace-rows")
-    context |= _head(request, time_range, trace_filter) | {"filter_form": filter_form}
+    context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
 
@@ -210,19 +212,15 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: T
     return {"rows": rows, "newest": newest, "more": more}
 
 
-def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:
-    volumes, since = list_volumes(request.project, time_range, trace_filter)
-    head = overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since)
-    names = request.project.agents.in_bulk([agent for agent, _ in head.agents[:MAX_AGENTS]] + [trace_filter.agent or 0])
-    return {
-        "overview": head,
-        "agents": [(agent, names.get(agent), count) for agent, count in head.agents[:MAX_AGENTS]],
-        "agent": names.get(trace_filter.agent or 0),
-        "max_skewed": MAX_SKEWED,
-        "skewed_count": request.project.traces.count_skewed(time_range),
-        "facets": label_sources.facets(request.project, time_range, trace_filter.agent),
+def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter, now: datetime) -> dict[str, Any]:
+    volumes, since = list_volumes(request.project, time_range, trace_filter, now)
+    head: dict[str, Any] = {
+        "overview": overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since),
+        "agent": request.project.agents.filter(pk=trace_filter.agent or 0).first(),
         "session": request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None,
     }
+    # Without JavaScript a link asks for them.
+    return head | facets.of_traces(request, time_range, trace_filter, now) if "facets" in request.GET else head
 
 
 def nearest(request: ProjectRequest, trace_filter: TraceFilter, now: datetime) -> TimeRange | None:

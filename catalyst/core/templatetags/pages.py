@@ -1,5 +1,6 @@
 """Template tags of every page."""
 
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,6 +67,19 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
     else:
         query[name] = [*values, value]
     return f"?{urlencode(query, doseq=True)}"
+
+
+@register.simple_tag(takes_context=True)
+def swapped(context: RequestContext, name: str, value: object, instead_of: Collection[str] | None = None) -> str:
+    """The first page's query, with the value instead of the others, or without it if it is there.
+
+    `instead_of`: replace only these values.
+    """
+    query = _from_first_row(context)
+    values = query.pop(name, [])
+    kept = [] if instead_of is None else [item for item in values if item not in instead_of]
+    new = kept if str(value) in values else [*kept, value]
+    return f"?{urlencode({**query, name: new} if new else query, doseq=True)}"
 
 
 @register.simple_tag(takes_context=True)

@@ -13,8 +13,20 @@ from catalyst.core.models import Project
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.models import Label, Signal
-from tests.factories import give, make_agent, make_label, make_labels, make_session, make_signal, make_trace, settle_all
+from signals.results import facets as label_facets
+from tests.factories import (
+    give,
+    make_agent,
+    make_label,
+    make_labels,
+    make_session,
+    make_signal,
+    make_trace,
+    make_traces,
+    settle_all,
+)
 from tests.page import Page
+from tests.traces.views.facets import facets_of
 from traces.views import traces
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_clock]
@@ -63,7 +75,7 @@ def test_it_narrows_traces_to_those_that_wait_or_failed(
     assert traces_of(browser, f"{signal.pk}!failed") == [2]
     assert traces_of(browser, f"{signal.pk}!waiting") == [3]
     choices = [("no", "1"), ("no label yet", "1"), ("judging failed", "1")]
-    assert sorted(offered(Page(browser.get(TRACES).text))) == sorted(choices)
+    assert sorted(offered(facets_of(browser, TRACES))) == sorted(choices)
 
 
 def test_it_narrows_to_all_of_several_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -145,11 +157,11 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
     give(signal, "no", now=now)
     give(signal, "yes", now=now, trace_id=UUID(int=3))
     for query in ("", "?range=1h", f"?agent={signal.agent_id}"):
-        assert offered(Page(browser.get(TRACES + query).text)) == [("no", "2"), ("yes", "1")]
-    assert offered(Page(browser.get(f"{TRACES}?agent=0").text)) == []
-    page = Page(browser.get(f"{TRACES}?status=ok&label={signal.pk}:yes&after=x").text)
+        assert offered(facets_of(browser, TRACES + query)) == [("no", "2"), ("yes", "1")]
+    assert offered(facets_of(browser, f"{TRACES}?agent=0")) == []
+    page = facets_of(browser, f"{TRACES}?status=ok&label={signal.pk}:yes&after=x")
     facet = page.region("Filters").region("Refund wanted")
-    assert facet.link("no 2") == f"?status=ok&label={signal.pk}%3Ayes&label={signal.pk}%3Ano"
+    assert facet.link("no 2") == f"?status=ok&label={signal.pk}%3Ano"
     assert facet.link("yes 1") == "?status=ok"
     assert facet.current == ["yes 1"]
 
@@ -157,18 +169,18 @@ def test_it_offers_the_labels_of_the_range_with_their_counts(
 def test_labels_that_are_as_many_keep_their_order(browser: Client, project: Project, now: datetime) -> None:
     values = ["f", "a", "e", "b", "d", "c"]
     signal = make_signal(make_agent(project), labels=values, active_since=now - timedelta(hours=1))
-    make_trace(project, now=now)
+    make_traces(project, range(10, 16), now=now)
     for number, value in enumerate(values):
         make_label(signal, 10 + number, now=now, value=value)
     for plan in ("enable_sort", "enable_hashagg"):
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL {plan} = off")
-        assert offered(Page(browser.get(TRACES).text)) == [(value, "1") for value in sorted(values)]
+        assert offered(facets_of(browser, TRACES)) == [(value, "1") for value in sorted(values)]
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL {plan} = on")
 
 
-def test_it_says_of_what_the_counts_are_and_counts_each_target_once(
+def test_it_says_of_what_the_counts_are_and_counts_each_row_once(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     talk = make_signal(make_agent(project), name="Talk", scope="session", active_since=now - timedelta(hours=1))
@@ -182,7 +194,7 @@ def test_it_says_of_what_the_counts_are_and_counts_each_target_once(
     make_trace(project, 1, now=now, session="chat", said=("More?", "More."))
     settle_all(now)
     give(signal, "no", now=now, version=signal.current_version)
-    assert sorted(offered(Page(browser.get(TRACES).text))) == [("no", "1"), ("yes", "1"), ("yes", "1")]
+    assert sorted(offered(facets_of(browser, TRACES))) == [("no", "1"), ("yes", "1"), ("yes", "2")]
     assert traces_of(browser, f"{signal.pk}:yes") == [2]
 
 
@@ -194,8 +206,44 @@ def offered(page: Page) -> list[tuple[str, str]]:
 
 def facets(browser: Client, path: str) -> list[str]:
     """The names of the signals beside a list."""
-    groups = Page(browser.get(path).text).all("//aside//section[@role='group']")
+    groups = facets_of(browser, path).all("//aside//section[@role='group']")
     return [heading for group in groups for heading in group.headings]
+
+
+def test_it_offers_no_labels_of_disabled_signals_and_of_other_agents(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    other = make_signal(make_agent(project, "sales-bot"), name="Sale", active_since=now - timedelta(hours=1))
+    make_labels(signal, project, 1, now=now)
+    make_trace(project, 9, now=now, agent="sales-bot")
+    settle_all(now)
+    give(signal, "yes", now=now)
+    give(other, "no", now=now)
+    assert sorted(facets(browser, TRACES)) == ["Refund wanted", "Sale"]
+    assert facets(browser, f"{TRACES}?agent={signal.agent_id}") == ["Refund wanted"]
+    assert facets(browser, f"{TRACES}?label={other.pk}:no") == ["Sale"]
+    operations.disable(other, now)
+    assert facets(browser, TRACES) == ["Refund wanted"]
+    assert facets(browser, f"{TRACES}?label={other.pk}:no") == ["Sale"]
+
+
+def test_it_gives_no_counts_of_too_many_rows(
+    browser: Client, signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_labels(signal, project, 3, now=now)
+    give(signal, "no", now=now)
+    monkeypatch.setattr(label_facets, "MAX_COUNTED_ROWS", 2)
+    page = facets_of(browser, TRACES)
+    assert page.region("Refund wanted").links == [("no", f"?label={signal.pk}%3Ano")]
+
+
+def test_without_javascript_a_link_shows_the_counts(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    make_labels(signal, project, 1, now=now)
+    give(signal, "no", now=now)
+    link = Page(browser.get(TRACES).text).link("Show filters with counts")
+    assert offered(Page(browser.get(TRACES + link).text)) == [("no", "1")]
 
 
 def test_pills_narrow_the_list_that_they_are_in(
@@ -241,7 +289,7 @@ def test_it_counts_what_passes(browser: Client, signal: Signal, project: Project
     for range_ in ("1h", "7d"):
         page = Page(browser.get(TRACES, {"label": f"{signal.pk}:yes", "range": range_}).text)
         (figure,) = page.all("//figure")
-        assert figure.attribute("aria-label").startswith("1 traces in ")
+        assert figure.attribute("aria-label").startswith("1 trace in ")
 
 
 def test_it_costs_the_same_for_ten_rows_and_twenty(
@@ -270,4 +318,3 @@ def test_signals_called_the_same_say_whose_they_are(
     give(other, "no", now=now)
     names = ["Refund wanted of sales-bot", "Refund wanted of support-bot"]
     assert sorted(facets(browser, TRACES)) == names
-    assert sorted(facets(browser, SESSIONS)) == [f"{name}traces" for name in names]

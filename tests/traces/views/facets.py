@@ -1,0 +1,17 @@
+"""The facets beside a list, as htmx asks for them."""
+
+from typing import Any
+
+from django.test import Client
+
+from tests.page import Page
+
+ASKED = {"HX-Request": "true", "HX-Target": "facets"}
+
+
+def facets_of(browser: Client, path: str, query: dict[str, Any] | None = None) -> Page:
+    response = browser.get(path, query, headers=ASKED)
+    assert response.status_code == 200
+    page = Page(response.text)
+    assert not page.is_whole
+    return page

@@ -1,0 +1,90 @@
+"""What beside a list narrows it: each value with the number of rows that a click on it lists."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db import OperationalError
+from django.db.models import Count, Q, QuerySet
+
+from catalyst import database
+from catalyst.core.access import ProjectRequest
+from catalyst.core.models import Project
+from catalyst.timerange import TimeRange
+from traces import label_sources
+from traces.analytics.list_volumes import list_volumes
+from traces.analytics.overview import overview
+from traces.label_sources import Facet
+from traces.models.trace import MAX_SKEWED, TraceFilter
+
+MAX_AGENTS = 12
+MAX_COUNTED_SESSIONS = 10_000
+# Counts that take longer are left out.
+MAX_MILLISECONDS = 400
+
+
+def is_wanted(request: ProjectRequest) -> bool:
+    """True if htmx asks for the facets alone."""
+    return bool(request.htmx.target == "facets")
+
+
+def of_traces(
+    request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter, now: datetime
+) -> dict[str, Any]:
+    project = request.project
+    volumes, since = list_volumes(project, time_range, trace_filter, now)
+    head = overview(volumes, time_range, trace_filter, {})
+    top = head.agents[:MAX_AGENTS]
+    # The chosen agent is shown, so that a click removes it.
+    agents = top + [each for each in head.agents[MAX_AGENTS:] if each[0] == trace_filter.agent]
+    names = project.agents.in_bulk([agent for agent, _ in agents])
+
+    def rows(wanted: TraceFilter) -> QuerySet[Any]:
+        return project.traces.matching(wanted).within(time_range, wanted.time_field)
+
+    return {
+        # Counts of the newest traces only would be less than a click lists.
+        "statuses": {} if since else head.statuses,
+        "agents": [(agent, names.get(agent), None if since else count) for agent, count in agents],
+        "max_skewed": MAX_SKEWED,
+        "skewed_count": project.traces.matching(replace(trace_filter, skewed=True)).count_skewed(time_range),
+        "facets": _labels(project, time_range, trace_filter, rows),
+    }
+
+
+def of_sessions(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:
+    project = request.project
+
+    def rows(wanted: TraceFilter) -> QuerySet[Any]:
+        return project.sessions.with_traces().matching(wanted).within(time_range)
+
+    any_status = trace_filter.traffic_filter.model_copy(update={"status": ""})
+    some = rows(replace(trace_filter, traffic_filter=any_status)).order_by()[: MAX_COUNTED_SESSIONS + 1]
+    statuses = some.aggregate(
+        ok=Count("pk", filter=Q(error_trace_count=0)), error=Count("pk", filter=Q(error_trace_count__gt=0))
+    )
+    return {
+        "statuses": statuses if sum(statuses.values()) <= MAX_COUNTED_SESSIONS else {},
+        "facets": _labels(project, time_range, trace_filter, rows),
+    }
+
+
+def _labels(
+    project: Project, time_range: TimeRange, trace_filter: TraceFilter, rows: Callable[[TraceFilter], QuerySet[Any]]
+) -> list[Facet]:
+    try:
+        with database.time_limit(MAX_MILLISECONDS):
+            counted = label_sources.counted_facets(
+                project,
+                trace_filter.agent,
+                trace_filter.labels,
+                lambda labels: rows(replace(trace_filter, labels=tuple(labels))),
+            )
+    except OperationalError:
+        counted = None
+    return _uncounted(label_sources.facets(project, time_range, trace_filter.agent)) if counted is None else counted
+
+
+def _uncounted(facets: list[Facet]) -> list[Facet]:
+    return [replace(facet, values=[replace(value, count=None) for value in facet.values]) for facet in facets]
