@@ -26,8 +26,16 @@ RANGES: Mapping[str, tuple[timedelta, timedelta]] = {
     "30d": (30 * DAY, 12 * HOUR),
     "90d": (90 * DAY, DAY),
 }
+LAST: Mapping[str, str] = {
+    "1h": "the last hour",
+    "6h": "the last 6 hours",
+    "12h": "the last 12 hours",
+    "1d": "the last 24 hours",
+    **{key: f"the last {key[:-1]} days" for key in ("3d", "7d", "14d", "30d", "90d")},
+}
 DEFAULT = "1d"
 CUSTOM = "custom"
+MAX_SHOWN_CHARACTERS = 40
 PARAMETERS = ("range", "from", "to", "after")
 BUCKET_WIDTHS = [MINUTE, 5 * MINUTE, 10 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY]
 MAX_BUCKETS = 90
@@ -54,6 +62,8 @@ class TimeRange:
     bucket_width: timedelta
     # The default width of a bar, if another one was chosen.
     default_bucket_width: timedelta | None = None
+    # Why it is not what the parameters asked for, as one or two sentences.
+    problem: str = ""
 
     @property
     def query(self) -> dict[str, str | None]:
@@ -65,8 +75,14 @@ class TimeRange:
     @property
     def text(self) -> str:
         if self.key != CUSTOM:
-            return f"the last {self.key[:-1]} {self.key[-1]}"
+            return LAST[self.key]
         return f"{self.start:%-d %b %Y %H:%M} to {self.end:%-d %b %Y %H:%M} UTC"
+
+    @property
+    def short_text(self) -> str:
+        """A custom range for a narrow place: `23 Nov 10:00 to 14:00 UTC`."""
+        last = f"{self.end:%-d %b %H:%M}" if self.start.date() != self.end.date() else f"{self.end:%H:%M}"
+        return f"{self.start:%-d %b %H:%M} to {last} UTC"
 
     @property
     def choices(self) -> list[str]:
@@ -135,12 +151,34 @@ def kept_since(now: datetime, days: int) -> datetime:
 
 
 def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
-    """Invalid parameters give the default range."""
-    start, end = _time(params.get("from"), now), _time(params.get("to"), now)
-    if start and (end or now) > start:
-        return between(start, end or now)
-    key = params.get("range", DEFAULT)
-    return named(key if key in RANGES else DEFAULT, now)
+    """Invalid parameters give the default range, with the problem."""
+    key = params.get("range") or DEFAULT
+    default = named(key if key in RANGES else DEFAULT, now)
+    problem = _problem(params, now)
+    start, end = _time(params.get("from"), now), _time(params.get("to"), now) or now
+    if start and not problem:
+        custom = between(start, end)
+        return replace(custom, problem="This range is in the future.") if start > now else custom
+    return replace(default, problem=f"{problem} Shown: {default.text}.") if problem else default
+
+
+def _problem(params: Mapping[str, str], now: datetime) -> str:
+    first, last, key = params.get("from"), params.get("to"), params.get("range")
+    for name, text in (("From", first), ("To", last)):
+        if text and _time(text, now) is None:
+            return f"{name} is not a time: {text[:MAX_SHOWN_CHARACTERS]}."
+    start, end = _time(first, now), _time(last, now)
+    if start is not None:
+        return "" if start < (end or now) else "From must be before To, and in the past."
+    if end is not None:
+        return "To needs a From."
+    return "" if not key or key in RANGES else f"{key[:MAX_SHOWN_CHARACTERS]} is not a time range."
+
+
+def query_around(params: Mapping[str, str], moment: datetime, now: datetime) -> dict[str, str | None]:
+    """The query of the page's range if it contains this time, else of the shortest one that does."""
+    asked = parse(params, now)
+    return (asked if asked.start <= moment < asked.end else around(moment, now)).query
 
 
 def named(key: str, now: datetime) -> TimeRange:

@@ -28,6 +28,13 @@ def test_it_falls_back_to_a_day(params: dict[str, str]) -> None:
     assert timerange.parse(params, NOW).key == timerange.DEFAULT
 
 
+def test_it_says_that_a_range_is_in_the_future() -> None:
+    found = timerange.parse(
+        {"from": f"{NOW + timedelta(days=2):%Y-%m-%d}", "to": f"{NOW + timedelta(days=3):%Y-%m-%d}"}, NOW
+    )
+    assert (found.key, found.problem) == (timerange.CUSTOM, "This range is in the future.")
+
+
 def test_it_takes_a_range_of_ones_own() -> None:
     found = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
     assert (found.start, found.end) == (
@@ -99,7 +106,9 @@ def test_it_finds_the_shortest_range_that_holds_a_time(gap: timedelta, key: str)
 
 
 def test_it_says_its_range() -> None:
-    assert timerange.named("7d", NOW).text == "the last 7 d"
+    assert timerange.named("1h", NOW).text == "the last hour"
+    assert timerange.named("1d", NOW).text == "the last 24 hours"
+    assert timerange.named("7d", NOW).text == "the last 7 days"
     own = timerange.parse({"from": "2026-11-01T10:00", "to": "2026-11-01T11:30"}, NOW)
     assert own.text == "1 Nov 2026 10:00 to 1 Nov 2026 11:30 UTC"
 

@@ -51,7 +51,9 @@ class TraceFilterForm(FilterForm):
     max_duration_ms = forms.Field()
     min_tokens = forms.Field(widget=forms.TextInput(NUMBER))
     max_tokens = forms.Field()
-    attribute = AddedTextField(label="Has an attribute", widget=forms.TextInput({**TEXT, "placeholder": "name=value"}))
+    attribute = AddedTextField(
+        label="Attribute (key=value)", widget=forms.TextInput({**TEXT, "placeholder": "tool.name=search"})
+    )
     traffic_filter: Filter = filters.EVERYTHING
 
     def __init__(self, project: Project, params: QueryDict) -> None:
@@ -68,11 +70,13 @@ class TraceFilterForm(FilterForm):
                 self.add_error(ATTRIBUTE if name == "attributes" else name, text)
             self.traffic_filter = Filter.parse({name: fields[name] for name in fields.keys() - error.errors.keys()})
         self._check_attributes()
+        if len(self.params.getlist("label")) > MAX_LABELS:
+            self.add_error(None, f"Labels: at most {MAX_LABELS}.")
         return self.cleaned_data
 
     def _check_attributes(self) -> None:
         if any(text.strip() and "=" not in text for text in self.params.getlist(ATTRIBUTE)):
-            self.add_error(ATTRIBUTE, "Write name=value.")
+            self.add_error(ATTRIBUTE, "Use key=value.")
 
     def _traffic_fields(self) -> dict[str, Any]:
         """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""
@@ -83,6 +87,7 @@ class TraceFilterForm(FilterForm):
 
     @cached_property
     def trace_filter(self) -> TraceFilter:
+        """The valid part of the filter."""
         values = self.valid_values
         keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in self.params.getlist("label")[:MAX_LABELS]]
         return TraceFilter(

@@ -19,8 +19,11 @@ def navigation_context(request: HttpRequest) -> dict[str, Any]:
     project: Project | None = getattr(request, "project", None)
     folder = request.path.removeprefix(f"/p/{project.slug}/").partition("/")[0] if project else ""
     sections = registry.entries(Section)
+    section = next((section for section in sections if folder in section.folders), None)
     return {
         "project": project or SimpleLazyObject(lambda: last_project(request)),
         "sections": sections,
-        "section": next((section for section in sections if folder in section.folders), None),
+        "section": section,
+        # The same page of another project.
+        "switch_to": section.url_name if section else "traces:trace-list",
     }

@@ -49,6 +49,20 @@ def test_it_forgets_the_project_when_signing_out(browser: Client, bob: User, zoo
     assert browser.get("/").headers["Location"] == "/p/default/traces/"
 
 
+def test_its_range_goes_along(browser: Client, zoo: Project) -> None:
+    page = Page(browser.get("/p/default/agents/?range=7d&after=3&status=ok").text)
+    rail = page.region("Main")
+    assert rail.link("Traces") == "/p/default/traces/?range=7d"
+    assert rail.link("Settings") == "/p/default/settings/?range=7d"
+    assert page.link("Zoo") == "/p/zoo/agents/?range=7d"
+    custom = Page(browser.get("/p/default/agents/?from=2026-11-01T10:00&to=2026-11-01T12:00").text)
+    assert custom.region("Main").link("Signals") == "/p/default/signals/?from=2026-11-01T10%3A00&to=2026-11-01T12%3A00"
+    assert "1 Nov 10:00 to 12:00 UTC" in custom.region("Time range").text
+    assert (
+        Page(browser.get("/p/default/traces/?range=999d").text).region("Main").link("Signals") == "/p/default/signals/"
+    )
+
+
 @pytest.mark.parametrize("path", ["/profile/", "/projects/new/"])
 def test_it_frames_pages_outside_of_projects(
     client_as: Callable[[User], Client], alice: User, zoo: Project, path: str

@@ -241,6 +241,12 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """Counts up to MAX_NEWER."""
         return self.filter(**{f"{by}__gt": cursor.time})[:MAX_NEWER].count()
 
+    def beside(self, at: Cursor, by: TimeField = "start_time") -> tuple[UUID | None, UUID | None]:
+        """The trace ids of the next newer and the next older one."""
+        beyond = Q(**{f"{by}__gt": at.time}) | Q(**{by: at.time}, id__gt=at.id)
+        newer = self.filter(beyond).order_by(by, "id").values_list("trace_id", flat=True).first()
+        return newer, self.newest(at, by).values_list("trace_id", flat=True).first()
+
     def count_skewed(self, time_range: TimeRange) -> int:
         """Counts skewed traces that arrived in the range, up to MAX_SKEWED."""
         return self.filter(skewed=True).within(time_range, "first_received_at").order_by()[:MAX_SKEWED].count()

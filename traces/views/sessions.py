@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -18,6 +19,7 @@ from traces.list_params import TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired, facets
+from traces.views.traces import list_query
 
 PAGE = 30
 MAX_TURNS = 50
@@ -68,7 +70,8 @@ def session_page(
     last_active = None if listed else sessions.newest().values_list("end_time", flat=True).first()
     nearest = timerange.around(last_active, now) if last_active else None
     rows = [(session, pills.get(session.key, ())) for session in shown]
-    return {"rows": rows, "newest": newest, "more": more, "nearest": nearest}
+    query = list_query(request.GET, agent=trace_filter.agent)
+    return {"rows": rows, "newest": newest, "more": more, "nearest": nearest, "list_query": query}
 
 
 @require_safe
@@ -77,12 +80,16 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     first = max(params.offset(request.GET.get("turn")), 1) - 1
     traces = list(request.project.traces.filter(session=session).in_order()[first : first + MAX_TURNS])
     turn_pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in traces])
+    now = timezone.now()
+    around = timerange.query_around(request.GET.dict(), session.end_time, now)
     context = {
         "session": session,
+        "around": urlencode({name: value for name, value in around.items() if value}),
+        "list_query": list_query(request.GET),
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],
-        "navigation": label_sources.navigation(request.project, request.GET.dict(), timezone.now()),
+        "navigation": label_sources.navigation(request.project, request.GET.dict(), now),
         "pills": label_sources.labelled(
             label_sources.pills_for_sessions(request.project, [session.key]).get(session.key, ())
         ),

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
@@ -41,6 +42,8 @@ PAGE_OF_TRACE = "traces/trace.html"
 MAX_PICTURE_BYTES = 20_000_000
 # The address of a picture has the digest of its data, so it can't change.
 PICTURE_SECONDS = 3_600
+# Parameters of the page of a trace, and of a part of a list.
+NOT_OF_LIST = ("span", "pane", "row", "message", "labels", "after", "newer", "facets", "key", "turn")
 PANES = ("io", "attributes", "events", "labels")
 
 
@@ -92,9 +95,11 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     row, message = params.offset(request.GET.get("row")), params.offset(request.GET.get("message"))
     if is_partial and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
+    now = timezone.now()
+    context["around"] = _encoded(timerange.query_around(request.GET.dict(), trace.start_time, now))
     first = label_sources.pills_for_trace(request.project, trace.trace_id)
     context["pills"] = label_sources.labelled(first.own)[:MAX_PILLS]
-    context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), timezone.now())
+    context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), now)
     if chosen:
         context |= _span(request, trace, chosen) | _span_labels(request, trace, chosen)
     else:
@@ -103,6 +108,8 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
         return render(request, "traces/parts/turn.html", context, partial="messages")
     if is_partial:
         return render(request, PAGE_OF_TRACE, context, partial="span-pane")
+    if context["navigation"] is None:
+        context |= _place_in_list(request, trace, now)
     return render(request, PAGE_OF_TRACE, context | _header(trace, spans) | _tree(spans, row, chosen))
 
 
@@ -122,6 +129,30 @@ def attachment(request: ProjectRequest, trace_id: UUID, span_id: str, digest: st
         "X-Content-Type-Options": "nosniff",
     }
     return HttpResponse(content, media_type, headers=headers)
+
+
+def list_query(query: QueryDict, **extra: object) -> str:
+    """The query of a list, for the pages that it leads to: `?range=7d&status=error`, or empty."""
+    kept = {name: values for name, values in query.lists() if name not in NOT_OF_LIST}
+    kept |= {name: [str(value)] for name, value in extra.items() if value is not None}
+    return f"?{urlencode(kept, doseq=True)}" if kept else ""
+
+
+def _encoded(query: dict[str, str | None]) -> str:
+    return urlencode({name: value for name, value in query.items() if value})
+
+
+def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict[str, Any]:
+    """The list that led here, and the traces beside this one in it. Without one, the time around the trace."""
+    query = list_query(request.GET)
+    if not query:
+        return {"list_query": f"?{_encoded(timerange.around(trace.start_time, now).query)}"}
+    trace_filter = TraceFilterForm(request.project, request.GET).trace_filter
+    by = trace_filter.time_field
+    time_range = timerange.parse(request.GET.dict(), now)
+    traces = request.project.traces.matching(trace_filter).within(time_range, by)
+    newer, older = traces.beside(Cursor(getattr(trace, by), trace.pk), by)
+    return {"list_query": query, "newer": newer, "older": older}
 
 
 def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | None:
@@ -209,7 +240,8 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: T
     newest = Cursor(getattr(shown[0], by), shown[0].pk) if shown and after is None else None
     more = Cursor(getattr(shown[-1], by), shown[-1].pk) if len(traces) > PAGE else None
     rows = [(trace, pills.get(trace.trace_id, ())) for trace in shown]
-    return {"rows": rows, "newest": newest, "more": more}
+    query = list_query(request.GET, agent=trace_filter.agent)
+    return {"rows": rows, "newest": newest, "more": more, "list_query": query}
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter, now: datetime) -> dict[str, Any]:

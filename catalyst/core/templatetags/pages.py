@@ -9,10 +9,11 @@ from django.forms.utils import flatatt
 from django.http import HttpRequest
 from django.template.context import RequestContext
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from catalyst import __version__, package, registry
+from catalyst import __version__, package, registry, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.figures import to_json
 from catalyst.registry import Tab, TabPage
@@ -94,6 +95,17 @@ def narrowed(context: RequestContext, name: str, value: object) -> str:
 def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
     request: HttpRequest = context["request"]
     return {key: values for key, values in request.GET.lists() if key != "after"}
+
+
+@register.simple_tag(takes_context=True)
+def ranged_url(context: RequestContext, name: str, *ids: object) -> str:
+    """The URL of a page, with the time range of this one."""
+    request: HttpRequest = context["request"]
+    now = timezone.now()
+    asked = timerange.parse(request.GET.dict(), now)
+    query = {} if asked.problem else {key: request.GET[key] for key in ("range", "from", "to") if request.GET.get(key)}
+    address = reverse(name, args=ids)
+    return f"{address}?{urlencode(query)}" if query else address
 
 
 @register.simple_tag(takes_context=True)

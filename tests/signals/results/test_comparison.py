@@ -125,7 +125,7 @@ def test_it_says_when_it_compares_the_newest_only(
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "fair")], now - timedelta(days=5))
-    assert "No trace of the last 1 d has a label of both" in Page(browser.get(page_of(signal)).text).text
+    assert "No trace of the last 24 hours has a label of both" in Page(browser.get(page_of(signal)).text).text
     moved = Page(browser.get(f"{page_of(signal)}?range=7d").text).region("How labels moved")
     assert moved.table().row("good")["fair"] == "1"
 

@@ -113,7 +113,7 @@ def test_it_says_what_its_shares_are_estimates_of(
 ) -> None:
     page = f"{LIST}{signal.pk}/"
     words = Page(browser.get(page).text).text
-    assert "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 1 d)." in words
+    assert "Based on 4 labels from 6 sampled traces (100% of 6 matching traces in the last 24 hours)." in words
     version = operations.publish_version(signal, Definition("binary", "Now?", 25))
     Label.objects.update(version=version)
     assert "about 24 matching traces" in Page(browser.get(page).text).text

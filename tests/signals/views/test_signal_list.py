@@ -77,8 +77,8 @@ def test_it_says_which_versions_gave_the_labels(browser: Client, project: Projec
 def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - timedelta(days=9))
     make_label(signal, now=now - timedelta(days=5), value="yes")
-    assert Page(browser.get(PAGE).text).table().row(1)["Labels, the last 1 d"] == "No labels in this range"
-    assert Page(browser.get(f"{PAGE}?range=7d").text).table().row(1)["Labels, the last 7 d"].endswith("yes 100%")
+    assert Page(browser.get(PAGE).text).table().row(1)["Labels, the last 24 hours"] == "No labels in this range"
+    assert Page(browser.get(f"{PAGE}?range=7d").text).table().row(1)["Labels, the last 7 days"].endswith("yes 100%")
 
 
 def test_it_hides_archived_signals_and_shows_them_when_asked(browser: Client, project: Project, now: datetime) -> None:

@@ -192,8 +192,8 @@ def test_it_filters_by_label_state_and_version(
 def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_label(signal, now=now - timedelta(days=5), value="good")
     page = Page(browser.get(page_of(signal)).text)
-    assert "Nothing in the last 1 d" in page.headings
-    assert page.link("Show the last 7 d") == "?range=7d"
+    assert "Nothing in the last 24 hours" in page.headings
+    assert page.link("Show the last 7 days") == "?range=7d"
     (row,) = Page(browser.get(f"{page_of(signal)}?range=7d").text).table(SAMPLED).rows
     assert row["The judge's reason"] == "Because good."
 

@@ -79,7 +79,7 @@ def test_it_says_how_many_runs_name_no_agent(browser: Client, project: Project, 
     make_trace_row(project, 3, now=now)
     page = Page(browser.get(PAGE).text)
     assert page.link("2 runs without an agent") == "/p/default/traces/?agent=0"
-    assert "2 runs without an agent in the last 1 d. Set agent.id" in page.text
+    assert "2 runs without an agent in the last 24 hours. Set agent.id" in page.text
 
 
 def test_it_teaches_when_there_is_no_agent(browser: Client, project: Project, now: datetime) -> None:

@@ -48,7 +48,7 @@ def test_it_says_how_many_sessions_are_new(browser: Client, project: Project, no
 def test_it_offers_the_range_that_has_sessions(browser: Client, project: Project, now: datetime) -> None:
     assert "when they carry the same session.id" in Page(browser.get(LIST).text).text
     make_session_row(project, now=now - timedelta(days=5))
-    assert Page(browser.get(LIST).text).link("Show the last 7 d") == "?range=7d"
+    assert Page(browser.get(LIST).text).link("Show the last 7 days") == "?range=7d"
 
 
 def test_it_opens_a_session_by_its_id(browser: Client, project: Project, now: datetime) -> None:
@@ -78,7 +78,7 @@ def test_it_reads_a_session_in_order(browser: Client, project: Project, now: dat
         turn = page.region(f"Turn {number}")
         assert f"Question {number}?" in turn.text
         assert f"Answer {number}." in turn.text
-        assert turn.link(f"Turn {number}") == f"/p/default/traces/{number:032x}/"
+        assert turn.link(f"Turn {number}") == f"/p/default/traces/{number:032x}/?range=1d"
     assert turns(page) == [1, 2, 3]
 
 

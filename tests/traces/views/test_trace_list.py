@@ -29,7 +29,7 @@ HTMX = {"HX-Request": "true"}
 def listed(page: Page) -> list[str]:
     """The hexadecimal ids of the traces in the list, in order."""
     addresses = [row.links[0][1] for row in page.rows]
-    return [address.removeprefix(PAGE).rstrip("/") for address in addresses]
+    return [address.removeprefix(PAGE).partition("/")[0] for address in addresses]
 
 
 def traces_counted(page: Page) -> int:
@@ -74,15 +74,15 @@ def test_it_turns_into_the_list_when_the_first_trace_lands(browser: Client, proj
 def test_it_offers_the_range_that_has_traces(browser: Client, project: Project, now: datetime) -> None:
     make_trace_row(project, now=now - timedelta(days=5))
     page = Page(browser.get(PAGE).text)
-    assert "No traces in the last 1 d" in page.headings
-    assert page.link("Show the last 7 d") == "?range=7d"
+    assert "No traces in the last 24 hours" in page.headings
+    assert page.link("Show the last 7 days") == "?range=7d"
     assert len(Page(browser.get(f"{PAGE}?range=7d").text).table().rows) == 1
 
 
 def test_it_says_when_no_trace_passes_the_filter(browser: Client, project: Project, now: datetime) -> None:
     make_trace_row(project, now=now)
     page = Page(browser.get(f"{PAGE}?status=error").text)
-    assert "No traces in the last 1 d that pass the filter" in page.headings
+    assert "No traces in the last 24 hours that pass the filter" in page.headings
     assert "No trace passes this filter at any time" in page.text
 
 
@@ -260,7 +260,55 @@ def test_it_says_what_part_of_a_filter_is_not_applied(
 ) -> None:
     make_trace(project, now=now)
     url = f"/p/{project.slug}/{listed}/"
-    text = browser.get(f"{url}?attribute=llm.token_count.prompt%3D7").text
-    assert "The list is not narrowed by all that the address asks for" in text
-    assert "Has an attribute: Traffic can&#x27;t be filtered by the attribute" in text
-    assert "not narrowed by all" not in browser.get(f"{url}?attribute=tenant%3Dacme").text
+    text = Page(browser.get(f"{url}?attribute=llm.token_count.prompt%3D7").text).text
+    assert "Not applied. Attribute (key=value): Traffic can't be filtered by the attribute" in text
+    assert "Not applied" not in browser.get(f"{url}?attribute=tenant%3Dacme").text
+
+
+@pytest.mark.parametrize("listed", ["traces", "sessions"])
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("min_duration_ms=abc", "Min duration (ms)"),
+        ("attribute=app.version", "Attribute (key=value): Use key=value."),
+        ("agent=abc", "Agent: Enter a whole number."),
+        ("session=x", "Session: Enter a whole number."),
+        ("status=x", "Status: "),
+        ("&".join(["label=1:yes"] * 6), "Labels: at most 5."),
+    ],
+)
+def test_it_says_each_condition_that_it_does_not_apply(
+    browser: Client, project: Project, now: datetime, listed: str, query: str, problem: str
+) -> None:
+    make_trace(project, now=now, session="chat")
+    (note,) = Page(browser.get(f"/p/{project.slug}/{listed}/?{query}").text).all("//main//div[@role='alert']")
+    assert note.text.startswith(f"Not applied. {problem}")
+
+
+@pytest.mark.parametrize("page", ["traces", "sessions", "agents"])
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("range=999d", "999d is not a time range. Shown: the last 24 hours."),
+        ("from=banana", "From is not a time: banana. Shown: the last 24 hours."),
+        ("from=2026-11-01&to=x", "To is not a time: x. Shown: the last 24 hours."),
+        ("to=2026-11-01", "To needs a From. Shown: the last 24 hours."),
+        ("from=2026-11-02&to=2026-11-01", "From must be before To, and in the past. Shown: the last 24 hours."),
+        ("from=2999-11-02&to=2999-11-04", "From must be before To, and in the past. Shown: the last 24 hours."),
+    ],
+)
+def test_pages_say_that_a_range_is_not_applied(
+    browser: Client, project: Project, now: datetime, page: str, query: str, problem: str
+) -> None:
+    make_trace(project, now=now, session="chat")
+    (note,) = Page(browser.get(f"/p/{project.slug}/{page}/?{query}").text).all("//main//div[@role='alert']")
+    assert note.text == problem
+
+
+def test_it_names_what_it_is_narrowed_to_even_if_that_is_unknown(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    make_trace_row(project, now=now)
+    for query, chip in (("agent=999", "agent is unknown"), ("session=999", "session is unknown")):
+        (search,) = Page(browser.get(f"{PAGE}?{query}").text).searches
+        assert chip in search.text

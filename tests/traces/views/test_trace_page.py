@@ -107,8 +107,39 @@ def test_it_shows_labels_with_their_reasons(browser: Client, project: Project, n
 def test_it_leads_to_the_turns_before_and_after(browser: Client, project: Project, now: datetime) -> None:
     make_session(project, turns=3, now=now)
     page = Page(browser.get(f"/p/default/traces/{2:032x}/").text)
-    assert page.link("Previous turn") == f"/p/default/traces/{1:032x}/"
-    assert page.link("Next turn") == f"/p/default/traces/{3:032x}/"
+    assert page.link("Previous turn") == f"/p/default/traces/{1:032x}/?range=1h"
+    assert page.link("Next turn") == f"/p/default/traces/{3:032x}/?range=1h"
+
+
+def test_it_leads_to_the_traces_beside_it_in_its_list(browser: Client, project: Project, now: datetime) -> None:
+    for number, agent in ((1, "mine"), (2, "other"), (3, "mine"), (4, "mine")):
+        make_trace(project, number, now=now - timedelta(minutes=9 - number), agent=agent)
+    pk = project.agents.get(name="mine").pk
+    page = Page(browser.get(f"/p/default/traces/?agent={pk}&range=6h").text)
+    page = Page(browser.get(page.table().row(2).links[0][1]).text)
+    query = f"?agent={pk}&range=6h"
+    assert page.link("Newer [") == f"/p/default/traces/{4:032x}/{query}"
+    assert page.link("Older ]") == f"/p/default/traces/{1:032x}/{query}"
+    assert page.region("Breadcrumb").link("Traces") == f"/p/default/traces/{query}"
+    newest = Page(browser.get(page.link("Newer [")).text)
+    assert not newest.has_link("Newer [")
+
+
+def test_its_links_keep_the_list_that_led_here(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now, session="chat")
+    query = "range=7d&status=ok"
+    page = Page(browser.get(f"/p/default/traces/{1:032x}/?{query}").text)
+    spans = page.region("Spans")
+    assert all(address.startswith(f"?{query}") for _, address in spans.links)
+    assert page.link("chat").endswith("?range=7d")
+    assert page.region("Main").link("Agents") == "/p/default/agents/?range=7d"
+
+
+def test_without_a_list_its_links_lead_to_its_own_time(browser: Client, project: Project, now: datetime) -> None:
+    make_trace(project, 1, now=now - timedelta(days=5))
+    page = Page(browser.get(f"/p/default/traces/{1:032x}/").text)
+    assert page.region("Breadcrumb").link("Traces") == "/p/default/traces/?range=7d"
+    assert page.link("support-bot").endswith("?range=7d")
 
 
 def test_it_opens_a_trace_of_two_thousand_spans(browser: Client, project: Project, now: datetime) -> None:
@@ -208,7 +239,7 @@ def test_attributes_lead_to_the_traces_that_have_them(browser: Client, project: 
     (link,) = [(words, address) for words, address in page.links if "?attribute=" in address]
     assert link[0] == "customer.tier"
     found = Page(browser.get(link[1]).text)
-    assert [row.links[0][1] for row in found.table().rows] == [f"/p/default/traces/{7:032x}/"]
+    assert [row.links[0][1].partition("?")[0] for row in found.table().rows] == [f"/p/default/traces/{7:032x}/"]
 
 
 def test_it_shows_many_labels_in_parts(
