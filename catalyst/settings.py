@@ -53,13 +53,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "catalyst.core.expired_sign_in.SignInRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "catalyst.core.query_limit.QueryLimitMiddleware",
     "catalyst.core.sign_ins.SignInMiddleware",
     "catalyst.core.access.ProjectMiddleware",
+    "catalyst.core.expired_sign_in.FormAddressMiddleware",
 ]
 
 ROOT_URLCONF = "catalyst.urls"
@@ -157,6 +158,7 @@ SECURE_CSP = {
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_NAME = f"catalyst_session_{env.port}"
+CSRF_FAILURE_VIEW = "catalyst.core.expired_sign_in.forged_or_expired"
 CSRF_COOKIE_NAME = f"catalyst_csrf_{env.port}"
 if PUBLIC_URL.startswith("https://"):
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
@@ -22,6 +23,7 @@ def navigation_context(request: HttpRequest) -> dict[str, Any]:
     section = next((section for section in sections if folder in section.folders), None)
     return {
         "project": project or SimpleLazyObject(lambda: last_project(request)),
+        "csrf_cookie": settings.CSRF_COOKIE_NAME,
         "sections": sections,
         "section": section,
         # The same page of another project.

@@ -2,8 +2,8 @@
 {
   const REASONS = {
     0: "the server can't be reached",
-    403: "it is not allowed, or this page is out of date",
-    404: "it is not there any more",
+    403: "your role does not allow it, or this page is out of date. Reload the page",
+    404: "it no longer exists",
     414: "the search text or the filter is too long",
     429: "too many requests at once, wait a little",
   };
@@ -24,6 +24,7 @@
   };
 
   const fail = ({ detail: { requestConfig: request, target, xhr } }) => {
+    if (xhr.status === 401) return; // session.js says it
     const { elt, verb, path } = request;
     let note = notes.get(elt);
     if (!note?.isConnected) {

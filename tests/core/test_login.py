@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -53,9 +54,53 @@ def test_it_goes_nowhere_else(client: Client, ada: User, target: str) -> None:
     assert client.get(LOGIN, {"next": target}).headers["Location"] == "/"
 
 
-def test_it_sends_the_whole_page_here_when_a_fragment_finds_the_session_ended(client: Client, project: Project) -> None:
-    response = client.get("/p/default/traces/", headers={"HX-Request": "true"}, follow=True)
-    assert response.headers["HX-Redirect"] == LOGIN
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_fragment_that_finds_the_session_ended_leaves_the_page_as_it_is(
+    client: Client, project: Project, method: str
+) -> None:
+    response = getattr(client, method)("/p/default/traces/", headers={"HX-Request": "true"})
+    assert (response.status_code, response.content) == (401, b"")
+
+
+def test_signing_in_leads_back_to_the_page_of_the_form(client: Client, ada: User, project: Project) -> None:
+    page = "/p/default/signals/?range=7d&scope=trace"
+    response = client.post("/p/default/signals/bulk/", headers={"Referer": f"http://testserver{page}"})
+    assert response.headers["Location"] == f"{LOGIN}?next={quote(page)}"
+    for elsewhere in ("http://evil.example/p/default/", "//evil.example/", ""):
+        response = client.post("/p/default/signals/bulk/", headers={"Referer": elsewhere})
+        assert response.headers["Location"] == f"{LOGIN}?next=/p/default/signals/bulk/"
+
+
+def test_it_is_the_same_when_both_cookies_are_gone(db: None, project: Project) -> None:
+    client = Client(enforce_csrf_checks=True)
+    page = "http://testserver/p/default/signals/"
+    response = client.post("/p/default/signals/bulk/", headers={"Referer": page})
+    assert response.headers["Location"] == f"{LOGIN}?next=/p/default/signals/"
+    assert client.post("/p/default/signals/bulk/", headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_a_form_without_its_token_is_refused(ada: User, project: Project) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(ada)
+    response = client.post("/profile/", {"first_name": "Ada"})
+    assert response.status_code == 403
+    assert "This form is out of date" in Page(response.text).headings
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/p/default/signals/bulk/", "/p/default/signals/"),
+        ("/p/default/settings/keys/5/revoke/", "/p/default/settings/keys/"),
+        ("/p/default/settings/retention/", "/p/default/settings/"),
+        ("/profile/password/", "/profile/"),
+        ("/logout/", "/"),
+    ],
+)
+def test_the_address_of_a_form_leads_to_the_page_above_it(
+    client_as: Callable[[User], Client], alice: User, project: Project, address: str, page: str
+) -> None:
+    assert client_as(alice).get(address).headers["Location"] == page
 
 
 def test_it_lets_someone_who_is_signed_in_through(client_as: Callable[[User], Client], alice: User) -> None:
@@ -104,7 +149,7 @@ def test_signing_out_empties_the_cache_of_the_browser(client_as: Callable[[User]
 
 def test_it_signs_out(client_as: Callable[[User], Client], alice: User) -> None:
     client = client_as(alice)
-    assert client.get("/logout/").status_code == 405
+    assert client.get("/logout/").headers["Location"] == "/"
     assert client.post("/logout/").headers["Location"] == LOGIN
     assert client.get("/").status_code == 302
 

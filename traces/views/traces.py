@@ -108,9 +108,10 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
         return render(request, "traces/parts/turn.html", context, partial="messages")
     if is_partial:
         return render(request, PAGE_OF_TRACE, context, partial="span-pane")
-    if context["navigation"] is None:
-        context |= _place_in_list(request, trace, now)
-    return render(request, PAGE_OF_TRACE, context | _header(trace, spans) | _tree(spans, row, chosen))
+    # A page that was opened from a list of labels leads along that list.
+    place = {} if context["navigation"] else _place_in_list(request, trace, now)
+    context |= place | _header(trace, spans) | _tree(spans, row, chosen)
+    return render(request, PAGE_OF_TRACE, context)
 
 
 @require_safe
