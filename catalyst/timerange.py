@@ -163,16 +163,21 @@ def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
 
 
 def _problem(params: Mapping[str, str], now: datetime) -> str:
-    first, last, key = params.get("from"), params.get("to"), params.get("range")
-    for name, text in (("From", first), ("To", last)):
-        if text and _time(text, now) is None:
-            return f"{name} is not a time: {text[:MAX_SHOWN_CHARACTERS]}."
-    start, end = _time(first, now), _time(last, now)
+    for name in ("from", "to"):
+        if (text := params.get(name)) and _time(text, now) is None:
+            return f"{name.capitalize()} is not a time: {text[:MAX_SHOWN_CHARACTERS]}."
+    key = params.get("range")
+    return _order_problem(_time(params.get("from"), now), _time(params.get("to"), now), now) or (
+        f"{key[:MAX_SHOWN_CHARACTERS]} is not a time range." if key and key not in RANGES else ""
+    )
+
+
+def _order_problem(start: datetime | None, end: datetime | None, now: datetime) -> str:
     if start is not None:
         return "" if start < (end or now) else "From must be before To, and in the past."
     if end is not None:
         return "To needs a From."
-    return "" if not key or key in RANGES else f"{key[:MAX_SHOWN_CHARACTERS]} is not a time range."
+    return ""
 
 
 def query_around(params: Mapping[str, str], moment: datetime, now: datetime) -> dict[str, str | None]:

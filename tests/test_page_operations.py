@@ -98,6 +98,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "traces:agent-traces": ("traces.list",),
     "traces:session-detail": ("traces.session", "traces.transcript"),
     "traces:session-list": ("traces.sessions", "traces.facets"),
+    "traces:span-json": ("traces.span",),
     "traces:trace-detail": ("traces.show", "traces.span", "traces.transcript"),
     "traces:trace-list": ("traces.list", "traces.overview", "traces.facets"),
 }

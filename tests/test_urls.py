@@ -25,6 +25,7 @@ from tests.factories import make_agent, make_labels, make_session, make_signal, 
 from tests.page import Page
 from tests.pictures import add_picture
 from tests.rows import stored_rows
+from traces.models.span import hex_span_id
 
 pytestmark = pytest.mark.slow
 
@@ -99,6 +100,7 @@ TABLE = {
     "ops:operator": Row("403 403 403 403 302", "405 405 405 405 302"),
     "traces:trace-list": Row(LOOK, ONLY_GET),
     "traces:trace-detail": Row(LOOK, ONLY_GET, "trace"),
+    "traces:span-json": Row(LOOK, ONLY_GET, "stored span"),
     "traces:attachment-show": Row(LOOK, ONLY_GET, "picture"),
     "traces:session-list": Row(LOOK, ONLY_GET),
     "traces:session-detail": Row(LOOK, ONLY_GET, "session"),
@@ -207,6 +209,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": add_picture(project, trace.trace_id.int, now=now),
+        "stored span": {"trace_id": trace.trace_id, "span_id": hex_span_id(trace.root_span_id or 0)},
         "stored trace": {"pk": trace.pk},
         "signal": {"pk": signal.pk},
         "version": {"pk": signal.pk, "number": 1},

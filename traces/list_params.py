@@ -22,8 +22,8 @@ TEXT = {"autocomplete": "off"}
 NUMBER = {**TEXT, "inputmode": "numeric"}
 SEARCH = {
     "data-filter": True,
-    "aria-label": "Filter by name, input or trace id",
-    "placeholder": "Name, input or a trace id",
+    "aria-label": "Search name, input or ID",
+    "placeholder": "Search name, input or ID",
 }
 
 

@@ -41,7 +41,7 @@ class SpanQuery:
 
     `traffic_filter`: as `Filter.passes` on `facts_of_span`. `start`, `end`: start time in [start, end).
     `agents`: names one of these agents; None matches spans that name none. `roles`: has one of these. Empty: any.
-    `traces`: spans of these trace rows. `counts_as_other`: as `SpanRecord.counts_as_other`.
+    `traces`: spans of these trace rows. `span_id`: this one. `counts_as_other`: as `SpanRecord.counts_as_other`.
     """
 
     traffic_filter: Filter = EVERYTHING
@@ -53,6 +53,7 @@ class SpanQuery:
     received_since: datetime | None = None
     traces: QuerySet[Any] | None = None
     counts_as_other: bool = False
+    span_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/analysis/", agents.agent_analysis, name="agent-analysis"),
     path("p/<slug:project>/traces/", traces.trace_list, name="trace-list"),
     path("p/<slug:project>/traces/<trace_id:trace_id>/", traces.trace_detail, name="trace-detail"),
+    path("p/<slug:project>/traces/<trace_id:trace_id>/spans/<hex16:span_id>/json/", traces.span_json, name="span-json"),
     path(
         "p/<slug:project>/traces/<trace_id:trace_id>/spans/<hex16:span_id>/attachments/<hex16:digest>/",
         traces.attachment,

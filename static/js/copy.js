@@ -1,16 +1,17 @@
 // <button data-copy="#id"> copies the text of that element; without a value, that of the visible code in its card.
+// <button data-copy-text="text"> copies its own text.
 {
   const source = (button) => button.dataset.copy
     ? document.querySelector(button.dataset.copy)
     : [...button.closest(".card").querySelectorAll("pre, code")].find((element) => element.checkVisibility());
 
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-text]");
     if (!button) return;
-    const text = source(button)?.textContent.trim();
+    const text = button.dataset.copyText ?? source(button)?.textContent.trim();
     if (!text) return;
     const said = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Press Ctrl+C to copy");
-    if (said !== "Copied") getSelection().selectAllChildren(source(button));
+    if (said !== "Copied" && !button.dataset.copyText) getSelection().selectAllChildren(source(button));
     document.dispatchEvent(new CustomEvent("catalyst:say", { detail: said }));
   });
 }

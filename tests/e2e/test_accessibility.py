@@ -50,6 +50,7 @@ NO_PAGES = {
     "signals:lately-show",
     "signals:trial-exchange",
     "traces:attachment-show",
+    "traces:span-json",
 }
 """What answers in plain text, with a file, or with a part that a page loads."""
 

@@ -88,3 +88,8 @@ PARTITIONED: tuple[type[SpanKey], ...] = (Span, Payload)
 
 def hex_span_id(span_id: int) -> str:
     return f"{span_id & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+def span_id_of(hex_id: str) -> int:
+    """The stored form of 16 hexadecimal digits."""
+    return int.from_bytes(bytes.fromhex(hex_id), signed=True)

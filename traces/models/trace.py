@@ -1,5 +1,6 @@
 """Traces and sessions."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -211,6 +212,18 @@ class Session(Counters):
         return (self.end_time - self.start_time) // timedelta(microseconds=1)
 
 
+# Pages show the first 8 digits of an id.
+_ID = re.compile("[0-9a-f]{8,32}")
+
+
+def id_begins_with(text: str) -> Q:
+    """Traces whose id begins so; none unless the text has 8 to 32 hexadecimal digits."""
+    digits = text.strip().lower()
+    if not _ID.fullmatch(digits):
+        return Q(pk__in=[])
+    return Q(trace_id__gte=UUID(hex=digits.ljust(32, "0")), trace_id__lte=UUID(hex=digits.ljust(32, "f")))
+
+
 class TraceQuerySet(models.QuerySet["Trace"]):
     def within(self, time_range: TimeRange, by: TimeField = "start_time") -> "TraceQuerySet":
         return self.filter(**{f"{by}__gte": time_range.start, f"{by}__lt": time_range.end})
@@ -227,7 +240,9 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         for label in trace_filter.labels:
             traces = traces.filter(label.traces)
         if trace_filter.text:
-            traces = traces.filter(Q(name__icontains=trace_filter.text) | Q(input_preview__icontains=trace_filter.text))
+            text = trace_filter.text
+            has_text = Q(name__icontains=text) | Q(input_preview__icontains=text) | id_begins_with(text)
+            traces = traces.filter(has_text)
         return traces
 
     def newest(self, after: Cursor | None = None, by: TimeField = "start_time") -> "TraceQuerySet":

@@ -19,6 +19,8 @@ def span_condition(project_id: int, query: SpanQuery) -> Q:
     )
     if query.has_ended:
         condition &= Q(duration_us__isnull=False)
+    if query.span_id is not None:
+        condition &= Q(span_id=query.span_id)
     if query.counts_as_other:
         condition &= Q(counts_as_other=True)
     if query.received_since is not None:

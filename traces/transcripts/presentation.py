@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from catalyst.formats import Plain
 from traces.conventions.embedded_files import Attachment, without_data
 from traces.conventions.message_formats import Message, ToolCall
 from traces.conventions.span_mapping import attribute_text, attribute_token
+from traces.models.span import hex_span_id
 from traces.records import PayloadRecord, SpanRecord
 
 MAX_SPANS = 300
@@ -45,6 +46,18 @@ class Part[Item]:
     @property
     def left_out(self) -> int:
         return self.count - len(self.shown)
+
+
+# Columns of a span that say nothing to people.
+INTERNAL = ("project_id", "digest", "attribute_tokens", "resource_digest")
+
+
+def raw(span: SpanRecord, payload: PayloadRecord) -> dict[str, Any]:
+    """The columns and the text of a span, with ids as senders write them."""
+    columns = asdict(span) | asdict(payload)
+    parent = None if span.parent_id is None else hex_span_id(span.parent_id)
+    ids = {"trace_id": span.trace_id.hex, "span_id": hex_span_id(span.span_id), "parent_id": parent}
+    return {name: value for name, value in (columns | ids).items() if name not in INTERNAL}
 
 
 def beginning[Item](items: Iterable[Item], limit: int) -> Part[Item]:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+import orjson
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -18,7 +19,7 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
-from traces import label_sources, list_params
+from traces import label_sources
 from traces.analytics.list_volumes import list_volumes
 from traces.analytics.overview import overview
 from traces.conventions.embedded_files import PICTURES
@@ -30,7 +31,7 @@ from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
 from traces.transcripts import conversations, presentation, waterfall
-from traces.views import expired, facets
+from traces.views import expired, facets, id_search
 
 PAGE = 30
 ROWS = 32
@@ -49,7 +50,7 @@ PANES = ("io", "attributes", "events", "labels")
 
 @require_safe
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces. With a trace id as search text, redirect to it."""
+    """List traces. With an id as search text, redirect to its page."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
     filter_form = TraceFilterForm(request.project, request.GET)
@@ -57,10 +58,10 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if facets.is_wanted(request):
         counts = facets.of_traces(request, time_range, trace_filter, now)
         return render(request, "traces/parts/trace_facets.html", {"trace_filter": trace_filter, **counts})
-    exact = list_params.trace_id(trace_filter.text)
-    if exact and request.project.traces.filter(trace_id=exact).exists():
-        return redirect("traces:trace-detail", request.project.slug, exact.hex)
     is_partial = wants_partial(request)
+    page = None if is_partial else id_search.page_of(request.project, trace_filter.text, time_range)
+    if page:
+        return redirect(page)
     shown = params.cursor(request.GET.get("newer"))
     if is_partial and shown:
         by = trace_filter.time_field
@@ -108,9 +109,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
         return render(request, "traces/parts/turn.html", context, partial="messages")
     if is_partial:
         return render(request, PAGE_OF_TRACE, context, partial="span-pane")
-    # A page that was opened from a list of labels leads along that list.
-    place = {} if context["navigation"] else _place_in_list(request, trace, now)
-    context |= place | _header(trace, spans) | _tree(spans, row, chosen)
+    context |= _place_in_list(request, trace, now) | _header(trace, spans) | _tree(spans, row, chosen)
     return render(request, PAGE_OF_TRACE, context)
 
 
@@ -146,6 +145,9 @@ def _encoded(query: dict[str, str | None]) -> str:
 def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict[str, Any]:
     """The list that led here, and the traces beside this one in it. Without one, the time around the trace."""
     query = list_query(request.GET)
+    if "at" in request.GET:
+        # A page that was opened from a list of labels leads along that list.
+        return {}
     if not query:
         return {"list_query": f"?{_encoded(timerange.around(trace.start_time, now).query)}"}
     trace_filter = TraceFilterForm(request.project, request.GET).trace_filter
@@ -154,6 +156,20 @@ def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict
     traces = request.project.traces.matching(trace_filter).within(time_range, by)
     newer, older = traces.beside(Cursor(getattr(trace, by), trace.pk), by)
     return {"list_query": query, "newer": newer, "older": older}
+
+
+@require_safe
+def span_json(request: ProjectRequest, trace_id: UUID, span_id: str) -> HttpResponse:
+    """Everything that is stored of a span."""
+    trace = request.project.traces.for_detail().filter(trace_id=trace_id).first()
+    span = _chosen(conversations.spans_of(trace), span_id) if trace else None
+    if trace is None or span is None:
+        raise Http404("No such span")
+    payload = conversations.payload_of(trace, span)
+    resource = Resource.objects.of(request.project, payload.resource_digest)
+    content = presentation.raw(span, payload) | {"resource": resource.attributes if resource else None}
+    text = orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2)
+    return HttpResponse(text, "application/json", headers={"X-Content-Type-Options": "nosniff"})
 
 
 def _chosen(spans: Sequence[SpanRecord], hex_id: str | None) -> SpanRecord | None:

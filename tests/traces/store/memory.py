@@ -147,6 +147,7 @@ def meets(span: SpanRecord, query: SpanQuery) -> bool:
         query.traffic_filter.passes(facts_of_span(span))
         and (query.start is None or span.start_time >= query.start)
         and (query.end is None or span.start_time < query.end)
+        and (query.span_id is None or span.span_id == query.span_id)
         and (not query.agents or span.agent_id in query.agents)
         and (not query.roles or any(ROLES[role](span) for role in query.roles))
         and (not query.has_ended or span.ended)

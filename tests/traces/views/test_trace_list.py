@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -11,13 +12,22 @@ from django.test.utils import CaptureQueriesContext
 
 from catalyst import formats, timerange
 from catalyst.core.models import Project, User
-from tests.factories import make_agent, make_labels, make_signal, make_trace, make_trace_row, make_trace_rows
+from tests.factories import (
+    make_agent,
+    make_label,
+    make_labels,
+    make_signal,
+    make_trace,
+    make_trace_row,
+    make_trace_rows,
+)
 from tests.page import Page
 from tests.traces.sent import sent_span
 from tests.traces.views.facets import facets_of
 from traces.analytics import list_volumes
 from traces.ingest import pipeline
 from traces.models import Trace
+from traces.models.span import hex_span_id
 from traces.views import traces as views
 
 pytestmark = pytest.mark.real_clock
@@ -116,6 +126,53 @@ def test_it_goes_to_the_trace_whose_id_is_asked_for(browser: Client, project: Pr
     trace = make_trace_row(project, now=now)
     assert browser.get(f"{PAGE}?q={trace.hex_id}").headers["Location"] == f"{PAGE}{trace.hex_id}/"
     assert browser.get(f"{PAGE}?q={'f' * 32}").status_code == 200
+
+
+def test_it_finds_every_id_that_it_shows(browser: Client, project: Project, now: datetime) -> None:
+    trace_id = 0x6C5C1186 << 96
+    for number in (trace_id, trace_id + (1 << 100)):
+        spans = [sent_span(number >> 90, trace=number, start=now, session__id=f"chat {number >> 96}")]
+        pipeline.store(project.pk, spans, now)
+    trace = Trace.objects.get(trace_id=UUID(int=trace_id))
+    session = trace.session
+    assert session
+    found = {
+        trace.hex_id[:8]: trace.get_absolute_url(),
+        trace.hex_id[:8].upper(): trace.get_absolute_url(),
+        session.key: f"/p/default/sessions/{session.pk}/",
+        hex_span_id(trace.root_span_id or 0): f"{trace.get_absolute_url()}?span={hex_span_id(trace.root_span_id or 0)}",
+    }
+    for text, address in found.items():
+        assert browser.get(PAGE, {"q": text}).headers["Location"] == address
+    pipeline.store(project.pk, [sent_span(5, trace=trace_id + 1, start=now)], now)
+    other = Trace.objects.get(trace_id=UUID(int=trace_id + 1))
+    assert set(listed(Page(browser.get(PAGE, {"q": "6c5c1186"}).text))) == {trace.hex_id, other.hex_id}
+
+
+def test_columns_that_are_the_same_in_every_row_are_left_out(browser: Client, project: Project, now: datetime) -> None:
+    trace = make_trace_row(project, now=now, session="chat")
+    columns = Page(browser.get(PAGE).text).table().columns
+    for query, column in (
+        (f"agent={trace.agent_id}", "Agent"),
+        (f"session={trace.session_id}", "Session"),
+        ("status=ok", "Status"),
+    ):
+        table = Page(browser.get(f"{PAGE}?{query}").text).table()
+        assert table.columns == [name for name in columns if name != column]
+        assert len(table.row(1).cells) == len(table.columns)
+    assert "Agent" not in Page(browser.get(f"/p/default/agents/{trace.agent_id}/traces/").text).table().columns
+
+
+def test_it_shows_bad_and_good_labels_and_the_rest_on_demand(browser: Client, project: Project, now: datetime) -> None:
+    agent = make_agent(project)
+    make_trace_row(project, 1, now=now)
+    for name, value in (("Bad", "yes"), ("Other", "no")):
+        make_label(make_signal(agent, name=name, active_since=now), 1, now=now, value=value)
+    (cell,) = Page(browser.get(PAGE).text).all("//tbody/tr/td[last()]")
+    assert cell.all("./span/a")[0].text == "Badyes"
+    (rest,) = cell.all(".//details")
+    assert rest.headings == ["Further labels: +1"]
+    assert rest.all("./span/a")[0].text == "Otherno"
 
 
 def test_it_continues_where_a_page_ended(browser: Client, project: Project, now: datetime) -> None:

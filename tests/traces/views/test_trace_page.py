@@ -125,6 +125,20 @@ def test_it_leads_to_the_traces_beside_it_in_its_list(browser: Client, project: 
     assert not newest.has_link("Newer [")
 
 
+def test_its_ids_can_be_copied_and_its_spans_read_as_json(browser: Client, project: Project, now: datetime) -> None:
+    trace = make_trace(project, 1, now=now, session="chat")
+    span = hex_span_id(18)
+    page = Page(browser.get(f"{trace.get_absolute_url()}?span={span}").text)
+    copied = [button.attribute("data-copy-text") for button in page.all("//button[@data-copy-text]")]
+    assert copied == [trace.hex_id, "chat", span]
+    response = browser.get(page.link("Raw JSON"))
+    assert response.headers["Content-Type"] == "application/json"
+    content = response.json()
+    assert (content["trace_id"], content["span_id"], content["model"]) == (trace.hex_id, span, "gpt-4o-mini")
+    assert content["attributes"]["openinference.span.kind"] == "LLM"
+    assert browser.get(f"{trace.get_absolute_url()}spans/{'f' * 16}/json/").status_code == 404
+
+
 def test_its_links_keep_the_list_that_led_here(browser: Client, project: Project, now: datetime) -> None:
     make_trace(project, 1, now=now, session="chat")
     query = "range=7d&status=ok"
