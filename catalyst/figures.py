@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
 from itertools import pairwise
 from operator import attrgetter
@@ -157,6 +157,16 @@ def _figure(traces: list[Any], starts: Sequence[datetime], unit: Unit, **layout:
     }
 
 
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+# Distances of times below an axis, and the part of its width that the last text may need.
+TICK_STEPS = [
+    *(timedelta(minutes=minutes) for minutes in (1, 5, 10, 15, 30)),
+    *(timedelta(hours=hours) for hours in (1, 2, 3, 6, 12)),
+    *(timedelta(days=days) for days in (1, 2, 7, 14, 28)),
+]
+MARGIN = 0.04
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A rectangle of an SVG, in percent of its width and height."""
@@ -171,6 +181,14 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """A time below a strip, at this percentage of its width."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Strip:
     """Bars over time and the labels of their axes. `ok` and `errors` are SVG paths."""
 
@@ -178,7 +196,7 @@ class Strip:
     errors: str
     hits: list[Bar]
     y_labels: list[int]
-    x_labels: list[str]
+    ticks: list[Tick]
 
 
 def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence[int], queries: Sequence[str]) -> Strip:
@@ -186,14 +204,40 @@ def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence
     top = nice_ceiling(max((good + bad for good, bad in zip(ok, errors, strict=True)), default=0))
     slot = 100 / max(len(starts), 1)
     above, base, hits = "", "", []
+    is_day = len(starts) > 1 and starts[1] - starts[0] == timedelta(days=1)
     for index, (start, good, bad, query) in enumerate(zip(starts, ok, errors, queries, strict=True)):
         x, width = round(index * slot + slot * 0.1, 3), round(slot * 0.8, 3)
         low, high = 100 * bad / top, 100 * good / top
         base += _rectangle(x, 100 - low, width, low) if bad else ""
         above += _rectangle(x, 100 - low - high, width, high) if good else ""
-        title = f"{start:%-d %b %H:%M} UTC: {good + bad:,} traces, {bad:,} with errors"
+        title = (
+            f"{_bucket_text(start, is_day)}: {good + bad:,} trace{'' if good + bad == 1 else 's'}, {bad:,} with errors"
+        )
         hits.append(Bar(round(index * slot, 3), 0, round(slot, 3), 100, title=title, query=query))
-    return Strip(above, base, hits, [top, top // 2, 0] if top > 1 else [1, 0], axis_labels(starts))
+    return Strip(above, base, hits, [top, top // 2, 0] if top > 1 else [1, 0], round_ticks(starts))
+
+
+def _bucket_text(start: datetime, is_day: bool) -> str:
+    return f"{start:%-d %b}, UTC day" if is_day else f"{start:%-d %b %H:%M} UTC"
+
+
+def round_ticks(starts: Sequence[datetime], limit: int = 9) -> list[Tick]:
+    """Up to `limit` round times of the axis, equally far from each other. The last one names the time zone."""
+    if len(starts) < 2:
+        return []
+    end = starts[-1] + (starts[1] - starts[0])
+    length = end - starts[0]
+    step = next((step for step in TICK_STEPS if length / step <= limit), length)
+    first = starts[0] + (EPOCH - starts[0]) % step
+    # Near the end a text would be cut off.
+    count = max(int((end - first - length * MARGIN) / step) + 1, 0)
+    times = [first + index * step for index in range(count)]
+    pattern = "%-d %b" if step >= timedelta(days=1) else "%H:%M"
+    texts = [moment.strftime(pattern) for moment in times]
+    return [
+        Tick(round(100 * ((moment - starts[0]) / length), 2), f"{text} UTC" if moment == times[-1] else text)
+        for moment, text in zip(times, texts, strict=True)
+    ]
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> str:

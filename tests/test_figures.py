@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 from django.core.serializers.json import DjangoJSONEncoder
 
-from catalyst import figures
+from catalyst import figures, timerange
 from catalyst.figures import Mark, Series
 
 STARTS = [datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in range(4)]
@@ -73,6 +74,18 @@ def test_it_labels_hours_or_days() -> None:
     assert figures.axis_labels(days)[-1] == "19 Dec UTC"
     assert len(figures.axis_labels(days)) == 7
     assert figures.axis_labels([]) == []
+
+
+@pytest.mark.parametrize("key", timerange.RANGES)
+def test_the_times_below_a_strip_are_round_and_equally_far_from_each_other(key: str) -> None:
+    starts = timerange.named(key, datetime(2026, 11, 29, 15, 47, tzinfo=UTC)).buckets()
+    ticks = figures.round_ticks(starts)
+    assert 3 <= len(ticks) <= 9
+    assert ticks[-1].text.endswith(" UTC")
+    gaps = {round(later.x - earlier.x, 1) for earlier, later in pairwise(ticks)}
+    assert max(gaps) - min(gaps) < 0.2
+    minutes = {tick.text.partition(":")[2][:2] for tick in ticks}
+    assert all(not minute or int(minute) % 5 == 0 for minute in minutes)
 
 
 def test_it_breaks_a_sparkline_at_a_gap() -> None:

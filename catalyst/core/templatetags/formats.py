@@ -32,21 +32,21 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 @register.filter
 def clock(moment: datetime | None) -> SafeString | str:
-    """A `<time>` to the second: `29 Nov 15:40:36 UTC`."""
-    return _at(moment, "%H:%M:%S")
+    """A `<time>` to the second: `29 Nov 15:40:36 UTC`. The browser shows it in the reader's zone."""
+    return _at(moment, "%H:%M:%S", "second")
 
 
 @register.filter
 def minute(moment: datetime | None) -> SafeString | str:
-    """A `<time>` to the minute: `29 Nov 15:40 UTC`."""
-    return _at(moment, "%H:%M")
+    """A `<time>` to the minute: `29 Nov 15:40 UTC`. The browser shows it in the reader's zone."""
+    return _at(moment, "%H:%M", "minute")
 
 
-def _at(moment: datetime | None, pattern: str) -> SafeString | str:
+def _at(moment: datetime | None, pattern: str, unit: str) -> SafeString | str:
     if moment is None:
         return ""
     text = formats.at(moment, timezone.now(), pattern)
-    return format_html('<time datetime="{}" title="{}">{}</time>', *_exact(moment), text)
+    return format_html('<time datetime="{}" title="{}" data-to="{}">{}</time>', *_exact(moment), unit, text)
 
 
 def _exact(moment: datetime) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Each number of a list is the number of rows that its link lists. The links are read from the page."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
@@ -119,6 +120,6 @@ def test_the_headline_and_each_bar_count_the_rows_that_they_list(
         for link in page.all("//figure/figcaption/a"):
             assert int(link.text.split()[0]) == listed(browser, path, link.attribute("href")), query
         for bar in page.all("//figure//svg//a"):
-            count = int(bar.text.split("UTC: ")[1].split()[0].replace(",", ""))
+            count = int(re.findall(r": ([0-9]+) trace", bar.text)[0])
             if count or chance.random() < 0.01:
                 assert count == listed(browser, path, bar.attribute("href")), (query, bar.text)

@@ -231,7 +231,7 @@ def test_its_numbers_are_of_the_agent_but_other_agents_say_what_they_would_give(
     page = Page(browser.get(f"{PAGE}?range={key}&agent={other.agent_id}").text)
     assert traces_counted(page) == 1
     bars = [bar.text.split("UTC: ")[1] for bar in page.all("//figure//title")]
-    assert [bar for bar in bars if not bar.startswith("0 ")] == ["1 traces, 0 with errors"]
+    assert [bar for bar in bars if not bar.startswith("0 ")] == ["1 trace, 0 with errors"]
     filters = facets_of(browser, f"{PAGE}?range={key}&agent={other.agent_id}")
     assert [words for words, _ in filters.region("Status").links] == ["OK 1", "Error 0"]
     assert [words for words, _ in filters.region("Agent").links] == ["support-bot 3", "other-bot 1"]
