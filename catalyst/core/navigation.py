@@ -11,6 +11,9 @@ from catalyst.core.access import last_project
 from catalyst.core.models import Project
 from catalyst.registry import Section
 
+# In the session: whether the next page asks for a password.
+ASK_PASSWORD = "ask_password"
+
 
 def navigation_context(request: HttpRequest) -> dict[str, Any]:
     """A context processor. It queries nothing until a template uses the project."""
@@ -23,6 +26,7 @@ def navigation_context(request: HttpRequest) -> dict[str, Any]:
     section = next((section for section in sections if folder in section.folders), None)
     return {
         "project": project or SimpleLazyObject(lambda: last_project(request)),
+        "ask_password": SimpleLazyObject(lambda: request.session.pop(ASK_PASSWORD, False)),
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
         "sections": sections,
         "section": section,

@@ -3,6 +3,8 @@
 from catalyst.env import env
 from catalyst.llm import public_address
 
+# Names the judge that needs no model, also where one is connected.
+OFFLINE = "offline"
 OPENAI = "https://api.openai.com/v1"
 
 
@@ -17,5 +19,7 @@ def address() -> str:
 
 
 def model_named(name: str) -> str:
-    """Return the model, or the instance's for an empty name. Empty if no endpoint is connected."""
+    """Return the model, or the instance's for an empty name. Empty for OFFLINE, and if no endpoint is connected."""
+    if name == OFFLINE:
+        return ""
     return (name or env.judge_model) if endpoint() else ""

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from catalyst.env import env
 from catalyst.json_value import InvalidValue, JsonValue
+from catalyst.llms.endpoints import OFFLINE
 from signals.definitions import judge_view
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
 from signals.definitions.judge_view import JudgeView
@@ -171,7 +172,7 @@ def checked_definition(definition: Definition, scope: str, kept_model: str = "")
 def _judging_errors(definition: Definition, scope: str, kept_model: str) -> dict[str, str]:
     errors: dict[str, str] = {}
     model = definition.judge_model.strip()
-    if model not in ["", env.judge_model, *judge_models(kept_model)]:
+    if model not in ["", OFFLINE, env.judge_model, *judge_models(kept_model)]:
         errors["judge_model"] = f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."
     if scope == Scope.SPAN and (definition.view.kinds or definition.view.names):
         errors["view"] = "A span is shown whole: kinds and names choose among the spans of a trace or session."

@@ -14,6 +14,9 @@
     arm(toast);
   };
 
+  document.querySelectorAll("[data-dismissible]").forEach((note) => {
+    note.querySelector("[data-dismiss]").addEventListener("click", () => note.remove());
+  });
   document.querySelectorAll("#toasts .toast").forEach(arm);
   document.addEventListener("catalyst:say", (event) => say(event.detail));
 }

@@ -62,6 +62,20 @@ def test_a_fragment_that_finds_the_session_ended_leaves_the_page_as_it_is(
     assert (response.status_code, response.content) == (401, b"")
 
 
+def test_who_signs_in_by_link_without_a_password_is_asked_for_one_once(
+    client: Client, alice: User, project: Project
+) -> None:
+    alice.set_unusable_password()
+    alice.save()
+    asked = []
+    for _ in range(2):
+        client.post(f"{LOGIN}{login_links.make(alice, timezone.now())}/")
+        pages = [Page(client.get("/p/default/agents/").text) for _ in range(2)]
+        asked.append([page.main.has_link("Set a password") for page in pages])
+        client.post("/logout/")
+    assert asked == [[True, False], [False, False]]
+
+
 def test_signing_in_leads_back_to_the_page_of_the_form(client: Client, ada: User, project: Project) -> None:
     page = "/p/default/signals/?range=7d&scope=trace"
     response = client.post("/p/default/signals/bulk/", headers={"Referer": f"http://testserver{page}"})

@@ -18,18 +18,21 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 def reddest(page: Page) -> Locator:
     """The bar of the strip with the most errors, as its title says."""
-    bars = page.locator("figure.strip a")
+    bars = page.locator("figure.strip svg a")
     errors = [int(re.findall(r"([\d,]+) with errors", title)[0]) for title in bars.all_text_contents()]
     return bars.nth(errors.index(max(errors)))
 
 
 def run_copied_snippet(page: Page, folder: Path) -> None:
-    """As its reader would: into a file, with a model to ask."""
-    snippet = folder / "first.py"
-    snippet.write_text(page.evaluate("navigator.clipboard.readText()"))
+    """As its reader would: into a shell or a file, with a model to ask."""
+    snippet = page.evaluate("navigator.clipboard.readText()")
+    if "curl" in snippet:
+        subprocess.run(["sh", "-c", snippet], cwd=folder, check=True, timeout=10)
+        return
+    (folder / "first.py").write_text(snippet)
     with JudgeServer(lambda _: completion("Hello, how can I help?")) as model:
         variables = environment(OPENAI_BASE_URL=model.url, OPENAI_API_KEY="none")
-        subprocess.run([sys.executable, str(snippet)], env=variables, cwd=folder, check=True, timeout=60)
+        subprocess.run([sys.executable, "first.py"], env=variables, cwd=folder, check=True, timeout=60)
 
 
 def test_its_owner_can_open_the_demo(demo: Instance) -> None:
@@ -42,7 +45,7 @@ def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
     demo: Instance, page: Page, tmp_path: Path
 ) -> None:
     sign_in_by_link(page, demo)
-    page.get_by_role("link", name="Look around in Demo").click()
+    page.get_by_role("link", name="Explore the Demo project").click()
     page.wait_for_url("**/p/demo/traces/**")
     reddest(page).click()
     page.wait_for_url("**from=**")
@@ -58,8 +61,8 @@ def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_label("Project Demo, switch").click()
     page.get_by_role("link", name="Default").click()
-    page.get_by_role("button", name="Make a key").click()
-    expect(page.get_by_text("Copy the key now")).to_be_visible()
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_text("it won't be shown again")).to_be_visible()
     page.get_by_role("button", name="Copy the snippet").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     run_copied_snippet(page, tmp_path)

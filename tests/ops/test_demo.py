@@ -16,7 +16,8 @@ from catalyst.env import env
 from catalyst.ops import tasks
 from catalyst.ops.demo import loader, research, review, support, timeline
 from signals.judging import worker
-from signals.models import Label, Signal
+from signals.judging.judges import judge_of
+from signals.models import Label, Signal, SignalVersion
 from signals.runs import backfill
 from tests.factories import make_signal, make_trace, settle_all
 from tests.traces.stored import texts
@@ -170,24 +171,26 @@ def assert_labels_tell_the_same_story(now: datetime) -> None:
 def test_a_model_is_not_asked_about_it(alice: User, now: datetime, a_model: None) -> None:
     project = loader.make(alice, now)
     loader.fill(project, now, SMALL)
-    assert {signal.state for signal in Signal.objects.filter(project=project)} == {Signal.State.DRAFT}
-    settle_all(now)
-    assert not Label.objects.exists()
+    signals = Signal.objects.filter(project=project).select_related("current_version")
+    assert {signal.state for signal in signals} == {Signal.State.ACTIVE}
+    assert all(judge_of(signal.current_version).is_offline for signal in signals if signal.current_version)
 
 
-def test_its_signals_rest_when_a_model_is_connected_later(
+def test_its_signals_stay_with_the_offline_judge_when_a_model_is_connected_later(
     alice: User, project: Project, now: datetime, request: pytest.FixtureRequest
 ) -> None:
     demo = loader.make(alice, now)
     loader.fill(demo, now, SMALL)
     chosen = make_signal(Agent.objects.get(project=demo, identity=support.ID), active_since=now)
     elsewhere = make_signal(Agent.objects.create(project=project, identity="mine", first_seen_at=now), active_since=now)
-    loader.pause(now)
-    assert Signal.objects.filter(project=demo, state=Signal.State.ACTIVE).count() == len(loader.SIGNALS) + 1
+    # As earlier versions of Catalyst made them.
+    SignalVersion.objects.filter(signal__project=demo).update(judge_model="")
     request.getfixturevalue("a_model")
-    loader.pause(now)
-    active = Signal.objects.filter(state=Signal.State.ACTIVE)
-    assert set(active) == {chosen, elsewhere}
+    loader.stay_offline()
+    active = Signal.objects.filter(state=Signal.State.ACTIVE).select_related("current_version")
+    assert active.count() == len(loader.SIGNALS) + 2
+    by_model = {signal for signal in active if signal.current_version and judge_of(signal.current_version).is_model}
+    assert by_model == {chosen, elsewhere}
 
 
 def judge_all(now: datetime) -> None:

@@ -13,9 +13,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst.core import login_links
-from catalyst.core.access import COOKIE, SignedInRequest, last_project
+from catalyst.core.access import COOKIE, YEAR, SignedInRequest, last_project
 from catalyst.core.forms import LoginForm, ProjectForm
+from catalyst.core.models import User
+from catalyst.core.navigation import ASK_PASSWORD
 from catalyst.htmx import render, wants_partial
+
+# In the browser: a password was asked for.
+PASSWORD_COOKIE = f"{settings.SESSION_COOKIE_NAME}_password_asked"
 
 
 @login_not_required
@@ -51,11 +56,22 @@ def login_link(request: HttpRequest, token: str) -> HttpResponse:
     user = login_links.redeem(token, now) if request.method == "POST" else None
     if user is not None:
         auth.login(request, user)
+        return _asked_for_password(request, user, redirect(settings.LOGIN_REDIRECT_URL))
     if request.user.is_authenticated:
         return redirect(settings.LOGIN_REDIRECT_URL)
     if request.method != "POST" and login_links.is_valid(token, now):
         return render(request, "core/login_link.html")
     return render(request, "core/login_link_used.html", status=410)
+
+
+def _asked_for_password(request: HttpRequest, user: User, response: HttpResponse) -> HttpResponse:
+    """Have the next page ask for a password once, of a person who can't sign in without another link."""
+    if not user.has_usable_password() and PASSWORD_COOKIE not in request.COOKIES:
+        request.session[ASK_PASSWORD] = True
+        response.set_cookie(
+            PASSWORD_COOKIE, "1", max_age=YEAR, httponly=True, samesite="Lax", secure=request.is_secure()
+        )
+    return response
 
 
 @require_POST

@@ -14,6 +14,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
 from catalyst.core.operations import create_project
 from catalyst.env import env
+from catalyst.llms.endpoints import OFFLINE
 from catalyst.ops.demo import research, review, support, timeline
 from catalyst.ops.demo.timeline import Turns
 from catalyst.registry import DemoData
@@ -23,8 +24,7 @@ from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
 from signals.definitions.templates import TEMPLATES, Template
 from signals.filters import LabelFilter
-from signals.judging.judges import judge_of
-from signals.models import Signal
+from signals.models import Signal, SignalVersion
 from signals.results import summaries
 from signals.runs import backfill
 from traces.conventions.span_mapping import Identity
@@ -130,18 +130,20 @@ def trickle(now: datetime) -> int:
     project = find() if env.demo else None
     if project is None:
         return 0
-    pause(now)
+    stay_offline()
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _exclusive():
         return sum(_store(project, spans, now) for spans in _batches(conversations))
 
 
-def pause(now: datetime) -> None:
-    """Disable the demo's signals that a paid model would judge, except those that somebody activated."""
-    for signal in _active():
-        if signal.current_version is not None and judge_of(signal.current_version).is_model:
-            operations.disable(signal, now)
+def stay_offline() -> None:
+    """Have the offline judge label made-up traffic, even if a paid model is connected.
+
+    Signals that somebody activated or edited are judged like any other.
+    """
+    versions = SignalVersion.objects.filter(signal__in=_active(), judge_model="", created_by_name="")
+    versions.update(judge_model=OFFLINE)
 
 
 def reword(now: datetime) -> None:
@@ -183,12 +185,11 @@ def _signals(project: Project) -> None:
         if (identity, key) == REWORDED:
             definition = replace(definition, prompt=template.earlier[0], view=JudgeView(tool_calls=False))
         signal = operations.create_signal(agent, name=template.name, scope=scope, definition=definition, template=key)
-        if signal.current_version is not None and not judge_of(signal.current_version).is_model:
-            operations.activate(signal, agent.first_seen_at)
+        operations.activate(signal, agent.first_seen_at)
 
 
 def _definition(template: Template, rate: int) -> Definition:
-    return Definition(template.type, template.prompt, rate, template.labels, template.sentiments)
+    return Definition(template.type, template.prompt, rate, template.labels, template.sentiments, OFFLINE)
 
 
 def _batches(conversations: Iterable[Turns]) -> Iterator[list[DecodedSpan]]:

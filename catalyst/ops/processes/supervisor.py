@@ -65,7 +65,7 @@ def run(report: Report, parent: int = 0) -> None:
         prepare.require_database()
         _bring_up_to_date(now)
         installation = prepare.default_project()
-        demo.pause(now)
+        demo.stay_offline()
         PeriodicRun.objects.reset_outstanding(now)
         _share_memory()
         programs = [_child(program) for program in _programs(listener)]
