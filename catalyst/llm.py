@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_to_bytes
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
 
-from catalyst.net import USER_AGENT, NetError, proxy_for, ssl_context
+from catalyst.net import USER_AGENT, GuardedTransport, NetError, proxy_for, ssl_context
 
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
@@ -53,6 +53,8 @@ OPTION_WORDS = {
     "temperature": (b"temperature",),
     "response_format": (b"response_format", b"json_schema", b"response format", b"structured output", b"guided"),
 }
+
+SECRET_NAME = re.compile("key|token|secret|password|sig|auth|cookie", re.IGNORECASE)
 
 # Options that an endpoint and model turned out to refuse; learnt once per process.
 _refused: dict[tuple[str, str], frozenset[str]] = {}
@@ -100,22 +102,30 @@ class Reply:
 
 
 class LLM:
-    """One endpoint, with up to `concurrency` calls at once. `timeout`: seconds for one `ask`."""
+    """One endpoint, with up to `concurrency` calls at once. `timeout`: seconds for one `ask`.
 
-    def __init__(
+    `headers` are sent with each call and are secrets, like the key. Pass `guarded` for an address that a user chose:
+    then only the targets that `catalyst.net` allows are reached.
+    """
+
+    def __init__(  # noqa: PLR0913
         self,
         base_url: str,
         api_key: str = "",
         *,
+        headers: Mapping[str, str] | None = None,
         concurrency: int = 1,
         timeout: float = 60,
+        guarded: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
-        # Files of settings, such as Docker's, keep the quotes around a value.
+# Files of settings, such as Docker's, keep the quotes around a value.
         self._key = api_key.strip().strip("\"'").strip()
-        self._secrets = _Secrets(self._key, self.base_url)
+        self._extra_headers = dict(headers or {})
+        self._guarded = guarded
+        self._secrets = _Secrets(self._key, self.base_url, self._extra_headers)
         # Straight to httpx's transports: its client's redirects and cookies, of no use here, take a third of a call.
         # Each request makes a pool look at all of its connections, so each connection has a pool of its own.
         self._transports = [transport or self._transport() for _ in range(concurrency)]
@@ -143,10 +153,14 @@ class LLM:
         hide = self._secrets.hide  # a server may echo our key
         return replace(reply, text=hide(reply.text), model=plain(hide(reply.model), 200), refusal=hide(reply.refusal))
 
+    def refused_options(self, model: str) -> frozenset[str]:
+        """Return what earlier calls learned of this process: `temperature`, `response_format`."""
+        return _refused.get((self.base_url, model), frozenset())
+
     async def _complete(self, messages: Sequence[ChatMessage], model: str, schema: Json | None) -> "_Completion":
         # Start with every option, drop those that the server refuses, and remember them once a call succeeds.
         sent = _options(schema)
-        refused = _refused.get((self.base_url, model), frozenset())
+        refused = self.refused_options(model)
         for name in refused:
             sent.pop(name, None)
         while True:
@@ -263,7 +277,9 @@ class LLM:
         )
         return LLMError(text, permanent=True)
 
-    def _transport(self) -> httpx.AsyncHTTPTransport:
+    def _transport(self) -> httpx.AsyncBaseTransport:
+        if self._guarded:
+            return GuardedTransport(max_connections=1)
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
         return httpx.AsyncHTTPTransport(verify=ssl_context(), limits=limits, proxy=proxy_for(self.base_url))
 
@@ -286,7 +302,9 @@ class LLM:
             headers["Authorization"] = f"Bearer {self._key}"
             if "api-version" in self._address.params:
                 headers["api-key"] = self._key  # Azure
-        return httpx.Headers(headers)
+        merged = httpx.Headers(headers)
+        merged.update(self._extra_headers)
+        return merged
 
     @property
     def _host(self) -> str:
@@ -311,10 +329,12 @@ class _Secrets:
     # A key that is a common word may be part of other words.
     MIN_LENGTH = 12
 
-    def __init__(self, key: str, base_url: str) -> None:
+    def __init__(self, key: str, base_url: str, headers: Mapping[str, str]) -> None:
         authority = re.split("[/?#]", base_url.partition("://")[2])[0]
         userinfo = authority.rpartition("@")[0]
-        secrets = {key, userinfo, userinfo.partition(":")[2], *_query_values(base_url)} - {""}
+        secrets = {key, userinfo, userinfo.partition(":")[2], *_query_values(base_url)}
+        secrets |= set(_header_values(headers, self.MIN_LENGTH))
+        secrets -= {""}
         secrets |= {unquote(secret) for secret in secrets}
         secrets |= {b64encode(secret.encode()).decode() for secret in secrets if ":" in secret}
         spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
@@ -342,7 +362,14 @@ def _as_json(text: str) -> set[str]:
 def _query_values(base_url: str) -> set[str]:
     # An address may carry its key as a parameter.
     values = parse_qsl(base_url.partition("?")[2])
-    return {value for name, value in values if re.search("key|token|secret|password|sig", name, re.IGNORECASE)}
+    return {value for name, value in values if SECRET_NAME.search(name)}
+
+
+def _header_values(headers: Mapping[str, str], min_length: int) -> Iterator[str]:
+    # Short values of other headers are versions and the like, and may be words of an answer.
+    for name, value in headers.items():
+        if SECRET_NAME.search(name) or len(value) >= min_length:
+            yield from (value, value.rpartition(" ")[2])
 
 
 def _options(schema: Json | None) -> Json:

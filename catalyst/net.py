@@ -2,11 +2,11 @@
 
     response = net.request("POST", url, headers={"Content-Type": "application/json"}, content=body)
     response = await net.arequest("GET", url)
-    LLM(url, key, transport=net.GuardedTransport())
+    LLM(url, key, guarded=True)
 
 Only public addresses and those in CATALYST_ALLOWED_PRIVATE_TARGETS are reached. Every address of a name is checked, and
 the connection uses a checked address without a second lookup. Redirects and compressed answers are refused.
-The endpoint of the judge is the operator's choice and does not come through here.
+The endpoint in CATALYST_JUDGE_URL is the operator's choice and does not come through here. Model connections do.
 """
 
 import asyncio

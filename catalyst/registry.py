@@ -3,7 +3,7 @@
 An app calls `register` in `AppConfig.ready`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
@@ -145,7 +145,29 @@ class AgentRows(Entry):
     move: Callable[[Any, Any], object]
 
 
-KINDS: tuple[type[Entry], ...] = (PeriodicTask, Maintenance, Retention, Probe, Section, Tab, DemoData, AgentRows)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse(Entry):
+    """What asks models of model connections.
+
+    `users` gets ids of connections, and returns for each what stops without it, as (name, path of its page). `resume`
+    makes work due that waits for a connection. It is called after a change of the connection.
+    """
+
+    users: Callable[[Collection[int]], Mapping[int, Sequence[tuple[str, str]]]]
+    resume: Callable[[int, datetime], object] = _nothing
+
+
+KINDS: tuple[type[Entry], ...] = (
+    PeriodicTask,
+    Maintenance,
+    Retention,
+    Probe,
+    Section,
+    Tab,
+    DemoData,
+    AgentRows,
+    ModelUse,
+)
 _entries: dict[type[Entry], list[Entry]] = {kind: [] for kind in KINDS}
 
 

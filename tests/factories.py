@@ -1,7 +1,7 @@
 """Rows for tests, made the way the product makes them: traffic through ingest, signals through actions."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -9,8 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from catalyst.agents.models import Agent
+from catalyst.core.actor import SYSTEM
 from catalyst.core.models import Project
 from catalyst.llm import ChatMessage
+from catalyst.llms import connections
+from catalyst.llms.connections import Secrets, Settings
+from catalyst.llms.models import ModelConnection
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
@@ -38,6 +42,22 @@ def make_agent(project: Project, name: str = AGENT, *, seen: datetime | None = N
     source = Agent.Source.AGENT_NAME
     defaults = {"name": name, "source": source, "first_seen_at": first_seen}
     return Agent.objects.get_or_create(project=project, identity=name, defaults=defaults)[0]
+
+
+def make_connection(
+    project: Project,
+    name: str = "Team",
+    *,
+    now: datetime,
+    url: str = "https://models.invalid/v1",
+    key: str = "sk-secret-of-the-team",
+    headers: Mapping[str, str] | None = None,
+    model: str = "gpt-4o-mini",
+    **about: Any,
+) -> ModelConnection:
+    """A model connection. The default address leads nowhere."""
+    settings = Settings(name=name, base_url=url, default_model=model, **about)
+    return connections.create(project, settings, Secrets(key, headers), by=SYSTEM, now=now)
 
 
 def make_signal(

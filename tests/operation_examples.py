@@ -12,7 +12,7 @@ from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
 from catalyst.core.operation_context import Context, for_operator, for_system
 from catalyst.llms.amounts import Cap
-from catalyst.llms.models import Budget
+from catalyst.llms.models import Budget, ModelConnection
 from catalyst.operations import Caller, Operation
 from signals import operations
 from signals.definitions.definition import Definition
@@ -20,7 +20,7 @@ from signals.judging import exchanges
 from signals.judging.exchanges import PromptAndReply
 from signals.models import Label, Signal, SignalRun, SignalTest
 from signals.runs import backfill, signal_tests
-from tests.factories import make_agent, make_label, make_signal, make_trace, make_verdict
+from tests.factories import make_agent, make_connection, make_label, make_signal, make_trace, make_verdict
 from traces.models import Trace
 from traces.models.span import hex_span_id
 from traces.records import SpanRecord
@@ -48,6 +48,7 @@ class World:
     invitation: Invitation
     key: ApiKey
     test: SignalTest
+    connection: ModelConnection
 
 
 def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
@@ -81,7 +82,8 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     test = signal_tests.start_test(version, sample, now)
     said = PromptAndReply([{"role": "user", "content": word}])
     test.items.update(exchange=exchanges.compress(said))
-    return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test)
+    connection = make_connection(project, f"Connection {word}", now=now)
+    return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection)
 
 
 def grow(world: World) -> None:
@@ -101,6 +103,7 @@ def grow(world: World) -> None:
         core_operations.add_member(project, user=User.objects.create_user(f"user-{number}"), role="member", by=SYSTEM)
         core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
         core_operations.create_key(project, name=f"Key {number}", scopes=["read"], by=SYSTEM)
+        make_connection(project, f"Connection {number}", now=now)
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -125,6 +128,10 @@ def _agent(world: World) -> dict[str, Any]:
 
 def _draft(world: World) -> dict[str, Any]:
     return {"agent": world.signal.agent.identity, "scope": "trace", "prompt": "Is it?"}
+
+
+def _connection(world: World) -> dict[str, Any]:
+    return {"connection": world.connection.pk}
 
 
 def _nothing(_: World) -> dict[str, Any]:
@@ -168,6 +175,13 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "members.list": _nothing,
     "members.remove": lambda world: {"member": world.member.pk},
     "members.role": lambda world: {"member": world.member.pk, "role": "viewer"},
+    "models.create": lambda _world: {"provider": "openai", "name": "Another", "key": "sk-another"},
+    "models.delete": _connection,
+    "models.edit": lambda world: {"connection": world.connection.pk, "concurrency": 2},
+    "models.list": _nothing,
+    "models.replace_key": lambda world: {"connection": world.connection.pk, "key": "sk-new"},
+    "models.revoke": _connection,
+    "models.test": _connection,
     "project.create": lambda world: {"name": "Another", "owner": world.member.user.username},
     "project.list": _nothing,
     "project.rename": lambda world: {"name": f"{world.project.name} again"},

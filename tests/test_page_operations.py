@@ -103,8 +103,10 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "traces:trace-list": ("traces.list", "traces.overview", "traces.facets"),
 }
 
+MODELS = [f"models.{verb}" for verb in ("create", "delete", "edit", "list", "replace_key", "revoke", "test")]
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
 WITHOUT_PAGE: Mapping[str, str] = {
+    **dict.fromkeys(MODELS, "Has no page yet."),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

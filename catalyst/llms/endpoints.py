@@ -1,11 +1,53 @@
-"""The endpoint of models, and its default model."""
+"""Where models are: the endpoint in the environment, and the connections of projects."""
 
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from catalyst.core.encrypted_fields import SecretUnreadable
 from catalyst.env import env
-from catalyst.llm import public_address
+from catalyst.llm import LLM, LLMError, public_address
+from catalyst.llms.models import ModelConnection
+from catalyst.pricing import TOKENS_PER_RATE, price
 
 # Names the judge that needs no model, also where one is connected.
 OFFLINE = "offline"
 OPENAI = "https://api.openai.com/v1"
+
+# Id of the connection, None for the environment's, and name of the model.
+type ModelKey = tuple[int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedModel:
+    """A model of a connection, or of the environment's endpoint. False if no endpoint is connected."""
+
+    name: str
+    connection: ModelConnection | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.connection}" if self.connection else self.name
+
+    @property
+    def key(self) -> ModelKey:
+        return (self.connection.pk if self.connection else None, self.name)
+
+    def price(
+        self, input_tokens: int | None, output_tokens: int | None, cached_tokens: int | None, now: datetime
+    ) -> Decimal | None:
+        """Return US dollars, or None without a known price. What an owner entered wins over the public list."""
+        entered = self.connection.price_of(self.name) if self.connection else None
+        if entered:
+            if input_tokens is None and output_tokens is None:
+                return None
+            dollars = entered.input * (input_tokens or 0) + entered.output * (output_tokens or 0)
+            return dollars / TOKENS_PER_RATE
+        provider = self.connection.provider if self.connection else ""
+        cost = price(provider, self.name, input_tokens, output_tokens, cached_tokens, None, now)
+        return None if cost is None else cost.total
 
 
 def endpoint() -> str:
@@ -23,3 +65,20 @@ def model_named(name: str) -> str:
     if name == OFFLINE:
         return ""
     return (name or env.judge_model) if endpoint() else ""
+
+
+def client_of(connection: ModelConnection, timeout: float) -> LLM:
+    """Return a client that reaches only what users may reach. Raises LLMError."""
+    try:
+        key, headers = connection.key.reveal(), connection.reveal_headers()
+    except SecretUnreadable as error:
+        text = f"The key of {connection.name} can't be decrypted. Enter it again in Settings, Models."
+        raise LLMError(text, account=True) from error
+    return LLM(
+        connection.base_url,
+        key,
+        headers=headers,
+        concurrency=connection.concurrency,
+        timeout=timeout,
+        guarded=True,
+    )

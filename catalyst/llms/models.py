@@ -1,15 +1,21 @@
-"""Budgets and the health of models."""
+"""Model connections, budgets and the health of models."""
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
 from catalyst import database
-from catalyst.core.models import Project
+from catalyst.core.encrypted_fields import EncryptedTextField, Secret
+from catalyst.core.models import AuthoredModel, Project
 from catalyst.llm import MAX_RETRY_AFTER_SECONDS
 from catalyst.llms.amounts import NO_CALLS, Account, Calls, Cap, Remaining, SpentToday, budget_day
+from catalyst.llms.presets import PRESETS
 
 # Servers may ask for a pause of up to this.
 MAX_PAUSE = timedelta(seconds=MAX_RETRY_AFTER_SECONDS)
@@ -27,6 +33,82 @@ _CHARGE = """
         spent = EXCLUDED.spent + CASE WHEN b.day >= EXCLUDED.day THEN b.spent ELSE 0 END,
         day = greatest(b.day, EXCLUDED.day)
 """
+
+
+class ModelPrice(NamedTuple):
+    """US dollars per million tokens."""
+
+    input: Decimal
+    output: Decimal
+
+
+class ModelConnectionQuerySet(models.QuerySet["ModelConnection"]):
+    def undeleted(self) -> "ModelConnectionQuerySet":
+        return self.filter(deleted_at=None)
+
+    def for_list(self) -> "ModelConnectionQuerySet":
+        return self.undeleted().order_by("name", "pk")
+
+    def usable(self) -> "ModelConnectionQuerySet":
+        return self.filter(deleted_at=None, revoked_at=None)
+
+
+class ModelConnection(AuthoredModel):
+    """An endpoint of models that owners of a project connected. A deleted one stays for the versions that name it."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="model_connections", db_index=False)
+    name = models.CharField(max_length=100)
+    preset = models.CharField(max_length=20, choices=[(key, each.name) for key, each in PRESETS.items()])
+    base_url = models.CharField(max_length=500, help_text="Without user, password and keys.")
+    key = EncryptedTextField(blank=True, context="llms.connection.key")
+    headers = EncryptedTextField(blank=True, context="llms.connection.headers", help_text="A JSON object.")
+    allowed_models = ArrayField(models.CharField(max_length=200), help_text="The models that may be asked.")
+    default_model = models.CharField(max_length=200)
+    prices = models.JSONField(
+        default=dict, blank=True, help_text="Model to US dollars per million tokens: input and output."
+    )
+    concurrency = models.PositiveSmallIntegerField(help_text="Calls at once, of each worker.")
+    requests_per_minute = models.PositiveIntegerField(null=True, help_text="Of all workers together. Null: no limit.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(help_text="Workers replace the client of a connection when this changes.")
+    revoked_at = models.DateTimeField(null=True, help_text="Key and headers were deleted; nothing is asked until then.")
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = ModelConnectionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"], condition=Q(deleted_at=None), name="llms_modelconnection_name"
+            ),
+        ]
+        indexes = [models.Index(fields=["project", "name"], name="llms_modelconnection_project")]
+        verbose_name = "model connection"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def provider(self) -> str:
+        return PRESETS[self.preset].provider if self.preset in PRESETS else ""
+
+    @property
+    def is_usable(self) -> bool:
+        return self.deleted_at is None and self.revoked_at is None
+
+    @property
+    def has_secrets(self) -> bool:
+        return bool(self.key or self.headers)
+
+    def price_of(self, model: str) -> ModelPrice | None:
+        """Return the price that an owner entered, which wins over the public list."""
+        entered = self.prices.get(model)
+        return ModelPrice(Decimal(entered[0]), Decimal(entered[1])) if entered else None
+
+    def reveal_headers(self) -> dict[str, str]:
+        """Raises SecretUnreadable."""
+        stored: Secret = self.headers
+        return json.loads(stored.reveal()) if stored else {}
 
 
 class BudgetQuerySet(models.QuerySet["Budget"]):
@@ -113,11 +195,21 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
     def failing(self) -> "JudgeHealthQuerySet":
         return self.filter(failures__gt=0).order_by("model")
 
+    def reachable(self, url: str) -> "JudgeHealthQuerySet":
+        """Of the endpoint in the environment, whose address is `url`, and of all connections."""
+        return self.filter(Q(url=url, connection=None) | Q(connection__isnull=False))
+
+    def of_instance(self, url: str) -> "JudgeHealthQuerySet":
+        return self.filter(url=url, connection=None)
+
 
 class JudgeHealth(models.Model):
     """The availability of a model, which gets no calls until `paused_until`."""
 
     url = models.CharField(max_length=500)
+    connection = models.ForeignKey(
+        ModelConnection, on_delete=models.CASCADE, null=True, related_name="+", help_text="Null: the environment's."
+    )
     model = models.CharField(max_length=200)
     failures = models.PositiveIntegerField(default=0, help_text="Pauses since it last answered.")
     paused_until = models.DateTimeField(null=True)
@@ -128,7 +220,11 @@ class JudgeHealth(models.Model):
 
     class Meta:
         db_table = "signals_judgehealth"
-        constraints = [models.UniqueConstraint(fields=["url", "model"], name="signals_judgehealth_key")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["url", "model", "connection"], nulls_distinct=False, name="signals_judgehealth_key"
+            )
+        ]
         verbose_name_plural = "judge health"
 
     def __str__(self) -> str:

@@ -1,10 +1,10 @@
 """One entry of each kind. What ran is noted in `calls`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from catalyst.health import Check, Metric, gauge_of
-from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.registry import AgentRows, DemoData, Maintenance, ModelUse, PeriodicTask, Probe, Retention, Section, Tab
 
 calls: list[str] = []
 
@@ -28,6 +28,11 @@ def erase_demo(_project: int) -> None:
 
 def move_birds(_source: object, _into: object) -> None:
     calls.append("move")
+
+
+def birds_of(_connections: Collection[int]) -> dict[int, list[tuple[str, str]]]:
+    calls.append("users")
+    return {}
 
 
 def count_birds(_now: datetime) -> int:
@@ -59,4 +64,5 @@ REGISTRATIONS = (
     Tab(page="settings", order=1_000, name="birds", label="Birds", url_name="core:key-list", owners_only=True),
     DemoData(name="birds", order=1_000, load=load_demo, erase=erase_demo),
     AgentRows(name="birds", order=1_000, move=move_birds),
+    ModelUse(name="birds", order=1_000, users=birds_of),
 )
