@@ -121,7 +121,7 @@ class LLM:
     ) -> None:
         self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
-# Files of settings, such as Docker's, keep the quotes around a value.
+        # Files of settings, such as Docker's, keep the quotes around a value.
         self._key = api_key.strip().strip("\"'").strip()
         self._extra_headers = dict(headers or {})
         self._guarded = guarded

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
-from signals import demo, operations, probes, retention
+from catalyst.registry import AgentRows, DemoData, Maintenance, ModelUse, PeriodicTask, Probe, Retention, Section, Tab
+from signals import connection_use, demo, operations, probes, retention
 from signals.judging import claims
 from signals.models import Label, SignalTestItem
 from signals.runs import backfill
@@ -70,5 +70,6 @@ REGISTRATIONS = (
     Tab(page="signal", order=30, name="runs", label="Runs", url_name="signals:run-list"),
     Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
     AgentRows(name="signals", order=10, move=operations.move_signals),
+    ModelUse(name="signals", order=10, users=connection_use.users, resume=connection_use.resume),
     DemoData(name="signals", order=10, erase=demo.erase),
 )

@@ -77,6 +77,7 @@ class VersionRecord:
     signal_id: str
     version: int
     prompt: str
+    judge_connection_id: str | None
     judge_canonical_model_alias: str | None
     filter: dict[str, Any]
     view: dict[str, Any]
@@ -95,6 +96,7 @@ class VersionRecord:
             signal_id=str(version.signal_id),
             version=version.number,
             prompt=version.prompt,
+            judge_connection_id=_id(version.connection_id),
             judge_canonical_model_alias=version.judge_model or None,
             filter=version.filter,
             view=version.view,

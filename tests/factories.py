@@ -69,6 +69,7 @@ def make_signal(
     labels: Sequence[str] = (),
     sample_rate: int = 100,
     judge_model: str = "",
+    connection: str = "",
     traffic_filter: Filter = EVERYTHING,
     view: JudgeView | None = None,
     template: str = "",
@@ -81,6 +82,7 @@ def make_signal(
         labels=labels,
         sample_rate=sample_rate,
         judge_model=judge_model,
+        connection=connection,
         filter=traffic_filter,
         view=view or JudgeView(),
     )

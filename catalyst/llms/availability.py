@@ -1,13 +1,13 @@
 """A circuit breaker for models."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from catalyst import database
 from catalyst.env import env
-from catalyst.llms.endpoints import address
+from catalyst.llms.endpoints import ModelKey, address
 from catalyst.llms.models import JudgeHealth
 
 MAX_BACKOFF = timedelta(minutes=1)
@@ -18,7 +18,7 @@ RESOLUTION = timedelta(seconds=10)
 class Outage:
     """A failed call, which does not count as a try of its target.
 
-    `request_suspect`: the target may be at fault.
+    `request_suspect`: the target may be at fault. `connection_id`: None for the environment's endpoint.
     """
 
     model: str
@@ -26,23 +26,36 @@ class Outage:
     asked_at: datetime
     retry_after: float | None = None
     request_suspect: bool = False
+    connection_id: int | None = None
+
+    @property
+    def key(self) -> ModelKey:
+        return self.connection_id, self.model
 
 
-def paused_models(now: datetime) -> tuple[list[str], dict[str, datetime]]:
+def paused_models(now: datetime) -> tuple[list[ModelKey], dict[ModelKey, datetime]]:
     """Return the paused models, and when each model last answered.
 
-    The paused models include "" if the default model is paused.
+    The paused models include (None, "") if the default model is paused.
     """
-    health = JudgeHealth.objects.filter(url=address()).values_list("model", "paused_until", "answered_at")
-    paused = [model for model, until, _ in health if until is not None and until > now]
-    answers = {model: answered for model, _, answered in health if answered is not None}
-    return [*paused, ""] if env.judge_model in paused else paused, answers
+    health = JudgeHealth.objects.reachable(address())
+    rows = health.values_list("connection_id", "model", "paused_until", "answered_at")
+    paused: list[ModelKey] = [(pk, model) for pk, model, until, _ in rows if until is not None and until > now]
+    answers: dict[ModelKey, datetime] = {(pk, model): at for pk, model, _, at in rows if at is not None}
+    return [*paused, (None, "")] if (None, env.judge_model) in paused else paused, answers
 
 
-def record_success(models: Sequence[str], now: datetime) -> None:
-    # Keeps a pause that a server requested.
-    if models:
-        database.execute(_RECORD_SUCCESS, [address(), now, models, now - RESOLUTION])
+def record_success(models: Collection[ModelKey], now: datetime) -> None:
+    # Keeps a pause that a server requested. In one order, so that workers don't lock each other out.
+    rows = sorted(models, key=lambda key: (key[0] or 0, key[1]))
+    if rows:
+        connections, names = zip(*rows, strict=True)
+        urls = [_url_of(pk) for pk in connections]
+        database.execute(_RECORD_SUCCESS, [now, urls, list(connections), list(names), now - RESOLUTION])
+
+
+def _url_of(connection_id: int | None) -> str:
+    return address() if connection_id is None else ""
 
 
 def pause(outage: Outage, now: datetime) -> datetime:
@@ -51,7 +64,9 @@ def pause(outage: Outage, now: datetime) -> datetime:
     Every failure of a call made after the last pause doubles the pause, up to MAX_BACKOFF. `retry_after` is the
     minimum.
     """
-    health, _ = JudgeHealth.objects.select_for_update().get_or_create(url=address(), model=outage.model)
+    health, _ = JudgeHealth.objects.select_for_update().get_or_create(
+        url=_url_of(outage.connection_id), connection_id=outage.connection_id, model=outage.model
+    )
     if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
         health.failures += 1
     waits = [backoff(outage.model, health.failures, MAX_BACKOFF), timedelta(seconds=outage.retry_after or 0)]
@@ -67,14 +82,16 @@ def backoff(seed: str, failures: int, limit: timedelta) -> timedelta:
     return min(timedelta(seconds=2.0 ** min(failures - 1, 20)), limit) * jitter
 
 
-def outages() -> dict[str, JudgeHealth]:
-    """Return the failing models of the endpoint by name."""
-    return {health.model: health for health in JudgeHealth.objects.failing().filter(url=address())}
+def outages() -> dict[ModelKey, JudgeHealth]:
+    """Return the failing models."""
+    failing = JudgeHealth.objects.failing().reachable(address())
+    return {(health.connection_id, health.model): health for health in failing}
 
 
 _RECORD_SUCCESS = """
-    INSERT INTO signals_judgehealth AS h (url, model, failures, error, answered_at)
-    SELECT %s, model, 0, '', %s FROM unnest(%s::text[]) AS m (model)
-    ON CONFLICT (url, model) DO UPDATE SET failures = 0, error = '', answered_at = EXCLUDED.answered_at
+    INSERT INTO signals_judgehealth AS h (url, connection_id, model, failures, error, answered_at)
+    SELECT url, connection_id, model, 0, '', %s
+    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS m (url, connection_id, model)
+    ON CONFLICT (url, model, connection_id) DO UPDATE SET failures = 0, error = '', answered_at = EXCLUDED.answered_at
     WHERE h.failures > 0 OR h.answered_at IS NULL OR h.answered_at <= %s
 """

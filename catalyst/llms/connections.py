@@ -191,7 +191,8 @@ def parse_prices(lines: Mapping[str, str]) -> dict[str, Sequence[str]]:
 
 
 def _locked(connection: ModelConnection) -> ModelConnection:
-    rows = ModelConnection.objects.undeleted().select_related("project").select_for_update(of=("self",))
+    # Versions that name the connection may be made meanwhile.
+    rows = ModelConnection.objects.undeleted().select_related("project").select_for_update(of=("self",), no_key=True)
     locked = rows.filter(pk=connection.pk).first()
     if locked is None:
         raise ValidationError("This model connection was deleted.")
@@ -203,10 +204,10 @@ def _write(locked: ModelConnection, columns: Mapping[str, Any], now: datetime) -
         setattr(locked, name, value)
     locked.updated_at = now
     locked.save(update_fields=[*columns, "updated_at"])
-    # Trouble with the connection as it was says nothing about it as it is.
-    JudgeHealth.objects.filter(connection=locked).delete()
     for entry in entries(ModelUse):
         entry.resume(locked.pk, now)
+    # Trouble with the connection as it was says nothing about it as it is. Last, as workers lock health last.
+    JudgeHealth.objects.filter(connection=locked).delete()
 
 
 def _copy(source: ModelConnection, target: ModelConnection) -> None:

@@ -29,7 +29,7 @@ class ConnectedModel:
         return bool(self.name)
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.connection}" if self.connection else self.name
+        return f"{self.name} ({self.connection})" if self.connection else self.name
 
     @property
     def key(self) -> ModelKey:

@@ -17,7 +17,7 @@ class Judges:
 
 
 def judges(_now: datetime) -> Judges:
-    return Judges(address(), list(JudgeHealth.objects.failing().filter(url=address())))
+    return Judges(address(), list(JudgeHealth.objects.failing().of_instance(address())))
 
 
 def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:

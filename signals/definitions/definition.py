@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from catalyst.env import env
 from catalyst.json_value import InvalidValue, JsonValue
 from catalyst.llms.endpoints import OFFLINE
+from catalyst.llms.models import ModelConnection
 from signals.definitions import judge_view
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
 from signals.definitions.judge_view import JudgeView
@@ -28,7 +29,7 @@ class Definition:
     """Prompt, labels and settings of a version, stored or not.
 
     Labels of a binary definition are always yes and no. `default_sentiments` fills outcomes that `sentiments`
-    omits.
+    omits. `connection` is the name of a model connection, empty for the instance's endpoint.
     """
 
     type: str
@@ -39,6 +40,7 @@ class Definition:
     judge_model: str = ""
     filter: Filter = filters.EVERYTHING
     view: JudgeView = judge_view.EVERYTHING
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Changes:
     labels: Sequence[str] | None = None
     sentiments: Mapping[str, str] | None = None
     sample_rate: int | None = None
+    connection: str | None = None
     judge_model: str | None = None
     filter: Mapping[str, Any] | None = None
     view: Mapping[str, Any] | None = None
@@ -65,9 +68,11 @@ def with_changes(before: Definition, changes: Changes) -> Definition:
     if changes.labels and kind == Type.BINARY:
         raise ValidationError({"labels": "A binary answers yes or no. Labels need the type string."})
     edits: dict[str, Any] = {}
-    for name in ("prompt", "sample_rate", "judge_model"):
+    for name in ("prompt", "sample_rate", "connection", "judge_model"):
         if (value := getattr(changes, name)) is not None:
             edits[name] = value
+    if "judge_model" not in edits and edits.get("connection", before.connection) != before.connection:
+        edits["judge_model"] = ""  # another connection has other models
     outcomes = BINARY_LABELS if kind == Type.BINARY else labels
     return replace(
         before,
@@ -115,13 +120,14 @@ def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
     return {label: Sentiment.POSITIVE if label == good else Sentiment.NEGATIVE for label in labels}
 
 
-def version_columns(checked: Definition) -> dict[str, Any]:
+def version_columns(checked: Definition, connection: ModelConnection | None) -> dict[str, Any]:
     return {
         "type": checked.type,
         "prompt": checked.prompt,
         "labels": list(checked.labels),
         "sentiments": dict(checked.sentiments),
         "sample_rate": checked.sample_rate,
+        "connection": connection,
         "judge_model": checked.judge_model,
         "filter": checked.filter.dump(),
         "view": checked.view.dump(),
@@ -135,11 +141,14 @@ def checked_name(name: str) -> str:
     return name
 
 
-def checked_definition(definition: Definition, scope: str, kept_model: str = "") -> Definition:
+def checked_definition(
+    definition: Definition, scope: str, connection: ModelConnection | None = None, kept_model: str = ""
+) -> Definition:
     """Return the normalized definition. Raises ValidationError with all errors, by field.
 
     `kept_model` is the judge model of the previous version, which stays valid even if it is no longer allowed.
     """
+    model = definition.judge_model.strip() or (connection.default_model if connection else "")
     errors: dict[str, str] = {}
     labels = tuple(" ".join(label.split()) for label in definition.labels if label.strip())
     if definition.type == Type.BINARY:
@@ -152,7 +161,7 @@ def checked_definition(definition: Definition, scope: str, kept_model: str = "")
         errors["prompt"] = f"A signal needs a prompt of at most {MAX_PROMPT_CHARACTERS:,} characters."
     if not 0 <= definition.sample_rate <= 100:
         errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
-    errors |= _judging_errors(definition, scope, kept_model)
+    errors |= _view_errors(definition, scope) | _model_errors(model, connection, kept_model)
     if errors:
         raise ValidationError(errors)
     sentiments = default_sentiments(definition.type, labels) | dict(definition.sentiments)
@@ -163,20 +172,27 @@ def checked_definition(definition: Definition, scope: str, kept_model: str = "")
         sample_rate=definition.sample_rate,
         labels=labels,
         sentiments={label: str(sentiments[label]) for label in labels},
-        judge_model=definition.judge_model.strip(),
+        connection=connection.name if connection else "",
+        judge_model=model,
         filter=definition.filter,
         view=definition.view,
     )
 
 
-def _judging_errors(definition: Definition, scope: str, kept_model: str) -> dict[str, str]:
-    errors: dict[str, str] = {}
-    model = definition.judge_model.strip()
-    if model not in ["", OFFLINE, env.judge_model, *judge_models(kept_model)]:
-        errors["judge_model"] = f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."
+def _model_errors(model: str, connection: ModelConnection | None, kept_model: str) -> dict[str, str]:
+    if connection is not None:
+        if model in {*connection.allowed_models, kept_model}:
+            return {}
+        return {"judge_model": f"The connection {connection.name} does not allow the model {model}."}
+    if model in ["", OFFLINE, env.judge_model, *judge_models(kept_model)]:
+        return {}
+    return {"judge_model": f"The model {model} is not one of those that CATALYST_JUDGE_MODELS allows."}
+
+
+def _view_errors(definition: Definition, scope: str) -> dict[str, str]:
     if scope == Scope.SPAN and (definition.view.kinds or definition.view.names):
-        errors["view"] = "A span is shown whole: kinds and names choose among the spans of a trace or session."
-    return errors
+        return {"view": "A span is shown whole: kinds and names choose among the spans of a trace or session."}
+    return {}
 
 
 def judge_models(kept_model: str = "") -> list[str]:

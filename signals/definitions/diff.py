@@ -18,6 +18,7 @@ ALIKE = 0.35
 TYPES = {"binary": "yes or no", "string": "one of several labels"}
 NAMES = {
     "type": "Answer",
+    "connection": "Model connection",
     "judge_model": "Judge model",
     "sample_rate": "Sample rate",
     "filter": "Looks at",
@@ -25,6 +26,7 @@ NAMES = {
 }
 FORMATTERS: dict[str, Callable[[Any], str]] = {
     "type": lambda value: TYPES.get(value, value),
+    "connection": lambda value: value or "the instance's",
     "judge_model": lambda value: value or "the instance's",
     "sample_rate": "{}%".format,
     "filter": lambda value: value.text,

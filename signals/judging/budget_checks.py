@@ -11,15 +11,14 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cache
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 
 from catalyst.env import env
 from catalyst.formats import usd
 from catalyst.llms.amounts import Account, Calls, Cap
 from catalyst.llms.budgets import Ledger
-from catalyst.llms.endpoints import model_named
+from catalyst.llms.endpoints import ConnectedModel, ModelKey
 from catalyst.llms.models import Budget
-from catalyst.pricing import price
 from signals.judging.judges import model_for
 from signals.models import DefinitionModel, Job, Label, Signal, SignalTestItem, SignalVersion
 
@@ -66,16 +65,15 @@ class CapReached:
         return f"{self.spent.text} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
 
 
-def max_call_cost(model: str, now: datetime) -> Decimal | None:
+def max_call_cost(model: ConnectedModel, now: datetime) -> Decimal | None:
     """Return the maximum cost of a call in US dollars, or None without a known price."""
     if not model:
         return Decimal(0)
-    cost = price("", model, env.judge_budget_tokens + MAX_QUESTION_TOKENS, MAX_ANSWER_TOKENS, None, None, now)
-    return None if cost is None else cost.total
+    return model.price(env.judge_budget_tokens + MAX_QUESTION_TOKENS, MAX_ANSWER_TOKENS, None, now)
 
 
-def _call_costs(now: datetime) -> Callable[[str], Decimal | None]:
-    return cache(lambda judge_model: max_call_cost(model_named(judge_model), now))
+def _call_costs(now: datetime) -> Callable[[ConnectedModel], Decimal | None]:
+    return cache(lambda model: max_call_cost(model, now))
 
 
 def account_of(job: Job) -> Account:
@@ -101,7 +99,7 @@ def reserve(jobs: Iterable[Job], caps: Sequence[Budget], now: datetime) -> dict[
     ledger, cost_of = _ledger(_lock(caps, {account_of(job) for job in jobs}), now), _call_costs(now)
     reserved: dict[int, Decimal] = {}
     for job in jobs:
-        calls = ledger.reserve(account_of(job), cost_of(job.version.judge_model))
+        calls = ledger.reserve(account_of(job), cost_of(model_for(job.version)))
         if calls is not None:
             reserved[job.pk] = calls.dollars
     return reserved
@@ -113,19 +111,21 @@ def _lock(caps: Sequence[Budget], accounts: Collection[Account]) -> list[Budget]
     return list(Budget.objects.capped().filter(pk__in=relevant).lock()) if relevant else []
 
 
-def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[str, list[int]]:
-    """Return signals that reached one of these caps, by judge model."""
+def capped_signals(caps: Sequence[Budget], now: datetime) -> dict[ModelKey, list[int]]:
+    """Return signals that reached one of these caps, by the connection and the judge model of their versions."""
     if not caps:
         return {}
     ledger, cost_of = _ledger(caps, now), _call_costs(now)
     is_capped = Q(signal__in=[budget.subject_id for budget in caps if budget.subject_id])
     is_capped |= Q(signal__project__in=[budget.project_id for budget in caps if budget.subject_id is None])
-    versions = SignalVersion.objects.filter(is_capped).order_by()
-    signals_by_model: dict[str, list[int]] = defaultdict(list)
-    for project, signal, model in versions.values_list("signal__project_id", "signal_id", "judge_model").distinct():
-        if not ledger.has_room(Account(project, signal), cost_of(model)):
-            signals_by_model[model].append(signal)
-    return signals_by_model
+    versions = SignalVersion.objects.filter(is_capped).select_related("signal", "connection")
+    judged = versions.order_by("signal", "connection", "judge_model").distinct("signal", "connection", "judge_model")
+    capped: dict[ModelKey, list[int]] = defaultdict(list)
+    for version in judged.only("signal__project", "connection__preset", "connection__prices", "judge_model"):
+        account = Account(version.signal.project_id, version.signal_id)
+        if not ledger.has_room(account, cost_of(model_for(version))):
+            capped[version.connection_id, version.judge_model].append(version.signal_id)
+    return capped
 
 
 def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int | None, CapReached]:
@@ -134,6 +134,7 @@ def caps_reached(versions: Iterable[SignalVersion], now: datetime) -> dict[int |
     One query if there are no caps, else two.
     """
     versions = list(versions)
+    prefetch_related_objects(versions, "connection")
     signals = Signal.objects.filter(pk__in={version.signal_id for version in versions})
     capped = Budget.objects.capped().filter(project__in=signals.values("project"))
     budgets = {budget.account: budget for budget in capped}
@@ -153,10 +154,10 @@ def cap_reached(budget: Budget, version: DefinitionModel, now: datetime) -> CapR
     needed = max_call_cost(model, now)
     if budget.remaining(now).max_calls(needed) != 0:
         return None
-    return CapReached(budget.subject_id is None, budget.spent_on(now), budget.cap, model, needed)
+    return CapReached(budget.subject_id is None, budget.spent_on(now), budget.cap, str(model), needed)
 
 
-def cap_error(model: str, cap: Cap, now: datetime) -> str:
+def cap_error(model: ConnectedModel, cap: Cap, now: datetime) -> str:
     """Return why this cap can't limit the model, or ""."""
     needed = max_call_cost(model, now)
     if cap.usd is None:

@@ -7,21 +7,23 @@ from datetime import datetime
 from decimal import Decimal
 
 from catalyst.env import env
-from catalyst.llm import LLM, ChatMessage, InvalidReply, LLMError, Reply, plain
+from catalyst.llm import ChatMessage, InvalidReply, LLMError, Reply, plain
 from catalyst.llms.availability import Outage
-from catalyst.pricing import price
+from catalyst.llms.endpoints import ConnectedModel, ModelKey
+from catalyst.llms.models import ModelConnection
 from signals.definitions.templates import Template, template_for
 from signals.judging import answers, offline, own_calls, prompt
 from signals.judging.answers import InvalidAnswer
+from signals.judging.clients import Clients
 from signals.judging.exchanges import PromptAndReply
-from signals.judging.judges import model_for
+from signals.judging.judges import model_for, unusable
 from signals.judging.prompt import Recording
 from signals.models import Job, SignalTestItem
 from signals.models.label_queue import MAX_OUTAGES
 from signals.models.label_states import MAX_ATTEMPTS, Status
 from signals.targets.inputs import JudgeInput
 
-CONNECT = "Connect a model: set CATALYST_JUDGE_URL and CATALYST_JUDGE_MODEL."
+CONNECT = "Connect a model: owners do so in Settings, Models. Then choose it for the signal."
 NO_CONTENT = "There is nothing to judge: this carries no content."
 GONE = "The target is no longer stored."
 OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says what."
@@ -37,7 +39,7 @@ class JudgeCall:
     label: Job
     claimed_at: datetime
     revision: int
-    model: str
+    model: ConnectedModel
     messages: Sequence[ChatMessage]
     digest: str
     model_answered: bool = False
@@ -59,6 +61,11 @@ class CallUsage:
     cached_tokens: int | None = None
     answered: bool = True
     exchange: PromptAndReply | None = None
+    connection: ModelConnection | None = None
+
+    @property
+    def key(self) -> ModelKey:
+        return ConnectedModel(self.requested_model, self.connection).key
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class CallResult:
 
 
 def prepare(
-    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[ModelKey, datetime]
 ) -> JudgeCall | CallResult:
     """Return the call for a claimed label, or its result if it needs none.
 
@@ -86,6 +93,9 @@ def prepare(
     template = None if model else template_for(version.prompt, version.labels)
     if not model and template is None:
         return CallResult(label, Status.FAILED, label.wanted_revision, error=CONNECT)
+    # With a revoked key it waits, which the call finds out.
+    if model.connection and model.connection.deleted_at and (error := unusable(model)):
+        return CallResult(label, Status.FAILED, label.wanted_revision, error=error)
     target = read()
     if target is None:
         return CallResult(label, Status.SKIPPED, label.wanted_revision, error=GONE)
@@ -100,22 +110,25 @@ def prepare(
         return _judged_offline(label, template, target, digest)
     token, hint = own_calls.new_token(label.agent_id), answers.hint(label.error)
     messages = prompt.messages(version, label.scope, recording, token=token, hint=hint)
-    answered_since = label.tried_at is not None and model in answered_at and answered_at[model] > label.tried_at
+    last_answer = answered_at.get(model.key)
+    answered_since = label.tried_at is not None and last_answer is not None and last_answer > label.tried_at
     return JudgeCall(label, now, target.revision, model, messages, digest, answered_since)
 
 
-async def ask(call: JudgeCall, llm: LLM, is_up: Callable[[], bool]) -> CallResult:
+async def ask(call: JudgeCall, clients: Clients, is_up: Callable[[], bool]) -> CallResult:
     """Call the model. `is_up` returns whether the model answered another call during this one."""
     started = time.monotonic()
     try:
-        reply = await llm.ask(call.messages, model=call.model, schema=prompt.answer_schema(call.label.version.labels))
+        reply = await clients.ask(call.model, call.messages, prompt.answer_schema(call.label.version.labels))
     except LLMError as error:
         return _without_reply(call, error, round((time.monotonic() - started) * 1000), is_up)
     return interpret_reply(call, reply)
 
 
 def _without_reply(call: JudgeCall, error: LLMError, latency_ms: int, is_up: Callable[[], bool]) -> CallResult:
-    usage = CallUsage(call.model, call.model, call.digest, latency_ms, exchange=PromptAndReply(call.messages))
+    model = call.model
+    exchange = PromptAndReply(call.messages)
+    usage = CallUsage(model.name, model.name, call.digest, latency_ms, exchange=exchange, connection=model.connection)
     # A person waits for a test, and can mend the account.
     if error.permanent or (error.account and isinstance(call.label, SignalTestItem)):
         usage = replace(usage, input_tokens=0, output_tokens=0)
@@ -132,14 +145,18 @@ def _unanswered(call: JudgeCall, error: LLMError, usage: CallUsage) -> CallResul
     if error.suspect and call.label.outages >= MAX_OUTAGES:
         text, usage = f"{error} ({MAX_OUTAGES + 1} times)", replace(usage, answered=False)
         return CallResult(call.label, Status.FAILED, call.revision, error=text, usage=usage)
-    outage = Outage(call.model, str(error), call.claimed_at, error.retry_after, error.suspect)
+    connection_id, name = call.model.key
+    outage = Outage(name, str(error), call.claimed_at, error.retry_after, error.suspect, connection_id)
     return CallResult(call.label, Status.QUEUED, call.revision, error=outage.error, outage=outage)
 
 
 def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
     tokens = reply.input_tokens, reply.output_tokens, reply.cached_tokens
     exchange = PromptAndReply(call.messages, reply.text or reply.refusal)
-    usage = CallUsage(call.model, reply.model, call.digest, reply.latency_ms, *tokens, exchange=exchange)
+    name, connection = call.model.name, call.model.connection
+    usage = CallUsage(
+        name, reply.model, call.digest, reply.latency_ms, *tokens, exchange=exchange, connection=connection
+    )
     try:
         if reply.refusal:
             raise InvalidAnswer(f"The judge refused to answer: {plain(reply.refusal, 120)}")
@@ -152,11 +169,14 @@ def interpret_reply(call: JudgeCall, reply: Reply) -> CallResult:
 
 def cost(usage: CallUsage, now: datetime) -> Decimal | None:
     """Return the cost of a call in US dollars, or None without a known price."""
-    if usage.requested_model == offline.JUDGE:
+    if usage.key == (None, offline.JUDGE):
         return Decimal(0)
-    tokens = usage.input_tokens, usage.output_tokens, usage.cached_tokens, None
-    costs = (price("", model, *tokens, now) for model in (usage.model, usage.requested_model))
-    return next((cost.total for cost in costs if cost is not None), None)
+    tokens = usage.input_tokens, usage.output_tokens, usage.cached_tokens
+    requested = ConnectedModel(usage.requested_model, usage.connection)
+    if usage.connection and usage.connection.price_of(usage.requested_model):
+        return requested.price(*tokens, now)
+    costs = (model.price(*tokens, now) for model in (replace(requested, name=usage.model), requested))
+    return next((cost for cost in costs if cost is not None), None)
 
 
 def internal_error(label: Job) -> CallResult:

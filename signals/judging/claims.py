@@ -1,5 +1,6 @@
 """Claims: due jobs within the budgets. Tests go first. Projects take turns; of each, live traffic goes before runs."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -7,7 +8,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from catalyst import fairness
-from catalyst.llms.models import Budget
+from catalyst.llms.endpoints import ModelKey
+from catalyst.llms.models import Budget, ModelConnection
 from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Job, Label, SignalRun, SignalTest, SignalTestItem
@@ -41,26 +43,32 @@ def claim(
     now: datetime,
     *,
     held: Mapping[int, int] = NONE_HELD,
-    without_models: Sequence[str] = (),
+    without_models: Sequence[ModelKey] = (),
+    room: "Room | None" = None,
 ) -> list[Label]:
     """Claim labels and return them with their versions.
 
     `limit`: how many the caller may hold. `held`: how many it holds, by project. Projects take turns and have equal
     shares of the limit; for one that holds less, the sum may exceed the limit.
 
-    Excluded: models in `without_models`, labels over a cap, and queued labels of stopped runs. Labels that used up all
-    attempts are returned as failed.
+    `room`: how many calls of each connection the caller may hold.
+
+    Excluded: models in `without_models`, connections whose key was revoked, labels over a cap, and queued labels of
+    stopped runs. Labels that used up all attempts are returned as failed.
     """
     caps = list(Budget.objects.capped())
+    room = room or Room()
     due = _exclude_blocked(Label.objects.claimable(now), budget_checks.capped_signals(caps, now), without_models)
+    if silent := [*_revoked(), *room.full]:
+        due = due.exclude(version__connection__in=silent)
     stopped = Q(status=Label.Status.QUEUED, run__in=SignalRun.objects.stopped())
     free = due.order_by("not_before", "id").select_for_update(skip_locked=True, of=("self",))
-    jobs = free.select_related("version", "signal")
+    jobs = free.select_related("version__connection", "signal")
 
     def take(project: int, most: int) -> list[Label]:
         live = list(jobs.filter(project=project, run=None)[:most])
         of_runs = jobs.filter(Q(run__isnull=False) & ~stopped, project=project)
-        return live + list(of_runs[: most - len(live)])
+        return room.admit(live + list(of_runs[: most - len(live)]))
 
     labels = fairness.divide(limit, _waiting_projects(now), take, held)
     claimed, _ = _lease(Label.objects.all(), labels, caps, now, lease)
@@ -68,7 +76,7 @@ def claim(
 
 
 def claim_test_items(
-    limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[str] = ()
+    limit: int, lease: timedelta, now: datetime, *, without_models: Sequence[ModelKey] = ()
 ) -> list[SignalTestItem]:
     """Claim up to `limit` targets of tests. Tests take turns.
 
@@ -87,13 +95,13 @@ def claim_test_items(
 
 @transaction.atomic
 def _claim_test_items(
-    limit: int, lease: timedelta, now: datetime, without_models: Sequence[str]
+    limit: int, lease: timedelta, now: datetime, without_models: Sequence[ModelKey]
 ) -> tuple[list[SignalTestItem], set[SignalTest]]:
     due = SignalTestItem.objects.claimable(now).filter(test__state=SignalTest.State.RUNNING)
     if without_models:
-        due = due.exclude(test__judge_model__in=without_models)
+        due = due.exclude(_asks(without_models, "test"))
     due = due.order_by("position", "id").select_for_update(skip_locked=True, of=("self",))
-    items = list(due.select_related("test")[:limit])
+    items = list(due.select_related("test__connection")[:limit])
     claimed, refused = _lease(SignalTestItem.objects.all(), items, list(Budget.objects.capped()), now, lease)
     return claimed, {item.test for item in refused}
 
@@ -122,10 +130,53 @@ def _isolate_crashed[Item: Job](jobs: list[Item]) -> list[Item]:
 
 
 def _exclude_blocked(
-    labels: LabelQuerySet, blocked: Mapping[str, Sequence[int]], without_models: Sequence[str]
+    labels: LabelQuerySet, blocked: Mapping[ModelKey, Sequence[int]], without_models: Sequence[ModelKey]
 ) -> LabelQuerySet:
     if without_models:
-        labels = labels.exclude(version__judge_model__in=without_models)
-    for model, signals in blocked.items():
-        labels = labels.exclude(version__judge_model=model, signal__in=signals)
+        labels = labels.exclude(_asks(without_models, "version"))
+    for key, signals in blocked.items():
+        labels = labels.exclude(_asks([key], "version"), signal__in=signals)
     return labels
+
+
+def _asks(models: Sequence[ModelKey], path: str) -> Q:
+    names: dict[int | None, list[str]] = defaultdict(list)
+    for connection, name in models:
+        names[connection].append(name)
+    asks = Q()
+    for connection, known in names.items():
+        asks |= Q(**{f"{path}__connection": connection, f"{path}__judge_model__in": known})
+    return asks
+
+
+def _revoked() -> list[int]:
+    return list(ModelConnection.objects.undeleted().exclude(revoked_at=None).values_list("pk", flat=True))
+
+
+class Room:
+    """How many more calls of each connection a worker may hold, so that a slow one holds back no other.
+
+    `held`: the calls that it holds, by connection. `ahead`: claims for each call at once.
+    """
+
+    def __init__(self, held: Mapping[ModelConnection, int] | None = None, ahead: int = 1) -> None:
+        self._held = Counter(held or {})
+        self._ahead = ahead
+
+    @property
+    def full(self) -> list[int]:
+        return [connection.pk for connection in self._held if self._free(connection) <= 0]
+
+    def admit(self, labels: Sequence[Label]) -> list[Label]:
+        """Return those for which there is room, and count them."""
+        return [label for label in labels if self._take(label.version.connection)]
+
+    def _take(self, connection: ModelConnection | None) -> bool:
+        if connection is None:
+            return True
+        has_room = self._free(connection) > 0
+        self._held[connection] += has_room
+        return has_room
+
+    def _free(self, connection: ModelConnection) -> int:
+        return connection.concurrency * self._ahead - self._held[connection]

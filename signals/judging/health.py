@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.db.models import prefetch_related_objects
+
 from catalyst.llms.availability import outages
 from catalyst.llms.models import JudgeHealth
 from signals.judging.judges import Judge, judge_of
@@ -11,7 +13,7 @@ from signals.models import SignalVersion
 
 def outage_of(judge: Judge) -> JudgeHealth | None:
     """Return the judge's outage, or None if it answers."""
-    return outages().get(judge.name) if judge.is_model else None
+    return outages().get(judge.key) if judge.is_model else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,17 @@ class JudgeUnavailable:
 
 
 def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, JudgeUnavailable]:
-    """Return versions without an available judge, by id, in one query."""
+    """Return versions without an available judge, by id, in one query, and one for connections."""
+    versions = list(versions)
+    prefetch_related_objects(versions, "connection")
     outage_by_model = outages()
     unavailable: dict[int | None, JudgeUnavailable] = {}
     for version in versions:
         judge = judge_of(version)
         if judge.kind == "none":
-            unavailable[version.pk] = JudgeUnavailable("No judge", "No model is connected, so every label fails.")
-        elif judge.is_model and judge.name in outage_by_model:
-            text = f"{judge.name} does not answer: {outage_by_model[judge.name].error}"
+            text = judge.name if version.connection_id else "No model is connected, so every label fails."
+            unavailable[version.pk] = JudgeUnavailable("No judge", text)
+        elif judge.is_model and judge.key in outage_by_model:
+            text = f"{judge.name} does not answer: {outage_by_model[judge.key].error}"
             unavailable[version.pk] = JudgeUnavailable("Judge does not answer", text)
     return unavailable

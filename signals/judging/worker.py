@@ -17,14 +17,16 @@ from django.utils import timezone
 
 from catalyst.env import env
 from catalyst.fairness import Turns
-from catalyst.llm import LLM
 from catalyst.llms import availability, budgets
 from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.availability import Outage
-from catalyst.llms.endpoints import endpoint
+from catalyst.llms.endpoints import ModelKey
+from catalyst.llms.models import ModelConnection
 from signals.judging import budget_checks, claims, exchanges, offline
 from signals.judging import calls as judge_calls
 from signals.judging.calls import CallResult, CallUsage, JudgeCall
+from signals.judging.claims import Room
+from signals.judging.clients import Clients
 from signals.models import Job, Label, SettledMinute, SignalTestItem, Verdict
 from signals.models.label_states import Status
 from signals.targets import requeue
@@ -56,6 +58,8 @@ def run(clock: Callable[[], datetime] = timezone.now, until: Callable[[], bool] 
 
 
 class _Worker:
+    _clients: Clients
+
     def __init__(self, clock: Callable[[], datetime], until: Callable[[], bool]) -> None:
         self.clock = clock
         self.until = until
@@ -63,7 +67,7 @@ class _Worker:
         self.max_held_labels = env.judge_concurrency * READ_AHEAD
         self._held: set[Job] = set()
         self._extended_at = clock()
-        self._answers = 0
+        self._answers: Counter[ModelKey] = Counter()
         self._slots = {
             Label: Turns[int](env.judge_concurrency),
             SignalTestItem: Turns[int](TEST_CONCURRENCY),
@@ -89,12 +93,19 @@ class _Worker:
             self.finish(results)
         return calls
 
-    def _claim(self, now: datetime, paused: Sequence[str]) -> list[Job]:
+    def _claim(self, now: datetime, paused: Sequence[ModelKey]) -> list[Job]:
         held = Counter(label.project_id for label in _of_type(Label, self._held))
         items_held = len(self._held) - held.total()
         items = claims.claim_test_items(TEST_CONCURRENCY - items_held, LEASE, now, without_models=paused)
-        labels = claims.claim(self.max_held_labels, LEASE, now, held=held, without_models=paused)
+        labels = claims.claim(self.max_held_labels, LEASE, now, held=held, without_models=paused, room=self._room())
         return [*items, *labels]
+
+    def _room(self) -> Room:
+        held: Counter[ModelConnection] = Counter()
+        for label in _of_type(Label, self._held):
+            if label.version.connection is not None:
+                held[label.version.connection] += 1
+        return Room(held, READ_AHEAD)
 
     def finish(self, results: Sequence[CallResult]) -> None:
         if results:
@@ -105,16 +116,11 @@ class _Worker:
     async def work(self, calls: Sequence[JudgeCall]) -> None:
         """Make these calls, and those that become due meanwhile."""
         pending: set[asyncio.Task[CallResult]] = set()
-        llm = LLM(
-            endpoint(),
-            env.judge_api_key,
-            concurrency=env.judge_concurrency + TEST_CONCURRENCY,
-            timeout=env.judge_timeout_seconds,
-        )
-        async with llm:
+        self._clients = Clients(env.judge_concurrency + TEST_CONCURRENCY, self.clock)
+        async with self._clients:
             try:
                 while calls or pending:
-                    pending |= {asyncio.create_task(self._ask(call, llm)) for call in calls}
+                    pending |= {asyncio.create_task(self._ask(call)) for call in calls}
                     done, pending = await _next_done(pending)
                     calls = await sync_to_async(self._step)([task.result() for task in done])
             finally:
@@ -123,6 +129,7 @@ class _Worker:
 
     def _step(self, results: Sequence[CallResult]) -> list[JudgeCall]:
         self.finish(results)
+        self._clients.refresh()
         now = self.clock()
         if now - self._extended_at >= EXTEND_LEASES_EVERY:
             Label.objects.extend_leases(_of_type(Label, self._held), now + LEASE)
@@ -130,15 +137,17 @@ class _Worker:
             self._extended_at = now
         return self.claim_calls()
 
-    async def _ask(self, call: JudgeCall, llm: LLM) -> CallResult:
-        async with self._slots[type(call.label)].turn(call.label.project_id):
-            before = self._answers
+    async def _ask(self, call: JudgeCall) -> CallResult:
+        # Whoever waits for the limits of a connection holds no slot of the others.
+        async with self._clients.turn(call.model), self._slots[type(call.label)].turn(call.label.project_id):
+            key = call.model.key
+            before = self._answers[key]
             try:
-                result = await judge_calls.ask(call, llm, lambda: self._answers > before)
+                result = await judge_calls.ask(call, self._clients, lambda: self._answers[key] > before)
             except Exception:
                 logger.exception("%s %s: the judge could not be asked", type(call.label).__name__, call.label.pk)
                 return judge_calls.internal_error(call.label)
-            self._answers += result.status == Status.DONE
+            self._answers[key] += result.status == Status.DONE
             return result
 
 
@@ -163,7 +172,7 @@ async def _next_done(
 
 
 def prepare(
-    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[str, datetime]
+    label: Job, read: Callable[[], JudgeInput | None], now: datetime, answered_at: Mapping[ModelKey, datetime]
 ) -> JudgeCall | CallResult:
     try:
         return judge_calls.prepare(label, read, now, answered_at)
@@ -252,10 +261,10 @@ def _record_test_call(item: SignalTestItem, usage: CallUsage) -> None:
     item.exchange = exchanges.compress(usage.exchange)
 
 
-def _end_attempt(label: Job, result: CallResult, now: datetime, resumes: Mapping[str, datetime]) -> None:
+def _end_attempt(label: Job, result: CallResult, now: datetime, resumes: Mapping[ModelKey, datetime]) -> None:
     revision = max(result.revision, result.label.wanted_revision)
     if result.outage is not None:
-        _wait_for_judge(label, result.outage, now, resumes[result.outage.model])
+        _wait_for_judge(label, result.outage, now, resumes[result.outage.key])
     elif result.status == Status.QUEUED:
         wait = availability.backoff(f"{label._meta.model_name} {label.pk}", label.attempts, MAX_CALL_WAIT)
         label.retry_later(now, now + wait, result.error)
@@ -304,11 +313,11 @@ def _charge(results: Sequence[CallResult], now: datetime) -> None:
     budgets.reconcile(charges, now)
 
 
-def _record_health(results: Sequence[CallResult], now: datetime) -> dict[str, datetime]:
-    answered = {result.usage.requested_model for result in results if result.usage and result.usage.answered}
-    availability.record_success(sorted(answered - {offline.JUDGE}), now)
+def _record_health(results: Sequence[CallResult], now: datetime) -> dict[ModelKey, datetime]:
+    answered = {result.usage.key for result in results if result.usage and result.usage.answered}
+    availability.record_success(answered - {(None, offline.JUDGE)}, now)
     resumes = {}
     for result in results:
         if result.outage is not None:
-            resumes[result.outage.model] = availability.pause(result.outage, now)
+            resumes[result.outage.key] = availability.pause(result.outage, now)
     return resumes

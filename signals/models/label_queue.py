@@ -228,6 +228,14 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         return ids
 
     @transaction.atomic
+    def resume(self, connection_id: int, now: datetime) -> None:
+        """Make queued jobs due that wait after a try, and whose judge is a model of this connection."""
+        waiting = self.filter(status="queued", not_before__gt=now, tried_at__isnull=False)
+        tried = waiting.filter(**{f"{self.owner.removesuffix('_id')}__connection": connection_id})
+        due = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
+        self.filter(id__in=tried._locked().values("id")).update(**due)
+
+    @transaction.atomic
     def clamp_future_times(self, now: datetime) -> None:
         """Make jobs due that were delayed or leased while the machine's clock was ahead."""
         waiting = self.filter(status="queued", not_before__gt=now + MAX_WAIT)

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import AuthoredModel, Project
+from catalyst.llms.models import ModelConnection
 from signals.definitions.choices import Scope, State, Type
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
@@ -45,7 +46,7 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         return self.filter(Q(name__gt=signal.name) | Q(name=signal.name, pk__gt=signal.pk))
 
     def for_list(self) -> "SignalQuerySet":
-        return self.select_related("project", "agent", "current_version").order_by("name", "id")
+        return self.select_related("project", "agent", "current_version__connection").order_by("name", "id")
 
 
 class Signal(AuthoredModel):
@@ -99,7 +100,16 @@ class DefinitionModel(models.Model):
     labels = ArrayField(models.CharField(max_length=60), help_text="The possible outcomes; yes and no for a binary.")
     sentiments = models.JSONField(help_text="Outcome to positive, negative or neutral.")
     sample_rate = models.PositiveSmallIntegerField(help_text="Percent of the targets, 0 to 100.")
-    judge_model = models.CharField(max_length=200, blank=True, help_text="Empty: the instance's model.")
+    connection = models.ForeignKey(
+        ModelConnection,
+        on_delete=models.RESTRICT,
+        null=True,
+        related_name="+",
+        help_text="Null: the instance's endpoint.",
+    )
+    judge_model = models.CharField(
+        max_length=200, blank=True, help_text="Empty: the instance's model. Never empty with a connection."
+    )
     filter = models.JSONField(default=dict, blank=True, help_text="The traffic that it evaluates.")
     view = models.JSONField(default=dict, blank=True, help_text="What the judge sees of a target.")
 
@@ -122,6 +132,7 @@ class DefinitionModel(models.Model):
             sample_rate=self.sample_rate,
             labels=tuple(self.labels),
             sentiments=self.sentiments,
+            connection=self.connection.name if self.connection else "",
             judge_model=self.judge_model,
             filter=self.traffic_filter,
             view=self.judge_view,
@@ -130,7 +141,7 @@ class DefinitionModel(models.Model):
 
 class SignalVersionQuerySet(models.QuerySet["SignalVersion"]):
     def published(self) -> "SignalVersionQuerySet":
-        return self.filter(is_candidate=False)
+        return self.filter(is_candidate=False).select_related("connection")
 
 
 class SignalVersion(AuthoredModel, DefinitionModel):

@@ -16,7 +16,8 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.models import Project
 from catalyst.llms.amounts import Cap, budget_day
-from catalyst.llms.models import Budget
+from catalyst.llms.endpoints import ConnectedModel
+from catalyst.llms.models import Budget, ModelConnection
 from signals.definitions.choices import Scope
 from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
 from signals.judging import budget_checks
@@ -48,7 +49,7 @@ def create_signal(
     """Create a draft with its first version."""
     if scope not in Scope.values:
         raise ValidationError({"scope": "The scope is span, trace or session."})
-    checked = checked_definition(definition, scope)
+    checked, connection = _checked(definition, agent.project_id, scope)
     with transaction.atomic():
         signal = Signal.objects.create(
             project_id=agent.project_id,
@@ -58,16 +59,16 @@ def create_signal(
             template=template,
             **by.as_creator(),
         )
-        _add_version(signal, checked, by)
+        _add_version(signal, checked, connection, by)
         record(by, "created", signal)
     return signal
 
 
 def draft_version(definition: Definition, agent: Agent, scope: str, signal: Signal | None = None) -> SignalVersion:
     """Return an unsaved version, to test it."""
-    checked = checked_definition(definition, scope, _judge_model_of(signal))
+    checked, connection = _checked(definition, agent.project_id, scope, signal)
     of = signal or Signal(project_id=agent.project_id, agent=agent, scope=scope)
-    return SignalVersion(signal=of, number=0, **version_columns(checked))
+    return SignalVersion(signal=of, number=0, **version_columns(checked, connection))
 
 
 def publish_version(
@@ -82,7 +83,7 @@ def publish_version(
 
     Raises VersionConflict if `based_on` is no longer current. Returns the current version if the edit changes nothing.
     """
-    checked = checked_definition(definition, signal.scope, _judge_model_of(signal))
+    checked, connection = _checked(definition, signal.project_id, signal.scope, signal)
     with transaction.atomic():
         requeue.take_signal_lock()
         signals = Signal.objects.select_for_update(of=("self",), no_key=True)  # lets judging go on meanwhile
@@ -92,7 +93,7 @@ def publish_version(
             current.definition == checked or _changes_nothing(locked, checked, based_on, current)
         ):
             return current
-        version = _add_version(locked, checked, by)
+        version = _add_version(locked, checked, connection, by)
         signal.current_version = version
         requeue.dequeue_superseded(locked, Label.objects.all())
         detail = f"version {version.number}"
@@ -126,10 +127,10 @@ def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
 
 def add_candidate(signal: Signal, definition: Definition, by: Actor = SYSTEM) -> SignalVersion:
     """Add a version that only runs with the purpose COMPARISON judge. Results exclude it."""
-    checked = checked_definition(definition, signal.scope, _judge_model_of(signal))
+    checked, connection = _checked(definition, signal.project_id, signal.scope, signal)
     with transaction.atomic():
         locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
-        version = _add_version(locked, checked, by, is_candidate=True)
+        version = _add_version(locked, checked, connection, by, is_candidate=True)
         record(by, "added a candidate to", signal, detail=f"version {version.number}")
     return version
 
@@ -252,9 +253,9 @@ def cap_signal(signal: Signal, cap: Cap, now: datetime, by: Actor = SYSTEM) -> N
 @transaction.atomic
 def cap_project(project: Project, cap: Cap, now: datetime, by: Actor = SYSTEM) -> None:
     """Limit all signals of a project together."""
-    live = Signal.objects.for_project(project).live().select_related("current_version")
+    live = Signal.objects.for_project(project).live().select_related("current_version__connection")
     versions = [signal.current_version for signal in live if signal.current_version]
-    _check_cap(cap, sorted({model_for(version) for version in versions}), now)
+    _check_cap(cap, sorted({model_for(version) for version in versions}, key=str), now)
     _cap(project, None, cap, now)
     record(by, "capped", project, detail=f"judging at {cap.text}" if cap.text else "no longer")
 
@@ -270,7 +271,7 @@ def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> No
     )
 
 
-def _check_cap(cap: Cap, models: Iterable[str], now: datetime) -> None:
+def _check_cap(cap: Cap, models: Iterable[ConnectedModel], now: datetime) -> None:
     if refused := [words for model in models if (words := budget_checks.cap_error(model, cap, now))]:
         raise ValidationError({"daily_usd": refused})
 
@@ -289,9 +290,11 @@ def retry_labels(signal: Signal, labels: LabelQuerySet, now: datetime, by: Actor
     return count
 
 
-def _add_version(signal: Signal, checked: Definition, by: Actor, *, is_candidate: bool = False) -> SignalVersion:
+def _add_version(
+    signal: Signal, checked: Definition, connection: ModelConnection | None, by: Actor, *, is_candidate: bool = False
+) -> SignalVersion:
     latest = signal.versions.order_by("-number").values_list("number", flat=True).first() or 0
-    columns = version_columns(checked)
+    columns = version_columns(checked, connection)
     version = signal.versions.create(number=latest + 1, is_candidate=is_candidate, **by.as_creator(), **columns)
     if is_candidate:
         return version
@@ -300,8 +303,26 @@ def _add_version(signal: Signal, checked: Definition, by: Actor, *, is_candidate
     return version
 
 
-def _judge_model_of(signal: Signal | None) -> str:
-    return signal.current_version.judge_model if signal and signal.current_version else ""
+def _checked(
+    definition: Definition, project_id: int, scope: str, signal: Signal | None = None
+) -> tuple[Definition, ModelConnection | None]:
+    connection = _connection_named(definition.connection, project_id)
+    current = signal.current_version if signal else None
+    is_same = current is not None and current.connection_id == (connection.pk if connection else None)
+    kept_model = current.judge_model if current and is_same else ""
+    return checked_definition(definition, scope, connection, kept_model), connection
+
+
+def _connection_named(name: str, project_id: int) -> ModelConnection | None:
+    if not name:
+        return None
+    connections = ModelConnection.objects.filter(project=project_id).undeleted()
+    found = connections.filter(name=name).first()
+    if found is None:
+        known = ", ".join(connections.order_by("name").values_list("name", flat=True)) or "none yet"
+        text = f"There is no model connection {name}. Choose another one. The project has: {known}."
+        raise ValidationError({"connection": text})
+    return found
 
 
 def _changes_nothing(signal: Signal, checked: Definition, based_on: int | None, current: SignalVersion) -> bool:

@@ -56,7 +56,8 @@ class DefinitionInput(Input):
         None, description="positive, negative or neutral, by label (by true and false for a binary)."
     )
     sample_rate: int | None = Field(None, description="Percent of the targets, 0 to 100. Default of a new signal: 100.")
-    judge_model: str | None = Field(None, description="Empty: the model of the instance.")
+    connection: str | None = Field(None, description="Name of a model connection. Empty: the endpoint of the instance.")
+    judge_model: str | None = Field(None, description="Empty: the default model of the connection, or of the instance.")
     filter: dict[str, Any] | None = Field(
         None,
         description=f"Evaluate only such traffic. Fields: {_FILTER_FIELDS}, attribute.KEY. An empty value removes one.",
@@ -73,6 +74,7 @@ class DefinitionInput(Input):
             labels=self.labels,
             sentiments=self.sentiments,
             sample_rate=self.sample_rate,
+            connection=self.connection,
             judge_model=self.judge_model,
             filter=self.filter,
             view=self.view,

@@ -140,7 +140,7 @@ class _QueuedReasons:
     def _waiting(self, label: Label) -> str:
         if cap := self.caps.get(label.version_id):
             return f"{cap.title}: {cap.text}."
-        trouble = self.troubles.get(judges.model_for(label.version))
+        trouble = self.troubles.get(judges.model_for(label.version).key)
         if trouble is not None:
             again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None
             asked = f"It is asked again at {_time_text(again, self.now)}." if again else "It is asked again soon."

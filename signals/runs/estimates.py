@@ -9,7 +9,6 @@ from django.db.models import Avg, Count
 
 from catalyst.env import env
 from catalyst.formats import roughly
-from catalyst.pricing import price
 from signals.judging import offline, worker
 from signals.judging.calls import JudgeCall
 from signals.judging.judges import model_for
@@ -52,16 +51,17 @@ def estimate_calls(version: SignalVersion, calls: int, examples: Sequence[Target
     model = model_for(version)
     if not model:
         return Estimate(calls, offline.JUDGE, cost=Decimal(0))
+    at_once = model.connection.concurrency if model.connection else env.judge_concurrency
     earlier = _measured_averages(version)
     tokens, output, seconds = earlier or (_prompt_tokens(version, examples, now), ANSWER_TOKENS, ANSWER_SECONDS)
-    call_price = price("", model, round(tokens), round(output), None, None, now)
+    call_price = model.price(round(tokens), round(output), None, now)
     return Estimate(
         calls,
-        model,
+        str(model),
         round(calls * tokens),
         round(calls * output),
-        None if call_price is None else calls * call_price.total,
-        timedelta(seconds=round(seconds * max(calls / env.judge_concurrency, min(calls, 1)))),
+        None if call_price is None else calls * call_price,
+        timedelta(seconds=round(seconds * max(calls / at_once, min(calls, 1)))),
         is_measured=earlier is not None,
     )
 

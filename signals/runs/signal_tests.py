@@ -91,7 +91,7 @@ def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor 
             cost_per_day=estimate.cost,
             created_at=now,
             ends_at=now + MAX_DURATION,
-            **version_columns(version.definition),
+            **version_columns(version.definition, version.connection),
             **by.as_creator(),
         )
         SignalTestItem.objects.bulk_create(
@@ -204,7 +204,7 @@ class Results:
 
 def results_of(test: SignalTest) -> Results:
     items = list(test.items.defer("exchange").select_related("test").order_by("position"))
-    health = availability.outages().get(judges.model_for(test)) if test.is_running else None
+    health = availability.outages().get(judges.model_for(test).key) if test.is_running else None
     exchanged = set(test.items.filter(exchange__isnull=False).values_list("pk", flat=True))
     return Results(test, items, exchanged, health.error if health else "")
 
@@ -230,7 +230,7 @@ def preview_prompt(version: SignalVersion, match: Target, now: datetime) -> Prom
     ((label, read),) = load_inputs([match.label_of(version)])
     prepared = worker.prepare(label, read, now, {})
     if isinstance(prepared, JudgeCall):
-        return PromptPreview(prepared.messages, prepared.model)
+        return PromptPreview(prepared.messages, str(prepared.model))
     if prepared.status == Status.DONE:
         return PromptPreview(text="The offline judge goes by rules: no model is sent anything.")
     return PromptPreview(text=prepared.error)

@@ -19,6 +19,7 @@ from catalyst.core.models import Project, User
 from catalyst.env import env
 from catalyst.llms.amounts import Account, Cap
 from catalyst.llms.budgets import spent_today
+from catalyst.llms.endpoints import ConnectedModel
 from catalyst.llms.models import Budget
 from signals import operations
 from signals.judging import budget_checks
@@ -59,7 +60,7 @@ def priced(label: str, tokens: int = 21_000) -> Answer:
 
 def calls(count: float, now: datetime) -> Decimal:
     """What so many calls are expected to cost at most."""
-    estimate = budget_checks.max_call_cost(MODEL, now)
+    estimate = budget_checks.max_call_cost(ConnectedModel(MODEL), now)
     assert estimate
     return estimate * Decimal(count)
 
@@ -199,7 +200,7 @@ def test_claims_at_once_never_exceed_a_cap(signal: Signal, project: Project, now
     other = make_signal(make_agent(project), name="Other", judge_model="gpt-4o", active_since=now)
     make_labels(signal, project, 60, now=now)
     operations.cap_signal(signal, Cap(calls(13, now)), now)
-    gpt_4o = budget_checks.max_call_cost("gpt-4o", now) or Decimal(0)
+    gpt_4o = budget_checks.max_call_cost(ConnectedModel("gpt-4o"), now) or Decimal(0)
     operations.cap_project(project, Cap(calls(20, now) + gpt_4o * 3), now)
     worst, at = list[Decimal](), now + LATER
 

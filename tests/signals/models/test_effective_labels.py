@@ -51,7 +51,7 @@ class Versions:
         for number in range(2, versions + 1):
             operations.publish_version(self.signal, Definition("binary", f"Question {number}?", 100))
         for number in range(versions + 1, versions + candidates + 1):
-            columns = version_columns(Definition("binary", f"Question {number}?", 100))
+            columns = version_columns(Definition("binary", f"Question {number}?", 100), None)
             self.signal.versions.create(number=number, is_candidate=True, **columns)
         self.versions = list(SignalVersion.objects.order_by("number"))
 

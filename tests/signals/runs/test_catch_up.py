@@ -14,6 +14,7 @@ from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Project, User
 from catalyst.env import env
 from catalyst.llms.amounts import Cap
+from catalyst.llms.endpoints import ConnectedModel
 from catalyst.llms.models import Budget
 from catalyst.timerange import between
 from signals import operations
@@ -129,7 +130,7 @@ def offered(project: Project, signal: Signal | None, at: datetime) -> int:
 def test_it_holds_up_nothing_that_the_cap_still_bears(signal: Signal, project: Project, now: datetime) -> None:
     dear = make_signal(make_agent(project), name="Dear", judge_model="gpt-4o", active_since=now)
     make_labels(dear, project, 6, now=now)
-    operations.cap_project(project, Cap(usd=budget_checks.max_call_cost("gpt-4o", now)), now)
+    operations.cap_project(project, Cap(usd=budget_checks.max_call_cost(ConnectedModel("gpt-4o"), now)), now)
     at = now + LATER
     judge_at(at)
     waiting = offered(project, None, at)
