@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, override
 
 from django import forms
 
@@ -30,8 +31,9 @@ class SignalFilter:
 class LabelFilter:
     """Filter of a list of labels.
 
-    `status`: a label's status, or `waiting` for queued and running. `version`: its number. `run`: an id. `text`:
-    part of the reason.
+    `status`: a label's status, `waiting` for queued and running, or `labelled` for any label with a value, also one
+    that is judged again. `version`: its number. `pools_versions`: all labels of all versions, instead of one for each
+    target. `run`: an id. `text`: part of the reason.
     """
 
     value: str = ""
@@ -39,19 +41,34 @@ class LabelFilter:
     version: int | None = None
     run: int | None = None
     text: str = ""
+    pools_versions: bool = False
 
     @property
-    def is_of_one_version(self) -> bool:
-        return self.version is not None or self.run is not None
+    def includes_superseded(self) -> bool:
+        return self.pools_versions or self.version is not None or self.run is not None
 
     @property
     def narrows(self) -> bool:
         return self != LabelFilter()
 
 
-STATUSES = ("waiting", "done", "failed", "skipped")
+STATUSES = ("labelled", "waiting", "done", "failed", "skipped")
+# The version that stands for all of them. Numbers begin at 1.
+ALL_VERSIONS = 0
 MAX_SEARCH_CHARACTERS = 200
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
+
+
+class VersionField(NumberField):
+    """The number of a version, or `all`, which is ALL_VERSIONS."""
+
+    @override
+    def to_python(self, value: Any) -> int | None:
+        return ALL_VERSIONS if value == "all" else super().to_python(value) or None
+
+    @override
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return data if data == "all" else super().bound_data(data, initial)
 
 
 class SignalFilterForm(FilterForm):
@@ -87,18 +104,23 @@ class LabelFilterForm(FilterForm):
     )
     label = TextField(max_length=MAX_LABEL_CHARACTERS, strip=False)
     status = forms.ChoiceField(choices=[(status, status) for status in STATUSES])
-    version = NumberField(max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
+    version = VersionField(max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
     run = NumberField(widget=forms.Select)
 
     def offer(self, versions: Iterable[int], runs: Iterable[int]) -> None:
         """Take the numbers of versions and the ids of runs to choose from."""
-        self.set_choices("version", [("", "Any version"), *((number, f"v{number}") for number in versions)])
-        self.set_choices("run", [("", "Live and runs"), *((pk, f"Run {pk}") for pk in runs)])
+        numbered = [(number, f"v{number}") for number in versions]
+        self.set_choices("version", [("", "Newest label of each target"), *numbered, ("all", "All versions, pooled")])
+        self.set_choices("run", [("", "Live and backfills"), *((pk, f"Backfill {pk}") for pk in runs)])
 
     @property
     def label_filter(self) -> LabelFilter:
         values = self.valid_values
-        return LabelFilter(value=values.pop("label", ""), text=values.pop("q", ""), **values)
+        pools_versions = values.get("version") == ALL_VERSIONS
+        if pools_versions:
+            del values["version"]
+        value, text = values.pop("label", ""), values.pop("q", "")
+        return LabelFilter(value=value, text=text, pools_versions=pools_versions, **values)
 
 
 class ComparisonForm(FilterForm):

@@ -51,8 +51,10 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
         return self.filter(is_effective=True)
 
     def matching(self, label_filter: LabelFilter) -> "LabelQuerySet":
-        """Labels that match the filter: effective ones, unless the filter names a version or a run."""
-        labels = self if label_filter.is_of_one_version else self.effective()
+        """Labels that match the filter: effective ones, unless the filter names versions or a run."""
+        labels = self.filter(version__is_candidate=False) if label_filter.pools_versions else self
+        if not label_filter.includes_superseded:
+            labels = self.effective()
         if label_filter.version is not None:
             labels = labels.filter(version__number=label_filter.version)
         if label_filter.run is not None:
@@ -61,7 +63,9 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
             labels = labels.filter(value=label_filter.value)
         if label_filter.text:
             labels = labels.filter(reason__icontains=label_filter.text)
-        if label_filter.status:
+        if label_filter.status == "labelled":
+            labels = labels.labelled()
+        elif label_filter.status:
             is_waiting = label_filter.status == "waiting"
             labels = labels.filter(status__in=["queued", "running"] if is_waiting else [label_filter.status])
         return labels

@@ -67,18 +67,20 @@ class SumQuerySet[Row: "LabelHalfDay | LabelHour | LabelMinute"](FoldingQuerySet
         return self.filter(in_any)
 
     def matching(self, label_filter: LabelFilter) -> Self:
-        """Labels that match the filter: effective ones, unless the filter names a version or a run."""
-        return self.including_superseded(label_filter).filter(Q() if label_filter.is_of_one_version else EFFECTIVE)
+        """Labels that match the filter: effective ones, unless the filter names versions or a run."""
+        return self.including_superseded(label_filter).filter(Q() if label_filter.includes_superseded else EFFECTIVE)
 
     def including_superseded(self, label_filter: LabelFilter) -> Self:
-        condition = Q()
+        condition = Q(version__is_candidate=False) if label_filter.pools_versions else Q()
         if label_filter.version is not None:
             condition &= Q(version__number=label_filter.version)
         if label_filter.run is not None:
             condition &= Q(run=label_filter.run)
         if label_filter.value:
             condition &= Q(value=label_filter.value)
-        if label_filter.status:
+        if label_filter.status == "labelled":
+            condition &= ~Q(value="")
+        elif label_filter.status:
             condition &= Q(state=label_filter.status)
         return self.filter(condition)
 

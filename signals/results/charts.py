@@ -1,7 +1,7 @@
 """Outcomes of a signal with their colors, and charts of them. Pure functions."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,20 +62,27 @@ def colors_for(classes: Sequence[str]) -> list[str]:
     return colors
 
 
-def outcomes(sentiments: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
-    """Outcomes in the order of `sentiments`. `counts` may lack some."""
+def outcomes(
+    sentiments: Mapping[str, str], counts: Mapping[str, int], offered: Collection[str] | None = None
+) -> list[Outcome]:
+    """Outcomes in the order of `sentiments`. `counts` may lack some.
+
+    A value that is not `offered`, because no version that could give it has judged anything, has no share.
+    """
     total = sum(counts.values())
+    possible = sentiments.keys() if offered is None else {*offered, *counts}
     classes = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
     return [
-        Outcome(value, color_class, color, counts.get(value, 0), total)
+        Outcome(value, color_class, color, counts.get(value, 0), total if value in possible else 0)
         for value, color_class, color in zip(sentiments, classes, colors_for(classes), strict=True)
     ]
 
 
 def headline(found: Sequence[Outcome]) -> Outcome | None:
     """The most frequent negative outcome, else the most frequent one, or None."""
-    bad = [outcome for outcome in found if outcome.color_class == "negative"]
-    return max(bad or found, key=lambda outcome: outcome.count, default=None)
+    judged = [outcome for outcome in found if outcome.total] or found
+    bad = [outcome for outcome in judged if outcome.color_class == "negative"]
+    return max(bad or judged, key=lambda outcome: outcome.count, default=None)
 
 
 def breakdown(found: Sequence[Outcome]) -> list[Bar]:
@@ -104,7 +111,9 @@ def over_time(
         for outcome in from_the_base(found)
     ]
     unit = PERCENT if shares else figures.COUNT
-    return figures.stacked_bars(starts, series, [time_range.bucket_query(start, {}) for start in starts], unit)
+    # Bars count labels, so a click lists targets with a label only.
+    queries = [time_range.bucket_query(start, {"status": "labelled"}) for start in starts]
+    return figures.stacked_bars(starts, series, queries, unit)
 
 
 def _height(count: int, total: int, shares: bool) -> float | None:

@@ -46,12 +46,12 @@ class Sums:
     counts_superseded: bool = False
 
     def matching(self, wanted: LabelFilter) -> "Sums":
-        """Labels that pass a filter. Superseded ones count if it names a version or a run."""
+        """Labels that pass a filter. Superseded ones count if it names versions or a run."""
         return Sums(
             self.half_days.including_superseded(wanted),
             self.hours.including_superseded(wanted),
             self.minutes.including_superseded(wanted),
-            self.counts_superseded or wanted.is_of_one_version,
+            self.counts_superseded or wanted.includes_superseded,
         )
 
     def including_superseded(self) -> "Sums":

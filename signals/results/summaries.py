@@ -1,7 +1,7 @@
 """Label counts, cost, trend and caps of each signal in a time range."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -79,6 +79,11 @@ class Summary:
         return ", ".join(f"{outcome.value} {outcome.count}" for outcome in self.outcomes)
 
     @property
+    def stacked(self) -> list[Outcome]:
+        """In the order of bars and charts."""
+        return charts.from_the_base(self.outcomes)
+
+    @property
     def bars(self) -> list[Bar]:
         return charts.breakdown(self.outcomes)
 
@@ -115,17 +120,22 @@ def summaries(signals: Sequence[Signal], time_range: TimeRange) -> list[Summary]
 
 def summed_up(signals: Sequence[Signal], found: Sequence[LabelCount]) -> list[Summary]:
     """Summaries of these counts, in up to one query."""
-    current = {signal.current_version_id: signal.current_version for signal in signals}
-    numbers = {pk: version.number for pk, version in current.items() if version}
-    earlier = SignalVersion.objects.filter(pk__in={cell.version for cell in found if cell.value} - numbers.keys())
-    numbers |= earlier.values_list("pk", "number")
+    known = {version.pk: version for signal in signals if (version := signal.current_version)}
+    earlier = SignalVersion.objects.filter(pk__in={cell.version for cell in found if cell.value} - known.keys())
+    known |= earlier.only("signal_id", "number", "labels", "sentiments").in_bulk()
     owned = grouped(found, attrgetter("signal"))
     summaries = []
     for signal in signals:
-        gave = {numbers[cell.version] for cell in owned[signal.pk] if cell.value and cell.count}
-        each = summary(signal, [version] if (version := signal.current_version) else [], owned[signal.pk])
-        summaries.append(replace(each, versions=sorted(gave)))
+        gave = gave_labels(owned[signal.pk])
+        used = [known[pk] for pk in {*gave, signal.current_version_id} if pk in known]
+        each = summary(signal, sorted(used, key=lambda version: -version.number), owned[signal.pk])
+        summaries.append(replace(each, versions=sorted(known[pk].number for pk in gave)))
     return summaries
+
+
+def gave_labels(found: Iterable[LabelCount]) -> set[int]:
+    """The ids of the versions with labels among these."""
+    return {cell.version for cell in found if cell.value and cell.count}
 
 
 def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:
@@ -146,7 +156,10 @@ def ordered(found: Iterable[Summary], sort: str) -> list[Summary]:
 
 
 def summary(signal: Signal, versions: Sequence[SignalVersion], found: Sequence[LabelCount]) -> Summary:
-    return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts))
+    """`versions`: newest first."""
+    gave = gave_labels(found)
+    offered = {label for version in versions if version.pk in gave for label in version.labels}
+    return summed(signal, found, lambda counts: outcomes(signal, sentiments_of(versions), counts, offered))
 
 
 def summed(
@@ -183,10 +196,12 @@ def grouped(found: Iterable[LabelCount], of: Callable[[LabelCount], int]) -> Map
     return owned
 
 
-def outcomes(signal: Signal, known: Mapping[str, str], counts: Mapping[str, int]) -> list[Outcome]:
+def outcomes(
+    signal: Signal, known: Mapping[str, str], counts: Mapping[str, int], offered: Collection[str] | None = None
+) -> list[Outcome]:
     # Older labels are shown if any were given.
     current = signal.current_version.labels if signal.current_version else []
-    return charts.outcomes({value: known.get(value, "neutral") for value in chain(current, counts)}, counts)
+    return charts.outcomes({value: known.get(value, "neutral") for value in chain(current, counts)}, counts, offered)
 
 
 def sentiments_of(versions: Sequence[SignalVersion]) -> dict[str, str]:

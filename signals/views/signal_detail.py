@@ -1,5 +1,6 @@
 """The results tab of a signal."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -47,7 +48,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _of_version(label_filter: LabelFilter) -> LabelFilter:
-    return LabelFilter(version=label_filter.version, run=label_filter.run)
+    return replace(label_filter, value="", status="", text="")
 
 
 class _Page:
@@ -74,6 +75,7 @@ class _Page:
             "is_open": is_open,
             "refresh_seconds": refresh_seconds,
             "is_polled": bool(partial),
+            "judge": judges.judge_of(version) if (version := self.signal.current_version) else None,
         }
         status = STOP_POLLING if partial and not refresh_seconds else 200
         return render(self.request, "signals/detail.html", shared | context, partial=partial, status=status)
@@ -83,11 +85,15 @@ class _Page:
         runs = summaries.runs(self.signal)
         self.filter_form.offer([version.number for version in self.versions], [run.pk for run in runs])
         chart = _numbers(self.request, self.summary, counts, self.time_range)
-        return chart | self._sampled(runs) | {"known_versions": self.versions, "known_runs": runs}
+        choices = label_choices(self.summary, self.label_filter)
+        known = {"known_versions": self.versions, "known_runs": runs, "label_choices": choices}
+        return chart | self._sampled(runs) | known
 
     def _sampled(self, runs: list[SignalRun]) -> dict[str, Any]:
         version_ids = {cell.version for cell in self.totals if cell.count}
         shown_versions = [version for version in self.versions if version.pk in version_ids]
+        if self.label_filter.pools_versions:
+            return {"shown_versions": shown_versions}
         estimate = summaries.estimate(self.summary, shown_versions, runs, self.label_filter)
         return {"estimate": estimate, "shown_versions": shown_versions}
 
@@ -106,6 +112,39 @@ class _Page:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class LabelChoice:
+    """A filter of the table and the number of rows that it lists."""
+
+    text: str
+    count: int
+    label: str | None = None
+    status: str | None = None
+    is_chosen: bool = False
+
+
+def label_choices(summary: Summary, wanted: LabelFilter) -> list[LabelChoice]:
+    covered = summary.coverage
+    by_label = [(outcome.value, outcome.count, outcome.value, None) for outcome in summary.outcomes]
+    by_status = [
+        ("Labelled", summary.labelled, None, "labelled"),
+        ("Pending", covered.waiting, None, "waiting"),
+        ("Failed", covered.failed, None, "failed"),
+        ("Skipped", covered.skipped, None, "skipped"),
+        ("Judged since the last span", covered.done, None, "done"),
+    ]
+    # Statuses that list nothing, or what another choice lists, are offered only while they are chosen.
+    told = {0, covered.sampled}
+    shown = [
+        each
+        for each in by_status
+        if each[3] == wanted.status or (each[1] not in told and each[3] != "done") or (each[1] and each[3] == "failed")
+    ]
+    offered = [("All", covered.sampled, None, None), *by_label, *shown]
+    chosen = wanted.value or None, wanted.status or None
+    return [LabelChoice(*each, is_chosen=(each[2], each[3]) == chosen) for each in offered]
+
+
 def _refresh_if(changed: bool) -> HttpResponse:
     return HttpResponseClientRefresh() if changed else HttpResponse(status=204)
 
@@ -119,7 +158,6 @@ def _numbers(
     return {
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, shares=shares),
-        "judge": judge,
         "trouble": health.outage_of(judge) if judge else None,
         "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,
         "queue_status": queue_status(summary.signal, now),

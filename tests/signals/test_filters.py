@@ -68,9 +68,14 @@ def test_it_offers_versions_and_runs() -> None:
     form = LabelFilterForm(QueryDict("version=2&run=8"))
     form.offer(versions=[2, 1], runs=[9])
     page = Page(str(form["version"]) + str(form["run"]))
-    assert page.choice("Version").options == {"Any version": "", "v2": "2", "v1": "1"}
+    assert page.choice("Version").options == {
+        "Newest label of each target": "",
+        "v2": "2",
+        "v1": "1",
+        "All versions, pooled": "all",
+    }
     assert page.choice("Version").chosen == ["v2"]
-    assert page.choice("Run").options == {"Live and runs": "", "Run 9": "9"}
+    assert page.choice("Run").options == {"Live and backfills": "", "Backfill 9": "9"}
     assert page.choice("Run").chosen == []
 
 

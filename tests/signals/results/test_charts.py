@@ -67,7 +67,7 @@ def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
         ("partial", "neutral", [0, None, 0]),
         ("completed", "positive", [2, None, 0]),
     ]
-    assert figure["data"][0]["customdata"][0] == "from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
+    assert figure["data"][0]["customdata"][0] == "status=labelled&from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"
     assert "marker" not in figure["data"][0]
     json.dumps(figure, cls=DjangoJSONEncoder)
 

@@ -145,4 +145,4 @@ def test_it_bounds_the_verdicts(label: Label, now: datetime, browser: Client) ->
 
 def test_every_row_of_a_signal_leads_to_its_label(label: Label, browser: Client) -> None:
     (row,) = Page(browser.get(f"/p/default/signals/{label.signal_id}/").text).table().rows
-    assert row.link("Waiting") == page_of(label)
+    assert row.link("Waiting") == f"{page_of(label)}?range=1d"

@@ -103,7 +103,7 @@ def test_it_stands_in_the_same_frame_as_the_results(browser: Client, signal: Sig
 
 def test_the_results_say_that_they_are_of_one_version(browser: Client, signal: Signal) -> None:
     results = f"/p/default/signals/{signal.pk}/"
-    assert "Only labels of version 1." in Page(browser.get(f"{results}?version=1").text).text
+    assert "Labels of v1 only." in Page(browser.get(f"{results}?version=1").text).text
     assert "Only labels of version" not in Page(browser.get(results).text).text
 
 
