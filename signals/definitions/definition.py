@@ -137,7 +137,7 @@ def version_columns(checked: Definition, connection: ModelConnection | None) -> 
 def checked_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
-        raise ValidationError({"name": f"A signal needs a name of at most {MAX_NAME_CHARACTERS} characters."})
+        raise ValidationError({"name": f"Enter a name of up to {MAX_NAME_CHARACTERS} characters"})
     return name
 
 
@@ -154,13 +154,13 @@ def checked_definition(
     if definition.type == Type.BINARY:
         labels = BINARY_LABELS
     elif definition.type != Type.STRING:
-        errors["type"] = "The type is binary or string."
+        errors["type"] = "The type is binary or string"
     errors |= _label_errors(labels)
     prompt = definition.prompt.replace("\r\n", "\n").strip()
     if not 1 <= len(prompt) <= MAX_PROMPT_CHARACTERS or "\0" in prompt:
-        errors["prompt"] = f"A signal needs a prompt of at most {MAX_PROMPT_CHARACTERS:,} characters."
+        errors["prompt"] = f"Enter a prompt of up to {MAX_PROMPT_CHARACTERS:,} characters"
     if not 0 <= definition.sample_rate <= 100:
-        errors["sample_rate"] = "The sample rate is a whole number of percent from 0 to 100."
+        errors["sample_rate"] = "Enter a sample rate from 0 to 100"
     errors |= _view_errors(definition, scope) | _model_errors(model, connection, kept_model)
     if errors:
         raise ValidationError(errors)
@@ -191,7 +191,7 @@ def _model_errors(model: str, connection: ModelConnection | None, kept_model: st
 
 def _view_errors(definition: Definition, scope: str) -> dict[str, str]:
     if scope == Scope.SPAN and (definition.view.kinds or definition.view.names):
-        return {"view": "A span is shown whole: kinds and names choose among the spans of a trace or session."}
+        return {"view": "Span kinds and names need the scope trace or session"}
     return {}
 
 
@@ -203,11 +203,11 @@ def judge_models(kept_model: str = "") -> list[str]:
 
 def _label_errors(labels: Sequence[str]) -> dict[str, str]:
     if len(labels) not in LABEL_COUNTS:
-        return {"labels": f"A signal has {LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, not {len(labels)}."}
+        return {"labels": f"Enter {LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, not {len(labels)}"}
     if len({label.casefold() for label in labels}) < len(labels):
-        return {"labels": "Labels must differ, also without regard to upper and lower case."}
+        return {"labels": "Labels must differ in more than upper and lower case"}
     if any(len(label) > MAX_LABEL_CHARACTERS or not label.isprintable() for label in labels):
-        return {"labels": f"A label has at most {MAX_LABEL_CHARACTERS} printable characters."}
+        return {"labels": f"Enter up to {MAX_LABEL_CHARACTERS} printable characters for a label"}
     return {}
 
 

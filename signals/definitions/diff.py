@@ -15,19 +15,19 @@ CONTEXT = 2
 MAX_PAIRS = 4_000_000
 # The share of common words from which single words are marked instead of lines.
 ALIKE = 0.35
-TYPES = {"binary": "yes or no", "string": "one of several labels"}
+TYPES = {"binary": "binary", "string": "labels"}
 NAMES = {
-    "type": "Answer",
+    "type": "Type",
     "connection": "Model connection",
     "judge_model": "Judge model",
     "sample_rate": "Sample rate",
-    "filter": "Looks at",
-    "view": "The judge sees",
+    "filter": "Filters",
+    "view": "Judge input",
 }
 FORMATTERS: dict[str, Callable[[Any], str]] = {
     "type": lambda value: TYPES.get(value, value),
-    "connection": lambda value: value or "the instance's",
-    "judge_model": lambda value: value or "the instance's",
+    "connection": lambda value: value or "instance default",
+    "judge_model": lambda value: value or "instance default",
     "sample_rate": "{}%".format,
     "filter": lambda value: value.text,
     "view": lambda value: value.text,

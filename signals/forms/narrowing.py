@@ -37,7 +37,7 @@ class FilterFields(forms.Form):
     filter_service = forms.CharField(required=False, label="Service", widget=PLAIN)
     filter_model = forms.CharField(required=False, label="Model", widget=PLAIN)
     filter_status = forms.ChoiceField(
-        choices=[("", "any"), ("ok", "ok"), ("error", "error")], required=False, label="Status"
+        choices=[("", "Any"), ("ok", "OK"), ("error", "Error")], required=False, label="Status"
     )
     filter_from_seconds = forms.DecimalField(
         required=False, min_value=0, max_value=MAX_NUMBER, decimal_places=3, label="Min duration (s)"
@@ -48,7 +48,7 @@ class FilterFields(forms.Form):
     filter_from_tokens = forms.IntegerField(required=False, min_value=0, label="Min tokens")
     filter_to_tokens = forms.IntegerField(required=False, min_value=0, label="Max tokens")
     filter_attributes = forms.CharField(
-        required=False, max_length=MAX_TEXT_CHARACTERS, widget=LINES, label="Attributes (one name=value per line)"
+        required=False, max_length=MAX_TEXT_CHARACTERS, widget=LINES, label="Attributes, one key=value per line"
     )
     traffic: Filter = filters.EVERYTHING
 
@@ -72,7 +72,7 @@ class FilterFields(forms.Form):
             parts[bound] = None if parts[bound] is None else int(parts[bound] * 1000)
         parts["attributes"], invalid_line = _attributes(parts["attributes"] or "")
         if invalid_line:
-            self.add_error("filter_attributes", f"Enter one name=value per line. Not valid: {invalid_line}")
+            self.add_error("filter_attributes", f"Use key=value: {invalid_line}")
         return {part: value for part, value in parts.items() if value not in (None, "")}
 
 
@@ -80,26 +80,26 @@ class ViewFields(forms.Form):
     """Fields of the judge view. A valid form has it as `judge_view`."""
 
     view_shows = forms.ChoiceField(
-        choices=[("", "the whole transcript"), ("messages", "only what user and assistant said")],
-        required=False, label="Shows",
+        choices=[("", "Whole transcript"), ("messages", "Messages of user and assistant only")],
+        required=False, label="Content",
     )  # fmt: skip
     view_tool_calls = forms.ChoiceField(
-        choices=[("", "with tool calls"), ("without", "without tool calls")], required=False, label="Tool calls"
+        choices=[("", "Include"), ("without", "Exclude")], required=False, label="Tool calls"
     )
     view_kinds = forms.MultipleChoiceField(
         choices=[(kind, kind) for kind in sorted(KINDS)],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        label="Span kinds to include (traces and sessions). Leave empty for all.",
+        label="Span kinds (default: all)",
     )
     view_names = forms.CharField(
         required=False,
         max_length=MAX_TEXT_CHARACTERS,
         widget=LINES,
-        label="Span names to include (traces and sessions), one per line. Leave empty for all.",
+        label="Span names, one per line (default: all)",
     )
     view_budget_tokens = forms.IntegerField(
-        required=False, min_value=MIN_TOKENS, label="Maximum transcript tokens (default: instance setting)"
+        required=False, min_value=MIN_TOKENS, label="Max input tokens (default: instance limit)"
     )
     judge_view: JudgeView = judge_view.EVERYTHING
 

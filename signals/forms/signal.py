@@ -25,7 +25,11 @@ from signals.models import Signal, SignalVersion
 from signals.operations import Renamed, VersionConflict
 
 MAX_LISTED_AGENTS = 50
-NO_RATE = "The sample rate is a whole number of percent from 0 to 100."
+DEFAULT_RATE = 100
+# Django's words say less.
+REQUIRED_CHOICE = {"required": "Choose one", "invalid_choice": "Choose one of the options"}
+NAME_ERRORS = {"required": "Enter a name", "max_length": f"Enter up to {MAX_NAME_CHARACTERS} characters"}
+NO_RATE = "Enter a whole number from 0 to 100"
 # The template of a field's group.
 ROWS = {
     "labels": "components/row.html",
@@ -63,7 +67,7 @@ class AgentField(forms.ModelChoiceField[Agent]):
         self.chosen_pk = str(chosen or "")
         widget = AgentSelect(reverse("signals:agent-choices", args=[project.slug]), attrs)
         self._all = project.agents.order_by("name", "pk")
-        super().__init__(self._all, empty_label=None, widget=widget)
+        super().__init__(self._all, empty_label=None, widget=widget, error_messages=REQUIRED_CHOICE)
 
     @cached_property
     def listed(self) -> list[Agent]:
@@ -92,24 +96,27 @@ def agents_named(project: Project, text: str) -> list[Agent]:
 class SignalForm(FilterFields, ViewFields):
     """A signal and its definition. With `signal`: a new version, with agent and scope fixed."""
 
-    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
+    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages=NAME_ERRORS)
     scope = forms.ChoiceField(
+        error_messages=REQUIRED_CHOICE,
         choices=Scope,
         initial=Scope.TRACE,
         widget=ChoiceInput({"aria-labelledby": "scope-label"}, help_texts=SCOPE_HELP),
-        help_text="Fixed once created.",
+        help_text="Can't be changed later.",
     )
     type = forms.ChoiceField(
         choices=SignalVersion.Type,
         initial=SignalVersion.Type.BINARY,
         widget=ChoiceInput({"aria-labelledby": "type-label"}),
-        label="Answer",
+        error_messages=REQUIRED_CHOICE,
+        label="Type",
     )
     bad = forms.ChoiceField(
-        choices=[("yes", "Yes is bad news"), ("no", "No is bad news")],
+        label="Bad outcome",
+        choices=[("yes", "Yes"), ("no", "No")],
         initial="yes",
         required=False,
-        widget=ChoiceInput({"class": "choice when-binary", "aria-label": "Which answer is bad news"}),
+        widget=ChoiceInput({"class": "choice when-binary", "aria-label": "Bad outcome"}),
     )
     labels = forms.Field(
         required=False,
@@ -120,17 +127,16 @@ class SignalForm(FilterFields, ViewFields):
     prompt = forms.CharField(
         label="Prompt",
         widget=forms.Textarea({"rows": 8, "spellcheck": "true", "placeholder": PROMPT_EXAMPLE}),
-        help_text="Say what counts for each label and what does not. The judge also sees the conversation with every "
-        "tool call, and is told which labels there are.",
-        error_messages={"required": "A signal needs a prompt."},
+        help_text="Say what counts for each label and what does not. The judge also sees the conversation, tool calls "
+        "and labels.",
+        error_messages={"required": "Enter a prompt"},
     )
     sample_rate = forms.IntegerField(
-        initial=100,
+        initial=DEFAULT_RATE,
         min_value=0,
         max_value=100,
         widget=RateWidget,
-        help_text="of the targets. Every signal with this rate samples the same targets. Raising the rate only adds "
-        "targets.",
+        help_text="of matching traffic. Deterministic: a higher rate only adds targets.",
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -161,7 +167,8 @@ class SignalForm(FilterFields, ViewFields):
             initial |= initial_values(version.traffic_filter, version.judge_view)
         super().__init__(data, initial=initial, label_suffix="")
         current = signal.current_version if signal else None
-        models = definition.judge_models(current.judge_model if current else "")
+        self._kept_model = current.judge_model if current else ""
+        models = definition.judge_models(self._kept_model)
         self.fields["judge_model"] = forms.ChoiceField(
             choices=[("", "The instance's"), *((model, model) for model in models)],
             required=False,
@@ -175,6 +182,34 @@ class SignalForm(FilterFields, ViewFields):
         self._agents = project.agents.order_by("name", "pk")
         for name in ("agent", "scope") if signal else ():
             self.fields[name].disabled = True
+
+    @override
+    def clean(self) -> dict[str, Any] | None:
+        """Also check the definition, so that all errors are shown at once."""
+        cleaned = super().clean() or self.cleaned_data
+        try:
+            definition.checked_definition(self.definition, cleaned.get("scope", ""), self._kept_model)
+        except ValidationError as error:
+            for field, messages in error.error_dict.items():
+                form_field = FIELD_OF.get(field, field)
+                if form_field not in self.errors:
+                    self.add_error(form_field, messages)
+        return cleaned
+
+    def ignore(self, *names: str) -> None:
+        """Drop the errors of fields that are not needed. Their defaults are used."""
+        for name in names:
+            self.errors.pop(name, None)
+
+    def has_typed_text(self, template: Template | None) -> bool:
+        """Whether name, prompt or labels differ from those that the form began with."""
+        texts = {"name": template.name, "prompt": template.prompt} if template else {}
+        for name in ("name", "prompt"):
+            typed = str(self[name].value() or "").replace("\r\n", "\n").strip()
+            if typed not in {"", texts.get(name, "").strip()}:
+                return True
+        labels = [label.strip() for label, _ in self["labels"].value() or () if label.strip()]
+        return bool(labels) and labels != list(template.labels if template else ())
 
     # Set if saving failed because another version was published during this edit.
     overtaken: VersionConflict | None = None
@@ -195,22 +230,23 @@ class SignalForm(FilterFields, ViewFields):
 
     @property
     def definition(self) -> Definition:
+        """What the form describes. Fields with an error have their defaults."""
         cleaned = self.cleaned_data
         rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
         return Definition(
-            type=cleaned["type"],
-            prompt=cleaned["prompt"],
-            sample_rate=cleaned["sample_rate"],
+            type=cleaned.get("type", SignalVersion.Type.BINARY),
+            prompt=cleaned.get("prompt", ""),
+            sample_rate=cleaned.get("sample_rate", DEFAULT_RATE),
             labels=[label for label, _ in rows],
             sentiments=self._sentiments(rows),
-            judge_model=cleaned["judge_model"],
+            judge_model=cleaned.get("judge_model", ""),
             filter=self.traffic,
             view=self.judge_view,
         )
 
     def _sentiments(self, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
-        if self.cleaned_data["type"] == SignalVersion.Type.BINARY:
-            bad = self.cleaned_data["bad"] or "yes"
+        if self.cleaned_data.get("type") != SignalVersion.Type.STRING:
+            bad = self.cleaned_data.get("bad") or "yes"
             return {label: "negative" if label == bad else "positive" for label in BINARY_LABELS}
         return {label: sentiment for label, sentiment in rows if sentiment}
 
@@ -243,7 +279,7 @@ class SignalForm(FilterFields, ViewFields):
 
 
 class DuplicateForm(forms.Form):
-    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages={"required": "A signal needs a name."})
+    name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages=NAME_ERRORS)
 
     def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
         other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()

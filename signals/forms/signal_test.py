@@ -7,11 +7,11 @@ from django import forms
 from signals.runs.signal_tests import MAX_TARGETS
 
 WINDOWS = {
-    "1h": ("the last hour", timedelta(hours=1)),
-    "24h": ("the last 24 hours", timedelta(hours=24)),
-    "7d": ("the last 7 days", timedelta(days=7)),
-    "30d": ("the last 30 days", timedelta(days=30)),
-    "all": ("all that is stored", timedelta(days=5_000)),
+    "1h": ("last hour", timedelta(hours=1)),
+    "24h": ("last 24 hours", timedelta(hours=24)),
+    "7d": ("last 7 days", timedelta(days=7)),
+    "30d": ("last 30 days", timedelta(days=30)),
+    "all": ("all data", timedelta(days=5_000)),
 }
 
 
@@ -19,17 +19,17 @@ class SampleForm(forms.Form):
     """The sample of a test. The fields are part of the editor's form, hence their prefix."""
 
     test_count = forms.IntegerField(
-        label="Newest",
+        label="Sample size",
         min_value=1,
         max_value=MAX_TARGETS,
         initial=10,
         widget=forms.NumberInput({"class": "short", "inputmode": "numeric"}),
         error_messages=dict.fromkeys(
-            ("required", "invalid", "min_value", "max_value"), f"A test takes 1 to {MAX_TARGETS} targets."
+            ("required", "invalid", "min_value", "max_value"), f"Enter a sample size from 1 to {MAX_TARGETS}"
         ),
     )
     test_window = forms.ChoiceField(
-        label="Out of", choices=[(key, text) for key, (text, _) in WINDOWS.items()], initial="7d"
+        label="From", choices=[(key, text) for key, (text, _) in WINDOWS.items()], initial="7d"
     )
 
     @property

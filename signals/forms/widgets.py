@@ -1,5 +1,6 @@
 """Inputs of the signal editor."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, override
 
@@ -11,6 +12,7 @@ from signals.definitions.definition import LABEL_COUNTS, MAX_LABEL_CHARACTERS
 MAX_LABELS = LABEL_COUNTS[-1]
 RATES = ("10", "25", "50", "100")
 OTHER = "other"
+_ROW = re.compile(r"label-([0-9]{1,2})", re.ASCII)
 
 
 class AgentSelect(forms.Select):
@@ -62,7 +64,9 @@ class LabelsWidget(forms.Widget):
 
     @override
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[tuple[str, str]]:
-        return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(MAX_LABELS)]
+        # Rows beyond MAX_LABELS are read too, so that the form refuses them instead of dropping them.
+        rows = max([MAX_LABELS, *(int(match[1]) + 1 for key in data if (match := _ROW.fullmatch(key)))])
+        return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(rows)]
 
     @override
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:

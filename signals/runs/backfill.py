@@ -19,6 +19,7 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.formats import roughly
 from catalyst.pagination import Cursor
+from catalyst.timerange import MINUTE, ceil, kept_since
 from signals.judging.calls import OWN_FAULT
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
 from signals.models.label_rollup import Coverage
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Larger previews show expected counts.
 MAX_EXACT_TARGETS = 20_000
+# Targets that one click may judge.
+MAX_UNPRICED_TARGETS = 100
 CHANGED = "The signal was changed or archived."
 
 State = SignalRun.State
@@ -122,10 +125,34 @@ def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate:
     return Preview(len(matches), len(sampled), labelled, is_exact=True, examples=examples)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTargets:
+    """Targets that a backfill at 100% over all stored traffic would judge, if nothing has a label yet."""
+
+    count: int
+    start: datetime
+    end: datetime
+
+    @property
+    def is_few(self) -> bool:
+        """Few enough to judge them without a look at the cost."""
+        return self.count <= MAX_UNPRICED_TARGETS
+
+
+def stored_targets(signal: Signal, now: datetime) -> StoredTargets | None:
+    """Return None for an archived signal and during a backfill."""
+    version = signal.current_version
+    runs = SignalRun.objects.for_signal(signal).open()
+    if version is None or signal.archived_at is not None or runs.exists():
+        return None
+    start, end = kept_since(now, signal.project.kept_days), ceil(now, MINUTE)
+    return StoredTargets(traffic(version, start, end).count(), start, end)
+
+
 def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> None:
     """Raise ValidationError, by field, for an invalid window or rate."""
     if start >= min(end, now):
-        raise ValidationError({"start": "The window must begin before it ends, and before now."})
+        raise ValidationError({"start": "From must be before To and in the past"})
     if not 0 <= sample_rate <= 100:
         raise ValidationError({"sample_rate": "The sample rate is a whole number of percent from 0 to 100."})
 
@@ -141,7 +168,7 @@ def start(
     version, end = _lock(signal), min(end, now)
     check(start, end, sample_rate, now)
     if SignalRun.objects.for_signal(signal).open().filter(purpose=Purpose.BACKFILL).exists():
-        raise ValidationError("A run of this signal is under way. Wait until it has ended, or cancel it.")
+        raise ValidationError("A backfill is already running. Wait until it ends, or cancel it.")
     window = {"window_start": start, "window_end": end, "sample_rate": sample_rate}
     return _create(SignalRun(version=version, **window, **by.as_creator()), by)
 

@@ -5,12 +5,21 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from catalyst.core.templatetags.formats import parts
+from catalyst.env import env
 from catalyst.formats import percent
+from signals.definitions.choices import Scope
 from signals.models import Signal
 from signals.results.summaries import Summary
 
 # In Python, because included templates are many times slower.
 register = template.Library()
+
+
+@register.simple_tag
+def quiet_time(scope: str) -> str:
+    """The time without spans after which a trace or session is judged: `10 s`, `30 min`."""
+    seconds = round(env.settle_session_seconds if scope == Scope.SESSION else env.settle_trace_seconds)
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
 
 
 @register.simple_tag

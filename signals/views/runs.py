@@ -9,17 +9,18 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 from django_htmx.http import trigger_client_event
 
-from catalyst import timerange
+from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import STOP_POLLING, redirect_back, render, wants_partial
+from catalyst.htmx import STOP_POLLING, redirect, redirect_back, render, wants_partial
 from catalyst.params import is_id
 from signals.forms.runs import RunForm
 from signals.judging import budget_checks
 from signals.models import Signal, SignalRun
 from signals.runs import backfill, estimates
+from signals.views.posted import post_only
 
 PAGE = 20
 
@@ -28,15 +29,18 @@ PAGE = 20
 def run_list(request: ProjectRequest, pk: int) -> HttpResponse:
     """List runs, newest first, continued below the run `before`."""
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    return _page(request, signal, RunForm(initial=RunForm.recent(timezone.now())))
+    return _page(request, signal, RunForm(initial=_begin(request, timezone.now())))
 
 
-@require_http_methods(["GET", "HEAD"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def run_preview(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Show counts and cost of a run. Starts nothing."""
+    """Show counts and cost of a backfill. Starts nothing.
+
+    Browsers without JavaScript send POST, because the form has a token that must not appear in an address.
+    """
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    return _page(request, signal, RunForm(request.GET), preview=True)
+    return _page(request, signal, RunForm(request.POST or request.GET), preview=True)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -49,21 +53,35 @@ def run_create(request: ProjectRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, signal, form)
     try:
-        backfill.start(signal, **form.cleaned_data, now=timezone.now(), by=request.actor)
+        run = backfill.start(signal, **form.cleaned_data, now=timezone.now(), by=request.actor)
     except ValidationError as error:
         form.report(error)
         return _page(request, signal, form)
-    messages.success(request, "The run has started; live traffic is judged before it")
-    return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
+    messages.success(request, "Backfill started. Live traffic has priority.")
+    if request.POST.get("then") == "results":
+        return redirect(request, signal.get_absolute_url())
+    # The form keeps its window.
+    window = {"from": timerange.iso(run.window_start), "to": timerange.iso(run.window_end), "rate": run.sample_rate}
+    return redirect(request, reverse("signals:run-list", args=[request.project.slug, signal.pk], query=window))
 
 
-@require_POST
+def _begin(request: ProjectRequest, now: datetime) -> dict[str, Any]:
+    """The window of the page's range if it names one, else the last 7 days."""
+    if not request.GET.keys() & {"range", "from"}:
+        return RunForm.recent(now)
+    time_range = timerange.parse(request.GET.dict(), now)
+    end = min(time_range.end, timerange.ceil(now, timerange.MINUTE))
+    rate = params.parse_number(request.GET.get("rate", ""))
+    return {"start": time_range.start, "end": end, "sample_rate": 100 if rate is None else rate}
+
+
+@post_only("signals:run-list", "pk")
 @editor_required
 def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     signal_run = get_object_or_404(SignalRun.objects.for_signal(signal), pk=run)
     backfill.cancel(signal_run, timezone.now(), request.actor)
-    messages.success(request, "The run is cancelled; its labels stay")
+    messages.success(request, "Backfill cancelled. Existing labels stay.")
     return redirect_back(request, reverse("signals:run-list", args=[request.project.slug, signal.pk]))
 
 

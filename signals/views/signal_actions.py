@@ -5,15 +5,15 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import redirect_back
+from catalyst.htmx import redirect_back, render
 from signals import operations
 from signals.models import Signal
+from signals.views.posted import post_only
 
 
-@require_POST
+@post_only("signals:signal-detail", "pk")
 @editor_required
 def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -21,34 +21,37 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
         operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
         return _back(request, signal, " ".join(error.messages), messages.ERROR)
-    return _back(request, signal, f"{signal.name} is active: it judges what arrives from now on")
+    return _back(request, signal, f"{signal.name} is active and judges new traffic")
 
 
-@require_POST
+@post_only("signals:signal-detail", "pk")
 @editor_required
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.disable(signal, timezone.now(), request.actor)
-    return _back(request, signal, f"{signal.name} is disabled; its labels stay")
+    return _back(request, signal, f"{signal.name} is disabled. Existing labels stay.")
 
 
-@require_POST
+@post_only("signals:signal-detail", "pk")
 @editor_required
 def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
+    # With JavaScript a dialog has asked.
+    if not request.htmx and "sure" not in request.POST:
+        return render(request, "signals/archive.html", {"signals": [signal], "back": signal.get_absolute_url()})
     operations.archive(signal, timezone.now(), request.actor)
-    return _back(request, signal, f"{signal.name} is archived; its labels stay")
+    return _back(request, signal, f"{signal.name} is archived. Existing labels stay.")
 
 
-@require_POST
+@post_only("signals:signal-detail", "pk")
 @editor_required
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.unarchive(signal, request.actor)
-    return _back(request, signal, f"{signal.name} is back on the list")
+    return _back(request, signal, f"{signal.name} is unarchived and disabled. Activate it to judge new traffic.")
 
 
-@require_POST
+@post_only("signals:signal-detail", "pk")
 @editor_required
 def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)

@@ -16,6 +16,7 @@ from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
 from catalyst.params import cursor
 from catalyst.timerange import TimeRange
+from signals.definitions.choices import Scope
 from signals.filters import LabelFilter, LabelFilterForm
 from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
@@ -24,6 +25,8 @@ from signals.results.queue_status import queue_status
 from signals.results.rollups import CountsByBucket, sums
 from signals.results.rows import load_rows
 from signals.results.summaries import Summary
+from signals.runs.backfill import stored_targets
+from signals.targets.volume import recent_volume
 from signals.views.signal_list import IDLE_SECONDS, OPEN_SECONDS
 
 PAGE = 30
@@ -106,8 +109,12 @@ class _Page:
 
     def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
         newest = self.signal.hours.matching(self.label_filter).newest() if is_empty else None
+        is_unlabelled = is_empty and not newest and not self.label_filter.narrows
+        needs_sessions = is_unlabelled and self.signal.scope == Scope.SESSION
         return {
+            "has_no_sessions": needs_sessions and recent_volume(self.signal.agent, self.now).has_no_sessions,
             "nearest": timerange.around(newest, self.now) if newest else None,
+            "stored": stored_targets(self.signal, self.now) if is_unlabelled else None,
             "today": spent_today(Account(self.signal.project_id, self.signal.pk), self.now),
         }
 

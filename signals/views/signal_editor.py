@@ -1,5 +1,6 @@
 """The editor of a signal: create, edit, conflicts."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,15 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
+from catalyst import params
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import render
+from catalyst.htmx import render, with_query
 from signals import operations
 from signals.definitions import diff
 from signals.definitions.diff import Diff
-from signals.definitions.templates import TEMPLATES
+from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.signal import SignalForm, agents_named, template_named
 from signals.forms.signal_test import SampleForm
 from signals.judging import judges
@@ -26,6 +28,10 @@ from signals.operations import Edit, VersionConflict
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.targets.volume import recent_volume
+from signals.views.posted import post_only
+
+# The choice of no template.
+BLANK = {"key": "", "name": "a blank form"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +53,14 @@ def conflict(overtaken: VersionConflict, based_on: int) -> Conflict:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_create(request: ProjectRequest) -> HttpResponse:
-    """Create a signal from a template or from scratch. `then=activate` also activates it."""
+    """Create a signal from a template or a blank form.
+
+    `then=activate` also activates it. `start` begins with another template, and asks before it replaces typed text;
+    `replace` does not ask.
+    """
     template = template_named(request.GET.get("template"))
+    if request.method == "POST" and request.POST.keys() & {"start", "replace"}:
+        return _start(request, template)
     if request.method != "POST":
         agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
         return editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
@@ -71,7 +83,7 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     return editor(request, form, signal=signals.get(pk=pk) if form.is_bound else signal)
 
 
-@require_POST
+@post_only("signals:signal-create")
 @editor_required
 def judge_show(request: ProjectRequest) -> HttpResponse:
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
@@ -95,6 +107,20 @@ def lately_show(request: ProjectRequest) -> HttpResponse:
         "signals/parts/recent_volume.html",
         {"recent_volume": recent_volume(agent, timezone.now()) if agent else None},
     )
+
+
+def _start(request: ProjectRequest, template: Template | None) -> HttpResponse:
+    form = SignalForm(request.project, request.POST, template=template)
+    chosen = template_named(request.POST.get("replace", request.POST.get("start")))
+    if "replace" not in request.POST and form.has_typed_text(template):
+        return editor(request, form, status=200, template=template, replaced_by=chosen or BLANK)
+    query = request.GET.copy()
+    query.pop("template", None)
+    if chosen:
+        query["template"] = chosen.key
+    if agent := form.chosen_agent:
+        query["agent"] = agent.identity
+    return redirect(reverse("signals:signal-create", args=[request.project.slug], query=query))
 
 
 def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal | None:
@@ -129,9 +155,8 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
 def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extra: Any) -> HttpResponse:
     """Render the editor. `status` defaults to 422 for a submitted form, else 200."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
-    context["sample"] = SampleForm()
-    signal: Signal | None = extra.get("signal")
-    if signal is not None and "test" not in extra and (test := signal_tests.latest_test(signal, request.actor)):
+    context["sample"] = SampleForm(request.POST if "test_count" in request.POST else None)
+    if "test" not in extra and (test := _test_of(request, extra.get("signal"))):
         context |= results_context(request, test)
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
@@ -142,12 +167,20 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extr
     )
 
 
+def _test_of(request: ProjectRequest, signal: Signal | None) -> SignalTest | None:
+    """The test whose results the editor showed, or the newest of a stored signal."""
+    if shown := params.parse_number(request.POST.get("test", "")):
+        with suppress(SignalTest.DoesNotExist):
+            return signal_tests.find_test(request.project, shown, request.actor)
+    return signal_tests.latest_test(signal, request.actor) if signal is not None else None
+
+
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
-    results, template = signal_tests.results_of(test), template_named(request.GET.get("template"))
+    results = signal_tests.results_of(test)
     return {
         "test": test,
         "results": results,
         "rows": load_rows(request.project, test.scope, results.with_outcome),
         "in_editor": in_editor,
-        "query": f"?template={template.key}" if template else "",
+        "query": with_query(request, ""),
     }

@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from catalyst import params
 from catalyst.core.access import ProjectRequest, editor_required
@@ -22,9 +22,10 @@ from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.runs.signal_tests import PromptPreview, Sample
 from signals.views import signal_editor
+from signals.views.posted import post_only
 
 
-@require_POST
+@post_only("signals:signal-create")
 @editor_required
 def test_run(request: ProjectRequest) -> HttpResponse:
     """Test the editor's definition on recent targets, or on those of the test `again`."""
@@ -51,7 +52,7 @@ def test_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     return render(request, "signals/test.html", context, partial="test", status=status)
 
 
-@require_POST
+@post_only("signals:trial-detail", "pk")
 @editor_required
 def test_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
     test = _own_test(request, pk)
@@ -78,7 +79,7 @@ def test_exchange(request: ProjectRequest, pk: int, item: int) -> HttpResponse:
     return render(request, "signals/prompt.html", context, partial="prompt")
 
 
-@require_POST
+@post_only("signals:signal-create")
 @editor_required
 def prompt_show(request: ProjectRequest) -> HttpResponse:
     """Show the prompt for one target: `target`, or the newest that matches."""
@@ -106,7 +107,7 @@ def _posted(request: ProjectRequest) -> tuple[Signal | None, SignalForm]:
 
 
 def _version(form: SignalForm, signal: Signal | None) -> SignalVersion | None:
-    form.errors.pop("name", None)
+    form.ignore("name", "sample_rate")
     if form.errors:
         return None
     agent, scope = form.cleaned_data["agent"], form.cleaned_data["scope"]

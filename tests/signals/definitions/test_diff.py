@@ -90,7 +90,7 @@ def test_it_says_what_changed_in_words() -> None:
     )
     assert diff(ASKED, after).text == [
         "Sample rate: 25% → 50%",
-        "Judge model: the instance's → judge-2",
+        "Judge model: instance default → judge-2",
         "Good is now neutral",
         "Label ugly added",
         "Label fair added",

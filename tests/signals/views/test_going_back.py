@@ -45,7 +45,7 @@ def post(browser: Client, path: str, page: str, **sent: Any) -> str:
 @pytest.mark.parametrize("tab", ["signal-detail", "version-list", "run-list", "coverage-show"])
 def test_what_is_done_with_a_signal_leads_back_to_the_tab(browser: Client, signal: Signal, name: str, tab: str) -> None:
     page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
-    assert post(browser, url(f"signal-{name}", signal.pk), page) == page
+    assert post(browser, url(f"signal-{name}", signal.pk), page, sure="yes") == page
 
 
 def test_so_do_retries_restores_runs_and_caps(browser: Client, signal: Signal, now: datetime) -> None:
@@ -56,11 +56,12 @@ def test_so_do_retries_restores_runs_and_caps(browser: Client, signal: Signal, n
         (url("label-again", signal.pk, label.pk), "signal-detail", {}),
         (url("signal-catch-up", signal.pk), "signal-detail", {}),
         (url("version-restore", signal.pk, 1), "version-compare", {"based_on": 2}),
-        (url("run-create", signal.pk), "run-list", window),
     ):
         page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
         assert post(browser, path, page, **sent) == page
+    answer = browser.post(url("run-create", signal.pk), window)
     run = SignalRun.objects.get()
+    assert answer.headers["Location"].startswith(f"{url('run-list', signal.pk)}?from={now:%Y-%m-%d}T00%3A00&")
     for tab in ("run-list", "run-preview"):
         page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
         assert post(browser, url("run-cancel", signal.pk, run.pk), page) == page

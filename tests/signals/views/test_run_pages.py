@@ -85,6 +85,31 @@ def test_a_preview_says_when_no_price_is_known(
     assert "judge-1 has no public price" in part.text
 
 
+def test_its_form_begins_with_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
+    page = Page(browser.get(url(signal), {"from": "2026-11-01T00:00", "to": "2026-11-02T00:00", "rate": "25"}).text)
+    filled = page.form("new/?from=2026-11-01T00%3A00&to=2026-11-02T00%3A00&rate=25").filled
+    assert (filled["start"], filled["end"], filled["sample_rate"]) == ("2026-11-01T00:00", "2026-11-02T00:00", "25")
+
+
+def test_a_preview_says_that_the_dates_are_reversed(browser: Client, signal: Signal, now: datetime) -> None:
+    window = asked(now)
+    window |= {"start": window["end"], "end": window["start"]}
+    part = Page(browser.get(url(signal, "preview/"), window, headers=HTMX).text)
+    assert "From must be before To" in part.text
+    assert "0 of 0" not in part.text
+
+
+def test_a_preview_without_javascript_puts_no_token_into_an_address(
+    browser: Client, signal: Signal, now: datetime
+) -> None:
+    page = Page(browser.get(url(signal)).text)
+    (button,) = page.all("//button[normalize-space()='Preview']")
+    assert button.element.get("formmethod") is None
+    response = browser.post(url(signal, "preview/"), asked(now))
+    assert "0 of 0 matching traces" in Page(response.text).text
+    assert not SignalRun.objects.exists()
+
+
 def test_a_preview_of_nonsense_says_what_is_wrong(browser: Client, signal: Signal, now: datetime) -> None:
     response = browser.get(url(signal, "preview/"), asked(now, sample_rate=500), headers=HTMX)
     assert response.status_code == 200
@@ -96,7 +121,7 @@ def test_it_runs_shows_progress_and_stops_asking_when_it_has_ended(
     browser: Client, signal: Signal, now: datetime
 ) -> None:
     page = Page(browser.post(url(signal, "new/"), asked(now), follow=True).text)
-    assert "The run has started" in page.text
+    assert "Backfill started" in page.text
     assert page.polls == ["2s"]
     while backfill.step(now + timedelta(minutes=2)):
         pass
@@ -113,7 +138,7 @@ def test_it_cancels(browser: Client, signal: Signal, now: datetime) -> None:
     run = backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=10, now=now)
     assert "Cancel" in Page(browser.get(url(signal)).text).table().buttons
     page = Page(browser.post(url(signal, f"{run.pk}/cancel/"), follow=True).text)
-    assert "The run is cancelled" in page.text
+    assert "Backfill cancelled" in page.text
     assert page.table().row(1)["Progress"] == "Cancelled"
     assert page.table().buttons == []
 
@@ -122,7 +147,7 @@ def test_it_says_why_a_second_run_can_t_start(browser: Client, signal: Signal, n
     backfill.start(signal, start=now - timedelta(days=1), end=now, sample_rate=10, now=now)
     response = browser.post(url(signal, "new/"), asked(now))
     assert response.status_code == 422
-    assert "is under way" in Page(response.text).errors[0]
+    assert "is already running" in Page(response.text).errors[0]
 
 
 def test_a_run_of_another_signal_can_t_be_cancelled_here(browser: Client, signal: Signal, now: datetime) -> None:

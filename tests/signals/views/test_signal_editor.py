@@ -90,7 +90,7 @@ def test_it_asks_which_answer_is_bad(browser: Client, agent: Agent, bad: str, ot
 @pytest.mark.parametrize("key", TEMPLATES)
 def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: str) -> None:
     page = browser.get(f"{NEW}?template={key}").text
-    assert "The offline judge (rules)" in Page(page).region("Who judges").text
+    assert "Offline judge (rules)" in Page(page).region("Judge").text
     assert browser.post(f"{NEW}?template={key}", as_filled(page)).status_code == 302
     signal, template = Signal.objects.select_related("current_version").get(), TEMPLATES[key]
     version = signal.current_version
@@ -104,19 +104,19 @@ def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: st
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"name": " "}, "A signal needs a name."),
-        ({"prompt": " "}, "A signal needs a prompt."),
-        ({"prompt": "a" * 20_001}, "at most 20,000 characters"),
+        ({"name": " "}, "Enter a name"),
+        ({"prompt": " "}, "Enter a prompt"),
+        ({"prompt": "a" * 20_001}, "up to 20,000 characters"),
         ({"label-2": ""}, "2 to 10 labels, not 1"),
         ({"label-2": "GOOD"}, "Labels must differ"),
         ({"sentiment-0": "negative"}, "At least one label must be positive."),
         ({"sentiment-0": "great"}, "A sentiment is positive, negative or neutral."),
-        ({"sample_rate_other": "101"}, "a whole number of percent from 0 to 100"),
-        ({"sample_rate_other": "ten"}, "a whole number of percent from 0 to 100"),
-        ({"sample_rate": ""}, "a whole number of percent from 0 to 100"),
-        ({"scope": "turn"}, "Select a valid choice"),
-        ({"type": "regex"}, "Select a valid choice"),
-        ({"agent": "0"}, "Select a valid choice"),
+        ({"sample_rate_other": "101"}, "a whole number from 0 to 100"),
+        ({"sample_rate_other": "ten"}, "a whole number from 0 to 100"),
+        ({"sample_rate": ""}, "a whole number from 0 to 100"),
+        ({"scope": "turn"}, "Choose one of the options"),
+        ({"type": "regex"}, "Choose one of the options"),
+        ({"agent": "0"}, "Choose one of the options"),
     ],
 )
 def test_it_says_what_is_wrong_beside_the_field(
@@ -126,7 +126,7 @@ def test_it_says_what_is_wrong_beside_the_field(
     assert response.status_code == 422
     page = Page(response.text)
     assert [says in error for error in page.errors] == [True]
-    assert "Please look again at" in page.text
+    assert "Not saved. Check:" in page.text
     assert not Signal.objects.exists()
 
 
@@ -161,23 +161,23 @@ def test_it_says_who_will_judge(browser: Client, agent: Agent) -> None:
     template = TEMPLATES["sentiment"]
     rows = {f"label-{number}": label for number, label in enumerate(template.labels)}
     asked = {"type": "string", "prompt": template.prompt, **rows}
-    assert "The offline judge (rules)" in Page(browser.post(WHO, asked).text).text
+    assert "Offline judge (rules)" in Page(browser.post(WHO, asked).text).text
     part = Page(browser.post(WHO, asked | {"prompt": f"{template.prompt} Else?"}).text)
     assert "Connect a model" in part.text
     assert "CATALYST_JUDGE_URL" in part.text
     assert not part.is_whole
-    assert browser.get(WHO).status_code == 405
+    assert browser.get(WHO).headers["Location"] == NEW
 
 
 def test_it_names_the_model_that_will_judge(browser: Client, agent: Agent, judge: JudgeServer) -> None:
-    assert "judge-1 will judge" in Page(browser.get(NEW).text).region("Who judges").text
-    assert "judge-2 will judge" in Page(browser.post(WHO, STRING).text).text
+    assert "judge-1" in Page(browser.get(NEW).text).region("Judge").text
+    assert "judge-2" in Page(browser.post(WHO, STRING).text).text
 
 
 def test_it_makes_a_version_of_an_edit(browser: Client, agent: Agent) -> None:
     signal = make_signal(agent, labels=("good", "bad"), sample_rate=33, judge_model="judge-2")
     page = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
-    assert "Saving creates version 2" in Page(page).text
+    assert "Saving creates v2" in Page(page).text
     filled = as_filled(page)
     assert {"type", "label-0", "sample_rate", "name"} <= filled.keys()
     assert (filled["sample_rate_other"], filled["judge_model"]) == ("33", "judge-2")
@@ -263,7 +263,7 @@ def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, a
         "budget_tokens": 2000,
     }  # fmt: skip
     page = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
-    assert unfolded(Page(page)) == {"Only some traffic", "What the judge sees"}
+    assert unfolded(Page(page)) == {"Some traffic", "Part of the transcript"}
     browser.post(f"/p/default/signals/{signal.pk}/edit/", as_filled(page))
     assert signal.versions.count() == 1
     words = "environment is prod, status is error, takes 1.50 s or more, uses at most 5,000 tokens"
@@ -275,8 +275,8 @@ def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, a
 
 def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
     page = browser.get(NEW).text
-    assert {"Only some traffic", "What the judge sees"} <= set(editor_in(Page(page)).headings)
-    assert not unfolded(Page(page)) & {"Only some traffic", "What the judge sees"}
+    assert {"All traffic", "Whole transcript"} <= set(editor_in(Page(page)).headings)
+    assert not unfolded(Page(page)) & {"Some traffic", "Part of the transcript"}
     browser.post(NEW, as_filled(page) | {"name": "a", "prompt": "b?", "agent": str(agent.pk)})
     version = Signal.objects.get().versions.get()
     assert (version.filter, version.view) == ({}, {})
@@ -290,12 +290,12 @@ def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
         ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "The most is less than the least."),
         ({"filter_from_tokens": "many"}, "Enter a whole number."),
         ({"filter_environment": "e" * 300}, "At most 256 characters."),
-        ({"filter_attributes": "tenant"}, "Enter one name=value per line. Not valid: tenant"),
+        ({"filter_attributes": "tenant"}, "Use key=value: tenant"),
         ({"filter_attributes": "input.value=a"}, "can't be filtered by the attribute"),
         ({"view_kinds": "CALL"}, "Select a valid choice"),
         ({"view_names": "n" * 600}, "At most 512 characters."),
         ({"view_budget_tokens": "5"}, "greater than or equal to 500"),
-        ({"scope": "span", "view_kinds": "LLM"}, "A span is shown whole"),
+        ({"scope": "span", "view_kinds": "LLM"}, "need the scope trace or session"),
         ({"judge_model": "huge"}, "Select a valid choice"),
     ],
 )
@@ -358,3 +358,64 @@ def test_it_warns_before_a_session_signal_of_an_agent_without_sessions(
 def test_an_agent_that_is_no_number_is_as_good_as_none(browser: Client, project: Project) -> None:
     make_agent(project)
     assert browser.get("/p/default/signals/lately/", {"agent": "²"}).status_code == 200
+
+
+def test_another_template_keeps_the_agent(browser: Client, project: Project, agent: Agent) -> None:
+    other = make_agent(project, "other-bot")
+    page = Page(browser.get(f"{NEW}?agent=other-bot&range=7d").text)
+    form = editor_in(page)
+    response = browser.post(form.action, form.filled | {"start": "laziness"})
+    assert response.headers["Location"] == f"{NEW}?agent=other-bot&range=7d&template=laziness"
+    filled = as_filled(browser.get(response.headers["Location"]).text)
+    assert (filled["agent"], filled["name"]) == (str(other.pk), TEMPLATES["laziness"].name)
+    response = browser.post(response.headers["Location"], filled | {"agent": str(agent.pk), "start": "sentiment"})
+    assert f"agent={agent.identity}" in response.headers["Location"], "the template's own text is no typed text"
+
+
+@pytest.mark.parametrize("typed", [{"name": "Mine"}, {"prompt": "Mine?"}, {"type": "string", "label-0": "mine"}])
+def test_another_template_asks_before_it_replaces_typed_text(
+    browser: Client, agent: Agent, typed: dict[str, str]
+) -> None:
+    path = f"{NEW}?template=laziness"
+    response = browser.post(path, as_filled(browser.get(path).text) | typed | {"start": "sentiment"})
+    assert response.status_code == 200
+    page = Page(response.text)
+    assert "Sentiment replaces the name, prompt and labels that you typed." in page.text
+    filled = as_filled(response.text)
+    assert typed.items() <= filled.items()
+    assert "unsaved" in str(page.part("editor").element.attrib)
+    response = browser.post(path, filled | {"replace": "sentiment"})
+    assert "template=sentiment" in response.headers["Location"]
+
+
+def test_all_errors_are_shown_at_once(browser: Client, agent: Agent) -> None:
+    wrong = {"name": "", "label-2": "", "prompt": "a" * 60_000, "sample_rate_other": "101", "filter_attributes": "x"}
+    page = Page(browser.post(NEW, {**STRING, "agent": str(agent.pk), **wrong}).text)
+    assert page.errors == [
+        "Enter a name",
+        "Enter 2 to 10 labels, not 1",
+        "Enter a prompt of up to 20,000 characters",
+        "Enter a whole number from 0 to 100",
+        "Use key=value: x",
+    ]
+
+
+def test_an_eleventh_label_is_refused(browser: Client, agent: Agent) -> None:
+    labels = {f"label-{number}": f"topic {number}" for number in range(11)}
+    page = Page(browser.post(NEW, {**STRING, **labels, "agent": str(agent.pk)}).text)
+    assert page.errors == ["Enter 2 to 10 labels, not 11"]
+    assert not Signal.objects.exists()
+
+
+def test_results_of_a_test_and_its_size_survive_a_failed_save(
+    browser: Client, agent: Agent, project: Project, judge: JudgeServer
+) -> None:
+    make_trace(project, now=timezone.now())
+    filled = as_filled(browser.get(f"{NEW}?template=laziness").text)
+    tested = browser.post("/p/default/signals/trial/", filled | {"test_count": "5", "name": "", "sample_rate": "other"})
+    assert tested.status_code == 200, "a test needs neither name nor sample rate"
+    filled = as_filled(tested.text)
+    page = Page(browser.post(f"{NEW}?template=laziness", filled | {"name": ""}).text)
+    assert "Enter a name" in page.errors
+    assert "Only 1 span available (asked for 5)" in page.part("signal-test").text
+    assert page.field("Sample size").value == "5"

@@ -20,6 +20,7 @@ from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
 from signals.models import Label, Signal
 from signals.models.label_rollup import Coverage
+from signals.runs import backfill
 from tests.factories import make_agent, make_label, make_labels, make_session, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 from tests.page import Page, Row
@@ -191,13 +192,13 @@ def test_it_filters_by_label_state_and_version(
     for nonsense in ("status=x", "version=x", "after=x", "range=x"):
         assert shown(nonsense) == {good.pk, bad.pk, failed.pk}
     assert shown("label=%00%27") == set()
-    assert "Nothing passes this filter" in Page(browser.get(f"{page_of(signal)}?label=never").text).headings
+    assert "No traces match" in Page(browser.get(f"{page_of(signal)}?label=never").text).headings
 
 
 def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_label(signal, now=now - timedelta(days=5), value="good")
     page = Page(browser.get(page_of(signal)).text)
-    assert "Nothing in the last 24 hours" in page.headings
+    assert "No labels in the last 24 hours" in page.headings
     assert page.link("Show the last 7 days") == "?range=7d"
     (row,) = Page(browser.get(f"{page_of(signal)}?range=7d").text).table(SAMPLED).rows
     assert row["Reason"].startswith("Because good.")
@@ -302,15 +303,27 @@ def test_it_shows_itself_to_members_only_and_viewers_no_buttons(
     assert "Disable" not in Page(response.text).buttons
 
 
-def test_without_labels_it_leads_editors_to_a_run(
-    client_as: Callable[[User], Client], browser: Client, viewer: User, signal: Signal, now: datetime
+def test_without_labels_one_click_backfills_what_is_stored(
+    client_as: Callable[[User], Client],
+    browser: Client,
+    viewer: User,
+    signal: Signal,
+    project: Project,
+    now: datetime,
 ) -> None:
     page = Page(browser.get(page_of(signal)).text)
-    assert "Nothing sampled yet" in page.text
-    assert page.link("Judge what is stored") == f"{page_of(signal)}runs/"
-    assert not Page(client_as(viewer).get(page_of(signal)).text).has_link("Judge what is stored")
-    operations.disable(signal, now)
-    assert Page(browser.get(page_of(signal)).text).has_link("Judge what is stored")
+    assert "New traces of support-bot are judged about 10 s after their last span." in page.text
+    assert "support-bot has no stored trace that matches." in page.text
+    make_trace(project, now=now - timedelta(days=10))
+    (form,) = [form for form in Page(browser.get(page_of(signal)).text).forms if form.action.endswith("runs/new/")]
+    assert form.buttons == ["Backfill the 1 trace you have"]
+    assert "you have" not in Page(client_as(viewer).get(page_of(signal)).text).text
+    page = Page(browser.post(form.action, form.filled, follow=True).text)
+    assert "Backfill started" in page.text
+    assert "you have" not in page.text
+    while backfill.step(now + timedelta(minutes=2)):
+        pass
+    assert Label.objects.get().signal == signal
 
 
 def test_it_shows_no_signal_of_another_project(browser: Client, other_project: Project) -> None:

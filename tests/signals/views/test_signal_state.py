@@ -25,7 +25,7 @@ def signal(project: Project) -> Signal:
 
 def post(browser: Client, signal: Signal, change: str) -> Page:
     """Change it and return the page that follows."""
-    response = browser.post(f"/p/default/signals/{signal.pk}/{change}/", follow=True)
+    response = browser.post(f"/p/default/signals/{signal.pk}/{change}/", {"sure": "yes"}, follow=True)
     assert response.redirect_chain == [(f"/p/default/signals/{signal.pk}/", 302)]
     signal.refresh_from_db()
     return Page(response.text)
@@ -35,7 +35,7 @@ def test_it_activates_and_disables(browser: Client, signal: Signal) -> None:
     assert "Activate" in Page(browser.get(signal.get_absolute_url()).text).buttons
     page = post(browser, signal, "activate")
     assert signal.state == "active"
-    assert "it judges what arrives from now on" in page.text
+    assert "is active and judges new traffic" in page.text
     assert "Activate" not in page.buttons
     assert "Disable" in page.buttons
     post(browser, signal, "disable")
@@ -53,6 +53,18 @@ def test_it_archives_and_brings_back(browser: Client, signal: Signal, now: datet
     assert signal.state == "disabled"
     post(browser, signal, "unarchive")
     assert signal.archived_at is None
+
+
+def test_it_asks_before_it_archives_without_javascript(browser: Client, signal: Signal) -> None:
+    response = browser.post(f"/p/default/signals/{signal.pk}/archive/")
+    page = Page(response.text)
+    assert "Archive 1 signal?" in page.headings
+    assert page.link("Cancel").startswith(signal.get_absolute_url())
+    signal.refresh_from_db()
+    assert signal.archived_at is None
+    browser.post("/p/default/signals/bulk/", page.form("bulk/?").filled | {"do": "archive"})
+    signal.refresh_from_db()
+    assert signal.archived_at is not None
 
 
 def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -80,7 +92,8 @@ def test_it_changes_nothing_for_others(
     assert client_as(viewer).post(path).status_code == 403
     assert client_as(charlie).post(path).status_code == 404
     assert client_as(charlie).post(f"/p/other/signals/{signal.pk}/{change}/").status_code == 404
-    assert browser.get(path).status_code == 405
+    assert browser.get(path).headers["Location"] == f"/p/default/signals/{signal.pk}/"
+    assert browser.put(path).status_code == 405
     assert Client().post(path).headers["Location"].startswith("/login/")
     signal.refresh_from_db()
     assert (signal.state, signal.archived_at) == ("draft", None)

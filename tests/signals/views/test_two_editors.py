@@ -51,7 +51,7 @@ def test_the_second_is_told_what_the_first_changed_and_keeps_the_text(
     browsers[0].post(edit, first | {"prompt": "Does the customer ask for a refund?"})
     response = browsers[1].post(edit, second | {"prompt": "Does the user ask <twice>?", "name": "Renamed"})
     assert response.status_code == 422
-    conflict = Page(response.text).region("Not saved: version 2 went live while you edited")
+    conflict = Page(response.text).region("Not saved: v2 was saved while you edited")
     assert "by alice" in conflict.text
     theirs = conflict.all(".//*[@aria-label='Changes of the prompt']")[0]
     assert lines(theirs, "del") == [("Does the user ask for a refund?", ["user"])]
@@ -67,7 +67,7 @@ def test_the_second_may_save_anyway(signal: Signal, edit: str, browsers: tuple[C
     browsers[0].post(edit, first | {"prompt": "Theirs?"})
     mine = second | {"prompt": "Mine?", "name": "Renamed", "then": "activate"}
     told = browsers[1].post(edit, mine)
-    (button,) = Page(told.text).all("//button[normalize-space()='Save mine anyway']")
+    (button,) = Page(told.text).all("//button[normalize-space()='Overwrite with mine']")
     assert (button.attribute("name"), button.attribute("value")) == ("then", "activate")
     assert browsers[1].post(edit, mine | {"based_on": as_filled(told.text)["based_on"]}).status_code == 302
     assert prompts(signal) == [ASKED.prompt, "Theirs?", "Mine?"]
@@ -78,7 +78,7 @@ def test_the_second_may_start_from_the_new_one(edit: str, browsers: tuple[Client
     first, second = (as_filled(browser.get(edit).text) for browser in browsers)
     browsers[0].post(edit, first | {"prompt": "Theirs?"})
     told = Page(browsers[1].post(edit, second | {"prompt": "Mine?"}).text)
-    assert told.link("Discard mine, start from version 2") == f"{edit}?"
+    assert told.link("Discard mine") == f"{edit}?"
     fresh = as_filled(browsers[1].get(edit).text)
     assert (fresh["prompt"], fresh["based_on"]) == ("Theirs?", "2")
 
@@ -91,7 +91,7 @@ def test_a_third_that_goes_live_meanwhile_is_told_as_well(
     told = as_filled(browsers[1].post(edit, mine).text)
     operations.publish_version(signal, replace(ASKED, prompt="Third?"), Actor(alice))
     page = Page(browsers[1].post(edit, mine | {"based_on": told["based_on"]}).text)
-    conflict = page.region("Not saved: version 3 went live while you edited")
+    conflict = page.region("Not saved: v3 was saved while you edited")
     theirs = conflict.all(".//*[@aria-label='Changes of the prompt']")[0]
     assert lines(theirs, "del") == [("Second?", ["Second"])]
     assert lines(theirs, "ins") == [("Third?", ["Third"])]
