@@ -75,7 +75,7 @@ def make_signal(
     template: str = "",
     active_since: datetime | None = None,
 ) -> Signal:
-    """A signal; a binary unless it has labels, a draft unless it is active since some time."""
+    """A signal, with a number if its name is taken; a binary unless it has labels, a draft unless it is active since some time."""
     question = Definition(
         type="string" if labels else "binary",
         prompt=prompt,
@@ -86,7 +86,8 @@ def make_signal(
         filter=traffic_filter,
         view=view or JudgeView(),
     )
-    signal = operations.create_signal(agent, name=name, scope=scope, definition=question, template=template)
+    free = Signal.objects.for_agent(agent).unarchived().free_name(name)
+    signal = operations.create_signal(agent, name=free, scope=scope, definition=question, template=template)
     if active_since is not None:
         operations.activate(signal, active_since)
     return signal

@@ -55,14 +55,13 @@ OWNER_LOOK = "200 403 403 404 302"
 ONLY_GET = "405 405 405 404 302"
 # Who opens the address of a form gets the page above it.
 ONLY_POST = "302 302 302 404 302"
-LEADS_ON = ONLY_POST
 EDITOR_DO = "302 302 403 404 302"
 EDITOR_WRONG = "422 422 403 404 302"
 OWNER_DO = "302 403 403 404 302"
 OWN_TEST_LOOK = "200 404 403 404 302"  # the owner has started it
 OWN_TEST_DO = "302 404 403 404 302"
 OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
-SIGNAL_DO = Row(LEADS_ON, EDITOR_DO, "signal")
+SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
 
 TABLE = {
     "/v1/traces": OTLP,
@@ -112,40 +111,40 @@ TABLE = {
     "traces:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
     "signals:agent-signals": Row(LOOK, ONLY_GET, "agent"),
     "signals:signal-list": Row(LOOK, ONLY_GET),
-    "signals:signal-bulk": Row(LEADS_ON, EDITOR_DO),
+    "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
     "signals:signal-create": Row(EDITOR_LOOK, EDITOR_WRONG),
-    "signals:trial-run": Row(LEADS_ON, EDITOR_WRONG),
+    "signals:trial-run": Row(ONLY_POST, EDITOR_WRONG),
     "signals:trial-detail": Row(OWN_TEST_LOOK, ONLY_GET, "test"),
-    "signals:trial-cancel": Row(LEADS_ON, OWN_TEST_DO, "test"),
+    "signals:trial-cancel": Row(ONLY_POST, OWN_TEST_DO, "test"),
     "signals:trial-exchange": Row(OWN_TEST_LOOK, ONLY_GET, "test item"),
-    "signals:prompt-show": Row(LEADS_ON, EDITOR_WRONG),
+    "signals:prompt-show": Row(ONLY_POST, EDITOR_WRONG),
     "signals:agent-choices": Row(EDITOR_LOOK, ONLY_GET),
-    "signals:judge-show": Row(LEADS_ON, EDITOR_LOOK),
+    "signals:judge-show": Row(ONLY_POST, EDITOR_LOOK),
     "signals:lately-show": Row(EDITOR_LOOK, ONLY_GET),
     "signals:signal-detail": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:version-compare": Row(LOOK, ONLY_GET, "signal"),
-    "signals:version-restore": Row(LEADS_ON, EDITOR_DO, "version"),
+    "signals:version-restore": Row(ONLY_POST, EDITOR_DO, "version"),
     "signals:signal-duplicate": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:label-detail": Row(LOOK, ONLY_GET, "label"),
     "signals:exchange-detail": Row(EDITOR_LOOK, ONLY_GET, "exchange"),
-    "signals:label-again": Row(LEADS_ON, EDITOR_DO, "label"),
+    "signals:label-again": Row(ONLY_POST, EDITOR_DO, "label"),
     "signals:trace-absences": Row(LOOK, ONLY_GET, "stored trace"),
     "signals:session-absences": Row(LOOK, ONLY_GET, "session"),
     "signals:label-export": Row(LOOK, ONLY_GET, "signal"),
     "signals:signal-edit": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:signal-activate": SIGNAL_DO,
     "signals:signal-disable": SIGNAL_DO,
-    "signals:signal-archive": Row(LEADS_ON, EDITOR_LOOK, "signal"),
+    "signals:signal-archive": Row(ONLY_POST, EDITOR_LOOK, "signal"),
     "signals:signal-unarchive": SIGNAL_DO,
     "signals:label-retry": SIGNAL_DO,
     "signals:coverage-show": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-list": Row(LOOK, ONLY_GET, "signal"),
     "signals:run-preview": Row(EDITOR_LOOK, EDITOR_LOOK, "signal"),
     "signals:run-create": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
-    "signals:run-cancel": Row(LEADS_ON, EDITOR_DO, "run"),
+    "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
-    "signals:project-cap": Row(LEADS_ON, OWNER_DO),
+    "signals:project-cap": Row(ONLY_POST, OWNER_DO),
     "signals:signal-catch-up": Row(EDITOR_LOOK, EDITOR_DO, "signal"),
     "signals:project-catch-up": Row(OWNER_LOOK, OWNER_DO),
 }

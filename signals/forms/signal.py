@@ -257,10 +257,7 @@ class SignalForm(FilterFields, ViewFields):
             self._replace("based_on", error.current.number)
         if isinstance(error, Renamed):
             self._replace("named", error.current)
-        errors: dict[str, list[ValidationError]] = {}
-        for field, messages in error.update_error_dict(errors).items():
-            form_field = FIELD_OF.get(field, field)
-            self.add_error(form_field if form_field in self.fields else None, messages)
+        report(self, error)
 
     def _replace(self, field: str, value: object) -> None:
         # The page shows what was changed meanwhile, so the next attempt may overwrite it.
@@ -283,9 +280,21 @@ class DuplicateForm(forms.Form):
 
     def __init__(self, signal: Signal, data: QueryDict | None = None) -> None:
         other = signal.project.agents.exclude(pk=signal.agent_id).order_by("name", "pk").first()
-        super().__init__(data, initial={"name": signal.name, "agent": other or signal.agent}, label_suffix="")
+        name = Signal.objects.for_agent(other or signal.agent).unarchived().free_name(signal.name)
+        super().__init__(data, initial={"name": name, "agent": other or signal.agent}, label_suffix="")
         chosen = data.get("agent") if data is not None else (other or signal.agent).pk
         self.fields["agent"] = AgentField(signal.project, chosen)
+
+    def report(self, error: ValidationError) -> None:
+        report(self, error)
+
+
+def report(form: forms.Form, error: ValidationError) -> None:
+    """Show errors beside their fields. Those of fields that the form lacks are errors of the form."""
+    errors: dict[str, list[ValidationError]] = {}
+    for field, messages in error.update_error_dict(errors).items():
+        form_field = FIELD_OF.get(field, field)
+        form.add_error(form_field if form_field in form.fields else None, messages)
 
 
 def template_named(key: str | None) -> Template | None:

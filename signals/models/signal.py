@@ -9,7 +9,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import AuthoredModel, Project
 from catalyst.llms.models import ModelConnection
 from signals.definitions.choices import Scope, State, Type
-from signals.definitions.definition import Definition
+from signals.definitions.definition import MAX_NAME_CHARACTERS, Definition
 from signals.definitions.judge_view import JudgeView
 from signals.filters import SignalFilter
 from traces.filters import Filter
@@ -45,6 +45,16 @@ class SignalQuerySet(models.QuerySet["Signal"]):
         """Signals after this one in the order of `for_list`."""
         return self.filter(Q(name__gt=signal.name) | Q(name=signal.name, pk__gt=signal.pk))
 
+    def free_name(self, name: str) -> str:
+        """Return the name, with a number if one of these signals has it: `Laziness (2)`."""
+        taken = set(self.filter(name__startswith=name[: MAX_NAME_CHARACTERS - 6]).values_list("name", flat=True))
+        number, free = 1, name
+        while free in taken:
+            number += 1
+            suffix = f" ({number})"
+            free = name[: MAX_NAME_CHARACTERS - len(suffix)] + suffix
+        return free
+
     def for_list(self) -> "SignalQuerySet":
         return self.select_related("project", "agent", "current_version__connection").order_by("name", "id")
 
@@ -75,6 +85,9 @@ class Signal(AuthoredModel):
             models.CheckConstraint(
                 condition=~Q(state="active") | (Q(activated_at__isnull=False) & Q(archived_at=None)),
                 name="signals_signal_active_has_start",
+            ),
+            models.UniqueConstraint(
+                fields=["agent", "name"], condition=Q(archived_at=None), name="signals_signal_name_of_agent"
             ),
             models.CheckConstraint(
                 condition=Q(disabled_at=None) | Q(state="disabled"), name="signals_signal_disabled_at_of_disabled"

@@ -3,13 +3,14 @@
 Violated rules raise `django.core.exceptions.ValidationError` by field, with text for people.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
@@ -46,11 +47,11 @@ class Renamed(ValidationError):
 def create_signal(
     agent: Agent, *, name: str, scope: str, definition: Definition, by: Actor = SYSTEM, template: str = ""
 ) -> Signal:
-    """Create a draft with its first version."""
+    """Create a draft with its first version. Raises ValidationError if the agent has a signal of this name."""
     if scope not in Scope.values:
         raise ValidationError({"scope": "The scope is span, trace or session."})
     checked, connection = _checked(definition, agent.project_id, scope)
-    with transaction.atomic():
+    with _checked_name_of(agent):
         signal = Signal.objects.create(
             project_id=agent.project_id,
             agent=agent,
@@ -157,15 +158,19 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Si
 
 @transaction.atomic
 def rename(signal: Signal, name: str, by: Actor = SYSTEM, *, based_on: str | None = None) -> None:
-    """Raises Renamed if this edit and somebody else changed the name `based_on` to different names."""
+    """Raises Renamed if this edit and somebody else changed the name `based_on` to different names.
+
+    Raises ValidationError if another signal of the agent has the name.
+    """
     name = checked_name(name)
     current = Signal.objects.select_for_update(no_key=True).values_list("name", flat=True).get(pk=signal.pk)
     if based_on not in (None, current) and name not in (based_on, current):
         raise Renamed(current)
     # An edit that leaves the name alone keeps somebody else's.
     signal.name = current if name == based_on else name
-    if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
-        record(by, "renamed", signal)
+    with _checked_name_of(signal.agent):
+        if Signal.objects.filter(pk=signal.pk).exclude(name=signal.name).update(name=signal.name):
+            record(by, "renamed", signal)
 
 
 def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
@@ -200,17 +205,39 @@ def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 def move_signals(source: Agent, into: Agent) -> None:
-    """Give the signals of an agent to the one that it is merged with, in the caller's transaction."""
+    """Give the signals of an agent to the one that it is merged with, in the caller's transaction.
+
+    Signals whose name the other agent has get a number.
+    """
     requeue.take_signal_lock()
+    for signal in Signal.objects.for_agent(source).unarchived().order_by("pk"):
+        both = Signal.objects.filter(agent__in=[source, into]).exclude(pk=signal.pk).unarchived()
+        if (name := both.free_name(signal.name)) != signal.name:
+            Signal.objects.filter(pk=signal.pk).update(name=name)
     Signal.objects.filter(agent=source).update(agent=into)
     SignalTest.objects.filter(agent=source).update(agent=into)
 
 
 def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:
-    with transaction.atomic():
-        if Signal.objects.filter(pk=signal.pk).exclude(archived_at=None).update(archived_at=None):
-            record(by, "unarchived", signal)
-    signal.refresh_from_db(fields=["archived_at"])
+    """Put the signal back on the list. Its name gets a number if another signal of the agent has it by now."""
+    with _checked_name_of(signal.agent):
+        name = Signal.objects.for_agent(signal.agent).unarchived().exclude(pk=signal.pk).free_name(signal.name)
+        archived = Signal.objects.filter(pk=signal.pk).exclude(archived_at=None)
+        if archived.update(archived_at=None, name=name):
+            record(by, "unarchived", signal, detail=f"as {name}" if name != signal.name else "")
+    signal.refresh_from_db(fields=["archived_at", "name"])
+
+
+@contextmanager
+def _checked_name_of(agent: Agent) -> Iterator[None]:
+    """A transaction in which a name that is taken is an error of the field."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if "signals_signal_name_of_agent" not in str(error):
+            raise
+        raise ValidationError({"name": f"{agent} already has a signal with this name"}) from error
 
 
 class BulkAction(StrEnum):

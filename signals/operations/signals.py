@@ -207,7 +207,7 @@ def rename(context: Context, arguments: RenameInput) -> SignalDetail:
 
 
 class DuplicateInput(SignalInput):
-    name: str | None = Field(None, description="Name of the copy (default: the same).")
+    name: str | None = Field(None, description="Name of the copy (default: the same, with a number if it is taken).")
     agent: str | None = Field(None, description="Identity of another agent (default: the same).")
 
 
@@ -216,7 +216,8 @@ def duplicate(context: Context, arguments: DuplicateInput) -> SignalDetail:
     """Create a draft with the same definition, for this or another agent of the project."""
     signal = signal_of(context, arguments)
     agent = signal.agent if arguments.agent is None else agent_of(context, arguments.agent)
-    name = signal.name if arguments.name is None else arguments.name
+    taken = Signal.objects.for_agent(agent).unarchived()
+    name = taken.free_name(signal.name) if arguments.name is None else arguments.name
     return _detail(context, operations.duplicate(signal, agent, name, context.actor))
 
 

@@ -76,7 +76,7 @@ def signal_duplicate(request: ProjectRequest, pk: int) -> HttpResponse:
         try:
             copy = operations.duplicate(signal, **form.cleaned_data, by=request.actor)
         except ValidationError as error:
-            form.add_error(None, error.messages)
+            form.report(error)
         else:
             messages.success(request, f"{copy.name} is saved as a draft")
             return redirect(copy)

@@ -206,7 +206,7 @@ def test_a_version_keeps_its_filter_and_its_view(agent: Agent) -> None:
 
 @pytest.mark.parametrize("view", [JudgeView(kinds=("LLM",)), JudgeView(names=("plan",))])
 def test_it_refuses_to_choose_among_the_spans_of_a_span(agent: Agent, view: JudgeView) -> None:
-    with pytest.raises(ValidationError, match="A span is shown whole"):
+    with pytest.raises(ValidationError, match="need the scope trace or session"):
         operations.create_signal(agent, name="a", scope="span", definition=replace(QUESTION, view=view))
 
 
