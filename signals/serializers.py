@@ -88,6 +88,7 @@ class VersionRecord:
     sample_rate_percent: int
     labels: list[str]
     label_sentiments: dict[str, str]
+    label_descriptions: dict[str, str]
 
     @classmethod
     def of(cls, version: SignalVersion) -> "VersionRecord":
@@ -107,6 +108,7 @@ class VersionRecord:
             sample_rate_percent=version.sample_rate,
             labels=labels_of(version),
             label_sentiments=sentiments_of(version),
+            label_descriptions=version.descriptions,
         )
 
 
@@ -159,6 +161,7 @@ class SignalRecord:
     sample_rate_percent: int | None
     labels: list[str]
     label_sentiments: dict[str, str]
+    label_descriptions: dict[str, str]
     recent_label_count: int
     outcome_counts: dict[str, int]
     outcome_versions: list[int]
@@ -200,6 +203,7 @@ class SignalRecord:
             sample_rate_percent=version.sample_rate if version else None,
             labels=labels_of(version) if version else [],
             label_sentiments=sentiments_of(version) if version else {},
+            label_descriptions=version.descriptions if version else {},
             recent_label_count=summary.labelled,
             outcome_counts=counts,
             outcome_versions=list(summary.versions),

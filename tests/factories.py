@@ -75,11 +75,15 @@ def make_signal(
     template: str = "",
     active_since: datetime | None = None,
 ) -> Signal:
-    """A signal, with a number if its name is taken; a binary unless it has labels, a draft unless it is active since some time."""
+    """A signal: a binary unless it has labels, a draft unless it is active since some time.
+
+    The first label is positive, the others are negative. A name that is taken gets a number.
+    """
     question = Definition(
         type="string" if labels else "binary",
         prompt=prompt,
         labels=labels,
+        sentiments={label: "negative" if number else "positive" for number, label in enumerate(labels)},
         sample_rate=sample_rate,
         judge_model=judge_model,
         connection=connection,

@@ -22,8 +22,8 @@ class State(models.TextChoices):
 
 
 class Type(models.TextChoices):
-    BINARY = "binary", "Yes or no"
-    STRING = "string", "One of several labels"
+    BINARY = "binary", "Binary"
+    STRING = "string", "Labels"
 
 
 BINARY_LABELS = ("yes", "no")

@@ -19,6 +19,7 @@ from traces.filters import Filter, fields_by_name
 MAX_NAME_CHARACTERS = 100
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_LABEL_CHARACTERS = 60
+MAX_DESCRIPTION_CHARACTERS = 500
 LABEL_COUNTS = range(2, 11)
 # Outcomes of a binary as machines write them.
 TRUTH = {"true": "yes", "false": "no"}
@@ -29,7 +30,8 @@ class Definition:
     """Prompt, labels and settings of a version, stored or not.
 
     Labels of a binary definition are always yes and no. `default_sentiments` fills outcomes that `sentiments`
-    omits. `connection` is the name of a model connection, empty for the instance's endpoint.
+    omits. `descriptions`: when to choose a label, as the judge sees it, without empty ones. `connection` is the name
+    of a model connection, empty for the instance's endpoint.
     """
 
     type: str
@@ -41,6 +43,7 @@ class Definition:
     filter: Filter = filters.EVERYTHING
     view: JudgeView = judge_view.EVERYTHING
     connection: str = ""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Changes:
     prompt: str | None = None
     labels: Sequence[str] | None = None
     sentiments: Mapping[str, str] | None = None
+    descriptions: Mapping[str, str] | None = None
     sample_rate: int | None = None
     connection: str | None = None
     judge_model: str | None = None
@@ -80,6 +84,7 @@ def with_changes(before: Definition, changes: Changes) -> Definition:
         type=kind,
         labels=labels,
         sentiments=_changed_sentiments(before, changes, kind, outcomes),
+        descriptions=_changed_descriptions(before, changes, outcomes),
         filter=_changed_value(before.filter, changes.filter or {}, "filter"),
         view=_changed_value(before.view, changes.view or {}, "view"),
     )
@@ -92,6 +97,11 @@ def _changed_sentiments(before: Definition, changes: Changes, kind: str, labels:
     for label, sentiment in (changes.sentiments or {}).items():
         sentiments[TRUTH.get(label, label) if kind == Type.BINARY else label] = sentiment
     return sentiments
+
+
+def _changed_descriptions(before: Definition, changes: Changes, labels: Sequence[str]) -> dict[str, str]:
+    kept = {label: text for label, text in before.descriptions.items() if label in labels}
+    return {**kept, **(changes.descriptions or {})}
 
 
 def _changed_value[T: JsonValue](before: T, edits: Mapping[str, Any], field: str) -> T:
@@ -116,8 +126,9 @@ def _as_list(value: JsonValue, name: str, data: Any) -> Any:
 
 
 def default_sentiments(type_: str, labels: Sequence[str]) -> dict[str, str]:
-    good = "no" if type_ == Type.BINARY else labels[0]
-    return {label: Sentiment.POSITIVE if label == good else Sentiment.NEGATIVE for label in labels}
+    if type_ == Type.BINARY:
+        return {"yes": Sentiment.NEGATIVE, "no": Sentiment.POSITIVE}
+    return dict.fromkeys(labels, Sentiment.NEUTRAL)
 
 
 def version_columns(checked: Definition, connection: ModelConnection | None) -> dict[str, Any]:
@@ -126,6 +137,7 @@ def version_columns(checked: Definition, connection: ModelConnection | None) -> 
         "prompt": checked.prompt,
         "labels": list(checked.labels),
         "sentiments": dict(checked.sentiments),
+        "descriptions": dict(checked.descriptions),
         "sample_rate": checked.sample_rate,
         "connection": connection,
         "judge_model": checked.judge_model,
@@ -162,10 +174,14 @@ def checked_definition(
     if not 0 <= definition.sample_rate <= 100:
         errors["sample_rate"] = "Enter a sample rate from 0 to 100"
     errors |= _view_errors(definition, scope) | _model_errors(model, connection, kept_model)
+    sentiments = default_sentiments(definition.type, labels) | dict(definition.sentiments)
+    descriptions = {label: " ".join(text.split()) for label, text in definition.descriptions.items() if text.strip()}
+    if definition.type == Type.BINARY:
+        descriptions = {}
+    if "labels" not in errors:
+        errors |= _sentiment_errors(definition.type, labels, sentiments) | _description_errors(labels, descriptions)
     if errors:
         raise ValidationError(errors)
-    sentiments = default_sentiments(definition.type, labels) | dict(definition.sentiments)
-    _check_sentiments(definition.type, labels, sentiments)
     return Definition(
         type=str(definition.type),
         prompt=prompt,
@@ -173,6 +189,7 @@ def checked_definition(
         labels=labels,
         sentiments={label: str(sentiments[label]) for label in labels},
         connection=connection.name if connection else "",
+        descriptions={label: descriptions[label] for label in labels if label in descriptions},
         judge_model=model,
         filter=definition.filter,
         view=definition.view,
@@ -211,13 +228,20 @@ def _label_errors(labels: Sequence[str]) -> dict[str, str]:
     return {}
 
 
-def _check_sentiments(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> None:
-    used = [sentiments[label] for label in labels]
+def _sentiment_errors(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> dict[str, str]:
     if unknown := set(sentiments) - set(labels):
-        raise ValidationError({"sentiments": f"There is no label {', '.join(sorted(unknown))}."})
+        return {"sentiments": f"There is no label {', '.join(sorted(unknown))}"}
+    used = [sentiments[label] for label in labels]
     if not set(used) <= set(Sentiment.values):
-        raise ValidationError({"sentiments": "A sentiment is positive, negative or neutral."})
-    if Sentiment.POSITIVE not in used:
-        raise ValidationError({"sentiments": "At least one label must be positive."})
+        return {"sentiments": "A sentiment is positive, negative or neutral"}
     if type_ == Type.BINARY and sorted(used) != [Sentiment.NEGATIVE, Sentiment.POSITIVE]:
-        raise ValidationError({"sentiments": "Of yes and no, one is positive and the other negative."})
+        return {"sentiments": "Of yes and no, one is positive and the other negative"}
+    return {}
+
+
+def _description_errors(labels: Sequence[str], descriptions: Mapping[str, str]) -> dict[str, str]:
+    if unknown := set(descriptions) - set(labels):
+        return {"descriptions": f"There is no label {', '.join(sorted(unknown))}"}
+    if any(len(text) > MAX_DESCRIPTION_CHARACTERS or "\0" in text for text in descriptions.values()):
+        return {"descriptions": f"Enter up to {MAX_DESCRIPTION_CHARACTERS} characters for a description"}
+    return {}

@@ -21,6 +21,7 @@ NAMES = {
     "connection": "Model connection",
     "judge_model": "Judge model",
     "sample_rate": "Sample rate",
+    "descriptions": "Description",
     "filter": "Filters",
     "view": "Judge input",
 }

@@ -22,6 +22,10 @@ class Template:
     prompt: str
     earlier: tuple[str, ...] = ()
 
+    def scope_for(self, *, has_sessions: bool) -> str:
+        """The scope for an agent: one without sessions is judged by the trace."""
+        return "trace" if self.scope == "session" and not has_sessions else self.scope
+
 
 _NEWEST = """\
 If the recording is one step or one run of a longer conversation, the earlier messages are context: judge what is new \
@@ -124,7 +128,7 @@ FRUSTRATION = _binary(
     "frustration",
     "User frustration",
     "The user shows frustration, annoyance or dissatisfaction with the assistant.",
-    "session",
+    "span",
     f"""\
 Does the user show frustration, annoyance or dissatisfaction with the assistant or with how this conversation goes?
 

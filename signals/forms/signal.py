@@ -20,9 +20,10 @@ from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
 from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
-from signals.forms.widgets import AgentSelect, ChoiceInput, LabelsWidget, RateWidget
+from signals.forms.widgets import AgentSelect, ChoiceInput, LabelRow, LabelsWidget, RateWidget
 from signals.models import Signal, SignalVersion
 from signals.operations import Renamed, VersionConflict
+from signals.targets.volume import has_sessions
 
 MAX_LISTED_AGENTS = 50
 DEFAULT_RATE = 100
@@ -44,7 +45,7 @@ SCOPE_HELP = {
     "session": format_html("One label per conversation. Needs <code>{}</code> on the traces.", "session.id"),
 }
 # The form field that shows errors of a field that the form lacks.
-FIELD_OF = {"sentiments": "labels", "view": "view_kinds"}
+FIELD_OF = {"sentiments": "labels", "descriptions": "labels", "view": "view_kinds"}
 
 
 class ListedAgents(ModelChoiceIterator[Agent]):
@@ -121,8 +122,8 @@ class SignalForm(FilterFields, ViewFields):
     labels = forms.Field(
         required=False,
         widget=LabelsWidget,
-        help_text=f"{LABEL_COUNTS[0]} to {LABEL_COUNTS[-1]} labels, at least one of them positive. A further line "
-        "appears when the last one is filled; an emptied one is left out.",
+        help_text=f"{LABEL_COUNTS[0]}\N{EN DASH}{LABEL_COUNTS[-1]} labels. The judge sees the descriptions. "
+        "Sentiment only sets colors and order.",
     )
     prompt = forms.CharField(
         label="Prompt",
@@ -153,21 +154,13 @@ class SignalForm(FilterFields, ViewFields):
     ) -> None:
         initial: dict[str, Any] = {"agent": agent.pk} if agent else {}
         if template is not None:
-            initial |= {"name": template.name, "scope": template.scope, **fields_of(template)}
-        if signal is not None and (version := signal.current_version):
-            initial |= {
-                "name": signal.name,
-                "named": signal.name,
-                "scope": signal.scope,
-                "agent": signal.agent_id,
-                **fields_of(version),
-            }
-            initial |= {"sample_rate": version.sample_rate, "judge_model": version.judge_model}
-            initial["based_on"] = version.number
-            initial |= initial_values(version.traffic_filter, version.judge_view)
+            scope = _scope_of(template, agent or project.agents.order_by("name", "pk").first())
+            initial |= {"name": template.name, "scope": scope, **fields_of(template)}
+        version = signal.current_version if signal else None
+        if signal is not None and version is not None:
+            initial |= _initial_of(signal, version)
         super().__init__(data, initial=initial, label_suffix="")
-        current = signal.current_version if signal else None
-        self._kept_model = current.judge_model if current else ""
+        self._kept_model = version.judge_model if version else ""
         models = definition.judge_models(self._kept_model)
         self.fields["judge_model"] = forms.ChoiceField(
             choices=[("", "The instance's"), *((model, model) for model in models)],
@@ -208,7 +201,7 @@ class SignalForm(FilterFields, ViewFields):
             typed = str(self[name].value() or "").replace("\r\n", "\n").strip()
             if typed not in {"", texts.get(name, "").strip()}:
                 return True
-        labels = [label.strip() for label, _ in self["labels"].value() or () if label.strip()]
+        labels = [row.label.strip() for row in self["labels"].value() or () if row.label.strip()]
         return bool(labels) and labels != list(template.labels if template else ())
 
     # Set if saving failed because another version was published during this edit.
@@ -232,23 +225,24 @@ class SignalForm(FilterFields, ViewFields):
     def definition(self) -> Definition:
         """What the form describes. Fields with an error have their defaults."""
         cleaned = self.cleaned_data
-        rows = [(" ".join(label.split()), sentiment) for label, sentiment in cleaned["labels"] if label.strip()]
+        rows = [row._replace(label=" ".join(row.label.split())) for row in cleaned["labels"] if row.label.strip()]
         return Definition(
             type=cleaned.get("type", SignalVersion.Type.BINARY),
             prompt=cleaned.get("prompt", ""),
             sample_rate=cleaned.get("sample_rate", DEFAULT_RATE),
-            labels=[label for label, _ in rows],
+            labels=[row.label for row in rows],
             sentiments=self._sentiments(rows),
+            descriptions={row.label: row.description for row in rows},
             judge_model=cleaned.get("judge_model", ""),
             filter=self.traffic,
             view=self.judge_view,
         )
 
-    def _sentiments(self, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
+    def _sentiments(self, rows: Sequence[LabelRow]) -> dict[str, str]:
         if self.cleaned_data.get("type") != SignalVersion.Type.STRING:
             bad = self.cleaned_data.get("bad") or "yes"
             return {label: "negative" if label == bad else "positive" for label in BINARY_LABELS}
-        return {label: sentiment for label, sentiment in rows if sentiment}
+        return {row.label: row.sentiment for row in rows if row.sentiment}
 
     def report(self, error: ValidationError) -> None:
         """Show errors of `signals.operations` beside their fields."""
@@ -268,7 +262,7 @@ class SignalForm(FilterFields, ViewFields):
 
     def draft_version(self) -> SignalVersion:
         """Return the version that the form describes, valid or not, to find its judge."""
-        labels = [label for label, _ in self["labels"].value() or () if label.strip()]
+        labels = [row.label for row in self["labels"].value() or () if row.label.strip()]
         if self["type"].value() == SignalVersion.Type.BINARY:
             labels = list(BINARY_LABELS)
         judge_model, prompt = self["judge_model"].value(), self["prompt"].value()
@@ -297,6 +291,24 @@ def report(form: forms.Form, error: ValidationError) -> None:
         form.add_error(form_field if form_field in form.fields else None, messages)
 
 
+def _initial_of(signal: Signal, version: SignalVersion) -> dict[str, Any]:
+    return {
+        "name": signal.name,
+        "named": signal.name,
+        "scope": signal.scope,
+        "agent": signal.agent_id,
+        "sample_rate": version.sample_rate,
+        "judge_model": version.judge_model,
+        "based_on": version.number,
+        **fields_of(version),
+        **initial_values(version.traffic_filter, version.judge_view),
+    }
+
+
+def _scope_of(template: Template, agent: Agent | None) -> str:
+    return template.scope_for(has_sessions=agent is not None and has_sessions(agent))
+
+
 def template_named(key: str | None) -> Template | None:
     return TEMPLATES.get(key or "")
 
@@ -305,4 +317,6 @@ def fields_of(source: Template | SignalVersion) -> dict[str, Any]:
     fields: dict[str, Any] = {"type": source.type, "prompt": source.prompt}
     if source.type == SignalVersion.Type.BINARY:
         return fields | {"bad": "no" if source.sentiments.get("no") == Sentiment.NEGATIVE else "yes"}
-    return fields | {"labels": [(label, source.sentiments.get(label, "")) for label in source.labels]}
+    descriptions = source.descriptions if isinstance(source, SignalVersion) else {}
+    rows = [LabelRow(label, source.sentiments.get(label, ""), descriptions.get(label, "")) for label in source.labels]
+    return fields | {"labels": rows}

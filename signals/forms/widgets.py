@@ -2,17 +2,23 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, override
+from typing import Any, NamedTuple, override
 
 from django import forms
 
 from signals.definitions.choices import Sentiment
-from signals.definitions.definition import LABEL_COUNTS, MAX_LABEL_CHARACTERS
+from signals.definitions.definition import LABEL_COUNTS, MAX_DESCRIPTION_CHARACTERS, MAX_LABEL_CHARACTERS
 
 MAX_LABELS = LABEL_COUNTS[-1]
 RATES = ("10", "25", "50", "100")
 OTHER = "other"
 _ROW = re.compile(r"label-([0-9]{1,2})", re.ASCII)
+
+
+class LabelRow(NamedTuple):
+    label: str
+    sentiment: str = ""
+    description: str = ""
 
 
 class AgentSelect(forms.Select):
@@ -57,25 +63,27 @@ class ChoiceInput(forms.RadioSelect):
 
 
 class LabelsWidget(forms.Widget):
-    """Rows of a label and its sentiment, posted as label-0, sentiment-0 and so on."""
+    """Rows of a label, its sentiment and description, posted as label-0, sentiment-0, description-0 and so on."""
 
     template_name = "signals/parts/labels_widget.html"
     use_fieldset = True
 
     @override
-    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[tuple[str, str]]:
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[LabelRow]:
         # Rows beyond MAX_LABELS are read too, so that the form refuses them instead of dropping them.
         rows = max([MAX_LABELS, *(int(match[1]) + 1 for key in data if (match := _ROW.fullmatch(key)))])
-        return [(str(data.get(f"label-{row}", "")), str(data.get(f"sentiment-{row}", ""))) for row in range(rows)]
+        fields = ("label", "sentiment", "description")
+        return [LabelRow(*(str(data.get(f"{field}-{row}", "")) for field in fields)) for row in range(rows)]
 
     @override
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context = super().get_context(name, None, attrs)
-        rows = list(value or [("", Sentiment.POSITIVE)])
+        rows = list(value or [])
         context["widget"] |= {
-            "rows": rows + [("", Sentiment.NEGATIVE)] * (MAX_LABELS - len(rows)),
-            "sentiments": (Sentiment.POSITIVE, Sentiment.NEUTRAL, Sentiment.NEGATIVE),
+            "rows": rows + [LabelRow("", Sentiment.NEUTRAL)] * (MAX_LABELS - len(rows)),
+            "sentiments": (Sentiment.NEUTRAL, Sentiment.POSITIVE, Sentiment.NEGATIVE),
             "max_characters": MAX_LABEL_CHARACTERS,
+            "max_description": MAX_DESCRIPTION_CHARACTERS,
         }
         return context
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
@@ -48,7 +48,7 @@ Question ({scope}):
 {prompt}
 
 Allowed labels: {labels}.
-{hint}
+{descriptions}{hint}
 Answer with one JSON object and nothing else: {{"reason": "…", "label": "…"}}. The reason comes first: at most two \
 short sentences in plain words that name what in the recording decides. The label is one of the allowed labels, spelt \
 exactly so."""
@@ -69,6 +69,8 @@ class PromptDefinition(Protocol):
     def prompt(self) -> str: ...
     @property
     def labels(self) -> Sequence[str]: ...
+    @property
+    def descriptions(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def instructions(definition: PromptDefinition, scope: str) -> str:
         scope=SCOPES[scope],
         prompt=definition.prompt.strip(),
         labels=_listed(definition),
+        descriptions=_described(definition),
         hint=BINARY_HINT if tuple(definition.labels) == ("yes", "no") else "",
     )
 
@@ -144,6 +147,12 @@ def _neutralized(text: str) -> str:
 
 def _listed(definition: PromptDefinition) -> str:
     return ", ".join(json.dumps(label, ensure_ascii=False) for label in definition.labels)
+
+
+def _described(definition: PromptDefinition) -> str:
+    described = [label for label in definition.labels if definition.descriptions.get(label)]
+    lines = [f"- {json.dumps(label, ensure_ascii=False)}: {definition.descriptions[label]}\n" for label in described]
+    return "".join(["When to choose a label:\n", *lines]) if lines else ""
 
 
 def answer_schema(labels: Sequence[str]) -> dict[str, Any]:

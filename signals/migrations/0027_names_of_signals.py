@@ -3,7 +3,7 @@ from django.db import migrations, models
 MAX_NAME_CHARACTERS = 100
 
 
-def number_duplicates(apps, schema_editor):
+def number_duplicates(apps, _schema_editor):
     """Give unarchived signals of one agent and name a number, except for the oldest: `Laziness (2)`."""
     Signal = apps.get_model("signals", "Signal")
     taken, later = set(), []

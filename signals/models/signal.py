@@ -112,6 +112,9 @@ class DefinitionModel(models.Model):
     prompt = models.TextField()
     labels = ArrayField(models.CharField(max_length=60), help_text="The possible outcomes; yes and no for a binary.")
     sentiments = models.JSONField(help_text="Outcome to positive, negative or neutral.")
+    descriptions = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="Label to when the judge should choose it."
+    )
     sample_rate = models.PositiveSmallIntegerField(help_text="Percent of the targets, 0 to 100.")
     connection = models.ForeignKey(
         ModelConnection,
@@ -134,6 +137,11 @@ class DefinitionModel(models.Model):
         return Filter.parse(self.filter)
 
     @property
+    def described(self) -> list[tuple[str, str]]:
+        """Labels with a description, in order: JSON keeps none."""
+        return [(label, self.descriptions[label]) for label in self.labels if label in self.descriptions]
+
+    @property
     def judge_view(self) -> JudgeView:
         return JudgeView.parse(self.view)
 
@@ -146,6 +154,7 @@ class DefinitionModel(models.Model):
             labels=tuple(self.labels),
             sentiments=self.sentiments,
             connection=self.connection.name if self.connection else "",
+            descriptions=self.descriptions,
             judge_model=self.judge_model,
             filter=self.traffic_filter,
             view=self.judge_view,

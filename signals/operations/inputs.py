@@ -53,7 +53,10 @@ class DefinitionInput(Input):
     prompt: str | None = Field(None, description="The question for the judge.", json_schema_extra=TEXT)
     labels: list[str] | None = Field(None, description="2 to 10 labels of a string signal.")
     sentiments: dict[str, str] | None = Field(
-        None, description="positive, negative or neutral, by label (by true and false for a binary)."
+        None, description="positive, negative or neutral (default), by label (by true and false for a binary)."
+    )
+    descriptions: dict[str, str] | None = Field(
+        None, description="When the judge should choose a label, by label. An empty text removes one."
     )
     sample_rate: int | None = Field(None, description="Percent of the targets, 0 to 100. Default of a new signal: 100.")
     connection: str | None = Field(None, description="Name of a model connection. Empty: the endpoint of the instance.")
@@ -73,6 +76,7 @@ class DefinitionInput(Input):
             prompt=self.prompt,
             labels=self.labels,
             sentiments=self.sentiments,
+            descriptions=self.descriptions,
             sample_rate=self.sample_rate,
             connection=self.connection,
             judge_model=self.judge_model,

@@ -136,7 +136,7 @@ def _changed_version(context: Context, arguments: StartTestInput | PromptInput) 
 
 def _draft_version(context: Context, arguments: DraftInput) -> SignalVersion:
     agent = agent_of(context, arguments.agent)
-    scope, definition = draft_definition(arguments)
+    scope, definition = draft_definition(arguments, agent)
     return operations.draft_version(definition, agent, scope)
 
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from pydantic import ConfigDict, Field
 
 from catalyst import timerange
+from catalyst.agents.models import Agent
 from catalyst.core.operation_context import Context
 from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
@@ -43,6 +44,7 @@ from signals.operations.inputs import (
 )
 from signals.results import summaries
 from signals.serializers import SignalDetail, SignalRecord
+from signals.targets.volume import has_sessions
 
 MAX_SIGNALS_AT_ONCE = 100
 
@@ -117,7 +119,7 @@ def create(context: Context, arguments: CreateInput) -> SignalDetail:
     if template is None:
         _check_given(arguments, "name", "scope", "prompt")
     name = template.name if template and arguments.name is None else arguments.name
-    scope, definition = draft_definition(arguments)
+    scope, definition = draft_definition(arguments, agent)
     with transaction.atomic():
         signal = operations.create_signal(
             agent,
@@ -132,12 +134,13 @@ def create(context: Context, arguments: CreateInput) -> SignalDetail:
     return _detail(context, signal)
 
 
-def draft_definition(arguments: DraftInput) -> tuple[str, Definition]:
+def draft_definition(arguments: DraftInput, agent: Agent) -> tuple[str, Definition]:
     """Return scope and definition."""
     template = _template_of(arguments)
     if template is not None:
         before = Definition(template.type, template.prompt, 100, template.labels, template.sentiments)
-        return arguments.scope or template.scope, with_changes(before, arguments.changes)
+        scope = template.scope_for(has_sessions=has_sessions(agent))
+        return arguments.scope or scope, with_changes(before, arguments.changes)
     _check_given(arguments, "scope", "prompt")
     kind = choices.Type.STRING if arguments.labels else choices.Type.BINARY
     return arguments.scope or "", with_changes(Definition(kind, "", 100), arguments.changes)

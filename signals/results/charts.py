@@ -12,7 +12,10 @@ from catalyst.figures import Bar, Series
 from catalyst.timerange import TimeRange
 
 SHADES = 3
-BEYOND = ("cat-1", "cat-2", "cat-3", "cat-4", "cat-5", "cat-6")
+# Amber first: it reads as something in between.
+BEYOND = ("cat-2", "cat-1", "cat-3", "cat-4", "cat-5", "cat-6")
+# Labels that stay grey. Other neutral labels have colors of their own.
+QUIET = ("no", "neutral")
 PERCENT = figures.Unit("%{y:.1f}%", suffix="%")
 FROM_THE_BASE = ("negative", "neutral", "positive")
 
@@ -47,18 +50,14 @@ def sentiment_class(value: str, sentiment: str) -> str:
     return "neutral" if value == "no" and sentiment == "positive" else sentiment
 
 
-def colors_for(classes: Sequence[str]) -> list[str]:
-    """Distinct colors for up to ten outcomes with these color classes."""
+def colors_for(outcomes: Sequence[tuple[str, str]]) -> list[str]:
+    """Distinct colors for up to ten outcomes, each a value with its color class."""
     colors: list[str] = []
-    for number, color_class in enumerate(classes):
-        shade = classes[:number].count(color_class) + 1
-        if shade == 1:
-            color = color_class
-        elif shade <= SHADES:
-            color = f"{color_class}-{shade}"
-        else:
-            color = next((color for color in BEYOND if color not in colors), color_class)
-        colors.append(color)
+    for value, color_class in outcomes:
+        shades = [color_class, *(f"{color_class}-{shade}" for shade in range(2, SHADES + 1))]
+        if color_class == "neutral" and value not in QUIET:
+            shades = []
+        colors.append(next((color for color in [*shades, *BEYOND] if color not in colors), color_class))
     return colors
 
 
@@ -74,7 +73,9 @@ def outcomes(
     classes = [sentiment_class(value, sentiment) for value, sentiment in sentiments.items()]
     return [
         Outcome(value, color_class, color, counts.get(value, 0), total if value in possible else 0)
-        for value, color_class, color in zip(sentiments, classes, colors_for(classes), strict=True)
+        for value, color_class, color in zip(
+            sentiments, classes, colors_for(list(zip(sentiments, classes, strict=True))), strict=True
+        )
     ]
 
 

@@ -154,7 +154,7 @@ def check(start: datetime, end: datetime, sample_rate: int, now: datetime) -> No
     if start >= min(end, now):
         raise ValidationError({"start": "From must be before To and in the past"})
     if not 0 <= sample_rate <= 100:
-        raise ValidationError({"sample_rate": "The sample rate is a whole number of percent from 0 to 100."})
+        raise ValidationError({"sample_rate": "Enter a sample rate from 0 to 100"})
 
 
 @transaction.atomic

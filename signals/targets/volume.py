@@ -25,6 +25,10 @@ class RecentVolume:
         return bool(self.traces) and not self.sessions
 
 
+def has_sessions(agent: Agent) -> bool:
+    return Session.objects.filter(project_id=agent.project_id, agent=agent).with_traces().exists()
+
+
 def recent_volume(agent: Agent, now: datetime) -> RecentVolume:
     # Without model calls, the root of each trace is a target of span signals.
     since = now - RECENT

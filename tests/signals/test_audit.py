@@ -52,7 +52,7 @@ def test_it_names_who_pressed_the_button(
     signal = make_signal(make_agent(project), active_since=now if action == "disable" else None)
     if action == "unarchive":
         operations.archive(signal, now)
-    assert client_as(bob).post(f"/p/default/signals/{signal.pk}/{action}/").status_code == 302
+    assert client_as(bob).post(f"/p/default/signals/{signal.pk}/{action}/", {"sure": "yes"}).status_code == 302
     assert log(project)[-1] == ("bob", f"{action.removesuffix('e')}ed", "Refund wanted")
 
 

@@ -54,7 +54,7 @@ def test_it_makes_a_draft_with_a_first_version(agent: Agent, alice: User) -> Non
         25,
         ["good", "fair", "bad"],
     )
-    assert version.sentiments == {"good": "positive", "fair": "negative", "bad": "negative"}
+    assert version.sentiments == {"good": "neutral", "fair": "neutral", "bad": "neutral"}
     assert signal.created_by == version.created_by == alice
 
 
@@ -96,7 +96,8 @@ def test_it_takes_every_template_as_it_is(agent: Agent, template: Any) -> None:
         ("sample_rate", {"sample_rate": 101}),
         ("sample_rate", {"sample_rate": -1}),
         ("sentiments", {"sentiments": {"good": "great"}}),
-        ("sentiments", {"sentiments": {"good": "negative"}}),
+        ("descriptions", {"descriptions": {"awful": "Worse than bad."}}),
+        ("descriptions", {"descriptions": {"good": "a" * 501}}),
         ("sentiments", {"sentiments": {"awful": "negative"}}),
         ("sentiments", {"type": "binary", "sentiments": {"yes": "neutral"}}),
         ("sentiments", {"type": "binary", "sentiments": {"yes": "positive"}}),

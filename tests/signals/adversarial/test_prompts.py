@@ -1,8 +1,8 @@
 """Whatever the traffic holds, and wherever: it stays inside the boundary of the judge's prompt."""
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -31,6 +31,7 @@ PLACES: dict[str, Callable[[str], Transcript]] = {
 class Asks:
     prompt: str = "Does the user ask for a refund?"
     labels: tuple[str, ...] = ("yes", "no")
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 def said(message: Message) -> Transcript:

@@ -12,7 +12,7 @@ TABLE = {
     "nsfw": ("NSFW", "binary", ("yes", "no"), "span"),
     "jailbreak": ("Jailbreak attempt", "binary", ("yes", "no"), "span"),
     "laziness": ("Laziness / refusal", "binary", ("yes", "no"), "span"),
-    "frustration": ("User frustration", "binary", ("yes", "no"), "session"),
+    "frustration": ("User frustration", "binary", ("yes", "no"), "span"),
     "sentiment": ("Sentiment", "string", ("positive", "neutral", "negative"), "session"),
     "task_outcome": ("Task outcome", "string", ("completed", "partial", "failed", "abandoned"), "session"),
 }

@@ -64,7 +64,7 @@ def test_labels_are_rows_with_their_sentiments() -> None:
     assert page.choice("Sentiment of label 10").chosen == []
 
 
-def test_rows_without_labels_suggest_sentiments() -> None:
+def test_sentiments_are_neutral_by_default() -> None:
     page = drawn(SampleForm())
     chosen = [page.choice(f"Sentiment of label {number}").chosen for number in range(1, 11)]
-    assert chosen == [["positive"], *([["negative"]] * 9)]
+    assert chosen == [["neutral"]] * 10

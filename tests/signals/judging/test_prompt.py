@@ -1,6 +1,7 @@
 """What the judge is asked."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 class Asks:
     prompt: str = "Was the task completed?"
     labels: tuple[str, ...] = tuple(LABELS)
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
 
 def said(*texts: str) -> Transcript:

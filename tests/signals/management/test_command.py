@@ -149,7 +149,7 @@ def test_it_makes_a_signal_of_a_template(project: Project) -> None:
     make_agent(project)
     made = record("create", "--agent", "support-bot", "--template", "task_outcome", "--sample-rate", 25, "--activate")
     signal, template = Signal.objects.get(), TEMPLATES["task_outcome"]
-    assert (signal.name, signal.scope, signal.state) == (template.name, template.scope, "active")
+    assert (signal.name, signal.scope, signal.state) == (template.name, "trace", "active")
     assert signal.current_version.definition == definition.Definition(  # type: ignore[union-attr]
         template.type, template.prompt, 25, template.labels, dict(template.sentiments)
     )
@@ -173,7 +173,7 @@ def test_it_makes_a_signal_of_ones_own(project: Project, tmp_path: Path) -> None
     signal = Signal.objects.get()
     asked = signal.current_version.definition  # type: ignore[union-attr]
     assert (signal.state, asked.type, asked.prompt, asked.sample_rate) == ("draft", "string", "How did it go?", 10)
-    assert asked.sentiments == {"good": "positive", "bad": "negative", "unclear": "neutral"}
+    assert asked.sentiments == {"good": "neutral", "bad": "neutral", "unclear": "neutral"}
     assert asked.judge_model == "judge-2"
     assert asked.filter.text == "environment is prod, takes 500 ms or more, tier is gold"
     assert asked.view.dump() == {"tool_calls": False, "kinds": ["LLM", "TOOL"], "budget_tokens": 4000}
@@ -182,9 +182,9 @@ def test_it_makes_a_signal_of_ones_own(project: Project, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("given", "code", "words"),
     [
-        (["--sample-rate", "101"], 1, "--sample-rate: The sample rate is a whole number"),
-        (["--label", "one"], 1, "--label: A signal has 2 to 10 labels, not 1."),
-        (["--sentiment", "true=happy"], 1, "--sentiment: A sentiment is positive, negative or neutral."),
+        (["--sample-rate", "101"], 1, "--sample-rate: Enter a sample rate from 0 to 100"),
+        (["--label", "one"], 1, "--label: Enter 2 to 10 labels, not 1"),
+        (["--sentiment", "true=happy"], 1, "--sentiment: A sentiment is positive, negative or neutral"),
         (["--judge-model", "dear"], 1, "--judge-model: The model dear"),
         (["--classifier", "binary", "--label", "a"], 1, "--label: A binary answers yes or no"),
         (["--filter", "colour=red"], 1, "--filter: colour: There is no such field."),
@@ -262,7 +262,7 @@ def test_an_edit_keeps_what_is_not_given(signal: Signal) -> None:
     signal.refresh_from_db()
     asked = signal.current_version.definition  # type: ignore[union-attr]
     assert asked.filter == Filter(status="error")
-    assert asked.sentiments == {"good": "positive", "awful": "negative", "so": "neutral"}
+    assert asked.sentiments == {"good": "positive", "awful": "neutral", "so": "neutral"}
     run("edit", signal.pk, "--classifier", "binary", "--sentiment", "true=positive", "--sentiment", "false=negative")
     signal.refresh_from_db()
     assert signal.current_version is not None
@@ -275,7 +275,7 @@ def test_an_edit_keeps_what_is_not_given(signal: Signal) -> None:
 def test_an_edit_that_changes_nothing_makes_no_version(signal: Signal) -> None:
     assert record("edit", signal.pk, *PROMPT)["signal"]["version"] == 1
     assert "evaluates traces, which can't change" in refused("edit", signal.pk, "--scope", "span")
-    assert "--name: A signal needs a name" in refused("edit", signal.pk, "--name", " ", "--sample-rate", 7)
+    assert "--name: Enter a name" in refused("edit", signal.pk, "--name", " ", "--sample-rate", 7)
     assert signal.versions.count() == 1
 
 
@@ -312,7 +312,7 @@ def test_it_cancels_a_test(signal: Signal, project: Project, now: datetime) -> N
 def test_a_test_is_refused_before_it_starts(signal: Signal) -> None:
     assert "--sample-size: A whole number, at most 100." in refused("test", signal.pk, "--sample-size", 101, code=2)
     assert "evaluates traces, which can't change" in refused("test", signal.pk, "--scope", "span")
-    assert "--sample-rate: The sample rate" in refused("test", signal.pk, "--sample-rate", 101)
+    assert "--sample-rate: Enter a sample rate" in refused("test", signal.pk, "--sample-rate", 101)
     assert not SignalTest.objects.exists()
 
 
@@ -346,13 +346,13 @@ def test_a_backfill_tells_the_price_and_asks(
     assert not judge.asked
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert "Start it? [y/N]" in run(*window)
-    assert "A run of this signal is under way" in refused(*window, "--yes")
+    assert "A backfill is already running" in refused(*window, "--yes")
     assert AuditEntry.objects.filter(action="started a run of", actor_name="Catalyst").count() == 1
 
 
 def test_a_backfill_is_refused_before_it_asks(signal: Signal) -> None:
-    assert "--from: The window must begin" in refused("backfill", signal.pk, "--from", "2027-01-01", "--yes")
-    assert "--sample-rate: The" in refused("backfill", signal.pk, "--from", "2026-11-19", "--sample-rate", 101)
+    assert "--from: From must be before To" in refused("backfill", signal.pk, "--from", "2027-01-01", "--yes")
+    assert "--sample-rate: Enter" in refused("backfill", signal.pk, "--from", "2026-11-19", "--sample-rate", 101)
     assert "add --yes" in refused("backfill", signal.pk, "--from", "2026-11-19", "--json", code=2)
     assert "--from: A time" in refused("backfill", signal.pk, "--from", "yesterday", code=2)
 

@@ -23,7 +23,11 @@ def test_it_colours_a_binary_by_its_bad_answer_only() -> None:
 
 def test_it_keeps_labels_of_one_sentiment_apart() -> None:
     tones = [each.tone for each in charts.outcomes(TASK, {})]
-    assert tones == ["positive", "neutral", "negative", "negative-2"]
+    assert tones == ["positive", "cat-2", "negative", "negative-2"]
+    topics = charts.outcomes(dict.fromkeys(("refund", "exchange", "other"), "neutral"), {})
+    assert [each.tone for each in topics] == ["cat-2", "cat-1", "cat-3"]
+    moods = charts.outcomes({"good": "positive", "neutral": "neutral", "bad": "negative"}, {})
+    assert [each.tone for each in moods] == ["positive", "neutral", "negative"]
     many = charts.outcomes({"good": "positive"} | {f"bad {n}": "negative" for n in range(9)}, {})
     assert len({each.tone for each in many}) == 10
 
@@ -52,7 +56,7 @@ def test_it_names_the_most_frequent_bad_label_beside_a_bar() -> None:
 
 def test_it_puts_bad_labels_at_the_edge_of_the_bar() -> None:
     bars = charts.breakdown(charts.outcomes(TASK, {"completed": 2, "partial": 1, "failed": 1}))
-    assert [(bar.tone, bar.x) for bar in bars] == [("negative", 0), ("neutral", 25), ("positive", 50)]
+    assert [(bar.tone, bar.x) for bar in bars] == [("negative", 0), ("cat-2", 25), ("positive", 50)]
 
 
 def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
@@ -64,7 +68,7 @@ def test_it_stacks_labels_over_time_and_leaves_gaps() -> None:
     assert [(trace["name"], trace["meta"]["tone"], list(trace["y"])) for trace in figure["data"]] == [
         ("failed", "negative", [1, None, 4]),
         ("abandoned", "negative-2", [0, None, 0]),
-        ("partial", "neutral", [0, None, 0]),
+        ("partial", "cat-2", [0, None, 0]),
         ("completed", "positive", [2, None, 0]),
     ]
     assert figure["data"][0]["customdata"][0] == "status=labelled&from=2026-11-20T11%3A57&to=2026-11-20T11%3A58"

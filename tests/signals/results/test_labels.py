@@ -104,7 +104,7 @@ def test_the_page_takes_the_filter_from_its_query(browser: Client, signal: Signa
         ]
 
     assert reasons("q=Reason 3") == ["Reason 3 for 100%_"]
-    assert "Nothing passes this filter" in Page(browser.get(f"{page}?version=7").text).text
+    assert "No traces match" in Page(browser.get(f"{page}?version=7").text).text
     assert Page(browser.get(f"{page}?run=99").text).has_link("Clear filters")
     assert "Reason 3 for 100%_" in reasons("run=nonsense&q=%00")
     operations.publish_version(signal, Definition("binary", "Now?", 50))

@@ -219,7 +219,7 @@ def test_it_refuses_what_makes_no_sense(signal: Signal, now: datetime, asked: di
 
 def test_there_is_one_run_at_a_time(signal: Signal, now: datetime) -> None:
     begin(signal, now)
-    with pytest.raises(ValidationError, match="under way"):
+    with pytest.raises(ValidationError, match="already running"):
         begin(signal, now)
 
 

@@ -104,9 +104,9 @@ def test_it_judges_the_newest_and_makes_no_label(
     assert page.text.count("132 tokens") == 3
     assert "396 tokens" in page.text
     assert page.all("//*[@aria-label='yes 1, no 2']")
-    assert "3 traces, the newest." in page.text
+    assert "Newest 3 traces." in page.text
     assert "3 of 3 judged" in page.text
-    assert "kept for a day, for you only, never as labels" in page.text
+    assert "kept for a day, for you only" in page.text
     assert [model.objects.count() for model in (Label, Verdict, Exchange)] == [0, 0, 0]
 
 
@@ -133,16 +133,16 @@ def test_it_works_without_scripts(browser: Client, project: Project, agent: Agen
     assert editor.field("Prompt").value == "Is it <i>rude</i>?"
     assert "Not saved yet" not in editor.text
     judge_at(timezone.now())
-    shown = Page(browser.get(editor.link("This test")).text)
+    shown = Page(browser.get(editor.link("Test results")).text)
     assert shown.is_whole
     assert shown.text.count("The user asks for it.") == 2
-    assert "Test again on the same" not in shown.buttons
+    assert "Re-run on same targets" not in shown.buttons
 
 
 def test_it_tells_what_a_day_would_take(browser: Client, project: Project, agent: Agent, judge: JudgeServer) -> None:
     make_traces(project, 15)
     text = run(browser, agent, test_count="1", judge_model="gpt-4o").text
-    assert "Live, at 50%: about 2 traces a day, by the last 7 days, and about $0.00" in text
+    assert "Estimate when live at 50%: 2 traces per day, $0.00" in text
 
 
 def test_it_works_for_a_version_to_come(browser: Client, project: Project, agent: Agent, judge: JudgeServer) -> None:
@@ -178,10 +178,10 @@ def test_a_second_test_on_the_same_shows_what_flipped(
     page = run(browser, agent, scope=scope, prompt="Another question?", again=first.pk)
     assert len(judge.asked) == 4
     assert "2 of the 2 targets tested before." in page.text
-    assert "1 of 2 flipped: yes → no" in page.text
+    assert "1 of 2 changed: yes → no" in page.text
     assert [part.text for part in page.all("//article//s")] == ["yes"]
     second = SignalTest.objects.latest("pk")
-    assert "None of 2 flipped." in run(browser, agent, scope=scope, again=second.pk).text
+    assert "0 of 2 changed." in run(browser, agent, scope=scope, again=second.pk).text
 
 
 def test_it_tests_no_targets_of_others(
@@ -307,7 +307,7 @@ def test_an_answer_that_makes_no_sense_is_put_into_words(
         judge_at(timezone.now() + timedelta(minutes=minutes))
     text = page_of(browser, SignalTest.objects.get()).text
     assert says_so in text
-    assert "1 of 1 judged, 1 failed" in text
+    assert "0 of 1 judged, 1 failed" in text
     assert len(judge.asked) == MAX_ATTEMPTS
 
 
@@ -316,7 +316,7 @@ def test_a_refused_key_fails_at_once(browser: Client, project: Project, agent: A
     judge.script = lambda _: error(401, "Bad key.")
     text = run(browser, agent).text
     assert "refused the API key (401): Bad key." in text
-    assert "1 of 1 judged, 1 failed" in text
+    assert "0 of 1 judged, 1 failed" in text
     assert len(judge.asked) == 1
 
 
@@ -334,7 +334,7 @@ def test_a_judge_that_does_not_answer_is_asked_again(
     make_traces(project, 1)
     judge.script = lambda _: answer
     text = run(browser, agent).text
-    assert "The judge does not answer; it is asked again in a moment." in text
+    assert "The judge does not answer and is tried again in a moment." in text
     assert says_so in text
     judge.script = lambda _: says("yes")
     judge_at(timezone.now() + timedelta(minutes=2))
@@ -379,18 +379,21 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
     make_trace(project, 4, now=now)
     assert "are stored in all." in run(browser, agent, test_window="1h").text
     filtered = run(browser, agent, filter_model="gpt-9").text
-    assert "0 traces instead of 10. The window holds 4 traces; the others do not pass the filter." in filtered
-    assert "4 traces instead of 10. That is all that is stored" in run(browser, agent).text
+    assert (
+        "Only 0 traces available (asked for 10). The window holds 4 traces; the others do not pass the filter."
+        in filtered
+    )
+    assert "Only 4 traces available (asked for 10). That is all that is stored" in run(browser, agent).text
     assert "carry no session id" in run(browser, agent, scope="session").text
 
 
 @pytest.mark.parametrize(
     ("change", "says_so"),
     [
-        ({"prompt": " "}, "A signal needs a prompt."),
+        ({"prompt": " "}, "Enter a prompt"),
         ({"type": "string"}, "2 to 10 labels"),
-        ({"test_count": "0"}, "A test takes 1 to 100 targets."),
-        ({"test_count": "101"}, "A test takes 1 to 100 targets."),
+        ({"test_count": "0"}, "Enter a sample size from 1 to 100"),
+        ({"test_count": "101"}, "Enter a sample size from 1 to 100"),
         ({"test_window": "forever"}, "Select a valid choice"),
     ],
 )

@@ -13,6 +13,7 @@ from catalyst.core.models import Project, User
 from catalyst.env import env
 from signals import operations
 from signals.definitions.templates import TEMPLATES
+from signals.judging.prompt import instructions
 from signals.models import Signal
 from tests.factories import make_agent, make_signal, make_trace
 from tests.judge_server import JudgeServer
@@ -95,7 +96,8 @@ def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: st
     signal, template = Signal.objects.select_related("current_version").get(), TEMPLATES[key]
     version = signal.current_version
     assert version is not None
-    assert (signal.template, signal.name, signal.scope) == (key, template.name, template.scope)
+    assert (signal.template, signal.name) == (key, template.name)
+    assert signal.scope == template.scope_for(has_sessions=False)
     assert (version.type, version.prompt, tuple(version.labels)) == (template.type, template.prompt, template.labels)
     assert version.sentiments == dict(template.sentiments)
     assert version.sample_rate == 100
@@ -109,8 +111,8 @@ def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: st
         ({"prompt": "a" * 20_001}, "up to 20,000 characters"),
         ({"label-2": ""}, "2 to 10 labels, not 1"),
         ({"label-2": "GOOD"}, "Labels must differ"),
-        ({"sentiment-0": "negative"}, "At least one label must be positive."),
-        ({"sentiment-0": "great"}, "A sentiment is positive, negative or neutral."),
+        ({"description-0": "a" * 501}, "up to 500 characters for a description"),
+        ({"sentiment-0": "great"}, "A sentiment is positive, negative or neutral"),
         ({"sample_rate_other": "101"}, "a whole number from 0 to 100"),
         ({"sample_rate_other": "ten"}, "a whole number from 0 to 100"),
         ({"sample_rate": ""}, "a whole number from 0 to 100"),
@@ -419,3 +421,33 @@ def test_results_of_a_test_and_its_size_survive_a_failed_save(
     assert "Enter a name" in page.errors
     assert "Only 1 span available (asked for 5)" in page.part("signal-test").text
     assert page.field("Sample size").value == "5"
+
+
+@pytest.mark.parametrize(
+    ("key", "scope", "scope_with_sessions"),
+    [("frustration", "span", "span"), ("sentiment", "trace", "session"), ("task_outcome", "trace", "session")],
+)
+def test_templates_suggest_the_scope_that_the_agent_has(
+    browser: Client, agent: Agent, project: Project, key: str, scope: str, scope_with_sessions: str
+) -> None:
+    make_trace(project, now=timezone.now())
+    assert as_filled(browser.get(f"{NEW}?template={key}").text)["scope"] == scope
+    make_trace(project, 2, now=timezone.now(), session="chat")
+    assert as_filled(browser.get(f"{NEW}?template={key}").text)["scope"] == scope_with_sessions
+
+
+def test_sentiments_are_optional_and_descriptions_reach_the_judge(browser: Client, agent: Agent) -> None:
+    topics = {"label-0": "refund", "label-1": "exchange", "label-2": "other", "description-1": " For another  size. "}
+    posted = {**STRING, **topics, "sentiment-0": "", "sentiment-2": "", "agent": str(agent.pk)}
+    assert browser.post(NEW, posted).status_code == 302
+    version = Signal.objects.get().versions.get()
+    assert set(version.sentiments.values()) == {"neutral"}
+    assert version.descriptions == {"exchange": "For another size."}
+    assert 'When to choose a label:\n- "exchange": For another size.\n' in instructions(version, "trace")
+    edit = f"/p/default/signals/{version.signal_id}/edit/"
+    filled = as_filled(browser.get(edit).text)
+    assert filled["description-1"] == "For another size."
+    browser.post(edit, filled | {"description-1": "", "description-2": "Anything else."})
+    changes = Page(browser.get(f"/p/default/signals/{version.signal_id}/versions/").text).items
+    assert "Description, exchange: For another size. \N{RIGHTWARDS ARROW} none" in changes
+    assert "Description, other: none \N{RIGHTWARDS ARROW} Anything else." in changes
