@@ -161,23 +161,12 @@ def checked_definition(
     `kept_model` is the judge model of the previous version, which stays valid even if it is no longer allowed.
     """
     model = definition.judge_model.strip() or (connection.default_model if connection else "")
-    errors: dict[str, str] = {}
-    labels = tuple(" ".join(label.split()) for label in definition.labels if label.strip())
-    if definition.type == Type.BINARY:
-        labels = BINARY_LABELS
-    elif definition.type != Type.STRING:
-        errors["type"] = "The type is binary or string"
-    errors |= _label_errors(labels)
+    labels = _labels(definition)
     prompt = definition.prompt.replace("\r\n", "\n").strip()
-    if not 1 <= len(prompt) <= MAX_PROMPT_CHARACTERS or "\0" in prompt:
-        errors["prompt"] = f"Enter a prompt of up to {MAX_PROMPT_CHARACTERS:,} characters"
-    if not 0 <= definition.sample_rate <= 100:
-        errors["sample_rate"] = "Enter a sample rate from 0 to 100"
-    errors |= _view_errors(definition, scope) | _model_errors(model, connection, kept_model)
     sentiments = default_sentiments(definition.type, labels) | dict(definition.sentiments)
-    descriptions = {label: " ".join(text.split()) for label, text in definition.descriptions.items() if text.strip()}
-    if definition.type == Type.BINARY:
-        descriptions = {}
+    descriptions = _descriptions(definition)
+    errors = _text_errors(definition, prompt) | _label_errors(labels)
+    errors |= _view_errors(definition, scope) | _model_errors(model, connection, kept_model)
     if "labels" not in errors:
         errors |= _sentiment_errors(definition.type, labels, sentiments) | _description_errors(labels, descriptions)
     if errors:
@@ -194,6 +183,29 @@ def checked_definition(
         filter=definition.filter,
         view=definition.view,
     )
+
+
+def _labels(definition: Definition) -> tuple[str, ...]:
+    if definition.type == Type.BINARY:
+        return BINARY_LABELS
+    return tuple(" ".join(label.split()) for label in definition.labels if label.strip())
+
+
+def _descriptions(definition: Definition) -> dict[str, str]:
+    if definition.type == Type.BINARY:
+        return {}
+    return {label: " ".join(text.split()) for label, text in definition.descriptions.items() if text.strip()}
+
+
+def _text_errors(definition: Definition, prompt: str) -> dict[str, str]:
+    errors: dict[str, str] = {}
+    if definition.type not in Type.values:
+        errors["type"] = "The type is binary or string"
+    if not 1 <= len(prompt) <= MAX_PROMPT_CHARACTERS or "\0" in prompt:
+        errors["prompt"] = f"Enter a prompt of up to {MAX_PROMPT_CHARACTERS:,} characters"
+    if not 0 <= definition.sample_rate <= 100:
+        errors["sample_rate"] = "Enter a sample rate from 0 to 100"
+    return errors
 
 
 def _model_errors(model: str, connection: ModelConnection | None, kept_model: str) -> dict[str, str]:

@@ -153,9 +153,7 @@ class SignalForm(FilterFields, ViewFields):
         agent: Agent | None = None,
     ) -> None:
         initial: dict[str, Any] = {"agent": agent.pk} if agent else {}
-        if template is not None:
-            scope = _scope_of(template, agent or project.agents.order_by("name", "pk").first())
-            initial |= {"name": template.name, "scope": scope, **fields_of(template)}
+        initial |= _initial_of_template(project, template, agent) if template else {}
         version = signal.current_version if signal else None
         if signal is not None and version is not None:
             initial |= _initial_of(signal, version)
@@ -181,7 +179,7 @@ class SignalForm(FilterFields, ViewFields):
         """Also check the definition, so that all errors are shown at once."""
         cleaned = super().clean() or self.cleaned_data
         try:
-            definition.checked_definition(self.definition, cleaned.get("scope", ""), self._kept_model)
+            definition.checked_definition(self.definition, cleaned.get("scope", ""), kept_model=self._kept_model)
         except ValidationError as error:
             for field, messages in error.error_dict.items():
                 form_field = FIELD_OF.get(field, field)
@@ -289,6 +287,11 @@ def report(form: forms.Form, error: ValidationError) -> None:
     for field, messages in error.update_error_dict(errors).items():
         form_field = FIELD_OF.get(field, field)
         form.add_error(form_field if form_field in form.fields else None, messages)
+
+
+def _initial_of_template(project: Project, template: Template, agent: Agent | None) -> dict[str, Any]:
+    scope = _scope_of(template, agent or project.agents.order_by("name", "pk").first())
+    return {"name": template.name, "scope": scope, **fields_of(template)}
 
 
 def _initial_of(signal: Signal, version: SignalVersion) -> dict[str, Any]:

@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('llms', '0003_model_connections'),
-        ('signals', '0026_label_user_hash'),
+        ('signals', '0028_descriptions_of_labels'),
     ]
 
     operations = [
