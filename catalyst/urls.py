@@ -8,6 +8,7 @@ from catalyst.styleguide import styleguide
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalyst.core.urls")),
+    path("", include("catalyst.llms.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),
     path("", include("catalyst.ops.urls")),

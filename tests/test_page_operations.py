@@ -55,6 +55,12 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "core:project-create": ("project.create", "project.list"),
     "core:retention": ("project.retention",),
     "core:settings": ("project.show", "project.rename"),
+    "llms:connection-create": ("models.create",),
+    "llms:connection-delete": ("models.delete",),
+    "llms:connection-edit": ("models.edit", "models.replace_key"),
+    "llms:connection-list": ("models.list",),
+    "llms:connection-revoke": ("models.revoke",),
+    "llms:connection-test": ("models.test",),
     "signals:agent-signals": ("signals.list", "signals.rates"),
     "signals:coverage-show": ("signals.coverage",),
     "signals:exchange-detail": ("signals.exchange",),
@@ -103,10 +109,8 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "traces:trace-list": ("traces.list", "traces.overview", "traces.facets"),
 }
 
-MODELS = [f"models.{verb}" for verb in ("create", "delete", "edit", "list", "replace_key", "revoke", "test")]
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
 WITHOUT_PAGE: Mapping[str, str] = {
-    **dict.fromkeys(MODELS, "Has no page yet."),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

@@ -21,7 +21,7 @@ from signals.judging import exchanges
 from signals.judging.exchanges import PromptAndReply
 from signals.operations import draft_version
 from signals.runs import backfill, signal_tests
-from tests.factories import make_agent, make_labels, make_session, make_signal, make_verdict
+from tests.factories import make_agent, make_connection, make_labels, make_session, make_signal, make_verdict
 from tests.page import Page
 from tests.pictures import add_picture
 from tests.rows import stored_rows
@@ -57,6 +57,7 @@ ONLY_GET = "405 405 405 404 302"
 ONLY_POST = "302 302 302 404 302"
 EDITOR_DO = "302 302 403 404 302"
 EDITOR_WRONG = "422 422 403 404 302"
+OWNER_WRONG = "422 403 403 404 302"
 OWNER_DO = "302 403 403 404 302"
 OWN_TEST_LOOK = "200 404 403 404 302"  # the owner has started it
 OWN_TEST_DO = "302 404 403 404 302"
@@ -94,6 +95,12 @@ TABLE = {
     "core:key-limit": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:key-origins": Row(ONLY_POST, EDITOR_DO, "key"),
     "core:audit-list": Row(OWNER_LOOK, ONLY_GET),
+    "llms:connection-list": Row(OWNER_LOOK, ONLY_GET),
+    "llms:connection-create": Row(OWNER_LOOK, OWNER_WRONG),
+    "llms:connection-edit": Row(OWNER_LOOK, OWNER_WRONG, "connection"),
+    "llms:connection-test": Row(ONLY_POST, OWNER_LOOK, "connection"),
+    "llms:connection-revoke": Row(ONLY_POST, OWNER_DO, "connection"),
+    "llms:connection-delete": Row(ONLY_POST, OWNER_DO, "connection"),
     "ops:healthz": Row("200 200 200 200 200", "405 405 405 405 405"),
     "ops:readyz": Row("200 200 200 200 200", "405 405 405 405 405"),
     "ops:metrics": Row("403 403 403 403 403", "405 405 405 405 405"),
@@ -205,6 +212,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "invitation": {"pk": invitation.pk},
         "membership": {"pk": project.memberships.get(user=member).pk},
         "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(owner))[0].pk},
+        "connection": {"pk": make_connection(project, now=now).pk},
         "agent": {"pk": agent.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},

@@ -117,6 +117,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "invitation": {"pk": world.invitation.pk},
         "membership": {"pk": world.member.pk},
         "key": {"pk": world.key.pk},
+        "connection": {"pk": world.connection.pk},
         "agent": {"pk": world.signal.agent_id},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},

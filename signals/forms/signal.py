@@ -19,6 +19,7 @@ from signals.definitions import definition
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
 from signals.definitions.templates import TEMPLATES, Template
+from signals.forms.judge_choices import JudgeChoices
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
 from signals.forms.widgets import AgentSelect, ChoiceInput, LabelRow, LabelsWidget, RateWidget
 from signals.models import Signal, SignalVersion
@@ -45,7 +46,7 @@ SCOPE_HELP = {
     "session": format_html("One label per conversation. Needs <code>{}</code> on the traces.", "session.id"),
 }
 # The form field that shows errors of a field that the form lacks.
-FIELD_OF = {"sentiments": "labels", "descriptions": "labels", "view": "view_kinds"}
+FIELD_OF = {"sentiments": "labels", "descriptions": "labels", "view": "view_kinds", "connection": "judge_model"}
 
 
 class ListedAgents(ModelChoiceIterator[Agent]):
@@ -157,13 +158,12 @@ class SignalForm(FilterFields, ViewFields):
         version = signal.current_version if signal else None
         if signal is not None and version is not None:
             initial |= _initial_of(signal, version)
-        super().__init__(data, initial=initial, label_suffix="")
-        self._kept_model = version.judge_model if version else ""
-        models = definition.judge_models(self._kept_model)
+        self._judges = JudgeChoices(project, version)
+        super().__init__(data, initial=initial | {"judge_model": self._judges.initial}, label_suffix="")
         self.fields["judge_model"] = forms.ChoiceField(
-            choices=[("", "The instance's"), *((model, model) for model in models)],
+            choices=self._judges.groups,
             required=False,
-            help_text=format_html("Operators list further models in <code>{}</code>.", "CATALYST_JUDGE_MODELS"),
+            help_text="Owners connect further models in Settings, Models.",
         )
         chosen = data.get("agent") if data is not None else initial.get("agent")
         self._agent_field = AgentOfSignalField(project, chosen, {"id": "row-agent", "aria-label": "Agent"})
@@ -178,8 +178,10 @@ class SignalForm(FilterFields, ViewFields):
     def clean(self) -> dict[str, Any] | None:
         """Also check the definition, so that all errors are shown at once."""
         cleaned = super().clean() or self.cleaned_data
+        judge = cleaned.get("judge_model", "")
+        connection, kept_model = self._judges.connection(judge), self._judges.kept_model(judge)
         try:
-            definition.checked_definition(self.definition, cleaned.get("scope", ""), kept_model=self._kept_model)
+            definition.checked_definition(self.definition, cleaned.get("scope", ""), connection, kept_model)
         except ValidationError as error:
             for field, messages in error.error_dict.items():
                 form_field = FIELD_OF.get(field, field)
@@ -231,7 +233,8 @@ class SignalForm(FilterFields, ViewFields):
             labels=[row.label for row in rows],
             sentiments=self._sentiments(rows),
             descriptions={row.label: row.description for row in rows},
-            judge_model=cleaned.get("judge_model", ""),
+            connection=self._judges.connection_name(cleaned.get("judge_model", "")),
+            judge_model=self._judges.model_name(cleaned.get("judge_model", "")),
             filter=self.traffic,
             view=self.judge_view,
         )
@@ -263,8 +266,13 @@ class SignalForm(FilterFields, ViewFields):
         labels = [row.label for row in self["labels"].value() or () if row.label.strip()]
         if self["type"].value() == SignalVersion.Type.BINARY:
             labels = list(BINARY_LABELS)
-        judge_model, prompt = self["judge_model"].value(), self["prompt"].value()
-        return SignalVersion(prompt=prompt or "", labels=labels, judge_model=(judge_model or "").strip())
+        chosen, prompt = self["judge_model"].value() or "", self["prompt"].value()
+        return SignalVersion(
+            prompt=prompt or "",
+            labels=labels,
+            connection=self._judges.connection(chosen),
+            judge_model=self._judges.model_name(chosen).strip(),
+        )
 
 
 class DuplicateForm(forms.Form):
@@ -301,7 +309,6 @@ def _initial_of(signal: Signal, version: SignalVersion) -> dict[str, Any]:
         "scope": signal.scope,
         "agent": signal.agent_id,
         "sample_rate": version.sample_rate,
-        "judge_model": version.judge_model,
         "based_on": version.number,
         **fields_of(version),
         **initial_values(version.traffic_filter, version.judge_view),

@@ -33,7 +33,7 @@ def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, Ju
     for version in versions:
         judge = judge_of(version)
         if judge.kind == "none":
-            text = judge.name if version.connection_id else "No model is connected, so every label fails."
+            text = judge.reason or "No model is connected, so every label fails."
             unavailable[version.pk] = JudgeUnavailable("No judge", text)
         elif judge.is_model and judge.key in outage_by_model:
             text = f"{judge.name} does not answer: {outage_by_model[judge.key].error}"

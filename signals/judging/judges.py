@@ -14,11 +14,13 @@ OFFLINE_NAME = "offline judge (rules)"
 class Judge:
     """The judge of a version: `kind` is "model", "offline" or "none".
 
-    `connection` is the name of the model connection, empty for the instance's endpoint.
+    `connection` is the name of the model connection, empty for the instance's endpoint. `reason`: why the connection
+    is not asked.
     """
 
     kind: str
     name: str = ""
+    reason: str = ""
     connection: str = ""
     key: ModelKey = (None, "")
 
@@ -34,8 +36,9 @@ class Judge:
 def judge_of(version: DefinitionModel) -> Judge:
     if model := model_for(version):
         if error := unusable(model):
-            return Judge("none", error)
-        return Judge("model", str(model), model.connection.name if model.connection else "", model.key)
+            return Judge("none", str(model), error)
+        connection = model.connection.name if model.connection else ""
+        return Judge("model", str(model), connection=connection, key=model.key)
     if template_for(version.prompt, version.labels):
         return Judge("offline", OFFLINE_NAME)
     return Judge("none", "no model connected")

@@ -56,6 +56,18 @@ if project is None:
     project = operations.create_project(name="Pictures", owner=User.objects.get(username="{OWNER}"))
     add_picture(project, 1, now=timezone.now())
 """
+CONNECTION = f"""
+from django.utils import timezone
+from catalyst.core.actor import Actor
+from catalyst.core.models import Project, User
+from catalyst.llms import connections
+project, owner = Project.objects.get(slug="demo"), User.objects.get(username="{OWNER}")
+settings = connections.Settings("Team", "https://models.invalid/v1", "gpt-4o-mini", "openai", ["gpt-4o"])
+row = project.model_connections.first() or connections.create(
+    project, settings, connections.Secrets("sk-secret"), by=Actor(owner), now=timezone.now()
+)
+print(row.pk)
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -84,6 +96,7 @@ def every(instance: Instance) -> list[Stop]:
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     test = instance.shell(TEST.format(signal=signal)).strip()
     instance.shell(PICTURE)
+    connection = instance.shell(CONNECTION).strip()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -124,6 +137,9 @@ def every(instance: Instance) -> list[Stop]:
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",
         "keys": f"{demo}/settings/keys/",
+        "models": f"{demo}/settings/models/",
+        "new model connection": f"{demo}/settings/models/new/?provider=ollama",
+        "model connection": f"{demo}/settings/models/{connection}/",
         "audit": f"{demo}/settings/audit/",
         "profile": "/profile/",
         "new project": "/projects/new/",

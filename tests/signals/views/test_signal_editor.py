@@ -166,7 +166,7 @@ def test_it_says_who_will_judge(browser: Client, agent: Agent) -> None:
     assert "Offline judge (rules)" in Page(browser.post(WHO, asked).text).text
     part = Page(browser.post(WHO, asked | {"prompt": f"{template.prompt} Else?"}).text)
     assert "Connect a model" in part.text
-    assert "CATALYST_JUDGE_URL" in part.text
+    assert "Ask an owner to add one in Settings, Models." in part.text
     assert not part.is_whole
     assert browser.get(WHO).headers["Location"] == NEW
 
