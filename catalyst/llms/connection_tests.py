@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from catalyst import database
 from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.env import env
 from catalyst.llm import ChatMessage, Json, LLMError, Reply, plain
@@ -54,6 +55,8 @@ def run(connection: ModelConnection, model: str, now: datetime) -> ConnectionTes
     failed = ConnectionTest(model, False, "", None, "", None, None, None, None, is_priced)
     if error := _refusal(connection, model, now):
         return _with_error(failed, error)
+    # The call may take long, and pages share few connections to the database.
+    database.release()
     try:
         reply, refused = asyncio.run(_ask(connection, model))
     except LLMError as error:

@@ -70,8 +70,7 @@ class Secrets:
 
 @transaction.atomic
 def create(project: Project, settings: Settings, secrets: Secrets, *, by: Actor, now: datetime) -> ModelConnection:
-    # The lock keeps two at once from both finding the name free.
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    _lock_names(project.pk)
     others = project.model_connections.undeleted()
     if others.count() >= MAX_CONNECTIONS:
         raise ValidationError(f"A project has at most {MAX_CONNECTIONS} model connections. Delete one first.")
@@ -87,6 +86,7 @@ def create(project: Project, settings: Settings, secrets: Secrets, *, by: Actor,
 @transaction.atomic
 def edit(connection: ModelConnection, settings: Settings, secrets: Secrets, *, by: Actor, now: datetime) -> bool:
     """Return True if the stored secrets were cleared, because scheme, host or port of the address changed."""
+    _lock_names(connection.project_id)
     locked = _locked(connection)
     others = locked.project.model_connections.undeleted().exclude(pk=locked.pk)
     checked = _checked(settings, others.values_list("name", flat=True))
@@ -188,6 +188,11 @@ def parse_prices(lines: Mapping[str, str]) -> dict[str, Sequence[str]]:
             raise ValidationError({"prices": f"The price of {model} needs the form 0.15/0.60: input and output."})
         prices[model] = parts
     return prices
+
+
+def _lock_names(project_id: int) -> None:
+    # Keeps two at once from both finding a name free.
+    Project.objects.select_for_update(no_key=True).get(pk=project_id)
 
 
 def _locked(connection: ModelConnection) -> ModelConnection:
