@@ -11,7 +11,7 @@ from django.urls import reverse
 from catalyst.core.models import Project
 from catalyst.formats import percent
 from catalyst.timerange import TimeRange
-from signals.definitions.choices import Scope, Sentiment
+from signals.definitions.choices import Scope, Sentiment, State
 from signals.judging.judges import judge_name
 from signals.models import Label, Signal
 from signals.results import facets
@@ -66,6 +66,10 @@ class SignalLabels:
             pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
+
+    def inactive_counts(self, project: Project, agents: Sequence[int]) -> Mapping[int, int]:
+        inactive = Signal.objects.for_project(project).unarchived().filter(agent__in=agents).exclude(state=State.ACTIVE)
+        return dict(inactive.order_by().values_list("agent").annotate(n=Count("pk")))
 
     def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
         return facets.conditions(project, keys)

@@ -1,5 +1,6 @@
 """Registry of label sources, so that pages of traces can show labels without importing who makes them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,6 +138,9 @@ class LabelSource(Protocol):
     ) -> Mapping[int, list[Pill]]:
         """The active signals of each agent, with their most common label. Constant number of queries."""
 
+    def inactive_counts(self, project: Project, agents: Sequence[int]) -> Mapping[int, int]:
+        """How many unarchived signals each agent has that are not active."""
+
     def conditions(self, project: Project, keys: Sequence[str]) -> Mapping[str, LabelCondition]:
         """Conditions by key; unknown keys are missing. Constant number of queries."""
 
@@ -203,6 +207,10 @@ def labelled(pills: Iterable[Pill]) -> list[Pill]:
 
 def pills_for_agents(project: Project, agents: Sequence[int], time_range: TimeRange) -> dict[int, list[Pill]]:
     return _merged(source.pills_for_agents(project, agents, time_range) for source in _sources)
+
+
+def inactive_counts(project: Project, agents: Sequence[int]) -> Counter[int]:
+    return sum((Counter(source.inactive_counts(project, agents)) for source in _sources), Counter[int]())
 
 
 def conditions(project: Project, keys: Sequence[str]) -> tuple[LabelCondition, ...]:

@@ -20,6 +20,8 @@ MAX_TEXT_CHARACTERS = 200
 MAX_LABELS = 5
 TEXT = {"autocomplete": "off"}
 NUMBER = {**TEXT, "inputmode": "numeric"}
+# By static/js/menus.js; without JavaScript a button sends the form.
+SENT_AT_ONCE = {"data-submits": True}
 SEARCH = {
     "data-filter": True,
     "aria-label": "Search name, input or ID",
@@ -107,8 +109,10 @@ class BreakdownForm(FilterForm):
     def __init__(self, params: Mapping[str, str], dimensions: Sequence[Dimension]) -> None:
         super().__init__(params, auto_id="%s")
         self.dimensions = dimensions
-        choices = [("", "nothing"), *((dimension.key, dimension.name) for dimension in dimensions)]
-        self.fields["by"] = forms.ChoiceField(label="Break down by", choices=choices, required=False)
+        choices = [("", "None"), *((dimension.key, dimension.name) for dimension in dimensions)]
+        self.fields["by"] = forms.ChoiceField(
+            label="Group by", choices=choices, required=False, widget=forms.Select(SENT_AT_ONCE)
+        )
 
     @property
     def dimension(self) -> Dimension | None:

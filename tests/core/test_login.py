@@ -69,6 +69,7 @@ def test_who_signs_in_by_link_without_a_password_is_asked_for_one_once(
     alice.save()
     asked = []
     for _ in range(2):
+        alice.refresh_from_db()
         client.post(f"{LOGIN}{login_links.make(alice, timezone.now())}/")
         pages = [Page(client.get("/p/default/agents/").text) for _ in range(2)]
         asked.append([page.main.has_link("Set a password") for page in pages])

@@ -70,7 +70,7 @@ def test_it_breaks_down_by_what_the_agent_has() -> None:
     form = BreakdownForm(QueryDict("by=2"), DIMENSIONS)
     assert form.dimension == DIMENSIONS[1]
     choice = Page(f'<label for="by">By</label>{form["by"]}').choice("By")
-    assert choice.options == {"nothing": "", "Mood": "1", "Refund": "2"}
+    assert choice.options == {"None": "", "Mood": "1", "Refund": "2"}
     assert choice.chosen == ["Refund"]
     assert BreakdownForm(QueryDict(""), DIMENSIONS).dimension is None
 

@@ -1,5 +1,6 @@
 """Tables of the models and tools that an agent called."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +10,13 @@ from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
 from traces.models import AgentHourCalls, Kind
 from traces.models.volumes import agent_is
+from traces.store.reads import spans_of
 from traces.usage import Called
 
 MAX_ROWS = 20
 MAX_CAUSES = 5
+MAX_FAILED_RUNS = 50
+MAX_MESSAGE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The errors of a model or tool."""
+    """The errors of a model or tool. `message`: the most frequent one of the newest failed runs."""
 
     name: str
     kind: str
     errors: int
     bar: float
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,32 @@ def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
     tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MAX_ROWS)
     causes = calls.failing(MAX_CAUSES)
     max_errors = max((errors for _, _, errors in causes), default=0)
+    messages = _messages(project, agent, time_range) if causes else {}
     first = timerange.floor(time_range.start, timerange.HOUR)
     return CallTables(
         _rows(models, lambda called: called.calls.total_tokens),
         more_models,
         _rows(tools, lambda called: called.calls.error_count / called.calls.call_count),
         more_tools,
-        [Cause(name, kind, errors, _width(errors, max_errors)) for kind, name, errors in causes],
+        [
+            Cause(name, kind, errors, _width(errors, max_errors), messages.get((kind, name), ""))
+            for kind, name, errors in causes
+        ],
         calls.errors(),
         first if first < time_range.start else None,
     )
+
+
+def _messages(project: Project, agent: int, time_range: TimeRange) -> dict[tuple[str, str], str]:
+    """The most frequent message by kind and name of what failed."""
+    failed = project.traces.filter(agent_is(agent), error_count__gt=0).within(time_range).newest()[:MAX_FAILED_RUNS]
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for spans in spans_of(list(failed)).values():
+        for span in spans:
+            if span.status == "error" and span.status_message:
+                name = span.model if span.kind == Kind.LLM else span.tool
+                counts[span.kind, name][span.status_message[:MAX_MESSAGE_CHARACTERS]] += 1
+    return {what: min(of.items(), key=lambda item: (-item[1], item[0]))[0] for what, of in counts.items()}
 
 
 def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:

@@ -131,6 +131,7 @@ def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRang
     for row in rows:
         counts[row.agent_id][row.start] = row.usage.trace_count
     pills = label_sources.pills_for_agents(request.project, ids, time_range)
+    inactive = label_sources.inactive_counts(request.project, ids)
     return {
         "rows": [
             (
@@ -138,6 +139,7 @@ def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRang
                 runs[agent.pk],
                 charts.spark(counts[agent.pk], time_range, (agent.first_run, now)),
                 pills.get(agent.pk, []),
+                inactive[agent.pk],
             )
             for agent in agents
         ],

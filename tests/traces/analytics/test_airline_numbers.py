@@ -142,7 +142,7 @@ def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Pr
         shown = cells[2:4] if name == MODEL else tools[name][2:4]
         assert [seconds(text) for text in shown] == pytest.approx([rank(each, 0.5), rank(each, 0.95)], rel=0.06)
     causes = {name: failures(each) for name, each in by_tool.items() if failures(each)}
-    listed = {name: int(cells[1]) for name, cells in table(page, "Errors by model and tool").items()}
+    listed = {name: int(cells[1]) for name, cells in table(page, "Errors").items()}
     assert list(listed.values()) == sorted(causes.values(), reverse=True)[:5]
     assert listed.items() <= causes.items()
 

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
-from tests.factories import make_agent, make_session_row, make_trace_row, make_trace_rows
+from tests.factories import make_agent, make_session_row, make_trace, make_trace_row, make_trace_rows
 from tests.page import Page
 from tests.traces.sent import sent_span
 from tests.traces.views.agent_page import numbers, table
@@ -144,9 +144,16 @@ def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, pro
     assert {name: cells[:2] for name, cells in rows.items()} == {"get": ["15", "0%"], "<i>step</i>": ["4", "25.0%"]}
     assert float(rows["get"][2].removesuffix(" s")) == pytest.approx(13, rel=0.05)
     assert float(rows["get"][3].removesuffix(" s")) == pytest.approx(20, rel=0.05)
-    assert table(page, "Errors by model and tool") == {"<i>step</i>": ["", "1", "100%"]}
-    assert page.region("Errors by model and tool").has_link("1 failed call")
-    assert "No model call is known" in page.region("Models").text
+    assert table(page, "Errors") == {"<i>step</i>": ["", "1", "100%"]}
+    assert page.region("Errors").has_link("1 failed call")
+    assert "No model calls" in page.region("Models").text
+
+
+def test_it_says_why_calls_failed(browser: Client, project: Project, now: datetime) -> None:
+    for number, error in enumerate(("timed out", "timed out", "refused"), start=1):
+        make_trace(project, number, now=now, error=error)
+    (name,) = table(Page(browser.get(page_of(project)).text), "Errors")
+    assert name == "lookup timed out"
 
 
 def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, now: datetime) -> None:
@@ -214,7 +221,7 @@ def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, 
 def test_it_compares_with_nothing_while_the_agent_is_younger(browser: Client, project: Project, now: datetime) -> None:
     send(project, [Run(ago=timedelta(hours=30)), Run(ago=timedelta(hours=2))], now)
     page = Page(browser.get(page_of(project)).text)
-    assert page.text.count("No comparison") == 1
+    assert page.text.count("No earlier data to compare with") == 1
     assert not any(said for name, said in numbers(page).items() if name.endswith(" change"))
     assert "from 1" not in page.text
 

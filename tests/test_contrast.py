@@ -1,0 +1,35 @@
+"""Marks of charts stand out from what is behind them, in light and dark."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOKENS = Path("static/css/tokens.css").read_text()
+MARKS = re.findall(r"--((?:[a-z]+-fill)|series|accent|cat-[1-6]): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", TOKENS)
+SURFACES = dict(re.findall(r"--(bg|bg-raised|bg-sunken): light-dark\(([^)]+)\)", TOKENS))
+MIN_CONTRAST = 3  # WCAG 2.2, 1.4.11
+
+
+def luminance(color: str) -> float:
+    channels = (int(color[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(first: str, second: str) -> float:
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("name", "light", "dark"), MARKS)
+def test_a_mark_stands_out_from_every_surface(name: str, light: str, dark: str) -> None:
+    for surface in SURFACES.values():
+        on_light, on_dark = surface.split(", ")
+        assert contrast(light, on_light) >= MIN_CONTRAST, (name, surface)
+        assert contrast(dark, on_dark) >= MIN_CONTRAST, (name, surface)
+
+
+def test_it_looks_at_every_mark() -> None:
+    assert len(MARKS) == 12
+    assert len(SURFACES) == 3
