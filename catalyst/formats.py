@@ -91,11 +91,11 @@ def usd(amount: Decimal | float | None) -> str:
 
 
 def spent(row: Priced) -> str:
-    """Cost, with `+` if some calls have no known price: `$1.92+`, `unpriced`. Empty without tokens."""
+    """Cost, with `+` if some calls have no known price: `$1.92+`, a dash for none. Empty without tokens."""
     if row.cost:
         return usd(row.cost) + ("+" if row.unpriced_count else "")
     if row.unpriced_count:
-        return "unpriced"
+        return "\N{EN DASH}"
     return "$0" if row.total_tokens else ""
 
 

@@ -120,7 +120,7 @@ class Filter(JsonValue):
     def _check_order(cls, maximum: int | None, info: ValidationInfo) -> int | None:
         minimum = info.data.get(str(info.field_name).replace("max", "min"))
         if maximum is not None and minimum is not None and minimum > maximum:
-            raise ValueError("The most is less than the least.")
+            raise ValueError("Max must be at least min.")
         return maximum
 
     @property
@@ -141,9 +141,9 @@ class Filter(JsonValue):
         names = [name for name in NAMES if getattr(self, name)]
         parts = [Part(f"{name} is {getattr(self, name)}", {name: None}) for name in names]
         if duration := _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms)):
-            parts.append(Part(f"takes {duration}", {"min_duration_ms": None, "max_duration_ms": None}))
+            parts.append(Part(f"latency {duration}", {"min_duration_ms": None, "max_duration_ms": None}))
         if tokens := _between(_number(self.min_tokens), _number(self.max_tokens)):
-            parts.append(Part(f"uses {tokens} tokens", {"min_tokens": None, "max_tokens": None}))
+            parts.append(Part(f"tokens {tokens}", {"min_tokens": None, "max_tokens": None}))
         for pair in self.attributes:
             others = [f"{key}={value}" for key, value in self.attributes if (key, value) != pair]
             parts.append(Part(f"{pair[0]} is {pair[1]}", {ATTRIBUTE: others}))
@@ -225,8 +225,8 @@ def _between(minimum: str, maximum: str) -> str:
     if minimum and maximum:
         return minimum if minimum == maximum else f"{minimum} to {maximum}"
     if minimum:
-        return f"{minimum} or more"
-    return f"at most {maximum}" if maximum else ""
+        return f"≥ {minimum}"
+    return f"≤ {maximum}" if maximum else ""
 
 
 def _duration(ms: int | None) -> str:

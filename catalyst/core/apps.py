@@ -10,8 +10,10 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        from catalyst import form_messages  # noqa: PLC0415
         from catalyst.core import sign_in_log  # noqa: F401, PLC0415
         from catalyst.core.operations import keys, project  # noqa: F401, PLC0415
         from catalyst.core.registrations import REGISTRATIONS  # noqa: PLC0415
 
+        form_messages.use()
         registry.register(*REGISTRATIONS)

@@ -118,7 +118,7 @@ class ProjectForm(forms.Form):
 
 class RetentionForm(forms.Form):
     days = forms.IntegerField(
-        min_value=1, required=False, help_text=f"At most {settings.RETENTION_DAYS}. Empty: as long as the instance."
+        min_value=1, required=False, help_text=f"Blank: instance default, {settings.RETENTION_DAYS}."
     )
 
     def clean_days(self) -> int | None:
@@ -159,19 +159,19 @@ class ApiKeyForm(forms.Form):
         choices=ApiKey.Scope,
         initial=[ApiKey.Scope.INGEST],
         widget=forms.CheckboxSelectMultiple,
-        label="It may",
-        error_messages={"required": "Choose at least one: a key without a scope can do nothing."},
+        label="Scopes",
+        error_messages={"required": "Select at least one scope."},
     )
     days = forms.TypedChoiceField(
         choices=[("", "Never"), (7, "In 7 days"), (30, "In 30 days"), (90, "In 90 days"), (365, "In a year")],
         coerce=int,
         empty_value=None,
         required=False,
-        label="It expires",
+        label="Expires",
     )
     origins = OriginsField(
-        label="Web pages that may send with it",
-        help_text="Their origins, such as https://app.example.com, for a key for ingest alone. Empty: none.",
+        label="Web origins",
+        help_text="Web pages that may send with the key, such as https://app.example.com. Ingest only. Blank: none.",
     )
 
     def clean(self) -> dict[str, Any]:

@@ -21,9 +21,9 @@ def test_it_shows_who_did_what(client_as: Callable[[User], Client], alice: User,
     assert "Nothing has been changed yet" in Page(client.get(PAGE).text).text
     operations.create_key(project, name="<ci>", scopes=["read"], by=Actor(alice))
     (row,) = Page(client.get(PAGE).text).table("Audit log").rows
-    assert (row["Who"], row["Did"]) == ("alice", "created API key")
-    assert row["On"].startswith("<ci> (cat_")
-    assert row["On"].endswith("for read")
+    assert (row["User"], row["Action"]) == ("alice", "created API key")
+    assert row["Object"].startswith("<ci> (cat_")
+    assert row["Object"].endswith("for read")
 
 
 def test_it_goes_on_to_older_changes(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
@@ -31,10 +31,10 @@ def test_it_goes_on_to_older_changes(client_as: Callable[[User], Client], alice:
         operations.rename_project(project, name=f"Name {number}", by=Actor(alice))
     client = client_as(alice)
     newest = Page(client.get(PAGE).text)
-    assert newest.table("Audit log").row(1)["On"] == "Name 50 from Name 49"
+    assert newest.table("Audit log").row(1)["Object"] == "Name 50 from Name 49"
     assert "from Default" not in newest.text
     oldest = Page(client.get(PAGE + newest.link("Older changes")).text)
-    assert [row["On"] for row in oldest.table("Audit log").rows] == ["Name 0 from Default"]
+    assert [row["Object"] for row in oldest.table("Audit log").rows] == ["Name 0 from Default"]
     assert not oldest.has_link("Older changes")
 
 
@@ -44,7 +44,7 @@ def test_it_starts_at_the_newest_when_asked_nonsense(
 ) -> None:
     operations.rename_project(project, name="Support", by=Actor(alice))
     page = Page(client_as(alice).get(PAGE, {"before": before}).text)
-    assert [row["On"] for row in page.table("Audit log").rows] == ["Support from Default"]
+    assert [row["Object"] for row in page.table("Audit log").rows] == ["Support from Default"]
 
 
 def test_it_is_for_owners(client_as: Callable[[User], Client], bob: User, viewer: User, charlie: User) -> None:

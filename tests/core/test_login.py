@@ -36,7 +36,7 @@ def test_it_signs_in_and_goes_to_the_traces(client: Client, ada: User) -> None:
 def test_it_says_that_the_password_is_wrong(client: Client, ada: User) -> None:
     response = client.post(LOGIN, {"username": "alice", "password": "wrong"})
     assert response.status_code == 422
-    assert "correct username and password" in Page(response.text).text
+    assert "Wrong username or password" in Page(response.text).text
 
 
 def test_it_goes_back_to_the_page_that_was_asked_for(client: Client, ada: User, project: Project) -> None:
@@ -175,7 +175,7 @@ def test_it_says_what_to_do_without_a_project(client_as: Callable[[User], Client
     assert response.status_code == 200
     page = Page(response.text)
     assert page.headings == ["Your first project"]
-    assert page.form("/projects/new/").buttons == ["Make the project"]
+    assert page.form("/projects/new/").buttons == ["Create project"]
 
 
 @pytest.mark.parametrize("path", [LOGIN, "/admin/login/"])

@@ -168,7 +168,7 @@ def test_a_profile_shows_the_activity_of_its_account(
     enter(client, password=PASSWORD)
     operations.rename_project(project, name="Support", by=Actor(ada))
     region = Page(client_as(ada).get("/profile/").text).region("Recent activity")
-    assert [(row["Who"], row["Did"].split(" from")[0]) for row in region.table().rows] == [
+    assert [(row["User"], row["Action"].split(" from")[0]) for row in region.table().rows] == [
         ("alice", "signed in by password"),
         ("Somebody", "failed to sign in"),
     ]

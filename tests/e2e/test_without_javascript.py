@@ -74,11 +74,11 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
 
     plain.goto(f"{demo.url}/p/empty/settings/keys/")
     plain.get_by_label("Name").fill("script-free")
-    plain.get_by_role("button", name="Make key").click()
+    plain.get_by_role("button", name="Create key").click()
     expect(plain.get_by_text(re.compile("cat_")).first).to_be_visible()
 
     plain.goto(f"{demo.url}/p/empty/settings/members/")
-    plain.get_by_role("button", name="Make a link").click()
+    plain.get_by_role("button", name="Create invite link").click()
     expect(plain.get_by_text("/invitations/").first).to_be_visible()
 
     plain.goto(f"{demo.url}/p/demo/signals/new/?template=sentiment")

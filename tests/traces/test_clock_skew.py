@@ -136,7 +136,7 @@ class TestList:
         page = Page(browser.get(LIST + facets_of(browser, LIST).link("Clock skew 2")).text)
         rows = page.table().rows
         assert [row["Name"] for row in rows] == ["ahead", "in milliseconds"]
-        assert [row["Status"] for row in rows] == ["OK clock off", "OK clock off"]
+        assert [row["Status"] for row in rows] == ["OK clock skew", "OK clock skew"]
         assert [row["Arrived"] for row in rows] == ["1 min ago", "2 min ago"]
         assert "go by when they arrived" in page.text
 

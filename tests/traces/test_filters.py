@@ -35,10 +35,10 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "")
 def test_it_says_what_it_asks_in_words() -> None:
     wanted = Filter.parse(ALL)
     assert wanted.text == (
-        "environment is prod, service is shop, model is gpt-4o, status is error, takes 1.50 s to 1m 00s, "
-        "uses 10 to 5,000 tokens, paid is true, tenant is acme"
+        "environment is prod, service is shop, model is gpt-4o, status is error, latency 1.50 s to 1m 00s, "
+        "tokens 10 to 5,000, paid is true, tenant is acme"
     )
-    assert Filter(min_duration_ms=200, max_tokens=0).text == "takes 200 ms or more, uses at most 0 tokens"
+    assert Filter(min_duration_ms=200, max_tokens=0).text == "latency ≥ 200 ms, tokens ≤ 0"
     assert EVERYTHING.text == "all traffic"
 
 
@@ -47,7 +47,7 @@ def test_it_says_which_conditions_are_not_met() -> None:
     assert Filter.parse(ALL).unmet(facts) == [
         "model is gpt-4o",
         "status is error",
-        "takes 1.50 s to 1m 00s",
+        "latency 1.50 s to 1m 00s",
         "paid is true",
         "tenant is acme",
     ]

@@ -56,7 +56,7 @@ def test_an_invalid_filter_of_traces_filters_nothing(query: str, field: str) -> 
 def test_a_maximum_below_the_minimum_is_wrong() -> None:
     form = of("min_tokens=5&max_tokens=4")
     assert form.trace_filter.traffic_filter == Filter(min_tokens=5)
-    assert form.errors == {"max_tokens": ["The most is less than the least."]}
+    assert form.errors == {"max_tokens": ["Max must be at least min."]}
 
 
 def test_it_shows_the_query_but_for_texts_that_are_added() -> None:

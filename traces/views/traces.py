@@ -43,8 +43,8 @@ PAGE_OF_TRACE = "traces/trace.html"
 MAX_PICTURE_BYTES = 20_000_000
 # The address of a picture has the digest of its data, so it can't change.
 PICTURE_SECONDS = 3_600
-# Parameters of the page of a trace, and of a part of a list.
-NOT_OF_LIST = ("span", "pane", "row", "message", "labels", "after", "newer", "facets", "key", "turn")
+# Parameters of a list that go along to its pages.
+OF_LIST = {*TraceFilterForm.base_fields, "label", "range", "from", "to"}
 PANES = ("io", "attributes", "events", "labels")
 
 
@@ -133,7 +133,7 @@ def attachment(request: ProjectRequest, trace_id: UUID, span_id: str, digest: st
 
 def list_query(query: QueryDict, **extra: object) -> str:
     """The query of a list, for the pages that it leads to: `?range=7d&status=error`, or empty."""
-    kept = {name: values for name, values in query.lists() if name not in NOT_OF_LIST}
+    kept = {name: values for name, values in query.lists() if name in OF_LIST}
     kept |= {name: [str(value)] for name, value in extra.items() if value is not None}
     return f"?{urlencode(kept, doseq=True)}" if kept else ""
 
@@ -146,7 +146,7 @@ def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict
     """The list that led here, and the traces beside this one in it. Without one, the time around the trace."""
     query = list_query(request.GET)
     if "at" in request.GET:
-        # A page that was opened from a list of labels leads along that list.
+        # A page that was opened from a list of labels leads along that one.
         return {}
     if not query:
         return {"list_query": f"?{_encoded(timerange.around(trace.start_time, now).query)}"}

@@ -18,7 +18,15 @@ register.filter("duration", formats.duration)
 register.filter("short", formats.short)
 register.filter("usd", formats.usd)
 register.filter("percent_of", formats.percent)
-register.filter("spent", formats.spent)
+
+
+@register.filter
+def spent(row: formats.Priced) -> SafeString | str:
+    """The cost. A dash says why there is none."""
+    text = formats.spent(row)
+    if row.unpriced_count and not row.cost:
+        return format_html('<span title="No price for this model">{}</span>', text)
+    return text
 
 
 @register.filter

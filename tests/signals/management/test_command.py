@@ -175,7 +175,7 @@ def test_it_makes_a_signal_of_ones_own(project: Project, tmp_path: Path) -> None
     assert (signal.state, asked.type, asked.prompt, asked.sample_rate) == ("draft", "string", "How did it go?", 10)
     assert asked.sentiments == {"good": "neutral", "bad": "neutral", "unclear": "neutral"}
     assert asked.judge_model == "judge-2"
-    assert asked.filter.text == "environment is prod, takes 500 ms or more, tier is gold"
+    assert asked.filter.text == "environment is prod, latency ≥ 500 ms, tier is gold"
     assert asked.view.dump() == {"tool_calls": False, "kinds": ["LLM", "TOOL"], "budget_tokens": 4000}
 
 

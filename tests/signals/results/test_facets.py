@@ -132,7 +132,7 @@ def test_a_label_that_is_not_there_lets_nothing_pass_and_says_so(
     for page in (TRACES, SESSIONS):
         shown = Page(browser.get(page, {"label": key}).text)
         assert "which nothing here gives" in shown.text
-        assert shown.has_link("Remove the filter")
+        assert shown.has_link("Clear filters")
         assert shown.rows == []
 
 

@@ -88,7 +88,7 @@ def no_match(project: Project, signal: Callable[..., Signal], now: datetime) -> 
     return settled(project, now)
 
 
-@case(Reason.FILTERED, "Not what its filter asks for: environment is prod, takes at most 1 ms.")
+@case(Reason.FILTERED, "Not what its filter asks for: environment is prod, latency ≤ 1 ms.")
 def no_match_twice(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(traffic_filter=FAST)
     return settled(project, now)

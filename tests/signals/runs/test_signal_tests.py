@@ -394,7 +394,7 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
         ({"type": "string"}, "2 to 10 labels"),
         ({"test_count": "0"}, "Enter a sample size from 1 to 100"),
         ({"test_count": "101"}, "Enter a sample size from 1 to 100"),
-        ({"test_window": "forever"}, "Select a valid choice"),
+        ({"test_window": "forever"}, "Choose one of the options"),
     ],
 )
 @pytest.mark.parametrize("headers", [HX, {}])

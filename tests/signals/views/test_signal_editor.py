@@ -268,7 +268,7 @@ def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, a
     assert unfolded(Page(page)) == {"Some traffic", "Part of the transcript"}
     browser.post(f"/p/default/signals/{signal.pk}/edit/", as_filled(page))
     assert signal.versions.count() == 1
-    words = "environment is prod, status is error, takes 1.50 s or more, uses at most 5,000 tokens"
+    words = "environment is prod, status is error, latency ≥ 1.50 s, tokens ≤ 5,000"
     for path in ("", "versions/"):
         text = Page(browser.get(f"/p/default/signals/{signal.pk}/{path}").text).text
         assert words in text
@@ -287,18 +287,18 @@ def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"filter_status": "late"}, "Select a valid choice"),
-        ({"filter_from_seconds": "-1"}, "greater than or equal to 0"),
-        ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "The most is less than the least."),
+        ({"filter_status": "late"}, "Choose one of the options"),
+        ({"filter_from_seconds": "-1"}, "Enter 0 or more"),
+        ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "Max must be at least min."),
         ({"filter_from_tokens": "many"}, "Enter a whole number."),
         ({"filter_environment": "e" * 300}, "At most 256 characters."),
         ({"filter_attributes": "tenant"}, "Use key=value: tenant"),
         ({"filter_attributes": "input.value=a"}, "can't be filtered by the attribute"),
-        ({"view_kinds": "CALL"}, "Select a valid choice"),
+        ({"view_kinds": "CALL"}, "Choose one of the options"),
         ({"view_names": "n" * 600}, "At most 512 characters."),
         ({"view_budget_tokens": "5"}, "greater than or equal to 500"),
         ({"scope": "span", "view_kinds": "LLM"}, "need the scope trace or session"),
-        ({"judge_model": "huge"}, "Select a valid choice"),
+        ({"judge_model": "huge"}, "Choose one of the options"),
     ],
 )
 def test_it_says_what_is_wrong_with_what_narrows_it(

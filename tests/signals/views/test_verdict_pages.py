@@ -63,7 +63,7 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     ]
     assert [row["Tokens"].split(" + ")[0] for row in (newest, oldest)] == ["120", "120"]
     assert newest["Took"].endswith("ms")
-    assert newest["Cost"] == "unpriced"
+    assert newest["Cost"] == "\N{EN DASH}"
     assert "More." not in Page(browser.get(prompt_of(earlier)).text).text
     assert "| More." in Page(browser.get(prompt_of(later)).text).text
 

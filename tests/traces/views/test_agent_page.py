@@ -125,7 +125,7 @@ def test_it_lists_the_models_by_cost(browser: Client, project: Project, now: dat
     for (calls, errors, _, _, tokens, cost), sent in zip(rows.values(), (priced, others), strict=True):
         assert (calls, errors) == (str(len(sent)), "0%")
         assert tokens == f"{sum(run.tokens[0] + run.tokens[1] for run in sent) / 1000:.1f}k"
-        assert (cost == "unpriced") == (sent is others)
+        assert (cost == "\N{EN DASH}") == (sent is others)
 
 
 def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, project: Project, now: datetime) -> None:
