@@ -164,7 +164,7 @@ TICK_STEPS = [
     *(timedelta(hours=hours) for hours in (1, 2, 3, 6, 12)),
     *(timedelta(days=days) for days in (1, 2, 7, 14, 28)),
 ]
-MARGIN = 0.04
+MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +222,7 @@ def _bucket_text(start: datetime, is_day: bool) -> str:
 
 
 def round_ticks(starts: Sequence[datetime], limit: int = 9) -> list[Tick]:
-    """Up to `limit` round times of the axis, equally far from each other. The last one names the time zone."""
+    """Up to `limit` round times of the axis in UTC, equally far from each other."""
     if len(starts) < 2:
         return []
     end = starts[-1] + (starts[1] - starts[0])
@@ -233,11 +233,7 @@ def round_ticks(starts: Sequence[datetime], limit: int = 9) -> list[Tick]:
     count = max(int((end - first - length * MARGIN) / step) + 1, 0)
     times = [first + index * step for index in range(count)]
     pattern = "%-d %b" if step >= timedelta(days=1) else "%H:%M"
-    texts = [moment.strftime(pattern) for moment in times]
-    return [
-        Tick(round(100 * ((moment - starts[0]) / length), 2), f"{text} UTC" if moment == times[-1] else text)
-        for moment, text in zip(times, texts, strict=True)
-    ]
+    return [Tick(round(100 * ((moment - starts[0]) / length), 2), moment.strftime(pattern)) for moment in times]
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> str:

@@ -81,7 +81,6 @@ def test_the_times_below_a_strip_are_round_and_equally_far_from_each_other(key: 
     starts = timerange.named(key, datetime(2026, 11, 29, 15, 47, tzinfo=UTC)).buckets()
     ticks = figures.round_ticks(starts)
     assert 3 <= len(ticks) <= 9
-    assert ticks[-1].text.endswith(" UTC")
     gaps = {round(later.x - earlier.x, 1) for earlier, later in pairwise(ticks)}
     assert max(gaps) - min(gaps) < 0.2
     minutes = {tick.text.partition(":")[2][:2] for tick in ticks}
