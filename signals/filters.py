@@ -75,9 +75,9 @@ class SignalFilterForm(FilterForm):
     """Filter and sort order of a list of signals."""
 
     q = TextField(
-        label="Name",
+        label="Search signals",
         max_length=MAX_NAME_CHARACTERS,
-        widget=forms.SearchInput({"data-filter": True, "placeholder": "Name has"}),
+        widget=forms.SearchInput({"data-filter": True, "placeholder": "Search signals"}),
     )
     state = forms.ChoiceField(choices=[("", "Any state"), *State.choices])
     agent = NumberField(widget=forms.Select)
@@ -98,9 +98,9 @@ class LabelFilterForm(FilterForm):
     """Filter of a list of labels."""
 
     q = TextField(
-        label="Reason",
+        label="Search reasons",
         max_length=MAX_SEARCH_CHARACTERS,
-        widget=forms.SearchInput({"data-filter": True, "placeholder": "Reason has"}),
+        widget=forms.SearchInput({"data-filter": True, "placeholder": "Search reasons"}),
     )
     label = TextField(max_length=MAX_LABEL_CHARACTERS, strip=False)
     status = forms.ChoiceField(choices=[(status, status) for status in STATUSES])

@@ -26,7 +26,7 @@ REGISTRATIONS = (
         interval=SECOND,
         task="signals.tasks.work_on_runs",
         has_work=backfill.has_work,
-        description="looks for what manual runs label",
+        description="looks for targets of backfills",
     ),
     PeriodicTask(
         name="judge",
@@ -67,7 +67,7 @@ REGISTRATIONS = (
     Tab(page="agent", order=40, name="signals", label="Signals", url_name="signals:agent-signals"),
     Tab(page="signal", order=10, name="results", label="Results", url_name="signals:signal-detail"),
     Tab(page="signal", order=20, name="versions", label="Versions", url_name="signals:version-list"),
-    Tab(page="signal", order=30, name="runs", label="Runs", url_name="signals:run-list"),
+    Tab(page="signal", order=30, name="runs", label="Backfills", url_name="signals:run-list"),
     Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
     AgentRows(name="signals", order=10, move=operations.move_signals),
     ModelUse(name="signals", order=10, users=connection_use.users, resume=connection_use.resume),

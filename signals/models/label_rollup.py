@@ -116,7 +116,7 @@ class LabelSum(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
+        WAITING = "waiting", "Pending"
         DONE = "done", "Labelled"
         FAILED = "failed", "Failed"
         SKIPPED = "skipped", "No content"

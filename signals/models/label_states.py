@@ -14,7 +14,7 @@ WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 
 class Status(models.TextChoices):
-    QUEUED = "queued", "Waiting"
+    QUEUED = "queued", "Pending"
     RUNNING = "running", "Being judged"
     DONE = "done", "Labelled"
     FAILED = "failed", "Failed"

@@ -49,7 +49,7 @@ class SignalRun(AuthoredModel):
         FAILED = "failed", "Failed"
 
     class Purpose(models.TextChoices):
-        BACKFILL = "backfill", "Judge past traffic"
+        BACKFILL = "backfill", "Backfill"
         COMPARISON = "duel", "Compare versions"
 
     OPEN = (State.COLLECTING, State.JUDGING)

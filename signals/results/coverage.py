@@ -45,7 +45,7 @@ class Row:
     @property
     def bars(self) -> list[Bar]:
         covered = self.covered
-        parts = [("Labelled", covered.done, "accent"), ("Waiting", covered.waiting, "quiet")]
+        parts = [("Labelled", covered.done, "accent"), ("Pending", covered.waiting, "quiet")]
         parts += [("Skipped", covered.skipped, "neutral"), ("Failed", covered.failed, "error")]
         return stackbar([*parts, ("Not sampled", self.unsampled, "track")])
 

@@ -110,12 +110,9 @@ def _left_out(signals: Iterable[Signal], target_key: str) -> dict[int, SignalVer
 def _unsampled(signal: Signal, version: SignalVersion, match: Target) -> MissingLabel:
     least = least_rate(match.target_key)
     if is_sampled(match.target_key, version.sample_rate):
-        words = f"A run looked at it at a lower rate than the {least}% that would take it."
+        words = f"Not sampled: a backfill used a lower rate than the {least}% that this {match.scope} needs."
     else:
-        words = (
-            f"Not sampled: version {version.number} samples {version.sample_rate}%. "
-            f"This {match.scope} would be included at {least}% or more."
-        )
+        words = f"Not sampled: v{version.number} samples {version.sample_rate}%, this {match.scope} needs {least}%."
     return MissingLabel(signal, Reason.UNSAMPLED, words, version, run=_run_of(signal, match))
 
 
@@ -132,7 +129,7 @@ class _QueuedReasons:
             return MissingLabel(signal, Reason.WAITING, self._waiting(label), label.version, label)
         if label.status == Label.Status.RUNNING:
             stopped = label.lease_until is not None and label.lease_until < self.now
-            words = "Its worker has stopped; another one takes it over." if stopped else "The judge reads it right now."
+            words = "The worker stopped. Another one takes over." if stopped else "The judge is reading it."
             return MissingLabel(signal, Reason.JUDGING, words, label.version, label)
         failed = label.status == Label.Status.FAILED
         return MissingLabel(signal, Reason.FAILED if failed else Reason.SKIPPED, label.error, label.version, label)
@@ -143,11 +140,11 @@ class _QueuedReasons:
         trouble = self.troubles.get(judges.model_for(label.version).key)
         if trouble is not None:
             again = trouble.paused_until if trouble.paused_until and trouble.paused_until > self.now else None
-            asked = f"It is asked again at {_time_text(again, self.now)}." if again else "It is asked again soon."
+            asked = f"Next try: {_time_text(again, self.now)}." if again else "The next try is soon."
             return f"{trouble.model} does not answer. {trouble.error} {asked}"
         if label.error:
-            return f"The last try gave no label. {label.error} The next is at {_time_text(label.not_before, self.now)}."
-        behind = " Live traffic is judged first." if label.run_id is not None else ""
+            return f"The last try failed. {label.error} Next try: {_time_text(label.not_before, self.now)}."
+        behind = " Live traffic has priority." if label.run_id is not None else ""
         return f"Queued since {_time_text(label.not_before, self.now)}.{behind}"
 
 
@@ -166,14 +163,14 @@ class _UnseenReasons:
             return MissingLabel(signal, Reason.NOT_EVALUATED, self.subject.ignored)
         due = self.subject.settles_at
         if due is not None and self._is_live(signal):
-            words = f"It settles at {_time_text(due, self.now)}, if nothing more of it arrives. Then it is looked at."
+            words = f"Judged at {_time_text(due, self.now)}, unless new spans arrive."
             return MissingLabel(signal, Reason.UNSETTLED, words)
         unmet = signal.current_version.traffic_filter.unmet(self.facts) if signal.current_version else []
         if unmet:
-            return MissingLabel(signal, Reason.FILTERED, f"Not what its filter asks for: {', '.join(unmet)}.")
+            return MissingLabel(signal, Reason.FILTERED, f"Does not match the filters: {', '.join(unmet)}.")
         runs = self.runs.get(signal.pk, ())
         if any(run.state == SignalRun.State.COLLECTING for run in runs):
-            return MissingLabel(signal, Reason.IN_RUN, "A run over its time is looking for targets right now.")
+            return MissingLabel(signal, Reason.IN_RUN, "A backfill of this time is looking for targets.")
         why, words = self._passed_by(signal)
         words += self._ended_early(runs)
         return MissingLabel(signal, why, words, run=_run_of(signal, self.subject.match))
@@ -181,7 +178,7 @@ class _UnseenReasons:
     def _ended_early(self, runs: Iterable[SignalRun]) -> str:
         for run in runs:
             if run.was_stopped:
-                return f" A run over its time ended early, {_time_text(run.ended_at or run.created_at, self.now)}."
+                return f" A backfill of this time ended early, {_time_text(run.ended_at or run.created_at, self.now)}."
         return ""
 
     def _is_live(self, signal: Signal) -> bool:
@@ -192,22 +189,20 @@ class _UnseenReasons:
     def _passed_by(self, signal: Signal) -> tuple[Reason, str]:
         # The target has settled and passes the filter.
         if signal.state == Signal.State.DRAFT:
-            return Reason.DRAFT, "It is a draft and judges nothing by itself."
+            return Reason.DRAFT, "Drafts don't run."
         if signal.state == Signal.State.DISABLED:
             at = signal.disabled_at
-            return Reason.DISABLED, f"It is disabled{f' since {_time_text(at, self.now)}' if at else ''}."
+            return Reason.DISABLED, f"Disabled{f' at {_time_text(at, self.now)}' if at else ''}."
         if signal.activated_at and not self._is_live(signal):
             activated = _time_text(signal.activated_at, self.now)
-            return Reason.BEFORE_ACTIVATION, f"It arrived before the signal was activated, {activated}."
+            return Reason.BEFORE_ACTIVATION, f"Arrived before the signal was activated at {activated}."
         for version in self.earlier.get(signal.pk, ()):
             if unmet := version.traffic_filter.unmet(self.facts):
-                words = (
-                    f"Not what the filter of version {version.number} asked for when it settled: {', '.join(unmet)}."
-                )
+                words = f"Did not match the filters of v{version.number} when it settled: {', '.join(unmet)}."
                 return Reason.FILTERED, words
         if self.subject.received_at < timerange.kept_since(self.now, settings.KEEP_LABELS_DAYS):
-            return Reason.EXPIRED, f"Labels are kept for {settings.KEEP_LABELS_DAYS} days; it is older."
-        return Reason.MISSED, "This signal never evaluated it, and no reason was recorded."
+            return Reason.EXPIRED, f"Labels were deleted (retention {settings.KEEP_LABELS_DAYS} days)."
+        return Reason.MISSED, "Never judged. No reason was recorded."
 
 
 def _runs_over(signals: Collection[Signal], when: datetime) -> dict[int, list[SignalRun]]:

@@ -94,8 +94,8 @@ class Summary:
     @property
     def coverage_bars(self) -> list[Bar]:
         covered = self.coverage
-        parts = [("Labelled", covered.done, "accent"), ("Waiting", self.waiting, "quiet")]
-        return stackbar([*parts, ("Failed", covered.failed, "error"), ("No content", covered.skipped, "neutral")])
+        parts = [("Labelled", covered.done, "accent"), ("Pending", self.waiting, "quiet")]
+        return stackbar([*parts, ("Failed", covered.failed, "error"), ("Skipped", covered.skipped, "neutral")])
 
 
 def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Summary]:
@@ -136,6 +136,30 @@ def summed_up(signals: Sequence[Signal], found: Sequence[LabelCount]) -> list[Su
 def gave_labels(found: Iterable[LabelCount]) -> set[int]:
     """The ids of the versions with labels among these."""
     return {cell.version for cell in found if cell.value and cell.count}
+
+
+def judge_troubles(of: Iterable[Summary]) -> list[str]:
+    """Why judges of live signals are unavailable, once each."""
+    return sorted({each.judge_unavailable.text for each in of if each.signal.is_live and each.judge_unavailable})
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    labels: int
+    waiting: int
+    failed: int
+    cost: Decimal | None
+
+
+def total(of: Iterable[Summary]) -> Totals:
+    of = list(of)
+    costs = [each.cost for each in of if each.cost is not None]
+    return Totals(
+        sum(each.labelled for each in of),
+        sum(each.waiting for each in of),
+        sum(each.coverage.failed for each in of),
+        sum(costs, Decimal(0)) if costs else None,
+    )
 
 
 def _with_trend(each: Summary, shares_of: Callable[[str], list[float | None]]) -> Summary:

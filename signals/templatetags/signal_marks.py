@@ -30,7 +30,8 @@ def state(signal: Signal) -> SafeString:
 
 @register.simple_tag
 def held(summary: Summary) -> SafeString:
-    reasons = [(reason.text, reason.title) for reason in (summary.cap_reached, summary.judge_unavailable) if reason]
+    """What keeps a live signal from judging, except for its judge, which a banner names."""
+    reasons = [(summary.cap_reached.text, summary.cap_reached.title)] if summary.cap_reached else []
     return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', reasons)
 
 

@@ -31,6 +31,7 @@ def agent_signals(request: ProjectRequest, pk: int) -> HttpResponse:
         "time_range": time_range,
         "rates": signal_rates[:shown_count],
         "more": signal_rates[shown_count:],
+        "signal_count": len(signals),
     }
     if not wants_partial(request):
         context["summaries"] = summaries.listed(signals, time_range, now)

@@ -41,7 +41,7 @@ def project_cap(request: ProjectRequest) -> HttpResponse:
 
 def _capped(request: ProjectRequest, form: CapForm, set_cap: Callable[[Cap], None], page: str) -> HttpResponse:
     if not form.is_valid():
-        text = "Enter a positive amount (up to 4 decimals) or number of calls"
+        text = "Enter a number above 0, in USD with up to 4 decimals"
         messages.error(request, text)
         return redirect_back(request, page)
     try:
@@ -49,7 +49,7 @@ def _capped(request: ProjectRequest, form: CapForm, set_cap: Callable[[Cap], Non
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect_back(request, page)
-    messages.success(request, f"Daily limit set to {form.cap.text}" if form.cap.text else "Daily limit removed")
+    messages.success(request, f"Daily limit: {form.cap.text}" if form.cap.text else "Limit removed")
     return redirect_back(request, page)
 
 
@@ -80,7 +80,7 @@ def _catch_up(request: ProjectRequest, signal: Signal | None) -> HttpResponse:
     labels = request.POST.get("labels", "")
     try:
         count = catch_up.catch_up(request.project, signal, parse_number(labels) or 0, now, request.actor)
-        messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now; the cap stays")
+        messages.success(request, f"{count:,} label{'' if count == 1 else 's'} will be judged now. The limit stays.")
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     return redirect_back(request, url)

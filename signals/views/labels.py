@@ -62,7 +62,7 @@ def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     label_row = get_object_or_404(signal.label_set, pk=label)
     if operations.retry_labels(signal, Label.objects.filter(pk=label_row.pk), timezone.now(), request.actor):
-        messages.success(request, "It will be judged again")
+        messages.success(request, "The label will be judged again")
     else:
         messages.info(request, "This label hasn't failed, so there is nothing to retry")
     return redirect_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))

@@ -17,7 +17,7 @@ from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import STOP_POLLING, redirect, redirect_back, render, wants_partial
 from catalyst.params import is_id
 from signals.forms.runs import RunForm
-from signals.judging import budget_checks
+from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
 from signals.runs import backfill, estimates
 from signals.views.posted import post_only
@@ -115,5 +115,7 @@ def _page_context(request: ProjectRequest, signal: Signal, now: datetime) -> dic
         "runs": backfill.progress(page_runs[:PAGE], now),
         "more": page_runs[PAGE - 1].pk if len(page_runs) > PAGE else None,
         "is_open": any(run.is_open for run in page_runs),
+        "judge": (judge := judges.judge_of(version) if version else None),
+        "trouble": health.outage_of(judge) if judge else None,
         "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,
     }

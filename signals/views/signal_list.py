@@ -17,6 +17,7 @@ from catalyst.llms.budgets import spent_today
 from signals import operations
 from signals.definitions.templates import TEMPLATES
 from signals.filters import SignalFilterForm
+from signals.judging.budget_checks import CapReached
 from signals.models import Signal
 from signals.operations import BulkAction
 from signals.results import summaries
@@ -28,7 +29,7 @@ OPEN_SECONDS, IDLE_SECONDS = 5, 30
 # Signals on the page, the first ones by name.
 MAX_SELECTED = 100
 # Sortable columns besides the name, in order.
-COLUMNS = {"volume": "Volume", "waiting": "Waiting", "failed": "Failed", "cost": "Cost", "last": "Last label"}
+COLUMNS = {"volume": "Labels", "waiting": "Pending", "failed": "Failed", "cost": "Cost", "last": "Last label"}
 
 
 @require_safe
@@ -52,16 +53,20 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
         "summaries": summaries.ordered(rows, signal_filter.sort),
         "more": len(signals) > MAX_SELECTED,
         "refresh_seconds": refresh_seconds,
+        # One banner instead of a word in each row.
+        "judge_troubles": summaries.judge_troubles(rows),
+        "totals": summaries.total(rows),
     }
     if wants_partial(request):
         status = 200 if refresh_seconds else STOP_POLLING
         return render(request, "signals/list.html", context, partial="signal-rows", status=status)
     filter_form.offer_agents(all_signals.agents())
-    context |= _page_context(request, archived) | {"filter_form": filter_form}
-    context["project_stop"] = next(
-        (row.cap_reached for row in rows if row.cap_reached and row.cap_reached.of_project), None
-    )
+    context |= _page_context(request, archived) | {"filter_form": filter_form, "project_stop": _project_stop(rows)}
     return render(request, "signals/list.html", context)
+
+
+def _project_stop(rows: Iterable[Summary]) -> CapReached | None:
+    return next((row.cap_reached for row in rows if row.cap_reached and row.cap_reached.of_project), None)
 
 
 def _refresh_seconds(rows: Iterable[Summary], signals: Iterable[Signal]) -> int:
@@ -91,14 +96,14 @@ def signal_bulk(request: ProjectRequest) -> HttpResponse:
     if signals and action in BULK:
         _change_several(request, signals, action)
     else:
-        messages.error(request, "Choose signals, then what to do with them")
+        messages.error(request, "Select at least one signal")
     return redirect_back(request, reverse("signals:signal-list", args=[request.project.slug]))
 
 
 BULK: dict[str, str] = {
-    BulkAction.ACTIVATE: "active: what arrives from now on is judged",
-    BulkAction.DISABLE: "disabled; labels stay",
-    BulkAction.ARCHIVE: "archived; labels stay",
+    BulkAction.ACTIVATE: "active and judging new traffic",
+    BulkAction.DISABLE: "disabled. Existing labels stay.",
+    BulkAction.ARCHIVE: "archived. Existing labels stay.",
 }
 
 

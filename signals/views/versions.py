@@ -63,7 +63,7 @@ def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpRespon
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(request, f"Version {version.number} asks what version {earlier.number} asked")
+        messages.success(request, f"v{earlier.number} is restored as v{version.number}")
     return redirect_back(request, reverse("signals:version-list", args=[request.project.slug, signal.pk]))
 
 

@@ -132,11 +132,11 @@ def compare(page: Page) -> None:
     page.get_by_role("navigation", name="Signal").get_by_role("link", name="Versions").click()
     page.get_by_role("link", name="Compare with v1").click()
     expect(page.get_by_role("region", name="What changed from v1 to v2")).to_contain_text(NARROWER)
-    moves = page.get_by_role("region", name="How labels moved")
+    moves = page.get_by_role("region", name="Label changes")
     expect(moves).to_contain_text("57.1% agreement")
     moves.get_by_role("row", name="yes").get_by_role("link", name="3", exact=True).click()
     expect(page).to_have_url(re.compile(r"was=yes.*#flips"))
-    flips = rows(page.get_by_role("region", name="Traces with another label"))
+    flips = rows(page.get_by_role("region", name="Changed traces"))
     expect(flips).to_have_count(3)
     expect(flips.filter(has_text=DOUBT).filter(has_text="Nobody complains.")).to_have_count(3)
 

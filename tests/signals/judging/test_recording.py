@@ -65,6 +65,6 @@ def test_it_labels_every_session_right_though_a_worker_dies(
     browser = client_as(viewer)
     for label in labels:
         page = Page(browser.get(f"/p/default/signals/{signal.pk}/labels/{label.pk}/").text)
-        (row,) = page.table("Verdicts on this label, newest first").rows
+        (row,) = page.table("Judge calls for this label, newest first").rows
         assert row["Verdict"] == f"{truth[label.session_key]} counts"
         assert row["The judge's reason"] == f"The file says so of {label.session_key}."

@@ -71,15 +71,15 @@ def test_it_shows_how_often_each_gives_each_label(browser: Client, signal: Signa
     page = Page(browser.get(page_of(signal)).text)
     of_all, of_shared = page.table("Labels of either version"), page.table("Labels of the same targets")
     assert of_all.row("good").cells[1:] == ["66.7% 20.8 to 93.9%, 2 of 3", "33.3% 6.1 to 79.2%, 1 of 3"]
-    assert of_all.row("ugly").cells[1:] == ["not a label of it", "33.3% 6.1 to 79.2%, 1 of 3"]
+    assert of_all.row("ugly").cells[1:] == ["no such label", "33.3% 6.1 to 79.2%, 1 of 3"]
     assert of_all.row("fair")["v1"] == "0% 0.0 to 56.1%, 0 of 3"
     assert of_shared.row("good").cells[1:] == ["100% 34.2 to 100.0%, 2 of 2", "50.0% 9.5 to 90.5%, 1 of 2"]
 
 
 def test_it_counts_how_labels_moved(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "good"), ("good", "fair"), ("good", "fair"), ("bad", "ugly"), ("bad", "")], now)
-    moved = Page(browser.get(page_of(signal)).text).region("How labels moved")
-    assert "25.0% agreement (95% CI 4.6 to 69.9%)" in moved.text
+    moved = Page(browser.get(page_of(signal)).text).region("Label changes")
+    assert "25.0% unchanged (95% CI 4.6 to 69.9%)" in moved.text
     moves = moved.table()
     assert moves.row("good")["fair"] == "2"
     assert moves.row("bad")["ugly"] == "1"
@@ -98,7 +98,7 @@ def test_it_lists_the_targets_that_flipped(browser: Client, signal: Signal, now:
     assert sorted(shown("?a=2&b=1")) == keys[1:3]
     assert shown("?a=2&b=1&was=ugly&became=bad") == keys[2:3]
     assert shown("?was=good&became=%00x") == []
-    flips = Page(browser.get(f"{page_of(signal)}?was=good&became=fair").text).region("Traces with another label")
+    flips = Page(browser.get(f"{page_of(signal)}?was=good&became=fair").text).region("Changed traces")
     assert flips.table().row(1).cells[2:] == ["v1 good", "v1: good.", "v2 fair", "v2: fair."]
 
 
@@ -110,7 +110,7 @@ def test_it_looks_up_the_labels_of_the_version_with_fewer(
     alone = ("", "good") if fewer == 1 else ("good", "")
     judged(signal, [("good", "fair"), alone, alone], now)
     page = Page(browser.get(page_of(signal)).text)
-    assert page.region("How labels moved").table().row("good")["fair"] == "1"
+    assert page.region("Label changes").table().row("good")["fair"] == "1"
     assert "of the newest" not in page.text
 
 
@@ -119,14 +119,14 @@ def test_it_says_when_it_compares_the_newest_only(
 ) -> None:
     monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     judged(signal, [("good", "fair"), ("good", "fair")], now)
-    shared = Page(browser.get(page_of(signal)).text).region("Traces that both judged")
+    shared = Page(browser.get(page_of(signal)).text).region("Traces judged by both")
     assert "1 among the newest 1" in shared.text
 
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
     judged(signal, [("good", "fair")], now - timedelta(days=5))
-    assert "No trace of the last 24 hours has a label of both" in Page(browser.get(page_of(signal)).text).text
-    moved = Page(browser.get(f"{page_of(signal)}?range=7d").text).region("How labels moved")
+    assert "No trace in the last 24 hours has labels of both" in Page(browser.get(page_of(signal)).text).text
+    moved = Page(browser.get(f"{page_of(signal)}?range=7d").text).region("Label changes")
     assert moved.table().row("good")["fair"] == "1"
 
 

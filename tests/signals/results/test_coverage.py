@@ -172,7 +172,7 @@ def test_the_page_shows_parts_that_add_up_with_reasons_that_lead_to_their_labels
     assert (found.total.matching, found.total.unsampled) == (20, left_out)
     assert (covered.failed, covered.skipped, covered.waiting) == (2, 1, sampled - 3)
     page = Page(client_as(alice).get(reverse("signals:coverage-show", args=[project.slug, signal.pk])).text)
-    for words in ("The judge refused.", "There is no text in it.", "Together"):
+    for words in ("The judge refused.", "There is no text in it.", "Total"):
         assert words in page.text
     addresses = [address for _, address in page.main.links if "status=failed" in address]
     assert addresses

@@ -70,31 +70,31 @@ def case(why: Reason, words: str) -> Callable[[Case], Case]:
     return add
 
 
-@case(Reason.DRAFT, "It is a draft and judges nothing by itself.")
+@case(Reason.DRAFT, "Drafts don't run.")
 def a_draft(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal()
     return settled(project, now)
 
 
-@case(Reason.DISABLED, "It is disabled since ")
+@case(Reason.DISABLED, "Disabled at ")
 def disabled_since(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     operations.disable(signal(active_since=now - HOUR), now)
     return settled(project, now)
 
 
-@case(Reason.FILTERED, "Not what its filter asks for: environment is prod.")
+@case(Reason.FILTERED, "Does not match the filters: environment is prod.")
 def no_match(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR, traffic_filter=PROD)
     return settled(project, now)
 
 
-@case(Reason.FILTERED, "Not what its filter asks for: environment is prod, latency ≤ 1 ms.")
+@case(Reason.FILTERED, "Does not match the filters: environment is prod, latency ≤ 1 ms.")
 def no_match_twice(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(traffic_filter=FAST)
     return settled(project, now)
 
 
-@case(Reason.FILTERED, "Not what the filter of version 1 asked for when it settled: environment is prod.")
+@case(Reason.FILTERED, "Did not match the filters of v1 when it settled: environment is prod.")
 def no_match_then(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now - HOUR, traffic_filter=PROD)
     trace = settled(project, now)
@@ -102,13 +102,13 @@ def no_match_then(project: Project, signal: Callable[..., Signal], now: datetime
     return trace
 
 
-@case(Reason.UNSAMPLED, "Not sampled: version 1 samples 0%. This trace would be included at {least}% or more.")
+@case(Reason.UNSAMPLED, "Not sampled: v1 samples 0%, this trace needs {least}%.")
 def left_out(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR, sample_rate=0)
     return settled(project, now)
 
 
-@case(Reason.UNSAMPLED, "A run looked at it at a lower rate than the {least}% that would take it.")
+@case(Reason.UNSAMPLED, "Not sampled: a backfill used a lower rate than the {least}% that this trace needs.")
 def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal()
     trace = settled(project, now)
@@ -118,13 +118,13 @@ def left_out_by_a_run(project: Project, signal: Callable[..., Signal], now: date
     return trace
 
 
-@case(Reason.BEFORE_ACTIVATION, "It arrived before the signal was activated, ")
+@case(Reason.BEFORE_ACTIVATION, "Arrived before the signal was activated at ")
 def older_than_the_activation(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now + timedelta(seconds=1))
     return settled(project, now)
 
 
-@case(Reason.BEFORE_ACTIVATION, "A run over its time ended early, ")
+@case(Reason.BEFORE_ACTIVATION, "A backfill of this time ended early, ")
 def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now + timedelta(seconds=1))
     trace = settled(project, now)
@@ -132,14 +132,14 @@ def not_reached_by_a_run(project: Project, signal: Callable[..., Signal], now: d
     return trace
 
 
-@case(Reason.IN_RUN, "A run over its time is looking for targets right now.")
+@case(Reason.IN_RUN, "A backfill of this time is looking for targets.")
 def on_the_way_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     trace = settled(project, now)
     backfill.start(signal(), start=now - HOUR, end=now + HOUR, sample_rate=100, now=now + HOUR)
     return trace
 
 
-@case(Reason.UNSETTLED, "if nothing more of it arrives. Then it is looked at.")
+@case(Reason.UNSETTLED, "unless new spans arrive.")
 def not_settled(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return make_trace(project, now=now)
@@ -151,7 +151,7 @@ def in_the_queue(project: Project, signal: Callable[..., Signal], now: datetime)
     return settled(project, now)
 
 
-@case(Reason.WAITING, "Live traffic is judged first.")
+@case(Reason.WAITING, "Live traffic has priority.")
 def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal()
     trace = settled(project, now)
@@ -160,7 +160,7 @@ def in_the_queue_of_a_run(project: Project, signal: Callable[..., Signal], now: 
     return trace
 
 
-@case(Reason.WAITING, "The last try gave no label. It said <maybe>. The next is at ")
+@case(Reason.WAITING, "The last try failed. It said <maybe>. Next try: ")
 def between_two_tries(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     return waiting(project, now, attempts=1, tried_at=now, error="It said <maybe>.")
@@ -188,7 +188,7 @@ def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime)
     return trace
 
 
-@case(Reason.WAITING, "judge-1 does not answer. It is on fire. It is asked again at ")
+@case(Reason.WAITING, "judge-1 does not answer. It is on fire. Next try: ")
 def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     trace = settled(project, now)
@@ -196,7 +196,7 @@ def with_a_judge_that_is_down(project: Project, signal: Callable[..., Signal], n
     return trace
 
 
-@case(Reason.JUDGING, "The judge reads it right now.")
+@case(Reason.JUDGING, "The judge is reading it.")
 def being_judged(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
     trace = settled(project, now)
@@ -204,7 +204,7 @@ def being_judged(project: Project, signal: Callable[..., Signal], now: datetime)
     return trace
 
 
-@case(Reason.JUDGING, "Its worker has stopped; another one takes it over.")
+@case(Reason.JUDGING, "The worker stopped. Another one takes over.")
 def held_by_a_dead_worker(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - DAY)
     trace = settled(project, now - 2 * LATER)
@@ -234,7 +234,7 @@ def test_it_says_why(
     assert not part.is_whole
     (shown,) = (label for label in part.labels if label.startswith("No label "))
     for absence in (part.region(shown), Page(browser.get(of(trace)).text).region(shown)):
-        assert absence.has_link(why)
+        assert absence.has_link("pending" if why == Reason.WAITING else why)
         assert words.format(least=least_rate(trace_key(trace.trace_id))) in absence.text
 
 

@@ -194,7 +194,7 @@ def test_it_tests_no_targets_of_others(
     keys = [foreign.trace_id.hex, other.trace_id.hex, "\0", "../x", "a" * 32]
     assert not signal_tests.sample_by_key(version, keys, now).targets
     sent = {**QUESTION, "agent": agent.pk, "target": foreign.trace_id.hex}
-    assert "Nothing that is stored matches." in Page(browser.post(PROMPT, sent, headers=HX).text).text
+    assert "No stored target matches." in Page(browser.post(PROMPT, sent, headers=HX).text).text
     foreign_signal = make_signal(make_agent(other_project))
     assert browser.post(RUN, {**QUESTION, "signal": foreign_signal.pk}).status_code == 404
     assert browser.post(RUN, {**QUESTION, "agent": foreign_signal.agent_id}).status_code == 422

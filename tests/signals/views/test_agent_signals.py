@@ -51,10 +51,10 @@ def test_it_shows_what_the_signals_of_the_agent_found(browser: Client, project: 
     assert {row["Signal"] for row in table.rows} == {"Refund <wanted>", "Still a draft"}
     row = table.row("Refund <wanted>")
     assert row["State"].startswith("Active")
-    assert row["Labels"].endswith("yes 25.0%")
-    assert row["Volume"] == "4 labels"
+    assert row["Share of labels"].endswith("yes 25.0%")
+    assert row["Labels"] == "4 labels"
     assert row.link("Refund <wanted>").startswith(signal.get_absolute_url())
-    assert table.row("Still a draft")["Labels"] == "Not running yet"
+    assert table.row("Still a draft")["Share of labels"] == "Not running yet"
     assert "Of another agent" not in page.text
     assert "Put away" not in page.text
 
@@ -72,7 +72,7 @@ def test_it_offers_the_first_signal(
     browser: Client, client_as: Callable[[User], Client], viewer: User, project: Project
 ) -> None:
     section = Page(browser.get(page_of(project)).text).region("Active signals")
-    assert "No signal judges support-bot yet." in section.text
+    assert "No signals yet." in section.text
     assert section.link("New signal") == "/p/default/signals/new/?agent=support-bot"
     assert not Page(client_as(viewer).get(page_of(project)).text).has_link("New signal")
 

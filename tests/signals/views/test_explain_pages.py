@@ -49,7 +49,7 @@ def test_it_says_nothing_of_what_is_labelled_archived_or_another_agents(
     make_signal(make_agent(project, "other"), name="Other")
     operations.archive(signal(name="Archived"), now)
     assert browser.get(of(trace), headers=HTMX).text.strip() == ""
-    words = "Every signal that looks at the traces of this agent has labelled it."
+    words = "Every trace signal of this agent has labelled it."
     assert words in Page(browser.get(of(trace)).text).text
 
 
@@ -60,10 +60,10 @@ def test_a_trace_says_where_signals_of_other_scopes_are(
         signal(name=f"A <{scope}> signal", scope=scope)
     alone, turn = make_trace(project, 1, now=now), make_trace(project, 2, now=now, session="chat")
     part = Page(browser.get(of(alone), headers=HTMX).text)
-    assert "A <session> signal: about sessions, and this trace carries no session.id." in part.text
-    assert "A <span> signal: about single model calls." in part.text
+    assert "Session labels: A <session> signal (this trace has no session.id)" in part.text
+    assert "Span labels: A <span> signal. Select a span to see them." in part.text
     part = Page(browser.get(of(turn), headers=HTMX).text)
-    assert part.link("on its page") == f"/p/default/sessions/{turn.session_id}/"
+    assert part.link("open session") == f"/p/default/sessions/{turn.session_id}/"
 
 
 def test_a_few_are_shown_at_once(
@@ -104,7 +104,7 @@ def test_a_span_says_why(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, span: int, words: str
 ) -> None:
     trace = make_trace(project, now=now)
-    assert "No signal looks at the spans of this agent." in explained(browser, of(trace, span))
+    assert "No labels on this span: no signal judges spans of this agent." in explained(browser, of(trace, span))
     signal(scope="span", active_since=now - HOUR)
     settle_all(now)
     pane = Page(browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(span)}&pane=labels", headers=HTMX).text)
@@ -118,9 +118,9 @@ def test_a_session_says_why(browser: Client, project: Project, signal: Callable[
     session = make_session(project, now=now)
     page = Page(browser.get(f"/p/default/sessions/{session.pk}/").text)
     assert page.link("Signals without a label") == of(session)
-    assert "if nothing more of it arrives" in explained(browser, of(session))
+    assert "unless new spans arrive" in explained(browser, of(session))
     settle_all(now)
-    assert "Not what its filter asks for: plan is gold." in explained(browser, of(session))
+    assert "Does not match the filters: plan is gold." in explained(browser, of(session))
 
 
 def test_editors_can_do_something_about_it(
@@ -140,7 +140,7 @@ def test_editors_can_do_something_about_it(
     edit = reverse("signals:signal-edit", args=["default", strict.pk])
     assert part.region("No label Asked").form(again).buttons == ["Retry"]
     assert part.region("No label Strict").link("Change the filter") == edit
-    run = part.region("No label Draft").link("Judge it in a run")
+    run = part.region("No label Draft").link("Backfill this trace")
     assert run.startswith(f"/p/default/signals/{draft.pk}/runs/preview/?")
     preview = browser.get(run).context["preview"]
     assert [match.trace_id for match in preview.examples] == [trace.trace_id]
@@ -164,7 +164,7 @@ def test_a_failed_label_is_tried_again(
     assert page.form(again).buttons == ["Retry"]
     page = Page(browser.post(again, follow=True).text)
     assert again not in [form.action for form in page.forms]
-    assert "It will be judged again" in page.text
+    assert "The label will be judged again" in page.text
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
     assert "This label hasn't failed" in Page(browser.post(again, follow=True).text).text

@@ -45,7 +45,7 @@ def test_it_makes_a_version_that_asks_what_an_earlier_one_did(
     operations.publish_version(signal, SECOND)
     response = browser.post(restore(signal, 1), {"based_on": "2"}, follow=True)
     assert response.redirect_chain[-1][0] == f"/p/default/signals/{signal.pk}/versions/"
-    assert "Version 3 asks what version 1 asked" in Page(response.text).text
+    assert "v1 is restored as v3" in Page(response.text).text
     current = Signal.objects.select_related("current_version").get().current_version
     assert current is not None
     assert (current.number, current.created_by) == (3, bob)

@@ -49,13 +49,13 @@ def progress(browser: Client, signal: Signal) -> tuple[int, str, bool]:
     """What a poll answers: its status, the progress of the only run, and whether another one may start."""
     response = browser.get(url(signal), headers=HTMX)
     page = Page(response.text)
-    (button,) = page.all("//button[normalize-space()='Run']")
+    (button,) = page.all("//button[normalize-space()='Backfill']")
     words = page.table().row(1)["Progress"].split(",")[0]
     return response.status_code, words, button.element.get("disabled") is None
 
 
 def test_its_form_begins_with_all_of_the_last_week(browser: Client, signal: Signal, project: Project) -> None:
-    window = Page(browser.get(url(signal)).text).region("Judge what is stored").forms[0].filled
+    window = Page(browser.get(url(signal)).text).region("Backfill").forms[0].filled
     make_trace(project, now=timezone.now())
     preview = browser.get(url(signal, "preview/"), window | {"sample_rate": "100"}, headers=HTMX)
     assert "1 of 1 matching trace: 1 to judge." in Page(preview.text).text
@@ -72,7 +72,7 @@ def test_a_preview_tells_count_and_price_and_starts_nothing(
     assert not part.is_whole
     assert "3 of 3 matching traces: 3 to judge." in part.text
     assert "About $0.0" in part.text
-    assert "from the length of 3 prompts" in part.text
+    assert "estimated from 3 prompts" in part.text
     assert not SignalRun.objects.exists()
     assert not judge.asked
 
@@ -82,7 +82,7 @@ def test_a_preview_says_when_no_price_is_known(
     browser: Client, signal: Signal, now: datetime, judge: JudgeServer
 ) -> None:
     part = Page(browser.get(url(signal, "preview/"), asked(now), headers=HTMX).text)
-    assert "judge-1 has no public price" in part.text
+    assert "no price for judge-1" in part.text
 
 
 def test_its_form_begins_with_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
@@ -158,16 +158,16 @@ def test_a_run_of_another_signal_can_t_be_cancelled_here(browser: Client, signal
 
 def test_a_viewer_sees_runs_only(client_as: Callable[[User], Client], viewer: User, signal: Signal) -> None:
     page = Page(client_as(viewer).get(url(signal)).text)
-    assert "No run yet" in page.headings
-    assert "Judge what is stored" not in page.headings
+    assert "No backfills yet" in page.headings
+    assert "Backfill" not in page.headings
 
 
 def test_older_runs_are_on_the_next_page(browser: Client, signal: Signal, now: datetime) -> None:
     window = {"window_start": now - timedelta(days=1), "window_end": now, "sample_rate": 10, "state": "cancelled"}
     SignalRun.objects.bulk_create(SignalRun(version=signal.current_version, **window) for _ in range(22))
     first = Page(browser.get(url(signal)).text)
-    second = Page(browser.get(url(signal) + first.link("Older runs")).text)
+    second = Page(browser.get(url(signal) + first.link("Older backfills")).text)
     keys = [row.attribute("id") for page in (first, second) for row in page.table().rows]
     assert len(first.table().rows) == 20
     assert keys == [f"run-{run.pk}" for run in SignalRun.objects.order_by("-pk")]
-    assert not second.has_link("Older runs")
+    assert not second.has_link("Older backfills")

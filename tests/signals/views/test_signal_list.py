@@ -34,7 +34,7 @@ def marks_of_versions(browser: Client) -> list[str]:
 
 def test_it_teaches_what_a_signal_is(browser: Client, project: Project) -> None:
     page = Page(browser.get(PAGE).text)
-    assert "Ask your traffic a question" in page.headings
+    assert "Create your first signal" in page.headings
     assert "no trace in Default has named one yet" in page.text
     assert not [address for _, address in page.links if "/signals/new/" in address]
     make_agent(project)
@@ -53,7 +53,7 @@ def test_it_shows_what_every_signal_found(browser: Client, project: Project, now
     make_label(signal, 5, now=now)
     page = Page(browser.get(PAGE).text)
     (row,) = (row for row in page.table().rows if row.has_link("Refund <wanted>"))
-    for fact in ("support-bot", "v2", "yes 33.3%", "3 labels", "1 waiting", "1 failed"):
+    for fact in ("support-bot", "v2", "yes 33.3%", "3 labels", "1 pending", "1 failed"):
         assert fact in row.text
     assert row.region("yes 1, no 2")
     assert "Not running yet" in page.text
@@ -77,8 +77,8 @@ def test_it_says_which_versions_gave_the_labels(browser: Client, project: Projec
 def test_it_counts_the_chosen_range_only(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now - timedelta(days=9))
     make_label(signal, now=now - timedelta(days=5), value="yes")
-    assert Page(browser.get(PAGE).text).table().row(1)["Labels, the last 24 hours"] == "No labels in this range"
-    assert Page(browser.get(f"{PAGE}?range=7d").text).table().row(1)["Labels, the last 7 days"].endswith("yes 100%")
+    assert Page(browser.get(PAGE).text).table().row(1)["Share of labels"] == "No labels in this range"
+    assert Page(browser.get(f"{PAGE}?range=7d").text).table().row(1)["Share of labels"].endswith("yes 100%")
 
 
 def test_it_hides_archived_signals_and_shows_them_when_asked(browser: Client, project: Project, now: datetime) -> None:
@@ -92,7 +92,7 @@ def test_it_hides_archived_signals_and_shows_them_when_asked(browser: Client, pr
 
 def test_it_says_when_all_signals_are_archived(browser: Client, project: Project, now: datetime) -> None:
     operations.archive(make_signal(make_agent(project)), now)
-    assert "Every signal is archived" in Page(browser.get(PAGE).text).headings
+    assert "All signals are archived" in Page(browser.get(PAGE).text).headings
 
 
 def test_it_polls_its_rows_often_while_labels_wait_and_seldom_while_more_may_come(
@@ -128,7 +128,7 @@ def test_it_shows_nothing_of_other_projects(browser: Client, other_project: Proj
 
 
 def test_it_lets_viewers_look(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
-    assert "Viewers see signals but can't make them" in Page(client_as(viewer).get(PAGE).text).text
+    assert "Viewers can't create signals" in Page(client_as(viewer).get(PAGE).text).text
     make_signal(make_agent(project))
     page = Page(client_as(viewer).get(PAGE).text)
     assert page.has_link("Refund wanted")
@@ -141,20 +141,21 @@ def test_it_says_which_judges_do_not_answer(
     agent = make_agent(project)
     make_signal(agent, name="Silent", active_since=now)
     make_signal(agent, name="Answered", active_since=now, judge_model="judge-2")
-    pages = (PAGE, f"/p/default/agents/{agent.pk}/signals/")
-    for page in pages:
-        assert "Judge does not answer" not in browser.get(page).text
+    make_signal(agent, name="Draft")
+    assert "Judging is paused" not in browser.get(PAGE).text
     JudgeHealth.objects.create(url=endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
-    for page, count in zip(pages, (1, 2), strict=True):
-        marks = Page(browser.get(page).text).all("//*[@title][normalize-space()='Judge does not answer']")
-        assert [mark.attribute("title") for mark in marks] == [
-            "judge-1 does not answer: It asks to slow <down>."
-        ] * count
+    page = Page(browser.get(PAGE).text)
+    assert page.text.count("Judging is paused. judge-1 does not answer: It asks to slow <down>.") == 1
+    marks = Page(browser.get(f"/p/default/agents/{agent.pk}/signals/").text).all("//*[@title]")
+    titles = [mark.attribute("title") for mark in marks if mark.text == "Judge does not answer"]
+    assert titles == ["judge-1 does not answer: It asks to slow <down>."]
 
 
 def test_it_says_where_no_model_is_connected(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now)
-    assert Page(browser.get(PAGE).text).table().row(1)["State"] == "ActiveNo judge"
+    page = Page(browser.get(PAGE).text)
+    assert page.table().row(1)["State"] == "Active"
+    assert "Judging is paused. No model is connected, so every label fails." in page.text
     operations.archive(signal, now)
     assert Page(browser.get(f"{PAGE}?archived=").text).table().row(1)["State"] == "Archived"
 
@@ -172,7 +173,7 @@ def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Proj
     assert names(f"agent={other.pk}") == names("state=draft") == names("scope=session") == ["Rude"]
     assert names("q=nothing") == names(f"agent={other.pk}&scope=trace") == []
     assert names("state=nonsense&scope=nonsense&agent=x&sort=nonsense") == ["Refund", "Rude"]
-    assert "No signal passes this filter" in Page(browser.get(f"{PAGE}?q=%00nothing").text).headings
+    assert "No signals match" in Page(browser.get(f"{PAGE}?q=%00nothing").text).headings
 
 
 def test_it_sorts_by_any_figure_the_most_first(browser: Client, project: Project, now: datetime) -> None:
@@ -236,7 +237,7 @@ def test_it_changes_nothing_without_a_choice(
 ) -> None:
     make_signal(make_agent(project), active_since=now)
     page = Page(browser.post(f"{PAGE}bulk/", posted, follow=True).text)
-    assert "Choose signals, then what to do with them" in page.text
+    assert "Select at least one signal" in page.text
     assert project.signals.live().exists()
 
 
@@ -249,7 +250,7 @@ def test_it_changes_nothing_of_other_projects(browser: Client, other_project: Pr
 
 def test_it_offers_viewers_no_choice(client_as: Callable[[User], Client], viewer: User, project: Project) -> None:
     make_signal(make_agent(project))
-    assert "Choose Refund wanted" not in Page(client_as(viewer).get(PAGE).text).labels
+    assert "Select Refund wanted" not in Page(client_as(viewer).get(PAGE).text).labels
 
 
 def test_it_asks_as_often_for_many_signals_as_for_few(browser: Client, project: Project, now: datetime) -> None:
@@ -275,6 +276,6 @@ def test_it_shows_the_filter_of_its_address(browser: Client, project: Project) -
     page = Page(browser.get(f"{PAGE}?q=refund&state=draft&agent={agent.pk}&scope=turn").text)
     chosen = {name: page.choice(name).chosen for name in ("State", "Agent", "Scope")}
     assert chosen == {"State": ["Draft"], "Agent": ["support-bot"], "Scope": []}
-    (search,) = page.all(".//input[@type='search' and @aria-label='Name']")
+    (search,) = page.all(".//input[@type='search' and @aria-label='Search signals']")
     assert search.attribute("value") == "refund"
-    assert page.has_link("Remove the filter")
+    assert page.has_link("Clear filters")

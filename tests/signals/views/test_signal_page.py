@@ -118,7 +118,7 @@ def test_it_says_what_became_of_every_sampled_target(
     reasons = {key_of(row): row["Reason"] for row in page.table(SAMPLED).rows}
     assert reasons == {
         f"{1:032x}": "Because good. judged by judge-1",
-        f"{2:032x}": "Because bad. New spans since this label. Waiting judged by judge-1",
+        f"{2:032x}": "Because bad. New spans since this label. Pending judged by judge-1",
         f"{3:032x}": "The judge said <maybe>.",
         f"{4:032x}": "No content to judge",
         f"{5:032x}": "",
@@ -357,8 +357,8 @@ def test_it_says_how_judging_goes_whatever_the_range(
     make_label(signal, 4, now=then, not_before=now - timedelta(minutes=2, seconds=5))
     with time_machine.travel(now, tick=False):
         page = Page(browser.get(f"{page_of(signal)}?range=1h", headers=NUMBERS).text)
-    judging = page.region("Queue status")
-    assert judging.facts["Waiting"] == "1"
+    judging = page.region("Queue")
+    assert judging.facts["Pending"] == "1"
     assert judging.facts["Lag"] == "2m 05s, since the oldest label was due"
     assert judging.items == ["2 It said <maybe>.", "1 No."]
     assert judging.buttons == ["Retry"]
@@ -370,8 +370,8 @@ def test_it_says_of_how_many_failures_the_reasons_are(
     monkeypatch.setattr("signals.results.queue_status.MAX_FAILURES_SAMPLED", 2)
     for number in (1, 2, 3):
         make_label(signal, number, now=now, status="failed", error="No.")
-    judging = Page(browser.get(page_of(signal)).text).region("Queue status")
-    assert "Why the newest 2 failed:" in judging.text
+    judging = Page(browser.get(page_of(signal)).text).region("Queue")
+    assert "Errors of the newest 2 failures:" in judging.text
     assert judging.items == ["2 No."]
     Label.objects.filter(pk=Label.objects.values("pk")[:1]).delete()
-    assert "Why the newest" not in Page(browser.get(page_of(signal)).text).text
+    assert "Errors of the newest" not in Page(browser.get(page_of(signal)).text).text

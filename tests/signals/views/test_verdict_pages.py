@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real_clock
 
 HTMX = {"HX-Request": "true"}
 ATTACK = "<script>alert(1)</script>"
-VERDICTS = "Verdicts on this label, newest first"
+VERDICTS = "Judge calls for this label, newest first"
 
 
 @pytest.fixture
@@ -55,14 +55,14 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     judging.run(lambda: now + 3 * LATER)
     newest, oldest = Page(browser.get(page_of(label)).text).table(VERDICTS).rows
     earlier, later = label.verdicts.order_by("pk")
-    assert [row["Verdict"] for row in (newest, oldest)] == ["no counts", "yes"]
-    assert newest["The judge's reason"].startswith("It was settled.")
+    assert [row["Label"] for row in (newest, oldest)] == ["no current", "yes"]
+    assert newest["Reason"].startswith("It was settled.")
     assert oldest["The judge's reason"].startswith("It is so.")
-    assert [row["Judged by"] for row in (newest, oldest)] == [
+    assert [row["Judge"] for row in (newest, oldest)] == [
         f"scripted-judge-1 state {revision} of the trace" for revision in (2, 1)
     ]
     assert [row["Tokens"].split(" + ")[0] for row in (newest, oldest)] == ["120", "120"]
-    assert newest["Took"].endswith("ms")
+    assert newest["Duration"].endswith("ms")
     assert newest["Cost"] == "\N{EN DASH}"
     assert "More." not in Page(browser.get(prompt_of(earlier)).text).text
     assert "| More." in Page(browser.get(prompt_of(later)).text).text
@@ -70,9 +70,9 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
 
 def test_it_says_for_how_long_what_was_asked_is_kept(label: Label, browser: Client, settings: Settings) -> None:
     settings.JUDGE_EXCHANGE_DAYS = 7
-    assert "asked and answered is kept for 7 days." in Page(browser.get(page_of(label)).text).text
+    assert "Prompts and answers are kept for 7 days." in Page(browser.get(page_of(label)).text).text
     settings.JUDGE_EXCHANGE_DAYS = 0
-    assert "asked and answered is not kept." in Page(browser.get(page_of(label)).text).text
+    assert "Prompts and answers are not kept." in Page(browser.get(page_of(label)).text).text
 
 
 def test_it_shows_what_was_asked_and_answered_escaped(
@@ -99,9 +99,9 @@ def test_it_shows_why_there_is_no_label(label: Label, now: datetime, judge: Judg
     judging.run(lambda: now + LATER)
     page = Page(browser.get(page_of(label)).text)
     (row,) = page.table(VERDICTS).rows
-    assert row["Verdict"] == "None"
-    assert "“maybe”, which is none of: yes, no" in row["The judge's reason"]
-    assert "“maybe”, which is none of: yes, no" in page.region("Label of a trace").text
+    assert row["Label"] == "None"
+    assert "“maybe”, which is none of: yes, no" in row["Reason"]
+    assert "“maybe”, which is none of: yes, no" in page.region("Label").text
 
 
 def test_a_viewer_reads_the_verdicts_but_not_the_prompt(
@@ -110,7 +110,7 @@ def test_a_viewer_reads_the_verdicts_but_not_the_prompt(
     verdict = make_verdict(label, now)
     assert Page(browser.get(page_of(label)).text).has_link("Show prompt")
     (row,) = Page(client_as(viewer).get(page_of(label)).text).table(VERDICTS).rows
-    assert row["The judge's reason"] == "Because yes."
+    assert row["Reason"] == "Because yes."
     assert not row.has_link("Show prompt")
     assert client_as(viewer).get(prompt_of(verdict)).status_code == 403
 
@@ -140,9 +140,9 @@ def test_it_bounds_the_verdicts(label: Label, now: datetime, browser: Client) ->
         make_verdict(label, now)
     page = Page(browser.get(page_of(label)).text)
     assert len(page.table(VERDICTS).rows) == verdicts.MAX_VERDICTS
-    assert "There are older ones" in page.text
+    assert "calls are shown." in page.text
 
 
 def test_every_row_of_a_signal_leads_to_its_label(label: Label, browser: Client) -> None:
     (row,) = Page(browser.get(f"/p/default/signals/{label.signal_id}/").text).table().rows
-    assert row.link("Waiting") == f"{page_of(label)}?range=1d"
+    assert row.link("Pending") == f"{page_of(label)}?range=1d"

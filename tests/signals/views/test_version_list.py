@@ -50,7 +50,7 @@ def test_it_shows_who_changed_what_newest_first(browser: Client, signal: Signal,
     assert "Sample rate: 100% → 50%" in second.items
     assert second.region("Prompt of version 2").text == "Is it <b>good</b>?"
     assert first.region("Prompt of version 1").text == "Does the user ask for a refund?"
-    assert "The first prompt" in first.text
+    assert "First version" in first.text
     assert ["current" in version.text for version in (second, first)] == [True, False]
 
 
