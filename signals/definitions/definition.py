@@ -240,12 +240,6 @@ def _label_errors(labels: Sequence[str]) -> dict[str, str]:
     return {}
 
 
-def _descriptions(definition: Definition) -> dict[str, str]:
-    if definition.type == Type.BINARY:
-        return {}
-    return {label: " ".join(text.split()) for label, text in definition.descriptions.items() if text.strip()}
-
-
 def _sentiment_errors(type_: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> dict[str, str]:
     if unknown := set(sentiments) - set(labels):
         return {"sentiments": f"There is no label {', '.join(sorted(unknown))}"}

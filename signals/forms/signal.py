@@ -14,7 +14,6 @@ from django.utils.html import format_html
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
-from catalyst.env import env
 from catalyst.params import is_id
 from signals.definitions import definition
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment

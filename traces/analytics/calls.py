@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from catalyst import timerange
 from catalyst.core.models import Project
@@ -78,12 +79,15 @@ def _messages(project: Project, agent: int, time_range: TimeRange) -> dict[tuple
     """The most frequent message by kind and name of what failed."""
     failed = project.traces.filter(agent_is(agent), error_count__gt=0).within(time_range).newest()[:MAX_FAILED_RUNS]
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for spans in spans_of(list(failed)).values():
-        for span in spans:
-            if span.status == "error" and span.status_message:
-                name = span.model if span.kind == Kind.LLM else span.tool
-                counts[span.kind, name][span.status_message[:MAX_MESSAGE_CHARACTERS]] += 1
-    return {what: min(of.items(), key=lambda item: (-item[1], item[0]))[0] for what, of in counts.items()}
+    for span in chain.from_iterable(spans_of(list(failed)).values()):
+        if span.status == "error" and span.status_message:
+            name = span.model if span.kind == Kind.LLM else span.tool
+            counts[span.kind, name][span.status_message[:MAX_MESSAGE_CHARACTERS]] += 1
+    return {what: _most_frequent(messages) for what, messages in counts.items()}
+
+
+def _most_frequent(messages: Counter[str]) -> str:
+    return min(messages, key=lambda message: (-messages[message], message))
 
 
 def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
