@@ -83,7 +83,7 @@ def test_a_model_that_is_connected_in_the_browser_judges_without_a_restart(
     expect(page.get_by_label("Judge model")).to_have_value(re.compile(":gpt-4o-mini$"))
     page.get_by_label("Name", exact=True).fill("Refund wanted")
     page.get_by_role("textbox", name="Prompt").fill("Does the user want money back?")
-    page.get_by_role("button", name="Create and activate").click()
+    page.get_by_role("button", name="Activate", exact=True).click()
     page.wait_for_url(re.compile(r"/signals/\d+/$"))
     send(unconnected, 2)
     eventually(lambda: unconnected.count(LABELS) == 1)
