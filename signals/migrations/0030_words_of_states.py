@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('signals', '0028_descriptions_of_labels'),
+        ('signals', '0029_model_connections'),
     ]
 
     operations = [
