@@ -312,6 +312,12 @@ def test_a_version_remembers_connection_and_model(
     assert caught.value.message_dict == {"judge_model": ["The connection Team does not allow the model gpt-4o-mini."]}
 
 
+def test_a_project_is_deleted_with_its_connections(signal: Signal, project: Project) -> None:
+    operations.publish_version(signal, Definition("binary", "Else?", 100, connection="Team"))
+    project.delete()
+    assert not ModelConnection.objects.exists()
+
+
 def test_a_connection_of_another_project_can_not_be_named(connection: ModelConnection, other_project: Project) -> None:
     with pytest.raises(ValidationError) as caught:
         make_signal(make_agent(other_project), connection=connection.name)
