@@ -83,11 +83,8 @@ def _messages(project: Project, agent: int, time_range: TimeRange) -> dict[tuple
         if span.status == "error" and span.status_message:
             name = span.model if span.kind == Kind.LLM else span.tool
             counts[span.kind, name][span.status_message[:MAX_MESSAGE_CHARACTERS]] += 1
-    return {what: _most_frequent(messages) for what, messages in counts.items()}
-
-
-def _most_frequent(messages: Counter[str]) -> str:
-    return min(messages, key=lambda message: (-messages[message], message))
+    # Of equal counts the first by alphabet, so that it stays the same.
+    return {what: min(messages, key=lambda text: (-messages[text], text)) for what, messages in counts.items()}
 
 
 def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
