@@ -62,7 +62,7 @@ def knowing(truth: Mapping[str, str], said: Mapping[str, str], delay: float = 0)
 
 def create_task_outcome(page: Page, catalyst: Instance, project: str) -> None:
     page.goto(f"{catalyst.url}/p/{project}/signals/new/?template=task_outcome")
-    page.get_by_role("button", name="Create and activate").click()
+    page.get_by_role("button", name="Activate").click()
     expect(page.get_by_role("heading", name="Task outcome")).to_be_visible()
 
 

@@ -93,9 +93,9 @@ def try_and_change(page: Page) -> None:
     page.get_by_role("link", name="User frustration").click()
     page.wait_for_url("**/signals/new/**")
     page.get_by_role("radiogroup", name="Scope").get_by_text("Trace").click()
-    sums, again = page.locator("#signal-test-sums"), page.get_by_role("button", name="Test again on the same")
+    sums, again = page.locator("#signal-test-sums"), page.get_by_role("button", name="Re-run on same targets")
     page.get_by_role("button", name="Test", exact=True).click()
-    expect(page.locator("#signal-test-found")).to_contain_text("6 traces instead of 10.")
+    expect(page.locator("#signal-test-found")).to_contain_text("Only 6 traces available (asked for 10)")
     expect(again).to_be_visible(timeout=PATIENCE)
     expect(sums).to_contain_text("6 of 6 judged")
     expect(sums.get_by_role("img", name="yes 1, no 5")).to_be_visible()
@@ -103,16 +103,16 @@ def try_and_change(page: Page) -> None:
     prompt = page.get_by_role("textbox", name="Prompt")
     prompt.fill(f"{prompt.input_value()}\n\n{WIDER}")
     again.click()
-    expect(sums).to_contain_text("2 of 6 flipped: no → yes", timeout=PATIENCE)
+    expect(sums).to_contain_text("2 of 6 changed: no → yes", timeout=PATIENCE)
     expect(page.locator(".tried.flipped")).to_have_count(2)
 
 
 def run_over_the_past(page: Page, *, found: str) -> Locator:
     """Start a run of the last week, of which the preview says this; its row."""
-    page.get_by_role("navigation", name="Signal").get_by_role("link", name="Runs").click()
+    page.get_by_role("navigation", name="Signal").get_by_role("link", name="Backfills").click()
     expect(page.locator("#run-preview")).to_contain_text(found, timeout=PATIENCE)
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_text("The run has started")).to_be_visible()
+    page.get_by_role("button", name="Backfill", exact=True).click()
+    expect(page.get_by_text("Backfill started")).to_be_visible()
     return page.locator("#run-rows tbody tr").first
 
 
@@ -133,7 +133,7 @@ def compare(page: Page) -> None:
     page.get_by_role("link", name="Compare with v1").click()
     expect(page.get_by_role("region", name="What changed from v1 to v2")).to_contain_text(NARROWER)
     moves = page.get_by_role("region", name="Label changes")
-    expect(moves).to_contain_text("57.1% agreement")
+    expect(moves).to_contain_text("57.1% unchanged")
     moves.get_by_role("row", name="yes").get_by_role("link", name="3", exact=True).click()
     expect(page).to_have_url(re.compile(r"was=yes.*#flips"))
     flips = rows(page.get_by_role("region", name="Changed traces"))
@@ -151,8 +151,8 @@ def test_a_signal_is_tried_activated_run_over_the_past_and_compared(
     try_and_change(page)
     assert catalyst.count(LABELS) == 0
 
-    page.get_by_role("button", name="Create and activate").click()
-    expect(page.get_by_text("Nothing sampled yet")).to_be_visible()
+    page.get_by_role("button", name="Activate").click()
+    expect(page.get_by_role("button", name="Backfill the 6 traces you have")).to_be_visible()
     send(catalyst, key, [DOUBT], first=100)
     labels = rows(page.locator("#label-rows"))
     expect(labels).to_have_count(1, timeout=PATIENCE)

@@ -83,5 +83,5 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
 
     plain.goto(f"{demo.url}/p/demo/signals/new/?template=sentiment")
     plain.get_by_label("Name", exact=True).fill("Without scripts")
-    plain.get_by_role("button", name="Create as draft").click()
+    plain.get_by_role("button", name="Save draft").click()
     expect(plain.get_by_role("heading", name="Without scripts")).to_be_visible()

@@ -57,7 +57,7 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     earlier, later = label.verdicts.order_by("pk")
     assert [row["Label"] for row in (newest, oldest)] == ["no current", "yes"]
     assert newest["Reason"].startswith("It was settled.")
-    assert oldest["The judge's reason"].startswith("It is so.")
+    assert oldest["Reason"].startswith("It is so.")
     assert [row["Judge"] for row in (newest, oldest)] == [
         f"scripted-judge-1 state {revision} of the trace" for revision in (2, 1)
     ]

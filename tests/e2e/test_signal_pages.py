@@ -1,0 +1,34 @@
+"""The editor of a signal in the browser: typed text is not lost."""
+
+import re
+
+import pytest
+from playwright.sync_api import Dialog, Page, expect
+
+from tests.e2e.instance import Instance, sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+def test_leaving_the_editor_with_changes_asks(demo: Instance, page: Page) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/signals/new/?template=laziness")
+    page.get_by_label("Name", exact=True).fill("Mine")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Traces").click(no_wait_after=True)
+    expect(page).to_have_url(re.compile("template=laziness"))
+    assert asked == ["beforeunload"]
+    page.locator("summary", has_text="Laziness").click()
+    page.get_by_role("button", name="Sentiment").click()
+    expect(page.get_by_role("alert")).to_contain_text("Sentiment replaces the name, prompt and labels that you typed.")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("Mine")
+    page.get_by_label("Name", exact=True).fill("")
+    page.get_by_role("button", name="Save draft").click()
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    assert asked == ["beforeunload"]
