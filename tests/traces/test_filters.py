@@ -77,7 +77,7 @@ def test_it_is_a_value_that_json_can_hold() -> None:
         ({"min_tokens": "many"}, "min_tokens", "whole number"),
         ({"min_duration_ms": -1}, "min_duration_ms", "at least 0"),
         ({"max_tokens": 10**13}, "max_tokens", "at most 1,000,000,000,000"),
-        ({"min_tokens": 5, "max_tokens": 2}, "max_tokens", "less than the least"),
+        ({"min_tokens": 5, "max_tokens": 2}, "max_tokens", "at least min"),
         ({"attributes": {"a": [1]}}, "attributes", "a number"),
         ({"attributes": {"a": "b" * 129}}, "attributes", "At most 128"),
         ({"attributes": {"a": "\ud800"}}, "attributes", "stored"),

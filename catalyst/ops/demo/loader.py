@@ -142,7 +142,8 @@ def stay_offline() -> None:
 
     Signals that somebody activated or edited are judged like any other.
     """
-    versions = SignalVersion.objects.filter(signal__in=_active(), judge_model="", created_by_name="")
+    unedited = {"judge_model": "", "created_by": None, "created_by_key": None}
+    versions = SignalVersion.objects.filter(signal__in=_active(), connection=None, **unedited)
     versions.update(judge_model=OFFLINE)
 
 
