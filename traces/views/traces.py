@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
-from django_htmx.http import HttpResponseClientRefresh
+from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
@@ -72,7 +72,8 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if not context["rows"] and not request.project.traces.exists():
         return _onboarding(request)
     if request.htmx.target == "first-trace":
-        return HttpResponseClientRefresh()
+        # Without the query: a range that came along from another project may exclude the first trace.
+        return HttpResponseClientRedirect(request.path)
     if is_partial:
         return render(request, "traces/list.html", context, partial="trace-rows")
     context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form}

@@ -78,7 +78,7 @@ def test_it_turns_into_the_list_when_the_first_trace_lands(browser: Client, proj
     poll = {**HTMX, "HX-Target": "first-trace"}
     assert browser.get(PAGE, headers=poll).status_code == 204
     make_trace_row(project, now=now)
-    assert browser.get(PAGE, headers=poll).headers["HX-Refresh"] == "true"
+    assert browser.get(PAGE, headers=poll).headers["HX-Redirect"] == PAGE
 
 
 def test_it_offers_the_range_that_has_traces(browser: Client, project: Project, now: datetime) -> None:
