@@ -26,7 +26,9 @@ def click_a_bar(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query)
 
 
-@pytest.mark.parametrize(("name", "kept"), [("signal", {"show": ["share"]}), ("agent", {"attribute": ["a=b&c"]})])
+@pytest.mark.parametrize(
+    ("name", "kept"), [("signal", {"show": ["share"], "status": ["labelled"]}), ("agent", {"attribute": ["a=b&c"]})]
+)
 def test_it_narrows_the_page_to_a_bar(
     demo: Instance, stops: list[Stop], page: Page, name: str, kept: dict[str, list[str]]
 ) -> None:
