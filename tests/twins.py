@@ -123,6 +123,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "trace": {"trace_id": trace.trace_id},
         "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},
         "stored trace": {"pk": trace.pk},
+        "stored span": {"trace_id": trace.trace_id, "span_id": hex_span_id(CALL)},
         "signal": {"pk": twin.signals["trace"].pk},
         "version": {"pk": world.signal.pk, "number": 1},
         "test": {"pk": twin.own_test.pk},

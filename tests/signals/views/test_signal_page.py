@@ -280,7 +280,7 @@ def test_it_names_the_offline_judge(browser: Client, project: Project, now: date
 def test_it_warns_when_nothing_can_judge(browser: Client, signal: Signal) -> None:
     page = Page(browser.get(page_of(signal)).text)
     assert page.facts["Judge"] == "no model connected"
-    assert "CATALYST_JUDGE_MODEL" in page.text
+    assert "Ask an owner to add one in Settings, Models." in page.text
 
 
 def test_it_says_when_the_judge_does_not_answer(
