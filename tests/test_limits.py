@@ -48,7 +48,7 @@ LIMITS = {
     "traces.ingest.pipeline.MAX_TRIES": (2, 5),
     "traces.ingest.group_commit.MAX_GROUP_SPANS": (500, 10_000),
     "traces.ingest.group_commit.MAX_WRITES": (1, 16),
-    "traces.conventions.span_mapping.FUTURE_TOLERANCE": (MINUTE, DAY),
+    "traces.clocks.FUTURE_TOLERANCE": (MINUTE, DAY),
     # Judging: how long a dead worker's work waits, and how often it is tried.
     "signals.judging.worker.LEASE": (10, MINUTE),
     "signals.judging.worker.EXTEND_LEASES_EVERY": (1, 15),

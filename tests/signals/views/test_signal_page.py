@@ -112,7 +112,7 @@ def test_it_says_what_became_of_every_sampled_target(
     make_label(signal, 6, now=now)
     page = Page(browser.get(page_of(signal)).text)
     assert signal.hours.coverage() == Coverage(waiting=3, done=1, failed=1, skipped=1)
-    covered = page.region("Rates and coverage, the last 1 d")
+    covered = page.region("Rates and coverage, the last 24 hours")
     assert covered.region("1 labelled, 3 pending, 1 failed, 1 skipped")
     assert covered.facts["Re-judged"].startswith("1 with new spans")
     reasons = {key_of(row): row["Reason"] for row in page.table(SAMPLED).rows}
