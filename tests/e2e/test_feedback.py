@@ -78,7 +78,7 @@ def test_a_panel_that_failed_can_be_tried_again(catalyst: Instance, window: Page
     expect(window.get_by_role("alert")).to_have_count(1)
     window.unroute_all()
     window.get_by_role("button", name="Try again").click()
-    expect(window.get_by_text("No signal judges")).to_be_visible()
+    expect(window.get_by_text("No signals yet")).to_be_visible()
     expect(window.get_by_role("alert")).to_have_count(0)
 
 

@@ -69,7 +69,7 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
     plain.goto(f"{demo.url}/p/demo/traces/?range=7d&status=error")
     plain.get_by_role("searchbox").fill("research")
     plain.keyboard.press("Enter")
-    expect(plain.get_by_text("text has research")).to_be_visible()
+    expect(plain.get_by_text("text: research")).to_be_visible()
     expect(plain.get_by_text("status is error")).to_be_visible()
 
     plain.goto(f"{demo.url}/p/empty/settings/keys/")

@@ -100,7 +100,7 @@ def test_a_run_has_the_label_of_its_session(browser: Client, project: Project, n
     give(talk, "yes", now=now, session_key="chat")
     page = page_by(browser, talk)
     assert {name: sum(values) for name, values in figures(page)["runs"].items()} == {"yes": 2, "unlabelled": 2}
-    assert "a run has that of its session" in page.text
+    assert "a run has the label of its session" in page.text
 
 
 def test_it_offers_the_signals_of_the_agent_that_label_runs(
@@ -115,7 +115,7 @@ def test_it_offers_the_signals_of_the_agent_that_label_runs(
     for unknown in (others, foreign, archived):
         page = Page(browser.get(f"/p/default/agents/{signal.agent_id}/?by={unknown.pk}").text)
         assert figures(page) == {}
-        assert page.choice("Break down by").options == {"nothing": "", "Refund wanted": str(signal.pk)}
+        assert page.choice("Group by").options == {"None": "", "Refund wanted": str(signal.pk)}
     assert "agent-runs" in Page(browser.get(f"/p/default/agents/{signal.agent_id}/?by=x").text).figures
 
 
@@ -137,9 +137,9 @@ def test_it_says_when_there_is_nothing_to_break_down_by(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     make_trace(project, 1, now=now)
-    assert "Can't break down" not in page_by(browser, signal).text
+    assert "Can't group" not in page_by(browser, signal).text
     address = f"/p/default/agents/{signal.agent_id}/"
     for by in (str(signal.pk + 1), "<nonsense>"):
         text = Page(browser.get(address, {"by": by}).text).text
-        assert f"Can't break down by “{by}”: support-bot has no such trace or session signal." in text
-    assert "Can't break down" not in Page(browser.get(address, {"by": ""}).text).text
+        assert f"Can't group by “{by}”: support-bot has no such trace or session signal." in text
+    assert "Can't group" not in Page(browser.get(address, {"by": ""}).text).text

@@ -296,7 +296,7 @@ def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
         ({"filter_attributes": "input.value=a"}, "can't be filtered by the attribute"),
         ({"view_kinds": "CALL"}, "Choose one of the options"),
         ({"view_names": "n" * 600}, "At most 512 characters."),
-        ({"view_budget_tokens": "5"}, "greater than or equal to 500"),
+        ({"view_budget_tokens": "5"}, "Enter 500 or more"),
         ({"scope": "span", "view_kinds": "LLM"}, "need the scope trace or session"),
         ({"judge_model": "huge"}, "Choose one of the options"),
     ],
