@@ -125,7 +125,7 @@ span = Span.objects.filter(project_id=project.pk, parent_id=None).get()
 pks = []
 for scope in ("trace", "span", "session"):
     about = Definition(type="string", prompt="Is it?", labels=["W" * 60, "no"], sample_rate=100)
-    signal = operations.create_signal(agent, name="W" * 100, scope=scope, definition=about)
+    signal = operations.create_signal(agent, name="W" * 99 + scope[1], scope=scope, definition=about)
     places = {{
         "trace": {{"target_key": trace.trace_id.hex, "trace_id": trace.trace_id}},
         "span": {{"target_key": f"{{trace.trace_id.hex}}:1", "trace_id": trace.trace_id, "span_id": span.span_id}},
