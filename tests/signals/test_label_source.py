@@ -42,7 +42,7 @@ def test_it_shows_the_label_of_a_trace_with_its_reason(signal: Signal, project: 
     assert (pill.judged_by, pill.labelled_at, pill.status, pill.note) == ("judge-1", now, "done", "")
     assert pill.href == reverse("signals:signal-detail", args=[project.slug, signal.pk])
     (waiting,) = label_sources.pills_for_trace(project, UUID(int=2)).own
-    assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Waiting")
+    assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Pending")
 
 
 def test_it_says_why_there_is_no_label_and_when_it_is_of_an_older_state(
@@ -54,7 +54,7 @@ def test_it_says_why_there_is_no_label_and_when_it_is_of_an_older_state(
     give(signal, "no", now=now)
     Label.objects.update(status="queued", error="")
     (pill,) = label_sources.pills_for_trace(project, UUID(int=1)).own
-    assert (pill.value, pill.note) == ("no", "Judged before it grew. Waiting")
+    assert (pill.value, pill.note) == ("no", "Judged before it grew. Pending")
 
 
 def test_it_lists_traces_with_their_labels_and_those_of_their_spans(project: Project, now: datetime) -> None:

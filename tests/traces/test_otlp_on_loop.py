@@ -308,7 +308,6 @@ def test_it_names_the_path_in_protobuf(web: Web) -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
-        ("/", {"content_type": "application/x-www-form-urlencoded"}, 403),
         ("/nowhere", {"content_type": "application/x-www-form-urlencoded"}, 404),
         ("/nowhere", {"accept": "text/html,*/*"}, 404),
     ],

@@ -93,7 +93,7 @@ WRONG = {
         message(content=None, tool_calls=[{"function": {"arguments": '{"label": "Completed"}'}}]),
         "nothing",
     ),
-    "an object for a text": (message(content={"label": "Completed"}), "sent no chat completion"),
+    "a list for a text": (message(content=[7]), "nothing at all"),
     "no choices": (reply(choices=[]), "sent no chat completion"),
     "HTML": (Answer(b"<!doctype html><title>Sign in</title>"), "sent no chat completion: <!doctype html>"),
     "an empty body": (Answer(b""), "sent no chat completion"),

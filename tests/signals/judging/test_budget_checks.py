@@ -363,7 +363,7 @@ class TestPages:
         Budget.objects.filter(subject_id=signal.pk).update(spent=calls(1, now))
         page, listed = (Page(browser.get(url).text) for url in (signal.get_absolute_url(), list_of(project)))
         assert "Capped until 00:00 UTC:" in page.text
-        assert "3 waiting; nothing is lost." in page.text
+        assert "3 pending. Nothing is lost." in page.text
         assert "Capped until 00:00" in listed.table().row(1)["State"]
         numbers = browser.get(signal.get_absolute_url(), headers={"HX-Request": "true", "HX-Target": "signal-numbers"})
         assert "Capped until 00:00 UTC:" in Page(numbers.text).text
@@ -371,22 +371,22 @@ class TestPages:
     def test_a_cap_is_set_and_removed(self, signal: Signal, browser: Client) -> None:
         url = reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])
         page = Page(browser.post(url, {"daily_usd": "2.50"}, follow=True).text)
-        assert "Daily limit set to $2.50 a day" in page.text
-        assert page.field("Daily limit (US$)").value == "2.5000"
+        assert "Daily limit: $2.50 a day" in page.text
+        assert page.field("Daily budget (USD)").value == "2.5000"
         assert Budget.objects.get().daily_usd == Decimal("2.5")
         page = Page(browser.post(url, {"daily_usd": "2.50", "daily_calls": "500"}, follow=True).text)
-        assert "Daily limit set to $2.50 or 500 judge calls a day" in page.text
-        spending = page.region("Spending")
-        assert "$0 and 0 judge calls today, of at most $2.50 or 500 judge calls a day" in spending.text
+        assert "Daily limit: $2.50 or 500 judge calls a day" in page.text
+        spending = page.region("Budget")
+        assert "Today: $0, 0 calls of $2.50 or 500 judge calls a day" in spending.text
         page = Page(browser.post(url, {"daily_usd": "", "daily_calls": ""}, follow=True).text)
-        assert "Daily limit removed" in page.text
+        assert "Limit removed" in page.text
         assert Budget.objects.get().cap == Cap()
 
     @pytest.mark.parametrize("sent", ["0", "-1", "NaN", "1e99", "much", "0.00001"])
     @pytest.mark.parametrize("name", ["daily_usd", "daily_calls"])
     def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
         page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
-        assert "Enter a positive amount (up to 4 decimals) or number of calls" in Page(page.text).text
+        assert "Enter a number above 0, in USD with up to 4 decimals" in Page(page.text).text
         assert not Budget.objects.exists()
 
     @pytest.mark.usefixtures("signal")

@@ -188,11 +188,11 @@ def test_the_page_names_the_price_before_the_button(
     url = reverse("signals:signal-catch-up", args=[project.slug, signal.pk])
     page = Page(browser.get(signal.get_absolute_url()).text)
     assert page.part("catch-up").attribute("hx-get") == f"{url}?"
-    assert "5 waiting; nothing is lost." in page.text
+    assert "5 pending. Nothing is lost." in page.text
     offer = Page(browser.get(url, headers={"HX-Request": "true", "HX-Target": "catch-up"}).text)
     assert offer.buttons == ["Judge 5 now"]
     assert "Costs about $" in offer.text
     after = Page(browser.post(url, offer.form(url).filled, follow=True).text)
-    assert "5 labels will be judged now; the cap stays" in after.text
+    assert "5 labels will be judged now. The limit stays." in after.text
     judge_at(timezone.now())
     assert done() == 5
