@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import redirect_back, render, with_query
@@ -18,10 +18,9 @@ from signals import operations
 from signals.forms.caps import CapForm
 from signals.models import Signal
 from signals.runs import catch_up
-from signals.views.posted import post_only
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -31,7 +30,7 @@ def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
     )
 
 
-@post_only("signals:signal-list")
+@require_POST
 @owner_required
 def project_cap(request: ProjectRequest) -> HttpResponse:
     form, now = CapForm(request.POST), timezone.now()

@@ -6,7 +6,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required
@@ -19,7 +19,6 @@ from signals.judging.answers import MAX_ANSWER
 from signals.models import Label
 from signals.results import labels, verdicts
 from signals.results.rows import load_rows
-from signals.views.posted import post_only
 
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
@@ -56,7 +55,7 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     return render(request, "signals/label.html", context)
 
 
-@post_only("signals:label-detail", "pk", "label")
+@require_POST
 @editor_required
 def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)

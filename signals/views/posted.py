@@ -13,10 +13,10 @@ from catalyst.core.access import ProjectRequest
 type View[**P] = Callable[Concatenate[ProjectRequest, P], HttpResponse]
 
 
-def post_only[**P](page: str, *args: str) -> Callable[[View[P]], View[P]]:
-    """Redirect GET to `page`, whose URL has these arguments of the view.
+def post_only[**P](page: str) -> Callable[[View[P]], View[P]]:
+    """Redirect GET to `page` of the project, where the nearest page above the address is another one.
 
-    People reach such addresses by signing in again, by reloading, or from their history.
+    `FormAddressMiddleware` redirects the other addresses that only take POST.
     """
 
     def decorate(view: View[P]) -> View[P]:
@@ -26,7 +26,7 @@ def post_only[**P](page: str, *args: str) -> Callable[[View[P]], View[P]]:
                 return view(request, *view_args, **kwargs)
             if request.method not in {"GET", "HEAD"}:
                 return HttpResponseNotAllowed(["POST"])
-            return redirect(reverse(page, args=[request.project.slug, *(kwargs[name] for name in args)]))
+            return redirect(reverse(page, args=[request.project.slug]))
 
         return checked
 

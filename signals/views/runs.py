@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from catalyst import params, timerange
@@ -20,7 +20,6 @@ from signals.forms.runs import RunForm
 from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
 from signals.runs import backfill, estimates
-from signals.views.posted import post_only
 
 PAGE = 20
 
@@ -75,7 +74,7 @@ def _begin(request: ProjectRequest, now: datetime) -> dict[str, Any]:
     return {"start": time_range.start, "end": end, "sample_rate": 100 if rate is None else rate}
 
 
-@post_only("signals:run-list", "pk")
+@require_POST
 @editor_required
 def run_cancel(request: ProjectRequest, pk: int, run: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)

@@ -5,15 +5,15 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render
 from signals import operations
 from signals.models import Signal
-from signals.views.posted import post_only
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -24,7 +24,7 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
     return _back(request, signal, f"{signal.name} is active and judges new traffic")
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -32,7 +32,7 @@ def signal_disable(request: ProjectRequest, pk: int) -> HttpResponse:
     return _back(request, signal, f"{signal.name} is disabled. Existing labels stay.")
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -43,7 +43,7 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
     return _back(request, signal, f"{signal.name} is archived. Existing labels stay.")
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
@@ -51,7 +51,7 @@ def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     return _back(request, signal, f"{signal.name} is unarchived. Activate it to judge new traffic.")
 
 
-@post_only("signals:signal-detail", "pk")
+@require_POST
 @editor_required
 def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
@@ -22,7 +22,6 @@ from signals.models import Signal
 from signals.operations import BulkAction
 from signals.results import summaries
 from signals.results.summaries import Summary
-from signals.views.posted import post_only
 
 # Polling intervals: while labels are queued, and while a signal is live.
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
@@ -84,7 +83,7 @@ def _page_context(request: ProjectRequest, archived: bool) -> dict[str, Any]:
     }
 
 
-@post_only("signals:signal-list")
+@require_POST
 @editor_required
 def signal_bulk(request: ProjectRequest) -> HttpResponse:
     """Activate, disable or archive the selected signals. Archiving asks for confirmation."""

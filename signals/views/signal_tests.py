@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import params
 from catalyst.core.access import ProjectRequest, editor_required
@@ -52,7 +52,7 @@ def test_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     return render(request, "signals/test.html", context, partial="test", status=status)
 
 
-@post_only("signals:trial-detail", "pk")
+@require_POST
 @editor_required
 def test_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
     test = _own_test(request, pk)

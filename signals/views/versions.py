@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
@@ -21,7 +21,6 @@ from signals.forms.signal import DuplicateForm
 from signals.results import comparison
 from signals.results.comparison import Pair
 from signals.results.versions import page
-from signals.views.posted import post_only
 
 # Versions to choose from.
 MAX_NUMBERS = 200
@@ -52,7 +51,7 @@ def version_compare(request: ProjectRequest, pk: int) -> HttpResponse:
     return render(request, "signals/compare.html", context | {"a": a, "b": b}, partial="flip-rows")
 
 
-@post_only("signals:version-list", "pk")
+@require_POST
 @editor_required
 def version_restore(request: ProjectRequest, pk: int, number: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
