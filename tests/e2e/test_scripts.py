@@ -97,6 +97,7 @@ def test_a_page_that_nobody_sees_asks_nothing(demo: Instance, window: Page, path
         window.clock.run_for(31_000)
 
 
+@pytest.mark.usefixtures("stops")
 def test_copying_takes_what_is_shown(demo: Instance, window: Page) -> None:
     window.goto(f"{demo.url}/p/empty/traces/")
     tabs = window.get_by_role("radio")
