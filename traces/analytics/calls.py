@@ -1,15 +1,15 @@
 """Tables of the models and tools that an agent called."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
+from itertools import accumulate, chain
 
 from catalyst import timerange
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
-from traces.models import AgentHourCalls, Kind
+from traces.models import AgentHourCalls, Kind, Trace
 from traces.models.volumes import agent_is
 from traces.store.reads import spans_of
 from traces.usage import Called
@@ -17,6 +17,7 @@ from traces.usage import Called
 MAX_ROWS = 20
 MAX_CAUSES = 5
 MAX_FAILED_RUNS = 50
+MAX_READ_SPANS = 2_000
 MAX_MESSAGE_CHARACTERS = 200
 
 
@@ -79,12 +80,19 @@ def _messages(project: Project, agent: int, time_range: TimeRange) -> dict[tuple
     """The most frequent message by kind and name of what failed."""
     failed = project.traces.filter(agent_is(agent), error_count__gt=0).within(time_range).newest()[:MAX_FAILED_RUNS]
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for span in chain.from_iterable(spans_of(list(failed)).values()):
+    for span in chain.from_iterable(spans_of(_readable(failed)).values()):
         if span.status == "error" and span.status_message:
             name = span.model if span.kind == Kind.LLM else span.tool
             counts[span.kind, name][span.status_message[:MAX_MESSAGE_CHARACTERS]] += 1
     # Of equal counts the first by alphabet, so that it stays the same.
     return {what: min(messages, key=lambda text: (-messages[text], text)) for what, messages in counts.items()}
+
+
+def _readable(traces: Iterable[Trace]) -> list[Trace]:
+    """The first of them, until they have `MAX_READ_SPANS` spans. One trace is always read, as its own page does."""
+    found = list(traces)
+    before = accumulate((trace.span_count for trace in found), initial=0)
+    return [trace for trace, spans in zip(found, before, strict=False) if spans < MAX_READ_SPANS]
 
 
 def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
