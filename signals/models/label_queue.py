@@ -232,7 +232,7 @@ class JudgeJobQuerySet[Job: JudgeJob](models.QuerySet[Job]):
         """Make queued jobs due that wait after a try, and whose judge is a model of this connection."""
         waiting = self.filter(status="queued", not_before__gt=now, tried_at__isnull=False)
         tried = waiting.filter(**{f"{self.owner.removesuffix('_id')}__connection": connection_id})
-        due = columns(Status.QUEUED, Event.CLAMP_FUTURE_TIMES, not_before=now)
+        due = columns(Status.QUEUED, Event.RESUME, not_before=now)
         self.filter(id__in=tried._locked().values("id")).update(**due)
 
     @transaction.atomic

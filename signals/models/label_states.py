@@ -36,6 +36,7 @@ class Event(StrEnum):
     RETRY = "retry"
     CANCEL = "cancel"  # dequeued without a value
     KEEP_VALUE = "keep value"  # dequeued with the value of an earlier revision
+    RESUME = "resume"  # its model connection changed
     CLAMP_FUTURE_TIMES = "clamp future times"
 
 
@@ -65,6 +66,7 @@ TRANSITIONS: Mapping[tuple[Status, Event], Mapping[str, Any]] = {
         "error": "",
         "tried_at": None,
     },
+    (Status.QUEUED, Event.RESUME): {"not_before": GIVEN},
     (Status.QUEUED, Event.CLAMP_FUTURE_TIMES): {"not_before": GIVEN},
     (Status.RUNNING, Event.ENQUEUE): _GROWN,
     (Status.RUNNING, Event.LEASE): _LEASED,  # its worker died: the lease ran out

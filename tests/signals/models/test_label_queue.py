@@ -15,7 +15,7 @@ from signals.judging.calls import CallResult
 from signals.models import Label
 from signals.models.label_queue import LabelRequest
 from signals.models.label_states import GIVEN, TRANSITIONS, Event, Status
-from tests.factories import make_agent, make_labels, make_signal
+from tests.factories import make_agent, make_connection, make_labels, make_signal
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -27,12 +27,15 @@ class Life:
 
     def __init__(self, label: Label, now: datetime) -> None:
         self.label, self.now = label, now
+        assert label.version.connection_id
+        self.connection_id = label.version.connection_id
 
     def put(self, status: Status, event: Event) -> None:
         """Give every column a value that no event writes, as far as the state allows."""
         is_running = status == Status.RUNNING
         has_value = status == Status.DONE or event == Event.KEEP_VALUE
         is_clamped = event == Event.CLAMP_FUTURE_TIMES
+        waits = event in {Event.CLAMP_FUTURE_TIMES, Event.RESUME}
         future = self.now + timedelta(days=1)
         lease = future if is_clamped else self.now + MINUTE / 2
         Label.objects.filter(pk=self.label.pk).update(
@@ -43,7 +46,7 @@ class Life:
             judged_revision=1,
             error="Before.",
             tried_at=self.now - MINUTE,
-            not_before=future if is_clamped else self.now - MINUTE,
+            not_before=future if waits else self.now - MINUTE,
             lease_until=lease if is_running else None,
             reserved=Decimal("0.5") if is_running else Decimal(0),
             value="no" if has_value else "",
@@ -67,6 +70,7 @@ class Life:
             Event.RETRY: lambda: Label.objects.filter(pk=self.label.pk).retry(self.now),
             Event.CANCEL: self.dequeue,
             Event.KEEP_VALUE: self.dequeue,
+            Event.RESUME: lambda: Label.objects.resume(self.connection_id, self.now),
             Event.CLAMP_FUTURE_TIMES: lambda: Label.objects.clamp_future_times(self.now),
         }
         events[event]()
@@ -104,7 +108,8 @@ def stored(label: Label) -> dict[str, Any]:
 
 @pytest.fixture
 def life(project: Project, now: datetime) -> Life:
-    signal = make_signal(make_agent(project), active_since=now)
+    connection = make_connection(project, now=now)
+    signal = make_signal(make_agent(project), connection=connection.name, active_since=now)
     return Life(make_labels(signal, project, 1, now=now)[0], now)
 
 
