@@ -1,8 +1,11 @@
-"""The words of Django's form errors, in place of its own."""
+"""Errors of forms: our words in place of Django's, and errors of operations beside their fields."""
+
+from collections.abc import Mapping
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.core import validators
+from django.core.exceptions import ValidationError
 
 
 def use() -> None:
@@ -19,3 +22,14 @@ def use() -> None:
     validators.EmailValidator.message = "Enter an email address, such as ada@example.com."
     AuthenticationForm.error_messages["invalid_login"] = "Wrong username or password. Both are case-sensitive."
     PasswordChangeForm.error_messages["password_incorrect"] = "The old password is wrong."
+
+
+def show_errors(form: forms.Form, error: ValidationError, field_of: Mapping[str, str]) -> None:
+    """Show errors beside their fields. Those of fields that the form lacks are errors of the form.
+
+    `field_of`: the form field of errors whose own field the form lacks or hides.
+    """
+    errors: dict[str, list[ValidationError]] = {}
+    for name, messages in error.update_error_dict(errors).items():
+        field = field_of.get(name, name)
+        form.add_error(field if field in form.fields else None, messages)

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from catalyst.core.encrypted_fields import Secret, SecretField
+from catalyst.form_messages import show_errors
 from catalyst.llms import connections
 from catalyst.llms.connections import Secrets, Settings
 from catalyst.llms.models import ModelConnection
@@ -112,10 +113,7 @@ class ConnectionForm(forms.Form):
 
     def report(self, error: ValidationError) -> None:
         """Show errors of `connections` beside their fields."""
-        errors: dict[str, list[ValidationError]] = {}
-        for field, messages in error.update_error_dict(errors).items():
-            form_field = FIELD_OF.get(field, field)
-            self.add_error(form_field if form_field in self.fields else None, messages)
+        show_errors(self, error, FIELD_OF)
 
     @property
     def has_errors_below(self) -> bool:

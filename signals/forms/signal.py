@@ -14,6 +14,7 @@ from django.utils.html import format_html
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
+from catalyst.form_messages import show_errors
 from catalyst.params import is_id
 from signals.definitions import definition
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
@@ -252,7 +253,7 @@ class SignalForm(FilterFields, ViewFields):
             self._replace("based_on", error.current.number)
         if isinstance(error, Renamed):
             self._replace("named", error.current)
-        report(self, error)
+        show_errors(self, error, FIELD_OF)
 
     def _replace(self, field: str, value: object) -> None:
         # The page shows what was changed meanwhile, so the next attempt may overwrite it.
@@ -286,15 +287,7 @@ class DuplicateForm(forms.Form):
         self.fields["agent"] = AgentField(signal.project, chosen)
 
     def report(self, error: ValidationError) -> None:
-        report(self, error)
-
-
-def report(form: forms.Form, error: ValidationError) -> None:
-    """Show errors beside their fields. Those of fields that the form lacks are errors of the form."""
-    errors: dict[str, list[ValidationError]] = {}
-    for field, messages in error.update_error_dict(errors).items():
-        form_field = FIELD_OF.get(field, field)
-        form.add_error(form_field if form_field in form.fields else None, messages)
+        show_errors(self, error, FIELD_OF)
 
 
 def _initial_of_template(project: Project, template: Template, agent: Agent | None) -> dict[str, Any]:
