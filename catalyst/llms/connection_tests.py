@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst import database
@@ -54,13 +54,13 @@ def run(connection: ModelConnection, model: str, now: datetime) -> ConnectionTes
     is_priced = ConnectedModel(model, connection).price(1_000, 100, None, now) is not None
     failed = ConnectionTest(model, False, "", None, "", None, None, None, None, is_priced)
     if error := _refusal(connection, model, now):
-        return _with_error(failed, error)
+        return replace(failed, error=error)
     # The call may take long, and pages share few connections to the database.
     database.release()
     try:
         reply, refused = asyncio.run(_ask(connection, model))
     except LLMError as error:
-        return _with_error(failed, str(error))
+        return replace(failed, error=str(error))
     return ConnectionTest(
         model=model,
         answered=True,
@@ -87,10 +87,6 @@ def _refusal(connection: ModelConnection, model: str, now: datetime) -> str:
     if model not in connection.allowed_models:
         return f"The connection does not allow the model {plain(model, 200)}."
     return "" if database_buckets.take(TESTS, str(connection.pk), now) else TOO_MANY
-
-
-def _with_error(failed: ConnectionTest, error: str) -> ConnectionTest:
-    return ConnectionTest(failed.model, False, error, None, "", None, None, None, None, failed.is_priced)
 
 
 def _follows_schema(text: str) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from catalyst import net
+from catalyst import llm, net
 from catalyst.core.actor import Actor
 from catalyst.core.audit import record
 from catalyst.core.encrypted_fields import SecretUnreadable
@@ -135,8 +135,8 @@ def revoke(connection: ModelConnection, *, by: Actor, now: datetime) -> bool:
 
 
 @transaction.atomic
-def delete(connection: ModelConnection, *, stops_users: bool, by: Actor, now: datetime) -> None:
-    """Raises ValidationError with what would stop, unless `stops_users`."""
+def delete(connection: ModelConnection, *, stops_users: bool, by: Actor, now: datetime) -> list[str]:
+    """Return the names of what stopped. Raises ValidationError with what would stop, unless `stops_users`."""
     locked = _locked(connection)
     stopping = names_of_users(locked)
     if stopping and not stops_users:
@@ -147,6 +147,7 @@ def delete(connection: ModelConnection, *, stops_users: bool, by: Actor, now: da
     _write(locked, {"key": "", "headers": "", "deleted_at": now}, now)
     record(by, "deleted", locked, detail=f"stopped {', '.join(stopping)}" if stopping else "")
     _copy(locked, connection)
+    return stopping
 
 
 def users(connections: Collection[ModelConnection]) -> dict[int, list[tuple[str, str]]]:
@@ -311,8 +312,8 @@ def _url_error(url: str) -> str:
         return "The address contains a #. Remove it and what follows."
     if {name for name, _ in parse_qsl(query, keep_blank_values=True)} - ALLOWED_PARAMETERS:
         return "The address may have the parameter api-version only. Enter a key as key or header."
-    if address.rstrip("/").endswith("/chat/completions"):
-        return "Enter the base URL, without /chat/completions at its end."
+    if address.rstrip("/").endswith(llm.PATH):
+        return f"Enter the base URL, without {llm.PATH} at its end."
     return ""
 
 

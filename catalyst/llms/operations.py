@@ -196,8 +196,7 @@ def revoke(context: Context, arguments: ConnectionInput) -> ConnectionRecord:
 def delete(context: Context, arguments: DeleteConnectionInput) -> Deleted:
     """Delete a connection. Refused with what would stop, unless that is confirmed."""
     row = connection_of(context, arguments)
-    stopped = connections.names_of_users(row)
-    connections.delete(row, stops_users=arguments.stop_users, by=context.actor, now=context.now)
+    stopped = connections.delete(row, stops_users=arguments.stop_users, by=context.actor, now=context.now)
     return Deleted(row.name, stopped)
 
 
