@@ -22,13 +22,6 @@ def shown_message(project: Project, agent: int) -> str:
     return cause.message
 
 
-def test_a_cause_shows_its_most_frequent_message(project: Project) -> None:
-    for number, error in enumerate(["Timed out.", "No such order.", "No such order.", ""], start=1):
-        trace = make_trace(project, number, now=NOW - timedelta(minutes=number), error=error)
-    assert trace.agent_id
-    assert shown_message(project, trace.agent_id) == "No such order."
-
-
 def test_messages_come_from_few_spans(project: Project) -> None:
     for number in (1, 2):
         older = make_trace(project, number, now=NOW - timedelta(hours=number), error="No such order.")
