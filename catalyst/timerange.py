@@ -73,6 +73,11 @@ class TimeRange:
         return {"range": None, "from": iso(self.start), "to": iso(self.end)}
 
     @property
+    def encoded_query(self) -> str:
+        """The query parameters of an address that has no others."""
+        return urlencode({name: value for name, value in self.query.items() if value})
+
+    @property
     def text(self) -> str:
         if self.key != CUSTOM:
             return LAST[self.key]
@@ -180,10 +185,10 @@ def _order_problem(start: datetime | None, end: datetime | None, now: datetime) 
     return ""
 
 
-def query_around(params: Mapping[str, str], moment: datetime, now: datetime) -> dict[str, str | None]:
-    """The query of the page's range if it contains this time, else of the shortest one that does."""
+def with_moment(params: Mapping[str, str], moment: datetime, now: datetime) -> TimeRange:
+    """Return the page's range if it contains this time, else the shortest one that does."""
     asked = parse(params, now)
-    return (asked if asked.start <= moment < asked.end else around(moment, now)).query
+    return asked if asked.start <= moment < asked.end else around(moment, now)
 
 
 def named(key: str, now: datetime) -> TimeRange:

@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 KEY_BYTES = 32
 HASH_BYTES = 16
 
-
 # Keys that were stored before, by project. They never change.
 _known: dict[int, bytes] = {}
 

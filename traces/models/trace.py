@@ -299,17 +299,9 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         return (
             self.select_related("agent", "session")
             .only(
-                *("trace_id", "name", "status", "start_time", "duration_us", "root_ended", "model_names"),
-                *(
-                    "first_received_at",
-                    "skewed",
-                    "input_preview",
-                    "user",
-                    *SHOWN_COUNTERS,
-                    "agent__name",
-                    "agent__identity",
-                    "session__key",
-                ),
+                *("trace_id", "name", "status", "start_time", "duration_us", "root_ended", "model_names", "skewed"),
+                *("first_received_at", "input_preview", "user", "agent__name", "agent__identity", "session__key"),
+                *SHOWN_COUNTERS,
             )
             .fetch_mode(models.FETCH_RAISE)
         )

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -81,10 +80,9 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     traces = list(request.project.traces.filter(session=session).in_order()[first : first + MAX_TURNS])
     turn_pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in traces])
     now = timezone.now()
-    around = timerange.query_around(request.GET.dict(), session.end_time, now)
     context = {
         "session": session,
-        "around": urlencode({name: value for name, value in around.items() if value}),
+        "around": timerange.with_moment(request.GET.dict(), session.end_time, now).encoded_query,
         "list_query": list_query(request.GET),
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)

@@ -98,7 +98,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     if is_partial and row:
         return render(request, PAGE_OF_TRACE, context | _tree(spans, row, chosen), partial="span-rows")
     now = timezone.now()
-    context["around"] = _encoded(timerange.query_around(request.GET.dict(), trace.start_time, now))
+    context["around"] = timerange.with_moment(request.GET.dict(), trace.start_time, now).encoded_query
     first = label_sources.pills_for_trace(request.project, trace.trace_id)
     context["pills"] = label_sources.labelled(first.own)[:MAX_PILLS]
     context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), now)
@@ -139,10 +139,6 @@ def list_query(query: QueryDict, **extra: object) -> str:
     return f"?{urlencode(kept, doseq=True)}" if kept else ""
 
 
-def _encoded(query: dict[str, str | None]) -> str:
-    return urlencode({name: value for name, value in query.items() if value})
-
-
 def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict[str, Any]:
     """The list that led here, and the traces beside this one in it. Without one, the time around the trace."""
     query = list_query(request.GET)
@@ -150,7 +146,7 @@ def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict
         # A page that was opened from a list of labels leads along that one.
         return {}
     if not query:
-        return {"list_query": f"?{_encoded(timerange.around(trace.start_time, now).query)}"}
+        return {"list_query": f"?{timerange.around(trace.start_time, now).encoded_query}"}
     trace_filter = TraceFilterForm(request.project, request.GET).trace_filter
     by = trace_filter.time_field
     time_range = timerange.parse(request.GET.dict(), now)
