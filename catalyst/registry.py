@@ -147,7 +147,7 @@ class AgentRows(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUse(Entry):
-    """What asks models of model connections.
+    """A part of the product that asks models through model connections.
 
     `users` gets ids of connections, and returns for each what stops without it, as (name, path of its page). `resume`
     makes work due that waits for a connection. It is called after a change of the connection.

@@ -32,7 +32,7 @@ class Agent(models.Model):
 
     @property
     def is_settled(self) -> bool:
-        """Whether its own identity, or another one that counts as it, comes with more than one conversation."""
+        """True if one of the identities that count as this agent has come with two conversations or more."""
         identities = AgentIdentity.objects.filter(project=self.project_id)
         if identities.filter(agent=self, has_recurred=True).exists():
             return True

@@ -44,7 +44,7 @@ HEADER_CHARACTERS = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwx
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All of a connection but its secrets. `prices`: model to US dollars per million tokens, input and output."""
+    """A connection without its secrets. `prices` maps a model to US dollars per million tokens, input and output."""
 
     name: str
     base_url: str

@@ -196,7 +196,7 @@ class JudgeHealthQuerySet(models.QuerySet["JudgeHealth"]):
         return self.filter(failures__gt=0).order_by("model")
 
     def reachable(self, url: str) -> "JudgeHealthQuerySet":
-        """Of the endpoint in the environment, whose address is `url`, and of all connections."""
+        """Rows of the endpoint that the environment names, with this address, and of all connections."""
         return self.filter(Q(url=url, connection=None) | Q(connection__isnull=False))
 
     def of_instance(self, url: str) -> "JudgeHealthQuerySet":

@@ -1,4 +1,4 @@
-"""What is known of providers of models. All of them speak OpenAI's chat completions."""
+"""Known providers of models. All of them speak OpenAI's chat completions."""
 
 from dataclasses import dataclass
 

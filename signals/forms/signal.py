@@ -196,7 +196,7 @@ class SignalForm(FilterFields, ViewFields):
             self.errors.pop(name, None)
 
     def has_typed_text(self, template: Template | None) -> bool:
-        """Whether name, prompt or labels differ from those that the form began with."""
+        """True if the name, the prompt or the labels have text that is not from the template."""
         texts = {"name": template.name, "prompt": template.prompt} if template else {}
         for name in ("name", "prompt"):
             typed = str(self[name].value() or "").replace("\r\n", "\n").strip()
