@@ -66,5 +66,5 @@ def test_it_labels_every_session_right_though_a_worker_dies(
     for label in labels:
         page = Page(browser.get(f"/p/default/signals/{signal.pk}/labels/{label.pk}/").text)
         (row,) = page.table("Judge calls for this label, newest first").rows
-        assert row["Verdict"] == f"{truth[label.session_key]} counts"
-        assert row["The judge's reason"] == f"The file says so of {label.session_key}."
+        assert row["Label"] == f"{truth[label.session_key]} current"
+        assert row["Reason"] == f"The file says so of {label.session_key}."
