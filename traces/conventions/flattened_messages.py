@@ -23,8 +23,8 @@ _PREFIXES = {
     "llm.prompts.": "input",
     "llm.completions.": "output",
 }
-_STARTS = tuple(_PREFIXES)
-_PACKED = {
+MESSAGE_PREFIXES = tuple(_PREFIXES)
+PACKED_MESSAGES = {
     "llm.input_messages": "input",
     "llm.output_messages": "output",
     "gen_ai.input.messages": "input",
@@ -38,10 +38,6 @@ _WRAPPERS = frozenset(("message", "tool_call", "message_content"))
 type Json = dict[str, Any]
 
 
-def may_be_message(name: str) -> bool:
-    return (name.startswith(_STARTS) and len(name) <= MAX_NAME_CHARACTERS) or name in _PACKED
-
-
 def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | None, list[Json] | None, Json]:
     """Returns input messages, output messages and the other attributes. Messages are None if there are none.
 
@@ -52,7 +48,7 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
         return None, None, rest
     flat: dict[str, dict[int, Json]] = {"input": {}, "output": {}}
     for name in names:
-        place = _find_place(name)
+        place = _find_place(name) if len(name) <= MAX_NAME_CHARACTERS else None
         if place is not None and _put(flat, place, attributes[name]):
             del rest[name]
     sides = {side: _in_order(flat[side]) or _take_packed(side, names, rest) or None for side in flat}
@@ -62,7 +58,7 @@ def read_messages(attributes: Json, names: Sequence[str]) -> tuple[list[Json] | 
 def _take_packed(side: str, names: Sequence[str], rest: Json) -> list[Json]:
     """Messages of the first packed attribute of a side, which is taken out. Others stay attributes."""
     for name in names:
-        if _PACKED.get(name) == side and (messages := unpack(rest[name], _SPEAKERS[side])):
+        if PACKED_MESSAGES.get(name) == side and (messages := unpack(rest[name], _SPEAKERS[side])):
             del rest[name]
             return messages
     return []
@@ -79,7 +75,7 @@ class Place(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _find_place(name: str) -> Place | None:
-    prefix = next((prefix for prefix in _STARTS if name.startswith(prefix)), None)
+    prefix = next((prefix for prefix in MESSAGE_PREFIXES if name.startswith(prefix)), None)
     if prefix is None:
         return None
     index, *parts = name.removeprefix(prefix).split(".")

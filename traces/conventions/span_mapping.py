@@ -1,6 +1,5 @@
 """Normalizes sent spans into our columns."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from traces.clocks import is_skewed
 from traces.conventions.dialects import NAMES, OUTCOMES, PREPARATION
 from traces.conventions.embedded_files import take_out
 from traces.conventions.event_messages import from_events
-from traces.conventions.flattened_messages import may_be_message, read_messages
+from traces.conventions.flattened_messages import MESSAGE_PREFIXES, PACKED_MESSAGES, read_messages
 from traces.conventions.kinds import KINDS, is_of_database, kind_of
 from traces.conventions.usage import add_usage
 from traces.otlp import Attributes, DecodedSpan, Source, storable
@@ -80,8 +79,9 @@ def attribute_text(value: Any) -> str | None:
 
 
 _EMPTY = (None, "")
+_AGENT_COLUMNS = ("agent_id", "agent_name", "other_agent_id", "other_agent_name")
+_NAMES_AGENT = frozenset((*_AGENT_COLUMNS, "agent_node", "metadata"))
 _USAGE = frozenset(("input_tokens", "output_tokens", "total_tokens"))
-_LAST = ("", None, sys.maxsize)
 
 
 def gather(attributes: Attributes) -> tuple[ColumnValues, list[str]]:
@@ -92,9 +92,10 @@ def gather(attributes: Attributes) -> tuple[ColumnValues, list[str]]:
         column_rank = _RANKED.get(name)
         if column_rank is not None:
             column, rank = column_rank
-            if value not in _EMPTY and rank < values.get(column, _LAST)[2]:
+            other = values.get(column)
+            if (other is None or rank < other[2]) and value not in _EMPTY:
                 values[column] = (name, value, rank)
-        elif may_be_message(name):
+        elif name.startswith(MESSAGE_PREFIXES) or name in PACKED_MESSAGES:
             messages.append(name)
     return values, messages
 
@@ -109,6 +110,8 @@ class ResourceContext:
         self.service = _name(self.values, "service")
         self.service_version = _name(self.values, "service_version")
         self.environment = _name(self.values, "environment")
+        self.session = _name(self.values, "session")
+        self.user = _name(self.values, "user")
         content = (source.attributes, source.scope_name, source.scope_version)
         self.digest = xxhash.xxh3_64_intdigest(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)) - _SIGNED
 
@@ -138,8 +141,8 @@ def read_span(
         service=_name(values, "service") or resource.service,
         service_version=_name(values, "service_version") or resource.service_version,
         environment=_name(values, "environment") or resource.environment,
-        session_key=_name(values, "session") or _name(resource.values, "session"),
-        user=_name(values, "user") or _name(resource.values, "user"),
+        session_key=_name(values, "session") or resource.session,
+        user=_name(values, "user") or resource.user,
         model=_name(values, "model"),
         tool=_tool(values, sent) if kind == "TOOL" else "",
         provider=_name(values, "provider"),
@@ -176,11 +179,14 @@ def _name(values: ColumnValues, column: str) -> str:
     hit = values.get(column)
     if hit is None:
         return ""
-    return cut(hit[1] if isinstance(hit[1], str) else str(hit[1]), MAX_NAME_CHARACTERS)
+    text = hit[1] if isinstance(hit[1], str) else str(hit[1])
+    return text if len(text) <= MAX_NAME_CHARACTERS else cut(text, MAX_NAME_CHARACTERS)
 
 
 def _agent(values: ColumnValues) -> Identity | None:
-    for column in ("agent_id", "agent_name", "other_agent_id", "other_agent_name"):
+    if _NAMES_AGENT.isdisjoint(values):
+        return None
+    for column in _AGENT_COLUMNS:
         if column in values and (identity := _name(values, column).strip()):
             name = (_name(values, "agent_name") or _name(values, "other_agent_name")).strip()
             return Identity(identity, column.removeprefix("other_"), name or identity)

@@ -27,6 +27,7 @@ _DETAILS = {
     **dict.fromkeys(("usage_details", "input_details", "output_details"), _COUNTS),
     "cost_details": {"total": "cost", "input": "input_cost", "output": "output_cost"},
 }
+_DETAILED = frozenset(_DETAILS)
 _NAMED = frozenset((*TOKEN_COLUMNS, *_DETAILS, "total_tokens", "cost", "input_cost", "output_cost"))
 
 type ColumnValues = Mapping[str, tuple[str, Any, int]]
@@ -37,7 +38,7 @@ def add_usage(span: SpanRecord, values: ColumnValues) -> bool:
     """Set tokens and cost. Returns False if only their total is known, which then counts as input."""
     if _NAMED.isdisjoint(values):
         return True
-    if not _DETAILS.keys().isdisjoint(values):
+    if not _DETAILED.isdisjoint(values):
         values = {**_unpacked(values), **values}
     for column in TOKEN_COLUMNS:
         if column in values:

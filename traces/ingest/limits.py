@@ -96,7 +96,7 @@ def truncate(spans: Iterable[DecodedSpan], limits: Limits, body_size: int) -> Tr
             source = span.source
             if may_be_long or len(source.attributes) > limits.attributes:
                 source.attributes = _attributes(source.attributes, limits, total)
-        if may_be_long or _has_late_end(span) or _has_many(span, limits):
+        if may_be_long or _exceeds(span, limits):
             total.add(_truncate_span(span, limits))
     return total
 
@@ -105,8 +105,8 @@ def _has_late_end(span: DecodedSpan) -> bool:
     return span.end_ns - span.start_ns > MAX_SPAN_NS
 
 
-def _has_many(span: DecodedSpan, limits: Limits) -> bool:
-    if len(span.attributes) > limits.attributes:
+def _exceeds(span: DecodedSpan, limits: Limits) -> bool:
+    if len(span.attributes) > limits.attributes or _has_late_end(span):
         return True
     if not span.events and not span.links:
         return False

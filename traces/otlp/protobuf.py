@@ -29,8 +29,6 @@ from traces.otlp.decoded import (
     with_scope,
 )
 
-NOTHING_DROPPED = (0, 0, 0)
-
 
 def decode_protobuf(body: bytes, limit: int = MAX_SPANS, levels: int = MAX_LEVELS) -> Decoded:
     """Decode up to `limit` spans with values up to `levels` deep. Raises OtlpError."""
@@ -115,9 +113,9 @@ def _proto_attributes(pairs: Any, nesting: Nesting) -> Attributes:
 
 def _proto_enveloped(span: Any, nesting: Nesting) -> Attributes:
     attributes = _proto_attributes(span.attributes, nesting)
-    dropped = span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count
-    if dropped == NOTHING_DROPPED and not span.trace_state:
+    if not (span.dropped_attributes_count or span.dropped_events_count or span.dropped_links_count or span.trace_state):
         return attributes
+    dropped = span.dropped_attributes_count, span.dropped_events_count, span.dropped_links_count
     return with_envelope(attributes, dropped, _proto_text(span.trace_state))
 
 
