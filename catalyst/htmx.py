@@ -39,11 +39,24 @@ def redirect_back(request: HttpRequest, url: str) -> HttpResponse:
 
     Without a usable referrer, or if it is the URL of the request itself, redirect to `url` with the current query.
     """
-    page = request.headers.get("Referer", "")
-    is_ours = url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure())
-    if is_ours and urlsplit(page).path != request.path:
+    page = own_page(request, request.headers.get("Referer", ""))
+    if page and urlsplit(page).path != request.path:
         return redirect(request, page)
     return redirect(request, with_query(request, url))
+
+
+def own_page(request: HttpRequest, address: str) -> str:
+    """The path and query of an address that was sent along; empty unless it is one of this server."""
+    if not _is_ours(request, address):
+        return ""
+    parts = urlsplit(address)
+    page = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    # Without its host, an address like https://this.host//other.host would lead to the other one.
+    return page if page.startswith("/") and _is_ours(request, page) else ""
+
+
+def _is_ours(request: HttpRequest, address: str) -> bool:
+    return url_has_allowed_host_and_scheme(address, request.get_host(), require_https=request.is_secure())
 
 
 def with_query(request: HttpRequest, url: str) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Count
@@ -12,13 +13,14 @@ from catalyst.core.models import Project
 from catalyst.formats import percent
 from catalyst.timerange import TimeRange
 from signals.definitions.choices import Scope, Sentiment, State
+from signals.definitions.templates import TEMPLATES
 from signals.judging.judges import judge_name
 from signals.models import Label, Signal
 from signals.results import facets
 from signals.results import labels as label_lists
 from signals.results.charts import sentiment_class
 from signals.results.summaries import summaries
-from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill
+from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
 
 # Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count.
 type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
@@ -87,6 +89,18 @@ class SignalLabels:
 
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         return label_lists.navigation(project, params, now)
+
+    def starts(self, project: Project, agent: str) -> list[Start]:
+        if project.signals.exists():
+            return []
+        create = reverse("signals:signal-create", args=[project.slug])
+        of_agent = {"agent": agent} if agent else {}
+        links = [
+            Start(each.name, each.description, f"{create}?{urlencode({'template': each.key, **of_agent})}")
+            for each in TEMPLATES.values()
+        ]
+        blank = f"{create}?{urlencode(of_agent)}" if of_agent else create
+        return [*links, Start("Your own prompt", "A blank form", blank)]
 
 
 def _pill(label: Label, project: Project) -> Pill:

@@ -95,6 +95,15 @@ class Facet:
     chosen: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A way to begin labelling the traffic of a project that has no labels yet."""
+
+    name: str
+    description: str
+    href: str
+
+
 # The rows of a list under its filter, with these labels instead of its own.
 type Matching = Callable[[Sequence[LabelCondition]], QuerySet[Any]]
 
@@ -160,6 +169,9 @@ class LabelSource(Protocol):
 
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         """Returns None if the page was not opened from a list of labels."""
+
+    def starts(self, project: Project, agent: str) -> list[Start]:
+        """Ways to label traffic of this agent, an identity or empty; none if something labels the project already."""
 
 
 _sources: list[LabelSource] = []
@@ -246,6 +258,10 @@ def navigation(project: Project, params: Mapping[str, str], now: datetime) -> La
         if label_navigation := source.navigation(project, params, now):
             return label_navigation
     return None
+
+
+def starts(project: Project, agent: str = "") -> list[Start]:
+    return [start for source in _sources for start in source.starts(project, agent)]
 
 
 def _nothing(key: str) -> LabelCondition:

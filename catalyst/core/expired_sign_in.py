@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from typing import Any, override
-from urllib.parse import urlsplit
 
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import Resolver404, resolve
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.csrf import csrf_failure
 
-from catalyst.htmx import wants_partial
+from catalyst.htmx import own_page, wants_partial
 
 READS = ("GET", "HEAD")
 
@@ -38,11 +36,7 @@ def sign_in_first(request: HttpRequest) -> HttpResponse:
 
 
 def _page_of_form(request: HttpRequest) -> str:
-    page = request.headers.get("Referer", "")
-    if not url_has_allowed_host_and_scheme(page, request.get_host(), require_https=request.is_secure()):
-        return request.path
-    parts = urlsplit(page)
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    return own_page(request, request.headers.get("Referer", "")) or request.path
 
 
 def forged_or_expired(request: HttpRequest, reason: str = "") -> HttpResponse:

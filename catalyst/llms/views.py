@@ -1,6 +1,7 @@
 """Pages of model connections, for owners."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -11,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalyst.core.access import ProjectRequest, owner_required
-from catalyst.htmx import render
+from catalyst.htmx import own_page, render
 from catalyst.llms import availability, connection_tests, connections
 from catalyst.llms.forms import ConnectionForm
 from catalyst.llms.models import ModelConnection
@@ -34,7 +35,7 @@ def connection_list(request: ProjectRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @owner_required
 def connection_create(request: ProjectRequest) -> HttpResponse:
-    """`provider` names a preset. `then=test` also makes a real call."""
+    """`provider` names a preset. `then=test` also makes a real call. `next` is the page that led here."""
     preset = request.GET.get("provider", "")
     form = ConnectionForm(request.POST if request.method == "POST" else None, preset=preset)
     if form.is_bound and (connection := _create(request, form)):
@@ -116,7 +117,15 @@ def _edit(request: ProjectRequest, form: ConnectionForm, connection: ModelConnec
 
 def _saved(request: ProjectRequest, connection: ModelConnection) -> HttpResponse:
     # The page makes the call, so that reloading it saves nothing twice.
-    return redirect(f"{_url(request, connection)}{'?test=1' if request.POST.get('then') == 'test' else ''}")
+    query = {"test": "1"} if request.POST.get("then") == "test" else {}
+    if came_from := _came_from(request):
+        query["next"] = came_from
+    return redirect(f"{_url(request, connection)}?{urlencode(query)}" if query else _url(request, connection))
+
+
+def _came_from(request: ProjectRequest) -> str:
+    """The page that led here, which somebody left with a form half filled in."""
+    return own_page(request, request.GET.get("next", ""))
 
 
 def _form(
@@ -128,6 +137,7 @@ def _form(
         "connection": connection,
         "users": connections.users([connection])[connection.pk] if connection else [],
         "tests_at_once": request.GET.get("test") == "1",
+        "came_from": _came_from(request),
         "presets": PRESETS.items(),
     }
     status = 422 if form.is_bound else 200

@@ -87,7 +87,7 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 @editor_required
 def judge_show(request: ProjectRequest) -> HttpResponse:
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
-    return render(request, "signals/parts/judge.html", {"judge": judge, "membership": request.membership})
+    return render(request, "signals/parts/judge.html", {"judge": judge})
 
 
 @require_safe

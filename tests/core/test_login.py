@@ -81,7 +81,13 @@ def test_signing_in_leads_back_to_the_page_of_the_form(client: Client, ada: User
     page = "/p/default/signals/?range=7d&scope=trace"
     response = client.post("/p/default/signals/bulk/", headers={"Referer": f"http://testserver{page}"})
     assert response.headers["Location"] == f"{LOGIN}?next={quote(page)}"
-    for elsewhere in ("http://evil.example/p/default/", "//evil.example/", ""):
+    for elsewhere in (
+        "http://evil.example/p/default/",
+        "//evil.example/",
+        "http://testserver//evil.example/",
+        "http://testserver/\\evil.example/",
+        "",
+    ):
         response = client.post("/p/default/signals/bulk/", headers={"Referer": elsewhere})
         assert response.headers["Location"] == f"{LOGIN}?next=/p/default/signals/bulk/"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.test import Client
@@ -63,6 +64,22 @@ def test_a_provider_fills_the_form(browser: Client, project: Project) -> None:
     assert form.field("Base URL").value == "https://api.anthropic.com/v1"
     assert form.field("Name").value == "Anthropic"
     assert "CATALYST_ALLOWED_PRIVATE_TARGETS" in Page(browser.get(f"{PAGE}new/?provider=ollama").text).text
+
+
+def test_who_came_from_an_editor_is_led_back_to_it(browser: Client, project: Project, now: datetime) -> None:
+    make_agent(project)
+    editor = Page(browser.get(f"{EDITOR}?agent=agent").text)
+    form = Page(browser.get(editor.link("Add a model connection")).text)
+    saved = browser.post(form.link("OpenAI"), FILLED)
+    page = Page(browser.get(saved.headers["Location"]).text)
+    assert page.main.link("Continue where you left off") == f"{EDITOR}?agent=agent"
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example/", "javascript:1"])
+def test_nobody_is_led_to_another_server(browser: Client, project: Project, elsewhere: str, now: datetime) -> None:
+    saved = browser.post(f"{PAGE}new/?{urlencode({'next': elsewhere})}", FILLED)
+    page = Page(browser.get(f"{saved.headers['Location']}?{urlencode({'next': elsewhere})}").text)
+    assert not page.main.has_link("Continue where you left off")
 
 
 def test_it_connects_a_model_and_never_shows_its_secrets(browser: Client, project: Project) -> None:
@@ -200,5 +217,6 @@ def test_an_edit_of_a_signal_whose_connection_is_gone_asks_for_another(
 
 def test_owners_are_led_to_models_where_a_prompt_has_no_judge(browser: Client, project: Project) -> None:
     make_agent(project)
-    judged = Page(browser.post("/p/default/signals/judge/", {"prompt": "My own?"}).text)
-    assert judged.link("Add a model connection") == PAGE
+    headers = HTMX | {"HX-Current-URL": f"http://testserver{EDITOR}?range=7d"}
+    judged = Page(browser.post("/p/default/signals/judge/", {"prompt": "My own?"}, headers=headers).text)
+    assert judged.link("Add a model connection") == f"{PAGE}new/?next={quote(f'{EDITOR}?range=7d', safe='')}"

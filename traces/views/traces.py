@@ -265,6 +265,9 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
         "agent": request.project.agents.filter(pk=trace_filter.agent or 0).first(),
         "session": request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None,
     }
+    if request.membership.can_edit:
+        agent = head["agent"]
+        head["starts"] = label_sources.starts(request.project, agent.identity if agent else "")
     # Without JavaScript a link asks for them.
     return head | facets.of_traces(request, time_range, trace_filter, now) if "facets" in request.GET else head
 

@@ -6,7 +6,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, resolve_url
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -17,7 +16,7 @@ from catalyst.core.access import COOKIE, YEAR, SignedInRequest, last_project
 from catalyst.core.forms import LoginForm, ProjectForm
 from catalyst.core.models import User
 from catalyst.core.navigation import ASK_PASSWORD
-from catalyst.htmx import render, wants_partial
+from catalyst.htmx import own_page, render, wants_partial
 
 # In the browser: a password was asked for.
 PASSWORD_COOKIE = f"{settings.SESSION_COOKIE_NAME}_password_asked"
@@ -93,5 +92,4 @@ def home(request: SignedInRequest) -> HttpResponse:
 
 def _next(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next") or ""
-    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if safe and target.startswith("/") else resolve_url(settings.LOGIN_REDIRECT_URL)
+    return own_page(request, target) or resolve_url(settings.LOGIN_REDIRECT_URL)

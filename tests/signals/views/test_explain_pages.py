@@ -168,8 +168,9 @@ def test_a_failed_label_is_tried_again(
     label.refresh_from_db()
     assert (label.status, label.attempts, label.error) == ("queued", 0, "")
     assert "This label hasn't failed" in Page(browser.post(again, follow=True).text).text
-    page_of = "http://testserver" + of(Trace.objects.get())
-    assert browser.post(again, headers={**HTMX, "Referer": page_of}).headers["HX-Redirect"] == page_of
+    page_of = of(Trace.objects.get())
+    headers = {**HTMX, "Referer": f"http://testserver{page_of}"}
+    assert browser.post(again, headers=headers).headers["HX-Redirect"] == page_of
     elsewhere = reverse("signals:label-again", args=["default", signal(name="Other").pk, label.pk])
     assert browser.post(elsewhere).status_code == 404
 

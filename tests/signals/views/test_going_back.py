@@ -36,7 +36,7 @@ def url(name: str, *args: int) -> str:
 
 def post(browser: Client, path: str, page: str, **sent: Any) -> str:
     """Where the browser goes after a form that it was sent from this page."""
-    answer = browser.post(path, sent, headers={"Referer": page})
+    answer = browser.post(path, sent, headers={"Referer": HOST + page})
     assert answer.status_code == 302
     return answer.headers["Location"]
 
@@ -44,7 +44,7 @@ def post(browser: Client, path: str, page: str, **sent: Any) -> str:
 @pytest.mark.parametrize("name", ["activate", "disable", "archive", "unarchive", "cap"])
 @pytest.mark.parametrize("tab", ["signal-detail", "version-list", "run-list", "coverage-show"])
 def test_what_is_done_with_a_signal_leads_back_to_the_tab(browser: Client, signal: Signal, name: str, tab: str) -> None:
-    page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
+    page = f"{url(tab, signal.pk)}{QUERY}"
     assert post(browser, url(f"signal-{name}", signal.pk), page, sure="yes") == page
 
 
@@ -57,25 +57,25 @@ def test_so_do_retries_restores_runs_and_caps(browser: Client, signal: Signal, n
         (url("signal-catch-up", signal.pk), "signal-detail", {}),
         (url("version-restore", signal.pk, 1), "version-compare", {"based_on": 2}),
     ):
-        page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
+        page = f"{url(tab, signal.pk)}{QUERY}"
         assert post(browser, path, page, **sent) == page
     answer = browser.post(url("run-create", signal.pk), window)
     run = SignalRun.objects.get()
     assert answer.headers["Location"].startswith(f"{url('run-list', signal.pk)}?from={now:%Y-%m-%d}T00%3A00&")
     for tab in ("run-list", "run-preview"):
-        page = f"{HOST}{url(tab, signal.pk)}{QUERY}"
+        page = f"{url(tab, signal.pk)}{QUERY}"
         assert post(browser, url("run-cancel", signal.pk, run.pk), page) == page
 
 
 def test_so_do_changes_of_the_list(client_as: Callable[[User], Client], alice: User, signal: Signal) -> None:
-    browser, page = client_as(alice), f"{HOST}{url('signal-list')}?state=active&range=30d"
+    browser, page = client_as(alice), f"{url('signal-list')}?state=active&range=30d"
     for path in (url("project-cap"), url("project-catch-up"), url("signal-bulk")):
         assert post(browser, path, page, do="disable", signal=signal.pk) == page
 
 
 def test_htmx_is_led_back_too(browser: Client, signal: Signal) -> None:
-    page = f"{HOST}{url('version-list', signal.pk)}{QUERY}"
-    headers = {"HX-Request": "true", "Referer": page}
+    page = f"{url('version-list', signal.pk)}{QUERY}"
+    headers = {"HX-Request": "true", "Referer": HOST + page}
     answer = browser.post(url("version-restore", signal.pk, 1), {"based_on": 2}, headers=headers)
     assert answer.headers["HX-Redirect"] == page
 
@@ -86,9 +86,9 @@ def test_a_page_that_only_asks_leads_on_with_its_query(browser: Client, signal: 
         path = url(name, signal.pk) + QUERY
         assert target in [address for _, address in Page(browser.get(path).text).main.links]
         asked = {**ASKED, "name": signal.name, "based_on": 2, "pass_duration": "", "target_tokens": ""}
-        assert post(browser, path, HOST + path, **asked) == target
+        assert post(browser, path, path, **asked) == target
     path = url("signal-bulk") + QUERY
-    assert post(browser, path, HOST + path, do="archive", sure="yes", signal=signal.pk) == listed
+    assert post(browser, path, path, do="archive", sure="yes", signal=signal.pk) == listed
     path = url("run-create", signal.pk) + QUERY
     assert browser.get(path).status_code == 200
 

@@ -369,3 +369,18 @@ def test_it_names_what_it_is_narrowed_to_even_if_that_is_unknown(
     for query, chip in (("agent=999", "agent: unknown"), ("session=999", "session: unknown")):
         (search,) = Page(browser.get(f"{PAGE}?{query}").text).searches
         assert chip in search.text
+
+
+def test_it_offers_a_first_signal_until_there_is_one(
+    client_as: Callable[[User], Client], alice: User, viewer: User, project: Project, now: datetime
+) -> None:
+    make_trace(project, agent="shop & co", now=now)
+    agent = project.agents.get()
+    page = Page(client_as(alice).get(PAGE, {"agent": agent.pk}).text)
+    editor = Page(client_as(alice).get(page.link("Task outcome")).text)
+    assert editor.field("Name").value == "Task outcome"
+    assert editor.field("Agent").value == str(agent.pk)
+    assert page.link("Your own prompt") == "/p/default/signals/new/?agent=shop+%26+co"
+    assert "No signal labels" not in Page(client_as(viewer).get(PAGE).text).text
+    make_signal(agent)
+    assert "No signal labels" not in Page(client_as(alice).get(PAGE).text).text
