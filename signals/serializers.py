@@ -146,6 +146,8 @@ class SignalRecord:
     agent_identity_value: str
     agent_identity_source: str
     scope: str
+    quiet_minutes: int | None
+    """Null: as long as the instance waits."""
     state: str
     status: str
     """The state with what keeps it from judging."""
@@ -189,6 +191,7 @@ class SignalRecord:
             agent_identity_value=signal.agent.identity,
             agent_identity_source=signal.agent.source,
             scope=signal.scope,
+            quiet_minutes=signal.quiet_minutes,
             state=signal.state,
             status=_status(summary),
             current_version_id=_id(signal.current_version_id),

@@ -73,6 +73,7 @@ def make_signal(
     traffic_filter: Filter = EVERYTHING,
     view: JudgeView | None = None,
     template: str = "",
+    quiet_minutes: int | None = None,
     active_since: datetime | None = None,
 ) -> Signal:
     """A signal: a binary unless it has labels, a draft unless it is active since some time.
@@ -92,6 +93,8 @@ def make_signal(
     )
     free = Signal.objects.for_agent(agent).unarchived().free_name(name)
     signal = operations.create_signal(agent, name=free, scope=scope, definition=question, template=template)
+    if quiet_minutes is not None:
+        operations.set_quiet_minutes(signal, quiet_minutes, active_since or signal.created_at)
     if active_since is not None:
         operations.activate(signal, active_since)
     return signal

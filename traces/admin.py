@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from catalyst.core.admin import ReadOnly
-from traces.models import ExpiredDay, Session, Trace, Unsettled
+from traces.models import ExpiredDay, QuietTime, Session, Trace, Unsettled
 
 
 @admin.register(Trace)
@@ -28,9 +28,16 @@ class SessionAdmin(ReadOnly[Session]):
 
 @admin.register(Unsettled)
 class UnsettledAdmin(ReadOnly[Unsettled]):
-    list_display = ("scope", "target_id", "due_at", "since")
+    list_display = ("scope", "target_id", "due_at", "since", "looked_at")
     list_filter = ("scope",)
     ordering = ("due_at",)
+
+
+@admin.register(QuietTime)
+class QuietTimeAdmin(ReadOnly[QuietTime]):
+    list_display = ("agent", "session")
+    list_select_related = ("agent",)
+    ordering = ("agent",)
 
 
 @admin.register(ExpiredDay)

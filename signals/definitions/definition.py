@@ -20,7 +20,9 @@ MAX_NAME_CHARACTERS = 100
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_LABEL_CHARACTERS = 60
 MAX_DESCRIPTION_CHARACTERS = 500
+MAX_QUIET_MINUTES = 24 * 60
 LABEL_COUNTS = range(2, 11)
+QUIET_ERROR = f"Enter a whole number from 1 to {MAX_QUIET_MINUTES:,}"
 # Outcomes of a binary as machines write them.
 TRUTH = {"true": "yes", "false": "no"}
 
@@ -151,6 +153,15 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= MAX_NAME_CHARACTERS:
         raise ValidationError({"name": f"Enter a name of up to {MAX_NAME_CHARACTERS} characters"})
     return name
+
+
+def checked_quiet_minutes(minutes: int | None, scope: str) -> int | None:
+    """Return None for the instance's quiet time, also for 0."""
+    if minutes and scope != Scope.SESSION:
+        raise ValidationError({"quiet_minutes": "Only session signals have a quiet time"})
+    if minutes and not 1 <= minutes <= MAX_QUIET_MINUTES:
+        raise ValidationError({"quiet_minutes": QUIET_ERROR})
+    return minutes or None
 
 
 def checked_definition(

@@ -18,7 +18,13 @@ from catalyst.form_messages import show_errors
 from catalyst.params import is_id
 from signals.definitions import definition
 from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
-from signals.definitions.definition import LABEL_COUNTS, MAX_NAME_CHARACTERS, Definition
+from signals.definitions.definition import (
+    LABEL_COUNTS,
+    MAX_NAME_CHARACTERS,
+    MAX_QUIET_MINUTES,
+    QUIET_ERROR,
+    Definition,
+)
 from signals.definitions.templates import TEMPLATES, Template
 from signals.forms.judge_choices import JudgeChoices
 from signals.forms.narrowing import FilterFields, ViewFields, initial_values
@@ -142,6 +148,16 @@ class SignalForm(FilterFields, ViewFields):
         help_text="of matching traffic. Deterministic: a higher rate only adds targets.",
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
+    # With a hidden initial value: saving another field keeps what somebody else set meanwhile.
+    quiet_minutes = forms.IntegerField(
+        label="Quiet time",
+        required=False,
+        min_value=1,
+        max_value=MAX_QUIET_MINUTES,
+        show_hidden_initial=True,
+        widget=forms.NumberInput({"class": "short", "aria-label": "Quiet time in minutes"}),
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), QUIET_ERROR),
+    )
     based_on = forms.IntegerField(required=False, widget=forms.HiddenInput)
     named = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -179,6 +195,9 @@ class SignalForm(FilterFields, ViewFields):
     def clean(self) -> dict[str, Any] | None:
         """Also check the definition, so that all errors are shown at once."""
         cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("scope") != Scope.SESSION:
+            self.ignore("quiet_minutes")
+            cleaned["quiet_minutes"] = None
         judge = cleaned.get("judge_model", "")
         connection, kept_model = self._judges.connection(judge), self._judges.kept_model(judge)
         try:
@@ -204,6 +223,12 @@ class SignalForm(FilterFields, ViewFields):
                 return True
         labels = [row.label.strip() for row in self["labels"].value() or () if row.label.strip()]
         return bool(labels) and labels != list(template.labels if template else ())
+
+    @property
+    def changed_quiet_minutes(self) -> int | None:
+        """None if this edit leaves the quiet time alone, 0 for the instance's."""
+        is_changed = self.cleaned_data["scope"] == Scope.SESSION and "quiet_minutes" in self.changed_data
+        return (self.cleaned_data["quiet_minutes"] or 0) if is_changed else None
 
     # Set if saving failed because another version was published during this edit.
     overtaken: VersionConflict | None = None
@@ -302,6 +327,7 @@ def _initial_of(signal: Signal, version: SignalVersion) -> dict[str, Any]:
         "scope": signal.scope,
         "agent": signal.agent_id,
         "sample_rate": version.sample_rate,
+        "quiet_minutes": signal.quiet_minutes,
         "based_on": version.number,
         **fields_of(version),
         **initial_values(version.traffic_filter, version.judge_view),

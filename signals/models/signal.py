@@ -1,5 +1,8 @@
 """Signals and their immutable versions."""
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -9,7 +12,7 @@ from catalyst.agents.models import Agent
 from catalyst.core.models import AuthoredModel, Project
 from catalyst.llms.models import ModelConnection
 from signals.definitions.choices import Scope, State, Type
-from signals.definitions.definition import MAX_NAME_CHARACTERS, Definition
+from signals.definitions.definition import MAX_NAME_CHARACTERS, MAX_QUIET_MINUTES, Definition
 from signals.definitions.judge_view import JudgeView
 from signals.filters import SignalFilter
 from traces.filters import Filter
@@ -75,6 +78,11 @@ class Signal(AuthoredModel):
         null=True, blank=True, help_text="Last activation: only traffic received since is judged live."
     )
     disabled_at = models.DateTimeField(null=True, blank=True, help_text="While disabled: since when, if known.")
+    quiet_minutes = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Minutes without activity after which a session is judged; null: the instance's.",
+    )
     archived_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -92,6 +100,10 @@ class Signal(AuthoredModel):
             models.CheckConstraint(
                 condition=Q(disabled_at=None) | Q(state="disabled"), name="signals_signal_disabled_at_of_disabled"
             ),
+            models.CheckConstraint(
+                condition=Q(quiet_minutes=None) | Q(scope="session", quiet_minutes__range=(1, MAX_QUIET_MINUTES)),
+                name="signals_signal_quiet_minutes",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -99,6 +111,11 @@ class Signal(AuthoredModel):
 
     def get_absolute_url(self) -> str:
         return reverse("signals:signal-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def quiet_time(self) -> timedelta:
+        """How long a session is without activity until this signal evaluates it."""
+        return timedelta(minutes=self.quiet_minutes) if self.quiet_minutes else settings.SETTLE_SESSION
 
     @property
     def is_live(self) -> bool:

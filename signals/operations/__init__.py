@@ -20,12 +20,19 @@ from catalyst.llms.amounts import Cap, budget_day
 from catalyst.llms.endpoints import ConnectedModel
 from catalyst.llms.models import Budget, ModelConnection
 from signals.definitions.choices import Scope
-from signals.definitions.definition import Definition, checked_definition, checked_name, version_columns
+from signals.definitions.definition import (
+    Definition,
+    checked_definition,
+    checked_name,
+    checked_quiet_minutes,
+    version_columns,
+)
 from signals.judging import budget_checks
 from signals.judging.judges import model_for
 from signals.models import Label, Signal, SignalTest, SignalVersion
 from signals.models.label import LabelQuerySet
-from signals.targets import requeue
+from signals.targets import quiet_times, requeue
+from traces.ingest import settle_queue
 
 
 class VersionConflict(ValidationError):
@@ -107,21 +114,24 @@ def publish_version(
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """None leaves the name or the state unchanged."""
+    """None leaves the name, the quiet time or the state unchanged. `quiet_minutes` 0: the instance's."""
 
     definition: Definition
     name: str | None = None
     based_on: int | None = None
     based_on_name: str | None = None
     activate_at: datetime | None = None
+    quiet_minutes: int | None = None
 
 
 @transaction.atomic
-def edit_signal(signal: Signal, edit: Edit, by: Actor = SYSTEM) -> None:
+def edit_signal(signal: Signal, edit: Edit, now: datetime, by: Actor = SYSTEM) -> None:
     """Change all or nothing. Raises VersionConflict or Renamed."""
     publish_version(signal, edit.definition, by, based_on=edit.based_on)
     if edit.name is not None:
         rename(signal, edit.name, by, based_on=edit.based_on_name)
+    if edit.quiet_minutes is not None:
+        set_quiet_minutes(signal, edit.quiet_minutes, now, by)
     if edit.activate_at is not None:
         activate(signal, edit.activate_at, by)
 
@@ -152,6 +162,8 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Si
         copy = create_signal(
             agent, name=name, scope=signal.scope, definition=definition, by=by, template=signal.template
         )
+        copy.quiet_minutes = signal.quiet_minutes
+        copy.save(update_fields=["quiet_minutes"])
         record(by, "duplicated", signal, detail=f"as {copy.name} for {agent}")
     return copy
 
@@ -173,13 +185,31 @@ def rename(signal: Signal, name: str, by: Actor = SYSTEM, *, based_on: str | Non
             record(by, "renamed", signal)
 
 
+@transaction.atomic
+def set_quiet_minutes(signal: Signal, minutes: int | None, now: datetime, by: Actor = SYSTEM) -> None:
+    """Judge a session after these minutes without activity, also sessions that wait now. None or 0: the instance's."""
+    checked = checked_quiet_minutes(minutes, signal.scope)
+    requeue.take_signal_lock()
+    locked = Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
+    signal.quiet_minutes = checked
+    if checked == locked.quiet_minutes:
+        return
+    Signal.objects.filter(pk=signal.pk).update(quiet_minutes=checked)
+    if locked.is_live:
+        quiet_times.refresh(signal.agent)
+        settle_queue.look_again(signal.project_id, signal.agent_id, now)
+    record(by, "changed", signal, detail=f"quiet time to {f'{checked} min' if checked else 'the default'}")
+
+
 def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     if signal.archived_at is not None:
         raise ValidationError("An archived signal can't be activated. Unarchive it first.")
     # An active signal keeps its `activated_at`.
     changed = Signal.objects.filter(pk=signal.pk, archived_at=None).exclude(state=Signal.State.ACTIVE)
     with transaction.atomic():
+        requeue.take_signal_lock()
         if changed.update(state=Signal.State.ACTIVE, activated_at=now, disabled_at=None):
+            quiet_times.refresh(signal.agent)
             record(by, "activated", signal)
     signal.refresh_from_db(fields=["state", "activated_at", "disabled_at"])
 
@@ -190,6 +220,7 @@ def disable(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
         requeue.take_signal_lock()
         active = Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE)
         if active.update(state=Signal.State.DISABLED, disabled_at=now):
+            quiet_times.refresh(signal.agent)
             record(by, "disabled", signal)
         signal.refresh_from_db(fields=["state", "disabled_at"])
         requeue.dequeue_superseded(signal, Label.objects.all())
@@ -216,6 +247,7 @@ def move_signals(source: Agent, into: Agent) -> None:
             Signal.objects.filter(pk=signal.pk).update(name=name)
     Signal.objects.filter(agent=source).update(agent=into)
     SignalTest.objects.filter(agent=source).update(agent=into)
+    quiet_times.refresh(into)
 
 
 def unarchive(signal: Signal, by: Actor = SYSTEM) -> None:

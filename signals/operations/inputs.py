@@ -13,7 +13,7 @@ from catalyst.operations import Id, Input, InvalidInput, NotFound, UtcTime
 from catalyst.package import command
 from catalyst.timerange import RangeName, TimeRange
 from signals.definitions.choices import Scope, Type
-from signals.definitions.definition import Changes
+from signals.definitions.definition import MAX_QUIET_MINUTES, Changes
 from signals.definitions.judge_view import JudgeView
 from signals.models import Signal, SignalVersion
 from traces.filters import Filter
@@ -23,6 +23,15 @@ TEXT: JsonDict = {"contentMediaType": "text/plain"}
 """Marks a text of several lines, which a command can read from a file."""
 
 VersionNumber = Annotated[int, Field(ge=1, lt=10**9)]
+
+QuietMinutes = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=MAX_QUIET_MINUTES,
+        description="Minutes without activity after which a session is judged (0: the instance's). Makes no version.",
+    ),
+]
 
 _FILTER_FIELDS = ", ".join(name for name in Filter.model_fields if name != "attributes")
 _VIEW_FIELDS = ", ".join(JudgeView.model_fields)

@@ -33,6 +33,7 @@ from signals.models import Signal
 from signals.operations import Renamed, VersionConflict
 from signals.operations.inputs import (
     DefinitionInput,
+    QuietMinutes,
     RangeInput,
     SignalInput,
     VersionNumber,
@@ -108,6 +109,7 @@ class DraftInput(DefinitionInput):
 
 class CreateInput(DraftInput):
     name: str | None = Field(None, description="Required without a template.")
+    quiet_minutes: QuietMinutes = None
     activate: bool = Field(False, description="Evaluate new traffic at once.")
 
 
@@ -129,6 +131,8 @@ def create(context: Context, arguments: CreateInput) -> SignalDetail:
             by=context.actor,
             template=arguments.template or "",
         )
+        if arguments.quiet_minutes:
+            operations.set_quiet_minutes(signal, arguments.quiet_minutes, context.now, context.actor)
         if arguments.activate:
             operations.activate(signal, context.now, context.actor)
     return _detail(context, signal)
@@ -164,6 +168,7 @@ def _check_given(arguments: DraftInput, *fields: str) -> None:
 
 class EditInput(SignalInput, DefinitionInput):
     name: str | None = Field(None, description="Rename the signal. This makes no version.")
+    quiet_minutes: QuietMinutes = None
     based_on: VersionNumber | None = Field(
         None, description="Version that the edit began from. Refused if another one is current (default: no check)."
     )
@@ -172,14 +177,16 @@ class EditInput(SignalInput, DefinitionInput):
 
 @operation("signals.edit", Scope.WRITE, Effect.WRITES)
 def edit(context: Context, arguments: EditInput) -> SignalDetail:
-    """Change a signal: a new version, where anything but the name changes."""
+    """Change a signal: a new version, where anything but the name and the quiet time changes."""
     signal = signal_of(context, arguments)
     definition = changed_definition(signal, arguments)
     based_on = arguments.based_on or version_of(signal).number
     activate_at = context.now if arguments.activate else None
-    change = operations.Edit(definition, arguments.name, based_on, activate_at=activate_at)
+    change = operations.Edit(
+        definition, arguments.name, based_on, activate_at=activate_at, quiet_minutes=arguments.quiet_minutes
+    )
     try:
-        operations.edit_signal(signal, change, context.actor)
+        operations.edit_signal(signal, change, context.now, context.actor)
     except VersionConflict as error:
         raise Conflict(" ".join(error.messages)) from error
     return _detail(context, signal)

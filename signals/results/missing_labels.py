@@ -161,7 +161,7 @@ class _UnseenReasons:
     def why(self, signal: Signal) -> MissingLabel:
         if self.subject.ignored:
             return MissingLabel(signal, Reason.NOT_EVALUATED, self.subject.ignored)
-        due = self.subject.settles_at
+        due = self.subject.settles_at(signal.quiet_time)
         if due is not None and self._is_live(signal):
             words = f"Judged at {_time_text(due, self.now)}, unless new spans arrive."
             return MissingLabel(signal, Reason.UNSETTLED, words)

@@ -268,4 +268,4 @@ def is_open(signal: Signal, waiting: int) -> bool:
     """True while labels wait, or targets of an active signal have yet to settle."""
     if waiting or signal.state != Signal.State.ACTIVE:
         return waiting > 0
-    return targets_of(signal.scope).has_unsettled(signal.agent_id)
+    return targets_of(signal.scope).has_unsettled(signal.agent_id, signal.quiet_time)

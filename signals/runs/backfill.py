@@ -108,7 +108,7 @@ def traffic(version: SignalVersion, start: datetime, end: datetime) -> Targets:
     signal = version.signal
     is_asked = signal.is_live and signal.current_version_id == version.pk
     live_since = signal.activated_at if is_asked else None
-    return targets_of(signal.scope)(signal.agent, start, end, version.traffic_filter, live_since)
+    return targets_of(signal.scope)(signal.agent, start, end, version.traffic_filter, live_since, signal.quiet_time)
 
 
 def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate: int) -> Preview:

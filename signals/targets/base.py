@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
@@ -15,6 +15,7 @@ from signals.definitions.choices import Scope
 from signals.models import Job, Label
 from signals.models.label import LabelQuerySet
 from signals.targets.inputs import JudgeInput
+from signals.targets.pause import Pause
 from signals.targets.target import Target
 from traces.filters import EVERYTHING, Facts, Filter
 from traces.models import Session, Trace, Unsettled
@@ -28,10 +29,13 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class SettledTarget:
+    """`pause` is None if the target settles for all signals at the same time."""
+
     target: Target
     agent_id: int | None
     received_at: datetime
     facts: Facts
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Targets(ABC):
     """Stored targets of an agent that began in [start, end) and pass a filter.
 
     Unsettled targets are included. Those with a span since `live_since`, the last activation of a live signal, are
-    excluded: live judging will evaluate them.
+    excluded: live judging will evaluate them. `quiet` is the signal's own quiet time.
     """
 
     scope: ClassVar[Scope]
@@ -58,6 +62,7 @@ class Targets(ABC):
     end: datetime
     traffic_filter: Filter = EVERYTHING
     live_since: datetime | None = None
+    quiet: timedelta | None = None
 
     @abstractmethod
     def count(self) -> int: ...
@@ -92,15 +97,18 @@ class Targets(ABC):
         """The targets of these rows of the settle queue, with the facts for the filters."""
 
     @classmethod
-    def has_unsettled(cls, agent_id: int) -> bool:
-        waiting = Unsettled.objects.filter(scope=cls.scope).values("target_id")
-        return cls.settling._default_manager.filter(agent_id=agent_id, pk__in=waiting).exists()
+    def has_unsettled(cls, agent_id: int, quiet: timedelta | None = None) -> bool:
+        return cls.settling._default_manager.filter(cls.unsettled(quiet), agent_id=agent_id).exists()
+
+    @classmethod
+    @abstractmethod
+    def unsettled(cls, quiet: timedelta | None) -> Q:
+        """Rows of `settling` that a signal with this quiet time has yet to evaluate. None: the instance's."""
 
     def _not_live(self) -> Q:
         if self.live_since is None:
             return Q()
-        waits = Exists(Unsettled.objects.filter(scope=self.scope, target_id=OuterRef("pk")))
-        return Q(last_received_at__lt=self.live_since) | ~Q(waits)
+        return Q(last_received_at__lt=self.live_since) | ~self.unsettled(self.quiet)
 
     @classmethod
     @abstractmethod

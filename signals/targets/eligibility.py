@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from signals.definitions.choices import Scope
 from signals.targets import target
+from signals.targets.pause import Pause
 from signals.targets.target import Target, agents_of, judged_spans
 from traces.facts import facts_of_sessions, facts_of_traces
 from traces.filters import Facts, Filter, facts_of_span
@@ -19,7 +20,8 @@ from traces.store.reads import spans_of
 
 @dataclass(frozen=True, slots=True)
 class TargetEligibility:
-    """One target. `settles_at` is the time if no more spans arrive, None once settled.
+    """One target. `settles_at` returns when it settles for a signal with this quiet time if no more spans arrive, None
+    once it has.
 
     `agent` owns the signals that evaluate it. `ignored` is why no signal of its scope does, in words.
     """
@@ -27,7 +29,7 @@ class TargetEligibility:
     match: Target
     agent: int | None
     received_at: datetime
-    settles_at: datetime | None
+    settles_at: Callable[[timedelta], datetime | None]
     facts: Callable[[Collection[Filter]], Facts]
     ignored: str = ""
 
@@ -37,17 +39,18 @@ def of_trace(trace: Trace) -> TargetEligibility:
         target.of_trace(trace),
         trace.agent_id,
         trace.last_received_at,
-        _due([Scope.TRACE], trace.pk),
+        _for_all(_rows([Scope.TRACE], trace.pk)),
         lambda filters: facts_of_traces([trace], filters)[trace.pk],
     )
 
 
 def of_session(session: Session) -> TargetEligibility:
+    row = _rows([Scope.SESSION], session.pk).first()
     return TargetEligibility(
         target.of_session(session),
         session.agent_id,
         session.last_received_at,
-        _due([Scope.SESSION], session.pk),
+        Pause(session, row).settles_at if row else _has_settled,
         lambda filters: facts_of_sessions([session], filters)[session.pk],
     )
 
@@ -62,19 +65,24 @@ def of_span(trace: Trace, hex_id: str) -> TargetEligibility | None:
         target.of_span(trace, span),
         agents_of(spans, trace.agent_id)[span.span_id],
         span.received_at,
-        _due([Scope.SPAN, Scope.TRACE], trace.pk, span.received_at),
+        # Only rows that cover the time at which it was received.
+        _for_all(_rows([Scope.SPAN, Scope.TRACE], trace.pk).filter(since__lte=span.received_at)),
         lambda _: facts_of_span(span),
         _ignored(span, spans),
     )
 
 
-def _due(scopes: Iterable[str], target_id: int, received_at: datetime | None = None) -> datetime | None:
-    # For a span, only rows that cover the time at which it was received.
-    waiting = Unsettled.objects.filter(scope__in=list(scopes), target_id=target_id)
-    if received_at is not None:
-        waiting = waiting.filter(since__lte=received_at)
-    due: datetime | None = waiting.aggregate(due=Max("due_at"))["due"]
-    return due
+def _rows(scopes: Iterable[str], target_id: int) -> QuerySet[Unsettled]:
+    return Unsettled.objects.filter(scope__in=list(scopes), target_id=target_id)
+
+
+def _for_all(rows: QuerySet[Unsettled]) -> Callable[[timedelta], datetime | None]:
+    due: datetime | None = rows.aggregate(due=Max("due_at"))["due"]
+    return lambda _: due
+
+
+def _has_settled(_: timedelta) -> None:
+    return None
 
 
 def _ignored(span: SpanRecord, spans: Sequence[SpanRecord]) -> str:

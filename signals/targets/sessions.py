@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import override
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.lookups import GreaterThanOrEqual
 from django.urls import reverse
 
 from catalyst.core.models import Project
@@ -17,6 +20,7 @@ from signals.models.label import LabelQuerySet
 from signals.targets import inputs
 from signals.targets.base import Chunk, Link, SettledTarget, Targets, cursor_of
 from signals.targets.inputs import JudgeInput, Part, Texts
+from signals.targets.pause import Pause
 from signals.targets.target import Target, of_session
 from traces.facts import facts_of_sessions
 from traces.filters import Filter
@@ -69,10 +73,24 @@ class SessionTargets(Targets):
     @override
     @classmethod
     def settled(cls, rows: Sequence[Unsettled], filters: Collection[Filter]) -> Iterator[SettledTarget]:
-        sessions = list(Session.objects.filter(id__in=[row.target_id for row in rows if row.scope == Scope.SESSION]))
+        waiting = {row.target_id: row for row in rows if row.scope == Scope.SESSION}
+        sessions = list(Session.objects.filter(id__in=waiting))
         facts = facts_of_sessions(sessions, filters)
         for session in sessions:
-            yield SettledTarget(of_session(session), session.agent_id, session.last_received_at, facts[session.pk])
+            pause = Pause(session, waiting[session.pk])
+            yield SettledTarget(
+                of_session(session), session.agent_id, session.last_received_at, facts[session.pk], pause
+            )
+
+    @override
+    @classmethod
+    def unsettled(cls, quiet: timedelta | None) -> Q:
+        # As `Pause` has it, in one semi-join, which reads the queue instead of all sessions.
+        quiet = quiet or settings.SETTLE_SESSION
+        received_at = OuterRef("last_received_at")
+        later = Q(looked_at__lt=received_at + quiet) & Q(GreaterThanOrEqual(OuterRef("end_time"), received_at - quiet))
+        rows = Unsettled.objects.filter(Q(looked_at=None) | later, scope=cls.scope, target_id=OuterRef("pk"))
+        return Q(Exists(rows))
 
     @override
     @classmethod

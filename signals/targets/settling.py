@@ -3,12 +3,15 @@
 Ingest enqueues every trace and session that receives spans, with the time at which it settles. Settling deletes due
 rows, enqueues labels for sampled targets and records the others. A crash rolls back everything. Concurrent settlers
 never read the same target. Projects take turns. A target that settles again only raises its wanted revision.
+
+Signals may wait longer or shorter than the instance for a session to be quiet. Ingest goes by the shortest time.
+Settling asks the signals whose time has come, and keeps the row for the next ones.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -17,6 +20,7 @@ from signals.models import Signal, SignalVersion
 from signals.models.label_queue import LabelRequest
 from signals.targets import requeue
 from signals.targets.base import SettledTarget
+from signals.targets.pause import Pause
 from signals.targets.sampler import sample_and_enqueue
 from signals.targets.scopes import targets_of
 from traces.filters import Filter
@@ -32,6 +36,7 @@ class ActiveVersion:
     scope: str
     activated_at: datetime
     traffic_filter: Filter
+    quiet: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +63,12 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
     )
     if not rows:
         return Settled(0, 0)
-    Unsettled.objects.filter(id__in=[row.id for row in rows]).delete()
     active = _active_versions()
     rates = {each.version.pk: each.version.sample_rate for each in active}
-    requests = list(_requests(rows, active))
+    look = _Look(now)
+    requests = list(look.requests(rows, active))
+    Unsettled.objects.filter(id__in=[row.id for row in rows if row.id not in look.kept]).delete()
+    Unsettled.objects.bulk_update(look.kept.values(), ["due_at", "looked_at"])
     return Settled(len(rows), sample_and_enqueue(requests, rates, now).queued)
 
 
@@ -70,23 +77,44 @@ def _active_versions() -> list[ActiveVersion]:
     for signal in Signal.objects.live().select_related("current_version"):
         version, activated_at = signal.current_version, signal.activated_at
         if version and activated_at:
-            active.append(ActiveVersion(version, signal.agent_id, signal.scope, activated_at, version.traffic_filter))
+            active.append(
+                ActiveVersion(
+                    version, signal.agent_id, signal.scope, activated_at, version.traffic_filter, signal.quiet_time
+                )
+            )
     return active
 
 
-def _requests(rows: Sequence[Unsettled], active: Sequence[ActiveVersion]) -> Iterator[LabelRequest]:
-    by_scope: dict[str, dict[int, list[ActiveVersion]]] = defaultdict(lambda: defaultdict(list))
-    for active_version in active:
-        by_scope[active_version.scope][active_version.agent_id].append(active_version)
-    for scope, by_agent in by_scope.items():
-        filters = [each.traffic_filter for each in active if each.scope == scope]
-        for settled in targets_of(scope).settled(rows, filters):
-            if settled.agent_id in by_agent:
-                yield from _requests_for(settled, by_agent[settled.agent_id])
+class _Look:
+    """Which labels settling requests at `now`. `kept`: rows of sessions that stay in the queue, by id."""
 
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.kept: dict[int, Unsettled] = {}
 
-def _requests_for(settled: SettledTarget, active: Iterable[ActiveVersion]) -> Iterator[LabelRequest]:
-    for active_version in active:
-        arrived_after = settled.received_at >= active_version.activated_at
-        if arrived_after and active_version.traffic_filter.passes(settled.facts):
-            yield settled.target.request_for(active_version.version)
+    def requests(self, rows: Sequence[Unsettled], active: Sequence[ActiveVersion]) -> Iterator[LabelRequest]:
+        by_scope: dict[str, dict[int, list[ActiveVersion]]] = defaultdict(lambda: defaultdict(list))
+        for active_version in active:
+            by_scope[active_version.scope][active_version.agent_id].append(active_version)
+        for scope, by_agent in by_scope.items():
+            filters = [each.traffic_filter for each in active if each.scope == scope]
+            for settled in targets_of(scope).settled(rows, filters):
+                if settled.agent_id in by_agent:
+                    yield from self._requests_for(settled, by_agent[settled.agent_id])
+
+    def _requests_for(self, settled: SettledTarget, active: Iterable[ActiveVersion]) -> Iterator[LabelRequest]:
+        asked = [each for each in active if settled.received_at >= each.activated_at]
+        if settled.pause is not None:
+            asked = self._due(settled.pause, asked)
+        for active_version in asked:
+            if active_version.traffic_filter.passes(settled.facts):
+                yield settled.target.request_for(active_version.version)
+
+    def _due(self, pause: Pause, active: Iterable[ActiveVersion]) -> list[ActiveVersion]:
+        left = [each for each in active if not pause.is_over(each.quiet)]
+        later = [pause.due_at(each.quiet) for each in left if pause.waits(each.quiet, self.now)]
+        due = [each for each in left if not pause.waits(each.quiet, self.now)]
+        if later:
+            pause.row.due_at, pause.row.looked_at = min(later), self.now
+            self.kept[pause.row.id] = pause.row
+        return due

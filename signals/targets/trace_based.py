@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import override
 
@@ -16,7 +17,7 @@ from signals.targets import inputs
 from signals.targets.base import Link, Targets
 from signals.targets.inputs import JudgeInput, Part, Texts
 from signals.targets.target import Target
-from traces.models import Trace
+from traces.models import Trace, Unsettled
 from traces.models.span import hex_span_id
 from traces.records import SpanRecord
 from traces.store.reads import spans_of
@@ -25,6 +26,11 @@ from traces.store.reads import spans_of
 class TraceBasedTargets(Targets):
     __slots__ = ()
     settling = Trace
+
+    @override
+    @classmethod
+    def unsettled(cls, quiet: timedelta | None) -> Q:
+        return Q(Exists(Unsettled.objects.filter(scope=cls.scope, target_id=OuterRef("pk"))))
 
     @override
     @classmethod

@@ -16,10 +16,13 @@ register = template.Library()
 
 
 @register.simple_tag
-def quiet_time(scope: str) -> str:
-    """The time without spans after which a trace or session is judged: `10 s`, `30 min`."""
+def quiet_time(scope: str, signal: Signal | None = None) -> str:
+    """The time without spans after which a trace or session is judged, by this signal: `10 s`, `30 min`, `2 h`."""
     seconds = round(env.settle_session_seconds if scope == Scope.SESSION else env.settle_trace_seconds)
-    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
+    if signal and signal.quiet_minutes:
+        seconds = signal.quiet_minutes * 60
+    unit, length = next(each for each in (("h", 3600), ("min", 60), ("s", 1)) if seconds % each[1] == 0)
+    return f"{seconds // length} {unit}"
 
 
 @register.simple_tag

@@ -127,11 +127,14 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
     if not form.is_valid():
         return None
     fields = {name: form.cleaned_data[name] for name in ("agent", "name", "scope")}
+    now = timezone.now()
     try:
         with transaction.atomic():
             signal = operations.create_signal(**fields, definition=form.definition, by=request.actor, template=template)
+            if quiet_minutes := form.cleaned_data["quiet_minutes"]:
+                operations.set_quiet_minutes(signal, quiet_minutes, now, request.actor)
             if request.POST.get("then") == "activate":
-                operations.activate(signal, timezone.now(), request.actor)
+                operations.activate(signal, now, request.actor)
     except ValidationError as error:
         form.report(error)
         return None
@@ -142,10 +145,13 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
     if not form.is_valid():
         return False
     sent = form.cleaned_data
-    activate_at = timezone.now() if request.POST.get("then") == "activate" else None
-    edit = Edit(form.definition, sent["name"], sent["based_on"], sent["named"] or None, activate_at)
+    now = timezone.now()
+    activate_at = now if request.POST.get("then") == "activate" else None
+    edit = Edit(
+        form.definition, sent["name"], sent["based_on"], sent["named"] or None, activate_at, form.changed_quiet_minutes
+    )
     try:
-        operations.edit_signal(signal, edit, request.actor)
+        operations.edit_signal(signal, edit, now, request.actor)
     except ValidationError as error:
         form.report(error)
         return False

@@ -1,20 +1,22 @@
 """Enqueues changed targets until they settle."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from catalyst import database
-from traces.models import Unsettled
+from traces.models import QuietTime, Session, Unsettled
 from traces.summary import Summary
 
 _UPSERT = """
     INSERT INTO traces_unsettled AS u (project_id, scope, target_id, due_at, since)
     {} ORDER BY 2, 3
-    ON CONFLICT (scope, target_id) DO UPDATE SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since)
+    ON CONFLICT (scope, target_id) DO UPDATE
+    SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since), looked_at = NULL
 """
 _TRACES_AND_SPANS = """
     SELECT %s, s.* FROM json_to_recordset(%s::json)
@@ -28,10 +30,16 @@ _TRACES = f"""
     )
     SELECT target_id FROM queued WHERE is_new AND scope = 'trace'
 """
-_SESSIONS = _UPSERT.format(
-    "SELECT project_id, 'session', id, CASE WHEN end_time < %s THEN %s ELSE %s END, %s::timestamptz "
-    "FROM traces_session WHERE id = ANY(%s)"
-)
+_SESSIONS = _UPSERT.format("""
+    SELECT s.project_id, 'session', s.id,
+        CASE WHEN s.end_time < t.now - q.quiet THEN t.now ELSE t.now + q.quiet END, t.now
+    FROM (SELECT %s::timestamptz AS now, %s::interval AS quiet) AS t, traces_session s
+    LEFT JOIN traces_quiettime o ON o.agent_id = s.agent_id,
+    LATERAL (SELECT least(t.quiet, o.session) AS quiet) AS q
+    WHERE s.id = ANY(%s)
+""")
+
+MAX_QUIET = timedelta(hours=24)
 
 
 def trace_due(summary: Summary, now: datetime) -> datetime:
@@ -57,17 +65,37 @@ def enqueue_traces(
 
 
 def enqueue_sessions(sessions: Sequence[int], now: datetime) -> None:
-    """Enqueue sessions whose rows are up to date."""
+    """Enqueue sessions whose rows are up to date, due at the earliest time at which one settles for some signal."""
     if sessions:
-        quiet = settings.SETTLE_SESSION
-        database.execute(_SESSIONS, [now - quiet, now, now + quiet, now, list(sessions)])
+        database.execute(_SESSIONS, [now, settings.SETTLE_SESSION, list(sessions)])
+
+
+@transaction.atomic
+def set_quiet_time(agent_id: int, session: timedelta | None) -> None:
+    """Set the shortest quiet time that a signal wants for sessions of an agent. None: no signal has its own."""
+    if session is None:
+        QuietTime.objects.filter(agent=agent_id).delete()
+    else:
+        QuietTime.objects.update_or_create(agent_id=agent_id, defaults={"session": session})
+
+
+@transaction.atomic
+def look_again(project_id: int, agent_id: int, now: datetime) -> None:
+    """Settle the waiting sessions of an agent anew, because a signal evaluates them at another time than before."""
+    sessions = Session.objects.filter(project=project_id, agent=agent_id)
+    waiting = Unsettled.objects.filter(
+        project=project_id, scope=Unsettled.Scope.SESSION, target_id__in=sessions.values("id")
+    )
+    locked = waiting.order_by("scope", "target_id").select_for_update(of=("self",))
+    Unsettled.objects.filter(id__in=locked.values("id")).update(due_at=now, looked_at=None)
 
 
 @transaction.atomic
 def clamp_future_times(now: datetime) -> None:
     """Settle now what was enqueued while the clock of the machine was ahead."""
     max_wait = max(settings.SETTLE_TRACE, settings.SETTLE_ROOTLESS, settings.SETTLE_SESSION)
-    too_late = Unsettled.objects.filter(due_at__gt=now + max_wait)
+    stays = Q(looked_at__isnull=False, due_at__lte=now + max(max_wait, MAX_QUIET))
+    too_late = Unsettled.objects.filter(due_at__gt=now + max_wait).exclude(stays)
     # The order in which ingest locks these rows: sessions last.
     for part in (too_late.exclude(scope=Unsettled.Scope.SESSION), too_late.filter(scope=Unsettled.Scope.SESSION)):
         locked = part.order_by("scope", "target_id").select_for_update()

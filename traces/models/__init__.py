@@ -6,7 +6,7 @@ from traces.models.choices import Kind, Outcome, Status
 from traces.models.deploys import Deploy
 from traces.models.expired_day import ExpiredDay
 from traces.models.resource import Resource
-from traces.models.settle_queue import Unsettled
+from traces.models.settle_queue import QuietTime, Unsettled
 from traces.models.span import PARTITIONED, Payload, Span, SpanKey, hex_span_id
 from traces.models.trace import Counters, Session, Trace
 
@@ -22,6 +22,7 @@ __all__ = [
     "Kind",
     "Outcome",
     "Payload",
+    "QuietTime",
     "Resource",
     "Session",
     "Span",

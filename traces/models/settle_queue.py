@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 
 
@@ -9,6 +10,7 @@ class Unsettled(models.Model):
     """A target that received spans and settles at `due_at`.
 
     Ingest upserts it in its transaction; settling deletes it. SPAN and TRACE rows name a Trace, SESSION rows a Session.
+    A session that has to be quiet for longer for some signals stays, due when the next of them evaluates it.
     """
 
     class Scope(models.TextChoices):
@@ -24,6 +26,9 @@ class Unsettled(models.Model):
     target_id = models.BigIntegerField(help_text="Primary key of the Trace or Session.")
     due_at = models.DateTimeField()
     since = models.DateTimeField(help_text="When the first span arrived that has not settled yet.")
+    looked_at = models.DateTimeField(
+        null=True, help_text="When it last settled for some signals and stayed for others. Null: not since it grew."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["scope", "target_id"], name="traces_unsettled_key")]
@@ -33,3 +38,13 @@ class Unsettled(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.target_id}"
+
+
+class QuietTime(models.Model):
+    """The shortest quiet time after which an agent's sessions settle for some signal. No row: the instance's."""
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    session = models.DurationField()
+
+    def __str__(self) -> str:
+        return f"{self.agent}: {self.session}"

@@ -8,7 +8,7 @@ from catalyst.core.models import AuditEntry, Project
 from catalyst.operations import InvalidInput, NotFound
 from signals import operations
 from signals.models import Signal
-from tests.factories import make_agent, make_signal
+from tests.factories import AGENT, make_agent, make_signal
 from tests.signals.operations.calling import call
 
 pytestmark = pytest.mark.django_db
@@ -65,3 +65,20 @@ def test_it_says_what_is_wrong_with_several(
 def test_an_edit_can_activate(project: Project, now: datetime, signals: list[Signal]) -> None:
     found = call(project, now, "signals.edit", signal=signals[0].pk, name="Rage", sample_rate=10, activate=True)
     assert (found.signal.name, found.signal.state, found.signal.version) == ("Rage", "active", 2)
+
+
+def test_the_quiet_time_of_a_signal_is_part_of_no_version(project: Project, now: datetime) -> None:
+    make_agent(project)
+    about = {"agent": AGENT, "name": "Mood", "scope": "session", "prompt": "Is the user angry?"}
+    made = call(project, now, "signals.create", quiet_minutes=5, **about)
+    edited = call(project, now, "signals.edit", signal=made.signal.id, quiet_minutes=60)
+    kept = call(project, now, "signals.edit", signal=made.signal.id, sample_rate=10)
+    reset = call(project, now, "signals.edit", signal=made.signal.id, quiet_minutes=0)
+    found = [(each.signal.quiet_minutes, each.signal.version) for each in (made, edited, kept, reset)]
+    assert found == [(5, 1), (60, 1), (60, 2), (None, 2)]
+
+
+def test_only_a_signal_about_sessions_takes_a_quiet_time(project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), scope="trace")
+    with pytest.raises(InvalidInput, match="Only session signals have a quiet time"):
+        call(project, now, "signals.edit", signal=signal.pk, quiet_minutes=5)

@@ -88,6 +88,28 @@ def test_it_asks_which_answer_is_bad(browser: Client, agent: Agent, bad: str, ot
     assert version.sentiments == {bad: "negative", other: "positive"}
 
 
+def test_a_signal_about_sessions_may_have_its_own_quiet_time(browser: Client, agent: Agent) -> None:
+    made = browser.post(NEW, STRING | {"agent": agent.pk, "quiet_minutes": "90", "then": "activate"})
+    signal = Signal.objects.get()
+    assert signal.quiet_minutes == 90
+    page = Page(browser.get(made.headers["Location"]).text)
+    assert "Sessions without activity for 90 min are judged." in page.part("definition").text
+    edit = f"/p/default/signals/{signal.pk}/edit/"
+    filled = as_filled(browser.get(edit).text)
+    assert filled["quiet_minutes"] == "90"
+    browser.post(edit, filled | {"quiet_minutes": ""})
+    assert Signal.objects.get().quiet_minutes is None
+    assert signal.versions.count() == 1
+
+
+@pytest.mark.parametrize("scope", ["trace", "span"])
+def test_only_signals_about_sessions_have_a_quiet_time(browser: Client, agent: Agent, scope: str) -> None:
+    browser.post(NEW, STRING | {"agent": agent.pk, "scope": scope, "quiet_minutes": "0"})
+    signal = Signal.objects.get()
+    assert signal.quiet_minutes is None
+    assert "quiet_minutes" not in as_filled(browser.get(f"/p/default/signals/{signal.pk}/edit/").text)
+
+
 @pytest.mark.parametrize("key", TEMPLATES)
 def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: str) -> None:
     page = browser.get(f"{NEW}?template={key}").text
@@ -116,6 +138,8 @@ def test_it_takes_every_template_unedited(browser: Client, agent: Agent, key: st
         ({"sample_rate_other": "101"}, "a whole number from 0 to 100"),
         ({"sample_rate_other": "ten"}, "a whole number from 0 to 100"),
         ({"sample_rate": ""}, "a whole number from 0 to 100"),
+        ({"quiet_minutes": "1441"}, "a whole number from 1 to 1,440"),
+        ({"quiet_minutes": "0"}, "a whole number from 1 to 1,440"),
         ({"scope": "turn"}, "Choose one of the options"),
         ({"type": "regex"}, "Choose one of the options"),
         ({"agent": "0"}, "Choose one of the options"),

@@ -160,3 +160,15 @@ def test_an_edit_that_leaves_the_name_alone_leaves_a_new_one(edit: str, browsers
     browsers[0].post(edit, first | {"name": "Theirs"})
     assert browsers[1].post(edit, second | {"prompt": "Does the user want money back?"}).status_code == 302
     assert Signal.objects.get().name == "Theirs"
+
+
+def test_who_edits_something_else_keeps_the_quiet_time_of_the_other(
+    project: Project, browsers: tuple[Client, Client]
+) -> None:
+    signal = make_signal(make_agent(project), scope="session")
+    edit = f"/p/default/signals/{signal.pk}/edit/"
+    first, second = (as_filled(browser.get(edit).text) for browser in browsers)
+    browsers[0].post(edit, first | {"quiet_minutes": "5"})
+    browsers[1].post(edit, second | {"prompt": "Mine?"})
+    signal.refresh_from_db()
+    assert (signal.quiet_minutes, signal.versions.count()) == (5, 2)
