@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from catalyst.ip_ranges import AllowedTargets
+from catalyst.mail import checked_mail_url
 
 EVERYWHERE = {"*": ["0.0.0.0/0", "::/0"]}
 
@@ -88,6 +89,13 @@ class Env(BaseSettings):
         description="Private networks (10.0.0.0/8) and endpoints (ollama:11434) that users may connect to, "
         "comma-separated. Link-local and cloud metadata addresses stay blocked.",
     )
+
+    mail_url: Annotated[str, AfterValidator(checked_mail_url)] = Field(
+        "",
+        description="Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host. "
+        "Empty: no mail.",
+    )
+    mail_from: str = Field("catalyst@localhost", description="Sender of mail, such as Catalyst <catalyst@example.com>.")
 
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."

@@ -10,6 +10,7 @@ from django.utils.csp import CSP
 
 from catalyst.database import django_database
 from catalyst.env import env
+from catalyst.mail import mailers
 from catalyst.package import FILES
 from catalyst.secret_key import secret_key
 
@@ -21,6 +22,10 @@ DEBUG = env.debug
 SECRET_KEY = secret_key(env)
 SECRET_KEY_FALLBACKS = env.old_secret_keys
 PUBLIC_URL = env.base_url()
+MAILERS = mailers(env.mail_url)
+SENDS_MAIL = bool(env.mail_url)
+DEFAULT_FROM_EMAIL = env.mail_from
+PASSWORD_RESET_TIMEOUT = 4 * 60 * 60
 ALLOWED_HOSTS = [urlsplit(PUBLIC_URL).hostname or "localhost", "127.0.0.1", "localhost", "[::1]", *env.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 

@@ -30,6 +30,8 @@ WITHOUT: Mapping[str, str] = {
     "core:login": SIGNING_IN,
     "core:login-link": SIGNING_IN,
     "core:logout": SIGNING_IN,
+    "core:password-forgotten": SIGNING_IN,
+    "core:password-new": SIGNING_IN,
     "signals:agent-choices": "Finds choices of a form.",
     "core:password-change": ACCOUNT,
     "core:profile": ACCOUNT,

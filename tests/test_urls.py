@@ -78,6 +78,8 @@ TABLE = {
     "core:home": Row("302 302 302 302 302", "405 405 405 405 302"),
     "core:login": Row("302 302 302 302 200", "302 302 302 302 422"),
     "core:login-link": Row("302 302 302 302 410", "302 302 302 302 410", "nonsense"),
+    "core:password-forgotten": Row("404 404 404 404 404", "404 404 404 404 404"),  # no mail server is set up
+    "core:password-new": Row("200 200 200 200 200", "200 200 200 200 200", "mailed"),
     "core:logout": Row("302 302 302 302 302", "302 302 302 302 302"),
     "core:profile": Row("200 200 200 200 302", "302 302 302 302 302"),
     "core:password-change": Row("302 302 302 302 302", "422 422 422 422 302"),
@@ -209,6 +211,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "": {},
         "nonsense": {"token": "nonsense"},
         "invited": {"token": token},
+        "mailed": {"uidb64": "nobody", "token": "nonsense"},
         "invitation": {"pk": invitation.pk},
         "membership": {"pk": project.memberships.get(user=member).pk},
         "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(owner))[0].pk},

@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from catalyst import database
-from catalyst.core import sign_in_log
+from catalyst.core import operations, sign_in_log, sign_ins, tasks
 from catalyst.core.models import (
     FAILED_TO_SIGN_IN,
     KEPT_FROM_SIGNING_IN,
@@ -33,6 +33,10 @@ SIGN_IN_BY_ADDRESS = Limit("address", 30, 1 / 10)
 SIGN_IN_BY_NAME = Limit("username", 10, 1 / 60)  # from one address
 SIGN_IN_SLOWLY = Limit("username anywhere", 30, 1 / 60)
 SLOW_SECONDS = 2
+LINKS_BY_ADDRESS = Limit("password links from an address", 10, 1 / 360)
+LINKS_OF_ACCOUNT = Limit("password links of an account", 3, 1 / 1200)
+# An address may be that of several accounts.
+MAX_LINKS = 5
 _slow = BoundedSemaphore(4)
 
 
@@ -110,6 +114,30 @@ def password_form(user: User, data: Any = None) -> SetPasswordForm[User]:
     # People who sign in by link have no old password to confirm.
     form = PasswordChangeForm if user.has_usable_password() else SetPasswordForm
     return form(user, data)
+
+
+class ForgottenPasswordForm(forms.Form):
+    email = forms.EmailField(
+        max_length=254,
+        help_text="The address in your profile.",
+        widget=forms.EmailInput({"autocomplete": "email", "autofocus": True}),
+    )
+
+    def send_links(self, sender: str, now: datetime) -> None:
+        """Mail a link to each account with the address, few times an hour. `sender` is the IP address that asks."""
+        if not database_buckets.take(LINKS_BY_ADDRESS, network_of(sender), now):
+            return
+        for user in User.objects.filter(email__iexact=self.cleaned_data["email"], is_active=True)[:MAX_LINKS]:
+            if database_buckets.take(LINKS_OF_ACCOUNT, str(user.pk), now):
+                tasks.send_password_link.enqueue(user.pk)
+
+
+class NewPasswordForm(SetPasswordForm[User]):
+    def save(self, commit: bool = True) -> User:  # noqa: ARG002 (Django gives it)
+        """Set the password, which ends all sessions."""
+        operations.set_password(self.user, password=self.cleaned_data["new_password1"])
+        sign_ins.sign_out_elsewhere(self.user, None)
+        return self.user
 
 
 class ProjectForm(forms.Form):

@@ -154,6 +154,8 @@ def every(instance: Instance) -> list[Stop]:
         Stop("sign-in", "/login/", person=STRANGER),
         Stop("invitation", f"/invitations/{invitation}/", person=STRANGER),
         Stop("void invitation", "/invitations/nonsense/", 410, STRANGER),
+        Stop("no mail", "/password/forgotten/", 404, STRANGER),
+        Stop("void password link", "/password/new/nobody/nonsense/", person=STRANGER),
         Stop("used link", "/login/nonsense/", 410, STRANGER),
         *(Stop(name, path) for name, path in own.items()),
         Stop("not found", f"{demo}/nothing/", 404),

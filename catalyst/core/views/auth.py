@@ -1,19 +1,23 @@
 """Pages of sign-in, and the home page."""
 
+from typing import Any
+
 from django.conf import settings
-from django.contrib import auth
+from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import PasswordResetConfirmView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, resolve_url
+from django.urls import reverse_lazy
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
-from catalyst.core import login_links
+from catalyst.core import login_links, sign_ins
 from catalyst.core.access import COOKIE, YEAR, SignedInRequest, last_project
-from catalyst.core.forms import LoginForm, ProjectForm
+from catalyst.core.forms import ForgottenPasswordForm, LoginForm, NewPasswordForm, ProjectForm
 from catalyst.core.models import User
 from catalyst.core.navigation import ASK_PASSWORD
 from catalyst.htmx import own_page, render, wants_partial
@@ -40,7 +44,38 @@ def login(request: HttpRequest) -> HttpResponse:
     status = 422 if form.is_bound else 200
     if form.is_limited:
         status = 429
-    return render(request, "core/login.html", {"form": form, "next": target}, status=status)
+    context = {"form": form, "next": target, "sends_mail": settings.SENDS_MAIL}
+    return render(request, "core/login.html", context, status=status)
+
+
+@login_not_required
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def password_forgotten(request: HttpRequest) -> HttpResponse:
+    """Mail a link to set a new password. The answer does not tell who has an account."""
+    if not settings.SENDS_MAIL:
+        return render(request, "core/password_forgotten.html", status=404)
+    form = ForgottenPasswordForm(request.POST if request.method == "POST" else None)
+    if form.is_bound and form.is_valid():
+        form.send_links(sign_ins.address(request), timezone.now())
+        return render(request, "core/password_forgotten.html", {"asked": True})
+    return render(request, "core/password_forgotten.html", {"form": form}, status=422 if form.is_bound else 200)
+
+
+class NewPasswordView(PasswordResetConfirmView):
+    """Set a new password with a mailed link. Django keeps the link out of the address, and so out of referrers."""
+
+    form_class = NewPasswordForm
+    template_name = "core/password_new.html"
+    success_url = reverse_lazy("core:login")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        messages.success(self.request, "Your password is set. Sign in with it")
+        return response
+
+
+password_new = NewPasswordView.as_view()
 
 
 @login_not_required
