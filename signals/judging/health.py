@@ -18,10 +18,11 @@ def outage_of(judge: Judge) -> JudgeHealth | None:
 
 @dataclass(frozen=True, slots=True)
 class JudgeUnavailable:
-    """Title and sentence for pages."""
+    """Title, sentence and what happens to labels meanwhile, for pages."""
 
     title: str
     text: str
+    effect: str
 
 
 def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, JudgeUnavailable]:
@@ -33,9 +34,11 @@ def unavailable_judges(versions: Iterable[SignalVersion]) -> dict[int | None, Ju
     for version in versions:
         judge = judge_of(version)
         if judge.kind == "none":
-            text = judge.reason or "No model is connected, so every label fails."
-            unavailable[version.pk] = JudgeUnavailable("No judge", text)
+            text = judge.reason or "No model is connected."
+            unavailable[version.pk] = JudgeUnavailable("No judge", text, "Labels fail. You can retry them later.")
         elif judge.is_model and judge.key in outage_by_model:
             text = f"{judge.name} does not answer: {outage_by_model[judge.key].error}"
-            unavailable[version.pk] = JudgeUnavailable("Judge does not answer", text)
+            unavailable[version.pk] = JudgeUnavailable(
+                "Judge does not answer", text if text.endswith(".") else f"{text}.", "Labels stay pending."
+            )
     return unavailable

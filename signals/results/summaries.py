@@ -138,9 +138,10 @@ def gave_labels(found: Iterable[LabelCount]) -> set[int]:
     return {cell.version for cell in found if cell.value and cell.count}
 
 
-def judge_troubles(of: Iterable[Summary]) -> list[str]:
-    """Why judges of live signals are unavailable, once each."""
-    return sorted({each.judge_unavailable.text for each in of if each.signal.is_live and each.judge_unavailable})
+def judge_troubles(of: Iterable[Summary]) -> list[tuple[JudgeUnavailable, int]]:
+    """Why judges of live signals are unavailable, each with the number of signals."""
+    found = Counter(each.judge_unavailable for each in of if each.signal.is_live and each.judge_unavailable)
+    return sorted(found.items(), key=lambda item: item[0].text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ MAX_PREVIEW_CHARACTERS = 300
 MAX_PREVIEW_JSON_CHARACTERS = 100_000
 MAX_PREVIEW_MESSAGES = 20
 TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
+# What they return is about the conversation, and no part of it.
+CHECK_KINDS = frozenset(("GUARDRAIL", "EVALUATOR", "EMBEDDING"))
 _EMPTY = PayloadRecord()
 
 
@@ -303,11 +305,13 @@ def _add_failure(conversation: Conversation, span: SpanRecord, payload: PayloadR
 
 def _add_ends(conversation: Conversation, spans: Sequence[SpanRecord], payloads: Mapping[int, PayloadRecord]) -> None:
     outer = [(span, payloads.get(span.span_id, _EMPTY)) for span in spans if span.kind not in {*TOOL_KINDS, "LLM"}]
+    speaking = [(span, payload) for span, payload in outer if span.kind not in CHECK_KINDS] or outer
     if not conversation.has_role("user"):
-        _add_request(conversation, outer)
+        # What is checked is often what the user said.
+        _add_request(conversation, [*speaking, *outer])
     elif conversation.starts_with_steps():
-        _put_request_first(conversation, outer)
-    _add_answer(conversation, outer)
+        _put_request_first(conversation, speaking)
+    _add_answer(conversation, speaking)
 
 
 def _add_request(conversation: Conversation, outer: Iterable[tuple[SpanRecord, PayloadRecord]]) -> None:

@@ -142,10 +142,11 @@ def test_it_says_which_judges_do_not_answer(
     make_signal(agent, name="Silent", active_since=now)
     make_signal(agent, name="Answered", active_since=now, judge_model="judge-2")
     make_signal(agent, name="Draft")
-    assert "Judging is paused" not in browser.get(PAGE).text
+    assert "can't be judged" not in Page(browser.get(PAGE).text).text
     JudgeHealth.objects.create(url=endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
     page = Page(browser.get(PAGE).text)
-    assert page.text.count("Judging is paused. judge-1 does not answer: It asks to slow <down>.") == 1
+    said = "1 active signal can't be judged. judge-1 does not answer: It asks to slow <down>. Labels stay pending."
+    assert page.text.count(said) == 1
     marks = Page(browser.get(f"/p/default/agents/{agent.pk}/signals/").text).all("//*[@title]")
     titles = [mark.attribute("title") for mark in marks if mark.text == "Judge does not answer"]
     assert titles == ["judge-1 does not answer: It asks to slow <down>."]
@@ -155,7 +156,7 @@ def test_it_says_where_no_model_is_connected(browser: Client, project: Project, 
     signal = make_signal(make_agent(project), active_since=now)
     page = Page(browser.get(PAGE).text)
     assert page.table().row(1)["State"] == "Active"
-    assert "Judging is paused. No model is connected, so every label fails." in page.text
+    assert "1 active signal can't be judged. No model is connected. Labels fail." in page.text
     operations.archive(signal, now)
     assert Page(browser.get(f"{PAGE}?archived=").text).table().row(1)["State"] == "Archived"
 

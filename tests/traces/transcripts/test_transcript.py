@@ -250,6 +250,14 @@ def test_it_falls_back_to_the_outermost_input_and_output(given: str, produced: s
     assert told(transcript) == ["user: hi", "assistant: hello"]
 
 
+def test_what_a_check_returns_is_nobody_s_answer() -> None:
+    guard = row(2, 1, "GUARDRAIL", input="Where is my order?", output="pass", name="guardrail.input")
+    judge = row(3, 1, "EVALUATOR", input="It has shipped.", output="0.9")
+    assert told(spoken(row(1, None, "AGENT", input="Where is my order?"), guard, judge)) == ["user: Where is my order?"]
+    assert told(spoken(row(1, None, "AGENT"), guard)) == ["user: Where is my order?"], "what is checked was said"
+    assert told(spoken(guard)) == ["user: Where is my order?", "assistant: pass"], "alone, it is the whole run"
+
+
 def test_it_loses_nothing_of_an_answer_that_is_data() -> None:
     transcript = spoken(row(1, None, "AGENT", input="hi", output='{"answer": "42", "confidence": 0.9}'))
     assert transcript.messages[-1].text == '{"answer": "42", "confidence": 0.9}'
