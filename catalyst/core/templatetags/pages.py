@@ -22,7 +22,8 @@ register = template.Library()
 register.simple_tag(package.command)
 register.filter("html_attributes", flatatt)
 
-STATUSES = {"ok": "OK", "error": "Error", "unset": "Unset"}
+# Without a status nothing failed, so it is counted and found as OK.
+STATUSES = {"ok": ("OK", ""), "error": ("Error", ""), "unset": ("OK", "The sender set no status")}
 
 
 @register.filter
@@ -55,7 +56,8 @@ def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count:
 
 @register.simple_tag
 def status(value: str) -> SafeString:
-    return format_html('<span class="state {}">{}</span>', value, STATUSES[value])
+    words, note = STATUSES[value]
+    return format_html('<span class="state {}"{}>{}</span>', value, flatatt({"title": note} if note else {}), words)
 
 
 @register.simple_tag(takes_context=True)
