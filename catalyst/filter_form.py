@@ -1,11 +1,12 @@
 """Forms that read the filter of a page from its query string."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast, override
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from catalyst.pagination import Sort
 from catalyst.params import MAX_ID_DIGITS, parse_number
 
 
@@ -43,6 +44,25 @@ class NumberField(forms.Field):
     def bound_data(self, data: Any, initial: Any) -> Any:
         number = parse_number(data, self.max_digits)
         return initial if number is None else number
+
+
+class SortField(forms.Field):
+    """A sort order: the key of a column, and `-` before it if the greatest value comes first."""
+
+    default_error_messages = {"invalid": "The list has no such column."}
+
+    def __init__(self, keys: Collection[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.keys = keys
+
+    @override
+    def to_python(self, value: Any) -> Sort | None:
+        if value in self.empty_values:
+            return None
+        sort = Sort(value.removeprefix("-"), is_descending=value.startswith("-"))
+        if sort.key not in self.keys:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return sort
 
 
 class FilterForm(forms.Form):

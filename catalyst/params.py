@@ -1,12 +1,15 @@
 """Parsers of URL parameters."""
 
+import re
 from datetime import datetime
+from decimal import Decimal
 
-from catalyst.pagination import Cursor
+from catalyst.pagination import Cursor, Sort, SortedCursor
 
 MAX_OFFSET = 100_000
 MAX_ID_DIGITS = 18
 MAX_VERSION_DIGITS = 8
+_AMOUNT = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
 def cursor(text: str | None) -> Cursor | None:
@@ -18,6 +21,16 @@ def cursor(text: str | None) -> Cursor | None:
     except ValueError:
         return None
     return Cursor(moment, number) if moment.tzinfo and number else None
+
+
+def sorted_cursor(text: str | None, sort: Sort) -> SortedCursor | None:
+    """Return None for the first page and for invalid text, such as the cursor of another order."""
+    if sort.is_by_time:
+        last = cursor(text)
+        return SortedCursor(last.time, last.id) if last else None
+    value, _, pk = (text or "").partition("_")
+    number = parse_number(pk)
+    return SortedCursor(Decimal(value), number) if number and _AMOUNT.fullmatch(value) else None
 
 
 def offset(text: str | None) -> int:

@@ -9,17 +9,21 @@ from django import forms
 from django.http import QueryDict
 
 from catalyst.core.models import Project
-from catalyst.filter_form import FilterForm, NumberField, TextField
+from catalyst.filter_form import FilterForm, NumberField, SortField, TextField
 from catalyst.json_value import InvalidValue
+from catalyst.pagination import NEWEST_FIRST, Sort
 from traces import filters, label_sources
 from traces.filters import ATTRIBUTE, BOUNDS, NAMES, Filter
 from traces.label_sources import Dimension
+from traces.models.sorting import AGENT_SORTS, MODEL_SORTS, SESSION_SORTS, TOOL_SORTS, TRACE_SORTS
 from traces.models.trace import TraceFilter
 
 MAX_TEXT_CHARACTERS = 200
 MAX_LABELS = 5
 TEXT = {"autocomplete": "off"}
 NUMBER = {**TEXT, "inputmode": "numeric"}
+# Filters that lists of sessions don't have.
+OF_TRACES = ("q", "session", "skewed")
 # By static/js/menus.js; without JavaScript a button sends the form.
 SENT_AT_ONCE = {"data-submits": True}
 SEARCH = {
@@ -38,12 +42,13 @@ class AddedTextField(TextField):
 
 
 class TraceFilterForm(FilterForm):
-    """Filter of a list of traces or sessions. An unknown label matches nothing."""
+    """Filter and sort order of a list of traces. An unknown label matches nothing."""
 
-    q = AddedTextField(max_length=MAX_TEXT_CHARACTERS, widget=forms.SearchInput(SEARCH))
+    q = AddedTextField(label="Search", max_length=MAX_TEXT_CHARACTERS, widget=forms.SearchInput(SEARCH))
     agent = NumberField()
     session = NumberField()
     skewed = forms.BooleanField()
+    sort = SortField(TRACE_SORTS)
     # `Filter` checks the fields below.
     environment = forms.Field(widget=forms.TextInput(TEXT))
     service = forms.Field(widget=forms.TextInput(TEXT))
@@ -87,6 +92,11 @@ class TraceFilterForm(FilterForm):
         fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
         return fields
 
+    @property
+    def sort_order(self) -> Sort:
+        sort: Sort = self.valid_values.get("sort", NEWEST_FIRST)
+        return sort
+
     @cached_property
     def trace_filter(self) -> TraceFilter:
         """The valid part of the filter."""
@@ -101,6 +111,47 @@ class TraceFilterForm(FilterForm):
             labels=label_sources.conditions(self.project, keys) if keys else (),
             skewed=values.get("skewed", False),
         )
+
+
+class SessionFilterForm(TraceFilterForm):
+    """Filter and sort order of a list of sessions."""
+
+    sort = SortField(SESSION_SORTS)
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        for name in OF_TRACES:
+            if self.cleaned_data.get(name):
+                self.add_error(name, "Only traces can be filtered by it.")
+        return super().clean()
+
+
+class AgentSortForm(FilterForm):
+    """Sort order of the list of agents."""
+
+    sort = SortField(AGENT_SORTS)
+
+    @property
+    def sort_order(self) -> Sort:
+        sort: Sort = self.valid_values.get("sort", Sort("runs"))
+        return sort
+
+
+class CallSortForm(FilterForm):
+    """Sort orders of the models and tools of an agent."""
+
+    models_sort = SortField(MODEL_SORTS, label="Sort of models")
+    tools_sort = SortField(TOOL_SORTS, label="Sort of tools")
+
+    @property
+    def models_order(self) -> Sort:
+        sort: Sort = self.valid_values.get("models_sort", Sort("cost"))
+        return sort
+
+    @property
+    def tools_order(self) -> Sort:
+        sort: Sort = self.valid_values.get("tools_sort", Sort("calls"))
+        return sort
 
 
 class BreakdownForm(FilterForm):

@@ -1,13 +1,17 @@
 """Tables of the models and tools that an agent called."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import accumulate, chain
+from operator import attrgetter
+from typing import Any
 
 from catalyst import timerange
 from catalyst.core.models import Project
+from catalyst.pagination import Sort
 from catalyst.timerange import TimeRange
 from traces.models import AgentHourCalls, Kind, Trace
 from traces.models.volumes import agent_is
@@ -15,6 +19,10 @@ from traces.store.reads import spans_of
 from traces.usage import Called
 
 MAX_ROWS = 20
+# Those of lower cost, or with fewer calls, come last.
+MAX_SORTED = 200
+BY_COST = Sort("cost")
+BY_CALLS = Sort("calls")
 MAX_CAUSES = 5
 MAX_FAILED_RUNS = 50
 MAX_READ_SPANS = 2_000
@@ -42,31 +50,44 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class CallTables:
-    """Models by cost, tools by calls, causes by errors. `since`: start of the first hour if it precedes the range."""
+    """Models, tools, and causes by errors. `since`: start of the first hour if it precedes the range.
+
+    `more_models`: how many are not shown; `unsorted_models`: how many of them might come first, by the sort order.
+    """
 
     models: Sequence[Row]
     more_models: int
+    unsorted_models: int
     tools: Sequence[Row]
     more_tools: int
+    unsorted_tools: int
     causes: Sequence[Cause]
     errors: int
     since: datetime | None
 
 
-def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
+def tables(
+    project: Project,
+    agent: int,
+    time_range: TimeRange,
+    models_sort: Sort = BY_COST,
+    tools_sort: Sort = BY_CALLS,
+) -> CallTables:
     """Sums of the hours that the range touches."""
     calls = AgentHourCalls.objects.filter(agent_is(agent), project=project).within(time_range)
-    models, more_models = calls.greatest(Kind.LLM, "cost", MAX_ROWS)
-    tools, more_tools = calls.greatest(Kind.TOOL, "call_count", MAX_ROWS)
+    models, other_models = calls.greatest(Kind.LLM, "cost", MAX_SORTED)
+    tools, other_tools = calls.greatest(Kind.TOOL, "call_count", MAX_SORTED)
     causes = calls.failing(MAX_CAUSES)
     max_errors = max((errors for _, _, errors in causes), default=0)
     messages = _messages(project, agent, time_range) if causes else {}
     first = timerange.floor(time_range.start, timerange.HOUR)
     return CallTables(
-        _rows(models, lambda called: called.calls.total_tokens),
-        more_models,
-        _rows(tools, lambda called: called.calls.error_count / called.calls.call_count),
-        more_tools,
+        _rows(_sorted(models, models_sort)[:MAX_ROWS], lambda called: called.calls.total_tokens),
+        other_models + max(len(models) - MAX_ROWS, 0),
+        0 if models_sort == BY_COST else other_models,
+        _rows(_sorted(tools, tools_sort)[:MAX_ROWS], _error_rate),
+        other_tools + max(len(tools) - MAX_ROWS, 0),
+        0 if tools_sort == BY_CALLS else other_tools,
         [
             Cause(name, kind, errors, _width(errors, max_errors), messages.get((kind, name), ""))
             for kind, name, errors in causes
@@ -74,6 +95,33 @@ def tables(project: Project, agent: int, time_range: TimeRange) -> CallTables:
         calls.errors(),
         first if first < time_range.start else None,
     )
+
+
+def _error_rate(called: Called) -> float:
+    return called.calls.error_count / called.calls.call_count
+
+
+def _cost(called: Called) -> Decimal | None:
+    return called.calls.cost if called.calls.cost or not called.calls.unpriced_count else None
+
+
+_VALUES: Mapping[str, Callable[[Called], Any]] = {
+    "name": lambda called: called.name.casefold(),
+    "calls": lambda called: called.calls.call_count,
+    "errors": _error_rate,
+    "p50": attrgetter("p50_us"),
+    "p95": attrgetter("p95_us"),
+    "tokens": lambda called: called.calls.total_tokens,
+    "cost": _cost,
+}
+
+
+def _sorted(entries: Sequence[Called], sort: Sort) -> list[Called]:
+    """Those without a value come last, whichever way."""
+    value = _VALUES[sort.key]
+    known = [entry for entry in entries if value(entry) is not None]
+    unknown = [entry for entry in entries if value(entry) is None]
+    return sorted(known, key=value, reverse=sort.is_descending) + unknown
 
 
 def _messages(project: Project, agent: int, time_range: TimeRange) -> dict[tuple[str, str], str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, Least
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Least
 from django_stubs_ext import WithAnnotations
 
 from catalyst import timerange
@@ -34,14 +34,6 @@ def with_run_times(project: Project) -> QuerySet[SeenAgent]:
     return project.agents.annotate(
         first_run=Least("first_seen_at", Subquery(oldest[:1])), last_run=Subquery(newest[:1])
     )
-
-
-def busiest(project: Project, time_range: TimeRange) -> QuerySet[SeenAgent]:
-    """Agents with most runs in the hours of the range first."""
-    hours = AgentHour.objects.filter(project=project, agent=OuterRef("pk"), hour__lt=time_range.end)
-    within = hours.filter(hour__gte=timerange.floor(time_range.start, timerange.HOUR))
-    runs = within.order_by().values("agent").annotate(runs=Sum("trace_count")).values("runs")
-    return with_run_times(project).annotate(runs=Coalesce(Subquery(runs), 0)).order_by("-runs", "name", "id")
 
 
 @dataclass(frozen=True, slots=True)

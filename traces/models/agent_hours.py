@@ -20,6 +20,8 @@ from traces.models.volumes import Volumes, usage_row, volumes_of
 from traces.summary import CALLS, Calls
 from traces.usage import SUMS, Called, LatencyRow, UsageRow
 
+SUMS_OF_HOURS = {f"sum_{name}": Sum(name) for name in SUMS}
+
 
 def _called(row: Mapping[str, Any]) -> Called:
     return Called(row["name"], Calls(*(row[f"sum_{name}"] for name in CALLS)))
@@ -48,9 +50,8 @@ class AgentHourQuerySet(models.QuerySet["AgentHour"]):
         return None
 
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
-        sums = {f"sum_{name}": Sum(name) for name in SUMS}
         hours = self.filter(hour__gte=since, hour__lt=time_range.end)
-        rows = hours.values("agent_id", bar=bucket_start("hour", time_range)).annotate(**sums)
+        rows = hours.values("agent_id", bar=bucket_start("hour", time_range)).annotate(**SUMS_OF_HOURS)
         return [usage_row(row) for row in rows]
 
 

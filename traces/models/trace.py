@@ -107,7 +107,7 @@ _COUNTED = {
     "failure_count": Count("id", filter=Q(outcome="failure")),
 }
 
-_SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SUMS}
+SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SUMS}
 
 
 class Counters(models.Model):
@@ -256,12 +256,6 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """Counts up to MAX_NEWER."""
         return self.filter(**{f"{by}__gt": cursor.time})[:MAX_NEWER].count()
 
-    def beside(self, at: Cursor, by: TimeField = "start_time") -> tuple[UUID | None, UUID | None]:
-        """The trace ids of the next newer and the next older one."""
-        beyond = Q(**{f"{by}__gt": at.time}) | Q(**{by: at.time}, id__gt=at.id)
-        newer = self.filter(beyond).order_by(by, "id").values_list("trace_id", flat=True).first()
-        return newer, self.newest(at, by).values_list("trace_id", flat=True).first()
-
     def count_skewed(self, time_range: TimeRange) -> int:
         """Counts skewed traces that arrived in the range, up to MAX_SKEWED."""
         return self.filter(skewed=True).within(time_range, "first_received_at").order_by()[:MAX_SKEWED].count()
@@ -331,7 +325,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
     def usage(self, time_range: TimeRange, since: datetime) -> list[UsageRow]:
         """For ranges with steps below an hour."""
         traces = self.filter(start_time__gte=since, start_time__lt=time_range.end).order_by()
-        rows = traces.values("agent_id", bar=bucket_start("start_time", time_range)).annotate(**_SUMS_OF_TRACES)
+        rows = traces.values("agent_id", bar=bucket_start("start_time", time_range)).annotate(**SUMS_OF_TRACES)
         return [usage_row(row) for row in rows]
 
     def latencies(self, time_range: TimeRange, since: datetime) -> list[LatencyRow]:
@@ -344,7 +338,7 @@ class TraceQuerySet(models.QuerySet["Trace"]):
         """Runs by the text of an expression and by bar, in one query. Without those where it is null."""
         keyed = self.within(time_range).order_by().annotate(by=value)
         bar = bucket_start("start_time", time_range)
-        rows = keyed.values("by", bar=bar, bucket=_bucket()).annotate(**_SUMS_OF_TRACES)
+        rows = keyed.values("by", bar=bar, bucket=_bucket()).annotate(**SUMS_OF_TRACES)
         runs_by_text: dict[str, dict[datetime, Runs]] = defaultdict(lambda: defaultdict(Runs))
         for row in (row for row in rows if row["by"] is not None):
             runs, sums = runs_by_text[row["by"]][row["bar"]], usage_of(row)

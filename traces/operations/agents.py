@@ -14,9 +14,10 @@ from pydantic import ConfigDict, Field
 from catalyst.agents.models import Agent, AgentIdentity
 from catalyst.core.operation_context import Context
 from catalyst.operations import CAMEL, Effect, Id, Input, InvalidInput, Limit, Page, Scope, operation
+from catalyst.pagination import Sort
 from catalyst.params import MAX_OFFSET
 from traces import usage
-from traces.analytics import calls, runs
+from traces.analytics import agent_order, calls, runs
 from traces.analytics.runs import SeenAgent
 from traces.ingest import moves
 from traces.models import Deploy
@@ -114,7 +115,8 @@ class AgentRecord:
 def list_agents(context: Context, arguments: AgentsInput) -> Page[AgentRecord]:
     """List agents, busiest first."""
     time_range = range_of(arguments, context.now)
-    found = list(runs.busiest(context.project, time_range)[arguments.after : arguments.after + arguments.limit + 1])
+    in_order = agent_order.in_order(context.project, time_range, Sort("runs"))
+    found = list(in_order[arguments.after : arguments.after + arguments.limit + 1])
     shown = found[: arguments.limit]
     ids = [agent.pk for agent in shown]
     sums = runs.sums(context.project, time_range, Q(agent__in=ids), since=time_range.start, merge_latencies=True)

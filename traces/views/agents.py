@@ -16,12 +16,12 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.timerange import TimeRange
 from traces import label_sources, usage
-from traces.analytics import calls, charts, label_breakdown
+from traces.analytics import agent_order, calls, charts, label_breakdown
 from traces.analytics import runs as agent_runs
 from traces.analytics.charts import Axis, Bars
 from traces.analytics.runs import SeenAgent
 from traces.analytics.stats import Stats, stats
-from traces.list_params import BreakdownForm, TraceFilterForm
+from traces.list_params import AgentSortForm, BreakdownForm, CallSortForm, SessionFilterForm, TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.models.volumes import agent_is
 from traces.views import sessions, traces
@@ -33,9 +33,12 @@ PAGE = 200
 def agent_list(request: ProjectRequest) -> HttpResponse:
     now = timezone.now()
     time_range, start = timerange.parse(request.GET.dict(), now), params.offset(request.GET.get("after"))
-    agents = list(agent_runs.busiest(request.project, time_range)[start : start + PAGE + 1])
+    form = AgentSortForm(request.GET)
+    agents = list(agent_order.in_order(request.project, time_range, form.sort_order)[start : start + PAGE + 1])
     context = {
         "time_range": time_range,
+        "filter_form": form,
+        "sort": form.sort_order,
         "more": start + PAGE if len(agents) > PAGE else None,
         **_rows(request, agents[:PAGE], time_range, now),
     }
@@ -57,7 +60,9 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         context |= _cards(request, pk, compared.bars, numbers, time_range)
         context["deploys"] = request.project.deploys.changes_of(pk, time_range)
         context["cards"] = charts.marked(context["cards"], context["deploys"])
-        context["calls"] = calls.tables(request.project, pk, time_range)
+        form = CallSortForm(request.GET)
+        context |= {"filter_form": form, "models_sort": form.models_order, "tools_sort": form.tools_order}
+        context["calls"] = calls.tables(request.project, pk, time_range, form.models_order, form.tools_order)
     else:
         context["nearest"] = traces.nearest(request, TraceFilter(request.project.pk, agent=pk), now)
     return render(request, "traces/agent_overview.html", context, partial="agent-numbers")
@@ -79,10 +84,12 @@ def _cards(request: ProjectRequest, pk: int, bars: Bars, numbers: Stats, time_ra
 @require_safe
 def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
-    context, trace_filter = _tab_context(request, pk, "sessions", now), _tab_filter(request, pk)
+    form = SessionFilterForm(request.project, request.GET)
+    context, trace_filter = _tab_context(request, pk, "sessions", now), _tab_filter(form, pk)
     context |= {
+        "filter_form": form,
         "trace_filter": trace_filter,
-        **sessions.session_page(request, trace_filter, context["time_range"], now),
+        **sessions.session_page(request, trace_filter, form.sort_order, context["time_range"], now),
     }
     if wants_partial(request):
         return render(request, "traces/sessions.html", context, partial="session-rows")
@@ -92,8 +99,13 @@ def agent_sessions(request: ProjectRequest, pk: int) -> HttpResponse:
 @require_safe
 def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
     now = timezone.now()
-    context, trace_filter = _tab_context(request, pk, "traces", now), _tab_filter(request, pk)
-    context |= {"trace_filter": trace_filter, **traces.trace_page(request, trace_filter, context["time_range"])}
+    form = TraceFilterForm(request.project, request.GET)
+    context, trace_filter = _tab_context(request, pk, "traces", now), _tab_filter(form, pk)
+    context |= {
+        "filter_form": form,
+        "trace_filter": trace_filter,
+        **traces.trace_page(request, trace_filter, form.sort_order, context["time_range"]),
+    }
     if wants_partial(request):
         return render(request, "traces/list.html", context, partial="trace-rows")
     context["nearest"] = None if context["rows"] else traces.nearest(request, trace_filter, now)
@@ -115,10 +127,11 @@ def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> d
     }
 
 
-def _tab_filter(request: ProjectRequest, pk: int) -> TraceFilter:
-    list_filter = TraceFilterForm(request.project, request.GET).trace_filter
-    project = request.project.pk
-    return TraceFilter(project, agent=pk, traffic_filter=list_filter.traffic_filter, labels=list_filter.labels)
+def _tab_filter(form: TraceFilterForm, pk: int) -> TraceFilter:
+    list_filter = form.trace_filter
+    return TraceFilter(
+        list_filter.project_id, agent=pk, traffic_filter=list_filter.traffic_filter, labels=list_filter.labels
+    )
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

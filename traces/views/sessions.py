@@ -11,10 +11,11 @@ from django.views.decorators.http import require_safe
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
-from catalyst.pagination import Cursor
+from catalyst.pagination import Sort, SortedCursor, sorted_rows
 from catalyst.timerange import TimeRange
 from traces import label_sources
-from traces.list_params import TraceFilterForm
+from traces.list_params import OF_TRACES, SessionFilterForm
+from traces.models import sorting
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired, facets
@@ -35,19 +36,20 @@ def session_list(request: ProjectRequest) -> HttpResponse:
             return expired.page(request, "session", labels)
         return redirect("traces:session-detail", request.project.slug, session.pk)
     time_range = timerange.parse(request.GET.dict(), now)
-    filter_form = TraceFilterForm(request.project, request.GET)
+    filter_form = SessionFilterForm(request.project, request.GET)
     trace_filter = filter_form.trace_filter
     if facets.is_wanted(request):
         counts = facets.of_sessions(request, time_range, trace_filter)
         return render(request, "traces/parts/session_facets.html", {"trace_filter": trace_filter, **counts})
-    if wants_partial(request) and (shown := params.cursor(request.GET.get("newer"))):
+    sort, shown = filter_form.sort_order, params.cursor(request.GET.get("newer"))
+    if wants_partial(request) and shown and sort.is_newest_first:
         newer = request.project.sessions.with_traces().matching(trace_filter).within(time_range).count_newer(shown)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "session"})
     context = {
         "time_range": time_range,
         "filter_form": filter_form,
         "trace_filter": trace_filter,
-        **session_page(request, trace_filter, time_range, now),
+        **session_page(request, trace_filter, sort, time_range, now),
     }
     context["kept_since"] = expired.since(request, time_range, now)
     if "facets" in request.GET:
@@ -57,20 +59,27 @@ def session_list(request: ProjectRequest) -> HttpResponse:
 
 
 def session_page(
-    request: ProjectRequest, trace_filter: TraceFilter, time_range: TimeRange, now: datetime
+    request: ProjectRequest, trace_filter: TraceFilter, sort: Sort, time_range: TimeRange, now: datetime
 ) -> dict[str, Any]:
     sessions = request.project.sessions.with_traces().matching(trace_filter)
-    after = params.cursor(request.GET.get("after"))
-    listed = list(sessions.within(time_range).newest(after).for_list(request.project.traces.all())[: PAGE + 1])
+    after = params.sorted_cursor(request.GET.get("after"), sort)
+    reach, since = sorting.reach(sessions.within(time_range), sort, "end_time")
+    value = sorting.value(sorting.SESSION_COLUMNS, sort, "end_time")
+    listed = list(sorted_rows(reach.for_list(request.project.traces.all()), sort, value, after)[: PAGE + 1])
     shown = listed[:PAGE]
     pills = label_sources.pills_for_sessions(request.project, [session.key for session in shown])
-    newest = Cursor(shown[0].end_time, shown[0].pk) if shown and after is None else None
-    more = Cursor(shown[-1].end_time, shown[-1].pk) if len(listed) > PAGE else None
     last_active = None if listed else sessions.newest().values_list("end_time", flat=True).first()
-    nearest = timerange.around(last_active, now) if last_active else None
-    rows = [(session, pills.get(session.key, ())) for session in shown]
-    query = list_query(request.GET, agent=trace_filter.agent)
-    return {"rows": rows, "newest": newest, "more": more, "nearest": nearest, "list_query": query}
+    return {
+        "rows": [(session, pills.get(session.key, ())) for session in shown],
+        "sort": sort,
+        "sorted_since": since,
+        "max_sorted": sorting.MAX_SORTED,
+        # Only in a list of the last active first, newer ones are above.
+        "newest": SortedCursor.of(shown[0]) if shown and after is None and sort.is_newest_first else None,
+        "more": SortedCursor.of(shown[-1]) if len(listed) > PAGE else None,
+        "nearest": timerange.around(last_active, now) if last_active else None,
+        "list_query": list_query(request.GET, agent=trace_filter.agent),
+    }
 
 
 @require_safe
@@ -83,7 +92,7 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context = {
         "session": session,
         "around": timerange.with_moment(request.GET.dict(), session.end_time, now).encoded_query,
-        "list_query": list_query(request.GET),
+        "list_query": list_query(request.GET, leave_out=OF_TRACES),
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],

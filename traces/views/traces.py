@@ -1,6 +1,6 @@
 """Pages of traces."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
-from catalyst.pagination import Cursor
+from catalyst.pagination import Sort, SortedCursor, sorted_rows
 from catalyst.timerange import TimeRange
 from traces import label_sources
 from traces.analytics.list_volumes import list_volumes
@@ -26,7 +26,7 @@ from traces.conventions.embedded_files import PICTURES
 from traces.ingest import limits
 from traces.label_sources import Pill, TracePills
 from traces.list_params import TraceFilterForm
-from traces.models import Resource, Trace
+from traces.models import Resource, Session, Trace, sorting
 from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
@@ -63,11 +63,12 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if page:
         return redirect(page)
     shown = params.cursor(request.GET.get("newer"))
-    if is_partial and shown:
+    if is_partial and shown and filter_form.sort_order.is_newest_first:
         by = trace_filter.time_field
         newer = request.project.traces.matching(trace_filter).within(time_range, by).count_newer(shown, by)
         return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
-    context = {"time_range": time_range, "trace_filter": trace_filter, **trace_page(request, trace_filter, time_range)}
+    rows = trace_page(request, trace_filter, filter_form.sort_order, time_range)
+    context = {"time_range": time_range, "trace_filter": trace_filter, **rows}
     context["kept_since"] = expired.since(request, time_range, now)
     if not context["rows"] and not request.project.traces.exists():
         return _onboarding(request)
@@ -132,9 +133,9 @@ def attachment(request: ProjectRequest, trace_id: UUID, span_id: str, digest: st
     return HttpResponse(content, media_type, headers=headers)
 
 
-def list_query(query: QueryDict, **extra: object) -> str:
+def list_query(query: QueryDict, *, leave_out: Collection[str] = (), **extra: object) -> str:
     """The query of a list, for the pages that it leads to: `?range=7d&status=error`, or empty."""
-    kept = {name: values for name, values in query.lists() if name in OF_LIST}
+    kept = {name: values for name, values in query.lists() if name in OF_LIST and name not in leave_out}
     kept |= {name: [str(value)] for name, value in extra.items() if value is not None}
     return f"?{urlencode(kept, doseq=True)}" if kept else ""
 
@@ -147,12 +148,17 @@ def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict
         return {}
     if not query:
         return {"list_query": f"?{timerange.around(trace.start_time, now).encoded_query}"}
-    trace_filter = TraceFilterForm(request.project, request.GET).trace_filter
+    filter_form = TraceFilterForm(request.project, request.GET)
+    trace_filter, sort = filter_form.trace_filter, filter_form.sort_order
     by = trace_filter.time_field
-    time_range = timerange.parse(request.GET.dict(), now)
-    traces = request.project.traces.matching(trace_filter).within(time_range, by)
-    newer, older = traces.beside(Cursor(getattr(trace, by), trace.pk), by)
-    return {"list_query": query, "newer": newer, "older": older}
+    traces = request.project.traces.matching(trace_filter).within(timerange.parse(request.GET.dict(), now), by)
+    reach, _ = sorting.reach(traces, sort, by)
+    value = sorting.value(sorting.TRACE_COLUMNS, sort, by)
+    here = SortedCursor.of(sorted_rows(request.project.traces.filter(pk=trace.pk), sort, value, None).get())
+    before, after = (
+        sorted_rows(reach, way, value, here).values_list("trace_id", flat=True).first() for way in (sort.opposite, sort)
+    )
+    return {"list_query": query, "listed_before": before, "listed_after": after, "sort": sort}
 
 
 @require_safe
@@ -244,18 +250,24 @@ def _span(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dict[str, 
     }
 
 
-def trace_page(request: ProjectRequest, trace_filter: TraceFilter, time_range: TimeRange) -> dict[str, Any]:
-    after = params.cursor(request.GET.get("after"))
+def trace_page(request: ProjectRequest, trace_filter: TraceFilter, sort: Sort, time_range: TimeRange) -> dict[str, Any]:
+    after = params.sorted_cursor(request.GET.get("after"), sort)
     by = trace_filter.time_field
-    listed = request.project.traces.matching(trace_filter).within(time_range, by).newest(after, by)
-    traces = list(listed.for_list()[: PAGE + 1])
+    reach, since = sorting.reach(request.project.traces.matching(trace_filter).within(time_range, by), sort, by)
+    value = sorting.value(sorting.TRACE_COLUMNS, sort, by)
+    traces = list(sorted_rows(reach.for_list(), sort, value, after)[: PAGE + 1])
     shown = traces[:PAGE]
     pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
-    newest = Cursor(getattr(shown[0], by), shown[0].pk) if shown and after is None else None
-    more = Cursor(getattr(shown[-1], by), shown[-1].pk) if len(traces) > PAGE else None
-    rows = [(trace, pills.get(trace.trace_id, ())) for trace in shown]
-    query = list_query(request.GET, agent=trace_filter.agent)
-    return {"rows": rows, "newest": newest, "more": more, "list_query": query}
+    return {
+        "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
+        "sort": sort,
+        "sorted_since": since,
+        "max_sorted": sorting.MAX_SORTED,
+        # Only in a list of the newest first, newer ones are above.
+        "newest": SortedCursor.of(shown[0]) if shown and after is None and sort.is_newest_first else None,
+        "more": SortedCursor.of(shown[-1]) if len(traces) > PAGE else None,
+        "list_query": list_query(request.GET, agent=trace_filter.agent),
+    }
 
 
 def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter, now: datetime) -> dict[str, Any]:
@@ -263,13 +275,18 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
     head: dict[str, Any] = {
         "overview": overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since),
         "agent": request.project.agents.filter(pk=trace_filter.agent or 0).first(),
-        "session": request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None,
+        "session": session_of(request, trace_filter),
     }
     if request.membership.can_edit:
         agent = head["agent"]
         head["starts"] = label_sources.starts(request.project, agent.identity if agent else "")
     # Without JavaScript a link asks for them.
     return head | facets.of_traces(request, time_range, trace_filter, now) if "facets" in request.GET else head
+
+
+def session_of(request: ProjectRequest, trace_filter: TraceFilter) -> Session | None:
+    """The session whose traces alone are listed."""
+    return request.project.sessions.filter(pk=trace_filter.session).first() if trace_filter.session else None
 
 
 def nearest(request: ProjectRequest, trace_filter: TraceFilter, now: datetime) -> TimeRange | None:

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from catalyst import __version__, package, registry, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.figures import to_json
+from catalyst.pagination import Sort
 from catalyst.registry import Tab, TabPage
 
 register = template.Library()
@@ -97,6 +98,24 @@ def narrowed(context: RequestContext, name: str, value: object) -> str:
 def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
     request: HttpRequest = context["request"]
     return {key: values for key, values in request.GET.lists() if key != "after"}
+
+
+@register.simple_tag(takes_context=True)
+def sort_head(
+    context: RequestContext, sort: Sort, key: str, text: str, css_class: str = "", parameter: str = "sort"
+) -> SafeString:
+    """The head of a column, which sorts the list: the greatest value first, then the least. Names the other way."""
+    is_current = sort.key == key
+    new = sort.opposite if is_current else Sort(key, is_descending=key != "name")
+    attributes = {"class": css_class or None}
+    if is_current:
+        attributes["aria-sort"] = "descending" if sort.is_descending else "ascending"
+    return format_html(
+        '<th{}><a href="{}">{}</a></th>',
+        flatatt({name: value for name, value in attributes.items() if value}),
+        narrowed(context, parameter, new),
+        text,
+    )
 
 
 @register.simple_tag(takes_context=True)
