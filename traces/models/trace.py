@@ -71,6 +71,11 @@ class TraceFilter:
         return self != TraceFilter(self.project_id)
 
     @property
+    def narrows_agent(self) -> bool:
+        """True if it matches less than all traces of an agent."""
+        return replace(self, agent=None).narrows
+
+    @property
     def needs_rows(self) -> bool:
         """True if hourly sums, which know only agents and statuses, can't count the matches."""
         return bool(

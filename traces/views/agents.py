@@ -104,6 +104,7 @@ def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
     context |= {
         "filter_form": form,
         "trace_filter": trace_filter,
+        "session": traces.session_of(request, trace_filter),
         **traces.trace_page(request, trace_filter, form.sort_order, context["time_range"]),
     }
     if wants_partial(request):
@@ -128,10 +129,9 @@ def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> d
 
 
 def _tab_filter(form: TraceFilterForm, pk: int) -> TraceFilter:
-    list_filter = form.trace_filter
-    return TraceFilter(
-        list_filter.project_id, agent=pk, traffic_filter=list_filter.traffic_filter, labels=list_filter.labels
-    )
+    if form.trace_filter.agent not in (None, pk):
+        form.add_error("agent", "This is the page of one agent.")
+    return replace(form.trace_filter, agent=pk)
 
 
 def _rows(request: ProjectRequest, agents: list[SeenAgent], time_range: TimeRange, now: datetime) -> dict[str, Any]:

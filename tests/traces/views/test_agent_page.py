@@ -360,3 +360,40 @@ def test_it_says_that_ids_change_with_each_run(browser: Client, project: Project
         text = Page(browser.get(page_of(project, name="run-1")).text).text
         assert ("each of its" in text) == (trace > 1)
     assert "from agent.name, because each of its 3 ids came with one run; first seen" in text
+
+
+def test_its_lists_apply_every_filter_or_say_which_not(browser: Client, project: Project, now: datetime) -> None:
+    parcel = make_trace_row(project, 1, now=now, said=("Where is my parcel?", "There."), session="chat")
+    refund = make_trace_row(project, 2, now=now, said=("A refund?", "No."), session="other")
+    url = page_of(project, "traces/")
+
+    def listed(query: str) -> list[str]:
+        return [row.links[0][1].partition("?")[0] for row in Page(browser.get(f"{url}?{query}").text).rows]
+
+    assert listed("q=parcel") == [parcel.get_absolute_url()]
+    assert listed(f"session={refund.session_id}") == [refund.get_absolute_url()]
+    assert listed("q=parcel&status=error") == []
+    page = Page(browser.get(f"{url}?q=parcel&session={parcel.session_id}&min_tokens=x&agent=99").text)
+    chips = [chip.text for chip in page.all("//main//*[@class='chip']")]
+    assert chips == ["session: chat", "text: parcel"]
+    assert page.link("Remove filter text") == f"?session={parcel.session_id}&min_tokens=x&agent=99"
+    (note,) = page.all("//main//div[@role='alert']")
+    assert note.text.startswith("Not applied. Agent: This is the page of one agent. Min tokens: ")
+
+
+@pytest.mark.parametrize("path", ["/p/default/sessions/", "sessions/"])
+def test_lists_of_sessions_say_which_filters_they_lack(
+    browser: Client, project: Project, now: datetime, path: str
+) -> None:
+    session = make_session_row(project, now=now)
+    url = path if path.startswith("/") else page_of(project, path)
+    page = Page(browser.get(f"{url}?q=parcel&session={session.pk}&skewed=1&min_duration_ms=x").text)
+    (note,) = page.all("//main//div[@role='alert']")
+    for field in ("Search", "Session", "Skewed"):
+        assert f"{field}: Only traces can be filtered by it." in note.text
+    assert "Min duration (ms): " in note.text
+    assert len(page.rows) == 1
+    # None of them comes along from the other list, nor leads back to this one.
+    assert "q=parcel" not in Page(browser.get(page_of(project, "traces/") + "?q=parcel").text).link("Sessions")
+    detail = Page(browser.get(f"/p/default/sessions/{session.pk}/?q=parcel&range=7d").text)
+    assert detail.region("Breadcrumb").link("Sessions") == "/p/default/sessions/?range=7d"
