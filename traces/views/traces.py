@@ -59,9 +59,10 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         counts = facets.of_traces(request, time_range, trace_filter, now)
         return render(request, "traces/parts/trace_facets.html", {"trace_filter": trace_filter, **counts})
     is_partial = wants_partial(request)
-    page = None if is_partial else id_search.page_of(request.project, trace_filter.text, time_range)
-    if page:
-        return redirect(page)
+    text = "" if is_partial else trace_filter.text
+    found = id_search.search(request.project, text, time_range, now)
+    if found.page:
+        return redirect(found.page)
     shown = params.cursor(request.GET.get("newer"))
     if is_partial and shown and filter_form.sort_order.is_newest_first:
         by = trace_filter.time_field
@@ -77,7 +78,7 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         return HttpResponseClientRedirect(request.path)
     if is_partial:
         return render(request, "traces/list.html", context, partial="trace-rows")
-    context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form}
+    context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form, "id_search": found}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
 

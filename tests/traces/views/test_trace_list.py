@@ -28,6 +28,7 @@ from traces.analytics import list_volumes
 from traces.ingest import pipeline
 from traces.models import Trace
 from traces.models.span import hex_span_id
+from traces.views import id_search
 from traces.views import traces as views
 
 pytestmark = pytest.mark.real_clock
@@ -147,6 +148,35 @@ def test_it_finds_every_id_that_it_shows(browser: Client, project: Project, now:
     pipeline.store(project.pk, [sent_span(5, trace=trace_id + 1, start=now)], now)
     other = Trace.objects.get(trace_id=UUID(int=trace_id + 1))
     assert set(listed(Page(browser.get(PAGE, {"q": "6c5c1186"}).text))) == {trace.hex_id, other.hex_id}
+
+
+def test_it_finds_a_span_of_any_day(browser: Client, project: Project, now: datetime) -> None:
+    days = {1: 0, 2: 3, 3: 20, 4: -2}
+    for number, days_ago in days.items():
+        start = now - timedelta(days=days_ago)
+        pipeline.store(project.pk, [sent_span(number << 60, trace=number, start=start)], now)
+    for number in days:
+        for query in ("", "&range=7d", "&range=30d", "&from=2026-01-01&to=2026-01-02"):
+            address = browser.get(f"{PAGE}?q={hex_span_id(number << 60)}{query}").headers["Location"]
+            assert address == f"{PAGE}{number:032x}/?span={hex_span_id(number << 60)}"
+    page = Page(browser.get(f"{PAGE}?q={'7' * 16}").text)
+    assert "No traces in the last 24 hours match the filters" in page.headings
+
+
+def test_it_says_when_it_did_not_look_for_a_span_everywhere(
+    browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(id_search, "MAX_MILLISECONDS", 0)
+    make_trace_row(project, 1, now=now)
+    make_trace_row(project, 2, now=now, said=(f"What is {'8' * 16}?", "A number."))
+    page = Page(browser.get(f"{PAGE}?q={'7' * 16}").text)
+    assert "The search for this span ID was not finished" in page.main.headings
+    assert "It looked through 0 of 32 days. Choose a time range around the span" in page.main.text
+    assert "No traces" not in page.main.text
+    page = Page(browser.get(f"{PAGE}?q={'8' * 16}").text)
+    assert len(page.rows) == 1
+    assert "The search for a span with this ID stopped" in page.main.text
+    assert "The search for" not in Page(browser.get(f"{PAGE}?q=number").text).main.text
 
 
 def test_columns_that_are_the_same_in_every_row_are_left_out(browser: Client, project: Project, now: datetime) -> None:
