@@ -475,3 +475,13 @@ def test_sentiments_are_optional_and_descriptions_reach_the_judge(browser: Clien
     changes = Page(browser.get(f"/p/default/signals/{version.signal_id}/versions/").text).items
     assert "Description, exchange: For another size. \N{RIGHTWARDS ARROW} none" in changes
     assert "Description, other: none \N{RIGHTWARDS ARROW} Anything else." in changes
+
+
+def test_a_rate_of_0_says_that_it_labels_nothing(browser: Client, agent: Agent) -> None:
+    hint = "A signal at 0% labels nothing."
+    assert hint in Page(browser.get(NEW).text).part("row-sample_rate").text
+    rate = {"sample_rate": "other", "sample_rate_other": "0", "then": "activate"}
+    made = browser.post(NEW, STRING | {"agent": agent.pk} | rate)
+    assert hint in Page(browser.get(made.headers["Location"]).text).text
+    browser.post(NEW, STRING | {"agent": agent.pk, "name": "Other", "then": "activate"})
+    assert hint not in Page(browser.get(Signal.objects.get(name="Other").get_absolute_url()).text).text
