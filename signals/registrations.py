@@ -69,6 +69,7 @@ REGISTRATIONS = (
     Tab(page="signal", order=20, name="versions", label="Versions", url_name="signals:version-list"),
     Tab(page="signal", order=30, name="runs", label="Backfills", url_name="signals:run-list"),
     Tab(page="signal", order=40, name="coverage", label="Coverage", url_name="signals:coverage-show"),
+    Tab(page="settings", order=50, name="budget-show", label="Budget", url_name="signals:budget-show"),
     AgentRows(name="signals", order=10, move=operations.move_signals),
     ModelUse(name="signals", order=10, users=connection_use.users, resume=connection_use.resume),
     DemoData(name="signals", order=10, erase=demo.erase),

@@ -72,6 +72,7 @@ urlpatterns = [
     path("p/<slug:project>/signals/<int:pk>/disable/", signal_actions.signal_disable, name="signal-disable"),
     path("p/<slug:project>/signals/<int:pk>/archive/", signal_actions.signal_archive, name="signal-archive"),
     path("p/<slug:project>/signals/<int:pk>/unarchive/", signal_actions.signal_unarchive, name="signal-unarchive"),
+    path("p/<slug:project>/settings/budget/", caps.budget_show, name="budget-show"),
     path("p/<slug:project>/signals/cap/", caps.project_cap, name="project-cap"),
     path("p/<slug:project>/signals/<int:pk>/cap/", caps.signal_cap, name="signal-cap"),
     path("p/<slug:project>/signals/catch-up/", caps.project_catch_up, name="project-catch-up"),

@@ -190,6 +190,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "signals.activate": _signal,
     "signals.archive": _signal,
     "signals.backfill": _window,
+    "signals.budgets": _nothing,
     "signals.bulk": lambda world: {"signals": [world.signal.pk], "action": "disable"},
     "signals.cancel_run": lambda world: {"run": world.run.pk},
     "signals.cancel_test": _test,

@@ -64,6 +64,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "llms:connection-revoke": ("models.revoke",),
     "llms:connection-test": ("models.test",),
     "signals:agent-signals": ("signals.list", "signals.rates"),
+    "signals:budget-show": ("signals.budgets",),
     "signals:coverage-show": ("signals.coverage",),
     "signals:exchange-detail": ("signals.exchange",),
     "signals:judge-show": ("signals.prompt", "signals.prompt_draft"),

@@ -153,6 +153,7 @@ TABLE = {
     "signals:run-create": Row(EDITOR_LOOK, EDITOR_WRONG, "signal"),
     "signals:run-cancel": Row(ONLY_POST, EDITOR_DO, "run"),
     "signals:signal-cap": SIGNAL_DO,
+    "signals:budget-show": Row(LOOK, ONLY_GET),
     "signals:project-cap": Row(ONLY_POST, OWNER_DO),
     "signals:signal-catch-up": Row(EDITOR_LOOK, EDITOR_DO, "signal"),
     "signals:project-catch-up": Row(OWNER_LOOK, OWNER_DO),

@@ -15,6 +15,7 @@ from catalyst.package import command
 from signals import operations
 from signals.models import SignalRun
 from signals.operations.inputs import SignalInput, signal_of, version_of
+from signals.results.budgets import SignalBudget, own_budgets
 from signals.runs import backfill, catch_up, estimates
 from signals.serializers import PreviewRecord, RunRecord, SpendingRecord, dollars
 
@@ -121,6 +122,37 @@ def cap_project(context: Context, arguments: CapInput) -> SpendingRecord:
     """Set the daily limit of all signals of the project together. Without an amount there is none."""
     operations.cap_project(context.project, arguments.cap, context.now, context.actor)
     return SpendingRecord.of(spent_today(Account(context.project.pk), context.now))
+
+
+@dataclass(frozen=True, slots=True)
+class SignalBudgetRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    signal_id: str
+    signal_name: str
+    spending: SpendingRecord
+
+    @classmethod
+    def of(cls, budget: SignalBudget) -> "SignalBudgetRecord":
+        return cls(str(budget.signal.pk), budget.signal.name, SpendingRecord.of(budget.today))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    project: SpendingRecord
+    """Of all signals together."""
+    signals: list[SignalBudgetRecord]
+    """The first ones by name that have a limit of their own."""
+
+
+@operation("signals.budgets", Scope.READ, Effect.READS)
+def budgets(context: Context, _arguments: Input) -> Budgets:
+    """Show what judging cost today, and the limits of the project and of signals with their own."""
+    project = SpendingRecord.of(spent_today(Account(context.project.pk), context.now))
+    own = own_budgets(context.project, context.now)
+    return Budgets(project, [SignalBudgetRecord.of(each) for each in own])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Pages of daily limits, and of catching up with them."""
+"""Pages of budgets and call limits, and of catching up with them."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -8,16 +9,50 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from catalyst import timerange
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.htmx import redirect_back, render, with_query
-from catalyst.llms.amounts import Cap
+from catalyst.llms.amounts import Account, Cap, SpentToday
+from catalyst.llms.budgets import spent_today
 from catalyst.params import parse_number
 from signals import operations
 from signals.forms.caps import CapForm
 from signals.models import Signal
+from signals.results.budgets import MAX_BUDGETS, own_budgets
 from signals.runs import catch_up
+
+
+@require_safe
+def budget_show(request: ProjectRequest) -> HttpResponse:
+    """Show the budget and the call limit of the project, in its settings."""
+    now = timezone.now()
+    today = spent_today(Account(request.project.pk), now)
+    return _project_budget(request, today, CapForm(cap=today.cap), now)
+
+
+def _project_budget(
+    request: ProjectRequest, today: SpentToday, form: CapForm, now: datetime, status: int = 200
+) -> HttpResponse:
+    budgets = own_budgets(request.project, now, MAX_BUDGETS + 1)
+    context = {
+        "tab": "budget-show",
+        "today": today,
+        "cap_form": form,
+        "budgets": budgets[:MAX_BUDGETS],
+        "more": len(budgets) > MAX_BUDGETS,
+    }
+    return render(request, "signals/budget.html", context, partial="budget", status=status)
+
+
+@require_POST
+@owner_required
+def project_cap(request: ProjectRequest) -> HttpResponse:
+    form, now = CapForm(request.POST), timezone.now()
+    if not _is_set(form, lambda cap: operations.cap_project(request.project, cap, now, request.actor)):
+        return _project_budget(request, spent_today(Account(request.project.pk), now), form, now, status=422)
+    return _saved(request, form, reverse("signals:budget-show", args=[request.project.slug]))
 
 
 @require_POST
@@ -25,29 +60,30 @@ from signals.runs import catch_up
 def signal_cap(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     form, now = CapForm(request.POST), timezone.now()
-    return _capped(
-        request, form, lambda cap: operations.cap_signal(signal, cap, now, request.actor), signal.get_absolute_url()
-    )
+    if _is_set(form, lambda cap: operations.cap_signal(signal, cap, now, request.actor)):
+        return _saved(request, form, signal.get_absolute_url())
+    context = {
+        "signal": signal,
+        "tab": "results",
+        "time_range": timerange.parse(request.GET.dict(), now),
+        "today": spent_today(Account(request.project.pk, pk), now),
+        "cap_form": form,
+    }
+    return render(request, "signals/signal_budget.html", context, partial="budget", status=422)
 
 
-@require_POST
-@owner_required
-def project_cap(request: ProjectRequest) -> HttpResponse:
-    form, now = CapForm(request.POST), timezone.now()
-    page = reverse("signals:signal-list", args=[request.project.slug])
-    return _capped(request, form, lambda cap: operations.cap_project(request.project, cap, now, request.actor), page)
-
-
-def _capped(request: ProjectRequest, form: CapForm, set_cap: Callable[[Cap], None], page: str) -> HttpResponse:
+def _is_set(form: CapForm, set_cap: Callable[[Cap], None]) -> bool:
     if not form.is_valid():
-        text = "Enter a number above 0, in USD with up to 4 decimals"
-        messages.error(request, text)
-        return redirect_back(request, page)
+        return False
     try:
         set_cap(form.cap)
     except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-        return redirect_back(request, page)
+        form.report(error)
+        return False
+    return True
+
+
+def _saved(request: ProjectRequest, form: CapForm, page: str) -> HttpResponse:
     messages.success(request, f"Daily limit: {form.cap.text}" if form.cap.text else "Limit removed")
     return redirect_back(request, page)
 

@@ -18,6 +18,7 @@ from catalyst.params import cursor
 from catalyst.timerange import TimeRange
 from signals.definitions.choices import Scope
 from signals.filters import LabelFilter, LabelFilterForm
+from signals.forms.caps import CapForm
 from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
 from signals.results import charts, labels, summaries
@@ -111,11 +112,13 @@ class _Page:
         newest = self.signal.hours.matching(self.label_filter).newest() if is_empty else None
         is_unlabelled = is_empty and not newest and not self.label_filter.narrows
         needs_sessions = is_unlabelled and self.signal.scope == Scope.SESSION
+        today = spent_today(Account(self.signal.project_id, self.signal.pk), self.now)
         return {
             "has_no_sessions": needs_sessions and recent_volume(self.signal.agent, self.now).has_no_sessions,
             "nearest": timerange.around(newest, self.now) if newest else None,
             "stored": stored_targets(self.signal, self.now) if is_unlabelled else None,
-            "today": spent_today(Account(self.signal.project_id, self.signal.pk), self.now),
+            "today": today,
+            "cap_form": CapForm(cap=today.cap),
         }
 
 

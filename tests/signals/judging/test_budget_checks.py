@@ -36,6 +36,7 @@ from tests.page import Page
 pytestmark = pytest.mark.slow
 
 MODEL = "gpt-4o-mini"
+FIELDS = (("daily_usd", "Daily budget (USD)"), ("daily_calls", "Daily call limit"))
 DAY = timedelta(days=1)
 
 
@@ -383,10 +384,19 @@ class TestPages:
         assert Budget.objects.get().cap == Cap()
 
     @pytest.mark.parametrize("sent", ["0", "-1", "NaN", "1e99", "much", "0.00001"])
-    @pytest.mark.parametrize("name", ["daily_usd", "daily_calls"])
-    def test_what_is_no_amount_is_refused(self, project: Project, browser: Client, name: str, sent: str) -> None:
-        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {name: sent}, follow=True)
-        assert "Enter a number above 0, in USD with up to 4 decimals" in Page(page.text).text
+    @pytest.mark.parametrize(("name", "label"), FIELDS)
+    @pytest.mark.parametrize("of_project", [True, False])
+    def test_what_is_no_amount_is_refused_beside_its_field(
+        self, signal: Signal, browser: Client, name: str, label: str, sent: str, of_project: bool
+    ) -> None:
+        others = {other: "7" for other, _ in FIELDS if other != name}
+        for headers in ({}, {"HX-Request": "true"}):
+            response = browser.post(cap_url(signal, of_project), {name: sent} | others, headers=headers)
+            assert response.status_code == 422
+            page = Page(response.text)
+            assert [error.startswith("Enter a") for error in page.field(label).errors] == [True]
+            assert page.field(label).value == sent
+            assert [page.field(other).value for key, other in FIELDS if key != name] == ["7"]
         assert not Budget.objects.exists()
 
     @pytest.mark.usefixtures("signal")
@@ -394,8 +404,37 @@ class TestPages:
         self, project: Project, browser: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(env, "judge_model", "my-own")
-        page = browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_usd": "5"}, follow=True)
-        assert "my-own has none" in Page(page.text).text
+        page = Page(browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_usd": "5"}).text)
+        (error,) = page.field("Daily budget (USD)").errors
+        assert "my-own has none" in error
+        assert page.field("Daily budget (USD)").value == "5"
+
+    def test_the_settings_show_and_set_the_limits_of_all_signals(
+        self, signal: Signal, project: Project, browser: Client, client_as: Callable[[User], Client], bob: User
+    ) -> None:
+        now = timezone.now()
+        free = make_signal(signal.agent, name="Without a limit")
+        operations.cap_signal(signal, Cap(calls=5), now)
+        Budget.objects.filter(subject_id=signal.pk).update(calls=3)
+        page = Page(browser.get(list_of(project)).text)
+        settings = page.link("Budget")
+        browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_calls": "9"})
+        page = Page(browser.get(settings).text)
+        assert "Today: $0, 0 calls of 9 judge calls a day" in page.region("Budget of all signals").text
+        assert page.field("Daily call limit").value == "9"
+        row = page.table().row(1)
+        assert (row["Calls today"], row["Limit"]) == ("3 calls of", "5 judge calls a day")
+        assert page.link(signal.name) == f"{signal.get_absolute_url()}#definition"
+        assert not page.has_link(free.name)
+        seen_by_a_member = Page(client_as(bob).get(settings).text)
+        assert "Save" not in seen_by_a_member.buttons
+        assert "Owners can set a budget and a call limit." in seen_by_a_member.text
+
+
+def cap_url(signal: Signal, of_project: bool) -> str:
+    if of_project:
+        return reverse("signals:project-cap", args=[signal.project.slug])
+    return reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])
 
 
 def list_of(project: Project) -> str:
