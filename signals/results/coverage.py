@@ -43,6 +43,11 @@ class Row:
         return self.unsampled + self.covered.sampled
 
     @property
+    def loss(self) -> int:
+        """Sampled targets without a label."""
+        return self.covered.sampled - self.covered.done
+
+    @property
     def bars(self) -> list[Bar]:
         covered = self.covered
         parts = [("Labelled", covered.done, "accent"), ("Pending", covered.waiting, "quiet")]
@@ -60,6 +65,15 @@ class Row:
 class Days:
     rows: Sequence[Row]
     total: Row
+
+    @property
+    def with_loss(self) -> list[Row]:
+        """The most lost first, then the newest."""
+        return sorted((row for row in self.rows if row.loss), key=lambda row: -row.loss)
+
+    @property
+    def without_loss(self) -> list[Row]:
+        return [row for row in self.rows if not row.loss]
 
 
 def whole_days(time_range: TimeRange) -> TimeRange:

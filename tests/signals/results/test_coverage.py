@@ -179,6 +179,28 @@ def test_the_page_shows_parts_that_add_up_with_reasons_that_lead_to_their_labels
     assert all("version=1" in address for address in addresses)
 
 
+def test_the_page_folds_days_without_loss_and_shows_the_others_by_loss(
+    client_as: Callable[[User], Client], alice: User, project: Project
+) -> None:
+    now = timezone.now()
+    signal = make_signal(make_agent(project), active_since=now - 9 * DAY)
+    lost = (0, 1, 0, 3, 2)  # by days ago
+    for ago, count in enumerate(lost):
+        send(project, range(10 * ago + 1, 10 * ago + 5), now - ago * DAY)
+        settle_all(now - ago * DAY)
+        new = list(Label.objects.filter(status="queued").values_list("pk", flat=True))
+        Label.objects.filter(pk__in=new).update(status="done", value="yes", labelled_at=now)
+        Label.objects.filter(pk__in=new[:count]).update(status="failed", value="", error="The judge refused.")
+    path = reverse("signals:coverage-show", args=[project.slug, signal.pk])
+    page = Page(client_as(alice).get(f"{path}?range=7d").text)
+    shown = page.table("Days and versions with loss, the most first")
+    folded = page.table("Days and versions without loss, newest first")
+    assert [row["Failed"] for row in shown.rows if row["Version"] == "v1"] == ["3", "2", "1"]
+    assert [row["Failed"] for row in folded.rows if row["Version"] == "v1"] == ["0", "0"]
+    assert "2 of 5 rows without loss every sampled trace has a label" in page.part("without-loss").text
+    assert page.all("//details[@open]") == []
+
+
 def test_it_says_that_labels_wait_for_a_judge_that_does_not_answer(
     project: Project, now: datetime, judge: JudgeServer
 ) -> None:

@@ -93,7 +93,7 @@ def test_a_signal_about_sessions_may_have_its_own_quiet_time(browser: Client, ag
     signal = Signal.objects.get()
     assert signal.quiet_minutes == 90
     page = Page(browser.get(made.headers["Location"]).text)
-    assert "Sessions without activity for 90 min are judged." in page.part("definition").text
+    assert page.facts["Quiet time"] == "90 min"
     edit = f"/p/default/signals/{signal.pk}/edit/"
     filled = as_filled(browser.get(edit).text)
     assert filled["quiet_minutes"] == "90"

@@ -326,6 +326,37 @@ def test_without_labels_one_click_backfills_what_is_stored(
     assert Label.objects.get().signal == signal
 
 
+@pytest.mark.parametrize("state", ["draft", "active", "archived"])
+@pytest.mark.parametrize("scope", ["span", "trace", "session"])
+def test_without_labels_there_is_nothing_to_filter_or_export(
+    browser: Client, project: Project, now: datetime, state: str, scope: str
+) -> None:
+    since = None if state == "draft" else now
+    signal = make_signal(make_agent(project), scope=scope, name="Mood", active_since=since)
+    if state == "archived":
+        operations.archive(signal, now)
+    page = Page(browser.get(page_of(signal)).text)
+    assert not page.has_link("CSV")
+    assert page.searches == []
+    assert ("are judged" in page.text) == (state == "active")
+    tab = Page(browser.get(f"{page_of(signal)}coverage/").text)
+    assert ("It is archived." in tab.text, tab.has_link("backfill")) == (state == "archived", state != "archived")
+
+
+def test_a_filter_that_nothing_matches_leaves_nothing_to_export(browser: Client, signal: Signal, now: datetime) -> None:
+    make_label(signal, 1, now=now)
+    page = Page(browser.get(f"{page_of(signal)}?q=nothing").text)
+    assert page.has_link("Clear filters")
+    assert not page.has_link("CSV")
+
+
+def test_an_archived_signal_says_nothing_of_its_judge(browser: Client, signal: Signal, now: datetime) -> None:
+    make_label(signal, 1, now=now)
+    assert "Connect a model" in Page(browser.get(page_of(signal)).text).text
+    operations.archive(signal, now)
+    assert "Connect a model" not in Page(browser.get(page_of(signal)).text).text
+
+
 def test_it_shows_no_signal_of_another_project(browser: Client, other_project: Project) -> None:
     foreign = make_signal(make_agent(other_project))
     assert browser.get(page_of(foreign)).status_code == 404
