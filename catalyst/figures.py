@@ -48,20 +48,9 @@ _AXES: dict[str, Any] = {
     "showlegend": False,
     "hovermode": "x unified",
     "margin": {"l": 52, "r": 8, "t": 8, "b": 24},
-    "xaxis": {
-        "type": "date",
-        "fixedrange": True,
-        "showgrid": False,
-        "nticks": 6,
-        "tickangle": 0,
-        "hoverformat": "%-d %b %Y %H:%M UTC",
-    },
+    # charts.js writes the times, in the zone of the reader.
+    "xaxis": {"type": "date", "fixedrange": True, "showgrid": False, "tickangle": 0},
     "yaxis": {"fixedrange": True, "rangemode": "tozero", "nticks": 4, "separatethousands": True},
-    # In the corner left of the times, where it takes no room from the chart.
-    "annotations": [
-        {"text": "UTC", "xref": "paper", "yref": "paper", "x": 0, "y": 0, "xanchor": "right", "yanchor": "top"}
-        | {"xshift": -20, "yshift": -6, "showarrow": False}
-    ],
 }
 
 
@@ -97,7 +86,7 @@ def mark(figure: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, Any]:
     first, last = map(datetime.fromisoformat, layout["xaxis"]["range"])
     words = [_word(at) for at in _apart(marks, (last - first) * MARK_WIDTH)]
     room = layout["margin"] | {"t": MARK_HEIGHT}
-    marked = {**layout, "margin": room, "shapes": lines, "annotations": [*layout["annotations"], *words]}
+    marked = {**layout, "margin": room, "shapes": lines, "annotations": words}
     return {**figure, "layout": marked}
 
 
@@ -157,6 +146,7 @@ def _figure(traces: list[Any], starts: Sequence[datetime], unit: Unit, **layout:
     }
 
 
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 # Distances of times below an axis, and the part of its width that the last text may need.
 TICK_STEPS = [
@@ -189,6 +179,20 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """Times below an SVG, in UTC. The browser writes them again in the zone of the reader.
+
+    `step`: seconds between bars.
+    """
+
+    start: str
+    end: str
+    step: int
+    zone: str
+    ticks: list[Tick]
+
+
+@dataclass(frozen=True, slots=True)
 class Strip:
     """Bars over time and the labels of their axes. `ok` and `errors` are SVG paths."""
 
@@ -196,7 +200,7 @@ class Strip:
     errors: str
     hits: list[Bar]
     y_labels: list[int]
-    ticks: list[Tick]
+    axis: TimeAxis | None
 
 
 def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence[int], queries: Sequence[str]) -> Strip:
@@ -204,54 +208,47 @@ def volume_strip(starts: Sequence[datetime], ok: Sequence[int], errors: Sequence
     top = nice_ceiling(max((good + bad for good, bad in zip(ok, errors, strict=True)), default=0))
     slot = 100 / max(len(starts), 1)
     above, base, hits = "", "", []
-    is_day = len(starts) > 1 and starts[1] - starts[0] == timedelta(days=1)
+    step = starts[1] - starts[0] if len(starts) > 1 else MINUTE
     for index, (start, good, bad, query) in enumerate(zip(starts, ok, errors, queries, strict=True)):
         x, width = round(index * slot + slot * 0.1, 3), round(slot * 0.8, 3)
         low, high = 100 * bad / top, 100 * good / top
         base += _rectangle(x, 100 - low, width, low) if bad else ""
         above += _rectangle(x, 100 - low - high, width, high) if good else ""
         title = (
-            f"{_bucket_text(start, is_day)}: {good + bad:,} trace{'' if good + bad == 1 else 's'}, {bad:,} with errors"
+            f"{_bucket_text(start, step)}: {good + bad:,} trace{'' if good + bad == 1 else 's'}, {bad:,} with errors"
         )
         hits.append(Bar(round(index * slot, 3), 0, round(slot, 3), 100, title=title, query=query))
-    return Strip(above, base, hits, [top, top // 2, 0] if top > 1 else [1, 0], round_ticks(starts))
+    y_labels = [top, top // 2, 0] if top > 1 else [1, 0]
+    axis = time_axis(starts, starts[-1] + step) if len(starts) > 1 else None
+    return Strip(above, base, hits, y_labels, axis)
 
 
-def _bucket_text(start: datetime, is_day: bool) -> str:
-    return f"{start:%-d %b}, UTC day" if is_day else f"{start:%-d %b %H:%M} UTC"
+def _bucket_text(start: datetime, step: timedelta) -> str:
+    if step < DAY:
+        return f"{start:%-d %b %H:%M} UTC"
+    return f"{start:%-d %b}, UTC day" if step == DAY else f"{step // DAY} UTC days from {start:%-d %b}"
 
 
-def round_ticks(starts: Sequence[datetime], limit: int = 9) -> list[Tick]:
-    """Up to `limit` round times of the axis in UTC, equally far from each other."""
-    if len(starts) < 2:
-        return []
-    end = starts[-1] + (starts[1] - starts[0])
-    length = end - starts[0]
+def time_axis(starts: Sequence[datetime], end: datetime, limit: int = 9) -> TimeAxis:
+    """Up to `limit` round times, equally far from each other, from the first of two or more bars to `end`."""
+    start, width = starts[0], starts[1] - starts[0]
+    length = end - start
     step = next((step for step in TICK_STEPS if length / step <= limit), length)
-    first = starts[0] + (EPOCH - starts[0]) % step
+    first = start + (EPOCH - start) % step
     # Near the end a text would be cut off.
     count = max(int((end - first - length * MARGIN) / step) + 1, 0)
     times = [first + index * step for index in range(count)]
-    pattern = "%-d %b" if step >= timedelta(days=1) else "%H:%M"
-    return [Tick(round(100 * ((moment - starts[0]) / length), 2), moment.strftime(pattern)) for moment in times]
+    ticks = [Tick(round(100 * ((moment - start) / length), 2), _tick_text(moment)) for moment in times]
+    zone = "UTC day" if width >= DAY else "UTC"
+    return TimeAxis(_iso(start), _iso(end), int(width.total_seconds()), zone, ticks)
+
+
+def _tick_text(moment: datetime) -> str:
+    return f"{moment:%-d %b}" if moment == moment.replace(hour=0, minute=0) else f"{moment:%H:%M}"
 
 
 def _rectangle(x: float, y: float, width: float, height: float) -> str:
     return f"M{x} {y:.2f}h{width}v{height:.2f}h-{width}z"
-
-
-def axis_labels(starts: Sequence[datetime], count: int = 7) -> list[str]:
-    """Return up to `count` evenly spread times: hours for less than two days, else days.
-
-    The last one names the time zone.
-    """
-    if not starts:
-        return []
-    shown = starts
-    if len(starts) > count:
-        shown = [starts[index * (len(starts) - 1) // (count - 1)] for index in range(count)]
-    pattern = "%-d %b" if (starts[-1] - starts[0]).days >= 2 else "%H:%M"
-    return [start.strftime(pattern) for start in shown[:-1]] + [shown[-1].strftime(f"{pattern} UTC")]
 
 
 def nice_ceiling(value: float) -> int:

@@ -142,4 +142,4 @@ def _rate(outcome: Outcome, starts: list[datetime]) -> Rate:
     signal = Signal(pk=0, project=Project(slug="demo"), name="Task outcome", scope="trace")
     lines, cost = figures.sparkline(WAVE, 100, 100, 10), figures.sparkline(WAVE)
     change, summary = Change("up 9.1 points", tone, "4.9%"), Summary(signal, [outcome], COVERED, None, Decimal("0.42"))
-    return Rate(signal, outcome, change, summary, 10, lines, [], cost, figures.axis_labels(starts, 2))
+    return Rate(signal, outcome, change, summary, 10, lines, [], cost, figures.time_axis(starts, starts[-1], 4))

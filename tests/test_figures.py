@@ -67,19 +67,26 @@ def test_it_ends_the_axis_at_a_round_number(value: int, top: int) -> None:
     assert figures.nice_ceiling(value) == top
 
 
-def test_it_labels_hours_or_days() -> None:
-    assert figures.axis_labels(STARTS) == ["00:00", "01:00", "02:00", "03:00 UTC"]
-    days = [STARTS[0] + timedelta(days=day) for day in range(30)]
-    assert figures.axis_labels(days)[0] == "20 Nov"
-    assert figures.axis_labels(days)[-1] == "19 Dec UTC"
-    assert len(figures.axis_labels(days)) == 7
-    assert figures.axis_labels([]) == []
+def test_the_strip_says_where_its_bars_are() -> None:
+    strip = figures.volume_strip(STARTS, [3, 0, 0, 8], [1, 0, 0, 0], ["q"] * 4)
+    assert strip.axis is not None
+    assert (strip.axis.start, strip.axis.end) == ("2026-11-20T00:00:00Z", "2026-11-20T04:00:00Z")
+    assert (strip.axis.step, strip.axis.zone) == (3600, "UTC")
+    assert [tick.text for tick in strip.axis.ticks][:2] == ["20 Nov", "00:30"]
+    days = [STARTS[0] + timedelta(days=day) for day in range(3)]
+    strip = figures.volume_strip(days, [1, 1, 1], [0, 0, 0], ["q"] * 3)
+    assert strip.axis is not None
+    assert (strip.axis.step, strip.axis.zone) == (86400, "UTC day")
+    assert strip.hits[1].title == "21 Nov, UTC day: 1 trace, 0 with errors"
+    weeks = [STARTS[0] + timedelta(days=7 * week) for week in range(3)]
+    strip = figures.volume_strip(weeks, [1, 1, 1], [0, 0, 0], ["q"] * 3)
+    assert strip.hits[1].title == "7 UTC days from 27 Nov: 1 trace, 0 with errors"
 
 
 @pytest.mark.parametrize("key", timerange.RANGES)
 def test_the_times_below_a_strip_are_round_and_equally_far_from_each_other(key: str) -> None:
     starts = timerange.named(key, datetime(2026, 11, 29, 15, 47, tzinfo=UTC)).buckets()
-    ticks = figures.round_ticks(starts)
+    ticks = figures.time_axis(starts, starts[-1] + (starts[1] - starts[0])).ticks
     assert 3 <= len(ticks) <= 9
     gaps = {round(later.x - earlier.x, 1) for earlier, later in pairwise(ticks)}
     assert max(gaps) - min(gaps) < 0.2
@@ -107,6 +114,6 @@ def test_marks_are_lines_with_words_where_there_is_room() -> None:
     marked = figures.mark(plain, marks)
     go.Figure(marked)
     assert len(marked["layout"]["shapes"]) == 4
-    words = [note["text"] for note in marked["layout"]["annotations"] if note.get("xref") != "paper"]
+    words = [note["text"] for note in marked["layout"]["annotations"]]
     assert words == ["1.0 &lt;b&gt;", "1.2", "2026.11.3…"]
     assert "shapes" not in plain["layout"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalyst import formats
-from catalyst.figures import axis_labels, nice_ceiling, sparkline
+from catalyst.figures import TimeAxis, nice_ceiling, sparkline, time_axis
 from catalyst.timerange import TimeRange
 from signals.judging.health import unavailable_judges
 from signals.models import Signal
@@ -14,6 +14,7 @@ from signals.results.rollups import CountsByBucket, FailuresAndCost, sums
 from signals.results.summaries import Summary, shares_by_start, summed_up
 from traces.usage import share_trend
 
+MAX_TICKS = 4
 WORSE = {"negative": 1, "positive": -1}
 
 
@@ -42,7 +43,7 @@ class Rate:
     lines: list[str]
     failed: list[str]
     cost: list[str]
-    x_labels: list[str]
+    axis: TimeAxis | None
 
 
 def rates(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> list[Rate]:
@@ -80,7 +81,12 @@ def _rate(
     lines = sparkline(shares, 100, 100, top)
     troubles = [bars.get(start, FailuresAndCost()) for start in starts]
     failed, cost = _spark([each.failed for each in troubles]), _spark([float(each.cost) for each in troubles])
-    return Rate(summary.signal, outcome, change, summary, top, lines, failed, cost, axis_labels(starts, 2))
+    return Rate(summary.signal, outcome, change, summary, top, lines, failed, cost, _axis(starts))
+
+
+def _axis(starts: Sequence[datetime]) -> TimeAxis | None:
+    # The line begins in the first bar and ends in the last.
+    return time_axis(starts, starts[-1], MAX_TICKS) if len(starts) > 1 else None
 
 
 def _spark(values: Sequence[float]) -> list[str]:

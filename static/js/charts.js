@@ -1,5 +1,5 @@
 // Draws <div data-chart="id"> from the JSON of the same id with Plotly, and again when htmx brings new JSON. Colours come from
-// the tokens: a trace names its tone in `meta.tone`, and charts are drawn again when the theme changes.
+// the tokens: a trace names its tone in `meta.tone`, and charts are drawn again when the theme or the zone changes.
 {
   const probe = document.createElement("span");
   probe.hidden = true;
@@ -35,8 +35,41 @@
     };
   };
 
+  // The axis counts bars, which are equally far apart in time; its texts are in the zone of the reader. An axis of dates
+  // would be in UTC, or draw two bars over each other where the clock is put back.
+  const PIXELS_OF_A_TICK = 56;
+  const timed = (element, { data, layout }) => {
+    const starts = (data[0]?.x ?? []).map((start) => Date.parse(start));
+    if (!starts.length) return { data, layout };
+    const step = starts.length > 1 ? starts[1] - starts[0] : 60_000;
+    const end = starts[0] + starts.length * step;
+    // A bar reaches half its width to both sides of its number.
+    const place = (moment) => (moment - starts[0]) / step - 0.5;
+    const placed = (moment) => place(Date.parse(moment));
+    const bars = starts.map((start) => zones.bar(start, step));
+    // The corner below the numbers names the zone, so no time stands right beside it.
+    const ticks = zones.ticks(starts[0], end, Math.min(9, Math.ceil(element.clientWidth / PIXELS_OF_A_TICK)), zones.ofBars(step))
+      .filter(({ at }) => at - starts[0] >= (end - starts[0]) / 12);
+    const corner = {
+      text: zones.axisName(starts[0], end, step), xref: "paper", yref: "paper", x: 0, y: 0, xanchor: "right",
+      yanchor: "top", xshift: 4, yshift: -8, font: { size: 10 }, showarrow: false,
+    };
+    return {
+      data: data.map((trace) => ({ ...trace, x: bars })),
+      layout: {
+        ...layout,
+        xaxis: {
+          ...layout.xaxis, type: "category", range: [-0.5, starts.length - 0.5], tickmode: "array",
+          tickvals: ticks.map(({ at }) => place(at)), ticktext: ticks.map(({ text }) => text),
+        },
+        shapes: layout.shapes?.map((shape) => ({ ...shape, x0: placed(shape.x0), x1: placed(shape.x1) })),
+        annotations: [...(layout.annotations ?? []).map((note) => ({ ...note, x: placed(note.x) })), corner],
+      },
+    };
+  };
+
   const draw = (element) => {
-    const { data, layout } = JSON.parse(document.getElementById(element.dataset.chart).textContent);
+    const { data, layout } = timed(element, JSON.parse(document.getElementById(element.dataset.chart).textContent));
     Plotly.react(element, painted(data), themed(layout), { displayModeBar: false, responsive: true });
     if (!("href" in element.dataset) || element.dataset.wired) return;
     element.dataset.wired = "yes";
@@ -61,5 +94,6 @@
   });
   const redraw = () => within(document).forEach(draw);
   document.addEventListener("catalyst:theme", redraw);
+  document.addEventListener("catalyst:zone", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }

@@ -1,6 +1,7 @@
-// "3 min ago" stays true while the page is open. Exact times are shown in the reader's zone, or in UTC by choice, which is
-// remembered in this browser. The title of a time has both. Sums over time stay in UTC: their texts say so.
+// "3 min ago" stays true while the page is open. Exact times are shown in the reader's zone, or in UTC by choice: see zones.js.
+// The title of a time has both. Times are typed in the zone that is shown, and sent in UTC.
 {
+  const SVG = "http://www.w3.org/2000/svg";
   const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
   const ago = (seconds) => {
     if (seconds < 5) return "just now";
@@ -13,41 +14,71 @@
   });
   setInterval(() => { if (!document.hidden) refresh(); }, 10_000);
 
-  const isUtc = () => { try { return localStorage.getItem("zone") === "UTC"; } catch { return false; } };
-  const zone = () => (isUtc() ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
-
-  const text = (moment, unit) => {
-    const second = unit === "second" ? { second: "2-digit" } : {};
-    const parts = new Intl.DateTimeFormat("en-US", {
-      timeZone: zone(), timeZoneName: "short", hourCycle: "h23",
-      day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", ...second,
-    }).formatToParts(moment);
-    const part = (type) => parts.find((each) => each.type === type)?.value;
-    const year = moment.getUTCFullYear() === new Date().getUTCFullYear() ? "" : ` ${part("year")}`;
-    const clock = ["hour", "minute", "second"].map(part).filter(Boolean).join(":");
-    return `${part("day")} ${part("month")}${year} ${clock} ${part("timeZoneName")}`;
+  const showTime = (time) => {
+    time.dataset.utc ??= time.title;
+    const moment = Date.parse(time.dateTime);
+    if (time.dataset.to) time.textContent = zones.text(moment, time.dataset.to);
+    time.title = zones.name() === "UTC" ? time.dataset.utc : `${zones.text(moment, "second")}, ${time.dataset.utc}`;
   };
 
-  const localize = (root) => root.querySelectorAll("time[datetime]").forEach((time) => {
-    time.dataset.utc ??= time.title;
-    const moment = new Date(time.dateTime);
-    const isLocal = zone() !== "UTC";
-    if (time.dataset.to) time.textContent = text(moment, time.dataset.to);
-    time.title = isLocal ? `${text(moment, "second")}, ${time.dataset.utc}` : time.dataset.utc;
-  });
+  const showSpan = (element) => {
+    element.textContent = zones.span(Date.parse(element.dataset.from), Date.parse(element.dataset.until));
+  };
 
-  const showChoice = () => document.querySelectorAll("[data-zone]").forEach((button) => {
-    button.hidden = Intl.DateTimeFormat().resolvedOptions().timeZone === "UTC";
-    button.setAttribute("aria-pressed", isUtc());
-    button.textContent = isUtc() ? "Times in UTC: show local times" : `Times in ${zone()}: show UTC`;
+  // Bars and lines stay where they are; their titles and the round times below them follow the zone.
+  const PIXELS_OF_A_TICK = 64;
+  const showAxis = (axis) => {
+    const start = Date.parse(axis.dataset.start), end = Date.parse(axis.dataset.end), step = 1000 * axis.dataset.step;
+    const plot = axis.closest(".plot");
+    plot.querySelectorAll(".hit title").forEach((title, index) => {
+      title.dataset.counts ??= title.textContent.slice(title.textContent.indexOf(": "));
+      title.textContent = zones.bar(start + index * step, step) + title.dataset.counts;
+    });
+    plot.querySelector(".zone").textContent = zones.axisName(start, end, step);
+    const limit = Math.min(9, Math.ceil(axis.getBoundingClientRect().width / PIXELS_OF_A_TICK));
+    axis.replaceChildren(...zones.ticks(start, end, limit || 9, zones.ofBars(step)).map((tick) => {
+      const text = document.createElementNS(SVG, "text");
+      text.setAttribute("x", `${(100 * (tick.at - start)) / (end - start)}%`);
+      text.setAttribute("y", 10);
+      text.textContent = tick.text;
+      return text;
+    }));
+  };
+
+  const typed = (moment) => new Date(moment).toISOString().slice(0, 16);
+  // An hour that the clock shows twice is sent as it came unless it is changed.
+  const inUtc = (input) => (input.value === input.dataset.shown ? input.dataset.utc
+    : input.value && typed(zones.instant(Date.parse(`${input.value}Z`), input.dataset.zone)));
+  const showInput = (input) => {
+    input.dataset.utc = input.dataset.zone ? inUtc(input) : input.defaultValue;
+    input.dataset.zone = zones.name();
+    if (input.dataset.utc) input.value = typed(zones.wall(Date.parse(`${input.dataset.utc}Z`)));
+    input.dataset.shown = input.value;
+    for (const label of input.labels) label.textContent = label.textContent.replace(/\(.*\)/, `(${zones.name()})`);
+  };
+
+  const INPUT = 'input[type="datetime-local"]';
+  document.addEventListener("formdata", ({ target, formData }) => target.querySelectorAll(INPUT).forEach((input) => {
+    if (input.dataset.zone && formData.has(input.name)) formData.set(input.name, inUtc(input));
+  }));
+
+  const localize = (root) => {
+    root.querySelectorAll("time[datetime]").forEach(showTime);
+    root.querySelectorAll("[data-until]").forEach(showSpan);
+    root.querySelectorAll(".axis[data-start]").forEach(showAxis);
+    root.querySelectorAll(INPUT).forEach(showInput);
+  };
+
+  const showChoice = () => document.querySelectorAll("[data-zone-choice]").forEach((button) => {
+    button.hidden = zones.local === "UTC";
+    button.setAttribute("aria-pressed", zones.isUtc());
+    button.textContent = zones.isUtc() ? "Times in UTC: show local times" : `Times in ${zones.local}: show UTC`;
   });
 
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-zone]")) return;
-    try { localStorage.setItem("zone", isUtc() ? "local" : "UTC"); } catch { /* private windows forget it */ }
-    localize(document);
-    showChoice();
+    if (event.target.closest("[data-zone-choice]")) zones.choose(zones.isUtc() ? "local" : "UTC");
   });
+  document.addEventListener("catalyst:zone", () => { localize(document); showChoice(); });
   document.addEventListener("htmx:load", ({ detail }) => localize(detail.elt.parentElement ?? detail.elt));
   localize(document);
   showChoice();

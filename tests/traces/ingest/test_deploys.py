@@ -122,5 +122,5 @@ def test_charts_mark_versions_that_follow_another(browser: Client, project: Proj
     assert "1.1 <b> since" in page.text
     assert "1.0 <b> since" not in page.text
     for figure in page.figures.values():
-        assert [each["text"] for each in figure["layout"]["annotations"]] == ["UTC", "1.1 &lt;b&gt;"]
+        assert [each["text"] for each in figure["layout"]["annotations"]] == ["1.1 &lt;b&gt;"]
         assert len(figure["layout"]["shapes"]) == 1
