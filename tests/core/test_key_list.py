@@ -40,6 +40,33 @@ def test_it_makes_a_key_and_shows_it_once(client_as: Callable[[User], Client], b
     assert shown not in client.get(PAGE).text
 
 
+def test_the_page_of_the_first_trace_keeps_one_unused_key(
+    client_as: Callable[[User], Client], bob: User, project: Project
+) -> None:
+    client = client_as(bob)
+    ApiKey.issue(project=project, name="First trace of production", scopes=["ingest"])
+    first = Page(client.post(PAGE, {"first": 1}).text)
+    assert "It is “First trace” in the API keys." in first.text
+    assert "replaces" not in first.text
+    second = Page(client.post(PAGE, {"first": 1}).text)
+    assert "It replaces the key made here before, which nothing has used." in second.text
+    assert ApiKey.objects.find(first.part("connect-key").text) is None
+    used = second.part("connect-key").text
+    assert ApiKey.objects.use(used, timezone.now())
+
+    for _ in range(2):
+        third = Page(client.post(PAGE, {"first": 1}).text)
+        assert "It is “First trace 2” in the API keys." in third.text
+    key = ApiKey.objects.find(third.part("connect-key").text)
+    assert key is not None
+    assert (key.scopes, key.created_by) == (["ingest"], bob)
+    assert ApiKey.objects.find(used) is not None
+    names = project.api_keys.order_by("name").values_list("name", flat=True)
+    assert list(names) == ["First trace", "First trace 2", "First trace of production"]
+    actions = project.audit_entries.order_by("pk").values_list("action", flat=True)
+    assert list(actions) == ["created", "replaced", "created", "created", "replaced", "created"]
+
+
 def test_it_answers_htmx_with_the_keys_alone(client_as: Callable[[User], Client], bob: User) -> None:
     response = client_as(bob).post(PAGE, {"name": "ci", "scopes": ["ingest"]}, headers=HTMX)
     assert response.status_code == 200

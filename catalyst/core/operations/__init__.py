@@ -6,6 +6,7 @@ Violated rules raise `django.core.exceptions.ValidationError` with text for peop
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import chain, count
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,6 +20,7 @@ from catalyst.core.origins import checked_origins, origin_cache
 
 INVITATION_LIFETIME = timedelta(days=7)
 MAX_SLUG_CHARACTERS = 60
+FIRST_KEY = "First trace"
 
 
 @transaction.atomic
@@ -156,6 +158,26 @@ def create_key(
     record(by, "created", row, detail=f"for {', '.join(scopes)}{until}{of}")
     transaction.on_commit(origin_cache.clear)
     return row, key
+
+
+@transaction.atomic
+def create_first_key(project: Project, *, by: Actor) -> tuple[ApiKey, str, bool]:
+    """A key of the page that waits for the first trace. It replaces one of that page that nothing has used.
+
+    Return the row, the key, which is not stored, and whether it replaces one.
+    """
+    # People who press the button at the same time take turns.
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    named = project.api_keys.filter(name__regex=rf"^{FIRST_KEY}( \d+)?$", revoked_at=None)
+    unused = list(named.filter(last_used_at=None))
+    for key in unused:
+        record(by, "replaced", key)
+        key.delete()
+    taken = set(named.values_list("name", flat=True))
+    names = chain([FIRST_KEY], (f"{FIRST_KEY} {number}" for number in count(2)))
+    name = next(name for name in names if name not in taken)
+    row, secret = create_key(project, name=name, scopes=[ApiKey.Scope.INGEST], by=by)
+    return row, secret, bool(unused)
 
 
 @transaction.atomic

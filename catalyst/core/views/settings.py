@@ -107,6 +107,9 @@ def key_list(request: ProjectRequest) -> HttpResponse:
 @editor_required
 def _create_key(request: ProjectRequest) -> HttpResponse:
     # Only the hash is stored, so only this response shows the key.
+    if "first" in request.POST:
+        row, key, replaced = operations.create_first_key(request.project, by=request.actor)
+        return _keys(request, ApiKeyForm(auto_id="key_%s"), key, saved_as=row.name, replaced=replaced)
     form = ApiKeyForm(request.POST, auto_id="key_%s")
     if not form.is_valid():
         return _keys(request, form, status=422)
@@ -198,7 +201,9 @@ def _role_form(membership: Membership) -> RoleForm:
     return form
 
 
-def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200) -> HttpResponse:
+def _keys(
+    request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: int = 200, **extra: Any
+) -> HttpResponse:
     context = {
         "tab": "key-list",
         "form": form,
@@ -207,7 +212,7 @@ def _keys(request: ProjectRequest, form: ApiKeyForm, new_key: str = "", status: 
         "now": timezone.now(),
         "instance": {"requests": settings.KEY_REQUESTS_PER_SECOND, "spans": settings.KEY_SPANS_PER_SECOND},
     }
-    return render(request, "core/keys.html", context, partial="api-keys", status=status)
+    return render(request, "core/keys.html", {**context, **extra}, partial="api-keys", status=status)
 
 
 def _redirect_with_message(
