@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.instance import Instance, sign_in
 from tests.e2e.pages import Stop
-from tests.e2e.test_charts import click_a_bar
+from tests.e2e.test_charts import click_the_highest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -119,7 +119,7 @@ def test_the_strip_and_the_charts_say_local_times_of_the_same_bars(
         chart = page.locator("[data-chart]").first
         expect(chart.locator(".xtick text").first).to_have_text(re.compile(r"^\d+ \w+$"))
         expect(chart.get_by_text(re.compile(r"^(E[SD]T|GMT\+5:30)$"))).to_be_attached()
-        clicked = click_a_bar(page)
+        clicked = click_the_highest(page, chart)
         length = datetime.fromisoformat(clicked["to"][0]) - datetime.fromisoformat(clicked["from"][0])
         assert length == timedelta(hours=3)
         assert datetime.fromisoformat(clicked["from"][0]).minute == 0
