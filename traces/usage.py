@@ -40,6 +40,11 @@ class Usage:
         return self.trace_count - self.success_count - self.failure_count
 
     @property
+    def has_outcomes(self) -> bool:
+        """Whether agents reported outcomes that differ from the status. Where none is reported the status stands in."""
+        return self.failure_count != self.error_trace_count
+
+    @property
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 

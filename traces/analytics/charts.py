@@ -49,6 +49,10 @@ class Axis:
         self._starts = time_range.buckets()
         self._queries = [time_range.bucket_query(start, {}) for start in self._starts]
 
+    @property
+    def has_outcomes(self) -> bool:
+        return any(runs.usage.has_outcomes for runs in self._bars.values())
+
     def row(self, name: str, tone: str, value: Callable[[Runs], float | None]) -> Series:
         bars = self._bars
         return Series(name, [value(bars[start]) if start in bars else None for start in self._starts], tone)
@@ -68,15 +72,28 @@ def over_time(axis: Axis, stats: Stats) -> list[Card]:
 
 
 def _runs(axis: Axis, stats: Stats) -> Card:
+    if axis.has_outcomes:
+        lead = replace(stats["runs"], note="by outcome, as the agent reports it")
+        return Card("agent-runs", lead, *_by_outcome(axis, stats))
+    figure = axis.stacked(
+        [
+            axis.summed("Error", "negative", lambda usage: usage.error_trace_count),
+            axis.summed("OK", "quiet", lambda usage: usage.trace_count - usage.error_trace_count),
+        ]
+    )
+    return Card("agent-runs", stats["runs"], figure, [Part("quiet", stats["ok"]), Part("negative", stats["error"])])
+
+
+def _by_outcome(axis: Axis, stats: Stats) -> tuple[Mapping[str, Any], list[Part]]:
     figure = axis.stacked(
         [
             axis.summed("failure", "negative", lambda usage: usage.failure_count),
             axis.summed("unknown", "neutral", lambda usage: usage.unknown_count),
-            axis.summed("success", "accent", lambda usage: usage.success_count),
+            axis.summed("success", "positive", lambda usage: usage.success_count),
         ]
     )
-    parts = [Part("accent", stats["success"]), Part("negative", stats["failure"]), Part("neutral", stats["unknown"])]
-    return Card("agent-runs", stats["runs"], figure, parts)
+    parts = [Part("positive", stats["success"]), Part("negative", stats["failure"]), Part("neutral", stats["unknown"])]
+    return figure, parts
 
 
 def _errors(axis: Axis, stats: Stats) -> Card:
@@ -119,8 +136,13 @@ def _cost(axis: Axis, stats: Stats) -> Card:
         series.append(rest)
     else:
         del split["unsplit"]
-    parts = [Part(tone, stats[f"{name} cost"]) for name, tone in split.items()]
+    # Their changes would take a second line, which moves this chart against those beside it.
+    parts = [Part(tone, _without_change(stats[f"{name} cost"])) for name, tone in split.items()]
     return Card("agent-cost", stats["cost"], axis.stacked(series, DOLLARS), parts, stats["unpriced"])
+
+
+def _without_change(stat: Stat) -> Stat:
+    return replace(stat, change=replace(stat.change, short=""))
 
 
 def marked(cards: Sequence[Card], deploys: Sequence[Deploy]) -> list[Card]:

@@ -56,6 +56,8 @@ def _outcomes(now: Runs, before: Runs) -> Stats:
     errors = of_runs("with errors", lambda usage: usage.error_trace_count, 1)
     return {
         "runs": Stat("Runs", f"{runs:,}", "", _change(runs, old.trace_count, formats.short)),
+        "ok": of_runs("OK", lambda usage: usage.trace_count - usage.error_trace_count, -1),
+        "error": of_runs("Error", lambda usage: usage.error_trace_count, 1),
         "success": of_runs("success", lambda usage: usage.success_count, -1),
         "failure": of_runs("failure", lambda usage: usage.failure_count, 1),
         "unknown": of_runs("unknown", lambda usage: usage.unknown_count, 0),

@@ -424,6 +424,12 @@ class Trace(Counters):
         return Extent(self.trace_id, self.start_time, self.end_time)
 
     @property
+    def reported_outcome(self) -> str:
+        """The outcome, if the agent reported another one than the status says."""
+        by_status = {"ok": "success", "error": "failure"}.get(self.status, "unknown")
+        return "" if self.outcome == by_status else self.outcome
+
+    @property
     def clock_note(self) -> str:
         """Why the start can't be right. Empty if it can."""
         return clocks.explanation(self.start_time, self.first_received_at) if self.skewed else ""

@@ -188,6 +188,16 @@ def test_it_says_the_same_from_traces_and_from_hours(
     assert whole == part
 
 
+def test_it_splits_runs_by_status_until_an_agent_reports_another_outcome(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    send(project, [Run(ago=timedelta(hours=2), status=status) for status in ("ok", "unset", "error")], now)
+    page = Page(browser.get(page_of(project)).text)
+    found = numbers(page)
+    assert (found["Runs OK"], found["Runs Error"]) == ("2", "1")
+    assert "outcome" not in page.text
+
+
 def old_run() -> list[Run]:
     """One run at the beginning of the day before the last."""
     return [Run(ago=timedelta(hours=47))]
@@ -202,8 +212,8 @@ def test_it_compares_with_the_equal_period_before(browser: Client, project: Proj
     assert (found["Error rate change"], found["Error rate tone"]) == ("up 58.0 points from 2.0%", "bad")
     assert re.fullmatch(r"up \d+% from 958 ms", found["Latency change"])
     assert found["Latency tone"] == "bad"
-    assert found["Runs failure title"] == "60.0% of runs, up 58.0 points from 2.0%"
-    assert (found["Runs failure change"], found["Runs failure tone"]) == ("+58.0", "bad")
+    assert found["Runs Error title"] == "60.0% of runs, up 58.0 points from 2.0%"
+    assert (found["Runs Error change"], found["Runs Error tone"]) == ("+58.0", "bad")
 
 
 def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
