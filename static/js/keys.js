@@ -1,4 +1,4 @@
-// The keyboard: / filter, j and k move through the rows of a list, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys.
+// The keyboard: / filter, j and k move through the rows of a list, and so do the arrows in the tree of a trace, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys.
 {
   const rows = () => [...document.querySelectorAll(".list tbody tr")].filter((row) => row.querySelector(".open"));
   let goUntil = 0;
@@ -23,6 +23,9 @@
     Enter: () => document.querySelector("tr.at .open")?.click(),
     g: () => { goUntil = Date.now() + 1200; },
   };
+  // Elsewhere the arrows scroll.
+  const arrows = { ArrowDown: commands.j, ArrowUp: commands.k };
+  const inTree = (element) => document.querySelector("[data-tree]") && (element === document.body || element.closest(".pane:has([data-tree])"));
 
   document.addEventListener("keydown", (event) => {
     if (event.metaKey || event.ctrlKey || event.altKey) return;
@@ -32,7 +35,7 @@
     const link = Date.now() < goUntil && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
     goUntil = 0;
     if (link) return link.click();
-    const command = commands[event.key];
+    const command = commands[event.key] ?? (inTree(event.target) ? arrows[event.key] : undefined);
     if (!command) return;
     event.preventDefault();
     command();
