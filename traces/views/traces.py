@@ -37,6 +37,8 @@ PAGE = 30
 ROWS = 32
 MAX_ROWS = 500
 MAX_FAILURES = 3
+# The header cuts longer messages off.
+MAX_TOLD_CHARACTERS = 300
 # Labels in the header. The pane lists all of them.
 MAX_PILLS = 20
 PAGE_OF_TRACE = "traces/trace.html"
@@ -203,6 +205,12 @@ def _header(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     }
 
 
+def _messages(spans: list[SpanRecord]) -> list[str]:
+    """The errors in the header."""
+    failures = presentation.failures(spans)[:MAX_FAILURES]
+    return [span.status_message for span in failures if span.status_message]
+
+
 def _turn_labels(request: ProjectRequest, trace: Trace, first: TracePills) -> dict[str, Any]:
     start = params.offset(request.GET.get("labels"))
     pills = label_sources.pills_for_trace(request.project, trace.trace_id, start) if start else first
@@ -227,6 +235,7 @@ def _span_labels(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dic
 def _turn(trace: Trace, spans: list[SpanRecord], start: int) -> dict[str, Any]:
     conversation, read = conversations.of_trace(trace, spans, start)
     return {
+        "told": [message for message in _messages(spans) if len(message) <= MAX_TOLD_CHARACTERS],
         "conversation": conversation,
         "continued": start,
         "unread": len(presentation.with_text(spans)) - read,

@@ -56,6 +56,25 @@ def test_it_shows_the_whole_turn_first(browser: Client, trace: Trace) -> None:
     assert len(spans_of(page)) == 3
 
 
+def test_an_error_in_the_header_leaves_its_tool_call_folded(browser: Client, trace: Trace) -> None:
+    page = Page(browser.get(trace.get_absolute_url()).text)
+    (note,) = page.all(".//header//*[contains(@class, 'note error')]")
+    assert "timed out" in note.text
+    (call,) = page.region("Whole trace").all(".//details[contains(@class, 'call')]")
+    assert "open" not in call.element.attrib
+    span = Page(browser.get(trace.get_absolute_url(), {"span": hex_span_id(19)}).text)
+    (call,) = span.all(".//details[contains(@class, 'call')]")
+    assert "open" in call.element.attrib
+
+
+def test_it_shows_an_outcome_that_differs_from_the_status(browser: Client, project: Project, now: datetime) -> None:
+    for number, outcome in ((1, "success"), (2, "failure")):
+        root = sent_span(number, trace=number, start=now, status="ok", agent__outcome=outcome)
+        pipeline.store(project.pk, [root], now)
+    pages = [Page(browser.get(f"/p/default/traces/{number:032x}/").text) for number in (1, 2)]
+    assert [page.facts.get("Outcome") for page in pages] == [None, "failure"]
+
+
 def test_it_shows_a_chosen_span(browser: Client, trace: Trace) -> None:
     llm, tool = hex_span_id(18), hex_span_id(19)
     page = Page(browser.get(f"{trace.get_absolute_url()}?span={llm}").text)
