@@ -26,7 +26,7 @@
   };
 
   // Bars and lines stay where they are; their titles and the round times below them follow the zone.
-  const PIXELS_OF_A_TICK = 64;
+  const PIXELS_OF_A_TICK = 52;
   const showAxis = (axis) => {
     const start = Date.parse(axis.dataset.start), end = Date.parse(axis.dataset.end), step = 1000 * axis.dataset.step;
     const plot = axis.closest(".plot");
