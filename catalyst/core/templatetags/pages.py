@@ -48,8 +48,9 @@ def icon(name: str) -> SafeString:
 @register.simple_tag
 def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
     """`name`: the signal. `count`: labels with this value."""
-    giver = format_html('<i title="{0}">{0}</i>', name) if name else ""
-    content = format_html("{}{}{}", giver, value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
+    content = format_html("{}{}", value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
+    if name:
+        content = format_html('<i title="{0}">{0}</i><span title="{1}">{1}</span>', name, content)
     if href:
         return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, href, content)
     return format_html('<span class="pill {}">{}</span>', sentiment, content)
