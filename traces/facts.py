@@ -23,6 +23,7 @@ def facts_of_traces(traces: Sequence[Trace], filters: Iterable[Filter]) -> dict[
             failed=trace.status == "error",
             duration_us=trace.duration_us,
             tokens=trace.total_tokens,
+            users=frozenset((trace.user,)),
             attributes=frozenset(attributes.get(trace.pk, ())),
         )
         for trace in traces
@@ -49,6 +50,7 @@ def facts_of_sessions(sessions: Sequence[Session], filters: Collection[Filter]) 
             failed=session.error_trace_count > 0,
             duration_us=session.duration_us,
             tokens=session.total_tokens,
+            users=frozenset((session.user,)),
             attributes=frozenset(attributes.get(session.pk, ())),
         )
         for session in sessions

@@ -4,14 +4,15 @@
 |---|---|---|---|
 | environment, service | its own | its root's, else the first one named | any of its traces |
 | model | its own | any of its model calls (first 20 names) | any of its traces |
+| user | its own | its root's, else the first one named | its earliest trace's that names one |
 | status error | its own | any of its roots | any of its traces |
 | status ok | not error | not error | no trace with an error |
 | duration | its own; none while open | of its ended roots, else first start to last end | first start to last end |
 | tokens | input and output | sum of its model calls | sum of its traces |
 | attributes | its own | any of its spans | any span of any of its traces |
 
-Conditions apply independently: two attributes may match different spans of a trace. Only the first 64 short attributes
-of a span can match. Resource attributes can't.
+Of several values of one name, any may match. Conditions apply independently: two attributes may match different spans
+of a trace. Only the first 64 short attributes of a span can match. Resource attributes can't.
 """
 
 from collections.abc import Mapping
@@ -39,10 +40,13 @@ from traces.conventions.span_mapping import (
 )
 from traces.records import SpanRecord
 
-NAMES = ("environment", "service", "model", "status")
+# These take several values.
+NAMES = ("environment", "service", "model", "user")
+STATUS = "status"
 BOUNDS = ("min_duration_ms", "max_duration_ms", "min_tokens", "max_tokens")
 ATTRIBUTE = "attribute"
 MAX_ATTRIBUTES = 10
+MAX_VALUES = 20
 MAX_NUMBER = 10**12
 
 
@@ -56,6 +60,7 @@ class Facts:
     failed: bool
     duration_us: int | None
     tokens: int
+    users: frozenset[str] = frozenset()
     attributes: frozenset[int] = frozenset()
 
 
@@ -83,8 +88,25 @@ def _searchable(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ..
     return pairs
 
 
+def _several(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """In an order of their own, so that equal filters are stored alike."""
+    distinct = tuple(sorted({value for value in values if value}))
+    if len(distinct) > MAX_VALUES:
+        raise ValueError(f"At most {MAX_VALUES} values.")
+    return distinct
+
+
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=MAX_NAME_CHARACTERS), AfterValidator(_storable)
+]
+Values = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_several, json_schema_input_type=str | tuple[str, ...]),
+    AfterValidator(_distinct),
 ]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE_CHARACTERS), AfterValidator(_storable)]
 Bound = Annotated[int | None, Field(ge=0, le=MAX_NUMBER)]
@@ -101,15 +123,20 @@ class Part:
 class Filter(JsonValue):
     """Conditions that must all match; an empty one matches everything. Bounds are inclusive."""
 
-    environment: Text = ""
-    service: Text = ""
-    model: Text = ""
+    environment: Values = ()
+    service: Values = ()
+    model: Values = ()
+    user: Values = ()
     status: Literal["", "ok", "error"] = ""
     min_duration_ms: Bound = None
     max_duration_ms: Bound = None
     min_tokens: Bound = None
     max_tokens: Bound = None
     attributes: Annotated[tuple[tuple[Text, Value], ...], BeforeValidator(_pairs), AfterValidator(_searchable)] = ()
+
+    @field_serializer(*NAMES)
+    def _one_or_several(self, values: tuple[str, ...]) -> str | list[str]:
+        return values[0] if len(values) == 1 else list(values)
 
     @field_serializer("attributes")
     def _attributes(self, pairs: tuple[tuple[Text, Value], ...]) -> dict[str, str]:
@@ -126,7 +153,7 @@ class Filter(JsonValue):
     @property
     def without(self) -> dict[str, None]:
         """URL parameters that remove the filter."""
-        return dict.fromkeys((*NAMES, *BOUNDS, ATTRIBUTE))
+        return dict.fromkeys((*NAMES, STATUS, *BOUNDS, ATTRIBUTE))
 
     @property
     def attribute_tokens(self) -> list[int]:
@@ -138,8 +165,20 @@ class Filter(JsonValue):
 
     @property
     def parts(self) -> list[Part]:
-        names = [name for name in NAMES if getattr(self, name)]
-        parts = [Part(f"{name} is {getattr(self, name)}", {name: None}) for name in names]
+        """Each value is a part of its own."""
+        return self._parts_of_names + self._other_parts
+
+    @property
+    def _parts_of_names(self) -> list[Part]:
+        return [
+            Part(f"{name} is {value}", {name: [other for other in getattr(self, name) if other != value]})
+            for name in NAMES
+            for value in getattr(self, name)
+        ]
+
+    @property
+    def _other_parts(self) -> list[Part]:
+        parts = [Part(f"status is {self.status}", {STATUS: None})] if self.status else []
         if duration := _between(_duration(self.min_duration_ms), _duration(self.max_duration_ms)):
             parts.append(Part(f"latency {duration}", {"min_duration_ms": None, "max_duration_ms": None}))
         if tokens := _between(_number(self.min_tokens), _number(self.max_tokens)):
@@ -151,8 +190,9 @@ class Filter(JsonValue):
 
     @property
     def text(self) -> str:
-        """For example `environment is prod, status is error`, or `all traffic`."""
-        return ", ".join(part.text for part in self.parts) or "all traffic"
+        """For example `environment is prod or staging, status is error`, or `all traffic`."""
+        names = [f"{name} is {' or '.join(values)}" for name in NAMES if (values := getattr(self, name))]
+        return ", ".join([*names, *(part.text for part in self._other_parts)]) or "all traffic"
 
     def passes(self, facts: Facts) -> bool:
         return (
@@ -169,7 +209,7 @@ class Filter(JsonValue):
 
     def _single_conditions(self) -> list["Filter"]:
         bounds = (("min_duration_ms", "max_duration_ms"), ("min_tokens", "max_tokens"))
-        names_by_condition = (("environment",), ("service",), ("model",), ("status",), *bounds)
+        names_by_condition = (*((name,) for name in (*NAMES, STATUS)), *bounds)
         conditions = []
         for names in names_by_condition:
             values = {name: getattr(self, name) for name in names}
@@ -177,11 +217,13 @@ class Filter(JsonValue):
         return conditions + self.by_attribute
 
     def _matches_names(self, facts: Facts) -> bool:
-        return (
-            (not self.environment or self.environment in facts.environments)
-            and (not self.service or self.service in facts.services)
-            and (not self.model or self.model in facts.models)
+        conditions = (
+            (self.environment, facts.environments),
+            (self.service, facts.services),
+            (self.model, facts.models),
+            (self.user, facts.users),
         )
+        return all(not wanted or not found.isdisjoint(wanted) for wanted, found in conditions)
 
 
 def fields_by_name(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,6 +253,7 @@ def facts_of_span(span: SpanRecord) -> Facts:
         failed=span.status == "error",
         duration_us=span.duration_us,
         tokens=(span.input_tokens or 0) + (span.output_tokens or 0),
+        users=frozenset((span.user,)),
         attributes=frozenset(span.attribute_tokens),
     )
 

@@ -13,7 +13,7 @@ from catalyst.filter_form import FilterForm, NumberField, SortField, TextField
 from catalyst.json_value import InvalidValue
 from catalyst.pagination import NEWEST_FIRST, Sort
 from traces import filters, label_sources
-from traces.filters import ATTRIBUTE, BOUNDS, NAMES, Filter
+from traces.filters import ATTRIBUTE, BOUNDS, NAMES, STATUS, Filter
 from traces.label_sources import Dimension
 from traces.models.sorting import AGENT_SORTS, MODEL_SORTS, SESSION_SORTS, TOOL_SORTS, TRACE_SORTS
 from traces.models.trace import TraceFilter
@@ -53,6 +53,7 @@ class TraceFilterForm(FilterForm):
     environment = forms.Field(widget=forms.TextInput(TEXT))
     service = forms.Field(widget=forms.TextInput(TEXT))
     model = forms.Field(widget=forms.TextInput(TEXT))
+    user = forms.Field()
     status = forms.Field()
     min_duration_ms = forms.Field(label="Min duration (ms)", widget=forms.TextInput(NUMBER))
     max_duration_ms = forms.Field()
@@ -87,7 +88,8 @@ class TraceFilterForm(FilterForm):
 
     def _traffic_fields(self) -> dict[str, Any]:
         """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""
-        fields: dict[str, Any] = {name: self.params[name] for name in (*NAMES, *BOUNDS) if self.params.get(name)}
+        fields: dict[str, Any] = {name: values for name in NAMES if (values := self.params.getlist(name))}
+        fields |= {name: self.params[name] for name in (STATUS, *BOUNDS) if self.params.get(name)}
         pairs = (text.partition("=") for text in self.params.getlist(ATTRIBUTE) if "=" in text)
         fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
         return fields

@@ -10,17 +10,18 @@ from signals.definitions import judge_view
 from signals.definitions.judge_view import MIN_TOKENS, JudgeView
 from traces import filters
 from traces.conventions.kinds import KINDS
-from traces.filters import Filter
+from traces.filters import NAMES, Filter
 
 MAX_TEXT_CHARACTERS = 5_000
 MAX_NUMBER = 10**9
-PLAIN = forms.TextInput({"autocomplete": "off", "spellcheck": "false"})
+VALUES = forms.Textarea({"rows": 1, "autocomplete": "off", "spellcheck": "false"})
 LINES = forms.Textarea({"rows": 2, "spellcheck": "false"})
 # Form field of each field of the filter.
 OF_FILTER = {
     "environment": "filter_environment",
     "service": "filter_service",
     "model": "filter_model",
+    "user": "filter_user",
     "status": "filter_status",
     "min_duration_ms": "filter_from_seconds",
     "max_duration_ms": "filter_to_seconds",
@@ -33,9 +34,10 @@ OF_FILTER = {
 class FilterFields(forms.Form):
     """Fields of the traffic filter. A valid form has the filter as `traffic`."""
 
-    filter_environment = forms.CharField(required=False, label="Environment", widget=PLAIN)
-    filter_service = forms.CharField(required=False, label="Service", widget=PLAIN)
-    filter_model = forms.CharField(required=False, label="Model", widget=PLAIN)
+    filter_environment = forms.CharField(required=False, label="Environment", widget=VALUES)
+    filter_service = forms.CharField(required=False, label="Service", widget=VALUES)
+    filter_model = forms.CharField(required=False, label="Model", widget=VALUES)
+    filter_user = forms.CharField(required=False, label="User", widget=VALUES)
     filter_status = forms.ChoiceField(
         choices=[("", "Any"), ("ok", "OK"), ("error", "Error")], required=False, label="Status"
     )
@@ -70,10 +72,11 @@ class FilterFields(forms.Form):
         parts: dict[str, Any] = {part: cleaned.get(field) for part, field in OF_FILTER.items()}
         for bound in ("min_duration_ms", "max_duration_ms"):
             parts[bound] = None if parts[bound] is None else int(parts[bound] * 1000)
+        parts |= {name: (parts[name] or "").splitlines() for name in NAMES}
         parts["attributes"], invalid_line = _attributes(parts["attributes"] or "")
         if invalid_line:
             self.add_error("filter_attributes", f"Use key=value: {invalid_line}")
-        return {part: value for part, value in parts.items() if value not in (None, "")}
+        return {part: value for part, value in parts.items() if value not in (None, "", [])}
 
 
 class ViewFields(forms.Form):
@@ -129,6 +132,7 @@ def initial_values(traffic_filter: Filter, view: JudgeView) -> dict[str, Any]:
     values = {field: getattr(traffic_filter, part) for part, field in OF_FILTER.items()}
     for field in ("filter_from_seconds", "filter_to_seconds"):
         values[field] = None if values[field] is None else f"{values[field] / 1000:g}"
+    values |= {OF_FILTER[name]: "\n".join(getattr(traffic_filter, name)) for name in NAMES}
     return values | {
         "filter_attributes": "\n".join(f"{name}={value}" for name, value in traffic_filter.attributes),
         "view_shows": "messages" if view.messages_only else "",

@@ -12,7 +12,7 @@ from catalyst.core.models import Project
 from catalyst.json_value import InvalidValue
 from tests.traces.sent import sent_span
 from traces.facts import facts_of_sessions, facts_of_traces
-from traces.filters import EVERYTHING, Facts, Filter, facts_of_span
+from traces.filters import EVERYTHING, MAX_VALUES, NAMES, Facts, Filter, facts_of_span
 from traces.ingest import pipeline
 from traces.models import Session, Trace, conditions
 from traces.models.trace import of_sessions
@@ -21,7 +21,8 @@ from traces.span_store import SpanQuery, span_store
 ALL: dict[str, Any] = {
     "environment": "prod",
     "service": "shop",
-    "model": "gpt-4o",
+    "model": ["gpt-4o", "o3"],
+    "user": "ann",
     "status": "error",
     "min_duration_ms": 1500,
     "max_duration_ms": 60_000,
@@ -35,8 +36,8 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "")
 def test_it_says_what_it_asks_in_words() -> None:
     wanted = Filter.parse(ALL)
     assert wanted.text == (
-        "environment is prod, service is shop, model is gpt-4o, status is error, latency 1.50 s to 1m 00s, "
-        "tokens 10 to 5,000, paid is true, tenant is acme"
+        "environment is prod, service is shop, model is gpt-4o or o3, user is ann, status is error, "
+        "latency 1.50 s to 1m 00s, tokens 10 to 5,000, paid is true, tenant is acme"
     )
     assert Filter(min_duration_ms=200, max_tokens=0).text == "latency ≥ 200 ms, tokens ≤ 0"
     assert EVERYTHING.text == "all traffic"
@@ -45,7 +46,8 @@ def test_it_says_what_it_asks_in_words() -> None:
 def test_it_says_which_conditions_are_not_met() -> None:
     facts = Facts(frozenset(["prod"]), frozenset(["shop"]), frozenset(), False, 1_000_000, 12)
     assert Filter.parse(ALL).unmet(facts) == [
-        "model is gpt-4o",
+        "model is gpt-4o or o3",
+        "user is ann",
         "status is error",
         "latency 1.50 s to 1m 00s",
         "paid is true",
@@ -65,12 +67,34 @@ def test_it_is_a_value_that_json_can_hold() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_one_value_is_stored_as_a_text_and_several_in_one_order(name: str) -> None:
+    assert Filter.parse({name: ["a"]}) == Filter.parse({name: " a "})
+    assert Filter.parse({name: ["a", ""]}).dump() == {name: "a"}
+    assert Filter.parse({name: ["b", "a", "b"]}).dump() == {name: ["a", "b"]}
+    assert Filter.parse({name: ["b", "a"]}) == Filter.parse({name: ("a", "b")})
+    assert Filter.parse({name: ""}).is_empty
+    assert len(getattr(Filter.parse({name: [f"v{number}" for number in range(MAX_VALUES)]}), name)) == MAX_VALUES
+
+
+def test_each_value_is_a_part_that_leaves_the_others() -> None:
+    parts = Filter(model=("a", "b"), user=("x",)).parts
+    assert [(part.text, part.without) for part in parts] == [
+        ("model is a", {"model": ["b"]}),
+        ("model is b", {"model": ["a"]}),
+        ("user is x", {"user": []}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "field", "says"),
     [
         ({"color": "red"}, "color", "no such field"),
         ({"status": "late"}, "status", "'ok' or 'error'"),
         ({"environment": 5}, "environment", "a text"),
+        ({"environment": ["prod", 5]}, "environment", "a text"),
+        ({"user": {"ann": True}}, "user", "a text"),
+        ({"user": [f"u{number}" for number in range(MAX_VALUES + 1)]}, "user", f"At most {MAX_VALUES} values"),
         ({"environment": "a\0b"}, "environment", "null character"),
         ({"service": "s" * 257}, "service", "At most 256"),
         ({"model": "\ud800"}, "model", "stored"),
@@ -102,6 +126,8 @@ def traffic(project: Project, now: datetime) -> None:
         if number % 3:
             resource["deployment.environment.name"] = ("prod", "staging")[number // 3 % 2]
         session: dict[str, Any] = {"session__id": f"chat {number // 3}"} if number >= 3 else {}
+        if number % 5:
+            session["user__id"] = ("ann", "bob", "cid")[number % 3]
         status = "error" if number % 4 == 0 else "ok"
         at: dict[str, Any] = {"trace": number + 1, "start": start, "resource": resource}
         first = number * 16
@@ -119,12 +145,19 @@ def traffic(project: Project, now: datetime) -> None:
 
 attributes = st.dictionaries(st.sampled_from(["tenant", "number", "paid", "else"]), st.sampled_from(
     ["acme", "globex", 1, 4, True, "true"]), max_size=2)  # fmt: skip
+
+
+def one_or_several(*values: str) -> st.SearchStrategy[Any]:
+    return st.sampled_from(values) | st.lists(st.sampled_from(values), min_size=1, max_size=2)
+
+
 filters = st.fixed_dictionaries(
     {},
     optional={
-        "environment": st.sampled_from(["prod", "staging", "none"]),
-        "service": st.sampled_from(["shop", "desk"]),
-        "model": st.sampled_from(["gpt-4o", "gpt-4o-mini"]),
+        "environment": one_or_several("prod", "staging", "none"),
+        "service": one_or_several("shop", "desk"),
+        "model": one_or_several("gpt-4o", "gpt-4o-mini"),
+        "user": one_or_several("ann", "bob", "cid", "none"),
         "status": st.sampled_from(["ok", "error"]),
         "min_duration_ms": st.sampled_from([0, 500, 1000]),
         "max_duration_ms": st.sampled_from([1000, 2500, 5000]),
@@ -208,6 +241,11 @@ def passing(project_id: int, wanted: dict[str, Any]) -> tuple[list[str], list[st
         ({"environment": "prod"}, ["answer", "call", "run"], ["1"], ["chat"]),
         ({"environment": "prod", "service": "desk"}, [], [], ["chat"]),
         ({"model": "gpt-4o"}, ["call"], ["1"], ["chat"]),
+        ({"model": ["gpt-4o", "o3"]}, ["call"], ["1"], ["chat"]),
+        ({"service": ["desk", "shop"]}, ["answer", "call", "run", "run"], ["1", "2"], ["chat"]),
+        ({"user": "ann"}, ["run"], ["1"], ["chat"]),
+        ({"user": "bob"}, ["run"], ["2"], []),
+        ({"user": ["ann", "bob"]}, ["run", "run"], ["1", "2"], ["chat"]),
         ({"status": "error"}, ["call", "run"], ["2"], ["chat"]),
         ({"status": "ok"}, ["answer", "run"], ["1"], []),
         ({"min_duration_ms": 4000}, ["run"], ["2"], ["chat"]),
@@ -232,13 +270,15 @@ def test_it_means_this_for_each_scope(
     pipeline.store(
         project.pk,
         [
-            sent_span(1, name="run", seconds=2, tenant="acme", session__id="chat", **first),
+            sent_span(1, name="run", seconds=2, tenant="acme", session__id="chat", user__id="ann", **first),
             sent_span(
                 2, 1, name="call", status="error", turn=1, llm__model_name="gpt-4o", llm__token_count__prompt=30,
                 **llm, **first,
             ),
             sent_span(3, 1, name="answer", llm__token_count__completion=10, **llm, **first),
-            sent_span(4, name="run", seconds=5, status="error", last=True, session__id="chat", **second),
+            sent_span(
+                4, name="run", seconds=5, status="error", last=True, session__id="chat", user__id="bob", **second
+            ),
         ],
         now,
     )  # fmt: skip

@@ -41,6 +41,8 @@ def test_it_narrows_traces_by_agent_time_text_and_filter(project: Project, now: 
     for name, page in found.items():
         assert [trace.agent for trace in page.items] == ["support-bot"], name
     assert call(project, now, "traces.list", filter={"attribute.tier": "gold"}).items == []
+    several = call(project, now, "traces.list", range="7d", filter={"service": ["shop", "till"], "user": ""})
+    assert len(several.items) == 2
 
 
 def test_it_lists_traces_whose_clock_is_off_by_when_they_arrived(project: Project, now: datetime) -> None:

@@ -11,9 +11,10 @@ from traces.span_store import SpanQuery, span_store
 
 
 def of_traces(project_id: int, traffic_filter: Filter) -> Q:
-    condition = Q(**exact(traffic_filter)) & status_is(traffic_filter, Q(status="error"))
+    named = Q(**any_of(traffic_filter, "environment", "service", "user"))
+    condition = named & status_is(traffic_filter, Q(status="error"))
     if traffic_filter.model:
-        condition &= Q(model_names__contains=[traffic_filter.model])
+        condition &= Q(model_names__overlap=list(traffic_filter.model))
     condition &= between(
         F("duration_us"), microseconds(traffic_filter.min_duration_ms), microseconds(traffic_filter.max_duration_ms)
     )
@@ -23,8 +24,9 @@ def of_traces(project_id: int, traffic_filter: Filter) -> Q:
     return condition
 
 
-def exact(traffic_filter: Filter) -> dict[str, str]:
-    return {name: value for name in ("environment", "service") if (value := getattr(traffic_filter, name))}
+def any_of(traffic_filter: Filter, *columns: str) -> dict[str, tuple[str, ...]]:
+    """Lookups of the columns that the filter names."""
+    return {f"{name}__in": values for name in columns if (values := getattr(traffic_filter, name))}
 
 
 def status_is(traffic_filter: Filter, failed: Q) -> Q:

@@ -26,7 +26,7 @@ from traces.filters import EVERYTHING, Filter
 from traces.label_sources import LabelCondition
 from traces.models import conditions
 from traces.models.choices import Outcome, Status
-from traces.models.conditions import between, exact, has_attribute, milliseconds, status_is
+from traces.models.conditions import any_of, between, has_attribute, milliseconds, status_is
 from traces.models.volumes import Volumes, agent_is, usage_of, usage_row, volumes_of
 from traces.records import Extent
 from traces.summary import BUCKET_BASE
@@ -437,11 +437,11 @@ class Trace(Counters):
 
 def of_sessions(project_id: int, traffic_filter: Filter) -> Q:
     traces = Trace.objects.filter(session=OuterRef("pk"))
-    condition = status_is(traffic_filter, Q(error_trace_count__gt=0))
-    for name, value in exact(traffic_filter).items():
-        condition &= Q(Exists(traces.filter(**{name: value})))
+    condition = Q(**any_of(traffic_filter, "user")) & status_is(traffic_filter, Q(error_trace_count__gt=0))
+    for lookup, values in any_of(traffic_filter, "environment", "service").items():
+        condition &= Q(Exists(traces.filter(**{lookup: values})))
     if traffic_filter.model:
-        condition &= Q(Exists(traces.filter(model_names__contains=[traffic_filter.model])))
+        condition &= Q(Exists(traces.filter(model_names__overlap=list(traffic_filter.model))))
     duration = ExpressionWrapper(F("end_time") - F("start_time"), DurationField())
     condition &= between(
         duration, milliseconds(traffic_filter.min_duration_ms), milliseconds(traffic_filter.max_duration_ms)

@@ -13,7 +13,7 @@ from catalyst.json_value import InvalidValue
 from catalyst.operations import Input, InvalidInput, Limit, NotFound, UtcTime
 from catalyst.timerange import RangeName, TimeRange
 from traces import label_sources
-from traces.filters import EVERYTHING, Filter, fields_by_name
+from traces.filters import EVERYTHING, NAMES, Filter, fields_by_name
 from traces.list_params import MAX_LABELS, MAX_TEXT_CHARACTERS, trace_id
 from traces.models import Session, Trace
 from traces.models.span import hex_span_id
@@ -36,7 +36,8 @@ class FilterInput(RangeInput):
     search: Text = Field("", description="Part of the name or of the first message.")
     filter: dict[str, Any] | None = Field(
         None,
-        description=f"All must hold. Fields: {', '.join(Filter.model_fields)}. Attributes as attribute.KEY.",
+        description=f"All must hold. Fields: {', '.join(Filter.model_fields)}. Attributes as attribute.KEY. "
+        f"Of several values of {', '.join(NAMES[:-1])} or {NAMES[-1]}, any may match.",
         json_schema_extra=FILTER,
     )
     labels: Annotated[list[Text], Field(max_length=MAX_LABELS)] = Field(

@@ -5,9 +5,9 @@ from datetime import datetime
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce
 
-from traces.filters import Filter
+from traces.filters import NAMES, Filter
 from traces.models import Span
-from traces.models.conditions import between, exact, microseconds, status_is
+from traces.models.conditions import any_of, between, microseconds, status_is
 from traces.span_store import SpanQuery, SpanRole
 
 _ROLES = {SpanRole.CALL: Q(kind="LLM"), SpanRole.ROOT: ~Q(kind="LLM") & Q(parent_id=None)}
@@ -43,9 +43,7 @@ def trace_condition(project_id: int, query: SpanQuery) -> Q:
 
 
 def _matches_filter(traffic_filter: Filter) -> Q:
-    condition = Q(**exact(traffic_filter)) & status_is(traffic_filter, Q(status="error"))
-    if traffic_filter.model:
-        condition &= Q(model=traffic_filter.model)
+    condition = Q(**any_of(traffic_filter, *NAMES)) & status_is(traffic_filter, Q(status="error"))
     condition &= between(
         F("duration_us"), microseconds(traffic_filter.min_duration_ms), microseconds(traffic_filter.max_duration_ms)
     )

@@ -239,12 +239,13 @@ def test_an_edit_keeps_what_is_not_given(signal: Signal) -> None:
     labels = {"good": "positive", "bad": "negative", "so": "neutral"}
     before = definition.Definition("string", "How?", 30, tuple(labels), labels, "judge-2", Filter(service="web"))
     operations.publish_version(signal, before)
-    found = record("edit", signal.pk, "--sample-rate", 40, "--name", "Renamed", "--filter", "status=error")
+    several = ("--filter", "model=b", "--filter", "model=a")
+    found = record("edit", signal.pk, "--sample-rate", 40, "--name", "Renamed", "--filter", "status=error", *several)
     signal.refresh_from_db()
     asked = signal.current_version.definition  # type: ignore[union-attr]
     assert (signal.name, found["currentVersion"]["version"], asked.sample_rate) == ("Renamed", 3, 40)
     assert (asked.prompt, asked.sentiments, asked.judge_model) == ("How?", labels, "judge-2")
-    assert asked.filter == Filter(service="web", status="error")
+    assert asked.filter == Filter(service=("web",), model=("a", "b"), status="error")
     run(
         "edit",
         signal.pk,
@@ -261,7 +262,7 @@ def test_an_edit_keeps_what_is_not_given(signal: Signal) -> None:
     )
     signal.refresh_from_db()
     asked = signal.current_version.definition  # type: ignore[union-attr]
-    assert asked.filter == Filter(status="error")
+    assert asked.filter == Filter(model=("a", "b"), status="error")
     assert asked.sentiments == {"good": "positive", "awful": "neutral", "so": "neutral"}
     run("edit", signal.pk, "--classifier", "binary", "--sentiment", "true=positive", "--sentiment", "false=negative")
     signal.refresh_from_db()

@@ -264,6 +264,8 @@ def test_it_saves_nothing_of_an_archived_signal_that_is_to_be_activated(
 
 NARROWED = {
     "filter_environment": " prod ",
+    "filter_model": "gpt-4o\r\n\r\n o3 ",
+    "filter_user": "ann",
     "filter_status": "error",
     "filter_from_seconds": "1.5",
     "filter_to_tokens": "5000",
@@ -281,8 +283,8 @@ def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, a
     signal = Signal.objects.get()
     version = signal.versions.get()
     assert version.filter == {
-        "environment": "prod", "status": "error", "min_duration_ms": 1500, "max_tokens": 5000,
-        "attributes": {"query": "a=b", "tenant": "acme"},
+        "environment": "prod", "model": ["gpt-4o", "o3"], "user": "ann", "status": "error",
+        "min_duration_ms": 1500, "max_tokens": 5000, "attributes": {"query": "a=b", "tenant": "acme"},
     }  # fmt: skip
     assert version.view == {
         "messages_only": True, "tool_calls": False, "kinds": ["LLM"], "names": ["plan", "answer"],
@@ -292,7 +294,7 @@ def test_it_narrows_what_a_signal_looks_at_and_its_judge_sees(browser: Client, a
     assert unfolded(Page(page)) == {"Some traffic", "Part of the transcript"}
     browser.post(f"/p/default/signals/{signal.pk}/edit/", as_filled(page))
     assert signal.versions.count() == 1
-    words = "environment is prod, status is error, latency ≥ 1.50 s, tokens ≤ 5,000"
+    words = "environment is prod, model is gpt-4o or o3, user is ann, status is error, latency ≥ 1.50 s, tokens ≤ 5,000"
     for path in ("", "versions/"):
         text = Page(browser.get(f"/p/default/signals/{signal.pk}/{path}").text).text
         assert words in text
