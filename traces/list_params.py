@@ -1,5 +1,6 @@
 """Filters of the pages of traces, sessions and agents, and the forms that read them from query strings."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, override
@@ -12,7 +13,8 @@ from catalyst.core.models import Project
 from catalyst.filter_form import FilterForm, NumberField, SortField, TextField
 from catalyst.json_value import InvalidValue
 from catalyst.pagination import NEWEST_FIRST, Sort
-from traces import filters, label_sources
+from traces import filter_box, filters, label_sources
+from traces.filter_box import SESSION, Unreadable
 from traces.filters import ATTRIBUTE, BOUNDS, NAMES, STATUS, Filter
 from traces.label_sources import Dimension
 from traces.models.sorting import AGENT_SORTS, MODEL_SORTS, SESSION_SORTS, TOOL_SORTS, TRACE_SORTS
@@ -26,11 +28,14 @@ NUMBER = {**TEXT, "inputmode": "numeric"}
 OF_TRACES = ("q", "session", "skewed")
 # By static/js/menus.js; without JavaScript a button sends the form.
 SENT_AT_ONCE = {"data-submits": True}
+BOX = "q"
 SEARCH = {
+    **TEXT,
     "data-filter": True,
-    "aria-label": "Search name, input or ID",
-    "placeholder": "Search name, input or ID",
+    "list": "filter-suggestions",
+    "aria-label": "Search or filter",
 }
+HINT = "Search name, input or ID, or add a filter, such as model = gpt-4o"
 
 
 class AddedTextField(TextField):
@@ -50,23 +55,38 @@ class TraceFilterForm(FilterForm):
     skewed = forms.BooleanField()
     sort = SortField(TRACE_SORTS)
     # `Filter` checks the fields below.
-    environment = forms.Field(widget=forms.TextInput(TEXT))
-    service = forms.Field(widget=forms.TextInput(TEXT))
-    model = forms.Field(widget=forms.TextInput(TEXT))
+    environment = forms.Field()
+    service = forms.Field()
+    model = forms.Field()
     user = forms.Field()
     status = forms.Field()
     min_duration_ms = forms.Field(label="Min duration (ms)", widget=forms.TextInput(NUMBER))
-    max_duration_ms = forms.Field()
+    max_duration_ms = forms.Field(label="Max duration (ms)", widget=forms.TextInput(NUMBER))
     min_tokens = forms.Field(widget=forms.TextInput(NUMBER))
-    max_tokens = forms.Field()
+    max_tokens = forms.Field(widget=forms.TextInput(NUMBER))
     attribute = AddedTextField(
         label="Attribute (key=value)", widget=forms.TextInput({**TEXT, "placeholder": "tool.name=search"})
     )
     traffic_filter: Filter = filters.EVERYTHING
+    examples = filter_box.EXAMPLES
 
-    def __init__(self, project: Project, params: QueryDict) -> None:
+    def __init__(self, project: Project, params: QueryDict, hint: str = HINT) -> None:
+        """`hint`: what the filter box takes, in a few words."""
         super().__init__(params, auto_id="filter-%s")
         self.project, self.params = project, params
+        self.fields[BOX].widget.attrs["placeholder"] = hint
+
+    def clean_q(self) -> str:
+        """The text to search for. A condition that is still there could not be turned into a parameter."""
+        text: str = self.cleaned_data[BOX]
+        problem = _problem(text)
+        if not problem:
+            return text
+        self.add_error(None, problem)
+        # To be corrected, while the text before it is still searched for.
+        self.initial[BOX] = text
+        before = self.params.getlist(BOX)[-2:-1]
+        return before[0].replace("\0", "")[:MAX_TEXT_CHARACTERS] if before else ""
 
     @override
     def clean(self) -> dict[str, Any]:
@@ -83,8 +103,12 @@ class TraceFilterForm(FilterForm):
         return self.cleaned_data
 
     def _check_attributes(self) -> None:
-        if any(text.strip() and "=" not in text for text in self.params.getlist(ATTRIBUTE)):
+        texts = [text for text in self.params.getlist(ATTRIBUTE) if text.strip()]
+        if any("=" not in text for text in texts):
             self.add_error(ATTRIBUTE, "Use key=value.")
+        keys = Counter(_key(text) for text in texts)
+        for key in (key for key, count in keys.items() if count > 1):
+            self.add_error(ATTRIBUTE, f"“{key}” has several values, and only the last is applied.")
 
     def _traffic_fields(self) -> dict[str, Any]:
         """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""
@@ -123,8 +147,10 @@ class SessionFilterForm(TraceFilterForm):
     @override
     def clean(self) -> dict[str, Any]:
         for name in OF_TRACES:
-            if self.cleaned_data.get(name):
+            if name != BOX and self.cleaned_data.get(name):
                 self.add_error(name, "Only traces can be filtered by it.")
+        if key := self.cleaned_data.get(BOX):
+            self.add_error(BOX, f"No session has the ID “{key}”. Only traces can be searched by text.")
         return super().clean()
 
 
@@ -171,6 +197,67 @@ class BreakdownForm(FilterForm):
     def dimension(self) -> Dimension | None:
         key = self.valid_values.get("by")
         return next((dimension for dimension in self.dimensions if dimension.key == key), None)
+
+
+def tidied(project: Project, params: QueryDict) -> QueryDict | None:
+    """The query with what the filter box says as parameters, and without empty fields. None if it is so already."""
+    query = params.copy()
+    texts = [text for text in query.pop(BOX, []) if not _move_condition(project, text, query)]
+    query.setlist(BOX, _kept(texts))
+    for name in TraceFilterForm.base_fields:
+        if values := [value for value in query.getlist(name) if value]:
+            query.setlist(name, values)
+        else:
+            query.pop(name, None)
+    return None if query == params else query
+
+
+def _kept(texts: Sequence[str]) -> Sequence[str]:
+    """The last text to search for, and a condition after it that can't be read."""
+    written = [text for text in texts if text.strip()]
+    sought = [text for text in written if not _problem(text)]
+    return [*sought[-1:], *(text for text in written[-1:] if _problem(text))]
+
+
+def _move_condition(project: Project, text: str, query: QueryDict) -> bool:
+    """Move a condition of the filter box to its parameter. False if the text is none, or can't be."""
+    condition = _condition(project, text)
+    if condition is None:
+        return False
+    name, value = condition
+    query.pop("after", None)
+    if name in NAMES:
+        query.setlist(name, [*dict.fromkeys([*query.getlist(name), value])])
+    elif name == ATTRIBUTE:
+        others = [other for other in query.getlist(name) if _key(other) != _key(value)]
+        query.setlist(name, [*others, value])
+    else:
+        query[name] = value
+    return True
+
+
+def _condition(project: Project, text: str) -> tuple[str, str] | None:
+    try:
+        condition = filter_box.read(text)
+    except Unreadable:
+        return None
+    if condition is None or condition[0] != SESSION:
+        return condition
+    session = project.sessions.with_traces().filter(key=condition[1].replace("\0", "")).first()
+    return (SESSION, str(session.pk)) if session else None
+
+
+def _problem(text: str) -> str:
+    """Why a condition can't be turned into a parameter. Empty for a text to search for."""
+    try:
+        condition = filter_box.read(text)
+    except Unreadable as error:
+        return str(error)
+    return f"No session has the ID “{condition[1]}”." if condition and condition[0] == SESSION else ""
+
+
+def _key(attribute: str) -> str:
+    return attribute.partition("=")[0].strip()
 
 
 def trace_id(text: str) -> UUID | None:

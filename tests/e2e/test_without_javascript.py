@@ -67,7 +67,7 @@ def kind(path: str) -> str:
 def test_forms_work(demo: Instance, plain: Page) -> None:
     sign_in(plain, demo)
     plain.goto(f"{demo.url}/p/demo/traces/?range=7d&status=error")
-    plain.get_by_role("searchbox").fill("research")
+    plain.get_by_role("combobox", name="Search or filter").fill("research")
     plain.keyboard.press("Enter")
     expect(plain.get_by_text("text: research")).to_be_visible()
     expect(plain.get_by_text("status is error")).to_be_visible()

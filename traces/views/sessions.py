@@ -1,7 +1,9 @@
 """Pages of sessions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -13,34 +15,34 @@ from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.pagination import Sort, SortedCursor, sorted_rows
 from catalyst.timerange import TimeRange
-from traces import label_sources
-from traces.list_params import OF_TRACES, SessionFilterForm
+from traces import filter_box, label_sources
+from traces.label_sources import Pill
+from traces.list_params import BOX, OF_TRACES, SessionFilterForm
 from traces.models import sorting
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired, facets
-from traces.views.traces import list_query
+from traces.views.traces import list_query, tidied_address
 
 PAGE = 30
 MAX_TURNS = 50
+HINT = "Go to a session ID, or add a filter, such as model = gpt-4o"
 
 
 @require_safe
 def session_list(request: ProjectRequest) -> HttpResponse:
-    """List sessions. With `key`, redirect to the session with that id."""
+    """List sessions. With an id in `key` or in the filter box, redirect to its session."""
     now = timezone.now()
     if key := request.GET.get("key", "").replace("\0", ""):
-        session = request.project.sessions.with_traces().filter(key=key).first()
-        if session is None:
-            labels = label_sources.pills_for_sessions(request.project, [key]).get(key, [])
-            return expired.page(request, "session", labels)
-        return redirect("traces:session-detail", request.project.slug, session.pk)
+        return _session_with(request, key) or expired.page(request, "session", _labels_of(request, key))
     time_range = timerange.parse(request.GET.dict(), now)
-    filter_form = SessionFilterForm(request.project, request.GET)
+    filter_form = SessionFilterForm(request.project, request.GET, HINT)
     trace_filter = filter_form.trace_filter
     if facets.is_wanted(request):
         counts = facets.of_sessions(request, time_range, trace_filter)
         return render(request, "traces/parts/session_facets.html", {"trace_filter": trace_filter, **counts})
+    if not wants_partial(request) and (elsewhere := _elsewhere(request)):
+        return elsewhere
     sort, shown = filter_form.sort_order, params.cursor(request.GET.get("newer"))
     if wants_partial(request) and shown and sort.is_newest_first:
         newer = request.project.sessions.with_traces().matching(trace_filter).within(time_range).count_newer(shown)
@@ -56,6 +58,28 @@ def session_list(request: ProjectRequest) -> HttpResponse:
         # Without JavaScript a link asks for them.
         context |= facets.of_sessions(request, time_range, trace_filter)
     return render(request, "traces/sessions.html", context, partial="session-rows")
+
+
+def _session_with(request: ProjectRequest, key: str) -> HttpResponse | None:
+    session = request.project.sessions.with_traces().filter(key=key).first()
+    return redirect("traces:session-detail", request.project.slug, session.pk) if session else None
+
+
+def _labels_of(request: ProjectRequest, key: str) -> Sequence[Pill]:
+    return label_sources.pills_for_sessions(request.project, [key]).get(key, [])
+
+
+def _elsewhere(request: ProjectRequest) -> HttpResponse | None:
+    """Where the filter box leads: to a session by its id, or to the list under a condition."""
+    text = request.GET.get(BOX, "").replace("\0", "").strip()
+    key = filter_box.session_in(text) or text
+    if key and (found := _session_with(request, key)):
+        return found
+    if address := tidied_address(request):
+        return redirect(address)
+    if key and _labels_of(request, key):
+        return redirect(f"{request.path}?{urlencode({'key': key})}")
+    return None
 
 
 def session_page(

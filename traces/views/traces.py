@@ -25,7 +25,7 @@ from traces.analytics.overview import overview
 from traces.conventions.embedded_files import PICTURES
 from traces.ingest import limits
 from traces.label_sources import Pill, TracePills
-from traces.list_params import TraceFilterForm
+from traces.list_params import TraceFilterForm, tidied
 from traces.models import Resource, Session, Trace, sorting
 from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
@@ -52,7 +52,7 @@ PANES = ("io", "attributes", "events", "labels")
 
 @require_safe
 def trace_list(request: ProjectRequest) -> HttpResponse:
-    """List traces. With an id as search text, redirect to its page."""
+    """List traces. Redirect if the filter box has an id, or a condition."""
     now = timezone.now()
     time_range = timerange.parse(request.GET.dict(), now)
     filter_form = TraceFilterForm(request.project, request.GET)
@@ -61,6 +61,8 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
         counts = facets.of_traces(request, time_range, trace_filter, now)
         return render(request, "traces/parts/trace_facets.html", {"trace_filter": trace_filter, **counts})
     is_partial = wants_partial(request)
+    if not is_partial and (address := tidied_address(request)):
+        return redirect(address)
     text = "" if is_partial else trace_filter.text
     found = id_search.search(request.project, text, time_range, now)
     if found.page:
@@ -83,6 +85,14 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form, "id_search": found}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
+
+
+def tidied_address(request: ProjectRequest) -> str | None:
+    """The address of a list as `tidied` would have it. None if it is so already."""
+    query = tidied(request.project, request.GET)
+    if query is None:
+        return None
+    return f"{request.path}?{query.urlencode()}" if query else request.path
 
 
 def _onboarding(request: ProjectRequest) -> HttpResponse:

@@ -1,6 +1,6 @@
 """Template tags of every page."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,7 +71,7 @@ def toggled(context: RequestContext, name: str, value: str) -> str:
         query[name] = [item for item in values if item != value]
     else:
         query[name] = [*values, value]
-    return f"?{urlencode(query, doseq=True)}"
+    return _address(context, query)
 
 
 @register.simple_tag(takes_context=True)
@@ -84,7 +84,19 @@ def swapped(context: RequestContext, name: str, value: object, instead_of: Colle
     values = query.pop(name, [])
     kept = [] if instead_of is None else [item for item in values if item not in instead_of]
     new = kept if str(value) in values else [*kept, value]
-    return f"?{urlencode({**query, name: new} if new else query, doseq=True)}"
+    return _address(context, {**query, name: new})
+
+
+@register.simple_tag(takes_context=True)
+def changed(context: RequestContext, *changes: Mapping[str, Any], at: str = "", **values: Any) -> str:
+    """The address of the first page after these changes of the query; no value removes a parameter.
+
+    `at`: the path of another page.
+    """
+    query = _from_first_row(context)
+    for name, value in (item for each in (*changes, values) for item in each.items()):
+        query[name] = [] if value is None else value if isinstance(value, list) else [value]
+    return _address(context, query, at)
 
 
 @register.simple_tag(takes_context=True)
@@ -94,6 +106,12 @@ def narrowed(context: RequestContext, name: str, value: object) -> str:
     # Last, because templates append to an empty value.
     query.pop(name, None)
     return f"?{urlencode(query | {name: [value]}, doseq=True)}"
+
+
+def _address(context: RequestContext, query: Mapping[str, list[Any]], at: str = "") -> str:
+    # A link to nothing but "?" would show it in the address.
+    encoded = urlencode(query, doseq=True)
+    return f"{at}?{encoded}" if encoded else at or str(context["request"].path)
 
 
 def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
