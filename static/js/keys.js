@@ -1,4 +1,4 @@
-// The keyboard: / filter, j and k move through the rows of a list, and so do the arrows in the tree of a trace, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys.
+// The keyboard: / filter, j and k move through the rows of a list, and so do the arrows in the tree of a trace, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys. Space follows a link that is a check box, as Enter does.
 {
   const rows = () => [...document.querySelectorAll(".list tbody tr")].filter((row) => row.querySelector(".open"));
   let goUntil = 0;
@@ -32,6 +32,11 @@
     if (event.key === "Escape") return event.target.closest("input, textarea")?.blur();
     if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
+    const check = event.key === " " && event.target.closest("a[role=checkbox]");
+    if (check) {
+      event.preventDefault();
+      return check.click();
+    }
     const link = Date.now() < goUntil && document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
     goUntil = 0;
     if (link) return link.click();

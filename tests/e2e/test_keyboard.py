@@ -72,6 +72,15 @@ def test_keys_filter_and_escape_leaves_the_filter(demo: Instance, page: Page) ->
     expect(page.get_by_text("text: research")).to_be_visible()
 
 
+def test_space_checks_a_value_beside_the_list(demo: Instance, page: Page) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/traces/?range=7d")
+    page.get_by_role("checkbox", name="production").focus()
+    page.keyboard.press("Space")
+    expect(page).to_have_url(re.compile("environment=production"))
+    expect(page.get_by_role("checkbox", name="production")).to_be_checked()
+
+
 def test_the_list_of_keys_gives_the_focus_back(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.url}/p/demo/signals/?range=7d")

@@ -71,6 +71,13 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
     plain.keyboard.press("Enter")
     expect(plain.get_by_text("text: research")).to_be_visible()
     expect(plain.get_by_text("status is error")).to_be_visible()
+    plain.get_by_role("combobox", name="Search or filter").fill("environment = production")
+    plain.keyboard.press("Enter")
+    expect(plain.get_by_text("environment is production")).to_be_visible()
+    expect(plain.get_by_text("text: research")).to_be_visible()
+    plain.get_by_role("link", name="Show filters with counts").click()
+    plain.get_by_role("checkbox", name="production").click()
+    expect(plain.get_by_text("environment is production")).to_have_count(0)
 
     plain.goto(f"{demo.url}/p/empty/settings/keys/")
     plain.get_by_label("Name").fill("script-free")

@@ -1,6 +1,7 @@
 """Each number of a list is the number of rows that its link lists. The links are read from the page."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
@@ -17,6 +18,7 @@ from tests.traces.sent import sent_span
 from tests.traces.views.facets import facets_of
 from traces.ingest import pipeline
 from traces.models import Trace
+from traces.otlp import Source
 from traces.views import sessions, traces
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_clock]
@@ -24,6 +26,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.real_clock]
 PAGES = {"traces": "/p/default/traces/", "sessions": "/p/default/sessions/"}
 RANGES = ("1h", "1d", "7d", "90d")
 TRACES = 40
+RESOURCES = (
+    {"service.name": "shop", "deployment.environment.name": "prod"},
+    {"service.name": "desk", "deployment.environment.name": "staging"},
+    {"service.name": "desk"},
+)
 
 
 @pytest.fixture(params=range(2))
@@ -43,7 +50,17 @@ def _store_traces(project: Project, chance: Random, now: datetime) -> None:
             minutes=chance.choice((chance.randrange(60), chance.randrange(1440), chance.randrange(20_000)))
         )
         agent, session = chance.choice(("alpha", "beta", "")), chance.choice(("", "one", "two", f"own {number}"))
-        spans = turn(number, start=now - past, agent=agent, session=session)
+        user = chance.choice(("", "ann", "bob", f"user {number % 15}"))
+        spans = turn(number, start=now - past, agent=agent, session=session, user=user)
+        source = Source(chance.choice(RESOURCES), "scope", "1")
+        for span in spans:
+            span.source = source
+        if chance.random() < 0.5:
+            other: dict[str, Any] = {
+                "openinference__span__kind": "LLM",
+                "llm__model_name": chance.choice(("gpt-4.1", "o3")),
+            }
+            spans.append(sent_span(number * 16 + 5, number * 16 + 1, trace=number, start=now - past, **other))
         if chance.random() < 0.3:
             failed = sent_span(number * 16 + 1, trace=number, start=now - past, status="error", name="failed")
             spans = [failed, *spans[1:]]
@@ -74,6 +91,14 @@ def _store_labels(project: Project, chance: Random, now: datetime) -> None:
     Label.objects.filter(value="").update(status="failed", error="The judge is broken.")
 
 
+NAMED = {
+    "environment": ("prod", "staging", "none"),
+    "service": ("shop", "desk"),
+    "model": ("gpt-4o-mini", "gpt-4.1", "o3"),
+    "user": ("ann", "bob", "user 3"),
+}
+
+
 def _queries(chance: Random, project: Project) -> Iterator[dict[str, Any]]:
     agents = list(project.agents.values_list("pk", flat=True))
     labels = [f"{pk}:{value}" for pk, value in Label.objects.labelled().values_list("signal_id", "value").distinct()]
@@ -83,7 +108,9 @@ def _queries(chance: Random, project: Project) -> Iterator[dict[str, Any]]:
         query |= chance.choice(({}, {"status": chance.choice(("ok", "error"))}))
         query |= chance.choice(({}, {"agent": chance.choice([0, *agents])}))
         query |= chance.choice(({}, {"label": chance.sample(sorted(labels), chance.randint(1, 2))}))
-        query |= chance.choice(({}, {"model": "gpt-4o-mini"}, {"min_tokens": chance.choice((1, 200))}))
+        query |= chance.choice(({}, {"min_tokens": chance.choice((1, 200))}))
+        for name, values in NAMED.items():
+            query |= chance.choice(({}, {}, {name: chance.sample(values, chance.randint(1, 2))}))
         yield query
 
 
@@ -96,7 +123,7 @@ def listed(browser: Client, path: str, query: str | dict[str, Any]) -> int:
 def test_each_facet_counts_the_rows_that_its_link_lists(
     browser: Client, project: Project, chance: Random, noun: str
 ) -> None:
-    path, checked = PAGES[noun], 0
+    path, checked = PAGES[noun], Counter[str]()
     for query in _queries(chance, project):
         rows = listed(browser, path, query)
         for link in facets_of(browser, path, query).all("//aside//a"):
@@ -105,8 +132,9 @@ def test_each_facet_counts_the_rows_that_its_link_lists(
             expected = rows if is_chosen else listed(browser, path, link.attribute("href"))
             for count in link.all("./output"):
                 assert int(count.text) == expected, (query, link.text)
-                checked += 1
-    assert checked > 10
+                (name,) = link.all("ancestor::section/@aria-labelledby")
+                checked[str(name.element)] += 1
+    assert min(checked[f"by-{name}"] for name in ("status", *NAMED)) > 3
 
 
 def test_the_headline_and_each_bar_count_the_rows_that_they_list(
