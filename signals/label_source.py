@@ -6,7 +6,7 @@ from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, Min
 from django.urls import reverse
 
 from catalyst.core.models import Project
@@ -22,20 +22,19 @@ from signals.results.charts import sentiment_class
 from signals.results.summaries import summaries
 from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
 
-# Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count.
-type Row = tuple[str, UUID, int, str, dict[str, str], str, int]
+# Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count, id of one of them.
+type Row = tuple[str, UUID, int, str, dict[str, str], str, int, int]
 
 
 class SignalLabels:
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         pills: dict[UUID, list[Pill]] = defaultdict(list)
         rows = _of_traces(project, trace_ids)
-        hrefs = {signal_id: _href(project, signal_id) for signal_id in {row[2] for row in rows}}
-        for _, trace_id, signal_id, name, sentiments, value, count in rows:
+        for _, trace_id, signal_id, name, sentiments, value, count, pk in rows:
             color_class = sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL))
             key = facets.key_of(signal_id, value)
-            pill = Pill(name, value, color_class, href=hrefs[signal_id], count=count, key=key)
-            pills[trace_id].append(pill)
+            href = _href(project, signal_id, pk if count == 1 else None)
+            pills[trace_id].append(Pill(name, value, color_class, href=href, count=count, key=key))
         return pills
 
     def pills_for_trace(
@@ -109,7 +108,7 @@ def _pill(label: Label, project: Project) -> Pill:
         value=label.value,
         sentiment=sentiment_class(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
         reason=label.reason,
-        href=_href(project, label.signal_id),
+        href=_href(project, label.signal_id, label.pk),
         judged_by=judge_name(label.judge),
         labelled_at=label.labelled_at,
         status=label.status,
@@ -133,9 +132,12 @@ def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
         .labelled()
         .values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
     )
-    found = list(rows.annotate(n=Count("id")).order_by("signal__name", "signal_id", "value"))
+    found = list(rows.annotate(n=Count("id"), one=Min("id")).order_by("signal__name", "signal_id", "value"))
     return sorted(found, key=lambda row: row[0] == Scope.SPAN)
 
 
-def _href(project: Project, signal_id: int) -> str:
-    return reverse("signals:signal-detail", args=[project.slug, signal_id])
+def _href(project: Project, signal_id: int, label_id: int | None) -> str:
+    """The page of a label, which tells its reason; of several, that of their signal."""
+    if label_id is None:
+        return reverse("signals:signal-detail", args=[project.slug, signal_id])
+    return reverse("signals:label-detail", args=[project.slug, signal_id, label_id])

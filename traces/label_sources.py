@@ -22,7 +22,8 @@ class Pill:
     """The label of a target, as shown on pages.
 
     `sentiment`: positive, negative or neutral. `value`: empty if there is no label; `note` then gives the reason.
-    `count`: above 1 if equal labels of several spans are merged. `key`: names the label in the URL of a filtered list.
+    `count`: above 1 if equal labels of several spans are merged. `href`: the page that tells the reason, or lists them.
+    `key`: names the label in the URL of a filtered list.
     """
 
     name: str

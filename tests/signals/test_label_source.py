@@ -40,7 +40,8 @@ def test_it_shows_the_label_of_a_trace_with_its_reason(signal: Signal, project: 
     (pill,) = label_sources.pills_for_trace(project, UUID(int=1)).own
     assert (pill.name, pill.value, pill.sentiment, pill.reason) == ("Refund wanted", "yes", "negative", "Because yes.")
     assert (pill.judged_by, pill.labelled_at, pill.status, pill.note) == ("judge-1", now, "done", "")
-    assert pill.href == reverse("signals:signal-detail", args=[project.slug, signal.pk])
+    label = Label.objects.get(trace_id=UUID(int=1))
+    assert pill.href == reverse("signals:label-detail", args=[project.slug, signal.pk, label.pk])
     (waiting,) = label_sources.pills_for_trace(project, UUID(int=2)).own
     assert (waiting.value, waiting.sentiment, waiting.note) == ("", "neutral", "Pending")
 

@@ -56,6 +56,11 @@ def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count:
     return format_html('<span class="pill {}">{}</span>', sentiment, content)
 
 
+@register.filter
+def status_text(value: str) -> str:
+    return STATUSES[value][0]
+
+
 @register.simple_tag
 def status(value: str) -> SafeString:
     words, note = STATUSES[value]
@@ -140,11 +145,15 @@ def sort_head(
 @register.simple_tag(takes_context=True)
 def ranged_url(context: RequestContext, name: str, *ids: object) -> str:
     """The URL of a page, with the time range of this one."""
+    return ranged(context, reverse(name, args=ids))
+
+
+@register.simple_tag(takes_context=True)
+def ranged(context: RequestContext, address: str) -> str:
+    """An address without a query, with the time range of this page."""
     request: HttpRequest = context["request"]
-    now = timezone.now()
-    asked = timerange.parse(request.GET.dict(), now)
+    asked = timerange.parse(request.GET.dict(), timezone.now())
     query = {} if asked.problem else {key: request.GET[key] for key in ("range", "from", "to") if request.GET.get(key)}
-    address = reverse(name, args=ids)
     return f"{address}?{urlencode(query)}" if query else address
 
 

@@ -20,6 +20,7 @@ from tests.factories import (
     make_trace,
     make_trace_row,
     make_trace_rows,
+    make_verdict,
 )
 from tests.page import Page
 from tests.traces.sent import sent_span
@@ -203,6 +204,22 @@ def test_it_shows_bad_and_good_labels_and_the_rest_on_demand(browser: Client, pr
     (rest,) = cell.all(".//details")
     assert rest.headings == ["Further labels: +1"]
     assert rest.all("./span/a")[0].text == "Otherno"
+
+
+def test_a_label_leads_to_its_reason_and_several_to_a_list_of_them(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    agent = make_agent(project)
+    make_trace_row(project, 1, now=now)
+    one, several = (make_signal(agent, name=name, active_since=now) for name in ("One", "Several"))
+    label = make_label(one, 1, now=now, value="yes")
+    make_verdict(label, now)
+    for span in (1, 2):
+        make_label(several, 1, now=now, value="yes", scope="span", span_id=span, target_key=f"{1:032x}:{span}")
+    row = Page(browser.get(PAGE, {"range": "7d"}).text).table().row(1)
+    assert row.link("One yes") == f"/p/default/signals/{one.pk}/labels/{label.pk}/?range=7d"
+    assert row.link("Several yes \N{MULTIPLICATION SIGN}2") == f"?range=7d&label={several.pk}%3Ayes"
+    assert "Because yes." in Page(browser.get(row.link("One yes")).text).main.text
 
 
 def test_it_continues_where_a_page_ended(browser: Client, project: Project, now: datetime) -> None:
