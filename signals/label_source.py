@@ -18,23 +18,24 @@ from signals.judging.judges import judge_name
 from signals.models import Label, Signal
 from signals.results import facets
 from signals.results import labels as label_lists
-from signals.results.charts import sentiment_class
+from signals.results.charts import color_of, sentiment_class
 from signals.results.summaries import summaries
 from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
 
-# Equal labels of one trace: scope, trace id, signal id, signal name, sentiments, value, count, id of one of them.
-type Row = tuple[str, UUID, int, str, dict[str, str], str, int, int]
+# Equal labels of one trace: scope, trace id, signal id, signal name, the version's labels, sentiments, value, count, id
+# of one of them.
+type Row = tuple[str, UUID, int, str, list[str], dict[str, str], str, int, int]
 
 
 class SignalLabels:
     def pills_for_traces(self, project: Project, trace_ids: Sequence[UUID]) -> Mapping[UUID, list[Pill]]:
         pills: dict[UUID, list[Pill]] = defaultdict(list)
         rows = _of_traces(project, trace_ids)
-        for _, trace_id, signal_id, name, sentiments, value, count, pk in rows:
+        for _, trace_id, signal_id, name, labels, sentiments, value, count, pk in rows:
             color_class = sentiment_class(value, sentiments.get(value, Sentiment.NEUTRAL))
-            key = facets.key_of(signal_id, value)
+            tone, key = color_of(value, labels, sentiments), facets.key_of(signal_id, value)
             href = _href(project, signal_id, pk if count == 1 else None)
-            pills[trace_id].append(Pill(name, value, color_class, href=href, count=count, key=key))
+            pills[trace_id].append(Pill(name, value, color_class, tone, href=href, count=count, key=key))
         return pills
 
     def pills_for_trace(
@@ -107,6 +108,7 @@ def _pill(label: Label, project: Project) -> Pill:
         name=label.signal.name,
         value=label.value,
         sentiment=sentiment_class(label.value, label.sentiment) if label.value else Sentiment.NEUTRAL,
+        tone=color_of(label.value, label.version.labels, label.version.sentiments) if label.value else "",
         reason=label.reason,
         href=_href(project, label.signal_id, label.pk),
         judged_by=judge_name(label.judge),
@@ -130,7 +132,9 @@ def _of_traces(project: Project, trace_ids: Sequence[UUID]) -> list[Row]:
     rows = (
         labels.effective()
         .labelled()
-        .values_list("scope", "trace_id", "signal_id", "signal__name", "version__sentiments", "value")
+        .values_list(
+            "scope", "trace_id", "signal_id", "signal__name", "version__labels", "version__sentiments", "value"
+        )
     )
     found = list(rows.annotate(n=Count("id"), one=Min("id")).order_by("signal__name", "signal_id", "value"))
     return sorted(found, key=lambda row: row[0] == Scope.SPAN)

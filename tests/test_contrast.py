@@ -9,6 +9,7 @@ TOKENS = Path("static/css/tokens.css").read_text()
 MARKS = re.findall(r"--((?:[a-z]+-fill)|series|accent|cat-[1-6]): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", TOKENS)
 SURFACES = dict(re.findall(r"--(bg|bg-raised|bg-sunken): light-dark\(([^)]+)\)", TOKENS))
 MIN_CONTRAST = 3  # WCAG 2.2, 1.4.11
+MIN_TEXT_CONTRAST = 4.5  # 1.4.3
 
 
 def luminance(color: str) -> float:
@@ -33,3 +34,23 @@ def test_a_mark_stands_out_from_every_surface(name: str, light: str, dark: str) 
 def test_it_looks_at_every_mark() -> None:
     assert len(MARKS) == 12
     assert len(SURFACES) == 3
+
+
+@pytest.mark.parametrize(("name", "light", "dark"), [mark for mark in MARKS if mark[0].startswith("cat-")])
+def test_the_words_of_a_neutral_label_stand_out_from_its_ground(name: str, light: str, dark: str) -> None:
+    css = Path("static/css/marks.css").read_text()
+    ((ground, words),) = re.findall(
+        r"\.pill\[class\*=\"cat-\"\] \{ background: color-mix\(in srgb, var\(--tone\) (\d+)%, var\(--bg\)\); "
+        r"color: color-mix\(in srgb, var\(--tone\) (\d+)%, var\(--text\)\)",
+        css,
+    )
+    texts = re.search(r"--text: light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", TOKENS)
+    assert texts
+    for tone, surface, text in zip((light, dark), SURFACES["bg"].split(", "), texts.groups(), strict=True):
+        assert contrast(mixed(tone, text, int(words)), mixed(tone, surface, int(ground))) >= MIN_TEXT_CONTRAST, name
+
+
+def mixed(first: str, second: str, percent: int) -> str:
+    """The color that color-mix(in srgb) gives."""
+    pairs = ((int(first[at : at + 2], 16), int(second[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round((one * percent + other * (100 - percent)) / 100):02x}" for one, other in pairs)

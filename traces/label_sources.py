@@ -23,7 +23,7 @@ class Pill:
 
     `sentiment`: positive, negative or neutral. `value`: empty if there is no label; `note` then gives the reason.
     `count`: above 1 if equal labels of several spans are merged. `href`: the page that tells the reason, or lists them.
-    `key`: names the label in the URL of a filtered list.
+    `key`: names the label in the URL of a filtered list. `tone`: its color, if that is another one than of its sentiment.
     """
 
     name: str
@@ -37,6 +37,11 @@ class Pill:
     note: str = ""
     count: int = 1
     key: str = ""
+    tone: str = ""
+
+    @property
+    def color(self) -> str:
+        return self.tone or self.sentiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class LabelNavigation:
 
     name: str
     value: str
-    sentiment: str
+    tone: str
     reason: str
     back: str
     before: str

@@ -61,6 +61,12 @@ def colors_for(outcomes: Sequence[tuple[str, str]]) -> list[str]:
     return colors
 
 
+def color_of(value: str, labels: Sequence[str], sentiments: Mapping[str, str]) -> str:
+    """The color of one of a version's labels, the same as in its charts."""
+    classes = [(label, sentiment_class(label, sentiments.get(label, "neutral"))) for label in labels]
+    return dict(zip(labels, colors_for(classes), strict=True)).get(value, "neutral")
+
+
 def outcomes(
     sentiments: Mapping[str, str], counts: Mapping[str, int], offered: Collection[str] | None = None
 ) -> list[Outcome]:

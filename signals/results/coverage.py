@@ -50,7 +50,7 @@ class Row:
     @property
     def bars(self) -> list[Bar]:
         covered = self.covered
-        parts = [("Labelled", covered.done, "accent"), ("Pending", covered.waiting, "quiet")]
+        parts = [("Labelled", covered.done, "accent"), ("Pending", covered.waiting, "warn")]
         parts += [("Skipped", covered.skipped, "neutral"), ("Failed", covered.failed, "error")]
         return stackbar([*parts, ("Not sampled", self.unsampled, "track")])
 

@@ -21,7 +21,7 @@ from catalyst.timerange import TimeRange
 from signals.definitions.choices import Scope, State
 from signals.models import Label, Signal, SignalVersion
 from signals.models.label import LabelQuerySet
-from signals.results import summaries
+from signals.results import charts, summaries
 from signals.results.rollups import sums
 from signals.targets.scopes import targets_of
 from traces.label_sources import Dimension, Facet, FacetValue, LabelCondition, Matching
@@ -158,7 +158,7 @@ def dimensions(project: Project, agent: int) -> list[Dimension]:
 
 def _dimension(signal: Signal, version: SignalVersion) -> Dimension:
     labels = targets_of(signal.scope).of_outer_trace(_labels(signal, ANY))
-    outcomes = summaries.outcomes(signal, version.sentiments, {})
+    outcomes = charts.from_the_base(summaries.outcomes(signal, version.sentiments, {}))
     return Dimension(
         str(signal.pk),
         signal.name,

@@ -111,7 +111,7 @@ def navigation(project: Project, params: Mapping[str, str], now: datetime) -> La
     return LabelNavigation(
         name=label.signal.name,
         value=label.value,
-        sentiment=here.color_class,
+        tone=here.tone,
         reason=label.reason,
         back=f"{label.signal.get_absolute_url()}?{urlencode(kept)}",
         before=_href(project, newer, kept),

@@ -27,6 +27,11 @@ class LabelRow[Row: Job = Label]:
         return charts.sentiment_class(self.label.value, self.label.sentiment)
 
     @property
+    def tone(self) -> str:
+        version = self.label.version
+        return charts.color_of(self.label.value, version.labels, version.sentiments)
+
+    @property
     def judge(self) -> str:
         return judge_name(self.label.judge)
 

@@ -94,7 +94,7 @@ class Summary:
     @property
     def coverage_bars(self) -> list[Bar]:
         covered = self.coverage
-        parts = [("Labelled", covered.done, "accent"), ("Pending", self.waiting, "quiet")]
+        parts = [("Labelled", covered.done, "accent"), ("Pending", self.waiting, "warn")]
         return stackbar([*parts, ("Failed", covered.failed, "error"), ("Skipped", covered.skipped, "neutral")])
 
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef
 
 from catalyst.formats import lasting
-from signals.definitions.choices import Sentiment
 from signals.judging.judges import judge_name
 from signals.models import Exchange, Label, Verdict
 from signals.results import charts
@@ -19,7 +18,7 @@ class Row:
     """`counts`: the label has its value. `is_kept`: its exchange can be read."""
 
     verdict: Verdict
-    color_class: str
+    tone: str
     counts: bool
     is_kept: bool
 
@@ -37,11 +36,11 @@ def rows(label: Label) -> list[Row]:
     kept = Exists(Exchange.objects.filter(verdict=OuterRef("pk")))
     found = list(label.verdicts.order_by("-pk").annotate(is_kept=kept)[: MAX_VERDICTS + 1])
     counting = next((verdict.pk for verdict in found if verdict.value), None)
-    sentiments = label.version.sentiments
+    labels, sentiments = label.version.labels, label.version.sentiments
     return [
         Row(
             verdict,
-            charts.sentiment_class(verdict.value, sentiments.get(verdict.value, Sentiment.NEUTRAL)),
+            charts.color_of(verdict.value, labels, sentiments),
             verdict.pk == counting,
             verdict.is_kept,
         )

@@ -15,7 +15,15 @@
     quiet: "series", accent: "accent",
   };
 
+  // Bars without a label are hollow, and lines dotted, so that they look like no label.
+  const unlabelled = ({ marker, line, ...trace }) => ({
+    ...trace,
+    marker: { ...marker, color: "transparent", line: { color: colour("series"), width: 1 } },
+    line: { ...line, color: colour("series"), dash: "dot" },
+  });
+
   const painted = (data) => data.map((trace) => {
+    if (trace.meta?.tone === "unlabelled") return unlabelled(trace);
     const shade = colour(TONES[trace.meta?.tone] ?? trace.meta?.tone ?? "accent");
     return { ...trace, marker: { ...trace.marker, color: shade }, line: { ...trace.line, color: shade } };
   });

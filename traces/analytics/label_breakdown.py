@@ -66,7 +66,7 @@ def breakdown(
     unlabelled = usage.rest(bars, bars_by_label.values())
     groups = [
         Group(name, tone, usage.total(group_bars.values()), Axis(group_bars, time_range))
-        for name, tone, group_bars in [*with_label, (UNLABELLED, "quiet", unlabelled)]
+        for name, tone, group_bars in [*with_label, (UNLABELLED, UNLABELLED, unlabelled)]
         if group_bars
     ]
     labelled = sum(usage.total(label_bars.values()).usage.trace_count for label_bars in bars_by_label.values())

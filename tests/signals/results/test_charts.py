@@ -32,6 +32,13 @@ def test_it_keeps_labels_of_one_sentiment_apart() -> None:
     assert len({each.tone for each in many}) == 10
 
 
+def test_a_label_has_the_same_color_by_itself_as_in_charts() -> None:
+    for sentiments in (TASK, {"yes": "negative", "no": "positive"}, dict.fromkeys(("refund", "other"), "neutral")):
+        tones = {each.value: each.tone for each in charts.outcomes(sentiments, {})}
+        assert {value: charts.color_of(value, list(sentiments), sentiments) for value in tones} == tones
+    assert charts.color_of("of another version", list(TASK), TASK) == "neutral"
+
+
 def test_it_counts_shares_of_all_labels() -> None:
     found = charts.outcomes(TASK, {"completed": 6, "failed": 2})
     assert [(each.value, each.count, each.share) for each in found] == [
