@@ -42,11 +42,13 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     label_row = get_object_or_404(signal.label_set.for_list(), pk=label)
     rows = verdicts.rows(label_row)
+    row = load_rows(request.project, signal.scope, [label_row])[0]
     context = {
         "signal": signal,
         "tab": "results",
         "time_range": timerange.parse(request.GET.dict(), timezone.now()),
-        "row": load_rows(request.project, signal.scope, [label_row])[0],
+        "row": row,
+        "href": labels.href_in_list(row, request.GET.dict()),
         "label": label_row,
         "verdicts": rows[: verdicts.MAX_VERDICTS],
         "are_more": len(rows) > verdicts.MAX_VERDICTS,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from catalyst.core.access import ProjectRequest
-from catalyst.htmx import render
+from catalyst.htmx import render, with_query
 from signals.definitions.choices import Scope
 from signals.models import Signal
 from signals.results.missing_labels import explain_missing
@@ -25,19 +25,19 @@ MAX_SIGNALS = 6  # shown at first, so that the conversation below stays in sight
 def trace_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
     """The query parameter `span` selects a span of the trace. Raises Http404 if it is unknown."""
     trace = get_object_or_404(request.project.traces.select_related("project", "session"), pk=pk)
-    page, span = trace.get_absolute_url(), request.GET.get("span", "")
+    page, span = with_query(request, trace.get_absolute_url()), request.GET.get("span", "")
     if not span:
         return _answer(request, eligibility.of_trace(trace), page, trace=trace, others=_others(trace))
     found = eligibility.of_span(trace, span)
     if found is None:
         raise Http404("No such span")
-    return _answer(request, found, f"{page}?span={span}&pane=labels", trace=trace)
+    return _answer(request, found, f"{page}&pane=labels", trace=trace)
 
 
 @require_safe
 def session_missing_labels(request: ProjectRequest, pk: int) -> HttpResponse:
     session = get_object_or_404(request.project.sessions.with_traces(), pk=pk)
-    page = reverse("traces:session-detail", args=[request.project.slug, session.pk])
+    page = with_query(request, reverse("traces:session-detail", args=[request.project.slug, session.pk]))
     return _answer(request, eligibility.of_session(session), page)
 
 

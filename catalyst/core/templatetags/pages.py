@@ -46,13 +46,16 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-def pill(value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1) -> SafeString:
-    """`name`: the signal. `count`: labels with this value."""
+def pill(
+    value: str, sentiment: str = "", name: str = "", href: str = "", count: int = 1, query: str = ""
+) -> SafeString:
+    """`name`: the signal. `count`: labels with this value. `query`: of the link, if `href` has none."""
     content = format_html("{}{}", value, f" \N{MULTIPLICATION SIGN}{count}" if count > 1 else "")
     if name:
         content = format_html('<i title="{0}">{0}</i><span title="{1}">{1}</span>', name, content)
     if href:
-        return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, href, content)
+        address = f"{href}?{query}" if query else href
+        return format_html('<a class="pill {}" href="{}">{}</a>', sentiment, address, content)
     return format_html('<span class="pill {}">{}</span>', sentiment, content)
 
 
@@ -143,17 +146,19 @@ def sort_head(
 
 
 @register.simple_tag(takes_context=True)
-def ranged_url(context: RequestContext, name: str, *ids: object) -> str:
-    """The URL of a page, with the time range of this one."""
-    return ranged(context, reverse(name, args=ids))
+def ranged_url(context: RequestContext, name: str, *ids: object, **parameters: object) -> str:
+    """The URL of a page, with the time range of this one and further parameters."""
+    return ranged(context, reverse(name, args=ids), **parameters)
 
 
 @register.simple_tag(takes_context=True)
-def ranged(context: RequestContext, address: str) -> str:
-    """An address without a query, with the time range of this page."""
-    request: HttpRequest = context["request"]
+def ranged(context: RequestContext, address: str, **parameters: object) -> str:
+    """An address without a query, with the time range of this page and further parameters."""
+    # Not of the context's names, which components may lack.
+    request = context.request
     asked = timerange.parse(request.GET.dict(), timezone.now())
-    query = {} if asked.problem else {key: request.GET[key] for key in ("range", "from", "to") if request.GET.get(key)}
+    names = () if asked.problem else ("range", "from", "to")
+    query = {key: request.GET[key] for key in names if request.GET.get(key)} | parameters
     return f"{address}?{urlencode(query)}" if query else address
 
 

@@ -108,7 +108,7 @@ def test_a_span_says_why(
     signal(scope="span", active_since=now - HOUR)
     settle_all(now)
     pane = Page(browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(span)}&pane=labels", headers=HTMX).text)
-    assert pane.link("Signals without a label") == of(trace, span)
+    assert pane.link("Signals without a label") == f"{of(trace, span)}&range=1d"
     assert words in explained(browser, of(trace, span))
     assert browser.get(of(trace, 99), headers=HTMX).status_code == 404
 
@@ -117,7 +117,7 @@ def test_a_session_says_why(browser: Client, project: Project, signal: Callable[
     signal(scope="session", active_since=now - HOUR, traffic_filter=Filter(attributes={"plan": "gold"}))
     session = make_session(project, now=now)
     page = Page(browser.get(f"/p/default/sessions/{session.pk}/").text)
-    assert page.link("Signals without a label") == of(session)
+    assert page.link("Signals without a label") == f"{of(session)}?range=1d"
     assert "unless new spans arrive" in explained(browser, of(session))
     settle_all(now)
     assert "Does not match the filters: plan is gold." in explained(browser, of(session))

@@ -206,14 +206,16 @@ def test_it_shows_a_long_turn_in_parts(browser: Client, project: Project, now: d
         return [message.text for message in page.all("//article") if message.text.startswith("User ")]
 
     first, second, last = (Page(browser.get(f"{url}?message={start}", headers=HTMX).text) for start in starts)
-    assert [shown(part)[0] for part in (first, second, last)] == [f"User span message {start}." for start in starts]
+    assert [shown(part)[0] for part in (first, second, last)] == [
+        f"User View span message {start}." for start in starts
+    ]
     assert f"?message={starts[1]}" in first.requests
     assert first.link("Later messages") == f"?message={starts[1]}"
     assert "span-pane" not in second.ids
     assert last.requests == []
     alone = Page(browser.get(f"{url}?message={starts[1]}").text)
     assert alone.link("From the beginning") == "?"
-    assert shown(alone)[0] == f"User span message {starts[1]}."
+    assert shown(alone)[0] == f"User View span message {starts[1]}."
 
 
 @pytest.mark.parametrize(
