@@ -23,7 +23,7 @@ class Pill:
 
     `sentiment`: positive, negative or neutral. `value`: empty if there is no label; `note` then gives the reason.
     `count`: above 1 if equal labels of several spans are merged. `href`: the page that tells the reason, or lists them.
-    `key`: names the label in the URL of a filtered list. `tone`: its color, if that is another one than of its sentiment.
+    `key`: names the label in the URL of a filtered list. `tone`: its color, if it is not that of its sentiment.
     """
 
     name: str

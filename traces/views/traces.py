@@ -60,31 +60,42 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if facets.is_wanted(request):
         counts = facets.of_traces(request, time_range, trace_filter, now)
         return render(request, "traces/parts/trace_facets.html", {"trace_filter": trace_filter, **counts})
-    is_partial = wants_partial(request)
-    if not is_partial and (address := tidied_address(request)):
+    if wants_partial(request):
+        return _part_of_list(request, filter_form, time_range)
+    if address := tidied_address(request):
         return redirect(address)
-    text = "" if is_partial else trace_filter.text
-    found = id_search.search(request.project, text, time_range, now)
+    found = id_search.search(request.project, trace_filter.text, time_range, now)
     if found.page:
         return redirect(found.page)
-    shown = params.cursor(request.GET.get("newer"))
-    if is_partial and shown and filter_form.sort_order.is_newest_first:
-        by = trace_filter.time_field
-        newer = request.project.traces.matching(trace_filter).within(time_range, by).count_newer(shown, by)
-        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
-    rows = trace_page(request, trace_filter, filter_form.sort_order, time_range)
-    context = {"time_range": time_range, "trace_filter": trace_filter, **rows}
-    context["kept_since"] = expired.since(request, time_range, now)
+    context = _rows(request, filter_form, time_range)
     if not context["rows"] and not request.project.traces.exists():
-        return _onboarding(request)
-    if request.htmx.target == "first-trace":
-        # Without the query: a range that came along from another project may exclude the first trace.
-        return HttpResponseClientRedirect(request.path)
-    if is_partial:
-        return render(request, "traces/list.html", context, partial="trace-rows")
+        return render(request, "traces/first_trace.html")
+    context["kept_since"] = expired.since(request, time_range, now)
     context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form, "id_search": found}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
+
+
+def _part_of_list(request: ProjectRequest, filter_form: TraceFilterForm, time_range: TimeRange) -> HttpResponse:
+    """More rows, the number of newer ones, or nothing while the project waits for its first trace."""
+    trace_filter, shown = filter_form.trace_filter, params.cursor(request.GET.get("newer"))
+    if shown and filter_form.sort_order.is_newest_first:
+        by = trace_filter.time_field
+        newer = request.project.traces.matching(trace_filter).within(time_range, by).count_newer(shown, by)
+        return render(request, "components/newer.html", {"newest": shown, "newer": newer, "noun": "trace"})
+    context = _rows(request, filter_form, time_range)
+    if not context["rows"] and not request.project.traces.exists():
+        return HttpResponse(status=204)
+    if request.htmx.target == "first-trace":
+        # Without the query: a range that came along from another project may exclude the first trace.
+        return HttpResponseClientRedirect(request.path)
+    return render(request, "traces/list.html", context, partial="trace-rows")
+
+
+def _rows(request: ProjectRequest, filter_form: TraceFilterForm, time_range: TimeRange) -> dict[str, Any]:
+    trace_filter = filter_form.trace_filter
+    page = trace_page(request, trace_filter, filter_form.sort_order, time_range)
+    return {"time_range": time_range, "trace_filter": trace_filter, **page}
 
 
 def tidied_address(request: ProjectRequest) -> str | None:
@@ -93,10 +104,6 @@ def tidied_address(request: ProjectRequest) -> str | None:
     if query is None:
         return None
     return f"{request.path}?{query.urlencode()}" if query else request.path
-
-
-def _onboarding(request: ProjectRequest) -> HttpResponse:
-    return HttpResponse(status=204) if wants_partial(request) else render(request, "traces/first_trace.html")
 
 
 @require_safe
