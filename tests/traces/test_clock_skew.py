@@ -168,7 +168,7 @@ class TestList:
     def test_it_is_off_without_a_yes(self, browser: Client, project: Project, now: datetime, query: str) -> None:
         store(project, EPOCH + SECOND, now, trace=1)
         store(project, now - SECOND, now, trace=2, name="right")
-        assert [row["Name"] for row in Page(browser.get(f"{LIST}?{query}").text).table().rows] == ["right"]
+        assert [row["Name"] for row in Page(browser.get(f"{LIST}?{query}", follow=True).text).table().rows] == ["right"]
 
     def test_no_choice_is_shown_where_every_clock_is_right(
         self, browser: Client, project: Project, now: datetime

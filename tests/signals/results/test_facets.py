@@ -200,14 +200,14 @@ def test_it_says_of_what_the_counts_are_and_counts_each_row_once(
 
 def offered(page: Page) -> list[tuple[str, str]]:
     """Values and counts of the labels beside a list."""
-    links = page.all("//aside//section[@role='group']/a")
+    links = page.all("//aside//section[starts-with(@aria-labelledby, 'by-label')]//a")
     return [(link.all("span")[0].text, link.all("output")[0].text) for link in links]
 
 
 def facets(browser: Client, path: str) -> list[str]:
     """The names of the signals beside a list."""
-    groups = facets_of(browser, path).all("//aside//section[@role='group']")
-    return [heading for group in groups for heading in group.headings]
+    names = facets_of(browser, path).all("//aside//section[starts-with(@aria-labelledby, 'by-label')]//h2")
+    return [name.text for name in names]
 
 
 def test_it_offers_no_labels_of_disabled_signals_and_of_other_agents(

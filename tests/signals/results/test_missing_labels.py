@@ -229,7 +229,7 @@ def test_it_says_why(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, make: Case, why: Reason, words: str
 ) -> None:
     trace = make(project, signal, now)
-    assert Page(browser.get(trace.get_absolute_url()).text).link("Signals without a label") == of(trace)
+    assert Page(browser.get(trace.get_absolute_url()).text).link("Signals without a label") == f"{of(trace)}?range=1d"
     part = Page(browser.get(of(trace), headers=HTMX).text)
     assert not part.is_whole
     (shown,) = (label for label in part.labels if label.startswith("No label "))
