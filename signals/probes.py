@@ -73,7 +73,7 @@ def check_judging(judge_state: Judging, now: datetime) -> Iterator[Check]:
     advice = "Open the signals: each failed label says why, and can be retried."
     yield check("Queues", "labels", "warn" if judge_state.failed else "ok", text, advice)
     text = f"{judge_state.runs['collecting']} look for targets, {judge_state.runs['judging']} wait for their labels"
-    yield Check("Queues", "manual runs", "ok", text)
+    yield Check("Queues", "backfills", "ok", text)
 
 
 def judging_metrics(judge_state: Judging, now: datetime) -> Iterator[Metric]:
@@ -83,7 +83,7 @@ def judging_metrics(judge_state: Judging, now: datetime) -> Iterator[Metric]:
     text = "Failed labels of targets that began in the last 24 hours, counted up to 100,000."
     yield gauge_of("labels_failed", text, judge_state.failed)
     yield gauge_of("judge_lag_seconds", "For how long the oldest waiting label has been due.", lag)
-    text = "Manual runs that look for targets (collecting) or wait for their labels (judging)."
+    text = "Backfills that look for targets (collecting) or wait for their labels (judging)."
     yield gauge("runs_open", text, [({"state": state}, count) for state, count in judge_state.runs.items()])
 
 
@@ -144,8 +144,9 @@ def check_signals(uses: SignalUses, _now: datetime) -> Iterator[Check]:
     for cost in uses.spending:
         text = f"judging cost {cost.today.text} (UTC)"
         if cost.capped_signals:
-            text += f"; {cost.capped_signals} active signals judge no more: a daily cap is reached or can't be kept"
-        advice = "They go on at 00:00 UTC. The page of a signal says which cap it is, and lets you raise it."
+            reason = "a budget or call limit is reached or can't be kept"
+            text += f"; {cost.capped_signals} active signals judge no more: {reason}"
+        advice = "They go on at 00:00 UTC. The page of a signal says which limit it is, and lets you raise it."
         yield check("Signals", f"project {cost.project}", "warn" if cost.capped_signals else "ok", text, advice)
 
 
@@ -154,7 +155,7 @@ def signal_metrics(uses: SignalUses, _now: datetime) -> Iterator[Metric]:
     samples = [({"state": state}, states[state]) for state in Signal.State.values]
     yield gauge("signals", "Signals that are not archived, by state.", samples)
     is_capped = sum(use.is_capped for use in uses.signals)
-    yield gauge_of("signals_stopped", "Active signals that a daily cap keeps from judging.", is_capped)
+    yield gauge_of("signals_stopped", "Active signals that a budget or call limit keeps from judging.", is_capped)
     text = "Labels of targets that began in the last 24 hours, by signal and state."
     yield gauge("signal_labels", text, [sample for use in uses.signals for sample in _label_samples(use)])
     dollars = [({"project": cost.project.slug}, float(cost.today.spent.dollars)) for cost in uses.spending]

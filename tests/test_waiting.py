@@ -464,7 +464,7 @@ def cancels(signal: Signal, now: datetime) -> Rivals:
     def cancel() -> None:
         backfill.cancel(SignalRun.objects.get(pk=run.pk), now)
 
-    return Rivals(cancel, cancel, details(signal, "cancelled a run of"), [f"run {run.pk}"])
+    return Rivals(cancel, cancel, details(signal, "cancelled a backfill of"), [f"backfill {run.pk}"])
 
 
 def names(signal: Signal, _: datetime) -> Rivals:

@@ -50,6 +50,12 @@ class Cap:
     calls: int | None = None
 
     @property
+    def name(self) -> str:
+        if self.usd is not None and self.calls is not None:
+            return "daily limit"
+        return "call limit" if self.usd is None else "budget"
+
+    @property
     def text(self) -> str:
         """`$2.50 or 500 judge calls a day`. Empty without a limit."""
         parts = [usd(self.usd)] if self.usd is not None else []

@@ -51,18 +51,18 @@ class CapReached:
 
     @property
     def title(self) -> str:
-        return "Not judged" if self.is_lasting else "Capped until 00:00 UTC"
+        return "Not judged" if self.is_lasting else "Paused until 00:00 UTC"
 
     @property
     def text(self) -> str:
-        cap = f"the {'project' if self.of_project else 'signal'}'s cap of {self.cap.text}"
+        limit = f"the {'project' if self.of_project else 'signal'}'s {self.cap.name} of {self.cap.text}"
         if self.is_unpriced:
-            return f"{cap} can't be enforced because {self.model} has no known price"
+            return f"{limit} can't be enforced because {self.model} has no known price"
         if self.is_lasting:
-            return f"one call to {self.model} may cost {usd(self.needed)}, which exceeds {cap}"
+            return f"one call to {self.model} may cost {usd(self.needed)}, which exceeds {limit}"
         if self.cap.calls is not None and self.spent.made >= self.cap.calls:
-            return f"{self.spent.text} today; {cap} is reached"
-        return f"{self.spent.text} today; {cap} is reached, as another call may cost up to {usd(self.needed)}"
+            return f"{self.spent.text} today; {limit} is reached"
+        return f"{self.spent.text} today; {limit} is reached, as another call may cost up to {usd(self.needed)}"
 
 
 def max_call_cost(model: ConnectedModel, now: datetime) -> Decimal | None:
@@ -163,7 +163,7 @@ def cap_error(model: ConnectedModel, cap: Cap, now: datetime) -> str:
     if cap.usd is None:
         return ""
     if needed is None:
-        return f"A dollar limit requires a model with a known price, and {model} has none. Set a limit in judge calls."
+        return f"A budget needs a model with a known price, and {model} has none. Set a call limit."
     if needed > cap.usd:
-        return f"One call of {model} may cost up to ${needed:.4f}. A cap below that stops all of them."
+        return f"One call of {model} may cost up to ${needed:.4f}. A budget below that stops all of them."
     return ""

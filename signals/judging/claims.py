@@ -19,8 +19,8 @@ from signals.models.label_states import MAX_ATTEMPTS, Status
 
 CRASHES_TO_ISOLATE = 2
 NONE_HELD: Mapping[int, int] = {}
-CAPPED = "The daily spending cap leaves no room for another call, so the rest was not judged."
-UNPRICED = "A daily spending cap can't hold for a model without a public price, so the rest was not judged."
+CAPPED = "The budget or call limit leaves no room for another call, so the rest was not judged."
+UNPRICED = "A budget can't hold for a model without a known price, so the rest was not judged."
 
 
 def has_work(now: datetime) -> bool:

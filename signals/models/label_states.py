@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F
 
 MAX_ATTEMPTS = 5
-CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the run was cancelled."
+CANCELLED = "Taken out of the queue when the signal was changed or disabled, or the backfill was cancelled."
 WORKER_DIED = f"The worker stopped {MAX_ATTEMPTS} times while judging this."
 
 

@@ -26,7 +26,7 @@ class LabelsInput(SignalInput, WindowInput):
     status: Literal["", "waiting", "done", "failed", "skipped"] = ""
     signal_version: VersionNumber | None = Field(None, description="Only labels of this version.")
     search: str = Field("", description="Part of the reason.")
-    run: Id | None = Field(None, description="Only labels of this run.")
+    run: Id | None = Field(None, description="Only labels of this backfill.")
     limit: Limit = 50
     after: str | None = Field(None, description="Continue a list: `next` of the page before.")
 

@@ -1,4 +1,4 @@
-"""Operations on runs, daily limits and catching up."""
+"""Operations on backfills, budgets, call limits and catching up."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,7 +31,7 @@ class BackfillInput(SignalInput):
 
 @operation("signals.preview", Scope.WRITE, Effect.READS)
 def preview(context: Context, arguments: BackfillInput) -> PreviewRecord:
-    """Show what a run over a window of the past would find, cost and take."""
+    """Show what a backfill of a window would find, cost and take."""
     version = version_of(signal_of(context, arguments))
     end = arguments.end or context.now
     backfill.check(arguments.start, end, arguments.sample_rate, context.now)
@@ -42,7 +42,7 @@ def preview(context: Context, arguments: BackfillInput) -> PreviewRecord:
 
 @operation("signals.backfill", Scope.WRITE, Effect.WRITES, preview="signals.preview")
 def start_run(context: Context, arguments: BackfillInput) -> RunRecord:
-    """Start a run: judge the targets of a window of the past by the current version."""
+    """Start a backfill: judge the targets of a window of the past by the current version."""
     run = backfill.start(
         signal_of(context, arguments),
         start=arguments.start,
@@ -55,14 +55,14 @@ def start_run(context: Context, arguments: BackfillInput) -> RunRecord:
 
 
 class RunsInput(Input):
-    signal: Id | None = Field(None, description="Only runs of this signal.")
+    signal: Id | None = Field(None, description="Only backfills of this signal.")
     limit: Limit = PAGE_SIZE
-    after: Id | None = Field(None, description="Only runs before this one: `next` of the page before.")
+    after: Id | None = Field(None, description="Only backfills before this one: `next` of the page before.")
 
 
 @operation("signals.runs", Scope.READ, Effect.READS)
 def list_runs(context: Context, arguments: RunsInput) -> Page[RunRecord]:
-    """List runs with their progress, newest first."""
+    """List backfills with their progress, newest first."""
     known = SignalRun.objects.for_project(context.project)
     if arguments.signal is not None:
         known = SignalRun.objects.for_signal(signal_of(context, SignalInput(signal=arguments.signal)))
@@ -75,15 +75,17 @@ def list_runs(context: Context, arguments: RunsInput) -> Page[RunRecord]:
 
 
 class RunInput(Input):
-    run: Id = Field(description="ID of the run, as `runs` shows it.")
+    run: Id = Field(description="ID of the backfill, as `runs` shows it.")
 
 
 @operation("signals.cancel_run", Scope.WRITE, Effect.WRITES)
 def cancel_run(context: Context, arguments: RunInput) -> RunRecord:
-    """Cancel a run. Its queued labels are removed, others stay."""
+    """Cancel a backfill. Its pending labels are removed, others stay."""
     run = SignalRun.objects.for_project(context.project).filter(pk=arguments.run).first()
     if run is None:
-        raise NotFound(f"The project {context.project.slug} has no run {arguments.run}. See {command('signals runs')}.")
+        raise NotFound(
+            f"The project {context.project.slug} has no backfill {arguments.run}. See {command('signals runs')}."
+        )
     backfill.cancel(run, context.now, context.actor)
     return _run(context, run)
 
@@ -97,8 +99,8 @@ DailyCalls = Annotated[int, Field(ge=1, le=MAX_CALLS)]
 
 
 class CapInput(Input):
-    daily_usd: DailyUsd | None = Field(None, description="US dollars a UTC day (default: no limit).")
-    daily_calls: DailyCalls | None = Field(None, description="Judge calls a UTC day (default: no limit).")
+    daily_usd: DailyUsd | None = Field(None, description="Budget: US dollars a UTC day (default: no limit).")
+    daily_calls: DailyCalls | None = Field(None, description="Call limit: judge calls a UTC day (default: no limit).")
 
     @property
     def cap(self) -> Cap:
@@ -111,7 +113,7 @@ class SignalCapInput(SignalInput, CapInput):
 
 @operation("signals.cap", Scope.WRITE, Effect.WRITES)
 def cap_signal(context: Context, arguments: SignalCapInput) -> SpendingRecord:
-    """Set the daily limit of a signal. Without an amount there is none."""
+    """Set the budget and the call limit of a signal. One without an amount is removed."""
     signal = signal_of(context, arguments)
     operations.cap_signal(signal, arguments.cap, context.now, context.actor)
     return SpendingRecord.of(spent_today(Account(context.project.pk, signal.pk), context.now))
@@ -119,7 +121,7 @@ def cap_signal(context: Context, arguments: SignalCapInput) -> SpendingRecord:
 
 @operation("signals.cap_project", Scope.ADMIN, Effect.WRITES)
 def cap_project(context: Context, arguments: CapInput) -> SpendingRecord:
-    """Set the daily limit of all signals of the project together. Without an amount there is none."""
+    """Set the budget and the call limit of all signals together. One without an amount is removed."""
     operations.cap_project(context.project, arguments.cap, context.now, context.actor)
     return SpendingRecord.of(spent_today(Account(context.project.pk), context.now))
 
@@ -185,26 +187,26 @@ class CatchUpProjectInput(Input):
 
 @operation("signals.held_back", Scope.WRITE, Effect.READS)
 def held_back(context: Context, arguments: CatchUpInput) -> HeldBack:
-    """Show how many labels the daily limit of a signal holds back, and what judging them costs."""
+    """Show how many labels the limits of a signal keep pending, and what judging them costs."""
     return _offer(catch_up.offer(context.project, signal_of(context, arguments), context.now))
 
 
 @operation("signals.catch_up", Scope.WRITE, Effect.WRITES, preview="signals.held_back")
 def catch_up_signal(context: Context, arguments: CatchUpInput) -> CaughtUp:
-    """Judge labels today that the daily limit of a signal holds back. The limit stays."""
+    """Judge labels today that the limits of a signal keep pending. The limits stay."""
     signal, limit = signal_of(context, arguments), arguments.labels or MAX_CALLS
     return CaughtUp(catch_up.catch_up(context.project, signal, limit, context.now, context.actor))
 
 
 @operation("signals.held_back_project", Scope.ADMIN, Effect.READS)
 def held_back_project(context: Context, _given: CatchUpProjectInput) -> HeldBack:
-    """Show how many labels the daily limit of the project holds back, and what judging them costs."""
+    """Show how many labels the limits of the project keep pending, and what judging them costs."""
     return _offer(catch_up.offer(context.project, None, context.now))
 
 
 @operation("signals.catch_up_project", Scope.ADMIN, Effect.WRITES, preview="signals.held_back_project")
 def catch_up_project(context: Context, arguments: CatchUpProjectInput) -> CaughtUp:
-    """Judge labels today that the daily limit of the project holds back. The limit stays."""
+    """Judge labels today that the limits of the project keep pending. The limits stay."""
     limit = arguments.labels or MAX_CALLS
     return CaughtUp(catch_up.catch_up(context.project, None, limit, context.now, context.actor))
 

@@ -35,7 +35,7 @@ class Reason(StrEnum):
     NOT_EVALUATED = "not looked at"
     UNSETTLED = "not settled"
     FILTERED = "filtered out"
-    IN_RUN = "in a run"
+    IN_RUN = "in a backfill"
     BEFORE_ACTIVATION = "older"
     EXPIRED = "expired"
     MISSED = "missed"

@@ -201,8 +201,8 @@ def _lock(signal: Signal) -> SignalVersion:
 def _create(run: SignalRun, by: Actor) -> SignalRun:
     run.save(force_insert=True)
     window = f"{run.window_start:%Y-%m-%d %H:%M} to {run.window_end:%Y-%m-%d %H:%M} UTC"
-    detail = f"run {run.pk} of version {run.version.number}: {window} at {run.sample_rate} %"
-    record(by, "started a run of", run.version.signal, detail=detail)
+    detail = f"backfill {run.pk} of version {run.version.number}: {window} at {run.sample_rate} %"
+    record(by, "started a backfill of", run.version.signal, detail=detail)
     return run
 
 
@@ -212,7 +212,7 @@ def cancel(run: SignalRun, now: datetime, by: Actor = SYSTEM) -> None:
     locked = SignalRun.objects.select_for_update(of=("self",)).select_related("version__signal").get(pk=run.pk)
     if locked.is_open:
         _end(locked, State.CANCELLED, now)
-        record(by, "cancelled a run of", locked.version.signal, detail=f"run {run.pk}")
+        record(by, "cancelled a backfill of", locked.version.signal, detail=f"backfill {run.pk}")
         _dequeue_batch(locked)
     run.refresh_from_db()
 

@@ -140,6 +140,7 @@ def every(instance: Instance) -> list[Stop]:
         "models": f"{demo}/settings/models/",
         "new model connection": f"{demo}/settings/models/new/?provider=ollama",
         "model connection": f"{demo}/settings/models/{connection}/",
+        "budget": f"{demo}/settings/budget/",
         "audit": f"{demo}/settings/audit/",
         "profile": "/profile/",
         "new project": "/projects/new/",

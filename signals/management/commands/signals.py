@@ -4,5 +4,5 @@ from catalyst.core.management.operation_command import OperationCommand
 
 
 class Command(OperationCommand):
-    help = "List, show, create and change signals, judge stored traffic, and read labels."
+    help = "List, show, create and change signals, backfill them, and read labels."
     group = "signals"

@@ -280,7 +280,7 @@ def test_a_model_that_lost_its_price_is_not_asked_under_a_cap(
     assert judge.asked == []
     stop = capped([signal], now)[signal.pk]
     assert stop.is_lasting
-    assert stop.text == "the signal's cap of $5.00 a day can't be enforced because my-own has no known price"
+    assert stop.text == "the signal's budget of $5.00 a day can't be enforced because my-own has no known price"
 
 
 def test_a_version_whose_calls_are_beyond_the_cap_is_never_judged_and_says_so(
@@ -308,8 +308,8 @@ def test_a_cap_in_calls_holds_without_a_price(
     assert statuses() == {"queued": 3, "running": 0, "done": 5}
     assert len(judge.asked) == 5
     stop = capped([signal], now + LATER)[signal.pk]
-    assert (stop.is_lasting, stop.title) == (False, "Capped until 00:00 UTC")
-    assert stop.text == "$0 and 5 judge calls today; the signal's cap of 5 judge calls a day is reached"
+    assert (stop.is_lasting, stop.title) == (False, "Paused until 00:00 UTC")
+    assert stop.text == "$0 and 5 judge calls today; the signal's call limit of 5 judge calls a day is reached"
     judge_at((now + DAY).replace(hour=0, minute=0))
     assert statuses()["done"] == 8
     assert Budget.objects.get(subject_id=signal.pk).calls == 3
@@ -363,11 +363,11 @@ class TestPages:
         operations.cap_signal(signal, Cap(calls(1, now)), now)
         Budget.objects.filter(subject_id=signal.pk).update(spent=calls(1, now))
         page, listed = (Page(browser.get(url).text) for url in (signal.get_absolute_url(), list_of(project)))
-        assert "Capped until 00:00 UTC:" in page.text
+        assert "Paused until 00:00 UTC:" in page.text
         assert "3 pending. Nothing is lost." in page.text
-        assert "Capped until 00:00" in listed.table().row(1)["State"]
+        assert "Paused until 00:00" in listed.table().row(1)["State"]
         numbers = browser.get(signal.get_absolute_url(), headers={"HX-Request": "true", "HX-Target": "signal-numbers"})
-        assert "Capped until 00:00 UTC:" in Page(numbers.text).text
+        assert "Paused until 00:00 UTC:" in Page(numbers.text).text
 
     def test_a_cap_is_set_and_removed(self, signal: Signal, browser: Client) -> None:
         url = reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])

@@ -138,11 +138,11 @@ def test_it_says_what_labels_wait_for(signal: Signal, project: Project, judge: J
     Budget.objects.filter(subject_id=signal.pk).update(calls=1, day=now.date())
     shown = " ".join(run("show", signal.pk).split())
     assert "active, capped" in shown
-    assert "Not judged because Capped until 00:00 UTC: $0 and 1 judge call today; " in shown
+    assert "Not judged because Paused until 00:00 UTC: $0 and 1 judge call today; " in shown
     assert "judge-1 does not answer: It is overloaded." in shown
     (listed,) = record("list")["signals"]
     assert (listed["waitingCount"], listed["skippedCount"], listed["stoppedByCap"]) == (2, 0, True)
-    assert listed["notJudgedBecause"].startswith("Capped until 00:00 UTC: ")
+    assert listed["notJudgedBecause"].startswith("Paused until 00:00 UTC: ")
 
 
 def test_it_makes_a_signal_of_a_template(project: Project) -> None:
@@ -232,7 +232,7 @@ def test_it_asks_which_project_where_there_are_several(signal: Signal, other_pro
     theirs = backfill.start(
         signal, start=signal.created_at - HOUR, end=signal.created_at, sample_rate=1, now=signal.created_at + HOUR
     )
-    assert "The project other has no run" in refused("cancel-run", theirs.pk, "--project", "other")
+    assert "The project other has no backfill" in refused("cancel-run", theirs.pk, "--project", "other")
 
 
 def test_an_edit_keeps_what_is_not_given(signal: Signal) -> None:
@@ -348,7 +348,7 @@ def test_a_backfill_tells_the_price_and_asks(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert "Start it? [y/N]" in run(*window)
     assert "A backfill is already running" in refused(*window, "--yes")
-    assert AuditEntry.objects.filter(action="started a run of", actor_name="Catalyst").count() == 1
+    assert AuditEntry.objects.filter(action="started a backfill of", actor_name="Catalyst").count() == 1
 
 
 def test_a_backfill_is_refused_before_it_asks(signal: Signal) -> None:
@@ -503,5 +503,5 @@ def test_a_test_that_was_cut_short_says_why(
     worker.run(until=lambda: not SignalTest.objects.running().exists())
     found = record("test-results", started["id"])
     assert found["state"] == "stopped"
-    assert "cap" in found["stoppedBecause"]
+    assert "budget" in found["stoppedBecause"]
     assert not judge.asked

@@ -168,7 +168,7 @@ def between_two_tries(project: Project, signal: Callable[..., Signal], now: date
 
 @case(
     Reason.WAITING,
-    "Not judged: the signal's cap of $1.00 a day can't be enforced because judge-1 has no known price.",
+    "Not judged: the signal's budget of $1.00 a day can't be enforced because judge-1 has no known price.",
 )
 def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     made = signal(active_since=now - HOUR)
@@ -179,7 +179,7 @@ def beyond_an_unpriced_cap(project: Project, signal: Callable[..., Signal], now:
 
 @case(
     Reason.WAITING,
-    "the project's cap of 7 judge calls a day is reached.",
+    "the project's call limit of 7 judge calls a day is reached.",
 )
 def beyond_a_cap(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)

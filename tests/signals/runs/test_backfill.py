@@ -132,7 +132,7 @@ def test_cancelling_takes_back_what_waits(signal: Signal, project: Project, now:
     backfill.cancel(run, now + LATER, Actor(alice))
     assert (run.state, run.ended_at) == ("cancelled", now + LATER)
     assert list(Label.objects.values_list("status", flat=True)) == ["done"]
-    assert AuditEntry.objects.latest("pk").action == "cancelled a run of"
+    assert AuditEntry.objects.latest("pk").action == "cancelled a backfill of"
     backfill.cancel(run, now + 2 * LATER)
     assert run.ended_at == now + LATER
 

@@ -111,9 +111,8 @@ def test_what_waits_is_what_coverage_says_waits_for_the_cap(signal: Signal, proj
     judge_at(at)
     days = coverage.whole_days(between(now, at))
     (row,) = coverage.by_day(signal, days, at).rows
-    words = (
-        "Capped until 00:00 UTC: $0.0063 and 2 judge calls today; the signal's cap of 2 judge calls a day is reached"
-    )
+    limit = "the signal's call limit of 2 judge calls a day"
+    words = f"Paused until 00:00 UTC: $0.0063 and 2 judge calls today; {limit} is reached"
     assert row.reasons == [Reason("waiting", words, 7)]
     assert row.covered.waiting == offered(project, signal, at) == 7
     catch_up.catch_up(project, signal, 7, at)

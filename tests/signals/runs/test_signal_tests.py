@@ -424,10 +424,10 @@ def test_calls_are_charged_and_respect_caps(
     operations.cap_project(project, Cap(Decimal("0.5")), now, Actor(bob))
     run(browser, agent, judge_model="gpt-4o")
     assert Budget.objects.get(project=project, subject_id=None).spent_on(now) == Calls(3 * made, 3 * spent)
-    assert "without a public price" in run(browser, agent).text
+    assert "without a known price" in run(browser, agent).text
     Budget.objects.filter(project=project, subject_id=None).update(spent=Decimal("0.499"))
     asked = len(judge.asked)
-    assert "The daily spending cap leaves no room for another call" in run(browser, agent, judge_model="gpt-4o").text
+    assert "The budget or call limit leaves no room for another call" in run(browser, agent, judge_model="gpt-4o").text
     assert len(judge.asked) == asked
 
 
