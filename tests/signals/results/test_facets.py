@@ -246,7 +246,7 @@ def test_without_javascript_a_link_shows_the_counts(
     assert offered(Page(browser.get(TRACES + link).text)) == [("no", "1")]
 
 
-def test_pills_narrow_the_list_that_they_are_in(
+def test_pills_of_a_row_lead_to_the_reason(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
     make_labels(signal, project, 1, now=now)
@@ -255,7 +255,8 @@ def test_pills_narrow_the_list_that_they_are_in(
     for path in (TRACES, agent):
         (row,) = Page(browser.get(f"{path}?range=7d").text).rows
         (pill,) = row.all(".//a[contains(@class, 'pill')]")
-        assert pill.attribute("href") == f"?range=7d&label={signal.pk}%3Ayes"
+        reason = f"/p/default/signals/{signal.pk}/labels/{Label.objects.get().pk}/?range=7d"
+        assert pill.attribute("href") == reason
         assert pill.attribute("class").split() == ["pill", "negative"]
     assert numbers(Page(browser.get(agent, {"label": f"{signal.pk}:yes"}).text)) == [1]
     page = Page(browser.get(agent, {"label": f"{signal.pk}:no"}).text)
