@@ -246,9 +246,7 @@ def test_without_javascript_a_link_shows_the_counts(
     assert offered(Page(browser.get(TRACES + link).text)) == [("no", "1")]
 
 
-def test_pills_of_a_row_lead_to_the_reason(
-    browser: Client, signal: Signal, project: Project, now: datetime
-) -> None:
+def test_pills_of_a_row_lead_to_the_reason(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 1, now=now)
     give(signal, "yes", now=now)
     agent = f"/p/default/agents/{signal.agent_id}/traces/"
