@@ -21,6 +21,7 @@ from catalyst.core.models import (
     MAX_ORIGINS,
     ApiKey,
     Membership,
+    Project,
     User,
 )
 from catalyst.core.origins import checked_origins
@@ -141,19 +142,28 @@ class NewPasswordForm(SetPasswordForm[User]):
 
 
 class ProjectForm(forms.Form):
-    name = forms.CharField(max_length=100, help_text="What your agents do, or where they run.")
+    name = forms.CharField(max_length=100, help_text="For example a product or an environment.")
+
+    def __init__(self, *args: Any, user: User, project: Project | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user, self.project = user, project
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        same = Project.objects.filter(memberships__user=self.user, name__iexact=name)
+        if same.exclude(pk=self.project.pk if self.project else 0).exists():
+            raise ValidationError("You already have a project with this name")
+        return name
 
 
 class RetentionForm(forms.Form):
     days = forms.IntegerField(
-        min_value=1, required=False, help_text=f"Blank: instance default, {settings.RETENTION_DAYS}."
+        min_value=1,
+        max_value=settings.RETENTION_DAYS,
+        required=False,
+        help_text=f"Blank: instance default, {settings.RETENTION_DAYS}.",
+        error_messages={"max_value": f"This instance keeps traces for {settings.RETENTION_DAYS} days"},
     )
-
-    def clean_days(self) -> int | None:
-        days: int | None = self.cleaned_data["days"]
-        if days and days > settings.RETENTION_DAYS:
-            raise ValidationError(f"This instance keeps traces for {settings.RETENTION_DAYS} days.")
-        return days
 
 
 class RoleForm(forms.Form):
@@ -188,7 +198,7 @@ class ApiKeyForm(forms.Form):
         initial=[ApiKey.Scope.INGEST],
         widget=forms.CheckboxSelectMultiple,
         label="Scopes",
-        error_messages={"required": "Select at least one scope."},
+        error_messages={"required": "Select at least one scope"},
     )
     days = forms.TypedChoiceField(
         choices=[("", "Never"), (7, "In 7 days"), (30, "In 30 days"), (90, "In 90 days"), (365, "In a year")],

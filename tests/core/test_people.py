@@ -46,6 +46,10 @@ def test_it_finds_every_project_an_address_of_its_own(project: Project, stranger
     assert all(0 < len(slug) <= 60 for slug in slugs)
 
 
+def test_its_address_breaks_at_words(db: None, stranger: User) -> None:
+    assert operations.create_project(name="Acme <b>shop</b> 🚀", owner=stranger).slug == "acme-b-shop-b"
+
+
 def test_it_renames_a_project_and_keeps_its_address(project: Project, alice: User) -> None:
     operations.rename_project(project, name="Production", by=Actor(alice))
     operations.rename_project(project, name="Production", by=Actor(alice))

@@ -59,9 +59,14 @@ RETENTION = f"{PAGE}retention/"
 def test_owners_keep_traces_for_fewer_days(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
     client = client_as(alice)
     assert "are kept for 30 days" in Page(client.get(PAGE).text).text
-    response = client.post(RETENTION, {"days": "7"}, follow=True)
+    asked = Page(client.post(RETENTION, {"days": "7"}, headers=HTMX).text)
+    assert "Traces older than 7 days will be deleted within minutes." in asked.text
+    assert "older than 5 days" in Page(client.post(RETENTION, {"days": "5", "sure": "7"}).text).text
+    assert not Project.objects.exclude(retention_days=None).exists()
+    response = client.post(RETENTION, {"days": "7", "sure": "7"}, follow=True)
     page = Page(response.text)
     assert "Traces are kept for 7 days" in page.text
+    assert page.form(RETENTION).element.xpath(".//input[@name='days']/@max") == ["30"]
     assert page.form(RETENTION).fields["days"] == ["7"]
     project.refresh_from_db()
     assert (project.retention_days, project.kept_days) == (7, 7)

@@ -3,6 +3,7 @@
 Violated rules raise `django.core.exceptions.ValidationError` with text for people.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -256,7 +257,9 @@ def _check_not_last_owner(membership: Membership) -> None:
 
 
 def _free_slug(name: str) -> str:
-    base = slugify(name)[: MAX_SLUG_CHARACTERS - 4].strip("-") or "project"
+    # Words stay apart, whatever is between them.
+    words = re.sub(r"[^\w\s-]", " ", name)
+    base = slugify(words)[: MAX_SLUG_CHARACTERS - 4].strip("-") or "project"
     used_slugs = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     candidates = [base, *(f"{base}-{number}" for number in range(2, len(used_slugs) + 3))]
     return next(slug for slug in candidates if slug not in used_slugs)

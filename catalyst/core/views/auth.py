@@ -122,7 +122,9 @@ def logout(request: HttpRequest) -> HttpResponse:
 def home(request: SignedInRequest) -> HttpResponse:
     """Redirect to the last project, or offer to create the first."""
     project = last_project(request)
-    return redirect(project) if project else render(request, "core/no_projects.html", {"form": ProjectForm()})
+    if project:
+        return redirect(project)
+    return render(request, "core/no_projects.html", {"form": ProjectForm(user=request.user)})
 
 
 def _next(request: HttpRequest) -> str:

@@ -29,7 +29,7 @@ def project_settings(request: ProjectRequest) -> HttpResponse:
 
 @owner_required
 def _rename(request: ProjectRequest) -> HttpResponse:
-    form = ProjectForm(request.POST)
+    form = ProjectForm(request.POST, user=request.user, project=request.project)
     if not form.is_valid():
         return _general(request, name=form, status=422)
     operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.actor)
@@ -42,7 +42,10 @@ def retention(request: ProjectRequest) -> HttpResponse:
     form = RetentionForm(request.POST)
     if not form.is_valid():
         return _general(request, retention=form, status=422)
-    operations.set_retention(request.project, days=form.cleaned_data["days"], by=request.actor)
+    days = form.cleaned_data["days"]
+    if days and days < request.project.kept_days and request.POST.get("sure") != str(days):
+        return _general(request, retention=form, deletes_after=days)
+    operations.set_retention(request.project, days=days, by=request.actor)
     return _redirect_with_message(request, "core:settings", f"Traces are kept for {request.project.kept_days} days")
 
 
@@ -174,13 +177,15 @@ def _general(
     name: ProjectForm | None = None,
     retention: RetentionForm | None = None,
     status: int = 200,
+    deletes_after: int | None = None,
 ) -> HttpResponse:
-    # An invalid form is passed in to show its errors.
+    # An invalid form is passed in to show its errors. `deletes_after`: days to confirm, because they are fewer.
     context = {
         "tab": "settings",
-        "form": name or ProjectForm(initial={"name": request.project.name}),
+        "form": name or ProjectForm(initial={"name": request.project.name}, user=request.user),
         "retention": retention or RetentionForm(initial={"days": request.project.retention_days}),
         "max_days": settings.RETENTION_DAYS,
+        "deletes_after": deletes_after,
     }
     return render(request, "core/general.html", context, partial="keeping" if retention else "rename", status=status)
 
