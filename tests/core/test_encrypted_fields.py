@@ -221,7 +221,7 @@ def test_an_empty_input_keeps_the_secret_and_another_one_replaces_it() -> None:
 
 def test_a_required_secret_must_be_entered_once() -> None:
     form = form_class()({"name": "a", "token": "", "note": ""})
-    assert form.errors == {"token": ["Enter a value."]}
+    assert form.errors == {"token": ["Enter a value"]}
     assert form["token"].build_widget_attrs({})["required"]
     with pytest.raises(ValidationError, match="cannot be blank"):
         Vault(name="a").full_clean()

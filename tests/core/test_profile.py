@@ -38,7 +38,7 @@ def test_it_changes_name_and_address(browser: Client, bob: User) -> None:
 def test_it_says_what_is_wrong_with_them(browser: Client, bob: User) -> None:
     response = browser.post(PAGE, {"email": "nonsense"})
     assert response.status_code == 422
-    assert Page(response.text).field("Email address").errors == ["Enter an email address, such as ada@example.com."]
+    assert Page(response.text).field("Email address").errors == ["Enter an email address, such as ada@example.com"]
     bob.refresh_from_db()
     assert bob.email == "bob@example.org"
 
