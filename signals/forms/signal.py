@@ -21,6 +21,7 @@ from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment
 from signals.definitions.definition import (
     LABEL_COUNTS,
     MAX_NAME_CHARACTERS,
+    MAX_PROMPT_CHARACTERS,
     MAX_QUIET_MINUTES,
     QUIET_ERROR,
     Definition,
@@ -125,7 +126,7 @@ class SignalForm(FilterFields, ViewFields):
         choices=[("yes", "Yes"), ("no", "No")],
         initial="yes",
         required=False,
-        widget=ChoiceInput({"class": "choice when-binary", "aria-label": "Bad outcome"}),
+        widget=ChoiceInput({"aria-labelledby": "bad-label"}),
     )
     labels = forms.Field(
         required=False,
@@ -137,7 +138,7 @@ class SignalForm(FilterFields, ViewFields):
         label="Prompt",
         widget=forms.Textarea({"rows": 8, "spellcheck": "true", "placeholder": PROMPT_EXAMPLE}),
         help_text="Say what counts for each label and what does not. The judge also sees the conversation, tool calls "
-        "and labels.",
+        f"and labels. Up to {MAX_PROMPT_CHARACTERS:,} characters.",
         error_messages={"required": "Enter a prompt"},
     )
     sample_rate = forms.IntegerField(

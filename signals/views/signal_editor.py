@@ -77,8 +77,8 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     signals = request.project.signals.for_list()
     signal = get_object_or_404(signals, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
-    if form.is_bound and _publish(request, form, signal):
-        messages.success(request, f"{signal.name} is saved")
+    if form.is_bound and (text := _publish(request, form, signal)):
+        messages.success(request, text)
         return redirect(reverse("signals:signal-detail", args=[request.project.slug, pk], query=request.GET))
     return editor(request, form, signal=signals.get(pk=pk) if form.is_bound else signal)
 
@@ -141,21 +141,32 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
     return signal
 
 
-def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> bool:
+def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> str:
+    """Return what the edit did, or an empty text if it failed."""
     if not form.is_valid():
-        return False
+        return ""
     sent = form.cleaned_data
     now = timezone.now()
     activate_at = now if request.POST.get("then") == "activate" else None
     edit = Edit(
         form.definition, sent["name"], sent["based_on"], sent["named"] or None, activate_at, form.changed_quiet_minutes
     )
+    before = _stored(signal)
     try:
         operations.edit_signal(signal, edit, now, request.actor)
     except ValidationError as error:
         form.report(error)
-        return False
-    return True
+        return ""
+    after = _stored(signal)
+    if after == before:
+        return "Nothing changed"
+    return f"{signal.name} is saved as v{after[0]}" if after[0] != before[0] else f"{signal.name} is saved"
+
+
+def _stored(signal: Signal) -> tuple[Any, ...]:
+    fields = ("current_version__number", "name", "quiet_minutes", "state")
+    stored: tuple[Any, ...] = Signal.objects.values_list(*fields).get(pk=signal.pk)
+    return stored
 
 
 def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extra: Any) -> HttpResponse:

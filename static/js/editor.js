@@ -10,5 +10,9 @@
   });
   form?.addEventListener("click", ({ target }) => { if (target.closest("[data-keeps-draft]")) isUnsaved = false; });
   addEventListener("beforeunload", (event) => { if (isUnsaved) event.preventDefault(); });
-  form?.querySelector('[aria-invalid="true"], .row:has(.wrong) :is(input, select, textarea):not([type="hidden"])')?.focus();
+  for (const row of form?.querySelectorAll(".row:has(.wrong)") ?? []) {
+    const fields = [...row.querySelectorAll("input, select, textarea")].filter((field) => field.checkVisibility());
+    const wrong = fields.find((field) => field.ariaInvalid === "true") ?? fields[0];
+    if (wrong) { wrong.focus(); break; }
+  }
 }

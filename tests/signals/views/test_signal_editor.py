@@ -203,14 +203,19 @@ def test_it_names_the_model_that_will_judge(browser: Client, agent: Agent, judge
 def test_it_makes_a_version_of_an_edit(browser: Client, agent: Agent) -> None:
     signal = make_signal(agent, labels=("good", "bad"), sample_rate=33, judge_model="judge-2")
     page = browser.get(f"/p/default/signals/{signal.pk}/edit/").text
-    assert "Saving creates v2" in Page(page).text
+    assert "A changed definition is saved as v2" in Page(page).text
     filled = as_filled(page)
     assert {"type", "label-0", "sample_rate", "name"} <= filled.keys()
     assert (filled["sample_rate_other"], filled["judge_model"]) == ("33", "judge-2")
-    assert browser.post(f"/p/default/signals/{signal.pk}/edit/", filled).status_code == 302
+    edit = f"/p/default/signals/{signal.pk}/edit/"
+    assert "Nothing changed" in Page(browser.post(edit, filled, follow=True).text).text
+    renamed = Page(browser.post(edit, filled | {"name": "Named"}, follow=True).text)
+    assert "Named is saved" in renamed.text
+    assert "saved as" not in renamed.text
     assert signal.versions.count() == 1
+    filled = as_filled(browser.get(edit).text)
     changed = filled | {"name": "Renamed", "label-2": "ugly", "scope": "session", "then": "activate"}
-    browser.post(f"/p/default/signals/{signal.pk}/edit/", changed)
+    assert "Renamed is saved as v2" in Page(browser.post(edit, changed, follow=True).text).text
     signal = Signal.objects.select_related("current_version").get()
     assert signal.current_version is not None
     assert (signal.name, signal.scope, signal.state) == ("Renamed", "trace", "active")
@@ -316,7 +321,7 @@ def test_it_folds_what_narrows_nothing(browser: Client, agent: Agent) -> None:
         ({"filter_status": "late"}, "Choose one of the options"),
         ({"filter_from_seconds": "-1"}, "Enter 0 or more"),
         ({"filter_from_seconds": "3", "filter_to_seconds": "2"}, "Max must be at least min."),
-        ({"filter_from_tokens": "many"}, "Enter a whole number."),
+        ({"filter_from_tokens": "many"}, "Enter a whole number"),
         ({"filter_environment": "e" * 300}, "At most 256 characters."),
         ({"filter_attributes": "tenant"}, "Use key=value: tenant"),
         ({"filter_attributes": "input.value=a"}, "can't be filtered by the attribute"),
