@@ -6,7 +6,8 @@
   const move = (step) => {
     const all = rows();
     if (!all.length) return;
-    const at = all.findIndex((row) => row.classList.contains("at") || row.getAttribute("aria-selected") === "true");
+    const moved = all.findIndex((row) => row.classList.contains("at"));
+    const at = moved >= 0 ? moved : all.findIndex((row) => row.getAttribute("aria-selected") === "true");
     const next = all[Math.min(Math.max(at + step, 0), all.length - 1)];
     all.forEach((row) => row.classList.toggle("at", row === next));
     next.scrollIntoView({ block: "nearest" });
