@@ -399,8 +399,9 @@ def test_lists_of_sessions_say_which_filters_they_lack(
     url = path if path.startswith("/") else page_of(project, path)
     page = Page(browser.get(f"{url}?q=parcel&session={session.pk}&skewed=1&min_duration_ms=x").text)
     (note,) = page.all("//main//div[@role='alert']")
-    for field in ("Search", "Session", "Skewed"):
+    for field in ("Session", "Skewed"):
         assert f"{field}: Only traces can be filtered by it." in note.text
+    assert "Search: No session has the ID “parcel”. Only traces can be searched by text." in note.text
     assert "Min duration (ms): " in note.text
     assert len(page.rows) == 1
     # None of them comes along from the other list, nor leads back to this one.
