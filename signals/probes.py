@@ -139,7 +139,7 @@ def check_signals(uses: SignalUses, _now: datetime) -> Iterator[Check]:
     states = Counter(use.signal.state for use in uses.signals)
     labels = sum((use.labels for use in uses.signals), Counter[str]())
     text = f"{states['active']} active, {states['draft']} drafts, {states['disabled']} disabled; in 24 hours "
-    text += f"{labels['done']:,} labels, {labels['waiting']:,} waiting, {labels['failed']:,} failed, "
+    text += f"{labels['done']:,} labels, {labels['waiting']:,} pending, {labels['failed']:,} failed, "
     yield Check("Signals", "all", "ok", f"{text}{labels['skipped']:,} without content")
     for cost in uses.spending:
         text = f"judging cost {cost.today.text} (UTC)"

@@ -60,8 +60,8 @@ class TraceFilterForm(FilterForm):
     model = forms.Field()
     user = forms.Field()
     status = forms.Field()
-    min_duration_ms = forms.Field(label="Min duration (ms)", widget=forms.TextInput(NUMBER))
-    max_duration_ms = forms.Field(label="Max duration (ms)", widget=forms.TextInput(NUMBER))
+    min_duration_ms = forms.Field(label="Min latency (ms)", widget=forms.TextInput(NUMBER))
+    max_duration_ms = forms.Field(label="Max latency (ms)", widget=forms.TextInput(NUMBER))
     min_tokens = forms.Field(widget=forms.TextInput(NUMBER))
     max_tokens = forms.Field(widget=forms.TextInput(NUMBER))
     attribute = AddedTextField(

@@ -65,7 +65,7 @@ def astray_spans(now: datetime) -> int:
 def check_astray(count: int, _now: datetime) -> Iterator[Check]:
     advice = "Set the clocks of the senders right: these spans lie far in the past or the future."
     state = graded(count, MANY_ASTRAY, MAX_COUNTED)
-    yield check("Spans", "outside all days", state, f"{capped(count)} spans", advice)
+    yield check("Spans", "unpartitioned", state, f"{capped(count)} spans", advice)
 
 
 def astray_metrics(count: int, _now: datetime) -> Iterator[Metric]:

@@ -28,7 +28,7 @@ class ConnectionForm(forms.Form):
     name = forms.CharField(
         max_length=connections.MAX_NAME_CHARACTERS,
         widget=forms.TextInput({"autocomplete": "off"}),
-        help_text="As signals name it.",
+        help_text="Signals show this name.",
     )
     base_url = forms.CharField(
         label="Base URL",

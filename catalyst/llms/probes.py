@@ -25,7 +25,7 @@ def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:
         text = f"no trouble with {health.url}" if health.url else "none is connected; rules judge"
         yield Check("Judge", "model", "ok", text)
     for judge in health.failing:
-        advice = "Work waits and loses nothing. See CATALYST_JUDGE_URL, its key and its quota."
+        advice = "Labels stay pending and none is lost. Check CATALYST_JUDGE_URL, its key and its quota."
         yield Check("Judge", judge.model, "warn", f"does not answer: {judge.error}", advice)
 
 

@@ -24,7 +24,7 @@ from signals.models.label_states import MAX_ATTEMPTS, Status
 from signals.targets.inputs import JudgeInput
 
 CONNECT = "Connect a model: owners do so in Settings, Models. Then choose it for the signal."
-NO_CONTENT = "There is nothing to judge: this carries no content."
+NO_CONTENT = "There is nothing to judge: this has no content."
 GONE = "The target is no longer stored."
 OWN_FAULT = "Something went wrong inside Catalyst; the log of the workers says what."
 

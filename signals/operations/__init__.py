@@ -106,7 +106,7 @@ def publish_version(
         requeue.dequeue_superseded(locked, Label.objects.all())
         detail = f"version {version.number}"
         if restores is None:
-            record(by, "published", signal, detail=detail)
+            record(by, "saved a version of", signal, detail=detail)
         else:
             record(by, "restored", signal, detail=f"version {restores} as {detail}")
     return version
@@ -306,7 +306,7 @@ def cap_signal(signal: Signal, cap: Cap, now: datetime, by: Actor = SYSTEM) -> N
     if signal.current_version:
         _check_cap(cap, [model_for(signal.current_version)], now)
     _cap(signal.project, signal, cap, now)
-    record(by, "capped", signal, detail=f"at {cap.text}" if cap.text else "no longer")
+    record(by, "set the limit of" if cap.text else "removed the limit of", signal, detail=cap.text)
 
 
 @transaction.atomic
@@ -316,7 +316,7 @@ def cap_project(project: Project, cap: Cap, now: datetime, by: Actor = SYSTEM) -
     versions = [signal.current_version for signal in live if signal.current_version]
     _check_cap(cap, sorted({model_for(version) for version in versions}, key=str), now)
     _cap(project, None, cap, now)
-    record(by, "capped", project, detail=f"judging at {cap.text}" if cap.text else "no longer")
+    record(by, "set the limit of" if cap.text else "removed the limit of", project, detail=cap.text)
 
 
 def _cap(project: Project, signal: Signal | None, cap: Cap, now: datetime) -> None:

@@ -244,13 +244,13 @@ def shortfall(traffic: Targets, found: int, kept_days: int) -> str:
     if not stored:
         if scope == Scope.SESSION and targets_of(Scope.TRACE)(agent, everything.start, everything.end).count():
             return f"The traces of {agent} carry no session id, so there is no session to judge."
-        return f"Nothing of {agent} is stored; what is older than {kept_days} days has expired."
+        return f"Nothing of {agent} is stored. Traffic is kept for {kept_days} days."
     within = targets_of(scope)(agent, traffic.start, traffic.end).count()
     if traffic.traffic_filter != EVERYTHING and within > found:
         return f"The window holds {_counted(within, scope)}; the others do not pass the filter."
     if stored > within:
         return f"The window is too short: {_counted(stored, scope)} of {agent} are stored in all."
-    return f"That is all that is stored; what is older than {kept_days} days has expired."
+    return f"No others are stored. Traffic is kept for {kept_days} days."
 
 
 def _counted(count: int, scope: str) -> str:

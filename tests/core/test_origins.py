@@ -78,7 +78,7 @@ def test_a_member_makes_a_key_for_web_pages(client_as: Callable[[User], Client],
     data = {"name": "web", "scopes": ["ingest"], "origins": f"{APP}/\r\n{OTHER_APP}, {APP}"}
     shown = Page(client.post(PAGE, data).text).table("API keys").row("web")
     assert project.api_keys.get().origins == [APP, OTHER_APP]
-    assert shown.headings[0] == "2 web pages"
+    assert shown.headings[0] == "2 web origins"
     assert project.audit_entries.get().detail == f"for ingest from {APP}, {OTHER_APP}"
 
 

@@ -37,7 +37,7 @@ def test_it_notes_every_change_once(project: Project, alice: User, bob: User, no
     assert log(project) == [
         ("Catalyst", "created", "Refund"),
         ("alice", "activated", "Refund"),
-        ("alice", "published", "Refund"),
+        ("alice", "saved a version of", "Refund"),
         ("alice", "renamed", "Refund wanted"),
         ("bob", "disabled", "Refund wanted"),
         ("bob", "archived", "Refund wanted"),

@@ -102,7 +102,7 @@ def _costs(now: Runs, before: Runs) -> Stats:
         return Stat(name, formats.usd(part(new)) if new.cost else "", share, change)
 
     unpriced = _change(new.unpriced_count, old.unpriced_count, formats.short)
-    calls = f"{new.unpriced_count:,} of {new.llm_count:,} model calls" if new.llm_count else ""
+    calls = f"no price for {_model_calls(new.unpriced_count)}" if new.unpriced_count else ""
     total = stat("Cost", lambda usage: usage.cost)
     return {
         "cost": Stat("Cost", formats.spent(new), "of priced calls" if new.unpriced_count else "", total.change),
@@ -110,8 +110,12 @@ def _costs(now: Runs, before: Runs) -> Stats:
         "cache cost": stat("cache", lambda usage: usage.cache_cost),
         "output cost": stat("out", lambda usage: usage.output_cost),
         "unsplit cost": stat("not split", unsplit),
-        "unpriced": Stat("unpriced", calls, "", unpriced),
+        "unpriced": Stat("", calls, "", unpriced),
     }
+
+
+def _model_calls(count: int) -> str:
+    return f"{count:,} model call{'' if count == 1 else 's'}"
 
 
 def unsplit(usage: Usage) -> Decimal:

@@ -47,7 +47,7 @@ class Refusal(StrEnum):
     @property
     def reason(self) -> str:
         if self is Refusal.EXPIRED:
-            return "its trace has expired, and some of its spans have been deleted"
+            return "some spans of its trace were deleted at the end of their retention"
         return f"its trace has {settings.MAX_TRACE_SPANS:,} spans, the most that a trace may have"
 
 

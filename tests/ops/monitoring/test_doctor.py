@@ -107,7 +107,7 @@ def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None)
 def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None, project: Project, other_project: Project) -> None:
     Unsettled.objects.create(project=project, scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
     Unsettled.objects.create(project=other_project, scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
-    assert_only_trouble("Queues settling", "warn", "1 targets are due, 2 wait in all", "5m 00s")
+    assert_only_trouble("Queues settling", "warn", "1 targets are due, 2 pending", "5m 00s")
     Unsettled.objects.update(due_at=NOW - timedelta(hours=1))
     assert_only_trouble("Queues settling", "bad")
 

@@ -305,7 +305,7 @@ def test_it_starts_a_test_and_shows_its_results(
 def test_it_cancels_a_test(signal: Signal, project: Project, now: datetime) -> None:
     make_trace(project, 1, now=now - HOUR)
     started = record("test", signal.pk)
-    assert "That is all that is stored" in started["shortfall"]
+    assert "No others are stored" in started["shortfall"]
     assert record("cancel-test", started["id"])["state"] == "cancelled"
     assert "There is no test 99" in refused("test-results", 99)
 

@@ -221,7 +221,7 @@ def failed(project: Project, signal: Callable[..., Signal], now: datetime) -> Tr
 @case(Reason.SKIPPED, "There is nothing to judge")
 def empty(project: Project, signal: Callable[..., Signal], now: datetime) -> Trace:
     signal(active_since=now - HOUR)
-    return waiting(project, now, status="skipped", error="There is nothing to judge: this carries no content.")
+    return waiting(project, now, status="skipped", error="There is nothing to judge: this has no content.")
 
 
 @pytest.mark.parametrize(("make", "why", "words"), CASES)

@@ -383,7 +383,7 @@ def test_fewer_targets_are_explained(browser: Client, project: Project, agent: A
         "Only 0 traces available (asked for 10). The window holds 4 traces; the others do not pass the filter."
         in filtered
     )
-    assert "Only 4 traces available (asked for 10). That is all that is stored" in run(browser, agent).text
+    assert "Only 4 traces available (asked for 10). No others are stored" in run(browser, agent).text
     assert "carry no session id" in run(browser, agent, scope="session").text
 
 

@@ -104,7 +104,7 @@ def test_a_span_says_why(
     browser: Client, project: Project, signal: Callable[..., Signal], now: datetime, span: int, words: str
 ) -> None:
     trace = make_trace(project, now=now)
-    assert "No labels on this span: no signal judges spans of this agent." in explained(browser, of(trace, span))
+    assert "No labels on this span: this agent has no span signals." in explained(browser, of(trace, span))
     signal(scope="span", active_since=now - HOUR)
     settle_all(now)
     pane = Page(browser.get(f"{trace.get_absolute_url()}?span={hex_span_id(span)}&pane=labels", headers=HTMX).text)

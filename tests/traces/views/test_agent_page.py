@@ -99,7 +99,7 @@ def test_its_numbers_are_the_sums_of_what_was_sent(browser: Client, project: Pro
     assert found["Tokens in"] == f"{tokens_in / 1000:.1f}k"
     assert found["Tokens out"] == f"{tokens_out / 1000:.1f}k"
     assert found["Tokens cached"] == f"{cached / 1000:.1f}k"
-    assert found["Cost aside"] == f"{sum(run.model == 'made-up' for run in runs)} of 40 model calls unpriced"
+    assert found["Cost aside"] == f"no price for {sum(run.model == 'made-up' for run in runs)} model calls"
     priced = [run.tokens for run in runs if run.model == "gpt-4o-mini"]
     costs = [
         sum(t[0] - t[2] for t in priced) * 0.15,

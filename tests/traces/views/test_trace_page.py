@@ -49,7 +49,7 @@ def trace(project: Project, now: datetime) -> Trace:
 
 def test_it_shows_the_whole_turn_first(browser: Client, trace: Trace) -> None:
     page = Page(browser.get(trace.get_absolute_url()).text)
-    conversation = page.region("Whole trace")
+    conversation = page.region("Trace")
     for words in ("Where <is> it?", "On its way.", "lookup", "timed out"):
         assert words in conversation.text
     assert "its" in [strong.text for strong in conversation.all(".//strong")]
