@@ -198,7 +198,7 @@ class ApiKey(AuthoredModel):
     class Scope(models.TextChoices):
         INGEST = "ingest", "Ingest: post traces"
         READ = "read", "Read: query traces, signals and labels"
-        WRITE = "write", "Write: change signals and alerts"
+        WRITE = "write", "Write: change and run signals, merge agents"
 
     PREFIX = "cat_"
 
