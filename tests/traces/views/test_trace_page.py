@@ -60,7 +60,7 @@ def test_an_error_in_the_header_leaves_its_tool_call_folded(browser: Client, tra
     page = Page(browser.get(trace.get_absolute_url()).text)
     (note,) = page.all(".//header//*[contains(@class, 'note error')]")
     assert "timed out" in note.text
-    (call,) = page.region("Whole trace").all(".//details[contains(@class, 'call')]")
+    (call,) = page.region("Trace").all(".//details[contains(@class, 'call')]")
     assert "open" not in call.element.attrib
     span = Page(browser.get(trace.get_absolute_url(), {"span": hex_span_id(19)}).text)
     (call,) = span.all(".//details[contains(@class, 'call')]")
