@@ -69,7 +69,7 @@ def check_judging(judge_state: Judging, now: datetime) -> Iterator[Check]:
         f"{capped(judge_state.running)} labels with a judge, {capped(judge_state.failed)} failed of the last 24 hours"
     )
     if judge_state.failed:
-        text += f", most of them because: {judge_state.failure}"
+        text += f", most of them because: {judge_state.failure.removesuffix('.')}"
     advice = "Open the signals: each failed label says why, and can be retried."
     yield check("Queues", "labels", "warn" if judge_state.failed else "ok", text, advice)
     text = f"{judge_state.runs['collecting']} look for targets, {judge_state.runs['judging']} wait for their labels"

@@ -19,6 +19,8 @@ _EQUAL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BOUND = re.compile(r"(?P<name>latency|tokens)\s*(?P<operator>>=|<=|[=<>])\s*(?P<value>.*)", re.IGNORECASE | re.DOTALL)
+# As in `cost > 1`: somebody means a condition, so that searching for it as a text would find nothing.
+_UNKNOWN = re.compile(r"(?P<name>[a-z_][\w.]*)\s+(?P<operator>>=|<=|==|!=|[=<>])\s+\S.*", re.IGNORECASE | re.DOTALL)
 _SIDES = {">=": "min", "<=": "max"}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|m|min|h)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000}
@@ -39,6 +41,11 @@ def read(text: str) -> tuple[str, str] | None:
         return _equal(equal)
     if bound := _BOUND.fullmatch(text):
         return _bound(bound)
+    if unknown := _UNKNOWN.fullmatch(text):
+        name = unknown["name"]
+        if unknown["operator"] == "!=":
+            raise Unreadable(f"Lists can't leave a value out. Write {name} = value.")
+        raise Unreadable(f"Lists have no filter “{name}”. Write an attribute as {ATTRIBUTE}.{name} = value.")
     return None
 
 

@@ -15,7 +15,7 @@ from traces.models.volumes import Volume, Volumes
 class Overview:
     """`agents`, `statuses`: counts that each choice would give under the other filters.
 
-    `since`: older traces are not counted; None if all are.
+    `cost` is 0 under a status: it is not known by status. `since`: older traces are not counted; None if all are.
     """
 
     traces: int
@@ -39,14 +39,15 @@ def overview(
     shows_ok, shows_errors = trace_filter.status != "error", trace_filter.status != "ok"
     starts = time_range.buckets()
     bars = [volumes.bars.get(start, Volume()) for start in starts]
+    priced = [] if trace_filter.status else agent_volumes
     counts: Counter[int] = Counter()
     for agent, volume in volumes.agents.items():
         counts[agent] = _ok(volume) * shows_ok + volume.errors * shows_errors
     return Overview(
         traces=statuses["ok"] * shows_ok + statuses["error"] * shows_errors,
         errors=statuses["error"] * shows_errors,
-        cost=sum((volume.cost for volume in agent_volumes), Decimal(0)),
-        unpriced_count=sum(volume.unpriced for volume in agent_volumes),
+        cost=sum((volume.cost for volume in priced), Decimal(0)),
+        unpriced_count=sum(volume.unpriced for volume in priced),
         strip=volume_strip(
             starts,
             [_ok(bar) * shows_ok for bar in bars],

@@ -24,9 +24,10 @@ register.filter("percent_of", formats.percent)
 def spent(row: formats.Priced) -> SafeString | str:
     """The cost. A dash says why there is none."""
     text = formats.spent(row)
-    if row.unpriced_count and not row.cost:
-        return format_html('<span title="No price for this model">{}</span>', text)
-    return text
+    if not row.unpriced_count:
+        return text
+    note = "At least: some calls have no known price" if row.cost else "No price for this model"
+    return format_html('<span title="{}">{}</span>', note, text)
 
 
 @register.filter
