@@ -371,12 +371,15 @@ def test_it_asks_as_often_for_many_labels_as_for_few(
             assert browser.get(page_of(signal), headers=headers).status_code == 200
         return len(captured)
 
-    make_labels(signal, project, 2, now=now)
-    few = [queries(headers) for headers in ({}, NUMBERS, ROWS)]
-    make_labels(signal, project, 20, now=now)
-    operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=10))
-    make_labels(signal, project, 20, now=now + timedelta(minutes=1))
-    assert [queries(headers) for headers in ({}, NUMBERS, ROWS)] == few
+    # A new hour between the two would have sums of its own.
+    middle = now.replace(minute=30)
+    with time_machine.travel(middle, tick=False):
+        make_labels(signal, project, 2, now=middle)
+        few = [queries(headers) for headers in ({}, NUMBERS, ROWS)]
+        make_labels(signal, project, 20, now=middle)
+        operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=10))
+        make_labels(signal, project, 20, now=middle + timedelta(minutes=1))
+        assert [queries(headers) for headers in ({}, NUMBERS, ROWS)] == few
 
 
 def test_it_says_how_judging_goes_whatever_the_range(
