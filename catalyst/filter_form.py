@@ -10,6 +10,9 @@ from catalyst.pagination import Sort
 from catalyst.params import MAX_ID_DIGITS, parse_number
 
 
+NO_SUCH_CHOICE = "There is no such choice."
+
+
 class TextField(forms.CharField):
     """A text to search for. Null characters are ignored: no stored text has any."""
 
@@ -75,6 +78,7 @@ class FilterForm(forms.Form):
         super().__init__(params, auto_id=auto_id)
         for bound_field in self:
             bound_field.field.required = False
+            bound_field.field.error_messages["invalid_choice"] = NO_SUCH_CHOICE
             if not auto_id:
                 bound_field.field.widget.attrs["aria-label"] = bound_field.label
 

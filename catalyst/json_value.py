@@ -73,6 +73,9 @@ def _field(error: ErrorDetails) -> str:
 
 
 def _message(error: ErrorDetails) -> str:
-    context = error.get("ctx", {})
+    context = dict(error.get("ctx", {}))
+    if "expected" in context:
+        # Empty stands for no choice, so it is none to offer.
+        context["expected"] = context["expected"].removeprefix("'', ")
     message = _MESSAGES.get(error["type"], str(context.get("error", error["msg"])))
     return message.format(**context) if error["type"] in _MESSAGES else message

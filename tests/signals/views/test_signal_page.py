@@ -195,6 +195,14 @@ def test_it_filters_by_label_state_and_version(
     assert "No traces match" in Page(browser.get(f"{page_of(signal)}?label=never").text).headings
 
 
+def test_it_says_which_filters_it_does_not_apply(browser: Client, signal: Signal) -> None:
+    page = Page(browser.get(f"/p/default/signals/{signal.pk}/?status=banana&version=x").text)
+    (note,) = page.all("//main//div[@role='alert']")
+    assert note.text == "Not applied. Status: There is no such choice. Version: Enter a whole number."
+    listed = Page(browser.get("/p/default/signals/?sort=banana").text)
+    assert "Not applied. Sort: There is no such choice." in listed.main.text
+
+
 def test_it_offers_the_range_that_has_labels(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_label(signal, now=now - timedelta(days=5), value="good")
     page = Page(browser.get(page_of(signal)).text)
