@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from catalyst.pagination import Sort
 from catalyst.params import MAX_ID_DIGITS, parse_number
 
-
 NO_SUCH_CHOICE = "There is no such choice."
 
 

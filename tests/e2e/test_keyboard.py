@@ -86,9 +86,9 @@ def test_the_list_of_keys_gives_the_focus_back(demo: Instance, page: Page) -> No
     page.goto(f"{demo.url}/p/demo/signals/?range=7d")
     page.keyboard.press("j")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_hidden()
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_hidden()
     expect(page.locator(".list .open").first).to_be_focused()
 
 
