@@ -85,6 +85,11 @@ class FilterForm(forms.Form):
         """Set the choices of a select field that depend on the page. Others are valid, too."""
         cast(forms.Select, self.fields[name].widget).choices = list(choices)
 
+    def sort_by(self, name: str, default: Sort) -> Sort:
+        """The sort order of a SortField."""
+        sort: Sort = self.valid_values.get(name, default)
+        return sort
+
     @property
     def valid_values(self) -> dict[str, Any]:
         """The values that the query has and that are valid, by field."""

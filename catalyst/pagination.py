@@ -26,7 +26,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
-    """How a list is sorted: by which column, and which way. `-cost` in an address is the highest cost first."""
+    """The column by which a list is sorted, and the direction. `-cost` in an address puts the highest cost first."""
 
     key: str
     is_descending: bool = True

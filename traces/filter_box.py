@@ -1,4 +1,4 @@
-"""What people type into the filter box of a list: `model = gpt-4o`, `latency >= 5s`, or a text to search for."""
+"""Reads what people type into the filter box of a list: `model = gpt-4o`, `latency >= 5s`, or a text to search for."""
 
 import re
 from contextlib import suppress

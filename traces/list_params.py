@@ -120,8 +120,7 @@ class TraceFilterForm(FilterForm):
 
     @property
     def sort_order(self) -> Sort:
-        sort: Sort = self.valid_values.get("sort", NEWEST_FIRST)
-        return sort
+        return self.sort_by("sort", NEWEST_FIRST)
 
     @cached_property
     def trace_filter(self) -> TraceFilter:
@@ -161,8 +160,7 @@ class AgentSortForm(FilterForm):
 
     @property
     def sort_order(self) -> Sort:
-        sort: Sort = self.valid_values.get("sort", Sort("runs"))
-        return sort
+        return self.sort_by("sort", Sort("runs"))
 
 
 class CallSortForm(FilterForm):
@@ -173,13 +171,11 @@ class CallSortForm(FilterForm):
 
     @property
     def models_order(self) -> Sort:
-        sort: Sort = self.valid_values.get("models_sort", Sort("cost"))
-        return sort
+        return self.sort_by("models_sort", Sort("cost"))
 
     @property
     def tools_order(self) -> Sort:
-        sort: Sort = self.valid_values.get("tools_sort", Sort("calls"))
-        return sort
+        return self.sort_by("tools_sort", Sort("calls"))
 
 
 class BreakdownForm(FilterForm):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,12 +16,13 @@ from signals.definitions.choices import BINARY_LABELS, Scope, Sentiment, Type
 from signals.definitions.judge_view import JudgeView
 from traces import filters
 from traces.filters import Filter, fields_by_name
+from traces.models.settle_queue import MAX_QUIET
 
 MAX_NAME_CHARACTERS = 100
 MAX_PROMPT_CHARACTERS = 20_000
 MAX_LABEL_CHARACTERS = 60
 MAX_DESCRIPTION_CHARACTERS = 500
-MAX_QUIET_MINUTES = 24 * 60
+MAX_QUIET_MINUTES = MAX_QUIET // timedelta(minutes=1)
 LABEL_COUNTS = range(2, 11)
 QUIET_ERROR = f"Enter a whole number from 1 to {MAX_QUIET_MINUTES:,}"
 # Outcomes of a binary as machines write them.

@@ -114,7 +114,7 @@ class Signal(AuthoredModel):
 
     @property
     def quiet_time(self) -> timedelta:
-        """How long a session is without activity until this signal evaluates it."""
+        """The time without activity after which this signal evaluates a session."""
         return timedelta(minutes=self.quiet_minutes) if self.quiet_minutes else settings.SETTLE_SESSION
 
     @property

@@ -144,7 +144,7 @@ class Budgets:
     __pydantic_config__: ClassVar[ConfigDict] = CAMEL
 
     project: SpendingRecord
-    """Of all signals together."""
+    """What all signals together spent, and their limits."""
     signals: list[SignalBudgetRecord]
     """The first ones by name that have a limit of their own."""
 

@@ -86,7 +86,7 @@ def _active_versions() -> list[ActiveVersion]:
 
 
 class _Look:
-    """Which labels settling requests at `now`. `kept`: rows of sessions that stay in the queue, by id."""
+    """Decides which labels settling requests at `now`. `kept`: rows of sessions that stay in the queue, by id."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now

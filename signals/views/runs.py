@@ -90,7 +90,7 @@ def _page(request: ProjectRequest, signal: Signal, form: RunForm, *, preview: bo
     if preview and form.is_valid() and signal.current_version is not None:
         counts = backfill.preview(signal.current_version, **form.cleaned_data)
         context["preview"] = counts
-        context["has_judge"] = judges.judge_of(signal.current_version).kind != "none"
+        context["judge"] = judges.judge_of(signal.current_version)
         context["estimate"] = estimates.estimate_calls(signal.current_version, counts.to_judge, counts.examples, now)
     if not preview or not wants_partial(request):
         context |= _page_context(request, signal, now)

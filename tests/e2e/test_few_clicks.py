@@ -33,7 +33,7 @@ def model() -> Iterator[JudgeServer]:
 
 @pytest.fixture
 def fresh(tmp_path: Path, model: JudgeServer) -> Iterator[Instance]:
-    """As `make up` starts it for the first time, with one private address opened for a model."""
+    """An instance as `make up` starts it for the first time, with one private address opened for a model."""
     target = model.url.removeprefix("http://").removesuffix("/v1")
     with (
         database_copy("few_clicks") as url,

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from catalyst import database
 from traces.models import QuietTime, Session, Unsettled
+from traces.models.settle_queue import MAX_QUIET
 from traces.summary import Summary
 
 _UPSERT = """
@@ -38,8 +39,6 @@ _SESSIONS = _UPSERT.format("""
     LATERAL (SELECT least(t.quiet, o.session) AS quiet) AS q
     WHERE s.id = ANY(%s)
 """)
-
-MAX_QUIET = timedelta(hours=24)
 
 
 def trace_due(summary: Summary, now: datetime) -> datetime:

@@ -1,9 +1,14 @@
 """The settle queue."""
 
+from datetime import timedelta
+
 from django.db import models
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
+
+# The longest quiet time that a signal may ask for.
+MAX_QUIET = timedelta(hours=24)
 
 
 class Unsettled(models.Model):

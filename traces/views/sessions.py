@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
-from catalyst.pagination import Sort, SortedCursor, sorted_rows
+from catalyst.pagination import Sort, sorted_rows
 from catalyst.timerange import TimeRange
 from traces import filter_box, label_sources
 from traces.label_sources import Pill
@@ -22,7 +22,7 @@ from traces.models import sorting
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired, facets
-from traces.views.traces import list_query, tidied_address
+from traces.views.traces import list_query, paging, tidied_address
 
 PAGE = 30
 MAX_TURNS = 50
@@ -95,14 +95,9 @@ def session_page(
     last_active = None if listed else sessions.newest().values_list("end_time", flat=True).first()
     return {
         "rows": [(session, pills.get(session.key, ())) for session in shown],
-        "sort": sort,
-        "sorted_since": since,
-        "max_sorted": sorting.MAX_SORTED,
-        # Only in a list of the last active first, newer ones are above.
-        "newest": SortedCursor.of(shown[0]) if shown and after is None and sort.is_newest_first else None,
-        "more": SortedCursor.of(shown[-1]) if len(listed) > PAGE else None,
         "nearest": timerange.around(last_active, now) if last_active else None,
         "list_query": list_query(request.GET, agent=trace_filter.agent),
+        **paging(shown, sort, since, is_first=after is None, is_last=len(listed) <= PAGE),
     }
 
 

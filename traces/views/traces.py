@@ -216,16 +216,15 @@ def _tree(spans: list[SpanRecord], start: int, chosen: SpanRecord | None) -> dic
 def _header(trace: Trace, spans: list[SpanRecord]) -> dict[str, Any]:
     before, after = neighbors(trace) if trace.session_id else (None, None)
     return {
-        "failures": [(span, hex_span_id(span.span_id)) for span in presentation.failures(spans)[:MAX_FAILURES]],
+        "failures": [(span, hex_span_id(span.span_id)) for span in _failures(spans)],
         "before": before,
         "after": after,
     }
 
 
-def _messages(spans: list[SpanRecord]) -> list[str]:
-    """The errors in the header."""
-    failures = presentation.failures(spans)[:MAX_FAILURES]
-    return [span.status_message for span in failures if span.status_message]
+def _failures(spans: list[SpanRecord]) -> list[SpanRecord]:
+    """The failed spans that the header shows."""
+    return presentation.failures(spans)[:MAX_FAILURES]
 
 
 def _turn_labels(request: ProjectRequest, trace: Trace, first: TracePills) -> dict[str, Any]:
@@ -252,7 +251,7 @@ def _span_labels(request: ProjectRequest, trace: Trace, span: SpanRecord) -> dic
 def _turn(trace: Trace, spans: list[SpanRecord], start: int) -> dict[str, Any]:
     conversation, read = conversations.of_trace(trace, spans, start)
     return {
-        "told": [message for message in _messages(spans) if len(message) <= MAX_TOLD_CHARACTERS],
+        "told": [text for span in _failures(spans) if 0 < len(text := span.status_message) <= MAX_TOLD_CHARACTERS],
         "conversation": conversation,
         "continued": start,
         "unread": len(presentation.with_text(spans)) - read,
@@ -287,13 +286,22 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, sort: Sort, t
     pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
     return {
         "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
+        "list_query": list_query(request.GET, agent=trace_filter.agent),
+        **paging(shown, sort, since, is_first=after is None, is_last=len(traces) <= PAGE),
+    }
+
+
+def paging(
+    shown: Sequence[Trace] | Sequence[Session], sort: Sort, since: datetime | None, *, is_first: bool, is_last: bool
+) -> dict[str, Any]:
+    """How a page of a list is sorted, and where the pages before and after it begin. `since`: of `sorting.reach`."""
+    return {
         "sort": sort,
         "sorted_since": since,
         "max_sorted": sorting.MAX_SORTED,
         # Only in a list of the newest first, newer ones are above.
-        "newest": SortedCursor.of(shown[0]) if shown and after is None and sort.is_newest_first else None,
-        "more": SortedCursor.of(shown[-1]) if len(traces) > PAGE else None,
-        "list_query": list_query(request.GET, agent=trace_filter.agent),
+        "newest": SortedCursor.of(shown[0]) if shown and is_first and sort.is_newest_first else None,
+        "more": None if is_last else SortedCursor.of(shown[-1]),
     }
 
 
