@@ -13,7 +13,8 @@ from uuid import UUID
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.bench import backfill
+from tests.bench import backfill, traffic
+from tests.bench.ingest import post
 from tests.bench.judge_stub import MODEL, stub
 from tests.bench.pages import signed_in
 from tests.bench.senders import Senders
@@ -24,6 +25,7 @@ from tests.torture.neighbor import Neighbor
 from tests.torture.report import Report
 
 SENDERS, BODIES, BODY_SPANS = 24, 8, 1_900
+AGENT_SPANS = 8
 LONG_TRACE, FIRST_BODY = 10_000, 2_000
 AGENTS, AGENTS_PER_BODY = 100_000, 500
 LABELED, READERS = 1_000_000, 4
@@ -41,6 +43,8 @@ def run(seed: int, scale: float = 1, **variables: str) -> Report:
         started(Path(folder), CATALYST_JUDGE_URL=judge.url, CATALYST_JUDGE_MODEL=MODEL, **variables) as instance,
     ):
         (key,) = instance.new_projects("neighbor")
+        # The agents of the backfill are known before many others use up the new names of an hour.
+        post(instance, bodies(Mix(seed + 2), len(traffic.AGENTS), 1, AGENT_SPANS))
         for what, trouble in TROUBLES.items():
             with (
                 trouble(instance, seed, scale, report),
