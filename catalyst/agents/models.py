@@ -31,6 +31,11 @@ class Agent(models.Model):
         return self.name or self.identity
 
     @property
+    def audit_name(self) -> str:
+        """Tells it from other agents of its name."""
+        return str(self) if str(self) == self.identity else f"{self} ({self.identity})"
+
+    @property
     def is_settled(self) -> bool:
         """True if one of the identities that count as this agent has come with two conversations or more."""
         identities = AgentIdentity.objects.filter(project=self.project_id)

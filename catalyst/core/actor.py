@@ -20,6 +20,11 @@ class Actor:
             return f"API key {self.api_key.name}"
         return self.other_name
 
+    @property
+    def audit_name(self) -> str:
+        """The name, and what tells a key from others of its name."""
+        return f"API key {self.api_key}" if self.user is None and self.api_key is not None else self.name
+
     def as_creator(self) -> dict[str, Any]:
         """Return the creator columns of an `AuthoredModel`."""
         return {"created_by": self.user, "created_by_key": self.api_key, "created_by_name": self.name}

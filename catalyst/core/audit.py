@@ -11,7 +11,7 @@ BATCH = 5_000
 
 
 class OfProject(Protocol):
-    # `str` of the row names it for people.
+    # `audit_name` of the row, or else `str` of it, tells people which one it is.
     pk: Any
     project_id: int
     _meta: ClassVar[Any]
@@ -26,11 +26,11 @@ def record(by: Actor, action: str, on: Project | OfProject | User, *, detail: st
         project_id=_project_of(on),
         actor=by.user,
         api_key=by.api_key,
-        actor_name=by.name,
+        actor_name=by.audit_name,
         action=action,
         kind=str(on._meta.verbose_name),
         target_id=on.pk,
-        target_name=str(on)[:300],
+        target_name=str(getattr(on, "audit_name", on))[:300],
         detail=detail[:300],
     )
 

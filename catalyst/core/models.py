@@ -159,6 +159,11 @@ class Invitation(AuthoredModel):
     def __str__(self) -> str:
         return f"as {self.get_role_display().lower()}"
 
+    @property
+    def audit_name(self) -> str:
+        """Tells it from other invitations to the role."""
+        return f"{self}, {self.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def find(self, key: str) -> "ApiKey | None":

@@ -109,6 +109,11 @@ class Signal(AuthoredModel):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def audit_name(self) -> str:
+        """Tells it from signals of its name for other agents."""
+        return f"{self.name} of {self.agent.audit_name}"
+
     def get_absolute_url(self) -> str:
         return reverse("signals:signal-detail", args=[self.project.slug, self.pk])
 

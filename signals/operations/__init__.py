@@ -164,7 +164,7 @@ def duplicate(signal: Signal, agent: Agent, name: str, by: Actor = SYSTEM) -> Si
         )
         copy.quiet_minutes = signal.quiet_minutes
         copy.save(update_fields=["quiet_minutes"])
-        record(by, "duplicated", signal, detail=f"as {copy.name} for {agent}")
+        record(by, "duplicated", signal, detail=f"as {copy.name} for {agent.audit_name}")
     return copy
 
 

@@ -33,13 +33,13 @@ def test_it_names_the_actor_of_an_entry_for_good(project: Project, alice: User, 
     entries = AuditEntry.objects.order_by("pk")
     assert [(each.actor, each.api_key, each.actor_name) for each in entries] == [
         (alice, None, "alice"),
-        (None, key, "API key ci"),
+        (None, key, f"API key {key}"),
         (None, None, "Catalyst"),
     ]
     alice.delete()
     key.delete()
     assert [(each.actor, each.api_key) for each in entries.all()] == [(None, None)] * 3
-    assert [each.actor_name for each in entries.all()] == ["alice", "API key ci", "Catalyst"]
+    assert [each.actor_name for each in entries.all()] == ["alice", f"API key {key}", "Catalyst"]
 
 
 @pytest.mark.real_clock

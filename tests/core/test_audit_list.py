@@ -11,6 +11,7 @@ from django.test import Client
 from catalyst.core import operations
 from catalyst.core.actor import Actor
 from catalyst.core.models import AuditEntry, Project, User
+from tests.factories import make_agent, make_signal
 from tests.page import Page
 
 PAGE = "/p/default/settings/audit/"
@@ -57,6 +58,32 @@ def test_it_shows_nothing_of_other_projects(
 ) -> None:
     operations.rename_project(other_project, name="Foreign", by=Actor(charlie))
     assert "Foreign" not in client_as(alice).get(PAGE).text
+
+
+def test_it_tells_things_of_one_name_apart(
+    client_as: Callable[[User], Client], alice: User, project: Project, now: datetime
+) -> None:
+    by = Actor(alice)
+    ci, _ = operations.create_key(project, name="ci", scopes=["read"], by=by)
+    same, _ = operations.create_key(project, name="ci", scopes=["read"], by=Actor(api_key=ci))
+    link, _ = operations.invite(project, role="member", by=by, now=now)
+    operations.revoke_invitation(link, by=by, now=now)
+    for identity in ("bot-1", "bot-2"):
+        agent = make_agent(project, identity)
+        agent.name = "Bot"
+        agent.save(update_fields=["name"])
+        make_signal(agent, name="Sentiment")
+    rows = Page(client_as(alice).get(PAGE).text).table("Audit log").rows
+    assert [row["Object"] for row in rows[:2]] == ["Sentiment of Bot (bot-2)", "Sentiment of Bot (bot-1)"]
+    made = f"as member, {link.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    assert [(row["Action"], row["Object"]) for row in rows[2:4]] == [
+        ("revoked invitation", made),
+        ("created invitation", made),
+    ]
+    assert [(row["User"], row["Object"]) for row in rows[4:]] == [
+        (f"API key ci ({ci.hint}…)", f"ci ({same.hint}…) for read"),
+        ("alice", f"ci ({ci.hint}…) for read"),
+    ]
 
 
 def test_it_notes_nothing_that_was_rolled_back(project: Project, alice: User, now: datetime) -> None:

@@ -35,13 +35,13 @@ def test_it_notes_every_change_once(project: Project, alice: User, bob: User, no
     for _ in range(2):
         operations.unarchive(signal, Actor(bob))
     assert log(project) == [
-        ("Catalyst", "created", "Refund"),
-        ("alice", "activated", "Refund"),
-        ("alice", "saved a version of", "Refund"),
-        ("alice", "renamed", "Refund wanted"),
-        ("bob", "disabled", "Refund wanted"),
-        ("bob", "archived", "Refund wanted"),
-        ("bob", "unarchived", "Refund wanted"),
+        ("Catalyst", "created", "Refund of support-bot"),
+        ("alice", "activated", "Refund of support-bot"),
+        ("alice", "saved a version of", "Refund of support-bot"),
+        ("alice", "renamed", "Refund wanted of support-bot"),
+        ("bob", "disabled", "Refund wanted of support-bot"),
+        ("bob", "archived", "Refund wanted of support-bot"),
+        ("bob", "unarchived", "Refund wanted of support-bot"),
     ]
 
 
@@ -53,7 +53,7 @@ def test_it_names_who_pressed_the_button(
     if action == "unarchive":
         operations.archive(signal, now)
     assert client_as(bob).post(f"/p/default/signals/{signal.pk}/{action}/", {"sure": "yes"}).status_code == 302
-    assert log(project)[-1] == ("bob", f"{action.removesuffix('e')}ed", "Refund wanted")
+    assert log(project)[-1] == ("bob", f"{action.removesuffix('e')}ed", "Refund wanted of support-bot")
 
 
 def detail(project: Project) -> str:
@@ -74,10 +74,16 @@ def test_it_records_retries(client_as: Callable[[User], Client], bob: User, proj
     browser, url = client_as(bob), f"/p/default/signals/{failed.pk}"
     again = f"{url}/labels/{Label.objects.earliest('pk').pk}/retry/"
     browser.post(again)
-    assert (log(project)[-1], detail(project)) == (("bob", "retried labels of", "Refund wanted"), "1 failed")
+    assert (log(project)[-1], detail(project)) == (
+        ("bob", "retried labels of", "Refund wanted of support-bot"),
+        "1 failed",
+    )
     Label.objects.update(status="failed")
     browser.post(f"{url}/retry/")
-    assert (log(project)[-1], detail(project)) == (("bob", "retried labels of", "Refund wanted"), "2 failed")
+    assert (log(project)[-1], detail(project)) == (
+        ("bob", "retried labels of", "Refund wanted of support-bot"),
+        "2 failed",
+    )
     before = log(project)
     browser.post(again)
     browser.post(f"{url}/retry/")
@@ -92,7 +98,7 @@ def test_it_records_retries_of_operators(
     browser.post("/admin/signals/label/", {"action": "retry", "_selected_action": selected})
     Label.objects.update(status="failed")
     browser.post("/admin/signals/signal/", {"action": "retry_failed", "_selected_action": [failed.pk]})
-    assert log(project)[-2:] == [("operator", "retried labels of", "Refund wanted")] * 2
+    assert log(project)[-2:] == [("operator", "retried labels of", "Refund wanted of support-bot")] * 2
 
 
 def test_it_records_exports(
@@ -102,14 +108,14 @@ def test_it_records_exports(
     browser.head(url)
     before = log(project)
     browser.get(f"{url}?from=2026-11-01T00:00&to=2026-11-08T00:00").getvalue()
-    assert log(project) == [*before, ("viewer", "exported labels of", "Refund wanted")]
+    assert log(project) == [*before, ("viewer", "exported labels of", "Refund wanted of support-bot")]
     assert detail(project) == "from 2026-11-01T00:00 to 2026-11-08T00:00 UTC"
 
 
 def test_it_records_an_export_by_a_command_once(project: Project, failed: Signal) -> None:
     call_command("signals", "export", str(failed.pk), "--from", "2026-11-01", "--limit", "1", "--all", "--csv")
     assert [entry for entry in log(project) if entry[1] == "exported labels of"] == [
-        ("Catalyst", "exported labels of", "Refund wanted")
+        ("Catalyst", "exported labels of", "Refund wanted of support-bot")
     ]
 
 
@@ -118,7 +124,7 @@ def test_it_records_tests(project: Project, alice: User, failed: Signal, now: da
     assert version is not None
     newest = signal_tests.sample_newest(version, 20, now - timedelta(hours=1), now + timedelta(hours=1))
     signal_tests.start_test(version, newest, now, by)
-    assert (log(project)[-1], detail(project)) == (("alice", "tested", "Refund wanted"), "2 traces")
+    assert (log(project)[-1], detail(project)) == (("alice", "tested", "Refund wanted of support-bot"), "2 traces")
     draft = operations.draft_version(EDITED, failed.agent, "trace")
     signal_tests.start_test(draft, newest, now, by)
     entry = project.audit_entries.latest("pk")

@@ -44,7 +44,7 @@ def merge(sources: list[Agent], into: Agent, now: datetime, by: Actor = SYSTEM) 
         source.identities.update(agent=into, has_recurred=True, moving_from=source, moving_since=now, moved_through=0)
         for entry in registry.entries(AgentRows):
             entry.move(source, into)
-        record(by, "merged", into, detail=f"with {source.name} ({source.identity})")
+        record(by, "merged", into, detail=f"with {source.audit_name}")
     _keep_identity(into)
 
 
@@ -61,7 +61,7 @@ def split(row: AgentIdentity, now: datetime, by: Actor = SYSTEM) -> Agent:
     if row.moving_from is not None:
         raise ValidationError({"identity": MOVING.format(row.identity)})
     row.split(agent.name, now)
-    record(by, "split off", row.agent, detail=f"from {agent.name} ({agent.identity})")
+    record(by, "split off", row.agent, detail=f"from {agent.audit_name}")
     return row.agent
 
 
