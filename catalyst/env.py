@@ -155,11 +155,13 @@ class Env(BaseSettings):
     keep_rollups_days: int = Field(
         400, ge=1, description="Days that the hourly sums behind charts are kept; never fewer than spans."
     )
-    settle_trace_seconds: float = Field(10, ge=1, description="Quiet time after its root ended until a trace settles.")
-    settle_rootless_seconds: float = Field(
-        300, ge=1, description="Quiet time until a trace without an ended root settles."
+    settle_trace_seconds: float = Field(
+        10, ge=1, description="Quiet time after its root ended until a trace is judged."
     )
-    settle_session_seconds: float = Field(1800, ge=1, description="Quiet time until a session settles.")
+    settle_rootless_seconds: float = Field(
+        300, ge=1, description="Quiet time until a trace without an ended root is judged."
+    )
+    settle_session_seconds: float = Field(1800, ge=1, description="Quiet time until a session is judged.")
 
     judge_url: str = Field(
         "",

@@ -59,9 +59,9 @@ def check(part: str, name: str, state: State, text: str, advice: str) -> Check:
 def check_queue(name: str, queue: Queue, items: str, patience: timedelta, now: datetime, advice: str) -> Check:
     """Warn if the oldest row has been due for `patience`, and fail after ten times that."""
     lag = queue.lag(now)
-    text = f"{capped(queue.due)} {items} are due, {capped(queue.total)} pending"
+    text = f"{capped(queue.due)} {items}, {capped(queue.total)} wait in all"
     if queue.oldest:
-        text += f"; the oldest has been due for {formats.lasting(lag)}"
+        text += f"; the oldest has been ready for {formats.lasting(lag)}"
     return check("Queues", name, graded(lag / patience, 1, 10), text, advice)
 
 

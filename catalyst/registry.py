@@ -39,15 +39,17 @@ class Entry:
 class PeriodicTask(Entry):
     """Enqueue the task at the dotted path `task` every `interval` if `has_work` returns True.
 
-    An overdue task is enqueued even without work, so that the doctor sees that it can run. `description` is for
-    operators.
+    An overdue task is enqueued even without work, so that the doctor sees that it can run. Operators read the rest:
+    `label` names the work, `description` says what it does, and `lack` what is wrong while it does not run.
     """
 
     interval: timedelta
     task: str
     queue: str = "default"
     has_work: Callable[[datetime], bool] = _always
+    label: str
     description: str
+    lack: str
 
     def __post_init__(self) -> None:
         queues = settings.TASKS["default"]["QUEUES"]

@@ -63,16 +63,18 @@ def judging(now: datetime) -> Judging:
 
 
 def check_judging(judge_state: Judging, now: datetime) -> Iterator[Check]:
-    advice = "See whether the judge answers; raise CATALYST_JUDGE_CONCURRENCY, or lower the rates of signals."
-    yield check_queue("judging", judge_state.queue, "labels", JUDGE_PATIENCE, now, advice)
-    text = (
-        f"{capped(judge_state.running)} labels with a judge, {capped(judge_state.failed)} failed of the last 24 hours"
+    advice = (
+        "Labels come late. See whether the judge answers; raise CATALYST_JUDGE_CONCURRENCY, or lower the sample "
+        "rates of signals."
     )
+    yield check_queue("judging", judge_state.queue, "labels are ready for a judge", JUDGE_PATIENCE, now, advice)
+    text = f"{capped(judge_state.running)} are with a judge, {capped(judge_state.failed)} of the last 24 hours failed"
     if judge_state.failed:
         text += f", most of them because: {judge_state.failure.removesuffix('.')}"
     advice = "Open the signals: each failed label says why, and can be retried."
     yield check("Queues", "labels", "warn" if judge_state.failed else "ok", text, advice)
-    text = f"{judge_state.runs['collecting']} look for targets, {judge_state.runs['judging']} wait for their labels"
+    runs = judge_state.runs
+    text = f"{runs['collecting']} look for traffic to judge, {runs['judging']} wait for their labels"
     yield Check("Queues", "backfills", "ok", text)
 
 
@@ -80,10 +82,10 @@ def judging_metrics(judge_state: Judging, now: datetime) -> Iterator[Metric]:
     queue, lag = judge_state.queue, judge_state.queue.lag(now).total_seconds()
     yield gauge_of("labels_waiting", "Labels that wait for a judge, counted up to 100,000.", queue.total)
     yield gauge_of("labels_running", "Labels with a judge.", judge_state.running)
-    text = "Failed labels of targets that began in the last 24 hours, counted up to 100,000."
+    text = "Failed labels of traffic that began in the last 24 hours, counted up to 100,000."
     yield gauge_of("labels_failed", text, judge_state.failed)
-    yield gauge_of("judge_lag_seconds", "For how long the oldest waiting label has been due.", lag)
-    text = "Backfills that look for targets (collecting) or wait for their labels (judging)."
+    yield gauge_of("judge_lag_seconds", "Seconds for which the oldest waiting label has been ready for a judge.", lag)
+    text = "Backfills that look for traffic to judge (collecting) or wait for their labels (judging)."
     yield gauge("runs_open", text, [({"state": state}, count) for state, count in judge_state.runs.items()])
 
 
@@ -156,7 +158,7 @@ def signal_metrics(uses: SignalUses, _now: datetime) -> Iterator[Metric]:
     yield gauge("signals", "Signals that are not archived, by state.", samples)
     is_capped = sum(use.is_capped for use in uses.signals)
     yield gauge_of("signals_stopped", "Active signals that a budget or call limit keeps from judging.", is_capped)
-    text = "Labels of targets that began in the last 24 hours, by signal and state."
+    text = "Labels of traffic that began in the last 24 hours, by signal and state."
     yield gauge("signal_labels", text, [sample for use in uses.signals for sample in _label_samples(use)])
     dollars = [({"project": cost.project.slug}, float(cost.today.spent.dollars)) for cost in uses.spending]
     yield gauge("judge_spent_usd", "US dollars that judging cost a project on this UTC day.", dollars)

@@ -63,4 +63,13 @@ def test_it_refuses_unknown_kinds_pages_and_queues() -> None:
     with pytest.raises(ImproperlyConfigured, match="no page zoo with tabs, only agent, signal, settings"):
         tab("bird", "zoo")
     with pytest.raises(ImproperlyConfigured, match="no queue zoo in TASKS, only default, judge"):
-        PeriodicTask(name="bird", order=0, interval=SECOND, task="birds.tasks.fly", queue="zoo", description="flies")
+        PeriodicTask(
+            name="bird",
+            order=0,
+            interval=SECOND,
+            task="birds.tasks.fly",
+            queue="zoo",
+            label="",
+            description="",
+            lack="",
+        )

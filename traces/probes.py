@@ -19,6 +19,7 @@ from catalyst.health import (
     gauge,
     gauge_of,
     graded,
+    log_file,
     queue_of,
 )
 from traces.models import Unsettled
@@ -27,8 +28,11 @@ from traces.span_store import StoreHealth, span_store
 MIN_DAYS_AHEAD = 2
 MANY_ASTRAY = 1_000
 MAX_NAMED_SENDERS = 5
-SETTLE_PATIENCE = timedelta(minutes=1)
-LATE_DAYS = "Housekeeping makes them every minute: see Work, minute, and logs/worker-default.log in CATALYST_DATA."
+PATIENCE = timedelta(minutes=1)
+LATE_DAYS = (
+    "Spans of a day without a table are stored elsewhere, where they are slower to find and to delete. Housekeeping "
+    f"makes the tables every minute: see Work, housekeeping, and {log_file('worker-default')}."
+)
 
 
 def days(now: datetime) -> StoreHealth:
@@ -38,13 +42,13 @@ def days(now: datetime) -> StoreHealth:
 def check_days(store_health: StoreHealth, now: datetime) -> Iterator[Check]:
     ahead = _days_ahead(store_health, now)
     if ahead is None:
-        yield Check("Spans", "days", "bad", "today's is missing", LATE_DAYS)
+        yield Check("Spans", "tables of days", "bad", "today's is missing", LATE_DAYS)
         return
-    text = f"{store_health.day_count} days, the last is {store_health.last_day}"
+    text = f"{store_health.day_count} days have one, the last is {store_health.last_day}"
     if ahead < MIN_DAYS_AHEAD:
-        yield Check("Spans", "days", "warn", f"{text}: only {ahead} ahead", LATE_DAYS)
+        yield Check("Spans", "tables of days", "warn", f"{text}, only {ahead} ahead", LATE_DAYS)
     else:
-        yield Check("Spans", "days", "ok", text)
+        yield Check("Spans", "tables of days", "ok", text)
 
 
 def _days_ahead(store_health: StoreHealth, now: datetime) -> int | None:
@@ -53,7 +57,7 @@ def _days_ahead(store_health: StoreHealth, now: datetime) -> int | None:
 
 def day_metrics(store_health: StoreHealth, now: datetime) -> Iterator[Metric]:
     ahead = _days_ahead(store_health, now)
-    text = "Days after today that have partitions; -1: not even today."
+    text = "Days after today that have a table for their spans; -1: not even today."
     yield gauge_of("partition_days_ahead", text, -1 if ahead is None else ahead)
 
 
@@ -65,11 +69,11 @@ def astray_spans(now: datetime) -> int:
 def check_astray(count: int, _now: datetime) -> Iterator[Check]:
     advice = "Set the clocks of the senders right: these spans lie far in the past or the future."
     state = graded(count, MANY_ASTRAY, MAX_COUNTED)
-    yield check("Spans", "unpartitioned", state, f"{capped(count)} spans", advice)
+    yield check("Spans", "wrong dates", state, f"{capped(count)} spans are of a day without a table", advice)
 
 
 def astray_metrics(count: int, _now: datetime) -> Iterator[Metric]:
-    yield gauge_of("default_partition_spans", "Spans outside of all days, counted up to 100,000.", count)
+    yield gauge_of("default_partition_spans", "Spans of days without a table, counted up to 100,000.", count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +127,21 @@ def settle_queue(now: datetime) -> Queue:
 
 
 def check_settling(queue: Queue, now: datetime) -> Iterator[Check]:
-    advice = "See whether clock and the worker for default run, and the errors of settle below."
-    yield check_queue("settling", queue, "targets", SETTLE_PATIENCE, now, advice)
+    advice = (
+        "They get no labels until Catalyst gives them to the signals. See whether clock and worker-default run, and "
+        "Work, finding what to judge."
+    )
+    yield check_queue("new traffic", queue, "spans, traces or sessions are ready for signals", PATIENCE, now, advice)
 
 
 def settle_metrics(queue: Queue, now: datetime) -> Iterator[Metric]:
-    yield gauge_of("settle_due", "Targets that are due to settle, counted up to 100,000.", queue.due)
+    yield gauge_of(
+        "settle_due",
+        "Spans, traces and sessions that are ready for signals and wait, counted up to 100,000.",
+        queue.due,
+    )
     lag = queue.lag(now).total_seconds()
-    yield gauge_of("settle_lag_seconds", "For how long the oldest of them has been due.", lag)
+    yield gauge_of("settle_lag_seconds", "Seconds for which the oldest of them has been ready.", lag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,9 @@ REGISTRATIONS = (
         interval=timedelta(seconds=10),
         task="traces.tasks.move_spans",
         has_work=moves.has_work,
-        description="moves spans to the agents that their ids count as",
+        label="merging agents",
+        description="gives stored spans to the agent that they belong to after a merge or a split",
+        lack="Traces stay with the agent that they had before.",
     ),
     # Before the rest of maintenance: what was queued while the clock of the machine was ahead waits no longer.
     Maintenance(name="future settle times", order=10, run=settle_queue.clamp_future_times),

@@ -89,11 +89,11 @@ def _usage_since(since: datetime) -> list[KeyUsage]:
 
 def check_keys(usages: UsageOfKeys, _now: datetime) -> Iterator[Check]:
     for usage in usages.recent:
-        name = f"{usage.key.project}: {usage.key.name}" if usage.key else "no valid key"
+        name = f"{usage.key.project}: {usage.key}" if usage.key else "no valid key"
         text = f"{usage.received:,} spans received, {usage.stored:,} stored, {usage.rejected:,} rejected, "
-        text += (
-            f"{usage.counts['late']:,} late, {usage.refused:,} requests refused, {usage.other:,} spans under (other)"
-        )
+        text += f"{usage.counts['late']:,} late, {usage.refused:,} requests refused"
+        if usage.other:
+            text += f", {usage.other:,} spans under the name (other)"
         advice = " ".join(_advice(usage))
         yield check("Keys in 24 hours", name, "warn" if usage.key and advice else "ok", text, advice)
 
@@ -119,8 +119,9 @@ def key_metrics(usages: UsageOfKeys, _now: datetime) -> Iterator[Metric]:
                 samples["spans"].append((labels | {"fate": event}, count))
     text = "Spans of accepted requests, by key and what became of them."
     yield counter("spans_total", text, samples["spans"])
-    yield counter("spans_late_total", "Stored spans that came after their trace had settled.", samples["late"])
-    yield counter("spans_other_total", "Stored spans that count under (other).", samples["other"])
+    yield counter("spans_late_total", "Stored spans that came after their trace counted as complete.", samples["late"])
+    text = "Stored spans that count under the name (other), because too many names are new."
+    yield counter("spans_other_total", text, samples["other"])
     yield counter("cut_total", "Values cut, and attributes, events, links and ends left out.", samples["cut"])
     yield counter("requests_total", "Requests with traces, by key and status.", samples["requests"])
     yield counter("requests_dropped_total", "Requests with metrics or logs, which are dropped.", samples["dropped"])

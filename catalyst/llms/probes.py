@@ -22,7 +22,7 @@ def judges(_now: datetime) -> Judges:
 
 def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:
     if not health.failing:
-        text = f"no trouble with {health.url}" if health.url else "none is connected; rules judge"
+        text = f"no trouble with {health.url}" if health.url else "none is connected, so the offline judge labels"
         yield Check("Judge", "model", "ok", text)
     for judge in health.failing:
         advice = "Labels stay pending and none is lost. Check CATALYST_JUDGE_URL, its key and its quota."

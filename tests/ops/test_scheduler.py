@@ -29,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 
 def every(interval: timedelta, name: str, task: str, order: int = 0) -> PeriodicTask:
-    return PeriodicTask(name=name, order=order, interval=interval, task=task, description="for tests")
+    return PeriodicTask(name=name, order=order, interval=interval, task=task, label=name, description="", lack="")
 
 
 NOTE = every(SECOND, "note", "tests.ops.sample_tasks.note_periodically")

@@ -24,7 +24,7 @@ from catalyst.registry import PeriodicTask
 MIN_SERVER_VERSION = 15
 LOST_AFTER = timedelta(seconds=30)
 ERROR_SHOWN_FOR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
+PATIENCE = timedelta(minutes=2)
 WRITE_INTERVAL = timedelta(seconds=5)
 MIN_FREE_BYTES = 64 * 1024**2
 FULL_SHARE, FULL_BYTES = 0.1, 5 * 1024**3
@@ -73,7 +73,8 @@ def check_server(info: Server, _now: datetime) -> Iterator[Check]:
         "oldest transaction",
         graded(info.transaction_seconds, 300, 3600),
         formats.duration(info.transaction_seconds * 1e6),
-        f"It holds locks and keeps dead rows alive: see process {info.transaction_pid} in pg_stat_activity, "
+        "Others may wait for it, and deleted rows keep their place on the disk. "
+        f"See process {info.transaction_pid} in pg_stat_activity, "
         f"and end it with SELECT pg_terminate_backend({info.transaction_pid}).",
     )
 
@@ -83,7 +84,9 @@ def server_metrics(info: Server, _now: datetime) -> Iterator[Metric]:
     yield gauge_of("database_size_bytes", "Size of the database.", info.size_bytes)
     yield gauge_of("database_connections", "Client connections of the server.", info.connections)
     yield gauge_of("database_connections_max", "Connections the server takes.", info.max_connections)
-    yield gauge_of("database_transaction_seconds", "Age of the oldest transaction.", info.transaction_seconds)
+    yield gauge_of(
+        "database_transaction_seconds", "Seconds since the oldest open transaction began.", info.transaction_seconds
+    )
 
 
 @cache
@@ -109,8 +112,8 @@ def waiting_tasks(_now: datetime) -> dict[str, int]:
 def check_tasks(waiting: dict[str, int], _now: datetime) -> Iterator[Check]:
     for queue, count in waiting.items():
         worker = f"worker-{queue}"
-        advice = f"See whether {worker} runs, and {log_file(worker)}."
-        yield check("Queues", worker, graded(count, 100, 10_000), f"{count} tasks wait or run", advice)
+        advice = f"What they do comes late. See whether {worker} runs, and {log_file(worker)}."
+        yield check("Queues", worker, graded(count, 100, 10_000), f"{count:,} tasks wait or run", advice)
 
 
 def task_metrics(waiting: dict[str, int], _now: datetime) -> Iterator[Metric]:
@@ -133,16 +136,17 @@ def check_periodic_runs(runs: list[PeriodicRun], now: datetime) -> Iterator[Chec
 
 def _check_run(work: PeriodicTask, run: PeriodicRun | None, now: datetime) -> Check:
     if run is None or run.finished_at is None:
-        return Check(
-            "Work", work.name, "bad", f"{work.description}: never ran", "Start manage.py clock and the workers."
-        )
+        advice = f"{work.lack} Start manage.py clock and the workers."
+        return Check("Work", work.label, "bad", f"{work.description}; never ran", advice)
     late = now - run.finished_at - work.interval
-    state = graded(late / MINUTE, 2, 10)
+    state = graded(late / PATIENCE, 1, 5)
     text = f"{work.description}; last ended {formats.ago(run.finished_at, now)}"
     if run.last_error:
         state = worst([state, "warn"])
         text += f" with {run.last_error}"
-    return check("Work", work.name, state, text, f"See {log_file(f'worker-{work.queue}')}, and whether clock runs.")
+    lack = f"{work.lack} " if late > PATIENCE else ""
+    advice = f"{lack}See {log_file(f'worker-{work.queue}')}, and whether clock runs."
+    return check("Work", work.label, state, text, advice)
 
 
 def _check_steady(minute: PeriodicRun, now: datetime) -> Iterator[Check]:
@@ -155,7 +159,7 @@ def _check_steady(minute: PeriodicRun, now: datetime) -> Iterator[Check]:
 
 def periodic_metrics(runs: list[PeriodicRun], now: datetime) -> Iterator[Metric]:
     samples = [({"kind": run.kind}, (now - run.finished_at).total_seconds()) for run in runs if run.finished_at]
-    yield gauge("wakeup_age_seconds", "Since when a kind of periodic work last ended.", samples)
+    yield gauge("wakeup_age_seconds", "Seconds since a kind of periodic work last ended.", samples)
 
 
 def expected_processes() -> list[str]:
@@ -191,7 +195,7 @@ def _check_process(beat: Heartbeat, now: datetime) -> Check:
 
 def process_metrics(beats: list[Heartbeat], now: datetime) -> Iterator[Metric]:
     samples = [({"process": beat.name, "host": beat.host}, (now - beat.seen_at).total_seconds()) for beat in beats]
-    yield gauge("heartbeat_age_seconds", "Since when a process last noted that it lives.", samples)
+    yield gauge("heartbeat_age_seconds", "Seconds since a process last noted that it runs.", samples)
 
 
 class WriteProbe:

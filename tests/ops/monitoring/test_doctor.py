@@ -93,8 +93,13 @@ def test_it_finds_periodic_work_that_stopped_or_failed(healthy: None) -> None:
     PeriodicRun.objects.filter(kind="settle").update(finished_at=NOW - timedelta(hours=1))
     PeriodicRun.objects.filter(kind="minute").update(last_error="ValueError: no such luck")
     found = troubles()
-    assert {name: check.state for name, check in found.items()} == {"Work settle": "bad", "Work minute": "warn"}
-    assert "no such luck" in found["Work minute"].text
+    assert {name: check.state for name, check in found.items()} == {
+        "Work finding what to judge": "bad",
+        "Work housekeeping": "warn",
+    }
+    assert found["Work finding what to judge"].advice.startswith("Signals label nothing new.")
+    assert "no such luck" in found["Work housekeeping"].text
+    assert "the disk fills" not in found["Work housekeeping"].advice
 
 
 def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None) -> None:
@@ -107,9 +112,11 @@ def test_it_says_why_nothing_is_deleted_after_a_jump_of_the_clock(healthy: None)
 def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None, project: Project, other_project: Project) -> None:
     Unsettled.objects.create(project=project, scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
     Unsettled.objects.create(project=other_project, scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
-    assert_only_trouble("Queues settling", "warn", "1 targets are due, 2 pending", "5m 00s")
+    assert_only_trouble(
+        "Queues new traffic", "warn", "1 spans, traces or sessions are ready for signals, 2 wait", "5m 00s"
+    )
     Unsettled.objects.update(due_at=NOW - timedelta(hours=1))
-    assert_only_trouble("Queues settling", "bad")
+    assert_only_trouble("Queues new traffic", "bad")
 
 
 def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: Project) -> None:
@@ -143,7 +150,7 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
         "Judge gpt": "warn",
     }
     assert "connection refused" in found["Judge gpt"].text
-    assert "1 failed of the last 24 hours, most of them because: no such key" in found["Queues labels"].text
+    assert "1 of the last 24 hours failed, most of them because: no such key" in found["Queues labels"].text
 
 
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
@@ -164,10 +171,10 @@ def test_it_finds_days_that_are_missing(healthy: None) -> None:
         for table in ("traces_span", "traces_payload"):
             with connection.cursor() as cursor:
                 cursor.execute(f"DROP TABLE {table}_202611{day}")
-    assert_only_trouble("Spans days", "warn", "only 0 ahead")
+    assert_only_trouble("Spans tables of days", "warn", "only 0 ahead")
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE traces_payload_20261120")
-    assert_only_trouble("Spans days", "bad", "today's is missing")
+    assert_only_trouble("Spans tables of days", "bad", "today's is missing")
 
 
 def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Project) -> None:
@@ -177,9 +184,11 @@ def test_it_tells_of_keys_whose_spans_are_not_stored(healthy: None, project: Pro
     counter.count(None, {"refused_401": 7}, NOW)
     counter.flush()
     assert_only_trouble(
-        "Keys in 24 hours Default: sdk", "warn", "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused"
+        f"Keys in 24 hours Default: {key}",
+        "warn",
+        "13 spans received, 11 stored, 2 rejected, 4 late, 1 requests refused",
     )
-    assert "2 spans with a wrong id" in troubles()["Keys in 24 hours Default: sdk"].advice
+    assert "2 spans with a wrong id" in troubles()[f"Keys in 24 hours Default: {key}"].advice
     assert any(check.name == "no valid key" and "7 requests refused" in check.text for check in examined())
 
 

@@ -176,6 +176,6 @@ def test_the_sender_and_the_operator_are_told(client: Client, project: Project, 
     assert "manage.py agents regroup" in told["errorMessage"]
     usage_counter.flush()
     usages = probes.usage_of_keys(now)
-    (check,) = (check for check in probes.check_keys(usages, now) if check.name == f"{project}: {key.name}")
-    assert (check.state, "3 spans under (other)" in check.text) == ("warn", True)
+    (check,) = (check for check in probes.check_keys(usages, now) if check.name == f"{project}: {key}")
+    assert (check.state, "3 spans under the name (other)" in check.text) == ("warn", True)
     assert "manage.py agents regroup" in check.advice

@@ -8,7 +8,9 @@ from catalyst.ops import scheduler
 
 
 class Command(BaseCommand):
-    help = "Wake the workers for periodic work: settle and judge every second, housekeeping every minute."
+    help = (
+        "Wake the workers for periodic work: find what to judge and judge it every second, housekeeping every minute."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         scheduler.run_until_stopped()
