@@ -8,6 +8,7 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from catalyst.core import operations
 from catalyst.core.models import ApiKey, Project, User
 from tests.page import Page
 
@@ -38,6 +39,14 @@ def test_it_makes_a_key_and_shows_it_once(client_as: Callable[[User], Client], b
     assert ApiKey.objects.find(shown) == key
     assert (key.name, key.scopes, key.created_by) == ("ci", ["ingest", "read"], bob)
     assert shown not in client.get(PAGE).text
+
+
+def test_the_first_key_is_named_only_where_it_works(
+    client_as: Callable[[User], Client], alice: User, project: Project
+) -> None:
+    client, other = client_as(alice), operations.create_project(name="Shop", owner=alice)
+    for slug, works in ((project.slug, True), (other.slug, False)):
+        assert ("Use the First key" in Page(client.get(f"/p/{slug}/traces/").text).text) == works
 
 
 def test_the_page_of_the_first_trace_keeps_one_unused_key(

@@ -25,7 +25,7 @@ from catalyst.secret_key import write_private
 
 logger = logging.getLogger(__name__)
 
-INGEST_KEY, API_KEY = "make up", "make up, for scripts"
+INGEST_KEY, API_KEY = "First key", "First key for scripts"
 _MIGRATING = 0x636174616C797374  # advisory lock: one process migrates, the others wait for it
 
 

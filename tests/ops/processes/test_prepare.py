@@ -26,14 +26,14 @@ def test_it_makes_the_first_project(data: Path) -> None:
     assert made.owner.memberships.get().role == Membership.Role.OWNER
     assert made.owner.is_superuser
     assert not made.owner.has_usable_password()
-    for name, key, scopes in (
-        ("ingest_key", made.ingest_key, ["ingest"]),
-        ("api_key", made.api_key, ["read", "write"]),
+    for file_name, key, name, scopes in (
+        ("ingest_key", made.ingest_key, "First key", ["ingest"]),
+        ("api_key", made.api_key, "First key for scripts", ["read", "write"]),
     ):
         found = ApiKey.objects.find(key)
         assert found
-        assert (found.scopes, found.project.slug) == (scopes, "default")
-        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+        assert (found.name, found.scopes, found.project.slug) == (name, scopes, "default")
+        assert stat.S_IMODE((data / file_name).stat().st_mode) == 0o600
     recorded = AuditEntry.objects.order_by("pk").values_list("actor_name", "action", "kind")
     assert list(recorded) == [
         ("Catalyst", "created", "user"),
@@ -53,7 +53,7 @@ def test_it_finds_it_again(alice: User, project: Project) -> None:
 def test_it_takes_read_and_write_from_the_ingest_key_of_earlier_versions(
     project: Project, data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    row, key = ApiKey.issue(project=project, name="make up", scopes=["ingest", "read", "write"])
+    row, key = ApiKey.issue(project=project, name="First key", scopes=["ingest", "read", "write"])
     (data / "ingest_key").write_text(key)
     made = prepare.default_project()
     row.refresh_from_db()
