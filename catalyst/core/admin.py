@@ -1,8 +1,9 @@
 """The admin of people, projects and keys."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
@@ -138,9 +139,18 @@ class MembershipInline(admin.TabularInline[Membership, Project]):
         return False
 
 
+class ProjectForm(forms.ModelForm[Project]):
+    by: ClassVar[Actor]
+
+    def clean(self) -> None:
+        if "name" in self.changed_data and "name" in self.cleaned_data:
+            operations.check_rename(self.instance, name=self.cleaned_data["name"], by=self.by)
+
+
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin[Project]):
     # Changes here are in the audit log of the project.
+    form = ProjectForm
     list_display = ("name", "slug", "created_at")
     search_fields = ("name", "slug")
     fields = ("name", "slug")
@@ -149,6 +159,12 @@ class ProjectAdmin(admin.ModelAdmin[Project]):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def get_form(
+        self, request: HttpRequest, obj: Project | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Project]]:
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"by": operator(request)})
 
     def save_model(self, request: HttpRequest, obj: Project, form: Any, change: bool) -> None:
         operations.rename_project(obj, name=obj.name, by=operator(request))

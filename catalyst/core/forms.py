@@ -21,7 +21,6 @@ from catalyst.core.models import (
     MAX_ORIGINS,
     ApiKey,
     Membership,
-    Project,
     User,
 )
 from catalyst.core.origins import checked_origins
@@ -143,17 +142,6 @@ class NewPasswordForm(SetPasswordForm[User]):
 
 class ProjectForm(forms.Form):
     name = forms.CharField(max_length=100, help_text="For example a product or an environment.")
-
-    def __init__(self, *args: Any, user: User, project: Project | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.user, self.project = user, project
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        same = Project.objects.filter(memberships__user=self.user, name__iexact=name)
-        if same.exclude(pk=self.project.pk if self.project else 0).exists():
-            raise ValidationError("You already have a project with this name")
-        return name
 
 
 class RetentionForm(forms.Form):

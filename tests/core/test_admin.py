@@ -43,6 +43,15 @@ def test_it_renames(operator: Client, project: Project) -> None:
     assert noted() == [("operator", "renamed", "Shop")]
 
 
+def test_it_gives_no_owner_two_projects_of_a_name(operator: Client, project: Project, alice: User) -> None:
+    operations.create_project(name="Shop", owner=alice)
+    response = operator.post(f"/admin/core/project/{project.pk}/change/", form(project, name="shop"))
+    assert response.status_code == 200
+    assert "There is already a project with this name" in response.text
+    project.refresh_from_db()
+    assert project.name == "Default"
+
+
 @pytest.mark.parametrize("at_once", [False, True])
 def test_it_deletes_a_project_but_not_its_log(operator: Client, project: Project, *, at_once: bool) -> None:
     if at_once:

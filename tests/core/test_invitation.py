@@ -84,7 +84,7 @@ def test_it_makes_a_project(client_as: Callable[[User], Client], stranger: User)
 def test_it_makes_no_second_project_of_a_name(client_as: Callable[[User], Client], alice: User, stranger: User) -> None:
     response = client_as(alice).post("/projects/new/", {"name": "default"})
     assert response.status_code == 422
-    assert Page(response.text).field("Name").errors == ["You already have a project with this name"]
+    assert Page(response.text).field("Name").errors == ["There is already a project with this name"]
     assert client_as(stranger).post("/projects/new/", {"name": "Default"}).status_code == 302
 
 

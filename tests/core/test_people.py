@@ -1,5 +1,6 @@
 """Who is in a project: rules of members and invitations."""
 
+import re
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,13 +42,21 @@ def test_it_makes_its_maker_the_owner_of_a_project(stranger: User) -> None:
 
 @pytest.mark.parametrize("name", ["Default", "default!", "日本", "x" * 100])
 def test_it_finds_every_project_an_address_of_its_own(project: Project, stranger: User, name: str) -> None:
-    slugs = {operations.create_project(name=name, owner=stranger).slug for _ in range(3)} | {project.slug}
+    owners = [stranger, *(User.objects.create_user(f"stranger {number}") for number in range(2))]
+    slugs = {operations.create_project(name=name, owner=owner).slug for owner in owners} | {project.slug}
     assert len(slugs) == 4
     assert all(0 < len(slug) <= 60 for slug in slugs)
 
 
 def test_its_address_breaks_at_words(db: None, stranger: User) -> None:
     assert operations.create_project(name="Acme <b>shop</b> 🚀", owner=stranger).slug == "acme-b-shop-b"
+
+
+def test_a_name_without_letters_has_an_address_of_its_own(db: None, stranger: User) -> None:
+    rockets, stars = (operations.create_project(name=name, owner=stranger).slug for name in ("🚀🚀", "⭐"))
+    assert re.fullmatch(r"project-[0-9a-f]{6}", rockets)
+    assert re.fullmatch(r"project-[0-9a-f]{6}", stars)
+    assert rockets != stars
 
 
 def test_it_renames_a_project_and_keeps_its_address(project: Project, alice: User) -> None:

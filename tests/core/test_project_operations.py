@@ -2,14 +2,15 @@
 
 import io
 import json
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from catalyst.core.models import ApiKey, AuditEntry, Membership, Project, User
-from catalyst.core.operation_context import InstanceContext, for_key, for_operator, for_person
+from catalyst.core.operation_context import InstanceContext, for_key, for_member, for_operator, for_person, for_system
 from catalyst.operations import InvalidInput, NotAllowed, find
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,25 @@ def test_a_person_creates_none_for_somebody_else(charlie: User, alice: User, now
     with pytest.raises(InvalidInput) as caught:
         call(for_person(charlie, now), "project.create", name="Support", owner=alice.username)
     assert list(caught.value.errors) == ["owner"]
+
+
+def test_nobody_has_two_projects_of_a_name(project: Project, alice: User, charlie: User, now: datetime) -> None:
+    ours = call(for_person(alice, now), "project.create", name="Support")
+    member = for_member(Membership.objects.get(project=project, user=alice), now)
+    tries: list[Callable[[], Any]] = [
+        lambda: call(for_person(alice, now), "project.create", name=" support "),
+        lambda: call(for_operator(now), "project.create", name="SUPPORT", owner=alice.username),
+        lambda: find("project.rename").call(member, {"name": "Support"}),
+        lambda: find("project.rename").call(for_system(project, now), {"name": "Support"}),
+    ]
+    for refused in tries:
+        with pytest.raises(InvalidInput) as caught:
+            refused()
+        assert caught.value.errors == {"name": "There is already a project with this name"}
+    with pytest.raises(CommandError, match="--name: There is already a project with this name"):
+        call_command("project", "rename", "--project", project.slug, "--name", "Support")
+    assert call(for_person(charlie, now), "project.create", name="Support").slug != ours.slug
+    assert find("project.rename").call(member, {"name": "DEFAULT"}).name == "DEFAULT"
 
 
 def test_a_guest_creates_none(viewer: User, now: datetime) -> None:

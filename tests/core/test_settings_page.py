@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
+from catalyst.core import operations
 from catalyst.core.models import Project, User
 from tests.page import Page
 
@@ -20,6 +21,13 @@ def test_it_renames_the_project(client_as: Callable[[User], Client], alice: User
     assert "The project is called <Support>" in Page(response.text).text
     project.refresh_from_db()
     assert project.name == "<Support>"
+
+
+def test_it_refuses_a_name_that_is_taken(client_as: Callable[[User], Client], alice: User, project: Project) -> None:
+    operations.create_project(name="Shop", owner=alice)
+    response = client_as(alice).post(PAGE, {"name": "shop"}, headers=HTMX)
+    assert response.status_code == 422
+    assert Page(response.text).field("Name").errors == ["There is already a project with this name"]
 
 
 def test_it_answers_htmx_with_a_page_to_go_to(client_as: Callable[[User], Client], alice: User) -> None:

@@ -259,6 +259,12 @@ def test_it_is_made_once_in_an_empty_database(alice: User, now: datetime) -> Non
     assert not Trace.objects.exists()
 
 
+def test_it_is_not_made_where_its_name_is_taken(project: Project) -> None:
+    project.name = "demo"
+    project.save(update_fields=["name"])
+    assert not loader.is_due()
+
+
 def test_it_is_not_made_where_there_are_traces(project: Project, now: datetime) -> None:
     make_trace(project, now=now)
     assert not loader.is_due()

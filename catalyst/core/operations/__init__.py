@@ -11,6 +11,7 @@ from itertools import chain, count
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.text import slugify
 
 from catalyst.core import api_keys, login_links, sign_ins
@@ -26,6 +27,8 @@ FIRST_KEY = "First trace"
 
 @transaction.atomic
 def create_project(*, name: str, owner: User) -> Project:
+    """Raises ValidationError if the owner has a project of this name."""
+    _check_name(name, User.objects.filter(pk=owner.pk))
     project = Project.objects.create(name=name, slug=_free_slug(name))
     Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
     record(Actor(owner), "created", project)
@@ -34,13 +37,37 @@ def create_project(*, name: str, owner: User) -> Project:
 
 @transaction.atomic
 def rename_project(project: Project, *, name: str, by: Actor) -> None:
+    """Raises ValidationError if the person, or else an owner, has another project of this name."""
     # The slug stays, so that links and agents keep working.
     before = Project.objects.select_for_update(no_key=True).get(pk=project.pk).name
     if before == name:
         return
+    check_rename(project, name=name, by=by)
     project.name = name
     project.save(update_fields=["name"])
     record(by, "renamed", project, detail=f"from {before}")
+
+
+def check_rename(project: Project, *, name: str, by: Actor) -> None:
+    """Raise the ValidationError of `rename_project`. Call it in a transaction."""
+    _check_name(name, _people_of(project, by), project)
+
+
+def _people_of(project: Project, by: Actor) -> QuerySet[User]:
+    # A person is told nothing of the projects of others. Operators and Catalyst are no members.
+    members = User.objects.filter(memberships__project=project)
+    if by.user is not None and members.filter(pk=by.user.pk).exists():
+        return User.objects.filter(pk=by.user.pk)
+    return members.filter(memberships__role=Membership.Role.OWNER)
+
+
+def _check_name(name: str, people: QuerySet[User], project: Project | None = None) -> None:
+    # The lists of these people must not show two projects of one name. Two requests at once take turns.
+    locked = User.objects.filter(pk__in=people.values("pk")).select_for_update(no_key=True)
+    ids = list(locked.order_by("pk").values_list("pk", flat=True))
+    same = Project.objects.filter(memberships__user__in=ids, name__iexact=name)
+    if same.exclude(pk=project.pk if project else 0).exists():
+        raise ValidationError({"name": "There is already a project with this name"})
 
 
 @transaction.atomic
@@ -259,7 +286,7 @@ def _check_not_last_owner(membership: Membership) -> None:
 def _free_slug(name: str) -> str:
     # Words stay apart, whatever is between them.
     words = re.sub(r"[^\w\s-]", " ", name)
-    base = slugify(words)[: MAX_SLUG_CHARACTERS - 4].strip("-") or "project"
+    base = slugify(words)[: MAX_SLUG_CHARACTERS - 4].strip("-") or f"project-{digest_of(name)[:6]}"
     used_slugs = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
     candidates = [base, *(f"{base}-{number}" for number in range(2, len(used_slugs) + 3))]
     return next(slug for slug in candidates if slug not in used_slugs)

@@ -58,9 +58,12 @@ def sign_out_elsewhere(request: SignedInRequest) -> HttpResponse:
 def project_create(request: SignedInRequest) -> HttpResponse:
     if not request.user.may_create_projects:
         raise PermissionDenied("Guests of other people's projects can't make any. Ask an owner or an operator.")
-    form = ProjectForm(request.POST if request.method == "POST" else None, user=request.user)
-    if form.is_valid():
-        return redirect(operations.create_project(name=form.cleaned_data["name"], owner=request.user))
+    form = ProjectForm(request.POST if request.method == "POST" else None)
+    try:
+        if form.is_valid():
+            return redirect(operations.create_project(name=form.cleaned_data["name"], owner=request.user))
+    except ValidationError as error:
+        form.add_error(None, error)
     return render(request, "core/new_project.html", {"form": form}, status=422 if form.is_bound else 200)
 
 

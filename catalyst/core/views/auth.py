@@ -124,7 +124,7 @@ def home(request: SignedInRequest) -> HttpResponse:
     project = last_project(request)
     if project:
         return redirect(project)
-    return render(request, "core/no_projects.html", {"form": ProjectForm(user=request.user)})
+    return render(request, "core/no_projects.html", {"form": ProjectForm()})
 
 
 def _next(request: HttpRequest) -> str:

@@ -29,10 +29,14 @@ def project_settings(request: ProjectRequest) -> HttpResponse:
 
 @owner_required
 def _rename(request: ProjectRequest) -> HttpResponse:
-    form = ProjectForm(request.POST, user=request.user, project=request.project)
-    if not form.is_valid():
+    form = ProjectForm(request.POST)
+    try:
+        if form.is_valid():
+            operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.actor)
+    except ValidationError as error:
+        form.add_error(None, error)
+    if form.errors:
         return _general(request, name=form, status=422)
-    operations.rename_project(request.project, name=form.cleaned_data["name"], by=request.actor)
     return _redirect_with_message(request, "core:settings", f"The project is called {request.project.name}")
 
 
@@ -182,7 +186,7 @@ def _general(
     # An invalid form is passed in to show its errors. `deletes_after`: days to confirm, because they are fewer.
     context = {
         "tab": "settings",
-        "form": name or ProjectForm(initial={"name": request.project.name}, user=request.user),
+        "form": name or ProjectForm(initial={"name": request.project.name}),
         "retention": retention or RetentionForm(initial={"days": request.project.retention_days}),
         "max_days": settings.RETENTION_DAYS,
         "deletes_after": deletes_after,

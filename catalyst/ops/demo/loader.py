@@ -61,7 +61,10 @@ def find() -> Project | None:
 
 
 def is_due() -> bool:
-    return env.demo and Project.objects.count() == 1 and not Trace.objects.exists()
+    if not env.demo or Project.objects.count() != 1 or Trace.objects.exists():
+        return False
+    # Its name would be refused.
+    return not Project.objects.filter(name__iexact=NAME).exists()
 
 
 @transaction.atomic
