@@ -94,13 +94,15 @@ class Probe(Entry):
 class Section(Entry):
     """A navigation entry.
 
-    `key`: its keyboard shortcut, pressed after g. `folders`: the first parts of the paths of its pages.
+    `key`: its keyboard shortcut, pressed after g. `folders`: the first parts of the paths of its pages. `rows`: what it
+    lists of a project as long as nothing is chosen on its page, to show their number.
     """
 
     url_name: str
     icon: str
     key: str
     folders: tuple[str, ...]
+    rows: Callable[[Any], Any] | None = None
 
     def unique(self) -> set[str]:
         folders = {f"folder {folder}" for folder in self.folders}

@@ -70,7 +70,15 @@ REGISTRATIONS = (
         judge=probes.check_project_disk,
         metrics=probes.project_disk_metrics,
     ),
-    Section(name="Agents", order=10, url_name="traces:agent-list", icon="agent", key="a", folders=("agents",)),
+    Section(
+        name="Agents",
+        order=10,
+        url_name="traces:agent-list",
+        icon="agent",
+        key="a",
+        folders=("agents",),
+        rows=lambda project: project.agents.all(),
+    ),
     Section(
         name="Traces",
         order=20,

@@ -1,13 +1,17 @@
 """The frame of every page, and the way back to the project that was opened last."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from django.test import Client
 
 from catalyst.core.models import Membership, Project, User
+from signals import operations
+from tests.factories import make_agent, make_signal
 from tests.page import Page
 
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HTMX = {"HX-Request": "true"}
 
 
@@ -47,6 +51,19 @@ def test_it_forgets_the_project_when_signing_out(browser: Client, bob: User, zoo
     browser.post("/logout/")
     browser.force_login(bob)
     assert browser.get("/").headers["Location"] == "/p/default/traces/"
+
+
+def test_it_counts_what_agents_and_signals_list(browser: Client, project: Project, zoo: Project) -> None:
+    assert {"Agents", "Signals"} <= {text for text, _ in Page(browser.get("/p/zoo/agents/").text).region("Main").links}
+    agents = [make_agent(project, f"bot {number}") for number in range(99)]
+    make_signal(agents[0], name="Kept")
+    operations.archive(make_signal(agents[0], name="Archived"), NOW)
+    page = Page(browser.get("/p/default/signals/").text)
+    assert page.region("Main").has_link("Agents 99")
+    assert page.region("Main").has_link("Signals 1")
+    assert len(page.table().rows) == 1
+    make_agent(project, "bot 99")
+    assert Page(browser.get("/p/default/signals/").text).region("Main").has_link("Agents 99+")
 
 
 def test_its_range_goes_along(browser: Client, zoo: Project) -> None:

@@ -15,14 +15,17 @@ from django.utils.safestring import SafeString, mark_safe
 
 from catalyst import __version__, package, registry, timerange
 from catalyst.core.access import ProjectRequest
+from catalyst.core.models import Project
 from catalyst.figures import to_json
 from catalyst.pagination import Sort
-from catalyst.registry import Tab, TabPage
+from catalyst.registry import Section, Tab, TabPage
 
 register = template.Library()
 register.simple_tag(package.command)
 register.filter("html_attributes", flatatt)
 
+# Nobody needs a greater number in the navigation, and it costs more.
+MAX_COUNTED = 99
 # Without a status nothing failed, so it is counted and found as OK.
 STATUSES = {"ok": ("OK", ""), "error": ("Error", ""), "unset": ("OK", "The sender set no status")}
 
@@ -168,6 +171,15 @@ def carry(context: RequestContext, *names: str) -> SafeString:
     request: HttpRequest = context["request"]
     fields = ((name, value) for name, values in request.GET.lists() if name not in names for value in values)
     return format_html_join("", '<input type="hidden" name="{}" value="{}">', fields)
+
+
+@register.simple_tag
+def section_count(section: Section, project: Project) -> str:
+    """The number of rows that the section's page lists. Empty if there are none."""
+    if section.rows is None:
+        return ""
+    count = section.rows(project)[: MAX_COUNTED + 1].count()
+    return f"{MAX_COUNTED}+" if count > MAX_COUNTED else str(count or "")
 
 
 @register.simple_tag(takes_context=True)

@@ -165,7 +165,7 @@ def test_its_links_keep_the_list_that_led_here(browser: Client, project: Project
     spans = page.region("Spans")
     assert all(address.startswith(f"?{query}") for _, address in spans.links)
     assert page.link("chat").endswith("?range=7d")
-    assert page.region("Main").link("Agents") == "/p/default/agents/?range=7d"
+    assert page.region("Main").link("Agents 1") == "/p/default/agents/?range=7d"
 
 
 def test_without_a_list_its_links_lead_to_its_own_time(browser: Client, project: Project, now: datetime) -> None:
