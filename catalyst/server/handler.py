@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from io import BytesIO
 from typing import cast
 
@@ -12,6 +13,7 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.template.loader import render_to_string
 from django.urls import resolve, set_script_prefix
 
 from catalyst.fairness import FairShare
@@ -82,7 +84,7 @@ class ThreadHandler(ASGIHandler):
         try:
             content = await self._read_page_body(scope, body)
         except BodyTooLarge:
-            return _refusal(413, "The body of this request is too large.")
+            return await in_thread(_too_large, scope)
         except MemoryFull:
             return _refusal(503, "The server has no memory for this request now. Send it again.")
         # Returns the database connection too, so a stream holds none while it waits for its client.
@@ -112,6 +114,17 @@ class ThreadHandler(ASGIHandler):
 
 def _safe(view: Callable[..., HttpResponseBase | Awaitable[HttpResponseBase]]) -> LoopView:
     return cast(LoopView, convert_exception_to_response(view))
+
+
+def _too_large(scope: Scope) -> HttpResponse:
+    if b"text/html" in dict(scope["headers"]).get(b"accept", b""):
+        return HttpResponse(_too_large_page(), status=413)
+    return _refusal(413, "The body of this request is too large.")
+
+
+@cache
+def _too_large_page() -> str:
+    return render_to_string("413.html", {"megabytes": MAX_PAGE_BODY_BYTES / 1e6})
 
 
 def _refusal(status: int, message: str) -> HttpResponse:

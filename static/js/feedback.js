@@ -4,6 +4,7 @@
     0: "the server can't be reached",
     403: "your role does not allow it, or this page is out of date. Reload the page",
     404: "it no longer exists",
+    413: "what you entered is too large. Shorten it",
     414: "the search text or the filter is too long",
     429: "too many requests at once, wait a little",
   };

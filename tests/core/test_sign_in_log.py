@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from catalyst.core import audit, forms, login_links, operations, sign_in_log
-from catalyst.core.actor import Actor
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.models import AuditEntry, Bucket, Project, User
 from catalyst.core.token_buckets import Limit
 from tests.page import Page
@@ -173,6 +173,12 @@ def test_a_profile_shows_the_activity_of_its_account(
         ("Somebody", "failed to sign in"),
     ]
     assert "Nothing is recorded yet" in Page(client_as(bob).get("/profile/").text).region("Recent activity").text
+
+
+def test_a_profile_says_what_was_created(client_as: Callable[[User], Client], bob: User) -> None:
+    audit.record(SYSTEM, "created", bob)
+    region = Page(client_as(bob).get("/profile/").text).region("Recent activity")
+    assert [row["Action"] for row in region.table().rows] == ["created the account"]
 
 
 def test_it_deletes_old_sign_ins_and_nothing_else(

@@ -16,6 +16,7 @@ from catalyst.fairness import FairShare
 from catalyst.server import handler
 from catalyst.server.bodies import Message, Receive, Scope
 from catalyst.server.handler import ThreadHandler
+from tests.page import Page
 
 made: list[int] = []
 
@@ -85,7 +86,7 @@ def client(gone: asyncio.Event, body: bytes = b"") -> Receive:
     return receive
 
 
-def ask(where: str, body: bytes = b"", leave_after: int = 0, cookie: str = "") -> list[Message]:
+def ask(where: str, body: bytes = b"", leave_after: int = 0, cookie: str = "", accept: str = "*/*") -> list[Message]:
     """What a client is sent that may go away after so many messages. Who has the cookie `known` may send more."""
     sent: list[Message] = []
 
@@ -98,7 +99,7 @@ def ask(where: str, body: bytes = b"", leave_after: int = 0, cookie: str = "") -
                 gone.set()
 
         application = ThreadHandler(2, FairShare(10_000_000), lambda scope: (b"cookie", b"known") in scope["headers"])
-        scope = scope_of(where, cookie=cookie, **{"content-length": str(len(body))})
+        scope = scope_of(where, cookie=cookie, accept=accept, **{"content-length": str(len(body))})
         await asyncio.wait_for(application(scope, client(gone, body), send), 30)
 
     asyncio.run(talk())
@@ -165,6 +166,17 @@ def test_strangers_may_send_a_form_and_people_a_large_one(size: int, cookie: str
     start, body = ask("/v1/echo", b"x" * size, cookie=cookie)
     assert start["status"] == status
     assert (len(body["body"]) == size) == (status == 200)
+
+
+def test_a_browser_gets_a_page_that_says_that_a_form_is_too_large() -> None:
+    large = b"x" * (handler.MAX_PAGE_BODY_BYTES + 1)
+    start, body = ask("/v1/echo", large, cookie="known", accept="text/html,*/*")
+    assert (start["status"], header(start, b"Content-Type")) == (413, b"text/html; charset=utf-8")
+    page = Page(body["body"].decode())
+    assert page.headings == ["This is too large"]
+    assert "A form may send 2.5 MB" in page.text
+    start, body = ask("/v1/echo", large, cookie="known")
+    assert body["body"] == b"The body of this request is too large."
 
 
 @pytest.mark.django_db(transaction=True)
