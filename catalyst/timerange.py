@@ -192,10 +192,9 @@ def with_moment(params: Mapping[str, str], moment: datetime, now: datetime) -> T
 
 
 def named(key: str, now: datetime) -> TimeRange:
-    """Return a range of RANGES. It ends with the bar that contains now."""
+    """Return a range of RANGES: the bars from the one that contains its length ago to the one that contains now."""
     length, step = RANGES[key]
-    end = ceil(now + timedelta(microseconds=1), step)
-    return TimeRange(key, end - length, end, step)
+    return TimeRange(key, floor(now - length, step), floor(now, step) + step, step)
 
 
 def between(start: datetime, end: datetime) -> TimeRange:

@@ -18,7 +18,16 @@ def test_it_cuts_every_range_into_whole_bars(key: str) -> None:
     assert found.start <= NOW < found.end
     assert bars[0] == found.start
     assert bars[-1] + found.bucket_width == found.end
-    assert 20 <= len(bars) <= timerange.MAX_BUCKETS
+    assert 20 <= len(bars) <= timerange.MAX_BUCKETS + 1
+
+
+@pytest.mark.parametrize("now", [NOW, datetime(2026, 11, 20, tzinfo=UTC)])
+@pytest.mark.parametrize("key", timerange.RANGES)
+def test_a_named_range_covers_its_length_and_starts_with_a_bar(key: str, now: datetime) -> None:
+    length, step = timerange.RANGES[key]
+    found = timerange.named(key, now)
+    assert found.start <= now - length < found.start + step
+    assert found.end - step <= now < found.end
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,7 @@ def test_a_click_on_a_bar_stays_in_the_range() -> None:
 def test_it_keeps_the_filter_when_a_bar_is_clicked() -> None:
     found = timerange.named("1d", NOW)
     query = found.bucket_query(found.start, {"status": "error", "range": "1d", "after": "x"})
-    assert query == "status=error&from=2026-11-19T13%3A00&to=2026-11-19T14%3A00"
+    assert query == "status=error&from=2026-11-19T12%3A00&to=2026-11-19T13%3A00"
 
 
 @pytest.mark.parametrize(

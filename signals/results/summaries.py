@@ -22,7 +22,8 @@ from signals.targets.scopes import targets_of
 
 MAX_VERSIONS = 50
 MAX_RUNS = 50
-MAX_POINTS = 30  # of a sparkline
+# Of a sparkline: a third of the 91 bars that a range has at most.
+MAX_POINTS = 31
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,8 +199,8 @@ def test_it_splits_runs_by_status_until_an_agent_reports_another_outcome(
 
 
 def old_run() -> list[Run]:
-    """One run at the beginning of the day before the last."""
-    return [Run(ago=timedelta(hours=47))]
+    """One run in the first hour of the period before the default range."""
+    return [Run(ago=timedelta(hours=49))]
 
 
 def test_it_compares_with_the_equal_period_before(browser: Client, project: Project, now: datetime) -> None:
@@ -242,7 +242,7 @@ def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Projec
     assert set(figures) == {"agent-runs", "agent-errors", "agent-latency", "agent-tokens", "agent-cost"}
     for figure in figures.values():
         for row in figure["data"]:
-            assert len(row["y"]) == 24
+            assert len(row["y"]) == 25
             assert sum(value is not None for value in row["y"]) == 2
     assert [value for value in figures["agent-errors"]["data"][0]["y"] if value is not None] == [0, 100]
     slow, fast = (value for value in figures["agent-latency"]["data"][0]["y"] if value is not None)
