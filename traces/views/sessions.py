@@ -115,6 +115,7 @@ def session_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "turns": [
             (turn, turn_pills.get(turn.trace.trace_id, [])) for turn in conversations.of_session(traces, first + 1)
         ],
+        "longest_us": max((trace.duration_us for trace in traces), default=0),
         "navigation": label_sources.navigation(request.project, request.GET.dict(), now),
         "pills": label_sources.labelled(
             label_sources.pills_for_sessions(request.project, [session.key]).get(session.key, ())

@@ -131,18 +131,28 @@ def _from_first_row(context: RequestContext) -> dict[str, list[Any]]:
 
 
 @register.simple_tag(takes_context=True)
-def sort_head(
-    context: RequestContext, sort: Sort, key: str, text: str, css_class: str = "", parameter: str = "sort"
+def sort_head(  # noqa: PLR0913, PLR0917
+    context: RequestContext,
+    sort: Sort,
+    key: str,
+    text: str,
+    css_class: str = "",
+    parameter: str = "sort",
+    bars: str = "",
 ) -> SafeString:
-    """The head of a column, which sorts the list: the greatest value first, then the least. Names the other way."""
+    """The head of a column, which sorts the list: the greatest value first, then the least. Names the other way.
+
+    `bars`: what the bars beside the values show, hidden where they are.
+    """
     is_current = sort.key == key
     new = sort.opposite if is_current else Sort(key, is_descending=key != "name")
     attributes = {"class": css_class or None}
     if is_current:
         attributes["aria-sort"] = "descending" if sort.is_descending else "ascending"
     return format_html(
-        '<th{}><a href="{}">{}</a></th>',
+        '<th{}>{}<a href="{}">{}</a></th>',
         flatatt({name: value for name, value in attributes.items() if value}),
+        format_html('<span class="of-bars" aria-hidden="true">{}</span> ', bars) if bars else "",
         narrowed(context, parameter, new),
         text,
     )

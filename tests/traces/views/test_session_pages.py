@@ -51,6 +51,17 @@ def test_it_offers_the_range_that_has_sessions(browser: Client, project: Project
     assert Page(browser.get(LIST).text).link("Show the last 7 days") == "?range=7d"
 
 
+def test_the_bars_of_turns_are_shares_of_the_longest_one(browser: Client, project: Project, now: datetime) -> None:
+    spans = [
+        sent_span(number, trace=number, start=now - timedelta(seconds=60 - number), seconds=seconds, session__id="chat")
+        for number, seconds in enumerate((8, 2), start=1)
+    ]
+    pipeline.store(project.pk, spans, now)
+    page = Page(browser.get(f"{LIST}{Session.objects.get().pk}/").text)
+    bars = [page.region(f"Turn {number}").all(".//*[local-name()='rect']")[1] for number in (1, 2)]
+    assert [bar.attribute("width") for bar in bars] == ["100%", "25.0%"]
+
+
 def test_it_opens_a_session_by_its_id(browser: Client, project: Project, now: datetime) -> None:
     session = make_session_row(project, "chat/ü 1", now=now)
     assert browser.get(LIST, {"key": "chat/ü 1"}).headers["Location"] == f"{LIST}{session.pk}/"

@@ -27,8 +27,8 @@ HTMX = {"HX-Request": "true"}
 
 def heads(listed: Table) -> dict[str, str]:
     """Which way the list is sorted, by the words of the head."""
-    found = ((head.text, head.element.get("aria-sort")) for head in listed.all(".//thead//th"))
-    return {text: way for text, way in found if way}
+    sorted_heads = listed.all(".//thead//th[@aria-sort]")
+    return {head.all("./a")[0].text: head.attribute("aria-sort") for head in sorted_heads}
 
 
 def names_of_all_pages(browser: Client, url: str) -> list[str]:

@@ -284,6 +284,13 @@ def test_its_numbers_are_of_the_agent_but_other_agents_say_what_they_would_give(
     assert [words for words, _ in filters.region("Agent").links] == ["support-bot 3", "other-bot 1"]
 
 
+def test_its_bars_of_latency_say_their_scale(browser: Client, project: Project, now: datetime) -> None:
+    trace = make_trace_row(project, now=now)
+    for path in (PAGE, f"/p/default/agents/{trace.agent_id}/traces/"):
+        heads = [head.text for head in Page(browser.get(path).text).table().all(".//th")]
+        assert "log scale Latency" in heads
+
+
 def test_it_says_when_it_did_not_look_at_all(
     browser: Client, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
