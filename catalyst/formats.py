@@ -45,6 +45,11 @@ def duration(microseconds: float | None) -> str:
     return _under_a_minute(seconds) if seconds < 60 else _from_a_minute(round(seconds))
 
 
+def about(microseconds: float | None) -> str:
+    """`duration` of a percentile, which is within 5%: `≈1.24 s`. Empty when unknown."""
+    return "" if microseconds is None else f"≈{duration(microseconds)}"
+
+
 def _under_a_minute(seconds: float) -> str:
     if seconds < 0.000001:
         return "0 ms"

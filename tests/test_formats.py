@@ -32,6 +32,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 )
 def test_it_says_durations(microseconds: int | None, text: str) -> None:
     assert formats.duration(microseconds) == text
+    assert formats.about(microseconds) == (text and f"≈{text}")
 
 
 @pytest.mark.parametrize(

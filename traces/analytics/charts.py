@@ -13,7 +13,7 @@ from traces.analytics.stats import Stat, Stats, unsplit
 from traces.models import Deploy
 from traces.usage import Runs, Usage
 
-SECONDS = Unit("%{y:.3~s}s", suffix=" s")
+SECONDS = Unit("≈%{y:.3~s}s", suffix=" s")
 PERCENT = Unit("%{y:.1f}%", suffix="%")
 DOLLARS = Unit("$%{y:,.4~f}", prefix="$")
 TOKENS = Unit("%{y:.3~s}")

@@ -71,8 +71,8 @@ def _latencies(now: Runs, before: Runs) -> Stats:
     for name, share in (("p50", 0.5), ("p95", 0.95)):
         value, old = percentile(now.latencies, share), percentile(before.latencies, share)
         tone = {1: "bad", -1: "good", 0: ""}[percentile_trend(before.latencies, now.latencies, share)]
-        change = _change(value or 0, old, formats.duration, tone) if old is not None else Change()
-        latencies[name] = Stat(name, formats.duration(value), "within 5%", change)
+        change = _change(value or 0, old, formats.about, tone) if old is not None else Change()
+        latencies[name] = Stat(name, formats.about(value), "", change)
     return latencies
 
 

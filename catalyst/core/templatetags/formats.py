@@ -15,6 +15,7 @@ from catalyst.figures import Bar
 register = template.Library()
 
 register.filter("duration", formats.duration)
+register.filter("about", formats.about)
 register.filter("short", formats.short)
 register.filter("usd", formats.usd)
 register.filter("percent_of", formats.percent)

@@ -204,5 +204,5 @@ def rank(spans: Sequence[RawSpan], share: float) -> float:
 
 def seconds(text: str) -> float:
     """A duration as the page writes it."""
-    number, unit = text.split()
+    number, unit = text.removeprefix("≈").split()
     return float(number) * {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
