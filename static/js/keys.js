@@ -1,4 +1,4 @@
-// The keyboard: / filter, j and k move through the rows of a list, and so do the arrows in the tree of a trace, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys. Space follows a link that is a check box, as Enter does.
+// The keyboard: / filter, j and k move through the rows of a list, and so do the arrows in the tree of a trace, Enter opens, [ and ] go from label to label, g then a letter goes to a section, ? lists the keys. Space follows a link that is a check box or a radio button, as Enter does.
 {
   const rows = () => [...document.querySelectorAll(".list tbody tr")].filter((row) => row.querySelector(".open"));
   let goUntil = 0;
@@ -33,7 +33,7 @@
     if (event.key === "Escape") return event.target.closest("input, textarea")?.blur();
     if (event.target.closest("input, textarea, select, dialog, [contenteditable]")) return;
     if (event.key === "Enter" && event.target.closest("a, button, summary")) return;
-    const check = event.key === " " && event.target.closest("a[role=checkbox]");
+    const check = event.key === " " && event.target.closest("a:is([role=checkbox], [role=radio])");
     if (check) {
       event.preventDefault();
       return check.click();

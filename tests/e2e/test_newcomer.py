@@ -49,7 +49,7 @@ def test_a_newcomer_finds_the_bad_deploy_and_its_reason_then_sends_a_trace(
     page.wait_for_url("**/p/demo/traces/**")
     reddest(page).click()
     page.wait_for_url("**from=**")
-    page.locator(".facets").get_by_role("link", name="Error").click()
+    page.locator(".facets").get_by_role("radio", name="Error").click()
     page.wait_for_url("**status=error**")
     page.get_by_role("row", name="support.turn").get_by_role("link", name=re.compile("^chat-")).first.click()
 

@@ -99,6 +99,40 @@ def swapped(context: RequestContext, name: str, value: object, instead_of: Colle
 
 
 @register.simple_tag(takes_context=True)
+def facet_choice(
+    context: RequestContext,
+    name: str,
+    value: object,
+    text: str,
+    number: int | str | None,
+    instead_of: Collection[str] | None = None,
+) -> SafeString:
+    """A value of a facet that takes one, with the number of rows that it leaves. As a link, so a click removes it, too.
+
+    `number`: None or empty if it is not known. `instead_of` as for `swapped`.
+    """
+    request: HttpRequest = context["request"]
+    is_chosen = str(value) in request.GET.getlist(name)
+    return format_html(
+        '<a role="radio" aria-checked="{}" href="{}" title="{} {}"><span>{}</span>{}</a>',
+        "true" if is_chosen else "false",
+        swapped(context, name, value, instead_of),
+        "Remove filter" if is_chosen else "Only",
+        text,
+        text,
+        "" if number in {None, ""} else format_html(" <output>{}</output>", f"{number:,}"),
+    )
+
+
+@register.simple_tag(takes_context=True)
+def facet_any(context: RequestContext, name: str, chosen: Collection[str] = ()) -> SafeString:
+    """The way out of a facet that takes one value. `chosen`: the values to remove, if not all of this name."""
+    values = context["request"].GET.getlist(name)
+    address = changed(context, {name: [value for value in values if chosen and value not in chosen]})
+    return format_html('<a role="radio" aria-checked="false" href="{}"><span>Any</span></a>', address)
+
+
+@register.simple_tag(takes_context=True)
 def changed(context: RequestContext, *changes: Mapping[str, Any], at: str = "", **values: Any) -> str:
     """The address of the first page after these changes of the query; no value removes a parameter.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.test import Client
 
-from tests.page import Page
+from tests.page import Page, Part
 
 ASKED = {"HX-Request": "true", "HX-Target": "facets"}
 
@@ -15,3 +15,8 @@ def facets_of(browser: Client, path: str, query: dict[str, Any] | None = None) -
     page = Page(response.text)
     assert not page.is_whole
     return page
+
+
+def chosen(facet: Part) -> list[str]:
+    """The words of the chosen values."""
+    return [value.text for value in facet.all(".//a[@aria-checked='true']")]

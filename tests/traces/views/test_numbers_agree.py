@@ -128,7 +128,7 @@ def test_each_facet_counts_the_rows_that_its_link_lists(
         rows = listed(browser, path, query)
         for link in facets_of(browser, path, query).all("//aside//a"):
             # A click on a chosen value removes it, so its number is that of the list.
-            is_chosen = link.element.get("aria-current")
+            is_chosen = link.element.get("aria-checked") == "true"
             expected = rows if is_chosen else listed(browser, path, link.attribute("href"))
             for count in link.all("./output"):
                 assert int(count.text) == expected, (query, link.text)

@@ -24,7 +24,7 @@ from tests.factories import (
 )
 from tests.page import Page
 from tests.traces.sent import sent_span
-from tests.traces.views.facets import facets_of
+from tests.traces.views.facets import chosen, facets_of
 from traces.analytics import list_volumes
 from traces.ingest import pipeline
 from traces.models import Trace
@@ -281,7 +281,22 @@ def test_its_numbers_are_of_the_agent_but_other_agents_say_what_they_would_give(
     assert [bar for bar in bars if not bar.startswith("0 ")] == ["1 trace, 0 with errors"]
     filters = facets_of(browser, f"{PAGE}?range={key}&agent={other.agent_id}")
     assert [words for words, _ in filters.region("Status").links] == ["OK 1", "Error 0"]
-    assert [words for words, _ in filters.region("Agent").links] == ["support-bot 3", "other-bot 1"]
+    assert [words for words, _ in filters.region("Agent").links] == ["Any", "support-bot 3", "other-bot 1"]
+
+
+def test_one_status_and_one_agent_can_be_chosen(browser: Client, project: Project, now: datetime) -> None:
+    mine, other = make_trace_row(project, 1, now=now), make_trace_row(project, 2, now=now, agent="other-bot")
+    page = facets_of(browser, PAGE)
+    for name, value in (("Status", "OK 2"), ("Agent", "support-bot 1")):
+        assert (chosen(page.region(name)), page.region(name).has_link("Any")) == ([], False)
+        assert [link.attribute("role") for link in page.region(name).all(".//a")] == ["radio", "radio"]
+        page = facets_of(browser, PAGE + page.region(name).link(value))
+    agents = page.region("Agent")
+    assert (chosen(page.region("Status")), chosen(agents)) == (["OK 1"], ["support-bot 1"])
+    # Another one replaces it. A click on it, or on "Any", removes it.
+    assert agents.link("other-bot 1") == f"?status=ok&agent={other.agent_id}"
+    assert agents.link("support-bot 1") == agents.link("Any") == "?status=ok"
+    assert page.region("Status").link("Any") == f"?agent={mine.agent_id}"
 
 
 def test_its_bars_of_latency_say_their_scale(browser: Client, project: Project, now: datetime) -> None:
