@@ -92,3 +92,15 @@ def test_forms_work(demo: Instance, plain: Page) -> None:
     plain.get_by_label("Name", exact=True).fill("Without scripts")
     plain.get_by_role("button", name="Save draft").click()
     expect(plain.get_by_role("heading", name="Without scripts")).to_be_visible()
+
+
+def test_filters_are_folded_on_a_phone(demo: Instance, plain: Page) -> None:
+    plain.set_viewport_size({"width": 390, "height": 844})
+    sign_in(plain, demo)
+    plain.goto(f"{demo.url}/p/demo/traces/?range=7d&status=error")
+    link = plain.get_by_role("link", name="Show filters with counts")
+    expect(link).to_be_hidden()
+    plain.get_by_text("Filters 1").click()
+    link.click()
+    plain.get_by_role("radio", name="OK").click()
+    expect(plain.get_by_text("status is ok")).to_be_visible()

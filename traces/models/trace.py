@@ -67,6 +67,12 @@ class TraceFilter:
         return [label.key for label in self.labels]
 
     @property
+    def count(self) -> int:
+        """The number of conditions, each of which a list shows with the way out."""
+        others = (self.agent is not None, self.session is not None, self.text, self.skewed)
+        return len(self.traffic_filter.parts) + len(self.labels) + sum(map(bool, others))
+
+    @property
     def narrows(self) -> bool:
         return self != TraceFilter(self.project_id)
 

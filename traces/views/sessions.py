@@ -22,7 +22,7 @@ from traces.models import sorting
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
 from traces.views import expired, facets
-from traces.views.traces import list_query, paging, tidied_address
+from traces.views.traces import agent_of, list_query, paging, tidied_address
 
 PAGE = 30
 MAX_TURNS = 50
@@ -51,6 +51,7 @@ def session_list(request: ProjectRequest) -> HttpResponse:
         "time_range": time_range,
         "filter_form": filter_form,
         "trace_filter": trace_filter,
+        "agent": agent_of(request, trace_filter),
         **session_page(request, trace_filter, sort, time_range, now),
     }
     context["kept_since"] = expired.since(request, time_range, now)

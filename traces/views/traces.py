@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from catalyst import params, timerange
+from catalyst.agents.models import Agent
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from catalyst.pagination import Sort, SortedCursor, sorted_rows
@@ -309,7 +310,7 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
     volumes, since = list_volumes(request.project, time_range, trace_filter, now)
     head: dict[str, Any] = {
         "overview": overview(volumes, time_range, trace_filter, dict(request.GET.lists()), since),
-        "agent": request.project.agents.filter(pk=trace_filter.agent or 0).first(),
+        "agent": agent_of(request, trace_filter),
         "session": session_of(request, trace_filter),
     }
     if request.membership.can_edit:
@@ -317,6 +318,11 @@ def _head(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFil
         head["starts"] = label_sources.starts(request.project, agent.identity if agent else "")
     # Without JavaScript a link asks for them.
     return head | facets.of_traces(request, time_range, trace_filter, now) if "facets" in request.GET else head
+
+
+def agent_of(request: ProjectRequest, trace_filter: TraceFilter) -> Agent | None:
+    """The agent whose rows alone are listed."""
+    return request.project.agents.filter(pk=trace_filter.agent).first() if trace_filter.agent else None
 
 
 def session_of(request: ProjectRequest, trace_filter: TraceFilter) -> Session | None:

@@ -1,6 +1,7 @@
 """The environments, services, models and users beside a list. That counts equal rows is in test_numbers_agree."""
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -61,6 +62,26 @@ def test_only_what_offers_a_choice_is_shown(browser: Client, project: Project, n
     page = facets_of(browser, path, {"user": "nobody", "model": "gpt-4o-mini"})
     assert boxes(page, "User") == {"nobody": True, "ann": False}
     assert page.region("User").link("nobody") == "?model=gpt-4o-mini"
+
+
+@LISTS
+def test_they_are_in_a_fold_that_counts_the_filters(
+    browser: Client, project: Project, now: datetime, path: str
+) -> None:
+    def fold(**query: Any) -> Part:
+        (found,) = Page(browser.get(path, query).text).all("//details[@class='filters']")
+        return found
+
+    store(project, now, "ann", "bob")
+    assert (fold().headings, fold().element.get("open")) == (["Filters"], None)
+    agent = project.agents.get()
+    chosen: dict[str, Any] = {"agent": agent.pk, "user": ["ann", "bob"], "min_tokens": 1}
+    assert fold(**chosen).headings == ["Filters 4"]
+    (search,) = Page(browser.get(path, chosen).text).searches
+    assert len([label for label in search.labels if label.startswith("Remove filter")]) == 4
+    assert f"agent: {agent}" in search.text
+    # Without JavaScript a link asks for the facets, and they are in sight then.
+    assert fold(facets=1).element.get("open") is not None
 
 
 @LISTS
