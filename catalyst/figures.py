@@ -14,7 +14,7 @@ from plotly.io.json import to_json_plotly
 @dataclass(frozen=True, slots=True)
 class Series:
     # A tone is a name that stylesheets and charts.js turn into a color: positive, negative, neutral, warn, quiet,
-    # unlabelled, accent, or cat-1 to cat-6. One figure serves light and dark.
+    # strong, unlabelled, accent, or cat-1 to cat-6. One figure serves light and dark.
     name: str
     values: Sequence[float | None]
     tone: str = "accent"

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 TOKENS = Path("static/css/tokens.css").read_text()
-MARKS = re.findall(r"--((?:[a-z]+-fill)|series|accent|cat-[1-6]): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", TOKENS)
+MARKS = re.findall(
+    r"--((?:[a-z]+-fill)|series|neutral|accent|cat-[1-6]): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", TOKENS
+)
 SURFACES = dict(re.findall(r"--(bg|bg-raised|bg-sunken): light-dark\(([^)]+)\)", TOKENS))
 MIN_CONTRAST = 3  # WCAG 2.2, 1.4.11
 MIN_TEXT_CONTRAST = 4.5  # 1.4.3
@@ -32,7 +34,7 @@ def test_a_mark_stands_out_from_every_surface(name: str, light: str, dark: str) 
 
 
 def test_it_looks_at_every_mark() -> None:
-    assert len(MARKS) == 12
+    assert len(MARKS) == 13
     assert len(SURFACES) == 3
 
 

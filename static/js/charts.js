@@ -12,7 +12,7 @@
 
   const TONES = {
     positive: "ok-fill", negative: "error-fill", error: "error-fill", neutral: "neutral-fill", warn: "warn-fill",
-    quiet: "series", accent: "accent",
+    quiet: "series", strong: "neutral", accent: "accent",
   };
 
   // Bars without a label are hollow, and lines dotted, so that they look like no label.

@@ -104,20 +104,20 @@ def _errors(axis: Axis, stats: Stats) -> Card:
 def _latency(axis: Axis, stats: Stats) -> Card:
     figure = axis.lines(
         [
-            axis.row("p50", "accent", lambda runs: seconds(runs.p50_us)),
+            axis.row("p50", "strong", lambda runs: seconds(runs.p50_us)),
             axis.row("p95", "quiet", lambda runs: seconds(runs.p95_us)),
         ],
         SECONDS,
     )
     lead = replace(stats["p50"], name="Latency", note="p50")
-    return Card("agent-latency", lead, figure, [Part("accent", Stat("p50", "")), Part("quiet", stats["p95"])])
+    return Card("agent-latency", lead, figure, [Part("strong", Stat("p50", "")), Part("quiet", stats["p95"])])
 
 
 def _tokens(axis: Axis, stats: Stats) -> Card:
     cached = axis.summed("in, cached", "cat-2", lambda usage: usage.cached_tokens)
     fresh = axis.summed("in, not cached", "quiet", lambda usage: max(usage.input_tokens - usage.cached_tokens, 0))
-    written = axis.summed("out", "accent", lambda usage: usage.output_tokens)
-    parts = [Part("quiet", stats["in"]), Part("cat-2", stats["cached"]), Part("accent", stats["out"])]
+    written = axis.summed("out", "strong", lambda usage: usage.output_tokens)
+    parts = [Part("quiet", stats["in"]), Part("cat-2", stats["cached"]), Part("strong", stats["out"])]
     return Card("agent-tokens", stats["tokens"], axis.stacked([cached, fresh, written], TOKENS), parts)
 
 
@@ -125,11 +125,11 @@ def _cost(axis: Axis, stats: Stats) -> Card:
     def part(name: str, tone: str, value: Callable[[Usage], Decimal]) -> Series:
         return axis.row(name, tone, lambda runs: float(value(runs.usage)) if is_priced(runs.usage) else None)
 
-    split = {"input": "quiet", "cache": "cat-2", "output": "accent", "unsplit": "neutral"}
+    split = {"input": "quiet", "cache": "cat-2", "output": "strong", "unsplit": "neutral"}
     series = [
         part("cache", "cat-2", lambda usage: usage.cache_cost),
         part("input", "quiet", lambda usage: usage.input_cost),
-        part("output", "accent", lambda usage: usage.output_cost),
+        part("output", "strong", lambda usage: usage.output_cost),
     ]
     rest = part("not split", "neutral", unsplit)
     if any(rest.values):

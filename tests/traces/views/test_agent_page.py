@@ -255,6 +255,15 @@ def test_it_leaves_a_gap_where_there_is_no_data(browser: Client, project: Projec
     assert (slow, fast) == (pytest.approx(3, rel=0.05), pytest.approx(1, rel=0.05))
 
 
+def test_its_charts_leave_the_color_of_links_to_links(browser: Client, project: Project, now: datetime) -> None:
+    send(project, traffic(), now)
+    figures = Page(browser.get(page_of(project)).text).figures
+    tones = {name: [row["meta"]["tone"] for row in figure["data"]] for name, figure in figures.items()}
+    assert tones["agent-latency"] == ["strong", "quiet"]
+    # cat-1 is as blue as links are.
+    assert not {"accent", "cat-1"} & {tone for each in tones.values() for tone in each}
+
+
 def test_it_says_nothing_false_where_nothing_is_known(browser: Client, project: Project, now: datetime) -> None:
     pipeline.store(project.pk, [sent_span(1, start=now - timedelta(seconds=2), agent__name="support-bot")], now)
     found = numbers(Page(browser.get(page_of(project)).text))
