@@ -45,7 +45,7 @@
 
   // The axis counts bars, which are equally far apart in time; its texts are in the zone of the reader. An axis of dates
   // would be in UTC, or draw two bars over each other where the clock is put back.
-  const PIXELS_OF_A_TICK = 56;
+  const PIXELS_OF_A_TICK = 52;
   const timed = (element, { data, layout }) => {
     const starts = (data[0]?.x ?? []).map((start) => Date.parse(start));
     if (!starts.length) return { data, layout };

@@ -1,6 +1,6 @@
 """What beside a list narrows it: each value with the number of rows that a click on it lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
@@ -10,6 +10,7 @@ from django.db import OperationalError
 from django.db.models import Count, Q, QuerySet
 
 from catalyst import database
+from catalyst.agents.models import Agent
 from catalyst.core.access import ProjectRequest
 from catalyst.core.models import Project
 from catalyst.timerange import TimeRange
@@ -42,8 +43,7 @@ def of_traces(
     volumes, since = list_volumes(project, time_range, trace_filter, now)
     head = overview(volumes, time_range, trace_filter, {})
     top = head.agents[:MAX_AGENTS]
-    # The chosen agent is shown, so that a click removes it.
-    agents = top + [each for each in head.agents[MAX_AGENTS:] if each[0] == trace_filter.agent]
+    agents = top + _chosen_agent(trace_filter, head.agents, top)
     names = project.agents.in_bulk([agent for agent, _ in agents])
 
     def rows(wanted: TraceFilter) -> QuerySet[Any]:
@@ -53,11 +53,23 @@ def of_traces(
     return {
         # Counts of the newest traces only would be less than a click lists.
         "statuses": {} if since else head.statuses,
-        "agents": [(agent, names.get(agent), None if since else count) for agent, count in agents],
+        "agents": [(agent, _name(agent, names), None if since else count) for agent, count in agents],
         "max_skewed": MAX_SKEWED,
         "skewed_count": project.traces.matching(replace(trace_filter, skewed=True)).count_skewed(time_range),
         **_names_and_labels(project, time_range, trace_filter, rows),
     }
+
+
+def _name(agent: int, names: Mapping[int, Agent]) -> str:
+    return str(names[agent]) if agent in names else "unknown" if agent else "No agent"
+
+
+def _chosen_agent(
+    trace_filter: TraceFilter, counted: list[tuple[int, int]], shown: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """The chosen agent if it is not shown. It is offered even without rows, so that a click removes it."""
+    chosen = trace_filter.agent
+    return [] if chosen is None or chosen in dict(shown) else [(chosen, dict(counted).get(chosen, 0))]
 
 
 def of_sessions(request: ProjectRequest, time_range: TimeRange, trace_filter: TraceFilter) -> dict[str, Any]:

@@ -299,6 +299,15 @@ def test_one_status_and_one_agent_can_be_chosen(browser: Client, project: Projec
     assert page.region("Status").link("Any") == f"?agent={mine.agent_id}"
 
 
+def test_the_chosen_agent_is_offered_even_without_rows(browser: Client, project: Project, now: datetime) -> None:
+    trace = make_trace_row(project, now=now)
+    for agent, name in ((trace.agent_id, "support-bot"), (0, "No agent"), (999_999, "unknown")):
+        agents = facets_of(browser, f"{PAGE}?model=nothing&agent={agent}").region("Agent")
+        assert chosen(agents) == [f"{name} 0"]
+        assert agents.link("Any") == "?model=nothing"
+    assert "Agent" not in facets_of(browser, f"{PAGE}?model=nothing").text
+
+
 def test_its_bars_of_latency_say_their_scale(browser: Client, project: Project, now: datetime) -> None:
     trace = make_trace_row(project, now=now)
     for path in (PAGE, f"/p/default/agents/{trace.agent_id}/traces/"):
