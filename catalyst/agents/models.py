@@ -43,6 +43,11 @@ class Agent(models.Model):
             return True
         return not identities.filter(identity=self.identity).exists()
 
+    @property
+    def passing_id_count(self) -> int:
+        """The number of its ids, each of which came with one run. 0 once it is settled."""
+        return 0 if self.is_settled else self.identities.filter(first_trace_id__isnull=False).count()
+
 
 class AgentIdentityQuerySet(models.QuerySet["AgentIdentity"]):
     def moving(self) -> "AgentIdentityQuerySet":

@@ -122,7 +122,6 @@ def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> d
     agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
     return {
         "agent": agent,
-        "passing_ids": 0 if agent.is_settled else agent.identities.filter(first_trace_id__isnull=False).count(),
         "tab": tab,
         "time_range": timerange.parse(request.GET.dict(), now),
     }

@@ -387,6 +387,13 @@ def test_it_says_that_ids_change_with_each_run(browser: Client, project: Project
     assert "from agent.name, because each of its 3 ids came with one run; first seen" in text
 
 
+@pytest.mark.parametrize("tab", ["", "sessions/", "traces/", "signals/", "analysis/"])
+def test_each_tab_names_its_identity(browser: Client, project: Project, now: datetime, tab: str) -> None:
+    make_trace_row(project, now=now)
+    (head,) = Page(browser.get(page_of(project, tab)).text).all("//main/header")
+    assert head.text.startswith("support-bot support-bot from agent.name, first seen")
+
+
 def test_its_lists_apply_every_filter_or_say_which_not(browser: Client, project: Project, now: datetime) -> None:
     parcel = make_trace_row(project, 1, now=now, said=("Where is my parcel?", "There."), session="chat")
     refund = make_trace_row(project, 2, now=now, said=("A refund?", "No."), session="other")
