@@ -1,7 +1,13 @@
 """How sure a number is."""
 
-import pytest
+from fractions import Fraction
+from math import comb, exp, lgamma, log
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from catalyst import confidence
 from catalyst.confidence import wilson
 
 
@@ -12,3 +18,54 @@ from catalyst.confidence import wilson
 def test_it_says_how_sure_a_share_is(part: int, whole: int, low: float, high: float) -> None:
     found = wilson(part, whole)
     assert [round(100 * edge, 2) for edge in found] == [low, high]
+
+
+def at_least(part: int, total: int, share: Fraction) -> float:
+    """The definition, without rounding."""
+    return float(sum(comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(max(part, 0), total + 1)))
+
+
+@given(st.integers(1, 60), st.integers(-1, 61), st.integers(1, 19))
+def test_the_exact_test_of_a_share(total: int, part: int, twentieths: int) -> None:
+    share = Fraction(twentieths, 20)
+    expected = at_least(part, total, share)
+    assert confidence.binomial_at_least(part, total, float(share)) == pytest.approx(expected, abs=1e-9)
+    at_most = 1 - at_least(part + 1, total, share)
+    assert confidence.binomial_at_most(part, total, float(share)) == pytest.approx(at_most, abs=1e-9)
+
+
+@given(st.integers(0, 80), st.integers(1, 60))
+def test_the_exact_test_of_a_count(count: int, mean: int) -> None:
+    below = sum(exp(k * log(mean) - mean - lgamma(k + 1)) for k in range(count))
+    assert confidence.poisson_at_least(count, mean) == pytest.approx(1 - below, abs=1e-9)
+    assert confidence.poisson_at_most(count - 1, mean) == pytest.approx(below, abs=1e-9)
+
+
+def test_small_probabilities_keep_their_digits() -> None:
+    assert confidence.binomial_at_least(20, 20, 0.01) == pytest.approx(1e-40)
+    assert confidence.poisson_at_least(60, 5.0) == pytest.approx(7.7e-37, rel=0.02)
+
+
+def test_large_counts_are_quick_and_right() -> None:
+    # A normal distribution is close at this size: four standard deviations.
+    assert confidence.binomial_at_least(502_000, 1_000_000, 0.5) == pytest.approx(3.17e-5, rel=0.02)
+    assert confidence.poisson_at_least(1_004_000, 1_000_000) == pytest.approx(3.2e-5, rel=0.05)
+
+
+def test_certainties() -> None:
+    assert confidence.binomial_at_least(0, 10, 0.5) == 1
+    assert confidence.binomial_at_least(1, 10, 0) == 0
+    assert confidence.binomial_at_least(1, 10, 1) == 1
+    assert confidence.poisson_at_least(1, 0) == 0
+    assert confidence.poisson_at_most(0, 0) == 1
+
+
+@given(st.integers(1, 200), st.integers(0, 200))
+def test_the_exact_interval_is_where_the_tests_turn(total: int, part: int) -> None:
+    part = min(part, total)
+    low, high = confidence.exact_low(part, total, 0.01), confidence.exact_high(part, total, 0.01)
+    assert low <= part / total <= high
+    if part:
+        assert confidence.binomial_at_least(part, total, low) == pytest.approx(0.01, rel=1e-3)
+    if part < total:
+        assert confidence.binomial_at_most(part, total, high) == pytest.approx(0.01, rel=1e-3)

@@ -1,0 +1,151 @@
+"""Alerts and their states."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from alerts import rules
+from alerts.choices import OF_AGENTS, OF_SIGNALS, OF_VALUES, Comparison, Cooldown, Metric, Operator, Window
+from alerts.measures import Measure
+from alerts.models.channel import Channel
+from alerts.rules import Level, Problem, Rule, State
+from catalyst.agents.models import Agent
+from catalyst.core.models import AuthoredModel, Project
+from catalyst.timerange import MINUTE
+from signals.models import Signal
+
+MAX_NAME_CHARACTERS = 100
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def for_project(self, project: Project) -> "AlertQuerySet":
+        return self.filter(project=project)
+
+    def unarchived(self) -> "AlertQuerySet":
+        return self.filter(archived_at=None)
+
+    def evaluated(self) -> "AlertQuerySet":
+        return self.unarchived().filter(enabled=True)
+
+
+class Alert(AuthoredModel):
+    """A rule about the labels of a signal, or about an agent's own numbers."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="alerts")
+    signal = models.ForeignKey(Signal, on_delete=models.CASCADE, null=True, blank=True, related_name="alerts")
+    agent = models.ForeignKey(
+        Agent, on_delete=models.CASCADE, related_name="alerts", help_text="Of the signal, or whose numbers it watches."
+    )
+    name = models.CharField(max_length=MAX_NAME_CHARACTERS)
+    metric = models.CharField(max_length=12, choices=Metric)
+    string_label = models.CharField("value", max_length=60, blank=True, help_text="The label that the metric counts.")
+    comparison = models.CharField(max_length=10, choices=Comparison, default=Comparison.PCT_CHANGE)
+    operator = models.CharField(max_length=3, choices=Operator)
+    threshold = models.FloatField(help_text="A count, a share from 0 to 1, or a change in percent.")
+    warning = models.FloatField(null=True, blank=True, help_text="A threshold that is reached earlier.")
+    window = models.CharField(max_length=3, choices=Window)
+    min_label_count = models.PositiveIntegerField(
+        default=0, help_text="Labels that a window needs, and the window before if they are compared."
+    )
+    cooldown_minutes = models.PositiveSmallIntegerField(choices=Cooldown, default=Cooldown.NONE)
+    only_significant = models.BooleanField(
+        default=False, help_text="Fire only if chance alone does not explain the value."
+    )
+    notify_no_data = models.BooleanField(default=False, help_text="Say when there are too few labels to tell.")
+    enabled = models.BooleanField(default=True)
+    muted_until = models.DateTimeField(null=True, blank=True, help_text="No messages until then; events are kept.")
+    channels = models.ManyToManyField(Channel, blank=True, related_name="alerts")
+    slack_channel_id = models.CharField(max_length=40, blank=True)
+    slack_channel_name = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField(help_text="The last change of the rule. Windows before it are not evaluated.")
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent", "name"], condition=Q(archived_at=None), name="alerts_alert_name_of_agent"
+            ),
+            models.CheckConstraint(
+                condition=Q(signal__isnull=False, metric__in=OF_SIGNALS) | Q(signal=None, metric__in=OF_AGENTS),
+                name="alerts_alert_metric_of_its_subject",
+            ),
+            models.CheckConstraint(
+                condition=(Q(string_label="") & ~Q(metric__in=OF_VALUES))
+                | (~Q(string_label="") & Q(metric__in=OF_VALUES)),
+                name="alerts_alert_value_of_its_metric",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("alerts:alert-detail", args=[self.project.slug, self.pk])
+
+    @property
+    def measure(self) -> Measure:
+        return Measure(
+            metric=Metric(self.metric),
+            comparison=Comparison(self.comparison),
+            operator=Operator(self.operator),
+            window=Window(self.window).length,
+            min_count=self.min_label_count,
+        )
+
+    @property
+    def rule(self) -> Rule:
+        return Rule(
+            operator=Operator(self.operator),
+            threshold=self.threshold,
+            calm=rules.calm_of(Window(self.window).length),
+            warning=self.warning,
+            cooldown=self.cooldown_minutes * MINUTE,
+            only_significant=self.only_significant,
+            notify_no_data=self.notify_no_data,
+        )
+
+    def is_muted(self, now: datetime) -> bool:
+        return self.muted_until is not None and now < self.muted_until
+
+
+class AlertState(models.Model):
+    """What the evaluation knows of an alert: `rules.State`, and the newest window."""
+
+    alert = models.OneToOneField(Alert, on_delete=models.CASCADE, primary_key=True, related_name="state")
+    evaluated_until = models.DateTimeField(help_text="End of the newest window that was evaluated.")
+    evaluated_at = models.DateTimeField(null=True, help_text="When that was.")
+    level = models.PositiveSmallIntegerField(default=0, help_text="0: OK, 1: warning, 2: firing.")
+    fired_at = models.DateTimeField(null=True)
+    warned_at = models.DateTimeField(null=True)
+    calm_since = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=8, blank=True, help_text="Why the newest window has no value.")
+    problem_since = models.DateTimeField(null=True)
+    announced = models.BooleanField(default=False, help_text="Whether the problem had its event.")
+    reason = models.CharField(max_length=300, blank=True, help_text="The problem in words for people.")
+    value = models.FloatField(null=True)
+    before = models.FloatField(null=True, help_text="The value of the window before, if the alert compares them.")
+    labelled = models.PositiveIntegerField(default=0)
+    requested = models.PositiveIntegerField(default=0, help_text="Labelled, or still waiting for the judge.")
+
+    class Meta:
+        verbose_name = "state of an alert"
+        verbose_name_plural = "states of alerts"
+
+    def __str__(self) -> str:
+        return f"State of {self.alert_id}"
+
+    def as_state(self) -> State:
+        return State(
+            level=Level(self.level),
+            fired_at=self.fired_at,
+            warned_at=self.warned_at,
+            calm_since=self.calm_since,
+            problem=Problem(self.problem),
+            problem_since=self.problem_since,
+            announced=self.announced,
+        )

@@ -1,0 +1,56 @@
+"""What happened to an alert."""
+
+from datetime import datetime
+
+from django.db import models
+
+from alerts.models.alert import Alert
+from alerts.rules import EventKind
+from catalyst.core.models import Project
+
+
+class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
+    def newest(self) -> "AlertEventQuerySet":
+        return self.order_by("-window_end", "-pk")
+
+    def fired_since(self, since: datetime) -> "AlertEventQuerySet":
+        return self.filter(kind=EventKind.FIRED, window_end__gte=since)
+
+
+class AlertEvent(models.Model):
+    """One change of an alert, with the numbers of the window that caused it and the rule as it was."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+", db_index=False)
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, related_name="events", db_index=False)
+    kind = models.CharField(max_length=8, choices=[(kind.value, kind.value) for kind in EventKind])
+    window_end = models.DateTimeField()
+    created_at = models.DateTimeField()
+    version_id = models.BigIntegerField(null=True, help_text="The signal's version whose labels were counted.")
+    rule = models.JSONField(help_text="Metric, value, comparison, operator, threshold, window and so on.")
+    observed = models.FloatField(null=True, help_text="Null: no data, or a change from zero.")
+    before = models.FloatField(null=True, help_text="The value of the window before, if they are compared.")
+    labelled = models.PositiveIntegerField(default=0)
+    requested = models.PositiveIntegerField(default=0, help_text="Labelled, or still waiting when it was evaluated.")
+    reason = models.CharField(max_length=300, blank=True)
+    silenced = models.CharField(max_length=100, blank=True, help_text="Why nobody was told; empty if channels were.")
+
+    objects = AlertEventQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["alert", "window_end", "kind"], name="alerts_alertevent_once"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "-window_end"], name="alerts_alertevent_project"),
+            models.Index(fields=["window_end"], name="alerts_alertevent_age"),
+        ]
+        verbose_name = "event of an alert"
+        verbose_name_plural = "events of alerts"
+
+    def __str__(self) -> str:
+        return f"{self.alert_id} {self.kind} {self.window_end:%Y-%m-%d %H:%M}"
+
+    @property
+    def key(self) -> str:
+        """Names the event to channels, so that a message that is sent twice can be told from two messages."""
+        return f"alert-{self.alert_id}-{self.kind}-{self.window_end:%Y%m%dT%H%MZ}"
