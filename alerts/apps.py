@@ -2,6 +2,13 @@
 
 from django.apps import AppConfig
 
+from catalyst import registry
+
 
 class AlertsConfig(AppConfig):
     name = "alerts"
+
+    def ready(self) -> None:
+        from alerts.registrations import REGISTRATIONS  # noqa: PLC0415
+
+        registry.register(*REGISTRATIONS)

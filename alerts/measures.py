@@ -68,6 +68,17 @@ class Measure:
             return self._amount(now)
         return _change(self._amount(before or Counts()), self._amount(now))
 
+    def waits_for_more(self, now: Counts, before: Counts | None = None) -> bool:
+        """True if labels that still wait decide about the value: the minimum is not reached, or a count is too low."""
+        if not (now.waiting or (before and before.waiting)):
+            return False
+        is_low_count = self.needs_whole_windows and not self.metric.is_share
+        return is_low_count or not self.has_enough(now, before)
+
+    def amount(self, counts: Counts) -> float | None:
+        """The metric of one window, without a comparison. None for a share of nothing."""
+        return None if self.metric.is_share and not counts.labelled else self._amount(counts)
+
     def _amount(self, counts: Counts) -> float:
         if self.metric.is_share:
             return counts.hits / counts.labelled

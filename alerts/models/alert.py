@@ -1,6 +1,8 @@
 """Alerts and their states."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 from django.db.models import Q
@@ -17,6 +19,20 @@ from catalyst.timerange import MINUTE
 from signals.models import Signal
 
 MAX_NAME_CHARACTERS = 100
+# A change of one of these begins the alert anew.
+RULE_FIELDS = (
+    "metric",
+    "string_label",
+    "comparison",
+    "operator",
+    "threshold",
+    "warning",
+    "window",
+    "min_label_count",
+    "cooldown_minutes",
+    "only_significant",
+    "notify_no_data",
+)
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -109,8 +125,29 @@ class Alert(AuthoredModel):
             notify_no_data=self.notify_no_data,
         )
 
+    @property
+    def rule_as_it_is(self) -> dict[str, Any]:
+        """For events, which tell what the rule was when they happened."""
+        return {name: getattr(self, name) for name in RULE_FIELDS}
+
     def is_muted(self, now: datetime) -> bool:
         return self.muted_until is not None and now < self.muted_until
+
+
+class AlertStateQuerySet(models.QuerySet["AlertState"]):
+    def due(self, until: datetime) -> "AlertStateQuerySet":
+        """Of alerts that are to be evaluated, with a window that ended since."""
+        return self.filter(evaluated_until__lt=until, alert__enabled=True, alert__archived_at=None)
+
+    def lock(self) -> "AlertStateQuerySet":
+        """Lock the states, passing over those that another worker has locked."""
+        related = self.select_related("alert__project", "alert__signal__current_version")
+        return related.order_by("pk").select_for_update(skip_locked=True, of=("self",), no_key=True)
+
+    def store(self, rows: Sequence["AlertState"]) -> None:
+        """Update locked rows in one statement."""
+        columns = [field.name for field in AlertState._meta.concrete_fields if not field.primary_key]
+        self.bulk_create(rows, update_conflicts=True, unique_fields=["alert"], update_fields=columns)
 
 
 class AlertState(models.Model):
@@ -131,6 +168,8 @@ class AlertState(models.Model):
     before = models.FloatField(null=True, help_text="The value of the window before, if the alert compares them.")
     labelled = models.PositiveIntegerField(default=0)
     requested = models.PositiveIntegerField(default=0, help_text="Labelled, or still waiting for the judge.")
+
+    objects = AlertStateQuerySet.as_manager()
 
     class Meta:
         verbose_name = "state of an alert"

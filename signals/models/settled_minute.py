@@ -80,6 +80,10 @@ class SettledMinute(models.Model):
             models.Index(fields=["version", "minute"], name="signals_settledminute_window"),
             # Retention.
             models.Index(fields=["minute"], name="signals_settledminute_age"),
+            # Which windows are not complete yet.
+            models.Index(
+                fields=["version", "minute"], condition=Q(outcome="waiting"), name="signals_settledminute_waiting"
+            ),
             models.Index(fields=["id"], condition=Q(folded=False), name="signals_settledminute_change"),
         ]
 

@@ -20,7 +20,7 @@ from signals.judging.calls import CallResult
 from signals.models import Label, SettledMinute, SignalRun, SignalVersion
 from signals.models.label_queue import LabelRequest
 from signals.models.label_states import Status
-from signals.results.settled import SettledCounts, settled_counts
+from signals.results.settled import SettledCounts, SettledWindow, settled_counts
 from tests.factories import make_agent, make_signal
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
@@ -63,7 +63,8 @@ class Queue:
     def counts(self, minute: int, *, version: int = 1, is_live: bool | None = None) -> SettledCounts:
         """Of the minute after so many from the start."""
         start = self.start + minute * MINUTE
-        return settled_counts(self.versions[version - 1], start, start + MINUTE, is_live=is_live)
+        window = SettledWindow(self.versions[version - 1].pk, start, start + MINUTE)
+        return settled_counts([window], is_live=is_live)[window]
 
 
 @pytest.fixture
