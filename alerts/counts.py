@@ -1,18 +1,19 @@
 """What an alert reads of a signal's labels: live ones, of the version that a window belongs to."""
 
+import operator
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from alerts.choices import Metric
 from alerts.measures import Counts, Measure
 from alerts.models import Alert
 from catalyst.timerange import MINUTE
 from signals.definitions.choices import BINARY_LABELS, Type
-from signals.models import SettledMinute, Signal, SignalVersion
+from signals.models import Signal, SignalVersion
 from signals.results import settled
 from signals.results.settled import SettledWindow
 
@@ -129,32 +130,27 @@ class MinuteSums:
         self._value = value
         self._start = start
         self._end = end
-        self._sums: dict[int, _Sums] = {}
+        self._sums: dict[int, list[list[int]]] = {}
 
     def counts(self, version_id: int, start: datetime, end: datetime) -> Counts:
+        first, last = (start - self._start) // MINUTE, (end - self._start) // MINUTE
+        return next(self.windows(version_id, range(last, last + 1), last - first))
+
+    def windows(self, version_id: int, ends: range, minutes: int) -> Iterator[Counts]:
+        """Counts of the windows of so many minutes with these ends, in minutes after the start."""
         if version_id not in self._sums:
             self._sums[version_id] = self._read(version_id)
-        labelled, hits, waiting = self._sums[version_id]
-        first, last = (start - self._start) // MINUTE, (end - self._start) // MINUTE
-        return Counts(labelled[last] - labelled[first], hits[last] - hits[first], waiting[last] - waiting[first])
+        columns = [
+            map(operator.sub, sums[ends.start : ends.stop], sums[ends.start - minutes : ends.stop - minutes])
+            for sums in self._sums[version_id]
+        ]
+        return map(Counts, *columns)
 
-    def _read(self, version_id: int) -> "_Sums":
+    def _read(self, version_id: int) -> list[list[int]]:
+        """The labelled, hits and waiting of all minutes before each one."""
         minutes = (self._end - self._start) // MINUTE
-        labelled, hits, waiting = ([0] * minutes for _ in range(3))
-        window = SettledWindow(version_id, self._start, self._end)
-        for minute, outcome, label, count in settled.settled_minutes(window, is_live=True):
-            place = (minute - self._start) // MINUTE
-            if outcome == SettledMinute.Outcome.WAITING:
-                waiting[place] += count
-            elif outcome == SettledMinute.Outcome.DONE:
-                labelled[place] += count
-                hits[place] += count if label == self._value else 0
-        return _Sums(*(list(accumulate(counts, initial=0)) for counts in (labelled, hits, waiting)))
-
-
-class _Sums(NamedTuple):
-    """Of all minutes before each one."""
-
-    labelled: list[int]
-    hits: list[int]
-    waiting: list[int]
+        columns = [[0] * minutes for _ in range(3)]
+        for place, *counts in settled.settled_minutes(SettledWindow(version_id, self._start, self._end), self._value):
+            for column, count in zip(columns, counts, strict=True):
+                column[place] = count
+        return [list(accumulate(column, initial=0)) for column in columns]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
+from typing import NamedTuple
 
 from alerts.choices import Comparison, Metric, Operator
 from catalyst import confidence
@@ -16,8 +17,7 @@ FALSE_ALARMS_PER_DAY = 0.05
 WINDOWS_PER_LENGTH = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Settled targets of one window. `hits`: those with the metric's value, failed traces for an error rate.
 
     `waiting` are neither labelled nor given up.

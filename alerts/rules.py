@@ -89,8 +89,18 @@ class Rule:
             return Level.OK
         return next((level for level, threshold in self.thresholds() if self._reaches(value, threshold)), Level.OK)
 
+    @property
+    def rises(self) -> bool:
+        return self.operator == Operator.GTE
+
+    def is_beyond(self, value: float | None, other: float | None) -> bool:
+        """True if the first value is nearer to firing than the other, or further beyond."""
+        if value is None or other is None:
+            return value is not None
+        return value > other if self.rises else value < other
+
     def _reaches(self, value: float, threshold: float) -> bool:
-        return value >= threshold if self.operator == Operator.GTE else value <= threshold
+        return value >= threshold if self.rises else value <= threshold
 
 
 def _always(_threshold: float) -> bool:

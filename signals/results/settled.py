@@ -1,13 +1,13 @@
 """Counts of targets that settled in time windows, for alerts. Edges of windows are whole minutes."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Min, Sum
 
 from signals.models import SettledMinute
 
@@ -17,6 +17,17 @@ _COUNTS = """
     JOIN signals_settledminute m ON m.version_id = w.version_id AND m.minute >= w.start AND m.minute < w.until
     WHERE m.is_live = ANY (%s)
     GROUP BY 1, 2, 3 HAVING sum(m.count) > 0
+"""
+
+_MINUTES = """
+    SELECT
+        (extract(epoch FROM minute - %s) / 60)::int,
+        coalesce(sum(count) FILTER (WHERE outcome = 'done'), 0)::int,
+        coalesce(sum(count) FILTER (WHERE outcome = 'done' AND value = %s), 0)::int,
+        coalesce(sum(count) FILTER (WHERE outcome = 'waiting'), 0)::int
+    FROM signals_settledminute
+    WHERE version_id = %s AND minute >= %s AND minute < %s AND is_live
+    GROUP BY minute
 """
 
 
@@ -73,12 +84,21 @@ def _read(windows: list[SettledWindow], origins: list[bool]) -> list[tuple[int, 
     return rows
 
 
-def settled_minutes(window: SettledWindow, *, is_live: bool) -> Iterable[tuple[datetime, str, str, int]]:
-    """Minute, outcome, value and count of requests, for many windows in a row."""
-    rows = SettledMinute.objects.filter(
-        version_id=window.version_id, minute__gte=window.start, minute__lt=window.end, is_live=is_live
-    )
-    return rows.values_list("minute", "outcome", "value").annotate(n=Sum("count")).iterator(chunk_size=10_000)
+class SettledMinuteRow(NamedTuple):
+    """Live targets that settled in a minute. `minute`: after the start of the window. `hits`: with the wanted value."""
+
+    minute: int
+    labelled: int
+    hits: int
+    waiting: int
+
+
+def settled_minutes(window: SettledWindow, value: str) -> list[SettledMinuteRow]:
+    """Counts of each minute of a window in which something settled, for many windows in a row."""
+    version_id, start, end = window
+    with connection.cursor() as cursor:
+        cursor.execute(_MINUTES, [start, value, version_id, start, end])
+        return [SettledMinuteRow(*row) for row in cursor.fetchall()]
 
 
 def waiting_minutes(version_ids: Collection[int], start: datetime) -> dict[int, list[datetime]]:
@@ -92,3 +112,10 @@ def waiting_minutes(version_ids: Collection[int], start: datetime) -> dict[int, 
     ):
         waiting[version_id].append(minute)
     return waiting
+
+
+def first_minute(version_ids: Collection[int], start: datetime) -> datetime | None:
+    """The first minute since `start` in which live targets settled; None if there is none."""
+    rows = SettledMinute.objects.filter(version_id__in=version_ids, is_live=True, minute__gte=start)
+    minute: datetime | None = rows.aggregate(first=Min("minute"))["first"]
+    return minute
