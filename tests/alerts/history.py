@@ -63,8 +63,8 @@ class History:
         Label.objects.enqueue(requests, self.now)
 
     def judge(self, values: Sequence[str], *, status: Status = Status.DONE) -> None:
-        """Judge as many waiting labels as there are values."""
-        claimed = claims.claim(len(values), LEASE, self.now)
+        """Judge as many waiting labels as there are values, those that settled first."""
+        claimed = sorted(claims.claim(len(values), LEASE, self.now), key=lambda label: label.target_key)
         assert len(claimed) == len(values)
         done = status == Status.DONE
         results = [
