@@ -11,6 +11,8 @@ REGISTRATIONS = (
         interval=MINUTE,
         task="alerts.tasks.evaluate",
         has_work=evaluation.has_work,
-        description="evaluates alerts",
+        label="evaluating alerts",
+        description="looks for alerts that fire or resolve",
+        lack="No alert fires or resolves. Missed minutes of a day are caught up.",
     ),
 )
