@@ -35,7 +35,7 @@ def state(signal: Signal) -> SafeString:
 def held(summary: Summary) -> SafeString:
     """What keeps a live signal from judging, except for its judge, which a banner names."""
     reasons = [(summary.cap_reached.text, summary.cap_reached.title)] if summary.cap_reached else []
-    return format_html_join("", '<br><span class="state failed" title="{}">{}</span>', reasons)
+    return format_html_join("", '<br><span class="state failed" tabindex="0" title="{}">{}</span>', reasons)
 
 
 @register.simple_tag

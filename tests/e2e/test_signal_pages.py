@@ -32,3 +32,14 @@ def test_leaving_the_editor_with_changes_asks(demo: Instance, page: Page) -> Non
     page.get_by_role("button", name="Save draft").click()
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
     assert asked == ["beforeunload"]
+
+
+def test_a_tooltip_in_a_row_shows_and_the_row_still_opens(demo: Instance, page: Page) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/signals/?range=7d")
+    row = page.locator("#signal-rows tr").first
+    time = row.locator("time")
+    time.hover()
+    assert time.evaluate("element => element.matches(':hover')")
+    time.click()
+    page.wait_for_url(re.compile(r"/p/demo/signals/\d+/"))

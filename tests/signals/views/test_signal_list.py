@@ -9,8 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from catalyst.core.models import Project, User
+from catalyst.llms.amounts import Cap
 from catalyst.llms.endpoints import endpoint
-from catalyst.llms.models import JudgeHealth
+from catalyst.llms.models import Budget, JudgeHealth
 from signals import operations
 from signals.definitions import definition
 from signals.definitions.templates import TEMPLATES
@@ -57,6 +58,14 @@ def test_it_shows_what_every_signal_found(browser: Client, project: Project, now
         assert fact in row.text
     assert row.region("yes 1, no 2")
     assert "Not running yet" in page.text
+
+
+def test_it_tells_the_keyboard_which_limit_holds_labels_back(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    operations.cap_signal(signal, Cap(calls=1), now)
+    Budget.objects.filter(subject_id=signal.pk).update(calls=1, day=now.date())
+    (mark,) = Page(browser.get(PAGE).text).table().element.xpath(".//*[@title and @tabindex='0']")
+    assert "call limit of 1 judge call a day is reached" in mark.get("title")
 
 
 def test_it_says_which_versions_gave_the_labels(browser: Client, project: Project, now: datetime) -> None:
