@@ -82,6 +82,16 @@ def whole_days(time_range: TimeRange) -> TimeRange:
     return TimeRange(CUSTOM, max(floor(time_range.start, DAY), end - MAX_DAYS * DAY), end, DAY)
 
 
+def text_of_days(days: TimeRange) -> str:
+    """Return for pages which days `whole_days` covers: `24 Nov to 30 Nov 2026, whole UTC days`."""
+    last = days.end - DAY
+    if days.start == last:
+        return f"{last:%-d %b %Y}, a whole UTC day"
+    return (
+        f"{days.start:{'%-d %b' if days.start.year == last.year else '%-d %b %Y'}} to {last:%-d %b %Y}, whole UTC days"
+    )
+
+
 def by_day(signal: Signal, days: TimeRange, now: datetime) -> Days:
     """Coverage by day, in a constant number of queries."""
     published = signal.hours.within((days.start, days.end)).filter(version__is_candidate=False)

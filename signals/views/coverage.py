@@ -18,6 +18,8 @@ def coverage_show(request: ProjectRequest, pk: int) -> HttpResponse:
     time_range = timerange.parse(request.GET.dict(), now)
     days = coverage.whole_days(time_range)
     context = {"signal": signal, "tab": "coverage", "time_range": time_range, "days": days}
+    context["days_text"] = coverage.text_of_days(days)
     context["coverage"] = coverage.by_day(signal, days, now)
+    context["max_days"] = coverage.MAX_DAYS
     context["most_read"] = coverage.READ_FOR_REASONS
     return render(request, "signals/days.html", context)

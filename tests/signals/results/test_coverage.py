@@ -1,7 +1,7 @@
 """What became of what a signal looked at: every target once, and the parts add up."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -27,6 +27,7 @@ from traces.filters import Filter
 
 DAY = timedelta(days=1)
 LATER = timedelta(hours=3)
+HOUR, WEEK, YEAR = timedelta(hours=1), timedelta(days=7), timedelta(days=365)
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
@@ -199,6 +200,10 @@ def test_the_page_folds_days_without_loss_and_shows_the_others_by_loss(
     assert [row["Failed"] for row in folded.rows if row["Version"] == "v1"] == ["0", "0"]
     assert "2 of 5 rows without loss every sampled trace has a label" in page.part("without-loss").text
     assert page.all("//details[@open]") == []
+    first = now - 7 * DAY
+    assert f"{first.day} {first:%b}" in page.region("Coverage").text
+    assert f"to {now.day} {now:%b %Y}, whole UTC days" in page.region("Coverage").text
+    assert "The other tabs count the last 7 days only." in page.text
 
 
 def test_it_says_that_labels_wait_for_a_judge_that_does_not_answer(
@@ -217,3 +222,16 @@ def test_days_are_whole_and_at_most_ninety(now: datetime) -> None:
     found = coverage.whole_days(between(now - 400 * DAY, now))
     assert (found.end - found.start, found.start.hour) == (90 * DAY, 0)
     assert found.end - DAY < now <= found.end
+
+
+def test_it_names_its_days() -> None:
+    noon = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    named_days = [coverage.text_of_days(coverage.whole_days(between(noon - age, noon))) for age in (HOUR, WEEK, YEAR)]
+    assert named_days == [
+        "30 Nov 2026, a whole UTC day",
+        "23 Nov to 30 Nov 2026, whole UTC days",
+        "2 Sep to 30 Nov 2026, whole UTC days",
+    ]
+    new_year = datetime(2027, 1, 2, 12, tzinfo=UTC)
+    across = coverage.whole_days(between(new_year - WEEK, new_year))
+    assert coverage.text_of_days(across) == "26 Dec 2026 to 2 Jan 2027, whole UTC days"
