@@ -357,7 +357,11 @@ class PreviewRecord:
 
     matched_span_count: int
     sampled_span_count: int
+    # Sampled targets that the version has judged or queued. The backfill leaves them as they are.
     labelled_count: int
+    waiting_count: int
+    failed_count: int
+    skipped_count: int
     to_judge_count: int
     # If False, counts of the sample are expected values.
     is_exact: bool
@@ -372,7 +376,10 @@ class PreviewRecord:
         return cls(
             matched_span_count=preview.matched,
             sampled_span_count=preview.sampled,
-            labelled_count=preview.labelled,
+            labelled_count=preview.known.done,
+            waiting_count=preview.known.waiting,
+            failed_count=preview.known.failed,
+            skipped_count=preview.known.skipped,
             to_judge_count=preview.to_judge,
             is_exact=preview.is_exact,
             judge_model=estimate.model,

@@ -5,6 +5,8 @@ crash loses and repeats nothing. Live traffic is judged first. Targets that the 
 """
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +15,7 @@ from itertools import islice
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef
 
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
@@ -22,6 +24,7 @@ from catalyst.pagination import Cursor
 from catalyst.timerange import MINUTE, ceil, kept_since
 from signals.judging.calls import OWN_FAULT
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
+from signals.models.label import LabelQuerySet
 from signals.models.label_rollup import Coverage
 from signals.models.run import SignalRunQuerySet
 from signals.sampling import is_sampled
@@ -37,6 +40,7 @@ logger = logging.getLogger(__name__)
 MAX_EXACT_TARGETS = 20_000
 # Targets that one click may judge.
 MAX_UNPRICED_TARGETS = 100
+OPEN = (Label.Status.QUEUED, Label.Status.RUNNING)
 CHANGED = "The signal was changed or archived."
 
 State = SignalRun.State
@@ -45,17 +49,20 @@ Purpose = SignalRun.Purpose
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Counts of a run before it starts. `is_exact`: False if sampled and labelled are expected values."""
+    """Counts of a run before it starts. `is_exact`: False if sampled and known are expected values.
+
+    `known`: sampled targets that the version has judged or queued. The run leaves them as they are.
+    """
 
     matched: int
     sampled: int
-    labelled: int
+    known: Coverage
     is_exact: bool
     examples: Sequence[Target]
 
     @property
     def to_judge(self) -> int:
-        return self.sampled - self.labelled
+        return self.sampled - self.known.sampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +124,27 @@ def preview(version: SignalVersion, start: datetime, end: datetime, sample_rate:
     labels = Label.objects.filter(version=version)
     if matched > MAX_EXACT_TARGETS:
         expected = matched * sample_rate // 100
-        labelled = labels.filter(target_time__gte=start, target_time__lt=end).count()
-        return Preview(matched, expected, min(expected, labelled), is_exact=False, examples=examples)
+        known = _known(labels.filter(target_time__gte=start, target_time__lt=end), at_most=expected)
+        return Preview(matched, expected, known, is_exact=False, examples=examples)
     matches = [match for chunk in targets.chunks() for match in chunk.targets]
     sampled = [match.target_key for match in matches if is_sampled(match.target_key, sample_rate)]
-    labelled = labels.filter(target_key__in=sampled).count()
-    return Preview(len(matches), len(sampled), labelled, is_exact=True, examples=examples)
+    known = _known(labels.filter(target_key__in=sampled), at_most=len(sampled))
+    return Preview(len(matches), len(sampled), known, is_exact=True, examples=examples)
+
+
+def _known(labels: LabelQuerySet, *, at_most: int) -> Coverage:
+    counts = Counter[str]()
+    for status, count in labels.order_by().values_list("status").annotate(n=Count("pk")):
+        counts["waiting" if status in OPEN else status] += count
+    total = counts.total()
+    if total <= at_most:
+        return Coverage(**counts)
+    # A window may hold more labels than a lower rate samples. The smallest shares are rounded up.
+    left, known = at_most, {}
+    for state, count in reversed(counts.most_common()):
+        known[state] = min(left, math.ceil(count * at_most / total))
+        left -= known[state]
+    return Coverage(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +312,7 @@ def _dequeue_batch(run: SignalRun) -> bool:
 
 
 def _finish_judged(now: datetime) -> bool:
-    open_labels = Label.objects.filter(run=OuterRef("pk"), status__in=[Label.Status.QUEUED, Label.Status.RUNNING])
+    open_labels = Label.objects.filter(run=OuterRef("pk"), status__in=OPEN)
     finished = SignalRun.objects.filter(state=State.JUDGING).exclude(Exists(open_labels))
     return bool(finished.update(state=State.DONE, ended_at=now))
 

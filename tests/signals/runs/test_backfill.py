@@ -231,15 +231,19 @@ def test_an_archived_signal_has_none(signal: Signal, now: datetime) -> None:
 
 def test_a_preview_counts(signal: Signal, project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     operations.activate(signal, now - DAY)
-    make_labels(signal, project, 4, now=now)
+    first, second, _, _ = make_labels(signal, project, 4, now=now)
+    Label.objects.filter(pk=first.pk).update(status="failed")
+    Label.objects.filter(pk=second.pk).update(status="done", value="no", labelled_at=now, judged_revision=9)
     version = signal.current_version
     assert version is not None
     found = backfill.preview(version, now - DAY, now + DAY, 100)
-    assert (found.matched, found.sampled, found.labelled, found.to_judge, found.is_exact) == (4, 4, 4, 0, True)
+    assert (found.matched, found.sampled, found.to_judge, found.is_exact) == (4, 4, 0, True)
+    assert found.known == Coverage(waiting=2, done=1, failed=1)
     assert len(found.examples) == 4
     monkeypatch.setattr(backfill, "MAX_EXACT_TARGETS", 3)
     about = backfill.preview(version, now - DAY, now + DAY, 50)
-    assert (about.matched, about.sampled, about.labelled, about.is_exact) == (4, 2, 2, False)
+    assert (about.matched, about.sampled, about.to_judge, about.is_exact) == (4, 2, 0, False)
+    assert about.known == Coverage(done=1, failed=1)
 
 
 @pytest.mark.parametrize("scope", ["span", "session"])

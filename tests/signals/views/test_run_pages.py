@@ -11,7 +11,7 @@ from django.utils import timezone
 from catalyst.core.models import Project, User
 from signals.models import Label, Signal, SignalRun
 from signals.runs import backfill
-from tests.factories import make_agent, make_signal, make_trace, settle_all
+from tests.factories import make_agent, make_label, make_signal, make_trace, settle_all
 from tests.judge_server import JudgeServer
 from tests.page import Page
 
@@ -75,6 +75,22 @@ def test_a_preview_tells_count_and_price_and_starts_nothing(
     assert "estimated from 3 prompts" in part.text
     assert not SignalRun.objects.exists()
     assert not judge.asked
+
+
+@pytest.mark.usefixtures("traces")
+def test_a_preview_says_what_became_of_targets_that_the_version_knows(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    for number, status in enumerate(("failed", "queued"), start=1):
+        label = make_label(signal, number, now=now, status=status)
+        Label.objects.filter(pk=label.pk).update(target_key=project.traces.order_by("pk")[number - 1].trace_id.hex)
+    part = Page(browser.get(url(signal, "preview/"), asked(now), headers=HTMX).text)
+    assert "3 of 3 matching traces: 1 to judge." in part.text
+    known = (
+        "The backfill leaves 2 as they are, because v1 has judged or queued them: 0 with a label, 1 failed, 1 pending."
+    )
+    assert known in part.text
+    assert part.link("Results") == f"{signal.get_absolute_url()}#going"
 
 
 @pytest.mark.usefixtures("traces")
