@@ -1,8 +1,10 @@
 """Signals, versions, runs and labels in the admin."""
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,6 +26,16 @@ from signals.models import (
     Verdict,
 )
 from signals.models.label_rollup import LabelSum
+
+
+def _retry(request: HttpRequest, signals: QuerySet[Signal], retry: Callable[[Signal], int]) -> None:
+    retried = 0
+    for signal in signals:
+        try:
+            retried += retry(signal)
+        except ValidationError as error:
+            messages.warning(request, " ".join(error.messages))
+    messages.info(request, f"{retried} labels queued again.")
 
 
 class VersionInline(admin.TabularInline[SignalVersion, Signal]):
@@ -84,8 +96,7 @@ class SignalAdmin(admin.ModelAdmin[Signal]):
     @admin.action(description="Retry the failed labels of the selected signals", permissions=["change"])
     def retry_failed(self, request: HttpRequest, queryset: QuerySet[Signal]) -> None:
         now, by = timezone.now(), operator(request)
-        retried = sum(operations.retry_failed(signal, now, by) for signal in queryset)
-        self.message_user(request, f"{retried} labels queued again.")
+        _retry(request, queryset, lambda signal: operations.retry_failed(signal, now, by))
 
 
 @admin.register(SignalVersion)
@@ -149,8 +160,7 @@ class LabelAdmin(ReadOnly[Label]):
         now, by = timezone.now(), operator(request)
         chosen = Label.objects.filter(pk__in=queryset.values("pk"))
         signals = Signal.objects.filter(pk__in=chosen.filter(status="failed").values("signal"))
-        retried = sum(operations.retry_labels(signal, chosen, now, by) for signal in signals)
-        self.message_user(request, f"{retried} labels queued again.")
+        _retry(request, signals, lambda signal: operations.retry_labels(signal, chosen, now, by))
 
 
 @admin.register(Exchange)

@@ -336,13 +336,17 @@ def _check_cap(cap: Cap, models: Iterable[ConnectedModel], now: datetime) -> Non
 
 
 def retry_failed(signal: Signal, now: datetime, by: Actor = SYSTEM) -> int:
-    """Queue the failed labels of the current version again. Return how many."""
+    """Queue the failed labels of the current version again. Return how many. Raises ValidationError if archived."""
     return retry_labels(signal, Label.objects.filter(version=signal.current_version_id), now, by)
 
 
 @transaction.atomic
 def retry_labels(signal: Signal, labels: LabelQuerySet, now: datetime, by: Actor = SYSTEM) -> int:
-    """Queue the failed ones of these labels of a signal again. Return how many."""
+    """Queue the failed ones of these labels of a signal again. Return how many. Raises ValidationError if archived."""
+    if signal.archived_at is not None:
+        raise ValidationError(
+            f"Failed labels of {signal.name} can't be retried: an archived signal judges nothing. Unarchive it first."
+        )
     count = labels.filter(signal=signal).retry(now)
     if count:
         record(by, "retried labels of", signal, detail=f"{count:,} failed")

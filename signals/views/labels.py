@@ -1,6 +1,7 @@
 """Export of labels, and the page of one label."""
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -62,10 +63,15 @@ def label_detail(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
 def label_again(request: ProjectRequest, pk: int, label: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     label_row = get_object_or_404(signal.label_set, pk=label)
-    if operations.retry_labels(signal, Label.objects.filter(pk=label_row.pk), timezone.now(), request.actor):
-        messages.success(request, "The label will be judged again")
+    try:
+        queued = operations.retry_labels(signal, Label.objects.filter(pk=label_row.pk), timezone.now(), request.actor)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
     else:
-        messages.info(request, "This label hasn't failed, so there is nothing to retry")
+        if queued:
+            messages.success(request, "The label will be judged again")
+        else:
+            messages.info(request, "This label hasn't failed, so there is nothing to retry")
     return redirect_back(request, reverse("signals:label-detail", args=[request.project.slug, pk, label]))
 
 

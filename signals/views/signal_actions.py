@@ -55,7 +55,10 @@ def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
 @editor_required
 def label_retry(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
-    queued = operations.retry_failed(signal, timezone.now(), request.actor)
+    try:
+        queued = operations.retry_failed(signal, timezone.now(), request.actor)
+    except ValidationError as error:
+        return _back(request, signal, " ".join(error.messages), messages.ERROR)
     text = f"{queued:,} failed label{'' if queued == 1 else 's'} will be judged again"
     return _back(request, signal, text if queued else "No failed labels in the current version")
 

@@ -5,7 +5,8 @@ from datetime import datetime
 import pytest
 
 from catalyst.core.models import Project
-from catalyst.operations import NotFound
+from catalyst.operations import InvalidInput, NotFound
+from signals import operations
 from signals.models import Signal
 from tests.factories import make_agent, make_label, make_signal, make_verdict
 from tests.signals.operations.calling import call
@@ -52,3 +53,11 @@ def test_it_shows_no_exchange_of_another_label(project: Project, now: datetime, 
         call(project, now, "signals.exchange", signal=signal.pk, label=label.pk)
     with pytest.raises(NotFound, match=f"Verdict {theirs.pk} has no exchange"):
         call(project, now, "signals.exchange", signal=signal.pk, label=label.pk, verdict=theirs.pk)
+
+
+def test_it_retries_nothing_of_an_archived_signal(project: Project, now: datetime, signal: Signal) -> None:
+    label = make_label(signal, 1, now=now, status="failed")
+    operations.archive(signal, now)
+    for name, about in (("signals.retry", {}), ("signals.retry_label", {"label": label.pk})):
+        with pytest.raises(InvalidInput, match=r"archived signal judges nothing\. Unarchive it first\."):
+            call(project, now, name, signal=signal.pk, **about)

@@ -79,6 +79,26 @@ def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: P
     assert "No failed labels in the current version" in post(browser, signal, "retry").text
 
 
+def test_it_retries_nothing_of_an_archived_signal(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    operations.activate(signal, now - timedelta(hours=1))
+    failed, _ = make_labels(signal, project, 2, now=now)
+    Label.objects.filter(pk=failed.pk).update(status="failed", attempts=5, error="No.")
+    of_label = f"/p/default/signals/{signal.pk}/labels/{failed.pk}/"
+    assert "Retry" in Page(browser.get(of_label).text).buttons
+    operations.archive(signal, now)
+    for path in (signal.get_absolute_url(), of_label):
+        assert "Retry" not in Page(browser.get(path).text).buttons
+    refusal = "Failed labels of Refund wanted can't be retried: an archived signal judges nothing. Unarchive it first."
+    assert refusal in post(browser, signal, "retry").text
+    assert refusal in Page(browser.post(f"{of_label}retry/", follow=True).text).text
+    failed.refresh_from_db()
+    assert failed.status == "failed"
+    operations.unarchive(signal)
+    assert "Retry" in Page(browser.get(of_label).text).buttons
+
+
 def test_it_sends_htmx_to_the_page(browser: Client, signal: Signal) -> None:
     response = browser.post(f"/p/default/signals/{signal.pk}/archive/", headers={"HX-Request": "true"})
     assert response.headers["HX-Redirect"] == f"/p/default/signals/{signal.pk}/"
