@@ -87,7 +87,10 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 @editor_required
 def judge_show(request: ProjectRequest) -> HttpResponse:
     judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
-    return render(request, "signals/parts/judge.html", {"judge": judge})
+    context: dict[str, Any] = {"judge": judge}
+    # A button that is replaced while it is clicked loses the click.
+    context["is_test_changed"] = (judge.kind == "none") is ("can_test" in request.POST)
+    return render(request, "signals/judge.html", context)
 
 
 @require_safe

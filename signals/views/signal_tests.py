@@ -16,13 +16,15 @@ from catalyst.htmx import STOP_POLLING, redirect, render, wants_partial
 from signals import operations
 from signals.forms.signal import SignalForm, template_named
 from signals.forms.signal_test import SampleForm
-from signals.judging import exchanges
+from signals.judging import exchanges, judges
 from signals.models import Signal, SignalTest, SignalVersion
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.runs.signal_tests import PromptPreview, Sample
 from signals.views import signal_editor
 from signals.views.posted import post_only
+
+NO_JUDGE = "No model is connected, so every target would fail. Connect a model, or test an unedited template."
 
 
 @post_only("signals:signal-create")
@@ -33,6 +35,11 @@ def test_run(request: ProjectRequest) -> HttpResponse:
     sample_form, version = SampleForm(request.POST), _version(form, signal)
     if version is None or not sample_form.is_valid():
         return _page(request, form, signal, sample=sample_form, status=422)
+    judge = judges.judge_of(version)
+    if judge.kind == "none":
+        # Each target would fail alike.
+        form.add_error(None, judge.reason or NO_JUDGE)
+        return _page(request, form, signal, sample=sample_form, judge=judge, status=422)
     now = timezone.now()
     sample = _sample(request, sample_form, version)
     test = signal_tests.start_test(version, sample, now, request.actor)

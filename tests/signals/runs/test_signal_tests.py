@@ -239,7 +239,12 @@ def test_cancelling_has_no_further_call_made(
 
 
 def test_one_person_has_one_test_of_a_signal_running(
-    client_as: Callable[[User], Client], browser: Client, project: Project, agent: Agent, alice: User
+    client_as: Callable[[User], Client],
+    browser: Client,
+    project: Project,
+    agent: Agent,
+    alice: User,
+    judge: JudgeServer,
 ) -> None:
     make_traces(project, 2)
     signal = make_signal(agent)
@@ -368,7 +373,37 @@ def test_unedited_templates_need_no_model(browser: Client, project: Project, age
     page = run(browser, agent, **about)
     assert "2 of 2 judged" in page.text
     assert "failed" not in page.text
-    assert "Connect a model" in run(browser, agent, prompt="Of my own?").text
+
+
+def test_without_a_model_no_test_starts_and_it_is_said_once(
+    client_as: Callable[[User], Client], browser: Client, project: Project, agent: Agent, alice: User
+) -> None:
+    make_traces(project, 3)
+    editor = f"/p/{project.slug}/signals/new/"
+    pane = Page(browser.get(editor).text).part("test-button")
+    assert "Test" not in pane.buttons
+    assert "No model is connected, so a test would fail. Ask an owner to add one in Settings, Models." in pane.text
+    pane = Page(client_as(alice).get(editor).text).part("test-button")
+    assert pane.link("Add a model connection").startswith(f"/p/{project.slug}/settings/models/")
+    response = browser.post(RUN, {**QUESTION, "agent": agent.pk}, headers=HX)
+    assert response.status_code == 422
+    assert Page(response.text).text.count("No model is connected, so every target would fail.") == 1
+    assert not SignalTest.objects.exists()
+
+
+def test_the_test_is_offered_as_soon_as_something_judges_the_prompt(browser: Client, agent: Agent) -> None:
+    template = TEMPLATES["laziness"]
+    judge_url = f"/p/{agent.project.slug}/signals/judge/"
+    unedited = {"agent": agent.pk, "type": template.type, "prompt": template.prompt}
+    own = {**unedited, "prompt": "Of my own?"}
+    shown = {"can_test": "yes"}
+    offered = [
+        "test-button" in Page(browser.post(judge_url, posted).text).ids
+        for posted in (unedited, unedited | shown, own, own | shown)
+    ]
+    assert offered == [True, False, False, True]
+    assert Page(browser.post(judge_url, unedited).text).buttons == ["Test"]
+    assert Page(browser.post(judge_url, own | shown).text).buttons == []
 
 
 def test_fewer_targets_are_explained(browser: Client, project: Project, agent: Agent, judge: JudgeServer) -> None:
