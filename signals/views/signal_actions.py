@@ -48,7 +48,11 @@ def signal_archive(request: ProjectRequest, pk: int) -> HttpResponse:
 def signal_unarchive(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(request.project.signals.for_list(), pk=pk)
     operations.unarchive(signal, request.actor)
-    return _back(request, signal, f"{signal.name} is unarchived. Activate it to judge new traffic.")
+    return _back(
+        request,
+        signal,
+        f"{signal.name} is unarchived as {signal.get_state_display()}. Activate it to judge new traffic.",
+    )
 
 
 @require_POST

@@ -51,7 +51,9 @@ def test_it_archives_and_brings_back(browser: Client, signal: Signal, now: datet
     assert not page.has_link("Edit")
     assert "Unarchive it first" in post(browser, signal, "activate").text
     assert signal.state == "disabled"
-    post(browser, signal, "unarchive")
+    (unarchive,) = [form for form in page.forms if form.action.endswith("/unarchive/")]
+    assert "as Disabled and judges nothing until you activate it" in unarchive.attribute("hx-confirm")
+    assert "is unarchived as Disabled. Activate it to judge new traffic." in post(browser, signal, "unarchive").text
     assert signal.archived_at is None
 
 
