@@ -5,10 +5,14 @@ from typing import Any
 
 from catalyst.core.models import Project
 from catalyst.env import env
-from catalyst.llms.endpoints import endpoint
+from catalyst.llms.endpoints import OFFLINE, endpoint
 from catalyst.llms.models import ModelConnection
 from signals.definitions.definition import judge_models
 from signals.models import SignalVersion
+
+# Both judge alike until the instance has a model.
+OFFLINE_BY_DEFAULT = "Offline judge (rules), until this instance has a model"
+OFFLINE_ALWAYS = "Offline judge (rules), always"
 
 
 class JudgeChoices:
@@ -30,9 +34,9 @@ class JudgeChoices:
     @property
     def groups(self) -> list[Any]:
         kept = self._current.judge_model if self._current and not self._current.connection_id else ""
-        default = env.judge_model if endpoint() else "the offline judge"
-        instance = [("", f"Instance default ({default})"), *((model, model) for model in judge_models(kept))]
-        return [*instance, *self._groups_of_connections()]
+        default = f"Instance default ({env.judge_model})" if endpoint() else OFFLINE_BY_DEFAULT
+        named = ((model, OFFLINE_ALWAYS if model == OFFLINE else model) for model in judge_models(kept))
+        return [("", default), *named, *self._groups_of_connections()]
 
     @property
     def initial(self) -> str:

@@ -8,6 +8,7 @@ from catalyst.core.templatetags.formats import parts
 from catalyst.env import env
 from catalyst.formats import percent
 from signals.definitions.choices import Scope
+from signals.judging.judges import judge_name
 from signals.models import Signal
 from signals.results.summaries import Summary
 
@@ -23,6 +24,9 @@ def quiet_time(scope: str, signal: Signal | None = None) -> str:
         seconds = signal.quiet_minutes * 60
     unit, length = next(each for each in (("h", 3600), ("min", 60), ("s", 1)) if seconds % each[1] == 0)
     return f"{seconds // length} {unit}"
+
+
+register.filter("judge_name", judge_name)
 
 
 @register.simple_tag

@@ -186,7 +186,7 @@ def test_a_signal_chooses_connection_and_model(
     chosen = form.field("Judge model")
     assert chosen.value == f"{connection.pk}:gpt-4o-mini"
     options = form.choice("Judge model").options
-    assert list(options) == ["Instance default (the offline judge)", "gpt-4o-mini", "gpt-4o", "own"]
+    assert list(options) == ["Offline judge (rules), until this instance has a model", "gpt-4o-mini", "gpt-4o", "own"]
     filled = {"name": "Own", "scope": "trace", "type": "binary", "prompt": "Is it?", "sample_rate": "100"}
     filled |= {"agent": str(project.agents.get().pk), "judge_model": f"{connection.pk}:own"}
     assert "of the connection Team" in Page(browser.post("/p/default/signals/judge/", filled).text).text

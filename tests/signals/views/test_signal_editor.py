@@ -358,6 +358,22 @@ def test_it_offers_the_models_that_an_operator_allows(
     assert as_filled(edited)["judge_model"] == "small"
 
 
+def test_it_tells_the_offline_judge_by_choice_from_that_without_a_model(
+    browser: Client, agent: Agent, request: pytest.FixtureRequest
+) -> None:
+    path = f"/p/default/signals/{make_signal(agent, judge_model='offline').pk}/edit/"
+
+    def offered() -> list[str]:
+        return list(Page(browser.get(path).text).choice("Judge model").options)
+
+    always = "Offline judge (rules), always"
+    assert offered()[0] == "Offline judge (rules), until this instance has a model"
+    assert offered().count(always) == 1
+    request.getfixturevalue("judge")
+    assert offered()[0] == "Instance default (judge-1)"
+    assert offered().count(always) == 1
+
+
 def test_it_counts_what_the_agent_had_lately(browser: Client, agent: Agent, project: Project) -> None:
     now = timezone.now()
     other = make_agent(project, "other-bot")
