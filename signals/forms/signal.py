@@ -43,7 +43,7 @@ NO_RATE = "Enter a whole number from 0 to 100"
 # The template of a field's group.
 ROWS = {
     "labels": "components/row.html",
-    "prompt": "components/row.html",
+    "prompt": "signals/parts/prompt_row.html",
     "sample_rate": "components/inline_row.html",
     "judge_model": "components/row.html",
 }
@@ -138,7 +138,7 @@ class SignalForm(FilterFields, ViewFields):
         label="Prompt",
         widget=forms.Textarea({"rows": 8, "spellcheck": "true", "placeholder": PROMPT_EXAMPLE}),
         help_text="Say what counts for each label and what does not. The judge also sees the conversation, tool calls "
-        f"and labels. Up to {MAX_PROMPT_CHARACTERS:,} characters.",
+        "and labels.",
         error_messages={"required": "Enter a prompt"},
     )
     sample_rate = forms.IntegerField(
@@ -243,6 +243,13 @@ class SignalForm(FilterFields, ViewFields):
     @property
     def has_agents(self) -> bool:
         return bool(self._agent_field.listed)
+
+    max_prompt_characters = MAX_PROMPT_CHARACTERS
+
+    @property
+    def prompt_characters(self) -> int:
+        """The length of the prompt as it is saved. The page's script counts alike."""
+        return len(str(self["prompt"].value() or "").replace("\r\n", "\n").strip())
 
     @property
     def invalid_fields(self) -> list[forms.BoundField]:

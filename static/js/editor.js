@@ -1,8 +1,19 @@
-// The editor asks before it is left with unsaved changes, unless they are kept (drafts.js). After a save that failed, the first wrong field has the focus.
+// The editor counts the characters of the prompt, and asks before it is left with unsaved changes, unless they are kept (drafts.js). After a save that failed, the first wrong field has the focus.
 {
   const form = document.getElementById("editor");
   let isUnsaved = form ? "unsaved" in form.dataset : false;
   const isTest = (element) => Boolean(element.closest(".signal-test"));
+
+  const count = () => {
+    const counter = document.getElementById("prompt-count");
+    if (!counter) return;
+    // By code points, as the server counts.
+    const characters = [...document.getElementById(counter.dataset.countOf).value.trim()].length;
+    counter.textContent = characters.toLocaleString("en-US");
+    counter.classList.toggle("bad-text", characters > Number(counter.dataset.limit));
+  };
+  for (const event of ["input", "change"]) form?.addEventListener(event, count);
+  addEventListener("pageshow", count);
 
   form?.addEventListener("input", ({ target }) => { isUnsaved ||= !isTest(target); });
   form?.addEventListener("submit", (event) => {

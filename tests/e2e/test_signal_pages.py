@@ -34,6 +34,17 @@ def test_leaving_the_editor_with_changes_asks(demo: Instance, page: Page) -> Non
     assert asked == ["beforeunload"]
 
 
+def test_the_editor_counts_the_prompt_while_it_is_typed(demo: Instance, page: Page) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/signals/new/")
+    counter = page.locator("#prompt-count")
+    expect(counter).to_have_text("0")
+    page.get_by_role("textbox", name="Prompt").fill(1_234 * "\N{GRINNING FACE}")
+    expect(counter).to_have_text("1,234")
+    page.get_by_role("textbox", name="Prompt").fill(20_001 * "x")
+    expect(counter).to_have_class("bad-text")
+
+
 def test_a_tooltip_in_a_row_shows_and_the_row_still_opens(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.url}/p/demo/signals/?range=7d")

@@ -165,6 +165,15 @@ def test_it_keeps_what_was_typed_and_escapes_it(browser: Client, agent: Agent) -
     assert 'value="&lt;i&gt;"' in text
 
 
+def test_it_counts_the_characters_of_the_prompt(browser: Client, agent: Agent) -> None:
+    assert "0 of 20,000 characters" in Page(browser.get(NEW).text).part("row-prompt").text
+    typed = {**STRING, "agent": str(agent.pk), "name": "", "prompt": "Is it\r\n\N{GRINNING FACE}? "}
+    assert "8 of 20,000 characters" in Page(browser.post(NEW, typed).text).part("row-prompt").text
+    row = Page(browser.post(NEW, typed | {"prompt": "x" * 20_001}).text).part("row-prompt")
+    assert "20,001 of 20,000 characters" in row.text
+    assert row.errors == ["Enter a prompt of up to 20,000 characters"]
+
+
 def test_it_says_what_to_do_without_an_agent(browser: Client, project: Project) -> None:
     page = Page(browser.get(NEW).text)
     assert "First, an agent" in page.headings
