@@ -102,16 +102,16 @@ class Label(JudgeJob):
         null=True,
         related_name="label_set",
         db_index=False,
-        help_text="The manual run that asked first; null for live traffic.",
+        help_text="The backfill or comparison that asked first; null for live traffic.",
     )
 
     settled_at = models.DateTimeField(
-        null=True, help_text="When the wanted revision settled, or a run took it; null: not known."
+        null=True, help_text="When the wanted revision settled, or a backfill took it; null: not known."
     )
     settled_live = models.BooleanField(
         default=True,
         db_default=True,
-        help_text="Whether arriving traffic asked for the wanted revision, not a run.",
+        help_text="Whether arriving traffic asked for the wanted revision, not a backfill.",
     )
 
     user_hash = models.UUIDField(

@@ -59,7 +59,7 @@ class SettledMinute(models.Model):
         "signals.SignalVersion", on_delete=models.CASCADE, related_name="+", db_constraint=False, db_index=False
     )
     minute = models.DateTimeField(help_text="Start of the minute, in UTC.")
-    is_live = models.BooleanField(help_text="Whether arriving traffic asked for it, not a run.")
+    is_live = models.BooleanField(help_text="Whether arriving traffic asked for it, not a backfill.")
     outcome = models.CharField(max_length=10, choices=Outcome)
     value = models.CharField(max_length=60, blank=True, help_text="With the outcome done.")
     count = models.IntegerField(help_text="Requests; of a change, how many more or, below zero, fewer.")
