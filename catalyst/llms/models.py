@@ -138,16 +138,16 @@ class Budget(models.Model):
         "signal", db_column="signal_id", db_index=True, null=True, help_text="Id of a signal. Null: the whole project."
     )
     daily_usd = models.DecimalField(
-        max_digits=12, decimal_places=4, null=True, help_text="The most for one day, in US dollars; null: no cap."
+        max_digits=12, decimal_places=4, null=True, help_text="The budget of one day, in US dollars; null: none."
     )
-    daily_calls = models.PositiveIntegerField(null=True, help_text="The most judge calls for one day; null: no cap.")
+    daily_calls = models.PositiveIntegerField(null=True, help_text="The call limit of one day; null: none.")
     day = models.DateField(help_text="The UTC day of `calls`, `spent` and `allowed_calls`.")
     calls = models.IntegerField(default=0, help_text="Judge calls that ended, with a label or without.")
     spent = models.DecimalField(max_digits=20, decimal_places=9, default=0, help_text="US dollars.")
     allowed_calls = models.IntegerField(
         default=0,
         db_default=0,
-        help_text="On `day` judging goes on beyond the cap until `calls` is that many: to catch up.",
+        help_text="On `day` judging goes on beyond the limits until `calls` is that many: to catch up.",
     )
 
     objects = BudgetQuerySet.as_manager()
