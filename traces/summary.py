@@ -87,6 +87,10 @@ class Calls:
 CALLS = tuple(field.name for field in fields(Calls))
 
 
+# An agent that reports no outcome has that of the status.
+OUTCOME_OF_STATUS = {"ok": "success", "error": "failure"}
+
+
 @dataclass(slots=True, kw_only=True)
 class Summary:
     """The columns of `traces.models.trace.Trace` that follow from its spans."""
@@ -111,6 +115,10 @@ class Summary:
     calls: Sequence[tuple[CallKey, SpanRecord]] = ()
     input_span: SpanRecord | None
     output_span: SpanRecord | None
+
+    @property
+    def reports_outcome(self) -> bool:
+        return self.outcome not in ("unknown", OUTCOME_OF_STATUS.get(self.status))
 
     @property
     def hour(self) -> datetime:
@@ -198,7 +206,7 @@ def _status(roots: Sequence[SpanRecord], spans: Sequence[SpanRecord]) -> str:
 
 def _outcome(root_status: str, ordered: Sequence[SpanRecord]) -> str:
     outcome = next((span.outcome for span in ordered if span.outcome != "unknown"), None)
-    return outcome or {"ok": "success", "error": "failure"}.get(root_status, "unknown")
+    return outcome or OUTCOME_OF_STATUS.get(root_status, "unknown")
 
 
 def _output_span(root: SpanRecord | None, ordered: Sequence[SpanRecord]) -> SpanRecord | None:

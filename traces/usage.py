@@ -19,6 +19,7 @@ class Usage:
     error_trace_count: int = 0
     success_count: int = 0
     failure_count: int = 0
+    reported_outcome_count: int = 0
     llm_count: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -41,8 +42,8 @@ class Usage:
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether agents reported outcomes that differ from the status. Where none is reported the status stands in."""
-        return self.failure_count != self.error_trace_count
+        """Whether a run reported another outcome than its status says. Where none does the status stands in."""
+        return self.reported_outcome_count > 0
 
     @property
     def total_tokens(self) -> int:

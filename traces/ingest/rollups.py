@@ -15,7 +15,7 @@ import orjson
 from catalyst import database
 from traces.summary import CALLS, COSTS, COUNTS, CallKey, Calls, Counts, Summary
 
-OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count")
+OWN_SUMS = ("trace_count", "error_trace_count", "success_count", "failure_count", "reported_outcome_count")
 SESSION_SUMS = ("trace_count", "error_trace_count", *COUNTS)
 HOUR_SUMS = (*OWN_SUMS, *COUNTS)
 # Table, keys and sums.
@@ -38,6 +38,7 @@ class Sums:
     error_trace_count: int = 0
     success_count: int = 0
     failure_count: int = 0
+    reported_outcome_count: int = 0
     counts: Counts = field(default_factory=Counts)
 
     def add(self, summary: Summary, sign: int) -> None:
@@ -45,6 +46,7 @@ class Sums:
         self.error_trace_count += sign * (summary.status == "error")
         self.success_count += sign * (summary.outcome == "success")
         self.failure_count += sign * (summary.outcome == "failure")
+        self.reported_outcome_count += sign * summary.reports_outcome
         self.counts.add(summary.counts, sign)
 
 

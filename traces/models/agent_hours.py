@@ -65,6 +65,9 @@ class AgentHour(Counters):
     error_trace_count = models.BigIntegerField(default=0, help_text="Traces with a root that failed.")
     success_count = models.BigIntegerField(default=0)
     failure_count = models.BigIntegerField(default=0)
+    reported_outcome_count = models.BigIntegerField(
+        default=0, help_text="Traces whose agent reported another outcome than the status says."
+    )
 
     objects = AgentHourQuerySet.as_manager()
 

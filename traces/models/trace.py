@@ -29,7 +29,7 @@ from traces.models.choices import Outcome, Status
 from traces.models.conditions import any_of, between, has_attribute, milliseconds, status_is
 from traces.models.volumes import Volumes, agent_is, usage_of, usage_row, volumes_of
 from traces.records import Extent
-from traces.summary import BUCKET_BASE
+from traces.summary import BUCKET_BASE, OUTCOME_OF_STATUS
 from traces.usage import SUMS, LatencyRow, Runs, UsageRow
 
 MAX_NEWER = 100
@@ -111,11 +111,17 @@ def _bucket() -> Floor:
     return Floor(Ln(duration) / Value(BUCKET_BASE), output_field=models.IntegerField())
 
 
+# Traces whose agent reported another outcome than the status says.
+REPORTS_OUTCOME = ~Q(outcome="unknown")
+for _status, _outcome in OUTCOME_OF_STATUS.items():
+    REPORTS_OUTCOME &= ~Q(status=_status, outcome=_outcome)
+
 _COUNTED = {
     "trace_count": Count("id"),
     "error_trace_count": Count("id", filter=Q(status="error")),
     "success_count": Count("id", filter=Q(outcome="success")),
     "failure_count": Count("id", filter=Q(outcome="failure")),
+    "reported_outcome_count": Count("id", filter=REPORTS_OUTCOME),
 }
 
 SUMS_OF_TRACES = {f"sum_{name}": _COUNTED.get(name) or Sum(name) for name in SUMS}
@@ -432,8 +438,7 @@ class Trace(Counters):
     @property
     def reported_outcome(self) -> str:
         """The outcome, if the agent reported another one than the status says."""
-        by_status = {"ok": "success", "error": "failure"}.get(self.status, "unknown")
-        return "" if self.outcome == by_status else self.outcome
+        return "" if self.outcome in ("unknown", OUTCOME_OF_STATUS.get(self.status)) else self.outcome
 
     @property
     def clock_note(self) -> str:

@@ -326,12 +326,18 @@ def actual_sessions(project: Project) -> dict[str, Any]:
     }
 
 
+def reports_outcome(trace: dict[str, Any]) -> bool:
+    told = (trace["status"], trace["outcome"])
+    return trace["outcome"] != "unknown" and told not in {("ok", "success"), ("error", "failure")}
+
+
 def expected_hours(traces: Sequence[dict[str, Any]]) -> dict[Any, Any]:
     return {
         key: total(members)
         | {
             "success_count": sum(trace["outcome"] == "success" for trace in members),
             "failure_count": sum(trace["outcome"] == "failure" for trace in members),
+            "reported_outcome_count": sum(reports_outcome(trace) for trace in members),
         }
         for key, members in grouped(traces, "agent", "hour").items()
     }
@@ -341,7 +347,7 @@ def actual_hours(project: Project) -> dict[Any, Any]:
     rows = AgentHour.objects.filter(project=project).select_related("agent")
     found = {
         (row.agent.identity if row.agent else None, row.hour): actual_total(row)
-        | {"success_count": row.success_count, "failure_count": row.failure_count}
+        | {name: getattr(row, name) for name in ("success_count", "failure_count", "reported_outcome_count")}
         for row in rows
     }
     return {key: sums for key, sums in found.items() if any(sums.values())}

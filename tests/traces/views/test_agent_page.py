@@ -204,6 +204,23 @@ def test_it_splits_runs_by_status_until_an_agent_reports_another_outcome(
     assert "outcome" not in page.text
 
 
+@pytest.mark.parametrize("key", ["1d", "90d"])
+@pytest.mark.parametrize(
+    "told",
+    [[("unset", "success")], [("ok", "failure"), ("error", "success")]],
+    ids=["successes alone", "as many errors"],
+)
+def test_it_splits_runs_by_outcome_as_soon_as_one_is_reported(
+    browser: Client, project: Project, now: datetime, told: list[tuple[str, str]], key: str
+) -> None:
+    runs = [Run(ago=timedelta(hours=2), status=status, outcome=outcome) for status, outcome in told]
+    send(project, [*runs, Run(ago=timedelta(hours=2), status="unset")], now)
+    page = Page(browser.get(page_of(project), {"range": key}).text)
+    found = numbers(page)
+    assert "by outcome, as the agent reports it" in page.text
+    assert (found["Runs success"], found["Runs unknown"]) == ("1", "1")
+
+
 def old_run() -> list[Run]:
     """One run in the first hour of the period before the default range."""
     return [Run(ago=timedelta(hours=49))]
