@@ -294,12 +294,16 @@ def test_it_warns_when_nothing_can_judge(browser: Client, signal: Signal) -> Non
 def test_it_says_when_the_judge_does_not_answer(
     browser: Client, signal: Signal, judge: JudgeServer, now: datetime
 ) -> None:
-    assert "does not answer" not in Page(browser.get(page_of(signal)).text).text
+    make_label(signal, now=now)
+    shown = Page(browser.get(page_of(signal)).text)
+    assert "does not answer" not in shown.text
+    assert shown.all("//*[normalize-space()='Judging']")
     JudgeHealth.objects.create(
         url=endpoint(), model="judge-1", failures=2, paused_until=now, error="It asks to slow <down>."
     )
     page = Page(browser.get(page_of(signal)).text)
     assert "judge-1 does not answer. It asks to slow <down>." in page.text
+    assert not page.all("//*[normalize-space()='Judging']")
 
 
 @pytest.mark.parametrize("person", ["charlie", "viewer"])
