@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('agents', '0003_identities'),
         ('core', '0010_words_of_scopes'),
-        ('signals', '0032_settled_minutes_that_wait'),
+        ('signals', '0033_settled_minutes_that_wait'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

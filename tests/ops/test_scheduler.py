@@ -53,6 +53,7 @@ def test_it_knows_its_kinds() -> None:
         ("runs", "default"),
         ("judge", "judge"),
         ("fold", "default"),
+        ("alerts", "default"),
         ("moves", "default"),
         ("minute", "default"),
     ]

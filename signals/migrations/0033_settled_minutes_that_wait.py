@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('signals', '0031_signal_quiet_minutes'),
+        ('signals', '0032_words_of_backfills'),
     ]
 
     operations = [
