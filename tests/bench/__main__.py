@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import backfill, ingest, judging, meters, pages, shares, signals, soak
+from tests.bench import alerts, backfill, ingest, judging, meters, pages, shares, signals, soak
 from tests.bench.judge_stub import MODEL, stub
 from tests.bench.report import Table
 from tests.e2e.instance import Instance, started
@@ -22,7 +22,7 @@ def main() -> None:
     """Run the named parts, in one order, on one instance."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "part", nargs="*", help="ingest, shares, judge, pages, signals, backfill or soak; all without any"
+        "part", nargs="*", help="ingest, shares, judge, pages, signals, alerts, backfill or soak; all without any"
     )
     parser.add_argument("--spans", type=int, default=400_000, help="spans to ingest in large requests; half in small")
     parser.add_argument("--stored", type=int, default=1_000_000, help="spans in the store when pages are read")
@@ -38,6 +38,7 @@ def main() -> None:
         "judge": lambda instance, table: judging.run(instance, table, asked.seed, asked.labels, JUDGE_SECONDS),
         "pages": lambda instance, table: pages.run(instance, table, asked.seed, asked.stored),
         "signals": lambda instance, table: signals.run(instance, table, asked.seed, asked.labelled),
+        "alerts": lambda instance, table: alerts.run(instance, table, asked.labelled),
         "backfill": lambda instance, table: backfill.run(instance, table, asked.seed, asked.matching),
         "soak": lambda instance, table: soak.run(instance, table, asked.seed, asked.minutes),
     }
