@@ -9,6 +9,7 @@ class AlertsConfig(AppConfig):
     name = "alerts"
 
     def ready(self) -> None:
+        from alerts.operations import alerts  # noqa: F401, PLC0415
         from alerts.registrations import REGISTRATIONS  # noqa: PLC0415
 
         registry.register(*REGISTRATIONS)

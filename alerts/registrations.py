@@ -1,7 +1,7 @@
 """Registry entries of alerts."""
 
-from alerts import evaluation
-from catalyst.registry import PeriodicTask
+from alerts import evaluation, operations, retention
+from catalyst.registry import AgentRows, PeriodicTask, Retention
 from catalyst.timerange import MINUTE
 
 REGISTRATIONS = (
@@ -15,4 +15,6 @@ REGISTRATIONS = (
         description="looks for alerts that fire or resolve",
         lack="No alert fires or resolves. Missed minutes of a day are caught up.",
     ),
+    Retention(name="alert events", order=60, delete=retention.delete_expired_events),
+    AgentRows(name="alerts", order=20, move=operations.move_alerts),
 )

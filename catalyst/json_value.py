@@ -18,6 +18,8 @@ _MESSAGES = {
     "bool_parsing": "True or false.",
     "decimal_type": "A number.",
     "decimal_parsing": "A number.",
+    "float_type": "A number.",
+    "float_parsing": "A number.",
     "string_unicode": "This is no text that can be stored.",
     "string_too_long": "At most {max_length} characters.",
     "too_long": "At most {max_length} of them.",

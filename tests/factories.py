@@ -8,6 +8,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from alerts import operations as alert_operations
+from alerts.choices import Comparison, Metric, Operator, Window
+from alerts.models import Alert, AlertEvent, AlertState, Channel
+from alerts.operations import Definition as AlertDefinition
+from alerts.rules import EventKind, Level
 from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM
 from catalyst.core.models import Project
@@ -284,3 +289,39 @@ def make_labels(signal: Signal, project: Project, count: int, *, now: datetime) 
 def give(signal: Signal, value: str, *, now: datetime, **which: Any) -> None:
     """Label the targets of a signal, or which of them, as a judge would."""
     Label.objects.filter(signal=signal, **which).update(status="done", value=value, labelled_at=now)
+
+
+def alert_definition(**about: Any) -> AlertDefinition:
+    """An alert on at least 30 % yes in an hour, unless it is about something else."""
+    asked: dict[str, Any] = {
+        "name": "Many refunds",
+        "metric": Metric.TRUE_RATE,
+        "comparison": Comparison.ABSOLUTE,
+        "operator": Operator.GTE,
+        "threshold": 0.3,
+        "window": Window.HOUR,
+    }
+    return AlertDefinition(**asked | about)
+
+
+def make_alert(signal: Signal, *, now: datetime, **about: Any) -> Alert:
+    """An alert as `alert_definition` describes it."""
+    return alert_operations.create_alert(signal, alert_definition(**about), now)
+
+
+def make_channel(project: Project, name: str = "#oncall", *, now: datetime, **about: Any) -> Channel:
+    """A place to send to, which leads nowhere."""
+    fields = {"kind": "slack", "address": name, "created_at": now, "updated_at": now}
+    return Channel.objects.create(project=project, name=name, **fields | about)
+
+
+def make_event(alert: Alert, at: datetime, kind: str = EventKind.FIRED, **about: Any) -> AlertEvent:
+    """What the evaluation writes about a window: an event and, if the alert fired, its state."""
+    if kind == EventKind.FIRED:
+        known = {"level": Level.FIRING, "fired_at": at, "value": 0.4, "labelled": 50, "requested": 50}
+        AlertState.objects.filter(alert=alert).update(**known, evaluated_until=at, evaluated_at=at)
+    rule = {"metric": alert.metric, "threshold": alert.threshold, "window": alert.window, "operator": alert.operator}
+    fields: dict[str, Any] = {"rule": rule, "observed": 0.4, "labelled": 50, "requested": 50}
+    return AlertEvent.objects.create(
+        project_id=alert.project_id, alert=alert, kind=kind, window_end=at, created_at=at, **fields | about
+    )

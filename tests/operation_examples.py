@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from alerts import operations as alert_operations
+from alerts.models import Alert
 from catalyst.agents.models import AgentIdentity
 from catalyst.core import operations as core_operations
 from catalyst.core.actor import SYSTEM
@@ -20,7 +22,17 @@ from signals.judging import exchanges
 from signals.judging.exchanges import PromptAndReply
 from signals.models import Label, Signal, SignalRun, SignalTest
 from signals.runs import backfill, signal_tests
-from tests.factories import make_agent, make_connection, make_label, make_signal, make_trace, make_verdict
+from tests.factories import (
+    make_agent,
+    make_alert,
+    make_channel,
+    make_connection,
+    make_event,
+    make_label,
+    make_signal,
+    make_trace,
+    make_verdict,
+)
 from traces.models import Trace
 from traces.models.span import hex_span_id
 from traces.records import SpanRecord
@@ -49,6 +61,8 @@ class World:
     key: ApiKey
     test: SignalTest
     connection: ModelConnection
+    alert: Alert
+    archived_alert: Alert
 
 
 def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
@@ -83,7 +97,21 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     said = PromptAndReply([{"role": "user", "content": word}])
     test.items.update(exchange=exchanges.compress(said))
     connection = make_connection(project, f"Connection {word}", now=now)
-    return World(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection)
+    alert, archived_alert = _make_alerts(signal, now, word)
+    return World(
+        *(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection),
+        *(alert, archived_alert),
+    )
+
+
+def _make_alerts(signal: Signal, now: datetime, word: str) -> tuple[Alert, Alert]:
+    """One that fired, and an archived one."""
+    channel = make_channel(signal.project, f"Channel {word}", now=now)
+    alert = make_alert(signal, now=now - timedelta(days=1), name=f"Alert {word}", channels=[channel.pk])
+    make_event(alert, now - timedelta(hours=1), reason=word)
+    archived = make_alert(signal, now=now, name=f"Archived {word}")
+    alert_operations.archive(archived, now)
+    return alert, archived
 
 
 def grow(world: World) -> None:
@@ -104,6 +132,10 @@ def grow(world: World) -> None:
         core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
         core_operations.create_key(project, name=f"Key {number}", scopes=["read"], by=SYSTEM)
         make_connection(project, f"Connection {number}", now=now)
+        channel = make_channel(project, f"Channel {number}", now=now)
+        alert = make_alert(signal, now=now, name=f"Alert {number}", channels=[channel.pk])
+        make_event(alert, now)
+        make_event(world.alert, now - timedelta(minutes=number))
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -132,6 +164,21 @@ def _draft(world: World) -> dict[str, Any]:
 
 def _connection(world: World) -> dict[str, Any]:
     return {"connection": world.connection.pk}
+
+
+def _alert(world: World) -> dict[str, Any]:
+    return {"alert": world.alert.pk}
+
+
+def _predicate(**about: Any) -> dict[str, Any]:
+    return {
+        "metric": "true_rate",
+        "operator": "gte",
+        "threshold": 0.2,
+        "window": "1h",
+        "comparison": "absolute",
+        **about,
+    }
 
 
 def _nothing(_: World) -> dict[str, Any]:
@@ -163,6 +210,19 @@ def _archived(_: World) -> dict[str, Any]:
 
 
 EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
+    "alerts.archive": _alert,
+    "alerts.bulk": lambda world: {"alerts": [world.alert.pk], "action": "disable"},
+    "alerts.create": lambda world: _predicate(signal_id=world.signal.pk, name="New"),
+    "alerts.disable": _alert,
+    "alerts.edit": lambda world: _predicate(alert=world.alert.pk, name=world.alert.name),
+    "alerts.enable": _alert,
+    "alerts.events": _alert,
+    "alerts.list": _archived,
+    "alerts.mute": lambda world: {"alert": world.alert.pk, "until": (world.now + timedelta(hours=1)).isoformat()},
+    "alerts.show": _alert,
+    "alerts.state": _alert,
+    "alerts.unarchive": lambda world: {"alert": world.archived_alert.pk},
+    "alerts.unmute": _alert,
     "audit.list": _nothing,
     "invitations.create": _nothing,
     "invitations.list": _nothing,

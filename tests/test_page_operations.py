@@ -113,7 +113,9 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
+PAGES_COME = "Its page comes with the pages of alerts."
 WITHOUT_PAGE: Mapping[str, str] = {
+    **{each.name: PAGES_COME for each in all_operations("alerts")},
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

@@ -5,21 +5,22 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
 from django.urls import reverse
 
-from alerts import rules
+from alerts import rules, sentences
 from alerts.choices import OF_AGENTS, OF_SIGNALS, OF_VALUES, Comparison, Cooldown, Metric, Operator, Window
 from alerts.measures import Measure
 from alerts.models.channel import Channel
-from alerts.rules import Level, Problem, Rule, State
+from alerts.rules import Level, Problem, Rule, State, Status
 from catalyst.agents.models import Agent
 from catalyst.core.models import AuthoredModel, Project
+from catalyst.params import parse_number
 from catalyst.timerange import MINUTE
 from signals.models import Signal
 
 MAX_NAME_CHARACTERS = 100
-# A change of one of these begins the alert anew.
+# What events keep of an alert.
 RULE_FIELDS = (
     "metric",
     "string_label",
@@ -33,6 +34,22 @@ RULE_FIELDS = (
     "only_significant",
     "notify_no_data",
 )
+# A change of one of these begins the alert anew. The others hold from the next window on.
+LEVEL_FIELDS = tuple(name for name in RULE_FIELDS if name not in {"cooldown_minutes", "notify_no_data"})
+# An alert that is off has no status of the rules.
+DISABLED = "disabled"
+# In the order of lists: what needs somebody comes first.
+STATUSES = {
+    Status.FIRING: "Firing",
+    Status.WARNING: "Warning",
+    Status.INVALID: "Invalid",
+    Status.COOLING_DOWN: "Cooling down",
+    Status.DELAYED: "Delayed",
+    Status.NO_DATA: "No data",
+    Status.OK: "OK",
+    DISABLED: "Disabled",
+}
+RANKS = {status: rank for rank, status in enumerate(STATUSES)}
 
 
 class AlertQuerySet(models.QuerySet["Alert"]):
@@ -42,8 +59,65 @@ class AlertQuerySet(models.QuerySet["Alert"]):
     def unarchived(self) -> "AlertQuerySet":
         return self.filter(archived_at=None)
 
+    def archived(self) -> "AlertQuerySet":
+        return self.filter(archived_at__isnull=False)
+
     def evaluated(self) -> "AlertQuerySet":
         return self.unarchived().filter(enabled=True)
+
+    def firing(self) -> "AlertQuerySet":
+        return self.evaluated().filter(state__level=Level.FIRING).exclude(state__problem=Problem.INVALID)
+
+    def named(self, text: str) -> "AlertQuerySet":
+        """Alerts with this text in their name or in that of their signal."""
+        return self.filter(Q(name__icontains=text) | Q(signal__name__icontains=text)) if text else self
+
+    def in_status(self, status: str, now: datetime) -> "AlertQuerySet":
+        return self._with_rank(now).filter(Q(rank=RANKS[status])) if status in RANKS else self
+
+    def for_list(self, now: datetime) -> "AlertQuerySet":
+        """By status, then by name, each with the `rank` of its status."""
+        listed = self._with_rank(now).select_related("project", "agent", "signal__current_version", "state")
+        return listed.prefetch_related("channels").order_by(F("rank"), "name", "pk")
+
+    def place(self, after: str) -> tuple[int, str, int] | None:
+        """Read the `after` of a list. Returns None for other text."""
+        rank, pk = map(parse_number, after.partition("_")[::2])
+        name = self.filter(pk=pk).values_list("name", flat=True).first() if pk else None
+        return None if rank is None or pk is None or name is None else (rank, name, pk)
+
+    def after(self, rank: int, name: str, pk: int) -> "AlertQuerySet":
+        """Alerts behind this place in the order of `for_list`."""
+        return self.filter(Q(rank__gt=rank) | Q(Q(name__gt=name) | Q(name=name, pk__gt=pk), rank=rank))
+
+    def _with_rank(self, now: datetime) -> "AlertQuerySet":
+        # As `rules.State.status` decides.
+        cooled = ExpressionWrapper(
+            F("state__fired_at") + F("cooldown_minutes") * Value(MINUTE), output_field=models.DateTimeField()
+        )
+        conditions = {
+            DISABLED: Q(enabled=False) | Q(archived_at__isnull=False),
+            Status.INVALID: Q(state__problem=Problem.INVALID),
+            Status.FIRING: Q(state__level=Level.FIRING),
+            Status.DELAYED: Q(state__problem=Problem.DELAYED),
+            Status.NO_DATA: Q(state__problem=Problem.NO_DATA),
+            Status.WARNING: Q(state__level=Level.WARNING),
+            Status.COOLING_DOWN: Q(cooled_at__gt=now),
+        }
+        ranks = [When(condition, then=Value(RANKS[status])) for status, condition in conditions.items()]
+        return self.annotate(cooled_at=cooled).annotate(
+            rank=Case(*ranks, default=Value(RANKS[Status.OK]), output_field=models.IntegerField())
+        )
+
+    def free_name(self, name: str) -> str:
+        """Return the name, with a number if one of these alerts has it: `failed up 10% (2)`."""
+        taken = set(self.filter(name__startswith=name[: MAX_NAME_CHARACTERS - 6]).values_list("name", flat=True))
+        number, free = 1, name[:MAX_NAME_CHARACTERS]
+        while free in taken:
+            number += 1
+            suffix = f" ({number})"
+            free = name[: MAX_NAME_CHARACTERS - len(suffix)] + suffix
+        return free
 
 
 class Alert(AuthoredModel):
@@ -129,6 +203,16 @@ class Alert(AuthoredModel):
     def rule_as_it_is(self) -> dict[str, Any]:
         """For events, which tell what the rule was when they happened."""
         return {name: getattr(self, name) for name in RULE_FIELDS}
+
+    @property
+    def sentences(self) -> list[str]:
+        """The rule in words."""
+        return sentences.rule_in_words(self.measure, self.rule, self.string_label)
+
+    def status(self, now: datetime) -> str:
+        if not self.enabled or self.archived_at is not None:
+            return DISABLED
+        return self.state.as_state().status(self.rule, now)
 
     def is_muted(self, now: datetime) -> bool:
         return self.muted_until is not None and now < self.muted_until

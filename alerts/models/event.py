@@ -1,17 +1,34 @@
 """What happened to an alert."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import models
+from django.db.models import Count, Q
 
 from alerts.models.alert import Alert
 from alerts.rules import EventKind
 from catalyst.core.models import Project
+from catalyst.pagination import Cursor
 
 
 class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
     def newest(self) -> "AlertEventQuerySet":
         return self.order_by("-window_end", "-pk")
+
+    def after(self, last: Cursor) -> "AlertEventQuerySet":
+        """Events behind this place in the order of `newest`."""
+        return self.filter(Q(window_end__lt=last.time) | Q(window_end=last.time, pk__lt=last.id))
+
+    def firings(self, alerts: Iterable[Alert], since: datetime) -> dict[int, int]:
+        """How often each of these alerts fired, by its id. Without those that did not."""
+        fired = self.filter(alert__in=[alert.pk for alert in alerts]).fired_since(since).order_by()
+        return dict(fired.values_list("alert_id").annotate(firings=Count("pk")))
+
+    def delete_expired(self, before: datetime, limit: int) -> int:
+        """Delete up to `limit` events from before `before`. Return how many."""
+        expired = self.filter(window_end__lt=before).order_by("window_end").values_list("pk", flat=True)[:limit]
+        return self.filter(pk__in=list(expired)).delete()[0]
 
     def fired_since(self, since: datetime) -> "AlertEventQuerySet":
         return self.filter(kind=EventKind.FIRED, window_end__gte=since)

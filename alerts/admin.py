@@ -1,0 +1,42 @@
+"""Alerts, their states and events in the admin."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from alerts import operations
+from alerts.models import Alert, AlertEvent, AlertState
+from catalyst.core.admin import ReadOnly, operator
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnly[Alert]):
+    list_display = ("name", "project", "agent", "signal", "metric", "window", "enabled", "muted_until", "archived_at")
+    list_filter = ("enabled", "metric", ("archived_at", admin.EmptyFieldListFilter), "project")
+    list_select_related = ("project", "agent", "signal")
+    search_fields = ("name", "signal__name", "agent__name", "agent__identity")
+    actions = ("disable",)
+
+    @admin.action(description="Disable the selected alerts", permissions=["view"])
+    def disable(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
+        for alert in queryset:
+            operations.disable(alert, timezone.now(), operator(request))
+        self.message_user(request, f"{len(queryset)} alerts disabled.")
+
+
+@admin.register(AlertState)
+class AlertStateAdmin(ReadOnly[AlertState]):
+    list_display = ("alert", "level", "problem", "value", "labelled", "requested", "fired_at", "evaluated_until")
+    list_filter = ("level", "problem")
+    list_select_related = ("alert",)
+    search_fields = ("alert__name",)
+
+
+@admin.register(AlertEvent)
+class AlertEventAdmin(ReadOnly[AlertEvent]):
+    list_display = ("alert", "project", "kind", "window_end", "observed", "labelled", "reason", "silenced")
+    list_filter = ("kind", "project")
+    list_select_related = ("alert", "project")
+    search_fields = ("alert__name",)
+    ordering = ("-window_end",)
