@@ -1,8 +1,15 @@
 """Registry entries of alerts."""
 
 from alerts import evaluation, operations, retention
-from catalyst.registry import AgentRows, PeriodicTask, Retention
+from alerts.models import Alert
+from catalyst.core.models import Project
+from catalyst.registry import AgentRows, PeriodicTask, Retention, Section, Tab
 from catalyst.timerange import MINUTE
+
+
+def _firing(project: Project) -> int:
+    return Alert.objects.for_project(project).firing().count()
+
 
 REGISTRATIONS = (
     PeriodicTask(
@@ -16,5 +23,17 @@ REGISTRATIONS = (
         lack="No alert fires or resolves. Missed minutes of a day are caught up.",
     ),
     Retention(name="alert events", order=60, delete=retention.delete_expired_events),
+    Section(
+        name="Alerts",
+        order=40,
+        url_name="alerts:alert-list",
+        icon="alerts",
+        key="l",
+        folders=("alerts",),
+        urgent=_firing,
+        urgency="firing",
+    ),
+    Tab(page="signal", order=15, name="alerts", label="Alerts", url_name="alerts:signal-alerts"),
+    Tab(page="agent", order=45, name="alerts", label="Alerts", url_name="alerts:agent-alerts"),
     AgentRows(name="alerts", order=20, move=operations.move_alerts),
 )

@@ -86,8 +86,25 @@ def mark(figure: Mapping[str, Any], marks: Sequence[Mark]) -> dict[str, Any]:
     first, last = map(datetime.fromisoformat, layout["xaxis"]["range"])
     words = [_word(at) for at in _apart(marks, (last - first) * MARK_WIDTH)]
     room = layout["margin"] | {"t": MARK_HEIGHT}
-    marked = {**layout, "margin": room, "shapes": lines, "annotations": words}
-    return {**figure, "layout": marked}
+    marked = {**layout, "margin": room, "annotations": words}
+    return _with_shapes({**figure, "layout": marked}, lines)
+
+
+def limit(figure: Mapping[str, Any], value: float, tone: str) -> dict[str, Any]:
+    """Draw a horizontal line, such as a threshold. `tone` as in `Series`."""
+    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "name": tone}
+    return _with_shapes(figure, [line])
+
+
+def shade(figure: Mapping[str, Any], spans: Iterable[tuple[datetime, datetime]]) -> dict[str, Any]:
+    """Draw bands behind the chart, from one moment to another."""
+    band = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "layer": "below"}
+    return _with_shapes(figure, [band | {"x0": _iso(start), "x1": _iso(end)} for start, end in spans])
+
+
+def _with_shapes(figure: Mapping[str, Any], shapes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    layout = figure["layout"]
+    return {**figure, "layout": {**layout, "shapes": [*layout.get("shapes", ()), *shapes]}}
 
 
 def _apart(marks: Iterable[Mark], width: timedelta) -> list[Mark]:

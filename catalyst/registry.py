@@ -20,6 +20,10 @@ def _always(_now: datetime) -> bool:
     return True
 
 
+def _none(_project: Any) -> int:
+    return 0
+
+
 def _nothing(_value: Any, _now: datetime) -> tuple[()]:
     return ()
 
@@ -96,6 +100,7 @@ class Section(Entry):
 
     `key`: its keyboard shortcut, pressed after g. `folders`: the first parts of the paths of its pages. `rows`: what it
     lists of a project as long as nothing is chosen on its page, to show their number.
+    `urgent`: how many of its things in a project need attention, as `urgency` says. Shown instead.
     """
 
     url_name: str
@@ -103,6 +108,8 @@ class Section(Entry):
     key: str
     folders: tuple[str, ...]
     rows: Callable[[Any], Any] | None = None
+    urgent: Callable[[Any], int] = _none
+    urgency: str = ""
 
     def unique(self) -> set[str]:
         folders = {f"folder {folder}" for folder in self.folders}

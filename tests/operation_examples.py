@@ -211,6 +211,7 @@ def _archived(_: World) -> dict[str, Any]:
 
 EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "alerts.archive": _alert,
+    "alerts.backtest": lambda world: _predicate(signal_id=world.signal.pk),
     "alerts.bulk": lambda world: {"alerts": [world.alert.pk], "action": "disable"},
     "alerts.create": lambda world: _predicate(signal_id=world.signal.pk, name="New"),
     "alerts.disable": _alert,

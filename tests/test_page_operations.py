@@ -45,6 +45,20 @@ WITHOUT: Mapping[str, str] = {
 }
 
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "alerts:agent-alerts": ("alerts.list",),
+    "alerts:alert-archive": ("alerts.archive",),
+    "alerts:alert-bulk": ("alerts.bulk",),
+    "alerts:alert-create": ("alerts.create",),
+    "alerts:alert-detail": ("alerts.show", "alerts.state", "alerts.events"),
+    "alerts:alert-disable": ("alerts.disable",),
+    "alerts:alert-edit": ("alerts.edit",),
+    "alerts:alert-enable": ("alerts.enable",),
+    "alerts:alert-list": ("alerts.list",),
+    "alerts:alert-mute": ("alerts.mute",),
+    "alerts:alert-unarchive": ("alerts.unarchive",),
+    "alerts:alert-unmute": ("alerts.unmute",),
+    "alerts:backtest-show": ("alerts.backtest",),
+    "alerts:signal-alerts": ("alerts.list",),
     "core:audit-list": ("audit.list",),
     "core:invitation-revoke": ("invitations.revoke",),
     "core:key-limit": ("keys.limit",),
@@ -113,9 +127,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
-PAGES_COME = "Its page comes with the pages of alerts."
 WITHOUT_PAGE: Mapping[str, str] = {
-    **{each.name: PAGES_COME for each in all_operations("alerts")},
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

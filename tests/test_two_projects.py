@@ -16,6 +16,7 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
 
+from alerts.models import Alert
 from catalyst.agents.models import Agent
 from catalyst.core.models import AuditEntry, Project, User
 from catalyst.core.operation_context import Context, for_system
@@ -188,6 +189,9 @@ def test_a_form_that_names_rows_of_another_project_changes_and_shows_nothing_of_
         "test_count": 5,
     }
     of_agent = asked | {"agent": foreign.agent_id}
+    of_alert = {"signal": foreign.pk, "metric": "true_rate", "comparison": "absolute", "operator": "gte"}
+    of_alert |= {"threshold": "5", "window": "1h", "min_label_count": "0", "cooldown_minutes": "0"}
+    channel = theirs.world.alert.channels.get().pk
     forms: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("signals:signal-create", {}, of_agent),
         ("signals:signal-duplicate", {"pk": own.pk}, {"name": "Copy", "agent": foreign.agent_id}),
@@ -195,14 +199,24 @@ def test_a_form_that_names_rows_of_another_project_changes_and_shows_nothing_of_
         ("signals:signal-bulk", {}, {"signal": foreign.pk, "do": "archive", "sure": "1"}),
         *((f"signals:{name}", {}, of_agent) for name in ("trial-run", "prompt-show", "judge-show")),
         *((f"signals:{name}", {}, asked | {"signal": foreign.pk}) for name in ("trial-run", "prompt-show")),
+        ("alerts:alert-create", {}, of_alert),
+        *(
+            ("alerts:alert-bulk", {}, {"alert": theirs.world.alert.pk, "do": do})
+            for do in ("mute", "archive", "disable")
+        ),
+        ("alerts:alert-bulk", {}, {"alert": theirs.world.alert.pk, "do": "archive", "sure": "1"}),
+        ("alerts:alert-edit", {"pk": mine.world.alert.pk}, of_alert | {"signal": own.pk, "channels": [channel]}),
+        ("alerts:backtest-show", {}, of_alert),
         ("signals:trial-run", {}, asked | {"agent": own.agent_id, "again": theirs.own_test.pk}),
         ("signals:prompt-show", {}, asked | {"agent": own.agent_id, "target": f"{FIRST + 1:032x}"}),
     ]
+    alerts = Alert.objects.count()
     for name, arguments, data in forms:
         response = alice_browser.post(reverse(name, kwargs=arguments | {"project": mine.project.slug}), data)
         assert THEIRS not in text_of(response), (name, data)
         assert rows - stored_rows() == set(), (name, data)
         assert not Signal.objects.filter(name__in=["New", "Copy"]).exists(), (name, data)
+        assert Alert.objects.count() == alerts, (name, data)
 
 
 def writes(twin: Twin) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -21,7 +21,15 @@ from signals.judging import exchanges
 from signals.judging.exchanges import PromptAndReply
 from signals.operations import draft_version
 from signals.runs import backfill, signal_tests
-from tests.factories import make_agent, make_connection, make_labels, make_session, make_signal, make_verdict
+from tests.factories import (
+    make_agent,
+    make_alert,
+    make_connection,
+    make_labels,
+    make_session,
+    make_signal,
+    make_verdict,
+)
 from tests.page import Page
 from tests.pictures import add_picture
 from tests.rows import stored_rows
@@ -63,6 +71,7 @@ OWN_TEST_LOOK = "200 404 403 404 302"  # the owner has started it
 OWN_TEST_DO = "302 404 403 404 302"
 OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
 SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
+ALERT_DO = Row(ONLY_POST, EDITOR_DO, "alert")
 
 TABLE = {
     "/v1/traces": OTLP,
@@ -118,6 +127,20 @@ TABLE = {
     "traces:agent-sessions": Row(LOOK, ONLY_GET, "agent"),
     "traces:agent-traces": Row(LOOK, ONLY_GET, "agent"),
     "traces:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
+    "alerts:alert-list": Row(LOOK, ONLY_GET),
+    "alerts:alert-bulk": Row(ONLY_POST, EDITOR_DO),
+    "alerts:alert-create": Row(EDITOR_LOOK, EDITOR_WRONG),
+    "alerts:backtest-show": Row(ONLY_POST, LOOK),
+    "alerts:alert-detail": Row(LOOK, ONLY_GET, "alert"),
+    "alerts:alert-edit": Row(EDITOR_LOOK, EDITOR_WRONG, "alert"),
+    "alerts:alert-enable": ALERT_DO,
+    "alerts:alert-disable": ALERT_DO,
+    "alerts:alert-mute": ALERT_DO,
+    "alerts:alert-unmute": ALERT_DO,
+    "alerts:alert-archive": Row(ONLY_POST, EDITOR_LOOK, "alert"),
+    "alerts:alert-unarchive": ALERT_DO,
+    "alerts:signal-alerts": Row(LOOK, ONLY_GET, "signal"),
+    "alerts:agent-alerts": Row(LOOK, ONLY_GET, "agent"),
     "signals:agent-signals": Row(LOOK, ONLY_GET, "agent"),
     "signals:signal-list": Row(LOOK, ONLY_GET),
     "signals:signal-bulk": Row(ONLY_POST, EDITOR_DO),
@@ -218,6 +241,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(owner))[0].pk},
         "connection": {"pk": make_connection(project, now=now).pk},
         "agent": {"pk": agent.pk},
+        "alert": {"pk": make_alert(signal, now=now).pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": add_picture(project, trace.trace_id.int, now=now),

@@ -119,6 +119,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "key": {"pk": world.key.pk},
         "connection": {"pk": world.connection.pk},
         "agent": {"pk": world.signal.agent_id},
+        "alert": {"pk": world.alert.pk},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},
@@ -159,6 +160,9 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
             {"at": labels["trace"].pk},
         ],
         "traces:session-detail": [{"at": labels["session"].pk}],
+        "alerts:alert-list": [{"state": "firing"}, {"q": words[0]}, {"archived": 1}],
+        "alerts:alert-create": [{"signal": signals["trace"].pk, "label": "yes", "range": "7d"}],
+        "alerts:alert-detail": [{"kind": "fired"}, {"range": "7d"}],
         "signals:trace-absences": [{**span}],
         "signals:signal-list": [{"sort": "volume"}, {"archived": 1}],
         "signals:signal-detail": [

@@ -109,6 +109,11 @@ class AlertQuerySet(models.QuerySet["Alert"]):
             rank=Case(*ranks, default=Value(RANKS[Status.OK]), output_field=models.IntegerField())
         )
 
+    def agents(self) -> list[tuple[int, str]]:
+        """Return (id, name) of each agent that has one of these alerts."""
+        agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in agents.distinct()]
+
     def free_name(self, name: str) -> str:
         """Return the name, with a number if one of these alerts has it: `failed up 10% (2)`."""
         taken = set(self.filter(name__startswith=name[: MAX_NAME_CHARACTERS - 6]).values_list("name", flat=True))

@@ -68,6 +68,11 @@ class AlertEvent(models.Model):
         return f"{self.alert_id} {self.kind} {self.window_end:%Y-%m-%d %H:%M}"
 
     @property
+    def place(self) -> str:
+        """The `after` of the events behind this one."""
+        return str(Cursor(self.window_end, self.pk))
+
+    @property
     def key(self) -> str:
         """Names the event to channels, so that a message that is sent twice can be told from two messages."""
         return f"alert-{self.alert_id}-{self.kind}-{self.window_end:%Y%m%dT%H%MZ}"

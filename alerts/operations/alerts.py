@@ -6,11 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from alerts import operations
+from alerts import backtest, operations
 from alerts.choices import OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
+from alerts.counts import watched
 from alerts.models import Alert
 from alerts.operations import BulkAction, Definition
-from alerts.operations.records import AlertRecord, EventRecord, StateRecord, rows
+from alerts.operations.records import AlertRecord, BacktestRecord, EventRecord, StateRecord, rows
 from catalyst.core.operation_context import Context
 from catalyst.operations import (
     CAMEL,
@@ -27,7 +28,6 @@ from catalyst.operations import (
     operation,
 )
 from catalyst.package import command
-from catalyst.pagination import Cursor
 from signals.models import Signal
 from signals.operations.inputs import SignalInput, agent_of, signal_of
 
@@ -129,9 +129,7 @@ class CreateInput(DefinitionInput):
 @operation("alerts.create", Scope.WRITE, Effect.WRITES)
 def create(context: Context, arguments: CreateInput) -> AlertRecord:
     """Create an alert on the labels of a signal."""
-    if arguments.signal_id is None:
-        raise InvalidInput({"signal_id": "This is required: alerts on an agent's own numbers are not available yet."})
-    signal = _signal(context, arguments.signal_id)
+    signal = _required_signal(context, arguments.signal_id)
     made = operations.create_alert(
         signal, arguments.definition(), context.now, context.actor, enabled=arguments.enabled
     )
@@ -269,7 +267,32 @@ def events(context: Context, arguments: EventsInput) -> Page[EventRecord]:
     if last := cursor_of(arguments.after):
         found = found.after(last)
     listed = list(found[: arguments.limit + 1])
-    return Page.of(listed, arguments.limit, EventRecord.of, lambda event: Cursor(event.window_end, event.pk))
+    return Page.of(listed, arguments.limit, EventRecord.of, attrgetter("place"))
+
+
+class BacktestInput(PredicateInput):
+    signal_id: Id | None = Field(None, description="ID of the signal, as `signals list` shows it.")
+    warning: float | None = Field(None, description="A threshold that is reached earlier.")
+    only_significant: bool = Field(False, description="Fire only if chance alone does not explain the value.")
+    lookback_days: Annotated[int, Field(ge=1, le=backtest.MAX_DAYS)] = Field(
+        7, description=f"Days to look back, 1 to {backtest.MAX_DAYS}."
+    )
+
+    @property
+    def definition(self) -> Definition:
+        values = {name: getattr(self, name) for name in type(self).model_fields if name in Definition.__slots__}
+        return Definition(name="Backtest", **values)
+
+
+@operation("alerts.backtest", Scope.READ, Effect.READS)
+def test(context: Context, arguments: BacktestInput) -> BacktestRecord:
+    """Show when a rule would have fired in past days. Creates nothing."""
+    signal = _required_signal(context, arguments.signal_id)
+    alert = Alert(**operations.checked_columns(arguments.definition, signal))
+    watch = watched(alert, signal, signal.versions.published().order_by("number"))
+    tested = backtest.run(watch, alert.rule, arguments.lookback_days, context.now)
+    suggested = backtest.suggest(watch, alert.rule, arguments.lookback_days, context.now)
+    return BacktestRecord.of(" ".join(alert.sentences), tested, suggested)
 
 
 def alert_of(context: Context, arguments: AlertInput) -> Alert:
@@ -283,6 +306,12 @@ def alert_of(context: Context, arguments: AlertInput) -> Alert:
         text = f"The project {context.project.slug} has no alert {arguments.alert}{of_signal}."
         raise NotFound(f"{text} See {command('alerts list')}.")
     return alert
+
+
+def _required_signal(context: Context, pk: int | None) -> Signal:
+    if pk is None:
+        raise InvalidInput({"signal_id": "This is required: alerts on an agent's own numbers are not available yet."})
+    return _signal(context, pk)
 
 
 def _signal(context: Context, pk: int) -> Signal:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from alerts import sentences
+from alerts.backtest import Backtest
 from alerts.models import Alert, AlertEvent
 from alerts.models.alert import RANKS, STATUSES
 from catalyst import timerange
@@ -272,6 +273,66 @@ class EventRecord:
             rule=event.rule,
             reason=event.reason or None,
             silenced_because=event.silenced or None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FiringRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    fired_at: str | None
+    resolved_at: str | None
+    peak_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRecord:
+    """Of some windows, the value that is nearest to firing. `at`: the end of its window."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    at: str | None
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRecord:
+    __pydantic_config__: ClassVar[ConfigDict] = CAMEL
+
+    sentence: str
+    """The rule in words."""
+    start: str | None
+    end: str | None
+    firing_count: int
+    firings_per_day: float
+    warning_count: int
+    held_by_cooldown: int
+    """Further firings without the cooldown."""
+    held_by_minimum: int
+    held_by_chance: int
+    unknown_share: float
+    """The part of the windows without a value, from 0 to 1."""
+    suggested_threshold: float | None
+    """Reached about once a week."""
+    firings: list[FiringRecord]
+    points: list[ValueRecord]
+
+    @classmethod
+    def of(cls, sentence: str, tested: Backtest, suggested: float | None) -> "BacktestRecord":
+        return cls(
+            sentence=sentence,
+            start=time(tested.start),
+            end=time(tested.end),
+            firing_count=len(tested.firings),
+            firings_per_day=round(tested.firings_per_day, 2),
+            warning_count=tested.warnings,
+            held_by_cooldown=tested.held_by_cooldown,
+            held_by_minimum=tested.held_by_minimum,
+            held_by_chance=tested.held_by_chance,
+            unknown_share=round(tested.unknown, 4),
+            suggested_threshold=_finite(suggested),
+            firings=[FiringRecord(time(each.start), time(each.end), _finite(each.peak)) for each in tested.firings],
+            points=[ValueRecord(time(each.end), _finite(each.value)) for each in tested.points],
         )
 
 

@@ -28,6 +28,11 @@
     return { ...trace, marker: { ...trace.marker, color: shade }, line: { ...trace.line, color: shade } };
   });
 
+  // A band has no outline; a line may name its tone.
+  const drawn = (shape) => (shape.type === "rect"
+    ? { ...shape, line: { width: 0 }, fillcolor: colour("error-soft") }
+    : { ...shape, line: { color: colour(TONES[shape.name] ?? "text-faint"), width: 1, dash: "dot" } });
+
   const themed = (layout) => {
     const axis = (own) => ({ ...own, gridcolor: colour("grid"), linecolor: colour("line"), zerolinecolor: colour("grid"), tickcolor: colour("line") });
     return {
@@ -36,7 +41,7 @@
       plot_bgcolor: "transparent",
       font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("text-faint") },
       hoverlabel: { bgcolor: colour("bg-raised"), bordercolor: colour("line"), font: { color: colour("text"), size: 12 } },
-      shapes: layout.shapes?.map((shape) => ({ ...shape, line: { color: colour("text-faint"), width: 1, dash: "dot" } })),
+      shapes: layout.shapes?.map(drawn),
       annotations: layout.annotations?.map((note) => (note.xref === "paper" ? note : { ...note, font: { size: 10, color: colour("text-muted") } })),
       xaxis: axis(layout.xaxis),
       yaxis: axis(layout.yaxis),
@@ -70,7 +75,8 @@
           ...layout.xaxis, type: "category", range: [-0.5, starts.length - 0.5], tickmode: "array",
           tickvals: ticks.map(({ at }) => place(at)), ticktext: ticks.map(({ text }) => text),
         },
-        shapes: layout.shapes?.map((shape) => ({ ...shape, x0: placed(shape.x0), x1: placed(shape.x1) })),
+        shapes: layout.shapes?.map((shape) => (
+          shape.xref === "paper" ? shape : { ...shape, x0: placed(shape.x0), x1: placed(shape.x1) })),
         annotations: [...(layout.annotations ?? []).map((note) => ({ ...note, x: placed(note.x) })), corner],
       },
     };

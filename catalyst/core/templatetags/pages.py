@@ -226,6 +226,12 @@ def section_count(section: Section, project: Project) -> str:
     return f"{MAX_COUNTED}+" if count > MAX_COUNTED else str(count or "")
 
 
+@register.simple_tag
+def urgent_count(section: Section, project: Project) -> int:
+    """The number of things of a section that need attention."""
+    return section.urgent(project)
+
+
 @register.simple_tag(takes_context=True)
 def tabs(context: RequestContext, page: TabPage, *ids: object, query: str = "") -> SafeString:
     """`ids` and `query` complete the URLs. The view passes the current tab as `tab`."""

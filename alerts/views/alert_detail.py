@@ -1,0 +1,113 @@
+"""The page of an alert: its state, its values over time, and what happened to it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.http import HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from alerts import sentences
+from alerts.forms import MuteForm
+from alerts.models import Alert, AlertEvent, Delivery
+from alerts.operations.records import rows
+from alerts.rules import EventKind
+from alerts.views import charts
+from alerts.views.alert_actions import alert_of
+from catalyst import timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.htmx import render
+from catalyst.params import cursor
+from catalyst.timerange import TimeRange
+
+PAGE = 30
+KINDS = {
+    EventKind.FIRED: "Fired",
+    EventKind.WARNED: "Warned",
+    EventKind.RESOLVED: "Resolved",
+    EventKind.NO_DATA: "No data",
+    EventKind.DELAYED: "Delayed",
+    EventKind.INVALID: "Invalid",
+}
+# The colors of states.
+TONES = {EventKind.FIRED: "firing", EventKind.WARNED: "warning", EventKind.RESOLVED: "ok"}
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event with its messages, one for each channel."""
+
+    event: AlertEvent
+    deliveries: Sequence[Delivery]
+
+    @property
+    def text(self) -> str:
+        return KINDS[EventKind(self.event.kind)]
+
+    @property
+    def tone(self) -> str:
+        return TONES.get(EventKind(self.event.kind), "no_data")
+
+    @property
+    def value(self) -> str:
+        """The value, in the unit of the rule as it was."""
+        return _value(self.event)
+
+    @property
+    def window(self) -> TimeRange:
+        """The time in which the labels settled."""
+        length = self.event.alert.measure.window
+        return timerange.between(self.event.window_end - length, self.event.window_end)
+
+
+def _value(event: AlertEvent) -> str:
+    measure = Alert(**_as_it_was(event)).measure
+    if event.observed is not None:
+        return sentences.value_text(measure, event.observed)
+    return sentences.FROM_ZERO if measure.compares and event.labelled else ""
+
+
+def _as_it_was(event: AlertEvent) -> dict[str, object]:
+    names = ("metric", "comparison", "operator", "window", "threshold", "min_label_count")
+    return {name: event.rule.get(name, getattr(event.alert, name)) for name in names}
+
+
+@require_safe
+def alert_detail(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Show an alert and its events in the range, newest first."""
+    alert, now = alert_of(request, pk), timezone.now()
+    time_range = timerange.parse(request.GET.dict(), now)
+    kind = request.GET.get("kind", "")
+    found = alert.events.newest().filter(window_end__gte=time_range.start, window_end__lt=time_range.end)
+    shown = found.filter(kind=kind) if kind in KINDS else found
+    last = cursor(request.GET.get("after"))
+    events = list((shown.after(last) if last else shown).select_related("alert")[: PAGE + 1])
+    context = {
+        "alert": alert,
+        "row": rows([alert], now)[0],
+        "is_muted": alert.is_muted(now),
+        "mute_form": MuteForm(),
+        "time_range": time_range,
+        "kinds": [("", "All"), *((each, text) for each, text in KINDS.items() if each == kind or each in LISTED)],
+        "kind": kind,
+        "events": _with_deliveries(events[:PAGE]),
+        "more": events[PAGE - 1].place if len(events) > PAGE else None,
+    }
+    if last is None and alert.signal is not None:
+        marked = list(found.filter(kind__in=charts.MARKED)[: charts.MAX_MARKS])
+        context["figure"] = charts.of_range(alert, charts.watched(alert, alert.signal), time_range, marked, now)
+    return render(request, "alerts/detail.html", context, partial="event-rows")
+
+
+LISTED = (EventKind.FIRED, EventKind.RESOLVED)
+
+
+def _with_deliveries(events: Sequence[AlertEvent]) -> list[EventRow]:
+    sent: dict[str, list[Delivery]] = defaultdict(list)
+    keys = [event.key for event in events]
+    project = events[0].project_id if events else None
+    found = Delivery.objects.filter(project=project, event_key__in=keys).select_related("channel")
+    for delivery in found.order_by("channel__name", "pk"):
+        sent[delivery.event_key].append(delivery)
+    return [EventRow(event, sent[event.key]) for event in events]

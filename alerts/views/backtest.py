@@ -1,0 +1,132 @@
+"""Between the editor and the backtest: a rule as it is typed, over past days."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from alerts import backtest, sentences
+from alerts.backtest import POINTS, Backtest
+from alerts.forms import typed
+from alerts.models import Alert
+from alerts.operations import Definition
+from alerts.views import charts
+from catalyst import figures
+from catalyst.formats import lasting
+from signals.models import Signal
+
+DAYS = (1, 3, 7, 14, 30)
+DEFAULT_DAYS = 7
+MAX_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Something that held firings back."""
+
+    what: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A firing. `lasted` is empty while it goes on."""
+
+    start: datetime
+    lasted: str
+    peak: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a rule would have done. `suggestion`: a threshold in words; empty without labels."""
+
+    result: Backtest
+    title: str
+    figure: dict[str, Any] | None
+    rows: list[Row]
+    held: list[Held]
+    suggestion: str
+
+    @property
+    def days(self) -> str:
+        number = sentences.number(round(self.result.days, 1))
+        return f"{number} day{'' if number == '1' else 's'}"
+
+    @property
+    def per_day(self) -> str:
+        """Empty below one."""
+        rate = self.result.firings_per_day
+        return sentences.number(round(rate, 1)) if rate >= 1 else ""
+
+    @property
+    def count(self) -> int:
+        return len(self.result.firings)
+
+    @property
+    def unlisted(self) -> int:
+        return self.count - len(self.rows)
+
+    @property
+    def unknown_percent(self) -> int:
+        return round(100 * self.result.unknown)
+
+
+def run(definition: Definition, signal: Signal, days: int, now: datetime) -> Tested:
+    """`definition` must be a valid one."""
+    alert = Alert(**definition.columns)
+    watch, rule, measure = charts.watched(alert, signal), alert.rule, alert.measure
+    result = backtest.run(watch, rule, days, now)
+    held = [
+        Held("The cooldown", result.held_by_cooldown),
+        Held("The minimum", result.held_by_minimum),
+        Held("The rule of chance", result.held_by_chance),
+    ]
+    listed = list(reversed(result.firings))[:MAX_LISTED]
+    suggested = backtest.suggest(watch, rule, days, now)
+    return Tested(
+        result,
+        sentences.metric_text(measure, alert.string_label),
+        _figure(alert, result),
+        [_row(alert, firing) for firing in listed],
+        [each for each in held if each.count],
+        _in_words(alert, suggested),
+    )
+
+
+def suggested_threshold(definition: Definition, signal: Signal, now: datetime) -> str:
+    """A threshold that would have been reached about once a week, as people type it. Empty without labels."""
+    alert = Alert(**definition.columns)
+    value = _rounded(alert, backtest.suggest(charts.watched(alert, signal), alert.rule, backtest.MAX_DAYS, now))
+    return "" if value is None else typed(value, in_percent=_is_plain_share(alert))
+
+
+def _in_words(alert: Alert, suggested: float | None) -> str:
+    value = _rounded(alert, suggested)
+    return "" if value is None else sentences.threshold_text(alert.measure, value)
+
+
+def _rounded(alert: Alert, value: float | None) -> float | None:
+    if value is None or not isfinite(value):
+        return None
+    return round(value, 3 if _is_plain_share(alert) else 0)
+
+
+def _is_plain_share(alert: Alert) -> bool:
+    return alert.measure.metric.is_share and not alert.measure.compares
+
+
+def _figure(alert: Alert, result: Backtest) -> dict[str, Any] | None:
+    values = [point.value for point in result.points]
+    if all(value is None for value in values):
+        return None
+    width = charts.whole_minutes((result.end - result.start) / POINTS)
+    starts = [result.start + place * width for place in range(len(values))]
+    figure = charts.drawn(alert.measure, starts, values, alert.threshold, alert.warning)
+    return figures.shade(figure, [(firing.start, firing.end or result.end) for firing in result.firings])
+
+
+def _row(alert: Alert, firing: backtest.Firing) -> Row:
+    lasted = lasting(firing.end - firing.start) if firing.end else ""
+    peak = "" if firing.peak is None else sentences.value_text(alert.measure, firing.peak)
+    return Row(firing.start, lasted, peak)

@@ -1,0 +1,93 @@
+"""The metric of an alert over time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from math import isfinite
+from typing import Any
+
+from alerts import counts, sentences
+from alerts.counts import MinuteSums, Watched
+from alerts.measures import Measure
+from alerts.models import Alert, AlertEvent
+from alerts.rules import EventKind, Rule
+from catalyst import figures
+from catalyst.figures import Mark, Series, Unit
+from catalyst.timerange import MINUTE, TimeRange, floor
+from signals.models import Signal
+
+POINTS = 240
+# Windows that are looked at for a chart.
+MAX_WINDOWS = 20_000
+MAX_MARKS = 50
+PERCENT = Unit("%{y:.1f}%", suffix="%")
+MARKED: Mapping[str, str] = {EventKind.FIRED: "fired", EventKind.WARNED: "warned", EventKind.RESOLVED: "resolved"}
+
+
+def watched(alert: Alert, signal: Signal) -> Watched:
+    return counts.watched(alert, signal, signal.versions.published().order_by("number"))
+
+
+def of_range(alert: Alert, watch: Watched, time_range: TimeRange, events: Iterable[AlertEvent], now: datetime) -> Any:
+    """A figure of the values in a range, with the threshold and marks where something happened. None without values."""
+    starts, values = _values(watch, alert.rule, time_range, now)
+    if all(value is None for value in values):
+        return None
+    marks = [Mark(event.window_end, MARKED[event.kind]) for event in events if event.kind in MARKED]
+    figure = drawn(watch.measure, starts, values, alert.threshold, alert.warning)
+    return figures.mark(figure, marks[:MAX_MARKS]) if marks else figure
+
+
+def drawn(
+    measure: Measure,
+    starts: Sequence[datetime],
+    values: Sequence[float | None],
+    threshold: float,
+    warning: float | None,
+) -> dict[str, Any]:
+    """A line with the thresholds."""
+    in_percent = measure.compares or measure.metric.is_share
+    factor = 1 if measure.compares or not measure.metric.is_share else 100
+    # A change from zero is infinite, which no chart can show.
+    shown = [value * factor if value is not None and isfinite(value) else None for value in values]
+    name = sentences.window_text(measure.window)
+    figure = figures.lines(starts, [Series(name, shown)], unit=PERCENT if in_percent else figures.COUNT)
+    figure = figures.limit(figure, threshold * factor, "negative")
+    return figure if warning is None else figures.limit(figure, warning * factor, "warn")
+
+
+def _values(
+    watch: Watched, rule: Rule, time_range: TimeRange, now: datetime
+) -> tuple[list[datetime], list[float | None]]:
+    """Of the windows of each point, the value that is nearest to firing."""
+    start, end = time_range.start, max(min(time_range.end, floor(now, MINUTE)), time_range.start)
+    width = max(whole_minutes((time_range.end - start) / POINTS), MINUTE)
+    step = max(whole_minutes((end - start) / MAX_WINDOWS), MINUTE)
+    sums = MinuteSums(watch.value, watch.begin(start), max(end, start + MINUTE))
+    pick = max if rule.rises else min
+    starts: list[datetime] = []
+    values: list[float | None] = []
+    at = start
+    while at < time_range.end:
+        ends = _ends(at, min(at + width, end), step)
+        known = [value for each in ends if (value := _value(watch, each, sums)) is not None]
+        starts.append(at)
+        values.append(pick(known) if known else None)
+        at += width
+    return starts, values
+
+
+def _ends(start: datetime, end: datetime, step: timedelta) -> list[datetime]:
+    return [start + count * step for count in range(1, (end - start) // step + 1)]
+
+
+def _value(watch: Watched, end: datetime, sums: MinuteSums) -> float | None:
+    part = watch.part_at(end)
+    if part is None or watch.missing_part(part, end):
+        return None
+    start = end - watch.measure.window
+    before = sums.counts(part.version_id, watch.begin(end), start) if watch.measure.compares else None
+    return watch.measure.value(sums.counts(part.version_id, start, end), before)
+
+
+def whole_minutes(length: timedelta) -> timedelta:
+    return -(-length // MINUTE) * MINUTE
