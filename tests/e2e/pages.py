@@ -68,6 +68,23 @@ row = project.model_connections.first() or connections.create(
 )
 print(row.pk)
 """
+ALERT = """
+from datetime import timedelta
+from django.utils import timezone
+from signals.models import Signal
+from tests.factories import make_alert, make_channel, make_event
+now = timezone.now()
+signal = Signal.objects.get(pk={signal})
+row = signal.alerts.first()
+if row is None:
+    channel = make_channel(signal.project, now=now)
+    about = {{"metric": "label_volume", "threshold": 5, "warning": 3, "channels": [channel.pk]}}
+    make_alert(signal, now=now, name="A calm one", metric="label_volume", threshold=10**6)
+    row = make_alert(signal, now=now - timedelta(days=2), **about)
+    make_event(row, now - timedelta(hours=2), requested=64)
+    make_event(row, now - timedelta(hours=1), "resolved", silenced="The alert was muted.")
+print(row.pk)
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -97,6 +114,7 @@ def every(instance: Instance) -> list[Stop]:
     test = instance.shell(TEST.format(signal=signal)).strip()
     instance.shell(PICTURE)
     connection = instance.shell(CONNECTION).strip()
+    alert = instance.shell(ALERT.format(signal=signal)).strip()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -134,6 +152,12 @@ def every(instance: Instance) -> list[Stop]:
         "catching up of a project": f"{demo}/signals/catch-up/",
         "edit": f"{demo}/signals/{signal}/edit/",
         "test of a signal": f"{demo}/signals/trial/{test}/",
+        "alerts": f"{demo}/alerts/",
+        "alert": f"{demo}/alerts/{alert}/{week}",
+        "new alert": f"{demo}/alerts/new/?signal={signal}&range=7d",
+        "edit of an alert": f"{demo}/alerts/{alert}/edit/",
+        "signal's alerts": f"{demo}/signals/{signal}/alerts/",
+        "agent's alerts": f"{demo}/agents/{agent}/alerts/",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",
         "keys": f"{demo}/settings/keys/",
@@ -148,6 +172,7 @@ def every(instance: Instance) -> list[Stop]:
         "no traces": "/p/empty/traces/",
         "no sessions": "/p/empty/sessions/",
         "no signals": "/p/empty/signals/",
+        "no alerts": "/p/empty/alerts/",
         "operator": "/operator/",
         "administration": "/admin/",
     }

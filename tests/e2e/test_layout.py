@@ -177,7 +177,8 @@ def wordy(catalyst: Instance) -> list[str]:
         for signal, label in zip(labels[::2], labels[1::2], strict=True)
         for path in (f"signals/{signal}/", f"signals/{signal}/labels/{label}/", f"signals/{signal}/edit/")
     ]
-    of_agent = [f"agents/{agent}/{tab}" for tab in ("", "sessions/", "traces/", "signals/", "analysis/")]
+    of_signals += [f"alerts/new/?signal={signal}" for signal in labels[::2]]
+    of_agent = [f"agents/{agent}/{tab}" for tab in ("", "sessions/", "traces/", "signals/", "alerts/", "analysis/")]
     of_trace = [trace, *(f"{trace}?{span}&pane={pane}" for pane in ("io", "attributes", "events", "labels"))]
     of_trace.append(f"{trace}?span={2:016x}")
     lists = ["agents/", "traces/", "sessions/", f"sessions/{session}/", "signals/", f"traces/?q={'W' * 190}"]

@@ -94,7 +94,7 @@ def test_the_rail_counts_what_fires(browser: Client, signal: Signal, now: dateti
     rail = Page(browser.get("/p/default/traces/").text).region("Main")
     assert rail.link("Alerts 2 firing") == PAGE
     assert len(names(browser, "?state=firing")) == 2
-    assert Page(browser.get("/profile/").text).region("Main").has_link("Alerts")
+    assert Page(browser.get("/profile/").text).region("Main").link("Alerts 2 firing") == PAGE
 
 
 def test_it_filters(browser: Client, project: Project, signal: Signal, now: datetime) -> None:

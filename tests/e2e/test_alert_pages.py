@@ -1,0 +1,52 @@
+"""Alerts in the browser: from the chart of a signal to a saved alert, with the rule in words and its backtest."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.instance import Instance, sign_in
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SIGNAL = "SELECT id FROM signals_signal WHERE name = 'Task outcome' ORDER BY id LIMIT 1"
+
+
+def test_from_a_chart_to_a_saved_alert(demo: Instance, page: Page) -> None:
+    ((signal,),) = demo.query(SIGNAL)
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/signals/{signal}/?range=7d")
+    page.get_by_role("link", name="Create alert").click()
+    beside = page.get_by_role("complementary", name="Rule and backtest")
+    expect(beside).to_contain_text("Fires when")
+    expect(page.get_by_label("Window")).to_have_value("6h")
+    page.get_by_label("Metric").select_option("label_volume")
+    page.get_by_label("Threshold").fill("3")
+    page.get_by_label("Window").select_option("24h")
+    expect(beside).to_contain_text("Fires when there are at least 3 labels in 24 hours.")
+    expect(page.get_by_label("Label", exact=True)).to_be_hidden()
+    page.get_by_label("Threshold").fill("x")
+    expect(beside).to_contain_text("Threshold: Enter a number")
+    page.get_by_label("Comparison").select_option("pct_change")
+    page.get_by_label("Threshold").fill("10")
+    expect(beside).to_contain_text("at least 10% more labels than in the 24 hours before")
+    beside.get_by_text("14d", exact=True).click()
+    expect(beside.get_by_role("radio", name="14d")).to_be_checked()
+    page.get_by_role("button", name="Create").click()
+    expect(page).to_have_url(re.compile(r"/alerts/\d+/\?range=7d$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Task outcome: labels up 10%")
+
+
+def test_another_signal_brings_its_metrics_and_keeps_the_page(demo: Instance, page: Page) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/alerts/new/")
+    choice = page.get_by_label("Signal", exact=True)
+    for metric, name in (("value_share", "Task outcome"), ("true_rate", "User frustration")):
+        option = choice.locator("option", has_text=name).first.get_attribute("value")
+        choice.select_option(option)
+        expect(page.get_by_label("Metric")).to_have_value(metric)
+        expect(page).to_have_url(re.compile(f"signal={option}"))
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_label("Name").fill("Typed")
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Traces").click(no_wait_after=True)
+    expect(page.get_by_label("Name")).to_have_value("Typed")
