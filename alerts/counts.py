@@ -66,15 +66,19 @@ class Watched:
 
 def watched(alert: Alert, signal: Signal, versions: Iterable[SignalVersion]) -> Watched:
     """`versions`: the published ones, in order. Candidates were never current."""
-    value = YES if alert.metric == Metric.TRUE_RATE else alert.string_label
     return Watched(
         measure=alert.measure,
-        value=value,
+        value=value_of(alert),
         parts=[Part(version.pk, version.number, version.created_at) for version in versions],
         activated_at=signal.activated_at,
         paused=_paused(signal),
         invalid=_invalid(alert, signal),
     )
+
+
+def value_of(alert: Alert) -> str:
+    """The label that the metric counts; empty for all."""
+    return YES if alert.metric == Metric.TRUE_RATE else alert.string_label
 
 
 def _paused(signal: Signal) -> str:

@@ -1,10 +1,194 @@
 """What an alert says when something happened to it."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
-from alerts.models import AlertEvent
+from django.conf import settings
+from django.urls import reverse
+
+from alerts import sentences
+from alerts.choices import Comparison, Metric, Operator
+from alerts.counts import MinuteSums, value_of
+from alerts.measures import Measure
+from alerts.models import Alert, AlertEvent
+from alerts.rules import EventKind
+from catalyst import notifications, timerange
+from catalyst.notifications import MAX_EXCERPTS, Curve, Excerpt, Fact, Link, Message, Severity
+from catalyst.timerange import DAY, HOUR, MINUTE
+from signals.models import Label, Signal
+from signals.results.rows import load_rows
+
+SEVERITIES = {
+    EventKind.FIRED: Severity.CRITICAL,
+    EventKind.WARNED: Severity.WARNING,
+    EventKind.RESOLVED: Severity.RESOLVED,
+    EventKind.NO_DATA: Severity.INFO,
+    EventKind.DELAYED: Severity.INFO,
+    EventKind.INVALID: Severity.WARNING,
+}
+HAPPENED = {
+    EventKind.FIRED: "fires",
+    EventKind.WARNED: "warns",
+    EventKind.RESOLVED: "has resolved",
+    EventKind.NO_DATA: "has no data",
+    EventKind.DELAYED: "is delayed",
+    EventKind.INVALID: "can't be evaluated",
+}
+WITH_EXAMPLES = {EventKind.FIRED, EventKind.WARNED}
+# The chart shows so many windows, each moved by a quarter of its length.
+CURVE_WINDOWS, CURVE_STEPS = 12, 4
+MAX_CURVE = 7 * DAY
+# A target settles after it began, and this is how far back the newest labels are looked at.
+BEFORE_SETTLING = HOUR
+NEWEST_LABELS = 500
+MAX_REASON_CHARACTERS = 300
 
 
 def announce(events: Sequence[AlertEvent], now: datetime) -> None:
-    """Queue messages about events for the channels of their alerts."""
+    """Queue a message about each event for the channels of its alert."""
+    channels = _channels(events)
+    for event in events:
+        if found := channels.get(event.alert_id):
+            kind = f"alert.{event.kind}"
+            notifications.notify(event.project_id, kind, event.key, message_of(event), found, now=now)
+
+
+def _channels(events: Sequence[AlertEvent]) -> Mapping[int, list[int]]:
+    channels: dict[int, list[int]] = defaultdict(list)
+    pairs = Alert.channels.through.objects.filter(alert__in={event.alert_id for event in events})
+    for alert_id, channel_id in pairs.order_by("pk").values_list("alert_id", "channel_id") if events else ():
+        channels[alert_id].append(channel_id)
+    return channels
+
+
+def message_of(event: AlertEvent) -> Message:
+    """Reads the labels of the window for examples, and the sums before it for the chart."""
+    alert, kind = event.alert, EventKind(event.kind)
+    signal = alert.signal
+    has_value = kind not in {EventKind.NO_DATA, EventKind.DELAYED, EventKind.INVALID}
+    return Message(
+        severity=SEVERITIES[kind],
+        title=f"{alert.name} {HAPPENED[kind]}",
+        text=" ".join(_text(event, has_value=has_value)),
+        project=alert.project.name,
+        sent_for=event.window_end,
+        group=f"alert-{alert.pk}",
+        facts=tuple(_facts(event)),
+        excerpts=tuple(_excerpts(event, signal)) if signal and kind in WITH_EXAMPLES else (),
+        curve=_curve(event),
+        links=tuple(_links(event, signal)),
+    )
+
+
+def _text(event: AlertEvent, *, has_value: bool) -> Iterator[str]:
+    measure = event.alert.measure
+    if not has_value:
+        yield event.reason
+        return
+    label = value_of(event.alert)
+    if event.observed is None and event.before is None:
+        yield "There are too few labels to tell."
+        return
+    yield f"{sentences.metric_text(measure, label)}: {_observed(event, measure)}."
+    if event.kind != EventKind.RESOLVED:
+        yield sentences.fires_when(measure, event.alert.threshold, label)
+    if event.labelled < event.requested:
+        yield f"{event.labelled:,} of {event.requested:,} are judged."
+
+
+def _observed(event: AlertEvent, measure: Measure) -> str:
+    return sentences.FROM_ZERO if event.observed is None else sentences.value_text(measure, event.observed)
+
+
+def _facts(event: AlertEvent) -> Iterator[Fact]:
+    alert = event.alert
+    measure = alert.measure
+    start = event.window_end - measure.window
+    if alert.signal is not None:
+        yield Fact(name="Signal", value=alert.signal.name)
+    yield Fact(name="Agent", value=str(alert.agent))
+    if event.kind in {EventKind.FIRED, EventKind.WARNED, EventKind.RESOLVED}:
+        yield Fact(name="Value", value=_observed(event, measure))
+        yield Fact(name="Threshold", value=sentences.threshold_text(measure, alert.threshold))
+    yield Fact(name="Window", value=f"{start:%Y-%m-%d %H:%M} to {_end(start, event.window_end)} UTC")
+    judged = f"{event.labelled:,} of {event.requested:,} judged"
+    yield Fact(name="Labels", value=judged if event.labelled < event.requested else f"{event.labelled:,}")
+    if trend := _trend(event, measure):
+        yield Fact(name="Trend", value=trend)
+
+
+def _end(start: datetime, end: datetime) -> str:
+    return f"{end:%H:%M}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M}"
+
+
+def _trend(event: AlertEvent, measure: Measure) -> str:
+    """Against the window before, in words."""
+    if not measure.compares or event.before is None:
+        return ""
+    amounts = Measure(measure.metric, Comparison.ABSOLUTE, measure.operator, measure.window)
+    return f"It was {sentences.value_text(amounts, event.before)} in the window before."
+
+
+def _excerpts(event: AlertEvent, signal: Signal) -> Iterator[Excerpt]:
+    """The newest labels of the window: with the value that is counted, if there is too much of it."""
+    alert = event.alert
+    value = value_of(alert) if alert.operator == Operator.GTE and alert.metric != Metric.LABEL_VOLUME else ""
+    start = event.window_end - alert.measure.window
+    labels = Label.objects.filter(signal=signal).exclude(value="")
+    labels = labels.filter(value=value) if value else labels
+    newest = labels.select_related("version").order_by("-target_time", "-pk")[:NEWEST_LABELS]
+    inside = [
+        label
+        for label in newest
+        if label.version_id == event.version_id and label.settled_at and start <= label.settled_at < event.window_end
+    ]
+    for row in load_rows(alert.project, signal.scope, inside[:MAX_EXCERPTS]):
+        path = reverse("signals:label-detail", args=[alert.project.slug, signal.pk, row.label.pk])
+        link = Link(text=row.title or row.id, url=_absolute(path))
+        yield Excerpt(label=row.label.value, reason=row.label.reason[:MAX_REASON_CHARACTERS], link=link)
+
+
+def _curve(event: AlertEvent) -> Curve | None:
+    if event.version_id is None:
+        return None
+    alert = event.alert
+    measure, end = alert.measure, event.window_end
+    step = max(measure.window / CURVE_STEPS, MINUTE)
+    steps = int(min(CURVE_WINDOWS * measure.window, MAX_CURVE) / step)
+    sums = MinuteSums(value_of(alert), end - steps * step - 2 * measure.window, end)
+    points = (_point(sums, event.version_id, measure, end - back * step) for back in range(steps, -1, -1))
+    title = sentences.metric_text(measure, value_of(alert))
+    return Curve(title=title, points=tuple(points), threshold=alert.threshold)
+
+
+def _point(sums: MinuteSums, version_id: int, measure: Measure, moment: datetime) -> float | None:
+    end = timerange.floor(moment, MINUTE)
+    start = end - measure.window
+    before = sums.counts(version_id, start - measure.window, start) if measure.compares else None
+    value = measure.value(sums.counts(version_id, start, end), before)
+    return None if value == float("inf") else value
+
+
+def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
+    alert = event.alert
+    page = _absolute(reverse("alerts:alert-detail", args=[alert.project.slug, alert.pk]))
+    yield Link(text="Open the alert", url=page)
+    if signal is not None:
+        start = event.window_end - alert.measure.window - _settling(signal)
+        query = {"from": timerange.iso(start), "to": timerange.iso(event.window_end)}
+        value = value_of(alert)
+        query |= {"label": value} if value else {}
+        path = reverse("signals:signal-detail", args=[alert.project.slug, signal.pk])
+        yield Link(text="Labels of this time", url=f"{_absolute(path)}?{urlencode(query)}")
+    yield Link(text="Mute", url=f"{page}#mute")
+
+
+def _settling(signal: Signal) -> timedelta:
+    """Pages go by when a target began, which is before it settled."""
+    return BEFORE_SETTLING + (signal.quiet_time if signal.scope == "session" else timedelta())
+
+
+def _absolute(path: str) -> str:
+    return f"{settings.PUBLIC_URL}{path}"

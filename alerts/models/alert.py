@@ -230,7 +230,7 @@ class AlertStateQuerySet(models.QuerySet["AlertState"]):
 
     def lock(self) -> "AlertStateQuerySet":
         """Lock the states, passing over those that another worker has locked."""
-        related = self.select_related("alert__project", "alert__signal__current_version")
+        related = self.select_related("alert__project", "alert__agent", "alert__signal__current_version")
         return related.order_by("pk").select_for_update(skip_locked=True, of=("self",), no_key=True)
 
     def store(self, rows: Sequence["AlertState"]) -> None:
