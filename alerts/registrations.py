@@ -1,9 +1,9 @@
 """Registry entries of alerts."""
 
-from alerts import evaluation, operations, retention
+from alerts import demo, evaluation, operations, retention
 from alerts.models import Alert
 from catalyst.core.models import Project
-from catalyst.registry import AgentRows, PeriodicTask, Retention, Section, Tab
+from catalyst.registry import AgentRows, DemoData, PeriodicTask, Retention, Section, Tab
 from catalyst.timerange import MINUTE
 
 
@@ -36,4 +36,6 @@ REGISTRATIONS = (
     Tab(page="signal", order=15, name="alerts", label="Alerts", url_name="alerts:signal-alerts"),
     Tab(page="agent", order=45, name="alerts", label="Alerts", url_name="alerts:agent-alerts"),
     AgentRows(name="alerts", order=20, move=operations.move_alerts),
+    # After the signals', which it reads.
+    DemoData(name="alerts", order=20, go_on=demo.go_on, erase=demo.erase),
 )

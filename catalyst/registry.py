@@ -136,13 +136,14 @@ class Tab(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoData(Entry):
-    """An app's part of the project Demo. Both functions get the project's id.
+    """An app's part of the project Demo. All functions get the project's id.
 
-    `load` runs after a week of traffic up to now was stored, and must be safe to repeat. `erase` deletes the app's data
-    in bounded transactions.
+    `load` runs after a week of traffic up to now was stored, and must be safe to repeat. `go_on` runs every minute from
+    then on. `erase` deletes the app's data in bounded transactions.
     """
 
     load: Callable[[int, datetime], object] = _nothing
+    go_on: Callable[[int, datetime], object] = _nothing
     erase: Callable[[int], object]
 
 

@@ -134,6 +134,8 @@ def trickle(now: datetime) -> int:
     if project is None:
         return 0
     stay_offline()
+    for data in registry.entries(DemoData):
+        data.go_on(project.pk, now)
     reword(now)
     conversations = timeline.conversations(now - LIVE_WINDOW, now, now, LIVE_SCALE)
     with _exclusive():
