@@ -96,6 +96,11 @@ class Env(BaseSettings):
         "Empty: no mail.",
     )
     mail_from: str = Field("catalyst@localhost", description="Sender of mail, such as Catalyst <catalyst@example.com>.")
+    apprise: bool = Field(
+        False,
+        description="Let owners send messages by Apprise: to Discord, Teams, Telegram and other hosted services. "
+        "Its requests are not guarded as all others are.",
+    )
 
     max_body_mb: int = Field(
         32, ge=1, description="Largest OTLP body in MiB, as sent and decompressed; larger ones get 413."

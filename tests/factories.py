@@ -20,6 +20,7 @@ from catalyst.llm import ChatMessage
 from catalyst.llms import connections
 from catalyst.llms.connections import Secrets, Settings
 from catalyst.llms.models import ModelConnection
+from catalyst.notifications import Curve, Excerpt, Fact, Link, Message, Severity
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
@@ -63,6 +64,24 @@ def make_connection(
     """A model connection. The default address leads nowhere."""
     settings = Settings(name=name, base_url=url, default_model=model, **about)
     return connections.create(project, settings, Secrets(key, headers), by=SYSTEM, now=now)
+
+
+def make_message(**about: Any) -> Message:
+    """A message of everything that messages may have."""
+    link = Link(text="Open the alert", url="https://catalyst.example/p/default/alerts/7/")
+    values: dict[str, Any] = {
+        "severity": Severity.CRITICAL,
+        "title": "Refunds fired",
+        "text": "Refund wanted is 42% over the last hour, at least 30%.",
+        "project": "Default",
+        "sent_for": datetime.fromisoformat("2026-11-20T12:00:00+00:00"),
+        "group": "alert-7",
+        "facts": (Fact(name="Sample", value="480 of 512 judged"),),
+        "excerpts": (Excerpt(label="yes", reason="Asks for money back.", text="I want a refund.", link=link),),
+        "curve": Curve(title="Share of yes", points=(0.1, 0.2, None, 0.4), threshold=0.3),
+        "links": (link,),
+    }
+    return Message(**values | about)
 
 
 def make_signal(
