@@ -1,4 +1,4 @@
-"""Alerts, their states and events in the admin."""
+"""Alerts, channels and messages in the admin."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from alerts import operations
-from alerts.models import Alert, AlertEvent, AlertState
+from alerts.models import Alert, AlertEvent, AlertState, Channel, Delivery, Recipient
 from catalyst.core.admin import ReadOnly, operator
 
 
@@ -40,3 +40,31 @@ class AlertEventAdmin(ReadOnly[AlertEvent]):
     list_select_related = ("alert", "project")
     search_fields = ("alert__name",)
     ordering = ("-window_end",)
+
+
+@admin.register(Channel)
+class ChannelAdmin(ReadOnly[Channel]):
+    # Channels change under Settings, which checks them. Secrets are not shown.
+    list_display = ("name", "kind", "address", "project", "last_sent_at", "last_failed_at", "disabled_at", "deleted_at")
+    list_filter = ("kind", "project", ("disabled_at", admin.EmptyFieldListFilter))
+    list_select_related = ("project",)
+    search_fields = ("name", "address")
+    exclude = ("secrets",)
+    ordering = ("project", "name")
+
+
+@admin.register(Recipient)
+class RecipientAdmin(ReadOnly[Recipient]):
+    list_display = ("address", "channel", "confirmed_at", "stopped_at", "refused")
+    list_select_related = ("channel",)
+    search_fields = ("address",)
+    ordering = ("address", "id")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly[Delivery]):
+    list_display = ("created_at", "kind", "channel", "address", "state", "attempts", "due_at", "error", "project")
+    list_filter = ("state", "kind", "project")
+    list_select_related = ("channel", "project")
+    search_fields = ("event_key",)
+    ordering = ("-id",)

@@ -1,8 +1,8 @@
-"""URLs of alerts."""
+"""URLs of alerts and channels."""
 
 from django.urls import path
 
-from alerts.views import alert_actions, alert_detail, alert_editor, alert_list, tabs
+from alerts.views import alert_actions, alert_detail, alert_editor, alert_list, channels, mails, tabs
 
 app_name = "alerts"
 urlpatterns = [
@@ -20,4 +20,21 @@ urlpatterns = [
     path("p/<slug:project>/alerts/<int:pk>/unarchive/", alert_actions.alert_unarchive, name="alert-unarchive"),
     path("p/<slug:project>/signals/<int:pk>/alerts/", tabs.signal_alerts, name="signal-alerts"),
     path("p/<slug:project>/agents/<int:pk>/alerts/", tabs.agent_alerts, name="agent-alerts"),
+    path("p/<slug:project>/settings/channels/", channels.channel_list, name="channel-list"),
+    path("p/<slug:project>/settings/channels/new/", channels.channel_create, name="channel-create"),
+    path("p/<slug:project>/settings/channels/choices/", channels.channel_choices, name="channel-choices"),
+    path("p/<slug:project>/settings/channels/<int:pk>/", channels.channel_edit, name="channel-edit"),
+    path("p/<slug:project>/settings/channels/<int:pk>/messages/", channels.delivery_list, name="delivery-list"),
+    path("p/<slug:project>/settings/channels/<int:pk>/test/", channels.channel_test, name="channel-test"),
+    path("p/<slug:project>/settings/channels/<int:pk>/enable/", channels.channel_enable, name="channel-enable"),
+    path("p/<slug:project>/settings/channels/<int:pk>/disable/", channels.channel_disable, name="channel-disable"),
+    path("p/<slug:project>/settings/channels/<int:pk>/delete/", channels.channel_delete, name="channel-delete"),
+    path(
+        "p/<slug:project>/settings/channels/<int:pk>/addresses/<int:recipient>/ask/",
+        channels.recipient_ask,
+        name="recipient-ask",
+    ),
+    path("profile/mails/", mails.own_mails, name="own-mails"),
+    path("mails/confirm/<str:token>/", mails.mail_confirm, name="mail-confirm"),
+    path("mails/stop/<str:token>/", mails.mail_stop, name="mail-stop"),
 ]

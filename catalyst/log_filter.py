@@ -3,11 +3,11 @@
 import logging
 import re
 
-_TOKEN_IN_PATH = re.compile(r"(/(?:login|invitations)/)[^/\s]+")
+_TOKEN_IN_PATH = re.compile(r"(/(?:login|invitations|mails/confirm|mails/stop)/)[^/\s]+")
 
 
 class HideTokens(logging.Filter):
-    """Hide the tokens of login links and invitations in logged paths."""
+    """Hide the tokens of login links, invitations and links in mails in logged paths."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()

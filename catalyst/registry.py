@@ -169,6 +169,25 @@ class ModelUse(Entry):
     resume: Callable[[int, datetime], object] = _nothing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelUse(Entry):
+    """A part of the product that sends messages to channels.
+
+    `users` gets ids of channels, and returns for each what sends to it, as (name, path of its page).
+    """
+
+    users: Callable[[Collection[int]], Mapping[int, Sequence[tuple[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPage(Entry):
+    """A page about one's own account that the profile links to."""
+
+    url_name: str
+    label: str
+    about: str
+
+
 KINDS: tuple[type[Entry], ...] = (
     PeriodicTask,
     Maintenance,
@@ -179,6 +198,8 @@ KINDS: tuple[type[Entry], ...] = (
     DemoData,
     AgentRows,
     ModelUse,
+    ChannelUse,
+    AccountPage,
 )
 _entries: dict[type[Entry], list[Entry]] = {kind: [] for kind in KINDS}
 

@@ -8,7 +8,9 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from alerts import channel_settings
 from alerts import operations as alert_operations
+from alerts.channel_settings import Given
 from alerts.choices import Comparison, Metric, Operator, Window
 from alerts.models import Alert, AlertEvent, AlertState, Channel
 from alerts.operations import Definition as AlertDefinition
@@ -64,6 +66,26 @@ def make_connection(
     """A model connection. The default address leads nowhere."""
     settings = Settings(name=name, base_url=url, default_model=model, **about)
     return connections.create(project, settings, Secrets(key, headers), by=SYSTEM, now=now)
+
+
+WEBHOOK = {
+    "url": "https://hooks.invalid/in?token=hidden-1234",
+    "signing_secret": "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLXRlc3Rz",
+}
+
+
+def make_channel(
+    project: Project,
+    name: str = "On call",
+    *,
+    now: datetime,
+    kind: str = "webhook",
+    settings: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Channel:
+    """A channel. The default one is a webhook that leads nowhere."""
+    values = WEBHOOK if secrets is None and kind == "webhook" else secrets or {}
+    return channel_settings.create(project, kind, Given(name, settings, values), by=SYSTEM, now=now)[0]
 
 
 def make_message(**about: Any) -> Message:
@@ -326,12 +348,6 @@ def alert_definition(**about: Any) -> AlertDefinition:
 def make_alert(signal: Signal, *, now: datetime, **about: Any) -> Alert:
     """An alert as `alert_definition` describes it."""
     return alert_operations.create_alert(signal, alert_definition(**about), now)
-
-
-def make_channel(project: Project, name: str = "#oncall", *, now: datetime, **about: Any) -> Channel:
-    """A place to send to, which leads nowhere."""
-    fields = {"kind": "slack", "address": name, "created_at": now, "updated_at": now}
-    return Channel.objects.create(project=project, name=name, **fields | about)
 
 
 def make_event(alert: Alert, at: datetime, kind: str = EventKind.FIRED, **about: Any) -> AlertEvent:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from alerts import operations as alert_operations
-from alerts.models import Alert
+from alerts.models import Alert, Channel
 from catalyst.agents.models import AgentIdentity
 from catalyst.core import operations as core_operations
 from catalyst.core.actor import SYSTEM
@@ -15,6 +15,7 @@ from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
 from catalyst.core.operation_context import Context, for_operator, for_system
 from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget, ModelConnection
+from catalyst.notifications import notify
 from catalyst.operations import Caller, Operation
 from signals import operations
 from signals.definitions.definition import Definition
@@ -23,12 +24,14 @@ from signals.judging.exchanges import PromptAndReply
 from signals.models import Label, Signal, SignalRun, SignalTest
 from signals.runs import backfill, signal_tests
 from tests.factories import (
+    WEBHOOK,
     make_agent,
     make_alert,
     make_channel,
     make_connection,
     make_event,
     make_label,
+    make_message,
     make_signal,
     make_trace,
     make_verdict,
@@ -63,6 +66,7 @@ class World:
     connection: ModelConnection
     alert: Alert
     archived_alert: Alert
+    channel: Channel
 
 
 def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
@@ -97,21 +101,32 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     said = PromptAndReply([{"role": "user", "content": word}])
     test.items.update(exchange=exchanges.compress(said))
     connection = make_connection(project, f"Connection {word}", now=now)
-    alert, archived_alert = _make_alerts(signal, now, word)
+    channel = make_mail_channel(project, word, now)
+    message = make_message(title=f"Fired {word}", text=word, project=project.name)
+    notify(project.pk, "alert.fired", "event-1", message, [channel.pk], now=now)
+    alert, archived_alert = _make_alerts(signal, channel, now, word)
     return World(
         *(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection),
-        *(alert, archived_alert),
+        *(alert, archived_alert, channel),
     )
 
 
-def _make_alerts(signal: Signal, now: datetime, word: str) -> tuple[Alert, Alert]:
+def _make_alerts(signal: Signal, channel: Channel, now: datetime, word: str) -> tuple[Alert, Alert]:
     """One that fired, and an archived one."""
-    channel = make_channel(signal.project, f"Channel {word}", now=now)
     alert = make_alert(signal, now=now - timedelta(days=1), name=f"Alert {word}", channels=[channel.pk])
     make_event(alert, now - timedelta(hours=1), reason=word)
     archived = make_alert(signal, now=now, name=f"Archived {word}")
     alert_operations.archive(archived, now)
     return alert, archived
+
+
+def make_mail_channel(project: Project, word: str, now: datetime) -> Channel:
+    """A channel that mails an address, which confirmed it."""
+    address = f"{''.join(filter(str.isalnum, word))}@example.com"
+    addresses = {"addresses": f"{address}, other@example.com"}
+    channel = make_channel(project, f"Channel {word}", kind="email", settings=addresses, now=now)
+    channel.recipients.filter(address=address).update(confirmed_at=now, link_due_at=None)
+    return channel
 
 
 def grow(world: World) -> None:
@@ -132,10 +147,12 @@ def grow(world: World) -> None:
         core_operations.invite(project, role="viewer", by=SYSTEM, now=now)
         core_operations.create_key(project, name=f"Key {number}", scopes=["read"], by=SYSTEM)
         make_connection(project, f"Connection {number}", now=now)
-        channel = make_channel(project, f"Channel {number}", now=now)
+        channel = make_mail_channel(project, str(number), now)
         alert = make_alert(signal, now=now, name=f"Alert {number}", channels=[channel.pk])
         make_event(alert, now)
         make_event(world.alert, now - timedelta(minutes=number))
+        key = f"event-{number}"
+        notify(project.pk, "alert.fired", key, make_message(), [world.channel.pk], now=now)
 
 
 def _signal(world: World) -> dict[str, Any]:
@@ -179,6 +196,10 @@ def _predicate(**about: Any) -> dict[str, Any]:
         "comparison": "absolute",
         **about,
     }
+
+
+def _channel(world: World) -> dict[str, Any]:
+    return {"channel": world.channel.pk}
 
 
 def _nothing(_: World) -> dict[str, Any]:
@@ -225,6 +246,17 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "alerts.unarchive": lambda world: {"alert": world.archived_alert.pk},
     "alerts.unmute": _alert,
     "audit.list": _nothing,
+    "channels.ask": lambda world: {"channel": world.channel.pk, "address": "other@example.com"},
+    "channels.choices": _channel,
+    "channels.create": lambda _world: {"kind": "webhook", "name": "Another", "secrets": WEBHOOK},
+    "channels.delete": _channel,
+    "channels.deliveries": _channel,
+    "channels.disable": _channel,
+    "channels.edit": lambda world: {"channel": world.channel.pk, "name": "Renamed"},
+    "channels.enable": _channel,
+    "channels.list": _nothing,
+    "channels.show": _channel,
+    "channels.test": _channel,
     "invitations.create": _nothing,
     "invitations.list": _nothing,
     "invitations.revoke": lambda world: {"invitation": world.invitation.pk},

@@ -10,6 +10,7 @@ from tests.test_urls import PEOPLE, TABLE, URLS
 
 SIGNING_IN = "Signing in and out needs a browser."
 ACCOUNT = "The account of a person, who signs in to change it. No key and no command acts as a person."
+MAILED = "For whoever reads the mail of an address, who may have no account."
 INGEST = "Receives spans by OTLP, which is an interface of its own."
 DROPPED = "Answers OTLP that Catalyst does not store, an interface of its own."
 INSTANCE = "Belongs to the instance: its operator has `manage.py doctor` and the admin."
@@ -25,6 +26,9 @@ WITHOUT: Mapping[str, str] = {
     "/v1/otel/v1/traces": INGEST,
     "/v1/traces": INGEST,
     "admin:index": INSTANCE,
+    "alerts:mail-confirm": MAILED,
+    "alerts:mail-stop": MAILED,
+    "alerts:own-mails": ACCOUNT,
     "core:home": "Leads to a page.",
     "core:invitation": "Joins with an account, which is signed in to or created there.",
     "core:login": SIGNING_IN,
@@ -59,6 +63,16 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "alerts:alert-unmute": ("alerts.unmute",),
     "alerts:backtest-show": ("alerts.backtest",),
     "alerts:signal-alerts": ("alerts.list",),
+    "alerts:channel-choices": ("channels.choices",),
+    "alerts:channel-create": ("channels.create",),
+    "alerts:channel-delete": ("channels.delete",),
+    "alerts:channel-disable": ("channels.disable",),
+    "alerts:channel-edit": ("channels.show", "channels.edit"),
+    "alerts:channel-enable": ("channels.enable",),
+    "alerts:channel-list": ("channels.list",),
+    "alerts:channel-test": ("channels.test",),
+    "alerts:delivery-list": ("channels.deliveries",),
+    "alerts:recipient-ask": ("channels.ask",),
     "core:audit-list": ("audit.list",),
     "core:invitation-revoke": ("invitations.revoke",),
     "core:key-limit": ("keys.limit",),

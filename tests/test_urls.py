@@ -24,6 +24,7 @@ from signals.runs import backfill, signal_tests
 from tests.factories import (
     make_agent,
     make_alert,
+    make_channel,
     make_connection,
     make_labels,
     make_session,
@@ -112,6 +113,19 @@ TABLE = {
     "llms:connection-test": Row(ONLY_POST, OWNER_LOOK, "connection"),
     "llms:connection-revoke": Row(ONLY_POST, OWNER_DO, "connection"),
     "llms:connection-delete": Row(ONLY_POST, OWNER_DO, "connection"),
+    "alerts:channel-list": Row(OWNER_LOOK, ONLY_GET),
+    "alerts:channel-create": Row(OWNER_LOOK, OWNER_WRONG),
+    "alerts:channel-choices": Row(ONLY_POST, "404 403 403 404 302"),  # no kind is named
+    "alerts:channel-edit": Row(OWNER_LOOK, OWNER_WRONG, "channel"),
+    "alerts:channel-test": Row(ONLY_POST, OWNER_LOOK, "channel"),
+    "alerts:channel-enable": Row(ONLY_POST, OWNER_DO, "channel"),
+    "alerts:channel-disable": Row(ONLY_POST, OWNER_DO, "channel"),
+    "alerts:channel-delete": Row(ONLY_POST, OWNER_DO, "channel"),
+    "alerts:delivery-list": Row(OWNER_LOOK, ONLY_GET, "channel"),
+    "alerts:recipient-ask": Row(ONLY_POST, OWNER_DO, "recipient"),
+    "alerts:own-mails": Row("200 200 200 200 302", "404 404 404 404 302"),
+    "alerts:mail-confirm": Row("410 410 410 410 410", "410 410 410 410 410", "nonsense"),
+    "alerts:mail-stop": Row("410 410 410 410 410", "410 410 410 410 410", "nonsense"),
     "ops:healthz": Row("200 200 200 200 200", "405 405 405 405 405"),
     "ops:readyz": Row("200 200 200 200 200", "405 405 405 405 405"),
     "ops:metrics": Row("403 403 403 403 403", "405 405 405 405 405"),
@@ -231,6 +245,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     test = signal_tests.start_test(version, sample, now, Actor(owner))
     item = test.items.get()
     test.items.update(exchange=exchanges.compress(PromptAndReply([{"role": "user", "content": "A recording."}])))
+    addresses = {"addresses": "ada@example.com"}
+    mailed = make_channel(project, "Mails", kind="email", settings=addresses, now=now).recipients.get()
     return {
         "": {},
         "nonsense": {"token": "nonsense"},
@@ -240,6 +256,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "membership": {"pk": project.memberships.get(user=member).pk},
         "key": {"pk": operations.create_key(project, name="ci", scopes=["read"], by=Actor(owner))[0].pk},
         "connection": {"pk": make_connection(project, now=now).pk},
+        "channel": {"pk": make_channel(project, now=now).pk},
+        "recipient": {"pk": mailed.channel_id, "recipient": mailed.pk},
         "agent": {"pk": agent.pk},
         "alert": {"pk": make_alert(signal, now=now).pk},
         "session": {"pk": session.pk},
@@ -347,6 +365,10 @@ def test_every_form_that_changes_something_carries_its_token(
     assert bare == set()
 
 
+# Mail programs post to the link of a mail, which is signed.
+WITHOUT_TOKEN = {"alerts:mail-stop"}
+
+
 def _is_refused(response: Any) -> bool:
     return bool(response.status_code == 403 or response.headers.get("Location", "").startswith("/login/?next="))
 
@@ -356,7 +378,8 @@ def test_nothing_is_posted_without_the_token(client_as: Callable[[User], Client]
     for person in (client_as(alice), Client()):
         client = Client(enforce_csrf_checks=True)
         client.cookies = person.cookies
-        responses = {name: client.post(url_of(name, things)) for name, row in TABLE.items() if row != OTLP}
+        names = [name for name, row in TABLE.items() if row != OTLP and name not in WITHOUT_TOKEN]
+        responses = {name: client.post(url_of(name, things)) for name in names}
         # Both cookies of a session end together, so who isn't signed in is asked to.
         assert {name for name, response in responses.items() if not _is_refused(response)} == set()
     assert rows_of_others() == before

@@ -118,6 +118,8 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "membership": {"pk": world.member.pk},
         "key": {"pk": world.key.pk},
         "connection": {"pk": world.connection.pk},
+        "channel": {"pk": world.channel.pk},
+        "recipient": {"pk": world.channel.pk, "recipient": world.channel.recipients.order_by("pk")[0].pk},
         "agent": {"pk": world.signal.agent_id},
         "alert": {"pk": world.alert.pk},
         "session": {"pk": twin.session.pk},

@@ -1,8 +1,8 @@
 """Tables of alerts: rules, what became of them, channels and deliveries."""
 
 from alerts.models.alert import Alert, AlertState
-from alerts.models.channel import Channel
+from alerts.models.channel import Channel, Recipient
 from alerts.models.delivery import Delivery
 from alerts.models.event import AlertEvent
 
-__all__ = ["Alert", "AlertEvent", "AlertState", "Channel", "Delivery"]
+__all__ = ["Alert", "AlertEvent", "AlertState", "Channel", "Delivery", "Recipient"]

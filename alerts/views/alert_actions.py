@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from alerts import operations
-from alerts.forms import MuteForm
+from alerts.forms.alerts import MuteForm
 from alerts.models import Alert
 from alerts.operations.records import rows
 from catalyst import formats

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from alerts import sentences
-from alerts.forms import MuteForm
+from alerts.forms.alerts import MuteForm
 from alerts.models import Alert, AlertEvent, Delivery
 from alerts.operations.records import rows
 from alerts.rules import EventKind

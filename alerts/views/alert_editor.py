@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from alerts import operations
 from alerts.choices import Comparison, Operator, Window
-from alerts.forms import MAX_LISTED, AlertForm, chosen_signal, initial_for, signals_to_choose
+from alerts.forms.alerts import MAX_LISTED, AlertForm, chosen_signal, initial_for, signals_to_choose
 from alerts.models import Alert
 from alerts.operations import Definition
 from alerts.operations.records import rows

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from alerts import operations
-from alerts.forms import AlertFilterForm, MuteForm
+from alerts.forms.alerts import AlertFilterForm, MuteForm
 from alerts.models import Alert
 from alerts.models.alert import AlertQuerySet
 from alerts.operations import BulkAction

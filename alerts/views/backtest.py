@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts import backtest, sentences
 from alerts.backtest import POINTS, Backtest
-from alerts.forms import typed
+from alerts.forms.alerts import typed
 from alerts.models import Alert
 from alerts.operations import Definition
 from alerts.views import charts

@@ -12,11 +12,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from catalyst import registry
 from catalyst.core import operations, sign_ins
 from catalyst.core.access import SignedInRequest
 from catalyst.core.forms import ProfileForm, ProjectForm, SignUpForm, password_form
 from catalyst.core.models import AuditEntry, Invitation
 from catalyst.htmx import render
+from catalyst.registry import AccountPage
 
 MAX_ENTRIES = 20
 
@@ -109,5 +111,6 @@ def _profile(request: SignedInRequest, status: int = 200, **forms: Any) -> HttpR
         "password_form": password_form(request.user),
         "sign_ins": request.user.sign_ins.for_list(timezone.now()),
         "entries": AuditEntry.objects.of_account(request.user).newest()[:MAX_ENTRIES],
+        "account_pages": registry.entries(AccountPage),
     }
     return render(request, "core/profile.html", {**context, **forms}, status=status)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from alerts import operations
+from alerts import channel_settings, operations
 from alerts.models import Alert, AlertState
 from alerts.operations import Definition
 from alerts.rules import Level, Problem
-from catalyst.core.actor import Actor
+from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.models import AuditEntry, Project, User
 from signals import operations as signal_operations
 from signals.models import Signal
@@ -189,7 +189,8 @@ def test_channels_are_those_of_the_project(
     signal: Signal, project: Project, other_project: Project, now: datetime
 ) -> None:
     own, theirs = make_channel(project, now=now), make_channel(other_project, now=now)
-    deleted = make_channel(project, "Gone", now=now, deleted_at=now)
+    deleted = make_channel(project, "Gone", now=now)
+    channel_settings.delete(deleted, stops_users=True, by=SYSTEM, now=now)
     assert list(make_alert(signal, now=now, channels=[own.pk]).channels.all()) == [own]
     for each in (theirs, deleted):
         with pytest.raises(ValidationError, match=f"no channel {each.pk}"):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts import forms, operations
+from alerts import operations
+from alerts.forms import alerts as forms
 from alerts.models import Alert
 from alerts.rules import Level
 from catalyst.core.models import AuditEntry, Project, User

@@ -1,0 +1,74 @@
+"""Health of deliveries: the queue, failures and disabled channels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.models import Channel, Delivery
+from catalyst.health import (
+    RECENT,
+    Check,
+    Metric,
+    Queue,
+    capped,
+    check,
+    check_queue,
+    count_rows,
+    gauge,
+    gauge_of,
+    queue_of,
+)
+
+PATIENCE = timedelta(minutes=5)
+MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """`disabled`: channels that are disabled, up to MAX_NAMED of them, and their number."""
+
+    queue: Queue
+    retried: int
+    failed: int
+    dropped: int
+    channels: int
+    disabled: list[Channel]
+    disabled_count: int
+
+
+def deliveries(now: datetime) -> Deliveries:
+    recent = Delivery.objects.filter(created_at__gte=now - RECENT)
+    disabled = Channel.objects.undeleted().filter(disabled_at__isnull=False)
+    return Deliveries(
+        queue=queue_of(Delivery.objects.open(), "due_at", now),
+        retried=count_rows(Delivery.objects.open().filter(attempts__gt=0)),
+        failed=count_rows(recent.filter(state=Delivery.State.FAILED)),
+        dropped=count_rows(recent.filter(state=Delivery.State.DROPPED)),
+        channels=count_rows(Channel.objects.undeleted()),
+        disabled=list(disabled.select_related("project").order_by("-disabled_at")[:MAX_NAMED]),
+        disabled_count=count_rows(disabled),
+    )
+
+
+def check_deliveries(found: Deliveries, now: datetime) -> Iterator[Check]:
+    advice = "See whether the worker runs, and whether this machine reaches the services of the channels."
+    yield check_queue("messages", found.queue, "messages", PATIENCE, now, advice)
+    text = f"{capped(found.retried)} are tried again; of the last 24 hours {capped(found.failed)} failed and "
+    text += f"{capped(found.dropped)} were not sent"
+    advice = "Settings, Channels of the project says why, for each message."
+    yield check("Queues", "undelivered messages", "warn" if found.failed else "ok", text, advice)
+    names = "; ".join(f"{each} of {each.project}: {each.disabled_reason.removesuffix('.')}" for each in found.disabled)
+    text = f"{found.channels:,} channels, {found.disabled_count:,} disabled{f': {names}' if names else ''}"
+    advice = "An owner of the project tests and enables a channel under Settings, Channels."
+    yield check("Queues", "channels", "warn" if found.disabled else "ok", text, advice)
+
+
+def delivery_metrics(found: Deliveries, now: datetime) -> Iterator[Metric]:
+    yield gauge_of("deliveries_waiting", "Messages on their way to channels, counted up to 100,000.", found.queue.total)
+    lag = found.queue.lag(now).total_seconds()
+    yield gauge_of("delivery_lag_seconds", "For how long the oldest of them has been due.", lag)
+    text = "Messages of the last 24 hours that were not delivered, by state, counted up to 100,000."
+    yield gauge(
+        "deliveries_undelivered", text, [({"state": "failed"}, found.failed), ({"state": "dropped"}, found.dropped)]
+    )
+    yield gauge_of("channels_disabled", "Channels that are disabled.", found.disabled_count)
