@@ -101,6 +101,7 @@ def disable(channel: Channel, reason: str = "", *, by: Actor, now: datetime) -> 
     if locked.disabled_at is not None:
         return False
     text = reason or f"Disabled by {by.name}."
+    text = text if text.endswith((".", "!", "?", "…")) else f"{text}."
     _write(locked, {"disabled_at": now, "disabled_reason": text[:500]}, now)
     drop_waiting(locked, f"The channel was disabled: {text}", now)
     record(by, "disabled", locked, detail=reason)

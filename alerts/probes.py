@@ -58,7 +58,8 @@ def check_deliveries(found: Deliveries, now: datetime) -> Iterator[Check]:
     advice = "Settings, Channels of the project says why, for each message."
     yield check("Queues", "undelivered messages", "warn" if found.failed else "ok", text, advice)
     names = "; ".join(f"{each} of {each.project}: {each.disabled_reason.removesuffix('.')}" for each in found.disabled)
-    text = f"{found.channels:,} channels, {found.disabled_count:,} disabled{f': {names}' if names else ''}"
+    plural = "" if found.channels == 1 else "s"
+    text = f"{found.channels:,} channel{plural}, {found.disabled_count:,} disabled{f': {names}' if names else ''}"
     advice = "An owner of the project tests and enables a channel under Settings, Channels."
     yield check("Queues", "channels", "warn" if found.disabled else "ok", text, advice)
 

@@ -6,6 +6,9 @@ from importlib import import_module
 import pytest
 from django.conf import settings
 
+from alerts import delivery
+from alerts.channels import kind
+from catalyst import mail
 from catalyst.core import forms
 from catalyst.core.token_buckets import Limit
 from catalyst.env import Env
@@ -69,6 +72,20 @@ LIMITS = {
     "catalyst.net.MAX_RESPONSE_BYTES": (64 * KIB, 4 * MIB),
     "catalyst.net.TIMEOUT_SECONDS": (2, 30),
     "catalyst.net.CONNECT_TIMEOUT_SECONDS": (1, 10),
+    # Messages to channels: how long a dead worker's message waits, how often it is tried, and who may be asked.
+    "alerts.delivery.LEASE": (30, 5 * MINUTE),
+    "alerts.delivery.MAX_ATTEMPTS": (10, 50),
+    "alerts.delivery.MAX_AGE": (HOUR, 2 * DAY),
+    "alerts.delivery.MAX_RETRY": (10 * MINUTE, 2 * HOUR),
+    "alerts.delivery.AT_ONCE": (4, 64),
+    "alerts.delivery.MAX_THREADS": (16, 128),
+    "alerts.channels.kind.TIMEOUT_SECONDS": (2, 30),
+    "alerts.channels.kind.MAX_RETRY_AFTER_SECONDS": (10 * MINUTE, 2 * HOUR),
+    "alerts.channel_settings.MAX_CHANNELS": (10, 200),
+    "alerts.channels.mail.MAX_ADDRESSES": (5, 50),
+    "alerts.models.channel.LINK_LIFETIME": (DAY, 7 * DAY),
+    "alerts.retention.DELIVERIES_KEPT": (30 * DAY, 400 * DAY),
+    "alerts.tasks.DELIVER_SECONDS": (5, MINUTE),
     # How late operators hear that something stands still.
     "catalyst.ops.models.LOST_AFTER": (5, MINUTE),
     "catalyst.ops.models.OVERDUE_AFTER": (5, MINUTE),
@@ -122,6 +139,10 @@ def test_a_person_stays_signed_in_for_weeks_at_most() -> None:
 def test_nobody_tries_many_passwords(limit: Limit) -> None:
     assert 5 <= limit.capacity <= 50
     assert limit.tokens_per_second * DAY <= 10_000
+
+
+def test_a_call_ends_before_its_lease() -> None:
+    assert 2 * max(kind.TIMEOUT_SECONDS, mail.TIMEOUT_SECONDS) < delivery.LEASE.total_seconds()
 
 
 def test_a_worker_that_lives_keeps_its_leases() -> None:

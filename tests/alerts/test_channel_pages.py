@@ -168,7 +168,7 @@ def test_a_disabled_channel_says_why_and_is_enabled_again(
     notify(project.pk, "alert.fired", "key", make_message(), [channel.pk], now=now)
     delivery.work(lambda: now)
     row = Page(browser.get(PAGE).text).table().rows[0]
-    assert row["State"] == "Disabled 127.0.0.1 answered 410: moved away"
+    assert row["State"] == "Disabled 127.0.0.1 answered 410: moved away."
     page = Page(browser.get(path_of(channel)).text)
     assert "Nothing is sent." in page.main.text
     assert page.table("Newest messages").rows[0]["State"] == "Failed"

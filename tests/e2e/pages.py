@@ -85,6 +85,19 @@ if row is None:
     make_event(row, now - timedelta(hours=1), "resolved", silenced="The alert was muted.")
 print(row.pk)
 """
+CHANNEL = f"""
+from django.utils import timezone
+from alerts import channel_settings
+from alerts.channel_settings import Given
+from catalyst.core.actor import Actor
+from catalyst.core.models import Project, User
+project, owner = Project.objects.get(slug="demo"), User.objects.get(username="{OWNER}")
+given = Given("Search team", {{"addresses": "ada@example.com"}})
+row = project.channels.first() or channel_settings.create(
+    project, "email", given, by=Actor(owner), now=timezone.now()
+)[0]
+print(row.pk)
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -113,8 +126,8 @@ def every(instance: Instance) -> list[Stop]:
     agent, session, pk, trace, span, signal, label = instance.query(IDS)[0]
     test = instance.shell(TEST.format(signal=signal)).strip()
     instance.shell(PICTURE)
-    connection = instance.shell(CONNECTION).strip()
     alert = instance.shell(ALERT.format(signal=signal)).strip()
+    connection, channel = instance.shell(CONNECTION).strip(), instance.shell(CHANNEL).strip()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -164,6 +177,11 @@ def every(instance: Instance) -> list[Stop]:
         "models": f"{demo}/settings/models/",
         "new model connection": f"{demo}/settings/models/new/?provider=ollama",
         "model connection": f"{demo}/settings/models/{connection}/",
+        "channels": f"{demo}/settings/channels/",
+        "new channel": f"{demo}/settings/channels/new/?kind=slack_bot",
+        "channel": f"{demo}/settings/channels/{channel}/",
+        "messages to a channel": f"{demo}/settings/channels/{channel}/messages/",
+        "own mails": "/profile/mails/",
         "budget": f"{demo}/settings/budget/",
         "audit": f"{demo}/settings/audit/",
         "profile": "/profile/",
@@ -183,6 +201,7 @@ def every(instance: Instance) -> list[Stop]:
         Stop("no mail", "/password/forgotten/", 404, STRANGER),
         Stop("void password link", "/password/new/nobody/nonsense/", person=STRANGER),
         Stop("used link", "/login/nonsense/", 410, STRANGER),
+        Stop("void link of a mail", "/mails/confirm/nonsense/", 410, STRANGER),
         *(Stop(name, path) for name, path in own.items()),
         Stop("not found", f"{demo}/nothing/", 404),
         Stop("long address", f"{demo}/traces/?q={'q' * 5_000}", 414),

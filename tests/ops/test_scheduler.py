@@ -54,6 +54,7 @@ def test_it_knows_its_kinds() -> None:
         ("judge", "judge"),
         ("fold", "default"),
         ("alerts", "default"),
+        ("deliver", "default"),
         ("moves", "default"),
         ("minute", "default"),
     ]
