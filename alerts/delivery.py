@@ -6,6 +6,7 @@ do the channels of a project. Messages of one group keep their order.
 """
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -28,6 +29,8 @@ from catalyst import database, fairness
 from catalyst.core.encrypted_fields import SecretUnreadable
 from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.notifications import Curve, Excerpt, Fact, Link, Message, Severity
+
+logger = logging.getLogger(__name__)
 
 # A call takes less than this, so that no living worker's message is sent by another one.
 LEASE = timedelta(minutes=2)
@@ -186,7 +189,8 @@ def _record(delivery: Delivery, future: Future[str], now: datetime) -> None:
     except SendError as error:
         _record_failure(delivery, error, now)
         return
-    except Exception as error:  # noqa: BLE001, a mistake of ours must not end the deliveries of others
+    except Exception as error:  # a mistake of ours must not end the deliveries of others
+        logger.exception("Delivery %s failed", delivery.pk)
         _record_failure(delivery, SendError(f"Catalyst failed: {type(error).__name__}."), now)
         return
     with _channel_first(delivery) as channel:

@@ -7,6 +7,7 @@
 Only public addresses and those in CATALYST_ALLOWED_PRIVATE_TARGETS are reached. Every address of a name is checked, and
 the connection uses a checked address without a second lookup. Redirects and compressed answers are refused.
 The endpoint in CATALYST_JUDGE_URL is the operator's choice and does not come through here. Model connections do.
+Apprise makes its own requests (alerts/channels/apprise_services.py), if the operator allows it.
 """
 
 import asyncio

@@ -123,7 +123,8 @@ def _quoted(excerpt: Excerpt) -> str:
 def _link(link: Link) -> str:
     url = link.url.replace("<", "%3C").replace(">", "%3E").replace("|", "%7C").replace("&", "&amp;")
     # A bar ends the address.
-    return f"<{url}|{escape(link.text, MAX_PLAIN).replace('|', '/')}>" if len(url) < MAX_TEXT // 2 else ""
+    text = escape(link.text, MAX_PLAIN).replace("|", "/")
+    return f"<{url}|{text}>" if len(url) < MAX_TEXT // 2 else text
 
 
 def _links(links: Sequence[Link]) -> str:
