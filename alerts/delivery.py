@@ -19,7 +19,7 @@ from django.db import transaction
 from django.urls import reverse
 
 from alerts import channel_settings, recipients
-from alerts.channels.kind import Fault, Kind, Notice, Secrets, SendError, Settings
+from alerts.channels.kind import Fault, Notice, Secrets, SendError
 from alerts.channels.kinds import KINDS
 from alerts.channels.mail import Mail
 from alerts.models import Channel, Delivery, Recipient
@@ -90,7 +90,7 @@ def work(clock: Callable[[], datetime], until: Callable[[], bool] = lambda: Fals
     with ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="deliver") as pool:
         while True:
             found = _claimed(running.values(), clock(), enough=until())
-            started = {pool.submit(_send, *_job(each, clock())): each for each in found if each.is_open}
+            started = {pool.submit(_deliver, each, _recipient(each), clock()): each for each in found if each.is_open}
             running |= started
             attempts += len(started)
             if not running and not found:
@@ -150,12 +150,13 @@ def _obstacle(delivery: Delivery) -> str:
 
 
 def _recipient(delivery: Delivery) -> Recipient | None:
+    if not delivery.address:
+        return None
     return Recipient.objects.active().filter(channel=delivery.channel_id, address=delivery.address).first()
 
 
-def _job(delivery: Delivery, now: datetime) -> tuple[Kind, Settings, Secrets | None, Notice]:
-    """The arguments of `_send`. What needs the database is read here, not in the thread."""
-    channel, recipient = delivery.channel, _recipient(delivery) if delivery.address else None
+def _deliver(delivery: Delivery, recipient: Recipient | None, now: datetime) -> str:
+    """Send in a thread, without the database. Whatever is wrong with the row is an error of this delivery alone."""
     notice = Notice(
         kind=delivery.kind,
         key=delivery.event_key,
@@ -164,7 +165,7 @@ def _job(delivery: Delivery, now: datetime) -> tuple[Kind, Settings, Secrets | N
         to=delivery.address,
         stop_url=recipients.stop_url(recipient) if recipient else "",
     )
-    return KINDS[channel.kind], channel.settings, _secrets_of(channel), notice
+    return _send(delivery.channel, _secrets_of(delivery.channel), notice)
 
 
 def _secrets_of(channel: Channel) -> Secrets | None:
@@ -175,12 +176,13 @@ def _secrets_of(channel: Channel) -> Secrets | None:
         return None
 
 
-def _send(kind: Kind, public: Settings, secrets: Secrets | None, notice: Notice) -> str:
+def _send(channel: Channel, secrets: Secrets | None, notice: Notice) -> str:
+    kind = KINDS[channel.kind]
     if secrets is None:
         raise SendError("The secrets of the channel can't be decrypted. Enter them again.", Fault.CHANNEL)
     if kind.unavailable:
         raise SendError(kind.unavailable, Fault.CHANNEL)
-    return kind.send(public, secrets, notice)
+    return kind.send(channel.settings, secrets, notice)
 
 
 def _record(delivery: Delivery, future: Future[str], now: datetime) -> None:
@@ -191,7 +193,8 @@ def _record(delivery: Delivery, future: Future[str], now: datetime) -> None:
         return
     except Exception as error:  # a mistake of ours must not end the deliveries of others
         logger.exception("Delivery %s failed", delivery.pk)
-        _record_failure(delivery, SendError(f"Catalyst failed: {type(error).__name__}."), now)
+        text = f"Catalyst failed: {type(error).__name__}. Its log has more."
+        _record_failure(delivery, SendError(text, Fault.MESSAGE), now)
         return
     with _channel_first(delivery) as channel:
         if _end(delivery, Delivery.State.SENT, now, answer=answer):
@@ -281,7 +284,7 @@ def test(channel: Channel, now: datetime) -> ChannelTest:
     # A call may take long, and pages share few connections to the database.
     database.release()
     try:
-        answers = [_send(KINDS[channel.kind], channel.settings, secrets, notice) for notice in notices]
+        answers = [_send(channel, secrets, notice) for notice in notices]
     except SendError as error:
         return ChannelTest(False, str(error))
     return ChannelTest(True, " ".join(filter(None, answers)) or "The service took it without a word.")

@@ -248,6 +248,15 @@ def test_what_kills_its_workers_ends(channel: Channel, now: datetime) -> None:
     assert (only().state, only().error) == ("failed", "Every attempt ended without an answer.")
 
 
+def test_a_row_that_can_not_be_read_fails_alone(channel: Channel, service: Service, now: datetime) -> None:
+    tell([channel], now, "unreadable")
+    Delivery.objects.update(message={"title": "Of another version"})
+    tell([channel], now, "readable", group="other")
+    work(now)
+    assert states() == ["failed", "sent"]
+    assert Delivery.objects.order_by("pk")[0].error == "Catalyst failed: ValidationError. Its log has more."
+
+
 def test_secrets_that_can_not_be_decrypted_disable_the_channel(channel: Channel, now: datetime, settings: Any) -> None:
     tell([channel], now)
     settings.SECRET_KEY = "another one".ljust(50, ".")
