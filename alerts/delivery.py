@@ -116,7 +116,9 @@ def claim(
     `held`: how many the caller holds by project, of the `limit`. `busy`: channels that it holds one of. Those that can
     no longer be sent end here, and are returned as such.
     """
-    projects = list(fairness.waiting_projects("due_at", Delivery.objects.due(now)))
+    # A message that waited for a thread could outlast its lease. Those that wait longest come first.
+    free = max(0, MAX_THREADS - sum(held.values()))
+    projects = list(fairness.waiting_projects("due_at", Delivery.objects.due(now)))[:free]
 
     def take(project: int, most: int) -> list[Delivery]:
         heads = Delivery.objects.heads(project, busy, now)[:most]

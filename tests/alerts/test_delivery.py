@@ -299,6 +299,18 @@ def test_a_project_that_comes_later_gets_its_share_of_claims(
     assert [each.project_id for each in more] == [other_project.pk]
 
 
+def test_no_more_is_claimed_than_there_are_threads(
+    project: Project, other_project: Project, service: Service, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MAX_THREADS", 1)
+    tell([to(other_project, service, now)], now)
+    tell([to(project, service, now)], now + SECOND)
+    (claimed,) = delivery.claim(1, now + SECOND)
+    assert claimed.project_id == other_project.pk, "it waits longest"
+    held = {claimed.project_id: 1}
+    assert delivery.claim(1, now + SECOND, held=held, busy=[claimed.channel_id]) == []
+
+
 # Mail
 
 
