@@ -93,7 +93,7 @@ from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 project, owner = Project.objects.get(slug="demo"), User.objects.get(username="{OWNER}")
 given = Given("Search team", {{"addresses": "ada@example.com"}})
-row = project.channels.first() or channel_settings.create(
+row = project.channels.filter(kind="email").first() or channel_settings.create(
     project, "email", given, by=Actor(owner), now=timezone.now()
 )[0]
 print(row.pk)
