@@ -52,7 +52,7 @@ def deliveries(now: datetime) -> Deliveries:
 
 def check_deliveries(found: Deliveries, now: datetime) -> Iterator[Check]:
     advice = "See whether the worker runs, and whether this machine reaches the services of the channels."
-    yield check_queue("messages", found.queue, "messages", PATIENCE, now, advice)
+    yield check_queue("messages", found.queue, "messages are ready to be sent", PATIENCE, now, advice)
     text = f"{capped(found.retried)} are tried again; of the last 24 hours {capped(found.failed)} failed and "
     text += f"{capped(found.dropped)} were not sent"
     advice = "Settings, Channels of the project says why, for each message."
@@ -67,7 +67,7 @@ def check_deliveries(found: Deliveries, now: datetime) -> Iterator[Check]:
 def delivery_metrics(found: Deliveries, now: datetime) -> Iterator[Metric]:
     yield gauge_of("deliveries_waiting", "Messages on their way to channels, counted up to 100,000.", found.queue.total)
     lag = found.queue.lag(now).total_seconds()
-    yield gauge_of("delivery_lag_seconds", "For how long the oldest of them has been due.", lag)
+    yield gauge_of("delivery_lag_seconds", "Seconds for which the oldest of them has been due.", lag)
     text = "Messages of the last 24 hours that were not delivered, by state, counted up to 100,000."
     yield gauge(
         "deliveries_undelivered", text, [({"state": "failed"}, found.failed), ({"state": "dropped"}, found.dropped)]

@@ -249,7 +249,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "channels.ask": lambda world: {"channel": world.channel.pk, "address": "other@example.com"},
     "channels.choices": _channel,
     "channels.create": lambda _world: {"kind": "webhook", "name": "Another", "secrets": WEBHOOK},
-    "channels.delete": _channel,
+    "channels.delete": lambda world: {"channel": world.channel.pk, "stop_users": True},
     "channels.deliveries": _channel,
     "channels.disable": _channel,
     "channels.edit": lambda world: {"channel": world.channel.pk, "name": "Renamed"},

@@ -41,7 +41,10 @@ def test_a_queue_that_stands_still_is_a_warning(channel: Channel, now: datetime)
     notify(channel.project_id, "alert.fired", "key", make_message(), [channel.pk], now=now)
     assert checks(now + MINUTE)["messages"][0] == "ok"
     state, text = checks(now + 6 * MINUTE)["messages"]
-    assert (state, text) == ("warn", "1 messages are due, 1 pending; the oldest has been due for 6m 00s")
+    assert (state, text) == (
+        "warn",
+        "1 messages are ready to be sent, 1 wait in all; the oldest has been ready for 6m 00s",
+    )
     assert checks(now + 60 * MINUTE)["messages"][0] == "bad"
     assert metrics(now + MINUTE)["deliveries_waiting"] == [1]
     assert metrics(now + MINUTE)["delivery_lag_seconds"] == [60]
