@@ -13,11 +13,13 @@ from alerts.operations import Definition
 from alerts.views import charts
 from catalyst import figures
 from catalyst.formats import lasting
+from catalyst.timerange import DAY
 from signals.models import Signal
 
 DAYS = (1, 3, 7, 14, 30)
 DEFAULT_DAYS = 7
 MAX_LISTED = 10
+DAYS_A_WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +85,40 @@ def run(definition: Definition, signal: Signal, days: int, now: datetime) -> Tes
         Held("The rule of chance", result.held_by_chance),
     ]
     listed = list(reversed(result.firings))[:MAX_LISTED]
-    suggested = backtest.suggest(watch, rule, days, now)
     return Tested(
         result,
         sentences.metric_text(measure, alert.string_label),
         _figure(alert, result),
         [_row(alert, firing) for firing in listed],
         [each for each in held if each.count],
-        _in_words(alert, suggested),
+        _in_words(alert, _suggested(alert, result)),
     )
 
 
 def suggested_threshold(definition: Definition, signal: Signal, now: datetime) -> str:
     """A threshold that would have been reached about once a week, as people type it. Empty without labels."""
     alert = Alert(**definition.columns)
-    value = _rounded(alert, backtest.suggest(charts.watched(alert, signal), alert.rule, backtest.MAX_DAYS, now))
+    result = backtest.run(charts.watched(alert, signal), alert.rule, DEFAULT_DAYS, now)
+    value = _suggested(alert, result)
     return "" if value is None else typed(value, in_percent=_is_plain_share(alert))
 
 
-def _in_words(alert: Alert, suggested: float | None) -> str:
-    value = _rounded(alert, suggested)
+def _suggested(alert: Alert, result: Backtest) -> float | None:
+    """As `backtest.suggest` does, from the points that are there already: what one day in seven reached."""
+    rule, peaks = alert.rule, dict[int, float]()
+    for point in result.points:
+        day = (point.end - result.start) // DAY
+        if point.value is not None and isfinite(point.value) and rule.is_beyond(point.value, peaks.get(day)):
+            peaks[day] = point.value
+    ordered = sorted(peaks.values(), reverse=rule.rises)
+    return _rounded(alert, ordered[max(round(len(ordered) / DAYS_A_WEEK), 1) - 1]) if ordered else None
+
+
+def _in_words(alert: Alert, value: float | None) -> str:
     return "" if value is None else sentences.threshold_text(alert.measure, value)
 
 
-def _rounded(alert: Alert, value: float | None) -> float | None:
-    if value is None or not isfinite(value):
-        return None
+def _rounded(alert: Alert, value: float) -> float:
     return round(value, 3 if _is_plain_share(alert) else 0)
 
 
