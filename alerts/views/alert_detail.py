@@ -1,6 +1,6 @@
 """The page of an alert: its state, its values over time, and what happened to it."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from alerts import sentences
 from alerts.forms.alerts import MuteForm
-from alerts.models import Alert, AlertEvent, Delivery
+from alerts.models import Alert, AlertEvent, Channel, Delivery
 from alerts.operations.records import rows
 from alerts.rules import EventKind
 from alerts.views import charts
@@ -35,11 +35,26 @@ TONES = {EventKind.FIRED: "firing", EventKind.WARNED: "warning", EventKind.RESOL
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Messages of an event to a channel. A mail channel has one for each address."""
+
+    channel: Channel
+    state: str
+    error: str
+    count: int
+
+    @property
+    def text(self) -> str:
+        state = Delivery.State(self.state).label.lower()
+        return f"{self.channel}: {state}" if self.count == 1 else f"{self.channel}: {self.count} {state}"
+
+
+@dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event with its messages, one for each channel."""
+    """An event with its messages."""
 
     event: AlertEvent
-    deliveries: Sequence[Delivery]
+    told: Sequence[Told]
 
     @property
     def text(self) -> str:
@@ -91,7 +106,7 @@ def alert_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "time_range": time_range,
         "kinds": [("", "All"), *((each, text) for each, text in KINDS.items() if each == kind or each in LISTED)],
         "kind": kind,
-        "events": _with_deliveries(events[:PAGE]),
+        "events": _with_messages(events[:PAGE]),
         "more": events[PAGE - 1].place if len(events) > PAGE else None,
     }
     if last is None and alert.signal is not None:
@@ -103,11 +118,12 @@ def alert_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 LISTED = (EventKind.FIRED, EventKind.RESOLVED)
 
 
-def _with_deliveries(events: Sequence[AlertEvent]) -> list[EventRow]:
-    sent: dict[str, list[Delivery]] = defaultdict(list)
+def _with_messages(events: Sequence[AlertEvent]) -> list[EventRow]:
+    sent: dict[str, Counter[tuple[Channel, str, str]]] = defaultdict(Counter)
     keys = [event.key for event in events]
     project = events[0].project_id if events else None
-    found = Delivery.objects.filter(project=project, event_key__in=keys).select_related("channel")
-    for delivery in found.order_by("channel__name", "pk"):
-        sent[delivery.event_key].append(delivery)
-    return [EventRow(event, sent[event.key]) for event in events]
+    found = Delivery.objects.filter(project=project, event_key__in=keys).select_related("channel").defer("message")
+    for delivery in found.order_by("channel__name", "channel", "state"):
+        error = "" if delivery.state == Delivery.State.SENT else delivery.error
+        sent[delivery.event_key][delivery.channel, delivery.state, error] += 1
+    return [EventRow(event, [Told(*what, count) for what, count in sent[event.key].items()]) for event in events]

@@ -124,22 +124,34 @@ def test_its_chart_has_the_values_the_thresholds_and_the_events(browser: Client,
 
 def test_it_lists_events_with_what_was_sent(browser: Client, alert: Alert, project: Project, now: datetime) -> None:
     sent, failed = make_channel(project, "#oncall", now=now), make_channel(project, "Pager", now=now)
+    mail = make_channel(project, "Team", now=now)
     event = make_event(alert, now - 10 * MINUTE)
     deliver(event, sent, now, state="sent", ended_at=now)
     deliver(event, failed, now, state="failed", ended_at=now, error="channel_not_found")
+    for address in ("ada@example.com", "bob@example.com"):
+        deliver(event, mail, now, state="sent", ended_at=now, address=address)
     make_event(alert, now - 5 * MINUTE, "resolved", observed=0.1, requested=52, silenced="The alert was muted.")
     make_event(alert, now - 30 * HOUR)
     resolved, fired = page_of(browser, alert).table("What happened, newest first").rows
     assert (resolved["Event"], resolved["Value"]) == ("Resolved", "10%")
     assert (resolved["Labels"], resolved["Told"]) == ("50 of 52 judged labels", "Nobody was told. The alert was muted.")
     assert (fired["Event"], fired["Value"], fired["Labels"]) == ("Fired", "40%", "50 labels")
-    assert fired["Told"] == "#oncall: sent Pager: failed channel_not_found"
+    assert fired["Told"] == "#oncall: sent Pager: failed channel_not_found Team: 2 sent"
     page = page_of(browser, alert, "?range=3d")
     assert [row["Event"] for row in page.table("What happened, newest first").rows] == ["Resolved", "Fired", "Fired"]
     assert page.region("Filter by kind").link("Fired") == "?range=3d&kind=fired"
     page = page_of(browser, alert, "?range=3d&kind=resolved")
     assert len(page.table("What happened, newest first").rows) == 1
     assert "No channel was told." in page_of(browser, alert, "?range=3d").text
+
+
+def test_owners_are_led_to_the_messages_of_a_channel(
+    client_as: Callable[[User], Client], alice: User, alert: Alert, project: Project, now: datetime
+) -> None:
+    channel = make_channel(project, "#oncall", now=now)
+    deliver(make_event(alert, now - MINUTE), channel, now)
+    page = page_of(client_as(alice), alert)
+    assert page.main.link("#oncall: queued") == f"/p/default/settings/channels/{channel.pk}/messages/"
 
 
 def test_events_keep_the_unit_of_the_rule_as_it_was(browser: Client, alert: Alert, now: datetime) -> None:
