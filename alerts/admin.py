@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from alerts import operations
-from alerts.models import Alert, AlertEvent, AlertState, Channel, Delivery, Recipient
+from alerts.models import Alert, AlertEvent, AlertState, Channel, Delivery, MessageSettings, Recipient
 from catalyst.core.admin import ReadOnly, operator
 
 
@@ -68,3 +68,10 @@ class DeliveryAdmin(ReadOnly[Delivery]):
     list_select_related = ("channel", "project")
     search_fields = ("event_key",)
     ordering = ("-id",)
+
+
+@admin.register(MessageSettings)
+class MessageSettingsAdmin(ReadOnly[MessageSettings]):
+    # Owners change it under Settings.
+    list_display = ("project", "shows_excerpts")
+    list_select_related = ("project",)

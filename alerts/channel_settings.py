@@ -15,7 +15,7 @@ from alerts import recipients
 from alerts.channels.kind import Kind, Secrets, Settings, check
 from alerts.channels.kinds import KINDS
 from alerts.channels.mail import Mail, addresses_of
-from alerts.models import Channel, Delivery, Recipient
+from alerts.models import Channel, Delivery, MessageSettings, Recipient
 from alerts.models.channel import MAX_NAME_CHARACTERS, ChannelQuerySet
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
@@ -81,6 +81,13 @@ def edit(channel: Channel, given: Given, *, by: Actor, now: datetime) -> Edited:
 
 
 @transaction.atomic
+@transaction.atomic
+def show_excerpts(project: Project, *, shown: bool, by: Actor) -> None:
+    """Let messages of the project quote labels with their reasons, or not."""
+    MessageSettings.objects.update_or_create(project=project, defaults={"shows_excerpts": shown})
+    record(by, "changed", project, detail="messages quote labels" if shown else "messages quote no labels")
+
+
 def enable(channel: Channel, *, by: Actor, now: datetime) -> bool:
     """Returns False if it was not disabled."""
     locked = _locked(channel)

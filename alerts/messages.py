@@ -6,13 +6,16 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.mail import send_mail
+from django.tasks import task
+from django.template.loader import render_to_string
 from django.urls import reverse
 
 from alerts import sentences
 from alerts.choices import Comparison, Metric, Operator
 from alerts.counts import MinuteSums, value_of
 from alerts.measures import Measure
-from alerts.models import Alert, AlertEvent
+from alerts.models import Alert, AlertEvent, shows_excerpts
 from alerts.rules import EventKind
 from catalyst import notifications, timerange
 from catalyst.notifications import MAX_EXCERPTS, Curve, Excerpt, Fact, Link, Message, Severity
@@ -50,9 +53,27 @@ def announce(events: Sequence[AlertEvent], now: datetime) -> None:
     """Queue a message about each event for the channels of its alert."""
     channels = _channels(events)
     for event in events:
+        if event.kind == EventKind.INVALID:
+            tell_owner.enqueue(event.alert_id, event.reason)
         if found := channels.get(event.alert_id):
             kind = f"alert.{event.kind}"
             notifications.notify(event.project_id, kind, event.key, message_of(event), found, now=now)
+
+
+@task
+def tell_owner(alert_id: int, reason: str) -> None:
+    """Mail the creator of an alert that it can't be evaluated any more.
+
+    At most once: pages show it anyway, and its channels are told.
+    """
+    alert = Alert.objects.select_related("created_by", "project").filter(pk=alert_id).first()
+    owner = alert.created_by if alert else None
+    if alert is None or owner is None or not owner.email or not settings.SENDS_MAIL:
+        return
+    if not alert.project.memberships.filter(user=owner, user__is_active=True).exists():
+        return
+    text = render_to_string("alerts/mail/invalid.txt", {"alert": alert, "reason": reason, "link": _page_of(alert)})
+    send_mail(f"An alert of yours can't be evaluated: {' '.join(alert.name.split())}", text, None, [owner.email])
 
 
 def _channels(events: Sequence[AlertEvent]) -> Mapping[int, list[int]]:
@@ -67,6 +88,7 @@ def message_of(event: AlertEvent) -> Message:
     """Reads the labels of the window for examples, and the sums before it for the chart."""
     alert, kind = event.alert, EventKind(event.kind)
     signal = alert.signal
+    has_excerpts = signal is not None and kind in WITH_EXAMPLES and shows_excerpts(event.project_id)
     has_value = kind not in {EventKind.NO_DATA, EventKind.DELAYED, EventKind.INVALID}
     return Message(
         severity=SEVERITIES[kind],
@@ -76,7 +98,7 @@ def message_of(event: AlertEvent) -> Message:
         sent_for=event.window_end,
         group=f"alert-{alert.pk}",
         facts=tuple(_facts(event)),
-        excerpts=tuple(_excerpts(event, signal)) if signal and kind in WITH_EXAMPLES else (),
+        excerpts=tuple(_excerpts(event, signal)) if signal and has_excerpts else (),
         curve=_curve(event),
         links=tuple(_links(event, signal)),
     )
@@ -173,7 +195,7 @@ def _point(sums: MinuteSums, version_id: int, measure: Measure, moment: datetime
 
 def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
     alert = event.alert
-    page = _absolute(reverse("alerts:alert-detail", args=[alert.project.slug, alert.pk]))
+    page = _page_of(alert)
     yield Link(text="Open the alert", url=page)
     if signal is not None:
         start = event.window_end - alert.measure.window - _settling(signal)
@@ -188,6 +210,10 @@ def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
 def _settling(signal: Signal) -> timedelta:
     """Pages go by when a target began, which is before it settled."""
     return BEFORE_SETTLING + (signal.quiet_time if signal.scope == "session" else timedelta())
+
+
+def _page_of(alert: Alert) -> str:
+    return _absolute(reverse("alerts:alert-detail", args=[alert.project.slug, alert.pk]))
 
 
 def _absolute(path: str) -> str:

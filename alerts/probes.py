@@ -1,10 +1,14 @@
-"""Health of deliveries: the queue, failures and disabled channels."""
+"""Health of alerts: their evaluation, the queue of messages, failures and disabled channels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from alerts.models import Channel, Delivery
+from django.db.models import Max, Min
+
+from alerts.models import AlertState, Channel, Delivery
+from alerts.rules import Level
+from catalyst import formats
 from catalyst.health import (
     RECENT,
     Check,
@@ -16,11 +20,54 @@ from catalyst.health import (
     count_rows,
     gauge,
     gauge_of,
+    graded,
     queue_of,
 )
 
+# A window waits a quarter of an hour for its labels.
+EVALUATION_PATIENCE = timedelta(minutes=20)
 PATIENCE = timedelta(minutes=5)
 MAX_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Of enabled alerts. `evaluated_until`: of the one furthest behind. `evaluated_at`: the last time at all."""
+
+    alerts: int
+    firing: int
+    evaluated_until: datetime | None
+    evaluated_at: datetime | None
+
+    def lag(self, now: datetime) -> timedelta:
+        return now - self.evaluated_until if self.evaluated_until else timedelta()
+
+
+def evaluation(_now: datetime) -> Evaluation:
+    states = AlertState.objects.filter(alert__enabled=True, alert__archived_at=None)
+    return Evaluation(
+        alerts=count_rows(states),
+        firing=count_rows(states.filter(level=Level.FIRING)),
+        **states.aggregate(evaluated_until=Min("evaluated_until"), evaluated_at=Max("evaluated_at")),
+    )
+
+
+def check_evaluation(found: Evaluation, now: datetime) -> Iterator[Check]:
+    if not found.alerts:
+        yield check("Alerts", "evaluation", "ok", "no alert is enabled", "")
+        return
+    last = formats.ago(found.evaluated_at, now) if found.evaluated_at else "never"
+    text = f"{capped(found.alerts)} enabled, {capped(found.firing)} firing; last evaluated {last}, "
+    text += f"all of them up to {formats.lasting(found.lag(now))} ago"
+    advice = "Alerts neither fire nor resolve in time. See whether the worker runs, and whether it is overloaded."
+    yield check("Alerts", "evaluation", graded(found.lag(now) / EVALUATION_PATIENCE, 1, 3), text, advice)
+
+
+def evaluation_metrics(found: Evaluation, now: datetime) -> Iterator[Metric]:
+    yield gauge_of("alerts", "Enabled alerts.", found.alerts)
+    yield gauge_of("alerts_firing", "Enabled alerts that fire.", found.firing)
+    text = "Seconds that the alert furthest behind was not evaluated for. A window waits for its labels for up to 900."
+    yield gauge_of("alerts_lag_seconds", text, found.lag(now).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

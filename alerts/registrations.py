@@ -66,6 +66,13 @@ REGISTRATIONS = (
     ),
     Retention(name="messages to channels", order=58, delete=retention.delete_expired_deliveries),
     Probe(
+        name="alerts",
+        order=58,
+        collect=probes.evaluation,
+        judge=probes.check_evaluation,
+        metrics=probes.evaluation_metrics,
+    ),
+    Probe(
         name="deliveries",
         order=60,
         collect=probes.deliveries,

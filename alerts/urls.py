@@ -22,6 +22,7 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/alerts/", tabs.agent_alerts, name="agent-alerts"),
     path("p/<slug:project>/settings/channels/", channels.channel_list, name="channel-list"),
     path("p/<slug:project>/settings/channels/new/", channels.channel_create, name="channel-create"),
+    path("p/<slug:project>/settings/channels/excerpts/", channels.channel_excerpts, name="channel-excerpts"),
     path("p/<slug:project>/settings/channels/choices/", channels.channel_choices, name="channel-choices"),
     path("p/<slug:project>/settings/channels/<int:pk>/", channels.channel_edit, name="channel-edit"),
     path("p/<slug:project>/settings/channels/<int:pk>/messages/", channels.delivery_list, name="delivery-list"),

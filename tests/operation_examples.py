@@ -248,6 +248,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "audit.list": _nothing,
     "channels.ask": lambda world: {"channel": world.channel.pk, "address": "other@example.com"},
     "channels.choices": _channel,
+    "channels.excerpts": lambda _world: {"shown": False},
     "channels.create": lambda _world: {"kind": "webhook", "name": "Another", "secrets": WEBHOOK},
     "channels.delete": lambda world: {"channel": world.channel.pk, "stop_users": True},
     "channels.deliveries": _channel,

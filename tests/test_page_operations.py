@@ -69,6 +69,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "alerts:channel-disable": ("channels.disable",),
     "alerts:channel-edit": ("channels.show", "channels.edit"),
     "alerts:channel-enable": ("channels.enable",),
+    "alerts:channel-excerpts": ("channels.excerpts",),
     "alerts:channel-list": ("channels.list",),
     "alerts:channel-test": ("channels.test",),
     "alerts:delivery-list": ("channels.deliveries",),

@@ -115,6 +115,7 @@ TABLE = {
     "llms:connection-delete": Row(ONLY_POST, OWNER_DO, "connection"),
     "alerts:channel-list": Row(OWNER_LOOK, ONLY_GET),
     "alerts:channel-create": Row(OWNER_LOOK, OWNER_WRONG),
+    "alerts:channel-excerpts": Row(ONLY_POST, OWNER_DO),
     "alerts:channel-choices": Row(ONLY_POST, "404 403 403 404 302"),  # no kind is named
     "alerts:channel-edit": Row(OWNER_LOOK, OWNER_WRONG, "channel"),
     "alerts:channel-test": Row(ONLY_POST, OWNER_LOOK, "channel"),

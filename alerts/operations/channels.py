@@ -168,6 +168,15 @@ class DeleteChannelInput(ChannelInput):
     stop_users: bool = Field(False, description="Delete it although alerts send to it.")
 
 
+class ExcerptsInput(Input):
+    shown: bool = Field(description="Whether messages quote labels with the judge's reasons.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExcerptsRecord:
+    shown: bool
+
+
 class AskInput(ChannelInput):
     address: str = Field(description="An address of the channel.")
 
@@ -247,6 +256,13 @@ def ask(context: Context, arguments: AskInput) -> RecipientRecord:
         raise NotFound(f"The channel {row.name} has no such address.")
     recipients.ask_again(recipient, by=context.actor, now=context.now)
     return RecipientRecord(str(recipient.pk), recipient.address, recipient.is_active, recipient.state(context.now))
+
+
+@operation("channels.excerpts", Scope.ADMIN, Effect.WRITES)
+def excerpts(context: Context, arguments: ExcerptsInput) -> ExcerptsRecord:
+    """Let the messages of the project quote labels with the judge's reasons, or not."""
+    channel_settings.show_excerpts(context.project, shown=arguments.shown, by=context.actor)
+    return ExcerptsRecord(arguments.shown)
 
 
 @operation("channels.choices", Scope.ADMIN, Effect.READS)

@@ -20,7 +20,7 @@ from alerts.channels.kind import Kind, SendError
 from alerts.channels.kinds import KINDS
 from alerts.channels.mail import NO_SERVER, Mail
 from alerts.forms.channels import ChannelForm
-from alerts.models import Channel, Recipient
+from alerts.models import Channel, Recipient, shows_excerpts
 from catalyst import database, params
 from catalyst.core.access import ProjectRequest, owner_required
 from catalyst.htmx import render
@@ -46,7 +46,18 @@ def channel_list(request: ProjectRequest) -> HttpResponse:
         }
         for row in rows
     ]
-    return render(request, "alerts/channels.html", {"tab": TAB, "channels": listed, "kinds": KINDS.values()})
+    context = {"tab": TAB, "channels": listed, "kinds": KINDS.values(), "excerpts": shows_excerpts(request.project.pk)}
+    return render(request, "alerts/channels.html", context)
+
+
+@require_POST
+@owner_required
+def channel_excerpts(request: ProjectRequest) -> HttpResponse:
+    """`shown`: whether messages quote labels."""
+    shown = request.POST.get("shown") == "1"
+    channel_settings.show_excerpts(request.project, shown=shown, by=request.actor)
+    messages.success(request, "Messages quote labels" if shown else "Messages quote no labels")
+    return redirect("alerts:channel-list", request.project.slug)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -4,16 +4,22 @@ from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
+from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
+from alerts import channel_settings
 from alerts.messages import message_of
-from alerts.models import Alert, AlertEvent
-from catalyst.core.models import Project
+from alerts.models import Alert, AlertEvent, Delivery
+from catalyst.core.actor import SYSTEM
+from catalyst.core.models import Project, User
 from catalyst.notifications import Message, Severity
+from catalyst.timerange import HOUR
 from signals import operations
 from signals.models import Label
 from tests.alerts.history import History
+from tests.factories import make_channel
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -160,3 +166,57 @@ def test_a_message_costs_few_queries(history: History) -> None:
     with CaptureQueriesContext(connection) as queries:
         message_of(event)
     assert len(queries) <= 4
+
+
+def test_a_project_may_keep_quotes_out_of_its_messages(history: History, project: Project) -> None:
+    alert = history.alert()
+    history.label(yes=3)
+    history.minute()
+    assert newest(alert).excerpts
+    channel_settings.show_excerpts(project, shown=False, by=SYSTEM)
+    message = newest(alert)
+    assert message.excerpts == ()
+    assert message.links
+    channel_settings.show_excerpts(project, shown=True, by=SYSTEM)
+    assert newest(alert).excerpts
+
+
+def test_it_is_queued_for_each_channel_once(history: History, project: Project, other_project: Project) -> None:
+    channels = [make_channel(project, name, now=history.now) for name in ("One", "Two")]
+    alert, muted = history.alert(), history.alert(name="Muted", muted_until=NOON + HOUR)
+    for each in (alert, muted):
+        each.channels.set(channels)
+    history.label(yes=3)
+    history.minute(3)
+    rows = Delivery.objects.order_by("channel")
+    assert [row.channel for row in rows] == channels
+    assert {row.event_key for row in rows} == {AlertEvent.objects.get(alert=alert).key}
+    assert {row.kind for row in rows} == {"alert.fired"}
+    assert Message.model_validate(rows[0].message) == newest(alert)
+
+
+def test_only_the_last_event_of_a_catch_up_is_told(history: History, project: Project) -> None:
+    alert = history.alert()
+    alert.channels.add(make_channel(project, now=history.now))
+    history.label(yes=3)
+    history.minute(30, evaluate=False)
+    history.minute()
+    assert AlertEvent.objects.count() == 2
+    assert [row.kind for row in Delivery.objects.all()] == ["alert.resolved"]
+
+
+def test_the_owner_of_an_alert_that_became_invalid_gets_a_mail(project: Project, bob: User, settings: Settings) -> None:
+    settings.SENDS_MAIL = True
+    settings.TASKS = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend", "QUEUES": []}}
+    mail.outbox = []
+    User.objects.filter(pk=bob.pk).update(email="bob@example.com")
+    history = History(project, NOON, labels=("fine", "failed"))
+    alert = history.alert(metric="value_share", string_label="failed", created_by=bob)
+    history.minute()
+    history.publish()
+    history.minute(3)
+    (message,) = mail.outbox
+    assert message.to == ["bob@example.com"]
+    assert message.subject == "An alert of yours can't be evaluated: Spike"
+    assert "no longer has the label failed" in str(message.body)
+    assert f"/p/default/alerts/{alert.pk}/" in str(message.body)

@@ -1,4 +1,4 @@
-"""What operators see of messages: the queue, failures, and disabled channels."""
+"""What operators see of alerts: their evaluation, the queue of messages, failures, and disabled channels."""
 
 from datetime import datetime, timedelta
 
@@ -8,8 +8,10 @@ from django.core.management import call_command
 from alerts import delivery, probes, tasks
 from alerts.models import Channel, Delivery
 from catalyst.core.models import Project
+from catalyst.health import Check
 from catalyst.notifications import notify
 from catalyst.ops.monitoring import snapshot
+from tests.alerts.history import History
 from tests.alerts.service import Answer, Service
 from tests.factories import WEBHOOK, make_channel, make_message
 
@@ -80,3 +82,29 @@ def test_the_doctor_shows_it(channel: Channel, now: datetime, capsys: pytest.Cap
     with pytest.raises(SystemExit):
         call_command("doctor")
     assert "1 channel, 0 disabled" in capsys.readouterr().out
+
+
+def test_it_says_how_far_alerts_are_evaluated(project: Project, now: datetime) -> None:
+    history = History(project, now)
+    assert [each.text for each in evaluation_checks(now)] == ["no alert is enabled"]
+    history.alert()
+    history.alert(name="Old", enabled=False, evaluated_until=now - 100 * MINUTE)
+    history.label(yes=3)
+    history.minute()
+    (check,) = evaluation_checks(history.now + 2 * MINUTE)
+    assert (check.state, check.text) == (
+        "ok",
+        "1 enabled, 1 firing; last evaluated 2 min ago, all of them up to 2m 00s ago",
+    )
+    states = [evaluation_checks(history.now + minutes * MINUTE)[0].state for minutes in (19, 21, 61)]
+    assert states == ["ok", "warn", "bad"]
+    found = probes.evaluation_metrics(probes.evaluation(history.now), history.now + 2 * MINUTE)
+    assert {metric.name: metric.samples[0][1] for metric in found} == {
+        "catalyst_alerts": 1,
+        "catalyst_alerts_firing": 1,
+        "catalyst_alerts_lag_seconds": 120,
+    }
+
+
+def evaluation_checks(now: datetime) -> list[Check]:
+    return list(probes.check_evaluation(probes.evaluation(now), now))
