@@ -1,28 +1,18 @@
 """Alerts, channels and messages in the admin."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
 
-from alerts import operations
 from alerts.models import Alert, AlertEvent, AlertState, Channel, Delivery, MessageSettings, Recipient
-from catalyst.core.admin import ReadOnly, operator
+from catalyst.core.admin import ReadOnly
 
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnly[Alert]):
+    # Alerts change on their pages, which check them.
     list_display = ("name", "project", "agent", "signal", "metric", "window", "enabled", "muted_until", "archived_at")
     list_filter = ("enabled", "metric", ("archived_at", admin.EmptyFieldListFilter), "project")
     list_select_related = ("project", "agent", "signal")
     search_fields = ("name", "signal__name", "agent__name", "agent__identity")
-    actions = ("disable",)
-
-    @admin.action(description="Disable the selected alerts", permissions=["view"])
-    def disable(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
-        for alert in queryset:
-            operations.disable(alert, timezone.now(), operator(request))
-        self.message_user(request, f"{len(queryset)} alerts disabled.")
 
 
 @admin.register(AlertState)

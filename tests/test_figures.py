@@ -117,3 +117,15 @@ def test_marks_are_lines_with_words_where_there_is_room() -> None:
     words = [note["text"] for note in marked["layout"]["annotations"]]
     assert words == ["1.0 &lt;b&gt;", "1.2", "2026.11.3…"]
     assert "shapes" not in plain["layout"]
+
+
+def test_a_limit_and_bands_stand_beside_marks() -> None:
+    plain = figures.lines(STARTS, [Series("share", [1.0, 2.0, 3.0, 4.0])])
+    drawn = figures.mark(figures.limit(plain, 2.5, "negative"), [Mark(STARTS[1], "fired")])
+    drawn = figures.shade(drawn, [(STARTS[1], STARTS[2])])
+    go.Figure(drawn)
+    line, mark, band = drawn["layout"]["shapes"]
+    assert (line["y0"], line["y1"], line["xref"], line["name"]) == (2.5, 2.5, "paper", "negative")
+    assert (mark["yref"], band["type"], band["layer"]) == ("paper", "rect", "below")
+    assert (band["x0"], band["x1"]) == ("2026-11-20T01:00:00Z", "2026-11-20T02:00:00Z")
+    assert "shapes" not in plain["layout"]

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,11 +12,12 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from catalyst.core.models import Project
-from signals.models import Signal
+from signals.models import SettledMinute, Signal, SignalVersion
 from tests.factories import make_agent, make_signal
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
+DAY = timedelta(days=1)
 PREDICATE = (
     *("--metric", "value_share", "--string-label", "failed", "--operator", "gte", "--threshold", "0.3"),
     *("--window", "1h", "--comparison", "absolute", "--min-label-count", "30", "--cooldown", "60"),
@@ -87,3 +88,17 @@ def test_it_names_the_flag_that_is_wrong(signal: Signal) -> None:
         run("create", "--signal-id", signal.pk, "--name", "Failed", *PREDICATE, "--threshold", "30")
     with pytest.raises(CommandError, match="--signal-id: This is required"):
         run("create", "--name", "Failed", *PREDICATE)
+
+
+def test_it_backtests_a_rule(signal: Signal, now: datetime) -> None:
+    SignalVersion.objects.update(created_at=now - 10 * DAY)
+    about: dict[str, Any] = {"version_id": signal.current_version_id, "is_live": True, "outcome": "done"}
+    rows = [SettledMinute(**about, minute=now - 2 * DAY, value=value, count=40) for value in ("done", "failed")]
+    SettledMinute.objects.bulk_create(rows)
+    found = record("backtest", "--signal-id", signal.pk, *PREDICATE, "--lookback-days", "7")
+    assert (found["firingCount"], found["suggestedThreshold"], found["heldByMinimum"]) == (1, 0.5, 0)
+    assert found["firings"] == [
+        {"firedAt": "2026-11-18T12:01:00.000Z", "resolvedAt": "2026-11-18T13:06:00.000Z", "peakValue": 0.5}
+    ]
+    with pytest.raises(CommandError, match="--lookback-days"):
+        run("backtest", "--signal-id", signal.pk, *PREDICATE, "--lookback-days", "31")

@@ -217,7 +217,7 @@ def test_it_shows_and_replaces_a_stored_alert(browser: Client, signal: Signal, p
         "cooldown_minutes": "15",
     }
     assert page.field("On call").element.get("checked") is not None
-    assert "And Slack #ops" in page.main.text
+    assert "And the Slack channel #ops" in page.main.text
     response = browser.post(f"{edit}?range=7d", form | {"name": "Renamed"})
     assert response.headers["Location"] == f"/p/default/alerts/{alert.pk}/?range=7d"
     alert.refresh_from_db()
