@@ -30,6 +30,8 @@ AT_ONCE = 200
 MAX_ALERTS = 100_000
 # The longest window, twice, and the patience before it.
 LONGEST_READ = timedelta(days=4, hours=1)
+# Of a day.
+RECENT, RECENT_STEP = 48, 30 * MINUTE
 OVERTAKEN = "A later event of the same evaluation was told instead."
 
 
@@ -130,6 +132,8 @@ def _advance(due: _Due, source: Source, now: datetime) -> list[AlertEvent]:
     last = Read(Reading(due.ends[-1]))
     for end in due.ends:
         last = read(due.watch, end, source, counts_waiting=not due.is_capped)
+        if end == floor(end, RECENT_STEP):
+            row.recent = [*row.recent, _stored(last.reading.value)][-RECENT:]
         state, events = step(rule, state, last.reading)
         happened += [(event, last) for event in events]
     _store(row, state, last, now)

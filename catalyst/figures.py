@@ -296,6 +296,18 @@ def sparkline(
     return [_polyline(line) for line in lines if line]
 
 
+def limited_sparkline(
+    values: Sequence[float | None], limit: float, width: float = 96, height: float = 22
+) -> tuple[list[str], str]:
+    """Return the `points` of a sparkline from 0 and of a line at `limit`, which both fit into the picture."""
+    known = [value for value in values if value is not None]
+    low, high = min([*known, limit, 0]), max([*known, limit, 0])
+    top = (high - low) or 1
+    raised = [None if value is None else value - low for value in values]
+    line = sparkline([limit - low] * 2, width, height, top)
+    return sparkline(raised, width, height, top), line[0]
+
+
 def _polyline(points: list[str]) -> str:
     # A polyline of one point draws nothing.
     return " ".join(points * 2 if len(points) == 1 else points)

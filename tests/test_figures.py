@@ -129,3 +129,12 @@ def test_a_limit_and_bands_stand_beside_marks() -> None:
     assert (mark["yref"], band["type"], band["layer"]) == ("paper", "rect", "below")
     assert (band["x0"], band["x1"]) == ("2026-11-20T01:00:00Z", "2026-11-20T02:00:00Z")
     assert "shapes" not in plain["layout"]
+
+
+def test_a_sparkline_with_a_limit_shows_both_on_one_scale() -> None:
+    lines, limit = figures.limited_sparkline([0, 10, None, 20], 40)
+    assert limit == "0.0,1.0 96.0,1.0"
+    assert lines == ["0.0,21.0 32.0,16.0", "96.0,11.0 96.0,11.0"]
+    lines, limit = figures.limited_sparkline([-20, 0], -40)
+    assert limit == "0.0,21.0 96.0,21.0"
+    assert lines == ["0.0,11.0 96.0,1.0"]

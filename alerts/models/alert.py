@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Q, Value, When
 from django.urls import reverse
@@ -257,6 +258,12 @@ class AlertState(models.Model):
     before = models.FloatField(null=True, help_text="The value of the window before, if the alert compares them.")
     labelled = models.PositiveIntegerField(default=0)
     requested = models.PositiveIntegerField(default=0, help_text="Labelled, or still waiting for the judge.")
+    recent = ArrayField(
+        models.FloatField(null=True),
+        default=list,
+        blank=True,
+        help_text="The values at each half hour of the last day, the oldest first, for a small chart; null: unknown.",
+    )
 
     objects = AlertStateQuerySet.as_manager()
 

@@ -15,7 +15,7 @@ from alerts import sentences
 from alerts.backtest import Backtest
 from alerts.models import Alert, AlertEvent
 from alerts.models.alert import RANKS, STATUSES
-from catalyst import timerange
+from catalyst import figures, timerange
 from catalyst.operations import CAMEL
 from signals.serializers import time
 
@@ -58,6 +58,14 @@ class AlertRow:
     @property
     def metric_text(self) -> str:
         return sentences.metric_text(self.alert.measure, self.alert.string_label)
+
+    @property
+    def spark(self) -> tuple[list[str], str] | None:
+        """The line of the last day and that of the threshold. None without a value."""
+        recent = self.alert.state.recent
+        if all(value is None for value in recent):
+            return None
+        return figures.limited_sparkline(recent, self.alert.threshold)
 
     @property
     def is_partly_judged(self) -> bool:

@@ -240,3 +240,15 @@ def test_the_number_of_queries_does_not_grow_with_alerts(
             history.minute()
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_it_keeps_the_values_of_the_last_day_at_half_hours(history: History) -> None:
+    alert = history.alert(window="1h")
+    history.label(yes=1, no=3)
+    history.minute(60)
+    assert state_of(alert).recent == [0.25, 0.25]
+    history.minute(30)
+    assert state_of(alert).recent == [0.25, 0.25, None]
+    history.minute(25 * 60, evaluate=False)
+    history.minute()
+    assert len(state_of(alert).recent) == evaluation.RECENT

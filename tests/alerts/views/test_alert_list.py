@@ -197,3 +197,12 @@ def test_more_alerts_need_no_more_queries(browser: Client, signal: Signal, now: 
             assert len(Page(browser.get(url).text).table().rows) == 10 * (ten + 1)
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_it_draws_the_last_day_against_the_threshold(browser: Client, signal: Signal, now: datetime) -> None:
+    alert = make_alert(signal, now=now - DAY)
+    assert not Page(browser.get(PAGE).text).all("//*[local-name()='svg' and contains(@class, 'spark')]")
+    AlertState.objects.filter(alert=alert).update(recent=[0.1, None, 0.3])
+    (drawn,) = Page(browser.get(PAGE).text).all("//*[local-name()='svg' and contains(@class, 'spark')]")
+    assert drawn.attribute("aria-label") == "The last 24 hours, and the threshold"
+    assert len(drawn.all(".//*[local-name()='polyline']")) == 3
