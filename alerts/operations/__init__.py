@@ -378,7 +378,7 @@ def _lock(alert: Alert) -> Alert:
 def _begin_anew(alert: Alert, now: datetime) -> None:
     """Forget all windows before now. A cooldown goes on."""
     Alert.objects.filter(pk=alert.pk).update(updated_at=now)
-    unknown = {"value": None, "before": None, "labelled": 0, "requested": 0, "reason": "", "recent": []}
+    unknown: dict[str, Any] = {"value": None, "before": None, "labelled": 0, "requested": 0, "reason": "", "recent": []}
     calm = {"level": Level.OK, "calm_since": None, "problem": Problem.NONE, "problem_since": None, "announced": False}
     AlertState.objects.update_or_create(
         alert=alert, defaults={"evaluated_until": floor(now, MINUTE), **unknown, **calm}
