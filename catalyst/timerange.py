@@ -85,7 +85,7 @@ class TimeRange:
 
     @property
     def short_text(self) -> str:
-        """A custom range for a narrow place: `23 Nov 10:00 to 14:00 UTC`."""
+        """The bounds for a narrow place: `23 Nov 10:00 to 14:00 UTC`."""
         last = f"{self.end:%-d %b %H:%M}" if self.start.date() != self.end.date() else f"{self.end:%H:%M}"
         return f"{self.start:%-d %b %H:%M} to {last} UTC"
 
@@ -115,10 +115,14 @@ class TimeRange:
         widths = sorted({default, *offered})
         return [(offered.get(width), _width_text(width), width == self.bucket_width) for width in widths]
 
+    def until(self, now: datetime) -> datetime:
+        """Return the end of the part that has passed, to the minute; of a range in the future, its end."""
+        passed = min(self.end, floor(now, MINUTE))
+        return passed if passed > self.start else self.end
+
     def prior_start(self, now: datetime) -> datetime:
         """Return the start of the previous period, as long as the part of this one that has passed."""
-        passed = min(self.end, ceil(now, min(self.bucket_width, HOUR)))
-        return self.start - ((passed if passed > self.start else self.end) - self.start)
+        return self.start - (self.until(now) - self.start)
 
     def buckets(self) -> list[datetime]:
         count = -((self.first_bucket - self.end) // self.bucket_width)

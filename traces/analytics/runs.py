@@ -38,12 +38,13 @@ def with_run_times(project: Project) -> QuerySet[SeenAgent]:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The runs of an agent by bar, and those since `since`, the start of the equal period before.
+    """The runs of an agent by bar until `until`, and those since `since`, the start of the equal period before.
 
     `is_comparable`: whether the agent was seen in that period.
     """
 
     since: datetime
+    until: datetime
     bars: Mapping[datetime, Runs]
     earlier: Sequence[Runs]
     is_comparable: bool
@@ -52,11 +53,24 @@ class Compared:
 def against_before(project: Project, agent: SeenAgent, time_range: TimeRange, now: datetime) -> Compared:
     """The runs of an agent in a range and in the period before, which is empty if the agent was not seen in it."""
     since = time_range.prior_start(now)
-    bars = usage.by_start(*sums(project, time_range, agent_is(agent.pk), since=since))
-    shown = {start: runs for start, runs in bars.items() if start >= time_range.start}
+    bars, before = _split(project, agent_is(agent.pk), time_range, since)
     is_comparable = agent.first_run < since + time_range.bucket_width
-    earlier = [runs for start, runs in bars.items() if start not in shown] if is_comparable else []
-    return Compared(since, shown, earlier, is_comparable)
+    return Compared(since, time_range.until(now), bars, before if is_comparable else [], is_comparable)
+
+
+def _split(
+    project: Project, agents: Q, time_range: TimeRange, since: datetime
+) -> tuple[Mapping[datetime, Runs], list[Runs]]:
+    """Runs by bar of the range, and those from `since` to its start."""
+    # Hourly sums can't tell when in an hour a run started: the traces of the first one can.
+    whole = timerange.ceil(since, timerange.HOUR) if time_range.bucket_width >= timerange.HOUR else since
+    found = usage.by_start(*sums(project, time_range, agents, since=whole))
+    bars = {start: runs for start, runs in found.items() if start >= time_range.start}
+    before = [runs for start, runs in found.items() if start < time_range.start]
+    if whole > since:
+        first, traces = replace(time_range, end=whole), project.traces.filter(agents)
+        before += usage.by_start(traces.usage(first, since), traces.latencies(first, since)).values()
+    return bars, before
 
 
 def sums(

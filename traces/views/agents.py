@@ -53,7 +53,7 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context = _tab_context(request, pk, "overview", now)
     time_range: TimeRange = context["time_range"]
     compared = agent_runs.against_before(request.project, context["agent"], time_range, now)
-    context["since"] = compared.since
+    context |= {"since": compared.since, "until": compared.until}
     if compared.bars:
         context["compared"] = compared.is_comparable
         numbers = stats(usage.total(compared.bars.values()), usage.total(compared.earlier))

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from catalyst import timerange
 from catalyst.core.models import Project, User
 from tests.factories import make_agent, make_session_row, make_trace, make_trace_row, make_trace_rows
 from tests.page import Page
@@ -221,13 +222,13 @@ def test_it_splits_runs_by_outcome_as_soon_as_one_is_reported(
     assert (found["Runs success"], found["Runs unknown"]) == ("1", "1")
 
 
-def old_run() -> list[Run]:
+def old_run(now: datetime) -> list[Run]:
     """One run in the first hour of the period before the default range."""
-    return [Run(ago=timedelta(hours=49))]
+    return [Run(ago=now - timerange.named("1d", now).prior_start(now) - timedelta(minutes=10))]
 
 
 def test_it_compares_with_the_equal_period_before(browser: Client, project: Project, now: datetime) -> None:
-    before = [Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(100)] + old_run()
+    before = [Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(100)] + old_run(now)
     after = [Run(ago=timedelta(hours=2), seconds=4, status="error" if n < 30 else "ok") for n in range(50)]
     send(project, before + after, now)
     found = numbers(Page(browser.get(page_of(project)).text))
@@ -242,7 +243,7 @@ def test_it_compares_with_the_equal_period_before(browser: Client, project: Proj
 def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
     send(
         project,
-        [*old_run(), *(Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(19))],
+        [*old_run(now), *(Run(ago=timedelta(hours=30), status="error" if n < 2 else "ok") for n in range(19))],
         now,
     )
     send(project, [Run(ago=timedelta(hours=2), status="error" if n < 4 else "ok") for n in range(20)], now, first=50)
