@@ -156,7 +156,7 @@ def _of_trace(context: Context, hex_id: str, start: int) -> TranscriptPart:
     spans = conversations.spans_of(trace)
     conversation, read = conversations.of_trace(trace, spans, start)
     unread = len(presentation.with_text(spans)) - read
-    messages = conversation.system + conversation.shown
+    messages = conversation.system + conversation.earlier + conversation.shown
     return TranscriptPart(_records(messages), conversation.left_out, unread, conversation.next_part)
 
 

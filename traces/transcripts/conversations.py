@@ -24,6 +24,10 @@ class Turn:
     # Spans whose text was not loaded.
     unread: int
 
+    @property
+    def answer(self) -> Message | None:
+        return presentation.answer_of(self.messages)
+
 
 def spans_of(trace: Trace) -> list[SpanRecord]:
     """The spans of a trace, ordered by start."""

@@ -33,7 +33,7 @@ def key_of(message: Message) -> Key:
     if message.role == "system":
         text = re.sub(r"\d+", "0", text)
     if message.role == "tool":
-        asked += [" ".join((call.result or "").split()) for call in message.tool_calls]
+        asked += [_folded(call.result) for call in message.tool_calls]
     return message.role, text, *asked, *(attachment.digest for attachment in message.attachments)
 
 
@@ -265,13 +265,19 @@ class Conversation:
             # LiteLLM tells the id of a result, but not that of its call.
             slot = self._first_unanswered("")
         if slot is None:
-            return False
+            return self._is_repeated(result)
         call = self._at(slot)
         if call.result is None or call.span_id is not None:
             files = united(call.attachments, result.attachments)
             error = call.error or result.error
             self._set(slot, replace(call, result=result.result, error=error, attachments=files))
         return True
+
+    def _is_repeated(self, result: ToolCall) -> bool:
+        """Whether it was given to its call before. A window of the history can begin between a call and its result."""
+        calls = [self._at(slot) for slot in self._by_id.get(result.id, [])[:MAX_TRIES]]
+        # Some senders use an id for several calls.
+        return len(calls) == 1 or any(_folded(call.result) == _folded(result.result) for call in calls)
 
     def _first_unanswered(self, call_id: str) -> Slot | None:
         unanswered = self._unanswered.get(call_id, deque())
@@ -342,6 +348,10 @@ def _same_tool(requested: ToolCall, run: ToolCall) -> bool:
 def _plain(name: str) -> str:
     name = name[:MAX_NAME_CHARACTERS].lower().replace("handoff to ", "transfer_to_")
     return re.sub(r"[\W_]", "", name)
+
+
+def _folded(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 def _core(error: str) -> str:

@@ -162,6 +162,10 @@ class Conversation:
         return messages[0].tool_calls[0] if alone else None
 
     @property
+    def answer(self) -> Message | None:
+        return answer_of(self.shown) if self.next_part is None else None
+
+    @property
     def shows_error(self) -> bool:
         calls = [call for message in self.shown for call in message.tool_calls]
         errors = [message.error for message in self.shown] + [call.error for call in calls]
@@ -172,17 +176,35 @@ class Conversation:
         return _calls_of(self.earlier)
 
 
+def answer_of(messages: Sequence[Message]) -> Message | None:
+    """The last thing that was said in a turn."""
+    return next((message for message in reversed(messages) if message.produced and message.text), None)
+
+
 def _calls_of(messages: Iterable[Message]) -> int:
     return sum(len(message.tool_calls) for message in messages)
 
 
 def part_of_turn(messages: Sequence[Message], start: int) -> Conversation:
-    """Messages from `start` on. System messages come with the first part."""
+    """Messages from `start` on. System messages and the history before the turn come with the first part."""
     system, rest = _by_system(messages)
-    budget, end = RenderBudget(), start + (PART_MESSAGES if start else FIRST_PART_MESSAGES)
-    shown = budget.fit(rest[start:end])
-    system_shown = budget.fit(system[-MAX_MESSAGES:]) if not start else []
-    return Conversation(system_shown, [], shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
+    budget, first = RenderBudget(), start or _start_of_turn(rest)
+    end = first + (PART_MESSAGES if start else FIRST_PART_MESSAGES)
+    shown = budget.fit(rest[first:end])
+    system_shown, earlier = ([], []) if start else (budget.fit(system[-MAX_MESSAGES:]), budget.fit(rest[:first]))
+    return Conversation(system_shown, earlier, shown, len(system[:-MAX_MESSAGES]), end if end < len(rest) else None)
+
+
+def _start_of_turn(messages: Sequence[Message]) -> int:
+    """Where the history ends that was sent along: at what the user said last, before anything was put out.
+
+    0 if there is too much history to fold: it is read in parts.
+    """
+    given = next((index for index, message in enumerate(messages) if message.produced), len(messages))
+    start = next((index for index in range(given, 0, -1) if messages[index - 1].role == "user"), 0)
+    while start and messages[start - 1].role == "user":
+        start -= 1
+    return start if start <= MAX_MESSAGES else 0
 
 
 def of_span(messages: Sequence[Message]) -> Conversation:

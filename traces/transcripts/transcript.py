@@ -93,25 +93,51 @@ def trace_transcript(spans: Sequence[SpanRecord], payloads: Mapping[int, Payload
 
 def session_transcript(turns: Iterable[Transcript]) -> Transcript:
     """Turns without the history that they resend."""
-    seen: dict[Key, list[int]] = {}
-    messages: list[Message] = []
+    joined = _Joined()
     for turn in turns:
-        request = _request(turn.messages)
+        joined.add(turn.messages)
+    return Transcript(tuple(joined.messages))
+
+
+class _Joined:
+    """The messages of turns, and where each stands, by its key and by the ids of its calls."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._places: dict[Key, list[int]] = {}
+        self._callers: dict[str, int] = {}
+
+    def add(self, turn: Sequence[Message]) -> None:
+        request = _request(turn)
         count: Counter[Key] = Counter()
         added: list[Message] = []
-        for message in turn.messages:
+        for message in turn:
             key = key_of(message)
             count[key] += 1
-            before = seen.get(key, [])
-            if message.produced or message is request or count[key] > len(before):
+            if (
+                message.produced
+                or message is request
+                or not self._knows(message, self._places.get(key, []), count[key])
+            ):
                 added.append(message)
-            else:
-                earlier = before[count[key] - 1]
-                messages[earlier] = _completed(messages[earlier], message)
         for message in added:
-            seen.setdefault(key_of(message), []).append(len(messages))
-            messages.append(message)
-    return Transcript(tuple(messages))
+            self._add(message)
+
+    def _add(self, message: Message) -> None:
+        place = len(self.messages)
+        self._places.setdefault(key_of(message), []).append(place)
+        self.messages.append(message)
+        if message.role != "tool":
+            self._callers |= {call.id: place for call in message.tool_calls if call.id}
+
+    def _knows(self, message: Message, places: Sequence[int], count: int) -> bool:
+        """Whether an earlier turn has the message, or the call of this result: it is then told what this turn knows."""
+        caller = self._callers.get(message.tool_calls[0].id) if message.role == "tool" else None
+        if caller is not None:
+            self.messages[caller] = _answered(self.messages[caller], message.tool_calls[0])
+        elif count <= len(places):
+            self.messages[places[count - 1]] = _completed(self.messages[places[count - 1]], message)
+        return caller is not None or count <= len(places)
 
 
 def input_preview(payload: PayloadRecord) -> str:
@@ -358,6 +384,17 @@ def _request(turn: Sequence[Message]) -> Message | None:
     messages = [message for message in turn if message.role != "system"]
     start = next((index for index, message in enumerate(messages) if message.produced), len(messages))
     return messages[start - 1] if start and messages[start - 1].role == "user" else None
+
+
+def _answered(earlier: Message, result: ToolCall) -> Message:
+    """The message with the result of its call, of which a later turn resends only that."""
+    calls = (
+        replace(call, result=result.result, attachments=united(call.attachments, result.attachments))
+        if call.id == result.id and call.result is None
+        else call
+        for call in earlier.tool_calls
+    )
+    return replace(earlier, tool_calls=tuple(calls))
 
 
 def _completed(earlier: Message, later: Message) -> Message:

@@ -28,7 +28,8 @@ def test_it_tells_the_same_event_once() -> None:
 
 
 def test_it_renders_only_so_much_of_a_page() -> None:
-    given = [Message("user", LONG), Message("assistant", "**a**", (ToolCall("t", LONG, LONG),)), Message("user", "b")]
+    answer = Message("assistant", "**a**", (ToolCall("t", LONG, LONG),), produced=True)
+    given = [Message("user", LONG), answer, Message("user", "b")]
     shown = presentation.part_of_turn(given, 0).shown
     assert shown == given
     assert _plain(shown) == [LONG, LONG]
@@ -40,6 +41,30 @@ def test_it_renders_what_a_span_put_out_rather_than_its_history() -> None:
     found = presentation.of_span([*history, Message("assistant", LONG[:-9], produced=True)])
     assert len(_plain(found.earlier)) == 2
     assert type(found.shown[0].text) is str
+
+
+def test_it_folds_the_history_before_a_turn() -> None:
+    history = [
+        Message("user", "Hi"),
+        Message("tool", tool_calls=(ToolCall("", result="7"),)),
+        Message("assistant", "7"),
+    ]
+    turn = [Message("user", "One more."), Message("user", "Please."), Message("assistant", LONG, produced=True)]
+    found = presentation.part_of_turn([Message("system", "Be kind."), *history, *turn], 0)
+    assert (found.earlier, found.earlier_calls, found.shown, found.answer) == (history, 1, turn, found.shown[-1])
+    assert presentation.part_of_turn(turn, 0).earlier == []
+
+
+def test_it_reads_a_long_history_in_parts() -> None:
+    history = [Message("user", str(number)) for number in range(presentation.MAX_MESSAGES)]
+    asked = [Message("assistant", "Yes?"), Message("user", "Go."), Message("assistant", "Gone.", produced=True)]
+    found = presentation.part_of_turn([*history, *asked], 0)
+    assert (found.earlier, found.shown, found.answer) == ([], history[: presentation.FIRST_PART_MESSAGES], None)
+    shown = [*found.shown]
+    while found.next_part:
+        found = presentation.part_of_turn([*history, *asked], found.next_part)
+        shown += found.shown
+    assert (shown, found.answer) == ([*history, *asked], asked[-1])
 
 
 def test_it_bounds_system_messages_too() -> None:

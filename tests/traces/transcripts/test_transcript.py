@@ -364,6 +364,27 @@ def test_it_gives_a_call_the_result_that_the_next_turn_knows() -> None:
     assert told(session_transcript([asked, answered])) == [*LOOP[1:], "assistant: It has shipped."]
 
 
+def test_it_leaves_out_a_result_that_a_later_turn_resends_without_its_call() -> None:
+    first = spoken(
+        row(1, None, input_messages=[HELLO], output_messages=[ASK]),
+        row(2, 1, input_messages=[HELLO, ASK, RESULT], output_messages=[ANSWER]),
+    )
+    unanswered = spoken(row(1, None, input_messages=[HELLO], output_messages=[ASK]))
+    second = turn(2, [RESULT, {"role": "user", "content": "When?"}], "Friday.")
+    told_twice = [*LOOP[1:], "assistant: It has shipped.", "user: When?", "assistant: Friday."]
+    assert told(session_transcript([first, second])) == told_twice
+    assert told(session_transcript([unanswered, second])) == [line for line in told_twice if "has shipped" not in line]
+
+
+def test_it_tells_a_result_once_when_a_window_of_the_history_begins_with_it() -> None:
+    transcript = spoken(
+        row(1, None, input_messages=[HELLO], output_messages=[ASK]),
+        row(2, 1, input_messages=[HELLO, ASK, RESULT], output_messages=[ANSWER]),
+        row(3, 1, input_messages=[RESULT, ANSWER], output_messages=[{"role": "assistant", "content": "Done."}]),
+    )
+    assert told(transcript) == [*LOOP[1:], "assistant: It has shipped.", "assistant: Done."]
+
+
 def test_it_previews_the_last_user_message_and_the_final_answer() -> None:
     payload = PayloadRecord(input_messages=[SYSTEM, HELLO], output_messages=[ANSWER], input="{}", output="{}")
     assert (input_preview(payload), output_preview(payload)) == ("Where is my order?", "It has shipped.")
