@@ -30,21 +30,12 @@ MAX_MESSAGE_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """`bar`: width in percent of the widest."""
-
-    called: Called
-    bar: float
-
-
-@dataclass(frozen=True, slots=True)
 class Cause:
     """The errors of a model or tool. `message`: the most frequent one of the newest failed runs."""
 
     name: str
     kind: str
     errors: int
-    bar: float
     message: str = ""
 
 
@@ -55,10 +46,10 @@ class CallTables:
     `more_models`: how many are not shown; `unsorted_models`: how many of them might come first, by the sort order.
     """
 
-    models: Sequence[Row]
+    models: Sequence[Called]
     more_models: int
     unsorted_models: int
-    tools: Sequence[Row]
+    tools: Sequence[Called]
     more_tools: int
     unsorted_tools: int
     causes: Sequence[Cause]
@@ -78,20 +69,16 @@ def tables(
     models, other_models = calls.greatest(Kind.LLM, "cost", MAX_SORTED)
     tools, other_tools = calls.greatest(Kind.TOOL, "call_count", MAX_SORTED)
     causes = calls.failing(MAX_CAUSES)
-    max_errors = max((errors for _, _, errors in causes), default=0)
     messages = _messages(project, agent, time_range) if causes else {}
     first = timerange.floor(time_range.start, timerange.HOUR)
     return CallTables(
-        _rows(_sorted(models, models_sort)[:MAX_ROWS], lambda called: called.calls.total_tokens),
+        _sorted(models, models_sort)[:MAX_ROWS],
         other_models + max(len(models) - MAX_ROWS, 0),
         0 if models_sort == BY_COST else other_models,
-        _rows(_sorted(tools, tools_sort)[:MAX_ROWS], _error_rate),
+        _sorted(tools, tools_sort)[:MAX_ROWS],
         other_tools + max(len(tools) - MAX_ROWS, 0),
         0 if tools_sort == BY_CALLS else other_tools,
-        [
-            Cause(name, kind, errors, _width(errors, max_errors), messages.get((kind, name), ""))
-            for kind, name, errors in causes
-        ],
+        [Cause(name, kind, errors, messages.get((kind, name), "")) for kind, name, errors in causes],
         calls.errors(),
         first if first < time_range.start else None,
     )
@@ -141,12 +128,3 @@ def _readable(traces: Iterable[Trace]) -> list[Trace]:
     found = list(traces)
     before = accumulate((trace.span_count for trace in found), initial=0)
     return [trace for trace, spans in zip(found, before, strict=False) if spans < MAX_READ_SPANS]
-
-
-def _rows(entries: Sequence[Called], value: Callable[[Called], float]) -> list[Row]:
-    top = max(map(value, entries), default=0)
-    return [Row(entry, _width(value(entry), top)) for entry in entries]
-
-
-def _width(value: float, top: float) -> float:
-    return round(100 * value / top, 1) if top else 0

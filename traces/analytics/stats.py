@@ -148,4 +148,4 @@ def _share_change(old: tuple[int, int], new: tuple[int, int], worse: int) -> Cha
     tone = {1: "bad", -1: "good", 0: ""}[share_trend(old, new) * worse]
     amount = f"{abs(points):.1f}"
     direction, sign = ("up", "+") if points > 0 else ("down", MINUS)
-    return Change(f"{direction} {amount} points from {was}", f"{sign}{amount}", tone)
+    return Change(f"{direction} {amount} points from {was}", f"{sign}{amount} points", tone)

@@ -218,8 +218,8 @@ def show_agent(context: Context, arguments: AgentInput) -> AgentDetail:
         usage=UsageRecord.of(total),
         before=UsageRecord.of(usage.total(compared.earlier)) if compared.is_comparable else None,
         buckets=[UsageBucket.of(start, found) for start, found in sorted(compared.bars.items())],
-        models=[CallRecord.of(row.called) for row in called.models],
-        tools=[CallRecord.of(row.called) for row in called.tools],
+        models=[CallRecord.of(row) for row in called.models],
+        tools=[CallRecord.of(row) for row in called.tools],
         deploys=[DeployRecord.of(row) for row in context.project.deploys.changes_of(agent.pk, time_range)],
     )
 

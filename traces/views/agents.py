@@ -56,7 +56,9 @@ def agent_detail(request: ProjectRequest, pk: int) -> HttpResponse:
     context |= {"since": compared.since, "until": compared.until}
     if compared.bars:
         context["compared"] = compared.is_comparable
-        numbers = stats(usage.total(compared.bars.values()), usage.total(compared.earlier))
+        total = usage.total(compared.bars.values())
+        numbers = stats(total, usage.total(compared.earlier))
+        context["failed_runs"] = total.usage.error_trace_count
         context |= _cards(request, pk, compared.bars, numbers, time_range)
         context["deploys"] = request.project.deploys.changes_of(pk, time_range)
         context["cards"] = charts.marked(context["cards"], context["deploys"])

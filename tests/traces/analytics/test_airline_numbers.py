@@ -141,7 +141,7 @@ def assert_the_agent_page_shows_each_model_and_tool(browser: Client, project: Pr
         assert [seconds(text) for text in shown] == pytest.approx([rank(each, 0.5), rank(each, 0.95)], rel=0.06)
     causes = {name: failures(each) for name, each in by_tool.items() if failures(each)}
     # The name of a tool has no spaces. Its most frequent message follows.
-    listed = {words.split()[0]: int(cells[1]) for words, cells in table(page, "Errors").items()}
+    listed = {words.split()[0]: int(cells[1]) for words, cells in table(page, "Failed model and tool calls").items()}
     assert list(listed.values()) == sorted(causes.values(), reverse=True)[:5]
     assert listed.items() <= causes.items()
 

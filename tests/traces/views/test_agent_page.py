@@ -151,16 +151,28 @@ def test_it_lists_the_tools_by_calls_and_which_calls_failed(browser: Client, pro
     assert {name: cells[:2] for name, cells in rows.items()} == {"get": ["15", "0%"], "<i>step</i>": ["4", "25.0%"]}
     assert [about(cell) for cell in rows["get"][2:]] == pytest.approx([13, 20], rel=0.05)
     assert "≈ means within 5%" in page.text
-    assert table(page, "Errors") == {"<i>step</i>": ["", "1", "100%"]}
-    assert "1 failed call" in page.region("Errors").text
+    assert table(page, "Failed model and tool calls") == {"<i>step</i>": ["", "1", "100%"]}
+    failed = page.region("Failed model and tool calls")
+    assert "1 call" in failed.text
+    assert not any("failed" in words for words, _ in failed.links)
     assert "No model calls" in page.region("Models").text
 
 
 def test_it_says_why_calls_failed(browser: Client, project: Project, now: datetime) -> None:
     for number, error in enumerate(("timed out", "timed out", "refused"), start=1):
         make_trace(project, number, now=now, error=error)
-    (name,) = table(Page(browser.get(page_of(project)).text), "Errors")
-    assert name == "lookup timed out"
+    (name,) = table(Page(browser.get(page_of(project)).text), "Failed model and tool calls")
+    assert name == "lookup for example: timed out"
+
+
+@pytest.mark.parametrize("query", ["", "range=7d&by=&tools_sort=name"])
+def test_it_leads_to_the_runs_that_failed_without_a_failed_call(
+    browser: Client, project: Project, now: datetime, query: str
+) -> None:
+    send(project, [Run(ago=timedelta(minutes=5 * n), status="error" if n < 4 else "ok") for n in range(1, 9)], now)
+    failed = Page(browser.get(f"{page_of(project)}?{query}").text).region("Failed model and tool calls")
+    assert failed.text.endswith("3 runs failed by themselves")
+    assert len(Page(browser.get(failed.link("3 runs failed")).text).rows) == 3
 
 
 def test_it_lists_a_bounded_number_of_tools(browser: Client, project: Project, now: datetime) -> None:
@@ -237,7 +249,7 @@ def test_it_compares_with_the_equal_period_before(browser: Client, project: Proj
     assert re.fullmatch(r"up \d+% from ≈958 ms", found["Latency change"])
     assert found["Latency tone"] == "bad"
     assert found["Runs Error title"] == "60.0% of runs, up 58.0 points from 2.0%"
-    assert (found["Runs Error change"], found["Runs Error tone"]) == ("+58.0", "bad")
+    assert (found["Runs Error change"], found["Runs Error tone"]) == ("+58.0 points", "bad")
 
 
 def test_it_keeps_changes_within_chance_grey(browser: Client, project: Project, now: datetime) -> None:
