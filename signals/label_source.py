@@ -64,7 +64,7 @@ class SignalLabels:
         for each in summaries(live, time_range):
             best = each.headline
             said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
-            of_versions = f" ({each.version_range})" if each.version_range else ""
+            of_versions = f" (labels of {each.version_range})" if each.version_range else ""
             pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found

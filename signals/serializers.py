@@ -235,7 +235,7 @@ def _shares(summary: Summary) -> str:
     # The headline comes first, where a narrow terminal shows it.
     given.sort(key=lambda one: one != summary.headline)
     shares = ", ".join(f"{one.value} {formats.percent(one.count, one.total)}" for one in given)
-    return f"{shares} ({summary.version_range})" if summary.version_range else shares
+    return f"{shares} (labels of {summary.version_range})" if summary.version_range else shares
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,14 @@ class Summary:
 
     @property
     def version_range(self) -> str:
-        """`v1`, or `v1 to v3`. Empty if all labels are the current version's."""
+        """`version 1`, `versions 1 and 2` or `versions 1 to 3`. Empty if all labels are the current version's."""
         current = self.signal.current_version
         if not self.versions or (current and list(self.versions) == [current.number]):
             return ""
-        return " to ".join(dict.fromkeys(f"v{number}" for number in (self.versions[0], self.versions[-1])))
+        first, last = self.versions[0], self.versions[-1]
+        if first == last:
+            return f"version {first}"
+        return f"versions {first} {'and' if len(self.versions) == 2 else 'to'} {last}"
 
     @property
     def held_up(self) -> str:

@@ -120,8 +120,8 @@ def test_it_shows_a_signal_whole(signal: Signal, project: Project, now: datetime
     assert found["currentVersion"]["labelSentiments"] == {"true": "negative", "false": "positive"}
     assert found["currentVersion"]["filter"] == {"status": "error"}
     assert found["signal"]["outcomeVersions"] == [1]
-    assert "(v1)" in shown
-    assert "yes 66.7%, no 33.3% (v1)" in run("list")
+    assert "(labels of version 1)" in shown
+    assert "yes 66.7%, no 33.3% (labels of version 1)" in run("list")
     assert found["spending"] == {"spent": "0", "dailyCap": None, "calls": 0, "dailyCallCap": None}
 
 

@@ -142,7 +142,7 @@ def test_it_compares_no_version_with_another(browser: Client, project: Project, 
     assert "100% yes" in rate.text
     assert change.text == ""
     week = Page(browser.get(page_of(project), {"range": "7d"}, headers=HTMX).text)
-    assert "8 labels of v1 to v2, 100% of sampled" in week.text
+    assert "8 labels of versions 1 and 2, for 8 of 8 sampled traces" in week.text
 
 
 def test_it_leaves_a_gap_where_nothing_was_judged(browser: Client, project: Project, now: datetime) -> None:
@@ -169,8 +169,8 @@ def test_it_says_how_many_labels_a_rate_is_of_and_what_they_cost(
     Label.objects.filter(pk__in=[first, second]).update(status="done", value="yes", labelled_at=now, cost="0.01")
     Label.objects.filter(pk=third).update(status="failed", error="The judge is broken.")
     rate, _ = rate_of(browser, project)
-    assert "2 labels, 50.0% of sampled" in rate.text
-    assert "$0.0200 1 failed" in rate.text
+    assert "2 labels, for 2 of 4 sampled traces" in rate.text
+    assert "judge cost $0.0200 1 failed" in rate.text
 
 
 @pytest.mark.parametrize("query", ["range=1h", "range=1d", "range=7d"])
