@@ -25,10 +25,10 @@ _MESSAGES = {
     "too_long": "At most {max_length} of them.",
     "literal_error": "One of {expected}.",
     "enum": "One of {expected}.",
-    "greater_than_equal": "A whole number, at least {ge:,}.",
-    "less_than_equal": "A whole number, at most {le:,}.",
+    "greater_than_equal": "This must be a whole number of at least {ge:,}.",
+    "less_than_equal": "This must be a whole number of at most {le:,}.",
     **dict.fromkeys(_TIME, "A time, such as 2026-11-20 or 2026-11-20T08:00."),
-    **dict.fromkeys(_NUMBER, "A whole number."),
+    **dict.fromkeys(_NUMBER, "This must be a whole number."),
     **dict.fromkeys(_OBJECT, "This is not in the agreed form."),
 }
 

@@ -79,9 +79,9 @@ def test_its_json_reads_back_as_the_same_result() -> None:
     ("data", "errors"),
     [
         ({}, {"number": "This is required."}),
-        ({"number": "some"}, {"number": "A whole number."}),
-        ({"number": 2**63}, {"number": "A whole number, at most 9,223,372,036,854,775,807."}),
-        ({"number": 0}, {"number": "A whole number, at least 1."}),
+        ({"number": "some"}, {"number": "This must be a whole number."}),
+        ({"number": 2**63}, {"number": "This must be a whole number of at most 9,223,372,036,854,775,807."}),
+        ({"number": 0}, {"number": "This must be a whole number of at least 1."}),
         ({"number": 1, "colour": "red"}, {"colour": "There is no such field."}),
         ({"number": 1, "from": "soon"}, {"from": "A time, such as 2026-11-20 or 2026-11-20T08:00."}),
     ],

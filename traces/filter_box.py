@@ -18,13 +18,16 @@ _EQUAL = re.compile(
     rf"(?P<name>{'|'.join((*NAMES, STATUS, SESSION))}|{ATTRIBUTE}\.(?P<key>[^=<>!]+?))\s*==?\s*(?P<value>.*)",
     re.IGNORECASE | re.DOTALL,
 )
-_BOUND = re.compile(r"(?P<name>latency|tokens)\s*(?P<operator>>=|<=|[=<>])\s*(?P<value>.*)", re.IGNORECASE | re.DOTALL)
+_BOUND = re.compile(
+    r"(?P<name>latency|tokens)\s*(?P<operator>>=|<=|[=<>≥≤])\s*(?P<value>.*)", re.IGNORECASE | re.DOTALL
+)
 # As in `cost > 1`: somebody means a condition, so that searching for it as a text would find nothing.
 _UNKNOWN = re.compile(r"(?P<name>[a-z_][\w.]*)\s+(?P<operator>>=|<=|==|!=|[=<>])\s+\S.*", re.IGNORECASE | re.DOTALL)
-_SIDES = {">=": "min", "<=": "max"}
+_SIDES = {">=": "min", "<=": "max", "≥": "min", "≤": "max"}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|m|min|h)", re.ASCII)
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000}
-_COUNT = re.compile(r"\d{1,3}(,\d{3})+|\d{1,12}", re.ASCII)
+_COUNT = re.compile(r"(\d{1,3}(?:,\d{3})+|\d{1,12}(?:\.\d{1,6})?)\s*([km]?)", re.ASCII | re.IGNORECASE)
+_THOUSANDS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class Unreadable(ValueError):
@@ -68,21 +71,37 @@ def _equal(found: re.Match[str]) -> tuple[str, str]:
 
 
 def _bound(found: re.Match[str]) -> tuple[str, str]:
-    name, side = found["name"].lower(), _SIDES.get(found["operator"])
-    if name == "latency":
-        milliseconds = _milliseconds(found["value"])
-        if side is None or milliseconds is None:
-            raise Unreadable("Write a latency as latency >= 5s or latency <= 500ms, in ms, s, m or h.")
-        return f"{side}_duration_ms", str(milliseconds)
-    if side is None or not _COUNT.fullmatch(found["value"]):
-        raise Unreadable("Write tokens as tokens >= 1000 or tokens <= 100.")
-    return f"{side}_tokens", found["value"].replace(",", "")
+    name, operator, value = found["name"].lower(), found["operator"], found["value"].strip()
+    is_latency = name == "latency"
+    number = _milliseconds(value) if is_latency else _count(value)
+    if number is not None and operator in ("<", ">"):
+        raise Unreadable(f"Write {name} {operator}= {value}: a bound includes its value.")
+    if number is None and is_latency and value.isdecimal():
+        raise Unreadable(
+            f"A latency needs a unit, such as latency >= {value}s or latency <= {value}ms, in ms, s, m or h."
+        )
+    if number is None or operator == "=":
+        raise Unreadable(
+            "Write a latency as latency >= 5s or latency <= 500ms, in ms, s, m or h."
+            if is_latency
+            else "Write tokens as tokens >= 1000, tokens >= 5k or tokens <= 100."
+        )
+    return f"{_SIDES[operator]}_{'duration_ms' if is_latency else 'tokens'}", str(number)
 
 
 def _milliseconds(text: str) -> int | None:
     found = _DURATION.fullmatch(text)
-    milliseconds = Decimal(found[1]) * _MILLISECONDS[found[2]] if found else Decimal("0.1")
-    return int(milliseconds) if milliseconds == int(milliseconds) else None
+    return _whole(found[1], _MILLISECONDS[found[2]]) if found else None
+
+
+def _count(text: str) -> int | None:
+    found = _COUNT.fullmatch(text)
+    return _whole(found[1].replace(",", ""), _THOUSANDS[found[2].lower()]) if found else None
+
+
+def _whole(number: str, unit: int) -> int | None:
+    product = Decimal(number) * unit
+    return int(product) if product == int(product) else None
 
 
 def _unquoted(text: str) -> str:

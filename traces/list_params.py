@@ -35,6 +35,12 @@ SEARCH = {
     "list": "filter-suggestions",
     "aria-label": "Search or filter",
 }
+# Of the resource, not of a span, each with the filter that has it.
+RESOURCE_FILTERS = {
+    "service.name": "service",
+    "deployment.environment": "environment",
+    "deployment.environment.name": "environment",
+}
 HINT = "Search name, input or ID, or add a filter, such as model = gpt-4o"
 
 
@@ -104,9 +110,16 @@ class TraceFilterForm(FilterForm):
 
     def _check_attributes(self) -> None:
         texts = [text for text in self.params.getlist(ATTRIBUTE) if text.strip()]
-        if any("=" not in text for text in texts):
-            self.add_error(ATTRIBUTE, "Use key=value.")
+        if unreadable := [text for text in texts if "=" not in text]:
+            self.add_error(ATTRIBUTE, f"“{unreadable[-1]}” has no value. Write it as key=value.")
+            # To be corrected.
+            self.initial[ATTRIBUTE] = unreadable[-1]
         keys = Counter(_key(text) for text in texts)
+        for key in keys.keys() & RESOURCE_FILTERS.keys():
+            name = RESOURCE_FILTERS[key]
+            self.add_error(
+                ATTRIBUTE, f"{key} is an attribute of the resource, not of a span. Filter by {name} instead."
+            )
         for key in (key for key, count in keys.items() if count > 1):
             self.add_error(ATTRIBUTE, f"“{key}” has several values, and only the last is applied.")
 
@@ -115,8 +128,14 @@ class TraceFilterForm(FilterForm):
         fields: dict[str, Any] = {name: values for name in NAMES if (values := self.params.getlist(name))}
         fields |= {name: self.params[name] for name in (STATUS, *BOUNDS) if self.params.get(name)}
         pairs = (text.partition("=") for text in self.params.getlist(ATTRIBUTE) if "=" in text)
-        fields["attributes"] = {name.strip(): value for name, _, value in pairs if name.strip()}
+        named = {name.strip(): value for name, _, value in pairs}
+        fields["attributes"] = {key: value for key, value in named.items() if key and key not in RESOURCE_FILTERS}
         return fields
+
+    @property
+    def has_errors_in_menu(self) -> bool:
+        """Whether a field has an error that is not a condition of the filter box or of a facet."""
+        return not self.errors.keys().isdisjoint((*BOUNDS, ATTRIBUTE))
 
     @property
     def sort_order(self) -> Sort:
@@ -201,7 +220,7 @@ def tidied(project: Project, params: QueryDict) -> QueryDict | None:
     texts = [text for text in query.pop(BOX, []) if not _move_condition(project, text, query)]
     query.setlist(BOX, _kept(texts))
     for name in TraceFilterForm.base_fields:
-        if values := [value for value in query.getlist(name) if value]:
+        if values := _corrected(name, query.getlist(name)):
             query.setlist(name, values)
         else:
             query.pop(name, None)
@@ -213,6 +232,12 @@ def _kept(texts: Sequence[str]) -> Sequence[str]:
     written = [text for text in texts if text.strip()]
     sought = [text for text in written if not _problem(text)]
     return [*sought[-1:], *(text for text in written[-1:] if _problem(text))]
+
+
+def _corrected(name: str, values: Sequence[str]) -> Sequence[str]:
+    """Values that are not empty. An attribute that can't be read is replaced by the one after it."""
+    readable = values if name != ATTRIBUTE else [*(value for value in values[:-1] if "=" in value), *values[-1:]]
+    return [value for value in readable if value]
 
 
 def _move_condition(project: Project, text: str, query: QueryDict) -> bool:

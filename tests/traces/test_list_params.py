@@ -1,5 +1,7 @@
 """Filters of the lists of traces and sessions, from query strings."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.db.models import Value
 from django.http import QueryDict
@@ -64,6 +66,20 @@ def test_it_shows_the_query_but_for_texts_that_are_added() -> None:
     assert form["environment"].value() == "prod"
     assert form["min_tokens"].value() == "many"
     assert (form["q"].value(), form["attribute"].value()) == (None, None)
+    wrong = of("attribute=a%3Db&attribute=tenant")
+    assert not wrong.is_valid()
+    assert wrong["attribute"].value() == "tenant"
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("service.name", "service"), ("deployment.environment", "environment"), (" service.name ", "service")],
+)
+def test_an_attribute_of_the_resource_is_told_its_filter(key: str, name: str) -> None:
+    form = TraceFilterForm(Project(pk=1), QueryDict(urlencode({"attribute": f"{key}=shop", "user": "ann"})))
+    assert form.trace_filter.traffic_filter == Filter(user=("ann",))
+    said = f"{key.strip()} is an attribute of the resource, not of a span. Filter by {name} instead."
+    assert form.errors == {"attribute": [said]}
 
 
 def test_it_breaks_down_by_what_the_agent_has() -> None:

@@ -189,9 +189,9 @@ def test_it_makes_a_signal_of_ones_own(project: Project, tmp_path: Path) -> None
         (["--classifier", "binary", "--label", "a"], 1, "--label: A binary answers yes or no"),
         (["--filter", "colour=red"], 1, "--filter: colour: There is no such field."),
         (["--filter", "attributes=red"], 1, "--filter: attributes: "),
-        (["--filter", "min_tokens=many"], 1, "--filter: min_tokens: A whole number."),
+        (["--filter", "min_tokens=many"], 1, "--filter: min_tokens: This must be a whole number."),
         (["--view", "kinds=DREAM"], 1, "--view: kinds: There is no kind DREAM"),
-        (["--sample-rate", "some"], 2, "--sample-rate: A whole number."),
+        (["--sample-rate", "some"], 2, "--sample-rate: This must be a whole number."),
         (["--filter", "environment"], 1, "has no = between"),
         (["--prompt-file", "/no/such/file"], 1, "can't read /no/such/file"),
         (["--scope", "universe"], 1, "invalid choice"),
@@ -209,7 +209,7 @@ def test_it_exits_with_two_when_it_is_not_understood(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as caught:
         Command().run_from_argv(["manage.py", "signals", "labels", "7", "--limit", "none"])
     assert caught.value.code == 2
-    assert "--limit: A whole number." in capsys.readouterr().err
+    assert "--limit: This must be a whole number." in capsys.readouterr().err
 
 
 def test_it_names_what_there_is_instead(signal: Signal) -> None:
@@ -311,7 +311,9 @@ def test_it_cancels_a_test(signal: Signal, project: Project, now: datetime) -> N
 
 
 def test_a_test_is_refused_before_it_starts(signal: Signal) -> None:
-    assert "--sample-size: A whole number, at most 100." in refused("test", signal.pk, "--sample-size", 101, code=2)
+    assert "--sample-size: This must be a whole number of at most 100." in refused(
+        "test", signal.pk, "--sample-size", 101, code=2
+    )
     assert "evaluates traces, which can't change" in refused("test", signal.pk, "--scope", "span")
     assert "--sample-rate: Enter a sample rate" in refused("test", signal.pk, "--sample-rate", 101)
     assert not SignalTest.objects.exists()

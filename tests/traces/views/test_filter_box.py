@@ -48,7 +48,10 @@ def note_of(browser: Client, path: str, query: dict[str, Any] | None = None) -> 
         ("latency <= 250ms", "max_duration_ms", "250"),
         ("latency >= 2m", "min_duration_ms", "120000"),
         ("tokens >= 1,000", "min_tokens", "1000"),
+        ("latency ≥ 5 s", "min_duration_ms", "5000"),
         ("tokens <= 0", "max_tokens", "0"),
+        ("tokens >= 1.5k", "min_tokens", "1500"),
+        ("tokens ≤ 2 M", "max_tokens", "2000000"),
         ("attribute.tenant = acme", "attribute", "tenant=acme"),
         ("attribute.app.tier = a=b", "attribute", "app.tier=a=b"),
     ],
@@ -91,7 +94,7 @@ def test_a_condition_that_can_not_be_read_can_be_corrected(browser: Client, proj
     page = Page(browser.get(f"{TRACES}?q=refund&q=latency+%3E%3D+5").text)
     assert len(page.rows) == 1
     assert page.searches[0].fields["q"] == ["refund", "latency >= 5"]
-    assert "Not applied. Write a latency" in page.text
+    assert "Not applied. A latency needs a unit" in page.text
     corrected = [("min_duration_ms", "5000"), ("q", "refund")]
     assert led_to(browser, f"{TRACES}?q=refund&q=latency+%3E%3D+5s") == corrected
     assert led_to(browser, f"{TRACES}?q=latency+%3E%3D+5&q=refund") == [("q", "refund")]
@@ -112,11 +115,13 @@ def test_other_texts_are_searched_for(browser: Client, project: Project, now: da
     [
         ("model = ", "“model =” has no value."),
         ("attribute.x =", "“attribute.x =” has no value."),
-        ("latency >= 5", "Write a latency as latency >= 5s or latency <= 500ms, in ms, s, m or h."),
+        ("latency >= 5", "A latency needs a unit, such as latency >= 5s or latency <= 5ms, in ms, s, m or h."),
+        ("latency > 20s", "Write latency >= 20s: a bound includes its value."),
         ("latency = 5s", "Write a latency as"),
         ("latency >= 0.0005s", "Write a latency as"),
         ("latency >= soon", "Write a latency as"),
-        ("tokens > 5", "Write tokens as tokens >= 1000 or tokens <= 100."),
+        ("tokens > 5k", "Write tokens >= 5k: a bound includes its value."),
+        ("tokens = 5", "Write tokens as tokens >= 1000, tokens >= 5k or tokens <= 100."),
         ("tokens >= many", "Write tokens as"),
         ("session = gone", "No session has the ID “gone”."),
     ],
@@ -205,3 +210,32 @@ def test_a_value_cannot_be_left_out_yet(browser: Client, project: Project, now: 
     make_trace_row(project, now=now)
     note = note_of(browser, TRACES, {"q": "environment != prod"})
     assert "Lists can't leave a value out. Write environment = value." in note
+
+
+@LISTS
+@pytest.mark.parametrize(
+    ("query", "field", "text"),
+    [
+        ("min_tokens=5k", "min_tokens", "5k"),
+        ("attribute=tenant", "attribute", "tenant"),
+        ("attribute=a%3D1&attribute=tenant", "attribute", "tenant"),
+    ],
+)
+def test_a_value_that_can_not_be_applied_stays_in_the_open_menu(
+    browser: Client, project: Project, now: datetime, path: str, query: str, field: str, text: str
+) -> None:
+    make_trace_row(project, now=now)
+    page = Page(browser.get(f"{path}?{query}").text)
+    (menu,) = (form for form in page.forms if form.buttons == ["Filter"])
+    assert menu.fields[field][-1] == text
+    assert page.all("//details[@open]/summary[.='More filters']")
+    sent = {**menu.fields, field: [*menu.fields[field][:-1], "5" if field == "min_tokens" else "tenant=acme"]}
+    corrected = Page(browser.get(path, sent, follow=True).text)
+    assert not corrected.all("//main//div[@role='alert']")
+    assert corrected.has_link("Remove filter tokens ≥ 5") == (field == "min_tokens")
+
+
+def test_a_list_without_such_a_value_has_a_closed_menu(browser: Client, project: Project, now: datetime) -> None:
+    make_trace_row(project, now=now)
+    page = Page(browser.get(f"{TRACES}?min_tokens=5&q=latency+%3E+5").text)
+    assert not page.all("//details[@open]/summary[.='More filters']")
