@@ -1,15 +1,16 @@
 """Announce a running `manage.py up`: to people in the terminal, to scripts in up.json."""
 
 import json
+import shlex
 from datetime import datetime
 from pathlib import Path
 
 from catalyst.core import operations
 from catalyst.core.actor import SYSTEM
 from catalyst.database import embedded_url
-from catalyst.env import env
+from catalyst.env import Env, default_data_folder, env
 from catalyst.ops.processes.prepare import Installation
-from catalyst.package import command
+from catalyst.package import FILES, IS_INSTALLED, command
 from catalyst.secret_key import write_private
 
 TEXT = """
@@ -42,7 +43,8 @@ Ctrl-C stops it.
 TEXT_WITHOUT_SECRETS = """
 Catalyst runs at {url}
 
-  Sign in      {login_link} prints a link
+  Sign in      this prints a link:
+               {shell_line}
   Keys         in {status_file}
   Data, logs   {data}
 """
@@ -67,7 +69,24 @@ def write_status(
     }
     write_private(status_file(data), json.dumps({**facts, "pids": pids}, indent=2))
     text = TEXT if to_terminal else TEXT_WITHOUT_SECRETS
-    return text.format(**facts, data=data, status_file=status_file(data), login_link=command("login_link"))
+    login_link = command("login_link")
+    words = {"login_link": login_link, "shell_line": _shell_line(login_link, data)}
+    return text.format(**facts, data=data, status_file=status_file(data), **words)
+
+
+def _shell_line(run: str, data: Path) -> str:
+    """The command for any folder, with the settings that lead to this instance. The URL of a database is a secret."""
+    where = {"CATALYST_DATA": (str(data), str(default_data_folder()))}
+    where |= {f"CATALYST_{name.upper()}": _value_and_default(name) for name in ("host", "port", "url")}
+    settings = [f"{name}={shlex.quote(value)}" for name, (value, default) in where.items() if value != default]
+    settings += ["DATABASE_URL=…"] if env.database_url else []
+    program = [] if IS_INSTALLED else [shlex.quote(str(FILES / ".venv" / "bin" / "python"))]
+    script = run if IS_INSTALLED else run.replace("manage.py", shlex.quote(str(FILES / "manage.py")))
+    return " ".join([*settings, *program, script])
+
+
+def _value_and_default(name: str) -> tuple[str, str]:
+    return str(getattr(env, name)), str(Env.model_fields[name].default)
 
 
 def update_pids(data: Path, pids: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """What `manage.py up` tells people, and scripts."""
 
 import json
+import shlex
 import stat
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,17 @@ def test_a_journal_gets_no_secret(tmp_path: Path, alice: User, now: datetime) ->
         assert secret not in text
     assert facts["url"] in text
     assert str(tmp_path / "up.json") in text
+
+
+def test_a_journal_has_the_command_that_makes_a_link(tmp_path: Path, alice: User, now: datetime) -> None:
+    (tmp_path / "my data").mkdir()
+    text, _ = announced(tmp_path / "my data", alice, now, to_terminal=False)
+    (line,) = (line.strip() for line in text.splitlines() if line.endswith("login_link"))
+    words = shlex.split(line)
+    assert f"CATALYST_DATA={tmp_path / 'my data'}" in words
+    program = words[next(index for index, word in enumerate(words) if "=" not in word) :]
+    assert [Path(word).name for word in program] == ["python", "manage.py", "login_link"]
+    assert all(Path(word).exists() for word in program[:2])
 
 
 def test_scripts_get_it_all_from_a_file_of_the_owner(tmp_path: Path, alice: User, now: datetime) -> None:
