@@ -60,6 +60,13 @@ def session_in(text: str) -> str:
     return ""
 
 
+def is_text(text: str) -> bool:
+    """Whether it is no condition, nor meant as one."""
+    with suppress(Unreadable):
+        return read(text) is None
+    return False
+
+
 def _equal(found: re.Match[str]) -> tuple[str, str]:
     value = _unquoted(found["value"])
     if not value:

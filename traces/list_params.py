@@ -111,7 +111,7 @@ class TraceFilterForm(FilterForm):
     def _check_attributes(self) -> None:
         texts = [text for text in self.params.getlist(ATTRIBUTE) if text.strip()]
         if unreadable := [text for text in texts if "=" not in text]:
-            self.add_error(ATTRIBUTE, f"“{unreadable[-1]}” has no value. Write it as key=value.")
+            self.add_error(ATTRIBUTE, f"“{unreadable[-1]}” has no value.")
             # To be corrected.
             self.initial[ATTRIBUTE] = unreadable[-1]
         keys = Counter(_key(text) for text in texts)
@@ -168,7 +168,9 @@ class SessionFilterForm(TraceFilterForm):
             if name != BOX and self.cleaned_data.get(name):
                 self.add_error(name, "Only traces can be filtered by it.")
         if key := self.cleaned_data.get(BOX):
-            self.add_error(BOX, f"No session has the ID “{key}”. Only traces can be searched by text.")
+            self.add_error(
+                BOX, f"No session alone has an ID that begins with “{key}”. Only traces can be searched by text."
+            )
         return super().clean()
 
 

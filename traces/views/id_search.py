@@ -17,6 +17,8 @@ from traces.models.trace import id_begins_with
 from traces.span_store import SpanQuery, span_store
 
 SPAN_ID = re.compile("[0-9a-f]{16}")
+# What looks like the beginning of a session's id, rather than like a word to search for.
+SESSION_START = re.compile(r"(?=\S*\d)\S{8,}")
 # No index has the ids of spans alone, so the search for one ends after this time.
 MAX_MILLISECONDS = 2_000
 
@@ -33,13 +35,22 @@ class Found:
 
 
 def search(project: Project, text: str, time_range: TimeRange, now: datetime) -> Found:
-    """Finds the only trace, span or session with this id; of a trace, its first 8 digits suffice."""
+    """Finds the only trace, span or session with this id; of a trace or a session, its first 8 characters suffice."""
     text = text.strip()
     if not text:
         return Found()
     if page := _session(project, text) or _trace(project, text.lower()):
         return Found(page)
-    return _span(project, text.lower(), time_range, now)
+    found = _span(project, text.lower(), time_range, now)
+    if found == Found() and SESSION_START.fullmatch(text) and (session := session_beginning(project, text)):
+        return Found(reverse("traces:session-detail", args=[project.slug, session]))
+    return found
+
+
+def session_beginning(project: Project, text: str) -> int | None:
+    """The only session whose id begins with a text."""
+    found = project.sessions.with_traces().filter(key__startswith=text).values_list("pk", flat=True).order_by()[:2]
+    return found[0] if len(found) == 1 else None
 
 
 def _session(project: Project, text: str) -> str | None:

@@ -21,7 +21,7 @@ from traces.list_params import BOX, OF_TRACES, SessionFilterForm
 from traces.models import sorting
 from traces.models.trace import TraceFilter
 from traces.transcripts import conversations
-from traces.views import expired, facets
+from traces.views import expired, facets, id_search
 from traces.views.traces import agent_of, list_query, paging, tidied_address
 
 PAGE = 30
@@ -80,7 +80,8 @@ def _elsewhere(request: ProjectRequest) -> HttpResponse | None:
         return redirect(address)
     if key and _labels_of(request, key):
         return redirect(f"{request.path}?{urlencode({'key': key})}")
-    return None
+    begun = id_search.session_beginning(request.project, key) if key and filter_box.is_text(text) else None
+    return redirect("traces:session-detail", request.project.slug, begun) if begun else None
 
 
 def session_page(

@@ -453,7 +453,10 @@ def test_lists_of_sessions_say_which_filters_they_lack(
     (note,) = page.all("//main//div[@role='alert']")
     for field in ("Session", "Skewed"):
         assert f"{field}: Only traces can be filtered by it." in note.text
-    assert "Search: No session has the ID “parcel”. Only traces can be searched by text." in note.text
+    assert (
+        "Search: No session alone has an ID that begins with “parcel”. Only traces can be searched by text."
+        in note.text
+    )
     assert "Min latency (ms): " in note.text
     assert len(page.rows) == 1
     # None of them comes along from the other list, nor leads back to this one.

@@ -172,7 +172,24 @@ def test_an_id_of_a_session_leads_to_it(browser: Client, project: Project, now: 
     assert led_to(browser, TRACES, {"q": "session = chat = 1"}) == [("session", str(session.pk))]
     for typed in ("session = chat = 1", "chat = 1"):
         assert browser.get(SESSIONS, {"q": typed}).headers["Location"] == f"{SESSIONS}{session.pk}/"
-    assert "No session has the ID “else”." in note_of(browser, SESSIONS, {"q": "else"})
+    assert "No session alone has an ID that begins with “else”." in note_of(browser, SESSIONS, {"q": "else"})
+
+
+def test_the_beginning_of_an_id_leads_to_the_only_session_that_has_it(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    first = make_session_row(project, "chat-14b3f0aa", now=now, first=1)
+    second = make_session_row(project, "chat-14c00000", now=now, first=3)
+    for path, typed, session in (
+        (TRACES, "chat-14b3", first),
+        (SESSIONS, "chat-14b3", first),
+        (SESSIONS, "chat-14c", second),
+    ):
+        assert browser.get(path, {"q": typed}).headers["Location"] == f"{SESSIONS}{session.pk}/"
+    assert "No session alone has an ID that begins with “chat-14”." in note_of(browser, SESSIONS, {"q": "chat-14"})
+    # Words are searched for in traces, and an underscore stands for itself.
+    for typed in ("chat-14", "chat_14b3"):
+        assert browser.get(TRACES, {"q": typed}).status_code == 200
 
 
 @LISTS

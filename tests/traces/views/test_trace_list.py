@@ -405,7 +405,7 @@ def test_it_says_what_part_of_a_filter_is_not_applied(
     ("query", "problem"),
     [
         ("min_duration_ms=abc", "Min latency (ms)"),
-        ("attribute=app.version", "Attribute (key=value): Use key=value."),
+        ("attribute=app.version", "Attribute (key=value): “app.version” has no value."),
         ("agent=abc", "Agent: Enter a whole number."),
         ("session=x", "Session: Enter a whole number."),
         ("status=x", "Status: "),
