@@ -1,8 +1,8 @@
 """Registry of label sources, so that pages of traces can show labels without importing who makes them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,6 +24,7 @@ class Pill:
     `sentiment`: positive, negative or neutral. `value`: empty if there is no label; `note` then gives the reason.
     `count`: above 1 if equal labels of several spans are merged. `href`: the page that tells the reason, or lists them.
     `key`: names the label in the URL of a filtered list. `tone`: its color, if it is not that of its sentiment.
+    `is_sought`: the list is filtered by it, so its row does not fold it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Pill:
     count: int = 1
     key: str = ""
     tone: str = ""
+    is_sought: bool = False
 
     @property
     def color(self) -> str:
@@ -217,6 +219,22 @@ def _trace_pills(found: Sequence[Sequence[tuple[int | None, Pill]]], start: int)
 
 def pills_for_sessions(project: Project, keys: Sequence[str]) -> dict[str, list[Pill]]:
     return _merged(source.pills_for_sessions(project, keys) for source in _sources)
+
+
+def sought(pills: Iterable[Pill], keys: Collection[str]) -> list[Pill]:
+    """Those by which a list is filtered. `keys`: of the conditions, `12:yes` or `12` for any label of a signal."""
+    return [
+        replace(pill, is_sought=True)
+        for pill in pills
+        if pill.value and (pill.key in keys or pill.key.partition(":")[0] in keys)
+    ]
+
+
+def sought_first(pills: Sequence[Pill], keys: Collection[str]) -> list[Pill]:
+    """All of them, those first by which a list is filtered."""
+    found = sought(pills, keys)
+    seen = {pill.key for pill in found}
+    return [*found, *(pill for pill in pills if pill.key not in seen or not pill.key)]
 
 
 def labelled(pills: Iterable[Pill]) -> list[Pill]:

@@ -30,5 +30,5 @@ def span_query(context: RequestContext, span_id: int, around: str = "") -> str:
 
 @register.filter
 def neutral_pills(pills: Iterable[Pill]) -> list[Pill]:
-    """Labels that are neither good nor bad."""
-    return [pill for pill in pills if pill.value and pill.sentiment == "neutral"]
+    """Labels that are neither good nor bad, but for those by which the list is filtered."""
+    return [pill for pill in pills if pill.value and pill.sentiment == "neutral" and not pill.is_sought]

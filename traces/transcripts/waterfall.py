@@ -17,6 +17,12 @@ ICONS = {
     **{"RERANKER": "retriever", "EMBEDDING": "embedding", "GUARDRAIL": "guardrail", "EVALUATOR": "guardrail"},
 }
 
+NAMES = {
+    "LLM": "Model call", "TOOL": "Tool call", "AGENT": "Agent", "CHAIN": "Step", "RETRIEVER": "Search of documents",
+    "RERANKER": "Sorting of documents", "EMBEDDING": "Embedding", "GUARDRAIL": "Guardrail", "EVALUATOR": "Evaluation",
+    "PROMPT": "Prompt",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -34,6 +40,12 @@ class Row:
     @property
     def icon(self) -> str:
         return ICONS.get(self.span.kind, "span")
+
+    @property
+    def kind(self) -> str:
+        """What the icon stands for, and that the color of the bar is that of a failure."""
+        name = NAMES.get(self.span.kind, "Span")
+        return f"{name}, failed" if self.span.status == "error" else name
 
     @property
     def tone(self) -> str:

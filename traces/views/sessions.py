@@ -96,7 +96,10 @@ def session_page(
     pills = label_sources.pills_for_sessions(request.project, [session.key for session in shown])
     last_active = None if listed else sessions.newest().values_list("end_time", flat=True).first()
     return {
-        "rows": [(session, pills.get(session.key, ())) for session in shown],
+        "rows": [
+            (session, label_sources.sought_first(pills.get(session.key, ()), trace_filter.label_keys))
+            for session in shown
+        ],
         "nearest": timerange.around(last_active, now) if last_active else None,
         "list_query": list_query(request.GET, agent=trace_filter.agent),
         **paging(shown, sort, since, is_first=after is None, is_last=len(listed) <= PAGE),

@@ -1,6 +1,7 @@
 """Pages of traces."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -123,6 +124,7 @@ def trace_detail(request: ProjectRequest, trace_id: UUID) -> HttpResponse:
     context["around"] = timerange.with_moment(request.GET.dict(), trace.start_time, now).encoded_query
     first = label_sources.pills_for_trace(request.project, trace.trace_id)
     context["pills"] = label_sources.labelled(first.own)[:MAX_PILLS]
+    context["session_pills"] = _session_pills(request, trace)
     context["navigation"] = label_sources.navigation(request.project, request.GET.dict(), now)
     if chosen:
         context |= _span(request, trace, chosen) | _span_labels(request, trace, chosen)
@@ -159,6 +161,33 @@ def list_query(query: QueryDict, *, leave_out: Collection[str] = (), **extra: ob
     kept = {name: values for name, values in query.lists() if name in OF_LIST and name not in leave_out}
     kept |= {name: [str(value)] for name, value in extra.items() if value is not None}
     return f"?{urlencode(kept, doseq=True)}" if kept else ""
+
+
+def _with_pills(
+    request: ProjectRequest, traces: Sequence[Trace], trace_filter: TraceFilter
+) -> list[tuple[Trace, Sequence[Pill]]]:
+    """Traces with their labels, and with those of their sessions by which the list is filtered."""
+    pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in traces])
+    keys = trace_filter.label_keys
+    of_sessions = _sought_of_sessions(request, traces, keys) if keys else {}
+    return [
+        (
+            trace,
+            [*of_sessions.get(trace.session_id, ()), *label_sources.sought_first(pills.get(trace.trace_id, ()), keys)],
+        )
+        for trace in traces
+    ]
+
+
+def _sought_of_sessions(
+    request: ProjectRequest, traces: Sequence[Trace], keys: Collection[str]
+) -> dict[int | None, list[Pill]]:
+    sessions = {trace.session.key: trace.session_id for trace in traces if trace.session}
+    found = label_sources.pills_for_sessions(request.project, list(sessions)) if sessions else {}
+    return {
+        sessions[key]: [replace(pill, name=f"{pill.name} of the session") for pill in label_sources.sought(pills, keys)]
+        for key, pills in found.items()
+    }
 
 
 def _place_in_list(request: ProjectRequest, trace: Trace, now: datetime) -> dict[str, Any]:
@@ -228,6 +257,13 @@ def _failures(spans: list[SpanRecord]) -> list[SpanRecord]:
     return presentation.failures(spans)[:MAX_FAILURES]
 
 
+def _session_pills(request: ProjectRequest, trace: Trace) -> list[Pill]:
+    if trace.session is None:
+        return []
+    pills = label_sources.pills_for_sessions(request.project, [trace.session.key])
+    return label_sources.labelled(pills.get(trace.session.key, ()))[:MAX_PILLS]
+
+
 def _turn_labels(request: ProjectRequest, trace: Trace, first: TracePills) -> dict[str, Any]:
     start = params.offset(request.GET.get("labels"))
     pills = label_sources.pills_for_trace(request.project, trace.trace_id, start) if start else first
@@ -284,9 +320,8 @@ def trace_page(request: ProjectRequest, trace_filter: TraceFilter, sort: Sort, t
     value = sorting.value(sorting.TRACE_COLUMNS, sort, by)
     traces = list(sorted_rows(reach.for_list(), sort, value, after)[: PAGE + 1])
     shown = traces[:PAGE]
-    pills = label_sources.pills_for_traces(request.project, [trace.trace_id for trace in shown])
     return {
-        "rows": [(trace, pills.get(trace.trace_id, ())) for trace in shown],
+        "rows": _with_pills(request, shown, trace_filter),
         "list_query": list_query(request.GET, agent=trace_filter.agent),
         **paging(shown, sort, since, is_first=after is None, is_last=len(traces) <= PAGE),
     }

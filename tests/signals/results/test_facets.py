@@ -56,6 +56,25 @@ def sessions_of(browser: Client, *keys: str) -> list[str]:
     return sorted(key.text for key in Page(browser.get(SESSIONS, {"label": keys}).text).all("//td[2]/span"))
 
 
+def test_a_row_shows_the_label_by_which_it_is_listed(browser: Client, project: Project, now: datetime) -> None:
+    signal = make_signal(make_agent(project), scope="session", active_since=now - timedelta(hours=1))
+    session = make_session(project, turns=2, now=now)
+    label = make_label(
+        signal, value="no", now=now, scope="session", target_key=session.key, session_key=session.key, trace_id=None
+    )
+    for key in (f"{signal.pk}:no", str(signal.pk)):
+        for row in Page(browser.get(TRACES, {"label": key}).text).rows:
+            assert f"/{label.pk}/" in row.link(f"{signal.name} of the session no")
+    assert all("of the session" not in row.text for row in Page(browser.get(TRACES).text).rows)
+    (row,) = Page(browser.get(SESSIONS, {"label": f"{signal.pk}:no"}).text).rows
+    assert row.has_link(f"{signal.name} no")
+    trace = session.traces.first()
+    assert trace
+    (head,) = Page(browser.get(trace.get_absolute_url()).text).all("//main//header/div[@class='head']")
+    assert "of the session" in head.text
+    assert head.has_link(f"{signal.name} no")
+
+
 def test_it_narrows_traces_to_a_label(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 4, now=now)
     give(signal, "no", now=now, trace_id__in=[UUID(int=1), UUID(int=2)])
