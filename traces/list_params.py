@@ -1,7 +1,7 @@
 """Filters of the pages of traces, sessions and agents, and the forms that read them from query strings."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, override
 from uuid import UUID
@@ -110,18 +110,11 @@ class TraceFilterForm(FilterForm):
 
     def _check_attributes(self) -> None:
         texts = [text for text in self.params.getlist(ATTRIBUTE) if text.strip()]
-        if unreadable := [text for text in texts if "=" not in text]:
-            self.add_error(ATTRIBUTE, f"“{unreadable[-1]}” has no value.")
+        for problem in _problems(texts):
+            self.add_error(ATTRIBUTE, problem)
+        if wrong := [text for text in texts if not _is_attribute(text)]:
             # To be corrected.
-            self.initial[ATTRIBUTE] = unreadable[-1]
-        keys = Counter(_key(text) for text in texts)
-        for key in keys.keys() & RESOURCE_FILTERS.keys():
-            name = RESOURCE_FILTERS[key]
-            self.add_error(
-                ATTRIBUTE, f"{key} is an attribute of the resource, not of a span. Filter by {name} instead."
-            )
-        for key in (key for key, count in keys.items() if count > 1):
-            self.add_error(ATTRIBUTE, f"“{key}” has several values, and only the last is applied.")
+            self.initial[ATTRIBUTE] = wrong[-1]
 
     def _traffic_fields(self) -> dict[str, Any]:
         """Fields of the traffic filter as the query has them; `attribute=name=value` for each attribute."""
@@ -238,7 +231,7 @@ def _kept(texts: Sequence[str]) -> Sequence[str]:
 
 def _corrected(name: str, values: Sequence[str]) -> Sequence[str]:
     """Values that are not empty. An attribute that can't be read is replaced by the one after it."""
-    readable = values if name != ATTRIBUTE else [*(value for value in values[:-1] if "=" in value), *values[-1:]]
+    readable = values if name != ATTRIBUTE else [*filter(_is_attribute, values[:-1]), *values[-1:]]
     return [value for value in readable if value]
 
 
@@ -277,6 +270,22 @@ def _problem(text: str) -> str:
     except Unreadable as error:
         return str(error)
     return f"No session has the ID “{condition[1]}”." if condition and condition[0] == SESSION else ""
+
+
+def _problems(attributes: Sequence[str]) -> Iterator[str]:
+    """Why attributes, as texts, are not applied."""
+    for text in attributes:
+        if "=" not in text:
+            yield f"“{text}” has no value."
+    for key, count in Counter(map(_key, attributes)).items():
+        if key in RESOURCE_FILTERS:
+            yield f"{key} is an attribute of the resource, not of a span. Filter by {RESOURCE_FILTERS[key]} instead."
+        elif count > 1:
+            yield f"“{key}” has several values, and only the last is applied."
+
+
+def _is_attribute(text: str) -> bool:
+    return "=" in text and _key(text) not in RESOURCE_FILTERS
 
 
 def _key(attribute: str) -> str:

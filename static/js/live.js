@@ -1,7 +1,8 @@
 // Live: pages that refresh themselves do so while the toggle is on and the page is in sight. The choice is remembered in this browser.
+// A range that has ended is not refreshed.
 {
   const button = document.querySelector("[data-live]");
-  const show = (on) => button?.setAttribute("aria-pressed", on);
+  const show = (on) => button?.setAttribute("aria-pressed", on && !button.disabled);
   try { show(localStorage.getItem("live") !== "off"); } catch { show(true); }
 
   button?.addEventListener("click", () => {

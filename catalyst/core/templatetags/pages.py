@@ -19,6 +19,7 @@ from catalyst.core.models import Project
 from catalyst.figures import to_json
 from catalyst.pagination import Sort
 from catalyst.registry import Section, Tab, TabPage
+from catalyst.timerange import TimeRange
 
 register = template.Library()
 register.simple_tag(package.command)
@@ -184,11 +185,11 @@ def sort_head(  # noqa: PLR0913, PLR0917
     if is_current:
         attributes["aria-sort"] = "descending" if sort.is_descending else "ascending"
     return format_html(
-        '<th{}>{}<a href="{}">{}</a></th>',
+        '<th{}><a href="{}">{}</a>{}</th>',
         flatatt({name: value for name, value in attributes.items() if value}),
-        format_html('<span class="of-bars" aria-hidden="true">{}</span> ', bars) if bars else "",
         narrowed(context, parameter, new),
         text,
+        format_html(' <span class="of-bars" aria-hidden="true">{}</span>', bars) if bars else "",
     )
 
 
@@ -196,6 +197,12 @@ def sort_head(  # noqa: PLR0913, PLR0917
 def ranged_url(context: RequestContext, name: str, *ids: object, **parameters: object) -> str:
     """The URL of a page, with the time range of this one and further parameters."""
     return ranged(context, reverse(name, args=ids), **parameters)
+
+
+@register.filter
+def has_ended(time_range: object) -> bool:
+    """Whether the range is over. A page without one goes on."""
+    return isinstance(time_range, TimeRange) and time_range.end <= timezone.now()
 
 
 @register.simple_tag(takes_context=True)

@@ -236,6 +236,7 @@ def test_a_value_cannot_be_left_out_yet(browser: Client, project: Project, now: 
         ("min_tokens=5k", "min_tokens", "5k"),
         ("attribute=tenant", "attribute", "tenant"),
         ("attribute=a%3D1&attribute=tenant", "attribute", "tenant"),
+        ("attribute=service.name%3Dx", "attribute", "service.name=x"),
     ],
 )
 def test_a_value_that_can_not_be_applied_stays_in_the_open_menu(

@@ -58,7 +58,7 @@ def test_it_lists_traces_newest_first(browser: Client, project: Project, now: da
     assert newest["Name"] == "stepNew question"
     assert oldest["Name"] == "stepOld <question>"
     assert (newest["Agent"], newest["Session"], newest["Models"]) == ("support-bot", "chat", "gpt-4o-mini")
-    assert (newest["Tokens"], oldest["Session"]) == ("110", "")
+    assert (newest["Tokens"], oldest["Session"]) == ("110 tokens", "")
     assert traces_counted(page) == 2
 
 
@@ -312,7 +312,7 @@ def test_its_bars_of_latency_say_their_scale(browser: Client, project: Project, 
     trace = make_trace_row(project, now=now)
     for path in (PAGE, f"/p/default/agents/{trace.agent_id}/traces/"):
         heads = [head.text for head in Page(browser.get(path).text).table().all(".//th")]
-        assert "log scale Latency" in heads
+        assert "Latency (log bars)" in heads
 
 
 def test_it_says_when_it_did_not_look_at_all(
@@ -462,3 +462,13 @@ def test_it_offers_a_first_signal_until_there_is_one(
     assert "No signal labels" not in Page(client_as(viewer).get(PAGE).text).text
     make_signal(agent)
     assert "No signal labels" not in Page(client_as(alice).get(PAGE).text).text
+
+
+def test_a_range_that_has_ended_is_not_live(browser: Client, project: Project, now: datetime) -> None:
+    make_trace_row(project, now=now)
+    for query, ended in (("range=1h", False), ("from=2026-01-01&to=2026-01-02", True)):
+        (live,) = Page(browser.get(f"{PAGE}?{query}").text).all("//button[@data-live]")
+        assert (live.attribute("aria-pressed"), live.element.get("disabled") is not None) == (
+            "false" if ended else "true",
+            ended,
+        )
