@@ -204,7 +204,8 @@ def _facet(signal: Signal, counts: Counter[str], chosen: Sequence[str], *, is_al
     # With several labels of one signal, the number beside a chosen one would be that of neither list.
     ambiguous = chosen if len(chosen) > 1 else ()
     given = [
-        FacetValue(key, parsed[1].short, None if key in ambiguous else count)
+        # Rows with any label are not counted: one may have several.
+        FacetValue(key, parsed[1].short, None if key in ambiguous or parsed[1] == ANY else count)
         for key, count in ordered
         if (parsed := _parse(key))
     ]

@@ -82,6 +82,10 @@ def test_it_narrows_traces_to_a_label(browser: Client, signal: Signal, project: 
     assert sorted(traces_of(browser, f"{signal.pk}:no")) == [1, 2]
     assert traces_of(browser, f"{signal.pk}:yes") == [3]
     assert sorted(traces_of(browser, f"{signal.pk}")) == [1, 2, 3]
+    of_any = Page(browser.get(TRACES, {"label": f"{signal.pk}", "facets": ""}).text)
+    assert [
+        choice.text for choice in of_any.all("//a[@role='radio'][@aria-checked='true']") if "any" in choice.text
+    ] == ["any"]
     assert traces_of(browser, f"{signal.pk}:maybe") == []
 
 
