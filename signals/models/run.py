@@ -93,5 +93,10 @@ class SignalRun(AuthoredModel):
         return self.state in self.OPEN
 
     @property
+    def known(self) -> int:
+        """Sampled targets that the version had judged or queued before. The run leaves them as they are."""
+        return self.sampled - self.queued
+
+    @property
     def was_stopped(self) -> bool:
         return self.state in STOPPED

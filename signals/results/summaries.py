@@ -257,14 +257,12 @@ class Estimate:
 def estimate(
     summary: Summary, versions: Sequence[SignalVersion], of_runs: Sequence[SignalRun], wanted: LabelFilter
 ) -> Estimate | None:
-    # Several versions or rates give no estimate: a target that two versions judged would count twice.
-    live = [version.sample_rate for version in versions if wanted.run is None]
+    # Several versions or rates give no estimate: a target that two versions judged would count twice. The labels of a
+    # backfill give none either: it sampled further targets that had a label before.
     of_these = {version.pk for version in versions}
-    rates = {
-        *live,
-        *(run.sample_rate for run in of_runs if run.version_id in of_these and wanted.run in {None, run.pk}),
-    }
-    if len(versions) != 1 or len(rates) != 1 or not (rate := rates.pop()):
+    rates = {version.sample_rate for version in versions}
+    rates |= {run.sample_rate for run in of_runs if run.version_id in of_these}
+    if wanted.run is not None or len(versions) != 1 or len(rates) != 1 or not (rate := rates.pop()):
         return None
     return Estimate(round(summary.coverage.sampled * 100 / rate), rate)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from urllib.parse import urlencode
 
 from django.core.exceptions import ValidationError
 from django.db import Error as DatabaseError
@@ -21,7 +22,7 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.formats import roughly
 from catalyst.pagination import Cursor
-from catalyst.timerange import MINUTE, ceil, kept_since
+from catalyst.timerange import MINUTE, ceil, iso, kept_since
 from signals.judging.calls import OWN_FAULT
 from signals.models import Label, LabelHour, Signal, SignalRun, SignalVersion
 from signals.models.label import LabelQuerySet
@@ -77,8 +78,10 @@ class Progress:
         return self.covered.sampled - self.covered.waiting
 
     @property
-    def known(self) -> int:
-        return self.run.sampled - self.run.queued
+    def query(self) -> str:
+        """Of the results of this run: all its targets began in its window."""
+        window = {"from": iso(self.run.window_start), "to": iso(ceil(self.run.window_end, MINUTE))}
+        return urlencode({"run": self.run.pk, **window})
 
     @property
     def percent(self) -> int:

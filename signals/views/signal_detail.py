@@ -99,7 +99,8 @@ class _Page:
         if self.label_filter.pools_versions:
             return {"shown_versions": shown_versions}
         estimate = summaries.estimate(self.summary, shown_versions, runs, self.label_filter)
-        return {"estimate": estimate, "shown_versions": shown_versions}
+        shown_run = next((run for run in runs if run.pk == self.label_filter.run), None)
+        return {"estimate": estimate, "shown_versions": shown_versions, "shown_run": shown_run}
 
     def rows(self) -> dict[str, Any]:
         after = cursor(self.request.GET.get("after"))

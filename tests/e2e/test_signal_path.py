@@ -159,9 +159,7 @@ def test_a_signal_is_tried_activated_run_over_the_past_and_compared(
     expect(labels).to_contain_text(f"The user says: {DOUBT}", timeout=PATIENCE)
 
     reader.hold_after(3)
-    run = run_over_the_past(
-        page, found="7 of 7 matching traces, of which 1 has a label of version 1 already: 6 to judge."
-    )
+    run = run_over_the_past(page, found="7 matching traces, 7 sampled at 100%: 6 to judge.")
     expect(run).to_contain_text("3 of 6 queued", timeout=PATIENCE)
     expect(run.get_by_role("progressbar", name="50 percent of what is queued")).to_be_visible()
     reader.may_go_on.set()
@@ -175,6 +173,6 @@ def test_a_signal_is_tried_activated_run_over_the_past_and_compared(
     page.get_by_role("textbox", name="Prompt").fill(NARROWER)
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("User frustration is saved")).to_be_visible()
-    run = run_over_the_past(page, found="7 of 7 matching traces: 7 to judge.")
+    run = run_over_the_past(page, found="7 matching traces, 7 sampled at 100%: 7 to judge.")
     expect(run).to_contain_text("Done", timeout=PATIENCE)
     compare(page)

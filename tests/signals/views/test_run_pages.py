@@ -58,7 +58,7 @@ def test_its_form_begins_with_all_of_the_last_week(browser: Client, signal: Sign
     window = Page(browser.get(url(signal)).text).region("Backfill").forms[0].filled
     make_trace(project, now=timezone.now())
     preview = browser.get(url(signal, "preview/"), window | {"sample_rate": "100"}, headers=HTMX)
-    assert "1 of 1 matching trace: 1 to judge." in Page(preview.text).text
+    assert "1 matching trace, 1 sampled at 100%: 1 to judge." in Page(preview.text).text
     length = datetime.fromisoformat(window["end"]) - datetime.fromisoformat(window["start"])
     assert length == timedelta(days=7)
 
@@ -70,7 +70,7 @@ def test_a_preview_tells_count_and_price_and_starts_nothing(
     monkeypatch.setattr("catalyst.env.env.judge_model", "gpt-4o-mini")
     part = Page(browser.get(url(signal, "preview/"), asked(now), headers=HTMX).text)
     assert not part.is_whole
-    assert "3 of 3 matching traces: 3 to judge." in part.text
+    assert "3 matching traces, 3 sampled at 100%: 3 to judge." in part.text
     assert "About $0.0" in part.text
     assert "estimated from 3 prompts" in part.text
     assert not SignalRun.objects.exists()
@@ -85,7 +85,7 @@ def test_a_preview_says_what_became_of_targets_that_the_version_knows(
         label = make_label(signal, number, now=now, status=status)
         Label.objects.filter(pk=label.pk).update(target_key=project.traces.order_by("pk")[number - 1].trace_id.hex)
     part = Page(browser.get(url(signal, "preview/"), asked(now), headers=HTMX).text)
-    assert "3 of 3 matching traces: 1 to judge." in part.text
+    assert "3 matching traces, 3 sampled at 100%: 1 to judge." in part.text
     known = (
         "The backfill leaves 2 as they are, because v1 has judged or queued them: 0 with a label, 1 failed, 1 pending."
     )
@@ -112,7 +112,7 @@ def test_a_preview_says_that_the_dates_are_reversed(browser: Client, signal: Sig
     window |= {"start": window["end"], "end": window["start"]}
     part = Page(browser.get(url(signal, "preview/"), window, headers=HTMX).text)
     assert "From must be before To" in part.text
-    assert "0 of 0" not in part.text
+    assert "0 matching" not in part.text
 
 
 def test_a_preview_without_javascript_puts_no_token_into_an_address(
@@ -122,7 +122,7 @@ def test_a_preview_without_javascript_puts_no_token_into_an_address(
     (button,) = page.all("//button[normalize-space()='Preview']")
     assert button.element.get("formmethod") is None
     response = browser.post(url(signal, "preview/"), asked(now))
-    assert "0 of 0 matching traces" in Page(response.text).text
+    assert "0 matching traces, 0 sampled at 100%: 0 to judge." in Page(response.text).text
     assert not SignalRun.objects.exists()
 
 
@@ -187,3 +187,26 @@ def test_older_runs_are_on_the_next_page(browser: Client, signal: Signal, now: d
     assert len(first.table().rows) == 20
     assert keys == [f"run-{run.pk}" for run in SignalRun.objects.order_by("-pk")]
     assert not second.has_link("Older backfills")
+
+
+@pytest.mark.usefixtures("traces")
+def test_the_results_of_a_run_tell_its_own_figures_and_no_estimate(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    label = make_label(signal, now=now)
+    Label.objects.filter(pk=label.pk).update(target_key=project.traces.earliest("pk").trace_id.hex)
+    backfill.start(signal, start=now - timedelta(days=1), end=now + timedelta(minutes=1), sample_rate=70, now=now)
+    while backfill.step(now + timedelta(minutes=2)):
+        pass
+    run = SignalRun.objects.get()
+    queued = Label.objects.filter(run=run)
+    failed = queued.latest("pk")
+    queued.exclude(pk=failed.pk).update(status="done", value="yes", labelled_at=now)
+    Label.objects.filter(pk=failed.pk).update(status="failed")
+    row = Page(browser.get(url(signal)).text).table().row(1)
+    assert row.links
+    for count, results in row.links:
+        page = Page(browser.get(results).text)
+        assert len(page.rows) == int(count)
+        assert f"3 traces matched, {run.sampled} of them sampled at 70%: the backfill queued {run.queued}" in page.text
+        assert "Estimated from" not in page.text
