@@ -15,12 +15,13 @@ from catalyst.core.models import Project
 from catalyst.figures import Bar
 from catalyst.llm import ChatMessage
 from catalyst.llms import availability
+from catalyst.llms.endpoints import ModelKey
 from signals.definitions.choices import Scope
 from signals.definitions.definition import version_columns
 from signals.judging import judges, worker
 from signals.judging.calls import JudgeCall
 from signals.judging.judges import Judge
-from signals.models import Signal, SignalTest, SignalTestItem, SignalVersion
+from signals.models import DefinitionModel, Signal, SignalTest, SignalTestItem, SignalVersion
 from signals.models.label_states import Status
 from signals.models.signal_test import MAX_DURATION, SignalTestQuerySet
 from signals.results.charts import Outcome, breakdown, outcomes
@@ -123,6 +124,25 @@ def latest_test(signal: Signal, by: Actor) -> SignalTest | None:
     """Return the actor's newest test of a signal, if it is still kept."""
     tests = _own_tests(signal.project_id, by).filter(signal=signal)
     return tests.select_related("signal__agent", "agent", "project").order_by("-pk").first()
+
+
+def asks_alike(test: SignalTest, version: DefinitionModel) -> bool:
+    """Return whether a version has the prompt, the labels and the model of a test."""
+    return _asked(test) == _asked(version)
+
+
+def _asked(version: DefinitionModel) -> tuple[str, Sequence[str], ModelKey]:
+    return version.prompt.replace("\r\n", "\n").strip(), version.labels, judges.model_for(version).key
+
+
+def tested_version(test: SignalTest) -> int | None:
+    """Return the number of the newest version that a test judged with, or None for a draft that no version saved."""
+    if test.signal is None:
+        return None
+    columns = version_columns(test.definition, test.connection)
+    del columns["sample_rate"]  # no test samples
+    same = test.signal.versions.published().filter(**columns).order_by("-number")
+    return same.values_list("number", flat=True).first()
 
 
 def _own_tests(project_id: int, by: Actor) -> SignalTestQuerySet:

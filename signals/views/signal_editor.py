@@ -86,8 +86,10 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
 @post_only("signals:signal-create")
 @editor_required
 def judge_show(request: ProjectRequest) -> HttpResponse:
-    judge = judges.judge_of(SignalForm(request.project, request.POST).draft_version())
-    context: dict[str, Any] = {"judge": judge}
+    version = SignalForm(request.project, request.POST).draft_version()
+    judge = judges.judge_of(version)
+    context: dict[str, Any] = {"judge": judge, "test": _shown_test(request)}
+    context["is_stale"] = context["test"] is not None and not signal_tests.asks_alike(context["test"], version)
     # A button that is replaced while it is clicked loses the click.
     context["is_test_changed"] = (judge.kind == "none") is ("can_test" in request.POST)
     return render(request, "signals/judge.html", context)
@@ -178,6 +180,7 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extr
     context["sample"] = SampleForm(request.POST if "test_count" in request.POST else None)
     if "test" not in extra and (test := _test_of(request, extra.get("signal"))):
         context |= results_context(request, test)
+        context["is_stale"] = not signal_tests.asks_alike(test, form.draft_version())
     if form.overtaken:
         context["conflict"] = conflict(form.overtaken, form.cleaned_data["based_on"])
     agent = form.chosen_agent
@@ -189,16 +192,23 @@ def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extr
 
 def _test_of(request: ProjectRequest, signal: Signal | None) -> SignalTest | None:
     """The test whose results the editor showed, or the newest of a stored signal."""
+    if shown := _shown_test(request):
+        return shown
+    return signal_tests.latest_test(signal, request.actor) if signal is not None else None
+
+
+def _shown_test(request: ProjectRequest) -> SignalTest | None:
     if shown := params.parse_number(request.POST.get("test", "")):
         with suppress(SignalTest.DoesNotExist):
             return signal_tests.find_test(request.project, shown, request.actor)
-    return signal_tests.latest_test(signal, request.actor) if signal is not None else None
+    return None
 
 
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
     results = signal_tests.results_of(test)
     return {
         "test": test,
+        "tested_version": signal_tests.tested_version(test),
         "results": results,
         "rows": load_rows(request.project, test.scope, results.with_outcome),
         "in_editor": in_editor,

@@ -44,7 +44,8 @@ def test_run(request: ProjectRequest) -> HttpResponse:
     sample = _sample(request, sample_form, version)
     test = signal_tests.start_test(version, sample, now, request.actor)
     if wants_partial(request):
-        return render(request, "signals/test.html", signal_editor.results_context(request, test), partial="test")
+        context = signal_editor.results_context(request, test) | {"is_new": True}
+        return render(request, "signals/test.html", context, partial="test")
     return _page(request, form, signal, sample=sample_form, status=200, **signal_editor.results_context(request, test))
 
 

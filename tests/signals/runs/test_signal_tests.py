@@ -515,3 +515,34 @@ def test_viewers_and_strangers_test_nothing(
     for path in (RUN, PROMPT):
         assert client_as(viewer).post(path, {**QUESTION, "agent": agent.pk}).status_code == 403
         assert client_as(charlie).post(path, {**QUESTION, "agent": agent.pk}).status_code == 404
+
+
+def test_a_test_names_the_version_that_it_judged_with(
+    browser: Client, project: Project, agent: Agent, judge: JudgeServer
+) -> None:
+    make_traces(project, 1)
+    signal = make_signal(agent, prompt=QUESTION["prompt"])
+    own = {"signal": signal.pk, "sample_rate": "5"}
+    assert "Test of version 1, " in run(browser, agent, **own).text
+    operations.publish_version(signal, Definition("binary", "Another prompt?", 100))
+    editor = Page(browser.get(f"/p/default/signals/{signal.pk}/edit/").text)
+    assert "Test of version 1, " in editor.text
+    assert "these results are of another prompt" in editor.part("signal-test-of").text
+    whole = Page(browser.get(f"{RUN}{SignalTest.objects.latest('pk').pk}/").text)
+    assert "Prompt of version 1" in whole.text
+    assert whole.region("Prompt of this test").text == QUESTION["prompt"]
+    assert "Test of an unsaved draft, " in run(browser, agent, **own, prompt="A third prompt?").text
+
+
+def test_the_editor_says_at_once_that_its_results_are_of_another_prompt(
+    browser: Client, project: Project, agent: Agent, judge: JudgeServer
+) -> None:
+    make_traces(project, 1)
+    test = start(browser, agent)
+    for changes, warns in (({}, False), ({"prompt": "Is it rude?"}, True), ({"judge_model": "gpt-4o"}, True)):
+        asked = {**QUESTION, "agent": agent.pk, "test": test.pk, **changes}
+        part = Page(browser.post("/p/default/signals/judge/", asked, headers=HX).text).part("signal-test-of")
+        assert ("another prompt" in part.text) is warns
+        assert part.attribute("hx-swap-oob") == "true"
+    response = browser.post(RUN, {**QUESTION, "agent": agent.pk, "prompt": "Is it rude?"}, headers=HX)
+    assert Page(response.text).part("signal-test-of").text == ""
