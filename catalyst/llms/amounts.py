@@ -70,6 +70,14 @@ class SpentToday:
     cap: Cap = Cap()
 
     @property
+    def used(self) -> str:
+        """`$1.20 of $2.50; 12 of 500 calls`"""
+        cap, made = self.cap, f"{self.spent.made:,}"
+        dollars = usd(self.spent.dollars) + (f" of {usd(cap.usd)}" if cap.usd is not None else "")
+        calls = f"{made} of {cap.calls:,}" if cap.calls is not None else made
+        return f"{dollars}; {calls} call{'' if calls == '1' else 's'}"
+
+    @property
     def text(self) -> str:
         """`$1.20 and 12 judge calls today, of at most $2.50 a day`"""
         return f"{self.spent.text} today{f', of at most {self.cap.text}' if self.cap.text else ''}"

@@ -22,6 +22,7 @@ from signals.targets.scopes import targets_of
 
 MAX_VERSIONS = 50
 MAX_RUNS = 50
+MAX_UNSETTLED = 1_000
 # Of a sparkline: a third of the 91 bars that a range has at most.
 MAX_POINTS = 31
 
@@ -110,7 +111,9 @@ def listed(signals: Sequence[Signal], time_range: TimeRange, now: datetime) -> l
     found = []
     for each in summaries(signals, time_range):
         version = each.signal.current_version_id
-        found.append(replace(each, cap_reached=stopped.get(version), judge_unavailable=silent.get(version)))
+        # A limit holds up nothing of a signal that judges nothing.
+        stop = stopped.get(version) if each.signal.is_live or each.queued else None
+        found.append(replace(each, cap_reached=stop, judge_unavailable=silent.get(version)))
     return found
 
 
@@ -269,6 +272,11 @@ def estimate(
 
 def is_open(signal: Signal, waiting: int) -> bool:
     """True while labels wait, or targets of an active signal have yet to settle."""
-    if waiting or signal.state != Signal.State.ACTIVE:
-        return waiting > 0
-    return targets_of(signal.scope).has_unsettled(signal.agent_id, signal.quiet_time)
+    return waiting > 0 or unsettled(signal) > 0
+
+
+def unsettled(signal: Signal) -> int:
+    """Return how many targets an active signal has yet to evaluate, up to MAX_UNSETTLED + 1. Of spans: their traces."""
+    if not signal.is_live:
+        return 0
+    return targets_of(signal.scope).count_unsettled(signal.agent_id, signal.quiet_time, MAX_UNSETTLED + 1)

@@ -97,8 +97,9 @@ class Targets(ABC):
         """The targets of these rows of the settle queue, with the facts for the filters."""
 
     @classmethod
-    def has_unsettled(cls, agent_id: int, quiet: timedelta | None = None) -> bool:
-        return cls.settling._default_manager.filter(cls.unsettled(quiet), agent_id=agent_id).exists()
+    def count_unsettled(cls, agent_id: int, quiet: timedelta | None, most: int) -> int:
+        """Count up to `most` rows of `settling` that have yet to settle."""
+        return cls.settling._default_manager.filter(cls.unsettled(quiet), agent_id=agent_id)[:most].count()
 
     @classmethod
     @abstractmethod

@@ -66,7 +66,8 @@ class _Page:
         self.summary = summaries.summary(signal, self.versions, self.totals)
 
     def render(self, context: dict[str, Any], partial: str = "") -> HttpResponse:
-        is_open = summaries.is_open(self.signal, self.summary.queued)
+        unsettled = summaries.unsettled(self.signal)
+        is_open = self.summary.queued > 0 or unsettled > 0
         idle = IDLE_SECONDS if self.signal.is_live else 0
         refresh_seconds = OPEN_SECONDS if is_open else idle
         shared = {
@@ -77,6 +78,8 @@ class _Page:
             "label_filter": self.label_filter,
             "summary": self.summary,
             "is_open": is_open,
+            "max_unsettled": summaries.MAX_UNSETTLED,
+            "unsettled": unsettled if self.time_range.end >= self.now else 0,
             "refresh_seconds": refresh_seconds,
             "is_polled": bool(partial),
             "judge": judges.judge_of(version) if (version := self.signal.current_version) else None,
@@ -96,11 +99,14 @@ class _Page:
     def _sampled(self, runs: list[SignalRun]) -> dict[str, Any]:
         version_ids = {cell.version for cell in self.totals if cell.count}
         shown_versions = [version for version in self.versions if version.pk in version_ids]
+        current = self.signal.current_version
+        is_other_prompt = current and all(version.prompt != current.prompt for version in shown_versions)
+        shown = {"shown_versions": shown_versions, "is_other_prompt": is_other_prompt}
         if self.label_filter.pools_versions:
-            return {"shown_versions": shown_versions}
+            return shown
         estimate = summaries.estimate(self.summary, shown_versions, runs, self.label_filter)
         shown_run = next((run for run in runs if run.pk == self.label_filter.run), None)
-        return {"estimate": estimate, "shown_versions": shown_versions, "shown_run": shown_run}
+        return shown | {"estimate": estimate, "shown_run": shown_run}
 
     def rows(self) -> dict[str, Any]:
         after = cursor(self.request.GET.get("after"))
@@ -142,7 +148,7 @@ def label_choices(summary: Summary, wanted: LabelFilter) -> list[LabelChoice]:
         ("Pending", covered.waiting, None, "waiting"),
         ("Failed", covered.failed, None, "failed"),
         ("Skipped", covered.skipped, None, "skipped"),
-        ("Judged since the last span", covered.done, None, "done"),
+        ("Up to date", covered.done, None, "done"),
     ]
     # Statuses that list nothing, or what another choice lists, are offered only while they are chosen.
     told = {0, covered.sampled}
@@ -166,10 +172,12 @@ def _numbers(
     version, now = summary.signal.current_version, timezone.now()
     shares = request.GET.get("show") == "share"
     judge = judges.judge_of(version) if version else None
+    queue = queue_status(summary.signal, now)
+    is_judged = summary.signal.is_live or queue.waiting > 0
     return {
         "shares": shares,
         "figure": charts.over_time(summary.outcomes, counts, time_range, shares=shares),
         "trouble": health.outage_of(judge) if judge else None,
-        "stop": budget_checks.caps_reached([version], now).get(version.pk) if version else None,
-        "queue_status": queue_status(summary.signal, now),
+        "stop": budget_checks.caps_reached([version], now).get(version.pk) if version and is_judged else None,
+        "queue_status": queue,
     }

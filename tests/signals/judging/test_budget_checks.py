@@ -369,6 +369,14 @@ class TestPages:
         numbers = browser.get(signal.get_absolute_url(), headers={"HX-Request": "true", "HX-Target": "signal-numbers"})
         assert "Paused until 00:00 UTC:" in Page(numbers.text).text
 
+    def test_a_signal_that_judges_nothing_is_not_paused(self, signal: Signal, browser: Client) -> None:
+        now = timezone.now()
+        operations.cap_signal(signal, Cap(calls(1, now)), now)
+        Budget.objects.filter(subject_id=signal.pk).update(spent=calls(1, now))
+        operations.disable(signal, now)
+        for page in (signal.get_absolute_url(), list_of(signal.project)):
+            assert "Paused" not in Page(browser.get(page).text).text
+
     def test_a_cap_is_set_and_removed(self, signal: Signal, browser: Client) -> None:
         url = reverse("signals:signal-cap", args=[signal.project.slug, signal.pk])
         page = Page(browser.post(url, {"daily_usd": "2.50"}, follow=True).text)
@@ -378,7 +386,7 @@ class TestPages:
         page = Page(browser.post(url, {"daily_usd": "2.50", "daily_calls": "500"}, follow=True).text)
         assert "Daily limit: $2.50 or 500 judge calls a day" in page.text
         spending = page.region("Budget")
-        assert "Today: $0, 0 calls of $2.50 or 500 judge calls a day" in spending.text
+        assert "Today (UTC): $0 of $2.50; 0 of 500 calls" in spending.text
         page = Page(browser.post(url, {"daily_usd": "", "daily_calls": ""}, follow=True).text)
         assert "Limit removed" in page.text
         assert Budget.objects.get().cap == Cap()
@@ -420,7 +428,7 @@ class TestPages:
         settings = page.link("Budget")
         browser.post(reverse("signals:project-cap", args=[project.slug]), {"daily_calls": "9"})
         page = Page(browser.get(settings).text)
-        assert "Today: $0, 0 calls of 9 judge calls a day" in page.region("Budget of all signals").text
+        assert "Today (UTC): $0; 0 of 9 calls" in page.region("Budget of all signals").text
         assert page.field("Daily call limit").value == "9"
         row = page.table().row(1)
         assert (row["Calls today"], row["Limit"]) == ("3 calls of", "5 judge calls a day")

@@ -114,7 +114,8 @@ def test_it_says_what_became_of_every_sampled_target(
     assert signal.hours.coverage() == Coverage(waiting=3, done=1, failed=1, skipped=1)
     covered = page.region("Rates and coverage, the last 24 hours")
     assert covered.region("1 labelled, 3 pending, 1 failed, 1 skipped")
-    assert covered.facts["Re-judged"].startswith("1 with new spans")
+    assert covered.facts["Re-judged"].startswith("1 labelled before new spans came")
+    assert covered.facts["Labelled"].startswith("2 ")
     reasons = {key_of(row): row["Reason"] for row in page.table(SAMPLED).rows}
     assert reasons == {
         f"{1:032x}": "Because good. judged by judge-1",
@@ -124,6 +125,36 @@ def test_it_says_what_became_of_every_sampled_target(
         f"{5:032x}": "",
         f"{6:032x}": "",
     }
+
+
+def test_it_says_that_its_labels_are_of_another_prompt(browser: Client, signal: Signal, now: datetime) -> None:
+    make_label(signal, now=now, value="good")
+    warning = "Labels of version 1, whose prompt was another one than that of version 2"
+    operations.publish_version(signal, definition.Definition("string", "Another?", 100, ("good", "fair", "bad")))
+    page = Page(browser.get(page_of(signal)).text)
+    assert warning in page.text
+    compared = Page(browser.get(page.link("Compare v1 with v2")).text)
+    assert "What changed from v1 to v2" in compared.headings
+    make_label(signal, 2, now=now, value="good")
+    assert warning not in Page(browser.get(page_of(signal)).text).text
+    assert warning in Page(browser.get(page_of(signal), {"version": 1}).text).text
+
+
+def test_it_counts_what_has_yet_to_end_unless_the_range_has_ended(
+    browser: Client, signal: Signal, project: Project, now: datetime
+) -> None:
+    make_label(signal, now=now, value="good")
+    for number in (2, 3):
+        make_trace(project, number, now=now)
+    waits = "Waiting for 2 traces to end"
+    assert waits in Page(browser.get(page_of(signal)).text).text
+    label = Label.objects.get()
+    label.target_time = now - timedelta(days=2)
+    label.save(update_fields=["target_time"])
+    past = {"from": timerange.iso(now - timedelta(days=3)), "to": timerange.iso(now - timedelta(days=1))}
+    page = Page(browser.get(page_of(signal), past).text)
+    assert "Sampled 1" in page.text
+    assert waits not in page.text
 
 
 def test_it_leads_from_a_trace_label_to_the_trace(
