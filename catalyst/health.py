@@ -20,13 +20,18 @@ RECENT = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One result of a probe. `advice` is empty if the state is ok."""
+    """One result of a probe. `advice` is empty if the state is ok.
+
+    `href`: a page of the project with this id that lists what the text counts.
+    """
 
     part: str
     name: str
     state: State
     text: str
     advice: str = ""
+    href: str = ""
+    project_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ def check(part: str, name: str, state: State, text: str, advice: str) -> Check:
 def check_queue(name: str, queue: Queue, items: str, patience: timedelta, now: datetime, advice: str) -> Check:
     """Warn if the oldest row has been due for `patience`, and fail after ten times that."""
     lag = queue.lag(now)
-    text = f"{capped(queue.due)} {items}, {capped(queue.total)} wait in all"
+    text = f"{capped(queue.due)} {items}, {capped(queue.total)} are queued in all"
     if queue.oldest:
         text += f"; the oldest has been ready for {formats.lasting(lag)}"
     return check("Queues", name, graded(lag / patience, 1, 10), text, advice)

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
+from django.urls import reverse
 
 from catalyst.core.models import Project
 from catalyst.health import (
@@ -24,12 +25,13 @@ from catalyst.health import (
 from catalyst.llms.amounts import SpentToday
 from catalyst.llms.models import Budget
 from catalyst.timerange import CUSTOM, HOUR, TimeRange, ceil, floor
-from signals.judging import budget_checks
+from signals.judging import budget_checks, health
 from signals.models import Label, LabelHour, Signal, SignalRun
 from signals.results.rollups import sums
 
 JUDGE_PATIENCE = timedelta(minutes=5)
 MAX_FAILURES_READ = 1_000
+MAX_NAMED = 3  # signals without a judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +93,25 @@ def judging_metrics(judge_state: Judging, now: datetime) -> Iterator[Metric]:
 
 @dataclass(frozen=True, slots=True)
 class SignalUse:
-    """An unarchived signal with its labels of the last 24 hours, by state."""
+    """An unarchived signal with its labels of the last 24 hours, by state.
+
+    `unjudged`: why no judge is available to it while it is active, or empty.
+    """
 
     signal: Signal
     labels: Counter[str]
     is_capped: bool
+    unjudged: str
 
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """Cost of judging in one project on this UTC day, and the number of its capped active signals."""
+    """Cost of judging in one project on this UTC day, its capped active signals, and its failures of 24 hours."""
 
     project: Project
     today: SpentToday
     capped_signals: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +134,63 @@ def _uses(now: datetime) -> list[SignalUse]:
         counts[cell.signal][cell.state] += cell.count
     live = [signal.current_version for signal in signals if signal.is_live and signal.current_version]
     capped = budget_checks.caps_reached(live, now)
-    return [SignalUse(signal, counts[signal.pk], signal.current_version_id in capped) for signal in signals]
+    silent = health.unavailable_judges(live)
+    return [
+        SignalUse(
+            signal,
+            counts[signal.pk],
+            signal.current_version_id in capped,
+            silent[signal.current_version_id].text if signal.current_version_id in silent else "",
+        )
+        for signal in signals
+    ]
 
 
 def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
     reached = Counter(use.signal.project_id for use in uses if use.is_capped)
+    failed = Counter[int]()
+    for use in uses:
+        failed[use.signal.project_id] += use.labels["failed"]
     paying = Project.objects.filter(Exists(Budget.objects.filter(project=OuterRef("pk")))).order_by("slug")
     today = {budget.project_id: budget.today(now) for budget in Budget.objects.filter(subject_id=None)}
-    return [Spending(project, today.get(project.pk, SpentToday()), reached[project.pk]) for project in paying]
+    return [
+        Spending(project, today.get(project.pk, SpentToday()), reached[project.pk], failed[project.pk])
+        for project in paying
+    ]
 
 
 def check_signals(uses: SignalUses, _now: datetime) -> Iterator[Check]:
     states = Counter(use.signal.state for use in uses.signals)
     labels = sum((use.labels for use in uses.signals), Counter[str]())
-    text = f"{states['active']} active, {states['draft']} drafts, {states['disabled']} disabled; in 24 hours "
-    text += f"{labels['done']:,} labels, {labels['waiting']:,} pending, {labels['failed']:,} failed, "
-    yield Check("Signals", "all", "ok", f"{text}{labels['skipped']:,} without content")
+    drafts = states["draft"]
+    text = f"{states['active']} active, {drafts} draft{'' if drafts == 1 else 's'}, {states['disabled']} disabled; "
+    text += f"of targets of the last 24 hours, {labels['done']:,} are labelled, {labels['waiting']:,} pending, "
+    text += f"{labels['failed']:,} failed, {labels['skipped']:,} skipped because they have no content"
+    yield Check("Signals", "all", "ok", text)
+    yield _check_judges(uses.signals)
     for cost in uses.spending:
         text = f"judging cost {cost.today.text} (UTC)"
+        if cost.failed:
+            text += f"; {cost.failed:,} labels of the last 24 hours failed"
         if cost.capped_signals:
             reason = "a budget or call limit is reached or can't be kept"
             text += f"; {cost.capped_signals} active signals judge no more: {reason}"
         advice = "They go on at 00:00 UTC. The page of a signal says which limit it is, and lets you raise it."
-        yield check("Signals", f"project {cost.project}", "warn" if cost.capped_signals else "ok", text, advice)
+        told = check("Signals", f"project {cost.project}", "warn" if cost.capped_signals else "ok", text, advice)
+        href = reverse("signals:signal-list", args=[cost.project.slug], query={"range": "1d"})
+        yield replace(told, href=href, project_id=cost.project.pk)
+
+
+def _check_judges(uses: Iterable[SignalUse]) -> Check:
+    unjudged = [use for use in uses if use.unjudged]
+    if not unjudged:
+        return Check("Judge", "active signals", "ok", "a judge is available to each")
+    text = f"{len(unjudged)} have no judge that answers: "
+    text += ", ".join(f"{use.signal.name} of {use.signal.project}" for use in unjudged[:MAX_NAMED])
+    if len(unjudged) > MAX_NAMED:
+        text += f" and {len(unjudged) - MAX_NAMED} more"
+    advice = f"{unjudged[0].unjudged} Connect a model under Settings, Models of the project, then retry failed labels."
+    return Check("Judge", "active signals", "warn", text, advice)
 
 
 def signal_metrics(uses: SignalUses, _now: datetime) -> Iterator[Metric]:

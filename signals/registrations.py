@@ -40,7 +40,7 @@ REGISTRATIONS = (
         queue="judge",
         has_work=claims.has_work,
         label="judging",
-        description="asks a model for each label",
+        description="judges each queued label, with a model or the offline rules",
         lack="Labels stay pending.",
     ),
     PeriodicTask(

@@ -44,7 +44,7 @@ def check_days(store_health: StoreHealth, now: datetime) -> Iterator[Check]:
     if ahead is None:
         yield Check("Spans", "tables of days", "bad", "today's is missing", LATE_DAYS)
         return
-    text = f"{store_health.day_count} days have one, the last is {store_health.last_day}"
+    text = f"{store_health.day_count} daily tables, the last is for {store_health.last_day}"
     if ahead < MIN_DAYS_AHEAD:
         yield Check("Spans", "tables of days", "warn", f"{text}, only {ahead} ahead", LATE_DAYS)
     else:

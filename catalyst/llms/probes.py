@@ -21,9 +21,8 @@ def judges(_now: datetime) -> Judges:
 
 
 def check_judges(health: Judges, _now: datetime) -> Iterator[Check]:
-    if not health.failing:
-        text = f"no trouble with {health.url}" if health.url else "none is connected, so the offline judge labels"
-        yield Check("Judge", "model", "ok", text)
+    if health.url and not health.failing:
+        yield Check("Judge", "model of the instance", "ok", f"no trouble with {health.url}")
     for judge in health.failing:
         advice = "Labels stay pending and none is lost. Check CATALYST_JUDGE_URL, its key and its quota."
         yield Check("Judge", judge.model, "warn", f"does not answer: {judge.error}", advice)

@@ -28,7 +28,7 @@ from signals.definitions.definition import (
     version_columns,
 )
 from signals.judging import budget_checks
-from signals.judging.judges import model_for
+from signals.judging.judges import Judge, judge_of, model_for
 from signals.models import Label, Signal, SignalTest, SignalVersion
 from signals.models.label import LabelQuerySet
 from signals.targets import quiet_times, requeue
@@ -217,19 +217,26 @@ def activate(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
 def disable(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Stop judging live traffic and dequeue its waiting labels."""
     with transaction.atomic():
-        requeue.take_signal_lock()
-        active = Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE)
-        if active.update(state=Signal.State.DISABLED, disabled_at=now):
-            quiet_times.refresh(signal.agent)
+        if _stop(signal, now):
             record(by, "disabled", signal)
-        signal.refresh_from_db(fields=["state", "disabled_at"])
-        requeue.dequeue_superseded(signal, Label.objects.all())
+
+
+def _stop(signal: Signal, now: datetime) -> bool:
+    """Return whether the signal was active."""
+    requeue.take_signal_lock()
+    active = Signal.objects.filter(pk=signal.pk, state=Signal.State.ACTIVE)
+    was_active = active.update(state=Signal.State.DISABLED, disabled_at=now) > 0
+    if was_active:
+        quiet_times.refresh(signal.agent)
+    signal.refresh_from_db(fields=["state", "disabled_at"])
+    requeue.dequeue_superseded(signal, Label.objects.all())
+    return was_active
 
 
 def archive(signal: Signal, now: datetime, by: Actor = SYSTEM) -> None:
     """Disable and hide the signal."""
     with transaction.atomic():
-        disable(signal, now, by)
+        _stop(signal, now)
         if Signal.objects.filter(pk=signal.pk, archived_at=None).update(archived_at=now):
             record(by, "archived", signal)
     signal.refresh_from_db(fields=["archived_at"])
@@ -342,15 +349,28 @@ def retry_failed(signal: Signal, now: datetime, by: Actor = SYSTEM) -> int:
 
 @transaction.atomic
 def retry_labels(signal: Signal, labels: LabelQuerySet, now: datetime, by: Actor = SYSTEM) -> int:
-    """Queue the failed ones of these labels of a signal again. Return how many. Raises ValidationError if archived."""
+    """Queue the failed ones of these labels of a signal again. Return how many.
+
+    Raises ValidationError if the signal is archived, or if no judge is connected, because each would fail again.
+    """
     if signal.archived_at is not None:
         raise ValidationError(
             f"Failed labels of {signal.name} can't be retried: an archived signal judges nothing. Unarchive it first."
         )
+    failed = labels.filter(signal=signal, status=Label.Status.FAILED)
+    versions = SignalVersion.objects.filter(pk__in=failed.values("version")).select_related("connection")
+    if judges := [judge_of(version) for version in versions]:
+        _check_judges(signal, judges)
     count = labels.filter(signal=signal).retry(now)
     if count:
         record(by, "retried labels of", signal, detail=f"{count:,} failed")
     return count
+
+
+def _check_judges(signal: Signal, judges: Iterable[Judge]) -> None:
+    reasons = {judge.reason or "No model is connected." for judge in judges if judge.kind == "none"}
+    if reasons and all(judge.kind == "none" for judge in judges):
+        raise ValidationError(f"Failed labels of {signal.name} would fail again. {' '.join(sorted(reasons))}")
 
 
 def _add_version(

@@ -10,7 +10,16 @@ from django.views.decorators.http import require_POST
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back, render
 from signals import operations
+from signals.judging.judges import judge_of
 from signals.models import Signal
+
+LABELS_FAIL = "No model is connected that judges it, so its labels fail."
+
+
+def is_unjudged(signal: Signal) -> bool:
+    """Return whether a signal is active without a judge."""
+    version = signal.current_version
+    return signal.is_live and version is not None and judge_of(version).kind == "none"
 
 
 @require_POST
@@ -21,6 +30,8 @@ def signal_activate(request: ProjectRequest, pk: int) -> HttpResponse:
         operations.activate(signal, timezone.now(), request.actor)
     except ValidationError as error:
         return _back(request, signal, " ".join(error.messages), messages.ERROR)
+    if is_unjudged(signal):
+        return _back(request, signal, f"{signal.name} is active. {LABELS_FAIL}", messages.WARNING)
     return _back(request, signal, f"{signal.name} is active and judges new traffic")
 
 

@@ -29,6 +29,7 @@ from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.targets.volume import recent_volume
 from signals.views.posted import post_only
+from signals.views.signal_actions import LABELS_FAIL, is_unjudged
 
 # The choice of no template.
 BLANK = {"key": "", "name": "a blank form"}
@@ -67,7 +68,7 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     form = SignalForm(request.project, request.POST, template=template)
     if not (signal := _create(request, form, template.key if template else "")):
         return editor(request, form, template=template)
-    messages.success(request, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
+    _tell(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
     return redirect(signal)
 
 
@@ -78,7 +79,7 @@ def signal_edit(request: ProjectRequest, pk: int) -> HttpResponse:
     signal = get_object_or_404(signals, pk=pk)
     form = SignalForm(request.project, request.POST if request.method == "POST" else None, signal=signal)
     if form.is_bound and (text := _publish(request, form, signal)):
-        messages.success(request, text)
+        _tell(request, signals.get(pk=pk), text)
         return redirect(reverse("signals:signal-detail", args=[request.project.slug, pk], query=request.GET))
     return editor(request, form, signal=signals.get(pk=pk) if form.is_bound else signal)
 
@@ -166,6 +167,13 @@ def _publish(request: ProjectRequest, form: SignalForm, signal: Signal) -> str:
     if after == before:
         return "Nothing changed"
     return f"{signal.name} is saved as v{after[0]}" if after[0] != before[0] else f"{signal.name} is saved"
+
+
+def _tell(request: ProjectRequest, signal: Signal, text: str) -> None:
+    if is_unjudged(signal):
+        messages.warning(request, f"{text}. {LABELS_FAIL}")
+    else:
+        messages.success(request, text)
 
 
 def _stored(signal: Signal) -> tuple[Any, ...]:

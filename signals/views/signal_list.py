@@ -22,6 +22,7 @@ from signals.models import Signal
 from signals.operations import BulkAction
 from signals.results import summaries
 from signals.results.summaries import Summary
+from signals.views.signal_actions import is_unjudged
 
 # Polling intervals: while labels are queued, and while a signal is live.
 OPEN_SECONDS, IDLE_SECONDS = 5, 30
@@ -100,7 +101,7 @@ def signal_bulk(request: ProjectRequest) -> HttpResponse:
 
 
 BULK: dict[str, str] = {
-    BulkAction.ACTIVATE: "active and judging new traffic",
+    BulkAction.ACTIVATE: "active",
     BulkAction.DISABLE: "disabled. Existing labels stay.",
     BulkAction.ARCHIVE: "archived. Existing labels stay.",
 }
@@ -112,3 +113,7 @@ def _change_several(request: ProjectRequest, signals: Iterable[Signal], action: 
         messages.error(request, f"{signal.name}: {reason}")
     if changed:
         messages.success(request, f"{len(changed)} signal{'' if len(changed) == 1 else 's'} {BULK[action]}")
+    if unjudged := [signal.name for signal in changed if is_unjudged(signal)]:
+        messages.warning(
+            request, f"{', '.join(unjudged)}: no model is connected that judges them, so their labels fail."
+        )

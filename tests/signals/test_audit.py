@@ -14,6 +14,7 @@ from signals.definitions.definition import Definition
 from signals.models import Label, Signal
 from signals.runs import signal_tests
 from tests.factories import make_agent, make_labels, make_signal
+from tests.judge_server import JudgeServer
 
 EDITED = Definition(type="binary", prompt="Now?", sample_rate=10)
 
@@ -39,7 +40,6 @@ def test_it_notes_every_change_once(project: Project, alice: User, bob: User, no
         ("alice", "activated", "Refund of support-bot"),
         ("alice", "saved a version of", "Refund of support-bot"),
         ("alice", "renamed", "Refund wanted of support-bot"),
-        ("bob", "disabled", "Refund wanted of support-bot"),
         ("bob", "archived", "Refund wanted of support-bot"),
         ("bob", "unarchived", "Refund wanted of support-bot"),
     ]
@@ -62,7 +62,7 @@ def detail(project: Project) -> str:
 
 
 @pytest.fixture
-def failed(project: Project, now: datetime) -> Signal:
+def failed(project: Project, now: datetime, judge: JudgeServer) -> Signal:
     """A signal with two failed labels."""
     signal = make_signal(make_agent(project), active_since=now)
     make_labels(signal, project, 2, now=now)

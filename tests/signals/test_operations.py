@@ -19,7 +19,7 @@ from signals.definitions.judge_view import JudgeView
 from signals.definitions.templates import TEMPLATES
 from signals.models import Label, Signal
 from signals.models.label_states import CANCELLED
-from tests.factories import make_agent, make_labels, make_signal
+from tests.factories import make_agent, make_label, make_labels, make_signal
 from traces.filters import EVERYTHING, Filter
 
 QUESTION = Definition(type="string", prompt="How did it go?", sample_rate=25, labels=("good", "fair", "bad"))
@@ -177,6 +177,18 @@ def test_it_takes_waiting_work_out_of_the_queue_and_keeps_labels(agent: Agent, n
     assert Label.objects.get(pk=grown.pk).wanted_revision == 1
 
 
+def test_it_retries_nothing_that_would_fail_again(agent: Agent, now: datetime) -> None:
+    signal = make_signal(agent, active_since=now)
+    failed = make_label(signal, now=now, status="failed")
+    words = "Failed labels of Refund wanted would fail again. No model is connected."
+    for labels in (Label.objects.all(), Label.objects.filter(pk=failed.pk)):
+        with pytest.raises(ValidationError, match=words):
+            operations.retry_labels(signal, labels, now)
+    failed.refresh_from_db()
+    assert failed.status == "failed"
+
+
+@pytest.mark.usefixtures("judge")
 def test_it_retries_what_failed_under_the_current_version(agent: Agent, now: datetime) -> None:
     signal = make_signal(agent, active_since=now)
     failed, other = make_labels(signal, agent.project, 2, now=now)

@@ -94,6 +94,8 @@ def operator(request: SignedInRequest) -> HttpResponse:
         "problems": [check for check in checks if check.state != "ok"],
         "state": worst(check.state for check in checks),
         "now": now,
+        # Others can't open the pages of a project.
+        "own_projects": {membership.project_id for membership in request.user.own_memberships},
     }
     return render(request, "ops/operator.html", context, partial="state")
 

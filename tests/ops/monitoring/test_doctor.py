@@ -22,6 +22,7 @@ from catalyst.llms.models import Budget, JudgeHealth
 from catalyst.ops.models import Heartbeat, PeriodicRun
 from catalyst.ops.monitoring import doctor, snapshot
 from catalyst.registry import PeriodicTask
+from signals.definitions.templates import TEMPLATES
 from signals.models import Label
 from tests.factories import make_agent, make_signal, make_trace
 from tests.page import Page
@@ -113,7 +114,7 @@ def test_it_finds_a_settle_queue_that_nobody_empties(healthy: None, project: Pro
     Unsettled.objects.create(project=project, scope="trace", target_id=1, due_at=NOW - 5 * MINUTE, since=NOW)
     Unsettled.objects.create(project=other_project, scope="trace", target_id=2, due_at=NOW + MINUTE, since=NOW)
     assert_only_trouble(
-        "Queues new traffic", "warn", "1 spans, traces or sessions are ready for signals, 2 wait", "5m 00s"
+        "Queues new traffic", "warn", "1 spans, traces or sessions are ready for signals, 2 are queued in all", "5m 00s"
     )
     Unsettled.objects.update(due_at=NOW - timedelta(hours=1))
     assert_only_trouble("Queues new traffic", "bad")
@@ -148,13 +149,26 @@ def test_it_finds_labels_that_wait_and_judges_that_fail(healthy: None, project: 
         "Queues judging": "warn",
         "Queues labels": "warn",
         "Judge gpt": "warn",
+        "Judge active signals": "warn",
     }
     assert "connection refused" in found["Judge gpt"].text
     assert "1 of the last 24 hours failed, most of them because: no such key" in found["Queues labels"].text
 
 
+def test_it_finds_active_signals_without_a_judge(healthy: None, project: Project) -> None:
+    agent = make_agent(project)
+    make_signal(agent, name="Draft")
+    (judged,) = [each for each in examined() if each.name == "active signals"]
+    assert (judged.part, judged.state) == ("Judge", "ok")
+    for number in range(4):
+        make_signal(agent, name=f"Own {number}", active_since=NOW)
+    words = "4 have no judge that answers: Own 0 of Default, Own 1 of Default, Own 2 of Default and 1 more"
+    assert_only_trouble("Judge active signals", "warn", words)
+
+
 def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> None:
-    signal = make_signal(make_agent(project), active_since=NOW - timedelta(days=1))
+    offline = next(each for each in TEMPLATES.values() if each.type == "binary")
+    signal = make_signal(make_agent(project), prompt=offline.prompt, active_since=NOW - timedelta(days=1))
     Budget.objects.charge({Account(project.pk, signal.pk): Calls(2, Decimal(2))}, NOW.date())
     assert troubles() == {}
     (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]

@@ -9,7 +9,7 @@ from django.test import Client
 from catalyst.core.models import Project, User
 from signals import operations
 from signals.models import Label, Signal
-from tests.factories import make_agent, make_labels, make_signal
+from tests.factories import make_agent, make_label, make_labels, make_signal
 from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
@@ -35,11 +35,33 @@ def test_it_activates_and_disables(browser: Client, signal: Signal) -> None:
     assert "Activate" in Page(browser.get(signal.get_absolute_url()).text).buttons
     page = post(browser, signal, "activate")
     assert signal.state == "active"
-    assert "is active and judges new traffic" in page.text
+    assert "Refund wanted is active. No model is connected that judges it, so its labels fail." in page.text
     assert "Activate" not in page.buttons
     assert "Disable" in page.buttons
     post(browser, signal, "disable")
     assert signal.state == "disabled"
+
+
+@pytest.mark.usefixtures("judge")
+def test_it_activates_what_a_model_judges(browser: Client, signal: Signal) -> None:
+    assert "is active and judges new traffic" in post(browser, signal, "activate").text
+
+
+def test_it_says_before_and_after_that_no_model_judges_it(browser: Client, signal: Signal, now: datetime) -> None:
+    fails = "No model is connected that judges it, so its labels fail."
+    editor = Page(browser.get(f"{signal.get_absolute_url()}edit/").text)
+    assert "Until then labels fail." in editor.text
+    filled = editor.form("edit/?").filled
+    edited = f"{signal.get_absolute_url()}edit/"
+    assert fails not in Page(browser.post(edited, filled | {"prompt": "Rude?"}, follow=True).text).text
+    filled = Page(browser.get(edited).text).form("edit/?").filled
+    page = Page(browser.post(edited, filled | {"prompt": "Angry?", "then": "activate"}, follow=True).text)
+    assert f"Refund wanted is saved as v3. {fails}" in page.text
+    chosen = {"signal": signal.pk, "do": "activate"}
+    page = Page(browser.post("/p/default/signals/bulk/", chosen, follow=True).text)
+    assert "Refund wanted: no model is connected that judges them, so their labels fail." in page.text
+    make_label(signal, now=now, status="failed")
+    assert "Retry" not in Page(browser.get(signal.get_absolute_url()).text).buttons
 
 
 def test_it_archives_and_brings_back(browser: Client, signal: Signal, now: datetime) -> None:
@@ -69,6 +91,7 @@ def test_it_asks_before_it_archives_without_javascript(browser: Client, signal: 
     assert signal.archived_at is not None
 
 
+@pytest.mark.usefixtures("judge")
 def test_it_judges_again_what_failed(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
     operations.activate(signal, now - timedelta(hours=1))
     failed, _ = make_labels(signal, project, 2, now=now)
