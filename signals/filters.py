@@ -14,13 +14,17 @@ from signals.definitions.definition import MAX_LABEL_CHARACTERS, MAX_NAME_CHARAC
 
 @dataclass(frozen=True, slots=True)
 class SignalFilter:
-    """Filter and sort order of a list of signals. `agent`: an id."""
+    """Filter and sort order of a list of signals. `agent`: an id.
+
+    `only` goes by the labels of a range: signals with failed or pending ones, or without a judge.
+    """
 
     text: str = ""
     state: str = ""
     scope: str = ""
     agent: int | None = None
     sort: str = "name"
+    only: str = ""
 
     @property
     def narrows(self) -> bool:
@@ -56,6 +60,9 @@ STATUSES = ("labelled", "waiting", "done", "failed", "skipped")
 # The version that stands for all of them. Numbers begin at 1.
 ALL_VERSIONS = 0
 MAX_SEARCH_CHARACTERS = 200
+# In the place of a state: archived signals, whatever their state.
+ARCHIVED = "archived"
+ONLY = {"failed": "with failed labels", "waiting": "with pending labels", "unjudged": "that are active without a judge"}
 SORTS = ("name", "volume", "waiting", "failed", "cost", "last")
 
 
@@ -79,9 +86,10 @@ class SignalFilterForm(FilterForm):
         max_length=MAX_NAME_CHARACTERS,
         widget=forms.SearchInput({"data-filter": True, "placeholder": "Search signals"}),
     )
-    state = forms.ChoiceField(choices=[("", "Any state"), *State.choices])
+    state = forms.ChoiceField(choices=[("", "Any state"), *State.choices, (ARCHIVED, "Archived")])
     agent = NumberField(widget=forms.Select)
     scope = forms.ChoiceField(choices=[("", "Any scope"), *((scope, scope) for scope in Scope.values)])
+    only = forms.ChoiceField(choices=[("", ""), *ONLY.items()])
     sort = forms.ChoiceField(choices=[(sort, sort) for sort in SORTS])
 
     def offer_agents(self, agents: Iterable[tuple[int, str]]) -> None:

@@ -55,6 +55,10 @@ class Summary:
         return self.coverage.waiting
 
     @property
+    def is_unjudged(self) -> bool:
+        return self.signal.is_live and self.judge_unavailable is not None
+
+    @property
     def version_range(self) -> str:
         """`version 1`, `versions 1 and 2` or `versions 1 to 3`. Empty if all labels are the current version's."""
         current = self.signal.current_version
@@ -147,7 +151,7 @@ def gave_labels(found: Iterable[LabelCount]) -> set[int]:
 
 def judge_troubles(of: Iterable[Summary]) -> list[tuple[JudgeUnavailable, int]]:
     """Why judges of live signals are unavailable, each with the number of signals."""
-    found = Counter(each.judge_unavailable for each in of if each.signal.is_live and each.judge_unavailable)
+    found = Counter(each.judge_unavailable for each in of if each.is_unjudged and each.judge_unavailable)
     return sorted(found.items(), key=lambda item: item[0].text)
 
 

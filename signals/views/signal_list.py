@@ -1,6 +1,7 @@
 """The list of signals of a project."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -16,9 +17,10 @@ from catalyst.llms.amounts import Account
 from catalyst.llms.budgets import spent_today
 from signals import operations
 from signals.definitions.templates import TEMPLATES
-from signals.filters import SignalFilterForm
+from signals.filters import ARCHIVED, ONLY, SignalFilter, SignalFilterForm
 from signals.judging.budget_checks import CapReached
 from signals.models import Signal
+from signals.models.signal import SignalQuerySet
 from signals.operations import BulkAction
 from signals.results import summaries
 from signals.results.summaries import Summary
@@ -38,24 +40,27 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     now = timezone.now()
     time_range, filter_form = timerange.parse(request.GET.dict(), now), SignalFilterForm(request.GET)
     signal_filter = filter_form.signal_filter
-    all_signals, archived = request.project.signals.all(), "archived" in request.GET
-    listed = all_signals.archived() if archived else all_signals.unarchived()
-    signals = list(listed.matching(signal_filter).for_list()[: MAX_SELECTED + 1])
+    all_signals = request.project.signals.all()
+    archived = "archived" in request.GET or signal_filter.state == ARCHIVED
+    signals = list(_matching(all_signals, signal_filter, archived).for_list()[: MAX_SELECTED + 1])
     if not signals and not all_signals.exists():
         context = {"templates": TEMPLATES.values(), "has_agents": request.project.agents.exists()}
         return render(request, "signals/first_signal.html", context)
     rows = summaries.listed(signals[:MAX_SELECTED], time_range, now)
+    shown = [row for row in rows if _ONLY[signal_filter.only](row)]
     refresh_seconds = _refresh_seconds(rows, signals)
     context = {
         "time_range": time_range,
         "archived": archived,
         "signal_filter": signal_filter,
-        "summaries": summaries.ordered(rows, signal_filter.sort),
+        "summaries": summaries.ordered(shown, signal_filter.sort),
+        "only": ONLY.get(signal_filter.only, ""),
         "more": len(signals) > MAX_SELECTED,
         "refresh_seconds": refresh_seconds,
         # One banner instead of a word in each row.
         "judge_troubles": summaries.judge_troubles(rows),
-        "totals": summaries.total(rows),
+        "unjudged_count": sum(row.is_unjudged for row in rows),
+        "totals": summaries.total(shown),
     }
     if wants_partial(request):
         status = 200 if refresh_seconds else STOP_POLLING
@@ -63,6 +68,20 @@ def signal_list(request: ProjectRequest) -> HttpResponse:
     filter_form.offer_agents(all_signals.agents())
     context |= _page_context(request, archived) | {"filter_form": filter_form, "project_stop": _project_stop(rows)}
     return render(request, "signals/list.html", context)
+
+
+def _matching(signals: SignalQuerySet, wanted: SignalFilter, archived: bool) -> SignalQuerySet:
+    if wanted.state == ARCHIVED:
+        wanted = replace(wanted, state="")
+    return (signals.archived() if archived else signals.unarchived()).matching(wanted)
+
+
+_ONLY: Mapping[str, Callable[[Summary], bool]] = {
+    "": lambda _: True,
+    "failed": lambda row: row.coverage.failed > 0,
+    "waiting": lambda row: row.waiting > 0,
+    "unjudged": lambda row: row.is_unjudged,
+}
 
 
 def _project_stop(rows: Iterable[Summary]) -> CapReached | None:

@@ -64,8 +64,9 @@ def test_it_tells_the_keyboard_which_limit_holds_labels_back(browser: Client, pr
     signal = make_signal(make_agent(project), active_since=now)
     operations.cap_signal(signal, Cap(calls=1), now)
     Budget.objects.filter(subject_id=signal.pk).update(calls=1, day=now.date())
-    (mark,) = Page(browser.get(PAGE).text).table().element.xpath(".//*[@title and @tabindex='0']")
-    assert "call limit of 1 judge call a day is reached" in mark.get("title")
+    marks = Page(browser.get(PAGE).text).table().all(".//*[@title and @tabindex='0']")
+    (mark,) = [each for each in marks if each.text.startswith("Paused")]
+    assert "call limit of 1 judge call a day is reached" in mark.attribute("title")
 
 
 def test_it_says_which_versions_gave_the_labels(browser: Client, project: Project, now: datetime) -> None:
@@ -75,11 +76,11 @@ def test_it_says_which_versions_gave_the_labels(browser: Client, project: Projec
     beside = "/p/default/agents/"
     assert marks_of_versions(browser) == []
     operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
-    assert marks_of_versions(browser) == ["labels of version 1"]
+    assert marks_of_versions(browser) == ["of version 1"]
     assert "yes 50.0% (labels of version 1)" in Page(browser.get(beside).text).text
     signal.refresh_from_db()
     make_label(signal, 3, now=now, value="no")
-    assert marks_of_versions(browser) == ["labels of versions 1 and 2"]
+    assert marks_of_versions(browser) == ["of versions 1 and 2"]
     assert Page(browser.get(PAGE).text).region("yes 1, no 2")
 
 
@@ -151,10 +152,10 @@ def test_it_says_which_judges_do_not_answer(
     make_signal(agent, name="Silent", active_since=now)
     make_signal(agent, name="Answered", active_since=now, judge_model="judge-2")
     make_signal(agent, name="Draft")
-    assert "can't be judged" not in Page(browser.get(PAGE).text).text
+    assert "no labels." not in Page(browser.get(PAGE).text).text
     JudgeHealth.objects.create(url=endpoint(), model="judge-1", failures=2, error="It asks to slow <down>.")
     page = Page(browser.get(PAGE).text)
-    said = "1 active signal can't be judged. judge-1 does not answer: It asks to slow <down>. Labels stay pending."
+    said = "1 active signal gets no labels. judge-1 does not answer: It asks to slow <down>. Labels stay pending."
     assert page.text.count(said) == 1
     marks = Page(browser.get(f"/p/default/agents/{agent.pk}/signals/").text).all("//*[@title]")
     titles = [mark.attribute("title") for mark in marks if mark.text == "Judge does not answer"]
@@ -164,10 +165,51 @@ def test_it_says_which_judges_do_not_answer(
 def test_it_says_where_no_model_is_connected(browser: Client, project: Project, now: datetime) -> None:
     signal = make_signal(make_agent(project), active_since=now)
     page = Page(browser.get(PAGE).text)
-    assert page.table().row(1)["State"] == "Active"
-    assert "1 active signal can't be judged. No model is connected. Labels fail." in page.text
+    assert page.table().row(1)["State"] == "ActiveNo judge"
+    assert "1 active signal gets no labels. No model is connected. Labels fail." in page.text
     operations.archive(signal, now)
     assert Page(browser.get(f"{PAGE}?archived=").text).table().row(1)["State"] == "Archived"
+
+
+def test_each_number_of_a_row_leads_to_the_rows_that_it_counts(
+    browser: Client, project: Project, now: datetime
+) -> None:
+    signal = make_signal(make_agent(project), active_since=now)
+    for number, status in enumerate(("done", "done", "done", "failed", "failed", "queued"), start=1):
+        make_label(signal, number, now=now, value="yes" if status == "done" else "", status=status)
+    row = Page(browser.get(f"{PAGE}?range=7d&sort=failed").text).table().row(1)
+    numbers = [(words.split()[0], href) for words, href in row.links[1:]]
+    assert [count for count, _ in numbers] == ["3", "1", "2"]
+    for count, href in numbers:
+        assert "range=7d" in href
+        assert len(Page(browser.get(href).text).rows) == int(count)
+
+
+def test_its_sums_lead_to_the_signals_that_they_count(browser: Client, project: Project, now: datetime) -> None:
+    agent = make_agent(project)
+    for name, status in (("Failed", "failed"), ("Waits", "queued"), ("Fine", "done")):
+        signal = make_signal(agent, name=name, active_since=None if name == "Fine" else now)
+        make_label(signal, now=now, value="yes" if status == "done" else "", status=status)
+    page = Page(browser.get(PAGE).text)
+
+    def names(link: str) -> list[str]:
+        links = [*page.part("totals").links, *((name, href) for name, href in page.links if name.startswith("List "))]
+        shown = Page(browser.get(PAGE + dict(links)[link]).text)
+        assert shown.has_link("Clear filters")
+        return [row.links[0][0] for row in shown.rows]
+
+    assert names("1 failed") == ["Failed"]
+    assert names("1 pending") == ["Waits"]
+    assert names("List the 2 signals without a judge") == ["Failed", "Waits"]
+    assert [row["State"] for row in page.table().rows] == ["ActiveNo judge", "Draft", "ActiveNo judge"]
+
+
+def test_it_offers_archived_signals_as_a_state(browser: Client, project: Project, now: datetime) -> None:
+    make_signal(make_agent(project), name="Kept")
+    operations.archive(make_signal(make_agent(project), name="Put away"), now)
+    page = Page(browser.get(f"{PAGE}?state=archived").text)
+    assert [row.links[0][0] for row in page.rows] == ["Put away"]
+    assert page.choice("State").chosen == ["Archived"]
 
 
 def test_it_filters_by_name_state_agent_and_scope(browser: Client, project: Project, now: datetime) -> None:
