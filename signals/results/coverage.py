@@ -43,7 +43,7 @@ class Row:
         return self.unsampled + self.covered.sampled
 
     @property
-    def loss(self) -> int:
+    def unlabelled(self) -> int:
         """Sampled targets without a label."""
         return self.covered.sampled - self.covered.done
 
@@ -67,13 +67,18 @@ class Days:
     total: Row
 
     @property
-    def with_loss(self) -> list[Row]:
-        """The most lost first, then the newest."""
-        return sorted((row for row in self.rows if row.loss), key=lambda row: -row.loss)
+    def has_versions(self) -> bool:
+        """Return whether several versions evaluated targets, maybe the same ones."""
+        return len({row.version for row in self.rows}) > 1
 
     @property
-    def without_loss(self) -> list[Row]:
-        return [row for row in self.rows if not row.loss]
+    def with_unlabelled(self) -> list[Row]:
+        """The most unlabelled first, then the newest."""
+        return sorted((row for row in self.rows if row.unlabelled), key=lambda row: -row.unlabelled)
+
+    @property
+    def without_unlabelled(self) -> list[Row]:
+        return [row for row in self.rows if not row.unlabelled]
 
 
 def whole_days(time_range: TimeRange) -> TimeRange:

@@ -180,7 +180,7 @@ def test_the_page_shows_parts_that_add_up_with_reasons_that_lead_to_their_labels
     assert all("version=1" in address for address in addresses)
 
 
-def test_the_page_folds_days_without_loss_and_shows_the_others_by_loss(
+def test_the_page_folds_days_that_are_all_labelled_and_shows_the_others_by_what_is_not(
     client_as: Callable[[User], Client], alice: User, project: Project
 ) -> None:
     now = timezone.now()
@@ -194,11 +194,12 @@ def test_the_page_folds_days_without_loss_and_shows_the_others_by_loss(
         Label.objects.filter(pk__in=new[:count]).update(status="failed", value="", error="The judge refused.")
     path = reverse("signals:coverage-show", args=[project.slug, signal.pk])
     page = Page(client_as(alice).get(f"{path}?range=7d").text)
-    shown = page.table("Days and versions with loss, the most first")
-    folded = page.table("Days and versions without loss, newest first")
-    assert [row["Failed"] for row in shown.rows if row["Version"] == "v1"] == ["3", "2", "1"]
-    assert [row["Failed"] for row in folded.rows if row["Version"] == "v1"] == ["0", "0"]
-    assert "2 of 5 rows without loss every sampled trace has a label" in page.part("without-loss").text
+    shown = page.table("Days and versions with unlabelled traces, the most first")
+    folded = page.table("Days and versions without unlabelled traces, newest first")
+    assert [row["Failed"] for row in shown.rows if row["Version"] == "v1"] == ["3 failed", "2 failed", "1 failed"]
+    assert [row["Failed"] for row in folded.rows if row["Version"] == "v1"] == ["0 failed", "0 failed"]
+    assert "2 of 5 days in which every sampled trace has a label" in page.part("all-labelled").text
+    assert "counts once for each version" not in page.region("Coverage").text
     assert page.all("//details[@open]") == []
     first = now - 7 * DAY
     assert f"{first.day} {first:%b}" in page.region("Coverage").text
