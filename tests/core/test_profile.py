@@ -43,6 +43,16 @@ def test_it_says_what_is_wrong_with_them(browser: Client, bob: User) -> None:
     assert bob.email == "bob@example.org"
 
 
+def test_an_error_replaces_only_its_own_form(browser: Client) -> None:
+    htmx = {"HX-Request": "true"}
+    for path, sent, shown in ((PAGE, {"email": "nonsense"}, "About you"), (PASSWORD, {}, "Set a password")):
+        response = browser.post(path, sent, headers=htmx)
+        assert response.status_code == 422
+        assert Page(response.text).headings == [shown]
+    saved = browser.post(PAGE, {"first_name": "Bob", "email": "bob@new.example"}, headers=htmx)
+    assert saved.headers["HX-Redirect"] == PAGE
+
+
 def test_it_sets_a_first_password_without_asking_for_one(browser: Client, bob: User) -> None:
     page = Page(browser.get(PAGE).text)
     assert "Set a password" in page.headings

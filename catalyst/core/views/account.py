@@ -7,12 +7,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from catalyst import registry
+from catalyst import htmx, registry
 from catalyst.core import operations, sign_ins
 from catalyst.core.access import SignedInRequest
 from catalyst.core.forms import ProfileForm, ProjectForm, SignUpForm, password_form
@@ -30,10 +31,10 @@ def profile(request: SignedInRequest) -> HttpResponse:
     form = ProfileForm(request.POST, instance=request.user)
     if not form.is_valid():
         request.user.refresh_from_db()
-        return _profile(request, status=422, form=form)
+        return _profile(request, status=422, partial="about", form=form)
     operations.update_profile(request.user, **form.cleaned_data)
     messages.success(request, "Your profile is saved")
-    return redirect("core:profile")
+    return htmx.redirect(request, reverse("core:profile"))
 
 
 @require_POST
@@ -41,12 +42,12 @@ def profile(request: SignedInRequest) -> HttpResponse:
 def password_change(request: SignedInRequest) -> HttpResponse:
     form = password_form(request.user, request.POST)
     if not form.is_valid():
-        return _profile(request, status=422, password_form=form)
+        return _profile(request, status=422, partial="password", password_form=form)
     operations.set_password(request.user, password=form.cleaned_data["new_password1"])
     auth.update_session_auth_hash(request, request.user)
     sign_ins.sign_out_elsewhere(request.user, request.session.session_key)
     messages.success(request, "Your password is changed, and other browsers are signed out")
-    return redirect("core:profile")
+    return htmx.redirect(request, reverse("core:profile"))
 
 
 @require_POST
@@ -105,7 +106,7 @@ def _join(request: HttpRequest, invited: Invitation, form: SignUpForm) -> bool:
     return True
 
 
-def _profile(request: SignedInRequest, status: int = 200, **forms: Any) -> HttpResponse:
+def _profile(request: SignedInRequest, status: int = 200, partial: str = "", **forms: Any) -> HttpResponse:
     context = {
         "form": ProfileForm(instance=request.user),
         "password_form": password_form(request.user),
@@ -113,4 +114,4 @@ def _profile(request: SignedInRequest, status: int = 200, **forms: Any) -> HttpR
         "entries": AuditEntry.objects.of_account(request.user).newest()[:MAX_ENTRIES],
         "account_pages": registry.entries(AccountPage),
     }
-    return render(request, "core/profile.html", {**context, **forms}, status=status)
+    return render(request, "core/profile.html", {**context, **forms}, partial=partial, status=status)
