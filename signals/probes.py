@@ -160,21 +160,22 @@ def _spending(uses: Iterable[SignalUse], now: datetime) -> list[Spending]:
 
 
 def check_signals(uses: SignalUses, _now: datetime) -> Iterator[Check]:
+    yield _check_judges(uses.signals)
     states = Counter(use.signal.state for use in uses.signals)
     labels = sum((use.labels for use in uses.signals), Counter[str]())
     drafts = states["draft"]
     text = f"{states['active']} active, {drafts} draft{'' if drafts == 1 else 's'}, {states['disabled']} disabled; "
     text += f"of targets of the last 24 hours, {labels['done']:,} are labelled, {labels['waiting']:,} pending, "
     text += f"{labels['failed']:,} failed, {labels['skipped']:,} skipped because they have no content"
-    yield Check("Signals", "all", "ok", text)
-    yield _check_judges(uses.signals)
+    yield Check("Signals", "all but archived ones", "ok", text)
     for cost in uses.spending:
         text = f"judging cost {cost.today.text} (UTC)"
         if cost.failed:
             text += f"; {cost.failed:,} labels of the last 24 hours failed"
         if cost.capped_signals:
             reason = "a budget or call limit is reached or can't be kept"
-            text += f"; {cost.capped_signals} active signals judge no more: {reason}"
+            is_one = cost.capped_signals == 1
+            text += f"; {cost.capped_signals} active signal{' judges' if is_one else 's judge'} no more: {reason}"
         advice = "They go on at 00:00 UTC. The page of a signal says which limit it is, and lets you raise it."
         told = check("Signals", f"project {cost.project}", "warn" if cost.capped_signals else "ok", text, advice)
         href = reverse("signals:signal-list", args=[cost.project.slug], query={"range": "1d"})

@@ -174,7 +174,7 @@ def test_it_finds_signals_that_a_cap_stops(healthy: None, project: Project) -> N
     (told,) = [each.text for each in examined() if each.name == "project Default" and each.part == "Signals"]
     assert told == "judging cost $2.00 and 2 judge calls today (UTC)"
     Budget.objects.filter(subject_id=signal.pk).update(daily_calls=1)
-    assert_only_trouble("Signals project Default", "warn", "1 active signals judge no more")
+    assert_only_trouble("Signals project Default", "warn", "1 active signal judges no more")
     assert troubles()["Signals project Default"].text.startswith("judging cost $2.00 and 2 judge calls today")
     Budget.objects.filter(subject_id=None).update(daily_calls=1)
     assert_only_trouble("Signals project Default", "warn", "judge calls today, of at most 1 judge call a day (UTC)")
