@@ -120,7 +120,7 @@ def test_it_says_when_it_compares_the_newest_only(
     monkeypatch.setattr(comparison, "MAX_SHARED_TARGETS", 1)
     judged(signal, [("good", "fair"), ("good", "fair")], now)
     shared = Page(browser.get(page_of(signal)).text).region("Traces judged by both")
-    assert "1 among the newest 1" in shared.text
+    assert "1 trace among the newest 1" in shared.text
 
 
 def test_it_counts_in_the_range_of_the_page(browser: Client, signal: Signal, now: datetime) -> None:
@@ -170,3 +170,14 @@ def test_it_asks_as_often_for_many_flips_as_for_few(browser: Client, signal: Sig
     few = queries()
     Label.objects.filter(version__number=2).update(value="fair")
     assert queries() == few
+
+
+def test_counts_of_all_labels_lead_to_their_rows(browser: Client, signal: Signal, now: datetime) -> None:
+    judged(signal, [("good", "fair"), ("good", "good")], now)
+    page = Page(browser.get(page_of(signal)).text)
+    assert page.headings.index("Traces judged by both") < page.headings.index("All labels")
+    every = page.region("All labels")
+    assert "No fair comparison" in every.text
+    assert every.links
+    for count, href in every.links:
+        assert len(Page(browser.get(href).text).rows) == int(count)

@@ -59,7 +59,7 @@ def test_both_verdicts_on_a_target_that_grew_can_be_read_and_the_newest_counts(
     assert newest["Reason"].startswith("It was settled.")
     assert oldest["Reason"].startswith("It is so.")
     assert [row["Judge"] for row in (newest, oldest)] == [
-        f"scripted-judge-1 revision {revision}" for revision in (2, 1)
+        f"judged by scripted-judge-1 revision {revision}" for revision in (2, 1)
     ]
     assert [row["Tokens"].split(" + ")[0] for row in (newest, oldest)] == ["120", "120"]
     assert newest["Duration"].endswith("ms")
