@@ -146,7 +146,7 @@ class SignalForm(FilterFields, ViewFields):
         min_value=0,
         max_value=100,
         widget=RateWidget,
-        help_text="of matching traffic. Deterministic: a higher rate only adds targets.",
+        help_text="of matching traffic. A higher rate keeps the targets of a lower one and adds others.",
         error_messages=dict.fromkeys(("required", "invalid", "min_value", "max_value"), NO_RATE),
     )
     # With a hidden initial value: saving another field keeps what somebody else set meanwhile.

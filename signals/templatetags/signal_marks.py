@@ -49,7 +49,7 @@ def breakdown(summary: Summary) -> SafeString:
         return format_html('<span class="faint">{}</span>', "Not running yet" if draft else "No labels in this range")
     version_range = summary.version_range
     versions = (
-        format_html(' <span class="faint" title="Labels of {0}">of {0}</span>', version_range) if version_range else ""
+        format_html(' <span class="faint" title="Labels of {0}">{0}</span>', version_range) if version_range else ""
     )
     return format_html(
         '<div class="breakdown"><svg class="stackbar" role="img" aria-label="{}">{}</svg>'

@@ -17,6 +17,7 @@ from catalyst.core import operations
 from catalyst.core.access import ProjectRequest, editor_required, owner_required
 from catalyst.core.forms import ApiKeyForm, KeyLimitForm, KeyOriginsForm, ProjectForm, RetentionForm, RoleForm
 from catalyst.core.models import Membership
+from catalyst.env import env
 from catalyst.htmx import render, wants_partial
 
 AUDIT_PAGE = 50
@@ -189,6 +190,8 @@ def _general(
         "form": name or ProjectForm(initial={"name": request.project.name}),
         "retention": retention or RetentionForm(initial={"days": request.project.retention_days}),
         "max_days": settings.RETENTION_DAYS,
+        "labels_days": env.keep_labels_days,
+        "charts_days": max(env.keep_rollups_days, settings.RETENTION_DAYS),
         "deletes_after": deletes_after,
     }
     return render(request, "core/general.html", context, partial="keeping" if retention else "rename", status=status)
