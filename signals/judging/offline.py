@@ -145,7 +145,7 @@ def jailbreak(evidence: Evidence) -> OfflineVerdict:
 
 def laziness(evidence: Evidence) -> OfflineVerdict:
     if phrase := evidence.quoted(phrases.JAILBREAK, evidence.user) or evidence.quoted(phrases.NSFW, evidence.user):
-        return OfflineVerdict("no", f"Refusing would be right: the user wrote “{phrase}”.")
+        return OfflineVerdict("no", f"A request like “{phrase}” may be refused, so a refusal is not laziness here.")
     if evidence.error or evidence.broken:
         error = evidence.error or _failure_of(evidence.broken[-1])
         return OfflineVerdict("no", f"An error stood in the way: “{quote(error)}”.")
@@ -323,9 +323,8 @@ def _done(evidence: Evidence) -> OfflineVerdict | None:
         )
     success_count = sum(1 for call in evidence.calls if call.result and not _failure_of(call))
     if success_count:
-        return OfflineVerdict(
-            "completed", f"{success_count} tool calls worked and no error or refusal stands at the end."
-        )
+        worked = f"{success_count} tool call{'' if success_count == 1 else 's'} worked"
+        return OfflineVerdict("completed", f"{worked} and no error or refusal stands at the end.")
     return OfflineVerdict("completed", "The assistant answered, and no error or refusal stands at the end.")
 
 
@@ -356,12 +355,16 @@ FORMULAS = (
     "please pls thanks thank thx yes no ok okay sure hi hello dear help cancel stop want like well proceed hoping "
     "wondering interested interest gift credit save free share support change charge pay number insurance original"
 )
+# Everyday words of other languages that are English words with a sentiment: the German "die", the Spanish "sin".
+FALSE_FRIENDS = "die war hell ha sin tout dire"
+# "The wrong address" names a problem, mildly.
+MILDER = {"wrong": -0.8}
 
 OTHER_LANGUAGES = {
     2.5: "super toll großartig prima perfekt fantastisch wunderbar excelente genial perfecto fantástico maravilloso "
     "parfait génial excellent formidable merveilleux",
     1.8: "gut zufrieden hilfreich bueno buena contento contenta útil bien satisfait satisfaite content contente utile",
-    -2.0: "schlecht enttäuscht enttäuschend nervig falsch traurig malo mala decepcionado decepcionada mal triste "
+    -2.0: "schlecht enttäuscht enttäuschend nervig falsch traurig malo mala decepcionado decepcionada triste "
     "mauvais mauvaise déçu déçue décevant nul",
     -2.8: "furchtbar schrecklich katastrophe wütend unverschämt lächerlich terrible horrible pésimo pésima furioso "
     "inaceptable catastrophe furieux furieuse inacceptable ridicule",
@@ -371,4 +374,5 @@ OTHER_LANGUAGES = {
 @cache
 def _analyzer() -> SentimentIntensityAnalyzer:
     weights = {word: weight for weight, line in OTHER_LANGUAGES.items() for word in line.split()}
-    return SentimentIntensityAnalyzer(extra_lexicon=weights | dict.fromkeys(FORMULAS.split(), 0.0))
+    neutral = [*FORMULAS.split(), *FALSE_FRIENDS.split()]
+    return SentimentIntensityAnalyzer(extra_lexicon=weights | MILDER | dict.fromkeys(neutral, 0.0))

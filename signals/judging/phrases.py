@@ -162,7 +162,9 @@ FRUSTRATION = Phrases(
     r"\b(?:worst|terrible|horrible|awful|poor|bad|lousy) (?:customer )?(?:service|support|experience|assistant|bot)\b",
     r"\b(?:stupid|dumb|idiotic|worthless|crappy|shitty) (?:bot|ai|assistant|machine|thing|answer|system)\b",
     r"\bstill (?:doesn't|does not|isn't|is not|not|won't|can't) (?:work|right|correct|understand|fixed|what)",
-    r"\bthis is taking (?:too long|forever|ages)\b|\bcome on\b[!,. ]",
+    r"\bthis is taking (?:too long|forever|ages)\b",
+    # Not "should have come on Friday".
+    r"(?:^|[.!?,;] )come on\b|\bcome on[!,.]",
     # German
     r"\b(?:das ist|ist ja|so ein) (?:\w+ ){0,2}(?:frustrierend|lächerlich|nervig|unverschämt|inakzeptabel|"
     r"nutzlos|quatsch|unsinn|mist)",
@@ -223,7 +225,10 @@ ANYTHING_ELSE = Phrases(
 )
 
 JAILBREAK = Phrases(
-    r"\b(?:ignore|disregard|forget|override|bypass|drop)\b[^.!?]{0,30}\b(?:previous|prior|above|earlier|existing|"
+    # A change may "drop the old price rules".
+    r"\bdrop\b[^.!?]{0,30}\b(?:previous|prior|above|earlier|all|your)\b[^.!?]{0,20}\b(?:instructions?|rules?|prompts?|"
+    r"guidelines?|programming|restrictions?|guardrails?)\b",
+    r"\b(?:ignore|disregard|forget|override|bypass)\b[^.!?]{0,30}\b(?:previous|prior|above|earlier|existing|"
     r"all|your|the|any)\b"
     r"[^.!?]{0,20}\b(?:instructions?|rules?|prompts?|guidelines?|programming|policy|policies|restrictions?|"
     r"guardrails?)\b",
