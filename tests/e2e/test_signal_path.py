@@ -119,7 +119,7 @@ def run_over_the_past(page: Page, *, found: str) -> Locator:
 def filter_traces(page: Page) -> None:
     """Those whose label is yes, and from there to the signal."""
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Traces").click()
-    page.get_by_role("group", name="User frustration").get_by_role("link", name="yes").click()
+    page.get_by_role("radiogroup", name="User frustration").get_by_role("radio", name="yes").click()
     expect(page).to_have_url(re.compile(r"label="))
     traces = rows(page.locator("#trace-rows"))
     expect(traces).to_have_count(4)
