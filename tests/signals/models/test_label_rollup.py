@@ -171,6 +171,7 @@ class History:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("judge")
 @pytest.mark.parametrize("seed", range(settings().max_examples // 20))
 def test_its_sums_are_exact_after_any_history(seed: int, project: Project, now: datetime) -> None:
     history = History(project, now, random.Random(seed))

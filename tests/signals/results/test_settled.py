@@ -157,6 +157,7 @@ def test_a_crash_leaves_all_or_nothing(queue: Queue) -> None:
     assert queue.counts(0) == SettledCounts({}, waiting=1)
 
 
+@pytest.mark.usefixtures("judge")
 def test_a_retry_gives_the_same_request_another_outcome(queue: Queue) -> None:
     queue.request(1, version=2)
     queue.end(queue.claim(), Status.FAILED)

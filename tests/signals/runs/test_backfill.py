@@ -157,6 +157,7 @@ def test_nothing_of_a_cancelled_run_is_claimed(cancelled: SignalRun, now: dateti
     assert not Label.objects.filter(status="queued").exists()
 
 
+@pytest.mark.usefixtures("judge")
 def test_what_failed_in_a_cancelled_run_can_be_tried_again(cancelled: SignalRun, signal: Signal, now: datetime) -> None:
     (failed,) = Label.objects.filter(status="failed")
     assert operations.retry_failed(signal, now) == 1

@@ -88,6 +88,7 @@ def test_an_edit_asks_only_of_what_passes_the_new_filter(project: Project, now: 
     assert label.span_id == (99 if scope == "span" else None)
 
 
+@pytest.mark.usefixtures("judge")
 def test_an_edit_of_a_disabled_signal_asks_nothing(signal: Signal, project: Project, now: datetime) -> None:
     make_labels(signal, project, 2, now=now)
     Label.objects.update(status="failed")
@@ -118,6 +119,7 @@ def test_an_edit_of_a_draft_ends_what_was_queued_by_hand(signal: Signal, project
     assert not Label.objects.filter(status="queued").exists()
 
 
+@pytest.mark.usefixtures("judge")
 def test_it_keeps_what_was_judged_before_it_was_queued_by_hand(signal: Signal, project: Project, now: datetime) -> None:
     (label,) = make_labels(signal, project, 1, now=now)
     Label.objects.update(status="failed")

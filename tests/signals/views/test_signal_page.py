@@ -425,6 +425,7 @@ def test_it_asks_as_often_for_many_labels_as_for_few(
         assert [queries(headers) for headers in ({}, NUMBERS, ROWS)] == few
 
 
+@pytest.mark.usefixtures("judge")
 def test_it_says_how_judging_goes_whatever_the_range(
     browser: Client, signal: Signal, project: Project, now: datetime
 ) -> None:
