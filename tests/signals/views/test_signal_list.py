@@ -30,7 +30,7 @@ HTMX = {"HX-Request": "true", "HX-Target": "signal-rows"}
 
 def marks_of_versions(browser: Client) -> list[str]:
     """The versions that gave labels, as the page marks them."""
-    return [mark.text for mark in Page(browser.get(PAGE).text).all(".//span[starts-with(text(), 'labels of ')]")]
+    return [mark.text for mark in Page(browser.get(PAGE).text).all(".//span[starts-with(@title, 'Labels of ')]")]
 
 
 def test_it_teaches_what_a_signal_is(browser: Client, project: Project) -> None:
@@ -76,11 +76,11 @@ def test_it_says_which_versions_gave_the_labels(browser: Client, project: Projec
     beside = "/p/default/agents/"
     assert marks_of_versions(browser) == []
     operations.publish_version(signal, definition.Definition(type="binary", prompt="Now?", sample_rate=100))
-    assert marks_of_versions(browser) == ["of version 1"]
+    assert marks_of_versions(browser) == ["version 1"]
     assert "yes 50.0% (labels of version 1)" in Page(browser.get(beside).text).text
     signal.refresh_from_db()
     make_label(signal, 3, now=now, value="no")
-    assert marks_of_versions(browser) == ["of versions 1 and 2"]
+    assert marks_of_versions(browser) == ["versions 1 and 2"]
     assert Page(browser.get(PAGE).text).region("yes 1, no 2")
 
 
