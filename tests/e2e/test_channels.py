@@ -54,7 +54,7 @@ def test_a_channel_of_slack_is_chosen_and_tested(page: Page, world: World) -> No
     expect(page.get_by_role("alert")).to_contain_text("invalid_auth")
     page.get_by_label("Bot token").fill("xoxb-good")
     find.click()
-    page.get_by_label("Channel", exact=True).select_option(label="#alerts")
+    page.get_by_role("combobox", name="Channel").select_option(label="#alerts")
     page.get_by_role("button", name="Save and test").click()
     expect(page.get_by_role("status").filter(has_text="Sent.")).to_contain_text("in C0ALERTS")
     posted = [asked.json for asked in world.slack.asked if asked.path == "/api/chat.postMessage"]

@@ -71,7 +71,7 @@ def test_a_model_that_is_connected_in_the_browser_judges_without_a_restart(
     page.goto(f"{unconnected.url}/p/default/signals/new/")
     page.get_by_role("textbox", name="Prompt").fill("Does the user want money back?")
     page.get_by_role("textbox", name="Prompt").press("Tab")
-    page.get_by_role("link", name="Add a model connection").click()
+    page.get_by_role("region", name="Judge").get_by_role("link", name="Add a model connection").click()
     page.get_by_role("link", name="OpenAI", exact=True).click()
     page.get_by_label("Base URL").fill(model.url)
     page.get_by_label("API key").fill(KEY)

@@ -72,7 +72,7 @@ def test_a_model_labels_it_by_ones_own_prompt_after_nine(
     page.get_by_label("Name", exact=True).fill("Asks for an order")
     page.get_by_role("textbox", name="Prompt").fill("Does the user ask where an order is?")
     page.keyboard.press("Tab")
-    clicks.on(page.get_by_role("link", name="Add a model connection"))
+    clicks.on(page.get_by_role("region", name="Judge").get_by_role("link", name="Add a model connection"))
     clicks.on(page.get_by_role("link", name="OpenAI", exact=True))
     page.get_by_label("Base URL").fill(model.url)
     page.get_by_label("API key").fill("sk-first-1234567890")
