@@ -51,6 +51,7 @@ LIMITS = {
     "traces.ingest.pipeline.MAX_TRIES": (2, 5),
     "traces.ingest.group_commit.MAX_GROUP_SPANS": (500, 10_000),
     "traces.ingest.group_commit.MAX_WRITES": (1, 16),
+    "traces.models.agent_minutes.MINUTES_KEPT": (2 * DAY, 7 * DAY),
     "traces.clocks.FUTURE_TOLERANCE": (MINUTE, DAY),
     # Judging: how long a dead worker's work waits, and how often it is tried.
     "signals.judging.worker.LEASE": (10, MINUTE),

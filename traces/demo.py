@@ -4,11 +4,11 @@ from typing import Any
 
 from django.db import models, transaction
 
-from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, Resource, Session, Trace, Unsettled
+from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, AgentMinute, Resource, Session, Trace, Unsettled
 from traces.span_store import span_store
 
 ROWS_AT_ONCE = 500
-HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLatency, Resource)
+HOURLY: tuple[type[models.Model], ...] = (AgentHour, AgentHourCalls, AgentHourLatency, AgentMinute, Resource)
 
 
 def erase(project_id: int) -> None:

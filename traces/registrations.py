@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from catalyst.registry import DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Probe, Retention, Section, Tab
 from traces import demo, probes, retention
-from traces.ingest import moves, settle_queue
+from traces.ingest import moves, settle_queue, settled_minutes
 from traces.span_store import span_store
 
 
@@ -33,6 +33,8 @@ REGISTRATIONS = (
     Retention(name="days", order=10, delete=_drop_expired_days),
     Retention(name="traces", order=20, delete=retention.delete_expired_traces),
     Retention(name="hours", order=30, delete=retention.delete_expired_hours),
+    Retention(name="minutes", order=32, delete=retention.delete_expired_minutes),
+    AgentRows(name="minutes", order=5, move=settled_minutes.give),
     Retention(name="agent identities", order=35, delete=retention.delete_expired_identities),
     Probe(
         name="days",

@@ -13,7 +13,17 @@ from catalyst import timerange
 from catalyst.agents.models import AgentIdentity
 from catalyst.core.models import Project
 from traces.ingest import rollups
-from traces.models import AgentHour, AgentHourCalls, AgentHourLatency, ExpiredDay, Session, Trace, Unsettled
+from traces.models import (
+    AgentHour,
+    AgentHourCalls,
+    AgentHourLatency,
+    AgentMinute,
+    ExpiredDay,
+    Session,
+    Trace,
+    Unsettled,
+)
+from traces.models.agent_minutes import MINUTES_KEPT
 from traces.models.trace import TraceQuerySet
 from traces.span_store import span_store
 
@@ -55,6 +65,11 @@ def delete_expired_hours(now: datetime, batches: int = MAX_BATCHES) -> int:
         deleted += _repeat(batches, partial(_delete_hours, hours.filter(hour__lt=kept_since).order_by("hour")))
         deleted += _repeat(batches, partial(_delete_hours_ahead, hours.filter(hour__gt=ahead)))
     return deleted
+
+
+def delete_expired_minutes(now: datetime, batches: int = MAX_BATCHES) -> int:
+    """Delete sums of minutes older than MINUTES_KEPT, in up to `batches` batches. Returns the number."""
+    return _repeat(batches, lambda: AgentMinute.objects.delete_expired(now - MINUTES_KEPT, MAX_HOURS))
 
 
 def delete_expired_identities(now: datetime) -> int:

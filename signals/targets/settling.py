@@ -1,8 +1,9 @@
 """Enqueue labels for due targets, in one transaction.
 
 Ingest enqueues every trace and session that receives spans, with the time at which it settles. Settling deletes due
-rows, enqueues labels for sampled targets and records the others. A crash rolls back everything. Concurrent settlers
-never read the same target. Projects take turns. A target that settles again only raises its wanted revision.
+rows, enqueues labels for sampled targets, records the others and counts traces. A crash rolls back everything.
+Concurrent settlers never read the same target. Projects take turns. A target that settles again only raises its wanted
+revision, and is not counted again.
 
 Signals may wait longer or shorter than the instance for a session to be quiet. Ingest goes by the shortest time.
 Settling asks the signals whose time has come, and keeps the row for the next ones.
@@ -24,6 +25,7 @@ from signals.targets.pause import Pause
 from signals.targets.sampler import sample_and_enqueue
 from signals.targets.scopes import targets_of
 from traces.filters import Filter
+from traces.ingest import settled_minutes
 from traces.models import Unsettled
 
 LIMIT = 500
@@ -69,7 +71,9 @@ def settle(now: datetime, limit: int = LIMIT) -> Settled:
     requests = list(look.requests(rows, active))
     Unsettled.objects.filter(id__in=[row.id for row in rows if row.id not in look.kept]).delete()
     Unsettled.objects.bulk_update(look.kept.values(), ["due_at", "looked_at"])
-    return Settled(len(rows), sample_and_enqueue(requests, rates, now).queued)
+    queued = sample_and_enqueue(requests, rates, now).queued
+    settled_minutes.count([row.target_id for row in rows if row.is_first], now)
+    return Settled(len(rows), queued)
 
 
 def _active_versions() -> list[ActiveVersion]:

@@ -13,7 +13,7 @@ from catalyst.agents.models import Agent, AgentIdentity
 from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.registry import AgentRows
-from traces.ingest import deploys, pipeline, rollups
+from traces.ingest import deploys, pipeline, rollups, settled_minutes
 from traces.ingest.pipeline import SpanBatch
 from traces.ingest.regroup import TRACES_AT_ONCE, readings_of
 from traces.models import Session, Trace
@@ -132,6 +132,7 @@ def _remove(source: Agent, into: Agent) -> None:
     Trace.objects.filter(agent=source).update(agent=into)
     Session.objects.filter(agent=source).update(agent=into)
     rollups.merge_agents(source.project_id, source.pk, into.pk)
+    settled_minutes.give(source, into)
     deploys.give(source.pk, into.pk)
     source.delete()
 

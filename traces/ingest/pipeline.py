@@ -415,9 +415,10 @@ def _enqueue(
 
 def _settle_request(
     batch: TraceBatch, trace: LockedTrace, summary: Summary, since: datetime
-) -> tuple[int, Summary, bool, datetime]:
+) -> settle_queue.ChangedTrace:
     arriving = [new.span for new in batch.arriving.values()]
     named = with_named_agent(batch.final())
     is_ready = any(span.ended and span.span_id in named for span in arriving)
     names_agent = any(span.agent_id is not None for span in arriving)
-    return trace.pk, summary, is_ready, min(trace.first_received_at, since) if names_agent else since
+    spans_since = min(trace.first_received_at, since) if names_agent else since
+    return settle_queue.ChangedTrace(trace.pk, summary, is_ready, spans_since, is_new=trace.created)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 from django.conf import settings
@@ -14,15 +15,17 @@ from traces.models.settle_queue import MAX_QUIET
 from traces.summary import Summary
 
 _UPSERT = """
-    INSERT INTO traces_unsettled AS u (project_id, scope, target_id, due_at, since)
+    INSERT INTO traces_unsettled AS u (project_id, scope, target_id, due_at, since, is_first)
     {} ORDER BY 2, 3
     ON CONFLICT (scope, target_id) DO UPDATE
     SET due_at = EXCLUDED.due_at, since = least(u.since, EXCLUDED.since), looked_at = NULL
 """
 _TRACES_AND_SPANS = """
     SELECT %s, s.* FROM json_to_recordset(%s::json)
-        AS t(id bigint, due_at timestamptz, spans_due_at timestamptz, spans_since timestamptz),
-        LATERAL (VALUES ('trace', id, due_at, %s::timestamptz), ('span', id, spans_due_at, spans_since)) AS s
+        AS t(id bigint, due_at timestamptz, spans_due_at timestamptz, spans_since timestamptz, is_new boolean),
+        LATERAL (VALUES
+            ('trace', id, due_at, %s::timestamptz, is_new), ('span', id, spans_due_at, spans_since, false)
+        ) AS s
 """
 _TRACES = f"""
     WITH queued AS (
@@ -33,12 +36,22 @@ _TRACES = f"""
 """
 _SESSIONS = _UPSERT.format("""
     SELECT s.project_id, 'session', s.id,
-        CASE WHEN s.end_time < t.now - q.quiet THEN t.now ELSE t.now + q.quiet END, t.now
+        CASE WHEN s.end_time < t.now - q.quiet THEN t.now ELSE t.now + q.quiet END, t.now, false
     FROM (SELECT %s::timestamptz AS now, %s::interval AS quiet) AS t, traces_session s
     LEFT JOIN traces_quiettime o ON o.agent_id = s.agent_id,
     LATERAL (SELECT least(t.quiet, o.session) AS quiet) AS q
     WHERE s.id = ANY(%s)
 """)
+
+
+class ChangedTrace(NamedTuple):
+    """`is_ready`: whether spans settle at once. `spans_since`: since when spans may be new. `is_new`: never stored."""
+
+    pk: int
+    summary: Summary
+    is_ready: bool
+    spans_since: datetime
+    is_new: bool
 
 
 def trace_due(summary: Summary, now: datetime) -> datetime:
@@ -47,19 +60,17 @@ def trace_due(summary: Summary, now: datetime) -> datetime:
     return now if summary.end_time < now - quiet else now + quiet
 
 
-def enqueue_traces(
-    project_id: int, changed: Sequence[tuple[int, Summary, bool, datetime]], since: datetime, now: datetime
-) -> set[int]:
-    """Enqueue traces (primary key, summary, whether spans are ready, since when spans may be new) and their spans.
+def enqueue_traces(project_id: int, changed: Sequence[ChangedTrace], since: datetime, now: datetime) -> set[int]:
+    """Enqueue traces and their spans. Ready spans are due at once, others with the trace.
 
-    Ready spans are due at once, others with the trace. `since`: when the first span was received.
+    `since`: when the first span was received.
     Returns the primary keys of traces that were not in the queue before.
     """
     rows = []
-    for pk, summary, is_ready, spans_since in changed:
-        due = trace_due(summary, now)
-        spans_due = now if is_ready else due
-        rows.append({"id": pk, "due_at": due, "spans_due_at": spans_due, "spans_since": spans_since})
+    for trace in changed:
+        due = trace_due(trace.summary, now)
+        spans = {"spans_due_at": now if trace.is_ready else due, "spans_since": trace.spans_since}
+        rows.append({"id": trace.pk, "due_at": due, "is_new": trace.is_new, **spans})
     return {pk for (pk,) in database.fetch(_TRACES, [project_id, orjson.dumps(rows).decode(), since])}
 
 

@@ -1,6 +1,7 @@
 """Tables, each beside its QuerySet."""
 
 from traces.models.agent_hours import AgentHour, AgentHourCalls, AgentHourLatency
+from traces.models.agent_minutes import AgentMinute
 from traces.models.call_names import CallName
 from traces.models.choices import Kind, Outcome, Status
 from traces.models.deploys import Deploy
@@ -15,6 +16,7 @@ __all__ = [
     "AgentHour",
     "AgentHourCalls",
     "AgentHourLatency",
+    "AgentMinute",
     "CallName",
     "Counters",
     "Deploy",

@@ -31,6 +31,9 @@ class Unsettled(models.Model):
     target_id = models.BigIntegerField(help_text="Primary key of the Trace or Session.")
     due_at = models.DateTimeField()
     since = models.DateTimeField(help_text="When the first span arrived that has not settled yet.")
+    is_first = models.BooleanField(
+        default=False, db_default=False, help_text="A trace that has not settled before. It is counted when it does."
+    )
     looked_at = models.DateTimeField(
         null=True, help_text="When it last settled for some signals and stayed for others. Null: not since it grew."
     )

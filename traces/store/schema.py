@@ -76,6 +76,9 @@ ALTER TABLE traces_unsettled SET (fillfactor = 100);
 ALTER TABLE traces_agenthourcalls SET (fillfactor = 75);
 """
 
+# Settling adds to the rows of the present minute again and again.
+MINUTES = "ALTER TABLE traces_agentminute SET (fillfactor = 50);"
+
 CALLS = """
 ALTER TABLE traces_span ADD COLUMN input_cost numeric(20, 9), ADD COLUMN cache_cost numeric(20, 9),
     ADD COLUMN output_cost numeric(20, 9), ADD COLUMN tool text NOT NULL DEFAULT '';
