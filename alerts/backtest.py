@@ -1,7 +1,8 @@
 """What an alert would have done over past days. Reads only.
 
-It steps through every minute as the evaluation does, with labels as they are now. So it differs from what happened
-where a window was evaluated before all of its labels were judged, and where the signal was inactive for a while.
+It steps through every window as the evaluation does, with sums as they are now. So it differs from what happened
+where a window was evaluated before all of its labels were judged, or of its traces had arrived, and where the signal
+was inactive for a while.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,15 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import repeat
 
-from alerts.counts import MinuteSums, Part, Watched
+from alerts.counts import Part, Sums, Watched
 from alerts.measures import Counts, Measure
+from alerts.readings import newest_end
 from alerts.rules import Event, EventKind, Level, Problem, Reading, Rule, State, step
-from catalyst.timerange import DAY, MINUTE, floor
-from signals.results import settled
+from catalyst.timerange import DAY
 
 MAX_DAYS = 30
 POINTS = 300
-MINUTES_A_DAY = DAY // MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,12 @@ class Firing:
 class Backtest:
     """`held_by_…`: how many more firings there would be without the cooldown, the minimum and the rule of chance.
 
-    `unknown`: the part of the windows without a value, from 0 to 1.
+    `unknown`: the part of the windows without a value, from 0 to 1. `width`: the time from a point to the next one.
     """
 
     start: datetime
     end: datetime
+    width: timedelta
     points: Sequence[Point]
     firings: Sequence[Firing]
     warnings: int
@@ -64,7 +65,7 @@ class Backtest:
 
 
 def run(watch: Watched, rule: Rule, days: int, now: datetime) -> Backtest:
-    """Replay the last `days`, 1 to MAX_DAYS, as far back as the signal has settled targets."""
+    """Replay the last `days`, 1 to MAX_DAYS, as far back as there are sums."""
     past = _Past.of(watch, days, now)
     firings, warnings = _replay(rule, past)
     held = {
@@ -72,10 +73,12 @@ def run(watch: Watched, rule: Rule, days: int, now: datetime) -> Backtest:
         "held_by_minimum": _replay(rule, past.without_minimum()) if watch.measure.min_count else None,
         "held_by_chance": _replay(replace(rule, only_significant=False), past) if rule.only_significant else None,
     }
+    merged = -(-len(past.values) // POINTS) or 1
     return Backtest(
         start=past.start,
-        end=floor(now, MINUTE),
-        points=_points(rule, past, -(-len(past.values) // POINTS) or 1),
+        end=past.end_of(len(past.values) - 1),
+        width=merged * past.measure.step,
+        points=_points(rule, past, merged),
         firings=firings,
         warnings=warnings,
         unknown=past.values.count(None) / len(past.values) if past.values else 0.0,
@@ -86,14 +89,14 @@ def run(watch: Watched, rule: Rule, days: int, now: datetime) -> Backtest:
 def suggest(watch: Watched, rule: Rule, days: int, now: datetime) -> float | None:
     """A threshold that one day in seven reached, so that it fires about once a week. None if no window has a value."""
     past = _Past.of(watch, days, now)
-    peaks = [point.value for point in _points(rule, past, MINUTES_A_DAY) if point.value is not None]
+    peaks = [point.value for point in _points(rule, past, DAY // past.measure.step) if point.value is not None]
     peaks.sort(reverse=rule.rises)
     return peaks[max(round(len(peaks) / 7), 1) - 1] if peaks else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """All windows that ended after `start`, one a minute. `values`: None where it is not known."""
+    """All windows that ended after `start`, one each step. `values`: None where it is not known."""
 
     measure: Measure
     start: datetime
@@ -104,11 +107,11 @@ class _Past:
 
     @classmethod
     def of(cls, watch: Watched, days: int, now: datetime) -> "_Past":
-        end = floor(now, MINUTE)
-        start = _start(watch, end - days * DAY)
+        step, end = watch.measure.step, newest_end(watch.measure, now)
+        start = min(_start(watch, end - days * DAY, now), end)
         base = watch.begin(start)
-        sums = MinuteSums(watch.value, base, end)
-        ends = range((start - base) // MINUTE + 1, (end - base) // MINUTE + 1)
+        sums = watch.sums(base, end)
+        ends = range((start - base) // step + 1, (end - base) // step + 1)
         windows = [each for part, some in _parts(watch, base, ends) for each in _windows(watch, sums, base, part, some)]
         counts, before, is_whole = zip(*windows, strict=True) if windows else ((), (), ())
         return cls(watch.measure, start, counts, before, is_whole, ())._with_values()
@@ -122,7 +125,7 @@ class _Past:
         return replace(self, measure=replace(self.measure, min_count=0))._with_values()
 
     def end_of(self, place: int) -> datetime:
-        return self.start + (place + 1) * MINUTE
+        return self.start + (place + 1) * self.measure.step
 
     def reading(self, place: int) -> Reading:
         end, value = self.end_of(place), self.values[place]
@@ -132,35 +135,37 @@ class _Past:
         return Reading(end, value, is_significant=significance)
 
 
-def _start(watch: Watched, wanted: datetime) -> datetime:
+def _start(watch: Watched, wanted: datetime, now: datetime) -> datetime:
     """Before its first target a signal has nothing to count, and a drop would be found where nothing was."""
-    first = settled.first_minute([part.version_id for part in watch.parts], watch.begin(wanted))
+    wanted = max(wanted, watch.known_since(now) + (wanted - watch.begin(wanted)))
+    first = watch.first(watch.begin(wanted))
     return max(wanted, first) if first else wanted
 
 
 def _parts(watch: Watched, base: datetime, ends: range) -> Iterator[tuple[Part | None, range]]:
-    """The ends of windows, in minutes after `base`, by the version that was current."""
+    """The ends of windows, in steps after `base`, by the version that was current."""
     place, current = ends.start, None
     for part in watch.parts:
-        after = min(max((part.start - base) // MINUTE + 1, place), ends.stop)
+        after = min(max((part.start - base) // watch.measure.step + 1, place), ends.stop)
         yield current, range(place, after)
         place, current = after, part
     yield current, range(place, ends.stop)
 
 
 def _windows(
-    watch: Watched, sums: MinuteSums, base: datetime, part: Part | None, ends: range
+    watch: Watched, sums: Sums, base: datetime, part: Part | None, ends: range
 ) -> Iterable[tuple[Counts, Counts | None, bool]]:
     """The counts of the windows, of those before, and whether the labels of both are all of this version."""
     if part is None or not ends:
         return ((Counts(), None, False) for _ in ends)
-    length = watch.measure.window // MINUTE
+    step = watch.measure.step
+    length = watch.measure.window // step
     before: Iterable[Counts | None] = repeat(None)
     if watch.measure.compares:
         before = sums.windows(part.version_id, range(ends.start - length, ends.stop - length), length)
     is_whole: Iterable[bool] = repeat(True)
     if watch.measure.needs_whole_windows:
-        is_whole = (not watch.missing_part(part, base + end * MINUTE) for end in ends)
+        is_whole = (not watch.missing_part(part, base + end * step) for end in ends)
     return zip(sums.windows(part.version_id, ends, length), before, is_whole, strict=False)
 
 

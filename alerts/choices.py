@@ -31,6 +31,21 @@ class Metric(models.TextChoices):
     def is_share(self) -> bool:
         return self in {Metric.TRUE_RATE, Metric.VALUE_SHARE, Metric.ERROR_RATE}
 
+    @property
+    def adds_up(self) -> bool:
+        """True for amounts, of which a part of a window has less. False for shares and percentiles."""
+        return not self.is_share and self != Metric.P95_LATENCY
+
+    @property
+    def has_chance(self) -> bool:
+        """True if a test can tell whether chance alone explains a value."""
+        return self not in {Metric.COST, Metric.TOKENS}
+
+    @property
+    def noun(self) -> str:
+        """What a window has, in the plural."""
+        return "traces" if self.is_of_agent else "labels"
+
 
 _OF_AGENTS = {Metric.RUNS, Metric.ERROR_RATE, Metric.P95_LATENCY, Metric.COST, Metric.TOKENS}
 _OF_VALUES = {Metric.VALUE_COUNT, Metric.VALUE_SHARE}

@@ -14,10 +14,11 @@ from typing import Self
 
 from django.db import transaction
 
-from alerts import counts, messages
-from alerts.counts import MinuteSums, Source, Watched, WindowSums
+from alerts import agent_counts, counts, messages
+from alerts.agent_counts import AgentWindowSums
+from alerts.counts import Source, Watched, WindowSums
 from alerts.models import Alert, AlertEvent, AlertState
-from alerts.readings import Read, read, ready
+from alerts.readings import Read, newest_end, read, ready
 from alerts.rules import Event, EventKind, Reading, State, step
 from catalyst.timerange import DAY, MINUTE, floor
 from signals.judging import budget_checks
@@ -69,13 +70,20 @@ def evaluate(now: datetime, *, is_over: Callable[[], bool] = lambda: False) -> i
 def _evaluate(alerts: Sequence[int], until: datetime, now: datetime) -> int:
     rows = list(AlertState.objects.filter(pk__in=alerts).due(until).lock())
     labelling = _Labelling.of([row.alert.signal for row in rows if row.alert.signal], until, now)
-    due = [each for row in rows if row.alert.signal and (each := labelling.due(row, row.alert.signal, until, now)).ends]
+    due = [each for row in rows if (each := _due(row, labelling, until, now)).ends]
     source_of = _sources(due)
     events = [event for each in due for event in _advance(each, source_of(each), now)]
     AlertState.objects.store([each.row for each in due])
     AlertEvent.objects.bulk_create(events)
     messages.announce([event for event in events if not event.silenced], now)
     return len(due)
+
+
+def _due(row: AlertState, labelling: "_Labelling", until: datetime, now: datetime) -> _Due:
+    if row.alert.signal is not None:
+        return labelling.due(row, row.alert.signal, until, now)
+    watch = counts.of_agent(row.alert)
+    return _Due(row, watch, _ends(row, watch, now), is_capped=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +110,31 @@ class _Labelling:
     def due(self, row: AlertState, signal: Signal, until: datetime, now: datetime) -> _Due:
         watch = counts.watched(row.alert, signal, self.versions[signal.pk])
         part = watch.part_at(until)
-        is_capped = part is not None and part.version_id in self.capped
-        waiting = [] if part is None or is_capped else self.waiting.get(part.version_id, [])
-        return _Due(row, watch, ready(watch, _ends(row, until), waiting, now), is_capped)
+        version = part.version_id if part else None
+        is_capped = version is not None and version in self.capped
+        waiting = [] if version is None or is_capped else self.waiting.get(version, [])
+        return _Due(row, watch, ready(watch, _ends(row, watch, now), waiting, now), is_capped)
 
 
 def _sources(due: Iterable[_Due]) -> Callable[[_Due], Source]:
     """Read the windows of all alerts with one each at once. After an outage, an alert reads its minutes."""
-    windows = [window for each in due if each.has_one for window in counts.windows_at(each.watch, each.ends[0])]
-    sums = settled.settled_counts(windows, is_live=True)
+    ones = [(each.watch, each.ends[0]) for each in due if each.has_one]
+    sums = settled.settled_counts([window for one in ones for window in counts.windows_at(*one)], is_live=True)
+    of_agents = agent_counts.read((one[0].measure, window) for one in ones for window in counts.agent_windows_at(*one))
 
     def source_of(each: _Due) -> Source:
-        if each.has_one:
-            return WindowSums(each.watch.value, sums)
-        return MinuteSums(each.watch.value, each.watch.begin(each.ends[0]), each.ends[-1])
+        watch = each.watch
+        if not each.has_one:
+            return watch.sums(watch.begin(each.ends[0]), each.ends[-1])
+        return AgentWindowSums(watch.measure, watch.agent, of_agents) if watch.agent else WindowSums(watch.value, sums)
 
     return source_of
 
 
-def _ends(row: AlertState, until: datetime) -> list[datetime]:
-    first = max(row.evaluated_until, until - MAX_CATCH_UP)
-    return [first + minute * MINUTE for minute in range(1, (until - first) // MINUTE + 1)]
+def _ends(row: AlertState, watch: Watched, now: datetime) -> list[datetime]:
+    until, step = newest_end(watch.measure, now), watch.measure.step
+    first = floor(max(row.evaluated_until, until - MAX_CATCH_UP), step)
+    return [first + count * step for count in range(1, (until - first) // step + 1)]
 
 
 def _advance(due: _Due, source: Source, now: datetime) -> list[AlertEvent]:

@@ -11,15 +11,15 @@ from django.tasks import task
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from alerts import sentences
+from alerts import counts, sentences
 from alerts.choices import Comparison, Metric, Operator
-from alerts.counts import MinuteSums, value_of
+from alerts.counts import Sums, value_of
 from alerts.measures import Measure
 from alerts.models import Alert, AlertEvent, shows_excerpts
 from alerts.rules import EventKind
 from catalyst import notifications, timerange
 from catalyst.notifications import MAX_EXCERPTS, Curve, Excerpt, Fact, Link, Message, Severity
-from catalyst.timerange import DAY, HOUR, MINUTE
+from catalyst.timerange import DAY, HOUR
 from signals.models import Label, Signal
 from signals.results.rows import load_rows
 
@@ -111,13 +111,15 @@ def _text(event: AlertEvent, *, has_value: bool) -> Iterator[str]:
         return
     label = value_of(event.alert)
     if event.observed is None and event.before is None:
-        yield "There are too few labels to tell."
+        yield f"There are too few {measure.metric.noun} to tell."
         return
     yield f"{sentences.metric_text(measure, label)}: {_observed(event, measure)}."
     if event.kind != EventKind.RESOLVED:
         yield sentences.fires_when(measure, event.alert.threshold, label)
     if event.labelled < event.requested:
         yield f"{event.labelled:,} of {event.requested:,} are judged."
+    if event.reason:
+        yield event.reason
 
 
 def _observed(event: AlertEvent, measure: Measure) -> str:
@@ -136,7 +138,10 @@ def _facts(event: AlertEvent) -> Iterator[Fact]:
         yield Fact(name="Threshold", value=sentences.threshold_text(measure, alert.threshold))
     yield Fact(name="Window", value=f"{start:%Y-%m-%d %H:%M} to {_end(start, event.window_end)} UTC")
     judged = f"{event.labelled:,} of {event.requested:,} judged"
-    yield Fact(name="Labels", value=judged if event.labelled < event.requested else f"{event.labelled:,}")
+    yield Fact(
+        name=measure.metric.noun.capitalize(),
+        value=judged if event.labelled < event.requested else f"{event.labelled:,}",
+    )
     if trend := _trend(event, measure):
         yield Fact(name="Trend", value=trend)
 
@@ -173,20 +178,21 @@ def _excerpts(event: AlertEvent, signal: Signal) -> Iterator[Excerpt]:
 
 
 def _curve(event: AlertEvent) -> Curve | None:
-    if event.version_id is None:
-        return None
     alert = event.alert
+    if event.version_id is None and alert.signal_id is not None:
+        return None
     measure, end = alert.measure, event.window_end
-    step = max(measure.window / CURVE_STEPS, MINUTE)
+    step = max(measure.window / CURVE_STEPS, measure.step)
     steps = int(min(CURVE_WINDOWS * measure.window, MAX_CURVE) / step)
-    sums = MinuteSums(value_of(alert), end - steps * step - 2 * measure.window, end)
+    start = timerange.floor(end - steps * step, measure.step) - 2 * measure.window
+    sums = counts.sums_of(alert, start, end)
     points = (_point(sums, event.version_id, measure, end - back * step) for back in range(steps, -1, -1))
     title = sentences.metric_text(measure, value_of(alert))
     return Curve(title=title, points=tuple(points), threshold=alert.threshold)
 
 
-def _point(sums: MinuteSums, version_id: int, measure: Measure, moment: datetime) -> float | None:
-    end = timerange.floor(moment, MINUTE)
+def _point(sums: Sums, version_id: int | None, measure: Measure, moment: datetime) -> float | None:
+    end = timerange.floor(moment, measure.step)
     start = end - measure.window
     before = sums.counts(version_id, start - measure.window, start) if measure.compares else None
     value = measure.value(sums.counts(version_id, start, end), before)
@@ -204,7 +210,19 @@ def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
         query |= {"label": value} if value else {}
         path = reverse("signals:signal-detail", args=[alert.project.slug, signal.pk])
         yield Link(text="Labels of this time", url=f"{_absolute(path)}?{urlencode(query)}")
+    else:
+        yield from _agent_links(event)
     yield Link(text="Mute", url=f"{page}#mute")
+
+
+def _agent_links(event: AlertEvent) -> Iterator[Link]:
+    alert = event.alert
+    length = alert.measure.window + (timedelta() if alert.measure.is_hourly else BEFORE_SETTLING)
+    query = {"from": timerange.iso(event.window_end - length), "to": timerange.iso(event.window_end)}
+    agent = _absolute(reverse("traces:agent-detail", args=[alert.project.slug, alert.agent_id]))
+    yield Link(text="The agent at this time", url=f"{agent}?{urlencode(query)}")
+    traces = _absolute(reverse("traces:agent-traces", args=[alert.project.slug, alert.agent_id]))
+    yield Link(text="Failed traces of this time", url=f"{traces}?{urlencode({'status': 'error', **query})}")
 
 
 def _settling(signal: Signal) -> timedelta:

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from alerts.choices import Metric
 from alerts.counts import Part, Source, Watched
 from alerts.measures import Counts, Measure
 from alerts.rules import Problem, Reading
-from catalyst.timerange import MINUTE
+from catalyst.timerange import HOUR, MINUTE, floor
 
 # A window is evaluated once all of its labels are judged, at the latest after this.
 PATIENCE = 15 * MINUTE
 
-NO_LABELS = "There are too few labels to tell."
+TOO_FEW = "There are too few {} to tell."
+NO_PRICE = "No model call has a known price."
 WAITING = "The judge has not labelled enough of what settled."
 NOTHING = Counts()
 NO_VERSION = "The signal had no version then."
@@ -22,7 +24,7 @@ NO_VERSION = "The signal had no version then."
 class Read:
     """A reading with the counts behind it, for people. `before`: of the window before, if they are compared.
 
-    `reason`: the problem in words.
+    `reason`: the problem in words, or what the value leaves out.
     """
 
     reading: Reading
@@ -46,6 +48,11 @@ def ready(watch: Watched, ends: Iterable[datetime], waiting: Sequence[datetime],
     return found
 
 
+def newest_end(measure: Measure, now: datetime) -> datetime:
+    """The end of the newest window. Hours of an agent's numbers are looked at when their traces have arrived."""
+    return floor(now - PATIENCE, HOUR) if measure.is_hourly else floor(now, MINUTE)
+
+
 def read(watch: Watched, end: datetime, source: Source, *, counts_waiting: bool = True) -> Read:
     """The reading of the window that ends at `end`. Without `counts_waiting` labels that wait are passed over."""
     part = watch.part_at(end)
@@ -63,9 +70,21 @@ def read(watch: Watched, end: datetime, source: Source, *, counts_waiting: bool 
         return Read(Reading(end, problem=Problem.DELAYED), part, counts, before, WAITING)
     value = measure.value(counts, before)
     if value is None:
-        return Read(Reading(end, problem=Problem.NO_DATA), part, counts, before, NO_LABELS)
+        return Read(Reading(end, problem=Problem.NO_DATA), part, counts, before, _unknown(measure, counts, before))
     reading = Reading(end, value=value, is_significant=measure.significance(counts, before))
-    return Read(reading, part, counts, before)
+    return Read(reading, part, counts, before, _left_out(counts))
+
+
+def _unknown(measure: Measure, counts: Counts, before: Counts | None) -> str:
+    has_enough = measure.has_enough(counts, before)
+    return NO_PRICE if has_enough and measure.metric == Metric.COST else TOO_FEW.format(measure.metric.noun)
+
+
+def _left_out(counts: Counts) -> str:
+    if not counts.unpriced:
+        return ""
+    calls = "1 model call has" if counts.unpriced == 1 else f"{counts.unpriced:,} model calls have"
+    return f"{calls} no known price and {'is' if counts.unpriced == 1 else 'are'} not in the cost."
 
 
 def _problem(end: datetime, problem: Problem, reason: str, part: Part | None) -> Read:

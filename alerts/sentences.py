@@ -3,14 +3,25 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from math import isinf
+from typing import NamedTuple
 
 from alerts.choices import Metric, Operator
 from alerts.measures import Measure
 from alerts.rules import Rule
+from catalyst import formats
 from catalyst.timerange import HOUR, MINUTE
 
 YES = "yes"
 FROM_ZERO = "up from zero"
+MICROSECONDS = 1_000_000
+# Of the metrics of agents, in suggested names.
+NAMES = {
+    Metric.RUNS: "traces",
+    Metric.ERROR_RATE: "failed traces",
+    Metric.P95_LATENCY: "p95 latency",
+    Metric.COST: "cost",
+    Metric.TOKENS: "tokens",
+}
 
 
 def fires_when(measure: Measure, threshold: float, label: str = "") -> str:
@@ -29,7 +40,7 @@ def _conditions(measure: Measure, rule: Rule, label: str) -> Iterator[str]:
     if rule.only_significant:
         yield "Does not fire on a value that chance alone explains."
     if measure.min_count:
-        noun = "label" if measure.min_count == 1 else "labels"
+        noun = _counted(measure.metric, measure.min_count)
         yield f"Needs at least {measure.min_count:,} {noun} in {'both windows' if measure.compares else 'the window'}."
     if rule.cooldown:
         yield f"Fires again after {window_text(rule.cooldown)} at the earliest."
@@ -43,7 +54,7 @@ def suggested_name(measure: Measure, threshold: float, label: str = "") -> str:
     if measure.compares:
         return f"{what} {'up' if threshold >= 0 else 'down'} {number(abs(threshold))}%"
     limit = threshold_text(measure, threshold)
-    return f"{what} {limit}" if measure.metric.is_share else f"{what} {limit} in {window_text(measure.window)}"
+    return f"{what} {limit} in {window_text(measure.window)}" if measure.metric.adds_up else f"{what} {limit}"
 
 
 def value_text(measure: Measure, value: float) -> str:
@@ -52,7 +63,11 @@ def value_text(measure: Measure, value: float) -> str:
         return FROM_ZERO
     if measure.compares:
         return f"{'+' if value > 0 else ''}{number(round(value, 1))}%"
-    return f"{number(round(100 * value, 1))}%" if measure.metric.is_share else number(value)
+    if measure.metric.is_share:
+        return f"{number(round(100 * value, 1))}%"
+    if measure.metric == Metric.P95_LATENCY:
+        return formats.about(value * MICROSECONDS)
+    return formats.usd(value) if measure.metric == Metric.COST else number(value)
 
 
 def threshold_text(measure: Measure, threshold: float) -> str:
@@ -60,8 +75,15 @@ def threshold_text(measure: Measure, threshold: float) -> str:
     if measure.compares:
         side = "more" if measure.operator == Operator.GTE else "less"
         return f"{'+' if threshold > 0 else ''}{number(threshold)}% or {side}"
-    amount = f"{percent(threshold)}%" if measure.metric.is_share else number(threshold)
-    return f"{measure.operator.label} {amount}"
+    return f"{measure.operator.label} {_amount(measure.metric, threshold)}"
+
+
+def _amount(metric: Metric, threshold: float) -> str:
+    if metric.is_share:
+        return f"{percent(threshold)}%"
+    if metric == Metric.P95_LATENCY:
+        return f"{number(threshold)} s"
+    return f"${number(threshold)}" if metric == Metric.COST else number(threshold)
 
 
 def metric_text(measure: Measure, label: str = "") -> str:
@@ -95,37 +117,78 @@ def _phrase(measure: Measure, threshold: float, label: str) -> str:
     if measure.compares:
         return _change_phrase(measure, threshold, label)
     limit, window = threshold_text(measure, threshold), _window(measure.window)
+    if measure.metric.is_of_agent:
+        return _agent_phrase(measure.metric, limit, threshold, window)
     quoted = f"“{_name(measure.metric, label)}”"
     if measure.metric.is_share:
         return f"{limit} of the labels of {window} are {quoted}"
     if measure.metric == Metric.VALUE_COUNT:
         return f"{quoted} is given {limit} {'time' if threshold == 1 else 'times'} in {window}"
-    return f"there {'is' if threshold == 1 else 'are'} {limit} {'label' if threshold == 1 else 'labels'} in {window}"
+    return _there_are(measure.metric, limit, threshold, window)
+
+
+def _agent_phrase(metric: Metric, limit: str, threshold: float, window: str) -> str:
+    if metric == Metric.RUNS:
+        return _there_are(metric, limit, threshold, window)
+    if metric == Metric.P95_LATENCY:
+        return f"the 95th percentile of latency in {window} is {limit}"
+    does = {
+        Metric.ERROR_RATE: f"{limit} of the traces of {window} failed",
+        Metric.COST: f"the traces of {window} cost {limit}",
+        Metric.TOKENS: f"the traces of {window} use {limit} {'token' if threshold == 1 else 'tokens'}",
+    }
+    return does[metric]
+
+
+def _there_are(metric: Metric, limit: str, threshold: float, window: str) -> str:
+    return f"there {'is' if threshold == 1 else 'are'} {limit} {_counted(metric, threshold)} in {window}"
+
+
+def _counted(metric: Metric, count: float) -> str:
+    return metric.noun.removesuffix("s") if count == 1 else metric.noun
+
+
+class Words(NamedTuple):
+    """Of a comparison: `as many labels as`, `more labels than`, `fewer labels than`."""
+
+    equal: str
+    more: str
+    less: str
+
+
+def _many(noun: str) -> Words:
+    return Words(f"many {noun}", f"more {noun}", f"fewer {noun}")
+
+
+FREQUENT = Words("frequent", "more frequent", "less frequent")
+OFTEN = Words("often", "more often", "less often")
+# What happens, and how it is compared.
+CHANGES = {
+    Metric.LABEL_VOLUME: ("there are", _many("labels")),
+    Metric.TRUE_RATE: ("{} is", FREQUENT),
+    Metric.VALUE_SHARE: ("{} is", FREQUENT),
+    Metric.VALUE_COUNT: ("{} is given", OFTEN),
+    Metric.RUNS: ("there are", _many("traces")),
+    Metric.ERROR_RATE: ("traces fail", OFTEN),
+    Metric.P95_LATENCY: ("the 95th percentile of latency is", Words("high", "higher", "lower")),
+    Metric.COST: ("the traces cost", Words("much", "more", "less")),
+    Metric.TOKENS: ("the traces use", _many("tokens")),
+}
 
 
 def _change_phrase(measure: Measure, threshold: float, label: str) -> str:
-    before = _before(measure.window)
-    quoted = f"“{_name(measure.metric, label)}”"
-    if measure.metric.is_share:
-        return f"{quoted} is {_change(measure.operator, threshold, 'frequent', 'frequent')} {before}"
-    if measure.metric == Metric.VALUE_COUNT:
-        return f"{quoted} is given {_change(measure.operator, threshold, 'often', 'often')} {before}"
-    return f"there are {_change(measure.operator, threshold, 'many labels', 'labels')} {before}"
+    happens, words = CHANGES[measure.metric]
+    subject = happens.replace("{}", f"“{_name(measure.metric, label)}”")
+    return f"{subject} {_change(measure.operator, threshold, words)} {_before(measure.window)}"
 
 
-def _change(operator: Operator, threshold: float, equal: str, more: str) -> str:
+def _change(operator: Operator, threshold: float, words: Words) -> str:
     if not threshold:
-        return f"{operator.label} as {equal} as in"
+        return f"{operator.label} as {words.equal} as in"
     # At least 10 % less is at most a change of -10 %.
     rises = threshold > 0
     shown = operator if rises else Operator.LTE if operator == Operator.GTE else Operator.GTE
-    return f"{shown.label} {number(abs(threshold))}% {_compared(rises, more)} than in"
-
-
-def _compared(rises: bool, what: str) -> str:
-    if rises:
-        return "more often" if what == "often" else f"more {what}"
-    return {"often": "less often", "labels": "fewer labels"}.get(what, f"less {what}")
+    return f"{shown.label} {number(abs(threshold))}% {words.more if rises else words.less} than in"
 
 
 def _window(window: timedelta) -> str:
@@ -139,4 +202,4 @@ def _before(window: timedelta) -> str:
 def _name(metric: Metric, label: str) -> str:
     if metric == Metric.TRUE_RATE:
         return YES
-    return label if metric.takes_value else "labels"
+    return label if metric.takes_value else NAMES.get(metric, "labels")

@@ -191,6 +191,7 @@ def test_a_form_that_names_rows_of_another_project_changes_and_shows_nothing_of_
     of_agent = asked | {"agent": foreign.agent_id}
     of_alert = {"signal": foreign.pk, "metric": "true_rate", "comparison": "absolute", "operator": "gte"}
     of_alert |= {"threshold": "5", "window": "1h", "min_label_count": "0", "cooldown_minutes": "0"}
+    of_numbers = {**of_alert, "signal": "", "agent": foreign.agent_id, "metric": "runs"}
     channel = theirs.world.alert.channels.get().pk
     forms: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("signals:signal-create", {}, of_agent),
@@ -200,6 +201,7 @@ def test_a_form_that_names_rows_of_another_project_changes_and_shows_nothing_of_
         *((f"signals:{name}", {}, of_agent) for name in ("trial-run", "prompt-show", "judge-show")),
         *((f"signals:{name}", {}, asked | {"signal": foreign.pk}) for name in ("trial-run", "prompt-show")),
         ("alerts:alert-create", {}, of_alert),
+        ("alerts:alert-create", {}, of_numbers),
         *(
             ("alerts:alert-bulk", {}, {"alert": theirs.world.alert.pk, "do": do})
             for do in ("mute", "archive", "disable")
@@ -207,6 +209,7 @@ def test_a_form_that_names_rows_of_another_project_changes_and_shows_nothing_of_
         ("alerts:alert-bulk", {}, {"alert": theirs.world.alert.pk, "do": "archive", "sure": "1"}),
         ("alerts:alert-edit", {"pk": mine.world.alert.pk}, of_alert | {"signal": own.pk, "channels": [channel]}),
         ("alerts:backtest-show", {}, of_alert),
+        ("alerts:backtest-show", {}, of_numbers),
         ("signals:trial-run", {}, asked | {"agent": own.agent_id, "again": theirs.own_test.pk}),
         ("signals:prompt-show", {}, asked | {"agent": own.agent_id, "target": f"{FIRST + 1:032x}"}),
     ]
@@ -272,8 +275,8 @@ def send_what_is_odd(project: Project) -> None:
         pipeline.store(project.pk, spans, NOW)
 
 
-# They go after a day in every project.
-GO_WITH_THEIR_DAY = ("signals_signaltest", "signals_signaltestitem")
+# They go after a day or three in every project.
+GO_WITH_THEIR_DAY = ("signals_signaltest", "signals_signaltestitem", "traces_agentminute")
 
 
 def test_what_expires_in_a_project_stays_in_another_one_with_the_same_ids(

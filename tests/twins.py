@@ -163,7 +163,10 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
         ],
         "traces:session-detail": [{"at": labels["session"].pk}],
         "alerts:alert-list": [{"state": "firing"}, {"q": words[0]}, {"archived": 1}],
-        "alerts:alert-create": [{"signal": signals["trace"].pk, "label": "yes", "range": "7d"}],
+        "alerts:alert-create": [
+            {"signal": signals["trace"].pk, "label": "yes", "range": "7d"},
+            {"agent": signals["trace"].agent_id},
+        ],
         "alerts:alert-detail": [{"kind": "fired"}, {"range": "7d"}],
         "signals:trace-absences": [{**span}],
         "signals:signal-list": [{"sort": "volume"}, {"archived": 1}],

@@ -11,11 +11,12 @@ from django.core.exceptions import ValidationError
 from django.http import QueryDict
 
 from alerts import operations
-from alerts.choices import OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
+from alerts.choices import OF_AGENTS, Comparison, Cooldown, Metric, Operator, Window
 from alerts.models import Alert, Channel
 from alerts.models.alert import MAX_NAME_CHARACTERS, STATUSES
-from alerts.operations import MAX_MIN_LABELS, SHARE, Definition
+from alerts.operations import MAX_MIN_LABELS, SHARE, Definition, Subject
 from alerts.sentences import suggested_name
+from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from catalyst.filter_form import FilterForm, NumberField, TextField
 from catalyst.form_messages import show_errors
@@ -24,7 +25,7 @@ from catalyst.timerange import TimeRange
 from signals.definitions.choices import BINARY_LABELS, Sentiment, Type
 from signals.models import Signal
 
-# Signals that the editor lists, the first ones by name.
+# Signals and agents that the editor lists, the first ones of each by name.
 MAX_LISTED = 200
 PERCENT = Decimal(100)
 # The window of an alert that begins from a chart: about this part of its range.
@@ -92,7 +93,7 @@ class AmountField(forms.DecimalField):
 
 
 class AlertForm(forms.Form):
-    """An alert on a signal. Shares are typed in percent."""
+    """An alert on a signal, or on an agent's own numbers. Shares are typed in percent."""
 
     metric = forms.ChoiceField(error_messages=REQUIRED_CHOICE)
     string_label = forms.ChoiceField(label="Label", required=False, error_messages=REQUIRED_CHOICE)
@@ -130,7 +131,7 @@ class AlertForm(forms.Form):
     def __init__(
         self,
         project: Project,
-        signal: Signal | None,
+        subject: Subject | None,
         data: QueryDict | None = None,
         *,
         alert: Alert | None = None,
@@ -138,10 +139,13 @@ class AlertForm(forms.Form):
     ) -> None:
         start = _initial_of(Definition.of(alert)) if alert else dict(initial or {})
         super().__init__(data, initial=start, label_suffix="")
-        self.signal, self.alert = signal, alert
-        fitting = metrics_of(signal)
-        self._offer("metric", [(metric, metric.label) for metric in OF_SIGNALS if metric in fitting], Metric.TRUE_RATE)
-        self._offer("string_label", [(label, label) for label in labels_of(signal)], "")
+        self.subject, self.alert = subject, alert
+        self.signal = subject if isinstance(subject, Signal) else None
+        self.agent = subject if isinstance(subject, Agent) else None
+        fitting = metrics_of(subject)
+        first = Metric.ERROR_RATE if self.agent else Metric.TRUE_RATE
+        self._offer("metric", [(metric, metric.label) for metric in Metric if metric in fitting], first)
+        self._offer("string_label", [(label, label) for label in labels_of(self.signal)], "")
         channels = Channel.objects.for_list().filter(project=project)
         self._offer("channels", [(str(channel.pk), _channel_text(channel)) for channel in channels], [])
 
@@ -149,6 +153,11 @@ class AlertForm(forms.Form):
     def has_labels(self) -> bool:
         """Whether the signal has labels of its own."""
         return bool(labels_of(self.signal))
+
+    @property
+    def noun(self) -> str:
+        """What the window has."""
+        return "traces" if self.agent else "labels"
 
     def _offer(self, name: str, choices: list[tuple[Any, str]], initial: Any) -> None:
         field = self.fields[name]
@@ -160,12 +169,16 @@ class AlertForm(forms.Form):
     def clean(self) -> dict[str, Any] | None:
         """Also check the rule, so that all errors are shown at once."""
         cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("metric") in {Metric.TRUE_RATE, Metric.LABEL_VOLUME}:
+        metric = Metric(cleaned["metric"]) if "metric" in cleaned else None
+        if metric is not None and not metric.takes_value:
             cleaned["string_label"] = ""
             self.errors.pop("string_label", None)
-        if self.signal is not None:
+        if metric is not None and not metric.has_chance:
+            # The form says that there is no such test, and hides the choice.
+            cleaned["only_significant"] = False
+        if self.subject is not None:
             try:
-                operations.checked_columns(self.definition, self.signal)
+                operations.checked_columns(self.definition, self.subject)
             except ValidationError as error:
                 show_errors(self, _without(self.errors, _for_people(error)), {})
         return cleaned
@@ -174,7 +187,7 @@ class AlertForm(forms.Form):
     def definition(self) -> Definition:
         """What the form describes. Fields with an error have their defaults."""
         cleaned = self.cleaned_data
-        metric, comparison = cleaned.get("metric", Metric.LABEL_VOLUME), cleaned.get("comparison", Comparison.ABSOLUTE)
+        metric, comparison = cleaned.get("metric", self._default_metric), cleaned.get("comparison", Comparison.ABSOLUTE)
         in_percent = comparison == Comparison.ABSOLUTE and Metric(metric).is_share
         kept = Definition.of(self.alert) if self.alert else None
         definition = Definition(
@@ -197,15 +210,20 @@ class AlertForm(forms.Form):
         )
         return definition if definition.name else replace(definition, name=self._free_name(definition))
 
+    @property
+    def _default_metric(self) -> Metric:
+        return Metric.RUNS if self.agent else Metric.LABEL_VOLUME
+
     def _free_name(self, definition: Definition) -> str:
         """The name of an alert that got none."""
-        if self.signal is None:
+        if self.subject is None:
             return ""
         rule = suggested_name(Alert(**definition.columns).measure, definition.threshold, definition.string_label)
-        others = Alert.objects.filter(agent=self.signal.agent_id).unarchived()
+        agent = self.signal.agent_id if self.signal else self.subject.pk
+        others = Alert.objects.filter(agent=agent).unarchived()
         if self.alert is not None:
             others = others.exclude(pk=self.alert.pk)
-        return others.free_name(f"{self.signal}: {rule}")
+        return others.free_name(f"{self.subject}: {rule}")
 
     @property
     def chosen_channels(self) -> set[str]:
@@ -225,14 +243,37 @@ def signals_to_choose(project: Project) -> list[Signal]:
     return list(project.signals.unarchived().for_list()[: MAX_LISTED + 1])
 
 
-def chosen_signal(project: Project, pk: str) -> Signal | None:
-    signals = project.signals.unarchived().for_list()
-    return signals.filter(pk=pk).first() if is_id(pk) else None
+def agents_to_choose(project: Project) -> list[Agent]:
+    """As `signals_to_choose`, of agents whose own numbers an alert can watch."""
+    return list(project.agents.order_by("name", "pk")[: MAX_LISTED + 1])
 
 
-def metrics_of(signal: Signal | None) -> set[Metric]:
-    """The metrics that fit the type of a signal."""
-    if labels_of(signal):
+def asked_subject(params: Mapping[str, str]) -> str:
+    """The `subject` that a form or an address names, or its `signal` or `agent`: `signal-12`, `agent-5`, or empty."""
+    given = (f"{kind}-{params[kind]}" for kind in ("signal", "agent") if params.get(kind))
+    return params.get("subject") or next(given, "")
+
+
+def chosen_subject(project: Project, asked: str) -> Subject | None:
+    """`asked` as `asked_subject` returns it."""
+    kind, _, pk = asked.partition("-")
+    if not is_id(pk):
+        return None
+    if kind == "agent":
+        return project.agents.filter(pk=pk).first()
+    return project.signals.unarchived().for_list().filter(pk=pk).first() if kind == "signal" else None
+
+
+def first_subject(project: Project) -> Subject | None:
+    """What the editor begins with: the first signal, or the first agent if there is none."""
+    return project.signals.unarchived().for_list().first() or project.agents.order_by("name", "pk").first()
+
+
+def metrics_of(subject: Subject | None) -> set[Metric]:
+    """The metrics that fit an agent, or the type of a signal."""
+    if isinstance(subject, Agent):
+        return set(OF_AGENTS)
+    if labels_of(subject):
         return {Metric.LABEL_VOLUME, Metric.VALUE_COUNT, Metric.VALUE_SHARE}
     return {Metric.LABEL_VOLUME, Metric.TRUE_RATE}
 
@@ -243,19 +284,24 @@ def labels_of(signal: Signal | None) -> list[str]:
     return list(version.labels) if version is not None and version.type == Type.STRING else []
 
 
-def initial_for(signal: Signal, label: str, time_range: TimeRange | None) -> dict[str, Any]:
+def initial_for(subject: Subject, label: str, time_range: TimeRange | None) -> dict[str, Any]:
     """How an alert begins that is made from a chart: of its label, with a window that fits its range."""
-    labels, version = labels_of(signal), signal.current_version
-    start: dict[str, Any] = {"metric": Metric.TRUE_RATE}
-    if labels and version is not None:
-        bad = (each for each in labels if version.sentiments.get(each) == Sentiment.NEGATIVE)
-        shown = label if label in labels else next(bad, labels[0])
-        start = {"metric": Metric.VALUE_SHARE, "string_label": shown}
-    elif label == BINARY_LABELS[1]:
-        start["operator"] = Operator.LTE
+    start: dict[str, Any] = {"metric": Metric.ERROR_RATE}
+    if isinstance(subject, Signal):
+        start = _initial_for_signal(subject, label)
     if time_range is not None:
         start["window"] = window_for(time_range)
     return start
+
+
+def _initial_for_signal(signal: Signal, label: str) -> dict[str, Any]:
+    labels, version = labels_of(signal), signal.current_version
+    if labels and version is not None:
+        bad = (each for each in labels if version.sentiments.get(each) == Sentiment.NEGATIVE)
+        shown = label if label in labels else next(bad, labels[0])
+        return {"metric": Metric.VALUE_SHARE, "string_label": shown}
+    start: dict[str, Any] = {"metric": Metric.TRUE_RATE}
+    return start | {"operator": Operator.LTE} if label == BINARY_LABELS[1] else start
 
 
 def window_for(time_range: TimeRange) -> Window:

@@ -70,8 +70,9 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.evaluated().filter(state__level=Level.FIRING).exclude(state__problem=Problem.INVALID)
 
     def named(self, text: str) -> "AlertQuerySet":
-        """Alerts with this text in their name or in that of their signal."""
-        return self.filter(Q(name__icontains=text) | Q(signal__name__icontains=text)) if text else self
+        """Alerts with this text in their name, in that of their signal, or of the agent whose numbers they watch."""
+        of_agent = Q(signal=None) & (Q(agent__name__icontains=text) | Q(agent__identity__icontains=text))
+        return self.filter(Q(name__icontains=text) | Q(signal__name__icontains=text) | of_agent) if text else self
 
     def in_status(self, status: str, now: datetime) -> "AlertQuerySet":
         return self._with_rank(now).filter(Q(rank=RANKS[status])) if status in RANKS else self
@@ -209,6 +210,11 @@ class Alert(AuthoredModel):
     def rule_as_it_is(self) -> dict[str, Any]:
         """For events, which tell what the rule was when they happened."""
         return {name: getattr(self, name) for name in RULE_FIELDS}
+
+    @property
+    def noun(self) -> str:
+        """What it counts: labels or traces."""
+        return Metric(self.metric).noun
 
     @property
     def sentences(self) -> list[str]:

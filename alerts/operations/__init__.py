@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from alerts.choices import OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
+from alerts.choices import OF_AGENTS, OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
 from alerts.models import Alert, AlertState, Channel
 from alerts.models.alert import LEVEL_FIELDS
 from alerts.rules import Level, Problem
@@ -35,13 +35,22 @@ MAX_MIN_LABELS = 10**6
 MAX_MUTED = 366 * DAY
 # Nothing falls by more, and a fall to nothing has no chance to be compared with.
 LOWEST_CHANGE = -100
+# Of a threshold below zero.
+LOWEST: Mapping[str, str] = {
+    Metric.RUNS: "A number of traces is 0 or more",
+    Metric.P95_LATENCY: "A latency is in seconds, 0 or more",
+    Metric.COST: "A cost is in US dollars, 0 or more",
+    Metric.TOKENS: "A number of tokens is 0 or more",
+}
+# What an alert watches: the labels of a signal, or an agent's own numbers.
+type Subject = Signal | Agent
 # Codes of errors that have other words where a share is typed in percent.
 SHARE, CHANGE = "share", "change"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """What an alert on a signal watches, and whom it tells. `channels`: ids."""
+    """What an alert watches, and whom it tells. `channels`: ids."""
 
     name: str
     metric: str
@@ -71,28 +80,33 @@ class Definition:
 
 
 def create_alert(
-    signal: Signal, definition: Definition, now: datetime, by: Actor = SYSTEM, *, enabled: bool = True
+    subject: Subject, definition: Definition, now: datetime, by: Actor = SYSTEM, *, enabled: bool = True
 ) -> Alert:
-    """Create an alert on the labels of a signal. It looks at labels from now on."""
-    if signal.archived_at is not None:
+    """Create an alert on the labels of a signal, or on the numbers of an agent. It looks at them from now on."""
+    if isinstance(subject, Signal) and subject.archived_at is not None:
         raise ValidationError("The signal is archived. Unarchive it first.")
-    columns = checked_columns(definition, signal)
-    with transaction.atomic(), _checked_name_of(signal.agent):
-        _check_room(signal)
+    columns = checked_columns(definition, subject)
+    about = _about(subject)
+    with transaction.atomic(), _checked_name_of(about["agent"]):
+        _check_room(subject)
         alert = Alert.objects.create(
-            **columns,
-            project_id=signal.project_id,
-            signal=signal,
-            agent_id=signal.agent_id,
-            enabled=enabled,
-            created_at=now,
-            updated_at=now,
-            **by.as_creator(),
+            **columns, **about, enabled=enabled, created_at=now, updated_at=now, **by.as_creator()
         )
         alert.channels.set(definition.channels)
         _begin_anew(alert, now)
         record(by, "created", alert)
     return alert
+
+
+def draft(subject: Subject, definition: Definition) -> Alert:
+    """An alert that is not stored, for backtests."""
+    return Alert(**definition.columns, **_about(subject))
+
+
+def _about(subject: Subject) -> dict[str, Any]:
+    if isinstance(subject, Agent):
+        return {"project_id": subject.project_id, "agent": subject}
+    return {"project_id": subject.project_id, "signal": subject, "agent": subject.agent}
 
 
 def edit_alert(
@@ -102,7 +116,7 @@ def edit_alert(
 
     `enabled`: None leaves it.
     """
-    columns = checked_columns(definition, signal_of(alert))
+    columns = checked_columns(definition, subject_of(alert))
     with transaction.atomic(), _checked_name_of(alert.agent):
         locked = _lock(alert)
         changed = [name for name, value in columns.items() if getattr(locked, name) != value]
@@ -120,11 +134,9 @@ def edit_alert(
     alert.refresh_from_db()
 
 
-def signal_of(alert: Alert) -> Signal:
-    """Raises ValidationError for an alert on an agent's own numbers."""
-    if alert.signal is None:
-        raise ValidationError("Alerts on an agent's own numbers can't be changed yet.")
-    return alert.signal
+def subject_of(alert: Alert) -> Subject:
+    """What an alert watches."""
+    return alert.signal or alert.agent
 
 
 @transaction.atomic
@@ -157,8 +169,8 @@ def archive(alert: Alert, now: datetime, by: Actor = SYSTEM) -> None:
 def unarchive(alert: Alert, now: datetime, by: Actor = SYSTEM) -> None:
     """Put the alert back on the list. Its name gets a number if another alert of the agent has it by now."""
     with transaction.atomic(), _checked_name_of(alert.agent):
-        if alert.archived_at is not None and alert.signal is not None:
-            _check_room(alert.signal)
+        if alert.archived_at is not None:
+            _check_room(subject_of(alert))
         name = Alert.objects.filter(agent=alert.agent_id).unarchived().exclude(pk=alert.pk).free_name(alert.name)
         archived = Alert.objects.filter(pk=alert.pk).exclude(archived_at=None)
         if archived.update(archived_at=None, name=name):
@@ -231,16 +243,16 @@ def move_alerts(source: Agent, into: Agent) -> None:
     Alert.objects.filter(agent=source).update(agent=into)
 
 
-def checked_columns(definition: Definition, signal: Signal) -> dict[str, Any]:
+def checked_columns(definition: Definition, subject: Subject) -> dict[str, Any]:
     """Return the columns of a valid definition. Raises ValidationError with the errors of all fields."""
     errors: dict[str, list[ValidationError]] = {}
-    checks: tuple[Callable[[Definition, Signal], object], ...] = (
+    checks: tuple[Callable[[Definition, Subject], object], ...] = (
         *(_check_name, _check_choices, _check_metric, _check_label, _check_threshold, _check_warning),
-        *(_check_amounts, _check_slack, _check_channels),
+        *(_check_amounts, _check_chance, _check_slack, _check_channels),
     )
     for check in checks:
         try:
-            check(definition, signal)
+            check(definition, subject)
         except ValidationError as error:
             errors = error.error_dict | errors
     if errors:
@@ -248,7 +260,7 @@ def checked_columns(definition: Definition, signal: Signal) -> dict[str, Any]:
     return definition.columns | {"name": checked_name(definition.name)}
 
 
-def _check_name(definition: Definition, _signal: Signal) -> None:
+def _check_name(definition: Definition, _subject: Subject) -> None:
     checked_name(definition.name)
 
 
@@ -261,7 +273,7 @@ _CHOICES: Mapping[str, type[Metric | Comparison | Operator | Window | Cooldown]]
 }
 
 
-def _check_choices(definition: Definition, _signal: Signal) -> None:
+def _check_choices(definition: Definition, _subject: Subject) -> None:
     errors = {}
     for field, choices in _CHOICES.items():
         if getattr(definition, field) not in choices.values:
@@ -270,15 +282,19 @@ def _check_choices(definition: Definition, _signal: Signal) -> None:
         raise ValidationError(errors)
 
 
-def _check_metric(definition: Definition, signal: Signal) -> None:
+def _check_metric(definition: Definition, subject: Subject) -> None:
     if definition.metric not in Metric.values:
         return
     metric = Metric(definition.metric)
-    if metric.is_of_agent:
-        known = ", ".join(OF_SIGNALS)
-        raise ValidationError(
-            {"metric": f"Alerts on an agent's own numbers are not available yet. Choose one of: {known}."}
-        )
+    if metric.is_of_agent != isinstance(subject, Agent):
+        known = ", ".join(OF_AGENTS if isinstance(subject, Agent) else OF_SIGNALS)
+        whose = "An agent's own numbers are" if isinstance(subject, Agent) else "Metrics of a signal are"
+        raise ValidationError({"metric": f"{whose}: {known}"})
+    if isinstance(subject, Signal):
+        _check_type(metric, subject)
+
+
+def _check_type(metric: Metric, signal: Signal) -> None:
     is_binary = _type_of(signal) == Type.BINARY
     if metric == Metric.TRUE_RATE and not is_binary:
         raise ValidationError(
@@ -288,25 +304,30 @@ def _check_metric(definition: Definition, signal: Signal) -> None:
         raise ValidationError({"metric": f"{signal} only answers yes or no. Choose the share of yes."})
 
 
-def _check_label(definition: Definition, signal: Signal) -> None:
+def _check_label(definition: Definition, subject: Subject) -> None:
     metric, label = definition.metric, definition.string_label
-    if metric not in Metric.values:
+    if metric not in Metric.values or (isinstance(subject, Agent) and metric not in OF_AGENTS):
         return
     if not Metric(metric).takes_value:
         if label:
             raise ValidationError({"string_label": "This metric counts no single label. Leave it empty."})
         return
-    labels = signal.current_version.labels if signal.current_version else []
+    labels = _labels_of(subject)
     if label not in labels:
-        text = f"{signal} has no label {label}." if label else "Choose the label that is counted."
+        text = f"{subject} has no label {label}." if label else "Choose the label that is counted."
         raise ValidationError({"string_label": f"{text} It has: {', '.join(labels)}."})
 
 
-def _check_threshold(definition: Definition, _signal: Signal) -> None:
+def _labels_of(subject: Subject) -> Sequence[str]:
+    version = subject.current_version if isinstance(subject, Signal) else None
+    return version.labels if version else []
+
+
+def _check_threshold(definition: Definition, _subject: Subject) -> None:
     _check_amount(definition, "threshold", definition.threshold)
 
 
-def _check_warning(definition: Definition, _signal: Signal) -> None:
+def _check_warning(definition: Definition, _subject: Subject) -> None:
     warning = definition.warning
     if warning is None:
         return
@@ -328,17 +349,23 @@ def _check_amount(definition: Definition, field: str, amount: float) -> None:
         if not 0 <= amount <= 1:
             raise ValidationError({field: ValidationError("A share is from 0 to 1: 0.3 is 30%", code=SHARE)})
     elif amount < 0:
-        raise ValidationError({field: "A number of labels is 0 or more"})
+        raise ValidationError({field: LOWEST.get(definition.metric, "A number of labels is 0 or more")})
     if amount > MAX_THRESHOLD:
         raise ValidationError({field: f"Enter {MAX_THRESHOLD:,} or less"})
 
 
-def _check_amounts(definition: Definition, _signal: Signal) -> None:
+def _check_amounts(definition: Definition, _subject: Subject) -> None:
     if not 0 <= definition.min_label_count <= MAX_MIN_LABELS:
         raise ValidationError({"min_label_count": f"Enter a whole number from 0 to {MAX_MIN_LABELS:,}"})
 
 
-def _check_slack(definition: Definition, _signal: Signal) -> None:
+def _check_chance(definition: Definition, _subject: Subject) -> None:
+    is_known = definition.metric in Metric.values
+    if definition.only_significant and is_known and not Metric(definition.metric).has_chance:
+        raise ValidationError({"only_significant": "Cost and tokens have no test of chance. Turn it off."})
+
+
+def _check_slack(definition: Definition, _subject: Subject) -> None:
     pair = {"slack_channel_id": definition.slack_channel_id, "slack_channel_name": definition.slack_channel_name}
     if any(pair.values()) and not all(pair.values()):
         missing = next(field for field, value in pair.items() if not value)
@@ -348,12 +375,12 @@ def _check_slack(definition: Definition, _signal: Signal) -> None:
             raise ValidationError({field: f"Use at most {MAX_SLACK_CHARACTERS} characters"})
 
 
-def _check_channels(definition: Definition, signal: Signal) -> None:
+def _check_channels(definition: Definition, subject: Subject) -> None:
     wanted = set(definition.channels)
     if len(wanted) > MAX_CHANNELS:
         raise ValidationError({"channels": f"Choose up to {MAX_CHANNELS} channels"})
     known = set(
-        Channel.objects.undeleted().filter(project=signal.project_id, pk__in=wanted).values_list("pk", flat=True)
+        Channel.objects.undeleted().filter(project=subject.project_id, pk__in=wanted).values_list("pk", flat=True)
     )
     if unknown := wanted - known:
         numbers = ", ".join(str(pk) for pk in sorted(unknown))
@@ -364,11 +391,16 @@ def _type_of(signal: Signal) -> str:
     return signal.current_version.type if signal.current_version else ""
 
 
-def _check_room(signal: Signal) -> None:
+def _check_room(subject: Subject) -> None:
     # The lock keeps others from filling the last place.
-    Signal.objects.select_for_update(no_key=True).get(pk=signal.pk)
-    if Alert.objects.filter(signal=signal).unarchived().count() >= MAX_ALERTS_OF_SIGNAL:
-        raise ValidationError(f"{signal} has {MAX_ALERTS_OF_SIGNAL} alerts, and can't have more. Archive one first.")
+    if isinstance(subject, Agent):
+        Agent.objects.select_for_update(no_key=True).get(pk=subject.pk)
+        alerts = Alert.objects.filter(agent=subject, signal=None)
+    else:
+        Signal.objects.select_for_update(no_key=True).get(pk=subject.pk)
+        alerts = Alert.objects.filter(signal=subject)
+    if alerts.unarchived().count() >= MAX_ALERTS_OF_SIGNAL:
+        raise ValidationError(f"{subject} has {MAX_ALERTS_OF_SIGNAL} alerts, and can't have more. Archive one first.")
 
 
 def _lock(alert: Alert) -> Alert:

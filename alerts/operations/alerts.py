@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from alerts import backtest, operations
-from alerts.choices import OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
-from alerts.counts import watched
+from alerts.choices import OF_AGENTS, OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
+from alerts.counts import of_alert
 from alerts.models import Alert
-from alerts.operations import BulkAction, Definition
+from alerts.operations import BulkAction, Definition, Subject
 from alerts.operations.records import AlertRecord, BacktestRecord, EventRecord, StateRecord, rows
 from catalyst.core.operation_context import Context
 from catalyst.operations import (
@@ -46,15 +46,19 @@ class AlertInput(Input):
 class PredicateInput(Input):
     """What an alert compares. Names and defaults are those of the public command line client."""
 
-    metric: Metric = Field(description=f"One of {', '.join(OF_SIGNALS)}.")
+    metric: Metric = Field(description=f"Of a signal: {', '.join(OF_SIGNALS)}. Of an agent: {', '.join(OF_AGENTS)}.")
     operator: Operator = Field(description="Fire when the value is at least (gte) or at most (lte) the threshold.")
-    threshold: float = Field(description="A count, a share from 0 to 1, or a change in percent: 10 is 10% more.")
-    window: Window = Field(description="The time whose labels are counted.")
+    threshold: float = Field(
+        description="A count, a share from 0 to 1, seconds, dollars, or a change in percent: 10 is 10% more."
+    )
+    window: Window = Field(description="The time whose labels or traces are counted.")
     comparison: Comparison = Field(
         Comparison.PCT_CHANGE, description="The change against the window before, or the number itself."
     )
     string_label: str = Field("", description="The label that value_count and value_share count.")
-    min_label_count: int = Field(0, description="Labels that a window needs, and the one before if they are compared.")
+    min_label_count: int = Field(
+        0, description="Labels or traces that a window needs, and the one before if they are compared."
+    )
     cooldown_minutes: Cooldown = Field(Cooldown.NONE, alias="cooldown", description="Minutes without a second firing.")
 
 
@@ -64,7 +68,7 @@ class DefinitionInput(PredicateInput):
     slack_channel_name: str = Field("", description="Name of the Slack channel.")
     warning: float | None = Field(None, description="A threshold that is reached earlier.")
     only_significant: bool = Field(False, description="Fire only if chance alone does not explain the value.")
-    notify_no_data: bool = Field(False, description="Tell when there are too few labels.")
+    notify_no_data: bool = Field(False, description="Tell when there are too few labels or traces.")
     channels: list[Id] = Field([], description="IDs of the channels that are told.")
 
     def definition(self, before: Definition | None = None) -> Definition:
@@ -123,15 +127,16 @@ def show(context: Context, arguments: AlertInput) -> AlertRecord:
 class CreateInput(DefinitionInput):
     # Not required, so that it is a flag, as in the public client.
     signal_id: Id | None = Field(None, description="ID of the signal, as `signals list` shows it.")
+    agent: str | None = Field(None, description="Identity of an agent, for its own numbers. Without a signal.")
     enabled: bool = True
 
 
 @operation("alerts.create", Scope.WRITE, Effect.WRITES)
 def create(context: Context, arguments: CreateInput) -> AlertRecord:
-    """Create an alert on the labels of a signal."""
-    signal = _required_signal(context, arguments.signal_id)
+    """Create an alert on the labels of a signal, or on an agent's own numbers."""
+    subject = _subject(context, arguments.signal_id, arguments.agent)
     made = operations.create_alert(
-        signal, arguments.definition(), context.now, context.actor, enabled=arguments.enabled
+        subject, arguments.definition(), context.now, context.actor, enabled=arguments.enabled
     )
     return _record(context, made)
 
@@ -159,7 +164,7 @@ def archive(context: Context, arguments: AlertInput) -> AlertRecord:
 
 @operation("alerts.unarchive", Scope.WRITE, Effect.WRITES)
 def unarchive(context: Context, arguments: AlertInput) -> AlertRecord:
-    """Put an alert back on the list. It looks at labels from now on."""
+    """Put an alert back on the list. It counts from now on."""
     alert = alert_of(context, arguments)
     operations.unarchive(alert, context.now, context.actor)
     return _record(context, alert)
@@ -272,6 +277,7 @@ def events(context: Context, arguments: EventsInput) -> Page[EventRecord]:
 
 class BacktestInput(PredicateInput):
     signal_id: Id | None = Field(None, description="ID of the signal, as `signals list` shows it.")
+    agent: str | None = Field(None, description="Identity of an agent, for its own numbers. Without a signal.")
     warning: float | None = Field(None, description="A threshold that is reached earlier.")
     only_significant: bool = Field(False, description="Fire only if chance alone does not explain the value.")
     lookback_days: Annotated[int, Field(ge=1, le=backtest.MAX_DAYS)] = Field(
@@ -287,9 +293,10 @@ class BacktestInput(PredicateInput):
 @operation("alerts.backtest", Scope.READ, Effect.READS)
 def test(context: Context, arguments: BacktestInput) -> BacktestRecord:
     """Show when a rule would have fired in past days. Creates nothing."""
-    signal = _required_signal(context, arguments.signal_id)
-    alert = Alert(**operations.checked_columns(arguments.definition, signal))
-    watch = watched(alert, signal, signal.versions.published().order_by("number"))
+    subject = _subject(context, arguments.signal_id, arguments.agent)
+    operations.checked_columns(arguments.definition, subject)
+    alert = operations.draft(subject, arguments.definition)
+    watch = of_alert(alert)
     tested = backtest.run(watch, alert.rule, arguments.lookback_days, context.now)
     suggested = backtest.suggest(watch, alert.rule, arguments.lookback_days, context.now)
     return BacktestRecord.of(" ".join(alert.sentences), tested, suggested)
@@ -308,10 +315,14 @@ def alert_of(context: Context, arguments: AlertInput) -> Alert:
     return alert
 
 
-def _required_signal(context: Context, pk: int | None) -> Signal:
-    if pk is None:
-        raise InvalidInput({"signal_id": "This is required: alerts on an agent's own numbers are not available yet."})
-    return _signal(context, pk)
+def _subject(context: Context, signal: int | None, agent: str | None) -> Subject:
+    if signal is not None and agent is not None:
+        raise InvalidInput({"agent": "Give a signal or an agent, not both."})
+    if agent is not None:
+        return agent_of(context, agent)
+    if signal is None:
+        raise InvalidInput({"signal_id": "This is required, or --agent for an agent's own numbers."})
+    return _signal(context, signal)
 
 
 def _signal(context: Context, pk: int) -> Signal:

@@ -96,6 +96,7 @@ class AlertRecord:
         "ID": "id",
         "NAME": "name",
         "STATUS": "status",
+        "AGENT": "agent_name",
         "SIGNAL": "signal_name",
         "RULE": "sentence",
         "VALUE": "value",
@@ -108,6 +109,7 @@ class AlertRecord:
     signal_name: str | None
     project_id: str
     agent_id: str
+    agent_name: str
     name: str
     metric: str
     comparison: str
@@ -149,6 +151,7 @@ class AlertRecord:
             signal_name=alert.signal.name if alert.signal else None,
             project_id=str(alert.project_id),
             agent_id=str(alert.agent_id),
+            agent_name=str(alert.agent),
             name=alert.name,
             metric=alert.metric,
             comparison=alert.comparison,

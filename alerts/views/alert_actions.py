@@ -28,7 +28,7 @@ def alert_enable(request: ProjectRequest, pk: int) -> HttpResponse:
         operations.enable(alert, timezone.now(), request.actor)
     except ValidationError as error:
         return _back(request, alert, " ".join(error.messages), messages.ERROR)
-    return _back(request, alert, f"{alert.name} is enabled. It looks at labels from now on.")
+    return _back(request, alert, f"{alert.name} is enabled. It looks at {alert.noun} from now on.")
 
 
 @require_POST

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from alerts import sentences
+from alerts import counts, sentences
 from alerts.forms.alerts import MuteForm
 from alerts.models import Alert, AlertEvent, Channel, Delivery
 from alerts.operations.records import rows
@@ -109,9 +109,9 @@ def alert_detail(request: ProjectRequest, pk: int) -> HttpResponse:
         "events": _with_messages(events[:PAGE]),
         "more": events[PAGE - 1].place if len(events) > PAGE else None,
     }
-    if last is None and alert.signal is not None:
+    if last is None:
         marked = list(found.filter(kind__in=charts.MARKED)[: charts.MAX_MARKS])
-        context["figure"] = charts.of_range(alert, charts.watched(alert, alert.signal), time_range, marked, now)
+        context["figure"] = charts.of_range(alert, counts.of_alert(alert), time_range, marked, now)
     return render(request, "alerts/detail.html", context, partial="event-rows")
 
 

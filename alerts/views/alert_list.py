@@ -21,13 +21,13 @@ from catalyst.htmx import redirect_back, render
 
 PAGE = 50
 MAX_SELECTED = 100
-# Signals to begin with on the empty page.
-MAX_SIGNALS = 8
+# Signals and agents to begin with on the empty page.
+MAX_STARTS = 8
 
 
 @require_safe
 def alert_list(request: ProjectRequest) -> HttpResponse:
-    """List alerts, firing ones first. Without alerts: what they are, and signals to begin with."""
+    """List alerts, firing ones first. Without alerts: what they are, and what to begin with."""
     filter_form, archived = AlertFilterForm(request.GET), "archived" in request.GET
     every = Alert.objects.for_project(request.project)
     found = (every.archived() if archived else every.unarchived()).named(filter_form.text)
@@ -35,8 +35,9 @@ def alert_list(request: ProjectRequest) -> HttpResponse:
         found = found.filter(agent=filter_form.agent_id)
     context = page_of(request, found.in_status(filter_form.status, timezone.now()))
     if not context["rows"] and not every.exists():
-        signals = request.project.signals.unarchived().for_list()[:MAX_SIGNALS]
-        return render(request, "alerts/first_alert.html", {"signals": signals})
+        signals = request.project.signals.unarchived().for_list()[:MAX_STARTS]
+        agents = request.project.agents.order_by("name", "pk")[:MAX_STARTS]
+        return render(request, "alerts/first_alert.html", {"signals": signals, "agents": agents})
     filter_form.offer_agents(every.agents())
     context |= {
         "archived": archived,

@@ -5,16 +5,18 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from alerts import backtest, sentences
-from alerts.backtest import POINTS, Backtest
+from alerts import backtest, operations, sentences
+from alerts.backtest import Backtest
+from alerts.choices import Metric
+from alerts.counts import of_alert
 from alerts.forms.alerts import typed
 from alerts.models import Alert
-from alerts.operations import Definition
+from alerts.operations import Definition, Subject
 from alerts.views import charts
 from catalyst import figures
 from catalyst.formats import lasting
 from catalyst.timerange import DAY
-from signals.models import Signal
+from traces.models.agent_minutes import MINUTES_KEPT
 
 DAYS = (1, 3, 7, 14, 30)
 DEFAULT_DAYS = 7
@@ -41,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What a rule would have done. `suggestion`: a threshold in words; empty without labels."""
+    """What a rule would have done. `suggestion`: a threshold in words; empty without values. `note`: what limits it."""
 
     result: Backtest
     title: str
@@ -49,6 +51,8 @@ class Tested:
     rows: list[Row]
     held: list[Held]
     suggestion: str
+    noun: str
+    note: str
 
     @property
     def days(self) -> str:
@@ -74,11 +78,11 @@ class Tested:
         return round(100 * self.result.unknown)
 
 
-def run(definition: Definition, signal: Signal, days: int, now: datetime) -> Tested:
+def run(definition: Definition, subject: Subject, days: int, now: datetime) -> Tested:
     """`definition` must be a valid one."""
-    alert = Alert(**definition.columns)
-    watch, rule, measure = charts.watched(alert, signal), alert.rule, alert.measure
-    result = backtest.run(watch, rule, days, now)
+    alert = operations.draft(subject, definition)
+    measure = alert.measure
+    result = backtest.run(of_alert(alert), alert.rule, days, now)
     held = [
         Held("The cooldown", result.held_by_cooldown),
         Held("The minimum", result.held_by_minimum),
@@ -92,13 +96,22 @@ def run(definition: Definition, signal: Signal, days: int, now: datetime) -> Tes
         [_row(alert, firing) for firing in listed],
         [each for each in held if each.count],
         _in_words(alert, _suggested(alert, result)),
+        alert.noun,
+        _note(alert, days),
     )
 
 
-def suggested_threshold(definition: Definition, signal: Signal, now: datetime) -> str:
-    """A threshold that would have been reached about once a week, as people type it. Empty without labels."""
-    alert = Alert(**definition.columns)
-    result = backtest.run(charts.watched(alert, signal), alert.rule, DEFAULT_DAYS, now)
+def _note(alert: Alert, days: int) -> str:
+    is_short = alert.signal is None and not alert.measure.is_hourly
+    if not is_short or days * DAY <= MINUTES_KEPT:
+        return ""
+    return f"Windows below an hour can be tested over the last {MINUTES_KEPT // DAY} days."
+
+
+def suggested_threshold(definition: Definition, subject: Subject, now: datetime) -> str:
+    """A threshold that would have been reached about once a week, as people type it. Empty without values."""
+    alert = operations.draft(subject, definition)
+    result = backtest.run(of_alert(alert), alert.rule, DEFAULT_DAYS, now)
     value = _suggested(alert, result)
     return "" if value is None else typed(value, in_percent=_is_plain_share(alert))
 
@@ -119,6 +132,9 @@ def _in_words(alert: Alert, value: float | None) -> str:
 
 
 def _rounded(alert: Alert, value: float) -> float:
+    if alert.metric in {Metric.P95_LATENCY, Metric.COST} and not alert.measure.compares:
+        # Three digits.
+        return float(f"{value:.3g}")
     return round(value, 3 if _is_plain_share(alert) else 0)
 
 
@@ -130,8 +146,7 @@ def _figure(alert: Alert, result: Backtest) -> dict[str, Any] | None:
     values = [point.value for point in result.points]
     if all(value is None for value in values):
         return None
-    width = charts.whole_minutes((result.end - result.start) / POINTS)
-    starts = [result.start + place * width for place in range(len(values))]
+    starts = [result.start + place * result.width for place in range(len(values))]
     figure = charts.drawn(alert.measure, starts, values, alert.threshold, alert.warning)
     return figures.shade(figure, [(firing.start, firing.end or result.end) for firing in result.firings])
 

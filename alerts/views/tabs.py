@@ -35,7 +35,6 @@ def agent_alerts(request: ProjectRequest, pk: int) -> HttpResponse:
         "tab": "alerts",
         "time_range": timerange.parse(request.GET.dict(), timezone.now()),
         "shows_signal": True,
-        "first_signal": request.project.signals.unarchived().for_agent(agent).for_list().first(),
         **page_of(request, alerts),
     }
     return render(request, "alerts/agent.html", context, partial="alert-rows")

@@ -63,6 +63,43 @@ def rule(**about: Any) -> Rule:
             0,
             "Fires when there are at most as many labels as in the hour before.",
         ),
+        (measure(Metric.RUNS, operator=LTE), 0, "Fires when there are at most 0 traces in an hour."),
+        (measure(Metric.RUNS), 1, "Fires when there is at least 1 trace in an hour."),
+        (measure(Metric.ERROR_RATE), 0.05, "Fires when at least 5% of the traces of an hour failed."),
+        (
+            measure(Metric.P95_LATENCY, hours=0.25),
+            30,
+            "Fires when the 95th percentile of latency in 15 minutes is at least 30 s.",
+        ),
+        (measure(Metric.COST, hours=24), 12.5, "Fires when the traces of 24 hours cost at least $12.5."),
+        (measure(Metric.TOKENS), 10**6, "Fires when the traces of an hour use at least 1,000,000 tokens."),
+        (
+            measure(Metric.RUNS, CHANGE, LTE),
+            -25,
+            "Fires when there are at least 25% fewer traces than in the hour before.",
+        ),
+        (
+            measure(Metric.ERROR_RATE, CHANGE),
+            10,
+            "Fires when traces fail at least 10% more often than in the hour before.",
+        ),
+        (
+            measure(Metric.P95_LATENCY, CHANGE),
+            50,
+            "Fires when the 95th percentile of latency is at least 50% higher than in the hour before.",
+        ),
+        (
+            measure(Metric.P95_LATENCY, CHANGE, LTE),
+            -50,
+            "Fires when the 95th percentile of latency is at least 50% lower than in the hour before.",
+        ),
+        (measure(Metric.COST, CHANGE), 20, "Fires when the traces cost at least 20% more than in the hour before."),
+        (measure(Metric.COST, CHANGE), 0, "Fires when the traces cost at least as much as in the hour before."),
+        (
+            measure(Metric.TOKENS, CHANGE, hours=3),
+            20,
+            "Fires when the traces use at least 20% more tokens than in the 3 hours before.",
+        ),
     ],
 )
 def test_when_it_fires(measured: Measure, threshold: float, sentence: str) -> None:
@@ -80,6 +117,8 @@ def test_all_of_a_rule() -> None:
         "Tells when there is no data.",
     ]
     assert len(sentences.rule_in_words(measure(Metric.TRUE_RATE), rule())) == 1
+    of_traces = Measure(Metric.COST, ABSOLUTE, GTE, HOUR, min_count=1)
+    assert sentences.rule_in_words(of_traces, rule())[1:] == ["Needs at least 1 trace in the window."]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +130,12 @@ def test_all_of_a_rule() -> None:
         (measure(Metric.TRUE_RATE, CHANGE), -4.04, "-4%"),
         (measure(Metric.TRUE_RATE, CHANGE), 0, "0%"),
         (measure(Metric.TRUE_RATE, CHANGE), inf, "up from zero"),
+        (measure(Metric.ERROR_RATE), 0.125, "12.5%"),
+        (measure(Metric.P95_LATENCY), 11.83, "≈11.8 s"),
+        (measure(Metric.P95_LATENCY), 184, "≈3m 04s"),
+        (measure(Metric.P95_LATENCY, CHANGE), 50, "+50%"),
+        (measure(Metric.COST), 1.923, "$1.92"),
+        (measure(Metric.TOKENS), 12345, "12,345"),
     ],
 )
 def test_a_value_has_its_unit(measured: Measure, value: float, text: str) -> None:
@@ -104,6 +149,10 @@ def test_a_value_has_its_unit(measured: Measure, value: float, text: str) -> Non
         (measure(Metric.VALUE_SHARE, CHANGE), 10, "bad up 10%"),
         (measure(Metric.VALUE_COUNT, CHANGE, LTE), -10, "bad down 10%"),
         (measure(Metric.LABEL_VOLUME, operator=LTE), 50, "labels at most 50 in 1 hour"),
+        (measure(Metric.RUNS), 50, "traces at least 50 in 1 hour"),
+        (measure(Metric.ERROR_RATE), 0.05, "failed traces at least 5%"),
+        (measure(Metric.P95_LATENCY), 30, "p95 latency at least 30 s"),
+        (measure(Metric.COST, CHANGE), 20, "cost up 20%"),
     ],
 )
 def test_a_name_is_suggested(measured: Measure, threshold: float, name: str) -> None:

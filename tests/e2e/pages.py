@@ -168,6 +168,7 @@ def every(instance: Instance) -> list[Stop]:
         "alerts": f"{demo}/alerts/",
         "alert": f"{demo}/alerts/{alert}/{week}",
         "new alert": f"{demo}/alerts/new/?signal={signal}&range=7d",
+        "new alert on an agent": f"{demo}/alerts/new/?agent={agent}&range=7d",
         "edit of an alert": f"{demo}/alerts/{alert}/edit/",
         "signal's alerts": f"{demo}/signals/{signal}/alerts/",
         "agent's alerts": f"{demo}/agents/{agent}/alerts/",

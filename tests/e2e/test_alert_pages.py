@@ -40,12 +40,12 @@ def test_from_a_chart_to_a_saved_alert(demo: Instance, page: Page) -> None:
 def test_another_signal_brings_its_metrics_and_keeps_the_page(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.url}/p/demo/alerts/new/")
-    choice = page.get_by_label("Signal", exact=True)
+    choice = page.get_by_label("Watch", exact=True)
     for metric, name in (("value_share", "Task outcome"), ("true_rate", "User frustration")):
         option = choice.locator("option", has_text=name).first.get_attribute("value")
         choice.select_option(option)
         expect(page.get_by_label("Metric")).to_have_value(metric)
-        expect(page).to_have_url(re.compile(f"signal={option}"))
+        expect(page).to_have_url(re.compile(f"subject={option}"))
     page.on("dialog", lambda dialog: dialog.dismiss())
     page.get_by_label("Name").fill("Typed")
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Traces").click(no_wait_after=True)

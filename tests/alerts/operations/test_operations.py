@@ -12,7 +12,7 @@ from alerts.rules import Level, Problem
 from catalyst.core.models import Project
 from catalyst.operations import InvalidInput, NotFound
 from signals.models import Signal
-from tests.factories import make_agent, make_alert, make_channel, make_event, make_signal
+from tests.factories import make_agent, make_alert, make_channel, make_event, make_signal, make_traces, settle_all
 from tests.signals.operations.calling import call
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,47 @@ def test_it_names_the_field_that_is_refused(project: Project, signal: Signal, no
         with pytest.raises(InvalidInput) as caught:
             call(project, now, "alerts.create", signal_id=signal.pk, **PREDICATE | about)
         assert field in caught.value.errors
+
+
+NUMBERS = {"name": "Slow", "metric": "p95_latency", "operator": "gte", "threshold": 30, "window": "15m"}
+
+
+def test_a_machine_creates_an_alert_on_an_agents_numbers(project: Project, now: datetime) -> None:
+    agent = make_agent(project)
+    made = call(project, now, "alerts.create", agent=agent.identity, comparison="absolute", **NUMBERS)
+    assert (made.signal_id, made.agent_id, made.agent_name) == (None, str(agent.pk), "support-bot")
+    assert made.sentence == "Fires when the 95th percentile of latency in 15 minutes is at least 30 s."
+    edited = call(project, now, "alerts.edit", alert=int(made.id), **NUMBERS | {"metric": "runs"})
+    assert (edited.metric, edited.comparison) == ("runs", "pct_change")
+    assert [each.id for each in call(project, now, "alerts.list", agent=agent.identity).items] == [made.id]
+    assert [each.id for each in call(project, now, "alerts.list", search="support").items] == [made.id]
+
+
+def test_an_alert_is_on_a_signal_or_on_an_agent(project: Project, signal: Signal, now: datetime) -> None:
+    refused: list[tuple[dict[str, Any], str, str]] = [
+        ({"agent": "support-bot", "signal_id": signal.pk}, "agent", "not both"),
+        ({}, "signal_id", "or --agent"),
+        ({"agent": "nobody"}, "agent", "has no agent nobody"),
+        ({"agent": "support-bot", "metric": "label_volume"}, "metric", "own numbers are: runs"),
+        ({"signal_id": signal.pk}, "metric", "Metrics of a signal are"),
+    ]
+    for name, more in (("alerts.create", NUMBERS), ("alerts.backtest", {**NUMBERS, "name": None})):
+        for about, field, text in refused:
+            given = {key: value for key, value in {**more, **about}.items() if value is not None}
+            with pytest.raises(InvalidInput) as caught:
+                call(project, now, name, **given)
+            assert text in str(caught.value.errors[field])
+    assert not Alert.objects.exists()
+
+
+def test_a_backtest_of_an_agents_numbers(project: Project, now: datetime) -> None:
+    make_traces(project, range(1, 5), now=now - 2 * HOUR)
+    settle_all(now - 4 * HOUR + MINUTE)
+    rule = {"metric": "runs", "operator": "gte", "threshold": 3, "window": "10m", "comparison": "absolute"}
+    tested = call(project, now, "alerts.backtest", agent="support-bot", **rule)
+    assert (tested.firing_count, tested.firings[0].peak_value) == (1, 4)
+    hourly = call(project, now, "alerts.backtest", agent="support-bot", **rule | {"window": "1h"})
+    assert (hourly.firing_count, hourly.firings[0].peak_value) == (1, 4)
 
 
 def test_an_edit_replaces_all_that_the_client_knows_and_keeps_the_rest(

@@ -65,7 +65,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"name": " "}, "name", "Enter a name"),
     ({"name": "x" * 101}, "name", "up to 100 characters"),
     ({"metric": "latency"}, "metric", "Choose one of: label_volume"),
-    ({"metric": "error_rate"}, "metric", "not available yet. Choose one of: label_volume"),
+    ({"metric": "error_rate"}, "metric", "Metrics of a signal are: label_volume"),
     ({"metric": "value_share", "string_label": "yes"}, "metric", "only answers yes or no"),
     ({"comparison": "other"}, "comparison", "Choose one of: absolute"),
     ({"operator": "eq"}, "operator", "Choose one of: gte, lte"),
@@ -131,6 +131,63 @@ def test_it_names_all_that_is_wrong_at_once(signal: Signal, now: datetime) -> No
     with pytest.raises(ValidationError) as caught:
         operations.create_alert(signal, alert_definition(name="", threshold=7, window="1y"), now)
     assert set(caught.value.message_dict) == {"name", "threshold", "window"}
+
+
+OF_AGENTS: list[tuple[dict[str, Any], str, str]] = [
+    ({"metric": "true_rate"}, "metric", "own numbers are: runs, error_rate, p95_latency, cost, tokens"),
+    ({"metric": "value_share", "string_label": "failed"}, "metric", "own numbers are: runs"),
+    ({"string_label": "failed"}, "string_label", "counts no single label"),
+    ({"threshold": 30}, "threshold", "from 0 to 1"),
+    ({"metric": "runs", "threshold": -1}, "threshold", "A number of traces is 0 or more"),
+    ({"metric": "p95_latency", "threshold": -1}, "threshold", "in seconds, 0 or more"),
+    ({"metric": "cost", "threshold": -0.5}, "threshold", "in US dollars, 0 or more"),
+    ({"metric": "tokens", "threshold": -1}, "threshold", "A number of tokens is 0 or more"),
+    ({"metric": "cost", "only_significant": True}, "only_significant", "no test of chance"),
+    ({"metric": "tokens", "only_significant": True}, "only_significant", "no test of chance"),
+    ({"name": ""}, "name", "Enter a name"),
+    ({"channels": [123456]}, "channels", "no channel 123456"),
+]
+
+
+@pytest.mark.parametrize(("about", "field", "text"), OF_AGENTS)
+def test_it_refuses_what_is_no_number_of_an_agent(
+    project: Project, now: datetime, about: dict[str, Any], field: str, text: str
+) -> None:
+    agent = make_agent(project)
+    alert = make_alert(agent, now=now, name="Stays")
+    definition = alert_definition(**{"metric": "error_rate"} | about)
+    with pytest.raises(ValidationError) as created:
+        operations.create_alert(agent, definition, now)
+    with pytest.raises(ValidationError) as edited:
+        operations.edit_alert(alert, definition, now)
+    for caught in (created, edited):
+        assert list(caught.value.message_dict) == [field]
+        assert text in caught.value.message_dict[field][0]
+    assert Alert.objects.get() == alert
+
+
+def test_an_alert_on_numbers_belongs_to_its_agent(signal: Signal, now: datetime) -> None:
+    alert = make_alert(signal.agent, now=now)
+    assert (alert.signal, alert.agent, alert.project, alert.noun) == (None, signal.agent, signal.project, "traces")
+    with pytest.raises(ValidationError, match="already has an alert with this name"):
+        make_alert(signal, now=now)
+    operations.edit_alert(alert, alert_definition(metric="cost", threshold=5, name="Cost"), now)
+    assert alert.sentences == ["Fires when the traces of an hour cost at least $5."]
+    assert actions()[-1] == ("changed", "name, metric, threshold")
+
+
+def test_an_agent_has_at_most_a_hundred_alerts_on_its_numbers(
+    signal: Signal, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_ALERTS_OF_SIGNAL", 2)
+    make_alert(signal, now=now)
+    first, _ = (make_alert(signal.agent, now=now, name=name) for name in "ab")
+    with pytest.raises(ValidationError, match="support-bot has 2 alerts"):
+        make_alert(signal.agent, now=now, name="c")
+    operations.archive(first, now)
+    make_alert(signal.agent, now=now, name="c")
+    with pytest.raises(ValidationError, match="support-bot has 2 alerts"):
+        operations.unarchive(first, now)
 
 
 @pytest.mark.parametrize(

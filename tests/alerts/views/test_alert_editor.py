@@ -10,12 +10,22 @@ from django.test import Client
 from alerts import operations
 from alerts.models import Alert
 from alerts.rules import Level
+from catalyst.agents.models import Agent
 from catalyst.core.models import AuditEntry, Project, User
 from catalyst.timerange import floor
 from signals import operations as signal_operations
 from signals.definitions.definition import Definition
 from signals.models import SettledMinute, Signal, SignalVersion
-from tests.factories import make_agent, make_alert, make_channel, make_event, make_label, make_signal
+from tests.factories import (
+    make_agent,
+    make_alert,
+    make_channel,
+    make_event,
+    make_label,
+    make_signal,
+    make_traces,
+    settle_all,
+)
 from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
@@ -47,8 +57,12 @@ def outcome(project: Project) -> Signal:
 
 def typed(signal: Signal, **about: Any) -> dict[str, Any]:
     """What a form sends."""
+    return {"signal": signal.pk, **typed_rule(), **about}
+
+
+def typed_rule() -> dict[str, Any]:
     rule = {"metric": "true_rate", "comparison": "absolute", "operator": "gte", "threshold": "30", "window": "1h"}
-    return {"signal": signal.pk, "min_label_count": "0", "cooldown_minutes": "60", **rule, **about}
+    return {"min_label_count": "0", "cooldown_minutes": "60", **rule}
 
 
 def settle(signal: Signal, start: datetime, minutes: int, **values: int) -> None:
@@ -181,7 +195,7 @@ def test_a_signal_that_is_gone_is_not_replaced_by_another(
     signal_operations.archive(signal, now)
     response = browser.post(NEW, typed(signal))
     assert response.status_code == 422
-    assert "There is no such signal." in Page(response.text).main.text
+    assert "There is no such signal or agent." in Page(response.text).main.text
     assert not Alert.objects.exists()
 
 
@@ -196,8 +210,8 @@ def test_it_lists_the_first_signals_and_says_so(
 ) -> None:
     monkeypatch.setattr("alerts.views.alert_editor.MAX_LISTED", 1)
     page = Page(browser.get(f"{NEW}?signal={signal.pk}").text)
-    assert page.choice("Signal").chosen == ["Refund wanted (support-bot)"]
-    assert "Only the first 1 by name are listed." in page.main.text
+    assert page.choice("Watch").chosen == ["Refund wanted (support-bot)"]
+    assert "Only the first 1 signals and agents by name are listed." in page.main.text
 
 
 def test_it_shows_and_replaces_a_stored_alert(browser: Client, signal: Signal, project: Project, now: datetime) -> None:
@@ -257,7 +271,7 @@ def test_the_sentence_follows_what_is_typed(browser: Client, signal: Signal) -> 
     assert (
         "Threshold: Enter a number" in Page(browser.post(BACKTEST, about | {"threshold": "x"}, headers=HTMX).text).text
     )
-    assert "Choose a signal." in Page(browser.post(BACKTEST, {}, headers=HTMX).text).text
+    assert "Choose a signal or an agent." in Page(browser.post(BACKTEST, {}, headers=HTMX).text).text
     assert not Alert.objects.exists()
 
 
@@ -312,3 +326,70 @@ def test_a_viewer_can_ask_but_not_edit(client_as: Callable[[User], Client], view
     browser = client_as(viewer)
     assert browser.get(NEW).status_code == browser.post(NEW, typed(signal)).status_code == 403
     assert not Page(browser.post(BACKTEST, typed(signal)).text).is_whole
+
+
+def typed_on(agent: Agent, **about: Any) -> dict[str, Any]:
+    """What a form sends about an agent's own numbers."""
+    return typed_rule() | {"subject": f"agent-{agent.pk}", "metric": "error_rate", **about}
+
+
+def test_it_creates_an_alert_on_an_agents_numbers(browser: Client, signal: Signal) -> None:
+    agent = signal.agent
+    page = Page(browser.get(f"{NEW}?agent={agent.pk}").text)
+    assert (page.choice("Watch").chosen, page.choice("Metric").chosen) == (["support-bot"], ["Share of failed traces"])
+    assert list(page.choice("Metric").options) == [
+        "Number of traces",
+        "Share of failed traces",
+        "95th percentile of latency",
+        "Cost",
+        "Tokens",
+    ]
+    response = browser.post(f"{NEW}?range=7d", typed_on(agent, threshold="5", only_significant="on"))
+    alert = Alert.objects.get()
+    assert response.headers["Location"] == f"/p/default/alerts/{alert.pk}/?range=7d"
+    assert (alert.signal, alert.agent, alert.metric, alert.threshold) == (None, agent, "error_rate", 0.05)
+    assert (alert.name, alert.only_significant) == ("support-bot: failed traces at least 5%", True)
+
+
+def test_cost_and_tokens_have_no_choice_of_chance(browser: Client, signal: Signal) -> None:
+    page = Page(browser.get(f"{NEW}?agent={signal.agent_id}").text)
+    assert "No test tells what of a cost or of tokens is chance." in page.main.text
+    browser.post(NEW, typed_on(signal.agent, metric="cost", threshold="2.50", only_significant="on"))
+    alert = Alert.objects.get()
+    assert (alert.threshold, alert.only_significant) == (2.5, False)
+
+
+def test_an_alert_on_numbers_is_edited_and_shown(browser: Client, signal: Signal, now: datetime) -> None:
+    alert = make_alert(signal.agent, now=now, metric="p95_latency", threshold=30, window="15m")
+    edit = f"/p/default/alerts/{alert.pk}/edit/"
+    page = Page(browser.get(edit).text)
+    assert page.region("Rule and backtest").text.startswith("Fires when the 95th percentile of latency in 15 minutes")
+    form = page.form("/edit/?").filled
+    response = browser.post(edit, form | {"metric": "tokens", "threshold": "1,000"}, follow=True)
+    page = Page(response.text)
+    assert "is saved. It looks at traces from now on." in page.text
+    assert "Fires when the traces of 15 minutes use at least 1,000 tokens." in page.region("Rule").text
+    assert page.region("Rule").link("support-bot") == f"/p/default/agents/{signal.agent_id}/"
+
+
+def test_the_backtest_of_a_short_window_says_how_far_it_goes(browser: Client, signal: Signal, now: datetime) -> None:
+    make_traces(signal.project, range(1, 5), now=now - 3 * HOUR)
+    settle_all(now - 4 * HOUR)
+    asked = typed_on(signal.agent, metric="runs", threshold="3", window="10m", days="7")
+    page = Page(browser.post(BACKTEST, asked, headers=HTMX).text)
+    assert "1 firing in 0.1 days" in page.text
+    assert "Windows below an hour can be tested over the last 3 days." in page.text
+    assert page.table("When it would have fired, newest first").row(1)["Peak"] == "4"
+    page = Page(browser.post(BACKTEST, asked | {"window": "1h"}, headers=HTMX).text)
+    assert "over the last 3 days" not in page.text
+    assert "backtest-chart" in page.figures
+
+
+def test_it_offers_the_numbers_without_any_signal(browser: Client, project: Project) -> None:
+    agent = make_agent(project)
+    page = Page(browser.get(NEW).text)
+    assert page.choice("Watch").chosen == ["support-bot"]
+    page = Page(browser.get(f"/p/default/agents/{agent.pk}/alerts/?range=7d").text)
+    assert page.main.link("New alert") == f"{NEW}?range=7d&agent={agent.pk}"
+    response = browser.post(NEW, typed_on(agent, subject="agent-999999"))
+    assert (response.status_code, Alert.objects.exists()) == (422, False)

@@ -48,9 +48,10 @@ def bulk(browser: Client, action: str, *alerts: Alert, **about: Any) -> Page:
 def test_without_alerts_it_says_what_they_are_and_leads_to_a_signal(browser: Client, project: Project) -> None:
     page = Page(browser.get(PAGE).text)
     assert "Hear about a change without watching" in page.headings
-    assert page.main.link("Create a signal") == "/p/default/signals/"
+    assert page.main.link("Send traces") == "/p/default/agents/"
     signal = make_signal(make_agent(project))
     page = Page(browser.get(f"{PAGE}?range=7d").text)
+    assert page.main.link("support-bot") == f"{PAGE}new/?range=7d&agent={signal.agent_id}"
     assert page.main.link("Refund wanted") == f"{PAGE}new/?range=7d&signal={signal.pk}"
 
 
