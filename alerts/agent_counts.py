@@ -71,14 +71,12 @@ class AgentSums:
     def __init__(self, measure: Measure, agent: Agent, start: datetime, end: datetime) -> None:
         self._measure = measure
         self._start = start
-        steps = max((end - start) // measure.step, 0)
-        starts = [start + step * measure.step for step in range(steps)]
-        windows = [AgentWindow(agent.project_id, agent.pk, each, each + measure.step) for each in starts]
+        window = AgentWindow(agent.project_id, agent.pk, start, end)
         # Of all steps before each one.
-        self._sums = list(accumulate(agent_totals.totals(windows, hourly=measure.is_hourly), _plus, initial=Totals()))
+        self._sums = list(accumulate(agent_totals.steps(window, hourly=measure.is_hourly), _plus, initial=Totals()))
         self._latencies: Sequence[Latencies] = ()
         if measure.metric == Metric.P95_LATENCY:
-            self._latencies = agent_totals.latencies(windows, hourly=measure.is_hourly)
+            self._latencies = agent_totals.latency_steps(window, hourly=measure.is_hourly)
 
     def counts(self, version_id: int | None, start: datetime, end: datetime) -> Counts:
         step = self._measure.step

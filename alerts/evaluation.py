@@ -31,8 +31,7 @@ AT_ONCE = 200
 MAX_ALERTS = 100_000
 # The longest window, twice, and the patience before it.
 LONGEST_READ = timedelta(days=4, hours=1)
-# Of a day.
-RECENT, RECENT_STEP = 48, 30 * MINUTE
+RECENT_STEP = 30 * MINUTE
 OVERTAKEN = "A later event of the same evaluation was told instead."
 
 
@@ -145,7 +144,7 @@ def _advance(due: _Due, source: Source, now: datetime) -> list[AlertEvent]:
     for end in due.ends:
         last = read(due.watch, end, source, counts_waiting=not due.is_capped)
         if end == floor(end, RECENT_STEP):
-            row.recent = [*row.recent, _stored(last.reading.value)][-RECENT:]
+            row.recent = [*row.recent, _stored(last.reading.value)][-_recent(due.watch) :]
         state, events = step(rule, state, last.reading)
         happened += [(event, last) for event in events]
     _store(row, state, last, now)
@@ -153,6 +152,11 @@ def _advance(due: _Due, source: Source, now: datetime) -> list[AlertEvent]:
     for each in rows[:-1]:
         each.silenced = OVERTAKEN
     return rows
+
+
+def _recent(watch: Watched) -> int:
+    """How many values a day has."""
+    return DAY // max(RECENT_STEP, watch.measure.step)
 
 
 def _store(row: AlertState, state: State, last: Read, now: datetime) -> None:

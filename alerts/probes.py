@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Max, Min
 
+from alerts.choices import Window
 from alerts.models import AlertState, Channel, Delivery
 from alerts.rules import Level
 from catalyst import formats
@@ -23,10 +24,12 @@ from catalyst.health import (
     graded,
     queue_of,
 )
+from catalyst.timerange import HOUR
 
 # A window waits a quarter of an hour for its labels.
 EVALUATION_PATIENCE = timedelta(minutes=20)
 PATIENCE = timedelta(minutes=5)
+HOURLY = [window for window in Window if window.length >= HOUR]
 MAX_NAMED = 5
 
 
@@ -45,10 +48,13 @@ class Evaluation:
 
 def evaluation(_now: datetime) -> Evaluation:
     states = AlertState.objects.filter(alert__enabled=True, alert__archived_at=None)
+    # Windows of whole hours end once an hour, so they don't tell how far the evaluation is.
+    minutely = states.exclude(alert__signal=None, alert__window__in=HOURLY)
     return Evaluation(
         alerts=count_rows(states),
         firing=count_rows(states.filter(level=Level.FIRING)),
-        **states.aggregate(evaluated_until=Min("evaluated_until"), evaluated_at=Max("evaluated_at")),
+        **minutely.aggregate(evaluated_until=Min("evaluated_until")),
+        **states.aggregate(evaluated_at=Max("evaluated_at")),
     )
 
 

@@ -67,7 +67,7 @@ REGISTRATIONS = (
     Retention(name="messages to channels", order=58, delete=retention.delete_expired_deliveries),
     Probe(
         name="alerts",
-        order=58,
+        order=95,
         collect=probes.evaluation,
         judge=probes.check_evaluation,
         metrics=probes.evaluation_metrics,

@@ -41,7 +41,7 @@ class AlertFilterForm(FilterForm):
     q = TextField(
         label="Search alerts",
         max_length=MAX_NAME_CHARACTERS,
-        widget=forms.SearchInput({"data-filter": True, "placeholder": "Search alerts and signals"}),
+        widget=forms.SearchInput({"data-filter": True, "placeholder": "Search alerts, signals, agents"}),
     )
     state = forms.ChoiceField(choices=[("", "Any state"), *((str(key), text) for key, text in STATUSES.items())])
     agent = NumberField(widget=forms.Select)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from math import isfinite
 from typing import Any
 
@@ -132,10 +133,15 @@ def _in_words(alert: Alert, value: float | None) -> str:
 
 
 def _rounded(alert: Alert, value: float) -> float:
-    if alert.metric in {Metric.P95_LATENCY, Metric.COST} and not alert.measure.compares:
-        # Three digits.
-        return float(f"{value:.3g}")
-    return round(value, 3 if _is_plain_share(alert) else 0)
+    """Three digits of a share, of seconds and of dollars, else a whole number: one that was still reached."""
+    exact = Decimal(repr(value))
+    places = 0
+    if _is_plain_share(alert):
+        places = 3
+    elif alert.metric in {Metric.P95_LATENCY, Metric.COST} and not alert.measure.compares:
+        places = 2 - exact.adjusted()
+    rounding = ROUND_FLOOR if alert.rule.rises else ROUND_CEILING
+    return float(exact.quantize(Decimal(1).scaleb(-places), rounding))
 
 
 def _is_plain_share(alert: Alert) -> bool:

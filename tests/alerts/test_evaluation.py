@@ -251,4 +251,4 @@ def test_it_keeps_the_values_of_the_last_day_at_half_hours(history: History) -> 
     assert state_of(alert).recent == [0.25, 0.25, None]
     history.minute(25 * 60, evaluate=False)
     history.minute()
-    assert len(state_of(alert).recent) == evaluation.RECENT
+    assert len(state_of(alert).recent) == 48

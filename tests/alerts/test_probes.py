@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 
 from alerts import delivery, probes, tasks
-from alerts.models import Channel, Delivery
+from alerts.models import Alert, AlertState, Channel, Delivery
 from catalyst.core.models import Project
 from catalyst.health import Check
 from catalyst.notifications import notify
@@ -45,7 +45,7 @@ def test_a_queue_that_stands_still_is_a_warning(channel: Channel, now: datetime)
     state, text = checks(now + 6 * MINUTE)["messages"]
     assert (state, text) == (
         "warn",
-        "1 messages are ready to be sent, 1 wait in all; the oldest has been ready for 6m 00s",
+        "1 messages are ready to be sent, 1 are queued in all; the oldest has been ready for 6m 00s",
     )
     assert checks(now + 60 * MINUTE)["messages"][0] == "bad"
     assert metrics(now + MINUTE)["deliveries_waiting"] == [1]
@@ -108,3 +108,12 @@ def test_it_says_how_far_alerts_are_evaluated(project: Project, now: datetime) -
 
 def evaluation_checks(now: datetime) -> list[Check]:
     return list(probes.check_evaluation(probes.evaluation(now), now))
+
+
+def test_windows_of_whole_hours_do_not_make_the_evaluation_late(project: Project, now: datetime) -> None:
+    history = History(project, now)
+    alert = history.alert(name="Runs", window="1h")
+    Alert.objects.filter(pk=alert.pk).update(signal=None, metric="runs")
+    AlertState.objects.update(evaluated_until=now - 90 * MINUTE, evaluated_at=now - MINUTE)
+    (check,) = evaluation_checks(now)
+    assert (check.state, check.text.split(";")[1]) == ("ok", " last evaluated 1 min ago, all of them up to 0 ms ago")

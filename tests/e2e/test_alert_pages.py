@@ -50,3 +50,31 @@ def test_another_signal_brings_its_metrics_and_keeps_the_page(demo: Instance, pa
     page.get_by_label("Name").fill("Typed")
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Traces").click(no_wait_after=True)
     expect(page.get_by_label("Name")).to_have_value("Typed")
+
+
+AGENT = "SELECT id FROM agents_agent WHERE identity = 'demo-support'"
+
+
+def test_an_agents_numbers_have_their_units(demo: Instance, page: Page) -> None:
+    ((agent,),) = demo.query(AGENT)
+    sign_in(page, demo)
+    page.goto(f"{demo.url}/p/demo/agents/{agent}/alerts/?range=7d")
+    page.get_by_role("link", name="New alert").click()
+    beside = page.get_by_role("complementary", name="Rule and backtest")
+    expect(page.get_by_label("Metric")).to_have_value("error_rate")
+    threshold = page.locator("#row-threshold")
+    for metric, unit, words in (
+        ("p95_latency", "seconds", "the 95th percentile of latency in 6 hours is at least 7 s"),
+        ("cost", "US dollars", "the traces of 6 hours cost at least $7"),
+        ("tokens", "tokens", "the traces of 6 hours use at least 7 tokens"),
+        ("runs", "traces", "there are at least 7 traces in 6 hours"),
+    ):
+        page.get_by_label("Metric").select_option(metric)
+        page.get_by_label("Threshold").fill("7")
+        expect(beside).to_contain_text(words)
+        expect(threshold.get_by_text(unit, exact=True)).to_be_visible()
+        chance = page.get_by_label("Only when the value is more than chance")
+        expect(chance).to_be_visible(visible=metric not in {"cost", "tokens"})
+    page.get_by_role("button", name="Create").click()
+    expect(page).to_have_url(re.compile(r"/alerts/\d+/\?range=7d$"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("traces at least 7 in 6 hours")

@@ -21,18 +21,18 @@ def window(chromium: Browser, catalyst: Instance) -> Iterator[Page]:
 
 
 def test_a_form_is_filled_again_after_signing_in(window: Page, catalyst: Instance) -> None:
-    window.goto(f"{catalyst.url}/profile/")
-    window.get_by_label("First name").fill("Ada of Tests")
+    window.goto(f"{catalyst.url}/projects/new/")
+    window.get_by_label("Name").fill("Ada's tests")
     window.context.clear_cookies()
-    window.get_by_role("button", name="Save", exact=True).click()
-    expect(window).to_have_url(re.compile(r"/login/\?next=/profile/$"))
+    window.get_by_role("button", name="Create", exact=False).click()
+    expect(window).to_have_url(re.compile(r"/login/\?next=/projects/new/$"))
     assert "Ada" not in window.url
     sign_in(window, catalyst)
-    window.goto(f"{catalyst.url}/profile/")
-    expect(window.get_by_label("First name")).to_have_value("Ada of Tests")
+    window.goto(f"{catalyst.url}/projects/new/")
+    expect(window.get_by_label("Name")).to_have_value("Ada's tests")
     expect(window.locator("#toasts")).to_contain_text("Nothing was saved yet")
-    window.get_by_role("button", name="Save", exact=True).click()
-    expect(window.get_by_label("First name")).to_have_value("Ada of Tests")
+    window.get_by_role("button", name="Create", exact=False).click()
+    expect(window).to_have_url(re.compile("/p/ada-s-tests/"))
 
 
 def test_no_password_is_kept(window: Page, catalyst: Instance) -> None:
@@ -41,7 +41,7 @@ def test_no_password_is_kept(window: Page, catalyst: Instance) -> None:
     for field in window.locator("input[type=password]").all():
         field.fill("correct horse battery")
     window.locator("form:has(input[type=password]) button").click()
-    window.wait_for_url(re.compile("/login/"))
+    expect(window.locator("#expired-session")).to_contain_text("Your session has expired")
     assert "horse" not in window.evaluate("JSON.stringify(sessionStorage)")
 
 

@@ -11,7 +11,7 @@ TRAFFIC = """
 from django.utils import timezone
 from catalyst.core.models import Project
 from tests.factories import make_trace
-make_trace(Project.objects.get(slug="paper"), 1, now=timezone.now(), said=("Hello", "word " * 2000))
+make_trace(Project.objects.get(slug="paper"), 1, now=timezone.now(), said=("word " * 2000, "word " * 2000))
 """
 
 

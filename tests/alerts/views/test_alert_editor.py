@@ -304,6 +304,20 @@ def test_the_threshold_begins_where_it_would_be_reached_about_once_a_week(
     assert "Reached about once a week: at least 25%." in page.region("Rule and backtest").text
 
 
+@pytest.mark.parametrize(("operator", "suggested"), [("gte", "66.6"), ("lte", "66.7")])
+def test_a_suggested_threshold_is_reached(
+    browser: Client, signal: Signal, now: datetime, *, operator: str, suggested: str
+) -> None:
+    settle(signal, now - 20 * HOUR, 20 * 60, no=1, yes=2)
+    label = "no" if operator == "lte" else "yes"
+    page = Page(browser.get(f"{NEW}?signal={signal.pk}&label={label}").text)
+    assert (page.choice("Operator").chosen[0], page.field("Threshold").value) == (
+        "at most" if operator == "lte" else "at least",
+        suggested,
+    )
+    assert "The rule of chance held 1 more back." in page.region("Rule and backtest").text
+
+
 def test_it_is_for_the_alert_that_is_edited(browser: Client, signal: Signal, now: datetime) -> None:
     alert = make_alert(signal, now=now)
     about = typed(signal, alert=alert.pk, threshold="50", name=alert.name)
@@ -353,7 +367,7 @@ def test_it_creates_an_alert_on_an_agents_numbers(browser: Client, signal: Signa
 
 def test_cost_and_tokens_have_no_choice_of_chance(browser: Client, signal: Signal) -> None:
     page = Page(browser.get(f"{NEW}?agent={signal.agent_id}").text)
-    assert "No test tells what of a cost or of tokens is chance." in page.main.text
+    assert "Cost and tokens have no test of chance." in page.main.text
     browser.post(NEW, typed_on(signal.agent, metric="cost", threshold="2.50", only_significant="on"))
     alert = Alert.objects.get()
     assert (alert.threshold, alert.only_significant) == (2.5, False)
