@@ -18,7 +18,18 @@ RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 VENDORED = tomllib.loads((ROOT / "static" / "vendor" / "VENDOR.toml").read_text())
 
 # SPDX identifiers. MPL-2.0 asks for the source of changed files, and we change none.
-ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CNRI-Python", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0"}
+ALLOWED = {
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "CNRI-Python",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "MIT-CMU",
+    "MPL-2.0",
+    "PSF-2.0",
+}
 
 LIBRARY = "LGPL: imported unchanged, never copied into Catalyst, and anybody can install another version"
 # Packages whose license is not allowed in general: the license, and the reason why it is here.

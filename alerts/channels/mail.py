@@ -3,8 +3,8 @@
 import hashlib
 import smtplib
 from collections.abc import Iterator
+from email.message import MIMEPart
 from email.utils import parseaddr
-from typing import Any
 
 from django.conf import settings as site
 from django.core.exceptions import ValidationError
@@ -12,15 +12,16 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
 
+from alerts.channels import pictures
 from alerts.channels.kind import Fault, Field, Kind, Notice, Secrets, SendError, Settings, cut
-from alerts.channels.texts import as_text, bars, one_line, title_of
+from alerts.channels.texts import as_text, one_line, sparkline, title_of
 from catalyst.llm import plain
 from catalyst.notifications import Curve, Severity
 
 MAX_ADDRESSES = 20
 MAX_ADDRESS_CHARACTERS = 254
 MAX_SUBJECT = 200
-CHART_HEIGHT = 60
+CHART = "chart@catalyst"
 NO_SERVER = "No mail server is set up (CATALYST_MAIL_URL). Messages go to the log."
 
 COLORS = {
@@ -96,8 +97,10 @@ def _mail(notice: Notice) -> EmailMultiAlternatives:
         "title": title_of(message),
         "text": as_text(message),
         "color": COLORS[message.severity],
-        "bars": _bars(message.curve) if message.curve else (),
-        "chart_height": CHART_HEIGHT,
+        "chart": CHART,
+        "chart_text": sparkline(message.curve) if message.curve else "",
+        "chart_width": pictures.WIDTH // 2,
+        "chart_height": pictures.HEIGHT // 2,
         "stop_url": notice.stop_url,
     }
     headers = {
@@ -118,6 +121,8 @@ def _mail(notice: Notice) -> EmailMultiAlternatives:
         headers=headers,
     )
     mail.attach_alternative(render_to_string("alerts/mail/message.html", context), "text/html")
+    if message.curve:
+        mail.attach(_picture(message.curve))
     return mail
 
 
@@ -126,18 +131,11 @@ def _message_id(text: str) -> str:
     return f"<{hashlib.sha256(text.encode()).hexdigest()[:32]}@{one_line(domain)}>"
 
 
-def _bars(curve: Curve) -> list[dict[str, Any]]:
-    """The chart as bars of a table, which every mail program shows, also those that show no images."""
-    values = bars(curve)
-    highest = max([value for value in values if value is not None] + [curve.threshold or 0.0], default=0.0)
-    scale = CHART_HEIGHT / highest if highest > 0 else 0.0
-    return [
-        {
-            "height": max(1, round(value * scale)) if value is not None else 0,
-            "reaches": curve.threshold is not None and value is not None and value >= curve.threshold,
-        }
-        for value in values
-    ]
+def _picture(curve: Curve) -> MIMEPart:
+    """The chart as an image within the mail, which mail programs show without asking a server for it."""
+    part = MIMEPart()
+    part.set_content(pictures.draw(curve), "image", "png", disposition="inline", filename="chart.png", cid=f"<{CHART}>")
+    return part
 
 
 def _error_of(error: Exception) -> SendError:

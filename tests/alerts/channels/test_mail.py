@@ -4,8 +4,10 @@ import re
 from datetime import datetime
 from email.message import EmailMessage
 from html import unescape
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 from alerts.channels.kind import Fault, Notice, SendError, check
 from alerts.channels.mail import MAX_ADDRESSES, Mail, addresses_of
@@ -47,7 +49,13 @@ def test_a_mail_has_both_parts_and_its_headers(mail_server: MailServer, now: dat
         for part in ("42%", "480 of 512 judged", "Asks for money back.", "I want a refund.", "Share of yes"):
             assert part in text
     assert "▃▅ █" in plain
-    assert len(page.all("//td[@bgcolor and @width='8']")) == 3
+    (image,) = page.all("//img")
+    assert image.attribute("alt") == "▃▅ █"
+    (picture,) = (part for part in mail.walk() if part.get_content_maintype() == "image")
+    assert image.attribute("src") == f"cid:{str(picture['Content-ID']).strip('<>')}"
+    assert picture.get_content_disposition() == "inline"
+    with Image.open(BytesIO(picture.get_content())) as drawn:
+        assert (drawn.format, drawn.size) == ("PNG", (2 * 520, 2 * 80))
     assert STOP in plain
     assert page.link("Stop these mails to your address") == STOP
     assert page.link("Open the alert").startswith("https://catalyst.example/")
@@ -80,7 +88,7 @@ def test_hostile_text_stays_text(mail_server: MailServer, now: datetime) -> None
     send(make_message(text=text, excerpts=(excerpt,), facts=(Fact(name=text, value=text),), links=(link,)), now)
     html = parts(mail_server.mails[0])[1]
     assert "<script" not in html
-    assert "<img" not in html
+    assert "<img src=x" not in html
     assert text in unescape(html)
 
 
