@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from itertools import accumulate
 
 import pytest
 
+from alerts import latencies
 from alerts.choices import Comparison, Metric, Operator, Window
 from alerts.measures import FALSE_ALARMS_PER_DAY, Counts, Measure
 from alerts.rules import EventKind, Reading, Rule, State, calm_of, step
 from catalyst.timerange import MINUTE
+from traces.summary import latency_bucket
 
 pytestmark = pytest.mark.slow
 MINUTES = 1440
@@ -93,3 +96,36 @@ def test_it_still_finds_a_spike() -> None:
     calm, spike = quiet_day(chance, 1, 0.1, 120), quiet_day(chance, 1, 0.6, 120)
     assert not fires(rule, list(readings(measure, calm, 120)))
     assert fires(rule, list(readings(measure, spike, 120)))
+
+
+def quiet_latencies(chance: random.Random, measure: Measure, buckets: list[int]) -> Iterator[Reading]:
+    """The windows of a day whose runs take as long as a random one of the buckets."""
+    length = measure.window // MINUTE
+    runs = [Counter(chance.choices(buckets, k=poisson(chance, 1))) for _ in range(MINUTES + 2 * length)]
+    now, before = (sum(runs[first : first + length], Counter()) for first in (length, 0))
+    for end in range(2 * length, MINUTES + 2 * length):
+        counts = (Counts(window.total(), latencies=dict(window)) for window in (now, before))
+        later, earlier = (each._replace(amount=latencies.p95(each.latencies)) for each in counts)
+        significance = measure.significance(later, earlier)
+        yield Reading(START + end * MINUTE, measure.value(later, earlier), is_significant=significance)
+        now = now + runs[end] - runs[end - length]
+        before = before + runs[end - length] - runs[end - 2 * length]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "threshold", "days"), [(Comparison.ABSOLUTE, 10, 100), (Comparison.PCT_CHANGE, 0, 20)]
+)
+def test_false_alarms_of_latency_are_as_rare_as_stated(comparison: Comparison, threshold: float, days: int) -> None:
+    chance = random.Random(f"latency {comparison}")
+    measure = Measure(Metric.P95_LATENCY, comparison, Operator.GTE, Window.HALF_HOUR.length)
+    careful = Rule(Operator.GTE, threshold, calm_of(measure.window), only_significant=True)
+    plain = replace(careful, only_significant=False)
+    # One in twenty takes ten seconds and more.
+    buckets = [latency_bucket(500_000 * number) for number in range(1, 20)] + [latency_bucket(11_000_000)]
+    false_alarms = {"careful": 0, "plain": 0}
+    for _ in range(days):
+        day = list(quiet_latencies(chance, measure, buckets))
+        false_alarms["careful"] += fires(careful, day)
+        false_alarms["plain"] += fires(plain, day)
+    assert false_alarms["careful"] <= FALSE_ALARMS_PER_DAY * days
+    assert false_alarms["plain"] > 0.8 * days
