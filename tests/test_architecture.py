@@ -53,7 +53,7 @@ def test_it_has_no_drawers() -> None:
         (r"\|\s*safe\b|\bautoescape off\b", "hostile text must stay escaped"),
         (r"<script(?![^>]*\bsrc=)[^>]*>", "scripts live in static/js"),
         (r"<style\b|\sstyle\s*=", "styles live in static/css"),
-        (r"\son[a-z]+\s*=|\shx-on|javascript:|['\"]js:", "no inline handlers"),
+        (r"\son(?!ly=)[a-z]+\s*=|\shx-on|javascript:|['\"]js:", "no inline handlers"),
         (r"(?:src|href)\s*=\s*[\"'](?:https?:)?//[^\"']+\.(?:js|css|woff2?|png|svg)\b", "no CDN"),
         (r"\{#(?!.*#\})", "Django shows a comment of several lines"),
     ],

@@ -60,8 +60,10 @@ def test_an_agents_numbers_have_their_units(demo: Instance, page: Page) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.url}/p/demo/agents/{agent}/alerts/?range=7d")
     page.get_by_role("link", name="New alert").click()
-    beside = page.get_by_role("complementary", name="Rule and backtest")
     expect(page.get_by_label("Metric")).to_have_value("error_rate")
+    # Scripts run before that, and what is typed earlier asks for no backtest.
+    page.wait_for_load_state()
+    beside = page.get_by_role("complementary", name="Rule and backtest")
     threshold = page.locator("#row-threshold")
     for metric, unit, words in (
         ("p95_latency", "seconds", "the 95th percentile of latency in 6 hours is at least 7 s"),
