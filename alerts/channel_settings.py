@@ -21,7 +21,7 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.core.encrypted_fields import SecretUnreadable
 from catalyst.core.models import Project
-from catalyst.registry import ChannelUse, entries
+from catalyst.registry import ChannelUse, users_of
 
 MAX_CHANNELS = 50
 
@@ -45,7 +45,7 @@ class Edited:
 
 @transaction.atomic
 def create(project: Project, kind_key: str, given: Given, *, by: Actor, now: datetime) -> tuple[Channel, Edited]:
-    _lock_names(project.pk)
+    Project.lock_names(project.pk)
     others = project.channels.undeleted()
     if others.count() >= MAX_CHANNELS:
         raise ValidationError(f"A project has at most {MAX_CHANNELS} channels. Delete one first.")
@@ -62,7 +62,7 @@ def create(project: Project, kind_key: str, given: Given, *, by: Actor, now: dat
 
 @transaction.atomic
 def edit(channel: Channel, given: Given, *, by: Actor, now: datetime) -> Edited:
-    _lock_names(channel.project_id)
+    Project.lock_names(channel.project_id)
     locked = _locked(channel)
     kind = kind_of(locked)
     values = _Values.of(kind, given, given.name or locked.name, locked.settings, stored_secrets(locked))
@@ -76,7 +76,7 @@ def edit(channel: Channel, given: Given, *, by: Actor, now: datetime) -> Edited:
         details.append("stored secrets cleared with the address")
     record(by, "changed", locked, detail=", ".join(details).replace("_", " "))
     new = _replace_recipients(locked, values, now)
-    _copy(locked, channel)
+    channel.copy_from(locked)
     return Edited(new, values.cleared)
 
 
@@ -97,7 +97,7 @@ def enable(channel: Channel, *, by: Actor, now: datetime) -> bool:
         raise ValidationError(text)
     _write(locked, {"disabled_at": None, "disabled_reason": ""}, now)
     record(by, "enabled", locked)
-    _copy(locked, channel)
+    channel.copy_from(locked)
     return True
 
 
@@ -112,7 +112,7 @@ def disable(channel: Channel, reason: str = "", *, by: Actor, now: datetime) -> 
     _write(locked, {"disabled_at": now, "disabled_reason": text[:500]}, now)
     drop_waiting(locked, f"The channel was disabled: {text}", now)
     record(by, "disabled", locked, detail=reason)
-    _copy(locked, channel)
+    channel.copy_from(locked)
     return True
 
 
@@ -139,7 +139,7 @@ def delete(channel: Channel, *, stops_users: bool, by: Actor, now: datetime) -> 
     drop_waiting(locked, "The channel was deleted.", now)
     locked.recipients.all().delete()
     record(by, "deleted", locked, detail=f"used by {', '.join(stopping)}" if stopping else "")
-    _copy(locked, channel)
+    channel.copy_from(locked)
     return stopping
 
 
@@ -162,11 +162,7 @@ def stored_secrets(channel: Channel) -> dict[str, str]:
 
 def users(channels: Collection[Channel]) -> dict[int, list[tuple[str, str]]]:
     """Return what sends to each channel, by its id, as (name, path of the page)."""
-    used: dict[int, list[tuple[str, str]]] = {channel.pk: [] for channel in channels}
-    for entry in entries(ChannelUse):
-        for pk, found in entry.users(used.keys()).items():
-            used[pk] += found
-    return used
+    return users_of(ChannelUse, [channel.pk for channel in channels])
 
 
 def names_of_users(channel: Channel) -> list[str]:
@@ -263,11 +259,6 @@ def _kind(key: str) -> Kind:
     return kind
 
 
-def _lock_names(project_id: int) -> None:
-    # Keeps two at once from both finding a name free.
-    Project.objects.select_for_update(no_key=True).get(pk=project_id)
-
-
 def _locked(channel: Channel) -> Channel:
     rows = Channel.objects.undeleted().select_related("project").select_for_update(of=("self",), no_key=True)
     locked = rows.filter(pk=channel.pk).first()
@@ -281,8 +272,3 @@ def _write(locked: Channel, columns: Mapping[str, object], now: datetime) -> Non
         setattr(locked, name, value)
     locked.updated_at = now
     locked.save(update_fields=[*columns, "updated_at"])
-
-
-def _copy(source: Channel, target: Channel) -> None:
-    for model_field in Channel._meta.concrete_fields:
-        setattr(target, model_field.attname, getattr(source, model_field.attname))

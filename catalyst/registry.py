@@ -232,5 +232,14 @@ def unregister(*entries: Entry) -> None:
         _entries[type(entry)].remove(entry)
 
 
+def users_of(kind: type[ModelUse | ChannelUse], ids: Collection[int]) -> dict[int, list[tuple[str, str]]]:
+    """Return what uses each of these rows, by its id, as (name, path of the page)."""
+    used: dict[int, list[tuple[str, str]]] = {pk: [] for pk in ids}
+    for entry in entries(kind):
+        for pk, found in entry.users(used.keys()).items():
+            used[pk] += found
+    return used
+
+
 def entries[Kind: Entry](kind: type[Kind]) -> tuple[Kind, ...]:
     return tuple(entry for entry in _entries[kind] if isinstance(entry, kind))

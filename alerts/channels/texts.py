@@ -25,7 +25,7 @@ def title_of(message: Message) -> str:
     return one_line(f"{MARKS[message.severity]} {message.title}")
 
 
-def bars(curve: Curve) -> list[float | None]:
+def _largest_values(curve: Curve) -> list[float | None]:
     """Up to MAX_BARS values, each the largest of its part of the curve."""
     size = -(-len(curve.points) // MAX_BARS) or 1
     return [_largest(part) for part in batched(curve.points, size, strict=False)]
@@ -38,7 +38,7 @@ def _largest(part: Sequence[float | None]) -> float | None:
 
 def sparkline(curve: Curve) -> str:
     """The curve as one line of text. A gap is where nothing is known."""
-    values = bars(curve)
+    values = _largest_values(curve)
     highest = max((value for value in values if value is not None), default=0.0)
     step = highest / (len(_BARS) - 1) if highest > 0 else 1.0
     return "".join(" " if value is None else _BARS[max(0, round(value / step))] for value in values)

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -62,6 +62,11 @@ class Project(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("traces:trace-list", args=[self.slug])
 
+    @classmethod
+    def lock_names(cls, pk: int) -> None:
+        """Keep two at once from both finding a name of the project free, until the transaction ends."""
+        cls.objects.select_for_update(no_key=True).get(pk=pk)
+
     @property
     def kept_days(self) -> int:
         """Days that spans, traces and sessions are kept."""
@@ -89,6 +94,11 @@ class AuthoredModel(models.Model):
 
     class Meta:
         abstract = True
+
+    def copy_from(self, other: Self) -> None:
+        """Take all columns of a row that was just written, without another query."""
+        for model_field in self._meta.concrete_fields:
+            setattr(self, model_field.attname, getattr(other, model_field.attname))
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

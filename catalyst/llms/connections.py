@@ -22,7 +22,7 @@ from catalyst.core.models import Project
 from catalyst.llms.models import JudgeHealth, ModelConnection
 from catalyst.llms.presets import PRESETS
 from catalyst.net import RESERVED_HEADERS, NetError, Target
-from catalyst.registry import ModelUse, entries
+from catalyst.registry import ModelUse, entries, users_of
 
 MAX_NAME_CHARACTERS = 100
 MAX_URL_CHARACTERS = 500
@@ -70,7 +70,7 @@ class Secrets:
 
 @transaction.atomic
 def create(project: Project, settings: Settings, secrets: Secrets, *, by: Actor, now: datetime) -> ModelConnection:
-    _lock_names(project.pk)
+    Project.lock_names(project.pk)
     others = project.model_connections.undeleted()
     if others.count() >= MAX_CONNECTIONS:
         raise ValidationError(f"A project has at most {MAX_CONNECTIONS} model connections. Delete one first.")
@@ -86,7 +86,7 @@ def create(project: Project, settings: Settings, secrets: Secrets, *, by: Actor,
 @transaction.atomic
 def edit(connection: ModelConnection, settings: Settings, secrets: Secrets, *, by: Actor, now: datetime) -> bool:
     """Return True if the stored secrets were cleared, because scheme, host or port of the address changed."""
-    _lock_names(connection.project_id)
+    Project.lock_names(connection.project_id)
     locked = _locked(connection)
     others = locked.project.model_connections.undeleted().exclude(pk=locked.pk)
     checked = _checked(settings, others.values_list("name", flat=True))
@@ -106,7 +106,7 @@ def edit(connection: ModelConnection, settings: Settings, secrets: Secrets, *, b
     if clears:
         details.append("stored secrets cleared with the address")
     record(by, "changed", locked, detail=", ".join(details).replace("_", " "))
-    _copy(locked, connection)
+    connection.copy_from(locked)
     return clears
 
 
@@ -119,7 +119,7 @@ def replace_secrets(connection: ModelConnection, secrets: Secrets, *, by: Actor,
     locked = _locked(connection)
     _write(locked, {**given, "revoked_at": None}, now)
     record(by, "replaced the key of", locked, detail=" and ".join(given))
-    _copy(locked, connection)
+    connection.copy_from(locked)
 
 
 @transaction.atomic
@@ -130,7 +130,7 @@ def revoke(connection: ModelConnection, *, by: Actor, now: datetime) -> bool:
         return False
     _write(locked, {"key": "", "headers": "", "revoked_at": now}, now)
     record(by, "revoked the key of", locked)
-    _copy(locked, connection)
+    connection.copy_from(locked)
     return True
 
 
@@ -146,17 +146,13 @@ def delete(connection: ModelConnection, *, stops_users: bool, by: Actor, now: da
         )
     _write(locked, {"key": "", "headers": "", "deleted_at": now}, now)
     record(by, "deleted", locked, detail=f"stopped {', '.join(stopping)}" if stopping else "")
-    _copy(locked, connection)
+    connection.copy_from(locked)
     return stopping
 
 
 def users(connections: Collection[ModelConnection]) -> dict[int, list[tuple[str, str]]]:
     """Return what stops without each connection, by its id, as (name, path of the page)."""
-    used: dict[int, list[tuple[str, str]]] = {connection.pk: [] for connection in connections}
-    for entry in entries(ModelUse):
-        for pk, found in entry.users(used.keys()).items():
-            used[pk] += found
-    return used
+    return users_of(ModelUse, [connection.pk for connection in connections])
 
 
 def names_of_users(connection: ModelConnection) -> list[str]:
@@ -191,11 +187,6 @@ def parse_prices(lines: Mapping[str, str]) -> dict[str, Sequence[str]]:
     return prices
 
 
-def _lock_names(project_id: int) -> None:
-    # Keeps two at once from both finding a name free.
-    Project.objects.select_for_update(no_key=True).get(pk=project_id)
-
-
 def _locked(connection: ModelConnection) -> ModelConnection:
     # Versions that name the connection may be made meanwhile.
     rows = ModelConnection.objects.undeleted().select_related("project").select_for_update(of=("self",), no_key=True)
@@ -214,11 +205,6 @@ def _write(locked: ModelConnection, columns: Mapping[str, Any], now: datetime) -
         entry.resume(locked.pk, now)
     # Trouble with the connection as it was says nothing about it as it is. Last, as workers lock health last.
     JudgeHealth.objects.filter(connection=locked).delete()
-
-
-def _copy(source: ModelConnection, target: ModelConnection) -> None:
-    for model_field in ModelConnection._meta.concrete_fields:
-        setattr(target, model_field.attname, getattr(source, model_field.attname))
 
 
 def _columns(checked: Settings) -> dict[str, Any]:
