@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "catalyst.llms",
     "traces",
     "signals",
+    "halo",
     "alerts",
     "catalyst.ops",
     "catalyst.core.admin_site.OperatorAdminConfig",

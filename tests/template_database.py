@@ -17,7 +17,7 @@ from psycopg import Connection, sql
 from catalyst.database import embedded_url
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("catalyst", "traces", "signals", "alerts")
+APPS = ("catalyst", "traces", "signals", "halo", "alerts")
 PREFIX = "template_catalyst_"
 UNFINISHED = f"{PREFIX}unfinished"
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUNTIME = PROJECT["project"]["dependencies"]
 LOCKS = {"requirements.lock": RUNTIME, "requirements-dev.lock": RUNTIME + PROJECT["dependency-groups"]["dev"]}
-APPS = ("catalyst", "traces", "signals", "alerts")
+APPS = ("catalyst", "traces", "signals", "halo", "alerts")
 
 
 def locked_by(name: str) -> dict[str, str]:

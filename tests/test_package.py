@@ -69,7 +69,7 @@ def files_of(folder: Path) -> set[Path]:
 def test_it_takes_no_names_that_others_may_have(wheel: Path) -> None:
     with ZipFile(wheel) as archive:
         top = {name.partition("/")[0] for name in archive.namelist()}
-    assert top == {"catalyst", "traces", "signals", "alerts", f"catalyst-{__version__}.dist-info"}
+    assert top == {"catalyst", "traces", "signals", "halo", "alerts", f"catalyst-{__version__}.dist-info"}
 
 
 def test_it_holds_everything_that_is_not_python(wheel: Path) -> None:
@@ -78,7 +78,7 @@ def test_it_holds_everything_that_is_not_python(wheel: Path) -> None:
     for folder in ("templates", "static"):
         files = [path.relative_to(ROOT) for path in files_of(ROOT / folder)]
         assert {f"catalyst/{path}" for path in files} <= held
-    for app in ("catalyst", "traces", "signals", "alerts"):
+    for app in ("catalyst", "traces", "signals", "halo", "alerts"):
         assert {str(path.relative_to(ROOT)) for path in files_of(ROOT / app)} <= held
 
 

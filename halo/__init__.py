@@ -1,0 +1,1 @@
+"""Halo: reports on an agent's traces, whose findings cite them."""

@@ -1,0 +1,1 @@
+"""The offline analyst: findings by rules and tests, without a model."""

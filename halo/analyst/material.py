@@ -1,0 +1,124 @@
+"""What rules read: runs, their steps, and texts on request."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from halo.choices import Category, Severity
+from halo.drafts import CitationDraft
+from traces.records import PayloadRecord
+
+
+class TraceRun(NamedTuple):
+    """A trace of the window, without its spans. Names and units are those of `traces.models.trace.Trace`."""
+
+    trace_id: UUID
+    start_time: datetime
+    end_time: datetime
+    duration_us: int
+    name: str
+    status: str
+    outcome: str
+    root_ended: bool
+    session_id: int | None
+    user: str
+    service_version: str
+    environment: str
+    model_names: tuple[str, ...]
+    span_count: int
+    llm_count: int
+    tool_count: int
+    error_count: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost: Decimal
+    unpriced_count: int
+    skewed: bool
+
+    @property
+    def failed(self) -> bool:
+        return self.status == "error" or self.outcome == "failure"
+
+
+class Step(NamedTuple):
+    """A span without its text. Names and units are those of `traces.models.span.Span`."""
+
+    span_id: int
+    parent_id: int | None
+    start_time: datetime
+    duration_us: int | None
+    kind: str
+    name: str
+    status: str
+    status_message: str
+    model: str
+    tool: str
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    cost: Decimal | None
+    input_size: int
+    output_size: int
+
+
+@dataclass(slots=True)
+class Window:
+    """All runs of the window and of the equal one before it, oldest first."""
+
+    project_id: int
+    agent_id: int
+    start: datetime
+    end: datetime
+    runs: Sequence[TraceRun]
+    prior: Sequence[TraceRun]
+
+
+class Texts(Protocol):
+    """Reads texts of spans, which is slow: rules ask for what they cite or compare only."""
+
+    def of(self, span_ids: Mapping[UUID, Collection[int]]) -> Mapping[UUID, Mapping[int, PayloadRecord]]:
+        """Texts by trace and span, of runs of the window. What is not stored is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A finding of a rule, before all findings of a report are tested together, merged and ranked.
+
+    `traces`: the runs it touches. `p_value`: of the test that it needs to pass; None where a count needs no test.
+    `harm`: from 0 to 1, by which findings are ranked: see `analyst.md`'s weights in `ranking`. `prior_count`: the same
+    in the window before; None if it was not counted. `cause`: what findings of one cause share, such as a tool's name.
+    `citations`: more than enough, the best first; the ranking drops those of one session.
+    """
+
+    kind: str
+    title: str
+    category: Category
+    severity: Severity
+    signature: str
+    happens: str
+    fix: str
+    evidence: str = ""
+    traces: frozenset[UUID] = frozenset()
+    harm: float = 0.0
+    p_value: float | None = None
+    prior_count: int | None = None
+    cause: str = ""
+    query: str = ""
+    cost: Decimal | None = None
+    tokens: int | None = None
+    duration_us: int | None = None
+    citations: tuple[CitationDraft, ...] = field(default=())
+
+
+class Rule(Protocol):
+    """Looks for one kind of finding. A report makes a new one, which sees each run of the window once."""
+
+    def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        """Take a run of the window, with its spans ordered by start. Keeps little: there may be 100,000 runs."""
+
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
+        """Return what was found, after the last run."""

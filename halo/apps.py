@@ -1,0 +1,7 @@
+"""The halo app."""
+
+from django.apps import AppConfig
+
+
+class HaloConfig(AppConfig):
+    name = "halo"

@@ -1,0 +1,35 @@
+"""Which traces a run is about: those of an agent in a window, narrowed like a list of traces."""
+
+from django.http import QueryDict
+
+from catalyst.core.models import Project
+from catalyst.timerange import DAY, TimeRange
+from halo.models import Run
+from traces.list_params import TraceFilterForm
+from traces.models.trace import TraceFilter, TraceQuerySet
+
+
+def trace_filter(project: Project, agent: int, focus: str) -> TraceFilter:
+    """The filter of a list of traces with these parameters, of this agent."""
+    params = QueryDict(focus, mutable=True)
+    params["agent"] = str(agent)
+    return TraceFilterForm(project, params).trace_filter
+
+
+def problems(project: Project, focus: str) -> list[str]:
+    """What is wrong with the parameters, in words for people."""
+    form = TraceFilterForm(project, QueryDict(focus))
+    return [str(text) for texts in form.errors.values() for text in texts]
+
+
+def traces_of(run: Run) -> TraceQuerySet:
+    """The traces that a run is about, which the list of traces shows with the same parameters."""
+    window = TimeRange("custom", run.window_start, run.window_end, DAY)
+    matching = run.project.traces.matching(trace_filter(run.project, run.agent_id, run.focus))
+    return matching.within(window)
+
+
+def list_query(run: Run) -> str:
+    """Parameters of the list of these traces."""
+    window = TimeRange("custom", run.window_start, run.window_end, DAY)
+    return "&".join(filter(None, [run.focus, f"agent={run.agent_id}", window.encoded_query]))

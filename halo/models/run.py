@@ -1,0 +1,177 @@
+"""Runs of Halo and what they do while they run."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Count, Q
+from django.urls import reverse
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import AuthoredModel, Project
+from catalyst.llms.models import ModelConnection
+from halo.choices import OPEN_STATUSES, EngineKind, Origin, ReasoningEffort, RunStatus, Severity
+from halo.models.conversation import Conversation
+
+MAX_PROMPT_CHARACTERS = 20_000
+MAX_FOCUS_CHARACTERS = 4_000
+MAX_WINDOW_DAYS = 30
+MAX_SPAN_LIMIT = 100_000
+MAX_DEPTH = 5
+MIN_TURNS, MAX_TURNS = 3, 100
+MAX_BUDGET_TOKENS = 100_000_000
+MAX_BUDGET_USD = 10_000
+MAX_BUDGET_MINUTES = 120
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def for_project(self, project: Project) -> "RunQuerySet":
+        return self.filter(project=project)
+
+    def open(self) -> "RunQuerySet":
+        return self.filter(status__in=OPEN_STATUSES)
+
+    def due(self, now: datetime) -> "RunQuerySet":
+        """Open runs that no worker has, the oldest first."""
+        return self.open().filter(Q(leased_until=None) | Q(leased_until__lt=now)).order_by("pk")
+
+    def newest(self) -> "RunQuerySet":
+        return self.order_by("-created_at", "-pk")
+
+    def for_list(self) -> "RunQuerySet":
+        """Without the text, with the number of findings of each severity."""
+        counts = {
+            f"{severity}_count": Count("findings", filter=Q(findings__severity=severity)) for severity in Severity
+        }
+        related = self.select_related("conversation", "agent", "project", "connection")
+        return related.defer("text", "prompt", "engine_text").annotate(**counts)
+
+
+class Run(AuthoredModel):
+    """One reading of an agent's traces. The row is the job (docs/adr/0002): a worker claims it with a lease.
+
+    PENDING_EXPORT -> EXPORTING -> (with a model: QUEUED -> STARTING ->) RUNNING -> one of the others, which are final.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="halo_runs", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="halo_runs", db_index=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
+    origin = models.CharField(max_length=15, choices=Origin, default=Origin.MANUAL)
+    engine = models.CharField(max_length=5, choices=EngineKind)
+    status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.PENDING_EXPORT)
+    prompt = models.TextField(help_text="What is asked. The offline analyst does not read it.")
+    window_start = models.DateTimeField()
+    window_end = models.DateTimeField()
+    focus = models.CharField(
+        max_length=MAX_FOCUS_CHARACTERS,
+        blank=True,
+        help_text="Parameters of a list of traces that narrow what is read; empty for the whole agent.",
+    )
+
+    # The model and its limits; without meaning for the offline analyst.
+    connection = models.ForeignKey(
+        ModelConnection,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Null: the environment's endpoint.",
+    )
+    model_name = models.CharField(max_length=200, blank=True)
+    span_limit = models.PositiveIntegerField(default=10_000, help_text="Spans that are read, in whole traces.")
+    max_depth = models.PositiveSmallIntegerField(default=1, help_text="Levels of helpers below the analyst.")
+    max_turns = models.PositiveSmallIntegerField(default=20)
+    reasoning_effort = models.CharField(max_length=7, choices=ReasoningEffort, blank=True, help_text="Empty: default.")
+    budget_tokens = models.PositiveIntegerField(null=True, blank=True)
+    budget_usd = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    budget_minutes = models.PositiveSmallIntegerField(default=30)
+
+    # What was read.
+    trace_count = models.PositiveIntegerField(null=True, help_text="Traces that match; null until they are counted.")
+    span_count = models.PositiveBigIntegerField(null=True, help_text="Their spans.")
+    error_count = models.PositiveIntegerField(null=True, help_text="Of these traces, the ones that failed.")
+    read_trace_count = models.PositiveIntegerField(default=0, help_text="Traces that were read.")
+    read_span_count = models.PositiveIntegerField(default=0)
+
+    # How it goes.
+    turn = models.PositiveSmallIntegerField(default=0)
+    call_count = models.PositiveIntegerField(default=0, help_text="Requests to the model.")
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost = models.DecimalField(
+        max_digits=20, decimal_places=9, null=True, help_text="US dollars; null: no known price."
+    )
+    is_estimated = models.BooleanField(default=False, help_text="The model did not report tokens; they are estimated.")
+    event_count = models.PositiveIntegerField(default=0)
+
+    # The report.
+    lede = models.TextField(blank=True, help_text="The report in one to three sentences.")
+    text = models.TextField(blank=True, help_text="The whole in Markdown, from a model.")
+    engine_text = models.TextField(
+        blank=True, help_text="What the model had written when it ended; for partial reports."
+    )
+    notes = models.JSONField(default=list, blank=True, help_text="How it was read, in sentences.")
+    is_partial = models.BooleanField(default=False, help_text="It ended before the report was whole.")
+    error = models.TextField(blank=True, help_text="Why it did not complete, in words for people.")
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    cancelled_at = models.DateTimeField(null=True, help_text="When somebody asked to cancel it.")
+    cancelled_by_name = models.CharField(max_length=150, blank=True)
+
+    # The claim of a worker.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease = models.UUIDField(null=True, help_text="Names the claim: only its holder writes.")
+    leased_until = models.DateTimeField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["project", "-created_at", "-id"], name="halo_run_newest"),
+            models.Index(fields=["agent", "-created_at", "-id"], name="halo_run_agent"),
+            models.Index(fields=["id"], condition=Q(status__in=OPEN_STATUSES), name="halo_run_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation} ({self.get_status_display()})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("halo:report", args=[self.project.slug, self.pk])
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN_STATUSES
+
+    @property
+    def by_rules(self) -> bool:
+        return self.engine == EngineKind.RULES
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def read_all(self) -> bool:
+        return self.read_trace_count == self.trace_count
+
+
+class RunEvent(models.Model):
+    """One thing that happened in a run, for those who watch."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events", db_index=False)
+    sequence = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, help_text="started, exported, turn, tool_call, tool_result, text, ended.")
+    agent = models.CharField(max_length=100, blank=True, help_text="Of the engine: the analyst or one of its helpers.")
+    depth = models.PositiveSmallIntegerField(default=0)
+    text = models.CharField(max_length=500, blank=True, help_text="In words for people.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="halo_runevent_key")]
+        verbose_name = "event of a run"
+        verbose_name_plural = "events of runs"
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.sequence} {self.kind}"
