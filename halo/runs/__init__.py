@@ -1,0 +1,1 @@
+"""Runs from the request to the report: asked for, claimed, worked on, stored."""
