@@ -1,5 +1,6 @@
 """Which traces a run is about: those of an agent in a window, narrowed like a list of traces."""
 
+from django.db.models import Q
 from django.http import QueryDict
 
 from catalyst.core.models import Project
@@ -7,6 +8,8 @@ from catalyst.timerange import DAY, TimeRange
 from halo.models import Run
 from traces.list_params import TraceFilterForm
 from traces.models.trace import TraceFilter, TraceQuerySet
+
+FAILED = Q(status="error") | Q(outcome="failure")
 
 
 def trace_filter(project: Project, agent: int, focus: str) -> TraceFilter:

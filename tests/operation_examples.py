@@ -8,7 +8,7 @@ from typing import Any
 
 from alerts import operations as alert_operations
 from alerts.models import Alert, Channel
-from catalyst.agents.models import AgentIdentity
+from catalyst.agents.models import Agent, AgentIdentity
 from catalyst.core import operations as core_operations
 from catalyst.core.actor import SYSTEM
 from catalyst.core.models import ApiKey, Invitation, Membership, Project, User
@@ -17,6 +17,9 @@ from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget, ModelConnection
 from catalyst.notifications import notify
 from catalyst.operations import Caller, Operation
+from halo.models import Run
+from halo.runs import requests
+from halo.runs.requests import Definition as Request
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.judging import exchanges
@@ -67,6 +70,7 @@ class World:
     alert: Alert
     archived_alert: Alert
     channel: Channel
+    report: Run
 
 
 def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
@@ -107,8 +111,22 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     alert, archived_alert = _make_alerts(signal, channel, now, word)
     return World(
         *(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection),
-        *(alert, archived_alert, channel),
+        *(alert, archived_alert, channel, make_report(agent, trace, now, word)),
     )
+
+
+def make_report(agent: Agent, trace: Trace, now: datetime, word: str) -> Run:
+    """A report that waits, with all that it could have."""
+    asked = Request(window_start=now - timedelta(days=1), window_end=now, prompt=f"Is it {word}?", engine="rules")
+    run = requests.create(agent, asked, now)
+    about = {"project": run.project, "agent": agent, "severity": "high", "category": "reliability", "created_at": now}
+    finding = run.findings.create(rank=1, title=word, happens=word, fix=word, trace_count=1, trace_total=1, **about)
+    finding.traces.create(trace_id=trace.trace_id)
+    run.citations.create(
+        finding=finding, position=1, text=trace.hex_id, trace_id=trace.trace_id, state="verified", quote=word
+    )
+    run.events.create(sequence=1, kind="started", text=word, created_at=now)
+    return run
 
 
 def _make_alerts(signal: Signal, channel: Channel, now: datetime, word: str) -> tuple[Alert, Alert]:
@@ -140,6 +158,7 @@ def grow(world: World) -> None:
         make_label(world.signal, 200 + number, now=now, value="yes")
         make_verdict(make_label(world.signal, 300 + number, now=now, status="failed", error="No."), now)
         make_verdict(world.label, now)
+        make_report(agent, world.trace, now, f"Report {number}")
         signal = make_signal(agent, name=f"Signal {number}", active_since=now - timedelta(days=1))
         make_label(signal, 400 + number, now=now, value="yes")
         backfill.start(signal, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
@@ -202,6 +221,10 @@ def _channel(world: World) -> dict[str, Any]:
     return {"channel": world.channel.pk}
 
 
+def _report(world: World) -> dict[str, Any]:
+    return {"run": world.report.pk}
+
+
 def _nothing(_: World) -> dict[str, Any]:
     return {}
 
@@ -258,6 +281,12 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "channels.list": _nothing,
     "channels.show": _channel,
     "channels.test": _channel,
+    "halo.cancel": _report,
+    "halo.events": _report,
+    "halo.list": _nothing,
+    "halo.preview": _agent,
+    "halo.run": _agent,
+    "halo.show": _report,
     "invitations.create": _nothing,
     "invitations.list": _nothing,
     "invitations.revoke": lambda world: {"invitation": world.invitation.pk},

@@ -142,7 +142,9 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
+UNBUILT = "Reports have commands only, so far."
 WITHOUT_PAGE: Mapping[str, str] = {
+    **dict.fromkeys(("halo.cancel", "halo.events", "halo.list", "halo.preview", "halo.run", "halo.show"), UNBUILT),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

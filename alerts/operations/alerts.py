@@ -29,7 +29,8 @@ from catalyst.operations import (
 )
 from catalyst.package import command
 from signals.models import Signal
-from signals.operations.inputs import SignalInput, agent_of, signal_of
+from signals.operations.inputs import SignalInput, signal_of
+from traces.operations.inputs import agent_of
 
 MAX_AT_ONCE = 100
 

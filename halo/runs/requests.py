@@ -3,14 +3,14 @@
 Violated rules raise `django.core.exceptions.ValidationError` by field, with text for people.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 
 from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
@@ -20,6 +20,7 @@ from catalyst.llms.models import ModelConnection
 from catalyst.timerange import DAY, TimeRange
 from halo import focus
 from halo.choices import EngineKind, Origin, ReasoningEffort, RunStatus
+from halo.focus import FAILED
 from halo.models import Conversation, Run
 from halo.models.conversation import MAX_TITLE_CHARACTERS
 from halo.models.run import (
@@ -98,9 +99,6 @@ class Preview:
         return self.read_spans / self.spans if self.spans else 1.0
 
 
-FAILED = Q(status="error") | Q(outcome="failure")
-
-
 def connected_model(agent: Agent, connection: int | None, name: str) -> ConnectedModel:
     """Return the model that a run would ask; false if there is none. Raises ValidationError by field."""
     if connection is None:
@@ -151,10 +149,17 @@ def _cost(draft: Run, model: ConnectedModel) -> tuple[Decimal, Decimal] | None:
 
 
 def create(
-    agent: Agent, definition: Definition, now: datetime, by: Actor = SYSTEM, *, origin: Origin = Origin.MANUAL
+    agent: Agent,
+    definition: Definition,
+    now: datetime,
+    by: Actor = SYSTEM,
+    *,
+    origin: Origin = Origin.MANUAL,
+    notes: Sequence[str] = (),
 ) -> Run:
-    """Queue a run. Raises ValidationError."""
+    """Queue a run. `notes`: sentences that the report begins its notes with. Raises ValidationError."""
     run = _checked(agent, definition)
+    run.notes = list(notes)
     with transaction.atomic():
         # One after the other, so that the limit holds.
         Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)

@@ -7,9 +7,8 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 from catalyst import timerange
-from catalyst.agents.models import Agent
 from catalyst.core.operation_context import Context
-from catalyst.operations import Id, Input, InvalidInput, NotFound, UtcTime
+from catalyst.operations import Id, Input, NotFound, UtcTime
 from catalyst.package import command
 from catalyst.timerange import RangeName, TimeRange
 from signals.definitions.choices import Scope, Type
@@ -18,7 +17,6 @@ from signals.definitions.judge_view import JudgeView
 from signals.models import Signal, SignalVersion
 from traces.filters import Filter
 
-MAX_NAMED = 20
 TEXT: JsonDict = {"contentMediaType": "text/plain"}
 """Marks a text of several lines, which a command can read from a file."""
 
@@ -115,16 +113,6 @@ def version_numbered(signal: Signal, number: int) -> SignalVersion:
     if version is None:
         raise NotFound(f"Signal {signal.pk} has no version {number}.")
     return version
-
-
-def agent_of(context: Context, identity: str) -> Agent:
-    agents = context.project.agents.order_by("identity")
-    agent = agents.filter(identity=identity).first()
-    if agent is None:
-        known = ", ".join(agents.values_list("identity", flat=True)[:MAX_NAMED]) or "none yet"
-        text = f"The project {context.project.slug} has no agent {identity}. Use one of: {known}."
-        raise InvalidInput({"agent": text})
-    return agent
 
 
 def named_range(arguments: RangeInput, now: datetime) -> TimeRange:

@@ -14,7 +14,7 @@ from catalyst.timerange import TimeRange
 from signals.filters import LabelFilter
 from signals.judging import judges
 from signals.models import Signal
-from signals.operations.inputs import RangeInput, SignalInput, VersionNumber, agent_of, named_range, signal_of
+from signals.operations.inputs import RangeInput, SignalInput, VersionNumber, named_range, signal_of
 from signals.results import coverage, rates, summaries
 from signals.results.missing_labels import explain_missing
 from signals.results.queue_status import queue_status
@@ -31,7 +31,7 @@ from signals.targets import eligibility
 from signals.targets.eligibility import TargetEligibility
 from signals.targets.volume import recent_volume
 from traces.models import Trace
-from traces.operations.inputs import session_of
+from traces.operations.inputs import agent_of, session_of
 
 
 class DistributionInput(SignalInput):

@@ -12,12 +12,13 @@ from catalyst.operations import CAMEL, Effect, Id, Input, NotFound, Scope, opera
 from signals import operations
 from signals.judging import exchanges
 from signals.models import SignalTest, SignalVersion
-from signals.operations.inputs import DefinitionInput, SignalInput, WindowInput, agent_of, signal_of
+from signals.operations.inputs import DefinitionInput, SignalInput, WindowInput, signal_of
 from signals.operations.signals import DraftInput, changed_definition, draft_definition
 from signals.results.rows import load_rows
 from signals.runs import signal_tests
 from signals.runs.signal_tests import Sample
 from signals.serializers import ChatMessageRecord, ExchangeRecord, SignalTestRecord, messages_of
+from traces.operations.inputs import agent_of
 
 MAX_WAIT_SECONDS = 300
 POLL_SECONDS = 0.5

@@ -37,7 +37,6 @@ from signals.operations.inputs import (
     RangeInput,
     SignalInput,
     VersionNumber,
-    agent_of,
     named_range,
     signal_of,
     version_numbered,
@@ -46,6 +45,7 @@ from signals.operations.inputs import (
 from signals.results import summaries
 from signals.serializers import SignalDetail, SignalRecord
 from signals.targets.volume import has_sessions
+from traces.operations.inputs import agent_of
 
 MAX_SIGNALS_AT_ONCE = 100
 

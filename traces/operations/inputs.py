@@ -20,6 +20,7 @@ from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter
 from traces.records import SpanRecord
 
+MAX_NAMED = 20
 FILTER: JsonDict = {"properties": Filter.model_json_schema()["properties"]}
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)]
@@ -126,7 +127,10 @@ def session_of(context: Context, key: str) -> Session:
 
 def agent_of(context: Context, identity: str) -> Agent:
     """Raises InvalidInput."""
-    agent = context.project.agents.filter(identity=identity).first()
+    agents = context.project.agents.order_by("identity")
+    agent = agents.filter(identity=identity).first()
     if agent is None:
-        raise InvalidInput({"agent": f"The project {context.project.slug} has no agent {identity}."})
+        known = ", ".join(agents.values_list("identity", flat=True)[:MAX_NAMED]) or "none yet"
+        text = f"The project {context.project.slug} has no agent {identity}. Use one of: {known}."
+        raise InvalidInput({"agent": text})
     return agent

@@ -35,8 +35,19 @@ class OperationCommand(BaseCommand):
             text = operation.description.splitlines()[0]
             verb = operation.verb.replace("_", "-")
             arguments.add(commands.add_parser(verb, help=text, description=text), operation)
+        self.add_commands(commands)
+
+    def add_commands(self, commands: Any) -> None:
+        """Add subcommands that are no operations. Their parsers set `run`, which gets the options."""
+
+    def ended(self, operation: Operation, context: Caller, result: Any, options: dict[str, Any]) -> Any:
+        """Return what is printed of a result."""
+        return result
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options.get("run"):
+            options["run"](options)
+            return
         operation = operations.find(f"{self.group}.{options['verb'].replace('-', '_')}")
         data = arguments.input_data(operation, options)
         _parse(operation, data)
@@ -57,7 +68,7 @@ class OperationCommand(BaseCommand):
             for page in _pages(operation, context, data):
                 self._print_items(operation, page, as_json=options["json"])
             return
-        result = _call(operation, context, data)
+        result = self.ended(operation, context, _call(operation, context, data), options)
         self._print(operation, result, as_json=options["json"])
         more = getattr(result, "next", None)
         if more is not None and not options["json"]:
