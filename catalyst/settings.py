@@ -181,11 +181,13 @@ if PUBLIC_URL.startswith("https://"):
 TASKS = {
     "default": {
         "BACKEND": "catalyst.task_backend.Q2Backend",
-        "QUEUES": ["default", "judge"],
+        "QUEUES": ["default", "judge", "long"],
     },
 }
 # A judge task claims for a minute, then waits for its last calls: one that queued behind the longest, and that.
 JUDGE_TIMEOUT = 180 + 2 * round(env.judge_timeout_seconds)
+# A task of reports begins runs for ten minutes, each of which takes up to two hours.
+LONG_TIMEOUT = 3 * 60 * 60
 # One django-q2 cluster per queue, so that long work starves nothing. `retry` stays above `timeout` (docs/adr/0004).
 Q_CLUSTER: dict[str, Any] = {
     "name": "default",
@@ -204,7 +206,8 @@ Q_CLUSTER: dict[str, Any] = {
     "scheduler": False,
     "label": "Background work",
     "ALT_CLUSTERS": {
-        "judge": {"workers": 1, "timeout": JUDGE_TIMEOUT, "retry": JUDGE_TIMEOUT + 60, "bulk": 1, "queue_limit": 1}
+        "judge": {"workers": 1, "timeout": JUDGE_TIMEOUT, "retry": JUDGE_TIMEOUT + 60, "bulk": 1, "queue_limit": 1},
+        "long": {"workers": 1, "timeout": LONG_TIMEOUT, "retry": LONG_TIMEOUT + 60, "bulk": 1, "queue_limit": 1},
     },
 }
 

@@ -112,6 +112,9 @@ class Run(AuthoredModel):
     )
     notes = models.JSONField(default=list, blank=True, help_text="How it was read, in sentences.")
     is_partial = models.BooleanField(default=False, help_text="It ended before the report was whole.")
+    lists_traces = models.BooleanField(
+        default=True, help_text="False once the traces have expired, and with them the lists of its findings."
+    )
     error = models.TextField(blank=True, help_text="Why it did not complete, in words for people.")
 
     created_at = models.DateTimeField()
@@ -132,6 +135,10 @@ class Run(AuthoredModel):
             models.Index(fields=["project", "-created_at", "-id"], name="halo_run_newest"),
             models.Index(fields=["agent", "-created_at", "-id"], name="halo_run_agent"),
             models.Index(fields=["id"], condition=Q(status__in=OPEN_STATUSES), name="halo_run_open"),
+            # Whose lists expire next.
+            models.Index(
+                fields=["project", "window_end"], condition=Q(lists_traces=True), name="halo_run_lists_traces"
+            ),
         ]
 
     def __str__(self) -> str:

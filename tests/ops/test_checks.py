@@ -28,7 +28,7 @@ def test_it_refuses_a_queue_that_would_run_long_tasks_twice(settings: Settings) 
 
 
 def test_it_refuses_a_queue_that_nothing_works_off(settings: Settings) -> None:
-    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default", "judge", "long"]}}
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default", "judge", "long", "another"]}}
     assert found() == ["catalyst.E002"]
 
 

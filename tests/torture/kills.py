@@ -31,9 +31,9 @@ from tests.torture import labels, movable_clock, sums
 from tests.torture.report import Report
 
 TABLES_OF_A_DAY = 2
-ROLES = ("web", "worker-default", "worker-judge", "task", "clock", "guard", "postgres", "backend")
+ROLES = ("web", "worker-default", "worker-judge", "worker-long", "task", "clock", "guard", "postgres", "backend")
 """`task` is a process below a worker, `backend` one below PostgreSQL's first."""
-BEATING = ("web", "worker-default", "worker-judge", "clock")
+BEATING = ("web", "worker-default", "worker-judge", "worker-long", "clock")
 SENDERS = 8
 SPANS_PER_SECOND = 300
 MOST_SPANS = 64

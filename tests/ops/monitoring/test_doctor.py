@@ -31,7 +31,7 @@ from traces.store import partitions
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-PROCESSES = ("web", "worker-default", "worker-judge", "clock")
+PROCESSES = ("web", "worker-default", "worker-judge", "worker-long", "clock")
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 

@@ -43,7 +43,16 @@ def running(shared_up: Catalyst) -> Catalyst:
 def test_it_runs_until_interrupted_and_goes_on_with_its_data(running: Catalyst) -> None:
     first = running.facts()
     assert first["url"] == f"http://127.0.0.1:{running.port}"
-    assert set(first["pids"]) == {"up", "postgres", "guard", "web", "worker-default", "worker-judge", "clock"}
+    assert set(first["pids"]) == {
+        "up",
+        "postgres",
+        "guard",
+        "web",
+        "worker-default",
+        "worker-judge",
+        "worker-long",
+        "clock",
+    }
     assert stat.S_IMODE((running.data / "up.json").stat().st_mode) == 0o600
     assert running.post(first["ingest_key"]).status_code == 200
     assert running.post("cat_wrong").status_code == 401

@@ -1,0 +1,10 @@
+"""Reports of agents that are merged."""
+
+from catalyst.agents.models import Agent
+from halo.models import Conversation, Finding, Run
+
+
+def move_reports(source: Agent, into: Agent) -> None:
+    """Give the reports of an agent to the one that it is merged with, in the caller's transaction."""
+    for model in (Conversation, Run, Finding):
+        model.objects.filter(agent=source).update(agent=into)
