@@ -81,13 +81,13 @@ def edit(channel: Channel, given: Given, *, by: Actor, now: datetime) -> Edited:
 
 
 @transaction.atomic
-@transaction.atomic
 def show_excerpts(project: Project, *, shown: bool, by: Actor) -> None:
     """Let messages of the project quote labels with their reasons, or not."""
     MessageSettings.objects.update_or_create(project=project, defaults={"shows_excerpts": shown})
     record(by, "changed", project, detail="messages quote labels" if shown else "messages quote no labels")
 
 
+@transaction.atomic
 def enable(channel: Channel, *, by: Actor, now: datetime) -> bool:
     """Returns False if it was not disabled."""
     locked = _locked(channel)

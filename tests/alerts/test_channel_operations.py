@@ -264,3 +264,10 @@ def test_the_command_does_what_the_pages_do(
     call_command("channels", "list", "--json")
     assert [each["enabled"] for each in json.loads(capsys.readouterr().out)["channels"]] == [False]
     channel_settings.delete(Channel.objects.get(), stops_users=False, by=SYSTEM, now=project.created_at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_channel_is_enabled_in_a_transaction_of_its_own(channel: Channel, caller: Context) -> None:
+    """Pages and commands begin none."""
+    call("disable", caller, channel=channel.pk)
+    assert call("enable", caller, channel=channel.pk).enabled
