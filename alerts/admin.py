@@ -36,7 +36,7 @@ class AlertEventAdmin(ReadOnly[AlertEvent]):
 class ChannelAdmin(ReadOnly[Channel]):
     # Channels change under Settings, which checks them. Secrets are not shown.
     list_display = ("name", "kind", "address", "project", "last_sent_at", "last_failed_at", "disabled_at", "deleted_at")
-    list_filter = ("kind", "project", ("disabled_at", admin.EmptyFieldListFilter))
+    list_filter = ("kind", "judge_outages", "project", ("disabled_at", admin.EmptyFieldListFilter))
     list_select_related = ("project",)
     search_fields = ("name", "address")
     exclude = ("secrets",)

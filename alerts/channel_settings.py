@@ -33,6 +33,7 @@ class Given:
     name: str | None = None
     settings: Settings | None = None
     secrets: Secrets | None = None
+    judge_outages: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,25 @@ def edit(channel: Channel, given: Given, *, by: Actor, now: datetime) -> Edited:
     kind = kind_of(locked)
     values = _Values.of(kind, given, given.name or locked.name, locked.settings, stored_secrets(locked))
     values.check(locked.project.channels.undeleted().exclude(pk=locked.pk))
-    changed = [name for name in ("name", "settings", "address") if getattr(locked, name) != values.columns[name]]
+    columns = values.columns
+    changed = [name for name in columns if name != "secrets" and getattr(locked, name) != columns[name]]
     if not changed and not values.new_secrets and not values.cleared:
         return Edited([], [])
-    _write(locked, values.columns, now)
-    details = [name for name in changed if name != "address"] + [f"new {name}" for name in values.new_secrets]
+    _write(locked, columns, now)
+    details = [_detail(name, columns) for name in changed if name != "address"] + [
+        f"new {name}" for name in values.new_secrets
+    ]
     if values.cleared:
         details.append("stored secrets cleared with the address")
     record(by, "changed", locked, detail=", ".join(details).replace("_", " "))
     new = _replace_recipients(locked, values, now)
     channel.copy_from(locked)
     return Edited(new, values.cleared)
+
+
+def _detail(name: str, columns: Mapping[str, object]) -> str:
+    value = columns[name]
+    return f"{name} {'on' if value else 'off'}" if isinstance(value, bool) else name
 
 
 @transaction.atomic
@@ -181,6 +190,8 @@ class _Values:
     # Names of those that were stored and are no more.
     gone: list[str]
     unknown: list[str]
+    # None leaves it.
+    judge_outages: bool | None
 
     @classmethod
     def of(cls, kind: Kind, given: Given, name: str, settings: Settings, secrets: Secrets) -> "_Values":
@@ -198,7 +209,7 @@ class _Values:
             *(f"setting {each}" for each in given_settings.keys() - set(kind.setting_names)),
             *(f"secret {each}" for each in given_secrets.keys() - set(kind.secret_names)),
         ]
-        return cls(kind, " ".join(name.split()), merged, kept, new, gone, unknown)
+        return cls(kind, " ".join(name.split()), merged, kept, new, gone, unknown, given.judge_outages)
 
     def check(self, others: ChannelQuerySet) -> None:
         """`others`: of the project. Raises ValidationError."""
@@ -231,7 +242,8 @@ class _Values:
             settings = settings | {"addresses": "\n".join(addresses_of(settings))}
         stored = json.dumps(self.secrets) if self.secrets else ""
         address = self.kind.address(settings, self.secrets)[:300]
-        return {"name": self.name, "settings": settings, "secrets": stored, "address": address}
+        columns: dict[str, object] = {"name": self.name, "settings": settings, "secrets": stored, "address": address}
+        return columns if self.judge_outages is None else columns | {"judge_outages": self.judge_outages}
 
 
 def _merged(kind: Kind, stored: Settings, given: Settings) -> dict[str, str]:

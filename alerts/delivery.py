@@ -79,6 +79,21 @@ def _start(why_not: str, now: datetime) -> dict[str, object]:
     return {"state": Delivery.State.DROPPED, "ended_at": now, "error": why_not[:500]} if why_not else {}
 
 
+def chosen(project_id: int, after: str) -> list[int]:
+    """`catalyst.notifications.Choose`."""
+    if after:
+        return told(project_id, after)
+    channels = Channel.objects.usable().filter(project=project_id, judge_outages=True)
+    return list(channels.values_list("pk", flat=True))
+
+
+def told(project_id: int, key: str) -> list[int]:
+    """Ids of the channels that got a message, or will."""
+    rows = Delivery.objects.filter(project=project_id, event_key=key)
+    got = rows.filter(state__in=[Delivery.State.SENT, Delivery.State.QUEUED])
+    return list(got.order_by("channel").values_list("channel", flat=True).distinct())
+
+
 def has_work(now: datetime) -> bool:
     return Delivery.objects.due(now).exists()
 

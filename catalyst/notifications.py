@@ -76,15 +76,17 @@ class Message(_Value):
 
 # project id, kind, event key, message, ids of channels, now
 type Deliver = Callable[[int, str, str, Message, Collection[int], datetime], None]
+# project id, event key of an earlier message or "" -> ids of channels
+type Choose = Callable[[int, str], Collection[int]]
 
-_deliver: list[Deliver] = []
+_deliver: list[tuple[Deliver, Choose]] = []
 
 
-def register(deliver: Deliver) -> None:
-    """Raises ValueError if another one is registered."""
-    if _deliver and _deliver[0] is not deliver:
+def register(deliver: Deliver, choose: Choose) -> None:
+    """`choose`: which channels `notify_project` tells. Raises ValueError if others are registered."""
+    if _deliver and _deliver[0] != (deliver, choose):
         raise ValueError("Two apps want to deliver notifications.")
-    _deliver[:] = [deliver]
+    _deliver[:] = [(deliver, choose)]
 
 
 def notify(project: int, kind: str, key: str, message: Message, channels: Collection[int], *, now: datetime) -> None:
@@ -93,5 +95,14 @@ def notify(project: int, kind: str, key: str, message: Message, channels: Collec
     A channel gets each `key` once, however often this is called. Channels of other projects, deleted and disabled ones
     are passed over; a disabled one keeps a record that it was.
     """
-    for deliver in _deliver:
+    for deliver, _ in _deliver:
         deliver(project, kind, key, message, channels, now)
+
+
+def notify_project(project: int, kind: str, key: str, message: Message, *, now: datetime, after: str = "") -> None:
+    """`notify` for senders that know no channels: tells those that opted in to messages about judges.
+
+    `after`: key of an earlier message. Then it tells the channels that got that one, whatever they opted in to since.
+    """
+    for deliver, choose in _deliver:
+        deliver(project, kind, key, message, choose(project, after), now)

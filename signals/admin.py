@@ -13,6 +13,7 @@ from catalyst.core.admin import ReadOnly, operator
 from signals import operations
 from signals.models import (
     Exchange,
+    JudgeOutage,
     Label,
     LabelHalfDay,
     LabelHour,
@@ -161,6 +162,14 @@ class LabelAdmin(ReadOnly[Label]):
         chosen = Label.objects.filter(pk__in=queryset.values("pk"))
         signals = Signal.objects.filter(pk__in=chosen.filter(status="failed").values("signal"))
         _retry(request, signals, lambda signal: operations.retry_labels(signal, chosen, now, by))
+
+
+@admin.register(JudgeOutage)
+class JudgeOutageAdmin(ReadOnly[JudgeOutage]):
+    list_display = ("name", "project", "since")
+    list_filter = ("project",)
+    list_select_related = ("project",)
+    ordering = ("-since",)
 
 
 @admin.register(Exchange)

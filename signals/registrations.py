@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 from catalyst.registry import AgentRows, DemoData, Maintenance, ModelUse, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.timerange import MINUTE
 from signals import connection_use, demo, operations, probes, retention
-from signals.judging import claims
+from signals.judging import claims, outages
 from signals.models import Label, SignalTestItem
 from signals.runs import backfill
 from signals.targets import settling
@@ -51,6 +52,16 @@ REGISTRATIONS = (
         label="counting labels",
         description="adds labels up for charts and lists",
         lack="No label is lost, but pages that count labels get slower.",
+    ),
+    PeriodicTask(
+        name="outages",
+        order=42,
+        interval=MINUTE,
+        task="signals.tasks.tell_of_outages",
+        has_work=outages.has_work,
+        label="telling of judges",
+        description="tells channels that opted in of judges that do not answer, and that answer again",
+        lack="Nobody is told that a judge does not answer. Pages show it.",
     ),
     Maintenance(name="future labels", order=10, run=Label.objects.clamp_future_times),
     Maintenance(name="future test items", order=10, run=SignalTestItem.objects.clamp_future_times),

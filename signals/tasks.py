@@ -5,6 +5,7 @@ import time
 from django.tasks import task
 from django.utils import timezone
 
+from signals.judging import outages
 from signals.judging import worker as judging
 from signals.models import LabelHalfDay, LabelHour, LabelMinute, SettledMinute
 from signals.runs import backfill
@@ -45,6 +46,15 @@ def judge() -> None:
     """
     deadline = time.monotonic() + JUDGE_SECONDS
     judging.run(until=lambda: time.monotonic() > deadline)
+
+
+@task
+def tell_of_outages() -> None:
+    """Tell projects of judges that do not answer, and that answer again.
+
+    At least once; safe to repeat because an outage is a row, and a channel gets each key once.
+    """
+    outages.tell(timezone.now())
 
 
 @task

@@ -40,6 +40,12 @@ class ChannelForm(forms.Form):
                 self._add_secret(field)
             else:
                 self.fields[field.name] = _setting(field, stored.get(field.name, field.default))
+        self.fields["judge_outages"] = forms.BooleanField(
+            label="Also tell it when a judge does not answer",
+            required=False,
+            initial=bool(channel and channel.judge_outages),
+            help_text="After ten minutes, and when it answers again. For models that active signals use.",
+        )
         if kind.key == webhook.Webhook.key and not channel:
             secret = self.fields["signing_secret"]
             secret.help_text = f"{secret.help_text} Here is a new one: {webhook.new_secret()}"
@@ -57,7 +63,7 @@ class ChannelForm(forms.Form):
         settings = {name: cleaned[name] for name in self.kind.setting_names}
         secrets = {name: str(cleaned[name]) for name in self.kind.secret_names if _is_entered(cleaned[name])}
         secrets |= {name: "" for name in self.kind.secret_names if cleaned.get(f"clear_{name}")}
-        return Given(cleaned["name"], settings, secrets)
+        return Given(cleaned["name"], settings, secrets, cleaned["judge_outages"])
 
     def report(self, error: ValidationError) -> None:
         """Show errors of `channel_settings` beside their fields."""

@@ -34,6 +34,9 @@ class Channel(AuthoredModel):
     address = models.CharField(max_length=300, help_text="Where it leads, for people, without anything secret.")
     settings = models.JSONField(default=dict, blank=True, help_text="What its kind needs and is not secret.")
     secrets = EncryptedTextField(blank=True, context="alerts.channel.secrets", help_text="A JSON object.")
+    judge_outages = models.BooleanField(
+        default=False, help_text="Whether it is also told when a judge does not answer."
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     last_sent_at = models.DateTimeField(null=True, blank=True)

@@ -42,6 +42,7 @@ class ChannelRecord:
     disabled_at: datetime | None
     settings: dict[str, str]
     secrets: list[str]
+    judge_outages: bool
     used_by: list[str]
     recipients: list[RecipientRecord]
     last_sent_at: datetime | None
@@ -65,6 +66,7 @@ class ChannelRecord:
             disabled_at=row.disabled_at,
             settings=dict(row.settings),
             secrets=sorted(channel_settings.stored_secrets(row)),
+            judge_outages=row.judge_outages,
             used_by=channel_settings.names_of_users(row) if used_by is None else list(used_by),
             recipients=[RecipientRecord(str(each.pk), each.address, each.is_active, each.state(now)) for each in found],
             last_sent_at=row.last_sent_at,
@@ -150,10 +152,11 @@ class GivenInput(Input):
     secrets: dict[str, str] | None = Field(
         None, description=f"Never shown again. {_SECRETS}. --input keeps them out of the history of a shell."
     )
+    judge_outages: bool | None = Field(None, description="Whether it is also told when a judge does not answer.")
 
     @property
     def given(self) -> Given:
-        return Given(self.name, self.settings, self.secrets)
+        return Given(self.name, self.settings, self.secrets, self.judge_outages)
 
 
 class CreateChannelInput(GivenInput):

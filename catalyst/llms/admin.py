@@ -8,7 +8,7 @@ from catalyst.llms.models import Budget, JudgeHealth
 
 @admin.register(JudgeHealth)
 class JudgeHealthAdmin(ReadOnly[JudgeHealth]):
-    list_display = ("model", "url", "failures", "paused_until", "error", "answered_at")
+    list_display = ("model", "url", "failures", "failing_since", "paused_until", "error", "answered_at")
     list_filter = ("failures",)
     ordering = ("model",)
 

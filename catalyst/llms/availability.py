@@ -69,10 +69,11 @@ def pause(outage: Outage, now: datetime) -> datetime:
     )
     if health.failures == 0 or health.paused_until is None or outage.asked_at >= health.paused_until:
         health.failures += 1
+    health.failing_since = health.failing_since or now
     waits = [backoff(outage.model, health.failures, MAX_BACKOFF), timedelta(seconds=outage.retry_after or 0)]
     health.paused_until = max(health.paused_until or now, now + max(waits))
     health.error = outage.error
-    health.save(update_fields=["failures", "paused_until", "error"])
+    health.save(update_fields=["failures", "failing_since", "paused_until", "error"])
     return health.paused_until
 
 
@@ -88,10 +89,17 @@ def outages() -> dict[ModelKey, JudgeHealth]:
     return {(health.connection_id, health.model): health for health in failing}
 
 
+def answering() -> dict[ModelKey, datetime]:
+    """Return when each model last answered that does not fail."""
+    rows = JudgeHealth.objects.reachable(address()).filter(failures=0, answered_at__isnull=False)
+    return {(pk, model): at for pk, model, at in rows.values_list("connection_id", "model", "answered_at") if at}
+
+
 _RECORD_SUCCESS = """
     INSERT INTO signals_judgehealth AS h (url, connection_id, model, failures, error, answered_at)
     SELECT url, connection_id, model, 0, '', %s
     FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS m (url, connection_id, model)
-    ON CONFLICT (url, model, connection_id) DO UPDATE SET failures = 0, error = '', answered_at = EXCLUDED.answered_at
+    ON CONFLICT (url, model, connection_id) DO UPDATE SET
+        failures = 0, failing_since = NULL, error = '', answered_at = EXCLUDED.answered_at
     WHERE h.failures > 0 OR h.answered_at IS NULL OR h.answered_at <= %s
 """

@@ -212,6 +212,7 @@ class JudgeHealth(models.Model):
     )
     model = models.CharField(max_length=200)
     failures = models.PositiveIntegerField(default=0, help_text="Pauses since it last answered.")
+    failing_since = models.DateTimeField(null=True, help_text="The first failure since it last answered.")
     paused_until = models.DateTimeField(null=True)
     error = models.TextField(blank=True, help_text="Why it is paused, in words for people; empty once it answers.")
     answered_at = models.DateTimeField(null=True, help_text="Last answer, to within ten seconds.")

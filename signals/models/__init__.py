@@ -1,6 +1,7 @@
 """Tables of signals, each beside its QuerySet. Import the models from here."""
 
 from signals.definitions.choices import Scope, Sentiment
+from signals.models.judge_outage import JudgeOutage
 from signals.models.label import Label
 from signals.models.label_rollup import LabelHalfDay, LabelHour, LabelMinute
 from signals.models.run import SignalRun
@@ -17,6 +18,7 @@ __all__ = [
     "Exchange",
     "Instructions",
     "Job",
+    "JudgeOutage",
     "Label",
     "LabelHalfDay",
     "LabelHour",

@@ -138,6 +138,17 @@ def test_every_change_is_in_the_audit_log(channel: Channel, caller: Context) -> 
     assert {kind for _, kind, _ in entries} == {"channel"}
 
 
+def test_it_opts_in_to_messages_about_judges(channel: Channel, caller: Context) -> None:
+    assert not call("show", caller, channel=channel.pk).judge_outages
+    assert call("edit", caller, channel=channel.pk, judge_outages=True).channel.judge_outages
+    call("edit", caller, channel=channel.pk, name="Renamed")
+    assert call("show", caller, channel=channel.pk).judge_outages, "what is not given stays"
+    call_command("channels", "edit", str(channel.pk), "--no-judge-outages")
+    assert not call("show", caller, channel=channel.pk).judge_outages
+    details = list(AuditEntry.objects.order_by("pk").values_list("detail", flat=True))[1:]
+    assert details == ["judge outages on", "name", "judge outages off"]
+
+
 @pytest.mark.parametrize(
     ("field", "about"),
     [

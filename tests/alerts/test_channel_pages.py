@@ -47,6 +47,18 @@ def test_a_first_channel_is_chosen_by_kind(browser: Client, project: Project) ->
     assert form.field("Name").value == "PagerDuty"
 
 
+def test_a_checkbox_opts_in_to_messages_about_judges(browser: Client, channel: Channel) -> None:
+    form = Page(browser.get(path_of(channel)).text).form(path_of(channel))
+    assert "Also tell it when a judge does not answer" in form.text
+    assert "judge_outages" not in form.filled, "off at first"
+    browser.post(form.action, form.filled | {"judge_outages": "on"})
+    assert "when a judge does not answer" in Page(browser.get(PAGE).text).table().rows[0]["Used by"]
+    form = Page(browser.get(path_of(channel)).text).form(path_of(channel))
+    assert form.filled.pop("judge_outages") == "on"
+    browser.post(form.action, {name: value for name, value in form.filled.items() if name != "judge_outages"})
+    assert Page(browser.get(PAGE).text).table().rows[0]["Used by"] == "no alert"
+
+
 def test_apprise_is_offered_where_the_operator_allows_it(
     browser: Client, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_it_knows_its_kinds() -> None:
         ("runs", "default"),
         ("judge", "judge"),
         ("fold", "default"),
+        ("outages", "default"),
         ("alerts", "default"),
         ("deliver", "default"),
         ("moves", "default"),

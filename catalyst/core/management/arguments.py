@@ -73,7 +73,9 @@ def _add_field(parser: CommandParser, name: str, field: FieldInfo) -> None:
     options["dest"] = PREFIX + name
     flag = _flag(name, field)
     if kind is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction if field.default else "store_true", **options)
+        parser.add_argument(
+            flag, action="store_true" if field.default is False else argparse.BooleanOptionalAction, **options
+        )
     elif kind is list:
         parser.add_argument(flag, action="append", metavar=_metavar(flag), **options)
     elif kind is dict:
