@@ -74,7 +74,7 @@ def _evaluate(alerts: Sequence[int], until: datetime, now: datetime) -> int:
     events = [event for each in due for event in _advance(each, source_of(each), now)]
     AlertState.objects.store([each.row for each in due])
     AlertEvent.objects.bulk_create(events)
-    messages.announce([event for event in events if not event.silenced], now)
+    messages.announce(events, now)
     return len(due)
 
 
@@ -169,7 +169,6 @@ def _store(row: AlertState, state: State, last: Read, now: datetime) -> None:
 
 
 def _event(alert: Alert, kind: EventKind, each: Read, now: datetime) -> AlertEvent:
-    muted = f"The alert was muted until {alert.muted_until:%Y-%m-%d %H:%M} UTC." if alert.is_muted(now) else ""
     return AlertEvent(
         project_id=alert.project_id,
         alert=alert,
@@ -183,7 +182,7 @@ def _event(alert: Alert, kind: EventKind, each: Read, now: datetime) -> AlertEve
         labelled=each.counts.labelled,
         requested=each.counts.requested,
         reason=each.reason,
-        silenced=muted,
+        silenced=alert.silence(now),
     )
 
 

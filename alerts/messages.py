@@ -1,7 +1,7 @@
 """What an alert says when something happened to it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from django.tasks import task
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from alerts import counts, sentences
+from alerts import counts, delivery, sentences
 from alerts.choices import Comparison, Metric, Operator
 from alerts.counts import Sums, value_of
 from alerts.measures import Measure
@@ -50,14 +50,33 @@ MAX_REASON_CHARACTERS = 300
 
 
 def announce(events: Sequence[AlertEvent], now: datetime) -> None:
-    """Queue a message about each event for the channels of its alert."""
-    channels = _channels(events)
+    """Queue a message about each event for the channels of its alert, unless it is silenced.
+
+    What resolves is told to the channels that were told of its start in any case, so that no incident stays open.
+    """
+    channels = _channels([event for event in events if not event.silenced])
     for event in events:
-        if event.kind == EventKind.INVALID:
+        if event.kind == EventKind.INVALID and not event.silenced:
             tell_owner.enqueue(event.alert_id, event.reason)
-        if found := channels.get(event.alert_id):
-            kind = f"alert.{event.kind}"
-            notifications.notify(event.project_id, kind, event.key, message_of(event), found, now=now)
+        found = [] if event.silenced else channels.get(event.alert_id, [])
+        if event.kind == EventKind.RESOLVED:
+            found = [*found, *_told_of(AlertEvent.objects.filter(alert=event.alert_id).unresolved(event.cursor))]
+        _tell(event, found, now)
+
+
+def announce_end(event: AlertEvent, starts: Sequence[AlertEvent], now: datetime) -> None:
+    """Queue a message for the channels that were told of the start of what somebody ended."""
+    _tell(event, _told_of(starts), now)
+
+
+def _told_of(starts: Sequence[AlertEvent]) -> list[int]:
+    return [channel for event in starts for channel in delivery.told(event.project_id, event.key)]
+
+
+def _tell(event: AlertEvent, channels: Collection[int], now: datetime) -> None:
+    if channels:
+        kind = f"alert.{event.kind}"
+        notifications.notify(event.project_id, kind, event.key, message_of(event), channels, now=now)
 
 
 @task
@@ -111,7 +130,7 @@ def _text(event: AlertEvent, *, has_value: bool) -> Iterator[str]:
         return
     label = value_of(event.alert)
     if event.observed is None and event.before is None:
-        yield f"There are too few {measure.metric.noun} to tell."
+        yield event.reason or f"There are too few {measure.metric.noun} to tell."
         return
     yield f"{sentences.metric_text(measure, label)}: {_observed(event, measure)}."
     if event.kind != EventKind.RESOLVED:
@@ -134,7 +153,8 @@ def _facts(event: AlertEvent) -> Iterator[Fact]:
         yield Fact(name="Signal", value=alert.signal.name)
     yield Fact(name="Agent", value=str(alert.agent))
     if event.kind in {EventKind.FIRED, EventKind.WARNED, EventKind.RESOLVED}:
-        yield Fact(name="Value", value=_observed(event, measure))
+        if event.observed is not None or event.before is not None:
+            yield Fact(name="Value", value=_observed(event, measure))
         yield Fact(name="Threshold", value=sentences.threshold_text(measure, alert.threshold))
     yield Fact(name="Window", value=f"{start:%Y-%m-%d %H:%M} to {_end(start, event.window_end)} UTC")
     judged = f"{event.labelled:,} of {event.requested:,} judged"

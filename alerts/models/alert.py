@@ -229,6 +229,10 @@ class Alert(AuthoredModel):
     def is_muted(self, now: datetime) -> bool:
         return self.muted_until is not None and now < self.muted_until
 
+    def silence(self, now: datetime) -> str:
+        """Why nobody is told what happens now; empty if channels are."""
+        return f"The alert was muted until {self.muted_until:%Y-%m-%d %H:%M} UTC." if self.is_muted(now) else ""
+
 
 class AlertStateQuerySet(models.QuerySet["AlertState"]):
     def due(self, until: datetime) -> "AlertStateQuerySet":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import takewhile
 
 from django.db import models
 from django.db.models import Count, Q
@@ -29,6 +30,16 @@ class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
         """Delete up to `limit` events from before `before`. Return how many."""
         expired = self.filter(window_end__lt=before).order_by("window_end").values_list("pk", flat=True)[:limit]
         return self.filter(pk__in=list(expired)).delete()[0]
+
+    def unresolved(self, before: Cursor | None = None) -> list["AlertEvent"]:
+        """Of the events of an alert, those that fired or warned and did not resolve, the newest first.
+
+        `before`: the place of an event. Only those ahead of it count.
+        """
+        newest = self.filter(kind__in=[EventKind.FIRED, EventKind.WARNED, EventKind.RESOLVED]).newest()
+        # A warning, and the firing that follows it.
+        found = (newest.after(before) if before else newest)[:3]
+        return list(takewhile(lambda event: event.kind != EventKind.RESOLVED, found))
 
     def fired_since(self, since: datetime) -> "AlertEventQuerySet":
         return self.filter(kind=EventKind.FIRED, window_end__gte=since)
@@ -70,7 +81,11 @@ class AlertEvent(models.Model):
     @property
     def place(self) -> str:
         """The `after` of the events behind this one."""
-        return str(Cursor(self.window_end, self.pk))
+        return str(self.cursor)
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.window_end, self.pk)
 
     @property
     def key(self) -> str:

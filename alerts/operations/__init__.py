@@ -14,10 +14,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from alerts import messages
 from alerts.choices import OF_AGENTS, OF_SIGNALS, Comparison, Cooldown, Metric, Operator, Window
-from alerts.models import Alert, AlertState, Channel
+from alerts.models import Alert, AlertEvent, AlertState, Channel
 from alerts.models.alert import LEVEL_FIELDS
-from alerts.rules import Level, Problem
+from alerts.rules import EventKind, Level, Problem
 from catalyst import formats
 from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
@@ -124,6 +125,8 @@ def edit_alert(
         if channels != set(definition.channels):
             locked.channels.set(definition.channels)
             changed.append("channels")
+        if any(name in LEVEL_FIELDS for name in changed):
+            _end_firing(locked, "changed its rule", now, by)
         if changed:
             Alert.objects.filter(pk=alert.pk).update(**columns)
             record(by, "changed", alert, detail=", ".join(name.replace("_", " ") for name in changed))
@@ -151,17 +154,19 @@ def enable(alert: Alert, now: datetime, by: Actor = SYSTEM) -> None:
 
 
 @transaction.atomic
-def disable(alert: Alert, _now: datetime, by: Actor = SYSTEM) -> None:
-    """Stop evaluating the alert. Its events stay."""
+def disable(alert: Alert, now: datetime, by: Actor = SYSTEM) -> None:
+    """Stop evaluating the alert. Its events stay. If it fires, the channels that were told are told that it ends."""
     if Alert.objects.filter(pk=alert.pk, enabled=True).update(enabled=False):
+        _end_firing(alert, "disabled it", now, by)
         record(by, "disabled", alert)
     alert.refresh_from_db()
 
 
 @transaction.atomic
 def archive(alert: Alert, now: datetime, by: Actor = SYSTEM) -> None:
-    """Stop evaluating the alert and take it off the list. Its events stay."""
+    """`disable` the alert, and take it off the list."""
     if Alert.objects.filter(pk=alert.pk, archived_at=None).update(archived_at=now):
+        _end_firing(alert, "archived it", now, by)
         record(by, "archived", alert)
     alert.refresh_from_db()
 
@@ -405,6 +410,32 @@ def _check_room(subject: Subject) -> None:
 
 def _lock(alert: Alert) -> Alert:
     return Alert.objects.select_for_update(no_key=True).get(pk=alert.pk)
+
+
+def _end_firing(alert: Alert, done: str, now: datetime, by: Actor) -> None:
+    """Resolve an alert that fires or warns, with the numbers of its newest window. `done`: what somebody did."""
+    alert = Alert.objects.select_related("project", "agent", "signal").get(pk=alert.pk)
+    # Nothing fires or resolves meanwhile.
+    state = AlertState.objects.select_for_update(no_key=True).get(alert=alert)
+    starts = alert.events.unresolved() if state.level != Level.OK else []
+    if not starts:
+        return
+    event = AlertEvent.objects.create(
+        project_id=alert.project_id,
+        alert=alert,
+        kind=EventKind.RESOLVED,
+        window_end=state.evaluated_until,
+        created_at=now,
+        version_id=starts[0].version_id,
+        rule=alert.rule_as_it_is,
+        observed=state.value,
+        before=state.before,
+        labelled=state.labelled,
+        requested=state.requested,
+        reason=f"{by.name} {done} while it was {'firing' if state.level == Level.FIRING else 'warning'}.",
+        silenced=alert.silence(now),
+    )
+    messages.announce_end(event, starts, now)
 
 
 def _begin_anew(alert: Alert, now: datetime) -> None:
