@@ -1,5 +1,7 @@
 """Which traces a run is about: those of an agent in a window, narrowed like a list of traces."""
 
+from datetime import datetime
+
 from django.db.models import Q
 from django.http import QueryDict
 
@@ -27,9 +29,17 @@ def problems(project: Project, focus: str) -> list[str]:
 
 def traces_of(run: Run) -> TraceQuerySet:
     """The traces that a run is about, which the list of traces shows with the same parameters."""
-    window = TimeRange("custom", run.window_start, run.window_end, DAY)
+    return _traces_between(run, run.window_start, run.window_end)
+
+
+def traces_before(run: Run) -> TraceQuerySet:
+    """The traces of the equal window before it, narrowed alike."""
+    return _traces_between(run, run.window_start - (run.window_end - run.window_start), run.window_start)
+
+
+def _traces_between(run: Run, start: datetime, end: datetime) -> TraceQuerySet:
     matching = run.project.traces.matching(trace_filter(run.project, run.agent_id, run.focus))
-    return matching.within(window)
+    return matching.within(TimeRange("custom", start, end, DAY))
 
 
 def list_query(run: Run) -> str:

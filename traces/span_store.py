@@ -104,6 +104,11 @@ class SpanStore(Protocol):
     def spans(self, project_id: int, extents: Iterable[Extent]) -> Mapping[UUID, list[SpanRecord]]:
         """All spans of these traces, ordered by start."""
 
+    def span_values(
+        self, project_id: int, extents: Sequence[Extent], names: Sequence[str]
+    ) -> Mapping[UUID, list[tuple[Any, ...]]]:
+        """These fields of all spans of these traces, ordered by start. For reads of very many: a record costs more."""
+
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]: ...
 
     def payloads_of(

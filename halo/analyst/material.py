@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from halo.choices import Category, Severity
@@ -67,7 +67,11 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Window:
-    """All runs of the window and of the equal one before it, oldest first."""
+    """Runs of the window and of the equal one before it, oldest first.
+
+    All of them, or of very many all that failed and a sample of the others. `total`, `prior_total`: how many there are,
+    of which shares are; 0 stands for those that are here.
+    """
 
     project_id: int
     agent_id: int
@@ -75,6 +79,12 @@ class Window:
     end: datetime
     runs: Sequence[TraceRun]
     prior: Sequence[TraceRun]
+    total: int = 0
+    prior_total: int = 0
+
+    def __post_init__(self) -> None:
+        self.total = self.total or len(self.runs)
+        self.prior_total = self.prior_total or len(self.prior)
 
 
 class Texts(Protocol):
@@ -89,7 +99,7 @@ class Candidate:
     """A finding of a rule, before all findings of a report are tested together, merged and ranked.
 
     `traces`: the runs it touches. `p_value`: of the test that it needs to pass; None where a count needs no test.
-    `harm`: from 0 to 1, by which findings are ranked: see `analyst.md`'s weights in `ranking`. `prior_count`: the same
+    `harm`: from 0 to 1, by which findings are ranked: see docs/reference/offline-analyst.md. `prior_count`: the same
     in the window before; None if it was not counted. `cause`: what findings of one cause share, such as a tool's name.
     `citations`: more than enough, the best first; the ranking drops those of one session.
     """
@@ -118,7 +128,18 @@ class Rule(Protocol):
     """Looks for one kind of finding. A report makes a new one, which sees each run of the window once."""
 
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
-        """Take a run of the window, with its spans ordered by start. Keeps little: there may be 100,000 runs."""
+        """Take a run of the window, with its spans ordered by start. Keeps little: there may be 100,000 runs.
+
+        Runs of one session come one after another, oldest first.
+        """
 
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         """Return what was found, after the last run."""
+
+
+@runtime_checkable
+class CountsPrior(Protocol):
+    """A rule that counts the same in the window before, for `Candidate.prior_count`. Its texts can't be read."""
+
+    def add_prior(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        """Take a run of the window before, like `Rule.add`."""

@@ -29,8 +29,8 @@ SPAN_COLUMNS = tuple(field.name for field in fields(SpanRecord))
 PAYLOAD_COLUMNS = Packed._fields
 BIGINT_OID, BIGINT_ARRAY_OID = 20, 1016
 
-_SPANS = f"""
-    SELECT {", ".join(f'"{column}"' for column in SPAN_COLUMNS)} FROM traces_span
+_READ = """
+    SELECT {} FROM traces_span
     WHERE project_id = %s AND trace_id = ANY(%s) AND start_time BETWEEN %s AND %s ORDER BY start_time, span_id
 """
 _TOKENS = """
@@ -40,6 +40,10 @@ _TOKENS = """
 _KEY = "project_id, trace_id, span_id, start_time"
 _KEYS = "SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[])"
 _span_values: Callable[[SpanRecord], tuple[Any, ...]] = attrgetter(*SPAN_COLUMNS)
+
+
+def _reading(columns: Sequence[str]) -> str:
+    return _READ.format(", ".join(f'"{column}"' for column in columns))
 
 
 @cache
@@ -94,10 +98,20 @@ class PostgresSpanStore:
         listed = list(extents)
         if not listed:
             return spans_by_trace
-        for row in database.fetch(_SPANS, _reach(project_id, listed)):
+        for row in database.fetch(_reading(SPAN_COLUMNS), _reach(project_id, listed)):
             span = SpanRecord(*row)
             spans_by_trace[span.trace_id].append(span)
         return spans_by_trace
+
+    def span_values(
+        self, project_id: int, extents: Sequence[Extent], names: Sequence[str]
+    ) -> Mapping[UUID, list[tuple[Any, ...]]]:
+        values_by_trace: dict[UUID, list[tuple[Any, ...]]] = defaultdict(list)
+        if not extents:
+            return values_by_trace
+        for trace_id, *values in database.fetch(_reading(("trace_id", *names)), _reach(project_id, extents)):
+            values_by_trace[trace_id].append(tuple(values))
+        return values_by_trace
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:
         return self.payloads_of(project_id, {extent: span_ids})[extent.trace_id]

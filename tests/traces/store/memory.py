@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -55,6 +57,12 @@ class MemorySpanStore:
             if span.trace_id in wanted:
                 found[span.trace_id].append(replace(span))
         return found
+
+    def span_values(
+        self, project_id: int, extents: Sequence[Extent], names: Sequence[str]
+    ) -> Mapping[UUID, list[tuple[Any, ...]]]:
+        spans = self.spans(project_id, extents)
+        return {trace_id: [attrgetter(*names)(span) for span in some] for trace_id, some in spans.items()}
 
     def _of(self, project_id: int) -> list[tuple[SpanRecord, bytes]]:
         mine = [each for each in self.stored.values() if each[0].project_id == project_id]

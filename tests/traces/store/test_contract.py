@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -174,6 +175,20 @@ class TestReading:
         assert {trace.int: {key: text.input for key, text in texts.items()} for trace, texts in found.items()} == {
             1: {2: "words 2"}, 2: {1: "words 1"},
         }  # fmt: skip
+
+    def test_it_returns_some_fields_of_many_spans(
+        self, store: SpanStore, project: Project, other_project: Project
+    ) -> None:
+        later = record(project, 1, start_time=NOON + SECOND, name="later", cost=Decimal("0.000000001"), parent_id=2)
+        insert(store, later, record(project, 2, name="first"), record(project, 1, trace=2, name="of another"))
+        insert(store, record(other_project, 1, name="theirs"))
+        extents = [Extent(UUID(int=trace), NOON, NOON + SECOND) for trace in (1, 2, 3)]
+        found = store.span_values(project.pk, extents, ["name", "start_time", "cost", "parent_id"])
+        assert {trace.int: values for trace, values in found.items() if values} == {
+            1: [("first", NOON, None, None), ("later", NOON + SECOND, Decimal("0.000000001"), 2)],
+            2: [("of another", NOON, None, None)],
+        }
+        assert not store.span_values(project.pk, [], ["name", "start_time"])
 
     def test_it_finds_tokens_by_trace(self, store: SpanStore, project: Project, other_project: Project) -> None:
         insert(store, record(project, 1, attribute_tokens=[ACME, 5]), record(project, 2, attribute_tokens=[GLOBEX]))

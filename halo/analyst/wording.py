@@ -1,0 +1,33 @@
+"""How findings say numbers and names."""
+
+from catalyst import formats
+from catalyst.confidence import wilson
+
+MAX_NAME_CHARACTERS = 60
+
+
+def share_of_runs(count: int, total: int) -> str:
+    """`31 of 1,000 runs (3.1%)`."""
+    return f"{count:,} of {runs(total)} ({formats.percent(count, total)})"
+
+
+def runs(count: int) -> str:
+    """`1 run`, `1,204 runs`."""
+    return counted(count, "run")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 call`, `31 calls`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def interval(count: int, total: int) -> str:
+    """`between 2.2% and 4.4%`: Wilson's 95 % interval."""
+    low, high = wilson(count, total)
+    return f"between {formats.percent(low, 1)} and {formats.percent(high, 1)}"
+
+
+def short(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:
+    """A text on one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
