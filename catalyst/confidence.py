@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import exp, lgamma, log, log1p, sqrt
+from math import erfc, exp, lgamma, log, log1p, sqrt
 
 Z_95 = 1.959964
 # Terms of a sum that are smaller than this part of the sum add nothing.
 NEGLIGIBLE = 1e-12
 BISECTIONS = 40
+# From so many expected cases on, the normal approximation of a count is good enough (Cochran, 1954).
+FEWEST_EXPECTED = 10
+# Probabilities that differ by less than this part are equal but for rounding.
+EQUAL = 1e-7
 
 
 def wilson(part: float, total: int) -> tuple[float, float]:
@@ -32,8 +36,7 @@ def binomial_at_least(part: int, total: int, share: float) -> float:
         # The sum of the other side has fewer terms, as it begins beside its largest.
         return 1 - binomial_at_least(total - part + 1, total, 1 - share)
     odds = share / (1 - share)
-    logarithm = lgamma(total + 1) - lgamma(part + 1) - lgamma(total - part + 1)
-    logarithm += part * log(share) + (total - part) * log1p(-share)
+    logarithm = _log_choose(total, part) + part * log(share) + (total - part) * log1p(-share)
     return _tail(exp(logarithm), range(part, total), lambda at: odds * (total - at) / (at + 1))
 
 
@@ -99,3 +102,41 @@ def exact_low(part: int, total: int, error: float) -> float:
 def exact_high(part: int, total: int, error: float) -> float:
     """The greatest share for which at most `part` of `total` has the probability `error` (Clopper and Pearson)."""
     return 1 - exact_low(total - part, total, error)
+
+
+def shares_p_value(part: int, total: int, other_part: int, other_total: int) -> float:
+    """Probability that two shares differ at least as much by chance: two-sided, for independent cases.
+
+    The test of two proportions with a common variance; Fisher's exact test where a cell of the table expects fewer
+    than FEWEST_EXPECTED cases. Returns 1 if there is nothing to compare.
+    """
+    parts, everything = part + other_part, total + other_total
+    if not total or not other_total or parts in {0, everything}:
+        return 1.0
+    if min(total, other_total) * min(parts, everything - parts) < FEWEST_EXPECTED * everything:
+        return fisher_p_value(part, total, other_part, other_total)
+    pooled = parts / everything
+    deviation = sqrt(pooled * (1 - pooled) * (1 / total + 1 / other_total))
+    return normal_two_sided((part / total - other_part / other_total) / deviation)
+
+
+def fisher_p_value(part: int, total: int, other_part: int, other_total: int) -> float:
+    """Fisher's exact test (1922), two-sided: the probability of all tables that are at most as likely as this one."""
+    parts, everything = part + other_part, total + other_total
+    constant = _log_choose(everything, parts)
+
+    def likelihood(count: int) -> float:
+        return exp(_log_choose(total, count) + _log_choose(other_total, parts - count) - constant)
+
+    seen = likelihood(part) * (1 + EQUAL)
+    each = (likelihood(count) for count in range(max(0, parts - other_total), min(parts, total) + 1))
+    return min(sum(one for one in each if one <= seen), 1.0)
+
+
+def normal_two_sided(deviations: float) -> float:
+    """Probability of a normal value at least so many standard deviations from its mean, on either side."""
+    return erfc(abs(deviations) / sqrt(2))
+
+
+def _log_choose(total: int, part: int) -> float:
+    return lgamma(total + 1) - lgamma(part + 1) - lgamma(total - part + 1)

@@ -69,3 +69,39 @@ def test_the_exact_interval_is_where_the_tests_turn(total: int, part: int) -> No
         assert confidence.binomial_at_least(part, total, low) == pytest.approx(0.01, rel=1e-3)
     if part < total:
         assert confidence.binomial_at_most(part, total, high) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("cells", "p_value"),
+    [
+        # Fisher, The Design of Experiments (1935): the lady who tastes tea.
+        ((3, 4, 1, 4), 34 / 70),
+        # Fisher (1962): convicted twins of criminals, like in sex: 10 of 13 alike, 2 of 17 not.
+        ((10, 13, 2, 17), 0.0005367),
+        ((0, 5, 0, 9), 1),
+        ((5, 5, 9, 9), 1),
+    ],
+)
+def test_fishers_test_gives_the_published_values(cells: tuple[int, int, int, int], p_value: float) -> None:
+    assert confidence.fisher_p_value(*cells) == pytest.approx(p_value, rel=1e-4)
+    assert confidence.shares_p_value(*cells) == pytest.approx(p_value, rel=1e-4)
+
+
+@given(st.integers(1, 25), st.integers(1, 25), st.data())
+def test_fishers_test_counts_the_tables_that_are_as_unlikely(total: int, other: int, data: st.DataObject) -> None:
+    part, other_part = data.draw(st.integers(0, total)), data.draw(st.integers(0, other))
+    parts = part + other_part
+    ways = [comb(total, count) * comb(other, parts - count) for count in range(min(total, parts) + 1)]
+    expected = sum(way for way in ways if way <= ways[part]) / comb(total + other, parts)
+    assert confidence.fisher_p_value(part, total, other_part, other) == pytest.approx(expected)
+
+
+def test_large_shares_are_compared_by_their_common_variance() -> None:
+    # They are 1.11 standard deviations apart, of which a normal table says 0.267.
+    assert confidence.shares_p_value(46, 200, 37, 200) == pytest.approx(0.267, abs=5e-4)
+    assert confidence.shares_p_value(0, 0, 37, 200) == 1
+
+
+def test_a_test_of_shares_in_millions_takes_no_time() -> None:
+    assert confidence.shares_p_value(3, 1_000_000, 4, 900_000) > 0.5
+    assert confidence.shares_p_value(60_000, 1_000_000, 40_000, 900_000) < 1e-12
