@@ -11,6 +11,9 @@ from halo.choices import Category, Severity
 from halo.drafts import CitationDraft
 from traces.records import PayloadRecord
 
+# Below so many runs there are no patterns to find.
+ENOUGH_RUNS = 20
+
 
 class TraceRun(NamedTuple):
     """A trace of the window, without its spans. Names and units are those of `traces.models.trace.Trace`."""
@@ -101,7 +104,7 @@ class Candidate:
     `traces`: the runs it touches. `p_value`: of the test that it needs to pass; None where a count needs no test.
     `harm`: from 0 to 1, by which findings are ranked: see docs/reference/offline-analyst.md. `prior_count`: the same
     in the window before; None if it was not counted. `cause`: what findings of one cause share, such as a tool's name.
-    `citations`: more than enough, the best first; the ranking drops those of one session.
+    `citations`: of `halo.analyst.citing`.
     """
 
     kind: str

@@ -22,9 +22,9 @@ def counted(count: int, noun: str) -> str:
 
 
 def interval(count: int, total: int) -> str:
-    """`between 2.2% and 4.4%`: Wilson's 95 % interval."""
+    """`2.2% to 4.4%`: Wilson's 95 % interval."""
     low, high = wilson(count, total)
-    return f"between {formats.percent(low, 1)} and {formats.percent(high, 1)}"
+    return f"{formats.percent(low, 1)} to {formats.percent(high, 1)}"
 
 
 def short(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:
