@@ -210,6 +210,9 @@ def _eligible(kind: str, runs: list[Run], *, is_window: bool) -> list[Run]:
         return late
     if kind == "unanswered":
         return list({run.session: run for run in runs}.values())
+    if kind == "slow_tail":
+        first = next(agent.tools[0] for agent in AGENTS if agent.name == runs[0].agent)
+        return [run for run in runs if run.tool().name == first]
     return runs
 
 
