@@ -6,7 +6,7 @@ Half of it is in the window before, which has the same traffic with the same pla
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import batched
@@ -88,7 +88,7 @@ class Agent:
     prompt_tokens: int
 
 
-AGENTS = (
+SUPPORT, RESEARCH, ANALYST = AGENTS = (
     Agent("support", "gpt-4o-mini", ("search_orders", "get_account", "send_mail"), "openinference", 700),
     Agent("research", "claude-sonnet-4-5", ("web_search", "read_page", "take_note"), "genai", 900),
     Agent("analyst", "gpt-4o", ("list_tables", "run_query", "draw_chart"), "catalyst", 800),
@@ -110,14 +110,21 @@ class Traffic:
         return set(self.planted[kind].intersection(self.runs[agent]))
 
 
-def make(now: datetime, *, seed: int = 0, runs: int = RUNS, plants: Mapping[str, float] | None = None) -> Traffic:
+def make(
+    now: datetime,
+    *,
+    seed: int = 0,
+    runs: int = RUNS,
+    plants: Mapping[str, float] | None = None,
+    agents: Sequence[Agent] = AGENTS,
+) -> Traffic:
     """Traffic of two windows of a week until `now`. `plants`: the share of each agent's runs by kind."""
-    chance = random.Random(f"traffic {seed}")
     start, end = now - WEEK, now
     spans: list[DecodedSpan] = []
     ids: dict[str, list[UUID]] = {}
     found: tuple[dict[str, set[UUID]], ...] = (defaultdict(set), defaultdict(set))
-    for agent in AGENTS:
+    for agent in agents:
+        chance = random.Random(f"traffic {seed} {agent.name}")
         for window, planted in zip((start - WEEK, start), found, strict=True):
             made = list(_runs(chance, agent, window, runs))
             ids[agent.name] = [run.trace_id for run in made]
@@ -249,6 +256,13 @@ def _waiting(chance: random.Random, run: Run, _: int) -> None:
     run.calls[-1].wait += chance.uniform(25, 40)
 
 
+def _serial_tools(chance: random.Random, run: Run, _: int) -> None:
+    fetches = [_tool_call(chance, "fetch_page") for _ in range(3)]
+    for call in fetches:
+        call.seconds = 4
+    run.calls[1:1] = [*fetches, _copy(run.calls[0])]
+
+
 def _expensive_path(chance: random.Random, run: Run, _: int) -> None:
     for call in run.models():
         call.model, call.input_tokens, call.output_tokens = "gpt-4", call.input_tokens * 4, 8
@@ -327,6 +341,7 @@ PLANTERS: Mapping[str, Planter] = {
     "loop": _loop,
     "slow_tail": _slow_tail,
     "waiting": _waiting,
+    "serial_tools": _serial_tools,
     "expensive_path": _expensive_path,
     "context_growth": _context_growth,
     "uncached_prompt": _uncached_prompt,

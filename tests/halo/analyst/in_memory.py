@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from halo.analyst.material import Candidate, Rule, Step, TraceRun, Window
-from tests.halo.traffic import Traffic
+from tests.halo.traffic import Agent, make
 from traces.ingest import pipeline
 from traces.otlp import DecodedSpan
 from traces.records import PayloadRecord, SpanRecord
@@ -48,10 +48,16 @@ class Material:
         return {run.trace_id for run in self.window.runs if passes(run)}
 
 
-def of_traffic(traffic: Traffic, agent: str) -> Material:
-    """The runs of an agent."""
-    spans = [span for span in traffic.spans if span.source.attributes["service.name"] == agent]
-    return of_spans(spans, traffic.start, traffic.end)
+def planted(now: datetime, agent: Agent, kind: str, rate: float) -> tuple[Material, set[UUID]]:
+    """The runs of an agent, and those of them in which a kind of finding is planted."""
+    made = make(now, seed=1, plants={kind: rate}, agents=[agent])
+    return of_spans(made.spans, made.start, made.end), set(made.planted[kind])
+
+
+def ordinary(now: datetime, agent: Agent) -> Material:
+    """The runs of an agent without plants."""
+    made = make(now, seed=2, agents=[agent])
+    return of_spans(made.spans, made.start, made.end)
 
 
 def of_spans(spans: Sequence[DecodedSpan], start: datetime, end: datetime) -> Material:

@@ -1,0 +1,190 @@
+"""Where the money goes: expensive models for short answers, and runs that cost several times as much as usual."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+from statistics import median
+from typing import NamedTuple, override
+
+from catalyst import formats
+from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.severities import severity_of
+from halo.analyst.touched import Touched
+from halo.analyst.wording import counted, runs, share_of_runs, short
+from halo.choices import Category
+
+MIN_RUNS = 3
+MIN_CALLS = 10
+# An answer of fewer tokens is short, such as a word of a classifier.
+SHORT_TOKENS = 20
+# A step gives short answers if so many of its calls do.
+SHORT_SHARE = 0.8
+# Dollars per million tokens, of input and output together.
+EXPENSIVE = 2.0
+# A run is costly from so many medians on, unless more than COSTLIEST_SHARE of the runs are: then the costliest are.
+COSTLY_FACTOR = 5
+COSTLIEST_SHARE = 0.2
+# Of all cost: less than this is not worth a finding.
+MIN_SHARE = 0.05
+
+# Name of the step, and model.
+type Where = tuple[str, str]
+
+
+class ExpensiveModels(Rule):
+    """Finds steps whose answers are short and whose tokens are expensive."""
+
+    def __init__(self) -> None:
+        self._calls: Counter[Where] = Counter()
+        self._short: Counter[Where] = Counter()
+        self._tokens: Counter[Where] = Counter()
+        self._touched: dict[Where, Touched] = defaultdict(Touched)
+        self._total = 0.0
+
+    @override
+    def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        self._total += float(run.cost)
+        for step in steps:
+            if step.kind == "LLM" and step.output_tokens:
+                where = (step.name, step.model)
+                self._calls[where] += 1
+                if step.output_tokens < SHORT_TOKENS and step.cost:
+                    self._short[where] += 1
+                    self._tokens[where] += (step.input_tokens or 0) + step.output_tokens
+                    self._touched[where].add(run, step.span_id, float(step.cost))
+
+    @override
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
+        return [
+            self._candidate(where, touched, window)
+            for where, touched in self._touched.items()
+            if len(touched) >= MIN_RUNS
+            and self._short[where] >= max(MIN_CALLS, SHORT_SHARE * self._calls[where])
+            and touched.total > MIN_SHARE * self._total
+            and self._per_million(where) >= EXPENSIVE
+        ]
+
+    def _per_million(self, where: Where) -> float:
+        return self._touched[where].total / self._tokens[where] * 1_000_000
+
+    def _candidate(self, where: Where, touched: Touched, window: Window) -> Candidate:
+        name, model = where
+        share = touched.total / self._total
+        spent, part = formats.usd(touched.total), formats.percent(touched.total, self._total)
+        return Candidate(
+            kind="expensive_model",
+            title=(
+                f"{short(name)} asks {short(model)} for answers of under {SHORT_TOKENS} tokens in "
+                f"{runs(len(touched))}, for {spent} ({part} of the cost)"
+            ),
+            category=Category.COST,
+            severity=severity_of(wasted=share),
+            signature=f"expensive_model:{name}:{model}",
+            happens=(
+                f"{self._short[where]:,} of {counted(self._calls[where], 'call')} of {model} at this step return fewer "
+                f"than {SHORT_TOKENS} tokens, as classifying, routing and yes-or-no questions do."
+            ),
+            fix=(
+                "Try a small model for this step, and compare its answers on the cited runs before you switch. If the "
+                "answer needs little of what is sent, send less: the input is most of the cost."
+            ),
+            evidence=(
+                f"They cost {spent}, {part} of the cost of all runs, at {formats.usd(self._per_million(where))} per "
+                "million tokens."
+            ),
+            traces=touched.traces,
+            harm=len(touched) / window.total * share,
+            cause=model,
+            cost=Decimal(str(round(touched.total, 9))),
+            citations=touched.citations(),
+        )
+
+
+class _Costliest(NamedTuple):
+    """The step and model on which a run spent most, and its most expensive call there."""
+
+    where: Where
+    span_id: int
+    cost: float
+
+
+class CostlyRuns(Rule):
+    """Finds runs that cost several times as much as usual, by the step and model that they spent most on."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[TraceRun, _Costliest]] = []
+
+    @override
+    def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        if not run.cost:
+            return
+        spent: dict[Where, list[float]] = {}
+        for step in steps:
+            if step.cost:
+                cost = float(step.cost)
+                known = spent.setdefault((step.name, step.model), [0.0, step.span_id, 0.0])
+                known[0] += cost
+                if cost > known[2]:
+                    known[1:] = step.span_id, cost
+        if spent:
+            where = max(spent, key=lambda where: spent[where][0])
+            cost, span_id, _ = spent[where]
+            self._runs.append((run, _Costliest(where, int(span_id), cost)))
+
+    @override
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
+        if not self._runs:
+            return []
+        costs = sorted(float(run.cost) for run, _ in self._runs)
+        usual = median(costs)
+        limit = max(COSTLY_FACTOR * usual, costs[int((1 - COSTLIEST_SHARE) * len(costs))])
+        groups: dict[Where, Touched] = defaultdict(Touched)
+        for run, costliest in self._runs:
+            if run.cost > limit:
+                groups[costliest.where].add(run, costliest.span_id, float(run.cost) - usual)
+        total = sum(costs)
+        return [
+            _candidate(where, touched, usual, _Whole(window, total, limit))
+            for where, touched in groups.items()
+            if len(touched) >= MIN_RUNS and touched.total > MIN_SHARE * total
+        ]
+
+
+class _Whole(NamedTuple):
+    """All runs: what they cost, and from which cost on they are costly."""
+
+    window: Window
+    total: float
+    limit: float
+
+
+def _candidate(where: Where, touched: Touched, usual: float, whole: _Whole) -> Candidate:
+    name, model = where
+    window, total, limit = whole
+    share = touched.total / total
+    each = formats.usd(touched.median + usual)
+    failed = touched.failed_count
+    return Candidate(
+        kind="costly_run",
+        title=(
+            f"{share_of_runs(len(touched), window.total)} cost {each} instead of {formats.usd(usual)}, "
+            f"mostly for {short(model or name)}"
+        ),
+        category=Category.COST,
+        severity=severity_of(wasted=share),
+        signature=f"costly_run:{name}:{model}",
+        happens=f"These runs cost more than {formats.usd(limit)}. They spend most on {model or 'the model'} at {name}.",
+        fix=(
+            "Compare a cited run with a usual one: more model calls, a longer input, or another model explain the "
+            "difference. Set a limit for the calls, or the tokens, of a run."
+        ),
+        evidence=(
+            f"They cost {formats.usd(touched.total)} more than as many usual runs, which is "
+            f"{formats.percent(touched.total, total)} of the cost of all runs. {failed:,} of them failed."
+        ),
+        traces=touched.traces,
+        harm=len(touched) / window.total * share,
+        cause=model,
+        cost=Decimal(str(round(touched.total, 9))),
+        citations=touched.citations(),
+    )
