@@ -70,6 +70,16 @@ class Maintenance(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation(Entry):
+    """Work that `manage.py up` starts in a process of its own, after it has printed its address.
+
+    `run` may take minutes, and be killed. It must be repeatable, and quick if nothing is left to do.
+    """
+
+    run: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retention(Entry):
     """`delete` removes expired rows in bounded batches and returns their number. Called every minute.
 
@@ -191,6 +201,7 @@ class AccountPage(Entry):
 KINDS: tuple[type[Entry], ...] = (
     PeriodicTask,
     Maintenance,
+    Preparation,
     Retention,
     Probe,
     Section,

@@ -4,13 +4,28 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from catalyst.health import Check, Metric, gauge_of
-from catalyst.registry import AgentRows, DemoData, Maintenance, ModelUse, PeriodicTask, Probe, Retention, Section, Tab
+from catalyst.registry import (
+    AgentRows,
+    DemoData,
+    Maintenance,
+    ModelUse,
+    PeriodicTask,
+    Preparation,
+    Probe,
+    Retention,
+    Section,
+    Tab,
+)
 
 calls: list[str] = []
 
 
 def maintain(_now: datetime) -> None:
     calls.append("maintenance")
+
+
+def prepare() -> None:
+    calls.append("preparation")
 
 
 def delete_expired(_now: datetime) -> int:
@@ -58,6 +73,7 @@ REGISTRATIONS = (
         lack="Nobody knows how many there are.",
     ),
     Maintenance(name="birds", order=1_000, run=maintain, at_start=True),
+    Preparation(name="birds", order=1_000, run=prepare),
     Retention(name="birds", order=1_000, delete=delete_expired),
     Probe(name="birds", order=1_000, collect=count_birds, judge=check_birds, metrics=bird_metrics),
     Section(name="Birds", order=50, url_name="core:member-list", icon="agent", key="b", folders=("birds",)),

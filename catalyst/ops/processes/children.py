@@ -26,11 +26,12 @@ ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) ")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """`run` returns after SIGTERM."""
+    """`run` returns after SIGTERM. With `runs_once` it is not started again when it ends."""
 
     name: str
-    run: Callable[[], None]
+    run: Callable[[], object]
     ends_with_parent: bool = True
+    runs_once: bool = False
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class Child:
 
     def revive(self, report: Callable[[str], None]) -> bool:
         """Restart after an exit and a pause. Returns whether it was restarted."""
-        if self.process is None or self.process.is_alive():
+        if self.process is None or self.program.runs_once or self.process.is_alive():
             return False
         ran = time.monotonic() - self.started_at
         if ran < self.pause:

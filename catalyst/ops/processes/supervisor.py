@@ -34,7 +34,7 @@ from catalyst.ops.processes import announce, guard, memory, prepare, web
 from catalyst.ops.processes.children import Child, Program, stop_all
 from catalyst.ops.processes.prepare import NotReady
 from catalyst.package import command
-from catalyst.registry import PeriodicTask
+from catalyst.registry import PeriodicTask, Preparation
 
 WEB_SECONDS = 120
 WORKER_SECONDS = 15
@@ -76,6 +76,9 @@ def run(report: Report, parent: int = 0) -> None:
             demo.begin(installation.owner, timezone.now())
         is_terminal = sys.stdout.isatty()
         report(announce.write_status(env.data, installation, _pids(children), timezone.now(), to_terminal=is_terminal))
+        preparations = [_child(program) for program in _preparations()]
+        start(preparations)
+        children += preparations
         _keep_running(children, server, report, parent)
 
 
@@ -155,6 +158,10 @@ def _programs(listener: socket.socket) -> list[Program]:
         *(Program(f"worker-{queue}", partial(run_worker, queue)) for queue in settings.TASKS["default"]["QUEUES"]),
         Program("clock", scheduler.run_until_stopped),
     ]
+
+
+def _preparations() -> list[Program]:
+    return [Program(f"prepare-{each.name}", each.run, runs_once=True) for each in registry.entries(Preparation)]
 
 
 def _guard(supervisor: int, lock: int) -> None:
@@ -282,8 +289,9 @@ def _web_answers() -> bool:
 
 
 def _pids(children: list[Child]) -> dict[str, int]:
+    running = [child for child in children if not child.program.runs_once]
     embedded = {} if env.database_url else {"postgres": postgres.postmaster(env.data) or 0}
-    return {"up": os.getpid(), **embedded, **{child.program.name: child.pid for child in children}}
+    return {"up": os.getpid(), **embedded, **{child.program.name: child.pid for child in running}}
 
 
 def _keep_running(children: list[Child], server: EmbeddedServer, report: Report, parent: int) -> None:

@@ -1,5 +1,6 @@
 """What a child logs as an error is seen once, and its log never fills the disk."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_it_starts_a_long_log_anew(child: Child, monkeypatch: pytest.MonkeyPatch
     assert child.log.with_suffix(".log.1").read_text() == INFO * 3
     child.log.write_text(ERROR)
     assert child.new_errors() == [ERROR.strip()]
+
+
+def test_it_does_not_repeat_what_runs_once(tmp_path: Path) -> None:
+    once = Child(Program("once", lambda: os.write(1, b"Ran.\n"), runs_once=True), tmp_path / "once.log")
+    once.start()
+    assert once.wait() == 0
+    assert not once.revive(pytest.fail)
+    assert once.log.read_text() == "Ran.\n"
 
 
 def test_it_says_how_a_process_ended() -> None:
