@@ -57,6 +57,8 @@ def write_locks(uv: str) -> None:
     compile_ += ["--generate-hashes", "--no-header", "pyproject.toml"]
     call([*compile_, "-o", LOCKS["run"].name], "the lock")
     call([*compile_, "--group", "dev", "-c", LOCKS["run"].name, "-o", LOCKS["dev"].name], "the lock")
+    # halo-engine has an environment of its own (docs/adr/0028).
+    call([*compile_, "--directory", "halo/engine", "-o", "requirements.lock"], "the lock")
 
 
 def locked_uv() -> str:

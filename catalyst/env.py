@@ -65,6 +65,11 @@ class Env(BaseSettings):
         "traces.store.postgres.PostgresSpanStore",
         description="Class that stores spans and their text; it implements `traces.span_store.SpanStore`.",
     )
+    halo_engine: Path | None = Field(
+        None,
+        description="Folder with the environment of halo-engine, which writes reports with a model. "
+        "Empty: made in the data folder.",
+    )
     request_threads: int = Field(
         64,
         ge=4,

@@ -18,13 +18,15 @@ from catalyst.env import env
 
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE = 30.0
+# The environment of halo-engine that all tests share.
+ENGINE_FOLDER = ROOT / ".cache" / "halo-engine"
 
 
 def environment(**extra: str) -> dict[str, str]:
     """This process's environment without what configures Catalyst or a judge, plus `extra`. It asks for no demo."""
     ours = ("CATALYST_", "OPENAI_", "OTEL_", "DATABASE_URL", "DJANGO_", "PYTEST_", "Q_CLUSTER")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return kept | {"DEMO": "0"} | extra
+    return kept | {"DEMO": "0", "CATALYST_HALO_ENGINE": str(ENGINE_FOLDER)} | extra
 
 
 def database_url() -> str:

@@ -32,5 +32,6 @@ def test_the_image_is_built_from_the_lock_and_runs_as_a_user() -> None:
     lines = (ROOT / "deploy" / "Containerfile").read_text().splitlines()
     assert "RUN pip install --no-cache-dir --require-hashes -r requirements.lock" in lines
     assert lines.index("USER catalyst") > lines.index("COPY . .")
+    assert lines.index("RUN python -m halo.engine_environment") < lines.index("USER catalyst")
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {".git", ".venv", ".cache"} <= set(ignored)

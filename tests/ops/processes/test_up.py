@@ -224,3 +224,16 @@ def test_it_has_nothing_to_stop(up: Catalyst) -> None:
     down = up.command("down")
     assert down.communicate(timeout=30) == (f"Nothing runs on {up.data}.\n", "")
     assert down.returncode == 0
+
+
+def test_it_prepares_the_engine_of_reports_after_it_printed_its_address(up: Catalyst) -> None:
+    nowhere = up.data / "no-packages"
+    up.extra |= {"CATALYST_HALO_ENGINE": str(up.data / "engine"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(nowhere)}
+    pids = up.up()["pids"]
+    log = up.data / "logs" / "prepare-halo-engine.log"
+    eventually(lambda: log.exists() and "Reports are written by rules alone." in log.read_text(), 60)
+    assert not any(name.startswith("prepare") for name in pids), "it ends by itself"
+    assert "Traceback" not in log.read_text()
+    text = up.stop()
+    assert "ERROR" not in text
+    assert "halo" not in text, "all else works without it"
