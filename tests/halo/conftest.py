@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from halo.engine_environment import EngineEnvironment, EngineUnavailable
+from tests.halo.engine_runs import EngineRuns
 from tests.processes import ENGINE_FOLDER
 
 
@@ -15,3 +16,9 @@ def engine_python() -> Path:
         return EngineEnvironment(ENGINE_FOLDER).prepare()
     except EngineUnavailable as error:
         pytest.skip(f"needs halo-engine: {error}")
+
+
+@pytest.fixture
+def engine(engine_python: Path, tmp_path: Path) -> EngineRuns:
+    """The real engine, in a folder of its own."""
+    return EngineRuns(engine_python, tmp_path)
