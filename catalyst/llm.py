@@ -1,6 +1,6 @@
 """A client for chat models at OpenAI-compatible endpoints. Independent of Django.
 
-async with LLM("https://api.openai.com/v1", key, concurrency=64) as llm:
+async with LLM(Endpoint("https://api.openai.com/v1", key), concurrency=64) as llm:
     reply = await llm.ask(messages, model="gpt-4.1-mini", schema=schema)
 """
 
@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_to_bytes
 import httpx
 from pydantic import BaseModel, ValidationError, field_validator
 
-from catalyst.net import USER_AGENT, GuardedTransport, NetError, proxy_for, ssl_context
+from catalyst.net import USER_AGENT, GuardedTransport, NetError, Policy, proxy_for, ssl_context
 
 type ChatMessage = dict[str, str]
 type Json = dict[str, Any]
@@ -101,34 +101,125 @@ class Reply:
     refusal: str = ""
 
 
-class LLM:
-    """One endpoint, with up to `concurrency` calls at once. `timeout`: seconds for one `ask`.
+class Endpoint:
+    """An address where models answer. Its key and its headers are secrets, and sent with each request.
 
-    `headers` are sent with each call and are secrets, like the key. Pass `guarded` for an address that a user chose:
-    then only the targets that `catalyst.net` allows are reached.
+    Pass `guarded` for an address that a user chose: then only the targets that `catalyst.net` allows are reached.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        base_url: str,
-        api_key: str = "",
-        *,
-        headers: Mapping[str, str] | None = None,
-        concurrency: int = 1,
-        timeout: float = 60,
-        guarded: bool = False,
-        transport: httpx.AsyncBaseTransport | None = None,
+    def __init__(
+        self, base_url: str, api_key: str = "", *, headers: Mapping[str, str] | None = None, guarded: bool = False
     ) -> None:
         self.base_url = base_url.strip().rstrip("/")
-        self.timeout = timeout
         # Files of settings, such as Docker's, keep the quotes around a value.
         self._key = api_key.strip().strip("\"'").strip()
         self._extra_headers = dict(headers or {})
         self._guarded = guarded
         self._secrets = _Secrets(self._key, self.base_url, self._extra_headers)
+
+    @property
+    def host(self) -> str:
+        # Without user and password.
+        authority = re.split("[/?#]", self.base_url.partition("://")[2])[0]
+        return plain(authority.rpartition("@")[2], 200) or "The address of the model"
+
+    def request(self, content: bytes, path: str = PATH) -> httpx.Request:
+        """A request with JSON. Raises LLMError."""
+        # What httpx says of such a header would show it.
+        if not (self._key.isascii() and self._key.isprintable()):
+            text = f"The API key for {self.host} has characters that no key has. Set it again, without them."
+            raise LLMError(text, permanent=True)
+        try:
+            return httpx.Request("POST", self._address(path), headers=self._headers, content=content)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise self.trouble(error) from error
+
+    def transport(self, connections: int = 1, max_bytes: int = MAX_REPLY_BYTES) -> httpx.AsyncBaseTransport:
+        """`max_bytes`: of one answer, which only a guarded transport checks."""
+        if self._guarded:
+            return GuardedTransport(Policy(max_bytes=max_bytes), max_connections=connections)
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        return httpx.AsyncHTTPTransport(verify=ssl_context(), limits=limits, proxy=proxy_for(self.base_url))
+
+    def hide(self, text: str) -> str:
+        """The text without secrets, which servers may echo."""
+        return self._secrets.hide(text)
+
+    def plain(self, text: str) -> str:
+        return plain(self.hide(text), 200) or "no further words."
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
+        """What an answer that is no success says."""
+        if 300 <= status < 400:
+            return self._redirected(status, headers)
+        transient = status in TRANSIENT_STATUSES
+        problem = STATUS_TEXTS.get(status, "has trouble" if transient else "refused the request")
+        return LLMError(
+            f"{self.host} {problem} ({status}): {self.plain(_message_of(body))}",
+            permanent=not transient,
+            suspect=status in SUSPECT_STATUSES,
+            account=status in ACCOUNT_STATUSES,
+            retry_after=_retry_after(headers) if transient else None,
+        )
+
+    def trouble(self, error: NetError | httpx.HTTPError | httpx.InvalidURL) -> LLMError:
+        """What an exchange that broke says."""
+        if isinstance(error, NetError):
+            return LLMError(str(error), permanent=error.permanent)
+        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+            return LLMError(f"{self.host} is not a web address.", permanent=True)
+        if isinstance(error, httpx.NetworkError):
+            never_sent = isinstance(error, httpx.ConnectError)
+            return LLMError(f"{self.host} can't be reached: {self.plain(str(error))}", suspect=not never_sent)
+        return LLMError(f"{self.host} broke the connection: {self.plain(str(error))}", suspect=True)
+
+    def _redirected(self, status: int, headers: Mapping[str, str]) -> LLMError:
+        # Only where to: its query may hold a key.
+        target = headers.get("location", "").partition("?")[0]
+        where = self.plain(unquote(unquote(target))) if target else "another address"
+        text = f"{self.host} redirects to {where} ({status}), which Catalyst does not follow. Set that address instead."
+        return LLMError(text, permanent=True)
+
+    def _address(self, path: str) -> httpx.URL:
+        # Azure's addresses have a query.
+        base, has_query, query = self.base_url.partition("?")
+        base = base.rstrip("/").removesuffix(PATH)
+        address = httpx.URL(f"{base}{path}{has_query}{query}")
+        if not address.host:
+            raise httpx.UnsupportedProtocol("An address without a host.")
+        return address
+
+    @cached_property
+    def _headers(self) -> httpx.Headers:
+        address = self._address(PATH)
+        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+        if userinfo := address.userinfo:
+            headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
+        elif self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+            if "api-version" in address.params:
+                headers["api-key"] = self._key  # Azure
+        merged = httpx.Headers(headers)
+        merged.update(self._extra_headers)
+        return merged
+
+
+class LLM:
+    """One endpoint, with up to `concurrency` calls at once. `timeout`: seconds for one `ask`."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        concurrency: int = 1,
+        timeout: float = 60,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.timeout = timeout
+        self._endpoint = endpoint
         # Straight to httpx's transports: its client's redirects and cookies, of no use here, take a third of a call.
         # Each request makes a pool look at all of its connections, so each connection has a pool of its own.
-        self._transports = [transport or self._transport() for _ in range(concurrency)]
+        self._transports = [transport or endpoint.transport() for _ in range(concurrency)]
         self._busy = [0] * len(self._transports)
 
     async def __aenter__(self) -> Self:
@@ -148,14 +239,16 @@ class LLM:
             async with asyncio.timeout(self.timeout):
                 completion = await self._complete(messages, model, schema)
         except TimeoutError as error:
-            raise LLMError(f"{self._host} did not answer within {self.timeout:g} seconds.", suspect=True) from error
+            raise LLMError(
+                f"{self._endpoint.host} did not answer within {self.timeout:g} seconds.", suspect=True
+            ) from error
         reply = completion.reply(model, latency_ms=round((time.monotonic() - started) * 1000))
-        hide = self._secrets.hide  # a server may echo our key
+        hide = self._endpoint.hide  # a server may echo our key
         return replace(reply, text=hide(reply.text), model=plain(hide(reply.model), 200), refusal=hide(reply.refusal))
 
     def refused_options(self, model: str) -> frozenset[str]:
         """Return what earlier calls learned of this process: `temperature`, `response_format`."""
-        return _refused.get((self.base_url, model), frozenset())
+        return _refused.get((self._endpoint.base_url, model), frozenset())
 
     async def _complete(self, messages: Sequence[ChatMessage], model: str, schema: Json | None) -> "_Completion":
         # Start with every option, drop those that the server refuses, and remember them once a call succeeds.
@@ -172,34 +265,24 @@ class LLM:
                 break
             name = _refused_option(sent, status, body)
             if not name:
-                raise self._error(status, headers, body)
+                raise self._endpoint.error(status, headers, body)
             del sent[name]
             refused |= {name}
         completion = self._parse(body)
         if refused:
-            _refused[self.base_url, model] = refused
+            _refused[self._endpoint.base_url, model] = refused
         return completion
 
     async def _post(self, payload: Json) -> tuple[int, httpx.Headers, bytes]:
-        self._check_key()
-        number = min(range(len(self._transports)), key=self._busy.__getitem__)
         content = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
+        request = self._endpoint.request(content)
+        number = min(range(len(self._transports)), key=self._busy.__getitem__)
         self._busy[number] += 1
         try:
-            request = httpx.Request("POST", self._address, headers=self._headers, content=content)
             async with aclosing(await self._transports[number].handle_async_request(request)) as response:
                 return response.status_code, response.headers, await self._body_of(response)
-        except NetError as error:
-            raise LLMError(str(error), permanent=error.permanent) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise LLMError(f"{self._host} is not a web address.", permanent=True) from error
-        except httpx.NetworkError as error:
-            never_sent = isinstance(error, httpx.ConnectError)
-            raise LLMError(
-                f"{self._host} can't be reached: {self._plain(str(error))}", suspect=not never_sent
-            ) from error
-        except httpx.HTTPError as error:
-            raise LLMError(f"{self._host} broke the connection: {self._plain(str(error))}", suspect=True) from error
+        except (NetError, httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._endpoint.trouble(error) from error
         finally:
             self._busy[number] -= 1
 
@@ -235,85 +318,19 @@ class LLM:
         return content
 
     def _broken(self, reason: str) -> LLMError:
-        return LLMError(f"{self._host} broke the connection: {self._plain(reason)}.", suspect=True)
+        return LLMError(f"{self._endpoint.host} broke the connection: {self._endpoint.plain(reason)}.", suspect=True)
 
     def _check_size(self, body: bytes | bytearray) -> None:
         if len(body) > MAX_REPLY_BYTES:
-            raise InvalidReply(f"{self._host} sent more than {MAX_REPLY_BYTES >> 20} MiB for one answer.")
+            raise InvalidReply(f"{self._endpoint.host} sent more than {MAX_REPLY_BYTES >> 20} MiB for one answer.")
 
     def _parse(self, body: bytes) -> "_Completion":
         try:
             return _Completion.model_validate_json(body)
         except ValidationError as error:
             raise InvalidReply(
-                f"{self._host} sent no chat completion: {self._plain(body.decode(errors='replace'))}"
+                f"{self._endpoint.host} sent no chat completion: {self._endpoint.plain(body.decode(errors='replace'))}"
             ) from error
-
-    def _check_key(self) -> None:
-        # What httpx says of such a header would show it.
-        if not (self._key.isascii() and self._key.isprintable()):
-            text = f"The API key for {self._host} has characters that no key has. Set it again, without them."
-            raise LLMError(text, permanent=True)
-
-    def _error(self, status: int, headers: Mapping[str, str], body: bytes) -> LLMError:
-        if 300 <= status < 400:
-            return self._redirected(status, headers)
-        transient = status in TRANSIENT_STATUSES
-        problem = STATUS_TEXTS.get(status, "has trouble" if transient else "refused the request")
-        return LLMError(
-            f"{self._host} {problem} ({status}): {self._plain(_message_of(body))}",
-            permanent=not transient,
-            suspect=status in SUSPECT_STATUSES,
-            account=status in ACCOUNT_STATUSES,
-            retry_after=_retry_after(headers) if transient else None,
-        )
-
-    def _redirected(self, status: int, headers: Mapping[str, str]) -> LLMError:
-        # Only where to: its query may hold a key.
-        target = headers.get("location", "").partition("?")[0]
-        where = self._plain(unquote(unquote(target))) if target else "another address"
-        text = (
-            f"{self._host} redirects to {where} ({status}), which Catalyst does not follow. Set that address instead."
-        )
-        return LLMError(text, permanent=True)
-
-    def _transport(self) -> httpx.AsyncBaseTransport:
-        if self._guarded:
-            return GuardedTransport(max_connections=1)
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        return httpx.AsyncHTTPTransport(verify=ssl_context(), limits=limits, proxy=proxy_for(self.base_url))
-
-    @cached_property
-    def _address(self) -> httpx.URL:
-        # Azure's addresses have a query.
-        base, has_query, query = self.base_url.partition("?")
-        base = base.rstrip("/").removesuffix(PATH)
-        address = httpx.URL(f"{base}{PATH}{has_query}{query}")
-        if not address.host:
-            raise httpx.UnsupportedProtocol("An address without a host.")
-        return address
-
-    @cached_property
-    def _headers(self) -> httpx.Headers:
-        headers = {"Content-Type": "application/json", "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-        if userinfo := self._address.userinfo:
-            headers["Authorization"] = f"Basic {b64encode(unquote_to_bytes(userinfo)).decode()}"
-        elif self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-            if "api-version" in self._address.params:
-                headers["api-key"] = self._key  # Azure
-        merged = httpx.Headers(headers)
-        merged.update(self._extra_headers)
-        return merged
-
-    @property
-    def _host(self) -> str:
-        # Without user and password.
-        authority = re.split("[/?#]", self.base_url.partition("://")[2])[0]
-        return plain(authority.rpartition("@")[2], 200) or "The address of the model"
-
-    def _plain(self, text: str) -> str:
-        return plain(self._secrets.hide(text), 200) or "no further words."
 
 
 def public_address(base_url: str) -> str:
@@ -484,16 +501,17 @@ class _Completion(BaseModel):
         return Reply(
             text=choice.message.content or "",
             model=self.model or asked_model,
-            input_tokens=_count(self.usage, "prompt_tokens"),
-            output_tokens=_count(self.usage, "completion_tokens"),
-            cached_tokens=_count(self.usage, "prompt_tokens_details", "cached_tokens"),
+            input_tokens=token_count(self.usage, "prompt_tokens"),
+            output_tokens=token_count(self.usage, "completion_tokens"),
+            cached_tokens=token_count(self.usage, "prompt_tokens_details", "cached_tokens"),
             latency_ms=latency_ms,
             finish_reason=choice.finish_reason or "",
             refusal=choice.message.refusal or "",
         )
 
 
-def _count(usage: Any, *path: str) -> int | None:
+def token_count(usage: Any, *path: str) -> int | None:
+    """Return a count that a server reports, or None."""
     for key in path:
         usage = usage.get(key) if isinstance(usage, dict) else None
     is_count = isinstance(usage, int) and not isinstance(usage, bool) and 0 <= usage <= MAX_COUNT

@@ -2,7 +2,7 @@
 
     response = net.request("POST", url, headers={"Content-Type": "application/json"}, content=body)
     response = await net.arequest("GET", url)
-    LLM(url, key, guarded=True)
+    Endpoint(url, key, guarded=True)
 
 Only public addresses and those in CATALYST_ALLOWED_PRIVATE_TARGETS are reached. Every address of a name is checked, and
 the connection uses a checked address without a second lookup. Redirects and compressed answers are refused.

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from catalyst import __version__
-from catalyst.llm import LLM, InvalidReply, LLMError, Reply, plain
+from catalyst.llm import LLM, Endpoint, InvalidReply, LLMError, Reply, plain
 from tests.judge_server import Answer, Asked, JudgeServer, completion, error, refusing_schemas, says
 
 MESSAGES = [{"role": "system", "content": "Classify."}, {"role": "user", "content": "Hello"}]
@@ -28,7 +28,7 @@ MODELS = count()
 
 def ask(url: str, *, key: str = "", timeout: float = 5, model: str = "", schema: dict[str, Any] | None = None) -> Reply:
     async def once() -> Reply:
-        async with LLM(url, key, timeout=timeout) as llm:
+        async with LLM(Endpoint(url, key), timeout=timeout) as llm:
             return await llm.ask(MESSAGES, model=model or f"model-{next(MODELS)}", schema=schema)
 
     return asyncio.run(once())
@@ -413,7 +413,7 @@ def test_it_makes_many_calls_at_once(server: JudgeServer) -> None:
     together = 70
 
     async def all_at_once() -> list[Reply]:
-        async with LLM(server.url, concurrency=together, timeout=20) as shared:
+        async with LLM(Endpoint(server.url), concurrency=together, timeout=20) as shared:
             return await asyncio.gather(*(shared.ask(MESSAGES, model="m") for _ in range(together)))
 
     gate = threading.Barrier(together)
@@ -432,7 +432,7 @@ def test_it_takes_a_transport_for_tests_without_a_network() -> None:
         return httpx.Response(200, json=says("yes").body)
 
     async def once() -> Reply:
-        async with LLM("https://example.org/v1", transport=httpx.MockTransport(handler)) as llm:
+        async with LLM(Endpoint("https://example.org/v1"), transport=httpx.MockTransport(handler)) as llm:
             return await llm.ask(MESSAGES, model="m")
 
     assert asyncio.run(once()).finish_reason == "stop"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from catalyst import net
 from catalyst.ip_ranges import AllowedTargets
-from catalyst.llm import LLM, LLMError
+from catalyst.llm import LLM, Endpoint, LLMError
 from catalyst.net import BlockedTarget, GuardedTransport, InvalidTarget, NetError, Policy, check_url
 from tests.judge_server import JudgeServer, says
 from tests.raw_server import Exchange, RawServer, answer
@@ -580,7 +580,7 @@ def test_hosts_without_proxy_are_pinned(proxy: RawServer, monkeypatch: pytest.Mo
 
 def ask(url: str, transport: GuardedTransport) -> str:
     async def once() -> str:
-        async with LLM(url, transport=transport, timeout=5) as llm:
+        async with LLM(Endpoint(url), transport=transport, timeout=5) as llm:
             return (await llm.ask([{"role": "user", "content": "Hello"}], model="m")).text
 
     return asyncio.run(once())

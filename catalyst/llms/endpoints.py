@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from catalyst.core.encrypted_fields import SecretUnreadable
 from catalyst.env import env
-from catalyst.llm import LLM, LLMError, public_address
+from catalyst.llm import LLM, Endpoint, LLMError, public_address
 from catalyst.llms.models import ModelConnection
 from catalyst.pricing import TOKENS_PER_RATE, price
 
@@ -67,18 +67,21 @@ def model_named(name: str) -> str:
     return (name or env.judge_model) if endpoint() else ""
 
 
-def client_of(connection: ModelConnection, timeout: float) -> LLM:
-    """Return a client that reaches only what users may reach. Raises LLMError."""
+def endpoint_of(connection: ModelConnection | None) -> Endpoint:
+    """Return the endpoint of a connection, which reaches only what users may reach, or the environment's.
+
+    Raises LLMError.
+    """
+    if connection is None:
+        return Endpoint(endpoint(), env.judge_api_key)
     try:
         key, headers = connection.key.reveal(), connection.reveal_headers()
     except SecretUnreadable as error:
         text = f"The key of {connection.name} can't be decrypted. Enter it again in Settings, Models."
         raise LLMError(text, account=True) from error
-    return LLM(
-        connection.base_url,
-        key,
-        headers=headers,
-        concurrency=connection.concurrency,
-        timeout=timeout,
-        guarded=True,
-    )
+    return Endpoint(connection.base_url, key, headers=headers, guarded=True)
+
+
+def client_of(connection: ModelConnection, timeout: float) -> LLM:
+    """Raises LLMError."""
+    return LLM(endpoint_of(connection), concurrency=connection.concurrency, timeout=timeout)

@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, Json, LLMError, Reply
-from catalyst.llms.endpoints import ConnectedModel, client_of, endpoint
+from catalyst.llms.endpoints import ConnectedModel, client_of, endpoint_of
 from catalyst.llms.models import ModelConnection
 from signals.judging.judges import unusable
 
@@ -37,7 +37,7 @@ class Clients:
     def __init__(self, concurrency: int, clock: Callable[[], datetime]) -> None:
         timeout = env.judge_timeout_seconds
         self._clock = clock
-        self._instance = LLM(endpoint(), env.judge_api_key, concurrency=concurrency, timeout=timeout)
+        self._instance = LLM(endpoint_of(None), concurrency=concurrency, timeout=timeout)
         self._connections: dict[int, ModelConnection] = {}
         self._clients: dict[int, _Client] = {}
         self._stack = AsyncExitStack()
