@@ -260,7 +260,7 @@ class LLM:
             status, headers, body = await self._post({"model": model, "messages": list(messages), **sent})
             if status == HTTPStatus.OK:
                 # Some gateways answer 200 and tell of the error in the body.
-                status = _status_within(body) or status
+                status = status_within(body) or status
             if status == HTTPStatus.OK:
                 break
             name = _refused_option(sent, status, body)
@@ -406,7 +406,7 @@ def _refused_option(sent: Json, status: int, body: bytes) -> str:
     return next(reversed(sent), "") if status in REFUSED_OPTION_STATUSES else ""
 
 
-def _status_within(body: bytes) -> int | None:
+def status_within(body: bytes) -> int | None:
     """The status of an error in the body of a 200, or None if the body tells of none."""
     if b'"error"' not in body:
         return None

@@ -1,10 +1,15 @@
 """Where models are: the endpoint in the environment, and the connections of projects."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from asgiref.sync import sync_to_async
+
 from catalyst.core.encrypted_fields import SecretUnreadable
+from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.env import env
 from catalyst.llm import LLM, Endpoint, LLMError, public_address
 from catalyst.llms.models import ModelConnection
@@ -12,6 +17,7 @@ from catalyst.pricing import TOKENS_PER_RATE, price
 
 # Names the judge that needs no model, also where one is connected.
 OFFLINE = "offline"
+MAX_PAUSE_SECONDS = 1.0
 OPENAI = "https://api.openai.com/v1"
 
 # Id of the connection, None for the environment's, and name of the model.
@@ -80,6 +86,15 @@ def endpoint_of(connection: ModelConnection | None) -> Endpoint:
         text = f"The key of {connection.name} can't be decrypted. Enter it again in Settings, Models."
         raise LLMError(text, account=True) from error
     return Endpoint(connection.base_url, key, headers=headers, guarded=True)
+
+
+async def wait_for_rate(connection: ModelConnection, clock: Callable[[], datetime]) -> None:
+    """Wait until the limit of requests per minute, which all workers share, allows one more."""
+    if not (per_minute := connection.requests_per_minute):
+        return
+    limit = Limit("requests to a model connection", max(1, per_minute // 60), per_minute / 60)
+    while not await sync_to_async(database_buckets.take)(limit, str(connection.pk), clock()):
+        await asyncio.sleep(min(MAX_PAUSE_SECONDS, 60 / per_minute))
 
 
 def client_of(connection: ModelConnection, timeout: float) -> LLM:

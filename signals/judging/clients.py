@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from asgiref.sync import sync_to_async
-
-from catalyst.core.token_buckets import Limit, database_buckets
 from catalyst.env import env
 from catalyst.llm import LLM, ChatMessage, Json, LLMError, Reply
-from catalyst.llms.endpoints import ConnectedModel, client_of, endpoint_of
+from catalyst.llms.endpoints import ConnectedModel, client_of, endpoint_of, wait_for_rate
 from catalyst.llms.models import ModelConnection
 from signals.judging.judges import unusable
 
 REFRESH = timedelta(seconds=2)
-MAX_PAUSE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -69,7 +65,7 @@ class Clients:
             yield  # `ask` raises it again
             return
         async with client.slots:
-            await self._wait_for_rate(client.connection)
+            await wait_for_rate(client.connection, self._clock)
             yield
 
     async def ask(self, model: ConnectedModel, messages: Sequence[ChatMessage], schema: Json) -> Reply:
@@ -99,11 +95,3 @@ class Clients:
             client = _Client(newest, llm, asyncio.Semaphore(newest.concurrency))
             self._clients[connection.pk] = client
         return client
-
-    async def _wait_for_rate(self, connection: ModelConnection) -> None:
-        if not (per_minute := connection.requests_per_minute):
-            return
-        # All workers share the bucket.
-        limit = Limit("requests to a model connection", max(1, per_minute // 60), per_minute / 60)
-        while not await sync_to_async(database_buckets.take)(limit, str(connection.pk), self._clock()):
-            await asyncio.sleep(min(MAX_PAUSE_SECONDS, 60 / per_minute))

@@ -1,0 +1,1 @@
+"""The relay between an engine and its model."""
