@@ -11,8 +11,8 @@ import pytest
 
 from halo.relay import Api, Budget
 from halo.relay.bodies import ANSWER_WITH_TEXT, ANSWER_WITH_TOOL
-from tests.halo.relay.model_server import Asked, ModelServer, Talk, chat_completion, said_by_chat, said_by_responses
 from tests.halo.relay.calls import TOOLS, Engine, call_body, error_of, with_relay
+from tests.halo.relay.model_server import Asked, ModelServer, Talk, chat_completion, said_by_chat, said_by_responses
 
 
 def using(api: Api, tokens: int) -> Any:

@@ -18,9 +18,9 @@ from catalyst.llms.endpoints import ConnectedModel
 from halo.relay import Api, Budget, Relay
 from halo.relay.server import MAX_ANSWER_BYTES
 from tests.factories import make_connection
-from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, event, said_by_chat, said_by_responses
 from tests.halo.relay.calls import MODEL, Engine, call_body, error_of, with_relay
 from tests.halo.relay.conftest import KEY
+from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, event, said_by_chat, said_by_responses
 
 
 def test_it_passes_a_stream_on_as_it_is(server: ModelServer) -> None:

@@ -11,8 +11,8 @@ from catalyst.ip_ranges import AllowedTargets
 from catalyst.llms.endpoints import ConnectedModel
 from halo.relay import Api, Meter
 from tests.factories import make_connection
-from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, event, said_by_chat, said_by_responses
 from tests.halo.relay.calls import Engine, call_body, with_relay
+from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, event, said_by_chat, said_by_responses
 
 
 async def meter_of(engine: Engine, api: Api = Api.RESPONSES) -> Meter:

@@ -8,8 +8,8 @@ import pytest
 from catalyst.llm import LLMError
 from catalyst.llms.endpoints import ConnectedModel
 from halo.relay import Api, probe
-from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, said_by_chat, said_by_responses
 from tests.halo.relay.conftest import KEY
+from tests.halo.relay.model_server import ModelServer, Talk, chat_completion, said_by_chat, said_by_responses
 
 MODELS = count()
 
