@@ -81,12 +81,12 @@ class ExpensiveModels(Rule):
             severity=severity_of(wasted=share),
             signature=f"expensive_model:{name}:{model}",
             happens=(
-                f"{self._short[where]:,} of {counted(self._calls[where], 'call')} of {model} at this step return fewer "
-                f"than {SHORT_TOKENS} tokens, as classifying, routing and yes-or-no questions do."
+                f"{self._short[where]:,} of {counted(self._calls[where], 'call')} of {model} at this step return "
+                f"fewer than {SHORT_TOKENS} tokens, as classifying, routing and yes-or-no questions do."
             ),
             fix=(
-                "Try a small model for this step, and compare its answers on the cited runs before you switch. If the "
-                "answer needs little of what is sent, send less: the input is most of the cost."
+                "Try a small model for this step, and compare its answers on the cited runs before you switch. If "
+                "the answer needs little of what is sent, send less: the input is most of the cost."
             ),
             evidence=(
                 f"They cost {spent}, {part} of the cost of all runs, at {formats.usd(self._per_million(where))} per "

@@ -60,8 +60,8 @@ class SerialTools(Rule):
             severity=severity_of(wasted=share),
             signature=f"{KIND}:{','.join(tools)}",
             happens=(
-                "These calls have the same parent and run one after the other. No model call is between them, so none "
-                "was asked for because of the result of another."
+                "These calls have the same parent and run one after the other. No model call is between them, so "
+                "none was asked for because of the result of another."
             ),
             fix=(
                 "Run the tool calls of one answer at once, as with asyncio.gather, and return the results in their "
@@ -69,8 +69,8 @@ class SerialTools(Rule):
             ),
             evidence=(
                 f"Without the waiting, a run would take {saved} less (the median), and all of them "
-                f"{formats.duration(touched.total)}, which is {formats.percent(touched.total, self._total_us)} of the "
-                "time of all runs."
+                f"{formats.duration(touched.total)}, which is {formats.percent(touched.total, self._total_us)} of "
+                "the time of all runs."
             ),
             traces=touched.traces,
             harm=len(touched) / window.total * share,

@@ -142,8 +142,8 @@ def _candidate(where: Where, found: list[_Slow], usual: float, whole: _Whole) ->
         ),
         fix=WAITING_FIX if pauses else MODEL_FIX if kind == "LLM" else TOOL_FIX,
         evidence=(
-            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, total_us)} of the time of all runs. "
-            f"{name} usually takes {formats.duration(usual)} in a run; here the median is {there}."
+            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, total_us)} of the time of all "
+            f"runs. {name} usually takes {formats.duration(usual)} in a run; here the median is {there}."
         ),
         traces=frozenset(each.run.trace_id for each in found),
         harm=count / window.total * wasted,
@@ -154,12 +154,12 @@ def _candidate(where: Where, found: list[_Slow], usual: float, whole: _Whole) ->
 
 
 TOOL_FIX = (
-    "Set a time limit for this step and decide what happens when it ends: try once more, or go on without the result. "
-    "Then look at what the cited calls have in common, such as large arguments or one service behind them."
+    "Set a time limit for this step and decide what happens when it ends: try once more, or go on without the "
+    "result. Then look at what the cited calls have in common, such as large arguments or one service behind them."
 )
 MODEL_FIX = (
-    "Limit the length of the answers, stream them, and set a time limit with one retry. Compare the cited calls: slow "
-    "ones often have a long input or wait at a rate limit of the provider."
+    "Limit the length of the answers, stream them, and set a time limit with one retry. Compare the cited calls: "
+    "slow ones often have a long input or wait at a rate limit of the provider."
 )
 WAITING_FIX = (
     "Add spans to the work between the steps to see what it does: waiting for a queue, a lock, a rate limit or a "
