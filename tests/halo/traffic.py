@@ -283,6 +283,18 @@ def _uncached_prompt(chance: random.Random, run: Run, _: int) -> None:
         call.input_tokens += 9_000
 
 
+def _cached_prompt(chance: random.Random, run: Run, number: int) -> None:
+    _uncached_prompt(chance, run, number)
+    for call in run.models():
+        call.cached_tokens = 8_000
+
+
+def _long_prompt(chance: random.Random, run: Run, number: int) -> None:
+    _uncached_prompt(chance, run, number)
+    for call in run.models():
+        call.prompt = _text(chance, 600)
+
+
 POLICY = " ".join(f"Rule {number}: answer politely, and never promise a refund." for number in range(60))
 
 
@@ -345,6 +357,8 @@ PLANTERS: Mapping[str, Planter] = {
     "expensive_path": _expensive_path,
     "context_growth": _context_growth,
     "uncached_prompt": _uncached_prompt,
+    "cached_prompt": _cached_prompt,
+    "long_prompt": _long_prompt,
     "cut_off_answer": _cut_off_answer,
     "unanswered": _unanswered,
     "regression": _regression,
