@@ -446,6 +446,8 @@ def _finish(style: str, call: Call) -> dict[str, Any]:
         return {"gen_ai.response.finish_reasons": [call.finish_reason]}
     if style == "catalyst":
         return {"llm.finish_reason": call.finish_reason}
+    if not call.answer:
+        return {}
     message = {"role": "assistant", "content": call.answer}
     return {"output.value": json.dumps({"choices": [{"finish_reason": call.finish_reason, "message": message}]})}
 

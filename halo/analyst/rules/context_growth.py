@@ -6,13 +6,13 @@ from typing import NamedTuple, override
 
 from catalyst import formats
 from halo.analyst.citing import Place
+from halo.analyst.failures import TOOL_KINDS
 from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.texts import read, returned, sent
 from halo.analyst.touched import Touched
 from halo.analyst.wording import counted, share_of_runs
 from halo.choices import Category
-from traces.transcripts.transcript import TOOL_KINDS
 
 MIN_RUNS = 3
 # The input grows from the first call, or turn, to the largest one, by so much and to at least so many tokens.
@@ -116,7 +116,7 @@ class ContextGrowth(Rule):
             ),
             evidence=self._evidence(touched, share, texts),
             traces=touched.traces,
-            harm=len(touched) / window.total * share,
+            harm=share,
             tokens=int(touched.total),
             citations=touched.citations(),
         )
@@ -161,7 +161,7 @@ class ContextGrowth(Rule):
                 f"first turns, {formats.percent(share, 1)} of the input of all runs."
             ),
             traces=touched.traces,
-            harm=len(touched) / window.total * share,
+            harm=share,
             tokens=int(touched.total),
             citations=touched.citations(),
         )

@@ -56,7 +56,7 @@ class ExpensiveModels(Rule):
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         return [
-            self._candidate(where, touched, window)
+            self._candidate(where, touched)
             for where, touched in self._touched.items()
             if len(touched) >= MIN_RUNS
             and self._short[where] >= max(MIN_CALLS, SHORT_SHARE * self._calls[where])
@@ -67,7 +67,7 @@ class ExpensiveModels(Rule):
     def _per_million(self, where: Where) -> float:
         return self._touched[where].total / self._tokens[where] * 1_000_000
 
-    def _candidate(self, where: Where, touched: Touched, window: Window) -> Candidate:
+    def _candidate(self, where: Where, touched: Touched) -> Candidate:
         name, model = where
         share = touched.total / self._total
         spent, part = formats.usd(touched.total), formats.percent(touched.total, self._total)
@@ -93,7 +93,7 @@ class ExpensiveModels(Rule):
                 "million tokens."
             ),
             traces=touched.traces,
-            harm=len(touched) / window.total * share,
+            harm=share,
             cause=model,
             cost=Decimal(str(round(touched.total, 9))),
             citations=touched.citations(),
@@ -183,7 +183,7 @@ def _candidate(where: Where, touched: Touched, usual: float, whole: _Whole) -> C
             f"{formats.percent(touched.total, total)} of the cost of all runs. {failed:,} of them failed."
         ),
         traces=touched.traces,
-        harm=len(touched) / window.total * share,
+        harm=share,
         cause=model,
         cost=Decimal(str(round(touched.total, 9))),
         citations=touched.citations(),

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import override
 
 from catalyst import formats
+from halo.analyst.failures import TOOL_KINDS
 from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.timing import end_of
 from halo.analyst.touched import Touched
 from halo.analyst.wording import share_of_runs, short
 from halo.choices import Category
-from traces.transcripts.transcript import TOOL_KINDS
 
 KIND = "serial_tools"
 MIN_RUNS = 3
@@ -73,7 +73,7 @@ class SerialTools(Rule):
                 "the time of all runs."
             ),
             traces=touched.traces,
-            harm=len(touched) / window.total * share,
+            harm=share,
             cause=tools[0],
             duration_us=int(touched.total),
             citations=touched.citations(),

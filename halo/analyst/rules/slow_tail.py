@@ -146,7 +146,7 @@ def _candidate(where: Where, found: list[_Slow], usual: float, whole: _Whole) ->
             f"runs. {name} usually takes {formats.duration(usual)} in a run; here the median is {there}."
         ),
         traces=frozenset(each.run.trace_id for each in found),
-        harm=count / window.total * wasted,
+        harm=wasted,
         cause=name,
         duration_us=extra,
         citations=cite([Place(each.run, each.span_id, each.extra_us) for each in found]),

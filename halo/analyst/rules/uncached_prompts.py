@@ -94,10 +94,10 @@ class UncachedPrompts(Rule):
                 continue
             saved = _saved(where, calls, _shared_tokens(calls.touched, texts), window.end)
             if saved.tokens >= MIN_TOKENS and saved.calls:
-                found.append(self._candidate(where, calls, saved, window))
+                found.append(self._candidate(where, calls, saved))
         return found
 
-    def _candidate(self, where: Where, calls: _Calls, saved: _Saved, window: Window) -> Candidate:
+    def _candidate(self, where: Where, calls: _Calls, saved: _Saved) -> Candidate:
         name, model = where
         touched = calls.touched
         # Without a price, a cached token counts as half saved.
@@ -127,7 +127,7 @@ class UncachedPrompts(Rule):
             ),
             evidence=f"Caching would save about {gain} in this window, at the list price of cached input.",
             traces=touched.traces,
-            harm=len(touched) / window.total * share,
+            harm=share,
             cause=model,
             cost=saved.cost,
             tokens=saved.calls * saved.tokens,
