@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from halo.analyst.material import Step
@@ -44,7 +45,12 @@ class Signature(NamedTuple):
 
 def place_of(step: Step) -> str:
     """The name of a tool, else of the step, without its details."""
-    return mask(step.tool or step.name)[:MAX_TEMPLATE_CHARACTERS]
+    return _masked_name(step.tool or step.name)
+
+
+@lru_cache(maxsize=4096)
+def _masked_name(name: str) -> str:
+    return mask(name)
 
 
 def signature_of(step: Step) -> Signature:

@@ -22,9 +22,13 @@ MAX_SPANS = 1_000_000
 BATCH_SPANS = 10_000
 # Traces with more are left out: one of them would fill the memory.
 MAX_SPANS_OF_A_TRACE = 50_000
-BATCH_TEXTS = 100
+BATCH_TEXTS = 250
 ROWS_AT_ONCE = 5_000
-SHARED = ("name", "status", "outcome", "service_version", "environment", "cost")
+MODELS = TraceRun._fields.index("model_names")
+SHARED = [
+    TraceRun._fields.index(name)
+    for name in ("name", "status", "outcome", "service_version", "environment", "model_names", "cost")
+]
 FAILED = Q(status="error") | Q(outcome="failure")
 
 
@@ -158,10 +162,11 @@ def _sampled(room: int, spans: int) -> Q:
 
 def _run(row: tuple[Any, ...], known: dict[Any, Any]) -> TraceRun:
     """A run that shares equal texts with others: a window of very many would not fit otherwise."""
-    run = TraceRun._make(row)
-    shared = {name: known.setdefault(value := getattr(run, name), value) for name in SHARED}
-    models = tuple(run.model_names)
-    return run._replace(**shared, model_names=known.setdefault(models, models))
+    values = list(row)
+    values[MODELS] = tuple(values[MODELS])
+    for at in SHARED:
+        values[at] = known.setdefault(values[at], values[at])
+    return TraceRun._make(values)
 
 
 def by_session(runs: Sequence[TraceRun]) -> list[TraceRun]:

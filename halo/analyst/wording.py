@@ -1,5 +1,7 @@
 """How findings say numbers and names."""
 
+from decimal import Decimal
+
 from catalyst import formats
 from catalyst.confidence import wilson
 
@@ -31,3 +33,11 @@ def short(text: str, limit: int = MAX_NAME_CHARACTERS) -> str:
     """A text on one line, cut to a length."""
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def spending(duration_us: int, tokens: int, cost: Decimal) -> str:
+    """`3m 04s`, `3m 04s and 12.1k tokens`, `3m 04s and 12.1k tokens for $1.92`."""
+    spent = formats.duration(duration_us)
+    if tokens:
+        spent += f" and {formats.short(tokens)} tokens"
+    return f"{spent} for {formats.usd(cost)}" if tokens and cost else spent

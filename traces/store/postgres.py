@@ -109,8 +109,8 @@ class PostgresSpanStore:
         values_by_trace: dict[UUID, list[tuple[Any, ...]]] = defaultdict(list)
         if not extents:
             return values_by_trace
-        for trace_id, *values in database.fetch(_reading(("trace_id", *names)), _reach(project_id, extents)):
-            values_by_trace[trace_id].append(tuple(values))
+        for row in database.fetch(_reading(("trace_id", *names)), _reach(project_id, extents)):
+            values_by_trace[row[0]].append(row[1:])
         return values_by_trace
 
     def payloads(self, project_id: int, extent: Extent, span_ids: Sequence[int]) -> Mapping[int, PayloadRecord]:

@@ -18,7 +18,7 @@ from halo.choices import Category
 KIND = "recurring_failure"
 MIN_RUNS = 3
 # By which messages of few runs are grouped.
-MAX_COMMON_WORDS = 3
+MAX_COMMON_WORDS = 2
 # Of failures whose status does not tell the exception.
 MAX_READ = 2_000
 MAX_QUOTE_CHARACTERS, MAX_SHOWN_CHARACTERS = 200, 90
@@ -105,12 +105,19 @@ class RecurringFailures:
 def _clustered(groups: Mapping[Signature, _Group]) -> dict[Signature, _Group]:
     """Groups of few runs at one place are one, if their messages begin with the same words, the more the better."""
     clusters = {key: group for key, group in groups.items() if len(group.failures) >= MIN_RUNS}
-    rare = {key: group for key, group in groups.items() if key not in clusters}
-    for words in range(MAX_COMMON_WORDS, 0, -1):
-        for common, keys in _by_beginning(rare, words).items():
-            if sum(len(rare[key].failures) for key in keys) >= MIN_RUNS:
-                clusters[common] = _united(rare.pop(key) for key in keys)
-    return clusters | {common: _united(rare[key] for key in keys) for common, keys in _by_beginning(rare, 0).items()}
+    rare = {key: groups[key] for key in groups.keys() - clusters.keys()}
+    for words in range(MAX_COMMON_WORDS, -1, -1):
+        for common, keys in _by_beginning(sorted(rare), words).items():
+            united = _united(map(rare.__getitem__, keys))
+            if not words or len(united.failures) >= MIN_RUNS:
+                clusters[common] = united
+                _remove(keys, rare)
+    return clusters
+
+
+def _remove(keys: Iterable[Signature], groups: dict[Signature, _Group]) -> None:
+    for key in keys:
+        del groups[key]
 
 
 def _by_beginning(keys: Iterable[Signature], words: int) -> dict[Signature, list[Signature]]:

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
 import orjson
@@ -25,7 +26,9 @@ MIN_FAILED_SHARE = 0.1
 # The failures that it is made of say more, so they name the finding if they are most of it.
 FAILING_WEIGHT = 0.9
 # Answers that say "nothing" are short.
-MAX_SIZE = 200
+MAX_SIZE = 120
+# More short answers of a tool than these are first sampled, so many of each length.
+MAX_READ_AT_ONCE, SAMPLE = 1_000, 20
 MAX_READ, MAX_KEPT = 5_000, 50_000
 
 _TIMEOUT = re.compile(r"time[ds]?[ _-]?out|deadline", re.IGNORECASE)
@@ -45,6 +48,9 @@ _NOTHING = re.compile(
 )
 
 
+type _Answer = tuple[TraceRun, Step]
+
+
 @dataclass(slots=True)
 class _Calls:
     """Calls of one tool. `failed`, `short`: of each run the first failed one, and all with a short answer."""
@@ -55,7 +61,7 @@ class _Calls:
     with_answer: int = 0
     short_count: int = 0
     failed: dict[UUID, tuple[TraceRun, Step]] = field(default_factory=dict)
-    short: list[tuple[TraceRun, Step]] = field(default_factory=list)
+    short: list[_Answer] = field(default_factory=list)
     message: str = ""
 
     def add(self, run: TraceRun, step: Step) -> None:
@@ -127,12 +133,12 @@ def _failing(tool: str, calls: _Calls, prior: int, window: Window) -> Candidate:
     )
 
 
-def _answering_nothing(tool: str, calls: _Calls, empty: Sequence[tuple[TraceRun, Step]], window: Window) -> Candidate:
+def _answering_nothing(tool: str, calls: _Calls, empty: Sequence[_Answer], window: Window) -> Candidate:
     runs = {run.trace_id: run for run, _ in empty}
     fatal = sum(run.failed for run in runs.values())
     harm = (fatal + RECOVERED_WEIGHT * (len(runs) - fatal)) / window.total
-    unread = calls.short_count - min(calls.short_count, MAX_READ)
-    more = f" {unread:,} more short answers were not read, so there may be more." if unread else ""
+    is_sampled = calls.short_count > MAX_READ_AT_ONCE
+    more = " Not all short answers were read, so there may be more." if is_sampled else ""
     return Candidate(
         kind=EMPTY,
         title=f"{short(tool)} answers nothing in {share_of_runs(len(runs), window.total)}",
@@ -151,19 +157,28 @@ def _answering_nothing(tool: str, calls: _Calls, empty: Sequence[tuple[TraceRun,
     )
 
 
-def _empty(calls: _Calls, texts: Texts) -> list[tuple[TraceRun, Step]]:
-    """Short answers that say nothing, of those that are read."""
-    # Evenly over the window, if there are too many.
-    step_width = -(-len(calls.short) // MAX_READ) or 1
-    chosen = calls.short[::step_width]
+def _empty(calls: _Calls, texts: Texts) -> list[_Answer]:
+    """Short answers that say nothing. Of too many, all of the lengths of which some do."""
+    if len(calls.short) <= MAX_READ_AT_ONCE:
+        return _saying_nothing(calls.short, texts)
+    by_size: dict[int, list[_Answer]] = defaultdict(list)
+    for answer in calls.short:
+        by_size[answer[1].output_size].append(answer)
+    samples = [answers[:: -(-len(answers) // SAMPLE)] for answers in by_size.values()]
+    found = {step.output_size for _, step in _saying_nothing(list(chain.from_iterable(samples)), texts)}
+    wanted = [answer for size in sorted(found) for answer in by_size[size]]
+    return _saying_nothing(wanted[:MAX_READ], texts)
+
+
+def _saying_nothing(answers: Sequence[_Answer], texts: Texts) -> list[_Answer]:
     wanted: dict[UUID, list[int]] = defaultdict(list)
-    for run, step in chosen:
+    for run, step in answers:
         if step.output_size:
             wanted[run.trace_id].append(step.span_id)
     payloads = texts.of(wanted)
     return [
         (run, step)
-        for run, step in chosen
+        for run, step in answers
         if not step.output_size or says_nothing(payloads.get(run.trace_id, {}).get(step.span_id))
     ]
 

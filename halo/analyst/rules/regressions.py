@@ -1,0 +1,219 @@
+"""What got worse: failures, latency, cost and tokens, against the window before and within this one."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import NamedTuple
+
+from catalyst import formats
+from catalyst.confidence import shares_p_value
+from halo.analyst.citing import Place, cite
+from halo.analyst.material import ENOUGH_RUNS, Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.severities import severity_of
+from halo.analyst.statistics import change_point, mann_whitney
+from halo.analyst.wording import runs as runs_of
+from halo.analyst.wording import short
+from halo.choices import Category, Severity
+
+KIND = "regression"
+# A test finds differences that nobody minds. Failures: growth, and points of all runs. Numbers: growth.
+MIN_FAILURE_GROWTH, MIN_FAILURE_POINTS = 1.5, 0.01
+MIN_GROWTH = 1.25
+# Each side of a change has so many runs, and this part of all.
+MIN_SIDE = 0.05
+# Four numbers, each against the window before and within this one.
+TESTS = 8
+# So many values are enough to test and to place a change, evenly chosen.
+MAX_VALUES = 10_000
+# A version, model or environment names a change that is found within this part of all runs from its first run, and if
+# its share of runs grows so much.
+NEAR, MIN_NEW_SHARE = 0.1, 0.5
+
+CHANGES = (
+    ("version", lambda run: (run.service_version,)),
+    ("model", lambda run: run.model_names),
+    ("environment", lambda run: (run.environment,)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """A number of runs that may get worse."""
+
+    name: str
+    category: Category
+    of: Callable[[TraceRun], float | None]
+    text: Callable[[float], str]
+    fix: str
+
+
+class _Split(NamedTuple):
+    """Runs before and since a change. `since`: how a title names the change; `cause`: what changed, if it is known."""
+
+    before: Sequence[TraceRun]
+    after: Sequence[TraceRun]
+    since: str
+    cause: str
+    p_value: float
+
+
+NUMBERS = (
+    _Number(
+        "latency", Category.LATENCY, lambda run: run.duration_us if run.root_ended else None, formats.duration,
+        "Compare a cited run with one from before, step by step: which step takes longer, and which is new?",
+    ),
+    _Number(
+        "cost of a run", Category.COST, lambda run: float(run.cost) if run.cost else None, formats.usd,
+        "Compare the model calls of a cited run with those of one from before: model, number of calls, tokens.",
+    ),
+    _Number(
+        "tokens of a run", Category.COST, lambda run: (run.input_tokens + run.output_tokens) or None, formats.short,
+        "Compare what is sent to the model in a cited run and in one from before: prompt, history, results of tools.",
+    ),
+)  # fmt: skip
+
+
+class Regressions:
+    """Needs only rows of runs."""
+
+    def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        """Rows are in the window."""
+
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:  # noqa: ARG002
+        found = list(_failures(window))
+        for number in NUMBERS:
+            found += _slower(number, window)
+        return found
+
+
+def _failures(window: Window) -> Iterator[Candidate]:
+    splits = [*_within(window, lambda run: float(run.failed)), *_against_prior(window, _failed_p_value)]
+    for split in splits:
+        before, after = _failed_share(split.before), _failed_share(split.after)
+        if after < MIN_FAILURE_GROWTH * before or after - before < MIN_FAILURE_POINTS:
+            continue
+        failed = [run for run in split.after if run.failed]
+        rise = f"from {formats.percent(before, 1)} to {formats.percent(after, 1)} of runs"
+        harm = (after - before) * len(split.after) / max(len(window.runs), 1)
+        yield Candidate(
+            kind=KIND,
+            title=f"Failures rose {rise} {split.since}",
+            category=Category.RELIABILITY,
+            severity=Severity.CRITICAL if after >= 2 * before else severity_of(failed=harm),
+            signature=f"{KIND}|failures",
+            happens=f"{len(failed):,} of {runs_of(len(split.after))} failed since, before "
+            f"{sum(run.failed for run in split.before):,} of {len(split.before):,}.",
+            fix=f"Find out what {split.cause or 'was changed then'} does differently, and go back until it is fixed.",
+            traces=frozenset(run.trace_id for run in failed),
+            harm=harm,
+            p_value=split.p_value,
+            prior_count=sum(run.failed for run in window.prior),
+            cause=split.cause,
+            citations=cite([Place(run, badness=run.duration_us) for run in failed]),
+        )
+        return
+
+
+def _slower(number: _Number, window: Window) -> Iterator[Candidate]:
+    """The number rose: its median or its 95th percentile, whichever rose more."""
+    splits = [*_within(window, number.of), *_against_prior(window, lambda *sides: _number_p_value(number, *sides))]
+    for split in splits:
+        before, after = _values(number, split.before), _values(number, split.after)
+        rises = [("Median", median(before), median(after)), ("p95", _p95(before), _p95(after))]
+        name, was, now = max(rises, key=lambda rise: rise[2] / rise[1] if rise[1] else 0)
+        if now < MIN_GROWTH * was or mean(after) <= mean(before):
+            continue
+        limit = _p95(before)
+        above = [run for run in split.after if (number.of(run) or 0) > limit]
+        wasted = (mean(after) - mean(before)) * len(after) / sum(_values(number, window.runs))
+        yield Candidate(
+            kind=KIND,
+            title=f"{name} {number.name} rose from {number.text(was)} to {number.text(now)} {split.since}",
+            category=number.category,
+            severity=severity_of(wasted=wasted),
+            signature=f"{KIND}|{number.name}",
+            happens=f"The median went from {number.text(rises[0][1])} to {number.text(rises[0][2])}, the 95th "
+            f"percentile from {number.text(rises[1][1])} to {number.text(rises[1][2])}. The runs of this finding are "
+            "those since then that are above the earlier 95th percentile.",
+            fix=number.fix,
+            traces=frozenset(run.trace_id for run in above),
+            harm=wasted,
+            p_value=split.p_value,
+            cause=split.cause,
+            citations=cite([Place(run, badness=number.of(run) or 0) for run in above]),
+        )
+        return
+
+
+def _within(window: Window, of: Callable[[TraceRun], float | None]) -> Iterator[_Split]:
+    """The moment that splits the window best, moved to what changed near it."""
+    runs = [run for run in window.runs if of(run) is not None]
+    width = -(-len(runs) // MAX_VALUES) or 1
+    change = change_point([of(run) or 0 for run in runs[::width]])
+    if change is None:
+        return
+    at, cause = _nearest_change(runs, change.at * width)
+    if min(at, len(runs) - at) < max(ENOUGH_RUNS, MIN_SIDE * len(runs)):
+        return
+    moment = formats.at(runs[at].start_time, window.end)
+    since = f"on {moment}, when {cause} started" if cause else f"on {moment}"
+    yield _Split(runs[:at], runs[at:], since, cause, min(change.p_value * TESTS, 1))
+
+
+def _nearest_change(runs: Sequence[TraceRun], index: int) -> tuple[int, str]:
+    """Where a version, model or environment first ran near a change, and its name; else the change itself."""
+    nearest, cause = index, ""
+    distance = NEAR * len(runs)
+    for kind, values in CHANGES:
+        for value, at in _new_values(runs, values):
+            if abs(at - index) <= distance:
+                nearest, cause, distance = at, f"{kind} {short(value)}", abs(at - index)
+    return nearest, cause
+
+
+def _new_values(runs: Sequence[TraceRun], values: Callable[[TraceRun], Sequence[str]]) -> Iterator[tuple[str, int]]:
+    """Values that the first runs don't have, and most do from their first run on."""
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for at, run in enumerate(runs):
+        for value in values(run):
+            first.setdefault(value, at)
+            counts[value] += 1
+    for value, at in first.items():
+        if value and at and counts[value] >= MIN_NEW_SHARE * (len(runs) - at):
+            yield value, at
+
+
+def _against_prior(
+    window: Window, p_value: Callable[[Sequence[TraceRun], Sequence[TraceRun]], float]
+) -> Iterator[_Split]:
+    if min(len(window.prior), len(window.runs)) < ENOUGH_RUNS:
+        return
+    seen = min(p_value(window.prior, window.runs) * TESTS, 1)
+    yield _Split(window.prior, window.runs, "since the window before", "", seen)
+
+
+def _failed_p_value(prior: Sequence[TraceRun], runs: Sequence[TraceRun]) -> float:
+    return shares_p_value(sum(run.failed for run in runs), len(runs), sum(run.failed for run in prior), len(prior))
+
+
+def _number_p_value(number: _Number, prior: Sequence[TraceRun], runs: Sequence[TraceRun]) -> float:
+    before, after = _values(number, prior), _values(number, runs)
+    return mann_whitney(_thinned(after), _thinned(before))
+
+
+def _thinned(values: Sequence[float]) -> Sequence[float]:
+    return values[:: -(-len(values) // MAX_VALUES) or 1]
+
+
+def _values(number: _Number, runs: Sequence[TraceRun]) -> list[float]:
+    return [value for run in runs if (value := number.of(run)) is not None]
+
+
+def _failed_share(runs: Sequence[TraceRun]) -> float:
+    return sum(run.failed for run in runs) / len(runs) if runs else 0.0
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) * 95 // 100] if values else 0.0
