@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, override
 
 from catalyst import formats
 from halo.analyst.citing import Place, cite
 from halo.analyst.failures import TOOL_KINDS, place_of
-from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
 from halo.analyst.wording import counted, share_of_runs, short, spending
 from halo.choices import Category
@@ -37,7 +37,7 @@ class _Loop(NamedTuple):
     duration_us: int
 
 
-class Loops:
+class Loops(Rule):
     """Looks for the longest repetition of one to four tools in each run."""
 
     def __init__(self) -> None:
@@ -46,6 +46,7 @@ class Loops:
         # Patterns and repeats in runs of the window before.
         self._prior: Counter[tuple[tuple[str, ...], bool, int]] = Counter()
 
+    @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         calls = [step for step in steps if step.kind in TOOL_KINDS]
         if not calls:
@@ -60,7 +61,8 @@ class Loops:
         if len(calls) >= MIN_FAILED_IN_A_ROW:
             self._prior.update((loop.pattern, loop.is_failing, loop.repeats) for loop in _loops(run, steps, calls))
 
-    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:  # noqa: ARG002
+    @override
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         usual = _median(self._repeats)
         least = max(MIN_REPEATS, TIMES_MEDIAN * usual)
         groups: dict[tuple[tuple[str, ...], bool], list[_Loop]] = defaultdict(list)

@@ -4,13 +4,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, override
 from uuid import UUID
 
 from halo.analyst.advice import advice
 from halo.analyst.citing import Place, cite
 from halo.analyst.failures import MASK, Origin, Signature, exception_in, mask, origins, signature_of
-from halo.analyst.material import ENOUGH_RUNS, Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.material import ENOUGH_RUNS, Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
 from halo.analyst.wording import counted, share_of_runs, short
 from halo.choices import Category
@@ -62,7 +62,7 @@ class _Group:
         self.failures = other.failures | self.failures
 
 
-class RecurringFailures:
+class RecurringFailures(Rule):
     """Groups failures by where they begin, the type of the exception, and the message without its details."""
 
     def __init__(self) -> None:
@@ -72,6 +72,7 @@ class RecurringFailures:
         self._reported: list[TraceRun] = []
         self._prior_reported = 0
 
+    @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         found = origins(steps, run_failed=run.failed) if run.error_count else []
         if run.failed and not found:
@@ -84,6 +85,7 @@ class RecurringFailures:
         self._prior_reported += run.failed and not found
         self._prior.update({signature_of(origin.step) for origin in found})
 
+    @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         least = MIN_RUNS if window.total >= ENOUGH_RUNS else 1
         groups = self._by_message(texts)

@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, override
 from uuid import UUID
 
 import orjson
 
 from halo.analyst.citing import Place, cite
 from halo.analyst.failures import TOOL_KINDS, place_of
-from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.wording import counted, share_of_runs, short, spending
 from halo.choices import Category
@@ -42,7 +42,7 @@ type _Key = tuple[str, int]
 """Tool and size of the arguments."""
 
 
-class RedundantCalls:
+class RedundantCalls(Rule):
     """Compares arguments where a tool and their size repeat within a session."""
 
     def __init__(self) -> None:
@@ -51,6 +51,7 @@ class RedundantCalls:
         # Calls of one tool whose arguments are equally long, without another effect between.
         self._alike: dict[str, list[list[_Call]]] = defaultdict(list)
 
+    @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         session = run.session_id or run.trace_id
         if session != self._session:
@@ -73,6 +74,7 @@ class RedundantCalls:
             if len(calls) > 1:
                 self._alike[tool].append(calls)
 
+    @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         self._end(self._seen)
         self._seen = {}

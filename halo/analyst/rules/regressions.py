@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
-from typing import NamedTuple
+from typing import NamedTuple, override
 
 from catalyst import formats
 from catalyst.confidence import shares_p_value
 from halo.analyst.citing import Place, cite
-from halo.analyst.material import ENOUGH_RUNS, Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.material import ENOUGH_RUNS, Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.statistics import change_point, mann_whitney
 from halo.analyst.wording import runs as runs_of
@@ -74,13 +74,15 @@ NUMBERS = (
 )  # fmt: skip
 
 
-class Regressions:
+class Regressions(Rule):
     """Needs only rows of runs."""
 
+    @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         """Rows are in the window."""
 
-    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:  # noqa: ARG002
+    @override
+    def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         found = list(_failures(window))
         for number in NUMBERS:
             found += _slower(number, window)

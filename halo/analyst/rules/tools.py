@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import override
 from uuid import UUID
 
 import orjson
@@ -13,7 +14,7 @@ from catalyst import formats
 from halo.analyst.advice import advice
 from halo.analyst.citing import Place, cite
 from halo.analyst.failures import TOOL_KINDS, place_of
-from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
 from halo.analyst.wording import counted, share_of_runs, short
 from halo.choices import Category
@@ -82,13 +83,14 @@ class _Calls:
                 self.short.append((run, step))
 
 
-class Tools:
+class Tools(Rule):
     """Counts calls by tool."""
 
     def __init__(self) -> None:
         self._tools: dict[str, _Calls] = defaultdict(_Calls)
         self._prior_failed: dict[str, int] = defaultdict(int)
 
+    @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         for step in steps:
             if step.kind in TOOL_KINDS:
@@ -99,6 +101,7 @@ class Tools:
             for tool in {place_of(step) for step in steps if step.kind in TOOL_KINDS and step.status == "error"}:
                 self._prior_failed[tool] += 1
 
+    @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         return [candidate for tool, calls in self._tools.items() for candidate in self._of(tool, calls, window, texts)]
 
