@@ -1,7 +1,7 @@
 """Runs that never end, and users who get no answer or leave after an error."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import override
 
 from catalyst import formats
@@ -32,13 +32,16 @@ class Unanswered(Rule):
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         if self._last and (run.session_id is None or run.session_id != self._last[0].session_id):
             self._end_session()
-        root = next((step for step in steps if step.parent_id is None), None)
-        if root is not None and root.duration_us is None:
-            self._open.add(run, root.span_id)
+        self._note_open(run, steps)
         # What was not recorded can't be judged.
         has_text = any(step.input_size or step.output_size for step in steps)
         self._last = run, steps[-1].span_id if steps else 0, not has_text or _is_answered(steps)
         self._runs[run.failed] += run.session_id is not None
+
+    def _note_open(self, run: TraceRun, steps: Sequence[Step]) -> None:
+        root = next((step for step in steps if step.parent_id is None), None)
+        if root is not None and root.duration_us is None:
+            self._open.add(run, root.span_id)
 
     def _end_session(self) -> None:
         assert self._last is not None
@@ -100,7 +103,7 @@ def _is_answered(steps: Sequence[Step]) -> bool:
     return last.kind == "LLM" and last.output_size > 0
 
 
-def _before(touched: Touched, moment: object) -> Touched:
+def _before(touched: Touched, moment: datetime) -> Touched:
     """Those that began before a moment."""
     kept = Touched()
     for run, span_id, *_ in touched.places:
