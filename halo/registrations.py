@@ -1,6 +1,27 @@
-"""Registry entries of halo."""
+"""Registry entries of Halo."""
 
-from catalyst.registry import Preparation
-from halo import engine_environment
+from datetime import timedelta
 
-REGISTRATIONS = (Preparation(name="halo-engine", order=10, run=engine_environment.prepare_in_background),)
+from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Preparation, Retention
+from halo import demo, engine_environment, retention
+from halo.runs import moves, worker
+
+REGISTRATIONS = (
+    Preparation(name="halo-engine", order=10, run=engine_environment.prepare_in_background),
+    PeriodicTask(
+        name="reports",
+        order=55,
+        interval=timedelta(seconds=1),
+        task="halo.tasks.work",
+        queue="long",
+        has_work=worker.has_work,
+        label="reports",
+        description="reads traces and writes reports",
+        lack="Reports wait. None is lost.",
+    ),
+    Maintenance(name="folders of reports", order=40, run=retention.delete_leftovers),
+    Retention(name="reports", order=70, delete=retention.delete_expired_reports),
+    Retention(name="lists of findings", order=71, delete=retention.delete_expired_lists),
+    AgentRows(name="reports", order=30, move=moves.move_reports),
+    DemoData(name="halo", order=30, load=demo.load, erase=demo.erase),
+)

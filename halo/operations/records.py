@@ -112,6 +112,14 @@ class CitationRecord:
 
 @dataclass(frozen=True, slots=True)
 class FindingRecord:
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "RANK": "rank",
+        "SEVERITY": "severity",
+        "TITLE": "title",
+        "TRACES": "trace_count",
+        "SUGGESTED FIX": "suggested_fix",
+    }
+
     id: str
     rank: int
     title: str

@@ -145,6 +145,12 @@ def cancel(context: Context, arguments: RunInput) -> RunRecord:
     return RunRecord.of(run_of(context, arguments))
 
 
+def draft(context: Context, arguments: RequestInput) -> Run:
+    """Return a report that is not stored. Raises InvalidInput and ValidationError."""
+    agent, definition, _ = _definition(context, arguments)
+    return requests.draft(agent, definition)
+
+
 def run_of(context: Context, arguments: RunInput) -> Run:
     """Raises NotFound."""
     related = Run.objects.for_project(context.project).select_related("conversation", "agent", "connection", "project")

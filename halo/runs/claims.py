@@ -1,20 +1,26 @@
 """Claims on runs: one worker at a time, by a lease that it renews (docs/adr/0002)."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from threading import Event, Thread
+from typing import Any, Self
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 
 from halo.choices import OPEN_STATUSES, RunStatus
 from halo.models import Run, RunEvent
 
-# Renewed every few seconds. A run whose worker is silent for longer is taken by another one.
+logger = logging.getLogger(__name__)
+
+# Renewed every second. A run whose worker is silent for longer is taken by another one.
 LEASE = timedelta(seconds=45)
 # A run that killed its worker twice would kill the next one, too.
 MAX_ATTEMPTS = 2
+WATCH_SECONDS = 1.0
 MAX_EVENTS = 2_000
 MAX_LOOKED_AT = 20
 
@@ -73,6 +79,43 @@ class Claim:
         if text:
             ended = Run.objects.filter(pk=self.run.pk, lease=self.lease).exclude(status__in=OPEN_STATUSES)
             ended.filter(text="").update(text=text, is_partial=True)
+
+
+class Watch:
+    """Renews the lease of a claim in a thread of its own, and notices when it is lost: `is_lost` then returns True."""
+
+    def __init__(self, claim: Claim, clock: Callable[[], datetime]) -> None:
+        self._claim, self._clock = claim, clock
+        self._ended, self._lost = Event(), Event()
+        self._thread = Thread(target=self._renew, name="watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def is_lost(self) -> bool:
+        return self._lost.is_set()
+
+    def _renew(self) -> None:
+        try:
+            while not self._ended.wait(WATCH_SECONDS) and not self.is_lost():
+                self._look()
+        finally:
+            connection.close()
+
+    def _look(self) -> None:
+        try:
+            self._claim.update(self._clock())
+        except Lost:
+            self._lost.set()
+        except DatabaseError as error:
+            # The worker notices too, and the lease outlasts a short trouble.
+            logger.warning("The lease of run %s can't be renewed: %s", self._claim.run.pk, error)
+            connection.close()
 
 
 @transaction.atomic

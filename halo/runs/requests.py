@@ -121,30 +121,30 @@ def default_model(agent: Agent) -> ConnectedModel:
 
 def preview(agent: Agent, definition: Definition) -> Preview:
     """Count what a run would read, and estimate its cost. Raises ValidationError like `create`."""
-    draft = _checked(agent, definition)
-    counted = focus.traces_of(draft).aggregate(
+    planned = draft(agent, definition)
+    counted = focus.traces_of(planned).aggregate(
         traces=Count("pk"), spans=Sum("span_count", default=0), failed=Count("pk", filter=FAILED)
     )
-    if draft.by_rules:
+    if planned.by_rules:
         return Preview(**counted, read_spans=counted["spans"], model="", cost=None)
-    read = min(counted["spans"], draft.span_limit)
-    model = ConnectedModel(draft.model_name, draft.connection)
-    return Preview(**counted, read_spans=read, model=str(model), cost=_cost(draft, model))
+    read = min(counted["spans"], planned.span_limit)
+    model = ConnectedModel(planned.model_name, planned.connection)
+    return Preview(**counted, read_spans=read, model=str(model), cost=_cost(planned, model))
 
 
-def _cost(draft: Run, model: ConnectedModel) -> tuple[Decimal, Decimal] | None:
+def _cost(planned: Run, model: ConnectedModel) -> tuple[Decimal, Decimal] | None:
     done = Run.objects.filter(
-        project=draft.project_id, model_name=draft.model_name, status=RunStatus.COMPLETED, cost__isnull=False
+        project=planned.project_id, model_name=planned.model_name, status=RunStatus.COMPLETED, cost__isnull=False
     )
     newest = done.order_by("-pk").values_list("cost", flat=True)[:20]
     if costs := sorted(cost for cost in newest if cost is not None):
         low, high = costs[len(costs) // 4], costs[-1]
     else:
-        turn = model.price(*TURN_TOKENS, None, draft.window_end)
+        turn = model.price(*TURN_TOKENS, None, planned.window_end)
         if turn is None:
             return None
-        low, high = turn * draft.max_turns / 4, turn * draft.max_turns * (1 + draft.max_depth)
-    most = draft.budget_usd
+        low, high = turn * planned.max_turns / 4, turn * planned.max_turns * (1 + planned.max_depth)
+    most = planned.budget_usd
     return (low, high) if most is None else (min(low, most), min(high, most))
 
 
@@ -158,7 +158,7 @@ def create(
     notes: Sequence[str] = (),
 ) -> Run:
     """Queue a run. `notes`: sentences that the report begins its notes with. Raises ValidationError."""
-    run = _checked(agent, definition)
+    run = draft(agent, definition)
     run.notes = list(notes)
     with transaction.atomic():
         # One after the other, so that the limit holds.
@@ -197,7 +197,7 @@ def _title(definition: Definition) -> str:
     return question if len(question) <= MAX_TITLE_CHARACTERS else f"{question[: MAX_TITLE_CHARACTERS - 1].rstrip()}…"
 
 
-def _checked(agent: Agent, definition: Definition) -> Run:
+def draft(agent: Agent, definition: Definition) -> Run:
     """Return a run that is not stored. Raises ValidationError."""
     errors = dict(_errors(agent, definition))
     if errors:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from halo.choices import CitationState
+from halo.choices import CitationState, RunStatus
 from halo.drafts import CitationDraft, FindingDraft, ReportDraft
 from halo.models import Citation, Finding, FindingTrace
 from halo.models.finding import MAX_QUERY_CHARACTERS, MAX_TITLE_CHARACTERS
@@ -16,8 +16,11 @@ MAX_FINDINGS = 100
 BATCH = 5_000
 
 
-def store(claim: Claim, draft: ReportDraft, now: datetime) -> None:
-    """Store findings, the traces they touch and what they cite, in the caller's transaction. Raises Lost."""
+def store(claim: Claim, draft: ReportDraft, total: int, now: datetime, **columns: Any) -> None:
+    """Store the report and complete the run, in the caller's transaction. Raises Lost.
+
+    `total`: of how many traces its counts are. `columns`: further ones of the run.
+    """
     claim.check()
     run, drafts = claim.run, draft.findings[:MAX_FINDINGS]
     findings = Finding.objects.bulk_create(
@@ -27,7 +30,7 @@ def store(claim: Claim, draft: ReportDraft, now: datetime) -> None:
             agent_id=run.agent_id,
             created_at=now,
             rank=rank,
-            trace_total=run.trace_count or 0,
+            trace_total=total,
             **_columns(each),
         )
         for rank, each in enumerate(drafts, 1)
@@ -35,6 +38,8 @@ def store(claim: Claim, draft: ReportDraft, now: datetime) -> None:
     FindingTrace.objects.bulk_create(_traces(findings, drafts), batch_size=BATCH)
     stored = run.project.traces.stored({each.trace_id for finding in drafts for each in finding.citations})
     Citation.objects.bulk_create(_citations(findings, drafts, stored), batch_size=BATCH)
+    told = {"lede": draft.lede, "text": draft.text, "notes": [*run.notes, *draft.notes]}
+    claim.end(RunStatus.COMPLETED, now, **told | columns)
 
 
 def _columns(draft: FindingDraft) -> dict[str, Any]:

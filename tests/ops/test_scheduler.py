@@ -56,6 +56,7 @@ def test_it_knows_its_kinds() -> None:
         ("outages", "default"),
         ("alerts", "default"),
         ("deliver", "default"),
+        ("reports", "long"),
         ("moves", "default"),
         ("minute", "default"),
     ]

@@ -4,9 +4,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
@@ -43,6 +45,11 @@ class OperationCommand(BaseCommand):
     def ended(self, operation: Operation, context: Caller, result: Any, options: dict[str, Any]) -> Any:
         """Return what is printed of a result."""
         return result
+
+    def read(self, operation: Operation, options: dict[str, Any]) -> tuple[Caller, Input]:
+        """Return who asks for an operation, and with which arguments."""
+        arguments_given = _parse(operation, arguments.input_data(operation, options))
+        return _context(operation, options), arguments_given
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options.get("run"):
@@ -152,12 +159,21 @@ def _cell(value: object) -> object:
 
 def _call(operation: Operation, context: Caller, data: dict[str, Any]) -> Any:
     parsed = _parse(operation, data)
-    try:
+    with refusals(operation):
         return operation.run(context, parsed)
+
+
+@contextmanager
+def refusals(operation: Operation) -> Iterator[None]:
+    """Raise errors of an operation as those of its command."""
+    try:
+        yield
     except InvalidInput as error:
         raise CommandError(_text(operation, error), returncode=REFUSED) from error
     except OperationError as error:
         raise CommandError(plain(str(error)), returncode=REFUSED) from error
+    except ValidationError as error:
+        raise CommandError(plain(" ".join(error.messages)), returncode=REFUSED) from error
 
 
 def _parse(operation: Operation, data: dict[str, Any]) -> Input:

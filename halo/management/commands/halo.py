@@ -5,13 +5,20 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from catalyst.core.management.operation_command import REFUSED, OperationCommand
+from catalyst.core.management import arguments
+from catalyst.core.management.operation_command import REFUSED, OperationCommand, refusals
 from catalyst.core.operation_context import Context
 from catalyst.operations import Caller, Operation, find
+from halo import engine_environment, export, sample
 from halo.choices import OPEN_STATUSES, RunStatus
+from halo.engine_environment import EngineUnavailable
 from halo.models import RunEvent
+from halo.operations import reports
 from halo.operations.records import RunRecord
+from halo.operations.reports import RequestInput
 
+# Takes the arguments of a report.
+ASKED = "halo.preview"
 POLL_SECONDS = 0.3
 # By then a worker has taken a run, if there are any and they have time.
 TAKEN_SECONDS = 20
@@ -25,6 +32,29 @@ class Command(OperationCommand):
         commands.choices["run"].add_argument(
             "--wait", action="store_true", help="Wait for the report, and fail unless it is completed."
         )
+        text = "Install the engine of reports with a model, in an environment of its own."
+        install = commands.add_parser("install", help=text, description=text)
+        install.set_defaults(run=self._install)
+        text = "Print the spans that a report would read, as halo-engine reads them: one JSON object a line."
+        export_parser = commands.add_parser("export", help=text, description=text)
+        arguments.add(export_parser, find(ASKED))
+        export_parser.set_defaults(run=self._export)
+
+    def _install(self, _options: dict[str, Any]) -> None:
+        try:
+            engine_environment.install(self.stdout.write)
+        except EngineUnavailable as error:
+            raise CommandError(str(error)) from error
+
+    def _export(self, options: dict[str, Any]) -> None:
+        asked = find(ASKED)
+        context, given = self.read(asked, options)
+        assert isinstance(context, Context)
+        assert isinstance(given, RequestInput)
+        with refusals(asked):
+            draft = reports.draft(context, given)
+        done = export.write_stream(draft.project, sample.choose(draft).extents, self.stdout)
+        self.stderr.write(f"{done.spans:,} spans of {done.traces:,} traces", str)
 
     def ended(self, operation: Operation, context: Caller, result: Any, options: dict[str, Any]) -> Any:
         if operation.name != "halo.run" or not options["wait"] or not isinstance(context, Context):
