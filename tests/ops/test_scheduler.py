@@ -2,10 +2,12 @@
 
 import os
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
@@ -56,8 +58,8 @@ def test_it_knows_its_kinds() -> None:
         ("outages", "default"),
         ("alerts", "default"),
         ("deliver", "default"),
-        ("reports", "long"),
         ("moves", "default"),
+        ("reports", "long"),
         ("minute", "default"),
     ]
 
@@ -288,7 +290,10 @@ def test_it_goes_on_when_the_database_comes_back() -> None:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_wakes_real_workers_again_and_again() -> None:
-    with running("worker", "default"), running("worker", "judge"), running("clock") as process:
+    with ExitStack() as stack:
+        for queue in settings.TASKS["default"]["QUEUES"]:
+            stack.enter_context(running("worker", queue))
+        process = stack.enter_context(running("clock"))
         kinds = [kind.name for kind in registry.entries(PeriodicTask)]
         eventually(lambda: PeriodicRun.objects.all_begun_since(kinds, timezone.now() - 60 * SECOND))
         second_time = timezone.now()
