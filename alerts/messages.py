@@ -11,7 +11,7 @@ from django.tasks import task
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from alerts import counts, delivery, sentences
+from alerts import counts, delivery, links, sentences
 from alerts.choices import Comparison, Metric, Operator
 from alerts.counts import Sums, value_of
 from alerts.measures import Measure
@@ -19,8 +19,9 @@ from alerts.models import Alert, AlertEvent, shows_excerpts
 from alerts.rules import EventKind
 from catalyst import notifications, timerange
 from catalyst.notifications import MAX_EXCERPTS, Curve, Excerpt, Fact, Link, Message, Severity
-from catalyst.timerange import DAY, HOUR
-from signals.models import Label, Signal
+from catalyst.timerange import DAY
+from signals.filters import LabelFilter
+from signals.models import Signal
 from signals.results.rows import load_rows
 
 SEVERITIES = {
@@ -43,9 +44,6 @@ WITH_EXAMPLES = {EventKind.FIRED, EventKind.WARNED}
 # The chart shows so many windows, each moved by a quarter of its length.
 CURVE_WINDOWS, CURVE_STEPS = 12, 4
 MAX_CURVE = 7 * DAY
-# A target settles after it began, and this is how far back the newest labels are looked at.
-BEFORE_SETTLING = HOUR
-NEWEST_LABELS = 500
 MAX_REASON_CHARACTERS = 300
 
 
@@ -182,16 +180,10 @@ def _excerpts(event: AlertEvent, signal: Signal) -> Iterator[Excerpt]:
     """The newest labels of the window: with the value that is counted, if there is too much of it."""
     alert = event.alert
     value = value_of(alert) if alert.operator == Operator.GTE and alert.metric != Metric.LABEL_VOLUME else ""
-    start = event.window_end - alert.measure.window
-    labels = Label.objects.filter(signal=signal).exclude(value="")
-    labels = labels.filter(value=value) if value else labels
-    newest = labels.select_related("version").order_by("-target_time", "-pk")[:NEWEST_LABELS]
-    inside = [
-        label
-        for label in newest
-        if label.version_id == event.version_id and label.settled_at and start <= label.settled_at < event.window_end
-    ]
-    for row in load_rows(alert.project, signal.scope, inside[:MAX_EXCERPTS]):
+    version = event.version
+    wanted = LabelFilter(value, version=version.number if version else None, counted=links.counted_by(event))
+    newest = signal.label_set.matching(wanted).newest()[:MAX_EXCERPTS] if version else []
+    for row in load_rows(alert.project, signal.scope, list(newest)):
         path = reverse("signals:label-detail", args=[alert.project.slug, signal.pk, row.label.pk])
         link = Link(text=row.title or row.id, url=_absolute(path))
         yield Excerpt(label=row.label.value, reason=row.label.reason[:MAX_REASON_CHARACTERS], link=link)
@@ -224,12 +216,12 @@ def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
     page = _page_of(alert)
     yield Link(text="Open the alert", url=page)
     if signal is not None:
-        start = event.window_end - alert.measure.window - _settling(signal)
-        query = {"from": timerange.iso(start), "to": timerange.iso(event.window_end)}
-        value = value_of(alert)
-        query |= {"label": value} if value else {}
-        path = reverse("signals:signal-detail", args=[alert.project.slug, signal.pk])
-        yield Link(text="Labels of this time", url=f"{_absolute(path)}?{urlencode(query)}")
+        counted = links.counted_by(event)
+        if version := event.version:
+            path = links.labels_of(alert, counted, version.number)
+            yield Link(text="Labels of this window", url=_absolute(path))
+        path = links.signal_at(alert, counted.start, counted.end, value_of(alert))
+        yield Link(text="Signal at this time", url=_absolute(path))
     else:
         yield from _agent_links(event)
     yield Link(text="Mute", url=f"{page}#mute")
@@ -237,17 +229,12 @@ def _links(event: AlertEvent, signal: Signal | None) -> Iterator[Link]:
 
 def _agent_links(event: AlertEvent) -> Iterator[Link]:
     alert = event.alert
-    length = alert.measure.window + (timedelta() if alert.measure.is_hourly else BEFORE_SETTLING)
+    length = alert.measure.window + (timedelta() if alert.measure.is_hourly else links.BEFORE_SETTLING)
     query = {"from": timerange.iso(event.window_end - length), "to": timerange.iso(event.window_end)}
     agent = _absolute(reverse("traces:agent-detail", args=[alert.project.slug, alert.agent_id]))
     yield Link(text="The agent at this time", url=f"{agent}?{urlencode(query)}")
     traces = _absolute(reverse("traces:agent-traces", args=[alert.project.slug, alert.agent_id]))
     yield Link(text="Failed traces of this time", url=f"{traces}?{urlencode({'status': 'error', **query})}")
-
-
-def _settling(signal: Signal) -> timedelta:
-    """Pages go by when a target began, which is before it settled."""
-    return BEFORE_SETTLING + (signal.quiet_time if signal.scope == "session" else timedelta())
 
 
 def _page_of(alert: Alert) -> str:

@@ -85,9 +85,8 @@ class TimeRange:
 
     @property
     def short_text(self) -> str:
-        """The bounds for a narrow place: `23 Nov 10:00 to 14:00 UTC`."""
-        last = f"{self.end:%-d %b %H:%M}" if self.start.date() != self.end.date() else f"{self.end:%H:%M}"
-        return f"{self.start:%-d %b %H:%M} to {last} UTC"
+        """The bounds for a narrow place."""
+        return short(self.start, self.end)
 
     @property
     def choices(self) -> list[str]:
@@ -144,6 +143,13 @@ def iso(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"
 
 
+def short(start: datetime, end: datetime) -> str:
+    """`23 Nov 10:00 to 14:00 UTC`."""
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
+    last = f"{end:%-d %b %H:%M}" if start.date() != end.date() else f"{end:%H:%M}"
+    return f"{start:%-d %b %H:%M} to {last} UTC"
+
+
 def floor(moment: datetime, step: timedelta) -> datetime:
     """Round down to a multiple of `step`."""
     return moment - (moment - EPOCH) % step
@@ -164,7 +170,7 @@ def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
     key = params.get("range") or DEFAULT
     default = named(key if key in RANGES else DEFAULT, now)
     problem = _problem(params, now)
-    start, end = _time(params.get("from"), now), _time(params.get("to"), now) or now
+    start, end = _clamped(params.get("from"), now), _clamped(params.get("to"), now) or now
     if start and not problem:
         custom = between(start, end)
         return replace(custom, problem="This range is in the future.") if start > now else custom
@@ -173,10 +179,10 @@ def parse(params: Mapping[str, str], now: datetime) -> TimeRange:
 
 def _problem(params: Mapping[str, str], now: datetime) -> str:
     for name in ("from", "to"):
-        if (text := params.get(name)) and _time(text, now) is None:
+        if (text := params.get(name)) and _clamped(text, now) is None:
             return f"{name.capitalize()} is not a time: {text[:MAX_SHOWN_CHARACTERS]}."
     key = params.get("range")
-    return _order_problem(_time(params.get("from"), now), _time(params.get("to"), now), now) or (
+    return _order_problem(_clamped(params.get("from"), now), _clamped(params.get("to"), now), now) or (
         f"{key[:MAX_SHOWN_CHARACTERS]} is not a time range." if key and key not in RANGES else ""
     )
 
@@ -228,13 +234,18 @@ def _width_text(step: timedelta) -> str:
     return name.capitalize() if step == unit else f"{step // unit} {name}s"
 
 
-def _time(text: str | None, now: datetime) -> datetime | None:
+def parse_moment(text: str | None) -> datetime | None:
+    """A time in ISO 8601, in UTC if it names no zone. None for other text."""
     try:
-        moment = datetime.fromisoformat(text or "")
+        parsed = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(moment, EARLIEST), now + MAX_AHEAD).astimezone(UTC)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _clamped(text: str | None, now: datetime) -> datetime | None:
+    parsed = parse_moment(text)
+    return min(max(parsed, EARLIEST), now + MAX_AHEAD).astimezone(UTC) if parsed else None
 
 
 def bucket_start(field: str, time_range: TimeRange) -> Func:

@@ -18,7 +18,7 @@ _MOVE = """
             AND settled_at > target_time + make_interval(mins => %s)
         FOR UPDATE
     ), moved AS (
-        UPDATE signals_label l SET settled_at = late.moment FROM late WHERE l.id = late.id
+        UPDATE signals_label l SET settled_at = late.moment, labelled_at = late.moment FROM late WHERE l.id = late.id
         RETURNING late.version_id, late.value, late.was, late.moment
     )
     INSERT INTO signals_settledminute (version_id, minute, is_live, outcome, value, count, folded)
@@ -37,7 +37,7 @@ def has_judged_the_week(project_id: int) -> bool:
 
 @transaction.atomic
 def live_through(project_id: int) -> None:
-    """Let the labels of the first week settle when their targets did, as if signals had been there all the time.
+    """Let labels of the first week settle and be judged when their targets did, as if signals had been there.
 
     The week is stored within a minute, and alerts count by when targets settled.
     """

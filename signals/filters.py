@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, override
 
 from django import forms
+from django.core.exceptions import ValidationError
 
+from catalyst import timerange
 from catalyst.filter_form import FilterForm, NumberField, TextField
 from catalyst.params import MAX_VERSION_DIGITS
+from catalyst.timerange import iso, parse_moment
 from signals.definitions.choices import Scope, State
 from signals.definitions.definition import MAX_LABEL_CHARACTERS, MAX_NAME_CHARACTERS
 
@@ -32,12 +36,34 @@ class SignalFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What an alert counted: live labels whose targets settled in [start, end), judged before its evaluation.
+
+    `judged_before`: when that was. None for all that are judged by now.
+    """
+
+    start: datetime
+    end: datetime
+    judged_before: datetime | None = None
+
+    @property
+    def text(self) -> str:
+        return timerange.short(self.start, self.end)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of LabelFilterForm."""
+        parameters = {"settled": f"{iso(self.start)}/{iso(self.end)}"}
+        return parameters | ({"judged": self.judged_before.astimezone(UTC).isoformat()} if self.judged_before else {})
+
+
+@dataclass(frozen=True, slots=True)
 class LabelFilter:
     """Filter of a list of labels.
 
     `status`: a label's status, `waiting` for queued and running, or `labelled` for any label with a value, also one
     that is judged again. `version`: its number. `pools_versions`: all labels of all versions, instead of one for each
-    target. `run`: an id. `text`: part of the reason.
+    target. `run`: an id. `text`: part of the reason. `counted`: whatever the range, with a version.
     """
 
     value: str = ""
@@ -46,6 +72,7 @@ class LabelFilter:
     run: int | None = None
     text: str = ""
     pools_versions: bool = False
+    counted: Counted | None = None
 
     @property
     def includes_superseded(self) -> bool:
@@ -76,6 +103,36 @@ class VersionField(NumberField):
     @override
     def bound_data(self, data: Any, initial: Any) -> Any:
         return data if data == "all" else super().bound_data(data, initial)
+
+
+class WindowField(forms.Field):
+    """Two times with a slash between."""
+
+    default_error_messages = {"invalid": "Enter two times with a slash between."}
+
+    @override
+    def to_python(self, value: Any) -> tuple[datetime, datetime] | None:
+        if value in self.empty_values:
+            return None
+        start, end = map(parse_moment, str(value).partition("/")[::2])
+        if start is None or end is None or not start < end:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return start, end
+
+
+class MomentField(forms.Field):
+    """A time in ISO 8601, in UTC if it names no zone."""
+
+    default_error_messages = {"invalid": "Enter a time."}
+
+    @override
+    def to_python(self, value: Any) -> datetime | None:
+        if value in self.empty_values:
+            return None
+        found = parse_moment(str(value))
+        if found is None:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return found
 
 
 class SignalFilterForm(FilterForm):
@@ -114,6 +171,14 @@ class LabelFilterForm(FilterForm):
     status = forms.ChoiceField(choices=[(status, status) for status in STATUSES])
     version = VersionField(max_digits=MAX_VERSION_DIGITS, widget=forms.Select)
     run = NumberField(widget=forms.Select)
+    settled = WindowField(widget=forms.HiddenInput)
+    judged = MomentField(widget=forms.HiddenInput)
+
+    @override
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("settled") and not self.cleaned_data.get("version"):
+            self.add_error("settled", "Choose a version, too: a window has the labels of one.")
+        return self.cleaned_data
 
     def offer(self, versions: Iterable[int], runs: Iterable[int]) -> None:
         """Take the numbers of versions and the ids of runs to choose from."""
@@ -128,7 +193,9 @@ class LabelFilterForm(FilterForm):
         if pools_versions:
             del values["version"]
         value, text = values.pop("label", ""), values.pop("q", "")
-        return LabelFilter(value=value, text=text, pools_versions=pools_versions, **values)
+        settled, judged_before = values.pop("settled", None), values.pop("judged", None)
+        counted = Counted(settled[0], settled[1], judged_before) if settled else None
+        return LabelFilter(value=value, text=text, pools_versions=pools_versions, counted=counted, **values)
 
 
 class ComparisonForm(FilterForm):

@@ -6,11 +6,13 @@ from itertools import takewhile
 
 from django.db import models
 from django.db.models import Count, Q
+from django.utils.functional import cached_property
 
-from alerts.models.alert import Alert
+from alerts.models.alert import RULE_FIELDS, Alert
 from alerts.rules import EventKind
 from catalyst.core.models import Project
 from catalyst.pagination import Cursor
+from signals.models import SignalVersion
 
 
 class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
@@ -86,6 +88,17 @@ class AlertEvent(models.Model):
     @property
     def cursor(self) -> Cursor:
         return Cursor(self.window_end, self.pk)
+
+    @property
+    def as_it_was(self) -> Alert:
+        """The alert with the rule that it had then, not stored."""
+        alert = self.alert
+        return Alert(pk=alert.pk, **{name: self.rule.get(name, getattr(alert, name)) for name in RULE_FIELDS})
+
+    @cached_property
+    def version(self) -> SignalVersion | None:
+        """The signal's version whose labels were counted, unless it is deleted."""
+        return SignalVersion.objects.filter(pk=self.version_id).first() if self.version_id else None
 
     @property
     def key(self) -> str:

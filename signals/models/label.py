@@ -11,7 +11,7 @@ from catalyst.core.models import Project
 from catalyst.core.user_hashes import user_hash
 from catalyst.pagination import Cursor
 from catalyst.timerange import TimeRange
-from signals.filters import LabelFilter
+from signals.filters import Counted, LabelFilter
 from signals.models.label_queue import JudgeJob, LabelQueueQuerySet
 from signals.models.run import SignalRun
 from signals.models.signal import Signal, SignalVersion
@@ -63,12 +63,21 @@ class LabelQuerySet(LabelQueueQuerySet["Label"]):
             labels = labels.filter(value=label_filter.value)
         if label_filter.text:
             labels = labels.filter(reason__icontains=label_filter.text)
-        if label_filter.status == "labelled":
-            labels = labels.labelled()
-        elif label_filter.status:
-            is_waiting = label_filter.status == "waiting"
-            labels = labels.filter(status__in=["queued", "running"] if is_waiting else [label_filter.status])
-        return labels
+        if label_filter.counted is not None:
+            labels = labels._counted(label_filter.counted)
+        return labels._in_status(label_filter.status)
+
+    def _in_status(self, status: str) -> "LabelQuerySet":
+        if status == "labelled":
+            return self.labelled()
+        if not status:
+            return self
+        return self.filter(status__in=["queued", "running"] if status == "waiting" else [status])
+
+    def _counted(self, counted: Counted) -> "LabelQuerySet":
+        window = self.filter(settled_at__gte=counted.start, settled_at__lt=counted.end)
+        labels = window.filter(status=Label.Status.DONE, settled_live=True)
+        return labels.filter(labelled_at__lt=counted.judged_before) if counted.judged_before else labels
 
     def for_list(self) -> "LabelQuerySet":
         return self.select_related("version").fetch_mode(models.FETCH_RAISE)
@@ -175,6 +184,12 @@ class Label(JudgeJob):
                 fields=["signal", "status", "-target_time", "-id"],
                 name="signals_label_unlabelled",
                 condition=Q(status__in=["failed", "skipped"]),
+            ),
+            # What an alert counted.
+            models.Index(
+                fields=["version", "settled_at"],
+                name="signals_label_settled",
+                condition=Q(status="done", settled_live=True),
             ),
             # The labels of a target by all versions.
             models.Index(fields=["signal", "target_key"], name="signals_label_siblings"),

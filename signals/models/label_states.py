@@ -63,6 +63,8 @@ TRANSITIONS: Mapping[tuple[Status, Event], Mapping[str, Any]] = {
     (Status.QUEUED, Event.KEEP_VALUE): {
         "status": Status.DONE,
         "wanted_revision": F("judged_revision"),
+        # When that revision settled is not known any more.
+        "settled_at": None,
         "error": "",
         "tried_at": None,
     },

@@ -17,7 +17,7 @@ from catalyst.csv_lines import csv_line
 from catalyst.pagination import Cursor
 from catalyst.params import is_id
 from catalyst.timerange import HOUR, TimeRange, floor, iso
-from signals.filters import LabelFilter, LabelFilterForm
+from signals.filters import Counted, LabelFilter, LabelFilterForm
 from signals.models import Label, Signal
 from signals.models.label import LabelQuerySet
 from signals.results import rows
@@ -83,14 +83,19 @@ def _within_reach(
     signal: Signal, wanted: LabelFilter, time_range: TimeRange, after: Cursor | None, most: int
 ) -> LabelQuerySet | None:
     # Labels that pass all but the text, without those too old for this page.
-    found = signal.label_set.within(time_range).matching(replace(wanted, text=""))
-    if not wanted.status and wanted.version is None and wanted.run is None:
+    found = _listed(signal, wanted, time_range)
+    if wanted.counted is not None or (not wanted.status and wanted.version is None and wanted.run is None):
         return found
     end = min(after.time, time_range.end) if after else time_range.end
     # Hourly counts limit how far back to search, so that a rare label is not searched among a million.
     hours = signal.hours.matching(wanted).filter(hour__gte=floor(time_range.start, HOUR))
     reach = hours.reach(SEARCHED if wanted.text else most + 1, end)
     return None if reach is None else found.filter(target_time__gte=reach)
+
+
+def _listed(signal: Signal, wanted: LabelFilter, time_range: TimeRange) -> LabelQuerySet:
+    labels = signal.label_set if wanted.counted is not None else signal.label_set.within(time_range)
+    return labels.matching(replace(wanted, text=""))
 
 
 def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
@@ -101,7 +106,7 @@ def navigation(project: Project, params: Mapping[str, str], now: datetime) -> La
     wanted, time_range = LabelFilterForm(params).label_filter, timerange.parse(params, now)
     older = page(label.signal, wanted, time_range, Cursor(label.target_time, label.pk), 1).labels
     beyond = Q(target_time__gt=label.target_time) | Q(target_time=label.target_time, pk__gt=label.pk)
-    since = label.signal.label_set.within(time_range).matching(replace(wanted, text="")).filter(beyond)
+    since = _listed(label.signal, wanted, time_range).filter(beyond)
     nearest = since.order_by("target_time", "id")
     if wanted.text:
         nearest = Label.objects.filter(pk__in=nearest.values("pk")[:SEARCHED], reason__icontains=wanted.text)
@@ -119,7 +124,7 @@ def navigation(project: Project, params: Mapping[str, str], now: datetime) -> La
     )
 
 
-FILTERS = ("label", "status", "version", "run", "q", "range", "from", "to")
+FILTERS = ("label", "status", "version", "run", "q", "settled", "judged", "range", "from", "to")
 
 
 def _at(project: Project, pk: str) -> Label | None:
@@ -143,15 +148,17 @@ def href_in_list(row: LabelRow, kept: Mapping[str, str]) -> str:
     return f"{row.href}{'&' if '?' in row.href else '?'}{query}"
 
 
-def record_export(signal: Signal, time_range: TimeRange, by: Actor) -> None:
-    record(by, "exported labels of", signal, detail=f"from {iso(time_range.start)} to {iso(time_range.end)} UTC")
+def record_export(signal: Signal, window: TimeRange | Counted, by: Actor) -> None:
+    settled = "settled " if isinstance(window, Counted) else ""
+    detail = f"{settled}from {iso(window.start)} to {iso(window.end)} UTC"
+    record(by, "exported labels of", signal, detail=detail)
 
 
 def exported(
     project: Project, signal: Signal, wanted: LabelFilter, time_range: TimeRange, kind: str, by: Actor
 ) -> Iterator[bytes]:
     """All labels that pass as lines of `kind`, csv or jsonl, one batch at a time. Recorded when the first is read."""
-    record_export(signal, time_range, by)
+    record_export(signal, wanted.counted or time_range, by)
     if kind == "csv":
         yield csv_line(COLUMNS).encode()
     after: Cursor | None = None

@@ -21,7 +21,8 @@ from signals.filters import LabelFilter, LabelFilterForm
 from signals.forms.caps import CapForm
 from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
-from signals.results import charts, labels, summaries
+from signals.results import charts, counted, labels, summaries
+from signals.results.counted import CountedWindow
 from signals.results.queue_status import queue_status
 from signals.results.rollups import CountsByBucket, sums
 from signals.results.rows import load_rows
@@ -52,7 +53,7 @@ def signal_detail(request: ProjectRequest, pk: int) -> HttpResponse:
 
 
 def _of_version(label_filter: LabelFilter) -> LabelFilter:
-    return replace(label_filter, value="", status="", text="")
+    return replace(label_filter, value="", status="", text="", counted=None)
 
 
 class _Page:
@@ -64,6 +65,7 @@ class _Page:
         self.sums = sums(signal=signal).matching(_of_version(self.label_filter))
         self.versions, self.totals = summaries.versions(signal), self.sums.totals(self.time_range)
         self.summary = summaries.summary(signal, self.versions, self.totals)
+        self.window = counted.window(signal, self.label_filter)
 
     def render(self, context: dict[str, Any], partial: str = "") -> HttpResponse:
         unsettled = summaries.unsettled(self.signal)
@@ -81,6 +83,7 @@ class _Page:
             "max_unsettled": summaries.MAX_UNSETTLED,
             "unsettled": unsettled if self.time_range.end >= self.now else 0,
             "refresh_seconds": refresh_seconds,
+            "window": self.window,
             "is_polled": bool(partial),
             "judge": judges.judge_of(version) if (version := self.signal.current_version) else None,
         }
@@ -92,7 +95,10 @@ class _Page:
         runs = summaries.runs(self.signal)
         self.filter_form.offer([version.number for version in self.versions], [run.pk for run in runs])
         chart = _numbers(self.request, self.summary, counts, self.time_range)
-        choices = label_choices(self.summary, self.label_filter)
+        if self.label_filter.counted is None:
+            choices = label_choices(self.summary, self.label_filter)
+        else:
+            choices = _counted_choices(self.window, self.label_filter)
         known = {"known_versions": self.versions, "known_runs": runs, "label_choices": choices}
         return chart | self._sampled(runs) | known
 
@@ -116,7 +122,8 @@ class _Page:
         return {"rows": rows, "more": page.more}
 
     def surroundings(self, *, is_empty: bool) -> dict[str, Any]:
-        newest = self.signal.hours.matching(self.label_filter).newest() if is_empty else None
+        in_range = is_empty and self.label_filter.counted is None
+        newest = self.signal.hours.matching(self.label_filter).newest() if in_range else None
         is_unlabelled = is_empty and not newest and not self.label_filter.narrows
         needs_sessions = is_unlabelled and self.signal.scope == Scope.SESSION
         today = spent_today(Account(self.signal.project_id, self.signal.pk), self.now)
@@ -160,6 +167,14 @@ def label_choices(summary: Summary, wanted: LabelFilter) -> list[LabelChoice]:
     offered = [("All", covered.sampled, None, None), *by_label, *shown]
     chosen = wanted.value or None, wanted.status or None
     return [LabelChoice(*each, is_chosen=(each[2], each[3]) == chosen) for each in offered]
+
+
+def _counted_choices(window: CountedWindow, wanted: LabelFilter) -> list[LabelChoice]:
+    by_label = [(value, count, value) for value, count in window.values.items()]
+    offered = [("All", window.labelled, None), *by_label]
+    return [
+        LabelChoice(text, count, value, is_chosen=value == (wanted.value or None)) for text, count, value in offered
+    ]
 
 
 def _refresh_if(changed: bool) -> HttpResponse:

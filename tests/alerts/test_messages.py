@@ -68,8 +68,12 @@ def test_its_links_lead_to_the_alert_the_labels_and_the_mute(history: History) -
     links = {link.text: link.url for link in newest(alert).links}
     assert links["Open the alert"] == f"{settings.PUBLIC_URL}/p/default/alerts/{alert.pk}/"
     assert links["Mute"] == f"{links['Open the alert']}#mute"
-    signal = f"/p/default/signals/{history.signal.pk}/?from=2026-11-20T10%3A56&to=2026-11-20T12%3A01&label=yes"
-    assert links["Labels of this time"] == f"{settings.PUBLIC_URL}{signal}"
+    signal = (
+        f"{settings.PUBLIC_URL}/p/default/signals/{history.signal.pk}/?from=2026-11-20T10%3A56&to=2026-11-20T12%3A01"
+    )
+    assert links["Signal at this time"] == f"{signal}&label=yes"
+    window = "settled=2026-11-20T11%3A56%2F2026-11-20T12%3A01&judged=2026-11-20T12%3A01%3A00%2B00%3A00"
+    assert links["Labels of this window"] == f"{signal}&version=1&{window}"
 
 
 def test_it_shows_three_of_the_labels_that_it_counted(history: History) -> None:
@@ -165,7 +169,7 @@ def test_a_message_costs_few_queries(history: History) -> None:
     event = AlertEvent.objects.select_related("alert__project", "alert__signal", "alert__agent").get(alert=alert)
     with CaptureQueriesContext(connection) as queries:
         message_of(event)
-    assert len(queries) <= 4
+    assert len(queries) <= 5
 
 
 def test_a_project_may_keep_quotes_out_of_its_messages(history: History, project: Project) -> None:
