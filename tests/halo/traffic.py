@@ -438,7 +438,8 @@ def _model_attributes(agent: Agent, run: Run, call: Call) -> dict[str, Any]:
                 "llm.output_messages.0.message.role": "assistant",
                 "llm.output_messages.0.message.content": call.answer,
             }
-    return attributes | _finish(agent.style, call)
+        attributes |= _finish(agent.style, call)
+    return attributes
 
 
 def _finish(style: str, call: Call) -> dict[str, Any]:
