@@ -16,11 +16,11 @@ from signals.definitions.choices import Scope, Sentiment, State
 from signals.definitions.templates import TEMPLATES
 from signals.judging.judges import judge_name
 from signals.models import Label, Signal
-from signals.results import facets
+from signals.results import bad_labels, facets
 from signals.results import labels as label_lists
 from signals.results.charts import color_of, sentiment_class
 from signals.results.summaries import summaries
-from traces.label_sources import Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
+from traces.label_sources import BadLabel, Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
 
 # Equal labels of one trace: scope, trace id, signal id, signal name, the version's labels, sentiments, value, count, id
 # of one of them.
@@ -86,6 +86,9 @@ class SignalLabels:
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         return facets.dimensions(project, agent)
+
+    def bad_labels(self, project: Project, agent: int, time_range: TimeRange) -> list[BadLabel]:
+        return bad_labels.load(project, agent, time_range)
 
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         return label_lists.navigation(project, params, now)

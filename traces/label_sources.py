@@ -131,6 +131,21 @@ class Dimension:
     value: Combinable
 
 
+@dataclass(frozen=True, slots=True)
+class BadLabel:
+    """A negative label of a signal, with the traces of a range that have it, and those with only others of its labels.
+
+    `key` names it in the URL of a filtered list. `of_sessions`: all traces of a labelled session have its label.
+    """
+
+    key: str
+    signal: str
+    value: str
+    traces: frozenset[UUID]
+    others: frozenset[UUID]
+    of_sessions: bool = False
+
+
 class LabelSource(Protocol):
     """Labels of targets in one project. Targets without labels may be missing from results."""
 
@@ -174,6 +189,9 @@ class LabelSource(Protocol):
 
     def dimensions(self, project: Project, agent: int) -> list[Dimension]:
         """Constant number of queries."""
+
+    def bad_labels(self, project: Project, agent: int, time_range: TimeRange) -> list[BadLabel]:
+        """Negative labels of traces of the range, a limited number of both: the newest of very many traces."""
 
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         """Returns None if the page was not opened from a list of labels."""
@@ -275,6 +293,10 @@ def counted_facets(
 
 def dimensions(project: Project, agent: int) -> list[Dimension]:
     return [dimension for source in _sources for dimension in source.dimensions(project, agent)]
+
+
+def bad_labels(project: Project, agent: int, time_range: TimeRange) -> list[BadLabel]:
+    return [label for source in _sources for label in source.bad_labels(project, agent, time_range)]
 
 
 def navigation(project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:

@@ -173,3 +173,21 @@ def test_it_pages_labels_from_the_newest_target_on(signal: Signal, project: Proj
         after = Cursor(page[-1].target_time, page[-1].pk)
     expected = Label.objects.order_by("-target_time", "-id").values_list("pk", flat=True)
     assert seen == list(expected)
+
+
+def test_it_tells_which_traces_of_a_range_have_a_bad_label(
+    signal: Signal, project: Project, other_project: Project, now: datetime
+) -> None:
+    make_labels(signal, project, 4, now=now)
+    give(signal, "no", now=now)
+    give(signal, "yes", now=now, trace_id=UUID(int=2))
+    range_of_day = between(now - timedelta(days=1), now + timedelta(days=1))
+    (bad,) = label_sources.bad_labels(project, signal.agent_id, range_of_day)
+    assert (bad.key, bad.signal, bad.value, bad.of_sessions) == (f"{signal.pk}:yes", "Refund wanted", "yes", False)
+    assert bad.traces == {UUID(int=2)}
+    assert bad.others == {UUID(int=1), UUID(int=3), UUID(int=4)}
+    earlier = between(now - timedelta(days=2), now - timedelta(days=1))
+    assert label_sources.bad_labels(project, signal.agent_id, earlier) == []
+    assert label_sources.bad_labels(other_project, signal.agent_id, range_of_day) == []
+    operations.archive(signal, now)
+    assert label_sources.bad_labels(project, signal.agent_id, range_of_day) == []

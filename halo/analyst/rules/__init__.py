@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from halo.analyst.material import Rule
+from halo.analyst.rules.bad_labels import BadLabels
 from halo.analyst.rules.context_growth import ContextGrowth
 from halo.analyst.rules.cut_off_answers import CutOffAnswers
 from halo.analyst.rules.expensive_paths import CostlyRuns, ExpensiveModels
+from halo.analyst.rules.instrumentation_gaps import InstrumentationGaps
 from halo.analyst.rules.loops import Loops
 from halo.analyst.rules.mixed_traffic import MixedTraffic
 from halo.analyst.rules.recurring_failures import RecurringFailures
@@ -32,6 +34,8 @@ RULES: tuple[Callable[[], Rule], ...] = (
     Unanswered,
     Regressions,
     MixedTraffic,
+    BadLabels,
+    InstrumentationGaps,
 )
 # Where there are too few runs to find patterns.
 RULES_OF_FEW_RUNS: tuple[Callable[[], Rule], ...] = (RecurringFailures,)
