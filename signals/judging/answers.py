@@ -3,7 +3,6 @@
 Models write JSON that is nearly right. Whatever can mean only one label is taken, and everything else is refused.
 """
 
-import ast
 import json
 import re
 import unicodedata
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalyst.llm import plain
+from catalyst.nearly_json import mend
 
 MAX_ANSWER = 20_000
 MAX_REASON = 500
@@ -34,12 +34,7 @@ _START_OF_THINKING = re.compile(
     r"|<\|channel\|>(?:analysis|commentary)",
     re.IGNORECASE,
 )
-_BAD_ESCAPE = re.compile(r'\\(?!["\\/bfnrt]|u[0-9a-fA-F]{4})')
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_COMMENT = re.compile(r"(?<=[\s,{])//[^\n\"]*\n")
-_BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_]+)(\s*:)")
 _PUNCTUATION = " \t\n.,;:!\"'`*\u201c\u201d\u2018\u2019\u3002\u200b\u2060\ufeff"
-_WORD_QUOTES = str.maketrans("\u201c\u201d\u201e", '"""')
 _JOINING = str.maketrans("_-", "  ")
 _BOOLEANS = {True: ("true", "yes"), False: ("false", "no")}
 
@@ -137,39 +132,10 @@ def _read(text: str, position: int) -> tuple[dict[str, Any], int] | None:
 
 
 def _mend(text: str, position: int) -> tuple[dict[str, Any], int] | None:
-    """Read what is nearly an object: with escapes that JSON lacks, trailing commas, or in Python's notation."""
-    for end in _ends(text, position):
-        candidate = text[position:end]
-        mended = _TRAILING_COMMA.sub(r"\1", _BAD_ESCAPE.sub(r"\\\\", candidate))
-        found = _read(mended, 0) or _python(candidate) or _read(_with_quotes(mended), 0)
-        if found is not None:
-            return found[0], end
-    return None
-
-
-def _with_quotes(text: str) -> str:
-    """Nearly JSON as JavaScript allows it, or with the quotes of a word processor."""
-    if '"' not in text:
-        text = text.translate(_WORD_QUOTES)
-    return _BARE_KEY.sub(r'\1"\2"\3', _COMMENT.sub("\n", text))
-
-
-def _ends(text: str, position: int) -> Iterator[int]:
-    for end in (text.find("}", position), text.rfind("}")):
-        if end > position:
-            yield end + 1
-
-
-def _python(text: str) -> tuple[dict[str, Any], int] | None:
-    try:
-        tree = ast.parse(text, mode="eval").body
-        if not isinstance(tree, ast.Dict):
-            return None
-        keys = [ast.literal_eval(key) for key in tree.keys if key is not None]
-        values = [ast.literal_eval(value) for value in tree.values]
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        return None
-    return _object(zip(map(str, keys), values, strict=False)), len(text)
+    """Read what is nearly an object."""
+    mended = mend(text, position)
+    found = None if mended.is_cut else _read(mended.text, 0)
+    return found and (found[0], mended.end)
 
 
 def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
