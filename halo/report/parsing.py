@@ -1,0 +1,155 @@
+"""Reads what a model wrote: a report in prose, and the findings that are in a block of JSON within it. Pure.
+
+Models write the block nearly as they were asked to, or not at all. Whatever can be read is taken, and what can't be is
+told as a problem. The prose is never lost.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from catalyst.nearly_json import mend
+from halo.report.findings import ParsedFinding, findings_in, is_finding, read_finding
+
+MAX_CHARACTERS = 1_000_000
+MAX_FINDINGS = 50
+# Places where findings are looked for.
+MAX_FENCES, MAX_BARE = 500, 20
+MAX_HEADING = 200
+
+NOTHING = "The model wrote nothing."
+NO_LIST = "The model wrote no list of findings, so only its text is shown."
+BREAKS_OFF = "The list of findings breaks off. What was complete is shown."
+TOO_LONG = f"The model wrote more than {MAX_CHARACTERS:,} characters. Its middle was not read."
+
+_FENCE = re.compile(r"^[ \t]{0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)[^\n]*$", re.MULTILINE)
+# An object or a list that begins a line, without a fence.
+_BARE = re.compile(r"^[ \t]*(?=[{\[][ \t\r\n]*[\[{\"'\u201c])", re.MULTILINE)
+_HEADING_OVER_BLOCK = re.compile(
+    r"\n[ \t]*(?:#{1,6}[ \t]*)?(?:\*\*)?[^\n]{0,40}(?:json|findings block|machine.readable)[^\n]{0,40}\s*\Z",
+    re.IGNORECASE,
+)
+_BEGINNING = re.compile(r"[{\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """`prose`: Markdown without the block. `problems`: what could not be read, in sentences for people."""
+
+    prose: str
+    findings: tuple[ParsedFinding, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A place in the text that holds findings."""
+
+    start: int
+    end: int
+    items: list[Any]
+    is_cut: bool
+    is_single: bool
+
+
+def parse(text: str) -> ParsedReport:
+    """Read a report. Never raises."""
+    is_long = len(text) > MAX_CHARACTERS
+    if is_long:
+        text = f"{text[: MAX_CHARACTERS // 2]}\n\n\u2026\n\n{text[-MAX_CHARACTERS // 2 :]}"
+    text = text.replace("\x00", "").encode(errors="replace").decode()
+    blocks = list(_blocks(text))
+    chosen = _chosen(blocks)
+    items = [item for block in chosen for item in block.items]
+    findings = [finding for item in items[:MAX_FINDINGS] if (finding := read_finding(item))]
+    problems = [TOO_LONG] if is_long else []
+    problems += _problems(text, chosen, len(findings))
+    return ParsedReport(_without(text, blocks), tuple(findings), tuple(problems))
+
+
+def _chosen(blocks: list[_Block]) -> list[_Block]:
+    """The last list, because models draft, then write the whole again. Without a list, all findings by themselves."""
+    lists = [block for block in blocks if not block.is_single]
+    return [block for block in lists if block.items][-1:] or lists[-1:] or blocks
+
+
+def _problems(text: str, chosen: list[_Block], read: int) -> Iterator[str]:
+    if not chosen:
+        yield NO_LIST if text.strip() else NOTHING
+    if any(block.is_cut for block in chosen):
+        yield BREAKS_OFF
+    if (count := sum(len(block.items) for block in chosen)) > MAX_FINDINGS:
+        yield f"The model wrote {count:,} findings. The first {MAX_FINDINGS} are shown."
+    if unread := min(count, MAX_FINDINGS) - read:
+        yield f"{unread:,} findings have no title and are not shown."
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    """The fenced blocks with findings, else the objects and lists that begin a line."""
+    found = list(_fenced(text))
+    yield from found or _bare(text)
+
+
+def _fenced(text: str) -> Iterator[_Block]:
+    position = 0
+    for _ in range(MAX_FENCES):
+        opening = _FENCE.search(text, position)
+        if opening is None:
+            return
+        closing = _closing(text, opening)
+        position, inner_end = (closing.end(), closing.start()) if closing else (len(text), len(text))
+        if block := _read(text, opening.end(), inner_end):
+            yield replace(block, start=opening.start(), end=position)
+
+
+def _closing(text: str, opening: re.Match[str]) -> re.Match[str] | None:
+    fences = _FENCE.finditer(text, opening.end())
+    return next((each for each in fences if each["fence"].startswith(opening["fence"]) and not each["language"]), None)
+
+
+def _bare(text: str) -> Iterator[_Block]:
+    position = 0
+    for _ in range(MAX_BARE):
+        beginning = _BARE.search(text, position)
+        if beginning is None:
+            return
+        block = _read(text, beginning.end(), len(text))
+        position = block.end if block else beginning.end() + 1
+        if block:
+            yield block
+
+
+def _read(text: str, start: int, end: int) -> _Block | None:
+    """The first object or list in a part of the text, if it holds findings."""
+    begins = _BEGINNING.search(text, start, end)
+    mended = _loaded(text[begins.start() : end]) if begins else None
+    if begins is None or mended is None:
+        return None
+    value, length, is_cut = mended
+    end_of_value = begins.start() + length
+    items = findings_in(value, is_last=not text[end_of_value:].strip("`~ \n"))
+    if items is not None:
+        return _Block(start, end_of_value, items, is_cut, is_single=False)
+    return _Block(start, end_of_value, [value], is_cut, is_single=True) if is_finding(value) else None
+
+
+def _loaded(text: str) -> tuple[Any, int, bool] | None:
+    with suppress(ValueError, RecursionError):
+        return (*json.JSONDecoder(strict=False).raw_decode(text), False)
+    mended = mend(text)
+    with suppress(ValueError, RecursionError):
+        return json.loads(mended.text, strict=False), mended.end, mended.is_cut
+    return None
+
+
+def _without(text: str, blocks: Iterable[_Block]) -> str:
+    """The text without the blocks, and without a heading that is left over one."""
+    parts, position = [], 0
+    for block in blocks:
+        before = text[position : block.start]
+        parts.append(before[:-MAX_HEADING] + _HEADING_OVER_BLOCK.sub("", before[-MAX_HEADING:]))
+        position = block.end
+    return "".join([*parts, text[position:]]).strip()

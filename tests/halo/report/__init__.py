@@ -1,0 +1,1 @@
+"""Reports as models write them."""
