@@ -18,7 +18,7 @@ from halo.analyst.report import report_on
 from halo.choices import RunStatus
 from halo.focus import FAILED
 from halo.models import Run
-from halo.runs import claims, storing, words
+from halo.runs import claims, modelled, storing, words
 from halo.runs.claims import Claim, Lost, Watch
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _run(claim: Claim, watch: Watch, clock: Clock) -> None:
     elif run.by_rules:
         _analyze(claim, watch, clock)
     else:
-        claim.end(RunStatus.FAILED, clock(), error="Reports with a model come next. Choose the offline analyst.")
+        modelled.work_on(claim, watch, clock)
 
 
 def _analyze(claim: Claim, watch: Watch, clock: Clock) -> None:

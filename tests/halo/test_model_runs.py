@@ -1,0 +1,211 @@
+"""Reports with a model: the real engine against a scripted model, from the request to the rows."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from catalyst.core.models import Project
+from catalyst.env import env
+from halo.choices import EngineKind, RunStatus
+from halo.models import Run
+from halo.runs import folders, requests, worker
+from halo.runs.requests import Definition
+from tests.factories import AGENT, make_agent
+from tests.halo.model_server import Asked, Call, ModelServer, Reply, analyst
+from tests.processes import ENGINE_FOLDER, eventually
+from tests.traces.sent import sent_span
+from traces.ingest import pipeline
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("halo engine")]
+
+MODEL = "gpt-4o-mini"
+LOOK = (Call("get_dataset_overview", {"filters": {}}), Call("view_trace", {"trace_id": f"{3:032x}"}))
+FINDINGS = {
+    "findings": [
+        {
+            "title": "Orders without lines fail",
+            "severity": "high",
+            "category": "reliability",
+            "what_happens": "The lookup raises.",
+            "fix": "Return an error that the model can read.",
+            "signature": "F1",
+            "trace_count": 7,
+        },
+        {"title": "Something else", "severity": "low", "category": "cost", "trace_count": 4, "signature": "else"},
+    ]
+}
+ANSWER = f"One thing matters.\n\n# Findings\n\nIt fails.\n\n```json\n{json.dumps(FINDINGS)}\n```"
+
+
+@pytest.fixture(autouse=True)
+def _engine(engine_python: Path, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine is there, and the folders of runs are the test's own."""
+    monkeypatch.setattr(env, "halo_engine", ENGINE_FOLDER)
+    settings.DATA_FOLDER = tmp_path
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[Asked], Reply]], ModelServer]]:
+    """Connect a scripted model to the instance."""
+    servers = []
+
+    def start(script: Callable[[Asked], Reply]) -> ModelServer:
+        server = ModelServer(script).__enter__()
+        servers.append(server)
+        monkeypatch.setattr(env, "judge_url", server.url)
+        monkeypatch.setattr(env, "judge_model", MODEL)
+        monkeypatch.setattr(env, "judge_api_key", "sk-of-the-operator")
+        return server
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+def post_runs(project: Project, now: datetime) -> None:
+    """Thirty runs, of which ten fail alike."""
+    spans = []
+    for number in range(1, 31):
+        status = "error" if number <= 10 else "ok"
+        span = sent_span(
+            16 * number, trace=number, start=now - timedelta(minutes=number), status=status, agent__name=AGENT
+        )
+        span.status_message = "The order has no lines" if number <= 10 else ""
+        spans.append(span)
+    pipeline.store(project.pk, spans, now)
+
+
+def ask(project: Project, now: datetime, **about: Any) -> Run:
+    post_runs(project, now)
+    window = Definition(window_start=now - timedelta(days=1), window_end=now, engine=EngineKind.MODEL, **about)
+    return requests.create(make_agent(project), window, now)
+
+
+def report(project: Project, now: datetime, **about: Any) -> Run:
+    """The run after a worker has brought it to its end, which leaves nothing behind."""
+    run = ask(project, now, **about)
+    worker.work(lambda: now)
+    run.refresh_from_db()
+    assert not run.is_open
+    assert not list(folders.parent().glob("*"))
+    assert engines() == []
+    return run
+
+
+def engines() -> list[int]:
+    """Engines that this process left running."""
+    return [each.pid for each in psutil.Process().children(recursive=True) if "runner.py" in " ".join(each.cmdline())]
+
+
+def test_a_report_has_what_the_model_found(project: Project, now: datetime, serve: Any) -> None:
+    server = serve(analyst(ANSWER, *LOOK))
+    run = report(project, now, prompt="Why do orders fail?")
+    assert (run.status, run.error, run.is_partial) == (RunStatus.COMPLETED, "", False)
+    assert run.text == "One thing matters.\n\n# Findings\n\nIt fails."
+    assert run.lede == "One thing matters."
+    assert (run.read_trace_count, run.read_span_count, run.trace_count) == (30, 30, 30)
+    first, second = run.findings.order_by("rank")
+    assert (first.title, first.severity, first.trace_count) == ("Orders without lines fail", "high", 10)
+    assert first.traces.count() == 10
+    assert (second.trace_count, second.claimed_count) == (None, 4)
+    told = list(run.events.order_by("sequence").values_list("kind", "text"))
+    assert told[0] == ("started", "Reads 30 of 30 traces")
+    assert ("tool_call", "Looks at the overview") in told
+    assert ("tool_call", "Reads a trace") in told
+    assert run.turn == 3
+    first_asked = server.asked[-1]
+    assert "Why do orders fail?" in json.dumps(first_asked.body)
+    assert "F1: " in json.dumps(first_asked.body)
+
+
+def test_the_meter_says_what_the_server_counted(project: Project, now: datetime, serve: Any) -> None:
+    server = serve(analyst(ANSWER, *LOOK))
+    run = report(project, now)
+    calls = [asked for asked in server.asked if "root agent" in json.dumps(asked.body)]
+    assert run.call_count == len(calls) == 3
+    assert (run.input_tokens, run.output_tokens) == (3_000, 60)
+    assert run.cost is not None
+    assert run.cost > 0
+    sent = [{name.lower(): value for name, value in asked.headers.items()} for asked in server.asked]
+    assert {headers["authorization"] for headers in sent} == {"Bearer sk-of-the-operator"}
+
+
+def test_an_answer_in_prose_is_shown(project: Project, now: datetime, serve: Any) -> None:
+    serve(analyst("All is well, as far as I can see."))
+    run = report(project, now)
+    assert (run.status, run.text) == (RunStatus.COMPLETED, "All is well, as far as I can see.")
+    assert run.findings.count() == 0
+    assert any("no list of findings" in note for note in run.notes)
+
+
+def test_without_a_final_answer_the_last_text_stays(project: Project, now: datetime, serve: Any) -> None:
+    serve(lambda asked: Reply(["I think I am done."] if asked.is_stream else ["Short."]))
+    run = report(project, now)
+    assert (run.status, run.text, run.is_partial) == (RunStatus.COMPLETED, "I think I am done.", True)
+    assert any("without its final answer" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(401, "refused the API key (401)"), (404, "does not know this model or address (404)")],
+)
+def test_a_refusal_ends_it_at_once(project: Project, now: datetime, serve: Any, status: int, words: str) -> None:
+    serve(lambda _asked: Reply(status=status))
+    run = report(project, now)
+    assert run.status == RunStatus.FAILED
+    assert words in run.error
+    assert "sk-of-the-operator" not in run.error
+
+
+def test_a_server_that_is_down_is_named(project: Project, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "judge_url", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr(env, "judge_model", MODEL)
+    run = report(project, now)
+    assert run.status == RunStatus.FAILED
+    assert "127.0.0.1:9 can't be reached" in run.error
+
+
+def test_a_budget_of_tokens_ends_it(project: Project, now: datetime, serve: Any) -> None:
+    serve(lambda _asked: Reply(["Let me look.", LOOK[0]]))
+    run = report(project, now, budget_tokens=30_000)
+    assert (run.status, run.is_partial, run.text) == (RunStatus.FAILED, True, "Let me look.")
+    assert "Its limit of 30,000 tokens was used up" in run.error
+    assert 25_000 < run.total_tokens < 32_000
+
+
+def test_cancelling_stops_the_engine(project: Project, now: datetime, serve: Any) -> None:
+    serve(lambda asked: Reply(stalls=True) if asked.results else Reply(["Half a report.", LOOK[0]]))
+    run = ask(project, now)
+
+    def work() -> None:
+        worker.work(lambda: now)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    eventually(lambda: run.events.filter(kind="tool_call").exists(), seconds=60)
+    requests.cancel(run, now)
+    thread.join(5)
+    assert not thread.is_alive()
+    run.refresh_from_db()
+    assert (run.status, run.text, run.is_partial) == (RunStatus.CANCELLED, "Half a report.", True)
+    assert engines() == []
+    assert not list(folders.parent().glob("*"))
+
+
+def test_without_the_engine_it_says_how_to_install_it(
+    project: Project, now: datetime, serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    serve(analyst(ANSWER))
+    monkeypatch.setattr(env, "halo_engine", tmp_path / "nothing")
+    run = report(project, now)
+    assert run.status == RunStatus.FAILED
+    assert "halo install" in run.error
