@@ -1,7 +1,8 @@
 """From candidates of all rules to findings: tested together, merged by cause, ranked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 from catalyst import formats
 from catalyst.confidence import shares_p_value
@@ -18,6 +19,12 @@ SAME_RUNS = 0.8
 # What more than half of all runs have in common does not tell causes apart.
 MAX_SHARE_OF_ONE_CAUSE = 0.5
 SEVERITIES = tuple(Severity)
+# Kinds that say what is wrong. Any other of the same cause says why, and gives its name and its fix to the finding, if
+# it has most of the runs.
+SYMPTOMS = frozenset(("costly_run", "failing_tool", "left_after_error", "slow_tail"))
+MIN_EXPLAINED = 0.6
+# Of a dollar, as the table keeps costs.
+NANO = Decimal("1e-9")
 
 
 @dataclass(slots=True)
@@ -35,15 +42,15 @@ class Ranked:
     def score(self) -> float:
         return self.candidate.harm * (1 + min(max(self.trend or 0, 0), 1))
 
-    @property
-    def order(self) -> tuple[int, float, str]:
-        return SEVERITIES.index(self.candidate.severity), -self.score, self.candidate.signature
+
+def _order(ranked: Ranked) -> tuple[int, float, str]:
+    return SEVERITIES.index(ranked.candidate.severity), -ranked.score, ranked.candidate.signature
 
 
 def ranked(candidates: Sequence[Candidate], window: Window) -> list[FindingDraft]:
     """Findings, the most harmful first. Those beyond MAX_FINDINGS have severity low."""
     tested = _tested(candidates, window)
-    merged = _merged(sorted(tested, key=lambda each: each.order), window.total)
+    merged = sorted(_merged(sorted(tested, key=_order), window.total), key=_order)
     return [_finding(each, window, is_folded=rank >= MAX_FINDINGS) for rank, each in enumerate(merged)]
 
 
@@ -88,8 +95,20 @@ def _merged(ordered: Sequence[Ranked], total: int) -> list[Ranked]:
         if same is None:
             kept.append(each)
         else:
-            same.also.append(each.candidate.title)
+            _unite(same, each)
     return kept
+
+
+def _unite(kept: Ranked, other: Ranked) -> None:
+    """Let the finding that explains more name both."""
+    worse, milder = kept.candidate, other.candidate
+    explains = len(milder.traces) >= MIN_EXPLAINED * len(worse.traces)
+    if explains and worse.kind in SYMPTOMS and milder.kind not in SYMPTOMS:
+        kept.also.append(worse.title)
+        kept.trend = other.trend
+        kept.candidate = replace(milder, severity=worse.severity, harm=worse.harm)
+    else:
+        kept.also.append(milder.title)
 
 
 def _is_one_cause(one: Candidate, other: Candidate, total: int) -> bool:
@@ -115,7 +134,7 @@ def _finding(ranked: Ranked, window: Window, *, is_folded: bool) -> FindingDraft
         query=candidate.query,
         prior_count=candidate.prior_count,
         prior_total=None if candidate.prior_count is None else window.prior_total,
-        cost=candidate.cost,
+        cost=None if candidate.cost is None else candidate.cost.quantize(NANO),
         tokens=candidate.tokens,
         duration_us=candidate.duration_us,
         citations=candidate.citations,
@@ -127,7 +146,7 @@ def _facts(ranked: Ranked, window: Window) -> list[str]:
     count = len(ranked.candidate.traces)
     if 0 < count < window.total and window.total >= ENOUGH_RUNS:
         facts.append(f"The share is {interval(count, window.total)} with 95% confidence.")
-    if ranked.candidate.prior_count is not None:
+    if ranked.candidate.prior_count is not None and is_comparable(window):
         facts.append(_compared(ranked, window))
     if ranked.also:
         facts.append(f"Mostly the same runs: {'; '.join(ranked.also)}.")
@@ -136,12 +155,6 @@ def _facts(ranked: Ranked, window: Window) -> list[str]:
 
 def _compared(ranked: Ranked, window: Window) -> str:
     before, total = ranked.candidate.prior_count or 0, window.prior_total
-    if not is_comparable(window):
-        return (
-            f"The window before has too few runs to compare: {runs(total)}."
-            if total
-            else "The window before has no runs."
-        )
     seen = f"{before:,} of {runs(total)} ({formats.percent(before, total)})"
     if ranked.trend is None:
         return f"In the window before: {seen}, which is no significant change."

@@ -11,7 +11,7 @@ from halo.analyst.material import ENOUGH_RUNS, Candidate, CountsPrior, Rule, Win
 from halo.analyst.ranking import is_comparable, ranked
 from halo.analyst.reading import Interrupted, Reading, read
 from halo.analyst.rules import RULES, RULES_OF_FEW_RUNS
-from halo.analyst.wording import counted, runs
+from halo.analyst.wording import counted, none_or, runs
 from halo.choices import Severity
 from halo.drafts import FindingDraft, ReportDraft
 from halo.models import Run
@@ -36,7 +36,7 @@ def report_on(reading: Reading) -> ReportDraft:
     findings = tuple(
         replace(each, query=each.query or lists.same_as(each.trace_ids)) for each in ranked(candidates, window)
     )
-    return ReportDraft(lede=_lede(findings, window), findings=findings, notes=reading.notes)
+    return ReportDraft(lede=_lede(findings, window), findings=findings, notes=(*reading.notes, *_comparison(window)))
 
 
 def _never() -> bool:
@@ -70,9 +70,17 @@ def _lede(findings: Sequence[FindingDraft], window: Window) -> str:
     return f"{_failed(window)} {_numbers(findings)} What matters most: {serious[0].title}."
 
 
+def _comparison(window: Window) -> list[str]:
+    """Why nothing is compared with the window before, if so."""
+    if is_comparable(window) or window.total < ENOUGH_RUNS:
+        return []
+    before = runs(window.prior_total) if window.prior_total else "no runs"
+    return [f"The window before has {before}, so nothing is compared with it."]
+
+
 def _failed(window: Window) -> str:
     failed = sum(run.failed for run in window.runs)
-    said = f"{failed:,} of {runs(window.total)} failed ({formats.percent(failed, window.total)})"
+    said = f"{none_or(failed, window.total)} failed"
     if not is_comparable(window):
         return f"{said}."
     before = sum(run.failed for run in window.prior)

@@ -13,6 +13,11 @@ def share_of_runs(count: int, total: int) -> str:
     return f"{count:,} of {runs(total)} ({formats.percent(count, total)})"
 
 
+def none_or(count: int, total: int) -> str:
+    """`None of 1,000 runs`, else as `share_of_runs`."""
+    return share_of_runs(count, total) if count else f"None of {runs(total)}"
+
+
 def runs(count: int) -> str:
     """`1 run`, `1,204 runs`."""
     return counted(count, "run")

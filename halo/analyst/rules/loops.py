@@ -11,7 +11,7 @@ from halo.analyst.citing import Place, cite
 from halo.analyst.failures import TOOL_KINDS, place_of
 from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
-from halo.analyst.wording import counted, share_of_runs, short, spending
+from halo.analyst.wording import counted, none_or, share_of_runs, short, spending
 from halo.choices import Category
 
 KIND = "loop"
@@ -159,7 +159,7 @@ def _candidate(loops: Sequence[_Loop], prior: int, window: Window) -> Candidate:
         category=Category.TOOL_USE,
         severity=severity_of(failed=harm),
         signature=f"{KIND}|{'failing' if is_failing else 'round'}|{' > '.join(pattern)}",
-        happens=f"{counted(fatal, 'run')} of these fail. After the first round, tools and model calls took "
+        happens=f"{none_or(fatal, len(runs))} fail. After the first round, tools and model calls took "
         f"{spending(duration_us, tokens, cost)}.",
         fix=_FIX_FAILING if is_failing else _FIX_ROUND,
         traces=frozenset(runs),

@@ -1,6 +1,6 @@
 """What got worse: failures, latency, cost and tokens, against the window before and within this one."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
@@ -90,7 +90,7 @@ class Regressions(Rule):
 
 
 def _failures(window: Window) -> Iterator[Candidate]:
-    splits = [*_within(window, lambda run: float(run.failed)), *_against_prior(window, _failed_p_value)]
+    splits = [*_within(window, _has_failed), *_against_prior(window, _failed_p_value)]
     for split in splits:
         before, after = _failed_share(split.before), _failed_share(split.after)
         if after < MIN_FAILURE_GROWTH * before or after - before < MIN_FAILURE_POINTS:
@@ -151,16 +151,31 @@ def _slower(number: _Number, window: Window) -> Iterator[Candidate]:
 def _within(window: Window, of: Callable[[TraceRun], float | None]) -> Iterator[_Split]:
     """The moment that splits the window best, moved to what changed near it."""
     runs = [run for run in window.runs if of(run) is not None]
-    width = -(-len(runs) // MAX_VALUES) or 1
-    change = change_point([of(run) or 0 for run in runs[::width]])
+    units = _thinned(_units(runs, of))
+    change = change_point([value for _, value in units])
     if change is None:
         return
-    at, cause = _nearest_change(runs, change.at * width)
+    at, cause = _nearest_change(runs, units[min(change.at, len(units) - 1)][0])
     if min(at, len(runs) - at) < max(ENOUGH_RUNS, MIN_SIDE * len(runs)):
         return
     moment = formats.at(runs[at].start_time, window.end)
     since = f"on {moment}, when {cause} started" if cause else f"on {moment}"
     yield _Split(runs[:at], runs[at:], since, cause, min(change.p_value * TESTS, 1))
+
+
+def _units(runs: Sequence[TraceRun], of: Callable[[TraceRun], float | None]) -> list[tuple[int, float]]:
+    """The mean of each session, with the position of its first run.
+
+    Runs of one session are alike, so tests take it as one case.
+    """
+    first: dict[object, int] = {}
+    values: dict[object, list[float]] = defaultdict(list)
+    for at, run in enumerate(runs):
+        if (value := of(run)) is not None:
+            session = run.session_id or run.trace_id
+            first.setdefault(session, at)
+            values[session].append(value)
+    return [(at, mean(values[session])) for session, at in first.items()]
 
 
 def _nearest_change(runs: Sequence[TraceRun], index: int) -> tuple[int, str]:
@@ -197,15 +212,21 @@ def _against_prior(
 
 
 def _failed_p_value(prior: Sequence[TraceRun], runs: Sequence[TraceRun]) -> float:
-    return shares_p_value(sum(run.failed for run in runs), len(runs), sum(run.failed for run in prior), len(prior))
+    """Of the shares of sessions with a failure."""
+    before, after = ([bool(value) for _, value in _units(each, _has_failed)] for each in (prior, runs))
+    return shares_p_value(sum(after), len(after), sum(before), len(before))
+
+
+def _has_failed(run: TraceRun) -> float:
+    return float(run.failed)
 
 
 def _number_p_value(number: _Number, prior: Sequence[TraceRun], runs: Sequence[TraceRun]) -> float:
-    before, after = _values(number, prior), _values(number, runs)
-    return mann_whitney(_thinned(after), _thinned(before))
+    before, after = ([value for _, value in _thinned(_units(each, number.of))] for each in (prior, runs))
+    return mann_whitney(after, before)
 
 
-def _thinned(values: Sequence[float]) -> Sequence[float]:
+def _thinned[T](values: Sequence[T]) -> Sequence[T]:
     return values[:: -(-len(values) // MAX_VALUES) or 1]
 
 

@@ -124,8 +124,8 @@ def _failing(tool: str, calls: _Calls, prior: int, window: Window) -> Candidate:
         category=Category.TOOL_USE,
         severity=severity_of(failed=harm),
         signature=f"{FAILING}|{tool}",
-        happens=f"{calls.failed_count:,} of {counted(calls.count, 'call')} fail. {counted(fatal, 'run')} of those that "
-        "call it then fail.",
+        happens=f"{calls.failed_count:,} of {counted(calls.count, 'call')} fail. Of the runs in which it fails, "
+        f"{fatal or 'none'} fail as a whole.",
         fix=advice(calls.message),
         traces=frozenset(calls.failed),
         harm=harm,
