@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, override
 
 from catalyst import formats
+from halo.analyst.before import CountsBefore
 from halo.analyst.citing import Place
 from halo.analyst.failures import TOOL_KINDS
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.texts import read, returned, sent
 from halo.analyst.touched import Touched
@@ -38,16 +39,16 @@ class _Steps(NamedTuple):
     steps: tuple[tuple[int, bool], ...]
 
 
-class ContextGrowth(Rule):
+class ContextGrowth(CountsBefore):
     """Compares the input of the calls of a run, and of the first calls of the turns of a session."""
 
     def __init__(self) -> None:
         self._within_runs, self._over_turns = Touched(), Touched()
         self._tokens = self._grown_tokens = self._resent_tokens = 0
         self._compared: list[_Steps] = []
-        # The session of the last run, the input of its first turn, and how many turns there were.
+        # The session of the last run, the input of its first and last turn, and how many turns there were.
         self._session: int | None = None
-        self._first_tokens = self._turns = 0
+        self._first_tokens = self._last_tokens = self._turns = 0
 
     @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
@@ -60,9 +61,12 @@ class ContextGrowth(Rule):
     def _add_turn(self, run: TraceRun, call: Step) -> None:
         tokens = call.input_tokens or 0
         if run.session_id is None or run.session_id != self._session:
-            self._session, self._first_tokens, self._turns = run.session_id, tokens, 0
+            self._session, self._first_tokens, self._last_tokens, self._turns = run.session_id, tokens, tokens, 0
         self._turns += 1
-        if self._turns >= MIN_CALLS and tokens >= max(GROWTH * self._first_tokens, MIN_TOKENS):
+        # A turn that is far larger than the one before it has another reason.
+        is_gradual = tokens < GROWTH * self._last_tokens
+        self._last_tokens = tokens
+        if self._turns >= MIN_CALLS and is_gradual and tokens >= max(GROWTH * self._first_tokens, MIN_TOKENS):
             self._over_turns.add(run, call.span_id, tokens - self._first_tokens)
 
     def _add_calls(self, run: TraceRun, calls: Sequence[Step], steps: Sequence[Step]) -> None:
@@ -105,6 +109,7 @@ class ContextGrowth(Rule):
             category=Category.COST,
             severity=severity_of(wasted=share),
             signature="context_growth:run",
+            prior_count=len(self.before._within_runs) if self.before else None,
             happens=(
                 f"From the first call to the largest one of the same step, the input grows at least {GROWTH} times "
                 f"over, to {MIN_TOKENS:,} tokens or more. Each call sends again what the calls before it had sent."
@@ -147,6 +152,7 @@ class ContextGrowth(Rule):
             category=Category.COST,
             severity=severity_of(wasted=share),
             signature="context_growth:session",
+            prior_count=len(self.before._over_turns) if self.before else None,
             happens=(
                 f"In {counted(sessions, 'session')} the first model call of a later turn gets {GROWTH} times the "
                 f"input of the first turn or more, and at least {MIN_TOKENS:,} tokens, because the whole history "

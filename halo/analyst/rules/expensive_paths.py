@@ -7,7 +7,8 @@ from statistics import median
 from typing import NamedTuple, override
 
 from catalyst import formats
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.before import CountsBefore
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.touched import Touched
 from halo.analyst.wording import counted, runs, share_of_runs, short
@@ -31,7 +32,7 @@ MIN_SHARE = 0.05
 type Where = tuple[str, str]
 
 
-class ExpensiveModels(Rule):
+class ExpensiveModels(CountsBefore):
     """Finds steps whose answers are short and whose tokens are expensive."""
 
     def __init__(self) -> None:
@@ -94,6 +95,7 @@ class ExpensiveModels(Rule):
             ),
             traces=touched.traces,
             harm=share,
+            prior_count=len(self.before._touched[where]) if self.before else None,
             cause=model,
             cost=Decimal(str(round(touched.total, 9))),
             citations=touched.citations(),
@@ -108,7 +110,7 @@ class _Costliest(NamedTuple):
     cost: float
 
 
-class CostlyRuns(Rule):
+class CostlyRuns(CountsBefore):
     """Finds runs that cost several times as much as usual, by the step and model that they spent most on."""
 
     def __init__(self) -> None:
@@ -138,29 +140,34 @@ class CostlyRuns(Rule):
         costs = sorted(float(run.cost) for run, _ in self._runs)
         usual = median(costs)
         limit = max(COSTLY_FACTOR * usual, costs[int((1 - COSTLIEST_SHARE) * len(costs))])
-        groups: dict[Where, Touched] = defaultdict(Touched)
-        for run, costliest in self._runs:
-            if run.cost > limit:
-                groups[costliest.where].add(run, costliest.span_id, float(run.cost) - usual)
-        total = sum(costs)
+        whole = _Whole(window, sum(costs), limit, usual)
+        before = self.before._groups(whole) if self.before else None
         return [
-            _candidate(where, touched, usual, _Whole(window, total, limit))
-            for where, touched in groups.items()
-            if len(touched) >= MIN_RUNS and touched.total > MIN_SHARE * total
+            _candidate(where, touched, whole, None if before is None else len(before[where]))
+            for where, touched in self._groups(whole).items()
+            if len(touched) >= MIN_RUNS and touched.total > MIN_SHARE * whole.total
         ]
+
+    def _groups(self, whole: "_Whole") -> defaultdict[Where, Touched]:
+        groups: defaultdict[Where, Touched] = defaultdict(Touched)
+        for run, costliest in self._runs:
+            if run.cost > whole.limit:
+                groups[costliest.where].add(run, costliest.span_id, float(run.cost) - whole.usual)
+        return groups
 
 
 class _Whole(NamedTuple):
-    """All runs: what they cost, and from which cost on they are costly."""
+    """All runs: what they cost, from which cost on one is costly, and what one usually costs."""
 
     window: Window
     total: float
     limit: float
+    usual: float
 
 
-def _candidate(where: Where, touched: Touched, usual: float, whole: _Whole) -> Candidate:
+def _candidate(where: Where, touched: Touched, whole: _Whole, prior_count: int | None) -> Candidate:
     name, model = where
-    window, total, limit = whole
+    window, total, limit, usual = whole
     share = touched.total / total
     each = formats.usd(touched.median + usual)
     failed = touched.failed_count
@@ -184,6 +191,7 @@ def _candidate(where: Where, touched: Touched, usual: float, whole: _Whole) -> C
         ),
         traces=touched.traces,
         harm=share,
+        prior_count=prior_count,
         cause=model,
         cost=Decimal(str(round(touched.total, 9))),
         citations=touched.citations(),

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import override
 
+from halo.analyst.before import CountsBefore
 from halo.analyst.citing import Place
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.texts import Thinned, read
 from halo.analyst.touched import Touched
 from halo.analyst.wording import share_of_runs, short
@@ -88,7 +89,7 @@ GAPS = {
 }
 
 
-class InstrumentationGaps(Rule):
+class InstrumentationGaps(CountsBefore):
     """Counts runs that lack something."""
 
     def __init__(self) -> None:
@@ -150,6 +151,8 @@ class InstrumentationGaps(Rule):
             evidence=self._evidence(name),
             traces=touched.traces,
             harm=WEIGHT * share,
+            # Texts of the window before can't be read.
+            prior_count=len(self.before._touched[name]) if self.before and name != "dropped" else None,
             cause=f"instrumentation:{name}",
             citations=touched.citations(),
         )

@@ -43,6 +43,9 @@ class _Sides:
     runs: Sequence[TraceRun]
     others: Sequence[TraceRun]
 
+    def has(self, run: TraceRun) -> bool:
+        return self.value in DIMENSIONS[self.dimension](run)
+
     @property
     def words(self) -> str:
         """`version 1.4.0`, `the environment staging`, `gpt-4o`."""
@@ -166,8 +169,10 @@ def _thinned(values: Sequence[float]) -> Sequence[float]:
 
 
 def _candidate(sides: _Sides, difference: _Difference, *, tests: int, window: Window) -> Candidate:
-    all_runs = [run for run in window.runs if sides.value in DIMENSIONS[sides.dimension](run)]
-    touched = [run for run in all_runs if run.failed] if difference.failed else all_runs
+    touched, before = (
+        [run for run in runs if sides.has(run) and (run.failed or not difference.failed)]
+        for runs in (window.runs, window.prior)
+    )
     inside = "in " if difference.failed else ""
     median_of = "" if difference.failed else ", at the median"
     return Candidate(
@@ -184,6 +189,7 @@ def _candidate(sides: _Sides, difference: _Difference, *, tests: int, window: Wi
         evidence=f"Other runs of the same time: {difference.than}{median_of}.",
         traces=frozenset(run.trace_id for run in touched),
         harm=difference.failed + difference.wasted,
+        prior_count=len(before) if window.prior else None,
         # Each value was a chance to find something.
         p_value=min(difference.p_value * tests, 1.0),
         cause=f"{sides.dimension}:{sides.value}",

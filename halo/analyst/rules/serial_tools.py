@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import override
 
 from catalyst import formats
+from halo.analyst.before import CountsBefore
 from halo.analyst.failures import TOOL_KINDS
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.timing import end_of
 from halo.analyst.touched import Touched
@@ -23,7 +24,7 @@ MIN_SAVED_US = 1_000_000
 type Tools = tuple[str, ...]
 
 
-class SerialTools(Rule):
+class SerialTools(CountsBefore):
     """Sums what runs would save if neighboring tool calls ran at once: all but the longest."""
 
     def __init__(self) -> None:
@@ -74,6 +75,7 @@ class SerialTools(Rule):
             ),
             traces=touched.traces,
             harm=share,
+            prior_count=len(self.before._touched[tools]) if self.before else None,
             cause=tools[0],
             duration_us=int(touched.total),
             citations=touched.citations(),

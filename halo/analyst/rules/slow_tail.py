@@ -8,8 +8,9 @@ from statistics import median
 from typing import NamedTuple, override
 
 from catalyst import formats
+from halo.analyst.before import CountsBefore
 from halo.analyst.citing import Place, cite
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.timing import exclusive_us
 from halo.analyst.wording import counted, share_of_runs, short
@@ -22,6 +23,8 @@ SLOW_FACTOR = 3
 SLOWEST_SHARE = 0.2
 # One name explains a slow run if so much of its extra time is there.
 EXPLAINED_SHARE = 0.5
+# From so many times the usual number of calls on, it is said.
+CALLS_FACTOR = 1.5
 # Their own time is a pause between the steps below them.
 CONTAINERS = frozenset(("AGENT", "CHAIN", "SPAN", "UNKNOWN"))
 
@@ -29,31 +32,56 @@ CONTAINERS = frozenset(("AGENT", "CHAIN", "SPAN", "UNKNOWN"))
 type Where = tuple[str, str]
 
 
+class _Took(NamedTuple):
+    """The own time of a run at one name, the span with most of it, and how many spans there are."""
+
+    number: int
+    own_us: int
+    span_id: int
+    call_count: int
+
+
 @dataclass(slots=True)
 class _Times:
-    """The own time at one name: in which runs, how much, and the span with most of it."""
+    """What each run took at one name. Arrays, as there may be 100,000 runs."""
 
-    runs: array[int] = field(default_factory=lambda: array("l"))
-    times: array[int] = field(default_factory=lambda: array("q"))
-    spans: array[int] = field(default_factory=lambda: array("q"))
+    columns: tuple[array[int], ...] = field(default_factory=lambda: tuple(array("q") for _ in _Took._fields))
 
-    def outside(self, slow: set[int]) -> list[int]:
-        return [took for number, took in zip(self.runs, self.times, strict=True) if number not in slow]
+    def add(self, took: _Took) -> None:
+        for column, value in zip(self.columns, took, strict=True):
+            column.append(value)
 
-    def within(self, slow: set[int]) -> Iterator[tuple[int, int, int]]:
-        return (each for each in zip(self.runs, self.times, self.spans, strict=True) if each[0] in slow)
+    def __iter__(self) -> Iterator[_Took]:
+        return map(_Took._make, zip(*self.columns, strict=True))
+
+
+class _Usual(NamedTuple):
+    """The median time and number of spans at one name, of runs that are not slow and have any."""
+
+    own_us: float
+    call_count: float
 
 
 class _Slow(NamedTuple):
-    """A slow run, and how much longer than usual it was at one name."""
+    """A slow run, what it took at one name, and how much of that is beyond the usual."""
 
     run: TraceRun
-    span_id: int
+    took: _Took
     extra_us: int
-    at_us: int
 
 
-class SlowTail(Rule):
+class _Norm(NamedTuple):
+    """What is usual, and from which duration on a run is slow."""
+
+    duration_us: float
+    limit_us: float
+    at: Mapping[Where, _Usual]
+
+
+NOTHING = _Usual(0, 0)
+
+
+class SlowTail(CountsBefore):
     """Compares the own time of each step's name in slow runs with what is usual there."""
 
     def __init__(self) -> None:
@@ -64,93 +92,120 @@ class SlowTail(Rule):
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         if not run.root_ended:
             return
+        # Own time, span with most of it, that much, number of spans.
         of_run: dict[Where, list[int]] = {}
         for step, own_us in zip(steps, exclusive_us(steps), strict=True):
-            where = (step.kind, step.tool or step.name)
-            known = of_run.setdefault(where, [0, step.span_id, -1])
+            known = of_run.setdefault((step.kind, step.tool or step.name), [0, step.span_id, -1, 0])
             known[0] += own_us
+            known[3] += 1
             if own_us > known[2]:
-                known[1:] = step.span_id, own_us
-        for where, (total, span_id, _) in of_run.items():
-            times = self._times[where]
-            times.runs.append(len(self._runs))
-            times.times.append(total)
-            times.spans.append(span_id)
+                known[1:3] = step.span_id, own_us
+        for where, (total, span_id, _, count) in of_run.items():
+            self._times[where].add(_Took(len(self._runs), total, span_id, count))
         self._runs.append(run)
 
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         if not self._runs:
             return []
-        durations = [run.duration_us for run in self._runs]
-        usual = median(durations)
-        limit = max(SLOW_FACTOR * usual, sorted(durations)[int((1 - SLOWEST_SHARE) * len(durations))])
-        slow = {number for number, duration in enumerate(durations) if duration > limit}
-        groups: dict[Where, list[_Slow]] = defaultdict(list)
-        usual_at = self._usual(slow, usual)
-        for number, (where, found) in self._explained(slow, usual_at).items():
-            if found.extra_us >= EXPLAINED_SHARE * (durations[number] - usual):
-                groups[where].append(found)
-        total = sum(durations)
+        norm = self._norm()
+        before = self.before._groups(norm) if self.before else None
         return [
-            _candidate(where, found, usual_at[where], _Whole(window, limit, total))
-            for where, found in groups.items()
+            _candidate(where, found, norm, _Whole(window, before, sum(run.duration_us for run in self._runs)))
+            for where, found in self._groups(norm).items()
             if len(found) >= MIN_RUNS
         ]
 
-    def _usual(self, slow: set[int], usual: float) -> dict[Where, float]:
-        """The median time at each name in the other runs."""
-        return {where: min(median(times.outside(slow) or [0]), usual) for where, times in self._times.items()}
+    def _norm(self) -> _Norm:
+        durations = sorted(run.duration_us for run in self._runs)
+        usual = median(durations)
+        limit = max(SLOW_FACTOR * usual, durations[int((1 - SLOWEST_SHARE) * len(durations))])
+        bodies = (
+            (where, [took for took in times if self._runs[took.number].duration_us <= limit])
+            for where, times in self._times.items()
+        )
+        return _Norm(usual, limit, {where: _usual(body, usual) for where, body in bodies if body})
 
-    def _explained(self, slow: set[int], usual_at: Mapping[Where, float]) -> Mapping[int, tuple[Where, _Slow]]:
-        """The name with the most extra time in each slow run."""
+    def _groups(self, norm: _Norm) -> Mapping[Where, list[_Slow]]:
+        """Slow runs by the name that explains them: with the most extra time, and enough of all extra time."""
         best: dict[int, tuple[Where, _Slow]] = {}
+        for where, slow in self._slow(norm):
+            known = best.get(slow.took.number)
+            if known is None or slow.extra_us > known[1].extra_us:
+                best[slow.took.number] = where, slow
+        groups: dict[Where, list[_Slow]] = defaultdict(list)
+        for where, slow in best.values():
+            if slow.extra_us >= EXPLAINED_SHARE * (slow.run.duration_us - norm.duration_us):
+                groups[where].append(slow)
+        return groups
+
+    def _slow(self, norm: _Norm) -> Iterator[tuple[Where, _Slow]]:
+        """What slow runs took at each name."""
         for where, times in self._times.items():
-            for number, took, span_id in times.within(slow):
-                extra = int(took - usual_at[where])
-                if number not in best or extra > best[number][1].extra_us:
-                    best[number] = where, _Slow(self._runs[number], span_id, extra, took)
-        return best
+            usual_us = norm.at.get(where, NOTHING).own_us
+            for took in times:
+                run = self._runs[took.number]
+                if run.duration_us > norm.limit_us:
+                    yield where, _Slow(run, took, int(took.own_us - usual_us))
+
+
+def _usual(body: Sequence[_Took], duration_us: float) -> _Usual:
+    own_us = min(median(took.own_us for took in body), duration_us)
+    return _Usual(own_us, median(took.call_count for took in body))
 
 
 class _Whole(NamedTuple):
-    """All runs: from which duration on they are slow, and how long they took together."""
+    """All runs: the window, the slow ones of the window before, and the time that all took together."""
 
     window: Window
-    limit_us: float
+    before: Mapping[Where, list[_Slow]] | None
     total_us: int
 
 
-def _candidate(where: Where, found: list[_Slow], usual: float, whole: _Whole) -> Candidate:
-    window, limit, total_us = whole
+def _candidate(where: Where, found: list[_Slow], norm: _Norm, whole: _Whole) -> Candidate:
     kind, name = where
     count, extra = len(found), sum(each.extra_us for each in found)
-    wasted = extra / total_us if total_us else 0.0
-    there = formats.duration(median(each.at_us for each in found))
+    wasted = extra / whole.total_us if whole.total_us else 0.0
     pauses = kind in CONTAINERS
     place = f"Pauses in {short(name)} make" if pauses else f"{short(name)} makes"
-    what = "in which no step runs" if pauses else "there"
     return Candidate(
         kind=KIND,
-        title=f"{place} {share_of_runs(count, window.total)} slow: {there} {what} instead of {formats.duration(usual)}",
+        title=f"{place} {share_of_runs(count, whole.window.total)} slow: {_instead(where, found, norm)}",
         category=Category.LATENCY,
         severity=severity_of(wasted=wasted),
         signature=f"{KIND}:{kind}:{name}",
         happens=(
-            f"{counted(count, 'run')} took more than {formats.duration(limit)}, and most of the extra time is "
+            f"{counted(count, 'run')} took more than {formats.duration(norm.limit_us)}, and most of the extra time is "
             + (f"in {name} itself, between the steps below it." if pauses else f"in {name}.")
         ),
         fix=WAITING_FIX if pauses else MODEL_FIX if kind == "LLM" else TOOL_FIX,
         evidence=(
-            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, total_us)} of the time of all "
-            f"runs. {name} usually takes {formats.duration(usual)} in a run; here the median is {there}."
-        ),
+            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, whole.total_us)} of the time of all "
+            f"runs. {_calls(where, found, norm)}"
+        ).strip(),
         traces=frozenset(each.run.trace_id for each in found),
         harm=wasted,
+        prior_count=None if whole.before is None else len(whole.before.get(where, [])),
         cause=name,
         duration_us=extra,
-        citations=cite([Place(each.run, each.span_id, each.extra_us) for each in found]),
+        citations=cite([Place(each.run, each.took.span_id, each.extra_us) for each in found]),
     )
+
+
+def _instead(where: Where, found: list[_Slow], norm: _Norm) -> str:
+    """`30.4 s there instead of 292 ms`."""
+    there = formats.duration(median(each.took.own_us for each in found))
+    what = "in which no step runs" if where[0] in CONTAINERS else "there"
+    usual = norm.at.get(where)
+    return f"{there} {what}{f' instead of {formats.duration(usual.own_us)}' if usual else ', other runs none'}"
+
+
+def _calls(where: Where, found: list[_Slow], norm: _Norm) -> str:
+    """How many calls the extra time is in, if there are more than usual."""
+    count, usual = median(each.took.call_count for each in found), norm.at.get(where, NOTHING).call_count
+    if where[0] in CONTAINERS or not usual or count < CALLS_FACTOR * usual:
+        return ""
+    return f"There are {count:.0f} calls of it in these runs, and {usual:.0f} in others (medians)."
 
 
 TOOL_FIX = (

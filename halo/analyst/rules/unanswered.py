@@ -6,8 +6,9 @@ from typing import override
 
 from catalyst import formats
 from catalyst.confidence import shares_p_value
+from halo.analyst.before import CountsBefore
 from halo.analyst.failures import TOOL_KINDS
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
 from halo.analyst.touched import Touched
 from halo.analyst.wording import counted, share_of_runs
@@ -18,7 +19,7 @@ MIN_RUNS = 3
 STILL_RUNNING = timedelta(minutes=15)
 
 
-class Unanswered(Rule):
+class Unanswered(CountsBefore):
     """Looks at open roots, and at the last run of each session."""
 
     def __init__(self) -> None:
@@ -55,12 +56,14 @@ class Unanswered(Rule):
 
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
-        if self._last:
-            self._end_session()
+        before = self.before
+        for rule in (self, before):
+            if rule and rule._last:
+                rule._end_session()
         recent = window.end - STILL_RUNNING
         found = [
-            _unfinished(_before(self._open, recent), window),
-            _unanswered(_before(self._unanswered, recent), window),
+            _unfinished(_until(self._open, recent), window, len(before._open) if before else None),
+            _unanswered(_until(self._unanswered, recent), window, len(before._unanswered) if before else None),
             self._leaving(window),
         ]
         return [candidate for candidate in found if candidate is not None]
@@ -88,6 +91,7 @@ class Unanswered(Rule):
             ),
             traces=self._left.traces,
             harm=harm,
+            prior_count=len(self.before._left) if self.before else None,
             p_value=shares_p_value(ends, failed, other_ends, others),
             citations=self._left.citations(),
         )
@@ -103,7 +107,7 @@ def _is_answered(steps: Sequence[Step]) -> bool:
     return last.kind == "LLM" and last.output_size > 0
 
 
-def _before(touched: Touched, moment: datetime) -> Touched:
+def _until(touched: Touched, moment: datetime) -> Touched:
     """Those that began before a moment."""
     kept = Touched()
     for run, span_id, *_ in touched.places:
@@ -112,7 +116,7 @@ def _before(touched: Touched, moment: datetime) -> Touched:
     return kept
 
 
-def _unfinished(touched: Touched, window: Window) -> Candidate | None:
+def _unfinished(touched: Touched, window: Window, prior_count: int | None) -> Candidate | None:
     count = len(touched)
     if count < MIN_RUNS:
         return None
@@ -132,11 +136,12 @@ def _unfinished(touched: Touched, window: Window) -> Candidate | None:
         ),
         traces=touched.traces,
         harm=count / window.total,
+        prior_count=prior_count,
         citations=touched.citations(),
     )
 
 
-def _unanswered(touched: Touched, window: Window) -> Candidate | None:
+def _unanswered(touched: Touched, window: Window, prior_count: int | None) -> Candidate | None:
     count = len(touched)
     if count < MIN_RUNS:
         return None
@@ -160,5 +165,6 @@ def _unanswered(touched: Touched, window: Window) -> Candidate | None:
         ),
         traces=touched.traces,
         harm=count / window.total,
+        prior_count=prior_count,
         citations=touched.citations(),
     )

@@ -12,7 +12,8 @@ from typing import NamedTuple, override
 
 from catalyst import formats
 from catalyst.pricing import price
-from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
+from halo.analyst.before import CountsBefore
+from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import severity_of
 from halo.analyst.texts import read, sent
 from halo.analyst.touched import Touched
@@ -64,7 +65,7 @@ class _Saved(NamedTuple):
     cost: Decimal | None
 
 
-class UncachedPrompts(Rule):
+class UncachedPrompts(CountsBefore):
     """Finds steps with long inputs and no cached tokens, and reads a few of the inputs to see if they begin alike."""
 
     def __init__(self) -> None:
@@ -128,6 +129,7 @@ class UncachedPrompts(Rule):
             evidence=f"Caching would save about {gain} in this window, at the list price of cached input.",
             traces=touched.traces,
             harm=share,
+            prior_count=len(self.before._calls[where].touched) if self.before else None,
             cause=model,
             cost=saved.cost,
             tokens=saved.calls * saved.tokens,
