@@ -25,6 +25,8 @@ EXPENSIVE = 2.0
 # A run is costly from so many medians on, unless more than COSTLIEST_SHARE of the runs are: then the costliest are.
 COSTLY_FACTOR = 5
 COSTLIEST_SHARE = 0.2
+# What costly runs cost is not all wasted: they may have had more to do.
+COSTLY_WEIGHT = 0.5
 # Of all cost: less than this is not worth a finding.
 MIN_SHARE = 0.05
 
@@ -168,7 +170,7 @@ class _Whole(NamedTuple):
 def _candidate(where: Where, touched: Touched, whole: _Whole, prior_count: int | None) -> Candidate:
     name, model = where
     window, total, limit, usual = whole
-    share = touched.total / total
+    wasted = COSTLY_WEIGHT * touched.total / total
     each = formats.usd(touched.median + usual)
     failed = touched.failed_count
     return Candidate(
@@ -178,7 +180,7 @@ def _candidate(where: Where, touched: Touched, whole: _Whole, prior_count: int |
             f"mostly for {short(model or name)}"
         ),
         category=Category.COST,
-        severity=severity_of(wasted=share),
+        severity=severity_of(wasted=wasted),
         signature=f"costly_run:{name}:{model}",
         happens=f"These runs cost more than {formats.usd(limit)}. They spend most on {model or 'the model'} at {name}.",
         fix=(
@@ -190,7 +192,7 @@ def _candidate(where: Where, touched: Touched, whole: _Whole, prior_count: int |
             f"{formats.percent(touched.total, total)} of the cost of all runs. {failed:,} of them failed."
         ),
         traces=touched.traces,
-        harm=share,
+        harm=wasted,
         prior_count=prior_count,
         cause=model,
         cost=Decimal(str(round(touched.total, 9))),

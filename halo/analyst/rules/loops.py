@@ -85,7 +85,8 @@ class Loops(Rule):
 
 
 def _longest(names: Sequence[str]) -> tuple[int, int, int]:
-    """Where the pattern of up to MAX_PERIOD names that repeats most often begins, its length, and how often it runs."""
+    """Where the pattern of up to MAX_PERIOD names that repeats most often begins, its length, and how often it "
+    "runs."""
     best = (0, 1, 1)
     for period in range(1, min(MAX_PERIOD, len(names) // 2) + 1):
         matched = 0

@@ -49,7 +49,8 @@ class _Number:
 
 
 class _Split(NamedTuple):
-    """Runs before and since a change. `since`: how a title names the change; `cause`: what changed, if it is known."""
+    """Runs before and since a change. `since`: how a title names the change; `cause`: what changed, if it is "
+    "known."""
 
     before: Sequence[TraceRun]
     after: Sequence[TraceRun]

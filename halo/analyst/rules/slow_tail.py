@@ -23,8 +23,10 @@ SLOW_FACTOR = 3
 SLOWEST_SHARE = 0.2
 # One name explains a slow run if so much of its extra time is there.
 EXPLAINED_SHARE = 0.5
-# From so many times the usual number of calls on, it is said.
+# From so many times the usual number of calls on, these explain the time.
 CALLS_FACTOR = 1.5
+# Time of further calls is not all wasted: the run may have had more to do.
+MORE_CALLS_WEIGHT = 0.3
 # Their own time is a pause between the steps below them.
 CONTAINERS = frozenset(("AGENT", "CHAIN", "SPAN", "UNKNOWN"))
 
@@ -165,7 +167,8 @@ class _Whole(NamedTuple):
 def _candidate(where: Where, found: list[_Slow], norm: _Norm, whole: _Whole) -> Candidate:
     kind, name = where
     count, extra = len(found), sum(each.extra_us for each in found)
-    wasted = extra / whole.total_us if whole.total_us else 0.0
+    more_calls = _has_more_calls(where, found, norm)
+    wasted = extra / whole.total_us * (MORE_CALLS_WEIGHT if more_calls else 1) if whole.total_us else 0.0
     pauses = kind in CONTAINERS
     place = f"Pauses in {short(name)} make" if pauses else f"{short(name)} makes"
     return Candidate(
@@ -175,14 +178,14 @@ def _candidate(where: Where, found: list[_Slow], norm: _Norm, whole: _Whole) -> 
         severity=severity_of(wasted=wasted),
         signature=f"{KIND}:{kind}:{name}",
         happens=(
-            f"{counted(count, 'run')} took more than {formats.duration(norm.limit_us)}, and most of the extra time is "
-            + (f"in {name} itself, between the steps below it." if pauses else f"in {name}.")
+            f"{counted(count, 'run')} took more than {formats.duration(norm.limit_us)}, and most of the extra time "
+            "is " + (f"in {name} itself, between the steps below it." if pauses else f"in {name}.")
         ),
-        fix=WAITING_FIX if pauses else MODEL_FIX if kind == "LLM" else TOOL_FIX,
+        fix=CALLS_FIX if more_calls else WAITING_FIX if pauses else MODEL_FIX if kind == "LLM" else TOOL_FIX,
         evidence=(
-            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, whole.total_us)} of the time of all "
-            f"runs. {_calls(where, found, norm)}"
-        ).strip(),
+            f"The extra time is {formats.duration(extra)}, {formats.percent(extra, whole.total_us)} of the time of "
+            "all runs."
+        ),
         traces=frozenset(each.run.trace_id for each in found),
         harm=wasted,
         prior_count=None if whole.before is None else len(whole.before.get(where, [])),
@@ -193,24 +196,32 @@ def _candidate(where: Where, found: list[_Slow], norm: _Norm, whole: _Whole) -> 
 
 
 def _instead(where: Where, found: list[_Slow], norm: _Norm) -> str:
-    """`30.4 s there instead of 292 ms`."""
-    there = formats.duration(median(each.took.own_us for each in found))
-    what = "in which no step runs" if where[0] in CONTAINERS else "there"
+    """`30.4 s there instead of 292 ms`, `8 calls take 9.88 s instead of 2 in 2.61 s`."""
+    there = median(each.took.own_us for each in found)
     usual = norm.at.get(where)
-    return f"{there} {what}{f' instead of {formats.duration(usual.own_us)}' if usual else ', other runs none'}"
+    if usual is None:
+        return f"{formats.duration(there)} there, other runs none"
+    if _has_more_calls(where, found, norm):
+        calls = median(each.took.call_count for each in found)
+        return f"{calls:.0f} calls take {formats.duration(there)} instead of {usual.call_count:.0f} in {formats.duration(usual.own_us)}"
+    what = "in which no step runs" if where[0] in CONTAINERS else "there"
+    return f"{formats.duration(there)} {what} instead of {formats.duration(usual.own_us)}"
 
 
-def _calls(where: Where, found: list[_Slow], norm: _Norm) -> str:
-    """How many calls the extra time is in, if there are more than usual."""
-    count, usual = median(each.took.call_count for each in found), norm.at.get(where, NOTHING).call_count
-    if where[0] in CONTAINERS or not usual or count < CALLS_FACTOR * usual:
-        return ""
-    return f"There are {count:.0f} calls of it in these runs, and {usual:.0f} in others (medians)."
+def _has_more_calls(where: Where, found: list[_Slow], norm: _Norm) -> bool:
+    usual = norm.at.get(where)
+    if where[0] in CONTAINERS or usual is None:
+        return False
+    return median(each.took.call_count for each in found) >= CALLS_FACTOR * usual.call_count
 
 
 TOOL_FIX = (
     "Set a time limit for this step and decide what happens when it ends: try once more, or go on without the "
     "result. Then look at what the cited calls have in common, such as large arguments or one service behind them."
+)
+CALLS_FIX = (
+    "Read the cited runs for what asks for so many calls: loops, failures that are tried again, results that come in "
+    "small parts. Let one call do more, run calls at once that do not need each other, and limit their number."
 )
 MODEL_FIX = (
     "Limit the length of the answers, stream them, and set a time limit with one retry. Compare the cited calls: "

@@ -1,8 +1,10 @@
 """Runs that never end, and users who get no answer or leave after an error."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import override
+from typing import NamedTuple, override
+from uuid import UUID
 
 from catalyst import formats
 from catalyst.confidence import shares_p_value
@@ -11,7 +13,7 @@ from halo.analyst.failures import TOOL_KINDS
 from halo.analyst.material import Candidate, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
 from halo.analyst.touched import Touched
-from halo.analyst.wording import counted, share_of_runs
+from halo.analyst.wording import counted, share_of_runs, short
 from halo.choices import Category
 
 MIN_RUNS = 3
@@ -19,24 +21,31 @@ MIN_RUNS = 3
 STILL_RUNNING = timedelta(minutes=15)
 
 
+class _Last(NamedTuple):
+    """The last run of a session so far, and its last step."""
+
+    run: TraceRun
+    step: Step
+    is_answered: bool
+
+
 class Unanswered(CountsBefore):
     """Looks at open roots, and at the last run of each session."""
 
     def __init__(self) -> None:
         self._open, self._unanswered, self._left = Touched(), Touched(), Touched()
-        # The last run so far of the session, its last step, and whether it has an answer.
-        self._last: tuple[TraceRun, int, bool] | None = None
+        self._last: _Last | None = None
+        # The last step of each run without an answer.
+        self._ending: dict[UUID, str] = {}
         # Of runs with a session that failed, and of the others.
         self._runs, self._ends = {True: 0, False: 0}, {True: 0, False: 0}
 
     @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
-        if self._last and (run.session_id is None or run.session_id != self._last[0].session_id):
+        if self._last and (run.session_id is None or run.session_id != self._last.run.session_id):
             self._end_session()
         self._note_open(run, steps)
-        # What was not recorded can't be judged.
-        has_text = any(step.input_size or step.output_size for step in steps)
-        self._last = run, steps[-1].span_id if steps else 0, not has_text or _is_answered(steps)
+        self._last = _Last(run, steps[-1], _is_answered(run, steps)) if steps else None
         self._runs[run.failed] += run.session_id is not None
 
     def _note_open(self, run: TraceRun, steps: Sequence[Step]) -> None:
@@ -46,13 +55,14 @@ class Unanswered(CountsBefore):
 
     def _end_session(self) -> None:
         assert self._last is not None
-        run, span_id, is_answered = self._last
+        run, step, is_answered = self._last
         if not is_answered:
-            self._unanswered.add(run, span_id)
+            self._unanswered.add(run, step.span_id)
+            self._ending[run.trace_id] = step.tool or step.name
         if run.session_id is not None:
             self._ends[run.failed] += 1
             if run.failed:
-                self._left.add(run, span_id)
+                self._left.add(run, step.span_id)
 
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
@@ -63,7 +73,7 @@ class Unanswered(CountsBefore):
         recent = window.end - STILL_RUNNING
         found = [
             _unfinished(_until(self._open, recent), window, len(before._open) if before else None),
-            _unanswered(_until(self._unanswered, recent), window, len(before._unanswered) if before else None),
+            self._without_answer(_until(self._unanswered, recent), window),
             self._leaving(window),
         ]
         return [candidate for candidate in found if candidate is not None]
@@ -96,10 +106,45 @@ class Unanswered(CountsBefore):
             citations=self._left.citations(),
         )
 
+    def _without_answer(self, touched: Touched, window: Window) -> Candidate | None:
+        count = len(touched)
+        if count < MIN_RUNS:
+            return None
+        failed, opened = touched.failed_count, sum(not run.root_ended for run in touched.runs)
+        ((last, ended_there),) = Counter(self._ending[run.trace_id] for run in touched.runs).most_common(1)
+        return Candidate(
+            kind="unanswered_user",
+            title=f"The last message of the user has no answer in {share_of_runs(count, window.total)}",
+            category=Category.QUALITY,
+            severity=severity_of(failed=count / window.total),
+            signature="unanswered_user",
+            happens=(
+                "They are the last runs of their sessions. The root returns nothing, and no model answers after "
+                "the last call of a tool."
+            ),
+            fix=(
+                "Answer on every path: catch errors at the root and return a sentence to the user, and treat an "
+                "empty answer of the model as a failure that is tried again."
+            ),
+            evidence=(
+                f"{failed:,} of them failed, {opened:,} never ended, and {count - failed - opened:,} ended without "
+                f"error. The last step of {ended_there:,} is {short(last)}."
+            ),
+            traces=touched.traces,
+            harm=count / window.total,
+            prior_count=len(self.before._unanswered) if self.before else None,
+            citations=touched.citations(),
+        )
 
-def _is_answered(steps: Sequence[Step]) -> bool:
-    """Whether the root returns something, or the last model call does and no tool comes after it."""
-    if any(step.parent_id is None and step.output_size for step in steps):
+
+def _is_answered(run: TraceRun, steps: Sequence[Step]) -> bool:
+    """Whether the root returns something, or the last model call does and no tool comes after it.
+
+    What was not recorded can't be judged, and where nothing was done, there was nothing to answer, as after a goodbye.
+    """
+    was_asked = any(step.input_size or step.output_size for step in steps)
+    was_tried = len(steps) > 1 or run.failed or not run.root_ended
+    if not was_asked or not was_tried or any(step.parent_id is None and step.output_size for step in steps):
         return True
     last = next((step for step in reversed(steps) if step.kind == "LLM" or step.kind in TOOL_KINDS), None)
     if last is None:
@@ -133,35 +178,6 @@ def _unfinished(touched: Touched, window: Window, prior_count: int | None) -> Ca
         fix=(
             "Shut the tracer down when the process ends, so that it sends what it holds, and give runs a time limit. "
             "Look for restarts and memory limits at the times of the cited runs."
-        ),
-        traces=touched.traces,
-        harm=count / window.total,
-        prior_count=prior_count,
-        citations=touched.citations(),
-    )
-
-
-def _unanswered(touched: Touched, window: Window, prior_count: int | None) -> Candidate | None:
-    count = len(touched)
-    if count < MIN_RUNS:
-        return None
-    failed, opened = touched.failed_count, sum(not run.root_ended for run in touched.runs)
-    return Candidate(
-        kind="unanswered_user",
-        title=f"The last message of the user has no answer in {share_of_runs(count, window.total)}",
-        category=Category.QUALITY,
-        severity=severity_of(failed=count / window.total),
-        signature="unanswered_user",
-        happens=(
-            "They are the last runs of their sessions. The root returns nothing, and no model answers after the last "
-            "call of a tool."
-        ),
-        fix=(
-            "Answer on every path: catch errors at the root and return a sentence to the user, and treat an empty "
-            "answer of the model as a failure that is tried again."
-        ),
-        evidence=(
-            f"{failed:,} of them failed, {opened:,} never ended, and {count - failed - opened:,} ended without error."
         ),
         traces=touched.traces,
         harm=count / window.total,

@@ -11,7 +11,7 @@ from tests.halo.traffic import Agent, make
 from traces.ingest import pipeline
 from traces.otlp import DecodedSpan
 from traces.records import PayloadRecord, SpanRecord
-from traces.summary import Summary, summarize
+from traces.summary import COUNTS, Summary, summarize
 
 
 @dataclass
@@ -90,6 +90,6 @@ def of_spans(spans: Sequence[DecodedSpan], start: datetime, end: datetime) -> Ma
 def _run(trace_id: UUID, summary: Summary, session: int | None) -> TraceRun:
     known = {"trace_id": trace_id, "session_id": session, "model_names": tuple(summary.model_names)}
     return TraceRun._make(
-        known[name] if name in known else getattr(summary, name, None) or getattr(summary.counts, name, None)
+        known[name] if name in known else getattr(summary.counts if name in COUNTS else summary, name)
         for name in TraceRun._fields
     )

@@ -7,7 +7,7 @@ import pytest
 from halo.analyst.rules.slow_tail import SlowTail
 from halo.choices import Severity
 from tests.halo.analyst.in_memory import ordinary, planted
-from tests.halo.traffic import AGENTS, RESEARCH, SUPPORT, Agent
+from tests.halo.traffic import AGENTS, ANALYST, RESEARCH, SUPPORT, Agent
 
 
 @pytest.mark.parametrize("rate", [0.03, 0.1])
@@ -33,3 +33,11 @@ def test_pauses_are_found_with_their_runs(now: datetime, rate: float) -> None:
 def test_ordinary_noise_is_no_more_than_low(now: datetime, agent: Agent) -> None:
     found = ordinary(now, agent).found(SlowTail())
     assert {each.severity for each in found.values()} <= {Severity.LOW}
+
+
+def test_more_calls_than_usual_explain_slow_runs(now: datetime) -> None:
+    material, looping = planted(now, ANALYST, "context_growth", 0.1)
+    found = material.found(SlowTail())["slow_tail:LLM:chat"]
+    assert found.traces <= looping
+    assert "8 calls take" in found.title
+    assert "asks for so many calls" in found.fix

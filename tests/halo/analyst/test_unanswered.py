@@ -43,3 +43,13 @@ def test_a_run_that_may_still_go_on_is_not_unfinished(now: datetime) -> None:
 def test_runs_without_texts_are_not_unanswered(now: datetime) -> None:
     spans = [sent_span(number, trace=number, start=now - timedelta(hours=number)) for number in range(1, 31)]
     assert not of_spans(spans, now - timedelta(days=7), now).found(Unanswered())
+
+
+def test_a_goodbye_after_which_nothing_was_done_needs_no_answer(now: datetime) -> None:
+    spans = [
+        sent_span(
+            number, trace=number, start=now - timedelta(hours=number), input__value="STOP", session__id=str(number)
+        )
+        for number in range(1, 31)
+    ]
+    assert not of_spans(spans, now - timedelta(days=7), now).found(Unanswered())
