@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+from asyncio import Task
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ MAX_ERROR_CHARACTERS = 1_000
 OUT_OF_MEMORY = ("MemoryError", "memory allocation of")
 # After its last event it has nothing left to do.
 END_SECONDS = 2.0
+LOOK_SECONDS = 0.05
 # -I and -B: as if PYTHON… variables and a user's packages were not there, and no bytecode is written.
 PYTHON_OPTIONS = ("-I", "-B", "-X", "utf8")
 
@@ -141,21 +143,21 @@ async def run_engine(
     this is cancelled, or `on_event` raises, the process and all that it started are dead before this returns.
     """
     process = await _start(python, folder)
-    log = asyncio.create_task(_tail(process))
-    # Whatever it started ends with it.
-    ended = asyncio.create_task(process.wait())
-    ended.add_done_callback(lambda _: _kill(process))
+    tail = bytearray()
+    log = asyncio.create_task(_keep_tail(process, tail))
+    ended = asyncio.create_task(_follow(process))
     try:
         ending = await _talk(process, config.line(folder), on_event)
         if ending is None:
-            await _end(process, ended)
-            ending = _crash(process.returncode, await log, config.api_key)
+            await _end(process, ended, log)
+            ending = _crash(process.returncode, tail, config.api_key)
             await on_event(ending)
         return ending
     finally:
         if process.returncode is None:
             _kill(process)
-        await asyncio.shield(asyncio.gather(ended, log, return_exceptions=True))
+        await _reap(ended)
+        log.cancel()
 
 
 async def _start(python: Path, folder: Path) -> Process:
@@ -220,16 +222,15 @@ def read_event(line: bytes) -> Event | None:
         return None
 
 
-async def _tail(process: Process) -> bytes:
-    """Read standard error to its end; returns the last of it."""
+async def _keep_tail(process: Process, tail: bytearray) -> None:
+    """Read standard error, and keep the last of it."""
     assert process.stderr is not None
-    tail = b""
     while chunk := await process.stderr.read(4096):
-        tail = (tail + chunk)[-LOG_TAIL_BYTES:]
-    return tail
+        tail += chunk
+        del tail[:-LOG_TAIL_BYTES]
 
 
-def _crash(code: int | None, log: bytes, secret: str) -> Failed:
+def _crash(code: int | None, log: bytearray, secret: str) -> Failed:
     """What the end without a last event and the end of standard error say."""
     text = log.decode(errors="replace")
     lines = [line.strip() for line in (text.replace(secret, "[key]") if secret else text).splitlines()]
@@ -239,12 +240,34 @@ def _crash(code: int | None, log: bytes, secret: str) -> Failed:
     return Failed(reason=reason, error=f"{ending} {lines[-1][:MAX_ERROR_CHARACTERS]}" if lines else ending)
 
 
-async def _end(process: Process, ended: "asyncio.Task[int]") -> None:
+async def _follow(process: Process) -> None:
+    """Wait for the end of a process, and end what it started. `Process.wait` would wait for that as well."""
+    while process.returncode is None:
+        await asyncio.sleep(LOOK_SECONDS)
+    _kill(process)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await process.wait()
+
+
+async def _end(process: Process, ended: Task[None], log: Task[None]) -> None:
     """Wait a little for the end of a process that has closed its output, then kill it."""
-    await asyncio.wait({ended}, timeout=END_SECONDS)
+    await asyncio.wait({ended, log}, timeout=END_SECONDS)
     if not ended.done():
         _kill(process)
-        await ended
+    await asyncio.wait({ended, log}, timeout=END_SECONDS)
+
+
+async def _reap(ended: Task[None]) -> None:
+    """Wait for the end of a process that was killed, even if this is cancelled again."""
+    interruption: asyncio.CancelledError | None = None
+    while not ended.done():
+        try:
+            await asyncio.wait({ended})
+        except asyncio.CancelledError as error:
+            interruption = error
+    if interruption:
+        raise interruption
 
 
 def _kill(process: Process) -> None:

@@ -159,8 +159,11 @@ def test_it_gets_nothing_of_ours(engine: EngineRuns, monkeypatch: pytest.MonkeyP
     connected: set[tuple[str, int]] = set()
 
     async def look(event: Event) -> None:
-        for process in engines():
-            if isinstance(event, Step) and process.is_running():
+        if not isinstance(event, Step):
+            return
+        # It may have ended by the time its last events are read.
+        with suppress(psutil.NoSuchProcess):
+            for process in engines():
                 connected.update(each.raddr for each in process.net_connections() if each.raddr)
                 about = {"nice": process.nice(), "group": os.getpgid(process.pid), "pid": process.pid}
                 seen.append(about | {"environment": process.environ(), "cwd": process.cwd()})
@@ -230,6 +233,46 @@ def test_it_says_that_it_was_killed(engine: EngineRuns, number: signal.Signals) 
     assert isinstance(ending, Failed)
     assert ending.reason == "crashed"
     assert ending.error.startswith(f"It was ended by signal {number}.")
+
+
+def test_it_leaves_nothing_behind_that_it_started(engine: EngineRuns) -> None:
+    python = engine.folder / "python"
+    python.write_text("#!/bin/sh\n/bin/sleep 1000 &\necho $! > started\necho Bye. >&2\n")
+    python.chmod(0o700)
+    ending = EngineRuns(python, engine.folder).run("http://127.0.0.1:9/v1")
+    assert ending == Failed(reason="crashed", error="It ended with code 0. Bye.")
+    started = int((engine.folder / "started").read_text())
+    eventually(lambda: not psutil.pid_exists(started) or not is_alive(psutil.Process(started)))
+
+
+def test_it_is_reaped_even_if_it_is_cancelled_twice(engine: EngineRuns) -> None:
+    async def cancelled(server: ModelServer) -> None:
+        run = asyncio.create_task(engine.start(server.url))
+        await asyncio.to_thread(eventually, lambda: bool(server.asked))
+        run.cancel()
+        await asyncio.sleep(0)
+        run.cancel()
+        with suppress(asyncio.CancelledError):
+            await run
+        assert engines() == []
+
+    with ModelServer(STALLED) as server:
+        asyncio.run(cancelled(server))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["hello", '{"type": "answer"}', '{"type": "other"}', '["answer"]', "x" * 9_000_000],
+    ids=["no JSON", "a part of an event", "an unknown event", "no object", "a long line"],
+)
+def test_it_does_not_believe_what_is_no_event(engine: EngineRuns, said: str) -> None:
+    (engine.folder / "said").write_text(f"{said}\n")
+    python = engine.folder / "python"
+    python.write_text("#!/bin/sh\n/bin/cat said\nexec /bin/sleep 1000\n")
+    python.chmod(0o700)
+    ending = EngineRuns(python, engine.folder).run("http://127.0.0.1:9/v1")
+    assert ending == Failed(reason="crashed", error="It wrote what is no event, or too much.")
+    assert engines() == []
 
 
 HOST = """
