@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 LOCK = Path(__file__).parent / "engine" / "requirements.lock"
 INSTALL_SECONDS = 1_800
 CHECK_SECONDS = 120
+NICENESS = 10
 CHECK = "import engine.main"
 MAX_REASON_CHARACTERS = 500
 
@@ -256,6 +257,8 @@ def prepare(report: Report = lambda _: None) -> Path:
 
 def prepare_in_background() -> None:
     """What `manage.py up` starts. Reports work without the engine, so a failure is only worth a warning."""
+    # People look at their first pages meanwhile.
+    os.nice(NICENESS)
     try:
         prepare(logger.info)
     except EngineUnavailable as error:

@@ -30,7 +30,6 @@ LOOK_SECONDS = 0.05
 # -I and -B: as if PYTHON… variables and a user's packages were not there, and no bytecode is written.
 PYTHON_OPTIONS = ("-I", "-B", "-X", "utf8")
 
-type Api = Literal["responses", "chat_completions"]
 type StepKind = Literal["text", "tool_call", "tool_result"]
 
 
@@ -38,6 +37,7 @@ type StepKind = Literal["text", "tool_call", "tool_result"]
 class EngineConfig:
     """What runner.py is told. `messages`: objects with role and content, the prompt as the last one.
 
+    `api`: responses or chat_completions. `reasoning_effort`: if None, OpenAI's models get the highest that they know.
     `max_turns`: of each agent; the engine may use up to twice as many for the root agent, if it does not end in time.
     `max_failures`: calls that may fail in a row. None: as the engine thinks best, which takes up to two minutes.
     """
@@ -45,7 +45,7 @@ class EngineConfig:
     base_url: str
     api_key: str
     model: str
-    api: Api
+    api: str
     messages: tuple[Mapping[str, str], ...]
     trace_path: Path
     dataset_context: str | None = None
