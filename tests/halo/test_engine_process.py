@@ -242,7 +242,7 @@ def test_it_leaves_nothing_behind_that_it_started(engine: EngineRuns) -> None:
     ending = EngineRuns(python, engine.folder).run("http://127.0.0.1:9/v1")
     assert ending == Failed(reason="crashed", error="It ended with code 0. Bye.")
     started = int((engine.folder / "started").read_text())
-    eventually(lambda: not psutil.pid_exists(started) or not is_alive(psutil.Process(started)))
+    eventually(lambda: not is_alive(started))
 
 
 def test_it_is_reaped_even_if_it_is_cancelled_twice(engine: EngineRuns) -> None:
@@ -300,11 +300,12 @@ def test_it_ends_with_a_host_that_is_killed(engine: EngineRuns, script: Callable
         (process,) = engines()
         host.kill()
         host.wait()
-        eventually(lambda: not is_alive(process), seconds=5)
+        eventually(lambda: not is_alive(process.pid), seconds=5)
+    assert not is_alive(process.pid)
 
 
-def is_alive(process: psutil.Process) -> bool:
+def is_alive(pid: int) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
