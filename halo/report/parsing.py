@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from catalyst.nearly_json import mend
+from halo.report.fences import fences
 from halo.report.findings import ParsedFinding, findings_in, is_finding, read_finding
 
 MAX_CHARACTERS = 1_000_000
@@ -25,7 +27,6 @@ NO_LIST = "The model wrote no list of findings, so only its text is shown."
 BREAKS_OFF = "The list of findings breaks off. What was complete is shown."
 TOO_LONG = f"The model wrote more than {MAX_CHARACTERS:,} characters. Its middle was not read."
 
-_FENCE = re.compile(r"^[ \t]{0,3}(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)[^\n]*$", re.MULTILINE)
 # An object or a list that begins a line, without a fence.
 _BARE = re.compile(r"^[ \t]*(?=[{\[][ \t\r\n]*[\[{\"'\u201c])", re.MULTILINE)
 _HEADING_OVER_BLOCK = re.compile(
@@ -94,20 +95,9 @@ def _blocks(text: str) -> Iterator[_Block]:
 
 
 def _fenced(text: str) -> Iterator[_Block]:
-    position = 0
-    for _ in range(MAX_FENCES):
-        opening = _FENCE.search(text, position)
-        if opening is None:
-            return
-        closing = _closing(text, opening)
-        position, inner_end = (closing.end(), closing.start()) if closing else (len(text), len(text))
-        if block := _read(text, opening.end(), inner_end):
-            yield replace(block, start=opening.start(), end=position)
-
-
-def _closing(text: str, opening: re.Match[str]) -> re.Match[str] | None:
-    fences = _FENCE.finditer(text, opening.end())
-    return next((each for each in fences if each["fence"].startswith(opening["fence"]) and not each["language"]), None)
+    for fence in islice(fences(text), MAX_FENCES):
+        if block := _read(text, fence.inner_start, fence.inner_end):
+            yield replace(block, start=fence.start, end=fence.end)
 
 
 def _bare(text: str) -> Iterator[_Block]:
