@@ -37,7 +37,7 @@ class CheckedCitation:
 
     @property
     def text(self) -> str:
-        return self.mention.key[:200]
+        return self.mention.key
 
     @property
     def quote(self) -> str:

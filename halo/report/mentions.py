@@ -9,6 +9,7 @@ from halo.report.fences import fences
 from halo.report.findings import Cited
 
 MAX_MENTIONS = 2_000
+MAX_KEY = 200
 FULL, SPAN, SHORTEST = 32, 16, 8
 # How far a span may be from its trace, and a quotation from its citation.
 MAX_REACH, MAX_QUOTE_REACH = 400, 160
@@ -62,7 +63,7 @@ class Mention:
     @property
     def key(self) -> str:
         """What tells it from other mentions."""
-        return f"{self.trace}:{self.span}" if self.span else self.trace or self.text
+        return f"{self.trace}:{self.span}" if self.span else self.trace or self.text[:MAX_KEY]
 
 
 def find(text: str) -> list[Mention]:

@@ -5,12 +5,13 @@ Only this module uses `mark_safe` on content, and only on the output of nh3.
 
 import json
 import re
+from collections.abc import Sequence, Set
 from functools import cache
 from typing import Any
 
 import nh3
 from django import template
-from django.utils.html import escape, format_html
+from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
@@ -33,6 +34,9 @@ TAGS = {
 STRING = r"&quot;(?:\\&quot;|\\.|(?!&quot;)[^\\])*+&quot;"
 # Tokens of JSON that was escaped for HTML. Other text may take very long.
 TOKEN = re.compile(rf"(?P<k>{STRING})(?=:)|(?P<s>{STRING})|(?P<b>\b(?:true|false|null)\b)|(?P<n>-?\d[\d.eE+-]*)")
+# Stand in a text for HTML of ours. No text has them: they are taken out before.
+_MARKS = re.compile("[\ue000\ue001]")
+_PLACE = re.compile("\ue000([0-9]+)\ue001")
 
 
 @cache
@@ -43,15 +47,31 @@ def _parser() -> MarkdownIt:
 @register.filter
 def markdown(text: str) -> SafeString:
     """Render without raw HTML or images. Links are http(s) or mailto, without a referrer."""
+    return _rendered(text, TAGS, ())
+
+
+def markdown_with(pieces: Sequence[tuple[str, SafeString | str]]) -> SafeString:
+    """Render pieces of Markdown as one text, each followed by HTML of ours or nothing. Links of the text are text."""
+    parts = [
+        f"{_MARKS.sub('', piece)}\ue000{number}\ue001" if html else _MARKS.sub("", piece)
+        for number, (piece, html) in enumerate(pieces)
+    ]
+    return _rendered("".join(parts), TAGS - {"a"}, [html for _, html in pieces])
+
+
+def _rendered(text: str, tags: Set[str], inserted: Sequence[SafeString | str]) -> SafeString:
     if isinstance(text, Plain) or len(text) > MAX_MARKDOWN_CHARACTERS:
-        return format_html('<div class="plain-text">{}</div>', text[:MAX_SHOWN_CHARACTERS])
-    html = nh3.clean(
-        _parser().render(text),
-        tags=TAGS,
-        attributes={"a": {"href", "title"}, "ol": {"start"}},
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer nofollow",
-    )
+        html: str = format_html('<div class="plain-text">{}</div>', text[:MAX_SHOWN_CHARACTERS])
+    else:
+        html = nh3.clean(
+            _parser().render(text),
+            tags=set(tags),
+            attributes={"ol": {"start"}} | ({"a": {"href", "title"}} if "a" in tags else {}),
+            url_schemes={"http", "https", "mailto"},
+            link_rel="noopener noreferrer nofollow",
+        )
+    if inserted:
+        html = _PLACE.sub(lambda place: conditional_escape(inserted[int(place[1])]), html)
     return mark_safe(html)
 
 
