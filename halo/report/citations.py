@@ -8,7 +8,9 @@ from uuid import UUID
 from catalyst.core.models import Project
 from halo.choices import CitationState, QuoteState
 from halo.report import quotes
-from halo.report.mentions import FULL, SPAN, Mention
+from halo.report.findings import ParsedFinding
+from halo.report.mentions import FULL, SPAN, Mention, find, of_cited
+from halo.report.parsing import ParsedReport
 from halo.report.quotes import SpanText
 from traces.models import Trace
 from traces.models.span import span_id_of
@@ -58,19 +60,66 @@ class Checked:
         return sum(each.state == state for each in self.citations)
 
 
+@dataclass(frozen=True, slots=True)
+class ReportCitations:
+    """`of_findings`: in the order of the findings. `of_text`: what only the prose cites. `left_out`: as in Checked."""
+
+    of_findings: Sequence[Sequence[CheckedCitation]]
+    of_text: Sequence[CheckedCitation]
+    left_out: int
+
+    @property
+    def problems(self) -> list[str]:
+        """What was not checked, in sentences for people."""
+        return [f"{self.left_out:,} further citations were not checked."] if self.left_out else []
+
+
 def check(project: Project, start: datetime, end: datetime, mentions: Sequence[Mention]) -> Checked:
     """Look mentions up in a project, for a report about traces that began in [start, end)."""
-    looked_at = _first(mentions[:MAX_CITATIONS])
+    (citations,), left_out = _check(project, start, end, [mentions])
+    return Checked(citations, left_out)
+
+
+def check_report(project: Project, start: datetime, end: datetime, report: ParsedReport) -> ReportCitations:
+    """Check what the findings and the prose of a report cite, as `check` does. Each finding cites an ID once."""
+    groups = [_once(_mentions_of(finding)) for finding in report.findings]
+    cited = {mention.key: mention for group in groups for mention in group}
+    prose = [each for each in _once(find(report.prose)) if each.key not in cited or each.quote]
+    (*of_findings, of_text), left_out = _check(project, start, end, [*groups, prose])
+    return ReportCitations(of_findings, of_text, left_out)
+
+
+def _check(
+    project: Project, start: datetime, end: datetime, groups: Sequence[Sequence[Mention]]
+) -> tuple[list[list[CheckedCitation]], int]:
+    mentions = [mention for group in groups for mention in group]
+    looked_at = _first(mentions)
     known = _Known(project, looked_at)
-    found = [each for mention in looked_at if (each := _citation(mention, known, start, end))]
-    texts = _Texts(project, known, [each for each in found if each.quote and each.trace_id])
-    return Checked([texts.check(each) for each in found], len(mentions) - len(looked_at))
+    found = {id(mention): _citation(mention, known, start, end) for mention in looked_at}
+    texts = _Texts(project, known, [each for each in found.values() if each and each.quote and each.trace_id])
+    checked = [[texts.check(each) for mention in group if (each := found.get(id(mention)))] for group in groups]
+    return checked, len(mentions) - len(looked_at)
+
+
+def _mentions_of(finding: ParsedFinding) -> list[Mention]:
+    listed = [mention for cited in finding.citations if (mention := of_cited(cited))]
+    return [*listed, *(each for text in (finding.happens, finding.evidence, finding.fix) for each in find(text))]
+
+
+def _once(mentions: Iterable[Mention]) -> list[Mention]:
+    """One mention of each ID, with a quotation if any has one."""
+    by_key: dict[str, Mention] = {}
+    for mention in mentions:
+        if mention.key not in by_key or (mention.quote and not by_key[mention.key].quote):
+            by_key[mention.key] = mention
+    return list(by_key.values())
 
 
 def _first(mentions: Sequence[Mention]) -> list[Mention]:
-    """The mentions without those that have one more beginning of an ID than can be looked up."""
-    beyond = set(sorted(prefixes_of(mentions))[MAX_PREFIXES:])
-    return [mention for mention in mentions if mention.trace not in beyond]
+    """The mentions within the limits."""
+    first = mentions[:MAX_CITATIONS]
+    beyond = set(sorted(prefixes_of(first))[MAX_PREFIXES:])
+    return [mention for mention in first if mention.trace not in beyond]
 
 
 def prefixes_of(mentions: Iterable[Mention]) -> set[str]:

@@ -11,7 +11,9 @@ from catalyst.core.models import Project
 from halo.choices import CitationState, QuoteState
 from halo.report import citations
 from halo.report.citations import Checked
+from halo.report.findings import Cited, ParsedFinding
 from halo.report.mentions import find
+from halo.report.parsing import ParsedReport
 from tests.halo.report.stored import NEGATIVE, OTHER, TOOL, TRACE, TWIN, UNKNOWN, store_trace
 from traces.models.span import span_id_of
 
@@ -154,3 +156,32 @@ def test_nothing_costs_nothing(checked: Any) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert checked("All is well.").citations == []
     assert len(queries) == 0
+
+
+def test_the_citations_of_a_report_belong_to_its_findings(checked: Any, project: Project, now: datetime) -> None:
+    finding = ParsedFinding(
+        title="Refunds time out",
+        happens=f"As [trace:{TRACE}] and [trace:{OTHER}] show.",
+        citations=(
+            Cited(trace_id=TRACE, quote="timed out"),
+            Cited(trace_id=UNKNOWN),
+            Cited(trace_id=TRACE, span_id=TOOL),
+        ),
+    )
+    prose = f"See [trace:{TRACE}], again [trace:{TRACE}], and [trace:{OTHER}:{TOOL}]."
+    report = ParsedReport(prose, (ParsedFinding(title="Nothing cited"), finding))
+    found = citations.check_report(project, now - DAY, now, report)
+    assert [[each.text for each in group] for group in found.of_findings] == [
+        [],
+        [TRACE, UNKNOWN, f"{TRACE}:{TOOL}", OTHER],
+    ]
+    assert [each.state.value for each in found.of_findings[1]] == ["verified", "unknown", "verified", "outside"]
+    assert found.of_findings[1][0].quote_state == QuoteState.FOUND
+    assert [each.text for each in found.of_text] == [f"{OTHER}:{TOOL}"]
+    assert (found.left_out, found.problems) == (0, [])
+
+
+def test_a_report_that_cites_too_much_says_so(checked: Any, project: Project, now: datetime) -> None:
+    prose = " ".join(f"[trace:{number:032x}]" for number in range(citations.MAX_CITATIONS + 7))
+    found = citations.check_report(project, now - DAY, now, ParsedReport(prose))
+    assert found.problems == ["7 further citations were not checked."]
