@@ -25,7 +25,7 @@ from halo.engine_environment import EngineUnavailable
 from halo.engine_process import Answer, Delta, Ending, EngineConfig, Event, Failed, Incomplete, Step
 from halo.export import DiskFull
 from halo.relay import Api, Budget, Meter
-from halo.report import instruction, parsing
+from halo.report import citations, instruction, parsing
 from halo.runs import facts, folders, storing, words
 from halo.runs.claims import Claim, Lost, Watch
 from halo.runs.engine_thread import EngineThread
@@ -191,10 +191,12 @@ class _Work:
         raise Ended(RunStatus.FAILED, words.failure(ending, engine.problem))
 
     def _store(self, text: str, notes: list[str], *, is_partial: bool = False) -> None:
-        draft = facts.report_of(parsing.parse(text), self._facts, notes)
+        run, parsed = self._run, parsing.parse(text)
+        cited = citations.check_report(run.project, run.window_start, run.window_end, parsed)
+        draft = facts.report_of(parsed, self._facts, [*notes, *cited.problems])
+        total = run.trace_count or 0
         with transaction.atomic():
-            total = self._run.trace_count or 0
-            storing.store(self._claim, draft, total, self._clock(), engine_text="", is_partial=is_partial)
+            storing.store(self._claim, draft, total, self._clock(), cited, engine_text="", is_partial=is_partial)
 
 
 def _columns(meter: Meter) -> dict[str, Any]:

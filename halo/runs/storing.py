@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from halo.choices import CitationState, RunStatus
 from halo.drafts import CitationDraft, FindingDraft, ReportDraft
 from halo.models import Citation, Finding, FindingTrace
 from halo.models.finding import MAX_QUERY_CHARACTERS, MAX_TITLE_CHARACTERS
+from halo.report.citations import CheckedCitation, ReportCitations
 from halo.runs.claims import Claim
 from traces.models.span import hex_span_id
 
@@ -16,10 +16,18 @@ MAX_FINDINGS = 100
 BATCH = 5_000
 
 
-def store(claim: Claim, draft: ReportDraft, total: int, now: datetime, **columns: Any) -> None:
+def store(
+    claim: Claim,
+    draft: ReportDraft,
+    total: int,
+    now: datetime,
+    cited: ReportCitations | None = None,
+    **columns: Any,
+) -> None:
     """Store the report and complete the run, in the caller's transaction. Raises Lost.
 
-    `total`: of how many traces its counts are. `columns`: further ones of the run.
+    `total`: of how many traces its counts are. `cited`: what a model cites, checked; without it the drafts tell.
+    `columns`: further ones of the run.
     """
     claim.check()
     run, drafts = claim.run, draft.findings[:MAX_FINDINGS]
@@ -36,8 +44,10 @@ def store(claim: Claim, draft: ReportDraft, total: int, now: datetime, **columns
         for rank, each in enumerate(drafts, 1)
     )
     FindingTrace.objects.bulk_create(_traces(findings, drafts), batch_size=BATCH)
-    stored = run.project.traces.stored({each.trace_id for finding in drafts for each in finding.citations})
-    Citation.objects.bulk_create(_citations(findings, drafts, stored), batch_size=BATCH)
+    citations = _of_drafts(findings, drafts) if cited is None else _of_model(findings, cited)
+    for position, citation in enumerate(citations, 1):
+        citation.run, citation.position = run, position
+    Citation.objects.bulk_create(citations, batch_size=BATCH)
     told = {"lede": draft.lede, "text": draft.text, "notes": [*run.notes, *draft.notes]}
     claim.end(RunStatus.COMPLETED, now, **told | columns)
 
@@ -64,23 +74,39 @@ def _traces(findings: Sequence[Finding], drafts: Sequence[FindingDraft]) -> Iter
             yield FindingTrace(finding=finding, trace_id=trace_id)
 
 
-def _citations(findings: Sequence[Finding], drafts: Sequence[FindingDraft], stored: set[UUID]) -> Iterator[Citation]:
-    position = 0
-    for finding, draft in zip(findings, drafts, strict=True):
-        for cited in draft.citations:
-            position += 1
-            is_stored = cited.trace_id in stored
-            yield Citation(
-                run_id=finding.run_id,
-                finding=finding,
-                position=position,
-                text=_text(cited),
-                trace_id=cited.trace_id if is_stored else None,
-                span_id=cited.span_id if is_stored else None,
-                state=CitationState.VERIFIED if is_stored else CitationState.UNKNOWN,
-                quote=cited.quote,
-                note=cited.note[:200],
-            )
+def _of_drafts(findings: Sequence[Finding], drafts: Sequence[FindingDraft]) -> list[Citation]:
+    """What rules cite: they have just read it."""
+    return [
+        Citation(
+            finding=finding,
+            text=_text(cited),
+            trace_id=cited.trace_id,
+            span_id=cited.span_id,
+            state=CitationState.VERIFIED,
+            quote=cited.quote,
+            note=cited.note[:200],
+        )
+        for finding, draft in zip(findings, drafts, strict=True)
+        for cited in draft.citations
+    ]
+
+
+def _of_model(findings: Sequence[Finding], cited: ReportCitations) -> list[Citation]:
+    by_finding = zip(findings, cited.of_findings, strict=False)
+    of_findings = [_checked(citation, finding) for finding, group in by_finding for citation in group]
+    return [*of_findings, *(_checked(citation, None) for citation in cited.of_text)]
+
+
+def _checked(citation: CheckedCitation, finding: Finding | None) -> Citation:
+    return Citation(
+        finding=finding,
+        text=citation.text[:200],
+        trace_id=citation.trace_id,
+        span_id=citation.span_id,
+        state=citation.state,
+        quote=citation.quote,
+        quote_state=citation.quote_state,
+    )
 
 
 def _text(cited: CitationDraft) -> str:

@@ -38,6 +38,11 @@ FINDINGS = {
             "fix": "Return an error that the model can read.",
             "signature": "F1",
             "trace_count": 7,
+            "citations": [
+                {"trace_id": f"{3:032x}", "span_id": f"{48:016x}", "quote": "The order has no lines"},
+                {"trace_id": f"{4:032X}", "quote": "I never said that"},
+                {"trace_id": "ab" * 16},
+            ],
         },
         {"title": "Something else", "severity": "low", "category": "cost", "trace_count": 4, "signature": "else"},
     ]
@@ -116,6 +121,8 @@ def test_a_report_has_what_the_model_found(project: Project, now: datetime, serv
     assert (first.title, first.severity, first.trace_count) == ("Orders without lines fail", "high", 10)
     assert first.traces.count() == 10
     assert (second.trace_count, second.claimed_count) == (None, 4)
+    cited = list(first.citations.order_by("position").values_list("state", "quote_state"))
+    assert cited == [("verified", "found"), ("verified", "missing"), ("unknown", "")]
     told = list(run.events.order_by("sequence").values_list("kind", "text"))
     assert told[0] == ("started", "Reads 30 of 30 traces")
     assert ("tool_call", "Looks at the overview") in told
