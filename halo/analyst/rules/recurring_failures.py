@@ -112,7 +112,7 @@ def _clustered(groups: Mapping[Signature, _Group]) -> dict[Signature, _Group]:
         for common, keys in _by_beginning(sorted(rare), words).items():
             united = _united(map(rare.__getitem__, keys))
             if not words or len(united.failures) >= MIN_RUNS:
-                clusters[common] = united
+                clusters[common if len(keys) > 1 else keys[0]] = united
                 _remove(keys, rare)
     return clusters
 

@@ -122,9 +122,9 @@ def _is_recent(before: _Call | None, call: _Call) -> bool:
 
 def arguments_of(payload: PayloadRecord | None) -> str:
     """The arguments of a tool call, in one form for all that mean the same; empty if they are not stored."""
-    if payload is None:
+    if payload is None or not (payload.input or payload.input_messages):
         return ""
-    text = payload.input or orjson.dumps(payload.input_messages or "").decode()
+    text = payload.input or orjson.dumps(payload.input_messages).decode()
     try:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS).decode()
     except orjson.JSONDecodeError:

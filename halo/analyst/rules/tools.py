@@ -39,7 +39,7 @@ _NOTHING = re.compile(
     | .*\b(?:
         (?:was |were |is |are )?not\ found | could(?:\ not|n't)\ (?:be\ )?f(?:ind|ound) | nothing\ (?:was\ )?found
         | (?:no|0|zero)\ (?:\w+\ ){0,2}(?:results?|match(?:es)?|records?|rows?|entr(?:y|ies)|items?|documents?|data)\b
-        | no\ (?:\w+\ ){1,3}(?:found|available|match(?:es|ed|ing)?)
+        | no\ (?:\w+\ ){1,3}(?:found|available|match(?:es|ed)?) | no\ matching\ \w+
         | (?:keine?|0)\ (?:\w+\ )?(?:ergebnisse?|treffer|daten|einträge)|nichts\ gefunden|nicht\ gefunden
         | (?:sin|ning[uú]n|0)\ (?:resultados?|datos)|no\ se\ encontr|no\ encontrad[oa]
         | (?:aucun|pas\ de|0)\ (?:résultats?|données)|introuvable|non\ trouvée?|rien\ trouvé
