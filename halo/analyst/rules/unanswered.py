@@ -1,7 +1,7 @@
 """Runs that never end, and users who get no answer or leave after an error."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, override
 from uuid import UUID
@@ -144,12 +144,17 @@ def _is_answered(run: TraceRun, steps: Sequence[Step]) -> bool:
     """
     was_asked = any(step.input_size or step.output_size for step in steps)
     was_tried = len(steps) > 1 or run.failed or not run.root_ended
-    if not was_asked or not was_tried or any(step.parent_id is None and step.output_size for step in steps):
-        return True
+    return not was_asked or not was_tried or any(step.output_size for step in _speaking(steps))
+
+
+def _speaking(steps: Sequence[Step]) -> Iterator[Step]:
+    """The steps whose output is an answer: roots and a last model call; without calls, any."""
+    yield from (step for step in steps if step.parent_id is None)
     last = next((step for step in reversed(steps) if step.kind == "LLM" or step.kind in TOOL_KINDS), None)
     if last is None:
-        return any(step.output_size for step in steps)
-    return last.kind == "LLM" and last.output_size > 0
+        yield from steps
+    elif last.kind == "LLM":
+        yield last
 
 
 def _until(touched: Touched, moment: datetime) -> Touched:
