@@ -1,5 +1,6 @@
 """What rules read in the texts of spans."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -8,13 +9,16 @@ import orjson
 from halo.analyst.citing import Place
 from halo.analyst.material import Texts
 from traces.conventions.json_objects import as_text
-from traces.conventions.message_formats import parse
+from traces.conventions.message_formats import parse, read_text
+from traces.conventions.message_formats import read as read_messages
 from traces.records import PayloadRecord
 
 MAX_DEPTH = 5
 MAX_ITEMS = 50
 # What senders call the reason why an answer ended.
 REASONS = frozenset(("finish_reason", "finish_reasons", "finishReason", "stop_reason", "stopReason"))
+
+JSON_ASKED = re.compile(r"json_(?:schema|object)")
 
 
 class Thinned[Item]:
@@ -64,6 +68,19 @@ def returned(payload: PayloadRecord) -> str:
 
 def _as_json(messages: list[dict[str, Any]] | None) -> str:
     return orjson.dumps(messages).decode() if messages else ""
+
+
+def answer_text(payload: PayloadRecord) -> str:
+    """The text of a model's last message; empty for calls of tools."""
+    messages = read_messages(payload.output_messages, "assistant") or read_text(payload.output or "", "assistant")
+    return messages[-1].text.strip() if messages else ""
+
+
+def asks_for_json(payload: PayloadRecord) -> bool:
+    """Whether the request asks for JSON, by a schema or not."""
+    about = payload.attributes
+    asked = as_text(about.get("llm.invocation_parameters")) + as_text(about.get("gen_ai.request.response_format"))
+    return about.get("gen_ai.output.type") == "json" or bool(JSON_ASKED.search(asked))
 
 
 def finish_reasons(payload: PayloadRecord) -> set[str]:

@@ -305,6 +305,20 @@ def _cut_off_answer(chance: random.Random, run: Run, number: int) -> None:
     last.output_tokens = 1024 if last.finish_reason == "length" else 9
 
 
+def _unreadable_json(chance: random.Random, run: Run, _: int) -> None:
+    for call in run.models():
+        call.extra = {"llm.invocation_parameters": '{"response_format": {"type": "json_schema"}}'}
+        call.answer = '{"order": 7}'
+    run.models()[-1].answer = 'Here is the order: {"order": 7}'
+
+
+def _repeated_model_call(chance: random.Random, run: Run, number: int) -> None:
+    first = run.calls[0]
+    run.calls[1:1] = [_copy(first), _copy(first)]
+    if number % 3 == 0:
+        first.error = ("RateLimitError", "Too many requests")
+
+
 def _unanswered(chance: random.Random, run: Run, number: int) -> None:
     if number % 2:
         run.is_open = True
@@ -360,6 +374,8 @@ PLANTERS: Mapping[str, Planter] = {
     "cached_prompt": _cached_prompt,
     "long_prompt": _long_prompt,
     "cut_off_answer": _cut_off_answer,
+    "unreadable_json": _unreadable_json,
+    "repeated_model_call": _repeated_model_call,
     "unanswered": _unanswered,
     "regression": _regression,
     "bad_label": _bad_label,

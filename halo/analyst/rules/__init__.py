@@ -13,6 +13,7 @@ from halo.analyst.rules.mixed_traffic import MixedTraffic
 from halo.analyst.rules.recurring_failures import RecurringFailures
 from halo.analyst.rules.redundant_calls import RedundantCalls
 from halo.analyst.rules.regressions import Regressions
+from halo.analyst.rules.repeated_model_calls import RepeatedModelCalls
 from halo.analyst.rules.serial_tools import SerialTools
 from halo.analyst.rules.slow_tail import SlowTail
 from halo.analyst.rules.tools import Tools
@@ -31,6 +32,7 @@ RULES: tuple[Callable[[], Rule], ...] = (
     ContextGrowth,
     UncachedPrompts,
     CutOffAnswers,
+    RepeatedModelCalls,
     Unanswered,
     Regressions,
     MixedTraffic,

@@ -1,18 +1,21 @@
-"""Answers of models that were cut off or refused, as the provider says."""
+"""Answers of models that were cut off or refused, as the provider says, or are no JSON although it was asked for."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, override
 
+import orjson
+
 from catalyst import formats
 from halo.analyst.citing import Place
 from halo.analyst.material import Candidate, Rule, Step, Texts, TraceRun, Window
 from halo.analyst.severities import RECOVERED_WEIGHT, severity_of
-from halo.analyst.texts import Thinned, finish_reasons, read
+from halo.analyst.texts import Thinned, answer_text, asks_for_json, finish_reasons, read
 from halo.analyst.touched import Touched
 from halo.analyst.wording import counted, share_of_runs, short
 from halo.choices import Category
+from traces.records import PayloadRecord
 
 MIN_RUNS = 3
 # Calls whose texts are read: any, evenly spread, and those at the greatest number of output tokens of their step.
@@ -46,11 +49,20 @@ class _Ceiling:
             self.calls.add(Place(run, step.span_id))
 
 
+class _Kind(NamedTuple):
+    """One way to end badly. `ended`: what the answers are."""
+
+    ended: str
+    category: Category
+    happens: str
+    fix: str
+
+
 class _Ended(NamedTuple):
-    """An answer that ended too early. `reason`: the provider's word."""
+    """An answer that ended badly. `reason`: the provider's word, if it has one."""
 
     where: Where
-    is_refused: bool
+    kind: str
     reason: str
 
 
@@ -73,14 +85,14 @@ class CutOffAnswers(Rule):
 
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
-        touched: dict[tuple[Where, bool], Touched] = defaultdict(Touched)
-        reasons: dict[tuple[Where, bool], Counter[str]] = defaultdict(Counter)
+        touched: dict[tuple[Where, str], Touched] = defaultdict(Touched)
+        reasons: dict[tuple[Where, str], Counter[str]] = defaultdict(Counter)
         for place, ended in self._ended(texts):
-            touched[ended.where, ended.is_refused].add(place.run, place.span_id)
-            reasons[ended.where, ended.is_refused][ended.reason] += 1
+            touched[ended.where, ended.kind].add(place.run, place.span_id)
+            reasons[ended.where, ended.kind][ended.reason] += 1
         return [
-            self._candidate(where, runs, reasons[where, is_refused], window, is_refused=is_refused)
-            for (where, is_refused), runs in touched.items()
+            self._candidate(where, kind, runs, reasons[where, kind], window)
+            for (where, kind), runs in touched.items()
             if len(runs) >= MIN_RUNS
         ]
 
@@ -91,61 +103,90 @@ class CutOffAnswers(Rule):
             if len(ceiling.calls.items) >= MIN_RUNS
             for place in ceiling.calls.items
         ]
-        where_of = {(place.run.trace_id, place.span_id): where for where, place in (*self._any.items, *at_ceilings)}
-        places = {(place.run.trace_id, place.span_id): place for _, place in (*self._any.items, *at_ceilings)}
-        for place, payload in read(texts, list(places.values())):
-            said = finish_reasons(payload)
-            where = where_of[place.run.trace_id, place.span_id]
-            for reason in sorted(said & REFUSED)[:1] or sorted(said & CUT_OFF)[:1]:
-                yield place, _Ended(where, reason in REFUSED, reason)
+        calls = {
+            (place.run.trace_id, place.span_id): (where, place) for where, place in (*self._any.items, *at_ceilings)
+        }
+        for place, payload in read(texts, [place for _, place in calls.values()]):
+            if ended := _kind_of(payload):
+                yield place, _Ended(calls[place.run.trace_id, place.span_id][0], *ended)
 
-    def _candidate(
-        self, where: Where, touched: Touched, reasons: Counter[str], window: Window, *, is_refused: bool
-    ) -> Candidate:
+    def _candidate(self, where: Where, kind: str, touched: Touched, reasons: Counter[str], window: Window) -> Candidate:
         name, model = where
-        count = len(touched)
+        about, count = KINDS[kind], len(touched)
         # A run that ends well in spite of it counts less.
         failed = touched.failed_count + RECOVERED_WEIGHT * (count - touched.failed_count)
-        words = " or ".join(f"“{reason}”" for reason, _ in reasons.most_common())
-        said = f"The provider ended {counted(reasons.total(), 'answer')} of {model or 'the model'} with {words}."
-        kind = "refused_answer" if is_refused else "cut_off_answer"
         return Candidate(
             kind=kind,
-            title=f"Answers of {short(name)} are {ENDED[is_refused]} in {share_of_runs(count, window.total)}",
-            category=Category.SAFETY if is_refused else Category.QUALITY,
+            title=f"Answers of {short(name)} are {about.ended} in {share_of_runs(count, window.total)}",
+            category=about.category,
             severity=severity_of(failed=failed / window.total),
             signature=f"{kind}:{name}:{model}",
-            happens=f"{said} {HAPPENS[is_refused]}",
-            fix=FIXES[is_refused],
-            evidence=self._evidence(where, touched, is_refused=is_refused),
+            happens=f"{_said(model, reasons)} {about.happens}",
+            fix=about.fix,
+            evidence=self._evidence(where, kind, touched),
             traces=touched.traces,
             harm=failed / window.total,
             cause=name,
             citations=touched.citations(),
         )
 
-    def _evidence(self, where: Where, touched: Touched, *, is_refused: bool) -> str:
+    def _evidence(self, where: Where, kind: str, touched: Touched) -> str:
         said = f"{formats.percent(touched.failed_count, len(touched))} of these runs failed."
         ceiling = self._ceilings[where]
-        if not is_refused and len(ceiling.calls.items) >= MIN_RUNS:
+        if kind == "cut_off_answer" and len(ceiling.calls.items) >= MIN_RUNS:
             said = f"{said} The longest answers of this step all have {counted(ceiling.tokens, 'token')}."
         if not self._any.is_whole:
-            said = f"{said} The finish reasons of {len(self._any.items):,} of {self._count:,} calls were read."
+            said = f"{said} The answers of {len(self._any.items):,} of {self._count:,} calls were read."
         return said
 
 
-ENDED = {False: "cut off at their token limit", True: "refused or filtered"}
-HAPPENS = {
-    False: "What follows them gets half a sentence, or JSON that does not parse.",
-    True: "The user gets no answer, or one that does not help.",
-}
-FIXES = {
-    False: (
+def _kind_of(payload: PayloadRecord) -> tuple[str, str] | None:
+    """How an answer ended badly, and the reason that the provider gives; None if it did not."""
+    said = finish_reasons(payload)
+    for kind, known in (("refused_answer", REFUSED), ("cut_off_answer", CUT_OFF)):
+        if reasons := sorted(said & known):
+            return kind, reasons[0]
+    return ("unreadable_json", "") if asks_for_json(payload) and not _is_json(answer_text(payload)) else None
+
+
+def _is_json(text: str) -> bool:
+    """Whether it parses; calls of tools have no text, and nothing to parse."""
+    try:
+        orjson.loads(text or "null")
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _said(model: str, reasons: Counter[str]) -> str:
+    answers = f"{counted(reasons.total(), 'answer')} of {model or 'the model'}"
+    words = " or ".join(f"“{reason}”" for reason, _ in reasons.most_common() if reason)
+    return (
+        f"The provider ended {answers} with {words}." if words else f"JSON was asked for, but {answers} do not parse."
+    )
+
+
+KINDS = {
+    "cut_off_answer": _Kind(
+        "cut off at their token limit",
+        Category.QUALITY,
+        "What follows them gets half a sentence, or JSON that does not parse.",
         "Raise max_tokens for this step, or ask for shorter answers. Check the finish reason before you use an "
-        "answer, and continue or repeat it if it was cut off."
+        "answer, and continue or repeat it if it was cut off.",
     ),
-    True: (
+    "refused_answer": _Kind(
+        "refused or filtered",
+        Category.SAFETY,
+        "The user gets no answer, or one that does not help.",
         "Read the cited inputs: results of tools and quoted texts often trigger the filter, not the user. Tell users "
-        "plainly that there is no answer, and send what is legitimate to a model or a filter level that allows it."
+        "plainly that there is no answer, and send what is legitimate to a model or a filter level that allows it.",
+    ),
+    "unreadable_json": _Kind(
+        "no JSON although it was asked for",
+        Category.QUALITY,
+        "What reads them fails, asks again, or goes on without them.",
+        "Ask for strict JSON by a schema (response_format with strict, or a forced tool call) where the model has "
+        "it, check the answer, and send the error back once. Sentences and code fences around the JSON are the "
+        "usual cause.",
     ),
 }

@@ -202,8 +202,8 @@ def _instead(where: Where, found: list[_Slow], norm: _Norm) -> str:
     if usual is None:
         return f"{formats.duration(there)} there, other runs none"
     if _has_more_calls(where, found, norm):
-        calls = median(each.took.call_count for each in found)
-        return f"{calls:.0f} calls take {formats.duration(there)} instead of {usual.call_count:.0f} in {formats.duration(usual.own_us)}"
+        took = f"{median(each.took.call_count for each in found):.0f} calls take {formats.duration(there)}"
+        return f"{took} instead of {usual.call_count:.0f} in {formats.duration(usual.own_us)}"
     what = "in which no step runs" if where[0] in CONTAINERS else "there"
     return f"{formats.duration(there)} {what} instead of {formats.duration(usual.own_us)}"
 

@@ -28,3 +28,14 @@ def test_answers_that_were_cut_off_or_refused_are_found(now: datetime, agent: Ag
 @pytest.mark.parametrize("agent", AGENTS)
 def test_answers_that_end_well_are_no_finding(now: datetime, agent: Agent) -> None:
     assert not ordinary(now, agent).found(CutOffAnswers())
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_answers_that_should_be_json_and_do_not_parse_are_found(now: datetime, agent: Agent) -> None:
+    material, unreadable = planted(now, agent, "unreadable_json", 0.03)
+    (found,) = material.found(CutOffAnswers()).values()
+    assert found.kind == "unreadable_json"
+    assert found.traces == unreadable
+    assert (
+        found.title == f"Answers of chat are no JSON although it was asked for in {len(unreadable)} of 620 runs (3.1%)"
+    )
