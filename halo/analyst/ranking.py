@@ -149,7 +149,7 @@ def _facts(ranked: Ranked, window: Window) -> list[str]:
     if ranked.candidate.prior_count is not None and is_comparable(window):
         facts.append(_compared(ranked, window))
     if ranked.also:
-        facts.append(f"Mostly the same runs: {'; '.join(ranked.also)}.")
+        facts.append(f"Of the same cause: {'; '.join(ranked.also)}.")
     return facts
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import alerts, backfill, ingest, judging, meters, pages, shares, signals, soak
+from tests.bench import alerts, backfill, halo, ingest, judging, meters, pages, shares, signals, soak
 from tests.bench.judge_stub import MODEL, stub
 from tests.bench.report import Table
 from tests.e2e.instance import Instance, started
@@ -22,13 +22,14 @@ def main() -> None:
     """Run the named parts, in one order, on one instance."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "part", nargs="*", help="ingest, shares, judge, pages, signals, alerts, backfill or soak; all without any"
+        "part", nargs="*", help="ingest, shares, judge, pages, signals, alerts, halo, backfill or soak; all without any"
     )
     parser.add_argument("--spans", type=int, default=400_000, help="spans to ingest in large requests; half in small")
     parser.add_argument("--stored", type=int, default=1_000_000, help="spans in the store when pages are read")
     parser.add_argument("--labels", type=int, default=6_000, help="labels to judge")
     parser.add_argument("--labelled", type=int, default=1_000_000, help="labels of one signal when its pages are read")
     parser.add_argument("--matching", type=int, default=1_000_000, help="targets that a manual run queues")
+    parser.add_argument("--analysed", type=int, default=60_000, help="traces that a report by rules reads")
     parser.add_argument("--minutes", type=float, default=10, help="length of the soak")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000))
     asked = parser.parse_args()
@@ -39,6 +40,7 @@ def main() -> None:
         "pages": lambda instance, table: pages.run(instance, table, asked.seed, asked.stored),
         "signals": lambda instance, table: signals.run(instance, table, asked.seed, asked.labelled),
         "alerts": lambda instance, table: alerts.run(instance, table, asked.labelled),
+        "halo": lambda instance, table: halo.run(instance, table, asked.seed, asked.analysed),
         "backfill": lambda instance, table: backfill.run(instance, table, asked.seed, asked.matching),
         "soak": lambda instance, table: soak.run(instance, table, asked.seed, asked.minutes),
     }

@@ -71,7 +71,7 @@ class TestOneCause:
     def test_the_same_runs_are_one_finding(self) -> None:
         (finding,) = ranked([a_candidate("more", range(30)), a_candidate("less", range(4, 30))], WINDOW)
         assert finding.title == "more"
-        assert finding.evidence.endswith("Mostly the same runs: less.")
+        assert finding.evidence.endswith("Of the same cause: less.")
         assert len(finding.trace_ids) == 30
 
     def test_a_part_is_another_one_unless_it_names_the_same_cause(self) -> None:

@@ -1,0 +1,38 @@
+"""How long the offline analyst takes to read many traces of an agent, and its memory."""
+
+from tests.bench.ingest import LARGE, LARGE_SENDERS, post
+from tests.bench.pages import COPIED_SPANS, replicate
+from tests.bench.report import Table
+from tests.bench.traffic import AGENTS, Mix, bodies
+from tests.e2e.instance import Instance
+
+AIM_SECONDS, AIM_MEMORY_MB = 20, 300
+OF_AGENT = f"agent_id = (SELECT id FROM agents_agent WHERE identity = '{AGENTS[0]}')"
+ANALYSED = f"""
+import resource
+import time
+from datetime import timedelta
+from django.utils import timezone
+from catalyst.agents.models import Agent
+from halo.analyst.report import analyse
+from halo.models import Run
+agent = Agent.objects.get(project__slug="default", identity="{AGENTS[0]}")
+now = timezone.now()
+run = Run(project=agent.project, agent=agent, window_start=now - timedelta(days=30), window_end=now, engine="rules")
+before = time.perf_counter()
+assert analyse(run, now).findings
+print(time.perf_counter() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def run(instance: Instance, table: Table, seed: int, traces: int) -> None:
+    """Store about so many traces of one agent by copying some within the database, and report on them."""
+    post(instance, bodies(Mix(seed + 40), LARGE_SENDERS, COPIED_SPANS // LARGE // LARGE_SENDERS, LARGE))
+    sent = instance.count(f"SELECT count(*) FROM traces_trace WHERE {OF_AGENT}")
+    replicate(instance, OF_AGENT, sent, traces // sent)
+    counted = f"SELECT count(*), sum(span_count)::bigint FROM traces_trace WHERE {OF_AGENT}"
+    ((count, spans),) = instance.query(counted)
+    seconds, memory = map(float, instance.shell(ANALYSED).split())
+    what = f"of {count:,} traces with {spans / 1e6:.1f} M spans"
+    table.below(f"report by rules {what}", AIM_SECONDS, seconds, " s")
+    table.below(f"memory of its process {what}", AIM_MEMORY_MB, memory, " MB")
