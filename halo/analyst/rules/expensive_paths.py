@@ -104,42 +104,33 @@ class ExpensiveModels(CountsBefore):
         )
 
 
-class _Costliest(NamedTuple):
-    """The step and model on which a run spent most, and its most expensive call there."""
-
-    where: Where
-    span_id: int
-    cost: float
-
-
 class CostlyRuns(CountsBefore):
     """Finds runs that cost several times as much as usual, by the step and model that they spent most on."""
 
     def __init__(self) -> None:
-        self._runs: list[tuple[TraceRun, _Costliest]] = []
+        # With the step and model on which each spent most, and its most expensive call there.
+        self._runs: list[tuple[TraceRun, Where, int]] = []
+        # Equal ones are one object: there are few.
+        self._known: dict[Where, Where] = {}
 
     @override
     def add(self, run: TraceRun, steps: Sequence[Step]) -> None:
         if not run.cost:
             return
-        spent: dict[Where, list[float]] = {}
-        for step in steps:
-            if step.cost:
-                cost = float(step.cost)
-                known = spent.setdefault((step.name, step.model), [0.0, step.span_id, 0.0])
-                known[0] += cost
-                if cost > known[2]:
-                    known[1:] = step.span_id, cost
-        if spent:
-            where = max(spent, key=lambda where: spent[where][0])
-            cost, span_id, _ = spent[where]
-            self._runs.append((run, _Costliest(where, int(span_id), cost)))
+        priced = [(step, float(step.cost)) for step in steps if step.cost]
+        spent: dict[Where, float] = defaultdict(float)
+        for step, cost in priced:
+            spent[step.name, step.model] += cost
+        if priced:
+            where = max(spent, key=spent.__getitem__)
+            _, span_id = max((cost, step.span_id) for step, cost in priced if (step.name, step.model) == where)
+            self._runs.append((run, self._known.setdefault(where, where), span_id))
 
     @override
     def candidates(self, window: Window, texts: Texts) -> Sequence[Candidate]:
         if not self._runs:
             return []
-        costs = sorted(float(run.cost) for run, _ in self._runs)
+        costs = sorted(float(run.cost) for run, _, _ in self._runs)
         usual = median(costs)
         limit = max(COSTLY_FACTOR * usual, costs[int((1 - COSTLIEST_SHARE) * len(costs))])
         whole = _Whole(window, sum(costs), limit, usual)
@@ -152,9 +143,9 @@ class CostlyRuns(CountsBefore):
 
     def _groups(self, whole: "_Whole") -> defaultdict[Where, Touched]:
         groups: defaultdict[Where, Touched] = defaultdict(Touched)
-        for run, costliest in self._runs:
+        for run, where, span_id in self._runs:
             if run.cost > whole.limit:
-                groups[costliest.where].add(run, costliest.span_id, float(run.cost) - whole.usual)
+                groups[where].add(run, span_id, float(run.cost) - whole.usual)
         return groups
 
 
