@@ -62,7 +62,6 @@ class Reading:
     def read_span_count(self) -> int:
         return sum(run.span_count for run in self.window.runs)
 
-    @property
     def texts(self) -> "StoredTexts":
         return StoredTexts(self.window)
 

@@ -28,10 +28,11 @@ def report_on(reading: Reading) -> ReportDraft:
     rules = [make() for make in (RULES if window.total >= ENOUGH_RUNS else RULES_OF_FEW_RUNS)]
     _show(rules, reading)
     candidates: list[Candidate] = []
+    texts = reading.texts()
     for rule in rules:
         if reading.is_over():
             raise Interrupted
-        candidates += rule.candidates(window, reading.texts)
+        candidates += rule.candidates(window, texts)
     lists = Lists(reading)
     findings = tuple(
         replace(each, query=each.query or lists.same_as(each.trace_ids)) for each in ranked(candidates, window)

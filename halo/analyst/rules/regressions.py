@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import fmean, median
 from typing import NamedTuple, override
 
 from catalyst import formats
@@ -125,11 +125,11 @@ def _slower(number: _Number, window: Window) -> Iterator[Candidate]:
         before, after = _values(number, split.before), _values(number, split.after)
         rises = [("Median", median(before), median(after)), ("p95", _p95(before), _p95(after))]
         name, was, now = max(rises, key=lambda rise: rise[2] / rise[1] if rise[1] else 0)
-        if now < MIN_GROWTH * was or mean(after) <= mean(before):
+        if now < MIN_GROWTH * was or fmean(after) <= fmean(before):
             continue
         limit = _p95(before)
         above = [run for run in split.after if (number.of(run) or 0) > limit]
-        wasted = (mean(after) - mean(before)) * len(after) / sum(_values(number, window.runs))
+        wasted = (fmean(after) - fmean(before)) * len(after) / sum(_values(number, window.runs))
         yield Candidate(
             kind=KIND,
             title=f"{name} {number.name} rose from {number.text(was)} to {number.text(now)} {split.since}",
@@ -176,7 +176,7 @@ def _units(runs: Sequence[TraceRun], of: Callable[[TraceRun], float | None]) -> 
             session = run.session_id or run.trace_id
             first.setdefault(session, at)
             values[session].append(value)
-    return [(at, mean(values[session])) for session, at in first.items()]
+    return [(at, fmean(values[session])) for session, at in first.items()]
 
 
 def _nearest_change(runs: Sequence[TraceRun], index: int) -> tuple[int, str]:
