@@ -34,6 +34,17 @@ WEIGHT = 0.5
 # On each side: runs whose first user message is read, and words of it.
 MAX_READ = 150
 WORD = re.compile(r"[^\W\d_]{4,}")
+# They say nothing about what users want.
+COMMON_WORDS = frozenset(
+    """
+    about after again also another because been before being between both cannot could does doing done during
+    each even every from give given going good have having hello help here hope into just know last like look
+    looking made make many maybe more most much must need needs never next only other over please really right
+    same shall should since some still such sure take tell than thank thanks that their them then there these
+    they thing think this those through today told under until very want wanted wants well were what when where
+    whether which while will with within without would your yours
+    """.split()  # noqa: SIM905
+)
 
 # Kind and name, such as ("tool", "web_search").
 type Feature = tuple[str, str]
@@ -43,17 +54,22 @@ type Target = UUID | int
 
 
 class _Common(NamedTuple):
-    """A feature of `part` of `total` targets with the label, and of `other_part` of `other_total` without."""
+    """A feature of `part` of `total` targets with the label, and of `other_part` of `other_total` without.
+
+    `tests`: how many features were tested with it.
+    """
 
     feature: Feature
     part: int
     total: int
     other_part: int
     other_total: int
+    tests: int
 
     @property
     def p_value(self) -> float:
-        return shares_p_value(self.part, self.total, self.other_part, self.other_total)
+        """Each feature was a chance to find something (Bonferroni)."""
+        return min(shares_p_value(self.part, self.total, self.other_part, self.other_total) * self.tests, 1.0)
 
     @property
     def is_lifted(self) -> bool:
@@ -127,12 +143,13 @@ class BadLabels(Rule):
             return None
         having, other_having = self._union(bad), self._union(others)
         saying, other_saying = self._words(bad, texts), self._words(others, texts)
+        # Words are many, so they are a family of their own: they must not hide what tools and models tell.
         tested = [*_common(having, other_having), *_common(saying, other_saying)]
         lifted = sorted((each for each in tested if each.is_lifted), key=lambda each: each.p_value)
         if not lifted:
             return None
         touched = [*_having(having, lifted[0].feature), *_having(saying, lifted[0].feature)]
-        return _finding(label, lifted, [run for target in touched for run in bad[target]], window, len(tested))
+        return _finding(label, lifted, [run for target in touched for run in bad[target]], window)
 
     def _union(self, targets: Mapping[Target, Sequence[TraceRun]]) -> dict[Target, Features]:
         none: Features = frozenset()
@@ -149,7 +166,7 @@ class BadLabels(Rule):
         places = [Place(run, self._first_spans.get(run.trace_id)) for run in first.values()]
         return {
             target_of[place.run.trace_id]: frozenset(
-                ("word", word) for word in set(WORD.findall(input_preview(payload).lower()))
+                ("word", word) for word in set(WORD.findall(input_preview(payload).lower())) - COMMON_WORDS
             )
             for place, payload in read(texts, places)
         }
@@ -188,18 +205,22 @@ def _common(bad: Mapping[Target, Features], others: Mapping[Target, Features]) -
     """Features of enough targets with the label, and how many of the others have them."""
     counts = Counter(feature for features in bad.values() for feature in features)
     other_counts = Counter(feature for features in others.values() for feature in features)
-    return [
-        _Common(feature, count, len(bad), other_counts[feature], len(others))
+    everywhere = len(bad) + len(others)
+    frequent = {
+        feature: count
         for feature, count in sorted(counts.items())
-        if count >= MIN_COMMON and others
+        # What all have in common tells nothing.
+        if count >= MIN_COMMON and others and count + other_counts[feature] < everywhere
+    }
+    return [
+        _Common(feature, count, len(bad), other_counts[feature], len(others), len(frequent))
+        for feature, count in frequent.items()
     ]
 
 
-def _finding(
-    label: BadLabel, lifted: Sequence[_Common], runs: Sequence[TraceRun], window: Window, test_count: int
-) -> Candidate:
+def _finding(label: BadLabel, lifted: Sequence[_Common], runs: Sequence[TraceRun], window: Window) -> Candidate:
     best, *further = lifted
-    also = [each for each in further if each.p_value * test_count < SURPRISING][:MAX_FURTHER]
+    also = [each for each in further if each.p_value < SURPRISING][:MAX_FURTHER]
     noun = "session" if label.of_sessions else "run"
     failed = WEIGHT * len(runs) / window.total
     return Candidate(
@@ -212,15 +233,14 @@ def _finding(
         severity=severity_of(failed=failed),
         signature=f"bad_label:{label.key}:{best.feature[0]}:{best.feature[1]}",
         happens=(
-            f"{best.part:,} of {counted(best.total, noun)} with this label have that in common, and "
-            f"{best.other_part:,} of {best.other_total:,} with other labels of the signal."
+            f"{best.part:,} of {counted(best.total, noun)} with this label are such, and {best.other_part:,} of "
+            f"{best.other_total:,} with other labels of the signal."
         ),
         fix=FIXES[best.feature[0]],
         evidence=_evidence(best, also, noun),
         traces=frozenset(run.trace_id for run in runs),
         harm=failed,
-        # Each feature was a chance to find something.
-        p_value=min(best.p_value * test_count, 1.0),
+        p_value=best.p_value,
         cause=best.feature[1],
         citations=cite([Place(run, badness=run.error_count) for run in runs]),
     )
