@@ -33,6 +33,6 @@ def run(instance: Instance, table: Table, seed: int, traces: int) -> None:
     counted = f"SELECT count(*), sum(span_count)::bigint FROM traces_trace WHERE {OF_AGENT}"
     ((count, spans),) = instance.query(counted)
     seconds, memory = map(float, instance.shell(ANALYSED).split())
-    what = f"of {count:,} traces with {spans / 1e6:.1f} M spans"
+    what = f"of {count:,} traces with {spans:,} spans"
     table.below(f"report by rules {what}", AIM_SECONDS, seconds, " s")
     table.below(f"memory of its process {what}", AIM_MEMORY_MB, memory, " MB")
