@@ -47,14 +47,13 @@ class _Took(NamedTuple):
 class _Times:
     """What each run took at one name. Arrays, as there may be 100,000 runs."""
 
-    columns: tuple[array[int], ...] = field(default_factory=lambda: tuple(array("q") for _ in _Took._fields))
-
-    def add(self, took: _Took) -> None:
-        for column, value in zip(self.columns, took, strict=True):
-            column.append(value)
+    numbers: array[int] = field(default_factory=lambda: array("l"))
+    own_us: array[int] = field(default_factory=lambda: array("q"))
+    span_ids: array[int] = field(default_factory=lambda: array("q"))
+    call_counts: array[int] = field(default_factory=lambda: array("l"))
 
     def __iter__(self) -> Iterator[_Took]:
-        return map(_Took._make, zip(*self.columns, strict=True))
+        return map(_Took._make, zip(self.numbers, self.own_us, self.span_ids, self.call_counts, strict=True))
 
 
 class _Usual(NamedTuple):
@@ -103,7 +102,11 @@ class SlowTail(CountsBefore):
             if own_us > known[2]:
                 known[1:3] = step.span_id, own_us
         for where, (total, span_id, _, count) in of_run.items():
-            self._times[where].add(_Took(len(self._runs), total, span_id, count))
+            times = self._times[where]
+            times.numbers.append(len(self._runs))
+            times.own_us.append(total)
+            times.span_ids.append(span_id)
+            times.call_counts.append(count)
         self._runs.append(run)
 
     @override
