@@ -10,7 +10,7 @@ from traces.records import PayloadRecord
 
 TOOL_KINDS = frozenset(("TOOL", "RETRIEVER", "RERANKER"))
 MAX_TEMPLATE_CHARACTERS = 160
-MAX_MESSAGE_CHARACTERS = 2_000
+MAX_MESSAGE_CHARACTERS, MAX_TYPE_CHARACTERS = 2_000, 100
 MASK = "…"
 
 _TRACEBACK = "Traceback (most recent call last)"
@@ -65,7 +65,11 @@ def split(message: str) -> tuple[str, str]:
     match = _TYPE.match(text)
     if match is None or not _is_type(match[1], text):
         return "", text
-    return match[1].rpartition(".")[2], text[match.end() :].strip()
+    return _type_name(match[1]), text[match.end() :].strip()
+
+
+def _type_name(name: str) -> str:
+    return name.rpartition(".")[2][:MAX_TYPE_CHARACTERS]
 
 
 def _is_type(name: str, text: str) -> bool:
@@ -90,8 +94,8 @@ def exception_in(payload: PayloadRecord) -> tuple[str, str]:
     for event in reversed(payload.events if isinstance(payload.events, list) else []):
         attributes = event.get("attributes") if isinstance(event, dict) else None
         if isinstance(attributes, dict) and event.get("name") == "exception":
-            name = str(attributes.get("exception.type") or "").rpartition(".")[2]
-            return name, str(attributes.get("exception.message") or "")[:MAX_MESSAGE_CHARACTERS]
+            message = str(attributes.get("exception.message") or "")
+            return _type_name(str(attributes.get("exception.type") or "")), message[:MAX_MESSAGE_CHARACTERS]
     return "", ""
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from halo.analyst.material import TraceRun
 from halo.analyst.reading import Reading
+from halo.models.finding import MAX_QUERY_CHARACTERS
 
 type Condition = tuple[str, str]
 """A parameter of the list of traces and its value."""
@@ -30,7 +31,8 @@ class Lists:
             matched = set(self._conditions(run)) if run else set()
             shared = matched if shared is None else shared & matched
         same = sorted(condition for condition in shared or () if self._counts[condition] == len(traces))
-        return f"{self._base}&{urlencode(same[:1])}" if same else ""
+        query = f"{self._base}&{urlencode(same[:1])}" if same else ""
+        return query if len(query) <= MAX_QUERY_CHARACTERS else ""
 
     def _conditions(self, run: TraceRun) -> Iterator[Condition]:
         conditions = [

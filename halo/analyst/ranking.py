@@ -8,9 +8,10 @@ from catalyst import formats
 from catalyst.confidence import shares_p_value
 from halo.analyst.material import ENOUGH_RUNS, Candidate, Window
 from halo.analyst.statistics import benjamini_hochberg
-from halo.analyst.wording import interval, runs
+from halo.analyst.wording import interval, runs, short
 from halo.choices import Severity
 from halo.drafts import FindingDraft
+from halo.models.finding import MAX_TITLE_CHARACTERS
 
 MAX_FINDINGS = 12
 SIGNIFICANT = 0.05
@@ -23,6 +24,7 @@ SEVERITIES = tuple(Severity)
 # it has most of the runs.
 SYMPTOMS = frozenset(("costly_run", "failing_tool", "left_after_error", "slow_tail"))
 MIN_EXPLAINED = 0.6
+MAX_SIGNATURE_CHARACTERS = 500
 # Of a dollar, as the table keeps costs.
 NANO = Decimal("1e-9")
 
@@ -122,11 +124,11 @@ def _is_one_cause(one: Candidate, other: Candidate, total: int) -> bool:
 def _finding(ranked: Ranked, window: Window, *, is_folded: bool) -> FindingDraft:
     candidate = ranked.candidate
     return FindingDraft(
-        title=candidate.title,
+        title=short(candidate.title, MAX_TITLE_CHARACTERS),
         severity=Severity.LOW if is_folded else candidate.severity,
         category=candidate.category,
         kind=candidate.kind,
-        signature=candidate.signature,
+        signature=candidate.signature[:MAX_SIGNATURE_CHARACTERS],
         happens=candidate.happens,
         evidence=" ".join(filter(None, (candidate.evidence, *_facts(ranked, window)))),
         fix=candidate.fix,

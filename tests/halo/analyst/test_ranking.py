@@ -98,9 +98,10 @@ def test_findings_beyond_the_twelfth_are_low() -> None:
     assert [each.severity for each in ranked(candidates, WINDOW)] == [Severity.HIGH] * 12 + [Severity.LOW] * 3
 
 
-def test_costs_fit_into_their_table() -> None:
-    (finding,) = ranked([a_candidate("it", range(3), cost=Decimal(1) / 3)], WINDOW)
+def test_a_finding_fits_into_its_table() -> None:
+    (finding,) = ranked([a_candidate("long " * 200, range(3), cost=Decimal(1) / 3)], WINDOW)
     assert finding.cost == Decimal("0.333333333")
+    assert (len(finding.title), len(finding.signature)) == (300, 500)
 
 
 @pytest.mark.parametrize(
