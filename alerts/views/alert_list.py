@@ -17,12 +17,14 @@ from alerts.operations import BulkAction
 from alerts.operations.records import rows
 from catalyst import params
 from catalyst.core.access import ProjectRequest, editor_required
-from catalyst.htmx import redirect_back, render
+from catalyst.htmx import redirect_back, render, wants_partial
 
 PAGE = 50
 MAX_SELECTED = 100
 # Signals and agents to begin with on the empty page.
 MAX_STARTS = 8
+# Alerts are evaluated each minute.
+REFRESH_SECONDS = 30
 
 
 @require_safe
@@ -46,6 +48,7 @@ def alert_list(request: ProjectRequest) -> HttpResponse:
         "filter_form": filter_form,
         "mute_form": MuteForm(),
         "shows_signal": True,
+        "is_polled": wants_partial(request) and "after" not in request.GET,
     }
     return render(request, "alerts/list.html", context, partial="alert-rows")
 
@@ -56,7 +59,8 @@ def page_of(request: ProjectRequest, alerts: AlertQuerySet) -> dict[str, Any]:
     listed = alerts.for_list(now)
     place = Alert.objects.for_project(request.project).place(request.GET.get("after", ""))
     found = rows((listed.after(*place) if place else listed)[: PAGE + 1], now)
-    return {"rows": found[:PAGE], "more": found[PAGE - 1].place if len(found) > PAGE else None, "now": now}
+    more = found[PAGE - 1].place if len(found) > PAGE else None
+    return {"rows": found[:PAGE], "more": more, "now": now, "refresh_seconds": REFRESH_SECONDS}
 
 
 @require_POST

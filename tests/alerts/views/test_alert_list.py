@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from alerts import operations
 from alerts.models import Alert, AlertState
-from alerts.rules import Problem
+from alerts.rules import Level, Problem
 from alerts.views import alert_list
 from catalyst.core.models import AuditEntry, Project, User
 from signals.models import Signal
@@ -207,3 +207,15 @@ def test_it_draws_the_last_day_against_the_threshold(browser: Client, signal: Si
     (drawn,) = Page(browser.get(PAGE).text).all("//*[local-name()='svg' and contains(@class, 'spark')]")
     assert drawn.attribute("aria-label") == "The last 24 hours, and the threshold"
     assert len(drawn.all(".//*[local-name()='polyline']")) == 3
+
+
+def test_the_list_is_polled_with_the_number_that_fires(browser: Client, signal: Signal, now: datetime) -> None:
+    first = make_alert(signal, now=now, name="First")
+    page = Page(browser.get(PAGE).text)
+    assert "firing" not in page.part("firing-count").text
+    AlertState.objects.filter(alert=first).update(level=Level.FIRING)
+    polled = browser.get(PAGE, headers={"HX-Request": "true"}).text
+    assert "1 firing" in polled
+    assert Page(polled).part("firing-count").text == "1 firing"
+    after = browser.get(f"{PAGE}?after=0_{first.pk}", headers={"HX-Request": "true"}).text
+    assert "firing-count" not in after
