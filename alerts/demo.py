@@ -9,6 +9,7 @@ from alerts import evaluation, operations
 from alerts.choices import Comparison, Cooldown, Metric, Operator, Window
 from alerts.models import Alert, AlertState
 from alerts.operations import Definition
+from alerts.readings import COMMITTED_AFTER
 from catalyst.timerange import DAY, MINUTE, floor
 from signals import demo
 from signals.models import Signal
@@ -46,7 +47,7 @@ def go_on(project_id: int, now: datetime) -> None:
         start = floor(now, MINUTE) - WEEK
         AlertState.objects.filter(alert__project=project_id).update(evaluated_until=start)
         for day in range(1, WEEK // DAY + 1):
-            evaluation.evaluate(start + day * DAY)
+            evaluation.evaluate(start + day * DAY + COMMITTED_AFTER)
 
 
 def _create(project_id: int, now: datetime) -> None:

@@ -18,7 +18,7 @@ from alerts import agent_counts, counts, messages
 from alerts.agent_counts import AgentWindowSums
 from alerts.counts import Source, Watched, WindowSums
 from alerts.models import Alert, AlertEvent, AlertState
-from alerts.readings import Read, newest_end, read, ready
+from alerts.readings import Read, newest_end, newest_minute, read, ready
 from alerts.rules import Event, EventKind, Reading, State, step
 from catalyst.timerange import DAY, MINUTE, floor
 from signals.judging import budget_checks
@@ -50,12 +50,12 @@ class _Due:
 
 
 def has_work(now: datetime) -> bool:
-    return AlertState.objects.due(floor(now, MINUTE)).exists()
+    return AlertState.objects.due(newest_minute(now)).exists()
 
 
 def evaluate(now: datetime, *, is_over: Callable[[], bool] = lambda: False) -> int:
     """Evaluate alerts, the longest not evaluated first, until `is_over`. Return how many moved ahead."""
-    until = floor(now, MINUTE)
+    until = newest_minute(now)
     due = list(AlertState.objects.due(until).order_by("evaluated_until").values_list("pk", flat=True)[:MAX_ALERTS])
     moved = 0
     for first in range(0, len(due), AT_ONCE):

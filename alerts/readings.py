@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from alerts.choices import Metric
 from alerts.counts import Part, Source, Watched
@@ -10,6 +10,9 @@ from alerts.measures import Counts, Measure
 from alerts.rules import Problem, Reading
 from catalyst.timerange import HOUR, MINUTE, floor
 
+# Targets settle when the transaction begins that settles them. It commits within seconds, and nobody sees them before.
+# So a window is looked at so long after its end.
+COMMITTED_AFTER = timedelta(seconds=15)
 # A window is evaluated once all of its labels are judged, at the latest after this.
 PATIENCE = 15 * MINUTE
 
@@ -50,7 +53,12 @@ def ready(watch: Watched, ends: Iterable[datetime], waiting: Sequence[datetime],
 
 def newest_end(measure: Measure, now: datetime) -> datetime:
     """The end of the newest window. Hours of an agent's numbers are looked at when their traces have arrived."""
-    return floor(now - PATIENCE, HOUR) if measure.is_hourly else floor(now, MINUTE)
+    return floor(now - PATIENCE, HOUR) if measure.is_hourly else newest_minute(now)
+
+
+def newest_minute(now: datetime) -> datetime:
+    """The end of the newest window of those that end at whole minutes."""
+    return floor(now - COMMITTED_AFTER, MINUTE)
 
 
 def read(watch: Watched, end: datetime, source: Source, *, counts_waiting: bool = True) -> Read:

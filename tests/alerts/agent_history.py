@@ -7,6 +7,7 @@ from uuid import UUID
 
 from alerts import evaluation
 from alerts.models import Alert, AlertState
+from alerts.readings import COMMITTED_AFTER
 from catalyst.core.models import Project
 from catalyst.timerange import DAY, MINUTE, floor
 from signals.targets import settling
@@ -39,6 +40,11 @@ class AgentHistory:
         self.agent = make_agent(project, agent, seen=self.now - 90 * DAY)
         self.number = first
         self.settled: dict[int, datetime] = {}
+
+    @property
+    def seen(self) -> datetime:
+        """When the window that ends now is evaluated."""
+        return self.now + COMMITTED_AFTER
 
     def alert(self, *, name: str = "Errors", evaluated_until: datetime | None = None, **about: Any) -> Alert:
         columns = {
@@ -95,7 +101,7 @@ class AgentHistory:
             settling.settle(self.now + SETTLED)
             self.now += MINUTE
             if evaluate:
-                evaluation.evaluate(self.now)
+                evaluation.evaluate(self.seen)
 
     def ran(self) -> list[Ran]:
         """All traces, from their rows."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from alerts import evaluation
 from alerts.models import Alert, AlertEvent, AlertState
+from alerts.readings import COMMITTED_AFTER
 from catalyst.core.models import Project
 from catalyst.timerange import HOUR, MINUTE, floor
 from signals import operations
@@ -30,6 +31,11 @@ class History:
         # As if it had been published long ago: creation is stamped with the machine's time.
         self.signal.versions.update(created_at=self.now - 90 * 24 * HOUR)
         self.targets = 0
+
+    @property
+    def seen(self) -> datetime:
+        """When the window that ends now is evaluated."""
+        return self.now + COMMITTED_AFTER
 
     @property
     def version(self) -> SignalVersion:
@@ -82,7 +88,7 @@ class History:
         for _ in range(minutes):
             self.now += MINUTE
             if evaluate:
-                evaluation.evaluate(self.now)
+                evaluation.evaluate(self.seen)
 
     def publish(self, prompt: str = "Another question?") -> None:
         operations.publish_version(self.signal, Definition("binary", prompt, 100))

@@ -267,7 +267,7 @@ def test_it_counts_what_is_there_and_a_backtest_says_the_same(history: AgentHist
     did = {alert.pk: told(alert) for alert in alerts}
     assert sum(map(len, did.values())) > 20
     for alert in alerts:
-        tested = backtest.run(counts.of_alert(alert), alert.rule, 1, history.now)
+        tested = backtest.run(counts.of_alert(alert), alert.rule, 1, history.seen)
         assert tested.start == NOON
         assert did[alert.pk] == [(firing.start, firing.end) for firing in tested.firings], alert.metric
 
@@ -283,7 +283,7 @@ def live_through(history: AgentHistory, minutes: int) -> Seen:
         if not 100 < minute < 125 and chance.random() < 0.6:
             arrive(history, chance, is_bad=minute % 110 > 90)
         history.minute()
-        states = AlertState.objects.filter(problem="", evaluated_at=history.now)
+        states = AlertState.objects.filter(problem="", evaluated_at=history.seen)
         seen |= {(state.alert_id, state.evaluated_until): state.value for state in states}
     return seen
 

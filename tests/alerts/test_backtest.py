@@ -32,7 +32,7 @@ def watch_of(alert: Alert, history: History) -> counts.Watched:
 
 
 def backtest_of(alert: Alert, history: History, days: int = 1) -> Backtest:
-    return backtest.run(watch_of(alert, history), alert.rule, days, history.now)
+    return backtest.run(watch_of(alert, history), alert.rule, days, history.seen)
 
 
 def settled(history: History, minutes: int, **values: int) -> None:

@@ -79,7 +79,7 @@ def test_what_is_judged_after_the_evaluation_is_not_listed(history: History, bro
     alert = history.alert(window="5m", threshold=0.5)
     history.settle(8)
     history.judge(["yes", "yes", "yes", "no", "no"])
-    history.minute(16)
+    history.minute(17)
     assert number_of(alert) == 5
     history.judge(["yes", "yes"])
     history.judge([""], status=Status.FAILED)

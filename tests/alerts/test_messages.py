@@ -72,7 +72,7 @@ def test_its_links_lead_to_the_alert_the_labels_and_the_mute(history: History) -
         f"{settings.PUBLIC_URL}/p/default/signals/{history.signal.pk}/?from=2026-11-20T10%3A56&to=2026-11-20T12%3A01"
     )
     assert links["Signal at this time"] == f"{signal}&label=yes"
-    window = "settled=2026-11-20T11%3A56%2F2026-11-20T12%3A01&judged=2026-11-20T12%3A01%3A00%2B00%3A00"
+    window = "settled=2026-11-20T11%3A56%2F2026-11-20T12%3A01&judged=2026-11-20T12%3A01%3A15%2B00%3A00"
     assert links["Labels of this window"] == f"{signal}&version=1&{window}"
 
 

@@ -45,6 +45,7 @@ from datetime import timedelta
 from django.utils import timezone
 from alerts import evaluation
 from alerts.models import Alert, AlertState
+from alerts.readings import COMMITTED_AFTER
 from catalyst.timerange import MINUTE, floor
 from signals.models import Signal
 now = floor(timezone.now(), MINUTE)
@@ -60,7 +61,7 @@ for signal in Signal.objects.filter(name__startswith="Watched"):
         )
         AlertState.objects.create(alert=alert, evaluated_until=start)
 before = time.process_time()
-moved = sum(evaluation.evaluate(start + minute * MINUTE) for minute in range(1, {MINUTES} + 1))
+moved = sum(evaluation.evaluate(start + minute * MINUTE + COMMITTED_AFTER) for minute in range(1, {MINUTES} + 1))
 used = time.process_time() - before
 assert moved == {MINUTES * ALERTS}, moved
 Alert.objects.update(enabled=False)
