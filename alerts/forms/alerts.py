@@ -284,9 +284,20 @@ def labels_of(signal: Signal | None) -> list[str]:
     return list(version.labels) if version is not None and version.type == Type.STRING else []
 
 
-def initial_for(subject: Subject, label: str, time_range: TimeRange | None) -> dict[str, Any]:
-    """How an alert begins that is made from a chart: of its label, with a window that fits its range."""
-    start: dict[str, Any] = {"metric": Metric.ERROR_RATE}
+# The metric of each chart on the page of an agent.
+METRICS: Mapping[str, Metric] = {
+    "runs": Metric.RUNS,
+    "errors": Metric.ERROR_RATE,
+    "latency": Metric.P95_LATENCY,
+    "tokens": Metric.TOKENS,
+    "cost": Metric.COST,
+}
+
+
+def initial_for(subject: Subject, label: str, chart: str, time_range: TimeRange | None) -> dict[str, Any]:
+    """How an alert begins that is made from a chart: of its label or number, with a window that fits its range."""
+    metric = METRICS.get(chart, Metric.ERROR_RATE)
+    start: dict[str, Any] = {"metric": metric} | ({} if metric.has_chance else {"only_significant": False})
     if isinstance(subject, Signal):
         start = _initial_for_signal(subject, label)
     if time_range is not None:

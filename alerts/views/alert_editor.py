@@ -39,7 +39,7 @@ from signals.views.posted import post_only
 # The threshold where no history suggests one, as people type it.
 START = "20"
 # What leads to the editor and is not of the page that it returns to.
-OF_THE_EDITOR = ("subject", "signal", "agent", "label", "show", "bars", "after")
+OF_THE_EDITOR = ("subject", "signal", "agent", "label", "chart", "show", "bars", "after")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -47,7 +47,7 @@ OF_THE_EDITOR = ("subject", "signal", "agent", "label", "show", "bars", "after")
 def alert_create(request: ProjectRequest) -> HttpResponse:
     """Create an alert on a `signal`, or on the numbers of an `agent`; by default on the first signal.
 
-    `label` and the range are those of the chart that led here. `then=choose` begins with another subject.
+    `label`, `chart` and the range are those of the chart that led here. `then=choose` begins with another subject.
     """
     now = timezone.now()
     chosen = chosen_subject(request.project, asked_subject(request.POST.dict()) or asked_subject(request.GET.dict()))
@@ -68,7 +68,7 @@ def _initial(request: ProjectRequest, subject: Subject, now: datetime) -> dict[s
     """From what was on the screen that led here, with a threshold that fires about once a week."""
     has_range = bool(request.GET.keys() & {"range", "from"})
     time_range = timerange.parse(request.GET.dict(), now) if has_range else None
-    initial = initial_for(subject, request.GET.get("label", ""), time_range)
+    initial = initial_for(subject, request.GET.get("label", ""), request.GET.get("chart", ""), time_range)
     return initial | {"threshold": backtest.suggested_threshold(_begun(initial), subject, now) or START}
 
 

@@ -65,7 +65,10 @@ def catalyst(tmp_path_factory: pytest.TempPathFactory, judge: JudgeServer) -> It
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """One as a newcomer gets it, with the demo."""
     folder = tmp_path_factory.mktemp("demo")
-    with database_copy("demo") as url, instance.started_with_demo(folder, DATABASE_URL=url) as started:
+    with (
+        database_copy("demo") as url,
+        instance.started_with_demo(folder, DATABASE_URL=url, CATALYST_ALLOWED_PRIVATE_TARGETS="127.0.0.0/8") as started,
+    ):
         yield started
 
 

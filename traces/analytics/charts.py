@@ -37,6 +37,11 @@ class Card:
     parts: Sequence[Part] = ()
     aside: Stat | None = None
 
+    @property
+    def name(self) -> str:
+        """Names the chart in addresses: runs, errors, latency, tokens or cost."""
+        return self.id.removeprefix("agent-")
+
 
 type Bars = Mapping[datetime, Runs]
 

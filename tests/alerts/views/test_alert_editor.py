@@ -407,3 +407,37 @@ def test_it_offers_the_numbers_without_any_signal(browser: Client, project: Proj
     assert page.main.link("New alert") == f"{NEW}?range=7d&agent={agent.pk}"
     response = browser.post(NEW, typed_on(agent, subject="agent-999999"))
     assert (response.status_code, Alert.objects.exists()) == (422, False)
+
+
+@pytest.mark.parametrize(
+    ("chart", "metric"),
+    [
+        ("Runs", "runs"),
+        ("Error rate", "error_rate"),
+        ("Latency", "p95_latency"),
+        ("Tokens", "tokens"),
+        ("Cost", "cost"),
+    ],
+)
+def test_the_charts_of_an_agent_lead_to_it(
+    browser: Client, project: Project, now: datetime, chart: str, metric: str
+) -> None:
+    agent = make_agent(project, seen=now - DAY)
+    make_traces(project, range(1, 4), now=now - HOUR)
+    page = Page(browser.get(f"/p/default/agents/{agent.pk}/?range=6h").text)
+    path = page.main.link(f"Create alert on {chart}")
+    editor = Page(browser.get(path).text)
+    assert editor.field("Metric").value == metric
+    assert editor.field("Window").value == "15m"
+    sent = editor.form(path).filled | {"threshold": "5", "then": ""}
+    assert browser.post(path, sent).status_code == 302
+    alert = Alert.objects.get()
+    assert (alert.agent, alert.metric, alert.only_significant) == (agent, metric, metric not in {"cost", "tokens"})
+
+
+def test_viewers_are_not_led_from_charts_to_the_editor(
+    client_as: Callable[[User], Client], viewer: User, project: Project, now: datetime
+) -> None:
+    agent = make_agent(project, seen=now - DAY)
+    make_traces(project, range(1, 4), now=now - HOUR)
+    assert "Create alert" not in Page(client_as(viewer).get(f"/p/default/agents/{agent.pk}/?range=6h").text).main.text
