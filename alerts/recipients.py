@@ -108,7 +108,7 @@ def to_confirm(token: str, now: datetime) -> Recipient | None:
 def confirm(recipient: Recipient, now: datetime) -> None:
     """Mails begin, also after somebody stopped them, or the mail server refused the address."""
     Recipient.objects.filter(pk=recipient.pk).update(confirmed_at=now, stopped_at=None, refused="", asked_at=None)
-    record(Actor(other_name=recipient.address[:150]), "confirmed an address of", recipient.channel)
+    record(_owner(recipient), "confirmed an address of", recipient.channel)
 
 
 def stop_url(recipient: Recipient) -> str:
@@ -123,19 +123,22 @@ def of_stop_link(token: str) -> Recipient | None:
 
 
 @transaction.atomic
-def stop(recipient: Recipient, *, by: Actor | None = None, now: datetime) -> None:
+def stop(recipient: Recipient, *, now: datetime) -> None:
     stopped = Recipient.objects.filter(pk=recipient.pk, stopped_at=None).update(stopped_at=now)
     if stopped:
-        actor = by or Actor(other_name=recipient.address[:150])
-        record(actor, "stopped mails of", recipient.channel, detail=recipient.address)
+        record(_owner(recipient), "stopped mails of", recipient.channel, detail=recipient.address)
 
 
 @transaction.atomic
-def resume(recipient: Recipient, *, by: Actor | None = None) -> None:
+def resume(recipient: Recipient) -> None:
     resumed = Recipient.objects.filter(pk=recipient.pk, stopped_at__isnull=False).update(stopped_at=None)
     if resumed:
-        actor = by or Actor(other_name=recipient.address[:150])
-        record(actor, "resumed mails of", recipient.channel, detail=recipient.address)
+        record(_owner(recipient), "resumed mails of", recipient.channel, detail=recipient.address)
+
+
+def _owner(recipient: Recipient) -> Actor:
+    """Whoever reads the mail of an address."""
+    return Actor(other_name=recipient.address[:150])
 
 
 def refuse(delivery: Delivery, reason: str) -> bool:

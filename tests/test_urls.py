@@ -124,7 +124,7 @@ TABLE = {
     "alerts:channel-delete": Row(ONLY_POST, OWNER_DO, "channel"),
     "alerts:delivery-list": Row(OWNER_LOOK, ONLY_GET, "channel"),
     "alerts:recipient-ask": Row(ONLY_POST, OWNER_DO, "recipient"),
-    "alerts:own-mails": Row("200 200 200 200 302", "404 404 404 404 302"),
+    "alerts:own-mails": Row("200 200 200 200 302", "405 405 405 405 302"),
     "alerts:mail-confirm": Row("410 410 410 410 410", "410 410 410 410 410", "nonsense"),
     "alerts:mail-stop": Row("410 410 410 410 410", "410 410 410 410 410", "nonsense"),
     "ops:healthz": Row("200 200 200 200 200", "405 405 405 405 405"),

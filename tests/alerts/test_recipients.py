@@ -156,25 +156,21 @@ def test_the_link_in_a_mail_stops_and_resumes(channel: Channel, now: datetime) -
     assert actions == ["stopped mails of", "resumed mails of"]
 
 
-def test_people_see_and_stop_their_own_mails_in_their_profile(
+def test_people_see_their_mails_in_their_profile_and_stop_nobodys(
     channel: Channel, client_as: Callable[[User], Client], alice: User, charlie: User, now: datetime
 ) -> None:
+    """Anybody may enter any address there, so it proves nothing."""
     recipients.confirm(ada(), now)
     User.objects.filter(pk__in=[alice.pk, charlie.pk]).update(email="Ada@example.com")
     browser = client_as(User.objects.get(pk=alice.pk))
     page = Page(browser.get(Page(browser.get("/profile/").text).main.link("Mails of channels")).text)
     row = page.table().row("On call")
     assert (row["Project"], row["State"]) == ("Default", "On")
-    page = Page(browser.post("/profile/mails/", {"stop": ada().pk}, follow=True).text)
-    assert page.table().row("On call")["State"] == "Stopped"
-    assert not ada().is_active
-    assert AuditEntry.objects.latest("pk").actor_name == "alice"
-    browser.post("/profile/mails/", {"again": ada().pk})
+    assert "The link at the end of each mail stops" in page.main.text
+    assert browser.post("/profile/mails/", {"stop": ada().pk}).status_code == 405
     assert ada().is_active
     outsider = client_as(User.objects.get(pk=charlie.pk))
     assert "No channel of your projects" in Page(outsider.get("/profile/mails/").text).main.text
-    assert outsider.post("/profile/mails/", {"stop": ada().pk}).status_code == 404
-    assert ada().is_active
 
 
 def test_other_addresses_are_not_ones_own(
@@ -184,9 +180,6 @@ def test_other_addresses_are_not_ones_own(
     User.objects.filter(pk=bob.pk).update(email="")
     browser = client_as(User.objects.get(pk=bob.pk))
     assert "Your profile has no address." in Page(browser.get("/profile/mails/").text).main.text
-    for data in ({"stop": ada().pk}, {"stop": "x"}, {}):
-        assert browser.post("/profile/mails/", data).status_code == 404
-    assert ada().is_active
 
 
 def test_the_log_has_no_link(channel: Channel, client: Client, caplog: pytest.LogCaptureFixture) -> None:
