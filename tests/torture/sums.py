@@ -1,7 +1,7 @@
 """Every rollup against plain SQL over the spans. None of this uses the product's own code.
 
 It holds for the traffic of `tests.bench.traffic`: every span names its session and agent, no model call lies within
-another, every trace has a root.
+another, every trace has a root, and none reports another outcome than its status says.
 """
 
 from tests.e2e.instance import Instance
@@ -44,7 +44,8 @@ SESSION = f"""
 """
 HOUR = f"""
     SELECT project_id, agent_id, hour, count(*) AS trace_count, count(*) FILTER (WHERE failed) AS error_trace_count,
-        count(*) FILTER (WHERE NOT failed) AS success_count, count(*) FILTER (WHERE failed) AS failure_count, {SUMS}
+        count(*) FILTER (WHERE NOT failed) AS success_count, count(*) FILTER (WHERE failed) AS failure_count,
+        0 AS reported_outcome_count, {SUMS}
     FROM trace GROUP BY project_id, agent_id, hour
 """
 BUCKET = "floor(ln(greatest({}, 1)::float8) / ln(1.1::float8))"
@@ -65,7 +66,7 @@ CALLS = f"""
 """
 TIMES = ["start_time", "end_time"]
 TRACES = ["trace_count", "error_trace_count"]
-OF_HOURS = [*TRACES, "success_count", "failure_count"]
+OF_HOURS = [*TRACES, "success_count", "failure_count", "reported_outcome_count"]
 OF_CALLS = ["call_count", "error_count", "input_tokens", "output_tokens", "cached_tokens", "cost"]
 ROLLUPS = {
     "traces_trace": (TRACE, ["project_id", "trace_id"], [*TIMES, "agent_id", "duration_us", *COLUMNS]),
@@ -84,6 +85,24 @@ HOMELESS = """
         (SELECT max(session_key) FROM traces_span p WHERE (p.project_id, p.trace_id) = (t.project_id, t.trace_id))
 """
 
+# A trace counts when it settles for the first time, with its numbers of then. So only traces can be told later.
+MINUTES = """
+    WITH told AS (
+        SELECT t.project_id, t.agent_id, count(*) AS trace_count FROM traces_trace t
+        WHERE t.agent_id IS NOT NULL AND NOT EXISTS (
+            SELECT FROM traces_unsettled u WHERE u.scope = 'trace' AND u.target_id = t.id AND u.is_first
+        ) GROUP BY 1, 2
+    ), kept AS (
+        SELECT project_id, agent_id, sum(trace_count) AS trace_count FROM traces_agentminute GROUP BY 1, 2
+    )
+    SELECT count(*) FROM told FULL JOIN kept USING (project_id, agent_id)
+    WHERE told.trace_count IS DISTINCT FROM kept.trace_count
+"""
+LATENCIES = """
+    SELECT count(*) FROM traces_agentminute m WHERE m.trace_count <>
+        (SELECT coalesce(sum(value::int), 0) FROM jsonb_each_text(m.latencies))
+"""
+
 
 def check(instance: Instance, report: Report) -> None:
     """Compare every row of every rollup with sums over spans; a row that is missing counts as nothing but zeros."""
@@ -93,6 +112,9 @@ def check(instance: Instance, report: Report) -> None:
             f"rows of {table} that differ from sums over spans", instance.count(wrong(table, told, keys, values))
         )
     report.expect("traces in another session than their spans", instance.count(HOMELESS))
+    report.say("rows of traces_agentminute", instance.count("SELECT count(*) FROM traces_agentminute"))
+    report.expect("agents whose minutes have not each settled trace once", instance.count(MINUTES))
+    report.expect("minutes whose latencies are not those of their traces", instance.count(LATENCIES))
 
 
 def wrong(table: str, told: str, keys: list[str], values: list[str]) -> str:
