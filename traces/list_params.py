@@ -13,7 +13,7 @@ from catalyst.core.models import Project
 from catalyst.filter_form import FilterForm, NumberField, SortField, TextField
 from catalyst.json_value import InvalidValue
 from catalyst.pagination import NEWEST_FIRST, Sort
-from traces import filter_box, filters, label_sources
+from traces import filter_box, filters, label_sources, trace_groups
 from traces.filter_box import SESSION, Unreadable
 from traces.filters import ATTRIBUTE, BOUNDS, NAMES, STATUS, Filter
 from traces.label_sources import Dimension
@@ -25,7 +25,7 @@ MAX_LABELS = 5
 TEXT = {"autocomplete": "off"}
 NUMBER = {**TEXT, "inputmode": "numeric"}
 # Filters that lists of sessions don't have.
-OF_TRACES = ("q", "session", "skewed")
+OF_TRACES = ("q", "session", "skewed", "finding")
 # By static/js/menus.js; without JavaScript a button sends the form.
 SENT_AT_ONCE = {"data-submits": True}
 BOX = "q"
@@ -53,12 +53,13 @@ class AddedTextField(TextField):
 
 
 class TraceFilterForm(FilterForm):
-    """Filter and sort order of a list of traces. An unknown label matches nothing."""
+    """Filter and sort order of a list of traces. An unknown label or finding matches nothing."""
 
     q = AddedTextField(label="Search", max_length=MAX_TEXT_CHARACTERS, widget=forms.SearchInput(SEARCH))
     agent = NumberField()
     session = NumberField()
     skewed = forms.BooleanField()
+    finding = NumberField()
     sort = SortField(TRACE_SORTS)
     # `Filter` checks the fields below.
     environment = forms.Field()
@@ -138,6 +139,7 @@ class TraceFilterForm(FilterForm):
     def trace_filter(self) -> TraceFilter:
         """The valid part of the filter."""
         values = self.valid_values
+        finding = values.get("finding")
         keys = [key.replace("\0", "")[:MAX_TEXT_CHARACTERS] for key in self.params.getlist("label")[:MAX_LABELS]]
         return TraceFilter(
             self.project.pk,
@@ -147,6 +149,7 @@ class TraceFilterForm(FilterForm):
             traffic_filter=self.traffic_filter,
             labels=label_sources.conditions(self.project, keys) if keys else (),
             skewed=values.get("skewed", False),
+            finding=None if finding is None else trace_groups.group(self.project, finding),
         )
 
 

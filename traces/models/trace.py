@@ -30,6 +30,7 @@ from traces.models.conditions import any_of, between, has_attribute, millisecond
 from traces.models.volumes import Volumes, agent_is, usage_of, usage_row, volumes_of
 from traces.records import Extent
 from traces.summary import BUCKET_BASE, OUTCOME_OF_STATUS
+from traces.trace_groups import TraceGroup
 from traces.usage import SUMS, LatencyRow, Runs, UsageRow
 
 MAX_NEWER = 100
@@ -53,6 +54,7 @@ class TraceFilter:
     traffic_filter: Filter = EVERYTHING
     labels: tuple[LabelCondition, ...] = ()
     skewed: bool = False
+    finding: TraceGroup | None = None
 
     @property
     def time_field(self) -> TimeField:
@@ -69,7 +71,7 @@ class TraceFilter:
     @property
     def count(self) -> int:
         """The number of conditions, each of which a list shows with the way out."""
-        others = (self.agent is not None, self.session is not None, self.text, self.skewed)
+        others = (self.agent is not None, self.session is not None, self.text, self.skewed, self.finding)
         return len(self.traffic_filter.parts) + len(self.labels) + sum(map(bool, others))
 
     @property
@@ -85,7 +87,12 @@ class TraceFilter:
     def needs_rows(self) -> bool:
         """True if hourly sums, which know only agents and statuses, can't count the matches."""
         return bool(
-            self.session or self.text or self.labels or self.skewed or self.traffic_filter.dump().keys() - {"status"}
+            self.session
+            or self.text
+            or self.labels
+            or self.skewed
+            or self.finding
+            or self.traffic_filter.dump().keys() - {"status"}
         )
 
 
@@ -254,6 +261,8 @@ class TraceQuerySet(models.QuerySet["Trace"]):
             traces = traces.filter(session_id=trace_filter.session)
         if trace_filter.skewed:
             traces = traces.filter(skewed=True)
+        if trace_filter.finding is not None:
+            traces = traces.filter(trace_filter.finding.traces)
         for label in trace_filter.labels:
             traces = traces.filter(label.traces)
         if trace_filter.text:

@@ -24,7 +24,7 @@ from traces.analytics.stats import Stats, stats
 from traces.list_params import AgentSortForm, BreakdownForm, CallSortForm, SessionFilterForm, TraceFilterForm
 from traces.models.trace import TraceFilter
 from traces.models.volumes import agent_is
-from traces.views import sessions, traces
+from traces.views import groups, sessions, traces
 
 PAGE = 200
 
@@ -111,6 +111,7 @@ def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
     }
     if wants_partial(request):
         return render(request, "traces/list.html", context, partial="trace-rows")
+    context["group"] = groups.shown(request.project, trace_filter, context["time_range"])
     context["nearest"] = None if context["rows"] else traces.nearest(request, trace_filter, now)
     return render(request, "traces/agent_traces.html", context)
 

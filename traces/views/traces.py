@@ -33,7 +33,7 @@ from traces.models.span import hex_span_id
 from traces.models.trace import TraceFilter, neighbors
 from traces.records import SpanRecord
 from traces.transcripts import conversations, presentation, waterfall
-from traces.views import expired, facets, id_search
+from traces.views import expired, facets, groups, id_search
 
 PAGE = 30
 ROWS = 32
@@ -73,6 +73,7 @@ def trace_list(request: ProjectRequest) -> HttpResponse:
     if not context["rows"] and not request.project.traces.exists():
         return render(request, "traces/first_trace.html")
     context["kept_since"] = expired.since(request, time_range, now)
+    context["group"] = groups.shown(request.project, trace_filter, time_range)
     context |= _head(request, time_range, trace_filter, now) | {"filter_form": filter_form, "id_search": found}
     context["nearest"] = None if context["rows"] else nearest(request, trace_filter, now)
     return render(request, "traces/list.html", context)
