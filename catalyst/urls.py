@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("catalyst.llms.urls")),
     path("", include("traces.urls")),
     path("", include("signals.urls")),
+    path("", include("halo.urls")),
     path("", include("alerts.urls")),
     path("", include("catalyst.ops.urls")),
     path("admin/", admin.site.urls),

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.http import QueryDict
 
+from catalyst import timerange
 from catalyst.core.models import Project
 from catalyst.timerange import DAY, TimeRange
 from halo.models import Run
@@ -12,6 +13,7 @@ from traces.list_params import TraceFilterForm
 from traces.models.trace import TraceFilter, TraceQuerySet
 
 FAILED = Q(status="error") | Q(outcome="failure")
+NARROWING = {*TraceFilterForm.base_fields, "label"} - {"sort"}
 
 
 def trace_filter(project: Project, agent: int, focus: str) -> TraceFilter:
@@ -44,5 +46,39 @@ def _traces_between(run: Run, start: datetime, end: datetime) -> TraceQuerySet:
 
 def list_query(run: Run) -> str:
     """Parameters of the list of these traces."""
-    window = TimeRange("custom", run.window_start, run.window_end, DAY)
+    # Lists show whole minutes or hours.
+    window = timerange.between(run.window_start, run.window_end)
     return "&".join(filter(None, [run.focus, f"agent={run.agent_id}", window.encoded_query]))
+
+
+def params_of(query: QueryDict) -> QueryDict:
+    """The parameters of an address that narrow a list of traces, of its agent or of any."""
+    kept = QueryDict(mutable=True)
+    for name, values in query.lists():
+        if name in NARROWING:
+            kept.setlist(name, values)
+    return kept
+
+
+def text_of(query: QueryDict) -> str:
+    """The `focus` of a run that is asked for at an address with these parameters."""
+    kept = params_of(query)
+    kept.pop("agent", None)
+    return kept.urlencode()
+
+
+def words_of(run: Run) -> list[str]:
+    """What narrows the traces of a run, in words."""
+    narrowed = trace_filter(run.project, run.agent_id, run.focus)
+    words = [part.text for part in narrowed.traffic_filter.parts]
+    words += [f"{label.name} {label.text}" for label in narrowed.labels]
+    if narrowed.text:
+        words.append(f"text: {narrowed.text}")
+    if narrowed.session is not None:
+        session = run.project.sessions.filter(pk=narrowed.session).first()
+        words.append(f"session: {session or 'unknown'}")
+    if narrowed.skewed:
+        words.append("clock skew")
+    if narrowed.finding:
+        words.append(f"finding: {narrowed.finding.text}")
+    return words

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Preparation, Retention
+from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Preparation, Retention, Section, Tab
 from halo import demo, engine_environment, retention
 from halo.runs import moves, worker
 
@@ -24,4 +24,13 @@ REGISTRATIONS = (
     Retention(name="lists of findings", order=71, delete=retention.delete_expired_lists),
     AgentRows(name="reports", order=30, move=moves.move_reports),
     DemoData(name="halo", order=30, load=demo.load, erase=demo.erase),
+    Section(
+        name="Reports",
+        order=50,
+        url_name="halo:report-list",
+        icon="reports",
+        key="r",
+        folders=("reports",),
+    ),
+    Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="halo:agent-analysis"),
 )

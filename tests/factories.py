@@ -23,6 +23,10 @@ from catalyst.llms import connections
 from catalyst.llms.connections import Secrets, Settings
 from catalyst.llms.models import ModelConnection
 from catalyst.notifications import Curve, Excerpt, Fact, Link, Message, Severity
+from halo.choices import OPEN_STATUSES, RunStatus
+from halo.models import Citation, Finding, FindingTrace, Run, RunEvent
+from halo.runs import requests
+from halo.runs.requests import Definition as ReportDefinition
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.definitions.judge_view import JudgeView
@@ -36,6 +40,7 @@ from traces.ingest import identities, pipeline, rollups, trace_rows
 from traces.ingest.rollups import Change
 from traces.ingest.trace_rows import TraceRow
 from traces.models import Session, Trace
+from traces.models.span import hex_span_id
 from traces.otlp import DecodedSpan
 from traces.summary import Summary, summarize
 
@@ -360,4 +365,71 @@ def make_event(alert: Alert, at: datetime, kind: str = EventKind.FIRED, **about:
     fields: dict[str, Any] = {"rule": rule, "observed": 0.4, "labelled": 50, "requested": 50}
     return AlertEvent.objects.create(
         project_id=alert.project_id, alert=alert, kind=kind, window_end=at, created_at=at, **fields | about
+    )
+
+
+def make_run(
+    agent: Agent,
+    *,
+    now: datetime,
+    status: str = RunStatus.COMPLETED,
+    asked: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> Run:
+    """A report on the day before, as a worker left it. `asked`: parts of its `Definition`."""
+    window = {"window_start": now - timedelta(days=1), "window_end": now}
+    run = requests.create(agent, ReportDefinition(**window | dict(asked or {})), now)
+    known: dict[str, Any] = {"status": status, "started_at": now}
+    if status not in OPEN_STATUSES:
+        known["ended_at"] = now + timedelta(seconds=7)
+    if status == RunStatus.COMPLETED:
+        known |= {"trace_count": 100, "span_count": 300, "error_count": 5, "read_trace_count": 100}
+        known |= {"read_span_count": 300, "lede": "One failure does most of the harm."}
+    Run.objects.filter(pk=run.pk).update(**known | columns)
+    run.refresh_from_db()
+    return run
+
+
+def make_finding(run: Run, traces: Sequence[UUID] = (), *, rank: int = 1, **columns: Any) -> Finding:
+    """A finding that touches these traces."""
+    about: dict[str, Any] = {
+        "title": f"Finding {rank} of {run.pk}",
+        "severity": "high",
+        "category": "reliability",
+        "happens": "The tool `lookup` fails.",
+        "evidence": "It failed in each of them.",
+        "fix": "Retry it once.",
+        "trace_count": len(traces) or None,
+        "trace_total": 100,
+        "created_at": run.created_at,
+    }
+    finding = Finding.objects.create(
+        run=run, project_id=run.project_id, agent_id=run.agent_id, rank=rank, **about | columns
+    )
+    FindingTrace.objects.bulk_create(FindingTrace(finding=finding, trace_id=each) for each in traces)
+    return finding
+
+
+def make_citation(
+    run: Run, finding: Finding | None, trace_id: UUID | None, span_id: int | None = None, **columns: Any
+) -> Citation:
+    """A citation that was verified, unless it names no trace."""
+    state = "verified" if trace_id else "unknown"
+    text = "" if trace_id is None else trace_id.hex if span_id is None else f"{trace_id.hex}:{hex_span_id(span_id)}"
+    about: dict[str, Any] = {"text": text or "f" * 32, "state": state}
+    return Citation.objects.create(
+        run=run,
+        finding=finding,
+        position=run.citations.count() + 1,
+        trace_id=trace_id,
+        span_id=span_id,
+        **about | columns,
+    )
+
+
+def make_run_event(run: Run, text: str, *, at: datetime, agent: str = "analyst", depth: int = 0) -> RunEvent:
+    """One thing that happened in a run."""
+    number = run.events.count() + 1
+    return RunEvent.objects.create(
+        run=run, sequence=number, kind="turn", agent=agent, depth=depth, text=text, created_at=at
     )

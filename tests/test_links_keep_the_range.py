@@ -20,7 +20,8 @@ RANGE = "range=7d"
 # Pages with a time range, and pages that lead back to one.
 RANGED = {
     *(f"traces:{name}" for name in ("trace-list", "trace-detail", "session-list", "session-detail")),
-    *(f"traces:agent-{name}" for name in ("list", "detail", "sessions", "traces", "analysis")),
+    *(f"traces:agent-{name}" for name in ("list", "detail", "sessions", "traces")),
+    "halo:agent-analysis",
     *(f"signals:signal-{name}" for name in ("list", "detail", "create", "edit", "duplicate")),
     *(f"signals:{name}" for name in ("agent-signals", "version-list", "version-compare", "run-list", "label-detail")),
     *(f"signals:{name}" for name in ("trace-absences", "session-absences")),

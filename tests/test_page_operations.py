@@ -45,7 +45,6 @@ WITHOUT: Mapping[str, str] = {
     "ops:operator": INSTANCE,
     "ops:readyz": INSTANCE,
     "traces:attachment-show": "A picture to look at. `traces.span` and `traces.transcript` tell its kind and size.",
-    "traces:agent-analysis": "Has nothing to read yet.",
 }
 
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
@@ -86,6 +85,13 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "core:project-create": ("project.create", "project.list"),
     "core:retention": ("project.retention",),
     "core:settings": ("project.show", "project.rename"),
+    "halo:agent-analysis": ("halo.list",),
+    "halo:report": ("halo.show", "halo.events"),
+    "halo:report-cancel": ("halo.cancel",),
+    "halo:report-create": ("halo.run",),
+    "halo:report-list": ("halo.list",),
+    "halo:report-markdown": ("halo.show",),
+    "halo:report-preview": ("halo.preview",),
     "llms:connection-create": ("models.create",),
     "llms:connection-delete": ("models.delete",),
     "llms:connection-edit": ("models.edit", "models.replace_key"),
@@ -142,9 +148,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
-UNBUILT = "Reports have commands only, so far."
 WITHOUT_PAGE: Mapping[str, str] = {
-    **dict.fromkeys(("halo.cancel", "halo.events", "halo.list", "halo.preview", "halo.run", "halo.show"), UNBUILT),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

@@ -25,8 +25,11 @@ from tests.factories import (
     make_agent,
     make_alert,
     make_channel,
+    make_citation,
     make_connection,
+    make_finding,
     make_labels,
+    make_run,
     make_session,
     make_signal,
     make_verdict,
@@ -141,7 +144,13 @@ TABLE = {
     "traces:agent-detail": Row(LOOK, ONLY_GET, "agent"),
     "traces:agent-sessions": Row(LOOK, ONLY_GET, "agent"),
     "traces:agent-traces": Row(LOOK, ONLY_GET, "agent"),
-    "traces:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
+    "halo:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
+    "halo:report-create": Row(EDITOR_LOOK, EDITOR_WRONG, "agent"),
+    "halo:report-preview": Row(ONLY_POST, EDITOR_LOOK, "agent"),
+    "halo:report-list": Row(LOOK, ONLY_GET),
+    "halo:report": Row(LOOK, ONLY_GET, "report"),
+    "halo:report-cancel": Row(ONLY_POST, EDITOR_DO, "report"),
+    "halo:report-markdown": Row(LOOK, ONLY_GET, "report"),
     "alerts:alert-list": Row(LOOK, ONLY_GET),
     "alerts:alert-bulk": Row(ONLY_POST, EDITOR_DO),
     "alerts:alert-create": Row(EDITOR_LOOK, EDITOR_WRONG),
@@ -246,6 +255,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     test = signal_tests.start_test(version, sample, now, Actor(owner))
     item = test.items.get()
     test.items.update(exchange=exchanges.compress(PromptAndReply([{"role": "user", "content": "A recording."}])))
+    report = make_run(agent, now=now)
+    make_citation(report, make_finding(report, [trace.trace_id]), trace.trace_id)
     addresses = {"addresses": "ada@example.com"}
     mailed = make_channel(project, "Mails", kind="email", settings=addresses, now=now).recipients.get()
     return {
@@ -261,6 +272,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "recipient": {"pk": mailed.channel_id, "recipient": mailed.pk},
         "agent": {"pk": agent.pk},
         "alert": {"pk": make_alert(signal, now=now).pk},
+        "report": {"pk": report.pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": add_picture(project, trace.trace_id.int, now=now),

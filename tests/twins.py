@@ -12,14 +12,16 @@ from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
 
+from catalyst.agents.models import Agent
 from catalyst.core.actor import Actor
 from catalyst.core.models import Project, User
 from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget
+from halo.models import Finding
 from signals import operations
 from signals.models import Label, Signal, SignalTest
 from signals.runs import signal_tests
-from tests.factories import give, make_signal, make_verdict, settle_all
+from tests.factories import give, make_citation, make_finding, make_run, make_signal, make_verdict, settle_all
 from tests.operation_examples import SECRET, World, make_world
 from tests.pictures import data_uri, digest_of, png
 from tests.test_urls import TABLE, URLS
@@ -45,6 +47,7 @@ class Twin:
     labels: dict[str, Label]
     session: Session
     own_test: SignalTest
+    finding: Finding
 
     @property
     def project(self) -> Project:
@@ -105,7 +108,16 @@ def make_twin(
     sample = signal_tests.sample_newest(version, 2, since, now + timedelta(minutes=1))
     test = signal_tests.start_test(version, sample, now, Actor(owner))
     test.items.update(exchange=world.test.items.get().exchange)
-    return Twin(world, word, signals, labels, Session.objects.get(project=project, key=SESSION), test)
+    session = Session.objects.get(project=project, key=SESSION)
+    return Twin(world, word, signals, labels, session, test, make_report(agent, word, now))
+
+
+def make_report(agent: Agent, word: str, now: datetime) -> Finding:
+    """The only finding of a report, which cites a trace."""
+    run = make_run(agent, now=now, asked={"prompt": f"Is it {word}?"}, lede=word, text=word, notes=[word])
+    finding = make_finding(run, [FIRST_ID], title=f"Finding {word}", happens=word, evidence=word, fix=word)
+    make_citation(run, finding, FIRST_ID, CALL, quote=word, note=word)
+    return finding
 
 
 def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
@@ -122,6 +134,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "recipient": {"pk": world.channel.pk, "recipient": world.channel.recipients.order_by("pk")[0].pk},
         "agent": {"pk": world.signal.agent_id},
         "alert": {"pk": world.alert.pk},
+        "report": {"pk": twin.finding.run_id},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},
@@ -147,6 +160,7 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
         *({"label": f"{signal.pk}:yes"} for signal in signals.values()),
         {"label": f"{twin.world.signal.pk}!waiting"},
         {"agent": twin.world.signal.agent_id},
+        {"finding": twin.finding.pk},
         {"range": "1h"},
         {"newer": f"{(now - timedelta(days=1)).isoformat()}_1"},
     ]
@@ -168,6 +182,9 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
             {"agent": signals["trace"].agent_id},
         ],
         "alerts:alert-detail": [{"kind": "fired"}, {"range": "7d"}],
+        "halo:agent-analysis": [{"range": "7d"}, {"after": f"{now.isoformat()}_{twin.finding.run_id + 1}"}],
+        "halo:report-create": [{"again": twin.finding.run_id}, {"finding": twin.finding.pk}, {"environment": words[0]}],
+        "halo:report-list": [{"agent": twin.world.signal.agent_id}, {"status": "open"}, {"engine": "model"}],
         "signals:trace-absences": [{**span}],
         "signals:signal-list": [{"sort": "volume"}, {"archived": 1}],
         "signals:signal-detail": [

@@ -92,6 +92,5 @@ REGISTRATIONS = (
     Tab(page="agent", order=10, name="overview", label="Overview", url_name="traces:agent-detail"),
     Tab(page="agent", order=20, name="sessions", label="Sessions", url_name="traces:agent-sessions"),
     Tab(page="agent", order=30, name="traces", label="Traces", url_name="traces:agent-traces"),
-    Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="traces:agent-analysis"),
     DemoData(name="traces", order=20, erase=demo.erase),
 )

@@ -38,7 +38,6 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/", agents.agent_detail, name="agent-detail"),
     path("p/<slug:project>/agents/<int:pk>/sessions/", agents.agent_sessions, name="agent-sessions"),
     path("p/<slug:project>/agents/<int:pk>/traces/", agents.agent_traces, name="agent-traces"),
-    path("p/<slug:project>/agents/<int:pk>/analysis/", agents.agent_analysis, name="agent-analysis"),
     path("p/<slug:project>/traces/", traces.trace_list, name="trace-list"),
     path("p/<slug:project>/traces/<trace_id:trace_id>/", traces.trace_detail, name="trace-detail"),
     path("p/<slug:project>/traces/<trace_id:trace_id>/spans/<hex16:span_id>/json/", traces.span_json, name="span-json"),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from catalyst.agents.models import Agent
 from catalyst.core.models import AuthoredModel, Project
 from catalyst.llms.models import ModelConnection
+from catalyst.pagination import Cursor
 from halo.choices import OPEN_STATUSES, EngineKind, Origin, ReasoningEffort, RunStatus, Severity
 from halo.models.conversation import Conversation
 
@@ -30,12 +31,24 @@ class RunQuerySet(models.QuerySet["Run"]):
     def open(self) -> "RunQuerySet":
         return self.filter(status__in=OPEN_STATUSES)
 
+    def ended(self) -> "RunQuerySet":
+        return self.exclude(status__in=OPEN_STATUSES)
+
     def due(self, now: datetime) -> "RunQuerySet":
         """Open runs that no worker has, the oldest first."""
         return self.open().filter(Q(leased_until=None) | Q(leased_until__lt=now)).order_by("pk")
 
-    def newest(self) -> "RunQuerySet":
-        return self.order_by("-created_at", "-pk")
+    def newest(self, after: Cursor | None = None) -> "RunQuerySet":
+        """Newest first, from behind `after`."""
+        runs = self.order_by("-created_at", "-pk")
+        if after is None:
+            return runs
+        return runs.filter(Q(created_at__lt=after.time) | Q(pk__lt=after.id), created_at__lte=after.time)
+
+    def agents(self) -> list[tuple[int, str]]:
+        """Return (id, name) of each agent that has one of these runs."""
+        agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in agents.distinct()]
 
     def for_list(self) -> "RunQuerySet":
         """Without the text, with the number of findings of each severity."""

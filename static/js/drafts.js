@@ -33,7 +33,9 @@
   };
 
   const restore = (draft) => {
-    const form = [...document.forms].find((each) => each.method === "post" && each.getAttribute("action") === draft.action);
+    // The page may have another filter by now.
+    const path = (action) => action?.split("?")[0];
+    const form = [...document.forms].find((each) => each.method === "post" && path(each.getAttribute("action")) === path(draft.action));
     if (!form) return;
     fill(form, draft.values);
     document.dispatchEvent(new CustomEvent("catalyst:say", { detail: draft.said }));

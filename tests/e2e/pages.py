@@ -98,6 +98,38 @@ row = project.channels.filter(kind="email").first() or channel_settings.create(
 )[0]
 print(row.pk)
 """
+REPORTS = """
+from datetime import timedelta
+from django.utils import timezone
+from catalyst.agents.models import Agent
+from halo.models import Run
+from tests.factories import make_citation, make_finding, make_run, make_run_event
+now = timezone.now()
+agent = Agent.objects.get(pk={agent})
+def stored(title):
+    return Run.objects.filter(agent=agent, conversation__title=title).first()
+if stored("Failed") is None:
+    asked = {{"engine": "rules", "focus": "status=error"}}
+    by_model = {{"engine": "model", "model_name": "gpt-4o", "cost": 3, "input_tokens": 90_000, "turn": 7}}
+    words = {{"text": "## Words\\n\\n| tool | failed |\\n|---|---|\\n| `lookup` | 96 |", "notes": ["Read 40 of 100."]}}
+    whole = make_run(agent, now=now, asked=asked | {{"title": "Reads well"}}, read_trace_count=40, **by_model, **words)
+    traces = agent.traces.order_by("pk")[:12]
+    ids = [trace.trace_id for trace in traces]
+    found = make_finding(whole, ids, severity="critical", prior_count=1, prior_total=90)
+    for trace in traces:
+        make_citation(whole, found, trace.trace_id, trace.root_span_id, note="the newest")
+    make_citation(whole, found, traces[0].trace_id, quote="Nobody said so.", quote_state="missing")
+    make_citation(whole, make_finding(whole, rank=2, claimed_count=8, severity="low"), None)
+    # No worker takes it from this one.
+    held = {{"leased_until": now + timedelta(days=1), "trace_count": 100, "read_trace_count": 100}}
+    running = make_run(agent, now=now, status="running", asked=asked | {{"title": "Runs on"}}, **by_model, **held)
+    make_run_event(running, "Looks for errors", at=now)
+    make_run_event(running, "Reads a trace", at=now, agent="helper", depth=1)
+    ended = {{"error": "The model answered 401.", "text": "It began", "is_partial": True, "ended_at": now}}
+    make_run(agent, now=now, status="failed", asked=asked | {{"title": "Failed"}}, **by_model | ended)
+whole = stored("Reads well")
+print(whole.pk, stored("Runs on").pk, stored("Failed").pk, whole.findings.earliest("rank").pk)
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -128,6 +160,7 @@ def every(instance: Instance) -> list[Stop]:
     instance.shell(PICTURE)
     alert = instance.shell(ALERT.format(signal=signal)).strip()
     connection, channel = instance.shell(CONNECTION).strip(), instance.shell(CHANNEL).strip()
+    report, open_report, failed_report, finding = instance.shell(REPORTS.format(agent=agent)).split()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -172,6 +205,13 @@ def every(instance: Instance) -> list[Stop]:
         "edit of an alert": f"{demo}/alerts/{alert}/edit/",
         "signal's alerts": f"{demo}/signals/{signal}/alerts/",
         "agent's alerts": f"{demo}/agents/{agent}/alerts/",
+        "reports": f"{demo}/reports/",
+        "report": f"{demo}/reports/{report}/",
+        "running report": f"{demo}/reports/{open_report}/",
+        "failed report": f"{demo}/reports/{failed_report}/",
+        "new report": f"{demo}/agents/{agent}/analysis/new/{week}&status=error",
+        "report again": f"{demo}/agents/{agent}/analysis/new/?again={report}",
+        "traces of a finding": f"{demo}/traces/{week}&finding={finding}",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",
         "keys": f"{demo}/settings/keys/",
@@ -192,6 +232,7 @@ def every(instance: Instance) -> list[Stop]:
         "no sessions": "/p/empty/sessions/",
         "no signals": "/p/empty/signals/",
         "no alerts": "/p/empty/alerts/",
+        "no reports": "/p/empty/reports/",
         "operator": "/operator/",
         "administration": "/admin/",
     }

@@ -116,11 +116,6 @@ def agent_traces(request: ProjectRequest, pk: int) -> HttpResponse:
     return render(request, "traces/agent_traces.html", context)
 
 
-@require_safe
-def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
-    return render(request, "traces/agent_analysis.html", _tab_context(request, pk, "analysis", timezone.now()))
-
-
 def _tab_context(request: ProjectRequest, pk: int, tab: str, now: datetime) -> dict[str, Any]:
     agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
     return {

@@ -353,10 +353,6 @@ def test_it_lists_its_own_sessions(browser: Client, project: Project, now: datet
         assert "mine" in row.text
 
 
-def test_it_explains_what_analysis_will_be(browser: Client, project: Project) -> None:
-    assert "cites the spans" in Page(browser.get(page_of(project, "analysis/")).text).text
-
-
 @pytest.mark.parametrize("tab", TABS)
 def test_it_escapes_what_senders_call_it(browser: Client, project: Project, now: datetime, tab: str) -> None:
     make_trace_row(project, now=now, agent="<b>&bot</b>")

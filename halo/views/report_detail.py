@@ -1,0 +1,274 @@
+"""The page of a report: what is wrong, how often, and where to see it. While it runs: what it does."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from catalyst import formats, timerange
+from catalyst.core.access import ProjectRequest
+from catalyst.formats import Plain
+from catalyst.htmx import render, wants_partial
+from halo import focus
+from halo.choices import CitationState, QuoteState, RunStatus, Severity
+from halo.models import Citation, Finding, Run
+from halo.runs.markdown import address_of
+from halo.views import progress
+from halo.views.report_actions import reports_of
+from halo.views.rows import Row, engine_text, page_of, tone, window_length
+from traces.models import Trace
+from traces.models.span import hex_span_id
+
+MAX_CITATIONS = 1_000
+SHOWN_CITATIONS = 6
+MAX_TEXT = 20
+# The history beside a report.
+HISTORY = 20
+FILLS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: "quiet"}
+PILLS = {Severity.CRITICAL: "critical", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A citation. `trace`: None if it is unknown, or has expired since the report was stored."""
+
+    citation: Citation
+    trace: Trace | None
+    href: str
+
+    @property
+    def text(self) -> str:
+        """The beginning of the ids, as lists show them. Of what is no id of the project: what was written."""
+        cited = self.citation
+        if cited.trace_id is None:
+            return cited.text if len(cited.text) <= MAX_TEXT else f"{cited.text[:MAX_TEXT]}…"
+        begin = cited.trace_id.hex[:8]
+        return begin if cited.span_id is None else f"{begin}:{hex_span_id(cited.span_id)[:4]}"
+
+    @property
+    def is_dropped(self) -> bool:
+        return self.citation.trace_id is None
+
+    @property
+    def has_doubt(self) -> bool:
+        return self.citation.state != CitationState.VERIFIED or self.citation.quote_state == QuoteState.MISSING
+
+    @property
+    def verdict(self) -> str:
+        """What the store knows of it, in words."""
+        state = {
+            CitationState.VERIFIED: "Verified: it is stored, and in the window.",
+            CitationState.OUTSIDE: "It is stored, but began outside the window.",
+            CitationState.UNKNOWN: "Unknown: this project has no such trace or span.",
+            CitationState.AMBIGUOUS: "Ambiguous: several IDs begin so.",
+        }[CitationState(self.citation.state)]
+        quote = {QuoteState.FOUND: " The quote is in it.", QuoteState.MISSING: " The quote is not in it."}
+        expired = "" if self.is_dropped or self.trace else " It has expired since."
+        return state + quote.get(QuoteState(self.citation.quote_state), "") + expired
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finding with its citations."""
+
+    finding: Finding
+    chips: Sequence[Chip]
+    traces_href: str
+    query_href: str
+
+    @property
+    def fill(self) -> str:
+        return FILLS[Severity(self.finding.severity)]
+
+    @property
+    def pill(self) -> str:
+        return PILLS[Severity(self.finding.severity)]
+
+    @property
+    def first_chips(self) -> Sequence[Chip]:
+        return self.chips[:SHOWN_CITATIONS]
+
+    @property
+    def other_chips(self) -> Sequence[Chip]:
+        return self.chips[SHOWN_CITATIONS:]
+
+    @property
+    def quotes(self) -> Collection[Chip]:
+        """The first citation with each quote."""
+        quoted: dict[tuple[str, str], Chip] = {}
+        for chip in self.chips:
+            if chip.citation.quote:
+                quoted.setdefault((chip.citation.quote, chip.citation.quote_state), chip)
+        return quoted.values()
+
+    @property
+    def happens(self) -> str:
+        return _text(self.finding.happens, by_rules=bool(self.finding.kind))
+
+    @property
+    def evidence(self) -> str:
+        return _text(self.finding.evidence, by_rules=bool(self.finding.kind))
+
+    @property
+    def fix(self) -> str:
+        return _text(self.finding.fix, by_rules=bool(self.finding.kind))
+
+    @property
+    def share(self) -> str:
+        """The share of the traces of the report. Empty if it was not counted."""
+        finding = self.finding
+        return "" if finding.trace_count is None else formats.percent(finding.trace_count, finding.trace_total)
+
+    @property
+    def width(self) -> str:
+        """Of the bar of the share, in percent."""
+        finding = self.finding
+        share = (finding.trace_count or 0) / finding.trace_total if finding.trace_total else 0
+        return f"{100 * min(share, 1):.2f}"
+
+    @property
+    def trend(self) -> str:
+        """The same in the window before, in words. Empty if that is unknown."""
+        finding = self.finding
+        if finding.trace_count is None or finding.prior_count is None or not finding.prior_total:
+            return ""
+        if not finding.prior_count:
+            return "new: none in the window before"
+        before = formats.percent(finding.prior_count, finding.prior_total)
+        change = finding.trace_count * finding.prior_total - finding.prior_count * finding.trace_total
+        word = "up from" if change > 0 else "down from" if change < 0 else "as before,"
+        return f"{word} {before} in the window before"
+
+    @property
+    def wasted(self) -> str:
+        finding = self.finding
+        parts = [
+            formats.usd(finding.cost) if finding.cost else "",
+            f"{formats.short(finding.tokens)} tokens" if finding.tokens else "",
+            formats.duration(finding.duration_us) if finding.duration_us else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+
+@require_safe
+def report(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Show a report. While it runs, the page asks for its body again."""
+    run, now = get_object_or_404(reports_of(request), pk=pk), timezone.now()
+    context = _body(request, run, now)
+    context["is_polled"] = wants_partial(request)
+    if not context["is_polled"]:
+        context |= page_of(request, Run.objects.for_project(request.project).filter(agent=run.agent_id), HISTORY)
+    return render(request, "halo/report.html", context, partial="report-body")
+
+
+def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "run": run,
+        "agent": run.agent,
+        "tone": tone(run),
+        "engine_text": engine_text(run),
+        "window_length": window_length(run),
+        "took": formats.lasting(run.ended_at - (run.started_at or run.created_at)) if run.ended_at else "",
+        "lede": _text(run.lede, by_rules=run.by_rules),
+        "focus_words": focus.words_of(run) if run.focus else [],
+        "traces_query": focus.list_query(run),
+        "again_query": _again_query(run),
+        "address": request.build_absolute_uri(run.get_absolute_url()),
+    }
+    if run.is_open:
+        return context | {"progress": progress.of(run, now)}
+    row = Row(Run.objects.for_list().get(pk=run.pk))
+    return context | {"row": row} | _findings(request, run) | _remedy(run)
+
+
+def _again_query(run: Run) -> str:
+    return "&".join(filter(None, [f"again={run.pk}", run.focus]))
+
+
+def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
+    citations = list(run.citations.order_by("position")[: MAX_CITATIONS + 1])
+    cited = _cited(request, citations)
+    by_finding: dict[int | None, list[Chip]] = {}
+    for citation in citations[:MAX_CITATIONS]:
+        by_finding.setdefault(citation.finding_id, []).append(_chip(run, citation, cited))
+    chips = [chip for of_finding in by_finding.values() for chip in of_finding]
+    window = timerange.between(run.window_start, run.window_end).encoded_query
+    at_traces = reverse("traces:trace-list", args=[run.project.slug])
+    return {
+        "findings": [
+            Shown(
+                finding,
+                by_finding.get(finding.pk, []),
+                f"{at_traces}?finding={finding.pk}&{window}",
+                f"{at_traces}?{finding.query}" if finding.query else "",
+            )
+            for finding in run.findings.order_by("rank")
+        ],
+        "text_chips": by_finding.get(None, []),
+        "citation_counts": _counts(chips),
+        "is_cut": len(citations) > MAX_CITATIONS,
+        "max_citations": MAX_CITATIONS,
+        "doubtful": [chip for chip in chips if chip.has_doubt],
+    }
+
+
+def _text(text: str, *, by_rules: bool) -> str:
+    """Rules write no Markdown, but what they quote of traces may look like it."""
+    return Plain(text) if by_rules else text
+
+
+def _cited(request: ProjectRequest, citations: Iterable[Citation]) -> Mapping[UUID, Trace]:
+    ids = {citation.trace_id for citation in citations if citation.trace_id}
+    traces = request.project.traces.filter(trace_id__in=ids) if ids else ()
+    return {trace.trace_id: trace for trace in traces}
+
+
+def _chip(run: Run, citation: Citation, cited: Mapping[UUID, Trace]) -> Chip:
+    if citation.trace_id is None:
+        return Chip(citation, None, "")
+    href = address_of(run.project.slug, citation.trace_id, citation.span_id)
+    return Chip(citation, cited.get(citation.trace_id), href)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many citations there are. `doubts`: what is wrong, such as `2 unknown, 1 quote not found`."""
+
+    total: int
+    verified: int
+    doubts: str
+
+
+def _counts(chips: Sequence[Chip]) -> Counts:
+    states = Counter(chip.citation.state for chip in chips)
+    wrong = sum(chip.citation.quote_state == QuoteState.MISSING for chip in chips)
+    counted = {
+        "unknown": states[CitationState.UNKNOWN],
+        "ambiguous": states[CitationState.AMBIGUOUS],
+        "outside the window": states[CitationState.OUTSIDE],
+        f"quote{'' if wrong == 1 else 's'} not found": wrong,
+    }
+    doubts = ", ".join(f"{count:,} {word}" for word, count in counted.items() if count)
+    return Counts(len(chips), states[CitationState.VERIFIED], doubts)
+
+
+REMEDIES = {
+    RunStatus.FAILED: "Run it again. If it fails again, choose the offline analyst, which needs no model.",
+    RunStatus.CANCELLED: "Run it again to read everything.",
+    RunStatus.TIMED_OUT: "Run it again with more minutes, a shorter window or fewer spans.",
+    RunStatus.NO_TRACES: "Run it again with a longer window or fewer filters.",
+}
+
+
+def _remedy(run: Run) -> dict[str, Any]:
+    if run.by_rules and run.status == RunStatus.FAILED:
+        return {"remedy": "Run it again. If it fails again, the log of the worker tells why."}
+    return {"remedy": REMEDIES.get(RunStatus(run.status), "")}
