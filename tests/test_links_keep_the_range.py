@@ -21,7 +21,7 @@ RANGE = "range=7d"
 RANGED = {
     *(f"traces:{name}" for name in ("trace-list", "trace-detail", "session-list", "session-detail")),
     *(f"traces:agent-{name}" for name in ("list", "detail", "sessions", "traces")),
-    "halo:agent-analysis",
+    *(f"halo:{name}" for name in ("agent-analysis", "report-create")),
     *(f"signals:signal-{name}" for name in ("list", "detail", "create", "edit", "duplicate")),
     *(f"signals:{name}" for name in ("agent-signals", "version-list", "version-compare", "run-list", "label-detail")),
     *(f"signals:{name}" for name in ("trace-absences", "session-absences")),

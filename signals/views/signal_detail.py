@@ -23,6 +23,7 @@ from signals.judging import budget_checks, health, judges
 from signals.models import Signal, SignalRun
 from signals.results import charts, counted, labels, summaries
 from signals.results.counted import CountedWindow
+from signals.results.facets import key_of
 from signals.results.queue_status import queue_status
 from signals.results.rollups import CountsByBucket, sums
 from signals.results.rows import load_rows
@@ -126,12 +127,15 @@ class _Page:
         newest = self.signal.hours.matching(self.label_filter).newest() if in_range else None
         is_unlabelled = is_empty and not newest and not self.label_filter.narrows
         needs_sessions = is_unlabelled and self.signal.scope == Scope.SESSION
+        flagged = _flagged(self.summary, self.label_filter)
         today = spent_today(Account(self.signal.project_id, self.signal.pk), self.now)
         return {
             "has_no_sessions": needs_sessions and recent_volume(self.signal.agent, self.now).has_no_sessions,
             "nearest": timerange.around(newest, self.now) if newest else None,
             "stored": stored_targets(self.signal, self.now) if is_unlabelled else None,
             "today": today,
+            "flagged": flagged,
+            "flagged_key": key_of(self.signal.pk, flagged) if flagged else "",
             "cap_form": CapForm(cap=today.cap),
         }
 
@@ -175,6 +179,14 @@ def _counted_choices(window: CountedWindow, wanted: LabelFilter) -> list[LabelCh
     return [
         LabelChoice(text, count, value, is_chosen=value == (wanted.value or None)) for text, count, value in offered
     ]
+
+
+def _flagged(summary: Summary, wanted: LabelFilter) -> str:
+    """The label whose targets are worth a report: the chosen one, else the first bad one. Empty without one."""
+    given = {outcome.value: outcome.color_class for outcome in summary.outcomes if outcome.count}
+    if wanted.value in given:
+        return wanted.value
+    return next((value for value, color in given.items() if color.startswith("negative")), "")
 
 
 def _refresh_if(changed: bool) -> HttpResponse:
