@@ -110,7 +110,10 @@ def _at_once(runs: Sequence[TraceRun], others: Sequence[TraceRun]) -> tuple[Sequ
 
 def _differences(sides: _Sides, window: Window) -> Iterator[_Difference]:
     """What is worse on the first side, what matters most first."""
-    found = (_failures(sides, window), _slower(sides, window), _dearer(sides, window))
+    found = [_failures(sides, window)]
+    # What most runs do is how the agent works: the others may do less, or fail early.
+    if len(sides.runs) <= len(sides.others):
+        found += [_slower(sides, window), _dearer(sides, window)]
     return (difference for difference in found if difference is not None)
 
 

@@ -56,3 +56,17 @@ def test_a_slow_version_beside_a_fast_one_is_found(now: datetime) -> None:
     assert found.category == Category.LATENCY
     assert {trace_id.int % 3 for trace_id in found.traces} == {0}
     assert found.title == "Runs of version 1.1 take 6.30 s, the others of this time 2.30 s"
+
+
+def test_what_most_runs_take_is_no_finding_beside_a_few_short_ones(now: datetime) -> None:
+    spans = [
+        sent_span(
+            number,
+            trace=number,
+            start=now - timedelta(hours=number),
+            seconds=(6 if number % 4 else 2) + number % 7 / 10,
+            resource={"service.name": "shop", "service.version": "1.0" if number % 4 else "1.1"},
+        )
+        for number in range(1, 100)
+    ]
+    assert not of_spans(spans, now - timedelta(days=7), now).found(MixedTraffic())
