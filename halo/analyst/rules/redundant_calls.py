@@ -3,8 +3,9 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import batched, chain
 from typing import NamedTuple, override
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from traces.records import PayloadRecord
 KIND = "redundant_call"
 MIN_RUNS = 3
 MAX_READ = 10_000
+# Groups of calls whose texts are held at once.
+BATCH = 200
 # Later, what was read may have changed by itself.
 MAX_AGE = timedelta(hours=1)
 # Tools whose names begin so change nothing. Any other may have changed what a call returns.
@@ -30,12 +33,23 @@ READING = re.compile(
 )
 
 
+class _Following(NamedTuple):
+    """What the model call after a tool call took."""
+
+    span_id: int
+    cost: Decimal
+    tokens: int
+    duration_us: int
+
+
 class _Call(NamedTuple):
-    """A tool call that ended well, and the model call after it."""
+    """A tool call that ended well. Less than its step, as very many are kept."""
 
     run: TraceRun
-    step: Step
-    following: Step | None
+    span_id: int
+    start_time: datetime
+    duration_us: int
+    following: _Following | None
 
 
 type _Key = tuple[str, int]
@@ -57,16 +71,16 @@ class RedundantCalls(Rule):
         if session != self._session:
             self._end(self._seen)
             self._session, self._seen = session, {}
-        for call in _calls(run, steps):
-            self._take(call)
+        for step, call in _calls(run, steps):
+            self._take(step, call)
 
-    def _take(self, call: _Call) -> None:
-        tool = place_of(call.step)
-        key = tool, call.step.input_size
-        if call.step.kind == "TOOL" and not READING.match(tool.lower()):
+    def _take(self, step: Step, call: _Call) -> None:
+        tool = place_of(step)
+        key = tool, step.input_size
+        if step.kind == "TOOL" and not READING.match(tool.lower()):
             self._end(others := {other: self._seen[other] for other in self._seen if other != key})
             self._seen = {other: calls for other, calls in self._seen.items() if other not in others}
-        if call.step.input_size:
+        if step.input_size:
             self._seen.setdefault(key, []).append(call)
 
     def _end(self, seen: dict[_Key, list[_Call]]) -> None:
@@ -88,36 +102,40 @@ class RedundantCalls(Rule):
         return found
 
 
-def _calls(run: TraceRun, steps: Sequence[Step]) -> Iterator[_Call]:
-    if run.tool_count or any(step.kind in TOOL_KINDS for step in steps):
-        following: Step | None = None
-        calls = []
-        for step in reversed(steps):
-            if step.kind == "LLM":
-                following = step
-            elif step.kind in TOOL_KINDS and step.status != "error":
-                calls.append(_Call(run, step, following))
-        yield from reversed(calls)
+def _calls(run: TraceRun, steps: Sequence[Step]) -> Iterator[tuple[Step, _Call]]:
+    following: _Following | None = None
+    calls = []
+    for step in reversed(steps):
+        if step.kind == "LLM":
+            tokens = (step.input_tokens or 0) + (step.output_tokens or 0)
+            following = _Following(step.span_id, step.cost or Decimal(0), tokens, step.duration_us or 0)
+        elif step.kind in TOOL_KINDS and step.status != "error":
+            calls.append((step, _Call(run, step.span_id, step.start_time, step.duration_us or 0, following)))
+    return reversed(calls)
 
 
 def _repeats(alike: Sequence[Sequence[_Call]], texts: Texts) -> Iterator[_Call]:
     """Calls whose arguments an earlier one has."""
+    for some in batched(alike, BATCH, strict=False):
+        yield from _repeats_of(some, texts)
+
+
+def _repeats_of(alike: Sequence[Sequence[_Call]], texts: Texts) -> Iterator[_Call]:
     wanted: dict[UUID, list[int]] = defaultdict(list)
-    for calls in alike:
-        for call in calls:
-            wanted[call.run.trace_id].append(call.step.span_id)
+    for call in chain.from_iterable(alike):
+        wanted[call.run.trace_id].append(call.span_id)
     payloads = texts.of(wanted)
     for calls in alike:
         last: dict[str, _Call] = {}
         for call in calls:
-            arguments = arguments_of(payloads.get(call.run.trace_id, {}).get(call.step.span_id))
+            arguments = arguments_of(payloads.get(call.run.trace_id, {}).get(call.span_id))
             if arguments and _is_recent(last.get(arguments), call):
                 yield call
             last[arguments] = call
 
 
 def _is_recent(before: _Call | None, call: _Call) -> bool:
-    return before is not None and call.step.start_time - before.step.start_time <= MAX_AGE
+    return before is not None and call.start_time - before.start_time <= MAX_AGE
 
 
 def arguments_of(payload: PayloadRecord | None) -> str:
@@ -134,9 +152,8 @@ def arguments_of(payload: PayloadRecord | None) -> str:
 def _candidate(tool: str, repeats: Sequence[_Call], window: Window, is_sample: bool) -> Candidate:
     runs = {call.run.trace_id: call.run for call in repeats}
     following = list({call.following.span_id: call.following for call in repeats if call.following}.values())
-    cost = sum((step.cost or Decimal(0) for step in following), Decimal(0))
-    tokens = sum((step.input_tokens or 0) + (step.output_tokens or 0) for step in following)
-    duration_us = sum(step.duration_us or 0 for step in (*following, *(call.step for call in repeats)))
+    cost, tokens = sum((each.cost for each in following), Decimal(0)), sum(each.tokens for each in following)
+    duration_us = sum(each.duration_us for each in following) + sum(call.duration_us for call in repeats)
     wasted = max(
         _share(cost, (run.cost for run in window.runs)), _share(duration_us, (run.duration_us for run in window.runs))
     )
@@ -159,7 +176,7 @@ def _candidate(tool: str, repeats: Sequence[_Call], window: Window, is_sample: b
         cost=cost or None,
         tokens=tokens or None,
         duration_us=duration_us or None,
-        citations=cite([Place(call.run, call.step.span_id, call.step.duration_us or 0) for call in repeats]),
+        citations=cite([Place(call.run, call.span_id, call.duration_us) for call in repeats]),
     )
 
 

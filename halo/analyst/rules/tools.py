@@ -2,10 +2,10 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import override
+from itertools import batched, chain
+from typing import NamedTuple, override
 from uuid import UUID
 
 import orjson
@@ -31,6 +31,8 @@ MAX_SIZE = 120
 # More short answers of a tool than these are first sampled, so many of each length.
 MAX_READ_AT_ONCE, SAMPLE = 1_000, 20
 MAX_READ, MAX_KEPT = 5_000, 50_000
+# Texts that are held at once.
+BATCH = 500
 
 _TIMEOUT = re.compile(r"time[ds]?[ _-]?out|deadline", re.IGNORECASE)
 _NOTHING = re.compile(
@@ -49,7 +51,13 @@ _NOTHING = re.compile(
 )
 
 
-type _Answer = tuple[TraceRun, Step]
+class _Answer(NamedTuple):
+    """A short answer. Less than its step, as very many are kept."""
+
+    run: TraceRun
+    span_id: int
+    output_size: int
+    duration_us: int
 
 
 @dataclass(slots=True)
@@ -80,7 +88,7 @@ class _Calls:
         if step.output_size <= MAX_SIZE:
             self.short_count += 1
             if len(self.short) < MAX_KEPT:
-                self.short.append((run, step))
+                self.short.append(_Answer(run, step.span_id, step.output_size, step.duration_us or 0))
 
 
 class Tools(Rule):
@@ -109,7 +117,7 @@ class Tools(Rule):
         if len(calls.failed) >= MIN_RUNS and calls.failed_count >= MIN_FAILED_SHARE * calls.count:
             yield _failing(tool, calls, self._prior_failed[tool], window)
         empty = [] if not calls.with_answer else _empty(calls, texts)
-        if len({run.trace_id for run, _ in empty}) >= MIN_RUNS:
+        if len({answer.run.trace_id for answer in empty}) >= MIN_RUNS:
             yield _answering_nothing(tool, calls, empty, window)
 
 
@@ -137,7 +145,7 @@ def _failing(tool: str, calls: _Calls, prior: int, window: Window) -> Candidate:
 
 
 def _answering_nothing(tool: str, calls: _Calls, empty: Sequence[_Answer], window: Window) -> Candidate:
-    runs = {run.trace_id: run for run, _ in empty}
+    runs = {answer.run.trace_id: answer.run for answer in empty}
     fatal = sum(run.failed for run in runs.values())
     harm = (fatal + RECOVERED_WEIGHT * (len(runs) - fatal)) / window.total
     is_sampled = calls.short_count > MAX_READ_AT_ONCE
@@ -155,8 +163,8 @@ def _answering_nothing(tool: str, calls: _Calls, empty: Sequence[_Answer], windo
         traces=frozenset(runs),
         harm=harm,
         cause=tool,
-        duration_us=sum(step.duration_us or 0 for _, step in empty) or None,
-        citations=cite([Place(run, step.span_id, step.duration_us or 0) for run, step in empty]),
+        duration_us=sum(answer.duration_us for answer in empty) or None,
+        citations=cite([Place(answer.run, answer.span_id, answer.duration_us) for answer in empty]),
     )
 
 
@@ -166,24 +174,27 @@ def _empty(calls: _Calls, texts: Texts) -> list[_Answer]:
         return _saying_nothing(calls.short, texts)
     by_size: dict[int, list[_Answer]] = defaultdict(list)
     for answer in calls.short:
-        by_size[answer[1].output_size].append(answer)
+        by_size[answer.output_size].append(answer)
     samples = [answers[:: -(-len(answers) // SAMPLE)] for answers in by_size.values()]
-    found = {step.output_size for _, step in _saying_nothing(list(chain.from_iterable(samples)), texts)}
+    found = {answer.output_size for answer in _saying_nothing(list(chain.from_iterable(samples)), texts)}
     wanted = [answer for size in sorted(found) for answer in by_size[size]]
     return _saying_nothing(wanted[:MAX_READ], texts)
 
 
 def _saying_nothing(answers: Sequence[_Answer], texts: Texts) -> list[_Answer]:
-    wanted: dict[UUID, list[int]] = defaultdict(list)
-    for run, step in answers:
-        if step.output_size:
-            wanted[run.trace_id].append(step.span_id)
-    payloads = texts.of(wanted)
-    return [
-        (run, step)
-        for run, step in answers
-        if not step.output_size or says_nothing(payloads.get(run.trace_id, {}).get(step.span_id))
-    ]
+    found: list[_Answer] = []
+    for some in batched(answers, BATCH, strict=False):
+        wanted: dict[UUID, list[int]] = defaultdict(list)
+        for answer in some:
+            if answer.output_size:
+                wanted[answer.run.trace_id].append(answer.span_id)
+        payloads = texts.of(wanted)
+        found += [answer for answer in some if _is_nothing(answer, payloads)]
+    return found
+
+
+def _is_nothing(answer: _Answer, payloads: Mapping[UUID, Mapping[int, PayloadRecord]]) -> bool:
+    return not answer.output_size or says_nothing(payloads.get(answer.run.trace_id, {}).get(answer.span_id))
 
 
 def says_nothing(payload: PayloadRecord | None) -> bool:
