@@ -79,3 +79,18 @@ class ReasoningEffort(models.TextChoices):
     LOW = "low", "Low"
     MEDIUM = "medium", "Medium"
     HIGH = "high", "High"
+
+
+class Frequency(models.TextChoices):
+    HOURLY = "hourly", "Hourly"
+    DAILY = "daily", "Daily"
+    WEEKLY = "weekly", "Weekly"
+    MONTHLY = "monthly", "Monthly"
+
+
+class PausedReason(models.TextChoices):
+    """Why Catalyst stopped a schedule. The rest is in its words."""
+
+    AGENT_NOT_FOUND = "agent_not_found", "The agent is gone"
+    FAILED = "failed", "Its reports failed"
+    REFUSED = "refused", "Its report can't start"
