@@ -14,4 +14,4 @@ class AlertsConfig(AppConfig):
         from alerts.registrations import REGISTRATIONS  # noqa: PLC0415
 
         registry.register(*REGISTRATIONS)
-        notifications.register(delivery.queue, delivery.chosen)
+        notifications.register(delivery.queue, delivery.chosen, delivery.names)

@@ -87,6 +87,11 @@ def chosen(project_id: int, after: str) -> list[int]:
     return list(channels.values_list("pk", flat=True))
 
 
+def names(project_id: int) -> list[tuple[int, str]]:
+    """`catalyst.notifications.Names`."""
+    return list(Channel.objects.for_list().filter(project=project_id).values_list("pk", "name"))
+
+
 def told(project_id: int, key: str) -> list[int]:
     """Ids of the channels that got a message, or will."""
     rows = Delivery.objects.filter(project=project_id, event_key=key)

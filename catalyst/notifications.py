@@ -5,7 +5,7 @@
 The app with the channels registers how they are delivered, so that every app can send without importing it.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -78,15 +78,22 @@ class Message(_Value):
 type Deliver = Callable[[int, str, str, Message, Collection[int], datetime], None]
 # project id, event key of an earlier message or "" -> ids of channels
 type Choose = Callable[[int, str], Collection[int]]
+# project id -> (id, name) of its channels
+type Names = Callable[[int], Sequence[tuple[int, str]]]
 
-_deliver: list[tuple[Deliver, Choose]] = []
+_deliver: list[tuple[Deliver, Choose, Names]] = []
 
 
-def register(deliver: Deliver, choose: Choose) -> None:
+def register(deliver: Deliver, choose: Choose, names: Names) -> None:
     """`choose`: which channels `notify_project` tells. Raises ValueError if others are registered."""
-    if _deliver and _deliver[0] != (deliver, choose):
+    if _deliver and _deliver[0] != (deliver, choose, names):
         raise ValueError("Two apps want to deliver notifications.")
-    _deliver[:] = [(deliver, choose)]
+    _deliver[:] = [(deliver, choose, names)]
+
+
+def channels(project: int) -> list[tuple[int, str]]:
+    """Return (id, name) of each channel that a project can choose, by name."""
+    return [channel for _, _, names in _deliver for channel in names(project)]
 
 
 def notify(project: int, kind: str, key: str, message: Message, channels: Collection[int], *, now: datetime) -> None:
@@ -95,7 +102,7 @@ def notify(project: int, kind: str, key: str, message: Message, channels: Collec
     A channel gets each `key` once, however often this is called. Channels of other projects, deleted and disabled ones
     are passed over; a disabled one keeps a record that it was.
     """
-    for deliver, _ in _deliver:
+    for deliver, _, _ in _deliver:
         deliver(project, kind, key, message, channels, now)
 
 
@@ -104,5 +111,5 @@ def notify_project(project: int, kind: str, key: str, message: Message, *, now: 
 
     `after`: key of an earlier message. Then it tells the channels that got that one, whatever they opted in to since.
     """
-    for deliver, choose in _deliver:
+    for deliver, choose, _ in _deliver:
         deliver(project, kind, key, message, choose(project, after), now)

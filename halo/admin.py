@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from catalyst.core.admin import ReadOnly
-from halo.models import Citation, Conversation, Finding, FindingTrace, Run, RunEvent
+from halo.models import Citation, Conversation, Finding, FindingTrace, Run, RunEvent, Schedule
 
 
 @admin.register(Conversation)
@@ -51,4 +51,13 @@ class CitationAdmin(ReadOnly[Citation]):
     list_display = ("text", "run", "finding", "state", "quote_state")
     list_filter = ("state", "quote_state")
     list_select_related = ("run__conversation", "finding")
+    ordering = ("-id",)
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnly[Schedule]):
+    list_display = ("title", "agent", "project", "frequency", "state", "paused_reason", "next_run_at", "failure_count")
+    list_filter = ("enabled", "frequency", "paused_reason", "project")
+    list_select_related = ("agent", "project")
+    search_fields = ("title",)
     ordering = ("-id",)

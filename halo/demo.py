@@ -7,7 +7,7 @@ from django.db import transaction
 from catalyst.agents.models import Agent
 from catalyst.timerange import DAY
 from halo.choices import EngineKind
-from halo.models import Conversation, Run
+from halo.models import Conversation, Run, Schedule
 from halo.runs import requests
 from halo.runs.requests import Definition
 
@@ -27,3 +27,4 @@ def load(project_id: int, now: datetime) -> None:
 
 def erase(project_id: int) -> None:
     Conversation.objects.filter(project=project_id).delete()
+    Schedule.objects.filter(project=project_id).delete()

@@ -3,5 +3,6 @@
 from halo.models.conversation import Conversation
 from halo.models.finding import Citation, Finding, FindingTrace
 from halo.models.run import Run, RunEvent
+from halo.models.schedule import Schedule
 
-__all__ = ["Citation", "Conversation", "Finding", "FindingTrace", "Run", "RunEvent"]
+__all__ = ["Citation", "Conversation", "Finding", "FindingTrace", "Run", "RunEvent", "Schedule"]

@@ -50,6 +50,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
         return [(pk, name or identity) for pk, name, identity in agents.distinct()]
 
+    def to_note(self) -> "RunQuerySet":
+        """Those that ended, and whose schedule has not taken note of it."""
+        return self.ended().filter(schedule__isnull=False, noted_at=None).order_by("pk")
+
     def for_list(self) -> "RunQuerySet":
         """Without the text, with the number of findings of each severity."""
         counts = {
@@ -69,6 +73,9 @@ class Run(AuthoredModel):
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="halo_runs", db_index=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
     origin = models.CharField(max_length=15, choices=Origin, default=Origin.MANUAL)
+    schedule = models.ForeignKey(
+        "halo.Schedule", on_delete=models.SET_NULL, null=True, blank=True, related_name="runs", db_index=False
+    )
     engine = models.CharField(max_length=5, choices=EngineKind)
     status = models.CharField(max_length=16, choices=RunStatus, default=RunStatus.PENDING_EXPORT)
     prompt = models.TextField(help_text="What is asked. The offline analyst does not read it.")
@@ -136,6 +143,12 @@ class Run(AuthoredModel):
     cancelled_at = models.DateTimeField(null=True, help_text="When somebody asked to cancel it.")
     cancelled_by_name = models.CharField(max_length=150, blank=True)
 
+    # What its schedule makes of it.
+    noted_at = models.DateTimeField(null=True, help_text="When its schedule took note of its end.")
+    news_count = models.PositiveSmallIntegerField(
+        null=True, help_text="Findings that are new or worse since the schedule's last report; null: not compared."
+    )
+
     # The claim of a worker.
     attempts = models.PositiveSmallIntegerField(default=0)
     lease = models.UUIDField(null=True, help_text="Names the claim: only its holder writes.")
@@ -148,6 +161,8 @@ class Run(AuthoredModel):
             models.Index(fields=["project", "-created_at", "-id"], name="halo_run_newest"),
             models.Index(fields=["agent", "-created_at", "-id"], name="halo_run_agent"),
             models.Index(fields=["id"], condition=Q(status__in=OPEN_STATUSES), name="halo_run_open"),
+            models.Index(fields=["schedule", "-id"], condition=Q(schedule__isnull=False), name="halo_run_of_schedule"),
+            models.Index(fields=["id"], condition=Q(schedule__isnull=False, noted_at=None), name="halo_run_to_note"),
             # Whose lists expire next.
             models.Index(
                 fields=["project", "window_end"], condition=Q(lists_traces=True), name="halo_run_lists_traces"

@@ -1,10 +1,10 @@
 """Reports of agents that are merged."""
 
 from catalyst.agents.models import Agent
-from halo.models import Conversation, Finding, Run
+from halo.models import Conversation, Finding, Run, Schedule
 
 
 def move_reports(source: Agent, into: Agent) -> None:
-    """Give the reports of an agent to the one that it is merged with, in the caller's transaction."""
-    for model in (Conversation, Run, Finding):
+    """Give the reports and schedules of an agent to the one that it is merged with, in the caller's transaction."""
+    for model in (Conversation, Run, Finding, Schedule):
         model.objects.filter(agent=source).update(agent=into)

@@ -39,6 +39,7 @@ from halo.models.run import (
 MAX_WINDOW = MAX_WINDOW_DAYS * DAY
 # Runs of a project that wait or run at the same time.
 MAX_OPEN = 10
+FULL = "full"
 DEFAULT_PROMPT = (
     "Analyze the traces in this window. Understand the agent's activity and identify anomalies, errors, "
     "inefficiencies, and opportunities to improve reliability, latency, cost, and tool usage. Highlight the top "
@@ -157,14 +158,18 @@ def create(
     origin: Origin = Origin.MANUAL,
     notes: Sequence[str] = (),
 ) -> Run:
-    """Queue a run. `notes`: sentences that the report begins its notes with. Raises ValidationError."""
+    """Queue a run. `notes`: sentences that the report begins its notes with.
+
+    Raises ValidationError, with the code `FULL` if others have to end first.
+    """
     run = draft(agent, definition)
     run.notes = list(notes)
     with transaction.atomic():
         # One after the other, so that the limit holds.
         Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
         if Run.objects.filter(project=agent.project_id).open().count() >= MAX_OPEN:
-            raise ValidationError(f"{MAX_OPEN} reports of this project are under way. Wait for one, or cancel one.")
+            text = f"{MAX_OPEN} reports of this project are under way. Wait for one, or cancel one."
+            raise ValidationError(text, code=FULL)
         run.conversation = Conversation.objects.create(
             project_id=agent.project_id,
             agent=agent,
@@ -177,7 +182,9 @@ def create(
         for name, value in by.as_creator().items():
             setattr(run, name, value)
         run.save(force_insert=True)
-        record(by, "started", run, detail=_audit_detail(run))
+        # Nobody did what a schedule does by itself.
+        if origin != Origin.SCHEDULED:
+            record(by, "started", run, detail=_audit_detail(run))
     return run
 
 
