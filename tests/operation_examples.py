@@ -17,9 +17,10 @@ from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget, ModelConnection
 from catalyst.notifications import notify
 from catalyst.operations import Caller, Operation
-from halo.models import Run
+from halo.models import Run, Schedule
 from halo.runs import requests
 from halo.runs.requests import Definition as Request
+from halo.schedules import writes as schedules
 from signals import operations
 from signals.definitions.definition import Definition
 from signals.judging import exchanges
@@ -71,6 +72,7 @@ class World:
     archived_alert: Alert
     channel: Channel
     report: Run
+    schedule: Schedule
 
 
 def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
@@ -111,7 +113,7 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     alert, archived_alert = _make_alerts(signal, channel, now, word)
     return World(
         *(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection),
-        *(alert, archived_alert, channel, make_report(agent, trace, now, word)),
+        *(alert, archived_alert, channel, make_report(agent, trace, now, word), make_schedule(agent, now, word)),
     )
 
 
@@ -127,6 +129,22 @@ def make_report(agent: Agent, trace: Trace, now: datetime, word: str) -> Run:
     )
     run.events.create(sequence=1, kind="started", text=word, created_at=now)
     return run
+
+
+def make_schedule(agent: Agent, now: datetime, word: str) -> Schedule:
+    """A schedule with a report that has ended."""
+    schedule = schedules.create(
+        agent,
+        schedules.Definition(title=f"Schedule {word}", frequency="daily", hours=[9], prompt=f"Is it {word}?"),
+        now,
+    )
+    add_report(schedule, now)
+    return schedule
+
+
+def add_report(schedule: Schedule, now: datetime) -> None:
+    run = schedules.run_now(schedule, now)
+    Run.objects.filter(pk=run.pk).update(status="failed", error=schedule.title, ended_at=now)
 
 
 def _make_alerts(signal: Signal, channel: Channel, now: datetime, word: str) -> tuple[Alert, Alert]:
@@ -159,6 +177,8 @@ def grow(world: World) -> None:
         make_verdict(make_label(world.signal, 300 + number, now=now, status="failed", error="No."), now)
         make_verdict(world.label, now)
         make_report(agent, world.trace, now, f"Report {number}")
+        make_schedule(agent, now, str(number))
+        add_report(world.schedule, now)
         signal = make_signal(agent, name=f"Signal {number}", active_since=now - timedelta(days=1))
         make_label(signal, 400 + number, now=now, value="yes")
         backfill.start(signal, start=now - timedelta(days=2), end=now, sample_rate=100, now=now)
@@ -225,6 +245,10 @@ def _report(world: World) -> dict[str, Any]:
     return {"run": world.report.pk}
 
 
+def _schedule(world: World) -> dict[str, Any]:
+    return {"schedule": world.schedule.pk}
+
+
 def _nothing(_: World) -> dict[str, Any]:
     return {}
 
@@ -286,6 +310,11 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "halo.list": _nothing,
     "halo.preview": _agent,
     "halo.run": _agent,
+    **dict.fromkeys((f"halo.schedule_{verb}" for verb in ("archive", "disable", "enable", "runs")), _schedule),
+    **dict.fromkeys((f"halo.schedule_{verb}" for verb in ("run_now", "show", "unarchive")), _schedule),
+    "halo.schedule_create": lambda world: _agent(world) | {"title": "New", "frequency": "hourly"},
+    "halo.schedule_list": _archived,
+    "halo.schedule_update": lambda world: _schedule(world) | {"title": "Renamed"},
     "halo.show": _report,
     "invitations.create": _nothing,
     "invitations.list": _nothing,

@@ -147,7 +147,13 @@ def test_a_list_has_a_limit(operation: Operation) -> None:
 @every_operation
 def test_the_reference_tells_of_it(operation: Operation) -> None:
     reference = (Path(__file__).parent.parent / "docs" / "reference" / "commands.md").read_text()
-    assert re.search(rf"`{operation.verb.replace('_', '-')}\b", reference)
+    assert re.search(rf"`{' '.join(command_of(operation).words(operation))}\b", reference)
+
+
+def command_of(operation: Operation) -> OperationCommand:
+    made = load_command_class(str(get_commands()[operation.group]), operation.group)
+    assert isinstance(made, OperationCommand)
+    return made
 
 
 def test_more_rows_need_no_more_queries(world: World) -> None:
@@ -186,7 +192,7 @@ def test_every_group_is_a_command() -> None:
 @every_operation
 def test_its_command_takes_every_field(operation: Operation, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        call_command(operation.group, operation.verb.replace("_", "-"), "--help", stdout=io.StringIO())
+        call_command(operation.group, *command_of(operation).words(operation), "--help", stdout=io.StringIO())
     assert caught.value.code == 0
     help_text = capsys.readouterr().out
     assert operation.description.split()[0] in help_text

@@ -148,7 +148,9 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
+VERBS = ("archive", "create", "disable", "enable", "list", "run_now", "runs", "show", "unarchive", "update")
 WITHOUT_PAGE: Mapping[str, str] = {
+    **dict.fromkeys((f"halo.schedule_{verb}" for verb in VERBS), "Schedules have commands only, so far."),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, ClassVar
 
 from halo.choices import CitationState, QuoteState, Severity
-from halo.models import Citation, Finding, Run, RunEvent
+from halo.models import Citation, Finding, Run, RunEvent, Schedule
 from traces.models.span import hex_span_id
 
 
@@ -274,3 +275,124 @@ class PreviewRecord:
     expected_cost_to: str | None
     told: list[str]
     """What was changed of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """A schedule in a list."""
+
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "id",
+        "TITLE": "title",
+        "AGENT": "agent_name",
+        "STATE": "state",
+        "WHEN": "when",
+        "TIME ZONE": "timezone",
+        "NEXT": "next_run_at",
+        "LAST REPORT": "last_run_id",
+    }
+
+    id: str
+    title: str
+    agent: str
+    """The identity."""
+    agent_name: str
+    state: str
+    """enabled, paused (by Catalyst), disabled or archived."""
+    paused_reason: str | None
+    when: str
+    """In words, in its time zone."""
+    timezone: str
+    next_run_at: str | None
+    """End of the next window. Its report starts up to five minutes later."""
+    last_run_id: str | None
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> "ScheduleRow":
+        return cls(**_about_schedule(schedule))
+
+
+def _about_schedule(schedule: Schedule) -> dict[str, Any]:
+    last = schedule.last_run
+    return {
+        "id": str(schedule.pk),
+        "title": schedule.title,
+        "agent": schedule.agent.identity,
+        "agent_name": str(schedule.agent),
+        "state": schedule.state,
+        "paused_reason": schedule.paused_reason or None,
+        "when": schedule.recurrence.words,
+        "timezone": schedule.timezone,
+        "next_run_at": _time(schedule.next_run_at),
+        "last_run_id": None if last is None else str(last),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRecord:
+    """A schedule."""
+
+    id: str
+    title: str
+    agent: str
+    """The identity."""
+    agent_name: str
+    state: str
+    """enabled, paused (by Catalyst), disabled or archived."""
+    paused_reason: str | None
+    when: str
+    """In words, in its time zone."""
+    timezone: str
+    next_run_at: str | None
+    """End of the next window. Its report starts up to five minutes later."""
+    last_run_id: str | None
+    paused_detail: str | None
+    next_run_times: list[str]
+    """The next three, if it is enabled."""
+    frequency: str
+    hours: list[int]
+    minutes: list[int]
+    days_of_week: list[int]
+    """From 0, Sunday."""
+    days_of_month: list[int]
+    lookback_hours: int
+    prompt: str | None
+    """Null: the default."""
+    focus: str
+    """Parameters of a list of traces that narrow what is read."""
+    engine: str | None
+    """Null: a model if one is connected, else the offline analyst."""
+    connection_id: str | None
+    model: str | None
+    span_limit: int
+    max_depth: int
+    max_turns: int
+    reasoning_effort: str | None
+    budget_tokens: int | None
+    budget_usd: str | None
+    budget_minutes: int
+    channel_ids: list[str]
+    created_at: str
+    created_by_name: str | None
+
+    @classmethod
+    def of(cls, schedule: Schedule, now: datetime) -> "ScheduleRecord":
+        copied = (
+            *("frequency", "hours", "minutes", "days_of_week", "days_of_month", "lookback_hours", "focus"),
+            *("span_limit", "max_depth", "max_turns", "budget_tokens", "budget_minutes"),
+        )
+        texts = ("paused_detail", "prompt", "engine", "reasoning_effort", "created_by_name")
+        same: dict[str, Any] = {name: getattr(schedule, name) for name in copied}
+        told: dict[str, Any] = {name: getattr(schedule, name) or None for name in texts}
+        times = islice(schedule.recurrence.times(now), 3) if schedule.next_run_at else ()
+        return cls(
+            **_about_schedule(schedule),
+            **same,
+            **told,
+            next_run_times=[moment.isoformat() for moment in times],
+            connection_id=None if schedule.connection_id is None else str(schedule.connection_id),
+            model=schedule.model_name or None,
+            budget_usd=None if schedule.budget_usd is None else f"{schedule.budget_usd.normalize():f}",
+            channel_ids=list(map(str, schedule.channels)),
+            created_at=schedule.created_at.isoformat(),
+        )

@@ -77,7 +77,9 @@ def _add_field(parser: CommandParser, name: str, field: FieldInfo) -> None:
             flag, action="store_true" if field.default is False else argparse.BooleanOptionalAction, **options
         )
     elif kind is list:
-        parser.add_argument(flag, action="append", metavar=_metavar(flag), **options)
+        # By the name of the list, too.
+        flags = dict.fromkeys([flag, f"--{(field.alias or name).replace('_', '-')}"])
+        parser.add_argument(*flags, action="append", metavar=_metavar(flag), **options)
     elif kind is dict:
         parser.add_argument(flag, action="append", type=_pair, metavar="NAME=VALUE", **options)
     elif _choices(kind):

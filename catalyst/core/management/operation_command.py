@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from shutil import get_terminal_size
 from typing import Any, ClassVar
@@ -29,15 +29,31 @@ MAX_NAMED = 20
 class OperationCommand(BaseCommand):
     # The audit log names Catalyst as the actor of commands.
     group: ClassVar[str]
+    # What else the group is about, with a help text: `schedule_list` is then the command `schedule list`.
+    nouns: ClassVar[Mapping[str, str]] = {}
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+        of_nouns = {
+            noun: commands.add_parser(noun, help=text, description=text).add_subparsers(
+                dest="verb_of_noun", required=True, metavar="COMMAND"
+            )
+            for noun, text in self.nouns.items()
+        }
         for operation in operations.all_operations(self.group):
             text = operation.description.splitlines()[0]
-            verb = operation.verb.replace("_", "-")
-            arguments.add(commands.add_parser(verb, help=text, description=text), operation)
+            *noun, verb = self.words(operation)
+            made = (of_nouns[noun[0]] if noun else commands).add_parser(verb, help=text, description=text)
+            made.set_defaults(operation=operation.name)
+            arguments.add(made, operation)
         self.add_commands(commands)
+
+    def words(self, operation: Operation) -> list[str]:
+        """What follows the name of the command: `["run-now"]`, or `["schedule", "run-now"]` of a noun."""
+        noun, _, verb = operation.verb.partition("_")
+        words = [noun, verb] if noun in self.nouns else [operation.verb]
+        return [word.replace("_", "-") for word in words]
 
     def add_commands(self, commands: Any) -> None:
         """Add subcommands that are no operations. Their parsers set `run`, which gets the options."""
@@ -55,7 +71,7 @@ class OperationCommand(BaseCommand):
         if options.get("run"):
             options["run"](options)
             return
-        operation = operations.find(f"{self.group}.{options['verb'].replace('-', '_')}")
+        operation = operations.find(options["operation"])
         data = arguments.input_data(operation, options)
         _parse(operation, data)
         context = _context(operation, options)

@@ -27,6 +27,7 @@ TAKEN_SECONDS = 20
 class Command(OperationCommand):
     help = "Start, follow, read, cancel and export reports of Halo."
     group = "halo"
+    nouns = {"schedule": "Create, change, list and run schedules of reports."}
 
     def add_commands(self, commands: Any) -> None:
         commands.choices["run"].add_argument(
