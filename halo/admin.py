@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from catalyst.core.admin import ReadOnly
-from halo.models import Citation, Conversation, Finding, FindingTrace, Run, RunEvent, Schedule
+from halo.models import Citation, Conversation, Finding, FindingTrace, Issue, Run, RunEvent, Schedule
 
 
 @admin.register(Conversation)
@@ -60,4 +60,13 @@ class ScheduleAdmin(ReadOnly[Schedule]):
     list_filter = ("enabled", "frequency", "paused_reason", "project")
     list_select_related = ("agent", "project")
     search_fields = ("title",)
+    ordering = ("-id",)
+
+
+@admin.register(Issue)
+class IssueAdmin(ReadOnly[Issue]):
+    list_display = ("title", "severity", "state", "agent", "project", "first_seen_at", "last_seen_at")
+    list_filter = ("state", "severity", "project")
+    list_select_related = ("agent", "project")
+    search_fields = ("title", "signature")
     ordering = ("-id",)

@@ -55,6 +55,13 @@ class Category(models.TextChoices):
     SAFETY = "safety", "Safety"
 
 
+class IssueState(models.TextChoices):
+    OPEN = "open", "Open"
+    ACKNOWLEDGED = "acknowledged", "Acknowledged"
+    FIXED = "fixed", "Fixed"
+    DISMISSED = "dismissed", "Dismissed"
+
+
 class CitationState(models.TextChoices):
     """What the store knows of a cited ID."""
 

@@ -6,6 +6,7 @@ from django.urls import reverse
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project
 from halo.choices import Category, CitationState, QuoteState, Severity
+from halo.models.issue import Issue
 from halo.models.run import Run
 
 MAX_TITLE_CHARACTERS = 300
@@ -18,6 +19,9 @@ class Finding(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="findings", db_index=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="findings")
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="findings", db_index=False)
+    issue = models.ForeignKey(
+        Issue, on_delete=models.SET_NULL, null=True, related_name="findings", help_text="Null until it is matched."
+    )
     rank = models.PositiveSmallIntegerField(help_text="1 is the most harmful.")
     title = models.CharField(max_length=MAX_TITLE_CHARACTERS)
     severity = models.CharField(max_length=8, choices=Severity)

@@ -1,10 +1,10 @@
 """Reports of agents that are merged."""
 
 from catalyst.agents.models import Agent
-from halo.models import Conversation, Finding, Run, Schedule
+from halo.models import Conversation, Finding, Issue, Run, Schedule
 
 
 def move_reports(source: Agent, into: Agent) -> None:
-    """Give the reports and schedules of an agent to the one that it is merged with, in the caller's transaction."""
-    for model in (Conversation, Run, Finding, Schedule):
+    """Give the reports, issues and schedules of an agent to the one that it is merged with, in the caller's transaction."""
+    for model in (Conversation, Run, Finding, Issue, Schedule):
         model.objects.filter(agent=source).update(agent=into)

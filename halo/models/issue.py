@@ -1,0 +1,49 @@
+"""Issues of an agent: what findings of several reports have in common."""
+
+from django.db import models
+from django.db.models import Q
+
+from catalyst.agents.models import Agent
+from catalyst.core.models import Project, User
+from halo.choices import Category, IssueState, Severity
+
+
+class Issue(models.Model):
+    """One thing that is wrong with an agent. Reports find it again and again until it is fixed."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="halo_issues", db_index=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="halo_issues", db_index=False)
+    title = models.CharField(max_length=300, help_text="Of its newest finding.")
+    signature = models.CharField(max_length=500, blank=True, help_text="Of its newest finding that has one.")
+    severity = models.CharField(max_length=8, choices=Severity, help_text="Of its newest finding.")
+    category = models.CharField(max_length=11, choices=Category)
+    state = models.CharField(max_length=12, choices=IssueState, default=IssueState.OPEN)
+    state_since = models.DateTimeField(help_text="When it got into its state.")
+    state_by_name = models.CharField(max_length=150, blank=True, help_text="Who changed the state; empty: nobody.")
+    note = models.TextField(blank=True, help_text="What fixed it, or why it was dismissed.")
+    fixed_at = models.DateTimeField(null=True, blank=True, help_text="Since when it should not happen any more.")
+    fixed_version = models.CharField(max_length=256, blank=True, help_text="The version of the service that fixes it.")
+    reopened_count = models.PositiveIntegerField(default=0)
+    assignee = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    signal_id = models.BigIntegerField(null=True, blank=True, help_text="The signal that measures it, if there is one.")
+    merged_into = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="merged",
+        help_text="Its findings are there.",
+    )
+    first_seen_at = models.DateTimeField(help_text="Start of the window of its first finding.")
+    last_seen_at = models.DateTimeField(help_text="End of the window of its newest finding.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["agent", "-last_seen_at", "-id"], name="halo_issue_agent"),
+            models.Index(fields=["project", "-last_seen_at", "-id"], name="halo_issue_newest"),
+            models.Index(fields=["agent", "signature"], condition=~Q(signature=""), name="halo_issue_signature"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
