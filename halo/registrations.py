@@ -2,8 +2,18 @@
 
 from datetime import timedelta
 
-from catalyst.registry import AgentRows, DemoData, Maintenance, PeriodicTask, Preparation, Retention, Section, Tab
-from halo import demo, engine_environment, retention
+from catalyst.registry import (
+    AgentRows,
+    DemoData,
+    Maintenance,
+    PeriodicTask,
+    Preparation,
+    Probe,
+    Retention,
+    Section,
+    Tab,
+)
+from halo import demo, engine_environment, probes, retention
 from halo.runs import moves, worker
 
 REGISTRATIONS = (
@@ -20,6 +30,7 @@ REGISTRATIONS = (
         lack="Reports wait. None is lost.",
     ),
     Maintenance(name="folders of reports", order=40, run=retention.delete_leftovers),
+    Probe(name="reports", order=97, collect=probes.reports, judge=probes.check_reports, metrics=probes.report_metrics),
     Retention(name="reports", order=70, delete=retention.delete_expired_reports),
     Retention(name="lists of findings", order=71, delete=retention.delete_expired_lists),
     AgentRows(name="reports", order=30, move=moves.move_reports),

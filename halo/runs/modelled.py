@@ -38,6 +38,7 @@ POLL_SECONDS = 0.5
 GRACE_SECONDS = 4
 MAX_PARALLEL = 4
 MAX_KEPT_CHARACTERS = 200_000
+THINKING = ("gpt-5", "o1", "o3", "o4")
 
 type Clock = Callable[[], datetime]
 
@@ -134,7 +135,7 @@ class _Work:
             max_depth=run.max_depth,
             max_turns=run.max_turns,
             max_parallel=MAX_PARALLEL,
-            reasoning_effort=run.reasoning_effort or None,
+            reasoning_effort=run.reasoning_effort or _usual_effort(run.model_name),
         )
 
     def _watch(self, engine: EngineThread) -> None:
@@ -197,6 +198,11 @@ class _Work:
         total = run.trace_count or 0
         with transaction.atomic():
             storing.store(self._claim, draft, total, self._clock(), cited, engine_text="", is_partial=is_partial)
+
+
+def _usual_effort(model: str) -> str | None:
+    """Without one, the engine asks models that think for all they have, which costs many times as much."""
+    return "medium" if model.startswith(THINKING) else None
 
 
 def _columns(meter: Meter) -> dict[str, Any]:
