@@ -1,30 +1,31 @@
 """A report as Markdown, to keep or to send."""
 
 import re
-from collections.abc import Iterator
-from uuid import UUID
-
-from django.urls import reverse
+from collections.abc import Callable, Iterator
 
 from catalyst import formats
 from halo.choices import CitationState
 from halo.models import Citation, Finding, Run
-from traces.models.span import hex_span_id
+from halo.report.rendering import address_in, to_markdown
 
 # What could end a line of a heading or a link, or begin HTML.
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|])")
+
+# A text as it is written.
+type Words = Callable[[str], str]
 
 
 def of(run: Run, site: str = "") -> str:
     """The whole report. `site`: begins the address of each link, without a slash at the end."""
     findings = list(run.findings.order_by("rank").prefetch_related("citations"))
-    blocks = [f"# {_line(run.conversation.title)}", *_head(run), *_lede(run)]
+    words = _words_of(run, site)
+    blocks = [f"# {_line(run.conversation.title)}", *_head(run), *filter(None, [words(run.lede)])]
     for finding in findings:
-        blocks += _finding(run, finding, site)
+        blocks += _finding(run, finding, site, words)
     if run.notes:
         blocks += ["## How it was read", "\n".join(f"- {_line(note)}" for note in run.notes)]
     if run.text:
-        blocks += ["## In the words of the model", run.text]
+        blocks += ["## In the words of the model", words(run.text)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -39,21 +40,20 @@ def _head(run: Run) -> Iterator[str]:
         yield f"**{state}** {_line(run.error)}".rstrip()
 
 
-def _lede(run: Run) -> Iterator[str]:
-    if run.lede:
-        yield _line(run.lede) if run.by_rules else run.lede
+def _words_of(run: Run, site: str) -> Words:
+    """How texts of a report are written. Rules write no Markdown, but what they quote of traces may look like it."""
+    if run.by_rules:
+        return _line
+    citations, path = list(run.citations.all()), address_in(run.project)
+    return lambda text: to_markdown(text, citations, lambda trace_id, span_id: f"{site}{path(trace_id, span_id)}")
 
 
-def _finding(run: Run, finding: Finding, site: str) -> Iterator[str]:
+def _finding(run: Run, finding: Finding, site: str, words: Words) -> Iterator[str]:
     yield f"## {finding.rank}. {_line(finding.title)}"
     yield f"{finding.get_severity_display()}, {finding.get_category_display().lower()}. {_reach(finding)}"
-    # Rules write no Markdown, but what they quote of traces may look like it.
-    happens, evidence, fix = (
-        _line(text) if finding.kind else text for text in (finding.happens, finding.evidence, finding.fix)
-    )
-    yield from filter(None, (happens, evidence))
-    if fix:
-        yield f"**Fix.** {fix}"
+    yield from filter(None, (words(finding.happens), words(finding.evidence)))
+    if finding.fix:
+        yield f"**Fix.** {words(finding.fix)}"
     if cited := sorted(finding.citations.all(), key=lambda each: each.position):
         yield "Evidence: " + ", ".join(_citation(run, each, site) for each in cited)
 
@@ -70,14 +70,8 @@ def _citation(run: Run, citation: Citation, site: str) -> str:
     if citation.trace_id is None:
         return f"~~{_line(citation.text)}~~ ({citation.get_state_display().lower()})"
     outside = " (outside the window)" if citation.state == CitationState.OUTSIDE else ""
-    address = address_of(run.project.slug, citation.trace_id, citation.span_id)
+    address = address_in(run.project)(citation.trace_id, citation.span_id)
     return f"[{_line(citation.text)}]({site}{address}){outside}"
-
-
-def address_of(project: str, trace_id: UUID, span_id: int | None) -> str:
-    """The page of a trace, at this span if there is one."""
-    query = {} if span_id is None else {"span": hex_span_id(span_id)}
-    return reverse("traces:trace-detail", args=[project, trace_id], query=query)
 
 
 def _line(text: str) -> str:

@@ -1,7 +1,7 @@
 """The page of a report: what is wrong, how often, and where to see it. While it runs: what it does."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,16 +11,18 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from catalyst import formats, timerange
 from catalyst.core.access import ProjectRequest
+from catalyst.core.templatetags.content import markdown
 from catalyst.formats import Plain
 from catalyst.htmx import render, wants_partial
 from halo import focus
 from halo.choices import CitationState, QuoteState, RunStatus, Severity
 from halo.models import Citation, Finding, Run
-from halo.runs.markdown import address_of
+from halo.report.rendering import address_in, to_html
 from halo.views import progress
 from halo.views.report_actions import reports_of
 from halo.views.rows import Row, engine_text, page_of, tone, window_length
@@ -34,6 +36,9 @@ MAX_TEXT = 20
 HISTORY = 20
 FILLS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: "quiet"}
 PILLS = {Severity.CRITICAL: "critical", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: ""}
+
+# A text as it is shown.
+type Html = Callable[[str], SafeString]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Shown:
     """A finding with its citations."""
 
     finding: Finding
+    html: Html
     chips: Sequence[Chip]
     traces_href: str
     query_href: str
@@ -110,16 +116,16 @@ class Shown:
         return quoted.values()
 
     @property
-    def happens(self) -> str:
-        return _text(self.finding.happens, by_rules=bool(self.finding.kind))
+    def happens(self) -> SafeString:
+        return self.html(self.finding.happens)
 
     @property
-    def evidence(self) -> str:
-        return _text(self.finding.evidence, by_rules=bool(self.finding.kind))
+    def evidence(self) -> SafeString:
+        return self.html(self.finding.evidence)
 
     @property
-    def fix(self) -> str:
-        return _text(self.finding.fix, by_rules=bool(self.finding.kind))
+    def fix(self) -> SafeString:
+        return self.html(self.finding.fix)
 
     @property
     def share(self) -> str:
@@ -177,7 +183,6 @@ def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
         "engine_text": engine_text(run),
         "window_length": window_length(run),
         "took": formats.lasting(run.ended_at - (run.started_at or run.created_at)) if run.ended_at else "",
-        "lede": _text(run.lede, by_rules=run.by_rules),
         "focus_words": focus.words_of(run) if run.focus else [],
         "traces_query": focus.list_query(run),
         "again_query": _again_query(run),
@@ -195,7 +200,7 @@ def _again_query(run: Run) -> str:
 
 def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
     citations = list(run.citations.order_by("position")[: MAX_CITATIONS + 1])
-    cited = _cited(request, citations)
+    cited, html = _cited(request, citations), _html_of(run, citations)
     by_finding: dict[int | None, list[Chip]] = {}
     for citation in citations[:MAX_CITATIONS]:
         by_finding.setdefault(citation.finding_id, []).append(_chip(run, citation, cited))
@@ -206,13 +211,15 @@ def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
         "findings": [
             Shown(
                 finding,
+                html,
                 by_finding.get(finding.pk, []),
                 f"{at_traces}?finding={finding.pk}&{window}",
                 f"{at_traces}?{finding.query}" if finding.query else "",
             )
             for finding in run.findings.order_by("rank")
         ],
-        "text_chips": by_finding.get(None, []),
+        "lede": html(run.lede),
+        "text": html(run.text) if run.text else "",
         "citation_counts": _counts(chips),
         "is_cut": len(citations) > MAX_CITATIONS,
         "max_citations": MAX_CITATIONS,
@@ -220,9 +227,12 @@ def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
     }
 
 
-def _text(text: str, *, by_rules: bool) -> str:
-    """Rules write no Markdown, but what they quote of traces may look like it."""
-    return Plain(text) if by_rules else text
+def _html_of(run: Run, citations: Sequence[Citation]) -> Html:
+    """How the texts of a report are shown. Rules write no Markdown, but what they quote of traces may look like it."""
+    if run.by_rules:
+        return lambda text: markdown(Plain(text))
+    address = address_in(run.project)
+    return lambda text: to_html(text, citations, address)
 
 
 def _cited(request: ProjectRequest, citations: Iterable[Citation]) -> Mapping[UUID, Trace]:
@@ -234,7 +244,7 @@ def _cited(request: ProjectRequest, citations: Iterable[Citation]) -> Mapping[UU
 def _chip(run: Run, citation: Citation, cited: Mapping[UUID, Trace]) -> Chip:
     if citation.trace_id is None:
         return Chip(citation, None, "")
-    href = address_of(run.project.slug, citation.trace_id, citation.span_id)
+    href = address_in(run.project)(citation.trace_id, citation.span_id)
     return Chip(citation, cited.get(citation.trace_id), href)
 
 

@@ -142,9 +142,9 @@ def test_a_summary_belongs_to_its_citation_for_the_keyboard_too(
 ) -> None:
     trace = make_trace(project, 1, now=now)
     run = make_run(agent, now=now)
-    make_citation(run, make_finding(run), trace.trace_id)
-    make_citation(run, None, None)
-    Run.objects.filter(pk=run.pk).update(text="Some text.")
+    finding = make_finding(run)
+    make_citation(run, finding, trace.trace_id)
+    make_citation(run, finding, None)
     page = page_of(browser, run)
     cited = page.all("//*[contains(concat(' ', @class, ' '), ' cite ')]")
     assert [part.element.tag for part in cited] == ["a", "s"]
@@ -159,6 +159,24 @@ def test_what_a_model_writes_is_only_text(browser: Client, agent: Agent, now: da
     make_finding(run, title=hostile, happens=hostile, evidence=hostile, fix=hostile)
     page = page_of(browser, run)
     assert page.main.all(".//img | .//script | .//*[@onerror]") == []
+
+
+def test_the_words_of_a_model_cite_in_place(browser: Client, agent: Agent, project: Project, now: datetime) -> None:
+    trace = make_trace(project, 1, now=now - timedelta(hours=1))
+    said = f"It **loops** in [trace:{trace.hex_id}] and [trace:{'f' * 32}], see [here](http://evil.example)."
+    run = make_run(agent, now=now, engine=EngineKind.MODEL, model_name="gpt-4o", text=said)
+    finding = make_finding(run, happens=said)
+    make_citation(run, finding, trace.trace_id)
+    make_citation(run, None, None)
+    page = page_of(browser, run)
+    for part in (finding_of(page), page.all("//details[contains(@class, 'whole-text')]")[0]):
+        links = [link for _, link in part.links]
+        assert any(link.endswith(f"/traces/{trace.hex_id}/") for link in links)
+        assert "http://evil.example" not in links
+        assert part.all(".//strong")
+        assert part.all(".//s[contains(@class, 'unknown')]")
+    text = browser.get(f"{run.get_absolute_url()}markdown/").text
+    assert text.count(f"](http://testserver/p/default/traces/{trace.hex_id}/)") == 3
 
 
 def test_what_rules_quote_of_traces_is_only_text(browser: Client, agent: Agent, now: datetime) -> None:
