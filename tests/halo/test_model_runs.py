@@ -1,15 +1,21 @@
 """Reports with a model: the real engine against a scripted model, from the request to the rows."""
 
 import json
+import re
+import resource
+import signal
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from catalyst.core.models import Project
@@ -17,12 +23,16 @@ from catalyst.env import env
 from halo.choices import EngineKind, RunStatus
 from halo.models import Run
 from halo.runs import folders, requests, worker
+from halo.runs.claims import LEASE
 from halo.runs.requests import Definition
 from tests.factories import AGENT, make_agent
 from tests.halo.model_server import Asked, Call, ModelServer, Reply, analyst
-from tests.processes import ENGINE_FOLDER, eventually
+from tests.processes import ENGINE_FOLDER, eventually, running
+from tests.traces.recorded import recording
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
+from traces.models.span import hex_span_id
+from traces.transcripts import conversations
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("halo engine")]
 
@@ -107,7 +117,12 @@ def report(project: Project, now: datetime, **about: Any) -> Run:
 
 def engines() -> list[int]:
     """Engines that this process left running."""
-    return [each.pid for each in psutil.Process().children(recursive=True) if "runner.py" in " ".join(each.cmdline())]
+    return engines_of(psutil.Process().pid)
+
+
+def engines_of(process: int) -> list[int]:
+    children = psutil.Process(process).children(recursive=True)
+    return [each.pid for each in children if "runner.py" in " ".join(each.cmdline())]
 
 
 def test_a_report_has_what_the_model_found(project: Project, now: datetime, serve: Any) -> None:
@@ -216,3 +231,87 @@ def test_without_the_engine_it_says_how_to_install_it(
     run = report(project, now)
     assert run.status == RunStatus.FAILED
     assert "halo install" in run.error
+
+
+def test_a_full_disk_ends_it_before_the_model_is_asked(
+    project: Project, now: datetime, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(analyst(ANSWER))
+    with files_of_at_most(1_000):
+        run = report(project, now)
+    assert run.status == RunStatus.FAILED
+    assert "is full, so the traces could not be written" in run.error
+    assert server.asked == []
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a disk with so much room."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_killed_worker_leaves_its_run_to_the_next(
+    project: Project, now: datetime, serve: Any, tmp_path: Path
+) -> None:
+    stalls = threading.Event()
+
+    def script(asked: Asked) -> Reply:
+        return analyst(ANSWER, *LOOK)(asked) if stalls.is_set() or not asked.results else Reply(stalls=True)
+
+    server = serve(script)
+    run = ask(project, now)
+    work = "from django.utils import timezone; from halo.runs import worker; worker.work(timezone.now)"
+    about = {"CATALYST_DATA": str(tmp_path), "CATALYST_JUDGE_URL": server.url, "CATALYST_JUDGE_MODEL": MODEL}
+    with running("shell", "-v", "0", "-c", work, **about) as process:
+        eventually(lambda: run.events.filter(kind="tool_call").exists(), seconds=60)
+        (engine,) = engines_of(process.pid)
+        process.kill()
+        eventually(lambda: not psutil.pid_exists(engine))
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == (RunStatus.RUNNING, 1)
+    stalls.set()
+    assert worker.work(timezone.now) == 0
+    worker.work(lambda: timezone.now() + 2 * LEASE)
+    run.refresh_from_db()
+    assert (run.status, run.attempts, run.findings.count()) == (RunStatus.COMPLETED, 2, 2)
+    assert not list(folders.parent().glob("*"))
+
+
+@pytest.mark.parametrize("speaks_responses", [True, False])
+def test_the_recorded_airline_conversations(project: Project, shared: Path, serve: Any, speaks_responses: bool) -> None:
+    spans = recording(shared / "data" / "airline.otlp.jsonl.gz")
+    end = datetime.fromtimestamp(max(span.end_ns for span in spans) / 1e9, UTC) + timedelta(hours=1)
+    for batch in batched(spans, 2_000, strict=False):
+        pipeline.store(project.pk, batch, end)
+    trace = project.traces.filter(tool_count__gt=0).order_by("trace_id")[0]
+    tool = next(span for span in conversations.spans_of(trace) if span.kind == "TOOL")
+    cited = f"{trace.hex_id}:{hex_span_id(tool.span_id)}"
+    answer = (
+        "Tools answer with errors.\n\n"
+        f"The tool `{tool.tool}` is called in [span:{cited}], where it says \u201cnobody ever said this\u201d.\n\n"
+        f"See also the trace {'ab' * 16}."
+    )
+    look = (Call("count_traces", {"filters": {}}), Call("view_trace", {"trace_id": trace.hex_id}))
+    script = analyst(answer, *look)
+    server = serve(lambda asked: script(asked) if speaks_responses or asked.is_chat else Reply(status=404))
+    agent = project.agents.get(identity="airline-support")
+    window = Definition(window_start=end - timedelta(days=30), window_end=end, engine=EngineKind.MODEL)
+    run = requests.create(agent, window, end)
+    worker.work(lambda: end)
+    run.refresh_from_db()
+    assert (run.status, run.error) == (RunStatus.COMPLETED, "")
+    assert (run.trace_count, run.read_trace_count, run.read_span_count) == (757, 757, run.span_count)
+    states = list(run.citations.order_by("position").values_list("state", "quote_state"))
+    assert states == [("verified", "missing"), ("unknown", "")]
+    told = [result for asked in server.asked for result in asked.results]
+    assert any(re.search(r'"total": ?757\b', result) for result in told)
+    assert ("tool_call", "Reads a trace") in run.events.values_list("kind", "text")
+    roots = [asked for asked in server.asked if asked.is_stream and asked.is_root and asked.is_chat != speaks_responses]
+    assert run.call_count == len(roots) == 3
