@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from halo.views import agent_analysis, report_actions, report_detail, report_form, report_list
+from halo.views import (
+    agent_analysis,
+    report_actions,
+    report_detail,
+    report_form,
+    report_list,
+    schedule_actions,
+    schedule_form,
+    schedules,
+)
 
 app_name = "halo"
 urlpatterns = [
@@ -13,4 +22,15 @@ urlpatterns = [
     path("p/<slug:project>/reports/<int:pk>/", report_detail.report, name="report"),
     path("p/<slug:project>/reports/<int:pk>/cancel/", report_actions.report_cancel, name="report-cancel"),
     path("p/<slug:project>/reports/<int:pk>/markdown/", report_actions.report_markdown, name="report-markdown"),
+    path("p/<slug:project>/agents/<int:pk>/schedules/", schedules.schedule_list, name="schedule-list"),
+    path("p/<slug:project>/agents/<int:pk>/schedules/new/", schedule_form.schedule_create, name="schedule-create"),
+    path("p/<slug:project>/schedules/<int:pk>/", schedules.schedule, name="schedule"),
+    path("p/<slug:project>/schedules/<int:pk>/edit/", schedule_form.schedule_edit, name="schedule-edit"),
+    path("p/<slug:project>/schedules/<int:pk>/enable/", schedule_actions.schedule_enable, name="schedule-enable"),
+    path("p/<slug:project>/schedules/<int:pk>/disable/", schedule_actions.schedule_disable, name="schedule-disable"),
+    path("p/<slug:project>/schedules/<int:pk>/archive/", schedule_actions.schedule_archive, name="schedule-archive"),
+    path(
+        "p/<slug:project>/schedules/<int:pk>/unarchive/", schedule_actions.schedule_unarchive, name="schedule-unarchive"
+    ),
+    path("p/<slug:project>/schedules/<int:pk>/run/", schedule_actions.schedule_run, name="schedule-run"),
 ]

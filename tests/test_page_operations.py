@@ -92,6 +92,15 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "halo:report-list": ("halo.list",),
     "halo:report-markdown": ("halo.show",),
     "halo:report-preview": ("halo.preview",),
+    "halo:schedule": ("halo.schedule_show", "halo.schedule_runs"),
+    "halo:schedule-archive": ("halo.schedule_archive",),
+    "halo:schedule-create": ("halo.schedule_create",),
+    "halo:schedule-disable": ("halo.schedule_disable",),
+    "halo:schedule-edit": ("halo.schedule_update",),
+    "halo:schedule-enable": ("halo.schedule_enable",),
+    "halo:schedule-list": ("halo.schedule_list",),
+    "halo:schedule-run": ("halo.schedule_run_now",),
+    "halo:schedule-unarchive": ("halo.schedule_unarchive",),
     "llms:connection-create": ("models.create",),
     "llms:connection-delete": ("models.delete",),
     "llms:connection-edit": ("models.edit", "models.replace_key"),
@@ -148,9 +157,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 MERGING = "Repairs what senders got wrong, which is rare: a command is enough."
-VERBS = ("archive", "create", "disable", "enable", "list", "run_now", "runs", "show", "unarchive", "update")
 WITHOUT_PAGE: Mapping[str, str] = {
-    **dict.fromkeys((f"halo.schedule_{verb}" for verb in VERBS), "Schedules have commands only, so far."),
     "traces.duplicates": MERGING,
     "traces.identities": MERGING,
     "traces.merge_agents": MERGING,

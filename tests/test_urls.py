@@ -34,6 +34,7 @@ from tests.factories import (
     make_signal,
     make_verdict,
 )
+from tests.halo.schedules.definitions import make_schedule
 from tests.page import Page
 from tests.pictures import add_picture
 from tests.rows import stored_rows
@@ -151,6 +152,15 @@ TABLE = {
     "halo:report": Row(LOOK, ONLY_GET, "report"),
     "halo:report-cancel": Row(ONLY_POST, EDITOR_DO, "report"),
     "halo:report-markdown": Row(LOOK, ONLY_GET, "report"),
+    "halo:schedule-list": Row(LOOK, ONLY_GET, "agent"),
+    "halo:schedule-create": Row(EDITOR_LOOK, EDITOR_WRONG, "agent"),
+    "halo:schedule": Row(LOOK, ONLY_GET, "schedule"),
+    "halo:schedule-edit": Row(EDITOR_LOOK, EDITOR_WRONG, "schedule"),
+    "halo:schedule-enable": Row(ONLY_POST, EDITOR_DO, "schedule"),
+    "halo:schedule-disable": Row(ONLY_POST, EDITOR_DO, "schedule"),
+    "halo:schedule-archive": Row(ONLY_POST, EDITOR_DO, "schedule"),
+    "halo:schedule-unarchive": Row(ONLY_POST, EDITOR_DO, "schedule"),
+    "halo:schedule-run": Row(ONLY_POST, EDITOR_DO, "schedule"),
     "alerts:alert-list": Row(LOOK, ONLY_GET),
     "alerts:alert-bulk": Row(ONLY_POST, EDITOR_DO),
     "alerts:alert-create": Row(EDITOR_LOOK, EDITOR_WRONG),
@@ -273,6 +283,7 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "agent": {"pk": agent.pk},
         "alert": {"pk": make_alert(signal, now=now).pk},
         "report": {"pk": report.pk},
+        "schedule": {"pk": make_schedule(agent, now=now).pk},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": add_picture(project, trace.trace_id.int, now=now),

@@ -135,6 +135,7 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "agent": {"pk": world.signal.agent_id},
         "alert": {"pk": world.alert.pk},
         "report": {"pk": twin.finding.run_id},
+        "schedule": {"pk": world.schedule.pk},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},

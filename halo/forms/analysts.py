@@ -8,7 +8,7 @@ from catalyst.llms.endpoints import endpoint
 from catalyst.llms.models import ModelConnection
 from catalyst.params import parse_number
 from halo.choices import EngineKind
-from halo.models import Run
+from halo.models import Run, Schedule
 from halo.runs.requests import default_model
 
 OFFLINE = "Offline analyst (rules, no model)"
@@ -17,10 +17,10 @@ OFFLINE = "Offline analyst (rules, no model)"
 class Analysts:
     """Values are `rules`, `model` for the one of the environment, and `ID:model` for a model of a connection.
 
-    `asked`: a run whose choice is repeated. Its model is listed as long as its connection can be used.
+    `asked`: a run or a schedule whose choice is repeated. Its model is listed as long as its connection can be used.
     """
 
-    def __init__(self, agent: Agent, asked: Run | None = None) -> None:
+    def __init__(self, agent: Agent, asked: Run | Schedule | None = None) -> None:
         self._agent, self._asked = agent, asked
         self._connections = list(
             ModelConnection.objects.usable().filter(project=agent.project_id).order_by("name", "pk")
@@ -65,7 +65,7 @@ def definition_of(value: str) -> dict[str, Any]:
     return {"engine": EngineKind.MODEL, "connection": parse_number(connection), "model": model}
 
 
-def _value_of(run: Run) -> str:
+def _value_of(run: Run | Schedule) -> str:
     if run.by_rules:
         return EngineKind.RULES
     return _value(run.connection, run.model_name) if run.connection else EngineKind.MODEL

@@ -1,6 +1,7 @@
 """Reports in lists: those under way first, then the newest."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from catalyst.core.access import ProjectRequest
@@ -58,7 +59,10 @@ def tone(run: Run) -> str:
 
 def window_length(run: Run) -> str:
     """`24 h`, `7 days`."""
-    length = run.window_end - run.window_start
+    return length_text(run.window_end - run.window_start)
+
+
+def length_text(length: timedelta) -> str:
     if length >= 2 * DAY:
         return f"{round(length / DAY)} days"
     return f"{round(length / HOUR)} h" if length >= 2 * HOUR else f"{round(length / MINUTE)} min"
