@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from catalyst.registry import (
     AgentRows,
+    ChannelUse,
     DemoData,
     Maintenance,
+    ModelUse,
     PeriodicTask,
     Preparation,
     Probe,
@@ -15,6 +17,7 @@ from catalyst.registry import (
 )
 from halo import demo, engine_environment, probes, retention
 from halo.runs import moves, worker
+from halo.schedules import firing, uses
 
 REGISTRATIONS = (
     Preparation(name="halo-engine", order=10, run=engine_environment.prepare_in_background),
@@ -29,6 +32,18 @@ REGISTRATIONS = (
         description="reads traces and writes reports",
         lack="Reports wait. None is lost.",
     ),
+    PeriodicTask(
+        name="schedules",
+        order=54,
+        interval=timedelta(seconds=5),
+        task="halo.tasks.fire",
+        has_work=firing.has_work,
+        label="schedules of reports",
+        description="starts scheduled reports, and tells channels what they brought",
+        lack="Scheduled reports wait. Missed ones are caught up by one.",
+    ),
+    ModelUse(name="schedules", order=20, users=uses.of_connections),
+    ChannelUse(name="schedules", order=20, users=uses.of_channels),
     Maintenance(name="folders of reports", order=40, run=retention.delete_leftovers),
     Probe(name="reports", order=97, collect=probes.reports, judge=probes.check_reports, metrics=probes.report_metrics),
     Retention(name="reports", order=70, delete=retention.delete_expired_reports),

@@ -7,10 +7,12 @@ from django.tasks import task
 from django.utils import timezone
 
 from halo.runs import worker
+from halo.schedules import firing
 
 # Then what is under way ends, each run within its own time limit, and the next wake-up goes on.
 BEGIN_SECONDS = 600
 NICENESS = 10
+FIRE_SECONDS = 20
 
 
 @task(queue_name="long")
@@ -24,3 +26,13 @@ def work() -> None:
     os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     deadline = time.monotonic() + BEGIN_SECONDS
     worker.work(timezone.now, until=lambda: time.monotonic() > deadline)
+
+
+@task
+def fire() -> None:
+    """Start the reports of schedules that are due, and take note of those that ended.
+
+    At least once; safe to repeat because each step locks its schedule, and is one transaction.
+    """
+    deadline = time.monotonic() + FIRE_SECONDS
+    firing.work(timezone.now(), until=lambda: time.monotonic() > deadline)

@@ -59,6 +59,7 @@ def test_it_knows_its_kinds() -> None:
         ("alerts", "default"),
         ("deliver", "default"),
         ("moves", "default"),
+        ("schedules", "default"),
         ("reports", "long"),
         ("minute", "default"),
     ]

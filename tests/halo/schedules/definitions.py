@@ -6,7 +6,7 @@ from typing import Any
 from catalyst.agents.models import Agent
 from halo.choices import RunStatus
 from halo.models import Run, Schedule
-from halo.schedules import writes
+from halo.schedules import firing, writes
 from halo.schedules.writes import Definition
 from tests.factories import make_trace
 
@@ -28,6 +28,13 @@ def with_traces(agent: Agent, now: datetime) -> Agent:
     """The agent with a trace of long ago: it exists, and no window of the tests has one."""
     make_trace(agent.project, 1, now=now - 20 * DAY)
     return agent
+
+
+def fire(moment: datetime) -> list[Run]:
+    """What a clock does. Returns the reports that it started."""
+    known = set(Run.objects.values_list("pk", flat=True))
+    firing.work(moment)
+    return list(Run.objects.exclude(pk__in=known).order_by("pk"))
 
 
 def end(run: Run, at: datetime, status: str = RunStatus.COMPLETED, **columns: Any) -> Run:
