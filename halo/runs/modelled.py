@@ -21,7 +21,7 @@ from halo.analyst.reading import Interrupted
 from halo.analyst.report import report_on
 from halo.choices import RunStatus
 from halo.drafts import FindingDraft
-from halo.engine_environment import EngineUnavailable
+from halo.engine_environment import EngineUnavailable, State
 from halo.engine_process import Answer, Delta, Ending, EngineConfig, Event, Failed, Incomplete, Step
 from halo.export import DiskFull
 from halo.relay import Api, Budget, Meter
@@ -36,6 +36,8 @@ TRACES = "traces.jsonl"
 POLL_SECONDS = 0.5
 # The relay holds the time limit. This is for an engine that does not notice.
 GRACE_SECONDS = 4
+# A fresh instance installs the engine while people already ask for reports.
+INSTALL_SECONDS = 600
 MAX_PARALLEL = 4
 MAX_KEPT_CHARACTERS = 200_000
 THINKING = ("gpt-5", "o1", "o3", "o4")
@@ -57,13 +59,18 @@ def work_on(claim: Claim, watch: Watch, clock: Clock) -> None:
         with folders.folder_of(claim.run.pk) as folder:
             _Work(claim, watch, folder, clock).do()
     except OSError as error:
-        text = f"The folder {folders.parent()} can't be used: {error.strerror}."
-        claim.end(RunStatus.FAILED, clock(), error=text, text=claim.run.engine_text, is_partial=True)
+        _end(claim, RunStatus.FAILED, f"The folder {folders.parent()} can't be used: {error.strerror}.", clock)
     except Ended as ended:
-        claim.end(ended.status, clock(), error=str(ended), text=claim.run.engine_text, is_partial=True)
+        _end(claim, ended.status, str(ended), clock)
     except (Lost, Interrupted):
         claim.keep(claim.run.engine_text)
         raise
+
+
+def _end(claim: Claim, status: RunStatus, error: str, clock: Clock) -> None:
+    """End the run with what the model had written, if anything."""
+    text = claim.run.engine_text
+    claim.end(status, clock(), error=error, text=text, engine_text="", is_partial=bool(text))
 
 
 class _Work:
@@ -86,6 +93,14 @@ class _Work:
             self._conclude(engine)
 
     def _python(self) -> Path:
+        """The Python of the engine, once that is installed."""
+        if engine_environment.status().state == State.PREPARING:
+            self._claim.update(self._clock(), status=RunStatus.QUEUED)
+            self._claim.tell(self._clock(), words.INSTALLING)
+        deadline = time.monotonic() + INSTALL_SECONDS
+        while engine_environment.status().state == State.PREPARING and time.monotonic() < deadline:
+            self._claim.update(self._clock())
+            time.sleep(POLL_SECONDS)
         try:
             return engine_environment.python_path()
         except EngineUnavailable as error:

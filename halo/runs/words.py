@@ -8,6 +8,7 @@ from halo.sample import Sample
 # kind, text, agent, depth
 type Told = tuple[str, str, str, int]
 
+INSTALLING: Told = ("started", "Waits until the engine is installed, which takes a minute or two", "", 0)
 NO_FINAL_ANSWER = "The model ended without its final answer. This is the last that it wrote."
 TOOLS = {
     "get_dataset_overview": "Looks at the overview",

@@ -1,5 +1,6 @@
 """Reports with a model: the real engine against a scripted model, from the request to the rows."""
 
+import fcntl
 import json
 import re
 import resource
@@ -20,7 +21,9 @@ from pytest_django import Settings
 
 from catalyst.core.models import Project
 from catalyst.env import env
+from halo import engine_environment
 from halo.choices import EngineKind, RunStatus
+from halo.engine_environment import EngineEnvironment
 from halo.models import Run
 from halo.runs import folders, requests, worker
 from halo.runs.claims import LEASE
@@ -115,6 +118,12 @@ def report(project: Project, now: datetime, **about: Any) -> Run:
     return run
 
 
+def work(now: datetime) -> None:
+    """Work in a thread of the test."""
+    worker.work(lambda: now)
+    connection.close()
+
+
 def engines() -> list[int]:
     """Engines that this process left running."""
     return engines_of(psutil.Process().pid)
@@ -206,12 +215,7 @@ def test_a_budget_of_tokens_ends_it(project: Project, now: datetime, serve: Any)
 def test_cancelling_stops_the_engine(project: Project, now: datetime, serve: Any) -> None:
     serve(lambda asked: Reply(stalls=True) if asked.results else Reply(["Half a report.", LOOK[0]]))
     run = ask(project, now)
-
-    def work() -> None:
-        worker.work(lambda: now)
-        connection.close()
-
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, args=[now])
     thread.start()
     eventually(lambda: run.events.filter(kind="tool_call").exists(), seconds=60)
     requests.cancel(run, now)
@@ -231,6 +235,28 @@ def test_without_the_engine_it_says_how_to_install_it(
     run = report(project, now)
     assert run.status == RunStatus.FAILED
     assert "halo install" in run.error
+
+
+def test_it_waits_for_an_engine_that_is_being_installed(
+    project: Project, now: datetime, serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    serve(analyst(ANSWER))
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    monkeypatch.setattr(env, "halo_engine", folder)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = ask(project, now)
+        thread = threading.Thread(target=work, args=[now])
+        thread.start()
+        eventually(run.events.exists)
+        assert "Waits until the engine is installed" in run.events.get().text
+        (folder / engine_environment.environment().python.parent.parent.name).symlink_to(
+            EngineEnvironment(ENGINE_FOLDER).python.parent.parent
+        )
+    thread.join(60)
+    run.refresh_from_db()
+    assert (run.status, run.findings.count()) == (RunStatus.COMPLETED, 2)
 
 
 def test_a_full_disk_ends_it_before_the_model_is_asked(
@@ -267,9 +293,9 @@ def test_a_killed_worker_leaves_its_run_to_the_next(
 
     server = serve(script)
     run = ask(project, now)
-    work = "from django.utils import timezone; from halo.runs import worker; worker.work(timezone.now)"
+    script_of_worker = "from django.utils import timezone; from halo.runs import worker; worker.work(timezone.now)"
     about = {"CATALYST_DATA": str(tmp_path), "CATALYST_JUDGE_URL": server.url, "CATALYST_JUDGE_MODEL": MODEL}
-    with running("shell", "-v", "0", "-c", work, **about) as process:
+    with running("shell", "-v", "0", "-c", script_of_worker, **about) as process:
         eventually(lambda: run.events.filter(kind="tool_call").exists(), seconds=60)
         (engine,) = engines_of(process.pid)
         process.kill()
