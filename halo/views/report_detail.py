@@ -187,11 +187,11 @@ def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
         "traces_query": focus.list_query(run),
         "again_query": _again_query(run),
         "address": request.build_absolute_uri(run.get_absolute_url()),
+        "row": Row(Run.objects.for_list().get(pk=run.pk)),
     }
     if run.is_open:
         return context | {"progress": progress.of(run, now)}
-    row = Row(Run.objects.for_list().get(pk=run.pk))
-    return context | {"row": row} | _findings(request, run) | _remedy(run)
+    return context | _findings(request, run) | _remedy(run)
 
 
 def _again_query(run: Run) -> str:

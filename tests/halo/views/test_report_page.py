@@ -259,6 +259,7 @@ def test_it_becomes_the_report_without_a_reload_and_stops_asking(browser: Client
     run = running(agent, now)
     part = Page(browser.get(run.get_absolute_url(), headers=HTMX).text)
     assert (part.is_whole, part.polls) == (False, ["2s"])
+    assert "Running" in part.part(f"history-{run.pk}").text
     Run.objects.filter(pk=run.pk).update(status=RunStatus.COMPLETED, ended_at=now, lede="All is said.")
     make_finding(run, [UUID(int=1)])
     ended = Page(browser.get(run.get_absolute_url(), headers=HTMX).text)
