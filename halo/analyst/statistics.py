@@ -21,6 +21,14 @@ class Change(NamedTuple):
     p_value: float
 
 
+class Episode(NamedTuple):
+    """A series is higher from the value at `start` to before the one at `end`. `p_value`: that it is not."""
+
+    start: int
+    end: int
+    p_value: float
+
+
 def mann_whitney(sample: Sequence[float], other: Sequence[float]) -> float:
     """Probability that values of two samples differ at least as much by chance: two-sided, in no unit.
 
@@ -96,6 +104,39 @@ def change_point(values: Sequence[float]) -> Change | None:
     sums = [abs(total) for total in accumulate(rank - len(values) - 1 for rank in doubled)]
     largest = max(sums)
     return Change(sums.index(largest) + 1, kolmogorov(largest / spread))
+
+
+def episode(values: Sequence[float]) -> Episode | None:
+    """Where a series in order of time is higher for a while; None if it only rises, only falls, or does neither.
+
+    The part with the largest sum of ranks above their mean. Over its standard deviation, this sum is at most Kuiper's
+    distance between the highest and the lowest point of a Brownian bridge. The rise also has to pass Pettitt's test up
+    to the end of the part, and the fall from its start on.
+    """
+    doubled = doubled_ranks(values)
+    spread = sqrt(_variance(doubled) * len(values)) if values else 0.0
+    if not spread:
+        return None
+    largest, best, lowest, lowest_at, total = 0, (0, 0), 0, 0, 0
+    for at, rank in enumerate(doubled, 1):
+        total += rank - len(values) - 1
+        if total - lowest > largest:
+            largest, best = total - lowest, (lowest_at, at)
+        if total < lowest:
+            lowest, lowest_at = total, at
+    start, end = best
+    rise, fall = change_point(values[:end]), change_point(values[start:])
+    if not start or end == len(values) or rise is None or fall is None:
+        return None
+    return Episode(start, end, max(kuiper(largest / spread), rise.p_value, fall.p_value))
+
+
+def kuiper(distance: float) -> float:
+    """Probability that the highest point of a Brownian bridge is at least so far above its lowest (Kuiper, 1960)."""
+    squares = ((at * distance) ** 2 for at in range(1, KOLMOGOROV_TERMS + 1))
+    terms = ((4 * square - 1) * exp(-2 * square) for square in squares)
+    # The series converges slowly where the probability is 1 but for rounding.
+    return min(max(2 * sum(terms), 0.0), 1.0) if distance > 0.4 else 1.0
 
 
 def kolmogorov(distance: float) -> float:

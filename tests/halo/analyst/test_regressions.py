@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from catalyst.ops.demo import support, timeline
 from halo.analyst.rules.regressions import Regressions
 from halo.choices import Category, Severity
-from tests.halo.analyst.in_memory import ordinary, planted
+from tests.halo.analyst.in_memory import of_spans, ordinary, planted
 from tests.halo.analyst.runs import Traffic, a_run, failed, numbers
 from tests.halo.traffic import AGENTS, SUPPORT, Agent
 
@@ -73,4 +74,81 @@ def test_runs_of_one_session_count_as_one_case() -> None:
     # A few long sessions at the end grow, as sessions do.
     traffic = Traffic().add(a_run(number, input_tokens=100 + number % 9) for number in range(100))
     traffic.add(a_run(number, session_id=1_000 + number // 34, input_tokens=900) for number in range(102, 200))
+    assert not [each for each in traffic.found(Regressions()) if (each.p_value or 0) < 0.05]
+
+
+def bad_hours(versions: tuple[str, str] = ("2", "2.1")) -> Traffic:
+    """600 runs, of which 60 in the middle fail often, with a version of their own."""
+    chance = random.Random(3)
+    traffic = Traffic()
+    for number in range(600):
+        is_bad = 300 <= number < 360
+        make = failed if chance.random() < (0.5 if is_bad else 0.02) else a_run
+        traffic.add([make(number, service_version=versions[is_bad])])
+    return traffic
+
+
+def test_a_bad_version_that_went_away_is_named_with_its_start_and_end() -> None:
+    (found,) = bad_hours().found(Regressions())
+    assert found.title == ("Failures rose from 2.0% to 46.7% of runs from 20 Nov 17:00 to 18:00 UTC, with version 2.1")
+    assert set(numbers(found)) <= set(range(300, 360))
+    assert len(numbers(found)) > 20
+    assert "and afterward" in found.happens
+    assert found.fix.startswith("It ended with version 2.1. Find out what went wrong before it runs again.")
+
+
+def test_a_bad_time_without_a_version_of_its_own_has_only_its_start_and_end() -> None:
+    (found,) = bad_hours(("2", "2")).found(Regressions())
+    assert " of runs from 20 Nov 16:5" in found.title or " of runs from 20 Nov 17:0" in found.title
+    assert "with" not in found.title
+    assert found.fix.startswith("It ended by itself.")
+
+
+def test_latency_that_rose_for_a_while_has_only_the_slow_runs_of_then() -> None:
+    chance = random.Random(2)
+    traffic = Traffic()
+    for number in range(400):
+        took = 3 if 150 <= number < 250 else 1
+        traffic.add([a_run(number, duration_us=int(1e6 * took * chance.uniform(0.8, 1.2)))])
+    (found,) = traffic.found(Regressions())
+    assert found.title == "p95 latency rose from 1.18 s to 3.55 s from 20 Nov 14:30 to 16:10 UTC"
+    assert numbers(found) == list(range(150, 250))
+
+
+def test_what_stays_worse_is_no_episode() -> None:
+    chance = random.Random(8)
+    traffic = Traffic()
+    for number in range(600):
+        share = 0.02 if number < 300 else 0.5 if number < 400 else 0.4
+        traffic.add([failed(number) if chance.random() < share else a_run(number)])
+    (found,) = traffic.found(Regressions())
+    assert " on 20 Nov 1" in found.title
+
+
+@pytest.mark.slow
+def test_the_bad_deploy_of_the_demo_is_named_with_its_version_and_its_runs(now: datetime) -> None:
+    spans = [
+        span
+        for turns in timeline.conversations(timeline.begins(now), now, now)
+        for turn in turns
+        if turn[0].attributes.get("agent.id") == support.ID
+        for span in turn
+    ]
+    material = of_spans(spans, now - timeline.PERIOD, now)
+    found = material.found(Regressions())["regression|failures"]
+    told = "of runs from 17 Nov 13:01 to 19:01 UTC, with version 2.4.0"
+    assert found.title == f"Failures rose from 1.8% to 56.6% {told}"
+    bad = material.runs(lambda run: run.failed and run.service_version == support.BAD)
+    assert bad <= found.traces
+    assert len(found.traces) <= len(bad) + 3
+    assert found.severity == Severity.CRITICAL
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_clean_seeds_have_no_episode(seed: int) -> None:
+    chance = random.Random(f"clean {seed}")
+    traffic = Traffic()
+    for number in range(800):
+        run = failed(number) if chance.random() < 0.03 else a_run(number)
+        traffic.add([run._replace(duration_us=int(1e6 * chance.lognormvariate(0, 0.5)))])
     assert not [each for each in traffic.found(Regressions()) if (each.p_value or 0) < 0.05]

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halo.analyst.statistics import Change, benjamini_hochberg, change_point, doubled_ranks, kolmogorov, mann_whitney
+from halo.analyst.statistics import (
+    Change,
+    benjamini_hochberg,
+    change_point,
+    doubled_ranks,
+    episode,
+    kolmogorov,
+    kuiper,
+    mann_whitney,
+)
 
 # Hollander and Wolfe, Nonparametric Statistical Methods (1973), page 69: permeability constants.
 TERM = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46]
@@ -116,3 +125,42 @@ def test_a_share_that_grows_is_a_change() -> None:
 @pytest.mark.parametrize(("distance", "p_value"), [(1.2239, 0.10), (1.3581, 0.05), (1.6276, 0.01), (0.1, 1), (0, 1)])
 def test_kolmogorovs_distribution(distance: float, p_value: float) -> None:
     assert kolmogorov(distance) == pytest.approx(p_value, abs=5e-5)
+
+
+@given(st.lists(st.integers(0, 3), max_size=12))
+def test_an_episode_is_the_part_with_the_highest_ranks(values: list[int]) -> None:
+    found = episode(values)
+    ranks, mean = doubled_ranks(values), len(values) + 1
+    sums = {
+        (start, end): sum(ranks[start:end]) - (end - start) * mean
+        for start in range(len(values))
+        for end in range(start + 1, len(values) + 1)
+    }
+    if found:
+        assert 0 < found.start < found.end < len(values)
+        assert sums[found.start, found.end] == max(sums.values())
+
+
+def test_a_series_without_an_episode_seldom_seems_to_have_one() -> None:
+    chance = random.Random(5)
+    found = [episode([float(chance.random() < 0.1) for _ in range(200)]) for _ in range(400)]
+    assert len([each for each in found if each and each.p_value < 0.05]) < 0.07 * len(found)
+
+
+def test_a_share_that_is_higher_for_a_while_is_an_episode() -> None:
+    chance = random.Random(6)
+    found = episode([float(chance.random() < (0.4 if 300 <= at < 360 else 0.02)) for at in range(500)])
+    assert found is not None
+    assert found.start == pytest.approx(300, abs=10)
+    assert found.end == pytest.approx(360, abs=10)
+    assert found.p_value < 1e-3
+
+
+def test_a_step_is_no_episode() -> None:
+    found = episode([float(at >= 300) for at in range(500)])
+    assert found is None
+
+
+@pytest.mark.parametrize(("distance", "p_value"), [(1.620, 0.10), (1.747, 0.05), (2.001, 0.01), (0.2, 1), (0, 1)])
+def test_kuipers_distribution(distance: float, p_value: float) -> None:
+    assert kuiper(distance) == pytest.approx(p_value, abs=5e-4)
