@@ -1,6 +1,5 @@
 """The form that asks for a report, its preview, and the pages that lead to it."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +8,7 @@ import pytest
 from django.test import Client
 
 from catalyst.agents.models import Agent
-from catalyst.core.models import AuditEntry, Project, User
+from catalyst.core.models import AuditEntry, Project
 from halo.choices import EngineKind
 from halo.models import Run
 from halo.runs.requests import DEFAULT_PROMPT, MAX_OPEN, QUESTIONS
@@ -24,6 +23,7 @@ from tests.factories import (
     make_trace,
     make_trace_rows,
 )
+from tests.halo.views.conftest import tab_of
 from tests.page import Page
 from tests.traces.sent import sent_span
 from traces.ingest import pipeline
@@ -32,21 +32,6 @@ pytestmark = pytest.mark.real_clock
 
 HTMX = {"HX-Request": "true"}
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """A member's."""
-    return client_as(bob)
-
-
-@pytest.fixture
-def agent(project: Project) -> Agent:
-    return make_agent(project)
-
-
-def tab_of(agent: Agent) -> str:
-    return f"/p/default/agents/{agent.pk}/analysis/"
 
 
 def sent(browser: Client, agent: Agent, query: str = "", **typed: Any) -> dict[str, Any]:

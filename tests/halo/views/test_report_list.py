@@ -16,6 +16,7 @@ from halo.choices import EngineKind, RunStatus
 from halo.models import Run
 from halo.views import agent_analysis, rows
 from tests.factories import make_agent, make_finding, make_run
+from tests.halo.views.conftest import tab_of
 from tests.page import Page, Part
 
 pytestmark = pytest.mark.real_clock
@@ -23,21 +24,6 @@ pytestmark = pytest.mark.real_clock
 PAGE = "/p/default/reports/"
 HTMX = {"HX-Request": "true"}
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """A member's."""
-    return client_as(bob)
-
-
-@pytest.fixture
-def agent(project: Project) -> Agent:
-    return make_agent(project)
-
-
-def tab_of(agent: Agent) -> str:
-    return f"/p/default/agents/{agent.pk}/analysis/"
 
 
 def titled(agent: Agent, title: str, *, now: datetime, **about: Any) -> Run:

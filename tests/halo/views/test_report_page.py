@@ -16,7 +16,6 @@ from catalyst.core.models import AuditEntry, Project, User
 from halo.choices import EngineKind, RunStatus
 from halo.models import Run
 from tests.factories import (
-    make_agent,
     make_citation,
     make_connection,
     make_finding,
@@ -31,17 +30,6 @@ from traces.models.span import hex_span_id
 pytestmark = pytest.mark.real_clock
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """A member's."""
-    return client_as(bob)
-
-
-@pytest.fixture
-def agent(project: Project) -> Agent:
-    return make_agent(project)
 
 
 def page_of(browser: Client, run: Run) -> Page:

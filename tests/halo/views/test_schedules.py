@@ -8,29 +8,18 @@ import pytest
 from django.test import Client
 
 from catalyst.agents.models import Agent
-from catalyst.core.models import Project, User
+from catalyst.core.models import User
 from halo.choices import PausedReason, RunStatus
 from halo.models import Run, Schedule
 from halo.runs.requests import DEFAULT_PROMPT
 from halo.schedules import writes
-from tests.factories import make_agent, make_channel, make_finding
+from tests.factories import make_channel, make_finding
 from tests.halo.schedules.definitions import end, make_schedule
 from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """A member's."""
-    return client_as(bob)
-
-
-@pytest.fixture
-def agent(project: Project) -> Agent:
-    return make_agent(project)
 
 
 def list_of(agent: Agent) -> str:

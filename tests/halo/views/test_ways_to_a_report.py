@@ -9,27 +9,13 @@ from django.test import Client
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
-from tests.factories import give, make_agent, make_labels, make_signal, make_trace_rows
+from tests.factories import give, make_labels, make_signal, make_trace_rows
+from tests.halo.views.conftest import tab_of
 from tests.page import Page
 
 pytestmark = pytest.mark.real_clock
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def browser(client_as: Callable[[User], Client], bob: User) -> Client:
-    """A member's."""
-    return client_as(bob)
-
-
-@pytest.fixture
-def agent(project: Project) -> Agent:
-    return make_agent(project)
-
-
-def tab_of(agent: Agent) -> str:
-    return f"/p/default/agents/{agent.pk}/analysis/"
 
 
 def test_the_filter_of_a_list_becomes_the_focus(browser: Client, agent: Agent, project: Project, now: datetime) -> None:
