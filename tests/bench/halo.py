@@ -7,6 +7,8 @@ from tests.bench.traffic import AGENTS, Mix, bodies
 from tests.e2e.instance import Instance
 
 AIM_SECONDS, AIM_MEMORY_MB = 20, 300
+AIM_SHARE = 0.8
+BESIDE_SPANS = 40_960
 OF_AGENT = f"agent_id = (SELECT id FROM agents_agent WHERE identity = '{AGENTS[0]}')"
 ANALYSED = f"""
 import resource
@@ -23,6 +25,16 @@ before = time.perf_counter()
 assert analyse(run, now).findings
 print(time.perf_counter() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
+ASKED = f"""
+from datetime import timedelta
+from django.utils import timezone
+from catalyst.agents.models import Agent
+from halo.runs import requests
+agent = Agent.objects.get(project__slug="default", identity="{AGENTS[0]}")
+now = timezone.now()
+asked = requests.Definition(window_start=now - timedelta(days=30), window_end=now, engine="rules")
+print(requests.create(agent, asked, now).pk)
+"""
 
 
 def run(instance: Instance, table: Table, seed: int, traces: int) -> None:
@@ -36,3 +48,17 @@ def run(instance: Instance, table: Table, seed: int, traces: int) -> None:
     what = f"of {count:,} traces with {spans:,} spans"
     table.below(f"report by rules {what}", AIM_SECONDS, seconds, " s")
     table.below(f"memory of its process {what}", AIM_MEMORY_MB, memory, " MB")
+    _beside(instance, table, seed)
+
+
+def _beside(instance: Instance, table: Table, seed: int) -> None:
+    """How fast ingest is while a worker writes a report on all of these traces."""
+    first, second = (
+        bodies(Mix(seed + number), LARGE_SENDERS, BESIDE_SPANS // LARGE // LARGE_SENDERS, LARGE) for number in (41, 42)
+    )
+    alone = post(instance, first).per_second
+    report = int(instance.shell(ASKED))
+    beside = post(instance, second).per_second
+    table.at_least("ingest beside a report, as a share of that alone", AIM_SHARE, beside / alone)
+    ((status,),) = instance.query(f"SELECT status FROM halo_run WHERE id = {report}")
+    table.say("state of that report when ingest was done", status)
