@@ -25,6 +25,8 @@ from halo.schedules.writes import WHEN, Definition
 AUTOMATIC = ("", "A model if one is connected, else the offline analyst")
 DAYS_OF = {"days_of_week": Frequency.WEEKLY, "days_of_month": Frequency.MONTHLY}
 FIELDS = {"connection": "engine", "model": "engine"}
+# What a new form begins with.
+FIRST = Recurrence(frequency=Frequency.DAILY, hours=[9])
 START: dict[str, Any] = {
     "frequency": Frequency.DAILY,
     "hours": "9",
@@ -131,7 +133,9 @@ class ScheduleForm(forms.Form):
     @property
     def recurrence(self) -> Recurrence | None:
         """When it would run. None if something is wrong with that."""
-        if not self.is_bound or not self.errors.keys().isdisjoint(WHEN):
+        if not self.is_bound:
+            return self.schedule.recurrence if self.schedule else FIRST
+        if not self.errors.keys().isdisjoint(WHEN):
             return None
         recurrence = Recurrence(**self._when())
         for field, text in recurrence.errors():

@@ -130,6 +130,26 @@ if stored("Failed") is None:
 whole = stored("Reads well")
 print(whole.pk, stored("Runs on").pk, stored("Failed").pk, whole.findings.earliest("rank").pk)
 """
+SCHEDULES = """
+from datetime import timedelta
+from django.utils import timezone
+from catalyst.agents.models import Agent
+from halo.choices import PausedReason
+from halo.models import Schedule
+from halo.schedules import writes
+from tests.factories import make_run
+now = timezone.now()
+agent = Agent.objects.get(pk={agent})
+def made(title, **about):
+    return writes.create(agent, writes.Definition(title=title, hours=[6], **about), now, enabled=False)
+if not agent.halo_schedules.exists():
+    nightly = made("Every night", frequency="daily", timezone="Asia/Tokyo", focus="status=error")
+    make_run(agent, now=now, schedule=nightly, origin="scheduled", news_count=1)
+    writes.enable(nightly, now)
+    writes.pause(made("Weekly", frequency="weekly", days_of_week=[1]), PausedReason.FAILED, "3 reports failed.")
+    writes.archive(made("Monthly", frequency="monthly", days_of_month=[31]), now)
+print(*Schedule.objects.filter(agent=agent).order_by("pk")[:2].values_list("pk", flat=True))
+"""
 IDS = """
     SELECT a.id, t.session_id, t.id, t.trace_id, to_hex(s.span_id), g.id,
         (SELECT min(l.id) FROM signals_label l WHERE l.signal_id = g.id AND l.value <> '')
@@ -161,6 +181,7 @@ def every(instance: Instance) -> list[Stop]:
     alert = instance.shell(ALERT.format(signal=signal)).strip()
     connection, channel = instance.shell(CONNECTION).strip(), instance.shell(CHANNEL).strip()
     report, open_report, failed_report, finding = instance.shell(REPORTS.format(agent=agent)).split()
+    schedule, paused_schedule = instance.shell(SCHEDULES.format(agent=agent)).split()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
         "agents": f"{demo}/agents/{week}",
@@ -211,6 +232,12 @@ def every(instance: Instance) -> list[Stop]:
         "failed report": f"{demo}/reports/{failed_report}/",
         "new report": f"{demo}/agents/{agent}/analysis/new/{week}&status=error",
         "report again": f"{demo}/agents/{agent}/analysis/new/?again={report}",
+        "schedules": f"{demo}/agents/{agent}/schedules/",
+        "archived schedules": f"{demo}/agents/{agent}/schedules/?archived=1",
+        "schedule": f"{demo}/schedules/{schedule}/",
+        "paused schedule": f"{demo}/schedules/{paused_schedule}/",
+        "new schedule": f"{demo}/agents/{agent}/schedules/new/?status=error",
+        "edit of a schedule": f"{demo}/schedules/{paused_schedule}/edit/",
         "traces of a finding": f"{demo}/traces/{week}&finding={finding}",
         "settings": f"{demo}/settings/",
         "members": f"{demo}/settings/members/",

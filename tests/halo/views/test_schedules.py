@@ -88,6 +88,12 @@ def test_it_says_what_is_wrong_and_keeps_what_was_typed(
     assert not Schedule.objects.exists()
 
 
+def test_a_form_shows_the_next_three_times_at_once(browser: Client, agent: Agent, now: datetime) -> None:
+    assert Page(browser.get(f"{list_of(agent)}new/").text).text.count("09:00 UTC") >= 3
+    schedule = make_schedule(agent, now=now, hours=[7], timezone="Asia/Tokyo")
+    assert Page(browser.get(f"/p/default/schedules/{schedule.pk}/edit/").text).text.count("07:00 JST") == 3
+
+
 def test_it_shows_the_next_three_times_while_somebody_types(browser: Client, agent: Agent) -> None:
     address = f"{list_of(agent)}new/"
     typed = sent(browser, address, hours="9", timezone="Asia/Tokyo", then="times")
