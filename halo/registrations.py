@@ -45,7 +45,7 @@ REGISTRATIONS = (
     ModelUse(name="schedules", order=20, users=uses.of_connections),
     ChannelUse(name="schedules", order=20, users=uses.of_channels),
     Maintenance(name="folders of reports", order=40, run=retention.delete_leftovers),
-    Probe(name="reports", order=97, collect=probes.reports, judge=probes.check_reports, metrics=probes.report_metrics),
+    Probe(name="reports", order=61, collect=probes.reports, judge=probes.check_reports, metrics=probes.report_metrics),
     Retention(name="reports", order=70, delete=retention.delete_expired_reports),
     Retention(name="lists of findings", order=71, delete=retention.delete_expired_lists),
     AgentRows(name="reports", order=30, move=moves.move_reports),
