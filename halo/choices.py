@@ -62,6 +62,9 @@ class IssueState(models.TextChoices):
     DISMISSED = "dismissed", "Dismissed"
 
 
+OPEN_STATES = (IssueState.OPEN, IssueState.ACKNOWLEDGED)
+
+
 class CitationState(models.TextChoices):
     """What the store knows of a cited ID."""
 

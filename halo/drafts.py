@@ -22,9 +22,11 @@ class FindingDraft:
     """One thing that is wrong.
 
     `kind`: the rule that found it, such as `recurring_failure`; empty from a model. `signature`: what makes findings
-    of several reports the same. `trace_ids`: the runs it touches, counted in the store; empty if it is only the model's
-    word, which `claimed_count` then holds. `query`: parameters of a list of traces that match the same, if any do.
-    `prior_count` of `prior_total`: the same in the window before. `cost`, `tokens`, `duration_us`: what it wasted.
+    of several reports the same. `aliases`: signatures of what has the same cause and is no finding of its own here.
+    `trace_ids`: the runs it touches, counted in the store; empty if it is only the model's word, which `claimed_count`
+    then holds. `query`: parameters of a list of traces that match the same, if any do. `prior_count` of `prior_total`:
+    the same in the window before. `cost`, `tokens`, `duration_us`: what it wasted. `issue`: the earlier issue that a
+    model says it is.
     """
 
     title: str
@@ -32,6 +34,7 @@ class FindingDraft:
     category: Category
     kind: str = ""
     signature: str = ""
+    aliases: tuple[str, ...] = ()
     happens: str = ""
     evidence: str = ""
     fix: str = ""
@@ -44,6 +47,7 @@ class FindingDraft:
     tokens: int | None = None
     duration_us: int | None = None
     citations: tuple[CitationDraft, ...] = ()
+    issue: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

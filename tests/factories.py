@@ -24,7 +24,7 @@ from catalyst.llms.connections import Secrets, Settings
 from catalyst.llms.models import ModelConnection
 from catalyst.notifications import Curve, Excerpt, Fact, Link, Message, Severity
 from halo.choices import OPEN_STATUSES, RunStatus
-from halo.models import Citation, Finding, FindingTrace, Run, RunEvent
+from halo.models import Citation, Finding, FindingTrace, Issue, Run, RunEvent
 from halo.runs import requests
 from halo.runs.requests import Definition as ReportDefinition
 from signals import operations
@@ -408,6 +408,20 @@ def make_finding(run: Run, traces: Sequence[UUID] = (), *, rank: int = 1, **colu
     )
     FindingTrace.objects.bulk_create(FindingTrace(finding=finding, trace_id=each) for each in traces)
     return finding
+
+
+def make_issue(agent: Agent, *, now: datetime, **columns: Any) -> Issue:
+    """An open issue of the day before, without findings."""
+    about: dict[str, Any] = {
+        "title": "The tool fails",
+        "severity": "high",
+        "category": "reliability",
+        "state_since": now,
+        "first_seen_at": now - timedelta(days=1),
+        "last_seen_at": now,
+        "created_at": now,
+    }
+    return Issue.objects.create(project=agent.project, agent=agent, **about | columns)
 
 
 def make_citation(

@@ -33,12 +33,13 @@ NANO = Decimal("1e-9")
 class Ranked:
     """A candidate with its trend: by how much its share rose or fell, if a test says that it did, else 0.
 
-    `also`: titles of findings of the same cause.
+    `also`: titles of findings of the same cause. `aliases`: their signatures.
     """
 
     candidate: Candidate
     trend: float | None = None
     also: list[str] = field(default_factory=list)
+    aliases: list[str] = field(default_factory=list)
 
     @property
     def score(self) -> float:
@@ -107,10 +108,12 @@ def _unite(kept: Ranked, other: Ranked) -> None:
     explains = len(milder.traces) >= MIN_EXPLAINED * len(worse.traces)
     if explains and worse.kind in SYMPTOMS and milder.kind not in SYMPTOMS:
         kept.also.append(worse.title)
+        kept.aliases.append(worse.signature)
         kept.trend = other.trend
         kept.candidate = replace(milder, severity=worse.severity, harm=worse.harm)
     else:
         kept.also.append(milder.title)
+        kept.aliases.append(milder.signature)
 
 
 def _is_one_cause(one: Candidate, other: Candidate, total: int) -> bool:
@@ -129,6 +132,7 @@ def _finding(ranked: Ranked, window: Window, *, is_folded: bool) -> FindingDraft
         category=candidate.category,
         kind=candidate.kind,
         signature=candidate.signature[:MAX_SIGNATURE_CHARACTERS],
+        aliases=tuple(each[:MAX_SIGNATURE_CHARACTERS] for each in ranked.aliases),
         happens=candidate.happens,
         evidence=" ".join(filter(None, (candidate.evidence, *_facts(ranked, window)))),
         fix=candidate.fix,

@@ -2,10 +2,41 @@
 
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 
 from catalyst.agents.models import Agent
 from catalyst.core.models import Project, User
-from halo.choices import Category, IssueState, Severity
+from catalyst.pagination import Cursor
+from halo.choices import OPEN_STATES, Category, IssueState, Severity
+
+MAX_NOTE_CHARACTERS = 2_000
+MAX_VERSION_CHARACTERS = 256
+
+
+class IssueQuerySet(models.QuerySet["Issue"]):
+    """Issues that were merged into another one are left out of all but `for_project` itself."""
+
+    def for_project(self, project: Project) -> "IssueQuerySet":
+        return self.filter(project=project)
+
+    def of_agent(self, agent: int) -> "IssueQuerySet":
+        return self.standing().filter(agent=agent)
+
+    def standing(self) -> "IssueQuerySet":
+        return self.filter(merged_into=None)
+
+    def open(self) -> "IssueQuerySet":
+        return self.filter(state__in=OPEN_STATES)
+
+    def last_seen_first(self, after: Cursor | None = None) -> "IssueQuerySet":
+        """From behind `after`."""
+        issues = self.order_by("-last_seen_at", "-pk")
+        if after is None:
+            return issues
+        return issues.filter(Q(last_seen_at__lt=after.time) | Q(pk__lt=after.id), last_seen_at__lte=after.time)
+
+    def for_list(self) -> "IssueQuerySet":
+        return self.select_related("agent", "assignee", "project")
 
 
 class Issue(models.Model):
@@ -38,6 +69,8 @@ class Issue(models.Model):
     last_seen_at = models.DateTimeField(help_text="End of the window of its newest finding.")
     created_at = models.DateTimeField()
 
+    objects = IssueQuerySet.as_manager()
+
     class Meta:
         indexes = [
             models.Index(fields=["agent", "-last_seen_at", "-id"], name="halo_issue_agent"),
@@ -47,3 +80,14 @@ class Issue(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def get_absolute_url(self) -> str:
+        return reverse("halo:issue", args=[self.project.slug, self.pk])
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN_STATES
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(self.last_seen_at, self.pk)

@@ -24,6 +24,7 @@ from halo.drafts import FindingDraft
 from halo.engine_environment import EngineUnavailable, State
 from halo.engine_process import Answer, Delta, Ending, EngineConfig, Event, Failed, Incomplete, Step
 from halo.export import DiskFull
+from halo.models import Issue
 from halo.relay import Api, Budget, Meter
 from halo.report import citations, instruction, parsing
 from halo.runs import facts, folders, storing, words
@@ -79,6 +80,7 @@ class _Work:
         self._run = claim.run
         self._model = ConnectedModel(self._run.model_name, self._run.connection)
         self._facts: Mapping[str, FindingDraft] = {}
+        self._issues: Mapping[str, Issue] = {}
         self._context = ""
         self._charged = Decimal(0)
         self._talk = _Talk()
@@ -127,7 +129,8 @@ class _Work:
             raise Ended(RunStatus.FAILED, text)
         self._claim.tell(self._clock(), words.reading(len(chosen.extents), run.trace_count or 0))
         self._facts = facts.facts_of(report_on(reading.read(run, self._clock(), self._lease.is_lost)))
-        self._context = facts.context_text(run, chosen, self._facts)
+        self._issues = facts.issues_of(run)
+        self._context = facts.context_text(run, chosen, self._facts, self._issues)
         try:
             exported = export.write_file(run.project, chosen.extents, self._folder / TRACES)
         except DiskFull as error:
@@ -209,7 +212,7 @@ class _Work:
     def _store(self, text: str, notes: list[str], *, is_partial: bool = False) -> None:
         run, parsed = self._run, parsing.parse(text)
         cited = citations.check_report(run.project, run.window_start, run.window_end, parsed)
-        draft = facts.report_of(parsed, self._facts, [*notes, *cited.problems])
+        draft = facts.report_of(parsed, self._facts, self._issues, [*notes, *cited.problems])
         total = run.trace_count or 0
         with transaction.atomic():
             storing.store(self._claim, draft, total, self._clock(), cited, engine_text="", is_partial=is_partial)

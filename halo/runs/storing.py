@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
+from uuid import UUID
 
 from halo.choices import CitationState, RunStatus
 from halo.drafts import CitationDraft, FindingDraft, ReportDraft
+from halo.issues import recognition
 from halo.models import Citation, Finding, FindingTrace
 from halo.models.finding import MAX_QUERY_CHARACTERS, MAX_TITLE_CHARACTERS
 from halo.report.citations import CheckedCitation, ReportCitations
@@ -31,9 +34,11 @@ def store(
     """
     claim.check()
     run, drafts = claim.run, draft.findings[:MAX_FINDINGS]
+    issues = recognition.recognize(run, drafts, _cited(drafts, cited), total, now)
     findings = Finding.objects.bulk_create(
         Finding(
             run=run,
+            issue=issue,
             project_id=run.project_id,
             agent_id=run.agent_id,
             created_at=now,
@@ -41,7 +46,7 @@ def store(
             trace_total=total,
             **_columns(each),
         )
-        for rank, each in enumerate(drafts, 1)
+        for rank, (each, issue) in enumerate(zip(drafts, issues, strict=True), 1)
     )
     FindingTrace.objects.bulk_create(_traces(findings, drafts), batch_size=BATCH)
     citations = _of_drafts(findings, drafts) if cited is None else _of_model(findings, cited)
@@ -50,6 +55,14 @@ def store(
     Citation.objects.bulk_create(citations, batch_size=BATCH)
     told = {"lede": draft.lede, "text": draft.text, "notes": [*run.notes, *draft.notes]}
     claim.end(RunStatus.COMPLETED, now, **told | columns)
+
+
+def _cited(drafts: Sequence[FindingDraft], cited: ReportCitations | None) -> list[set[UUID]]:
+    """The traces that each finding cites."""
+    if cited is None:
+        return [{citation.trace_id for citation in draft.citations} for draft in drafts]
+    by_finding = zip_longest(drafts, cited.of_findings[: len(drafts)], fillvalue=())
+    return [{each.trace_id for each in group if each.trace_id} for _, group in by_finding]
 
 
 def _columns(draft: FindingDraft) -> dict[str, Any]:

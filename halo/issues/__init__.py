@@ -1,0 +1,1 @@
+"""Issues: recognized in each new report, and changed by people."""
