@@ -26,6 +26,20 @@ def wilson(part: float, total: int) -> tuple[float, float]:
     return low, high
 
 
+def difference(part: float, total: int, other_part: float, other_total: int) -> tuple[float, float]:
+    """95 % interval of the first share minus the other, from -1 to 1, for independent cases.
+
+    Newcombe's (1998, method 10), of Wilson's intervals. Returns (-1, 1) without cases on a side.
+    """
+    if not total or not other_total:
+        return -1.0, 1.0
+    share, other = part / total, other_part / other_total
+    (low, high), (other_low, other_high) = wilson(part, total), wilson(other_part, other_total)
+    below = sqrt((share - low) ** 2 + (other_high - other) ** 2)
+    above = sqrt((high - share) ** 2 + (other - other_low) ** 2)
+    return share - other - below, share - other + above
+
+
 def binomial_at_least(part: int, total: int, share: float) -> float:
     """Probability of at least `part` of `total`, each with the probability `share`."""
     if part <= 0 or share >= 1:

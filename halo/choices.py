@@ -65,6 +65,16 @@ class IssueState(models.TextChoices):
 OPEN_STATES = (IssueState.OPEN, IssueState.ACKNOWLEDGED)
 
 
+class Verdict(models.TextChoices):
+    """What became of a finding after a fix."""
+
+    RESOLVED = "resolved", "Resolved"
+    DECREASED = "decreased", "Decreased"
+    UNCHANGED = "unchanged", "Unchanged"
+    INCREASED = "increased", "Increased"
+    UNKNOWN = "unknown", "Can't tell"
+
+
 class CitationState(models.TextChoices):
     """What the store knows of a cited ID."""
 

@@ -31,15 +31,16 @@ def problems(project: Project, focus: str) -> list[str]:
 
 def traces_of(run: Run) -> TraceQuerySet:
     """The traces that a run is about, which the list of traces shows with the same parameters."""
-    return _traces_between(run, run.window_start, run.window_end)
+    return traces_between(run, run.window_start, run.window_end)
 
 
 def traces_before(run: Run) -> TraceQuerySet:
     """The traces of the equal window before it, narrowed alike."""
-    return _traces_between(run, run.window_start - (run.window_end - run.window_start), run.window_start)
+    return traces_between(run, run.window_start - (run.window_end - run.window_start), run.window_start)
 
 
-def _traces_between(run: Run, start: datetime, end: datetime) -> TraceQuerySet:
+def traces_between(run: Run, start: datetime, end: datetime) -> TraceQuerySet:
+    """The traces of another window, narrowed alike."""
     matching = run.project.traces.matching(trace_filter(run.project, run.agent_id, run.focus))
     return matching.within(TimeRange("custom", start, end, DAY))
 

@@ -105,3 +105,17 @@ def test_large_shares_are_compared_by_their_common_variance() -> None:
 def test_a_test_of_shares_in_millions_takes_no_time() -> None:
     assert confidence.shares_p_value(3, 1_000_000, 4, 900_000) > 0.5
     assert confidence.shares_p_value(60_000, 1_000_000, 40_000, 900_000) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    [
+        # Newcombe (1998), table II, method 10.
+        ((56, 70, 48, 80), 0.0524, 0.3339),
+        ((9, 10, 3, 10), 0.1705, 0.8090),
+        ((5, 56, 0, 29), -0.0381, 0.1926),
+        ((0, 0, 3, 10), -1, 1),
+    ],
+)
+def test_a_difference_has_the_published_interval(cells: tuple[int, int, int, int], low: float, high: float) -> None:
+    assert confidence.difference(*cells) == pytest.approx((low, high), abs=1e-4)

@@ -129,6 +129,39 @@ def read(run: Run, now: datetime, is_over: Callable[[], bool], max_spans: int = 
     return Reading(window, volume, focus.list_query(run), is_over)
 
 
+def compare(run: Run, first: Sequence[TraceRun], second: Sequence[TraceRun], start: datetime, end: datetime) -> Reading:
+    """Read a window with these runs, with others as those of the window before."""
+    failed = [each for each in second if each.failed]
+    spans, failed_spans = (sum(each.span_count for each in runs) for runs in (second, failed))
+    window = Window(project_id=run.project_id, agent_id=run.agent_id, start=start, end=end, runs=second, prior=first)
+    return Reading(window, Volume(len(second), len(failed), spans, failed_spans), "", lambda: False)
+
+
+def oldest(traces: TraceQuerySet, max_spans: int) -> tuple[list[TraceRun], datetime | None]:
+    """The rows of the first of these traces with so many spans, oldest first; the start of the next one, if any."""
+    return _while_there_is_room(traces.order_by("start_time", "pk"), max_spans)
+
+
+def newest(traces: TraceQuerySet, max_spans: int) -> tuple[list[TraceRun], datetime | None]:
+    """Like `oldest`, from the end of the window; oldest first, too."""
+    rows, following = _while_there_is_room(traces.order_by("-start_time", "-pk"), max_spans)
+    return rows[::-1], following
+
+
+def _while_there_is_room(ordered: TraceQuerySet, max_spans: int) -> tuple[list[TraceRun], datetime | None]:
+    rows: list[TraceRun] = []
+    known: dict[Any, Any] = {}
+    spans = 0
+    readable = ordered.filter(span_count__lte=MAX_SPANS_OF_A_TRACE).values_list(*TraceRun._fields)
+    for row in readable.iterator(ROWS_AT_ONCE):
+        run = _run(row, known)
+        spans += run.span_count
+        if spans > max_spans and rows:
+            return rows, run.start_time
+        rows.append(run)
+    return rows, None
+
+
 def volume_of(traces: TraceQuerySet) -> Volume:
     """Count traces and their spans."""
     counts = traces.order_by().aggregate(

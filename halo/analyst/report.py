@@ -25,6 +25,17 @@ def analyse(run: Run, now: datetime, is_over: Callable[[], bool] | None = None) 
 def report_on(reading: Reading) -> ReportDraft:
     """Report on what was read."""
     window = reading.window
+    candidates = candidates_of(reading)
+    lists = Lists(reading)
+    findings = tuple(
+        replace(each, query=each.query or lists.same_as(each.trace_ids)) for each in ranked(candidates, window)
+    )
+    return ReportDraft(lede=_lede(findings, window), findings=findings, notes=(*reading.notes, *_comparison(window)))
+
+
+def candidates_of(reading: Reading) -> list[Candidate]:
+    """What the rules find in what was read, before it is tested and merged."""
+    window = reading.window
     rules = [make() for make in (RULES if window.total >= ENOUGH_RUNS else RULES_OF_FEW_RUNS)]
     _show(rules, reading)
     candidates: list[Candidate] = []
@@ -33,11 +44,7 @@ def report_on(reading: Reading) -> ReportDraft:
         if reading.is_over():
             raise Interrupted
         candidates += rule.candidates(window, texts)
-    lists = Lists(reading)
-    findings = tuple(
-        replace(each, query=each.query or lists.same_as(each.trace_ids)) for each in ranked(candidates, window)
-    )
-    return ReportDraft(lede=_lede(findings, window), findings=findings, notes=(*reading.notes, *_comparison(window)))
+    return candidates
 
 
 def _never() -> bool:
