@@ -4,6 +4,8 @@ from django.urls import path
 
 from halo.views import (
     agent_analysis,
+    compare,
+    finding_text,
     report_actions,
     report_detail,
     report_form,
@@ -11,6 +13,7 @@ from halo.views import (
     schedule_actions,
     schedule_form,
     schedules,
+    verify,
 )
 
 app_name = "halo"
@@ -33,4 +36,13 @@ urlpatterns = [
         "p/<slug:project>/schedules/<int:pk>/unarchive/", schedule_actions.schedule_unarchive, name="schedule-unarchive"
     ),
     path("p/<slug:project>/schedules/<int:pk>/run/", schedule_actions.schedule_run, name="schedule-run"),
+    path("p/<slug:project>/reports/<int:pk>/compare/", compare.report_compare, name="report-compare"),
+    path("p/<slug:project>/reports/<int:pk>/findings/<int:rank>/", finding_text.finding_text, name="finding-text"),
+    path(
+        "p/<slug:project>/reports/<int:pk>/findings/<int:rank>/markdown/",
+        finding_text.finding_markdown,
+        name="finding-markdown",
+    ),
+    path("p/<slug:project>/reports/<int:pk>/verify/", verify.verify, name="verify"),
+    path("p/<slug:project>/issues/<int:pk>/verify/", verify.verify_issue, name="verify-issue"),
 ]

@@ -277,6 +277,11 @@ def _archived(_: World) -> dict[str, Any]:
     return {"include_archived": True}
 
 
+def _two_reports(world: World) -> dict[str, Any]:
+    """One of a schedule, and one before it."""
+    return {"run": Run.objects.filter(schedule=world.schedule).order_by("pk")[0].pk, "other": world.report.pk}
+
+
 EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "alerts.archive": _alert,
     "alerts.backtest": lambda world: _predicate(signal_id=world.signal.pk),
@@ -315,7 +320,9 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "halo.schedule_create": lambda world: _agent(world) | {"title": "New", "frequency": "hourly"},
     "halo.schedule_list": _archived,
     "halo.schedule_update": lambda world: _schedule(world) | {"title": "Renamed"},
+    "halo.compare": _two_reports,
     "halo.show": _report,
+    "halo.verify": lambda world: _report(world) | {"since": (world.now - timedelta(hours=1)).isoformat()},
     "invitations.create": _nothing,
     "invitations.list": _nothing,
     "invitations.revoke": lambda world: {"invitation": world.invitation.pk},

@@ -28,6 +28,7 @@ from tests.factories import (
     make_citation,
     make_connection,
     make_finding,
+    make_issue,
     make_labels,
     make_run,
     make_session,
@@ -161,6 +162,11 @@ TABLE = {
     "halo:schedule-archive": Row(ONLY_POST, EDITOR_DO, "schedule"),
     "halo:schedule-unarchive": Row(ONLY_POST, EDITOR_DO, "schedule"),
     "halo:schedule-run": Row(ONLY_POST, EDITOR_DO, "schedule"),
+    "halo:report-compare": Row(LOOK, ONLY_GET, "report"),
+    "halo:finding-text": Row(LOOK, ONLY_GET, "finding"),
+    "halo:finding-markdown": Row(LOOK, ONLY_GET, "finding"),
+    "halo:verify": Row(LOOK, ONLY_GET, "report"),
+    "halo:verify-issue": Row(LOOK, ONLY_GET, "issue"),
     "alerts:alert-list": Row(LOOK, ONLY_GET),
     "alerts:alert-bulk": Row(ONLY_POST, EDITOR_DO),
     "alerts:alert-create": Row(EDITOR_LOOK, EDITOR_WRONG),
@@ -266,7 +272,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
     item = test.items.get()
     test.items.update(exchange=exchanges.compress(PromptAndReply([{"role": "user", "content": "A recording."}])))
     report = make_run(agent, now=now)
-    make_citation(report, make_finding(report, [trace.trace_id]), trace.trace_id)
+    issue = make_issue(agent, now=now)
+    make_citation(report, make_finding(report, [trace.trace_id], issue=issue), trace.trace_id)
     addresses = {"addresses": "ada@example.com"}
     mailed = make_channel(project, "Mails", kind="email", settings=addresses, now=now).recipients.get()
     return {
@@ -284,6 +291,8 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "alert": {"pk": make_alert(signal, now=now).pk},
         "report": {"pk": report.pk},
         "schedule": {"pk": make_schedule(agent, now=now).pk},
+        "issue": {"pk": issue.pk},
+        "finding": {"pk": report.pk, "rank": 1},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": add_picture(project, trace.trace_id.int, now=now),

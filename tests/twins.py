@@ -21,7 +21,16 @@ from halo.models import Finding
 from signals import operations
 from signals.models import Label, Signal, SignalTest
 from signals.runs import signal_tests
-from tests.factories import give, make_citation, make_finding, make_run, make_signal, make_verdict, settle_all
+from tests.factories import (
+    give,
+    make_citation,
+    make_finding,
+    make_issue,
+    make_run,
+    make_signal,
+    make_verdict,
+    settle_all,
+)
 from tests.operation_examples import SECRET, World, make_world
 from tests.pictures import data_uri, digest_of, png
 from tests.test_urls import TABLE, URLS
@@ -115,7 +124,8 @@ def make_twin(
 def make_report(agent: Agent, word: str, now: datetime) -> Finding:
     """The only finding of a report, which cites a trace."""
     run = make_run(agent, now=now, asked={"prompt": f"Is it {word}?"}, lede=word, text=word, notes=[word])
-    finding = make_finding(run, [FIRST_ID], title=f"Finding {word}", happens=word, evidence=word, fix=word)
+    texts: dict[str, Any] = {"title": f"Finding {word}", "happens": word, "evidence": word, "fix": word}
+    finding = make_finding(run, [FIRST_ID], issue=make_issue(agent, now=now, title=f"Issue {word}"), **texts)
     make_citation(run, finding, FIRST_ID, CALL, quote=word, note=word)
     return finding
 
@@ -136,6 +146,8 @@ def arguments_of(twin: Twin) -> dict[str, dict[str, Any]]:
         "alert": {"pk": world.alert.pk},
         "report": {"pk": twin.finding.run_id},
         "schedule": {"pk": world.schedule.pk},
+        "finding": {"pk": twin.finding.run_id, "rank": twin.finding.rank},
+        "issue": {"pk": twin.finding.issue_id},
         "session": {"pk": twin.session.pk},
         "trace": {"trace_id": trace.trace_id},
         "picture": {"trace_id": trace.trace_id, "span_id": hex_span_id(SECOND_CALL), "digest": digest_of(png())},
@@ -185,6 +197,9 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
         "alerts:alert-detail": [{"kind": "fired"}, {"range": "7d"}],
         "halo:agent-analysis": [{"range": "7d"}, {"after": f"{now.isoformat()}_{twin.finding.run_id + 1}"}],
         "halo:report-create": [{"again": twin.finding.run_id}, {"finding": twin.finding.pk}, {"environment": words[0]}],
+        "halo:report-compare": [{"other": twin.finding.run_id}],
+        "halo:verify": [{"since": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M}"}],
+        "halo:verify-issue": [{"since": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M}"}],
         "halo:report-list": [{"agent": twin.world.signal.agent_id}, {"status": "open"}, {"engine": "model"}],
         "signals:trace-absences": [{**span}],
         "signals:signal-list": [{"sort": "volume"}, {"archived": 1}],

@@ -8,6 +8,7 @@ from halo.choices import CitationState
 from halo.models import Citation, Finding, Run
 from halo.report.rendering import address_in, to_markdown
 
+MAX_ISSUE_TITLE = 250
 # What could end a line of a heading or a link, or begin HTML.
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|])")
 
@@ -27,6 +28,24 @@ def of(run: Run, site: str = "") -> str:
     if run.text:
         blocks += ["## In the words of the model", words(run.text)]
     return "\n\n".join(blocks) + "\n"
+
+
+def title_of(finding: Finding) -> str:
+    """The title of an issue in a tracker. It is text there, not Markdown, and has one line."""
+    return f"{finding.agent}: {' '.join(finding.title.split())}"[:MAX_ISSUE_TITLE]
+
+
+def issue_of(run: Run, finding: Finding, site: str) -> str:
+    """The text of an issue in a tracker: what happens, the evidence with links, the fix, and where it was found."""
+    _heading, reach, *blocks = _finding(run, finding, site)
+    window = f"{run.window_start:%-d %b %Y %H:%M} to {run.window_end:%-d %b %Y %H:%M} UTC"
+    found = f"Found by [a report]({site}{finding.get_absolute_url()}) on {_line(str(run.agent))}, {window}."
+    return "\n\n".join([reach, *blocks, found]) + "\n"
+
+
+def of_finding(run: Run, finding: Finding, site: str) -> str:
+    """A finding as Markdown, with its title."""
+    return f"# {_line(finding.title)}\n\n{issue_of(run, finding, site)}"
 
 
 def _head(run: Run) -> Iterator[str]:

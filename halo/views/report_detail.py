@@ -19,7 +19,7 @@ from catalyst.core.access import ProjectRequest
 from catalyst.core.templatetags.content import markdown
 from catalyst.formats import Plain
 from catalyst.htmx import render, wants_partial
-from halo import focus
+from halo import comparison, focus
 from halo.choices import CitationState, QuoteState, RunStatus, Severity
 from halo.models import Citation, Finding, Run
 from halo.report.rendering import address_in, to_html
@@ -191,7 +191,13 @@ def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
     }
     if run.is_open:
         return context | {"progress": progress.of(run, now)}
-    return context | _findings(request, run) | _remedy(run)
+    return context | _findings(request, run) | _since_last(run) | _remedy(run)
+
+
+def _since_last(run: Run) -> dict[str, Any]:
+    """What changed since the report before, if both were completed."""
+    older = comparison.previous(run) if run.status == RunStatus.COMPLETED else None
+    return {"comparison": comparison.compare(older, run) if older else None}
 
 
 def _again_query(run: Run) -> str:

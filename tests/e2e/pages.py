@@ -103,7 +103,7 @@ from datetime import timedelta
 from django.utils import timezone
 from catalyst.agents.models import Agent
 from halo.models import Run
-from tests.factories import make_citation, make_finding, make_run, make_run_event
+from tests.factories import make_citation, make_finding, make_issue, make_run, make_run_event
 now = timezone.now()
 agent = Agent.objects.get(pk={agent})
 def stored(title):
@@ -115,7 +115,8 @@ if stored("Failed") is None:
     whole = make_run(agent, now=now, asked=asked | {{"title": "Reads well"}}, read_trace_count=40, **by_model, **words)
     traces = agent.traces.order_by("pk")[:12]
     ids = [trace.trace_id for trace in traces]
-    found = make_finding(whole, ids, severity="critical", prior_count=1, prior_total=90)
+    issue = make_issue(agent, now=now)
+    found = make_finding(whole, ids, issue=issue, severity="critical", prior_count=1, prior_total=90)
     for trace in traces:
         make_citation(whole, found, trace.trace_id, trace.root_span_id, note="the newest")
     make_citation(whole, found, traces[0].trace_id, quote="Nobody said so.", quote_state="missing")
@@ -128,7 +129,9 @@ if stored("Failed") is None:
     ended = {{"error": "The model answered 401.", "text": "It began", "is_partial": True, "ended_at": now}}
     make_run(agent, now=now, status="failed", asked=asked | {{"title": "Failed"}}, **by_model | ended)
 whole = stored("Reads well")
-print(whole.pk, stored("Runs on").pk, stored("Failed").pk, whole.findings.earliest("rank").pk)
+first = whole.findings.earliest("rank")
+hour_ago = whole.window_end - timedelta(hours=1)
+print(whole.pk, stored("Runs on").pk, stored("Failed").pk, first.pk, first.issue_id, f"{{hour_ago:%Y-%m-%dT%H:%M}}")
 """
 SCHEDULES = """
 from datetime import timedelta
@@ -180,7 +183,7 @@ def every(instance: Instance) -> list[Stop]:
     instance.shell(PICTURE)
     alert = instance.shell(ALERT.format(signal=signal)).strip()
     connection, channel = instance.shell(CONNECTION).strip(), instance.shell(CHANNEL).strip()
-    report, open_report, failed_report, finding = instance.shell(REPORTS.format(agent=agent)).split()
+    report, open_report, failed_report, finding, issue, hour_ago = instance.shell(REPORTS.format(agent=agent)).split()
     schedule, paused_schedule = instance.shell(SCHEDULES.format(agent=agent)).split()
     week, whole_time, demo = "?range=7d", "?start=2026-01-01T00:00&end=2030-01-01T00:00", "/p/demo"
     own = {
@@ -229,6 +232,10 @@ def every(instance: Instance) -> list[Stop]:
         "reports": f"{demo}/reports/",
         "report": f"{demo}/reports/{report}/",
         "running report": f"{demo}/reports/{open_report}/",
+        "compared reports": f"{demo}/reports/{report}/compare/",
+        "finding as text": f"{demo}/reports/{report}/findings/1/",
+        "verified fix": f"{demo}/reports/{report}/verify/?since={hour_ago}",
+        "issue's fix": f"{demo}/issues/{issue}/verify/",
         "failed report": f"{demo}/reports/{failed_report}/",
         "new report": f"{demo}/agents/{agent}/analysis/new/{week}&status=error",
         "report again": f"{demo}/agents/{agent}/analysis/new/?again={report}",

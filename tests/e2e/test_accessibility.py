@@ -42,6 +42,7 @@ RUN_AXE = """
 GRAVE = {"serious", "critical"}
 
 NO_PAGES = {
+    "halo:finding-markdown",
     "halo:report-markdown",
     "ops:healthz",
     "ops:readyz",

@@ -13,11 +13,11 @@ from catalyst.core.models import Project
 from catalyst.ops.demo import support, timeline
 from halo import verification
 from halo.choices import EngineKind, Verdict
-from halo.models import Finding, Issue, Run
+from halo.models import Finding, Run
 from halo.runs import requests, worker
 from halo.runs.requests import Definition
 from halo.verification import Checked, Verification
-from tests.factories import make_agent, make_finding, make_run, make_traces
+from tests.factories import make_agent, make_finding, make_issue, make_run, make_traces
 from traces.ingest import pipeline
 from traces.models import Trace
 
@@ -125,8 +125,7 @@ class TestFailures:
     def test_an_issue_is_checked_by_its_newest_finding(self, project: Project, run: Run, now: datetime) -> None:
         traffic(project, now + HOUR, 201, 100, 0)
         newest = run.findings.get(kind="recurring_failure")
-        about: dict[str, Any] = {"state_since": now, "first_seen_at": now, "last_seen_at": now, "created_at": now}
-        issue = Issue.objects.create(project=project, agent=run.agent, title=newest.title, **about)
+        issue = make_issue(run.agent, now=now)
         Finding.objects.filter(pk=newest.pk).update(issue=issue)
         (checked,) = verification.of_issue(issue, now, now + DAY).checked
         assert (checked.finding, checked.verdict) == (newest, Verdict.RESOLVED)

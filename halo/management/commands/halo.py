@@ -33,6 +33,8 @@ class Command(OperationCommand):
         commands.choices["run"].add_argument(
             "--wait", action="store_true", help="Wait for the report, and fail unless it is completed."
         )
+        # A name that people look for.
+        commands.choices["check"] = commands.choices["verify"]
         text = "Install the engine of reports with a model, in an environment of its own."
         install = commands.add_parser("install", help=text, description=text)
         install.set_defaults(run=self._install)

@@ -79,7 +79,7 @@ def test_a_finding_says_how_often_it_happens_and_how_often_before(browser: Clien
     assert "new: none in the window before" in finding_of(page, 2).text
     claimed = finding_of(page, 3)
     assert "About 58 traces, as the model says. Not counted." in claimed.text
-    assert not claimed.links
+    assert [words for words, _ in claimed.links] == ["As text of finding 3"]
 
 
 def test_the_number_of_a_finding_lists_exactly_its_traces(
@@ -99,7 +99,7 @@ def test_a_finding_whose_traces_have_expired_leads_nowhere(browser: Client, agen
     make_finding(run, [UUID(int=1)], query="status=error")
     finding = finding_of(page_of(browser, run))
     assert "The traces have expired." in finding.text
-    assert finding.links == []
+    assert [words for words, _ in finding.links] == ["As text of finding 1"]
 
 
 def test_citations_lead_to_the_span_and_say_what_is_wrong_with_them(
