@@ -1,7 +1,7 @@
 """Labels for the pages of traces (`traces.label_sources`)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,8 +19,18 @@ from signals.models import Label, Signal
 from signals.results import bad_labels, facets
 from signals.results import labels as label_lists
 from signals.results.charts import color_of, sentiment_class
-from signals.results.summaries import summaries
-from traces.label_sources import BadLabel, Dimension, Facet, LabelCondition, LabelNavigation, Matching, Pill, Start
+from signals.results.summaries import Summary, summaries
+from traces.label_sources import (
+    BadLabel,
+    Dimension,
+    Facet,
+    LabelCondition,
+    LabelNavigation,
+    Matching,
+    Measure,
+    Pill,
+    Start,
+)
 
 # Equal labels of one trace: scope, trace id, signal id, signal name, the version's labels, sentiments, value, count, id
 # of one of them.
@@ -62,10 +72,7 @@ class SignalLabels:
         found: dict[int, list[Pill]] = {}
         live = list(Signal.objects.for_project(project).filter(agent__in=agents).live().for_list())
         for each in summaries(live, time_range):
-            best = each.headline
-            said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
-            of_versions = f" (labels of {each.version_range})" if each.version_range else ""
-            pill = Pill(each.signal.name, said + of_versions, href=each.signal.get_absolute_url())
+            pill = Pill(each.signal.name, _said(each), href=each.signal.get_absolute_url())
             found.setdefault(each.signal.agent_id, []).append(pill)
         return found
 
@@ -90,6 +97,14 @@ class SignalLabels:
     def bad_labels(self, project: Project, agent: int, time_range: TimeRange) -> list[BadLabel]:
         return bad_labels.load(project, agent, time_range)
 
+    def measures(self, project: Project, signals: Collection[int], time_range: TimeRange) -> Mapping[int, Measure]:
+        listed = list(Signal.objects.for_project(project).filter(pk__in=signals).for_list())
+        found = {}
+        for each in summaries(listed, time_range):
+            href = f"{each.signal.get_absolute_url()}?{time_range.encoded_query}"
+            found[each.signal.pk] = Measure(each.signal.name, _said(each), href)
+        return found
+
     def navigation(self, project: Project, params: Mapping[str, str], now: datetime) -> LabelNavigation | None:
         return label_lists.navigation(project, params, now)
 
@@ -104,6 +119,12 @@ class SignalLabels:
         ]
         blank = f"{create}?{urlencode(of_agent)}" if of_agent else create
         return [*links, Start("Your own prompt", "A blank form", blank)]
+
+
+def _said(summary: Summary) -> str:
+    best = summary.headline
+    said = f"{best.value} {percent(best.count, best.total)}" if best and best.total else "no labels"
+    return said + (f" (labels of {summary.version_range})" if summary.version_range else "")
 
 
 def _pill(label: Label, project: Project) -> Pill:

@@ -390,13 +390,6 @@ def make_run(
     return run
 
 
-def make_issue(agent: Agent, *, now: datetime, **columns: Any) -> Issue:
-    """An open issue of an agent."""
-    about: dict[str, Any] = {"title": "The tool fails", "severity": "high", "category": "reliability"}
-    times = dict.fromkeys(("state_since", "first_seen_at", "last_seen_at", "created_at"), now)
-    return Issue.objects.create(project_id=agent.project_id, agent=agent, **about | times | columns)
-
-
 def make_finding(run: Run, traces: Sequence[UUID] = (), *, rank: int = 1, **columns: Any) -> Finding:
     """A finding that touches these traces."""
     about: dict[str, Any] = {

@@ -37,7 +37,7 @@ def title_of(finding: Finding) -> str:
 
 def issue_of(run: Run, finding: Finding, site: str) -> str:
     """The text of an issue in a tracker: what happens, the evidence with links, the fix, and where it was found."""
-    _heading, reach, *blocks = _finding(run, finding, site)
+    _heading, reach, *blocks = _finding(run, finding, site, _words_of(run, site))
     window = f"{run.window_start:%-d %b %Y %H:%M} to {run.window_end:%-d %b %Y %H:%M} UTC"
     found = f"Found by [a report]({site}{finding.get_absolute_url()}) on {_line(str(run.agent))}, {window}."
     return "\n\n".join([reach, *blocks, found]) + "\n"

@@ -23,9 +23,11 @@ from halo import comparison, focus
 from halo.choices import CitationState, QuoteState, RunStatus, Severity
 from halo.models import Citation, Finding, Run
 from halo.report.rendering import address_in, to_html
-from halo.views import progress
+from halo.views import progress, signal_links
 from halo.views.report_actions import reports_of
 from halo.views.rows import Row, engine_text, page_of, tone, window_length
+from traces import label_sources
+from traces.label_sources import Measure
 from traces.models import Trace
 from traces.models.span import hex_span_id
 
@@ -82,13 +84,19 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A finding with its citations."""
+    """A finding with its citations. `measure`: what the signal says that measures it, since the window began."""
 
     finding: Finding
     html: Html
     chips: Sequence[Chip]
     traces_href: str
     query_href: str
+    measure: Measure | None = None
+
+    @property
+    def signal_href(self) -> str:
+        """The editor with a signal that would measure it."""
+        return signal_links.of_finding(self.finding)
 
     @property
     def fill(self) -> str:
@@ -170,6 +178,7 @@ def report(request: ProjectRequest, pk: int) -> HttpResponse:
     run, now = get_object_or_404(reports_of(request), pk=pk), timezone.now()
     context = _body(request, run, now)
     context["is_polled"] = wants_partial(request)
+    context["measured_since"] = run.window_start
     if not context["is_polled"]:
         context |= page_of(request, Run.objects.for_project(request.project).filter(agent=run.agent_id), HISTORY)
     return render(request, "halo/report.html", context, partial="report-body")
@@ -191,7 +200,7 @@ def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
     }
     if run.is_open:
         return context | {"progress": progress.of(run, now)}
-    return context | _findings(request, run) | _since_last(run) | _remedy(run)
+    return context | _findings(request, run, now) | _since_last(run) | _remedy(run)
 
 
 def _since_last(run: Run) -> dict[str, Any]:
@@ -204,7 +213,7 @@ def _again_query(run: Run) -> str:
     return "&".join(filter(None, [f"again={run.pk}", run.focus]))
 
 
-def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
+def _findings(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
     citations = list(run.citations.order_by("position")[: MAX_CITATIONS + 1])
     cited, html = _cited(request, citations), _html_of(run, citations)
     by_finding: dict[int | None, list[Chip]] = {}
@@ -212,6 +221,8 @@ def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
         by_finding.setdefault(citation.finding_id, []).append(_chip(run, citation, cited))
     chips = [chip for of_finding in by_finding.values() for chip in of_finding]
     window = timerange.between(run.window_start, run.window_end).encoded_query
+    findings = list(run.findings.order_by("rank").select_related("issue", "agent", "project"))
+    measures = _measures(run, findings, now)
     at_traces = reverse("traces:trace-list", args=[run.project.slug])
     return {
         "findings": [
@@ -221,8 +232,9 @@ def _findings(request: ProjectRequest, run: Run) -> dict[str, Any]:
                 by_finding.get(finding.pk, []),
                 f"{at_traces}?finding={finding.pk}&{window}",
                 f"{at_traces}?{finding.query}" if finding.query else "",
+                measures.get(finding.pk),
             )
-            for finding in run.findings.order_by("rank")
+            for finding in findings
         ],
         "lede": html(run.lede),
         "text": html(run.text) if run.text else "",
@@ -239,6 +251,14 @@ def _html_of(run: Run, citations: Sequence[Citation]) -> Html:
         return lambda text: markdown(Plain(text))
     address = address_in(run.project)
     return lambda text: to_html(text, citations, address)
+
+
+def _measures(run: Run, findings: Sequence[Finding], now: datetime) -> Mapping[int, Measure]:
+    """By the id of the finding: what its signal says, from the beginning of the window until now."""
+    signals = {each.pk: each.issue.signal_id for each in findings if each.issue and each.issue.signal_id}
+    since = timerange.between(run.window_start, max(now, run.window_end))
+    found = label_sources.measures(run.project, set(signals.values()), since)
+    return {pk: found[signal] for pk, signal in signals.items() if signal in found}
 
 
 def _cited(request: ProjectRequest, citations: Iterable[Citation]) -> Mapping[UUID, Trace]:

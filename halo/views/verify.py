@@ -20,7 +20,7 @@ from halo import verification
 from halo.choices import Verdict
 from halo.forms.verification import VerificationForm
 from halo.models import Issue, Run
-from halo.runs.markdown import address_of
+from halo.report.rendering import address_in
 from halo.verification import Checked, Verification
 from halo.views.report_actions import reports_of
 from traces.models.deploys import MAX_SHOWN
@@ -115,7 +115,8 @@ def _deploys(request: ProjectRequest, run: Run, now: datetime) -> list[DeployMar
 def _shown(run: Run, checked: Checked) -> Shown:
     at_traces = reverse("traces:trace-list", args=[run.project.slug])
     before, after = (f"{at_traces}?{share.query}" if share and share.query else "" for share in _sides(checked))
-    examples = [(each.hex[:8], address_of(run.project.slug, each, None)) for each in checked.examples]
+    address = address_in(run.project)
+    examples = [(each.hex[:8], address(each, None)) for each in checked.examples]
     return Shown(checked, PILLS[checked.verdict], before, after, examples)
 
 

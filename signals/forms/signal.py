@@ -104,7 +104,10 @@ def agents_named(project: Project, text: str) -> list[Agent]:
 
 
 class SignalForm(FilterFields, ViewFields):
-    """A signal and its definition. With `signal`: a new version, with agent and scope fixed."""
+    """A signal and its definition. With `signal`: a new version, with agent and scope fixed.
+
+    `draft`: what the fields begin with.
+    """
 
     name = forms.CharField(max_length=MAX_NAME_CHARACTERS, error_messages=NAME_ERRORS)
     scope = forms.ChoiceField(
@@ -170,9 +173,11 @@ class SignalForm(FilterFields, ViewFields):
         signal: Signal | None = None,
         template: Template | None = None,
         agent: Agent | None = None,
+        draft: Mapping[str, Any] | None = None,
     ) -> None:
         initial: dict[str, Any] = {"agent": agent.pk} if agent else {}
         initial |= _initial_of_template(project, template, agent) if template else {}
+        initial |= draft or {}
         version = signal.current_version if signal else None
         if signal is not None and version is not None:
             initial |= _initial_of(signal, version)

@@ -65,6 +65,7 @@ class SignalTest(AuthoredModel, DefinitionModel):
     limit = models.PositiveSmallIntegerField(help_text="Targets that were asked for.")
     shortfall = models.TextField(blank=True, help_text="Why fewer were found, in words for people.")
     repeats = models.BooleanField(default=False, help_text="Its targets are those of an earlier test.")
+    finding = models.BigIntegerField(null=True, help_text="The finding on whose traces it ran, if it did.")
     calls_per_day = models.PositiveBigIntegerField(help_text="Targets that would be judged on a day, live.")
     cost_per_day = models.DecimalField(
         max_digits=20, decimal_places=9, null=True, help_text="US dollars of these calls; null: no public price."

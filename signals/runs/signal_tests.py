@@ -40,7 +40,7 @@ WEEK = timedelta(days=7)
 class Sample:
     """The targets of a test. `limit`: how many were requested; `shortfall`: why there are fewer, for pages.
 
-    `before`: values of an earlier test on these targets, by target key.
+    `before`: values of an earlier test on these targets, by target key. `finding`: the finding whose traces they are.
     """
 
     targets: Sequence[Target]
@@ -48,6 +48,7 @@ class Sample:
     shortfall: str = ""
     before: Mapping[str, str] = field(default_factory=dict)
     repeats: bool = False
+    finding: int | None = None
 
 
 def sample_newest(version: SignalVersion, limit: int, start: datetime, end: datetime) -> Sample:
@@ -68,7 +69,13 @@ def sample_by_key(version: SignalVersion, keys: Sequence[str], now: datetime) ->
 
 def sample_again(version: SignalVersion, earlier: SignalTest, now: datetime) -> Sample:
     before = dict(earlier.items.order_by("position").values_list("target_key", "value"))
-    return Sample(sample_by_key(version, list(before), now).targets, len(before), before=before, repeats=True)
+    return Sample(
+        sample_by_key(version, list(before), now).targets,
+        len(before),
+        before=before,
+        repeats=True,
+        finding=earlier.finding,
+    )
 
 
 def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor = SYSTEM) -> SignalTest:
@@ -88,6 +95,7 @@ def start_test(version: SignalVersion, sample: Sample, now: datetime, by: Actor 
             limit=sample.limit,
             shortfall=sample.shortfall,
             repeats=sample.repeats,
+            finding=sample.finding,
             calls_per_day=estimate.calls,
             cost_per_day=estimate.cost,
             created_at=now,

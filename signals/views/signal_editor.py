@@ -13,26 +13,31 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from catalyst import params
+from catalyst import params, timerange
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import render, with_query
 from signals import operations
 from signals.definitions import diff
 from signals.definitions.diff import Diff
 from signals.definitions.templates import TEMPLATES, Template
+from signals.forms import draft
+from signals.forms.draft import draft_in
 from signals.forms.signal import SignalForm, agents_named, template_named
 from signals.forms.signal_test import SampleForm
 from signals.judging import judges
 from signals.models import Signal, SignalTest, SignalVersion
 from signals.operations import Edit, VersionConflict
 from signals.results.rows import load_rows
-from signals.runs import signal_tests
+from signals.runs import finding_tests, signal_tests
 from signals.targets.volume import recent_volume
 from signals.views.posted import post_only
 from signals.views.signal_actions import LABELS_FAIL, is_unjudged
+from traces import trace_groups
+from traces.trace_groups import Examples
 
 # The choice of no template.
 BLANK = {"key": "", "name": "a blank form"}
+NEXT = "A backfill of the finding's window tells how often it happens. Then create an alert from the results."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +59,31 @@ def conflict(overtaken: VersionConflict, based_on: int) -> Conflict:
 @require_http_methods(["GET", "HEAD", "POST"])
 @editor_required
 def signal_create(request: ProjectRequest) -> HttpResponse:
-    """Create a signal from a template or a blank form.
+    """Create a signal from a template, a blank form, or a draft in the address (`signals.forms.draft`).
 
-    `then=activate` also activates it. `start` begins with another template, and asks before it replaces typed text;
-    `replace` does not ask.
+    `finding`: a finding that the signal is to measure. `then=activate` also activates it. `start` begins with another
+    template, and asks before it replaces typed text; `replace` does not ask.
     """
     template = template_named(request.GET.get("template"))
     if request.method == "POST" and request.POST.keys() & {"start", "replace"}:
         return _start(request, template)
     if request.method != "POST":
         agent = request.project.agents.filter(identity=request.GET.get("agent", "").replace("\0", "")).first()
-        return editor(request, SignalForm(request.project, template=template, agent=agent), template=template)
+        described = draft_in(request.GET)
+        form = SignalForm(request.project, template=template, agent=agent, draft=described.initial)
+        return editor(request, form, template=template, draft_problems=described.problems)
     form = SignalForm(request.project, request.POST, template=template)
     if not (signal := _create(request, form, template.key if template else "")):
         return editor(request, form, template=template)
-    _tell(request, signal, f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}")
-    return redirect(signal)
+    examples = examples_in(request)
+    text = f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}"
+    if examples is None:
+        _tell(request, signal, text)
+        return redirect(signal)
+    _tell(request, signal, f"{text}, and measures the finding. {NEXT}")
+    window = timerange.between(examples.start, examples.end)
+    runs = reverse("signals:run-list", args=[request.project.slug, signal.pk])
+    return redirect(f"{runs}?{window.encoded_query}")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -121,7 +135,8 @@ def _start(request: ProjectRequest, template: Template | None) -> HttpResponse:
     if "replace" not in request.POST and form.has_typed_text(template):
         return editor(request, form, status=200, template=template, replaced_by=chosen or BLANK)
     query = request.GET.copy()
-    query.pop("template", None)
+    for name in ("template", *draft.NAMES):
+        query.pop(name, None)
     if chosen:
         query["template"] = chosen.key
     if agent := form.chosen_agent:
@@ -141,6 +156,8 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
                 operations.set_quiet_minutes(signal, quiet_minutes, now, request.actor)
             if request.POST.get("then") == "activate":
                 operations.activate(signal, now, request.actor)
+            if examples := examples_in(request):
+                trace_groups.measure(request.project, examples.key, signal.pk, now)
     except ValidationError as error:
         form.report(error)
         return None
@@ -185,7 +202,8 @@ def _stored(signal: Signal) -> tuple[Any, ...]:
 def editor(request: ProjectRequest, form: SignalForm, *, status: int = 0, **extra: Any) -> HttpResponse:
     """Render the editor. `status` defaults to 422 for a submitted form, else 200."""
     context = {"form": form, "templates": TEMPLATES.values(), "judge": judges.judge_of(form.draft_version())}
-    context["sample"] = SampleForm(request.POST if "test_count" in request.POST else None)
+    examples = context["examples"] = examples_in(request)
+    context["sample"] = SampleForm(request.POST if "test_count" in request.POST else None, examples)
     if "test" not in extra and (test := _test_of(request, extra.get("signal"))):
         context |= results_context(request, test)
         context["is_stale"] = not signal_tests.asks_alike(test, form.draft_version())
@@ -212,12 +230,18 @@ def _shown_test(request: ProjectRequest) -> SignalTest | None:
     return None
 
 
+def examples_in(request: ProjectRequest) -> Examples | None:
+    """Of the finding that the address names, for a signal that is to measure it."""
+    return finding_tests.examples_of(request.project, params.parse_number(request.GET.get("finding")))
+
+
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:
     results = signal_tests.results_of(test)
     return {
         "test": test,
         "tested_version": signal_tests.tested_version(test),
         "results": results,
+        "proof": finding_tests.proof_of(request.project, results),
         "rows": load_rows(request.project, test.scope, results.with_outcome),
         "in_editor": in_editor,
         "query": with_query(request, ""),

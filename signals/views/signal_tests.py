@@ -19,7 +19,7 @@ from signals.forms.signal_test import SampleForm
 from signals.judging import exchanges, judges
 from signals.models import Signal, SignalTest, SignalVersion
 from signals.results.rows import load_rows
-from signals.runs import signal_tests
+from signals.runs import finding_tests, signal_tests
 from signals.runs.signal_tests import PromptPreview, Sample
 from signals.views import signal_editor
 from signals.views.posted import post_only
@@ -32,7 +32,8 @@ NO_JUDGE = "No model is connected, so every target would fail. Connect a model, 
 def test_run(request: ProjectRequest) -> HttpResponse:
     """Test the editor's definition on recent targets, or on those of the test `again`."""
     signal, form = _posted(request)
-    sample_form, version = SampleForm(request.POST), _version(form, signal)
+    sample_form = SampleForm(request.POST, signal_editor.examples_in(request))
+    version = _version(form, signal)
     if version is None or not sample_form.is_valid():
         return _page(request, form, signal, sample=sample_form, status=422)
     judge = judges.judge_of(version)
@@ -130,6 +131,8 @@ def _sample(request: ProjectRequest, sample_form: SampleForm, version: SignalVer
     now, again = timezone.now(), request.POST.get("again", "")
     if again:
         return signal_tests.sample_again(version, _own_test(request, params.parse_number(again) or 0), now)
+    if sample_form.is_of_finding and (examples := signal_editor.examples_in(request)):
+        return finding_tests.sample(version, examples, sample_form.cleaned_data["test_count"], now)
     start = now - sample_form.length
     return signal_tests.sample_newest(
         version, sample_form.cleaned_data["test_count"], start, now + timedelta(minutes=1)

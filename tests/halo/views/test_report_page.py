@@ -79,7 +79,7 @@ def test_a_finding_says_how_often_it_happens_and_how_often_before(browser: Clien
     assert "new: none in the window before" in finding_of(page, 2).text
     claimed = finding_of(page, 3)
     assert "About 58 traces, as the model says. Not counted." in claimed.text
-    assert [words for words, _ in claimed.links] == ["As text of finding 3"]
+    assert {words for words, _ in claimed.links} == {"As text of finding 3", "Make a signal of finding 3"}
 
 
 def test_the_number_of_a_finding_lists_exactly_its_traces(
