@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef
 
 from catalyst import timerange
 from catalyst.core.models import Project
-from halo.choices import OPEN_STATUSES
+from halo.choices import OPEN_STATUSES, Origin
 from halo.models import Conversation, FindingTrace, Run
 from halo.runs import folders
 
@@ -25,6 +25,9 @@ def delete_expired_reports(now: datetime, batches: int = MAX_BATCHES) -> int:
         ids = list(expired.order_by("created_at").values_list("pk", flat=True)[:RUNS])
         if not ids:
             break
+        # Questions go with their report.
+        of_them = Run.objects.filter(conversation__runs__in=ids, origin=Origin.FOLLOW_UP)
+        ids += of_them.values_list("pk", flat=True)
         deleted += Run.objects.filter(pk__in=ids).delete()[1].get("halo.Run", 0)
     runs = Run.objects.filter(conversation=OuterRef("pk"))
     Conversation.objects.filter(~Exists(runs), created_at__lt=kept_since).delete()

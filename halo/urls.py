@@ -23,6 +23,7 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/analysis/preview/", report_form.report_preview, name="report-preview"),
     path("p/<slug:project>/reports/", report_list.report_list, name="report-list"),
     path("p/<slug:project>/reports/<int:pk>/", report_detail.report, name="report"),
+    path("p/<slug:project>/reports/<int:pk>/ask/", report_detail.report_ask, name="report-ask"),
     path("p/<slug:project>/reports/<int:pk>/cancel/", report_actions.report_cancel, name="report-cancel"),
     path("p/<slug:project>/reports/<int:pk>/markdown/", report_actions.report_markdown, name="report-markdown"),
     path("p/<slug:project>/agents/<int:pk>/schedules/", schedules.schedule_list, name="schedule-list"),

@@ -245,6 +245,13 @@ def _report(world: World) -> dict[str, Any]:
     return {"run": world.report.pk}
 
 
+def _question(world: World) -> dict[str, Any]:
+    """About the report, as if a model had written it."""
+    written = {"engine": "model", "model_name": "gpt-4o-mini", "connection": world.connection, "text": "It fails."}
+    Run.objects.filter(pk=world.report.pk).update(status="completed", ended_at=world.now, **written)
+    return {"conversation": world.report.conversation_id, "prompt": "Since when?"}
+
+
 def _schedule(world: World) -> dict[str, Any]:
     return {"schedule": world.schedule.pk}
 
@@ -312,6 +319,7 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "channels.test": _channel,
     "halo.cancel": _report,
     "halo.events": _report,
+    "halo.follow_up": _question,
     "halo.list": _nothing,
     "halo.preview": _agent,
     "halo.run": _agent,

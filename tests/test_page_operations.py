@@ -87,6 +87,7 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
     "core:settings": ("project.show", "project.rename"),
     "halo:agent-analysis": ("halo.list",),
     "halo:report": ("halo.show", "halo.events"),
+    "halo:report-ask": ("halo.follow_up",),
     "halo:report-cancel": ("halo.cancel",),
     "halo:report-create": ("halo.run",),
     "halo:report-list": ("halo.list",),

@@ -151,6 +151,7 @@ TABLE = {
     "halo:report-preview": Row(ONLY_POST, EDITOR_LOOK, "agent"),
     "halo:report-list": Row(LOOK, ONLY_GET),
     "halo:report": Row(LOOK, ONLY_GET, "report"),
+    "halo:report-ask": Row(ONLY_POST, EDITOR_DO, "report"),  # the offline analyst answers no questions
     "halo:report-cancel": Row(ONLY_POST, EDITOR_DO, "report"),
     "halo:report-markdown": Row(LOOK, ONLY_GET, "report"),
     "halo:schedule-list": Row(LOOK, ONLY_GET, "agent"),

@@ -28,6 +28,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def for_project(self, project: Project) -> "RunQuerySet":
         return self.filter(project=project)
 
+    def reports(self) -> "RunQuerySet":
+        """Without questions about reports."""
+        return self.exclude(origin=Origin.FOLLOW_UP)
+
     def open(self) -> "RunQuerySet":
         return self.filter(status__in=OPEN_STATUSES)
 

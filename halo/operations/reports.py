@@ -24,7 +24,7 @@ from catalyst.package import command
 from catalyst.timerange import RangeName
 from halo.models import Run
 from halo.operations.records import PreviewRecord, RunEventRecord, RunRecord, RunRow
-from halo.runs import requests
+from halo.runs import follow_ups, requests
 from halo.runs.requests import DEFAULT_PROMPT, Definition
 from traces.operations.inputs import agent_of
 
@@ -46,6 +46,14 @@ Effort = Literal["none", "minimal", "low", "medium", "high"]
 
 class RunInput(Input):
     run: Id = Field(description="ID of the report, as `list` shows it.")
+
+
+class FollowUpInput(Input):
+    conversation: Id = Field(description="ID of the conversation that a report began, as `show` shows it.")
+    prompt: str = Field(
+        description="The question, which the model of the report is asked.",
+        json_schema_extra={"contentMediaType": "text/plain"},
+    )
 
 
 class RequestInput(Input):
@@ -110,10 +118,23 @@ def run(context: Context, arguments: RequestInput) -> RunRecord:
     return RunRecord.of(made)
 
 
+@operation("halo.follow_up", Scope.WRITE, Effect.WRITES)
+def follow_up(context: Context, arguments: FollowUpInput) -> RunRecord:
+    """Ask the model of a report a question about it. The answer is the text of a further run."""
+    runs = Run.objects.for_project(context.project).reports().filter(conversation=arguments.conversation)
+    report = runs.select_related("conversation", "agent", "connection", "project").order_by("pk").first()
+    if report is None:
+        project = context.project.slug
+        raise NotFound(
+            f"The project {project} has no conversation {arguments.conversation}. See {command('halo list')}."
+        )
+    return RunRecord.of(follow_ups.ask(report, arguments.prompt, context.now, context.actor))
+
+
 @operation("halo.list", Scope.READ, Effect.READS)
 def list_runs(context: Context, arguments: ListInput) -> Page[RunRow]:
     """List reports, the newest first."""
-    found = Run.objects.for_project(context.project)
+    found = Run.objects.for_project(context.project).reports()
     if arguments.agent is not None:
         found = found.filter(agent=agent_of(context, arguments.agent))
     if arguments.status is not None:

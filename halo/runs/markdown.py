@@ -7,6 +7,7 @@ from catalyst import formats
 from halo.choices import CitationState
 from halo.models import Citation, Finding, Run
 from halo.report.rendering import address_in, to_markdown
+from halo.runs import follow_ups
 
 MAX_ISSUE_TITLE = 250
 # What could end a line of a heading or a link, or begin HTML.
@@ -27,6 +28,8 @@ def of(run: Run, site: str = "") -> str:
         blocks += ["## How it was read", "\n".join(f"- {_line(note)}" for note in run.notes)]
     if run.text:
         blocks += ["## In the words of the model", words(run.text)]
+    for asked in follow_ups.of(run.conversation).exclude(text=""):
+        blocks += [f"## {_line(asked.prompt)}", _words_of(asked, site)(asked.text)]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -19,15 +19,16 @@ from halo import engine_environment, export, sample
 from halo.analyst import reading
 from halo.analyst.reading import Interrupted
 from halo.analyst.report import report_on
-from halo.choices import RunStatus
+from halo.choices import Origin, RunStatus
 from halo.drafts import FindingDraft
 from halo.engine_environment import EngineUnavailable, State
 from halo.engine_process import Answer, Delta, Ending, EngineConfig, Event, Failed, Incomplete, Step
 from halo.export import DiskFull
 from halo.models import Issue
 from halo.relay import Api, Budget, Meter
-from halo.report import citations, instruction, parsing
-from halo.runs import facts, folders, storing, words
+from halo.report import citations, parsing
+from halo.report.parsing import ParsedReport
+from halo.runs import facts, folders, follow_ups, storing, words
 from halo.runs.claims import Claim, Lost, Watch
 from halo.runs.engine_thread import EngineThread
 
@@ -82,6 +83,7 @@ class _Work:
         self._facts: Mapping[str, FindingDraft] = {}
         self._issues: Mapping[str, Issue] = {}
         self._context = ""
+        self._messages: tuple[Mapping[str, str], ...] = ()
         self._charged = Decimal(0)
         self._talk = _Talk()
 
@@ -131,6 +133,7 @@ class _Work:
         self._facts = facts.facts_of(report_on(reading.read(run, self._clock(), self._lease.is_lost)))
         self._issues = facts.issues_of(run)
         self._context = facts.context_text(run, chosen, self._facts, self._issues)
+        self._messages = follow_ups.messages_of(run)
         try:
             exported = export.write_file(run.project, chosen.extents, self._folder / TRACES)
         except DiskFull as error:
@@ -147,7 +150,7 @@ class _Work:
             api_key=token,
             model=run.model_name,
             api=api.value,
-            messages=({"role": "user", "content": instruction.with_instruction(run.prompt)},),
+            messages=self._messages,
             trace_path=self._folder / TRACES,
             dataset_context=self._context,
             max_depth=run.max_depth,
@@ -210,7 +213,8 @@ class _Work:
         raise Ended(RunStatus.FAILED, words.failure(ending, engine.problem))
 
     def _store(self, text: str, notes: list[str], *, is_partial: bool = False) -> None:
-        run, parsed = self._run, parsing.parse(text)
+        run = self._run
+        parsed = ParsedReport(text.strip()) if run.origin == Origin.FOLLOW_UP else parsing.parse(text)
         cited = citations.check_report(run.project, run.window_start, run.window_end, parsed)
         draft = facts.report_of(parsed, self._facts, self._issues, [*notes, *cited.problems])
         total = run.trace_count or 0

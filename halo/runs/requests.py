@@ -137,7 +137,7 @@ def _cost(planned: Run, model: ConnectedModel) -> tuple[Decimal, Decimal] | None
     done = Run.objects.filter(
         project=planned.project_id, model_name=planned.model_name, status=RunStatus.COMPLETED, cost__isnull=False
     )
-    newest = done.order_by("-pk").values_list("cost", flat=True)[:20]
+    newest = done.reports().order_by("-pk").values_list("cost", flat=True)[:20]
     if costs := sorted(cost for cost in newest if cost is not None):
         low, high = costs[len(costs) // 4], costs[-1]
     else:
@@ -165,11 +165,7 @@ def create(
     run = draft(agent, definition)
     run.notes = list(notes)
     with transaction.atomic():
-        # One after the other, so that the limit holds.
-        Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
-        if Run.objects.filter(project=agent.project_id).open().count() >= MAX_OPEN:
-            text = f"{MAX_OPEN} reports of this project are under way. Wait for one, or cancel one."
-            raise ValidationError(text, code=FULL)
+        take_turn(agent)
         run.conversation = Conversation.objects.create(
             project_id=agent.project_id,
             agent=agent,
@@ -178,14 +174,27 @@ def create(
             updated_at=now,
             **by.as_creator(),
         )
-        run.origin, run.created_at = origin, now
-        for name, value in by.as_creator().items():
-            setattr(run, name, value)
-        run.save(force_insert=True)
-        # Nobody did what a schedule does by itself.
-        if origin != Origin.SCHEDULED:
-            record(by, "started", run, detail=_audit_detail(run))
+        queue(run, now, by, origin)
     return run
+
+
+def take_turn(agent: Agent) -> None:
+    """Lock until the transaction ends, one after the other, so that limits hold. Raises ValidationError."""
+    Agent.objects.select_for_update(no_key=True).get(pk=agent.pk)
+    if Run.objects.filter(project=agent.project_id).open().count() >= MAX_OPEN:
+        text = f"{MAX_OPEN} reports of this project are under way. Wait for one, or cancel one."
+        raise ValidationError(text, code=FULL)
+
+
+def queue(run: Run, now: datetime, by: Actor, origin: Origin) -> None:
+    """Store a run of a conversation, in the caller's transaction."""
+    run.origin, run.created_at = origin, now
+    for name, value in by.as_creator().items():
+        setattr(run, name, value)
+    run.save(force_insert=True)
+    # Nobody did what a schedule does by itself.
+    if origin != Origin.SCHEDULED:
+        record(by, "asked about" if origin == Origin.FOLLOW_UP else "started", run, detail=_audit_detail(run))
 
 
 def _audit_detail(run: Run) -> str:

@@ -26,7 +26,7 @@ HISTORY = 10
 @require_safe
 def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
     agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
-    runs = Run.objects.for_project(request.project).filter(agent=agent)
+    runs = Run.objects.for_project(request.project).reports().filter(agent=agent)
     context: dict[str, Any] = {"agent": agent, **page_of(request, runs, HISTORY)}
     if not wants_partial(request):
         now = timezone.now()

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from catalyst.core.access import ProjectRequest, editor_required
 from catalyst.htmx import redirect_back
+from halo.choices import Origin
 from halo.models import Run
 from halo.models.run import RunQuerySet
 from halo.runs import markdown, requests
@@ -23,10 +24,11 @@ def reports_of(request: ProjectRequest) -> RunQuerySet:
 @editor_required
 def report_cancel(request: ProjectRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(reports_of(request), pk=pk)
+    what = "The question" if run.origin == Origin.FOLLOW_UP else "The report"
     if requests.cancel(run, timezone.now(), request.actor):
-        messages.success(request, "The report is cancelled. What it wrote so far is kept.")
+        messages.success(request, f"{what} is cancelled. What it wrote so far is kept.")
     else:
-        messages.error(request, "The report has already ended")
+        messages.error(request, f"{what} has already ended")
     return redirect_back(request, run.get_absolute_url())
 
 

@@ -1,85 +1,40 @@
 """The page of a report: what is wrong, how often, and where to see it. While it runs: what it does."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
+from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from catalyst import formats, timerange
-from catalyst.core.access import ProjectRequest
-from catalyst.core.templatetags.content import markdown
-from catalyst.formats import Plain
-from catalyst.htmx import render, wants_partial
+from catalyst.core.access import ProjectRequest, editor_required
+from catalyst.htmx import redirect, render, wants_partial
 from halo import comparison, focus
-from halo.choices import CitationState, QuoteState, RunStatus, Severity
-from halo.models import Citation, Finding, Run
-from halo.report.rendering import address_in, to_html
-from halo.views import progress, signal_links
+from halo.choices import CitationState, Origin, QuoteState, RunStatus, Severity
+from halo.forms.questions import QuestionForm
+from halo.models import Finding, Run
+from halo.runs import follow_ups
+from halo.views import progress, questions, signal_links
+from halo.views.chips import MAX_CITATIONS, Chip, Html, chips_of, html_of
 from halo.views.report_actions import reports_of
 from halo.views.rows import Row, engine_text, page_of, tone, window_length
 from traces import label_sources
 from traces.label_sources import Measure
-from traces.models import Trace
-from traces.models.span import hex_span_id
 
-MAX_CITATIONS = 1_000
 SHOWN_CITATIONS = 6
-MAX_TEXT = 20
 # The history beside a report.
 HISTORY = 20
 FILLS = {Severity.CRITICAL: "error", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: "quiet"}
 PILLS = {Severity.CRITICAL: "critical", Severity.HIGH: "error", Severity.MEDIUM: "warn", Severity.LOW: ""}
-
-# A text as it is shown.
-type Html = Callable[[str], SafeString]
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A citation. `trace`: None if it is unknown, or has expired since the report was stored."""
-
-    citation: Citation
-    trace: Trace | None
-    href: str
-
-    @property
-    def text(self) -> str:
-        """The beginning of the ids, as lists show them. Of what is no id of the project: what was written."""
-        cited = self.citation
-        if cited.trace_id is None:
-            return cited.text if len(cited.text) <= MAX_TEXT else f"{cited.text[:MAX_TEXT]}…"
-        begin = cited.trace_id.hex[:8]
-        return begin if cited.span_id is None else f"{begin}:{hex_span_id(cited.span_id)[:4]}"
-
-    @property
-    def is_dropped(self) -> bool:
-        return self.citation.trace_id is None
-
-    @property
-    def has_doubt(self) -> bool:
-        return self.citation.state != CitationState.VERIFIED or self.citation.quote_state == QuoteState.MISSING
-
-    @property
-    def verdict(self) -> str:
-        """What the store knows of it, in words."""
-        state = {
-            CitationState.VERIFIED: "Verified: it is stored, and in the window.",
-            CitationState.OUTSIDE: "It is stored, but began outside the window.",
-            CitationState.UNKNOWN: "Unknown: this project has no such trace or span.",
-            CitationState.AMBIGUOUS: "Ambiguous: several IDs begin so.",
-        }[CitationState(self.citation.state)]
-        quote = {QuoteState.FOUND: " The quote is in it.", QuoteState.MISSING: " The quote is not in it."}
-        expired = "" if self.is_dropped or self.trace else " It has expired since."
-        return state + quote.get(QuoteState(self.citation.quote_state), "") + expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +129,46 @@ class Shown:
 
 @require_safe
 def report(request: ProjectRequest, pk: int) -> HttpResponse:
-    """Show a report. While it runs, the page asks for its body again."""
+    """Show a report, or a question within its report. While it runs, the page asks for its part again."""
     run, now = get_object_or_404(reports_of(request), pk=pk), timezone.now()
-    context = _body(request, run, now)
+    if run.origin == Origin.FOLLOW_UP:
+        return questions.question(request, run, now)
+    return page(request, run, now)
+
+
+@require_POST
+@editor_required
+def report_ask(request: ProjectRequest, pk: int) -> HttpResponse:
+    """Ask the model of a report a question about it."""
+    run, now = get_object_or_404(reports_of(request).reports(), pk=pk), timezone.now()
+    if problem := follow_ups.why_not(run):
+        messages.error(request, problem)
+        return redirect(request, run.get_absolute_url())
+    form = QuestionForm(request.POST)
+    if asked := _ask(request, run, form, now):
+        return redirect(request, f"{run.get_absolute_url()}#question-{asked.pk}")
+    return page(request, run, now, status=422, question_form=form)
+
+
+def _ask(request: ProjectRequest, report: Run, form: QuestionForm, now: datetime) -> Run | None:
+    if not form.is_valid():
+        return None
+    try:
+        return follow_ups.ask(report, form.cleaned_data["prompt"], now, request.actor)
+    except ValidationError as error:
+        form.report(error)
+        return None
+
+
+def page(request: ProjectRequest, run: Run, now: datetime, *, status: int = 200, **extra: Any) -> HttpResponse:
+    context = _body(request, run, now) | extra
     context["is_polled"] = wants_partial(request)
     context["measured_since"] = run.window_start
     if not context["is_polled"]:
-        context |= page_of(request, Run.objects.for_project(request.project).filter(agent=run.agent_id), HISTORY)
-    return render(request, "halo/report.html", context, partial="report-body")
+        context |= page_of(
+            request, Run.objects.for_project(request.project).reports().filter(agent=run.agent_id), HISTORY
+        )
+    return render(request, "halo/report.html", context, partial="report-body", status=status)
 
 
 def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
@@ -200,7 +187,8 @@ def _body(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
     }
     if run.is_open:
         return context | {"progress": progress.of(run, now)}
-    return context | _findings(request, run, now) | _since_last(run) | _remedy(run)
+    found = _findings(run, now) | _since_last(run) | _remedy(run)
+    return context | found | questions.context(run, now)
 
 
 def _since_last(run: Run) -> dict[str, Any]:
@@ -213,13 +201,12 @@ def _again_query(run: Run) -> str:
     return "&".join(filter(None, [f"again={run.pk}", run.focus]))
 
 
-def _findings(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any]:
-    citations = list(run.citations.order_by("position")[: MAX_CITATIONS + 1])
-    cited, html = _cited(request, citations), _html_of(run, citations)
+def _findings(run: Run, now: datetime) -> dict[str, Any]:
+    chips, is_cut = chips_of(run)
+    html = html_of(run, [chip.citation for chip in chips])
     by_finding: dict[int | None, list[Chip]] = {}
-    for citation in citations[:MAX_CITATIONS]:
-        by_finding.setdefault(citation.finding_id, []).append(_chip(run, citation, cited))
-    chips = [chip for of_finding in by_finding.values() for chip in of_finding]
+    for chip in chips:
+        by_finding.setdefault(chip.citation.finding_id, []).append(chip)
     window = timerange.between(run.window_start, run.window_end).encoded_query
     findings = list(run.findings.order_by("rank").select_related("issue", "agent", "project"))
     measures = _measures(run, findings, now)
@@ -239,18 +226,10 @@ def _findings(request: ProjectRequest, run: Run, now: datetime) -> dict[str, Any
         "lede": html(run.lede),
         "text": html(run.text) if run.text else "",
         "citation_counts": _counts(chips),
-        "is_cut": len(citations) > MAX_CITATIONS,
+        "is_cut": is_cut,
         "max_citations": MAX_CITATIONS,
         "doubtful": [chip for chip in chips if chip.has_doubt],
     }
-
-
-def _html_of(run: Run, citations: Sequence[Citation]) -> Html:
-    """How the texts of a report are shown. Rules write no Markdown, but what they quote of traces may look like it."""
-    if run.by_rules:
-        return lambda text: markdown(Plain(text))
-    address = address_in(run.project)
-    return lambda text: to_html(text, citations, address)
 
 
 def _measures(run: Run, findings: Sequence[Finding], now: datetime) -> Mapping[int, Measure]:
@@ -259,19 +238,6 @@ def _measures(run: Run, findings: Sequence[Finding], now: datetime) -> Mapping[i
     since = timerange.between(run.window_start, max(now, run.window_end))
     found = label_sources.measures(run.project, set(signals.values()), since)
     return {pk: found[signal] for pk, signal in signals.items() if signal in found}
-
-
-def _cited(request: ProjectRequest, citations: Iterable[Citation]) -> Mapping[UUID, Trace]:
-    ids = {citation.trace_id for citation in citations if citation.trace_id}
-    traces = request.project.traces.filter(trace_id__in=ids) if ids else ()
-    return {trace.trace_id: trace for trace in traces}
-
-
-def _chip(run: Run, citation: Citation, cited: Mapping[UUID, Trace]) -> Chip:
-    if citation.trace_id is None:
-        return Chip(citation, None, "")
-    href = address_in(run.project)(citation.trace_id, citation.span_id)
-    return Chip(citation, cited.get(citation.trace_id), href)
 
 
 @dataclass(frozen=True, slots=True)

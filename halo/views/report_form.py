@@ -90,7 +90,11 @@ def form_context(request: ProjectRequest, agent: Agent, now: datetime, data: Que
     if asked not in {None, agent.pk}:
         filter_form.add_error("agent", "This is the page of one agent.")
     pk = params.parse_number(request.GET.get("again", ""))
-    again = None if pk is None else get_object_or_404(Run.objects.for_project(request.project), agent=agent, pk=pk)
+    again = (
+        None
+        if pk is None
+        else get_object_or_404(Run.objects.for_project(request.project).reports(), agent=agent, pk=pk)
+    )
     time_range = timerange.parse(request.GET.dict(), now)
     return {
         "form": ReportForm(agent, now, data, time_range=time_range, again=again),

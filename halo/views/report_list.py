@@ -16,7 +16,7 @@ MAX_STARTS = 8
 @require_safe
 def report_list(request: ProjectRequest) -> HttpResponse:
     """List reports, those under way first. Without reports: what they are, and what to begin with."""
-    every = Run.objects.for_project(request.project)
+    every = Run.objects.for_project(request.project).reports()
     filter_form = ReportFilterForm(request.GET)
     context = {"filter_form": filter_form, **page_of(request, filter_form.narrowed(every))}
     if not context["rows"] and not every.exists():

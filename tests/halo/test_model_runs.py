@@ -25,7 +25,7 @@ from halo import engine_environment
 from halo.choices import EngineKind, RunStatus
 from halo.engine_environment import EngineEnvironment
 from halo.models import Run
-from halo.runs import folders, requests, worker
+from halo.runs import folders, follow_ups, requests, worker
 from halo.runs.claims import LEASE
 from halo.runs.requests import Definition
 from tests.factories import AGENT, make_agent
@@ -155,6 +155,30 @@ def test_a_report_has_what_the_model_found(project: Project, now: datetime, serv
     first_asked = server.asked[-1]
     assert "Why do orders fail?" in json.dumps(first_asked.body)
     assert "F1: " in json.dumps(first_asked.body)
+
+
+def test_a_question_goes_on_with_what_was_said(project: Project, now: datetime, serve: Any) -> None:
+    server = serve(analyst(ANSWER))
+    first = report(project, now, prompt="Why do orders fail?")
+    answer = f"Since the deploy: [trace:{3:032x}], but not [trace:{'ab' * 16}]."
+    server.script, reported = analyst(answer, *LOOK), len(server.asked)
+    asked = follow_ups.ask(first, "Since when?", now)
+    worker.work(lambda: now)
+    asked.refresh_from_db()
+    assert (asked.status, asked.text, asked.error) == (RunStatus.COMPLETED, answer, "")
+    assert (asked.read_trace_count, asked.turn) == (30, 3)
+    assert list(asked.citations.order_by("position").values_list("state", flat=True)) == ["verified", "unknown"]
+    said = [item for item in server.asked[reported].history if item["role"] in {"user", "assistant"}]
+    texts = [json.dumps(item) for item in said]
+    assert "Why do orders fail?" in texts[0]
+    assert "It fails." in texts[1]
+    assert "Since when?" in texts[2]
+    assert "This is a question about the report above" in texts[2]
+    # The next one knows this answer.
+    server.script, reported = analyst("No."), len(server.asked)
+    follow_ups.ask(first, "Only then?", now)
+    worker.work(lambda: now)
+    assert "Since the deploy" in json.dumps(server.asked[reported].history)
 
 
 def test_the_meter_says_what_the_server_counted(project: Project, now: datetime, serve: Any) -> None:

@@ -19,6 +19,8 @@ from halo.operations.reports import RequestInput
 
 # Takes the arguments of a report.
 ASKED = "halo.preview"
+# What they start can be waited for.
+WAITED = ("halo.run", "halo.follow_up")
 POLL_SECONDS = 0.3
 # By then a worker has taken a run, if there are any and they have time.
 TAKEN_SECONDS = 20
@@ -30,9 +32,10 @@ class Command(OperationCommand):
     nouns = {"schedule": "Create, change, list and run schedules of reports."}
 
     def add_commands(self, commands: Any) -> None:
-        commands.choices["run"].add_argument(
-            "--wait", action="store_true", help="Wait for the report, and fail unless it is completed."
-        )
+        for name, what in (("run", "report"), ("follow-up", "answer")):
+            commands.choices[name].add_argument(
+                "--wait", action="store_true", help=f"Wait for the {what}, and fail unless it is completed."
+            )
         # A name that people look for.
         commands.choices["check"] = commands.choices["verify"]
         text = "Install the engine of reports with a model, in an environment of its own."
@@ -60,7 +63,7 @@ class Command(OperationCommand):
         self.stderr.write(f"{done.spans:,} spans of {done.traces:,} traces", str)
 
     def ended(self, operation: Operation, context: Caller, result: Any, options: dict[str, Any]) -> Any:
-        if operation.name != "halo.run" or not options["wait"] or not isinstance(context, Context):
+        if operation.name not in WAITED or not options["wait"] or not isinstance(context, Context):
             return result
         report = self._wait(context, result)
         if report.status != RunStatus.COMPLETED:
