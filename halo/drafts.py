@@ -50,6 +50,26 @@ class FindingDraft:
     issue: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SignalLabel:
+    value: str
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalDraft:
+    """A signal that somebody may add. `scope`: span, trace or session. `labels`: none for yes (bad) or no.
+
+    `why`: what it would tell.
+    """
+
+    name: str
+    prompt: str
+    scope: str = "trace"
+    labels: tuple[SignalLabel, ...] = ()
+    why: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportDraft:
     """`findings`: the most harmful first. `lede`: the report in one to three sentences. `notes`: how it was read.
@@ -61,3 +81,4 @@ class ReportDraft:
     findings: tuple[FindingDraft, ...] = ()
     notes: tuple[str, ...] = ()
     text: str = ""
+    signals: tuple[SignalDraft, ...] = ()

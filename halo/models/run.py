@@ -135,6 +135,7 @@ class Run(AuthoredModel):
         blank=True, help_text="What the model had written when it ended; for partial reports."
     )
     notes = models.JSONField(default=list, blank=True, help_text="How it was read, in sentences.")
+    signal_drafts = models.JSONField(default=list, blank=True, help_text="Signals that the model suggests.")
     is_partial = models.BooleanField(default=False, help_text="It ended before the report was whole.")
     lists_traces = models.BooleanField(
         default=True, help_text="False once the traces have expired, and with them the lists of its findings."

@@ -168,6 +168,28 @@ class FindingRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalDraftRecord:
+    """A signal that the model suggests. Nothing is saved."""
+
+    name: str
+    scope: str
+    prompt: str
+    labels: list[str]
+    """None: yes, which is bad, or no."""
+    bad_labels: list[str]
+    why: str
+
+    @classmethod
+    def of(cls, draft: Mapping[str, Any]) -> "SignalDraftRecord":
+        labels = draft["labels"]
+        return cls(
+            **{name: draft[name] for name in ("name", "scope", "prompt", "why")},
+            labels=[label["value"] for label in labels],
+            bad_labels=[label["value"] for label in labels if label["is_bad"]],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A report with its findings."""
 
@@ -216,6 +238,7 @@ class RunRecord:
     dropped_citations: int
     """IDs that the store does not have in this window."""
     findings: list[FindingRecord]
+    signals: list[SignalDraftRecord]
 
     @classmethod
     def of(cls, run: Run) -> "RunRecord":
@@ -235,6 +258,7 @@ class RunRecord:
             verified_citations=verified,
             dropped_citations=len(citations) - verified,
             findings=[FindingRecord.of(each, by_finding.get(each.pk, ())) for each in run.findings.order_by("rank")],
+            signals=list(map(SignalDraftRecord.of, run.signal_drafts)),
         )
 
 

@@ -83,7 +83,7 @@ def findings_in(value: Any, *, is_last: bool, levels: int = MAX_LEVELS) -> list[
     """
     if isinstance(value, list):
         return value if any(map(is_finding, value)) or (is_last and _is_texts(value)) else None
-    return _nested(_named(value), levels) if isinstance(value, dict) and levels else None
+    return _nested(named_of(value), levels) if isinstance(value, dict) and levels else None
 
 
 def _nested(named: Mapping[str, Any], levels: int) -> list[Any] | None:
@@ -98,33 +98,33 @@ def _is_texts(items: list[Any]) -> bool:
 
 def is_finding(value: Any) -> bool:
     """Whether an object is a finding by itself."""
-    return isinstance(value, dict) and _is_finding(_named(value))
+    return isinstance(value, dict) and _is_finding(named_of(value))
 
 
 def _is_finding(named: Mapping[str, Any]) -> bool:
-    has_words = bool(_first(named, (*_TITLES, *_HAPPENS)))
-    return has_words and bool(_first(named, (*_SEVERITIES, *_FIXES, *_EVIDENCE, *_CITATIONS)))
+    has_words = bool(first_of(named, (*_TITLES, *_HAPPENS)))
+    return has_words and bool(first_of(named, (*_SEVERITIES, *_FIXES, *_EVIDENCE, *_CITATIONS)))
 
 
 def read_finding(item: Any) -> ParsedFinding | None:
     """Return None for what has no title."""
     if isinstance(item, str):
-        title = _line(item, MAX_TITLE)
-        return ParsedFinding(title=title, happens=_text(item) if len(item) > MAX_TITLE else "") if title else None
+        title = line_of(item, MAX_TITLE)
+        return ParsedFinding(title=title, happens=text_of(item) if len(item) > MAX_TITLE else "") if title else None
     if not isinstance(item, dict):
         return None
-    named = _named(item)
-    title = _line(_first(named, (*_TITLES, *_HAPPENS)), MAX_TITLE)
+    named = named_of(item)
+    title = line_of(first_of(named, (*_TITLES, *_HAPPENS)), MAX_TITLE)
     if not title:
         return None
     return ParsedFinding(
         title=title,
-        severity=_SEVERITY_WORDS.get(_word(_first(named, _SEVERITIES)), Severity.MEDIUM),
+        severity=_SEVERITY_WORDS.get(word_of(first_of(named, _SEVERITIES)), Severity.MEDIUM),
         category=_category(named),
-        happens=_text(_first(named, _HAPPENS)),
-        evidence=_text(_first(named, _EVIDENCE)),
-        fix=_text(_first(named, _FIXES)),
-        signature=_line(_first(named, _SIGNATURES), MAX_TITLE).lower(),
+        happens=text_of(first_of(named, _HAPPENS)),
+        evidence=text_of(first_of(named, _EVIDENCE)),
+        fix=text_of(first_of(named, _FIXES)),
+        signature=line_of(first_of(named, _SIGNATURES), MAX_TITLE).lower(),
         claimed_count=_count(named),
         citations=tuple(_citations(named)),
     )
@@ -132,7 +132,7 @@ def read_finding(item: Any) -> ParsedFinding | None:
 
 def _category(named: Mapping[str, Any]) -> Category:
     for name in _CATEGORIES:
-        if category := _CATEGORY_WORDS.get(_word(named.get(name))):
+        if category := _CATEGORY_WORDS.get(word_of(named.get(name))):
             return category
     return Category.QUALITY
 
@@ -156,38 +156,38 @@ def _citations(named: Mapping[str, Any]) -> Iterator[Cited]:
 
 def _cited(item: Any) -> Cited | None:
     if isinstance(item, str):
-        return Cited(trace_id=_line(item, MAX_ID)) if item.strip() else None
+        return Cited(trace_id=line_of(item, MAX_ID)) if item.strip() else None
     if not isinstance(item, dict):
         return None
-    named = _named(item)
-    trace_id, span_id = _line(_first(named, _TRACE_IDS), MAX_ID), _line(_first(named, _SPAN_IDS), MAX_ID)
+    named = named_of(item)
+    trace_id, span_id = line_of(first_of(named, _TRACE_IDS), MAX_ID), line_of(first_of(named, _SPAN_IDS), MAX_ID)
     if not (trace_id or span_id):
         return None
-    return Cited(trace_id=trace_id, span_id=span_id, quote=_text(_first(named, _QUOTES))[:MAX_QUOTE])
+    return Cited(trace_id=trace_id, span_id=span_id, quote=text_of(first_of(named, _QUOTES))[:MAX_QUOTE])
 
 
-def _named(item: Mapping[str, Any]) -> dict[str, Any]:
+def named_of(item: Mapping[str, Any]) -> dict[str, Any]:
     """The object with its names in one spelling."""
-    return {_word(name): value for name, value in item.items()}
+    return {word_of(name): value for name, value in item.items()}
 
 
-def _word(value: Any) -> str:
+def word_of(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     return re.sub(r"[\W_]+", "_", unicodedata.normalize("NFKC", value[:MAX_ID]).strip().lower()).strip("_")
 
 
-def _first(named: Mapping[str, Any], names: Iterable[str]) -> Any:
+def first_of(named: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first value that says something."""
     return next((value for name in names if (value := named.get(name)) not in (None, "", [], {})), "")
 
 
-def _line(value: Any, limit: int) -> str:
-    text = _SPACE.sub(" ", _text(value)).strip()
+def line_of(value: Any, limit: int) -> str:
+    text = _SPACE.sub(" ", text_of(value)).strip()
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}\u2026"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """The text of a value. Lists become bullets."""
     if isinstance(value, list):
         value = "\n".join(f"- {_said(item)}" for item in value[:MAX_CITATIONS])

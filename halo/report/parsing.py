@@ -6,15 +6,17 @@ told as a problem. The prose is never lost.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from catalyst.nearly_json import mend
+from halo.drafts import SignalDraft
 from halo.report.fences import fences
 from halo.report.findings import ParsedFinding, findings_in, is_finding, read_finding
+from halo.report.signal_drafts import read_signals, signals_in
 
 MAX_CHARACTERS = 1_000_000
 MAX_FINDINGS = 50
@@ -43,17 +45,19 @@ class ParsedReport:
     prose: str
     findings: tuple[ParsedFinding, ...] = ()
     problems: tuple[str, ...] = ()
+    signals: tuple[SignalDraft, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A place in the text that holds findings."""
+    """A place in the text that holds findings, or drafts of signals."""
 
     start: int
     end: int
     items: list[Any]
     is_cut: bool
     is_single: bool
+    signals: Sequence[Any] = ()
 
 
 def parse(text: str) -> ParsedReport:
@@ -68,7 +72,8 @@ def parse(text: str) -> ParsedReport:
     findings = [finding for item in items[:MAX_FINDINGS] if (finding := read_finding(item))]
     problems = [TOO_LONG] if is_long else []
     problems += _problems(text, chosen, len(findings))
-    return ParsedReport(_without(text, blocks), tuple(findings), tuple(problems))
+    signals = next((block.signals for block in reversed(blocks) if block.signals), ())
+    return ParsedReport(_without(text, blocks), tuple(findings), tuple(problems), read_signals(list(signals)))
 
 
 def _chosen(blocks: list[_Block]) -> list[_Block]:
@@ -121,8 +126,9 @@ def _read(text: str, start: int, end: int) -> _Block | None:
     value, length, is_cut = mended
     end_of_value = begins.start() + length
     items = findings_in(value, is_last=not text[end_of_value:].strip("`~ \n"))
-    if items is not None:
-        return _Block(start, end_of_value, items, is_cut, is_single=False)
+    signals = signals_in(value)
+    if items is not None or signals:
+        return _Block(start, end_of_value, items or [], is_cut, is_single=False, signals=signals)
     return _Block(start, end_of_value, [value], is_cut, is_single=True) if is_finding(value) else None
 
 

@@ -34,8 +34,13 @@ def report_of(
     parsed: ParsedReport, facts: Mapping[str, FindingDraft], issues: Mapping[str, Issue], notes: Sequence[str]
 ) -> ReportDraft:
     """The report of a model. What it says of a fact is counted in the store; the rest is its word."""
-    findings = tuple(_finding(each, facts, issues) for each in parsed.findings)
-    return ReportDraft(lede=_lede(parsed.prose), findings=findings, notes=(*notes, *parsed.problems), text=parsed.prose)
+    return ReportDraft(
+        lede=_lede(parsed.prose),
+        findings=tuple(_finding(each, facts, issues) for each in parsed.findings),
+        notes=(*notes, *parsed.problems),
+        text=parsed.prose,
+        signals=parsed.signals,
+    )
 
 
 def _finding(parsed: ParsedFinding, facts: Mapping[str, FindingDraft], issues: Mapping[str, Issue]) -> FindingDraft:

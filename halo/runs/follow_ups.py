@@ -1,5 +1,6 @@
 """Questions about a report: further runs of its conversation, over the same traces, with what was said before."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
@@ -10,7 +11,8 @@ from catalyst.core.actor import SYSTEM, Actor
 from halo.choices import Origin
 from halo.models import Conversation, Run
 from halo.models.run import MAX_PROMPT_CHARACTERS, RunQuerySet
-from halo.report import instruction
+from halo.report import instruction, parsing
+from halo.report.parsing import ParsedReport
 from halo.runs import requests
 
 MAX_QUESTIONS = 50
@@ -82,6 +84,13 @@ def _check_turn(conversation: Conversation) -> None:
         raise ValidationError(f"{MAX_QUESTIONS} questions were asked about this report. Run it again to ask more.")
 
 
+def parsed(text: str) -> ParsedReport:
+    """An answer. Findings have no place of their own in it, so a list of them stays in the text."""
+    found = parsing.parse(text)
+    prose = "" if found.findings else found.prose
+    return ParsedReport(prose or text.strip(), signals=found.signals)
+
+
 def messages_of(run: Run) -> tuple[Mapping[str, str], ...]:
     """What the engine is told: for a question, what was said before it."""
     if run.origin != Origin.FOLLOW_UP:
@@ -96,7 +105,12 @@ def _said_before(run: Run) -> Iterator[Mapping[str, str]]:
     questions = answered.filter(origin=Origin.FOLLOW_UP).order_by("-pk")[:MAX_REMEMBERED]
     for earlier in (*filter(None, [report]), *reversed(questions)):
         yield _said("user", earlier.prompt)
-        yield _said("assistant", earlier.text[:MAX_ANSWER_CHARACTERS])
+        yield _said("assistant", _answer(earlier))
+
+
+def _answer(run: Run) -> str:
+    drafts = f"\n\n{json.dumps({'signals': run.signal_drafts})}" if run.signal_drafts else ""
+    return run.text[:MAX_ANSWER_CHARACTERS] + drafts
 
 
 def _said(role: str, content: str) -> Mapping[str, str]:

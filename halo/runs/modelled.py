@@ -27,7 +27,6 @@ from halo.export import DiskFull
 from halo.models import Issue
 from halo.relay import Api, Budget, Meter
 from halo.report import citations, parsing
-from halo.report.parsing import ParsedReport
 from halo.runs import facts, folders, follow_ups, storing, words
 from halo.runs.claims import Claim, Lost, Watch
 from halo.runs.engine_thread import EngineThread
@@ -214,7 +213,7 @@ class _Work:
 
     def _store(self, text: str, notes: list[str], *, is_partial: bool = False) -> None:
         run = self._run
-        parsed = ParsedReport(text.strip()) if run.origin == Origin.FOLLOW_UP else parsing.parse(text)
+        parsed = follow_ups.parsed(text) if run.origin == Origin.FOLLOW_UP else parsing.parse(text)
         cited = citations.check_report(run.project, run.window_start, run.window_end, parsed)
         draft = facts.report_of(parsed, self._facts, self._issues, [*notes, *cited.problems])
         total = run.trace_count or 0

@@ -46,12 +46,14 @@ DEFAULT_PROMPT = (
     "recurring failures, notable tool-call patterns, wasted or redundant work, slow or high-cost paths, and concrete "
     "fixes you'd recommend. Cite specific trace IDs for every key finding."
 )
+SIGNALS_QUESTION = "Which signals should I add?"
 QUESTIONS = (
     "Why does this agent fail, and what would fix most of it?",
     "Which tool calls are returning empty results most often?",
     "Find redundant model calls in the planning loop.",
     "What changed since the last deploy?",
     "Where do time and money go that nobody needs?",
+    SIGNALS_QUESTION,
 )
 # What a turn of a typical run sends and gets, for estimates before there is any experience.
 TURN_TOKENS = (12_000, 700)

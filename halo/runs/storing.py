@@ -1,6 +1,7 @@
 """From the draft of a report to its rows."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
@@ -54,6 +55,7 @@ def store(
         citation.run, citation.position = run, position
     Citation.objects.bulk_create(citations, batch_size=BATCH)
     told = {"lede": draft.lede, "text": draft.text, "notes": [*run.notes, *draft.notes]}
+    told["signal_drafts"] = [asdict(each) for each in draft.signals]
     claim.end(RunStatus.COMPLETED, now, **told | columns)
 
 

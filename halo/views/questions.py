@@ -14,10 +14,11 @@ from catalyst.htmx import render, wants_partial
 from halo.forms.questions import QuestionForm
 from halo.models import Run
 from halo.runs import follow_ups
-from halo.views import progress
+from halo.views import progress, signal_links
 from halo.views.chips import Chip, chips_of, html_of
 from halo.views.progress import Progress
 from halo.views.rows import tone
+from halo.views.signal_links import Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Exchange:
     run: Run
     chips: Sequence[Chip]
     progress: Progress | None
+    drafts: Sequence[Draft] = ()
 
     @property
     def tone(self) -> str:
@@ -59,4 +61,5 @@ def question(request: ProjectRequest, run: Run, now: datetime) -> HttpResponse:
 
 
 def _exchange(run: Run, now: datetime) -> Exchange:
-    return Exchange(run, chips_of(run)[0], progress.of(run, now) if run.is_open else None)
+    under_way = progress.of(run, now) if run.is_open else None
+    return Exchange(run, chips_of(run)[0], under_way, signal_links.of_run(run))

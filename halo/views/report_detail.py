@@ -225,6 +225,7 @@ def _findings(run: Run, now: datetime) -> dict[str, Any]:
         ],
         "lede": html(run.lede),
         "text": html(run.text) if run.text else "",
+        "drafts": signal_links.of_findings(findings) if run.by_rules and run.lists_traces else signal_links.of_run(run),
         "citation_counts": _counts(chips),
         "is_cut": is_cut,
         "max_citations": MAX_CITATIONS,

@@ -17,7 +17,7 @@ from halo import engine_environment, focus
 from halo.forms.new_report import ReportForm
 from halo.models import Run
 from halo.runs import requests
-from halo.runs.requests import QUESTIONS, Definition
+from halo.runs.requests import QUESTIONS, SIGNALS_QUESTION, Definition
 from traces.analytics import runs as agent_runs
 from traces.list_params import TraceFilterForm
 from traces.views import traces
@@ -28,7 +28,8 @@ from traces.views import traces
 def report_create(request: ProjectRequest, pk: int) -> HttpResponse:
     """Ask for a report on the traces that the parameters of the address name, as a list of traces takes them.
 
-    `again`: the report whose question, window and limits are repeated. `ask=2` asks the second suggested question.
+    `again`: the report whose question, window and limits are repeated. `ask=2`, when posted, asks the second suggested
+    question. `ask=signals` in the address begins with the question which signals to add.
     """
     agent = get_object_or_404(agent_runs.with_run_times(request.project), pk=pk)
     now = timezone.now()
@@ -96,8 +97,11 @@ def form_context(request: ProjectRequest, agent: Agent, now: datetime, data: Que
         else get_object_or_404(Run.objects.for_project(request.project).reports(), agent=agent, pk=pk)
     )
     time_range = timerange.parse(request.GET.dict(), now)
+    form = ReportForm(agent, now, data, time_range=time_range, again=again)
+    if request.GET.get("ask") == "signals":
+        form.initial["prompt"] = SIGNALS_QUESTION
     return {
-        "form": ReportForm(agent, now, data, time_range=time_range, again=again),
+        "form": form,
         "filter_form": filter_form,
         "trace_filter": (trace_filter := filter_form.trace_filter),
         "session": traces.session_of(request, trace_filter),

@@ -157,6 +157,25 @@ def test_a_report_has_what_the_model_found(project: Project, now: datetime, serv
     assert "F1: " in json.dumps(first_asked.body)
 
 
+def test_drafts_of_signals_are_kept_and_can_be_discussed(project: Project, now: datetime, serve: Any) -> None:
+    drafts = {
+        "signals": [{"name": "Empty orders", "scope": "run", "prompt": "Has the order no lines?", "why": "Ten do."}]
+    }
+    block = f"```json\n{json.dumps(drafts)}\n```"
+    server = serve(analyst(f"One is worth counting.\n\n{block}"))
+    first = report(project, now, prompt="Which signals should I add?")
+    assert "Only if you are asked for signals" in json.dumps(server.asked[-1].body)
+    (kept,) = first.signal_drafts
+    assert (first.text, kept["name"], kept["scope"]) == ("One is worth counting.", "Empty orders", "trace")
+    server.script, reported = analyst(block.replace("no lines?", "no lines at all?")), len(server.asked)
+    asked = follow_ups.ask(first, "Make it stricter.", now)
+    worker.work(lambda: now)
+    asked.refresh_from_db()
+    assert "Has the order no lines?" in json.dumps(server.asked[reported].history)
+    assert [each["prompt"] for each in asked.signal_drafts] == ["Has the order no lines at all?"]
+    assert "no lines at all?" in asked.text
+
+
 def test_a_question_goes_on_with_what_was_said(project: Project, now: datetime, serve: Any) -> None:
     server = serve(analyst(ANSWER))
     first = report(project, now, prompt="Why do orders fail?")

@@ -13,8 +13,16 @@ from catalyst.core.models import Project, User
 from halo.choices import EngineKind, RunStatus
 from halo.models import Run
 from halo.runs import follow_ups
-from tests.factories import make_agent, make_citation, make_connection, make_run, make_run_event, make_trace
-from tests.page import Page
+from tests.factories import (
+    make_agent,
+    make_citation,
+    make_connection,
+    make_finding,
+    make_run,
+    make_run_event,
+    make_trace,
+)
+from tests.page import Form, Page
 
 pytestmark = pytest.mark.real_clock
 
@@ -113,6 +121,37 @@ def test_a_report_by_rules_takes_no_question(browser: Client, agent: Agent, now:
     assert "Ask a question" not in page_of(browser, run).text
     answer = browser.post(f"{run.get_absolute_url()}ask/", {"prompt": "Why?"}, follow=True)
     assert "Only a model answers questions" in answer.text
+
+
+def test_drafts_of_signals_open_in_the_editor(browser: Client, report: Run, now: datetime) -> None:
+    labels = [{"value": "calm", "is_bad": False}, {"value": "angry", "is_bad": True}]
+    drafts = [
+        {"name": "Refunds", "scope": "session", "prompt": "Is one <promised>?", "why": "It cost $80.", "labels": []},
+        {"name": "Mood", "scope": "trace", "prompt": "How is the user?", "why": "", "labels": labels},
+    ]
+    Run.objects.filter(pk=report.pk).update(signal_drafts=drafts)
+    part = page_of(browser, report).part("drafts")
+    assert "It cost $80." in part.text
+    sent = Form(Page(browser.get(part.link("Open in the editor with Refunds")).text).part("editor").element).filled
+    assert (sent["name"], sent["scope"], sent["type"]) == ("Refunds", "session", "binary")
+    assert sent["prompt"] == "Is one <promised>?"
+    sent = Form(Page(browser.get(part.link("Open in the editor with Mood")).text).part("editor").element).filled
+    assert (sent["type"], sent["label-1"], sent["sentiment-1"]) == ("string", "angry", "negative")
+    asked = answered(report, "Others?", now, signal_drafts=drafts[:1])
+    assert "Is one <promised>?" in page_of(browser, report).part(f"question-{asked.pk}").text
+
+
+def test_the_offline_analyst_suggests_to_measure_its_findings(browser: Client, agent: Agent, now: datetime) -> None:
+    run = make_run(agent, now=now)
+    finding = make_finding(run, [UUID(int=1)], title="It loops")
+    part = page_of(browser, run).part("drafts")
+    assert "Finding 1: 1.0% of the traces." in part.text
+    assert f"finding={finding.pk}" in part.link("Open in the editor with It loops")
+
+
+def test_the_form_begins_with_the_question_which_signals_to_add(browser: Client, agent: Agent) -> None:
+    page = Page(browser.get(f"/p/default/agents/{agent.pk}/analysis/new/?ask=signals").text)
+    assert page.field("Question").value == "Which signals should I add?"
 
 
 def test_viewers_read_and_do_not_ask(
