@@ -43,7 +43,7 @@ class SampleForm(forms.Form):
             return
         window = self.fields["test_window"]
         assert isinstance(window, forms.ChoiceField)
-        window.choices = [(OF_FINDING, "the finding and others of its window"), *WINDOWS_TEXTS]
+        window.choices = [(OF_FINDING, "the finding"), *WINDOWS_TEXTS]
         self.initial["test_window"] = OF_FINDING
         self.initial["test_count"] = len(examples.cited) + len(examples.others) or 1
 

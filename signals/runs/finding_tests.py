@@ -17,6 +17,8 @@ from traces.trace_groups import Examples
 MAX_CITED, MAX_OTHERS = 20, 20
 SPANS = "A finding cites traces. To test it on them, choose the scope trace or session."
 
+OTHER_AGENT = "The finding is of another agent."
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -54,6 +56,8 @@ def examples_of(project: Project, finding: int | None) -> Examples | None:
 def sample(version: SignalVersion, examples: Examples, limit: int, now: datetime) -> Sample:
     """What the finding cites, then others, up to the limit."""
     project, scope = version.signal.agent.project, version.signal.scope
+    if version.signal.agent_id != examples.agent:
+        return Sample([], limit, OTHER_AGENT, finding=examples.key)
     if scope == Scope.SPAN:
         return Sample([], limit, SPANS, finding=examples.key)
     keys = [*keys_of(project, scope, examples.cited), *keys_of(project, scope, examples.others)]

@@ -75,7 +75,7 @@ def signal_create(request: ProjectRequest) -> HttpResponse:
     form = SignalForm(request.project, request.POST, template=template)
     if not (signal := _create(request, form, template.key if template else "")):
         return editor(request, form, template=template)
-    examples = examples_in(request)
+    examples = _measured(request, signal)
     text = f"{signal.name} is {'active' if signal.activated_at else 'saved as a draft'}"
     if examples is None:
         _tell(request, signal, text)
@@ -156,7 +156,7 @@ def _create(request: ProjectRequest, form: SignalForm, template: str) -> Signal 
                 operations.set_quiet_minutes(signal, quiet_minutes, now, request.actor)
             if request.POST.get("then") == "activate":
                 operations.activate(signal, now, request.actor)
-            if examples := examples_in(request):
+            if examples := _measured(request, signal):
                 trace_groups.measure(request.project, examples.key, signal.pk, now)
     except ValidationError as error:
         form.report(error)
@@ -233,6 +233,12 @@ def _shown_test(request: ProjectRequest) -> SignalTest | None:
 def examples_in(request: ProjectRequest) -> Examples | None:
     """Of the finding that the address names, for a signal that is to measure it."""
     return finding_tests.examples_of(request.project, params.parse_number(request.GET.get("finding")))
+
+
+def _measured(request: ProjectRequest, signal: Signal) -> Examples | None:
+    """None also if the signal was made for another agent than that of the finding."""
+    examples = examples_in(request)
+    return examples if examples and examples.agent == signal.agent_id else None
 
 
 def results_context(request: ProjectRequest, test: SignalTest, *, in_editor: bool = True) -> dict[str, Any]:

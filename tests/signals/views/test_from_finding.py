@@ -119,6 +119,19 @@ def test_a_test_of_spans_says_why_it_does_not_run_on_them(
     assert judge.asked == []
 
 
+def test_a_signal_of_another_agent_does_not_measure_it(
+    browser: Client, finding: Finding, project: Project, judge: JudgeServer
+) -> None:
+    other = make_agent(project, "other")
+    href, form, _ = editor_of(browser, finding)
+    sent = form.filled | {"agent": str(other.pk)}
+    tested = browser.post(f"{TRIAL}?{query_of(href)}", sent)
+    assert "The finding is of another agent." in Page(tested.text).text
+    browser.post(f"{NEW}?{query_of(href)}", sent)
+    finding.refresh_from_db()
+    assert (Signal.objects.get().agent, finding.issue) == (other, None)
+
+
 def test_the_finding_knows_the_signal_that_was_saved(browser: Client, finding: Finding, project: Project) -> None:
     href, form, _ = editor_of(browser, finding)
     answer = browser.post(f"{NEW}?{query_of(href)}", form.filled | {"then": "activate"})
