@@ -10,7 +10,7 @@ class HaloConfig(AppConfig):
 
     def ready(self) -> None:
         from halo.finding_source import FindingTraces  # noqa: PLC0415
-        from halo.operations import reports, schedules, verification  # noqa: F401, PLC0415
+        from halo.operations import issues, reports, schedules, verification  # noqa: F401, PLC0415
         from halo.registrations import REGISTRATIONS  # noqa: PLC0415
         from traces import trace_groups  # noqa: PLC0415
 

@@ -56,7 +56,7 @@ REGISTRATIONS = (
         url_name="halo:report-list",
         icon="reports",
         key="r",
-        folders=("reports",),
+        folders=("reports", "issues"),
     ),
     Tab(page="agent", order=50, name="analysis", label="Analysis", url_name="halo:agent-analysis"),
 )

@@ -2,10 +2,12 @@
 
 from django.urls import path
 
+from halo.forms.issues import ACTIONS
 from halo.views import (
     agent_analysis,
     compare,
     finding_text,
+    issues,
     report_actions,
     report_detail,
     report_form,
@@ -21,6 +23,12 @@ urlpatterns = [
     path("p/<slug:project>/agents/<int:pk>/analysis/", agent_analysis.agent_analysis, name="agent-analysis"),
     path("p/<slug:project>/agents/<int:pk>/analysis/new/", report_form.report_create, name="report-create"),
     path("p/<slug:project>/agents/<int:pk>/analysis/preview/", report_form.report_preview, name="report-preview"),
+    path("p/<slug:project>/issues/", issues.issue_list, name="issue-list"),
+    path("p/<slug:project>/issues/<int:pk>/", issues.issue, name="issue"),
+    *(
+        path(f"p/<slug:project>/issues/<int:pk>/{verb}/", issues.issue_act, {"verb": verb}, name=f"issue-{verb}")
+        for verb in ACTIONS
+    ),
     path("p/<slug:project>/reports/", report_list.report_list, name="report-list"),
     path("p/<slug:project>/reports/<int:pk>/", report_detail.report, name="report"),
     path("p/<slug:project>/reports/<int:pk>/ask/", report_detail.report_ask, name="report-ask"),

@@ -17,7 +17,7 @@ from catalyst.llms.amounts import Cap
 from catalyst.llms.models import Budget, ModelConnection
 from catalyst.notifications import notify
 from catalyst.operations import Caller, Operation
-from halo.models import Run, Schedule
+from halo.models import Issue, Run, Schedule
 from halo.runs import requests
 from halo.runs.requests import Definition as Request
 from halo.schedules import writes as schedules
@@ -34,6 +34,8 @@ from tests.factories import (
     make_channel,
     make_connection,
     make_event,
+    make_finding,
+    make_issue,
     make_label,
     make_message,
     make_signal,
@@ -72,6 +74,8 @@ class World:
     archived_alert: Alert
     channel: Channel
     report: Run
+    issue: Issue
+    other_issue: Issue
     schedule: Schedule
 
 
@@ -111,9 +115,11 @@ def make_world(project: Project, now: datetime, word: str = SECRET) -> World:
     message = make_message(title=f"Fired {word}", text=word, project=project.name)
     notify(project.pk, "alert.fired", "event-1", message, [channel.pk], now=now)
     alert, archived_alert = _make_alerts(signal, channel, now, word)
+    report = make_report(agent, trace, now, word)
+    issue, other_issue = make_issues(report, now, word)
     return World(
         *(project, now, signal, archived, failed, run, trace, member, invitation, key, test, connection),
-        *(alert, archived_alert, channel, make_report(agent, trace, now, word), make_schedule(agent, now, word)),
+        *(alert, archived_alert, channel, report, issue, other_issue, make_schedule(agent, now, word)),
     )
 
 
@@ -129,6 +135,15 @@ def make_report(agent: Agent, trace: Trace, now: datetime, word: str) -> Run:
     )
     run.events.create(sequence=1, kind="started", text=word, created_at=now)
     return run
+
+
+def make_issues(report: Run, now: datetime, word: str) -> tuple[Issue, Issue]:
+    """One with two findings, and one without."""
+    about: dict[str, Any] = {"now": now, "state_by_name": word, "note": word, "fixed_version": word, "signature": word}
+    issue = make_issue(report.agent, title=f"Issue {word}", **about)
+    make_finding(report, rank=2, title=f"Seen {word}", issue=issue, cost=Decimal(1))
+    report.findings.filter(rank=1).update(issue=issue)
+    return issue, make_issue(report.agent, title=f"Other {word}", **about)
 
 
 def make_schedule(agent: Agent, now: datetime, word: str) -> Schedule:
@@ -176,7 +191,9 @@ def grow(world: World) -> None:
         make_label(world.signal, 200 + number, now=now, value="yes")
         make_verdict(make_label(world.signal, 300 + number, now=now, status="failed", error="No."), now)
         make_verdict(world.label, now)
-        make_report(agent, world.trace, now, f"Report {number}")
+        more = make_report(agent, world.trace, now, f"Report {number}")
+        make_issues(more, now, str(number))
+        make_finding(more, rank=3, issue=world.issue)
         make_schedule(agent, now, str(number))
         add_report(world.schedule, now)
         signal = make_signal(agent, name=f"Signal {number}", active_since=now - timedelta(days=1))
@@ -252,6 +269,10 @@ def _question(world: World) -> dict[str, Any]:
     return {"conversation": world.report.conversation_id, "prompt": "Since when?"}
 
 
+def _issue(world: World) -> dict[str, Any]:
+    return {"issue": world.issue.pk}
+
+
 def _schedule(world: World) -> dict[str, Any]:
     return {"schedule": world.schedule.pk}
 
@@ -320,6 +341,11 @@ EXAMPLES: Mapping[str, Callable[[World], dict[str, Any]]] = {
     "halo.cancel": _report,
     "halo.events": _report,
     "halo.follow_up": _question,
+    **dict.fromkeys((f"halo.issue{verb}" for verb in ("", "_acknowledge", "_assign", "_fix", "_reopen")), _issue),
+    "halo.issue_dismiss": lambda world: _issue(world) | {"why": "It is a test."},
+    "halo.issue_merge": lambda world: _issue(world) | {"into": world.other_issue.pk},
+    "halo.issue_split": lambda world: {"finding": world.issue.findings.order_by("pk")[0].pk},
+    "halo.issues": _nothing,
     "halo.list": _nothing,
     "halo.preview": _agent,
     "halo.run": _agent,

@@ -78,6 +78,8 @@ OWN_TEST_DO = "302 404 403 404 302"
 OTLP = Row("405 405 405 405 405", "401 401 401 401 401")
 SIGNAL_DO = Row(ONLY_POST, EDITOR_DO, "signal")
 ALERT_DO = Row(ONLY_POST, EDITOR_DO, "alert")
+ISSUE_DO = Row(ONLY_POST, EDITOR_DO, "issue")
+ISSUE_WRONG = Row(ONLY_POST, EDITOR_WRONG, "issue")
 
 TABLE = {
     "/v1/traces": OTLP,
@@ -147,6 +149,10 @@ TABLE = {
     "traces:agent-sessions": Row(LOOK, ONLY_GET, "agent"),
     "traces:agent-traces": Row(LOOK, ONLY_GET, "agent"),
     "halo:agent-analysis": Row(LOOK, ONLY_GET, "agent"),
+    "halo:issue-list": Row(LOOK, ONLY_GET),
+    "halo:issue": Row(LOOK, ONLY_GET, "issue"),
+    **dict.fromkeys(("halo:issue-acknowledge", "halo:issue-assign", "halo:issue-reopen"), ISSUE_DO),
+    **dict.fromkeys((f"halo:issue-{verb}" for verb in ("dismiss", "fix", "merge", "split")), ISSUE_WRONG),
     "halo:report-create": Row(EDITOR_LOOK, EDITOR_WRONG, "agent"),
     "halo:report-preview": Row(ONLY_POST, EDITOR_LOOK, "agent"),
     "halo:report-list": Row(LOOK, ONLY_GET),
@@ -290,9 +296,9 @@ def make_things(project: Project, *, owner: User, member: User, first_trace: int
         "recipient": {"pk": mailed.channel_id, "recipient": mailed.pk},
         "agent": {"pk": agent.pk},
         "alert": {"pk": make_alert(signal, now=now).pk},
+        "issue": {"pk": issue.pk},
         "report": {"pk": report.pk},
         "schedule": {"pk": make_schedule(agent, now=now).pk},
-        "issue": {"pk": issue.pk},
         "finding": {"pk": report.pk, "rank": 1},
         "session": {"pk": session.pk},
         "trace": {"trace_id": trace.trace_id},

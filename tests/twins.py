@@ -196,6 +196,7 @@ def queries_of(twin: Twin, words: Sequence[str]) -> dict[str, list[dict[str, Any
         ],
         "alerts:alert-detail": [{"kind": "fired"}, {"range": "7d"}],
         "halo:agent-analysis": [{"range": "7d"}, {"after": f"{now.isoformat()}_{twin.finding.run_id + 1}"}],
+        "halo:issue-list": [{"agent": twin.world.signal.agent_id}, {"state": "any"}],
         "halo:report-create": [{"again": twin.finding.run_id}, {"finding": twin.finding.pk}, {"environment": words[0]}],
         "halo:verify": [{"since": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M}"}],
         "halo:verify-issue": [{"since": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M}"}],

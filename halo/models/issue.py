@@ -1,7 +1,7 @@
 """Issues of an agent: what findings of several reports have in common."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Count, Min, Q, Value, When
 from django.urls import reverse
 
 from catalyst.agents.models import Agent
@@ -35,8 +35,19 @@ class IssueQuerySet(models.QuerySet["Issue"]):
             return issues
         return issues.filter(Q(last_seen_at__lt=after.time) | Q(pk__lt=after.id), last_seen_at__lte=after.time)
 
+    def worst_first(self) -> "IssueQuerySet":
+        place = Case(*(When(severity=severity, then=Value(place)) for place, severity in enumerate(Severity)))
+        return self.order_by(place, "-last_seen_at", "-pk")
+
+    def agents(self) -> list[tuple[int, str]]:
+        """Return (id, name) of each agent that has one of these issues."""
+        agents = self.order_by("agent__name", "agent_id").values_list("agent_id", "agent__name", "agent__identity")
+        return [(pk, name or identity) for pk, name, identity in agents.distinct()]
+
     def for_list(self) -> "IssueQuerySet":
-        return self.select_related("agent", "assignee", "project")
+        """With the number of reports that found it, and the first of them."""
+        counts = {"report_count": Count("findings__run", distinct=True), "first_run": Min("findings__run")}
+        return self.select_related("agent", "assignee", "project").annotate(**counts)
 
 
 class Issue(models.Model):

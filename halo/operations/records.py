@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from halo.choices import CitationState, QuoteState, Severity
+from halo.issues.sightings import Seen
 from halo.models import Citation, Finding, Run, RunEvent, Schedule
 from traces.models.span import hex_span_id
 
@@ -142,6 +143,8 @@ class FindingRecord:
     """US dollars wasted."""
     tokens: int | None
     duration_ms: float | None
+    issue_id: str | None
+    """The issue that it belongs to; null in reports of before there were issues."""
     citations: list[CitationRecord]
 
     @classmethod
@@ -163,6 +166,7 @@ class FindingRecord:
             cost=None if finding.cost is None else f"{finding.cost.normalize():f}",
             tokens=finding.tokens,
             duration_ms=None if finding.duration_us is None else finding.duration_us / 1_000,
+            issue_id=None if finding.issue_id is None else str(finding.issue_id),
             citations=list(map(CitationRecord.of, citations)),
         )
 
@@ -419,4 +423,154 @@ class ScheduleRecord:
             budget_usd=None if schedule.budget_usd is None else f"{schedule.budget_usd.normalize():f}",
             channel_ids=list(map(str, schedule.channels)),
             created_at=schedule.created_at.isoformat(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRow:
+    """An issue in a list."""
+
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "ID": "id",
+        "TITLE": "title",
+        "AGENT": "agent_name",
+        "SEVERITY": "severity",
+        "STATE": "state",
+        "REPORTS": "report_count",
+        "COST": "cost",
+        "FIRST SEEN": "first_seen_at",
+        "LAST SEEN": "last_seen_at",
+        "ASSIGNEE": "assignee",
+    }
+
+    id: str
+    title: str
+    agent: str
+    """The identity."""
+    agent_name: str
+    severity: str
+    category: str
+    state: str
+    """open, acknowledged, fixed or dismissed."""
+    report_count: int
+    cost: str | None
+    """US dollars wasted since it was first seen, of windows that do not overlap; null: no report says it."""
+    first_seen_at: str
+    last_seen_at: str
+    assignee: str | None
+    """The username."""
+
+    @classmethod
+    def of(cls, seen: Seen) -> "IssueRow":
+        return cls(**_about_issue(seen))
+
+
+def _about_issue(seen: Seen) -> dict[str, Any]:
+    issue = seen.issue
+    return {
+        "id": str(issue.pk),
+        "title": issue.title,
+        "agent": issue.agent.identity,
+        "agent_name": str(issue.agent),
+        "severity": issue.severity,
+        "category": issue.category,
+        "state": issue.state,
+        "report_count": seen.report_count,
+        "cost": None if seen.cost is None else f"{seen.cost.normalize():f}",
+        "first_seen_at": issue.first_seen_at.isoformat(),
+        "last_seen_at": issue.last_seen_at.isoformat(),
+        "assignee": issue.assignee.username if issue.assignee else None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class SightingRecord:
+    """What one report said of an issue."""
+
+    COLUMNS: ClassVar[Mapping[str, str]] = {
+        "REPORT": "run_id",
+        "TO": "window_end",
+        "SEVERITY": "severity",
+        "TRACES": "trace_count",
+        "OF": "trace_total",
+        "TITLE": "title",
+    }
+
+    finding_id: str
+    run_id: str
+    window_start: str
+    window_end: str
+    rank: int
+    title: str
+    severity: str
+    trace_count: int | None
+    """Traces it touches, counted in the store; null: only the model's word."""
+    trace_total: int
+    cost: str | None
+    """US dollars wasted."""
+
+    @classmethod
+    def of(cls, finding: Finding) -> "SightingRecord":
+        return cls(
+            finding_id=str(finding.pk),
+            run_id=str(finding.run_id),
+            window_start=finding.run.window_start.isoformat(),
+            window_end=finding.run.window_end.isoformat(),
+            rank=finding.rank,
+            title=finding.title,
+            severity=finding.severity,
+            trace_count=finding.trace_count,
+            trace_total=finding.trace_total,
+            cost=None if finding.cost is None else f"{finding.cost.normalize():f}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRecord:
+    """An issue with what reports said of it."""
+
+    id: str
+    title: str
+    agent: str
+    """The identity."""
+    agent_name: str
+    severity: str
+    category: str
+    state: str
+    """open, acknowledged, fixed or dismissed."""
+    report_count: int
+    cost: str | None
+    """US dollars wasted since it was first seen, of windows that do not overlap; null: no report says it."""
+    first_seen_at: str
+    last_seen_at: str
+    assignee: str | None
+    """The username."""
+    state_since: str
+    state_by_name: str | None
+    """Who changed the state; null: a report."""
+    note: str | None
+    """What fixed it, why it was dismissed, or why it was reopened."""
+    fixed_at: str | None
+    fixed_version: str | None
+    reopened_count: int
+    signal_id: str | None
+    merged_into_id: str | None
+    """The issue that has its findings since they were merged."""
+    findings: list[SightingRecord]
+    """The newest first, at most 200."""
+
+    @classmethod
+    def of(cls, seen: Seen) -> "IssueRecord":
+        issue = seen.issue
+        texts = ("state_by_name", "note", "fixed_version")
+        told: dict[str, Any] = {name: getattr(issue, name) or None for name in texts}
+        return cls(
+            **_about_issue(seen),
+            **told,
+            signal_id=None if issue.signal_id is None else str(issue.signal_id),
+            merged_into_id=None if issue.merged_into_id is None else str(issue.merged_into_id),
+            state_since=issue.state_since.isoformat(),
+            fixed_at=_time(issue.fixed_at),
+            reopened_count=issue.reopened_count,
+            findings=list(map(SightingRecord.of, seen.findings)),
         )

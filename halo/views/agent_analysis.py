@@ -12,8 +12,9 @@ from catalyst import timerange
 from catalyst.core.access import ProjectRequest
 from catalyst.htmx import render, wants_partial
 from halo.choices import RunStatus
-from halo.models import Run
+from halo.models import Issue, Run
 from halo.models.run import RunQuerySet
+from halo.views import issues
 from halo.views.report_form import form_context
 from halo.views.rows import Row, page_of
 from traces.analytics import runs as agent_runs
@@ -21,6 +22,7 @@ from traces.analytics import runs as agent_runs
 # Findings of the newest report.
 MAX_FINDINGS = 5
 HISTORY = 10
+OPEN_ISSUES = 10
 
 
 @require_safe
@@ -34,6 +36,7 @@ def agent_analysis(request: ProjectRequest, pk: int) -> HttpResponse:
             "tab": "analysis",
             "time_range": timerange.parse(request.GET.dict(), now),
             **_newest(runs),
+            **_issues(request, agent.pk),
             **form_context(request, agent, now),
         }
     return render(request, "halo/agent.html", context, partial="history-rows")
@@ -47,3 +50,10 @@ def _newest(runs: RunQuerySet) -> dict[str, Any]:
         return {}
     findings = found.findings.order_by("rank").only("rank", "title", "severity", "trace_count", "run_id")
     return {"newest": Row(found), "newest_findings": list(findings[:MAX_FINDINGS])}
+
+
+def _issues(request: ProjectRequest, agent: int) -> dict[str, Any]:
+    """The worst of the open issues, and how many there are in each state."""
+    every = Issue.objects.for_project(request.project).of_agent(agent)
+    shown = every.open().for_list().worst_first()[:OPEN_ISSUES]
+    return {"issue_rows": issues.rows_of(list(shown)), "issue_counts": issues.counts_of(every)}

@@ -21,10 +21,11 @@ from catalyst.htmx import redirect, render, wants_partial
 from halo import comparison, focus
 from halo.choices import CitationState, Origin, QuoteState, RunStatus, Severity
 from halo.forms.questions import QuestionForm
-from halo.models import Finding, Run
+from halo.models import Finding, Issue, Run
 from halo.runs import follow_ups
 from halo.views import progress, questions, signal_links
 from halo.views.chips import MAX_CITATIONS, Chip, Html, chips_of, html_of
+from halo.views.issues import tone as tone_of_issue
 from halo.views.report_actions import reports_of
 from halo.views.rows import Row, engine_text, page_of, tone, window_length
 from traces import label_sources
@@ -47,11 +48,31 @@ class Shown:
     traces_href: str
     query_href: str
     measure: Measure | None = None
+    issue: Issue | None = None
 
     @property
     def signal_href(self) -> str:
         """The editor with a signal that would measure it."""
         return signal_links.of_finding(self.finding)
+
+    @property
+    def recurrence(self) -> str:
+        """Whether its issue is new, was reopened by this report, or how often it was seen. Empty without an issue."""
+        issue = self.issue
+        if issue is None:
+            return ""
+        first, count = getattr(issue, "first_run"), getattr(issue, "report_count")  # noqa: B009, mypy does not know them
+        since = f"{issue.first_seen_at:%-d %b %Y}"
+        seen = f"Seen in {count} report{'' if count == 1 else 's'} since {since}"
+        if issue.reopened_count and issue.is_open and issue.state_since == self.finding.created_at:
+            return f"Reopened. {seen}"
+        if first != self.finding.run_id:
+            return seen
+        return "New" if count == 1 else f"New then. {seen}"
+
+    @property
+    def issue_tone(self) -> str:
+        return tone_of_issue(self.issue) if self.issue else ""
 
     @property
     def fill(self) -> str:
@@ -211,6 +232,7 @@ def _findings(run: Run, now: datetime) -> dict[str, Any]:
     findings = list(run.findings.order_by("rank").select_related("issue", "agent", "project"))
     measures = _measures(run, findings, now)
     at_traces = reverse("traces:trace-list", args=[run.project.slug])
+    issues = {issue.pk: issue for issue in Issue.objects.filter(pk__in=run.findings.values("issue")).for_list()}
     return {
         "findings": [
             Shown(
@@ -220,6 +242,7 @@ def _findings(run: Run, now: datetime) -> dict[str, Any]:
                 f"{at_traces}?finding={finding.pk}&{window}",
                 f"{at_traces}?{finding.query}" if finding.query else "",
                 measures.get(finding.pk),
+                issues.get(finding.issue_id or 0),
             )
             for finding in findings
         ],
