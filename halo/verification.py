@@ -86,7 +86,7 @@ class Checked:
     `usual`: before it began, if it is about something that rose. `at_most`: the rule finds nothing any more, which it
     does from 3 runs on, so `after` is the most that it can have missed. `interval`: of the share after minus the one
     before, with 95% confidence. `chance`: that a fix would have been noticed in so many runs. `how`: how it was
-    counted. `examples`: traces of the window after that still show it.
+    counted, unless the rule that found it counted both windows. `examples`: traces that still show it after the fix.
     """
 
     finding: Finding
@@ -265,13 +265,13 @@ class _Counter:
             return self._by_query(finding)
         found, again = self._found_before.get(finding.signature), self._found_after.get(finding.signature)
         if found and found.prior_count is not None:
-            return self._compared(finding, found.prior_count, "The rule counted both windows.")
+            return self._compared(finding, found.prior_count)
         if again:
-            return self._compared(finding, len(again.traces), "The rule counted both windows.")
+            return self._compared(finding, len(again.traces))
         how = f"The rule finds it no more. It needs {RULE_RUNS} runs, so up to {RULE_RUNS - 1} may show it."
-        return self._compared(finding, RULE_RUNS - 1, how, at_most=True)
+        return self._compared(finding, RULE_RUNS - 1, how=how, at_most=True)
 
-    def _compared(self, finding: Finding, count: int, how: str, *, at_most: bool = False) -> Checked:
+    def _compared(self, finding: Finding, count: int, *, how: str = "", at_most: bool = False) -> Checked:
         before = self._touched(finding)
         after = Share(min(count, len(self._second)), len(self._second))
         interval = difference(after.count, after.total, before.count, before.total)

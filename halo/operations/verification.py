@@ -56,6 +56,7 @@ class CheckedRecord:
     chance: float | None
     """Probability that a fix would have been noticed in so many runs."""
     how: str
+    """How it was counted; empty: the rule that found it counted both windows."""
     trace_ids: list[str]
     """Some that still show it."""
 
