@@ -225,35 +225,40 @@ def _again_query(run: Run) -> str:
 def _findings(run: Run, now: datetime) -> dict[str, Any]:
     chips, is_cut = chips_of(run)
     html = html_of(run, [chip.citation for chip in chips])
-    by_finding: dict[int | None, list[Chip]] = {}
-    for chip in chips:
-        by_finding.setdefault(chip.citation.finding_id, []).append(chip)
-    window = timerange.between(run.window_start, run.window_end).encoded_query
     findings = list(run.findings.order_by("rank").select_related("issue", "agent", "project"))
-    measures = _measures(run, findings, now)
-    at_traces = reverse("traces:trace-list", args=[run.project.slug])
-    issues = {issue.pk: issue for issue in Issue.objects.filter(pk__in=run.findings.values("issue")).for_list()}
+    by_rules = run.by_rules and run.lists_traces
     return {
-        "findings": [
-            Shown(
-                finding,
-                html,
-                by_finding.get(finding.pk, []),
-                f"{at_traces}?finding={finding.pk}&{window}",
-                f"{at_traces}?{finding.query}" if finding.query else "",
-                measures.get(finding.pk),
-                issues.get(finding.issue_id or 0),
-            )
-            for finding in findings
-        ],
+        "findings": _shown(run, findings, chips, html, now),
         "lede": html(run.lede),
         "text": html(run.text) if run.text else "",
-        "drafts": signal_links.of_findings(findings) if run.by_rules and run.lists_traces else signal_links.of_run(run),
+        "drafts": signal_links.of_findings(findings) if by_rules else signal_links.of_run(run),
         "citation_counts": _counts(chips),
         "is_cut": is_cut,
         "max_citations": MAX_CITATIONS,
         "doubtful": [chip for chip in chips if chip.has_doubt],
     }
+
+
+def _shown(run: Run, findings: Sequence[Finding], chips: Sequence[Chip], html: Html, now: datetime) -> Sequence[Shown]:
+    by_finding: dict[int | None, list[Chip]] = {}
+    for chip in chips:
+        by_finding.setdefault(chip.citation.finding_id, []).append(chip)
+    window = timerange.between(run.window_start, run.window_end).encoded_query
+    measures = _measures(run, findings, now)
+    at_traces = reverse("traces:trace-list", args=[run.project.slug])
+    issues = {issue.pk: issue for issue in Issue.objects.filter(pk__in=run.findings.values("issue")).for_list()}
+    return [
+        Shown(
+            finding,
+            html,
+            by_finding.get(finding.pk, []),
+            f"{at_traces}?finding={finding.pk}&{window}",
+            f"{at_traces}?{finding.query}" if finding.query else "",
+            measures.get(finding.pk),
+            issues.get(finding.issue_id or 0),
+        )
+        for finding in findings
+    ]
 
 
 def _measures(run: Run, findings: Sequence[Finding], now: datetime) -> Mapping[int, Measure]:
