@@ -115,7 +115,12 @@ if stored("Failed") is None:
     whole = make_run(agent, now=now, asked=asked | {{"title": "Reads well"}}, read_trace_count=40, **by_model, **words)
     traces = agent.traces.order_by("pk")[:12]
     ids = [trace.trace_id for trace in traces]
-    issue = make_issue(agent, now=now)
+    since = now - timedelta(days=2)
+    issue = make_issue(agent, now=now, title="It fails again", severity="critical", first_seen_at=since)
+    make_issue(agent, now=now, title="It was slow", state="fixed", fixed_at=now, fixed_version="1.5.0", note="A cache.")
+    for days in (2, 1):
+        earlier = make_run(agent, now=now - timedelta(days=days), asked=asked)
+        make_finding(earlier, ids[: 3 * days], severity="high", issue=issue, cost=1)
     found = make_finding(whole, ids, issue=issue, severity="critical", prior_count=1, prior_total=90)
     for trace in traces:
         make_citation(whole, found, trace.trace_id, trace.root_span_id, note="the newest")
@@ -230,6 +235,8 @@ def every(instance: Instance) -> list[Stop]:
         "signal's alerts": f"{demo}/signals/{signal}/alerts/",
         "agent's alerts": f"{demo}/agents/{agent}/alerts/",
         "reports": f"{demo}/reports/",
+        "issues": f"{demo}/issues/?state=any",
+        "issue": f"{demo}/issues/{issue}/",
         "report": f"{demo}/reports/{report}/",
         "running report": f"{demo}/reports/{open_report}/",
         "compared reports": f"{demo}/reports/{report}/compare/",
@@ -267,6 +274,7 @@ def every(instance: Instance) -> list[Stop]:
         "no signals": "/p/empty/signals/",
         "no alerts": "/p/empty/alerts/",
         "no reports": "/p/empty/reports/",
+        "no issues": "/p/empty/issues/",
         "operator": "/operator/",
         "administration": "/admin/",
     }
