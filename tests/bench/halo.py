@@ -1,5 +1,8 @@
 """How long the offline analyst takes to read many traces of an agent, and its memory."""
 
+import time
+
+from tests.bench import judging
 from tests.bench.ingest import LARGE, LARGE_SENDERS, post
 from tests.bench.pages import COPIED_SPANS, replicate
 from tests.bench.report import Table
@@ -8,7 +11,7 @@ from tests.e2e.instance import Instance
 
 AIM_SECONDS, AIM_MEMORY_MB = 20, 300
 AIM_SHARE = 0.8
-BESIDE_SPANS = 40_960
+BESIDE_SPANS, BESIDE_LABELS = 40_960, 1_500
 OF_AGENT = f"agent_id = (SELECT id FROM agents_agent WHERE identity = '{AGENTS[0]}')"
 ANALYSED = f"""
 import resource
@@ -52,13 +55,32 @@ def run(instance: Instance, table: Table, seed: int, traces: int) -> None:
 
 
 def _beside(instance: Instance, table: Table, seed: int) -> None:
-    """How fast ingest is while a worker writes a report on all of these traces."""
+    """How fast ingest and judging are while a worker writes a report on all of these traces."""
+    key = judging.judged_project(instance, f"beside-{seed}")
     first, second = (
         bodies(Mix(seed + number), LARGE_SENDERS, BESIDE_SPANS // LARGE // LARGE_SENDERS, LARGE) for number in (41, 42)
     )
-    alone = post(instance, first).per_second
-    report = int(instance.shell(ASKED))
-    beside = post(instance, second).per_second
-    table.at_least("ingest beside a report, as a share of that alone", AIM_SHARE, beside / alone)
+    ingest_alone = post(instance, first).per_second
+    judged_alone, _ = judging.judge(instance, key, seed + 43, BESIDE_LABELS)
+    report = _ask(instance)
+    ingest_beside = post(instance, second).per_second
+    _await(instance, report)
+    report = _ask(instance)
+    judged_beside, _ = judging.judge(instance, key, seed + 44, BESIDE_LABELS)
+    table.at_least("ingest beside a report, as a share of that alone", AIM_SHARE, ingest_beside / ingest_alone)
+    table.at_least("judging beside a report, as a share of that alone", AIM_SHARE, judged_beside / judged_alone)
+    table.say("state of the report when judging was done", _status(instance, report))
+
+
+def _ask(instance: Instance) -> int:
+    return int(instance.shell(ASKED))
+
+
+def _status(instance: Instance, report: int) -> str:
     ((status,),) = instance.query(f"SELECT status FROM halo_run WHERE id = {report}")
-    table.say("state of that report when ingest was done", status)
+    return str(status)
+
+
+def _await(instance: Instance, report: int) -> None:
+    while _status(instance, report) != "completed":
+        time.sleep(0.5)

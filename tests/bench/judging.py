@@ -41,24 +41,31 @@ RATE = """
 
 def run(instance: Instance, table: Table, seed: int, labels: int, seconds: float) -> None:
     """Give so many labels, twice: alone, and while spans come in for another project."""
-    key, other = instance.new_projects(f"judged-{seed}", f"busy-{seed}")
-    instance.shell(SIGNALS.format(slug=f"judged-{seed}", agents=AGENTS))
+    key = judged_project(instance, f"judged-{seed}")
+    (other,) = instance.new_projects(f"busy-{seed}")
     ideal = AT_ONCE / seconds
-    alone, cpu_ms = _judge(instance, key, seed + 10, labels)
+    alone, cpu_ms = judge(instance, key, seed + 10, labels)
     table.at_least(f"labels per second, judge of {1000 * seconds:.0f} ms, {AT_ONCE} at once", IDEAL_AIM * ideal, alone)
     table.at_least("the same, as a share of ideal", IDEAL_AIM, alone / ideal)
     table.below("CPU per label, settling included", CPU_AIM_MS, cpu_ms, " ms")
     over = threading.Event()
     made = bodies(Mix(seed + 11), LARGE_SENDERS, 40, LARGE)
     load = Senders(instance.url, other, [_until(over, each) for each in made], SPANS_PER_SECOND).start()
-    busy, _ = _judge(instance, key, seed + 12, labels)
+    busy, _ = judge(instance, key, seed + 12, labels)
     over.set()
     load.join()
     times, count = load.tally.times, len(load.tally.acknowledged)
     table.at_least(f"labels per second while {count / (times[-1] - times[0]):,.0f} spans/s come in", alone, busy)
 
 
-def _judge(instance: Instance, key: str, seed: int, labels: int) -> tuple[float, float]:
+def judged_project(instance: Instance, slug: str) -> str:
+    """Make a project with a signal on each agent. Returns its key."""
+    (key,) = instance.new_projects(slug)
+    instance.shell(SIGNALS.format(slug=slug, agents=AGENTS))
+    return key
+
+
+def judge(instance: Instance, key: str, seed: int, labels: int) -> tuple[float, float]:
     """Labels per second in the middle nine tenths, and milliseconds of CPU for each from the end of ingest on."""
     last = instance.count("SELECT coalesce(max(id), 0) FROM signals_verdict")
     given = instance.count("SELECT count(*) FROM signals_label WHERE status = 'done'")
