@@ -94,7 +94,7 @@ def test_it_says_how_far_alerts_are_evaluated(project: Project, now: datetime) -
     (check,) = evaluation_checks(history.now + 2 * MINUTE)
     assert (check.state, check.text) == (
         "ok",
-        "1 enabled, 1 firing; last evaluated 2 min ago, all of them up to 2m 00s ago",
+        "1 enabled, 1 firing; last evaluated 1 min ago, all of them up to 2m 00s ago",
     )
     states = [evaluation_checks(history.now + minutes * MINUTE)[0].state for minutes in (19, 21, 61)]
     assert states == ["ok", "warn", "bad"]

@@ -26,7 +26,7 @@ def test_from_a_chart_to_a_saved_alert(demo: Instance, page: Page, service: Serv
     ((signal,),) = demo.query(SIGNAL)
     sign_in(page, demo)
     page.goto(f"{demo.url}/p/demo/settings/channels/new/?kind=slack")
-    page.get_by_label("Name").fill("On call")
+    page.get_by_label("Name").fill("Chart watchers")
     page.get_by_label("URL").fill(f"{service.url}/services/T0/B0/X0")
     page.get_by_role("button", name="Save and test").click()
     expect(page.get_by_role("status").filter(has_text="Sent.")).to_have_text("Sent. ok")
@@ -48,11 +48,11 @@ def test_from_a_chart_to_a_saved_alert(demo: Instance, page: Page, service: Serv
     expect(beside).to_contain_text("at least 10% more labels than in the 24 hours before")
     beside.get_by_text("14d", exact=True).click()
     expect(beside.get_by_role("radio", name="14d")).to_be_checked()
-    page.get_by_label("On call").check()
+    page.get_by_label("Chart watchers").check()
     page.get_by_role("button", name="Create").click()
     expect(page).to_have_url(re.compile(r"/alerts/\d+/\?range=7d$"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Task outcome: labels up 10%")
-    expect(page.get_by_label("Rule", exact=True)).to_contain_text("On call")
+    expect(page.get_by_label("Rule", exact=True)).to_contain_text("Chart watchers")
 
 
 def test_another_signal_brings_its_metrics_and_keeps_the_page(demo: Instance, page: Page) -> None:

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from halo.analyst.material import Candidate, Rule, Step, TraceRun, Window
@@ -56,6 +57,12 @@ def planted(now: datetime, agent: Agent, kind: str, rate: float) -> tuple[Materi
 
 def ordinary(now: datetime, agent: Agent) -> Material:
     """The runs of an agent without plants."""
+    return replace(_ordinary(now, agent))
+
+
+@lru_cache(maxsize=8)
+def _ordinary(now: datetime, agent: Agent) -> Material:
+    # Each rule is shown the same, which takes long to make.
     made = make(now, seed=2, agents=[agent])
     return of_spans(made.spans, made.start, made.end)
 

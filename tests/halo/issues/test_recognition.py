@@ -202,3 +202,4 @@ def test_many_issues_take_few_queries(
     run = report(agent, now, *many, now=now)
     with django_assert_max_num_queries(15), transaction.atomic():
         recognition.recognize(run, many, [()] * 30, 100, now)
+    assert agent.halo_issues.count() == 30
