@@ -43,8 +43,9 @@ check: setup
 quick: check
 	$(PYTEST) -n 2 -m "not slow and not e2e" --ignore=tests/e2e --ignore=tests/torture
 
+# Three at once on two cores, because tests of browsers and processes often wait.
 test: check chromium
-	$(PYTEST) -n 2
+	$(PYTEST) -n 3
 
 e2e: setup chromium
 	$(PYTEST) -m e2e
