@@ -207,7 +207,11 @@ Q_CLUSTER: dict[str, Any] = {
     "label": "Background work",
     "ALT_CLUSTERS": {
         "judge": {"workers": 1, "timeout": JUDGE_TIMEOUT, "retry": JUDGE_TIMEOUT + 60, "bulk": 1, "queue_limit": 1},
-        "long": {"workers": 1, "timeout": LONG_TIMEOUT, "retry": LONG_TIMEOUT + 60, "bulk": 1, "queue_limit": 1},
+        # A report leaves memory behind, so the next task gets a new process.
+        "long": {
+            **{"workers": 1, "timeout": LONG_TIMEOUT, "retry": LONG_TIMEOUT + 60},
+            **{"bulk": 1, "queue_limit": 1, "recycle": 1},
+        },
     },
 }
 
