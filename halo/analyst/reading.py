@@ -12,6 +12,7 @@ from django.db.models.functions import MD5, Cast, Left
 from halo import focus
 from halo.analyst.material import Step, TraceRun, Window
 from halo.analyst.wording import counted
+from halo.focus import FAILED
 from halo.models import Run
 from traces.models.trace import TraceQuerySet
 from traces.records import Extent, PayloadRecord
@@ -29,7 +30,6 @@ SHARED = [
     TraceRun._fields.index(name)
     for name in ("name", "status", "outcome", "service_version", "environment", "model_names", "cost")
 ]
-FAILED = Q(status="error") | Q(outcome="failure")
 
 
 class Interrupted(Exception):

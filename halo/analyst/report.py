@@ -17,7 +17,7 @@ from halo.drafts import FindingDraft, ReportDraft
 from halo.models import Run
 
 
-def analyse(run: Run, now: datetime, is_over: Callable[[], bool] | None = None) -> ReportDraft:
+def analyze(run: Run, now: datetime, is_over: Callable[[], bool] | None = None) -> ReportDraft:
     """Report on the traces that a run of Halo is about. Raises Interrupted soon after `is_over` says so."""
     return report_on(read(run, now, is_over or _never))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -14,6 +15,10 @@ from traces.models.span import hex_span_id
 
 def _time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
+
+
+def _dollars(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount.normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def _about(run: Run) -> dict[str, Any]:
         "error": run.error or None,
         "window_start": run.window_start.isoformat(),
         "window_end": run.window_end.isoformat(),
-        "cost": None if run.cost is None else f"{run.cost.normalize():f}",
+        "cost": _dollars(run.cost),
         "created_at": run.created_at.isoformat(),
         "completed_at": _time(run.ended_at),
         "created_by_name": run.created_by_name or None,
@@ -163,7 +168,7 @@ class FindingRecord:
             claimed_trace_count=finding.claimed_count,
             trace_total=finding.trace_total,
             prior_trace_count=finding.prior_count,
-            cost=None if finding.cost is None else f"{finding.cost.normalize():f}",
+            cost=_dollars(finding.cost),
             tokens=finding.tokens,
             duration_ms=None if finding.duration_us is None else finding.duration_us / 1_000,
             issue_id=None if finding.issue_id is None else str(finding.issue_id),
@@ -420,7 +425,7 @@ class ScheduleRecord:
             next_run_times=[moment.isoformat() for moment in times],
             connection_id=None if schedule.connection_id is None else str(schedule.connection_id),
             model=schedule.model_name or None,
-            budget_usd=None if schedule.budget_usd is None else f"{schedule.budget_usd.normalize():f}",
+            budget_usd=_dollars(schedule.budget_usd),
             channel_ids=list(map(str, schedule.channels)),
             created_at=schedule.created_at.isoformat(),
         )
@@ -476,7 +481,7 @@ def _about_issue(seen: Seen) -> dict[str, Any]:
         "category": issue.category,
         "state": issue.state,
         "report_count": seen.report_count,
-        "cost": None if seen.cost is None else f"{seen.cost.normalize():f}",
+        "cost": _dollars(seen.cost),
         "first_seen_at": issue.first_seen_at.isoformat(),
         "last_seen_at": issue.last_seen_at.isoformat(),
         "assignee": issue.assignee.username if issue.assignee else None,
@@ -521,7 +526,7 @@ class SightingRecord:
             severity=finding.severity,
             trace_count=finding.trace_count,
             trace_total=finding.trace_total,
-            cost=None if finding.cost is None else f"{finding.cost.normalize():f}",
+            cost=_dollars(finding.cost),
         )
 
 

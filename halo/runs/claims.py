@@ -16,6 +16,8 @@ from halo.models import Run, RunEvent
 
 logger = logging.getLogger(__name__)
 
+type Clock = Callable[[], datetime]
+
 # Renewed every second. A run whose worker is silent for longer is taken by another one.
 LEASE = timedelta(seconds=45)
 # A run that killed its worker twice would kill the next one, too.
@@ -84,7 +86,7 @@ class Claim:
 class Watch:
     """Renews the lease of a claim in a thread of its own, and notices when it is lost: `is_lost` then returns True."""
 
-    def __init__(self, claim: Claim, clock: Callable[[], datetime]) -> None:
+    def __init__(self, claim: Claim, clock: Clock) -> None:
         self._claim, self._clock = claim, clock
         self._ended, self._lost = Event(), Event()
         self._thread = Thread(target=self._renew, name="watch", daemon=True)

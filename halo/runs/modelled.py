@@ -1,9 +1,7 @@
 """A run with a model: the engine reads an export of the traces, and asks the model through the relay."""
 
-import logging
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,8 @@ from catalyst.llms.amounts import Account, Calls
 from catalyst.llms.endpoints import ConnectedModel
 from catalyst.llms.models import Budget as DailyBudget
 from halo import engine_environment, export, sample
-from halo.analyst import reading
 from halo.analyst.reading import Interrupted
-from halo.analyst.report import report_on
+from halo.analyst.report import analyze
 from halo.choices import Origin, RunStatus
 from halo.drafts import FindingDraft
 from halo.engine_environment import EngineUnavailable, State
@@ -28,10 +25,8 @@ from halo.models import Issue
 from halo.relay import Api, Budget, Meter
 from halo.report import citations, parsing
 from halo.runs import facts, folders, follow_ups, storing, words
-from halo.runs.claims import Claim, Lost, Watch
+from halo.runs.claims import Claim, Clock, Lost, Watch
 from halo.runs.engine_thread import EngineThread
-
-logger = logging.getLogger(__name__)
 
 TRACES = "traces.jsonl"
 POLL_SECONDS = 0.5
@@ -42,8 +37,6 @@ INSTALL_SECONDS = 600
 MAX_PARALLEL = 4
 MAX_KEPT_CHARACTERS = 200_000
 THINKING = ("gpt-5", "o1", "o3", "o4")
-
-type Clock = Callable[[], datetime]
 
 
 class Ended(Exception):
@@ -129,7 +122,7 @@ class _Work:
             text = f"Every trace has more than {run.span_limit:,} spans, the limit of this run. Raise the limit."
             raise Ended(RunStatus.FAILED, text)
         self._claim.tell(self._clock(), words.reading(len(chosen.extents), run.trace_count or 0))
-        self._facts = facts.facts_of(report_on(reading.read(run, self._clock(), self._lease.is_lost)))
+        self._facts = facts.facts_of(analyze(run, self._clock(), self._lease.is_lost))
         self._issues = facts.issues_of(run)
         self._context = facts.context_text(run, chosen, self._facts, self._issues)
         self._messages = follow_ups.messages_of(run)

@@ -17,7 +17,7 @@ from catalyst.core.actor import SYSTEM, Actor
 from catalyst.core.audit import record
 from catalyst.llms.endpoints import ConnectedModel, model_named
 from catalyst.llms.models import ModelConnection
-from catalyst.timerange import DAY, TimeRange
+from catalyst.timerange import DAY
 from halo import focus
 from halo.choices import EngineKind, Origin, ReasoningEffort, RunStatus
 from halo.focus import FAILED
@@ -298,8 +298,3 @@ def cancel(run: Run, now: datetime, by: Actor = SYSTEM) -> bool:
             record(by, "cancelled", run)
     run.refresh_from_db()
     return was_open
-
-
-def window_of(time_range: TimeRange, now: datetime) -> tuple[datetime, datetime]:
-    """The part of a page's range that has passed."""
-    return time_range.start, min(time_range.end, now)

@@ -19,14 +19,12 @@ from halo.choices import RunStatus
 from halo.focus import FAILED
 from halo.models import Run
 from halo.runs import claims, modelled, storing, words
-from halo.runs.claims import Claim, Lost, Watch
+from halo.runs.claims import Claim, Clock, Lost, Watch
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 4
 POLL_SECONDS = 0.2
-
-type Clock = Callable[[], datetime]
 
 
 def has_work(now: datetime) -> bool:

@@ -19,13 +19,13 @@ import time
 from datetime import timedelta
 from django.utils import timezone
 from catalyst.agents.models import Agent
-from halo.analyst.report import analyse
+from halo.analyst.report import analyze
 from halo.models import Run
 agent = Agent.objects.get(project__slug="default", identity="{AGENTS[0]}")
 now = timezone.now()
 run = Run(project=agent.project, agent=agent, window_start=now - timedelta(days=30), window_end=now, engine="rules")
 before = time.perf_counter()
-assert analyse(run, now).findings
+assert analyze(run, now).findings
 print(time.perf_counter() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 ASKED = f"""

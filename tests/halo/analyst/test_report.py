@@ -16,7 +16,7 @@ from catalyst.core.models import Project
 from halo import focus
 from halo.analyst import reading
 from halo.analyst.reading import Interrupted
-from halo.analyst.report import analyse, report_on
+from halo.analyst.report import analyze, report_on
 from halo.choices import EngineKind, Severity
 from halo.drafts import FindingDraft, ReportDraft
 from halo.models import Run
@@ -50,7 +50,7 @@ def planted(project: Project, now: datetime, **plants: float) -> tuple[Traffic, 
     """Stored traffic of an agent with plants, and the report on it."""
     made = traffic.make(now, seed=4, plants=plants, agents=[SUPPORT])
     traffic.write(project, made, now)
-    return made, analyse(a_run(project, "support", made.start, made.end), now)
+    return made, analyze(a_run(project, "support", made.start, made.end), now)
 
 
 def runs_of(findings: Collection[FindingDraft], kinds: Collection[str]) -> set[UUID]:
@@ -86,7 +86,7 @@ def test_ten_weeks_of_ordinary_traffic_give_at_most_one_finding_above_low(projec
         agent = replace(AGENTS[seed % len(AGENTS)], name=f"agent {seed}")
         made = traffic.make(now, seed=seed, agents=[agent])
         traffic.write(project, made, now)
-        report = analyse(a_run(project, agent.name, made.start, made.end), now)
+        report = analyze(a_run(project, agent.name, made.start, made.end), now)
         above += [finding.title for finding in report.findings if finding.severity != Severity.LOW]
     assert len(above) <= 1, above
 
@@ -95,7 +95,7 @@ def test_a_query_lists_exactly_the_runs_of_its_finding(project: Project, now: da
     made = traffic.make(now, runs=60, agents=[SUPPORT], plants={"recurring_failure": 0.1})
     traffic.write(project, made, now)
     run = a_run(project, "support", made.start, made.end, "environment=production")
-    report = analyse(run, now)
+    report = analyze(run, now)
     with_query = [finding for finding in report.findings if finding.query]
     for finding in with_query:
         params = QueryDict(finding.query)
@@ -121,9 +121,9 @@ def test_it_reads_one_project_one_agent_and_the_focus(project: Project, other_pr
     failing(project, range(51, 61), now, agent="another")
     failing(other_project, range(1, 31), now, user="carol")
     window = (now - timedelta(days=1), now)
-    everything = analyse(a_run(project, "support-bot", *window), now)
+    everything = analyze(a_run(project, "support-bot", *window), now)
     assert runs_of(everything.findings, {"recurring_failure"}) == {UUID(int=number) for number in range(31, 51)}
-    narrowed = analyse(a_run(project, "support-bot", *window, "user=carol"), now)
+    narrowed = analyze(a_run(project, "support-bot", *window, "user=carol"), now)
     assert runs_of(narrowed.findings, {"recurring_failure"}) == {UUID(int=number) for number in range(31, 41)}
     assert narrowed.notes == ("All 10 traces were read.",)
 
@@ -131,7 +131,7 @@ def test_it_reads_one_project_one_agent_and_the_focus(project: Project, other_pr
 def test_few_runs_list_failures_only(project: Project, now: datetime) -> None:
     make_traces(project, range(1, 11), now=now)
     make_trace(project, 11, now=now, error="Timeout after 3 s")
-    report = analyse(a_run(project, "support-bot", now - timedelta(days=1), now), now)
+    report = analyze(a_run(project, "support-bot", now - timedelta(days=1), now), now)
     assert report.lede.startswith("There are too few runs to find patterns, so only failures are listed. ")
     assert [finding.title for finding in report.findings] == [
         "lookup fails with “Timeout after … s” in 1 of 11 runs (9.1%)"
@@ -141,7 +141,7 @@ def test_few_runs_list_failures_only(project: Project, now: datetime) -> None:
 
 def test_no_runs_are_no_report(project: Project, now: datetime) -> None:
     make_trace(project, now=now)
-    report = analyse(a_run(project, "support-bot", now - timedelta(days=9), now - timedelta(days=8)), now)
+    report = analyze(a_run(project, "support-bot", now - timedelta(days=9), now - timedelta(days=8)), now)
     assert (report.lede, report.findings) == ("There are no runs in this window.", ())
 
 
@@ -150,7 +150,7 @@ def test_the_same_trouble_as_before_is_no_change(project: Project, now: datetime
         first = 1 if at == now else 101
         make_traces(project, range(first, first + 40), now=at)
         failing(project, range(first + 40, first + 50), at)
-    report = analyse(a_run(project, "support-bot", now - timedelta(days=1), now), now)
+    report = analyze(a_run(project, "support-bot", now - timedelta(days=1), now), now)
     (finding,) = [each for each in report.findings if each.kind == "recurring_failure"]
     assert (finding.prior_count, finding.prior_total) == (10, 50)
     assert "In the window before: 10 of 50 runs (20.0%), which is no significant change." in finding.evidence
@@ -187,7 +187,7 @@ class TestSample:
 def test_it_ends_when_it_is_asked_to(project: Project, now: datetime) -> None:
     make_traces(project, range(1, 31), now=now)
     with pytest.raises(Interrupted):
-        analyse(a_run(project, "support-bot", now - timedelta(days=1), now), now, lambda: True)
+        analyze(a_run(project, "support-bot", now - timedelta(days=1), now), now, lambda: True)
 
 
 def test_runs_of_a_session_come_one_after_another(project: Project, now: datetime) -> None:
@@ -208,7 +208,7 @@ def test_the_airline_recording(project: Project, shared: Path) -> None:
     end = datetime.fromtimestamp(max(span.end_ns for span in spans) / 1e9, UTC) + timedelta(hours=1)
     for batch in batched(spans, 2_000, strict=False):
         pipeline.store(project.pk, batch, end)
-    report = analyse(a_run(project, "airline-support", end - timedelta(days=30), end), end)
+    report = analyze(a_run(project, "airline-support", end - timedelta(days=30), end), end)
     assert report.lede.startswith("None of 757 runs failed.")
     titles = {finding.title for finding in report.findings}
     assert "update_reservation_flights fails in 41.1% of its calls, in 19 of 757 runs (2.5%)" in titles
