@@ -1,8 +1,9 @@
 """Which traces a run is about: those of an agent in a window, narrowed like a list of traces."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Count, Q, Sum
 from django.http import QueryDict
 
 from catalyst import timerange
@@ -83,3 +84,24 @@ def words_of(run: Run) -> list[str]:
     if narrowed.finding:
         words.append(f"finding: {narrowed.finding.text}")
     return words
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """Traces that match, those of them that failed, and their spans."""
+
+    trace_count: int
+    failed_count: int
+    span_count: int
+    failed_span_count: int
+
+
+def volume_of(traces: TraceQuerySet) -> Volume:
+    """Count traces and their spans."""
+    counts = traces.order_by().aggregate(
+        traces=Count("pk"),
+        failed=Count("pk", filter=FAILED),
+        spans=Sum("span_count", default=0),
+        failed_spans=Sum("span_count", filter=FAILED, default=0),
+    )
+    return Volume(counts["traces"], counts["failed"], counts["spans"], counts["failed_spans"])

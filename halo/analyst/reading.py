@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum, TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import MD5, Cast, Left
 
 from halo import focus
 from halo.analyst.material import Step, TraceRun, Window
 from halo.analyst.wording import counted
-from halo.focus import FAILED
+from halo.focus import FAILED, Volume, volume_of
 from halo.models import Run
 from traces.models.trace import TraceQuerySet
 from traces.records import Extent, PayloadRecord
@@ -34,16 +34,6 @@ SHARED = [
 
 class Interrupted(Exception):
     """Somebody asked to end the reading."""
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """Traces that match, those of them that failed, and their spans."""
-
-    trace_count: int
-    failed_count: int
-    span_count: int
-    failed_span_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +150,6 @@ def _while_there_is_room(ordered: TraceQuerySet, max_spans: int) -> tuple[list[T
             return rows, run.start_time
         rows.append(run)
     return rows, None
-
-
-def volume_of(traces: TraceQuerySet) -> Volume:
-    """Count traces and their spans."""
-    counts = traces.order_by().aggregate(
-        traces=Count("pk"),
-        failed=Count("pk", filter=FAILED),
-        spans=Sum("span_count", default=0),
-        failed_spans=Sum("span_count", filter=FAILED, default=0),
-    )
-    return Volume(counts["traces"], counts["failed"], counts["spans"], counts["failed_spans"])
 
 
 def _rows(traces: TraceQuerySet, volume: Volume, max_spans: int) -> list[TraceRun]:

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Count, Sum
 
 from catalyst.agents.models import Agent
 from catalyst.core.actor import SYSTEM, Actor
@@ -20,7 +19,6 @@ from catalyst.llms.models import ModelConnection
 from catalyst.timerange import DAY
 from halo import focus
 from halo.choices import EngineKind, Origin, ReasoningEffort, RunStatus
-from halo.focus import FAILED
 from halo.models import Conversation, Run
 from halo.models.conversation import MAX_TITLE_CHARACTERS
 from halo.models.run import (
@@ -125,14 +123,13 @@ def default_model(agent: Agent) -> ConnectedModel:
 def preview(agent: Agent, definition: Definition) -> Preview:
     """Count what a run would read, and estimate its cost. Raises ValidationError like `create`."""
     planned = draft(agent, definition)
-    counted = focus.traces_of(planned).aggregate(
-        traces=Count("pk"), spans=Sum("span_count", default=0), failed=Count("pk", filter=FAILED)
-    )
+    volume = focus.volume_of(focus.traces_of(planned))
+    counted = (volume.trace_count, volume.span_count, volume.failed_count)
     if planned.by_rules:
-        return Preview(**counted, read_spans=counted["spans"], model="", cost=None)
-    read = min(counted["spans"], planned.span_limit)
+        return Preview(*counted, read_spans=volume.span_count, model="", cost=None)
+    read = min(volume.span_count, planned.span_limit)
     model = ConnectedModel(planned.model_name, planned.connection)
-    return Preview(**counted, read_spans=read, model=str(model), cost=_cost(planned, model))
+    return Preview(*counted, read_spans=read, model=str(model), cost=_cost(planned, model))
 
 
 def _cost(planned: Run, model: ConnectedModel) -> tuple[Decimal, Decimal] | None:

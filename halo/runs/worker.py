@@ -10,13 +10,11 @@ from contextlib import suppress
 from datetime import datetime
 
 from django.db import close_old_connections, connection, transaction
-from django.db.models import Count, Sum
 
 from halo import focus
 from halo.analyst.reading import Interrupted, read
 from halo.analyst.report import report_on
 from halo.choices import RunStatus
-from halo.focus import FAILED
 from halo.models import Run
 from halo.runs import claims, modelled, storing, words
 from halo.runs.claims import Claim, Clock, Lost, Watch
@@ -63,10 +61,9 @@ def _work_on(claim: Claim, clock: Clock) -> None:
 
 def _run(claim: Claim, watch: Watch, clock: Clock) -> None:
     run = claim.run
-    counted = focus.traces_of(run).aggregate(
-        trace_count=Count("pk"), span_count=Sum("span_count", default=0), error_count=Count("pk", filter=FAILED)
-    )
-    claim.update(clock(), **counted)
+    volume = focus.volume_of(focus.traces_of(run))
+    counts = {"trace_count": volume.trace_count, "span_count": volume.span_count, "error_count": volume.failed_count}
+    claim.update(clock(), **counts)
     if not run.trace_count:
         claim.end(RunStatus.NO_TRACES, clock(), error=f"{run.agent} has no traces in this window that match.")
     elif run.by_rules:
